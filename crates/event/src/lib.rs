@@ -1,0 +1,19 @@
+//! The nouns every other crate speaks in: [`Topic`], [`Pattern`], [`Selector`], [`EventType`],
+//! [`Position`], [`Event`].
+//!
+//! What must hold: a value of one of these types is valid. Text from outside becomes one of them
+//! by `parse`, once, at the edge; nothing further in checks it again. No type here does I/O.
+
+mod event;
+mod event_type;
+mod pattern;
+mod position;
+mod selector;
+mod topic;
+
+pub use event::{Draft, Event, Timestamp};
+pub use event_type::{EventType, InvalidEventType};
+pub use pattern::{InvalidPattern, Pattern};
+pub use position::{InvalidPosition, Position};
+pub use selector::{InvalidSelector, Selector, TopicSelector};
+pub use topic::{InvalidTopic, Topic};

@@ -1,0 +1,146 @@
+//! A pattern: a family of topics, written with wildcards.
+
+use std::fmt;
+
+use crate::topic::{InvalidTopic, Topic, check_name};
+
+/// A valid pattern: a topic name in which a whole segment may be `*` (exactly one segment) or
+/// `**` (any number of segments, none included, so `orders/**` matches `orders` too).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pattern(Box<str>);
+
+/// Why a text is not a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPattern {
+    /// It breaks a rule that topics obey too.
+    #[error(transparent)]
+    Name(#[from] InvalidTopic),
+    /// A `*` shares its segment with other characters.
+    #[error("`*` and `**` stand for whole segments: write `orders/*`, not `orders*`")]
+    PartialSegment,
+}
+
+impl Pattern {
+    /// Checks a text and makes it a pattern. A text without wildcards is a pattern that matches
+    /// one topic.
+    pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
+        check_name(text)?;
+        if text.split('/').any(|s| s.contains('*') && s != "*" && s != "**") {
+            return Err(InvalidPattern::PartialSegment);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The segments between the slashes: `*`, `**` or literal text.
+    pub fn segments(&self) -> std::str::Split<'_, char> {
+        self.0.split('/')
+    }
+
+    /// Whether it matches every topic there can be.
+    pub fn matches_everything(&self) -> bool {
+        &*self.0 == "**"
+    }
+
+    /// Whether `topic` belongs to the family.
+    ///
+    /// At most (segments of the topic) × (segments of the pattern) comparisons: on a mismatch only
+    /// the latest `**` can usefully take one segment more.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        let mut pattern = self.segments();
+        let mut name = topic.segments();
+        let mut retry = None;
+        loop {
+            let at = (pattern.clone(), name.clone());
+            match (pattern.next(), name.next()) {
+                (Some("**"), _) => {
+                    name = at.1;
+                    retry = Some((pattern.clone(), name.clone()));
+                }
+                (None, None) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(want), Some(have)) if want == have => {}
+                _ => {
+                    let Some((after_stars, mut rest)) = retry else { return false };
+                    if rest.next().is_none() {
+                        return false;
+                    }
+                    pattern = after_stars.clone();
+                    name = rest.clone();
+                    retry = Some((after_stars, rest));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, topic: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(&Topic::parse(topic).unwrap())
+    }
+
+    #[test]
+    fn wildcards_stand_for_whole_segments() {
+        assert!(matches("orders/*", "orders/1"));
+        assert!(!matches("orders/*", "orders"));
+        assert!(!matches("orders/*", "orders/1/lines"));
+        assert!(matches("orders/**", "orders/1/lines"));
+        assert!(matches("orders/**", "orders"));
+        assert!(!matches("orders/**", "ordersx/1"));
+        assert!(matches("**/lines", "orders/1/lines"));
+        assert!(matches("a/**/b/**/c", "a/b/x/b/c"));
+        assert!(!matches("a/**/b/**/c", "a/x/c"));
+        assert!(matches("**", "anything/at/all"));
+        assert_eq!(Pattern::parse("orders*"), Err(InvalidPattern::PartialSegment));
+        assert_eq!(Pattern::parse("a/***"), Err(InvalidPattern::PartialSegment));
+    }
+
+    /// The definition, by recursion: obviously right, exponential at worst.
+    fn by_definition(pattern: &[&str], name: &[&str]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, None) => true,
+            (Some((&"**", rest)), _) => {
+                by_definition(rest, name)
+                    || name.split_first().is_some_and(|(_, fewer)| by_definition(pattern, fewer))
+            }
+            (Some((&"*", rest)), Some((_, fewer))) => by_definition(rest, fewer),
+            (Some((want, rest)), Some((have, fewer))) if want == have => by_definition(rest, fewer),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_the_definition(
+            pattern in prop::collection::vec(prop_oneof!["a", "b", "\\*", "\\*\\*", ""], 1..7),
+            name in prop::collection::vec(prop_oneof!["a", "b", ""], 1..7),
+        ) {
+            let (pattern_text, topic) = (pattern.join("/"), name.join("/"));
+            prop_assume!(!pattern_text.is_empty() && !topic.is_empty());
+            let pattern: Vec<_> = pattern.iter().map(String::as_str).collect();
+            let name: Vec<_> = name.iter().map(String::as_str).collect();
+            prop_assert_eq!(matches(&pattern_text, &topic), by_definition(&pattern, &name));
+        }
+    }
+}

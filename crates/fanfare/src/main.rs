@@ -1,0 +1,3 @@
+//! The hub server and its command line.
+
+fn main() {}

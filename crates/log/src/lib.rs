@@ -1,0 +1,25 @@
+//! The event log: one ordered sequence of events, of which everything else is a view.
+//!
+//! [`EventLog`] is the contract every engine meets; [`Tail`] is how an engine tells the hub above
+//! it what it has accepted. Code here is synchronous and knows neither HTTP nor sockets.
+//!
+//! What must hold:
+//!
+//! - *Order*: positions are assigned once, grow, and are dense within an epoch; the tail hears of
+//!   events in that order, each exactly once, and only after they are accepted.
+//! - *No silent loss*: [`EventLog::read`] returns everything wanted after a position, or says that
+//!   some of it was trimmed. A false alarm is allowed, false continuity is not.
+//! - *Whole or nothing*: a batch is accepted as a whole, with consecutive positions, or not at all.
+
+mod event_log;
+mod idempotency;
+mod lineage;
+mod tail;
+
+pub use event_log::{
+    AppendError, Appended, Appending, Batch, Durability, EventLog, Page, PageLimit, ReadError,
+    ReadFrom, Retention, Unready,
+};
+pub use idempotency::{IdempotencyKey, InvalidKey};
+pub use lineage::{Lineage, Standing};
+pub use tail::Tail;

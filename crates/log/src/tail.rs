@@ -1,0 +1,28 @@
+//! The tail: how an engine tells the hub what it has accepted.
+
+use std::sync::Arc;
+
+use fanfare_event::{Event, Position};
+
+use crate::Lineage;
+
+/// What an engine reports to, in the order of its log.
+///
+/// The first three are called one at a time, under whatever lock gives the engine its order; they
+/// must be quick, must not block and must not call back into the engine. [`Tail::wake`] comes
+/// after that lock is released and may make a system call.
+pub trait Tail: Send + Sync + 'static {
+    /// The log goes on in the current epoch of `lineage`: at a start, and whenever the engine may
+    /// have lost writes. `at` is the last position before whatever [`Tail::append`] brings next.
+    fn begin(&self, lineage: &Lineage, at: Position);
+
+    /// These were accepted, at the log's configured durability. Positions follow on from the
+    /// previous call.
+    fn append(&self, events: &[Arc<Event>]);
+
+    /// Nothing up to and including `through` is retained any longer.
+    fn trim(&self, through: Position);
+
+    /// Something above has changed: let those who wait for it look. Cheap when repeated.
+    fn wake(&self);
+}

@@ -1,0 +1,165 @@
+//! Encoding: one event into one immutable buffer that every subscriber shares.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+
+/// The fields of an event. `id` and `event` must hold no CR, LF or NUL; their types upstream see
+/// to it. `data` may hold anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    /// The `id:` field; every event Fanfare sends has one.
+    pub id: &'a str,
+    /// The `event:` field, left out where `None`.
+    pub event: Option<&'a str>,
+    /// The payload: one `data:` line for each of its lines, at least one.
+    pub data: &'a str,
+}
+
+/// An event's bytes as one HTTP/1.1 chunk, so that the same buffer serves connections with and
+/// without chunked framing. Cloning costs one reference count.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    bytes: Bytes,
+    prefix: u8,
+}
+
+const CRLF: &[u8] = b"\r\n";
+
+impl Encoded {
+    /// With the chunk's size line in front and CR LF behind (RFC 9112, 7.1).
+    pub fn chunked(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The event alone.
+    pub fn bare(&self) -> &[u8] {
+        &self.bytes[usize::from(self.prefix)..self.bytes.len() - CRLF.len()]
+    }
+
+    /// The event alone, sharing this buffer.
+    pub fn bare_bytes(&self) -> Bytes {
+        self.bytes.slice(usize::from(self.prefix)..self.bytes.len() - CRLF.len())
+    }
+
+    /// What it occupies, in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Never: even an empty event has its blank line.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Frames `length` bytes, which `fill` appends, in one exact allocation.
+    fn chunk(length: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1) as usize;
+        let prefix = digits + CRLF.len();
+        let mut bytes = Vec::with_capacity(prefix + length + CRLF.len());
+        // Writing to a vector cannot fail.
+        let _ = write!(bytes, "{length:x}\r\n");
+        fill(&mut bytes);
+        debug_assert_eq!(bytes.len(), prefix + length, "the length was computed wrongly");
+        bytes.extend_from_slice(CRLF);
+        Self { bytes: bytes.into(), prefix: prefix as u8 }
+    }
+}
+
+/// Encodes an event: `id`, `event` where it has a type, its `data` lines, a blank line. Lines end
+/// in LF, one space follows each colon.
+///
+/// The data is split at CR LF, CR and LF and at nothing else, exactly where a parser would end a
+/// line. One allocation; two passes over the data.
+pub fn encode(fields: Fields<'_>) -> Encoded {
+    let Fields { id, event, data } = fields;
+    debug_assert!(!id.contains(['\r', '\n', '\0']), "ids are positions");
+    debug_assert!(!event.is_some_and(|e| e.contains(['\r', '\n'])), "event types are checked");
+    let data_length: usize = lines(data).map(|line| "data: \n".len() + line.len()).sum();
+    let event_length = event.map_or(0, |event| "event: \n".len() + event.len());
+    let length = "id: \n".len() + id.len() + event_length + data_length + "\n".len();
+    Encoded::chunk(length, |out| {
+        out.extend_from_slice(b"id: ");
+        out.extend_from_slice(id.as_bytes());
+        if let Some(event) = event {
+            out.extend_from_slice(b"\nevent: ");
+            out.extend_from_slice(event.as_bytes());
+        }
+        for line in lines(data) {
+            out.extend_from_slice(b"\ndata: ");
+            out.extend_from_slice(line);
+        }
+        out.extend_from_slice(b"\n\n");
+    })
+}
+
+/// The comment that keeps a quiet stream alive: `:` and a line end, without a blank line, which
+/// several clients turn into an empty message.
+pub fn comment() -> Encoded {
+    Encoded::chunk(2, |out| out.extend_from_slice(b":\n"))
+}
+
+/// A `retry:` field, in milliseconds, without a blank line: it takes effect when it is read
+/// (WHATWG HTML, 9.2.6).
+pub fn retry(milliseconds: u64) -> Encoded {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(milliseconds).as_bytes();
+    Encoded::chunk("retry: \n".len() + digits.len(), |out| {
+        out.extend_from_slice(b"retry: ");
+        out.extend_from_slice(digits);
+        out.push(b'\n');
+    })
+}
+
+/// The lines of a payload: what stands between CR LF, CR and LF. An empty payload is one empty
+/// line; a trailing line end makes an empty last line, so that nothing is lost.
+fn lines(data: &str) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(data.as_bytes());
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        let Some(end) = memchr::memchr2(b'\r', b'\n', bytes) else { return rest.take() };
+        let ending = if bytes[end..].starts_with(CRLF) { 2 } else { 1 };
+        rest = Some(&bytes[end + ending..]);
+        Some(&bytes[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bare(event: Option<&str>, data: &str) -> String {
+        String::from_utf8(encode(Fields { id: "7-1", event, data }).bare().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn lines_are_split_where_a_parser_would_end_them_and_nowhere_else() {
+        assert_eq!(bare(None, ""), "id: 7-1\ndata: \n\n");
+        assert_eq!(bare(Some("tick"), "x"), "id: 7-1\nevent: tick\ndata: x\n\n");
+        assert_eq!(bare(None, "a\r\nb\rc\nd"), "id: 7-1\ndata: a\ndata: b\ndata: c\ndata: d\n\n");
+        assert_eq!(bare(None, "a\n"), "id: 7-1\ndata: a\ndata: \n\n");
+        assert_eq!(bare(None, "\r\n\r"), "id: 7-1\ndata: \ndata: \ndata: \n\n");
+        assert_eq!(
+            bare(None, " :a\u{2028}\u{85}\u{b}\u{c}"),
+            "id: 7-1\ndata:  :a\u{2028}\u{85}\u{b}\u{c}\n\n"
+        );
+        assert_eq!(
+            bare(None, "a\rid: 9-9\r\rdata: forged"),
+            "id: 7-1\ndata: a\ndata: id: 9-9\ndata: \ndata: data: forged\n\n"
+        );
+    }
+
+    #[test]
+    fn a_chunk_states_its_exact_length() {
+        for size in [0, 1, 15, 16, 255, 256, 4096, 70_000] {
+            let encoded = encode(Fields { id: "1-1", event: None, data: &"x".repeat(size) });
+            let text = std::str::from_utf8(encoded.chunked()).unwrap();
+            let (length, rest) = text.split_once("\r\n").unwrap();
+            assert_eq!(usize::from_str_radix(length, 16).unwrap(), rest.len() - 2);
+            assert_eq!(encoded.bare(), &rest.as_bytes()[..rest.len() - 2]);
+            assert!(rest.ends_with("\n\n\r\n"));
+        }
+        assert_eq!(comment().chunked(), b"2\r\n:\n\r\n");
+        assert_eq!(retry(2871).bare(), b"retry: 2871\n");
+    }
+}
