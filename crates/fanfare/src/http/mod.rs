@@ -1,0 +1,3 @@
+//! What the hub answers over HTTP.
+
+pub(crate) mod pages;
