@@ -6,4 +6,4 @@
 
 mod encode;
 
-pub use encode::{Encoded, Fields, comment, encode, retry};
+pub use encode::{Encoded, Fields, LAST_CHUNK, comment, encode, opening, retry};
