@@ -1,5 +1,7 @@
 //! What people meet when they mistype a setting: the real program, its messages, its exit codes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -158,6 +158,7 @@ mod tests {
         assert_eq!(nearest(""), None);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_file_without_end_is_read_whole() {
         let error = ConfigFile::read(Path::new("/dev/zero")).unwrap_err();

@@ -5,17 +5,18 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Source;
+use super::setting::flag;
 
 /// One mistake: what is wrong, where it was written, and what is allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The text is no value of the setting's type.
-    #[error("--{flag} (from {source_of}): {text:?} is not {noun}: {reason}")]
+    #[error("--{} (from {from}): {text:?} is not {noun}: {reason}", flag(setting))]
     Invalid {
-        /// The setting.
-        flag: String,
+        /// The setting, by the name of its field.
+        setting: &'static str,
         /// Where the text was written.
-        source_of: Source,
+        from: Source,
         /// The text.
         text: String,
         /// What it should have been.
@@ -25,12 +26,12 @@ pub enum SettingsError {
         reason: Box<dyn Error + Send + Sync>,
     },
     /// The value is less or more than is allowed.
-    #[error("--{flag} (from {source_of}): {text} is out of range: allowed is {min} to {max}")]
+    #[error("--{} (from {from}): {text} is out of range: allowed is {min} to {max}", flag(setting))]
     OutOfRange {
-        /// The setting.
-        flag: String,
+        /// The setting, by the name of its field.
+        setting: &'static str,
         /// Where the value was written.
-        source_of: Source,
+        from: Source,
         /// The value as written.
         text: String,
         /// The least that is allowed.
@@ -39,28 +40,28 @@ pub enum SettingsError {
         max: &'static str,
     },
     /// The file holds a list or a table where one value belongs.
-    #[error("--{flag} (from {source_of}): write a plain value, not {found}")]
+    #[error("--{} (from {from}): write a plain value, not {found}", flag(setting))]
     Shape {
-        /// The setting.
-        flag: String,
+        /// The setting, by the name of its field.
+        setting: &'static str,
         /// Where it was written.
-        source_of: Source,
+        from: Source,
         /// What was found.
         found: &'static str,
     },
     /// The environment variable is not UTF-8.
-    #[error("--{flag} (from {source_of}): the value is not UTF-8")]
+    #[error("--{} (from {from}): the value is not UTF-8", flag(setting))]
     NotUnicode {
-        /// The setting.
-        flag: String,
+        /// The setting, by the name of its field.
+        setting: &'static str,
         /// The variable.
-        source_of: Source,
+        from: Source,
     },
     /// A setting that has no default was not given.
-    #[error("--{flag} must be given")]
+    #[error("--{} must be given", flag(setting))]
     Missing {
-        /// The setting.
-        flag: String,
+        /// The setting, by the name of its field.
+        setting: &'static str,
     },
     /// The file has a key that no setting has.
     #[error("{path}, line {line}: there is no setting {key:?}: {hint}", path = path.display())]
@@ -75,7 +76,7 @@ pub enum SettingsError {
         hint: String,
     },
     /// The file is not TOML.
-    #[error("{path} is not TOML: {source}", path = path.display())]
+    #[error("{} is not TOML: {}", path.display(), source.to_string().trim_end())]
     Syntax {
         /// The file.
         path: PathBuf,

@@ -56,13 +56,14 @@ settings! {
 
     /// Address and port to listen on
     ///
-    /// Without a host, as in `:8000`, only this machine is reached; 0.0.0.0:8000 is every IPv4
-    /// interface, [::]:8000 every interface. Port 0 takes any free port.
+    /// Without a host, as in `:8000`, only this machine is reached; `0.0.0.0:8000` is every
+    /// IPv4 interface, `[::]:8000` every interface. Port 0 takes any free port.
     listen: SocketAddr = "127.0.0.1:8000";
 
     /// Path under which the hub answers
     ///
-    /// With /sse, publish to /sse/send and subscribe at /sse/events; with /, at /send and /events.
+    /// With `/sse`, publish to `/sse/send` and subscribe at `/sse/events`; with `/`, at `/send` and
+    /// `/events`.
     prefix: Prefix = "/sse";
 
     /// Serve sse_index.html from this directory, not the built-in page
@@ -70,8 +71,8 @@ settings! {
 
     /// Let pages of this origin subscribe and publish; may be repeated
     ///
-    /// An origin is scheme://host[:port], such as https://app.example.com. None are allowed unless
-    /// named here, except the hub's own page.
+    /// An origin is `scheme://host[:port]`, such as `https://app.example.com`. None are allowed
+    /// unless named here, except the hub's own page.
     allow_origin: Vec<Origin>;
 
     heading "Streams":
@@ -136,7 +137,7 @@ settings! {
 
     /// Least severe level to log: error, warn, info, debug, trace or off
     ///
-    /// Single modules may differ, as in info,fanfare_delivery=debug.
+    /// Single modules may differ, as in `info,fanfare_delivery=debug`.
     log_level: LogLevel = "info";
 }
 

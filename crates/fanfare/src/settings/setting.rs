@@ -22,7 +22,7 @@ pub(crate) struct Setting {
 impl Setting {
     /// The flag, without its dashes.
     pub(crate) fn flag(&self) -> String {
-        self.name.replace('_', "-")
+        flag(self.name)
     }
 
     /// The environment variable.
@@ -48,12 +48,20 @@ impl Setting {
         format!("{}\n{}", self.paragraphs().join("\n"), facts.join(" "))
     }
 
+    /// The documentation as a terminal shows it.
     fn paragraphs(&self) -> Vec<String> {
         self.doc
             .split(|line| line.trim().is_empty())
-            .map(|lines| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "))
+            .map(|lines| {
+                lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").replace('`', "")
+            })
             .collect()
     }
+}
+
+/// The flag of the setting of this name, without its dashes.
+pub(crate) fn flag(name: &str) -> String {
+    name.replace('_', "-")
 }
 
 /// The first of what the macro found, where it may have found nothing.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::config_file::Entry;
 use super::field::{Field, Value};
@@ -18,11 +18,11 @@ pub enum Source {
     /// A key of a file.
     File {
         /// The file.
-        path: PathBuf,
+        path: Box<Path>,
         /// The line of the key, from 1.
         line: usize,
         /// The key.
-        key: String,
+        key: &'static str,
     },
     /// The table of settings.
     Default,
@@ -48,101 +48,91 @@ pub(crate) struct Sources<'a, E> {
     pub(crate) file: Option<&'a ConfigFile>,
 }
 
+/// The texts that the first source to have any gives for a setting.
+struct Given {
+    texts: Vec<String>,
+    from: Source,
+}
+
 impl<E: Fn(&str) -> Option<OsString>> Sources<'_, E> {
     /// Reads one setting from the first source that gives it.
     pub(crate) fn read<F: Field>(&self, setting: &Setting) -> Result<F, SettingsError> {
-        let (texts, source) = self.find(setting)?;
-        let values = texts.iter().map(|text| value(setting, &source, text));
-        F::collect(values.collect::<Result<_, _>>()?)
-            .ok_or_else(|| SettingsError::Missing { flag: setting.flag() })
+        let Given { texts, from } = self.find(setting)?;
+        let values: Result<Vec<_>, _> =
+            texts.into_iter().map(|text| value(setting, &from, text)).collect();
+        F::collect(values?).ok_or_else(|| SettingsError::Missing { setting: setting.name })
     }
 
-    fn find(&self, setting: &Setting) -> Result<(Vec<String>, Source), SettingsError> {
+    fn find(&self, setting: &Setting) -> Result<Given, SettingsError> {
         if let Some(texts) = self.flags.given(setting.name) {
-            return Ok((texts.to_owned(), Source::CommandLine));
+            return Ok(Given { texts: texts.to_owned(), from: Source::CommandLine });
         }
-        if let Some(found) = self.find_in_environment(setting)? {
-            return Ok(found);
+        if let Some(given) = self.find_in_environment(setting)? {
+            return Ok(given);
         }
-        if let Some(found) = self.find_in_file(setting)? {
-            return Ok(found);
+        if let Some(given) = self.find_in_file(setting)? {
+            return Ok(given);
         }
         let default = setting.default.map(str::to_owned);
-        Ok((default.into_iter().collect(), Source::Default))
+        Ok(Given { texts: default.into_iter().collect(), from: Source::Default })
     }
 
-    fn find_in_environment(
-        &self,
-        setting: &Setting,
-    ) -> Result<Option<(Vec<String>, Source)>, SettingsError> {
+    fn find_in_environment(&self, setting: &Setting) -> Result<Option<Given>, SettingsError> {
         let variable = setting.variable();
-        // Compose files and unit files pass on unset variables as empty ones.
+        // Compose files and unit files pass on what is not set as an empty variable.
         let Some(text) = (self.env)(&variable).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        let text = text.into_string().map_err(|_| SettingsError::NotUnicode {
-            flag: setting.flag(),
-            source_of: Source::Environment(variable.clone()),
-        })?;
+        let from = Source::Environment(variable);
+        let Ok(text) = text.into_string() else {
+            return Err(SettingsError::NotUnicode { setting: setting.name, from });
+        };
         let texts = if setting.repeatable {
             text.split(',').map(|text| text.trim().to_owned()).collect()
         } else {
             vec![text]
         };
-        Ok(Some((texts, Source::Environment(variable))))
+        Ok(Some(Given { texts, from }))
     }
 
-    fn find_in_file(
-        &self,
-        setting: &Setting,
-    ) -> Result<Option<(Vec<String>, Source)>, SettingsError> {
-        let Some((file, line, entry)) = self
-            .file
-            .and_then(|file| file.get(setting.name).map(|(line, entry)| (file, line, entry)))
-        else {
-            return Ok(None);
+    fn find_in_file(&self, setting: &Setting) -> Result<Option<Given>, SettingsError> {
+        let Some(file) = self.file else { return Ok(None) };
+        let Some((line, entry)) = file.get(setting.name) else { return Ok(None) };
+        let from = Source::File { path: file.path().into(), line, key: setting.name };
+        let found = match entry {
+            Entry::One(text) => return Ok(Some(Given { texts: vec![text.clone()], from })),
+            Entry::Many(texts) if setting.repeatable => {
+                return Ok(Some(Given { texts: texts.clone(), from }));
+            }
+            Entry::Many(_) => "an array",
+            Entry::Nested => "something nested",
         };
-        let source =
-            Source::File { path: file.path().to_owned(), line, key: setting.name.to_owned() };
-        match entry {
-            Entry::One(text) => Ok(Some((vec![text.clone()], source))),
-            Entry::Many(texts) if setting.repeatable => Ok(Some((texts.clone(), source))),
-            Entry::Many(_) => Err(SettingsError::Shape {
-                flag: setting.flag(),
-                source_of: source,
-                found: "an array",
-            }),
-            Entry::Nested => Err(SettingsError::Shape {
-                flag: setting.flag(),
-                source_of: source,
-                found: "something nested",
-            }),
-        }
+        Err(SettingsError::Shape { setting: setting.name, from, found })
     }
 }
 
 /// Parses one text and holds it against the range.
-fn value<V: Value>(setting: &Setting, source: &Source, text: &str) -> Result<V, SettingsError> {
-    let value = V::parse(text).map_err(|reason| SettingsError::Invalid {
-        flag: setting.flag(),
-        source_of: source.clone(),
-        text: text.to_owned(),
-        noun: V::NOUN,
-        reason: Box::new(reason),
-    })?;
-    let Some((min, max)) = setting.range else {
-        return Ok(value);
+fn value<V: Value>(setting: &Setting, from: &Source, text: String) -> Result<V, SettingsError> {
+    let from = from.clone();
+    let value = match V::parse(&text) {
+        Ok(value) => value,
+        Err(reason) => {
+            let reason = Box::new(reason);
+            return Err(SettingsError::Invalid {
+                setting: setting.name,
+                from,
+                text,
+                noun: V::NOUN,
+                reason,
+            });
+        }
     };
+    let Some((min, max)) = setting.range else { return Ok(value) };
     let high_enough = V::parse(min).is_ok_and(|min| min <= value);
     let low_enough = V::parse(max).is_ok_and(|max| value <= max);
     if high_enough && low_enough {
-        return Ok(value);
+        Ok(value)
+    } else {
+        Err(SettingsError::OutOfRange { setting: setting.name, from, text, min, max })
     }
-    Err(SettingsError::OutOfRange {
-        flag: setting.flag(),
-        source_of: source.clone(),
-        text: text.to_owned(),
-        min,
-        max,
-    })
 }
