@@ -1,3 +1,18 @@
-//! The hub server and its command line.
+//! The `fanfare` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use fanfare::cli::{Cli, Command};
+use fanfare::settings::Settings;
+
+fn main() -> ExitCode {
+    match Cli::read() {
+        Command::Serve(flags) => match Settings::load(&flags) {
+            Ok(settings) => {
+                println!("{settings:#?}");
+                ExitCode::SUCCESS
+            }
+            Err(errors) => fanfare::cli::refuse(&errors),
+        },
+    }
+}
