@@ -43,6 +43,8 @@ const QUEUED_A_TURN: usize = 256;
 const SLICES: u32 = 64;
 /// How often the walk steps at least, and at most.
 const STEP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// A subscriber that joined less than this part of a heartbeat ago is left for the next pass.
+const NEWCOMER: u32 = 8;
 /// How often housekeeping is done: lag, retried reads, ids that grow stale.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// How often a drain closes a few.
@@ -535,7 +537,8 @@ impl Shard {
     /// fresh id too, so that it can resume.
     fn beat(&mut self, token: Token, now: Instant) {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
-        if subscriber.closing || !subscriber.is_clear() {
+        let newcomer = now - subscriber.progressed < self.heartbeat / NEWCOMER;
+        if newcomer || subscriber.closing || !subscriber.is_clear() {
             return;
         }
         let framing = subscriber.framing();

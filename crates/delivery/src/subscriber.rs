@@ -32,7 +32,7 @@ pub(crate) struct Subscriber {
     pending: Bytes,
     /// The shard's offset when it last got an event id; `None` before the first.
     pub(crate) refreshed: Option<u64>,
-    /// When the sink last took a byte, as far as it matters: kept while it is blocked.
+    /// When it joined; later, when its sink last took a byte before it was blocked.
     pub(crate) progressed: Instant,
     /// Tells this subscriber from others that had its slab entry.
     pub(crate) generation: u32,

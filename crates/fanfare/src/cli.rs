@@ -3,15 +3,9 @@
 //! A subcommand is one variant of [`Command`]. `serve` is meant where none is named, so its flags
 //! also stand at the top. The flags themselves are not here: the table of settings declares them.
 
-use std::fmt::Display;
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
 
 use crate::settings::Flags;
-
-/// The exit code of every mistake on the command line or in a setting.
-const USAGE: u8 = 2;
 
 const START: &str = "\
 A hub for Server-Sent Events: a backend sends one HTTP request, and every
@@ -78,14 +72,6 @@ impl Cli {
     fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Serve(self.serve))
     }
-}
-
-/// Prints each error on standard error; gives the exit code for them.
-pub fn refuse<E: Display>(errors: &[E]) -> ExitCode {
-    for error in errors {
-        eprintln!("error: {error}");
-    }
-    ExitCode::from(USAGE)
 }
 
 #[cfg(test)]

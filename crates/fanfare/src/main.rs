@@ -3,16 +3,14 @@
 use std::process::ExitCode;
 
 use fanfare::cli::{Cli, Command};
-use fanfare::settings::Settings;
+use fanfare::exit;
+
+/// The leanest of those measured for many idle subscribers; see `bench/README.md`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    match Cli::read() {
-        Command::Serve(flags) => match Settings::load(&flags) {
-            Ok(settings) => {
-                println!("{settings:#?}");
-                ExitCode::SUCCESS
-            }
-            Err(errors) => fanfare::cli::refuse(&errors),
-        },
-    }
+    exit::code(match Cli::read() {
+        Command::Serve(flags) => fanfare::serve(&flags),
+    })
 }

@@ -102,7 +102,9 @@ settings! {
 
     heading "Publishing":
 
-    /// Largest body of a request to publish
+    /// Longest message
+    ///
+    /// A request's body may be six times as long, so that a message fits however it is escaped.
     max_message: ByteSize = "1MiB", in "1B" to "64MiB";
 
     /// Remember an Idempotency-Key for this long
