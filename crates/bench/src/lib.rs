@@ -36,7 +36,9 @@ pub use error::BenchError;
 pub use open_files::raise_open_files;
 pub use plan::{InvalidPlan, Load, Plan};
 pub use progress::{Progress, ProgressLine};
-pub use report::{Latency, Report, Server, Violations, Window};
+pub use report::{
+    Latency, Report, Server, Violations, Window, format_bytes, format_count, format_time,
+};
 pub use response::BadResponse;
 pub use run::run;
 pub use target::Target;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::report::count;
+use crate::report::format_count;
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,17 +45,22 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Connecting { connected, wanted } => {
-                write!(f, "connecting {} of {}", count(connected.into()), count(wanted.into()))
+                write!(
+                    f,
+                    "connecting {} of {}",
+                    format_count(connected.into()),
+                    format_count(wanted.into())
+                )
             }
             Self::Holding { seconds, of } => write!(f, "holding {seconds:.0} of {of:.0} s"),
             Self::Publishing { seconds, of, published, delivered } => write!(
                 f,
                 "publishing {seconds:.0} of {of:.0} s: {} published, {} delivered",
-                count(published as f64),
-                count(delivered as f64)
+                format_count(published as f64),
+                format_count(delivered as f64)
             ),
             Self::Draining { outstanding } => {
-                write!(f, "draining: {} on their way", count(outstanding as f64))
+                write!(f, "draining: {} on their way", format_count(outstanding as f64))
             }
         }
     }

@@ -125,7 +125,7 @@ impl fmt::Display for Report {
         let Plan { subscribers, topics, size, batch, publishers, .. } = self.plan;
         let load = match self.plan.load {
             Load::Idle => format!("idle, held for {}", seconds(self.plan.duration)),
-            Load::Paced { rate } => format!("paced at {}/s", count(rate)),
+            Load::Paced { rate } => format!("paced at {}/s", format_count(rate)),
             Load::Unpaced { .. } => "unpaced".into(),
         };
         let row =
@@ -135,7 +135,7 @@ impl fmt::Display for Report {
             "subscribers",
             format!(
                 "{} on {}, connected in {:.2} s",
-                count(subscribers.into()),
+                format_count(subscribers.into()),
                 plural(topics.into(), "topic"),
                 self.connect_seconds
             ),
@@ -147,7 +147,7 @@ impl fmt::Display for Report {
                 "messages",
                 format!(
                     "{size} bytes, {} a request, {}",
-                    count(batch as f64),
+                    format_count(batch as f64),
                     plural(publishers.into(), "publisher")
                 ),
             )?;
@@ -156,9 +156,9 @@ impl fmt::Display for Report {
                 "published",
                 format!(
                     "{} in {:.1} s: {}/s",
-                    count(window.published as f64),
+                    format_count(window.published as f64),
                     window.seconds,
-                    count(window.publishes_per_second)
+                    format_count(window.publishes_per_second)
                 ),
             )?;
             row(
@@ -166,8 +166,8 @@ impl fmt::Display for Report {
                 "delivered",
                 format!(
                     "{}: {}/s, {:.1} MB/s",
-                    count(window.deliveries as f64),
-                    count(window.deliveries_per_second),
+                    format_count(window.deliveries as f64),
+                    format_count(window.deliveries_per_second),
                     window.bytes_per_second / 1e6
                 ),
             )?;
@@ -177,11 +177,11 @@ impl fmt::Display for Report {
                 "latency",
                 format!(
                     "p50 {}   p90 {}   p99 {}   p99.9 {}   max {}",
-                    time(p50 as f64),
-                    time(p90 as f64),
-                    time(p99 as f64),
-                    time(p99_9 as f64),
-                    time(max as f64)
+                    format_time(p50 as f64),
+                    format_time(p90 as f64),
+                    format_time(p99 as f64),
+                    format_time(p99_9 as f64),
+                    format_time(max as f64)
                 ),
             )?;
             let Violations { lost, duplicated, reordered, misrouted, damaged, foreign } =
@@ -206,26 +206,30 @@ impl fmt::Display for Report {
             [("delivery", server.cpu_per_delivery), ("publish", server.cpu_per_publish)]
         {
             if let Some(used) = used {
-                cpu += &format!(", {} per {each}", time(used));
+                cpu += &format!(", {} per {each}", format_time(used));
             }
         }
-        row(f, "server CPU", format!("{cpu}, {} per connect", time(server.cpu_per_connect)))?;
+        row(
+            f,
+            "server CPU",
+            format!("{cpu}, {} per connect", format_time(server.cpu_per_connect)),
+        )?;
         row(
             f,
             "server memory",
             format!(
                 "{} before, {} idle ({} per subscriber), {} at the end",
-                bytes(server.resident_before as f64),
-                bytes(server.resident_idle as f64),
-                bytes(server.bytes_per_subscriber),
-                bytes(server.resident_end as f64)
+                format_bytes(server.resident_before as f64),
+                format_bytes(server.resident_idle as f64),
+                format_bytes(server.bytes_per_subscriber),
+                format_bytes(server.resident_end as f64)
             ),
         )
     }
 }
 
 /// A number with its thousands apart; with a decimal where it is small and has one.
-pub(crate) fn count(number: f64) -> String {
+pub fn format_count(number: f64) -> String {
     if number < 100.0 && number.fract() != 0.0 {
         return format!("{number:.1}");
     }
@@ -241,7 +245,7 @@ pub(crate) fn count(number: f64) -> String {
 }
 
 /// Nanoseconds in the unit that suits them.
-pub(crate) fn time(nanoseconds: f64) -> String {
+pub fn format_time(nanoseconds: f64) -> String {
     match nanoseconds {
         n if n < 1e3 => format!("{n:.0} ns"),
         n if n < 1e6 => format!("{:.2} µs", n / 1e3),
@@ -251,7 +255,7 @@ pub(crate) fn time(nanoseconds: f64) -> String {
 }
 
 /// Bytes in the unit that suits them.
-pub(crate) fn bytes(number: f64) -> String {
+pub fn format_bytes(number: f64) -> String {
     match number.abs() {
         n if n < 1024.0 => format!("{number:.0} B"),
         n if n < 1024.0 * 1024.0 => format!("{:.1} KiB", number / 1024.0),
@@ -261,7 +265,7 @@ pub(crate) fn bytes(number: f64) -> String {
 
 fn plural(number: u64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", count(number as f64))
+    format!("{} {noun}{ending}", format_count(number as f64))
 }
 
 fn seconds(duration: Duration) -> String {
@@ -274,13 +278,13 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!(count(0.0), "0");
-        assert_eq!(count(2.5), "2.5");
-        assert_eq!(count(999.6), "1,000");
-        assert_eq!(count(1_234_567.0), "1,234,567");
-        assert_eq!(time(999.0), "999 ns");
-        assert_eq!(time(3_700.0), "3.70 µs");
-        assert_eq!(bytes(-2048.0), "-2.0 KiB");
+        assert_eq!(format_count(0.0), "0");
+        assert_eq!(format_count(2.5), "2.5");
+        assert_eq!(format_count(999.6), "1,000");
+        assert_eq!(format_count(1_234_567.0), "1,234,567");
+        assert_eq!(format_time(999.0), "999 ns");
+        assert_eq!(format_time(3_700.0), "3.70 µs");
+        assert_eq!(format_bytes(-2048.0), "-2.0 KiB");
         assert_eq!(plural(1, "topic"), "1 topic");
     }
 

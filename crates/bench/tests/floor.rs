@@ -36,7 +36,7 @@ impl Drop for Floor {
 
 fn plan(url: &str, load: Load) -> Plan {
     Plan {
-        url: url.parse().unwrap(),
+        url: url.parse().expect("it is a URL"),
         subscribers: 20,
         load,
         size: 100,
@@ -96,12 +96,12 @@ fn idle_subscribers_are_held_and_nothing_is_published() {
 
 /// Serves one connection with what `answer` writes on it, then closes.
 fn serve_once(answer: impl FnOnce(&mut TcpStream) + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/sse/", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}/sse/", listener.local_addr().expect("it is bound"));
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let (mut stream, _) = listener.accept().expect("a client connects");
         let mut request = [0; 4096];
-        let _ = stream.read(&mut request).unwrap();
+        let _ = stream.read(&mut request).expect("a request comes");
         answer(&mut stream);
     });
     url
