@@ -15,6 +15,9 @@ pub struct Report {
     pub plan: Plan,
     /// How long connecting all subscribers took, in seconds.
     pub connect_seconds: f64,
+    /// CPU time of the client itself per second while it was measured: close to 1, if it has one
+    /// core, it may be the client that was measured.
+    pub client_cpu_load: f64,
     /// What went through while it was measured; `None` where nothing was published.
     pub window: Option<Window>,
     /// What was wrong with the messages of the whole run.
@@ -199,6 +202,7 @@ impl fmt::Display for Report {
                 text
             })?;
         }
+        row(f, "client CPU", format!("{:.1} % of a core", self.client_cpu_load * 1e2))?;
         let Some(server) = &self.server else { return Ok(()) };
         let mut cpu =
             format!("{:.2} s, {:.1} % of a core", server.cpu_seconds, server.cpu_load * 1e2);
@@ -294,6 +298,7 @@ mod tests {
         let mut report = Report {
             plan,
             connect_seconds: 0.1,
+            client_cpu_load: 0.5,
             window: None,
             violations: Violations { foreign: 3, ..Violations::default() },
             server: None,

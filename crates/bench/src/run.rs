@@ -23,6 +23,11 @@ const OTHER_FILES: u64 = 16;
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long after publishing nothing may arrive until what is missing counts as lost.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the receiver rests between two rounds of reading when publishing is unpaced.
+///
+/// Without it, it wakes for every single message, and takes the core it shares with the publishers
+/// from them: a server that answers a publisher last would wait for the client.
+const REST: Duration = Duration::from_millis(1);
 /// The longest wait between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -102,7 +107,14 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
         }
         _ => None,
     };
-    Ok(Report { plan: plan.clone(), connect_seconds, window, violations, server })
+    Ok(Report {
+        plan: plan.clone(),
+        connect_seconds,
+        client_cpu_load: measured.client_cpu_load(),
+        window,
+        violations,
+        server,
+    })
 }
 
 /// Keeps reading for so long.
@@ -145,6 +157,8 @@ struct Moment {
     delivered: u64,
     bytes: u64,
     cpu: Option<CpuReading>,
+    /// The client's own.
+    client_cpu: CpuReading,
 }
 
 impl Moment {
@@ -160,6 +174,7 @@ impl Moment {
             delivered: fleet.inbox.delivered(),
             bytes: fleet.inbox.bytes(),
             cpu: process.map(Process::cpu).transpose()?,
+            client_cpu: Process::new(std::process::id())?.cpu()?,
         })
     }
 }
@@ -182,6 +197,10 @@ impl Measured {
             (Some(start), Some(end)) => end.since(start),
             _ => Duration::ZERO,
         }
+    }
+
+    fn client_cpu_load(&self) -> f64 {
+        self.end.client_cpu.since(&self.start.client_cpu).as_secs_f64() / self.seconds()
     }
 
     fn window(&self, inbox: &Inbox) -> Window {
@@ -279,6 +298,9 @@ impl Publication<'_> {
                 return Ok(());
             }
             self.fleet.pump(TICK.min(Duration::from_nanos(until - now)))?;
+            if let Load::Unpaced { .. } = self.plan.load {
+                std::thread::sleep(REST);
+            }
             (self.progress)(Progress::Publishing {
                 seconds: now.saturating_sub(start) as f64 / 1e9,
                 of,

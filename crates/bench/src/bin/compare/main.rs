@@ -1,6 +1,7 @@
 //! Measures a hub beside the floor, in turn, and prints the medians with the targets they are
 //! held to. `bench/run` builds everything and calls it.
 
+mod figure;
 mod scenario;
 mod server;
 mod table;

@@ -1,9 +1,11 @@
-//! What is compared: for each target, two contenders and the figures they are held to.
+//! What is compared: for each scenario, two contenders and the figures they are held to.
 
 use std::time::Duration;
 
 use clap::ValueEnum;
-use fanfare_bench::{Load, Plan, Report, Target};
+use fanfare_bench::{Load, Plan, Target};
+
+use crate::figure::{Figure, Goal};
 
 /// One comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,35 +31,6 @@ pub(crate) struct Contender {
     publishers: u32,
     load: Load,
     duration: Duration,
-}
-
-/// A figure of a report.
-pub(crate) struct Figure {
-    pub(crate) name: &'static str,
-    pub(crate) unit: Unit,
-    pub(crate) of: fn(&Report) -> Option<f64>,
-    pub(crate) goal: Goal,
-}
-
-/// What a figure counts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Unit {
-    Nanoseconds,
-    Bytes,
-    PerSecond,
-}
-
-/// What the second contender's figure is held to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Goal {
-    /// Nothing: it is there to be read.
-    None,
-    /// At most so many times the first one's.
-    TimesAtMost(f64),
-    /// At least so many times the first one's.
-    TimesAtLeast(f64),
-    /// At most so much.
-    AtMost(f64),
 }
 
 impl Scenario {
@@ -110,76 +83,28 @@ impl Scenario {
     }
 
     /// What is read from the reports, the figures with a goal first.
-    pub(crate) fn figures(self) -> &'static [Figure] {
-        const CPU_PER_DELIVERY: Figure = Figure {
-            name: "server CPU per delivery",
-            unit: Unit::Nanoseconds,
-            of: |report| report.server?.cpu_per_delivery,
-            goal: Goal::None,
-        };
-        const DELIVERIES: Figure = Figure {
-            name: "deliveries per second",
-            unit: Unit::PerSecond,
-            of: |report| Some(report.window?.deliveries_per_second),
-            goal: Goal::None,
-        };
-        const MEDIAN_LATENCY: Figure = Figure {
-            name: "latency, p50",
-            unit: Unit::Nanoseconds,
-            of: |report| Some(report.window?.latency.p50 as f64),
-            goal: Goal::None,
-        };
-        const TAIL_LATENCY: Figure = Figure {
-            name: "latency, p99",
-            unit: Unit::Nanoseconds,
-            of: |report| Some(report.window?.latency.p99 as f64),
-            goal: Goal::None,
-        };
+    pub(crate) fn figures(self) -> Vec<Figure> {
         match self {
-            Self::Paced => {
-                const {
-                    &[
-                        Figure { goal: Goal::TimesAtMost(1.1), ..CPU_PER_DELIVERY },
-                        MEDIAN_LATENCY,
-                        TAIL_LATENCY,
-                    ]
-                }
-            }
-            Self::Unpaced => {
-                const { &[Figure { goal: Goal::TimesAtLeast(5.0), ..DELIVERIES }, CPU_PER_DELIVERY] }
-            }
-            Self::Idle => {
-                const {
-                    &[
-                        Figure {
-                            name: "resident memory per subscriber",
-                            unit: Unit::Bytes,
-                            of: |report| Some(report.server?.bytes_per_subscriber),
-                            goal: Goal::AtMost(1024.0),
-                        },
-                        Figure {
-                            name: "server CPU per connect",
-                            unit: Unit::Nanoseconds,
-                            of: |report| Some(report.server?.cpu_per_connect),
-                            goal: Goal::AtMost(50_000.0),
-                        },
-                    ]
-                }
-            }
-            Self::Topics => {
-                const {
-                    &[
-                        Figure {
-                            name: "server CPU per publish",
-                            unit: Unit::Nanoseconds,
-                            of: |report| report.server?.cpu_per_publish,
-                            goal: Goal::TimesAtMost(1.1),
-                        },
-                        MEDIAN_LATENCY,
-                        TAIL_LATENCY,
-                    ]
-                }
-            }
+            Self::Paced => vec![
+                Figure::CPU_PER_DELIVERY.held_to(Goal::TimesAtMost(1.1)),
+                Figure::MEDIAN_LATENCY,
+                Figure::TAIL_LATENCY,
+            ],
+            Self::Unpaced => vec![
+                Figure::DELIVERIES.held_to(Goal::TimesAtLeast(5.0)),
+                Figure::CPU_PER_DELIVERY,
+                Figure::SERVER_LOAD,
+                Figure::CLIENT_LOAD,
+            ],
+            Self::Idle => vec![
+                Figure::MEMORY_PER_SUBSCRIBER.held_to(Goal::AtMost(1024.0)),
+                Figure::CPU_PER_CONNECT.held_to(Goal::AtMost(50_000.0)),
+            ],
+            Self::Topics => vec![
+                Figure::CPU_PER_PUBLISH.held_to(Goal::TimesAtMost(1.1)),
+                Figure::MEDIAN_LATENCY,
+                Figure::TAIL_LATENCY,
+            ],
         }
     }
 }

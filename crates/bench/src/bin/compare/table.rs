@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use fanfare_bench::{Report, format_bytes, format_count, format_time};
+use fanfare_bench::Report;
 
-use crate::scenario::{Figure, Goal, Scenario, Unit};
+use crate::scenario::Scenario;
 
 const HEADINGS: [&str; 7] = ["scenario", "figure", "against", "is", "fanfare", "ratio", "target"];
 
@@ -19,7 +19,7 @@ impl Table {
     /// Adds what the two contenders' reports say.
     pub(crate) fn add(&mut self, scenario: Scenario, names: [&str; 2], reports: &[Vec<Report>; 2]) {
         for figure in scenario.figures() {
-            let medians = reports.each_ref().map(|reports| median(figure, reports));
+            let medians = reports.each_ref().map(|reports| figure.median(reports));
             let [Some(first), Some(second)] = medians else { continue };
             let ratio = (first.abs() > f64::EPSILON).then(|| second / first);
             self.0.push([
@@ -33,42 +33,6 @@ impl Table {
             ]);
         }
     }
-}
-
-impl Unit {
-    fn format(self, number: f64) -> String {
-        match self {
-            Self::Nanoseconds => format_time(number),
-            Self::Bytes => format_bytes(number),
-            Self::PerSecond => format_count(number),
-        }
-    }
-}
-
-impl Goal {
-    /// The goal in words, and whether it was met.
-    fn verdict(self, unit: Unit, value: f64, ratio: Option<f64>) -> String {
-        let (goal, met) = match self {
-            Self::None => return "–".into(),
-            Self::TimesAtMost(most) => {
-                (format!("at most {most} ×"), ratio.is_some_and(|ratio| ratio <= most))
-            }
-            Self::TimesAtLeast(least) => {
-                (format!("at least {least} ×"), ratio.is_some_and(|ratio| ratio >= least))
-            }
-            Self::AtMost(most) => (format!("at most {}", unit.format(most)), value <= most),
-        };
-        format!("{goal}: {}", if met { "met" } else { "missed" })
-    }
-}
-
-/// The median of a figure; `None` where no report has it.
-fn median(figure: &Figure, reports: &[Report]) -> Option<f64> {
-    let mut values: Vec<f64> = reports.iter().filter_map(figure.of).collect();
-    values.sort_by(f64::total_cmp);
-    let upper = *values.get(values.len() / 2)?;
-    let lower = values[(values.len() - 1) / 2];
-    Some(f64::midpoint(lower, upper))
 }
 
 impl fmt::Display for Table {
