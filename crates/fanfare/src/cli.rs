@@ -60,6 +60,8 @@ pub enum Command {
     /// Run the hub; meant where no command is named
     #[command(after_long_help = SETTINGS)]
     Serve(Flags),
+    /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
+    Bench(fanfare_bench::BenchArgs),
 }
 
 impl Cli {
@@ -89,7 +91,8 @@ mod tests {
     fn serve_is_not_the_default() {
         for arguments in [&["fanfare", "--shards", "3"][..], &["fanfare", "serve", "--shards", "3"]]
         {
-            let Command::Serve(flags) = Cli::try_parse_from(arguments).unwrap().into_command();
+            let command = Cli::try_parse_from(arguments).unwrap().into_command();
+            let Command::Serve(flags) = command else { panic!("{command:?}") };
             assert_eq!(flags.given("shards"), Some(&["3".to_owned()][..]));
         }
     }

@@ -10,7 +10,8 @@ use fanfare::exit;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    exit::code(match Cli::read() {
-        Command::Serve(flags) => fanfare::serve(&flags),
-    })
+    match Cli::read() {
+        Command::Serve(flags) => exit::code(fanfare::serve(&flags)),
+        Command::Bench(plan) => fanfare_bench::execute(&plan),
+    }
 }
