@@ -30,16 +30,16 @@ fn counters_move_with_what_happens() {
     assert!(now.has("fanfare_publish_duration_seconds_bucket"), "{now:#?}");
     assert_eq!(now.sum("fanfare_gaps_total"), 0.0);
 
+    drop(kept);
+    hub.await_metrics("all gone", |now| now.sum("fanfare_subscribers") == 0.0);
     publisher.count("counted", 0..20);
     hub.subscription().query("topic=counted").after(&first).open().gap("trimmed");
     hub.subscription().after("nonsense").open().gap("bad_id");
-    let now = hub.await_metrics("two gaps", |now| now.sum("fanfare_gaps_total") == 2.0);
+    let now = hub.await_metrics("all closed", |now| now.sum("fanfare_closed_total") == 5.0);
+    assert_eq!(now.sum("fanfare_subscribers"), 0.0);
+    assert_eq!(now.sum("fanfare_gaps_total"), 2.0);
     assert_eq!(now.labelled("fanfare_gaps_total", "reason=\"trimmed\""), 1.0);
     assert_eq!(now.labelled("fanfare_gaps_total", "reason=\"bad_id\""), 1.0);
-
-    drop(kept);
-    let now = hub.await_metrics("all gone", |now| now.sum("fanfare_subscribers") == 0.0);
-    assert_eq!(now.sum("fanfare_closed_total"), 5.0);
     assert!(!now.labels().any(|labels| labels.contains("counted")), "a label for each topic");
 }
 

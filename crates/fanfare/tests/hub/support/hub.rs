@@ -230,7 +230,9 @@ impl Drop for Hub {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- the hub's log ---\n{}\n---", self.logged());
+            let log = self.log.lock().unwrap();
+            let tail = &log[log.len().saturating_sub(100)..];
+            eprintln!("--- the end of the hub's log ---\n{}\n---", tail.join("\n"));
         }
     }
 }
