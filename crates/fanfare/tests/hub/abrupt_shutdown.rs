@@ -68,12 +68,12 @@ fn a_request_in_flight_is_finished() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut hub = Hub::start(&["--drain", "1h"]);
+    let mut hub = Hub::start(&["--drain", "10m"]);
     let subscribers: Vec<_> = (0..10).map(|_| hub.subscribe("")).collect();
     hub.await_metrics("all of them", |now| now.sum("fanfare_subscribers") == 10.0);
     hub.terminate();
     hub.await_closed_door();
-    assert!(hub.runs(), "it drains for an hour");
+    assert!(hub.runs(), "it drains for ten minutes");
     hub.terminate();
     hub.wait();
     drop(subscribers);
@@ -81,7 +81,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn an_idle_hub_does_not_wait_for_nobody() {
-    let mut hub = Hub::start(&["--drain", "1h"]);
+    let mut hub = Hub::start(&["--drain", "10m"]);
     let _idle = hub.connect();
     let _kept_alive = hub.publisher().send("a");
     hub.terminate();

@@ -39,13 +39,14 @@ fn a_chunked_body_without_end_is_refused_in_bounded_memory() {
 }
 
 #[test]
-fn the_limit_is_the_messages_and_refuses_one_byte_more() {
+fn one_byte_over_the_limit_is_one_too_many() {
     let hub = Hub::start(&["--max-message", "1024"]);
     let mut subscriber = hub.subscribe("");
     let mut publisher = hub.publisher();
-    let largest = "x".repeat(1024);
+    let around = json!({ "message": "" }).to_string().len();
+    let largest = "x".repeat(1024 - around);
     publisher.send(&largest);
-    let response = publisher.post_json(json!({ "message": "x".repeat(1025) }).to_string());
+    let response = publisher.post_json(json!({ "message": format!("{largest}x") }).to_string());
     assert_eq!(response.status, TOO_LARGE, "{response:?}");
     hub.publisher().send("after");
     assert_eq!(subscriber.messages(2), [largest.as_str(), "after"]);

@@ -56,6 +56,12 @@ impl Setup {
                 shell
             }
         };
+        // Only what is given here counts.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FANFARE_") {
+                command.env_remove(name);
+            }
+        }
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
             .args(profile.arguments())
