@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::{Hub, Ledger, Subscriber};
+use crate::support::{Http, Hub, Ledger, Subscriber};
 
 const MESSAGES: u64 = 20_000;
 
@@ -53,6 +53,29 @@ fn one_that_falls_past_what_is_retained_is_told() {
     back.gap("trimmed");
     let mut ledger = Ledger::default();
     while ledger.next() <= MESSAGES {
+        ledger.enter(&back.next());
+    }
+}
+
+#[test]
+fn a_stalled_stream_does_not_hold_up_another_of_its_connection() {
+    let hub = Hub::start(&["--write-timeout", "1s"]);
+    let [mut slow, mut brisk] = hub.subscription().open_pair();
+    let mut publisher = hub.publisher();
+    let mut ledger = Ledger::beginning_with(0);
+    for start in (0..1000).step_by(100) {
+        publisher.batch(numbered(start..start + 100));
+        (0..100).for_each(|_| ledger.enter(&brisk.next()));
+    }
+    hub.await_metrics("the slow one closed", |now| now.sum("fanfare_subscribers") == 1.0);
+    publisher.batch(numbered(1000..1001));
+    ledger.enter(&brisk.next());
+
+    let mut ledger = Ledger::beginning_with(0);
+    slow.until_lost().iter().for_each(|event| ledger.enter(event));
+    assert!(ledger.next() < 1000, "it was never slow");
+    let mut back = hub.subscription().over(Http::Two).after(slow.last_event_id()).open();
+    while ledger.next() <= 1000 {
         ledger.enter(&back.next());
     }
 }

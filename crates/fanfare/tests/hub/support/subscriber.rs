@@ -111,9 +111,6 @@ impl Subscription {
 
     /// Asks, whatever the answer is: its head, and the body to come.
     pub(crate) fn ask(&self) -> (Response, Stream) {
-        let separator = if self.query.is_empty() { "" } else { "?" };
-        let path = format!("{}/events{separator}{}", self.prefix, self.query);
-        let headers: Vec<_> = self.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         match self.http {
             Http::One => {
                 let mut connection = if self.narrow {
@@ -121,33 +118,42 @@ impl Subscription {
                 } else {
                     Connection::open(self.address)
                 };
-                connection.send(request("GET", &path, &headers, b""));
+                connection.send(request("GET", &self.path(), &self.headers(), b""));
                 (connection.head(), Stream::Chunked(connection))
             }
-            Http::Two => {
-                let (head, stream) = Http2Stream::open(self.address, &path, &headers);
-                (head, Stream::Http2(Box::new(stream)))
-            }
+            Http::Two => self.ask_over_one_connection(1).remove(0),
         }
+    }
+
+    fn ask_over_one_connection(&self, count: usize) -> Vec<(Response, Stream)> {
+        let streams = Http2Stream::open(count, self.address, &self.path(), &self.headers());
+        let streams = streams.into_iter();
+        streams.map(|(head, stream)| (head, Stream::Http2(Box::new(stream)))).collect()
+    }
+
+    fn path(&self) -> String {
+        let separator = if self.query.is_empty() { "" } else { "?" };
+        format!("{}/events{separator}{}", self.prefix, self.query)
+    }
+
+    fn headers(&self) -> Vec<(&str, &str)> {
+        self.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect()
     }
 
     /// Subscribes; the answer must be a stream.
     pub(crate) fn open(&self) -> Subscriber {
         let (head, stream) = self.ask();
-        assert_eq!(head.status, 200, "{head:?}");
-        assert_eq!(head.header("content-type"), Some("text/event-stream"), "{head:?}");
         if self.http == Http::One {
             assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{head:?}");
         }
-        Subscriber {
-            stream,
-            parser: Parser::new(64 << 20),
-            parsed: VecDeque::new(),
-            last_event_id: String::new(),
-            head,
-            retries: Vec::new(),
-            comments: 0,
-        }
+        Subscriber::new(head, stream)
+    }
+
+    /// Subscribes twice over one HTTP/2 connection.
+    pub(crate) fn open_pair(&self) -> [Subscriber; 2] {
+        let pair = self.ask_over_one_connection(2).into_iter();
+        let pair: Vec<_> = pair.map(|(head, stream)| Subscriber::new(head, stream)).collect();
+        pair.try_into().expect("two were opened")
     }
 }
 
@@ -162,6 +168,20 @@ impl Stream {
 }
 
 impl Subscriber {
+    fn new(head: Response, stream: Stream) -> Self {
+        assert_eq!(head.status, 200, "{head:?}");
+        assert_eq!(head.header("content-type"), Some("text/event-stream"), "{head:?}");
+        Self {
+            stream,
+            parser: Parser::new(64 << 20),
+            parsed: VecDeque::new(),
+            last_event_id: String::new(),
+            head,
+            retries: Vec::new(),
+            comments: 0,
+        }
+    }
+
     /// The next event of any kind, a gap or a cursor too; `None` after a clean end, an error where
     /// the stream was cut off.
     pub(crate) fn try_next_of_any_kind(&mut self) -> Result<Option<Event>, String> {
