@@ -1,3 +1,16 @@
-//! The hub server and its command line.
+//! The `fanfare` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use fanfare::cli::{Cli, Command};
+use fanfare::exit;
+
+/// The leanest of those measured for many idle subscribers; see `bench/README.md`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    exit::code(match Cli::read() {
+        Command::Serve(flags) => fanfare::serve(&flags),
+    })
+}

@@ -1,0 +1,85 @@
+// Popups: one message is announced as it is; what arrives while a popup is open is counted, so
+// that a burst is a number and not a flood.
+
+// How long a popup stays.
+const SHOWN_MS = 3_000;
+
+// How long the reader is left alone after a popup that counted several messages.
+const REST_MS = 3_000;
+
+// How often an open popup's count is brought up to date.
+const REFRESH_MS = 250;
+
+const number = new Intl.NumberFormat();
+
+export class Popups {
+  constructor(swal) {
+    this.swal = swal;
+    this.enabled = true;
+    this.count = 0; // messages that the open popup, or else the next one, speaks for
+    this.latest = '';
+    this.open = null;
+    this.resting = false;
+  }
+
+  enable(enabled) {
+    this.enabled = enabled;
+    if (!enabled) this.count = 0;
+  }
+
+  add(message) {
+    if (!this.enabled) return;
+    this.count += 1;
+    this.latest = message;
+    if (this.open) this.refresh ??= setTimeout(() => this.update(), REFRESH_MS);
+    else if (!this.resting) this.fire();
+  }
+
+  fire() {
+    const several = this.count > 1;
+    const popup = this.swal.fire({
+      title: this.title(),
+      text: this.latest,
+      icon: 'info',
+      confirmButtonText: 'OK',
+      timer: SHOWN_MS,
+      timerProgressBar: true,
+    });
+    this.open = { popup, several };
+    // The promise of a popup that another has replaced is settled too.
+    popup.then(() => this.open?.popup === popup && this.closed());
+  }
+
+  // A popup of one message gives way to one that counts; that one stays, and only its text moves,
+  // so that its timer can run out however many more arrive.
+  update() {
+    this.refresh = undefined;
+    if (!this.open || this.count < 2) return;
+    if (!this.open.several) {
+      this.fire();
+      return;
+    }
+    this.swal.getTitle().textContent = this.title();
+    this.swal.getHtmlContainer().textContent = this.latest;
+  }
+
+  closed() {
+    clearTimeout(this.refresh);
+    this.refresh = undefined;
+    const { several } = this.open;
+    this.open = null;
+    this.count = 0;
+    if (!several) return;
+    this.resting = true;
+    setTimeout(() => {
+      this.resting = false;
+      if (this.count > 0) this.fire();
+    }, REST_MS);
+  }
+
+  title() {
+    return this.count === 1
+      ? '📨 New Message Received'
+      : `📨 ${number.format(this.count)} New Messages Received`;
+  }
+}
