@@ -6,10 +6,10 @@ use crate::support::Hub;
 
 /// What a document refers to, as written.
 fn references(text: &str) -> Vec<&str> {
-    ["src=\"", "href=\"", "from \"", "import \"", "import(\"", "url("]
+    ["src=\"", "href=\"", "from '", "from \"", "import '", "import \"", "url("]
         .iter()
         .flat_map(|opening| text.split(opening).skip(1))
-        .filter_map(|rest| rest.split(['"', ')']).next())
+        .filter_map(|rest| rest.split(['"', '\'', ')']).next())
         .filter(|reference| !reference.starts_with(['#', '$']) && !reference.starts_with("data:"))
         .collect()
 }
