@@ -1,1 +1,31 @@
-//! placeholder
+//! Delivery: subscribers on shards, each shard one thread with one poller.
+//!
+//! A subscriber is a socket, a selector and a cursor. It has no queue and no timer: it reads the
+//! log forward, out of its shard's copy of the window, and lags where its socket does.
+//!
+//! What must hold:
+//!
+//! - *Nobody waits for anybody*: a shard never blocks on a socket, a lock held across a system
+//!   call, or the log; what the window no longer holds is read by reader threads.
+//! - *Bounded*: a subscriber that does not read holds at most the rest of one buffer.
+//! - *In order, once*: frames reach a sink in the order of the log, each at most once for a
+//!   connection, with no frame begun at a close of our choosing left unfinished while the peer
+//!   still reads.
+
+mod body;
+mod counters;
+mod delivery;
+mod drain;
+mod readers;
+mod seats;
+mod shard;
+mod sink;
+mod stalls;
+mod subscriber;
+mod topic_index;
+
+pub use body::{BodyReader, body};
+pub use counters::{CloseReason, Totals};
+pub use delivery::{Delivery, DeliverySettings, NewSubscriber, Retry};
+pub use seats::{Seat, Seats};
+pub use sink::{Framing, Sink};

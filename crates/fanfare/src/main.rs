@@ -1,6 +1,17 @@
-//! The hub server and its command line.
+//! The `fanfare` program.
 
-#[allow(dead_code)] // until the server routes to it
-mod http;
+use std::process::ExitCode;
 
-fn main() {}
+use fanfare::cli::{Cli, Command};
+use fanfare::exit;
+
+/// The leanest of those measured for many idle subscribers; see `bench/README.md`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match Cli::read() {
+        Command::Serve(flags) => exit::code(fanfare::serve(&flags)),
+        Command::Bench(plan) => fanfare_bench::execute(&plan),
+    }
+}

@@ -1,1 +1,27 @@
-//! placeholder
+//! Publish and subscribe over one ordered log.
+//!
+//! The [`Window`] holds the log's most recent events as [`Frame`]s, encoded at most once each; the
+//! [`Hub`] appends to the log and works out where a subscriber resumes. No sockets, no HTTP, no
+//! threads.
+//!
+//! What must hold:
+//!
+//! - *One sequence*: whatever a subscriber receives, it received by reading the log forward from
+//!   one position: out of the window, or out of the log where the window no longer reaches.
+//! - *No silent loss*: a cursor is resumed exactly, or a [`Gap`] stands before anything later.
+
+mod frame;
+mod gap;
+mod hub;
+mod interest;
+mod resume;
+mod ring;
+mod window;
+
+pub use frame::{Envelope, Frame};
+pub use gap::{Gap, GapReason, fresh_cursor};
+pub use hub::{Catchup, Hub};
+pub use interest::{Interest, TopicKey};
+pub use resume::{Requested, Resolution, Start};
+pub use ring::{Ring, Slot};
+pub use window::{Notify, Window, WindowBounds};

@@ -14,12 +14,18 @@
 mod event_log;
 mod idempotency;
 mod lineage;
+mod memory;
 mod tail;
+mod topics;
 
 pub use event_log::{
     AppendError, Appended, Appending, Batch, Durability, EventLog, Page, PageLimit, ReadError,
     ReadFrom, Retention, Unready,
 };
-pub use idempotency::{IdempotencyKey, InvalidKey};
+pub use idempotency::{
+    Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, Remembered, TableFull,
+};
 pub use lineage::{Lineage, Standing};
+pub use memory::{MemoryLog, MemorySettings, MemoryStats};
 pub use tail::Tail;
+pub use topics::{TopicId, TopicTable};

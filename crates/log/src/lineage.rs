@@ -64,6 +64,11 @@ impl Lineage {
         self.current
     }
 
+    /// The oldest epoch that is remembered.
+    pub fn oldest(&self) -> u64 {
+        self.ends.front().map_or(self.current, |end| end.epoch)
+    }
+
     /// Where each ancestor ended, oldest first.
     pub fn ends(&self) -> impl ExactSizeIterator<Item = Position> + '_ {
         self.ends.iter().copied()

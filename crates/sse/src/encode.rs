@@ -42,6 +42,11 @@ impl Encoded {
         self.bytes.slice(usize::from(self.prefix)..self.bytes.len() - CRLF.len())
     }
 
+    /// With its chunk framing, sharing this buffer.
+    pub fn chunked_bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
     /// What it occupies, in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -93,6 +98,9 @@ pub fn encode(fields: Fields<'_>) -> Encoded {
     })
 }
 
+/// What ends a chunked body (RFC 9112, 7.1).
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// The comment that keeps a quiet stream alive: `:` and a line end, without a blank line, which
 /// several clients turn into an empty message.
 pub fn comment() -> Encoded {
@@ -102,11 +110,21 @@ pub fn comment() -> Encoded {
 /// A `retry:` field, in milliseconds, without a blank line: it takes effect when it is read
 /// (WHATWG HTML, 9.2.6).
 pub fn retry(milliseconds: u64) -> Encoded {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(milliseconds).as_bytes();
+    let digits = milliseconds.to_string();
     Encoded::chunk("retry: \n".len() + digits.len(), |out| {
         out.extend_from_slice(b"retry: ");
-        out.extend_from_slice(digits);
+        out.extend_from_slice(digits.as_bytes());
+        out.push(b'\n');
+    })
+}
+
+/// What a stream begins with: a comment, so that the client has a byte at once, and its `retry:`
+/// in milliseconds.
+pub fn opening(retry: u64) -> Encoded {
+    let retry = retry.to_string();
+    Encoded::chunk(":\nretry: \n".len() + retry.len(), |out| {
+        out.extend_from_slice(b":\nretry: ");
+        out.extend_from_slice(retry.as_bytes());
         out.push(b'\n');
     })
 }

@@ -19,13 +19,13 @@ async fn a_thousand_messages_are_counted_and_not_shown_one_by_one() {
     hub.publish_all((1..=1_000).map(|n| format!("message {n}")));
 
     page.until_newest("message 1000").await;
-    page.until("return Swal.getTitle()?.textContent === '📨 1,000 New Messages Received'").await;
-    page.until("return Swal.getPopup() === null").await;
+    page.until_popup("📨 1,000 New Messages Received").await;
+    page.until_popup_closes().await;
     page.expect("return window.opened <= 2", true).await;
 
     // Afterwards one message is one message again.
     hub.publish("alone");
-    page.until("return Swal.getTitle()?.textContent === '📨 New Message Received'").await;
+    page.until_popup("📨 New Message Received").await;
     page.expect("return Swal.getHtmlContainer().textContent", "alone").await;
 
     page.expect("return document.querySelectorAll('#messages > *').length", 1_000).await;

@@ -119,6 +119,23 @@ impl Page {
         self.by_id("popups").await.click().await.expect("the switch is clickable");
     }
 
+    /// Waits until a popup is open and holds its timer, so that a slow test can look at it.
+    pub(crate) async fn until_popup(&self, title: &str) {
+        let title = Value::from(title);
+        self.until(&format!(
+            "if (Swal.getTitle()?.textContent !== {title}) return false;
+             Swal.stopTimer();
+             return true;"
+        ))
+        .await;
+    }
+
+    /// Lets the open popup's timer run on and waits until it has closed the popup.
+    pub(crate) async fn until_popup_closes(&self) {
+        self.eval("Swal.resumeTimer()").await;
+        self.until("return Swal.getPopup() === null").await;
+    }
+
     /// Waits until the newest entry of the list has this text.
     pub(crate) async fn until_newest(&self, text: &str) {
         let text = Value::from(text);

@@ -24,7 +24,14 @@ impl Hub {
 
     /// A hub with these flags. It is up once it has printed where the page is.
     pub(crate) fn with(flags: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_fanfare"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        // Only what is given here counts.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FANFARE_") {
+                command.env_remove(name);
+            }
+        }
+        let mut process = command
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -12,10 +12,10 @@ async fn no_request_leaves_the_hub_and_the_console_stays_empty() {
     page.log("performance"); // the browser's own start
     page.goto(&hub.page).await;
     hub.publish("Hello from server!");
-    page.until("return Swal.isVisible()").await;
+    page.until_popup("📨 New Message Received").await;
     hub.publish("Hello again!");
-    page.until("return Swal.getTitle()?.textContent.includes('2')").await;
-    page.until("return Swal.getPopup() === null").await;
+    page.until_popup("📨 2 New Messages Received").await;
+    page.until_popup_closes().await;
 
     let origin = format!("http://{}/", hub.address);
     let requested: Vec<String> = page

@@ -13,13 +13,13 @@ async fn markup_in_a_message_stays_text_and_does_not_run() {
     hub.publish(ATTACK);
 
     page.until_newest(ATTACK).await;
-    page.until("return Swal.isVisible()").await;
+    page.until_popup("📨 New Message Received").await;
     page.expect("return Swal.getHtmlContainer().textContent", ATTACK).await;
     // Several at once take another way into the popup.
     hub.publish(ATTACK);
-    page.until("return Swal.getTitle()?.textContent === '📨 2 New Messages Received'").await;
+    page.until_popup("📨 2 New Messages Received").await;
     hub.publish(ATTACK);
-    page.until("return Swal.getTitle()?.textContent === '📨 3 New Messages Received'").await;
+    page.until_popup("📨 3 New Messages Received").await;
     page.expect("return Swal.getHtmlContainer().textContent", ATTACK).await;
 
     page.expect(

@@ -19,9 +19,9 @@ async fn nothing_runs_over_at_320_pixels() {
     let long = "unbroken".repeat(100);
     hub.publish(&long);
     page.until_newest(&long).await;
-    page.until("return Swal.isVisible()").await;
+    page.until_popup("📨 New Message Received").await;
     page.expect(OVERFLOW, 0).await;
     page.expect("return Swal.getPopup().getBoundingClientRect().right <= 320", true).await;
-    page.until("return Swal.getPopup() === null").await;
+    page.until_popup_closes().await;
     page.expect(OVERFLOW, 0).await;
 }

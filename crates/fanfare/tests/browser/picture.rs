@@ -22,10 +22,11 @@ async fn a_picture_of_the_page_is_kept() {
     page.toggle_popups().await;
     hub.publish("Hello from server!");
     page.until_newest("Hello from server!").await;
+    page.until_popup("📨 New Message Received").await;
     // Past the opening animation.
     page.until(
-        "return Swal.isVisible() && Swal.getPopup().getAnimations().every(
-           (animation) => animation.playState === 'finished')",
+        "return Swal.getPopup().classList.contains('swal2-show')
+           && Swal.getPopup().getAnimations().every(({ playState }) => playState === 'finished')",
     )
     .await;
 

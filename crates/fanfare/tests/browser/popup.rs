@@ -11,13 +11,12 @@ async fn a_message_is_announced_as_the_guide_does_and_listed_with_its_id() {
 
     let id = hub.publish("Hello from server!");
 
-    page.until("return Swal.isVisible()").await;
-    page.expect("return Swal.getTitle().textContent", "📨 New Message Received").await;
+    page.until_popup("📨 New Message Received").await;
     page.expect("return Swal.getHtmlContainer().textContent", "Hello from server!").await;
     page.expect("return Swal.getIcon().classList.contains('swal2-info')", true).await;
     page.expect("return Swal.getConfirmButton().textContent", "OK").await;
     page.expect("return Swal.getTimerProgressBar().style.display", "flex").await;
-    page.expect("return Swal.getTimerLeft() <= 3000", true).await;
+    page.expect("return Swal.getTimerLeft() > 0 && Swal.getTimerLeft() <= 3000", true).await;
 
     page.until_newest("Hello from server!").await;
     page.expect("return document.querySelector('#messages .id').textContent", id.as_str()).await;
@@ -26,7 +25,7 @@ async fn a_message_is_announced_as_the_guide_does_and_listed_with_its_id() {
     page.expect("return document.getElementById('empty').hidden", true).await;
 
     // Its timer ends it; nobody clicks.
-    page.until("return Swal.getPopup() === null").await;
+    page.until_popup_closes().await;
     page.expect("return document.querySelectorAll('#messages > *').length", 1).await;
 }
 

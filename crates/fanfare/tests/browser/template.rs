@@ -49,6 +49,5 @@ async fn the_guides_page_works_unchanged() {
         "return document.querySelector('#messages p')?.textContent === 'Hello from server!'",
     )
     .await;
-    page.until("return Swal.isVisible()").await;
-    page.expect("return Swal.getTitle().textContent", "📨 New Message Received").await;
+    page.until_popup("📨 New Message Received").await;
 }

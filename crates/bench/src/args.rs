@@ -1,0 +1,184 @@
+//! `fanfare bench` on the command line.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::plan::{Load, Plan};
+use crate::progress::ProgressLine;
+use crate::run::run;
+use crate::target::Target;
+
+/// Drive a running hub and measure what it delivers.
+///
+/// Subscribers connect, messages are published, and every message is checked for having arrived
+/// once and in order. With --pid, the CPU time and the memory of a local server are measured too.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Exits with 1 if messages were lost, duplicated or reordered, \
+    and with 2 if the run could not be made.")]
+pub struct BenchArgs {
+    /// The hub's page
+    #[arg(long, default_value = "http://127.0.0.1:8000/sse/", value_name = "URL")]
+    url: Target,
+    /// How many connections subscribe
+    #[arg(long, short, default_value_t = 1000, value_name = "N")]
+    subscribers: u32,
+    /// Messages published per second, however fast the server is; latency counts from when a
+    /// message was due
+    #[arg(long, short, default_value_t = 50.0, value_name = "MESSAGES/S")]
+    rate: f64,
+    /// Publish as fast as the server takes it
+    #[arg(long, short, conflicts_with = "rate")]
+    unpaced: bool,
+    /// Publish nothing: connect, hold for --duration, measure what that costs
+    #[arg(long, conflicts_with_all = ["rate", "unpaced"])]
+    idle: bool,
+    /// How many messages may be on their way when unpaced, 0 for any number
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    in_flight: u64,
+    /// The size of a message, in bytes
+    #[arg(long, default_value_t = 100, value_name = "BYTES")]
+    size: usize,
+    /// How many topics are published to in turn, spread evenly over the subscribers
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    topics: u32,
+    /// How many connections publish
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    publishers: u32,
+    /// How many messages one request carries
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    batch: usize,
+    /// How long to measure: 10, 10s, 500ms, 2m
+    #[arg(long, short, default_value = "10s", value_parser = duration, value_name = "TIME")]
+    duration: Duration,
+    /// How long to publish before measuring
+    #[arg(long, default_value = "2s", value_parser = duration, value_name = "TIME")]
+    warmup: Duration,
+    /// The process of a local server, to measure its CPU time and memory
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl BenchArgs {
+    /// The plan that was asked for.
+    pub fn plan(&self) -> Plan {
+        let load = match (self.idle, self.unpaced) {
+            (true, _) => Load::Idle,
+            (_, true) => Load::Unpaced { in_flight: self.in_flight },
+            _ => Load::Paced { rate: self.rate },
+        };
+        Plan {
+            url: self.url.clone(),
+            subscribers: self.subscribers,
+            load,
+            size: self.size,
+            topics: self.topics,
+            publishers: self.publishers,
+            batch: self.batch,
+            warmup: self.warmup,
+            duration: self.duration,
+            pid: self.pid,
+        }
+    }
+}
+
+/// Runs what was asked for: progress and errors go to standard error, the report to standard
+/// output.
+pub fn execute(args: &BenchArgs) -> ExitCode {
+    let mut line = ProgressLine::new();
+    let result = run(&args.plan(), &mut |progress| line.show(progress));
+    drop(line);
+    match result {
+        Ok(report) => {
+            if args.json {
+                println!("{}", report.to_json());
+            } else {
+                print!("{report}");
+            }
+            if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A length of time: a number and `ms`, `s` (or nothing) or `m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[number.len()..] {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        unit => return Err(format!("unknown unit {unit:?}: use ms, s or m")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{number:?} is not a number"))?;
+    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    fn plan(line: &str) -> Result<Plan, clap::Error> {
+        let words = ["bench"].into_iter().chain(line.split_whitespace());
+        Command::try_parse_from(words).map(|command| command.args.plan())
+    }
+
+    impl Default for BenchArgs {
+        fn default() -> Self {
+            Command::parse_from(["bench"]).args
+        }
+    }
+
+    #[test]
+    fn loads_exclude_each_other() {
+        assert_eq!(plan("").unwrap().load, Load::Paced { rate: 50.0 });
+        assert_eq!(plan("--rate 2.5").unwrap().load, Load::Paced { rate: 2.5 });
+        assert_eq!(plan("--unpaced").unwrap().load, Load::Unpaced { in_flight: 10_000 });
+        assert_eq!(plan("--idle").unwrap().load, Load::Idle);
+        assert!(plan("--idle --unpaced").is_err());
+        assert!(plan("--rate 5 --unpaced").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_before_anything_is_connected() {
+        for line in [
+            "--subscribers 0",
+            "--rate 0",
+            "--rate NaN",
+            "--size 42",
+            "--topics 0",
+            "--subscribers 10 --topics 2561",
+            "--publishers 257",
+            "--batch 0",
+            "--duration 0",
+        ] {
+            assert!(plan(line).unwrap().check().is_err(), "{line}");
+        }
+        assert!(plan("--subscribers 10 --topics 2560 --size 43").unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("2h").is_err());
+        assert!(duration("-1").is_err());
+        assert!(duration("s").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! Where every message of every subscriber arrives: it is checked and counted here.
+
+use std::ops::Range;
+
+use hdrhistogram::Histogram;
+
+use crate::payload::Payload;
+use crate::plan::Plan;
+use crate::report::Violations;
+use crate::scanner::DataLine;
+use crate::spread::Spread;
+use crate::tally::Tally;
+
+/// What has arrived so far.
+pub(crate) struct Inbox {
+    run: u32,
+    size: usize,
+    publishers: u32,
+    spread: Spread,
+    tally: Tally,
+    /// The stamps of the messages whose latency counts.
+    window: Range<u64>,
+    latency: Histogram<u64>,
+    delivered: u64,
+    bytes: u64,
+    violations: Violations,
+}
+
+/// The longest latency told apart from longer ones: ten minutes, in nanoseconds.
+const MAX_LATENCY: u64 = 600_000_000_000;
+
+impl Inbox {
+    /// Expects the messages of `run`. Latency counts for none until a window is set.
+    pub(crate) fn new(plan: &Plan, run: u32, spread: Spread) -> Self {
+        let slots = plan.subscribers as usize
+            * plan.publishers as usize
+            * spread.most_topics_each() as usize;
+        let latency = Histogram::new_with_max(MAX_LATENCY, 3).expect("the bounds are constants");
+        Self {
+            run,
+            size: plan.size,
+            publishers: plan.publishers,
+            spread,
+            tally: Tally::new(slots),
+            window: 0..0,
+            latency,
+            delivered: 0,
+            bytes: 0,
+            violations: Violations::default(),
+        }
+    }
+
+    /// Sets which messages' latency counts.
+    pub(crate) fn measure(&mut self, window: Range<u64>) {
+        self.window = window;
+    }
+
+    /// Takes a `data:` line that `subscriber` read at `now`.
+    pub(crate) fn take(&mut self, subscriber: u32, line: DataLine<'_>, now: u64) {
+        let Some(payload) = Payload::read(line.start).filter(|p| p.run == self.run) else {
+            self.violations.foreign += 1;
+            return;
+        };
+        let Payload { publisher, topic, sequence, stamp, .. } = payload;
+        let Some(slot) = self.slot(subscriber, publisher.into(), topic) else {
+            self.violations.misrouted += 1;
+            return;
+        };
+        if line.length != self.size {
+            self.violations.damaged += 1;
+        }
+        if self.tally.note(slot, sequence) {
+            self.delivered += 1;
+        }
+        if self.window.contains(&stamp) {
+            self.latency.saturating_record(now.saturating_sub(stamp));
+        }
+    }
+
+    fn slot(&self, subscriber: u32, publisher: u32, topic: u32) -> Option<usize> {
+        let index = self.spread.index(subscriber, topic)?;
+        let each = self.spread.most_topics_each() as usize;
+        let lane = subscriber as usize * self.publishers as usize + publisher as usize;
+        (publisher < self.publishers).then_some(lane * each + index as usize)
+    }
+
+    /// Counts bytes that arrived on subscribers' sockets, framing included.
+    pub(crate) fn count_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Messages that arrived, each counted once.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Bytes that arrived.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The latencies of the window's messages, in nanoseconds.
+    pub(crate) fn latency(&self) -> &Histogram<u64> {
+        &self.latency
+    }
+
+    /// Ends the run: `sent` says, for each publisher, how many messages it sent to each topic.
+    /// Returns what was found wrong.
+    pub(crate) fn close(&mut self, subscribers: u32, sent: &[Vec<u32>]) -> Violations {
+        for subscriber in 0..subscribers {
+            for (publisher, topics) in (0..).zip(sent) {
+                for topic in self.spread.topics_of(subscriber) {
+                    if let Some(slot) = self.slot(subscriber, publisher, topic) {
+                        self.tally.close(slot, topics[topic as usize]);
+                    }
+                }
+            }
+        }
+        let mut violations = self.violations;
+        self.tally.report(&mut violations);
+        violations
+    }
+}

@@ -1,0 +1,138 @@
+//! What a run is to do.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::payload::Payload;
+use crate::target::Target;
+
+/// What a run is to do. [`run`](crate::run()) checks it before anything is connected.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The hub's page.
+    pub url: Target,
+    /// How many connections subscribe; at least 1.
+    pub subscribers: u32,
+    /// What is published once they are connected.
+    pub load: Load,
+    /// The size of a message, in bytes, 43 to 1 MiB.
+    pub size: usize,
+    /// How many topics are published to in turn. One is the default topic; several are `bench/0`,
+    /// `bench/1` and so on, spread evenly over the subscribers.
+    pub topics: u32,
+    /// How many connections publish, 1 to 256, each from a thread of its own.
+    pub publishers: u32,
+    /// How many messages one request carries; more than one are sent as NDJSON.
+    pub batch: usize,
+    /// How long messages are published before anything is measured.
+    pub warmup: Duration,
+    /// How long is measured; idle: how long the subscribers are held.
+    pub duration: Duration,
+    /// The server's process, if it is local and its CPU time and memory are wanted.
+    pub pid: Option<u32>,
+}
+
+/// What is published.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Load {
+    /// Nothing: connections are held.
+    Idle,
+    /// Evenly, at a rate that does not depend on the server. Latency counts from when a message
+    /// was due.
+    Paced {
+        /// Messages a second.
+        rate: f64,
+    },
+    /// As fast as the server takes it. Latency counts from when a message was sent.
+    Unpaced {
+        /// How many messages may be on their way: publishers wait while the average subscriber is
+        /// further behind. 0 sets no bound, and then a hub may drop what nobody has read yet.
+        in_flight: u64,
+    },
+}
+
+/// What is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum InvalidPlan {
+    /// The URL is not one of a hub.
+    #[error("{0:?} is not a hub's URL: write `http://HOST:PORT/sse/`")]
+    Url(String),
+    /// There is nobody to deliver to.
+    #[error("there must be 1 to 1,000,000 subscribers, not {0}")]
+    Subscribers(u32),
+    /// The rate is not a rate.
+    #[error("a rate is a number of messages a second above 0, not {0}")]
+    Rate(f64),
+    /// A message that cannot hold its number, or that no hub takes.
+    #[error("a message has {min} to {max} bytes, not {0}", min = Payload::MIN_BYTES, max = Plan::MAX_SIZE)]
+    Size(usize),
+    /// More topics than can be numbered, or none.
+    #[error("there must be 1 to {max} topics, not {0}", max = Payload::MAX_TOPICS)]
+    Topics(u32),
+    /// A subscription would name more topics than a hub allows.
+    #[error(
+        "{topics} topics on {subscribers} subscribers are more than {} each: ask for at least {} \
+         subscribers", Plan::MAX_TOPICS_EACH, topics.div_ceil(Plan::MAX_TOPICS_EACH))]
+    TopicsEach {
+        /// Topics in all.
+        topics: u32,
+        /// Subscribers that share them.
+        subscribers: u32,
+    },
+    /// No publisher, or more than a message can tell apart.
+    #[error("there must be 1 to 256 publishers, not {0}")]
+    Publishers(u32),
+    /// No message in a request, or too many.
+    #[error("a request carries 1 to {max} messages, not {0}", max = Plan::MAX_BATCH)]
+    Batch(usize),
+    /// A run without an end, or without a beginning.
+    #[error("a run lasts more than 0 s and at most a day")]
+    Duration,
+}
+
+impl Plan {
+    /// The largest message, in bytes.
+    pub const MAX_SIZE: usize = 1 << 20;
+    /// The most topics one subscription may name.
+    pub const MAX_TOPICS_EACH: u32 = 256;
+    /// The most messages in one request.
+    pub const MAX_BATCH: usize = 10_000;
+
+    const MAX_SUBSCRIBERS: u32 = 1_000_000;
+    const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// Checks everything that can be checked without the server.
+    pub(crate) fn check(&self) -> Result<(), InvalidPlan> {
+        let &Self { subscribers, size, topics, publishers, batch, .. } = self;
+        if !(1..=Self::MAX_SUBSCRIBERS).contains(&subscribers) {
+            return Err(InvalidPlan::Subscribers(subscribers));
+        }
+        if let Load::Paced { rate } = self.load
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            return Err(InvalidPlan::Rate(rate));
+        }
+        if !(Payload::MIN_BYTES..=Self::MAX_SIZE).contains(&size) {
+            return Err(InvalidPlan::Size(size));
+        }
+        if !(1..=Payload::MAX_TOPICS).contains(&topics) {
+            return Err(InvalidPlan::Topics(topics));
+        }
+        if topics.div_ceil(subscribers) > Self::MAX_TOPICS_EACH {
+            return Err(InvalidPlan::TopicsEach { topics, subscribers });
+        }
+        if !(1..=256).contains(&publishers) {
+            return Err(InvalidPlan::Publishers(publishers));
+        }
+        if !(1..=Self::MAX_BATCH).contains(&batch) {
+            return Err(InvalidPlan::Batch(batch));
+        }
+        let sensible = |duration| duration <= Self::MAX_DURATION;
+        if self.duration.is_zero() || !sensible(self.duration) || !sensible(self.warmup) {
+            return Err(InvalidPlan::Duration);
+        }
+        Ok(())
+    }
+}

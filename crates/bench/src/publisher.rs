@@ -1,0 +1,225 @@
+//! One publisher: a thread and a connection it keeps, one request at a time.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Pace, nanoseconds};
+use crate::error::BenchError;
+use crate::flow::Flow;
+use crate::payload::Payload;
+use crate::plan::{Load, Plan};
+use crate::response::{BadResponse, ResponseHead, excerpt};
+use crate::spread::Spread;
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long after its end a paced run may go on sending what was due before it.
+const OVERRUN: Duration = Duration::from_secs(5);
+/// How long a publisher sleeps that has too many messages on their way.
+const BACK_OFF: Duration = Duration::from_micros(100);
+
+/// One of the run's publishers, connected.
+pub(crate) struct Publisher {
+    number: u8,
+    plan: Plan,
+    spread: Spread,
+    run: u32,
+    clock: Clock,
+    flow: Arc<Flow>,
+    stream: TcpStream,
+    /// How many messages it has sent to each topic.
+    sent: Vec<u32>,
+    request: Vec<u8>,
+    body: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Publisher {
+    pub(crate) fn connect(
+        number: u8,
+        plan: &Plan,
+        spread: Spread,
+        run: u32,
+        address: SocketAddr,
+        clock: Clock,
+        flow: Arc<Flow>,
+    ) -> Result<Self, BenchError> {
+        let connect = || {
+            let stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+            Ok(stream)
+        };
+        Ok(Self {
+            number,
+            plan: plan.clone(),
+            spread,
+            run,
+            clock,
+            flow,
+            stream: connect().map_err(|source| BenchError::Connect { address, source })?,
+            sent: vec![0; plan.topics as usize],
+            request: Vec::new(),
+            body: Vec::new(),
+            answer: Vec::new(),
+        })
+    }
+
+    /// Publishes from `start` to `end` on the run's clock. Returns how many messages were sent to
+    /// each topic. A failure stops the run.
+    pub(crate) fn publish(mut self, start: u64, end: u64) -> Result<Vec<u32>, BenchError> {
+        let result = self.publish_all(start, end);
+        if result.is_err() {
+            self.flow.stop();
+        }
+        result.map(|()| self.sent)
+    }
+
+    fn publish_all(&mut self, start: u64, end: u64) -> Result<(), BenchError> {
+        // A wake-up 50 µs late, Linux's default, would count as the server's latency. Where the
+        // kernel does not grant it, it does.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        self.clock.sleep_until(start);
+        let requests = (u64::from(self.number)..).step_by(self.plan.publishers as usize);
+        match self.plan.load {
+            Load::Idle => {}
+            Load::Paced { rate } => {
+                let pace = Pace::new(start, rate, self.plan.batch);
+                let latest = end.saturating_add(nanoseconds(OVERRUN));
+                for (request, due) in requests.map(|request| (request, pace.due(request))) {
+                    if due >= end || self.clock.now() >= latest || self.flow.is_stopped() {
+                        break;
+                    }
+                    self.clock.sleep_until(due);
+                    self.send(request, due)?;
+                }
+            }
+            Load::Unpaced { in_flight } => {
+                let per_message = (self.plan.subscribers / self.plan.topics).max(1);
+                let most = match in_flight.saturating_mul(per_message.into()) {
+                    0 => u64::MAX,
+                    most => most,
+                };
+                for request in requests {
+                    while self.flow.outstanding() > most && self.clock.now() < end {
+                        std::thread::sleep(BACK_OFF);
+                    }
+                    let now = self.clock.now();
+                    if now >= end || self.flow.is_stopped() {
+                        break;
+                    }
+                    self.send(request, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes one batch, stamped `stamp`, and waits until it is acknowledged.
+    fn send(&mut self, request: u64, stamp: u64) -> Result<(), BenchError> {
+        let batch = self.plan.batch as u64;
+        let mut deliveries = 0;
+        self.body.clear();
+        for message in request * batch..(request + 1) * batch {
+            // Less than the number of topics, which is 32 bits wide.
+            let topic = (message % u64::from(self.plan.topics)) as u32;
+            let sequence = &mut self.sent[topic as usize];
+            let payload = Payload {
+                run: self.run,
+                publisher: self.number,
+                topic,
+                sequence: *sequence,
+                stamp,
+            };
+            *sequence += 1;
+            deliveries += u64::from(self.spread.fan_out(topic));
+            self.body.extend_from_slice(b"{\"message\":\"");
+            payload.write(&mut self.body, self.plan.size);
+            self.body.push(b'"');
+            if self.plan.topics > 1 {
+                self.body.extend_from_slice(format!(",\"topic\":\"bench/{topic}\"").as_bytes());
+            }
+            self.body.extend_from_slice(if batch > 1 { b"}\n" } else { b"}" });
+        }
+        let kind = if batch > 1 { "application/x-ndjson" } else { "application/json" };
+        let (path, host) = (self.plan.url.path("send"), self.plan.url.authority());
+        let length = self.body.len();
+        self.request.clear();
+        self.request.extend_from_slice(
+            format!(
+                "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\n\
+                 content-length: {length}\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        self.request.extend_from_slice(&self.body);
+        self.flow.sending(deliveries);
+        self.stream.write_all(&self.request).map_err(BenchError::Publish)?;
+        self.read_answer()?;
+        self.flow.acknowledged(batch);
+        Ok(())
+    }
+
+    fn read_answer(&mut self) -> Result<(), BenchError> {
+        let bad = |source| BenchError::Response { request: "POST send".into(), source };
+        self.answer.clear();
+        let mut head = loop {
+            if let Some(head) = ResponseHead::parse(&self.answer).map_err(bad)? {
+                break head;
+            }
+            self.read_more()?;
+        };
+        let mut body = Vec::new();
+        let mut taken = head.length;
+        loop {
+            head.framing
+                .take(&self.answer[taken..], |piece| body.extend_from_slice(piece))
+                .map_err(|source| bad(source.into()))?;
+            taken = self.answer.len();
+            if head.framing.is_complete() {
+                break;
+            }
+            match self.read_more() {
+                Err(BenchError::Response { source: BadResponse::Closed, .. }) if !head.is_ok() => {
+                    break;
+                }
+                other => other?,
+            }
+        }
+        if head.is_ok() {
+            return Ok(());
+        }
+        Err(BenchError::Refused {
+            request: "POST send".into(),
+            status_line: head.status_line,
+            body: excerpt(&body),
+        })
+    }
+
+    fn read_more(&mut self) -> Result<(), BenchError> {
+        let mut chunk = [0; 16 << 10];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => {
+                    let source = BadResponse::Closed;
+                    return Err(BenchError::Response { request: "POST send".into(), source });
+                }
+                Ok(n) => {
+                    self.answer.extend_from_slice(&chunk[..n]);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let seconds = ANSWER_TIMEOUT.as_secs();
+                    let late = format!("no answer to POST send in {seconds} s");
+                    return Err(BenchError::Publish(io::Error::new(ErrorKind::TimedOut, late)));
+                }
+                Err(error) => return Err(BenchError::Publish(error)),
+            }
+        }
+    }
+}

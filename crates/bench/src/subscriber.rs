@@ -1,0 +1,174 @@
+//! One subscriber: a socket, and how far its stream has been read.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::clock::Clock;
+use crate::error::BenchError;
+use crate::framing::Framing;
+use crate::inbox::Inbox;
+use crate::response::{BadResponse, ResponseHead, excerpt};
+use crate::scanner::Scanner;
+
+/// A subscription, from the request for it to its stream.
+pub(crate) struct Subscriber {
+    number: u32,
+    stream: TcpStream,
+    stage: Stage,
+    scanner: Scanner,
+    messages: u64,
+}
+
+enum Stage {
+    /// It connects, then sends its request, so much of which is out.
+    Asking { request: Vec<u8>, sent: usize },
+    /// It waits for the rest of the answer's head.
+    Waiting { answer: Vec<u8> },
+    /// It reads its stream.
+    Reading(Framing),
+}
+
+impl Subscriber {
+    /// Begins to connect to `address` (from `source`, where given) and to ask for a stream.
+    pub(crate) fn connect(
+        number: u32,
+        address: SocketAddr,
+        source: Option<SocketAddr>,
+        request: Vec<u8>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        if let Some(source) = source {
+            socket.bind(&source.into())?;
+        }
+        match socket.connect(&address.into()) {
+            Err(error) if !is_in_progress(&error) => return Err(error),
+            _ => {}
+        }
+        let mut stream = TcpStream::from_std(socket.into());
+        let token = Token(number as usize);
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let stage = Stage::Asking { request, sent: 0 };
+        Ok(Self { number, stream, stage, scanner: Scanner::new(), messages: 0 })
+    }
+
+    /// Whether it has its stream.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.stage, Stage::Reading(_))
+    }
+
+    /// Goes on after its socket became ready: sends what is left of the request, then reads what
+    /// has arrived. `closing`: the server has closed its side, so the end is to be read too.
+    pub(crate) fn ready(
+        &mut self,
+        closing: bool,
+        clock: Clock,
+        buffer: &mut [u8],
+        inbox: &mut Inbox,
+    ) -> Result<(), BenchError> {
+        if !self.ask()? {
+            return Ok(());
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(self.ended()),
+                Ok(n) => {
+                    inbox.count_bytes(n);
+                    self.take(&buffer[..n], clock.now(), inbox)?;
+                    // A short read has emptied the socket (epoll(7)): the next byte wakes us.
+                    if n < buffer.len() && !closing {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) => return Err(self.broke(source)),
+            }
+        }
+    }
+
+    /// Sends the rest of the request. True once all of it is out.
+    fn ask(&mut self) -> Result<bool, BenchError> {
+        while let Stage::Asking { request, sent } = &mut self.stage {
+            match self.stream.write(&request[*sent..]) {
+                Ok(n) => *sent += n,
+                Err(error) if is_in_progress(&error) => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) => return Err(self.broke(source)),
+            }
+            if *sent == request.len() {
+                self.stage = Stage::Waiting { answer: Vec::new() };
+            }
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, bytes: &[u8], now: u64, inbox: &mut Inbox) -> Result<(), BenchError> {
+        match &mut self.stage {
+            Stage::Reading(framing) => {
+                let (scanner, messages, number) =
+                    (&mut self.scanner, &mut self.messages, self.number);
+                let taken = framing.take(bytes, |body| {
+                    scanner.take(body, |line| {
+                        *messages += 1;
+                        inbox.take(number, line, now);
+                    });
+                });
+                let complete = framing.is_complete();
+                taken.map_err(|source| self.bad(source.into()))?;
+                if complete { Err(self.ended()) } else { Ok(()) }
+            }
+            Stage::Waiting { answer } => {
+                answer.extend_from_slice(bytes);
+                let head = match ResponseHead::parse(answer) {
+                    Ok(Some(head)) => head,
+                    Ok(None) => return Ok(()),
+                    Err(source) => return Err(self.bad(source)),
+                };
+                let body = answer.split_off(head.length);
+                if !head.is_ok() {
+                    return Err(BenchError::Refused {
+                        request: "GET events".into(),
+                        status_line: head.status_line,
+                        body: excerpt(&body),
+                    });
+                }
+                self.stage = Stage::Reading(head.framing);
+                self.take(&body, now, inbox)
+            }
+            Stage::Asking { .. } => Ok(()),
+        }
+    }
+
+    fn ended(&self) -> BenchError {
+        let Self { number: subscriber, messages, .. } = *self;
+        match self.stage {
+            Stage::Reading(_) => BenchError::StreamEnded { subscriber, messages },
+            _ => self.bad(BadResponse::Closed),
+        }
+    }
+
+    fn broke(&self, source: io::Error) -> BenchError {
+        let Self { number: subscriber, messages, .. } = *self;
+        BenchError::StreamBroke { subscriber, messages, source }
+    }
+
+    fn bad(&self, source: BadResponse) -> BenchError {
+        BenchError::Response {
+            request: format!("GET events of subscriber {}", self.number),
+            source,
+        }
+    }
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(rustix::io::Errno::from_raw_os_error),
+        Some(rustix::io::Errno::INPROGRESS | rustix::io::Errno::AGAIN | rustix::io::Errno::NOTCONN)
+    )
+}

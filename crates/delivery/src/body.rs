@@ -1,0 +1,164 @@
+//! A body: the way to a subscriber whose bytes another protocol layer carries (HTTP/2, TLS).
+//!
+//! The shard pushes whole buffers in, the protocol's task takes them out. What must hold: it is
+//! bounded, and each side tells the other when it can go on or has gone.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+/// How much may wait in a body before its subscriber counts as blocked, in bytes. One buffer is
+/// accepted whenever less than this is waiting, however large it is.
+const CAPACITY: usize = 64 * 1024;
+
+/// The shard's end.
+pub struct BodyWriter(Arc<Shared>);
+
+/// The protocol's end: yields what is to be sent, in order.
+pub struct BodyReader(Arc<Shared>);
+
+/// What a reader tells the shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// There is room again.
+    Room,
+    /// The reader is gone.
+    Gone,
+}
+
+type OnSignal = Box<dyn Fn(Signal) + Send + Sync>;
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Bytes>,
+    bytes: usize,
+    /// The shard found it full and wants to hear of room.
+    blocked: bool,
+    finished: bool,
+    reader_gone: bool,
+    reader: Option<Waker>,
+    on_signal: Option<OnSignal>,
+}
+
+/// Both ends of a new body.
+pub fn body() -> (BodyWriter, BodyReader) {
+    let shared = Arc::new(Shared::default());
+    (BodyWriter(Arc::clone(&shared)), BodyReader(shared))
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BodyWriter {
+    /// Says whom to tell. Signals from before are told now.
+    pub(crate) fn on_signal(&self, tell: OnSignal) {
+        let mut state = self.0.lock();
+        let gone = state.reader_gone;
+        if gone {
+            drop(state);
+            tell(Signal::Gone);
+        } else {
+            state.on_signal = Some(tell);
+        }
+    }
+
+    /// Takes as many of `buffers` as there is room for, and returns how many bytes that were; 0
+    /// means that it is full. `None`: the reader is gone.
+    pub(crate) fn push(&self, buffers: impl Iterator<Item = Bytes>) -> Option<usize> {
+        let mut state = self.0.lock();
+        if state.reader_gone {
+            return None;
+        }
+        let mut taken = 0;
+        for buffer in buffers {
+            if state.bytes >= CAPACITY {
+                state.blocked = true;
+                break;
+            }
+            state.bytes += buffer.len();
+            taken += buffer.len();
+            state.waiting.push_back(buffer);
+        }
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Some(taken)
+    }
+
+    /// Ends the body after what is waiting.
+    fn finish(&self) {
+        let mut state = self.0.lock();
+        state.finished = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl BodyReader {
+    /// The next buffer; `None` after the last.
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.0.lock();
+        let Some(buffer) = state.waiting.pop_front() else {
+            if state.finished {
+                return Poll::Ready(None);
+            }
+            state.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        state.bytes -= buffer.len();
+        if state.blocked && state.bytes < CAPACITY / 2 {
+            state.blocked = false;
+            if let Some(tell) = &state.on_signal {
+                tell(Signal::Room);
+            }
+        }
+        Poll::Ready(Some(buffer))
+    }
+}
+
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.reader_gone = true;
+        state.waiting.clear();
+        let tell = state.on_signal.take();
+        drop(state);
+        if let Some(tell) = tell {
+            tell(Signal::Gone);
+        }
+    }
+}
+
+impl fmt::Debug for BodyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BodyWriter").field(&self.0.lock().bytes).finish()
+    }
+}
+
+impl fmt::Debug for BodyReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BodyReader").field(&self.0.lock().bytes).finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! Delivery as the rest of the program sees it: start it, hand it subscribers, drain it.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
+
+use crate::counters::Totals;
+use crate::readers::Readers;
+use crate::seats::{Seat, Seats};
+use crate::shard::{Shard, ShardHandle};
+use crate::sink::{Framing, Sink};
+
+/// What delivery is to be like.
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// How many shards; at least one.
+    pub shards: usize,
+    /// How often a quiet subscriber gets a comment.
+    pub heartbeat: Duration,
+    /// How long a subscriber may take no byte while there are some for it.
+    pub write_timeout: Duration,
+    /// What subscribers are told about reconnecting.
+    pub retry: Retry,
+    /// How many subscribers there may be.
+    pub seats: Seats,
+}
+
+/// How long clients wait before they reconnect: a base, jittered for each connection so that a
+/// fleet does not come back in one beat.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry(pub Duration);
+
+impl Retry {
+    /// One connection's wait, in milliseconds: the base give or take a quarter.
+    pub fn pick(self) -> u64 {
+        let base = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX / 2);
+        fastrand::u64(base - base / 4..=base + base / 4)
+    }
+}
+
+/// Someone who has been granted a subscription, and how to reach them.
+#[derive(Debug)]
+pub struct NewSubscriber {
+    /// Where its bytes go.
+    pub sink: Sink,
+    /// How they are framed there.
+    pub framing: Framing,
+    /// What goes out before the stream: an HTTP response head, or nothing.
+    pub head: Bytes,
+    /// What it wants.
+    pub interest: Arc<Interest>,
+    /// How it wants it.
+    pub envelope: Envelope,
+    /// Where it begins.
+    pub start: Start,
+    /// Whether the client holds an event id already.
+    pub has_id: bool,
+    /// Its place.
+    pub seat: Seat,
+}
+
+/// The shards and what they share.
+pub struct Delivery {
+    shards: Vec<Arc<ShardHandle>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    next: AtomicUsize,
+    seats: Seats,
+    retry: Retry,
+}
+
+impl Delivery {
+    /// Starts the shards' and the readers' threads over `hub`, whose window they listen to from
+    /// now on.
+    pub fn start(hub: &Arc<Hub>, settings: &DeliverySettings) -> io::Result<Self> {
+        let readers = Arc::new(Readers::start(hub)?);
+        let mut shards = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..settings.shards.max(1) {
+            let shard = Shard::new(Arc::clone(hub.window()), Arc::clone(&readers), settings)?;
+            shards.push(shard.handle());
+            let thread = std::thread::Builder::new().name(format!("shard-{number}"));
+            threads.push(thread.spawn(move || shard.run())?);
+        }
+        hub.window().listen(shards.iter().map(|s| Arc::clone(s) as Arc<dyn Notify>).collect());
+        Ok(Self {
+            shards,
+            threads: Mutex::new(threads),
+            next: AtomicUsize::new(0),
+            seats: settings.seats.clone(),
+            retry: settings.retry,
+        })
+    }
+
+    /// Takes a seat for a subscriber-to-be, if there is one.
+    pub fn seat(&self) -> Option<Seat> {
+        self.seats.take()
+    }
+
+    /// The seats.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    /// How subscribers are told to reconnect.
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    /// Hands a subscriber to a shard. Its stream has begun when the shard next turns.
+    pub fn join(&self, subscriber: NewSubscriber) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.shards[turn % self.shards.len()].join(subscriber);
+    }
+
+    /// Closes every stream, spread over `over`, and returns when all are gone. Those who join
+    /// meanwhile are closed too.
+    pub fn drain(&self, over: Duration) {
+        self.shards.iter().for_each(|shard| shard.drain(over));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a shard ended by a panic");
+            }
+        }
+    }
+
+    /// What all shards have done so far.
+    pub fn totals(&self) -> Totals {
+        let mut sum = Totals::default();
+        self.shards.iter().for_each(|shard| sum.add(&shard.totals()));
+        sum
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! A sink: where a subscriber's bytes go.
+
+use std::io::{self, IoSlice, Read as _, Write as _};
+
+use bytes::Bytes;
+use fanfare_sse::Encoded;
+use mio::net::TcpStream;
+use smallvec::SmallVec;
+
+use crate::body::BodyWriter;
+
+/// Where a subscriber's bytes go.
+#[derive(Debug)]
+pub enum Sink {
+    /// A plain HTTP/1 connection, taken over: non-blocking, and ours alone.
+    Socket(TcpStream),
+    /// Another layer's response body.
+    Body(BodyWriter),
+}
+
+/// Whether frames travel as HTTP/1.1 chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// With chunk framing.
+    Chunked,
+    /// As they are: HTTP/1.0, whose body ends with the connection, and bodies that another layer
+    /// frames.
+    Bare,
+}
+
+/// One buffer to write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    /// The rest of one that was begun, or what comes before the first frame; framed already.
+    Pending(&'a Bytes),
+    /// A frame.
+    Frame(&'a Encoded),
+}
+
+impl Piece<'_> {
+    pub(crate) fn as_slice(&self, framing: Framing) -> &[u8] {
+        match (self, framing) {
+            (Self::Pending(bytes), _) => bytes,
+            (Self::Frame(encoded), Framing::Chunked) => encoded.chunked(),
+            (Self::Frame(encoded), Framing::Bare) => encoded.bare(),
+        }
+    }
+
+    pub(crate) fn to_bytes(self, framing: Framing) -> Bytes {
+        match (self, framing) {
+            (Self::Pending(bytes), _) => bytes.clone(),
+            (Self::Frame(encoded), Framing::Chunked) => encoded.chunked_bytes(),
+            (Self::Frame(encoded), Framing::Bare) => encoded.bare_bytes(),
+        }
+    }
+}
+
+/// How many pieces one write takes at most.
+pub(crate) const MAX_PIECES: usize = 128;
+
+pub(crate) type Pieces<'a> = SmallVec<[Piece<'a>; MAX_PIECES]>;
+
+impl Sink {
+    /// Writes as much as the sink takes at once and returns how many bytes that were. Anything
+    /// less than everything means that it is blocked.
+    pub(crate) fn write(&mut self, pieces: &[Piece<'_>], framing: Framing) -> io::Result<usize> {
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Body(body) => {
+                let buffers = pieces.iter().map(|piece| piece.to_bytes(framing));
+                return body.push(buffers).ok_or_else(|| io::ErrorKind::BrokenPipe.into());
+            }
+        };
+        loop {
+            // `send` for one buffer is measurably cheaper than `writev` for one.
+            let written = if let [piece] = pieces {
+                socket.write(piece.as_slice(framing))
+            } else {
+                let slices: SmallVec<[IoSlice<'_>; MAX_PIECES]> =
+                    pieces.iter().map(|piece| IoSlice::new(piece.as_slice(framing))).collect();
+                socket.write_vectored(&slices)
+            };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => return written,
+            }
+        }
+    }
+
+    /// Reads and discards what a client sends on its stream.
+    pub(crate) fn discard(&mut self) -> Heard {
+        /// What a client may send in one go; nothing it sends here has a meaning.
+        const ROUNDS: usize = 16;
+        let Self::Socket(socket) = self else { return Heard::Nothing };
+        let mut scratch = [0; 4096];
+        for _ in 0..ROUNDS {
+            match socket.read(&mut scratch) {
+                Ok(0) => return Heard::End,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Heard::Error,
+            }
+        }
+        Heard::Flood
+    }
+}
+
+/// What a client says on its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing further.
+    Nothing,
+    /// It closed the connection, or its half.
+    End,
+    /// The connection broke.
+    Error,
+    /// More than is reasonable.
+    Flood,
+}

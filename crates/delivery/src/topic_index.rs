@@ -1,0 +1,171 @@
+//! The topic index: which of a shard's subscribers an event concerns.
+
+use std::collections::HashMap;
+
+use fanfare_event::{Pattern, Topic, TopicSelector};
+
+/// Subscribers by topic and by pattern.
+///
+/// What a topic costs to look up does not depend on how many topics there are; patterns are found
+/// by their literal beginning, so that `user/7/*` costs nothing to events of `user/8`.
+#[derive(Debug, Default)]
+pub(crate) struct TopicIndex {
+    topics: HashMap<Topic, Members>,
+    /// By the segments before the first wildcard, joined by `/`.
+    patterns: HashMap<Box<str>, Vec<(Pattern, Members)>>,
+}
+
+/// The subscribers of one topic or pattern. Those who left stay in the list until they are half
+/// of it, so that leaving costs constant time on average.
+#[derive(Debug, Default)]
+struct Members {
+    tokens: Vec<mio::Token>,
+    gone: usize,
+}
+
+impl TopicIndex {
+    pub(crate) fn insert(&mut self, selector: &TopicSelector, token: mio::Token) {
+        for topic in selector.topics() {
+            match self.topics.get_mut(topic) {
+                Some(members) => members.tokens.push(token),
+                None => drop(self.topics.insert(topic.clone(), Members::of(token))),
+            }
+        }
+        for pattern in selector.patterns() {
+            let bucket = self.patterns.entry(literal_prefix(pattern).into()).or_default();
+            match bucket.iter_mut().find(|(known, _)| known == pattern) {
+                Some((_, members)) => members.tokens.push(token),
+                None => bucket.push((pattern.clone(), Members::of(token))),
+            }
+        }
+    }
+
+    /// Takes out a subscriber that `is_member` already denies.
+    pub(crate) fn remove(
+        &mut self,
+        selector: &TopicSelector,
+        is_member: impl Fn(mio::Token) -> bool,
+    ) {
+        for topic in selector.topics() {
+            if self.topics.get_mut(topic).is_some_and(|members| members.leave(&is_member)) {
+                self.topics.remove(topic);
+            }
+        }
+        for pattern in selector.patterns() {
+            let prefix = literal_prefix(pattern);
+            let Some(bucket) = self.patterns.get_mut(prefix) else { continue };
+            bucket.retain_mut(|(known, members)| known != pattern || !members.leave(&is_member));
+            if bucket.is_empty() {
+                self.patterns.remove(prefix);
+            }
+        }
+    }
+
+    /// Calls `visit` for each subscriber that an event of `topic` concerns, and perhaps for some
+    /// who have left; for one with several matching topics and patterns more than once.
+    pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(mio::Token)) {
+        if let Some(members) = self.topics.get(topic) {
+            members.tokens.iter().copied().for_each(&mut visit);
+        }
+        if self.patterns.is_empty() {
+            return;
+        }
+        let name = topic.as_str();
+        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
+        for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
+            let bucket = self.patterns.get(prefix).into_iter().flatten();
+            for (_, members) in bucket.filter(|(pattern, _)| pattern.matches(topic)) {
+                members.tokens.iter().copied().for_each(&mut visit);
+            }
+            if name.is_empty() {
+                break;
+            }
+        }
+    }
+}
+
+impl Members {
+    fn of(token: mio::Token) -> Self {
+        Self { tokens: vec![token], gone: 0 }
+    }
+
+    /// Notes that one has left; true when nobody remains.
+    fn leave(&mut self, is_member: impl Fn(mio::Token) -> bool) -> bool {
+        self.gone += 1;
+        if self.gone * 2 > self.tokens.len() {
+            self.tokens.retain(|token| is_member(*token));
+            self.tokens.shrink_to(self.tokens.len() * 2);
+            self.gone = 0;
+        }
+        self.tokens.is_empty()
+    }
+}
+
+/// The whole segments before the first wildcard: `a/b` of `a/b/*/c`, nothing of `*`.
+fn literal_prefix(pattern: &Pattern) -> &str {
+    let text = pattern.as_str();
+    let wildcard = text.find('*').unwrap_or(text.len());
+    text[..wildcard].strip_suffix('/').unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use fanfare_event::Selector;
+    use mio::Token;
+
+    use super::*;
+
+    /// Every subscriber, on an index of many, against the selectors themselves.
+    #[test]
+    fn an_event_finds_exactly_those_whose_selector_matches() {
+        let segments = ["a", "b", "*", "**", ""];
+        let mut texts = Vec::new();
+        for first in segments {
+            texts.push(first.to_owned());
+            for second in segments {
+                texts.push(format!("{first}/{second}"));
+                texts.extend(segments.map(|third| format!("{first}/{second}/{third}")));
+            }
+        }
+        texts.retain(|text| !text.is_empty());
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut selectors: Vec<Option<Selector>> = (0..500)
+            .map(|_| {
+                let picked =
+                    (0..random.usize(1..4)).map(|_| random.choice(&texts).unwrap().as_str());
+                Some(Selector::parse(picked.collect::<Vec<_>>(), []).unwrap())
+            })
+            .collect();
+        let mut index = TopicIndex::default();
+        for (n, selector) in selectors.iter().enumerate() {
+            index.insert(&selector.as_ref().unwrap().topics, Token(n));
+        }
+        loop {
+            for name in texts.iter().filter(|text| !text.contains('*')) {
+                let topic = Topic::parse(name).unwrap();
+                let mut found = BTreeSet::new();
+                index.visit(&topic, |token| {
+                    if selectors[token.0].is_some() {
+                        found.insert(token.0);
+                    }
+                });
+                let wanted: BTreeSet<_> = (0..selectors.len())
+                    .filter(|n| selectors[*n].as_ref().is_some_and(|s| s.topics.matches(&topic)))
+                    .collect();
+                assert_eq!(found, wanted, "{name}");
+            }
+            let present: Vec<_> =
+                (0..selectors.len()).filter(|n| selectors[*n].is_some()).collect();
+            if present.is_empty() {
+                break;
+            }
+            for n in present.into_iter().take(150) {
+                let selector = selectors[n].take().unwrap();
+                index.remove(&selector.topics, |token| selectors[token.0].is_some());
+            }
+        }
+        assert!(index.topics.is_empty() && index.patterns.is_empty(), "nobody is left behind");
+    }
+}

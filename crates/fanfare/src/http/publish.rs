@@ -1,0 +1,94 @@
+//! Publishing: `POST /sse/send`.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::{IntoResponse, Response};
+use fanfare_log::{Appended, Batch, Durability, IdempotencyKey};
+use fanfare_payload::{Kind, Limits, Submission, decode};
+use http_body::Body as _;
+use serde_json::json;
+
+use super::error::Error;
+use super::router::Shared;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The most events in one batch: what it appends is appended under one lock.
+const BATCH_EVENTS: usize = 10_000;
+/// What a message may grow by when it is written as JSON (`\u0000` for a byte), and what the
+/// other fields take: a message of the full size fits however it is escaped.
+const ESCAPING: usize = 6;
+const OTHER_FIELDS: usize = 8 * 1024;
+
+/// Accepts one message, or a batch of them as a whole.
+pub(crate) async fn send(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match accept(&shared, &headers, body).await {
+        Ok(response) => response,
+        Err(error) => {
+            shared.metrics.refused(error.reason());
+            error.into_response()
+        }
+    }
+}
+
+async fn accept(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Response, Error> {
+    let body = read(body, shared.max_message * ESCAPING + OTHER_FIELDS).await?;
+    let began = Instant::now();
+    let key = match headers.get(IDEMPOTENCY_KEY) {
+        // What is not text is not a key either.
+        Some(key) => Some(IdempotencyKey::parse(key.to_str().unwrap_or_default())?),
+        None => None,
+    };
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let limits = Limits { message_bytes: shared.max_message, batch_events: BATCH_EVENTS };
+    let Submission { drafts, kind } = decode(content_type, &body, &limits).map_err(Error::Body)?;
+    let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
+    let appended = shared.hub.publish(Batch { drafts, key }).await?;
+    if appended.repeated {
+        shared.metrics.repeated();
+    } else {
+        shared.metrics.published(appended.count, bytes, began.elapsed());
+    }
+    Ok(acknowledge(&appended, kind))
+}
+
+/// The whole body, of which never more than `limit` bytes are held.
+async fn read(body: Body, limit: usize) -> Result<Bytes, Error> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Error::BodyTooLarge { limit });
+    }
+    to_bytes(body, limit).await.map_err(|error| {
+        let over =
+            error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if over { Error::BodyTooLarge { limit } } else { Error::BodyBroken(error) }
+    })
+}
+
+fn acknowledge(appended: &Appended, kind: Kind) -> Response {
+    let mut answer = match kind {
+        Kind::Single => json!({"status": "message sent", "id": appended.first.to_string()}),
+        Kind::Batch => {
+            let ids: Vec<_> = appended.positions().map(|id| id.to_string()).collect();
+            json!({"status": "messages sent", "ids": ids})
+        }
+    };
+    let durability = match appended.durability {
+        Durability::Memory => None,
+        Durability::Os => Some("os"),
+        Durability::Disk => Some("disk"),
+        Durability::Engine => Some("engine"),
+    };
+    if let Some(level) = durability {
+        answer["durability"] = level.into();
+    }
+    axum::Json(answer).into_response()
+}

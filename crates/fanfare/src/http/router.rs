@@ -1,0 +1,97 @@
+//! The router: which path answers what.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
+use fanfare_delivery::Delivery;
+use fanfare_hub::Hub;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::error::detail;
+use super::{operations, pages, publish, subscribe};
+use crate::metrics::Metrics;
+use crate::settings::{Origin, Settings};
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) metrics: Metrics,
+    /// The longest message, in bytes.
+    pub(crate) max_message: usize,
+    /// Set once the hub is shutting down.
+    pub(crate) draining: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything the hub answers.
+pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
+    let prefix = settings.prefix.as_str();
+    let at = |path: &str| format!("{prefix}{path}");
+    let mut router = Router::new()
+        .route(&at("/send"), post(publish::send))
+        .route(&at("/events"), get(subscribe::events))
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(operations::metrics))
+        .with_state(shared)
+        .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())));
+    for path in ["/send/", "/events/"] {
+        router = router.route(&at(path), any(without_slash));
+    }
+    if !prefix.is_empty() {
+        let page = at("/");
+        let home = move || async move { Redirect::temporary(&page) };
+        router = router.route("/", get(home)).route(prefix, any(with_slash));
+    }
+    let router = router
+        .fallback(async || detail(StatusCode::NOT_FOUND, "Not Found"))
+        .method_not_allowed_fallback(async || {
+            detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+        });
+    if settings.allow_origin.is_empty() {
+        router
+    } else {
+        router.layer(cors(&settings.allow_origin))
+    }
+}
+
+/// The allowed origins, each echoed exactly; never `*`, which credentials rule out.
+fn cors(origins: &[Origin]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin.as_str()).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([
+            HeaderName::from_static("last-event-id"),
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+        ])
+}
+
+/// FastAPI's redirects between a path with and without its slash.
+async fn without_slash(uri: Uri) -> Response {
+    redirect(uri.path().trim_end_matches('/'), &uri)
+}
+
+async fn with_slash(uri: Uri) -> Response {
+    redirect(&format!("{}/", uri.path()), &uri)
+}
+
+fn redirect(path: &str, uri: &Uri) -> Response {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::temporary(&format!("{path}{query}")).into_response()
+}

@@ -1,0 +1,77 @@
+//! A granted subscription on its way from its handler to whatever carries its bytes.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Bytes;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use fanfare_delivery::{BodyReader, Framing, NewSubscriber, Seat, Sink};
+use fanfare_hub::{Envelope, Interest, Start};
+use http_body::Frame;
+
+/// A subscription that was asked for, checked and given a seat. Only [`super::subscribe`] makes
+/// one.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(super) interest: Arc<Interest>,
+    pub(super) envelope: Envelope,
+    pub(super) start: Start,
+    pub(super) has_id: bool,
+    pub(super) seat: Seat,
+}
+
+impl Granted {
+    /// Names where its bytes go.
+    pub(super) fn into_subscriber(
+        self,
+        sink: Sink,
+        framing: Framing,
+        head: Bytes,
+    ) -> NewSubscriber {
+        let Self { interest, envelope, start, has_id, seat } = self;
+        NewSubscriber { sink, framing, head, interest, envelope, start, has_id, seat }
+    }
+}
+
+/// Where a handler leaves a granted subscription; a request carries it as an extension. The
+/// response the handler returns beside it is only a head.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Slot(Arc<Mutex<Option<Granted>>>);
+
+impl Slot {
+    pub(super) fn put(&self, granted: Granted) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(granted);
+    }
+
+    pub(super) fn take(&self) -> Option<Granted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The head of every stream, and what it says before anything else.
+pub(super) fn head(content: impl IntoResponse) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (StatusCode::OK, headers, content).into_response()
+}
+
+/// A response body that a delivery shard feeds.
+pub(super) struct StreamBody(pub(super) BodyReader);
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_next(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

@@ -1,0 +1,151 @@
+//! Subscribing: `GET /sse/events`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::header::{CONNECTION, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::response::{IntoResponse, Response};
+use fanfare_event::Selector;
+use fanfare_hub::{Envelope, Hub, Interest, Requested, Resolution, Start};
+use percent_encoding::percent_decode_str;
+use tokio::time::{Instant, sleep};
+
+use super::error::Error;
+use super::router::Shared;
+use super::stream::{Granted, Slot, head};
+use crate::metrics::Refused;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// How long a client that is ahead of this node waits for it, and how often it looks.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
+
+/// What a subscriber asks for in its address.
+#[derive(Debug, Default)]
+struct Parameters {
+    topics: Vec<String>,
+    types: Vec<String>,
+    envelope: Envelope,
+    last_event_id: Option<String>,
+}
+
+/// Grants a subscription, and answers with the head of its stream.
+pub(crate) async fn events(
+    State(shared): State<Arc<Shared>>,
+    Extension(slot): Extension<Slot>,
+    method: Method,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match grant(&shared, &method, &headers, query.as_deref().unwrap_or_default()).await {
+        Ok(Answer::Head) => head(Body::empty()),
+        Ok(Answer::Stream(granted)) => {
+            slot.put(*granted);
+            head(Body::empty())
+        }
+        Ok(Answer::ComeBack(reason)) => {
+            shared.metrics.refused(reason);
+            come_back(&shared)
+        }
+        Err(error) => {
+            shared.metrics.refused(error.reason());
+            error.into_response()
+        }
+    }
+}
+
+enum Answer {
+    /// For HEAD.
+    Head,
+    Stream(Box<Granted>),
+    /// Not now: any status but 200 would end an EventSource for good (WHATWG HTML, 9.2.3).
+    ComeBack(Refused),
+}
+
+async fn grant(
+    shared: &Shared,
+    method: &Method,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<Answer, Error> {
+    let Parameters { topics, types, envelope, last_event_id } = Parameters::parse(query)?;
+    let topics = topics.iter().map(String::as_str);
+    let selector = Selector::parse(topics, types.iter().map(String::as_str))?;
+    if *method == Method::HEAD {
+        return Ok(Answer::Head);
+    }
+    if shared.is_draining() {
+        return Ok(Answer::ComeBack(Refused::Draining));
+    }
+    let Some(seat) = shared.delivery.seat() else {
+        return Ok(Answer::ComeBack(Refused::Capacity));
+    };
+    // An EventSource repeats its first address when it reconnects, so the header is the newer. Its
+    // bytes are UTF-8 (WHATWG HTML, 9.2.4); what is not cannot be an id of ours.
+    let from_header = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let cursor = from_header.as_deref().filter(|id| !id.is_empty()).or(last_event_id.as_deref());
+    let requested = Requested::parse(cursor);
+    let has_id = matches!(requested, Requested::After(_));
+    let start = resolve(&shared.hub, &requested).await;
+    let interest = Arc::new(Interest::new(selector));
+    Ok(Answer::Stream(Box::new(Granted { interest, envelope, start, has_id, seat })))
+}
+
+/// Where the subscriber begins; waits a moment for a node that is behind its client.
+async fn resolve(hub: &Hub, requested: &Requested) -> Start {
+    let deadline = Instant::now() + CATCH_UP;
+    loop {
+        match hub.resolve(requested) {
+            Resolution::Ready(start) => return start,
+            Resolution::Ahead(start) if Instant::now() >= deadline => return start,
+            Resolution::Ahead(_) => sleep(CATCH_UP_LOOK).await,
+        }
+    }
+}
+
+/// A stream that only says when to come back.
+fn come_back(shared: &Shared) -> Response {
+    let retry = fanfare_sse::opening(shared.delivery.retry().pick());
+    let mut response = head(retry.bare_bytes());
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+impl Parameters {
+    /// Unknown parameters are ignored, as FastAPI does.
+    fn parse(query: &str) -> Result<Self, Error> {
+        let mut parameters = Self::default();
+        for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        {
+            let (name, value) = (decode(name)?, decode(value)?);
+            match &*name {
+                "topic" => parameters.topics.push(value),
+                "event" => parameters.types.push(value),
+                "envelope" => {
+                    parameters.envelope = match &*value {
+                        "none" => Envelope::None,
+                        "json" => Envelope::Json,
+                        _ => return Err(Error::Envelope(value)),
+                    }
+                }
+                "last_event_id" | "lastEventId" if !value.is_empty() => {
+                    parameters.last_event_id = Some(value);
+                }
+                _ => {}
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+/// Undoes a form's encoding (WHATWG URL, 5.1). Strictly: a topic that cannot be read must not
+/// become another one.
+fn decode(text: &str) -> Result<String, Error> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.map(Cow::into_owned).map_err(|_| Error::Query(text.to_owned()))
+}

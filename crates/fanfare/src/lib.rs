@@ -1,0 +1,18 @@
+//! The hub as a server: its command line, its settings, what it answers over HTTP.
+//!
+//! What must hold: whatever people type is checked here, once, and becomes a value of a precise
+//! type; nothing is bound or opened before all of it is good. HTTP knows the hub and delivery;
+//! neither of them knows HTTP.
+
+pub mod cli;
+pub mod exit;
+pub mod settings;
+
+mod http;
+mod listener;
+mod logging;
+mod metrics;
+mod open_files;
+mod serve;
+
+pub use serve::serve;

@@ -1,0 +1,182 @@
+//! Metrics: what `/metrics` says, in the OpenMetrics text format.
+//!
+//! Names are constants here, for whoever emits and whoever reads. No label carries a topic: their
+//! number is up to publishers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_delivery::{CloseReason, Delivery, Totals};
+use fanfare_hub::{GapReason, Hub};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder,
+};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// What the HTTP side counts, and the registry that reads everything.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    published_events: Counter,
+    published_bytes: Counter,
+    repeated: Counter,
+    publish_duration: Histogram,
+    refused: Family<RefusedLabels, Counter>,
+}
+
+/// Why a request was not served as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Refused {
+    /// A publish whose body or headers are wrong.
+    InvalidPublish,
+    /// A subscription whose parameters are wrong.
+    InvalidSubscribe,
+    /// A body or message over its limit.
+    TooLarge,
+    /// All seats are taken.
+    Capacity,
+    /// The hub is shutting down.
+    Draining,
+    /// The event log accepts nothing.
+    LogUnavailable,
+    /// The event log has no room.
+    LogFull,
+    /// Too many idempotency keys are in use.
+    TooManyKeys,
+}
+
+impl Refused {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidPublish => "invalid_publish",
+            Self::InvalidSubscribe => "invalid_subscribe",
+            Self::TooLarge => "too_large",
+            Self::Capacity => "capacity",
+            Self::Draining => "draining",
+            Self::LogUnavailable => "log_unavailable",
+            Self::LogFull => "log_full",
+            Self::TooManyKeys => "too_many_keys",
+        }
+    }
+}
+
+impl EncodeLabelValue for Refused {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    reason: Refused,
+}
+
+impl Metrics {
+    pub(crate) fn new(hub: Arc<Hub>, delivery: Arc<Delivery>) -> Self {
+        let mut registry = Registry::with_prefix("fanfare");
+        let published_events = Counter::default();
+        let published_bytes = Counter::default();
+        let repeated = Counter::default();
+        // 50 µs to 1.6 s.
+        let publish_duration = Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
+        let refused = Family::default();
+        registry.register("publishes", "Events accepted", published_events.clone());
+        registry.register("published_bytes", "Bytes of messages accepted", published_bytes.clone());
+        registry.register(
+            "repeated_publishes",
+            "Requests answered from their idempotency key, publishing nothing",
+            repeated.clone(),
+        );
+        registry.register_with_unit(
+            "publish_duration",
+            "Time from a request's last byte to its acknowledgement",
+            Unit::Seconds,
+            publish_duration.clone(),
+        );
+        registry.register("refused", "Requests refused, by reason", refused.clone());
+        registry.register_collector(Box::new(Observed { hub, delivery }));
+        Self { registry, published_events, published_bytes, repeated, publish_duration, refused }
+    }
+
+    pub(crate) fn published(&self, events: usize, bytes: usize, took: Duration) {
+        self.published_events.inc_by(events as u64);
+        self.published_bytes.inc_by(bytes as u64);
+        self.publish_duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn repeated(&self) {
+        self.repeated.inc();
+    }
+
+    pub(crate) fn refused(&self, reason: Refused) {
+        self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// Everything, as text.
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// What is read off the hub and delivery when asked for.
+#[derive(Debug)]
+struct Observed {
+    hub: Arc<Hub>,
+    delivery: Arc<Delivery>,
+}
+
+impl Collector for Observed {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let totals = self.delivery.totals();
+        let seats = self.delivery.seats();
+        let (frames, bytes) = self.hub.window().held();
+        let mut gauge = |name, help, value: usize| {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        gauge("subscribers", "Open streams", seats.taken())?;
+        gauge("max_subscribers", "Streams that may be open", seats.capacity())?;
+        gauge("window_events", "Recent events held ready to send", frames)?;
+        gauge("window_bytes", "What they occupy", bytes)?;
+        let lag = usize::try_from(totals.slowest_lag).unwrap_or(usize::MAX);
+        gauge("slowest_lag_events", "How far the slowest subscriber is behind", lag)?;
+        let mut counter = |name, help, value: u64| {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+        };
+        let Totals { deliveries, bytes, writes, keepalives, fresh_cursors, pages, .. } = totals;
+        counter("deliveries", "Events handed to subscribers", deliveries)?;
+        counter("delivered_bytes", "Bytes that subscribers took", bytes)?;
+        counter("writes", "Writes to subscribers", writes)?;
+        counter("keepalives", "Comments that kept quiet streams open", keepalives)?;
+        counter("fresh_cursors", "Ids sent to subscribers of quiet topics", fresh_cursors)?;
+        counter("catchup_pages", "Pages read from the log for those behind the window", pages)?;
+        let gaps = GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]));
+        by_reason(&mut encoder, "gaps", "Gaps told to subscribers, by reason", gaps)?;
+        let closed = CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]));
+        by_reason(&mut encoder, "closed", "Streams closed, by reason", closed)
+    }
+}
+
+fn by_reason<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    counts: [(&'static str, u64); N],
+) -> fmt::Result {
+    use prometheus_client::metrics::MetricType;
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (reason, count) in counts {
+        let label = [("reason", reason)];
+        ConstCounter::new(count).encode(family.encode_family(&label)?)?;
+    }
+    Ok(())
+}

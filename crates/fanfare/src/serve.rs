@@ -1,0 +1,163 @@
+//! Serving: from settings to a running hub, and back to nothing.
+
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
+use fanfare_event::Timestamp;
+use fanfare_hub::{Hub, Window, WindowBounds};
+use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{interval, timeout};
+
+use crate::exit::Failure;
+use crate::http::{Connections, Shared, accept, router};
+use crate::metrics::Metrics;
+use crate::settings::{Flags, Settings};
+use crate::{listener, logging, open_files};
+
+/// How often the log is asked to let go of what is too old.
+const EXPIRY: Duration = Duration::from_secs(1);
+/// How long requests in flight may take to finish once the streams are closed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs a hub until it is told to stop.
+pub fn serve(flags: &Flags) -> Result<(), Failure> {
+    let settings = Settings::load(flags).map_err(Failure::Settings)?;
+    logging::start(&settings);
+    let open_files = open_files::raise_limit();
+    let listener = listener::bind(settings.listen, settings.write_timeout)
+        .map_err(|source| Failure::Listen { address: settings.listen, source })?;
+    let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
+    tracing::info!(open_files, max_subscribers = seats, "capacity");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(&settings, seats, listener))?;
+    // Whatever still runs has had its time.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn run(
+    settings: &Settings,
+    seats: usize,
+    listener: std::net::TcpListener,
+) -> Result<(), Failure> {
+    let signals = signals()?;
+    let address = listener.local_addr()?;
+    let listener = TcpListener::from_std(listener)?;
+    let hub = Arc::new(open(settings));
+    let delivery = Arc::new(Delivery::start(
+        &hub,
+        &DeliverySettings {
+            shards: settings.shards.unwrap_or_else(cores),
+            heartbeat: settings.heartbeat,
+            write_timeout: settings.write_timeout,
+            retry: Retry(settings.retry),
+            seats: Seats::new(seats),
+        },
+    )?);
+    let shared = Arc::new(Shared {
+        metrics: Metrics::new(Arc::clone(&hub), Arc::clone(&delivery)),
+        hub: Arc::clone(&hub),
+        delivery: Arc::clone(&delivery),
+        max_message: settings.max_message.in_memory(),
+        draining: AtomicBool::new(false),
+    });
+    let (stop, stopping) = watch::channel(false);
+    let router = router(Arc::clone(&shared), settings);
+    let (connections, mut ended) = Connections::new(router, Arc::clone(&delivery), stopping);
+    let expiry = tokio::spawn(expire(hub));
+    greet(address, settings);
+    tokio::spawn(accept(listener, connections));
+
+    signals.await;
+    tracing::info!(streams = shared.delivery.seats().taken(), "shutting down");
+    shared.draining.store(true, Ordering::Relaxed);
+    let _ = stop.send(true);
+    let over = settings.drain;
+    let drained = tokio::task::spawn_blocking(move || delivery.drain(over)).await;
+    if drained.is_err() {
+        tracing::error!("the streams could not be closed in order");
+    }
+    if timeout(GRACE, ended.recv()).await.is_err() {
+        tracing::warn!("some requests were still in flight");
+    }
+    expiry.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The log, the window over it, and the hub over both.
+fn open(settings: &Settings) -> Hub {
+    let retention = Retention {
+        count: settings.retain_count,
+        bytes: settings.retain_bytes.get(),
+        age: settings.retain_age,
+    };
+    let bounds =
+        WindowBounds { count: settings.window_count, bytes: settings.window_bytes.in_memory() };
+    let window = Arc::new(Window::new(bounds, retention));
+    let log = MemoryLog::open(
+        MemorySettings {
+            retention,
+            key_window: settings.idempotency_window,
+            key_capacity: settings.idempotency_keys,
+        },
+        Arc::clone(&window) as Arc<dyn Tail>,
+    );
+    Hub::new(window, log)
+}
+
+async fn expire(hub: Arc<Hub>) {
+    let mut ticks = interval(EXPIRY);
+    loop {
+        ticks.tick().await;
+        hub.expire(Timestamp::now());
+    }
+}
+
+/// Resolves at the first signal to stop; a second one ends the process at once.
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => 143,
+            _ = interrupt.recv() => 130,
+        }
+    };
+    Ok(async move {
+        next().await;
+        tokio::spawn(async move { process::exit(next().await) });
+    })
+}
+
+/// Says where the page is and how to send a first message. Nobody need be listening.
+fn greet(address: SocketAddr, settings: &Settings) {
+    let prefix = settings.prefix.as_str();
+    let host = if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    let greeting = format!(
+        "Fanfare {version} is listening.\n\n  \
+         Open  http://{host}{prefix}/\n  \
+         Try   curl -X POST http://{host}{prefix}/send -H 'Content-Type: application/json' \
+         -d '{{\"message\": \"Hello from server!\"}}'\n\n",
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(greeting.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

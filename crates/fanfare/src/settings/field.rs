@@ -1,0 +1,52 @@
+//! How a text becomes a value, and how values become a field of the settings.
+
+use std::error::Error;
+
+/// One value of a setting, written as text in any source.
+pub(crate) trait Value: Sized + PartialOrd {
+    /// What stands for it in `--help`.
+    const PLACEHOLDER: &'static str;
+    /// What it is, with an article: an error says that a text is not this.
+    const NOUN: &'static str;
+    /// What must be written instead.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Checks a text.
+    fn parse(text: &str) -> Result<Self, Self::Error>;
+}
+
+/// A field of the settings: a value, an `Option` of one, or a `Vec`.
+pub(crate) trait Field: Sized {
+    /// What it holds.
+    type Value: Value;
+    /// Whether it holds more than one.
+    const REPEATABLE: bool = false;
+
+    /// Makes it of what was given; nothing if something had to be and was not.
+    fn collect(values: Vec<Self::Value>) -> Option<Self>;
+}
+
+impl<V: Value> Field for V {
+    type Value = V;
+
+    fn collect(values: Vec<V>) -> Option<V> {
+        values.into_iter().next()
+    }
+}
+
+impl<V: Value> Field for Option<V> {
+    type Value = V;
+
+    fn collect(values: Vec<V>) -> Option<Self> {
+        Some(values.into_iter().next())
+    }
+}
+
+impl<V: Value> Field for Vec<V> {
+    type Value = V;
+    const REPEATABLE: bool = true;
+
+    fn collect(values: Vec<V>) -> Option<Self> {
+        Some(values)
+    }
+}

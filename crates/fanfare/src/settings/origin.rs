@@ -1,0 +1,156 @@
+//! An origin that may use the hub from a browser.
+
+use std::net::Ipv6Addr;
+
+use super::field::Value;
+
+/// A web origin as a browser's `Origin` header spells it (RFC 6454, 6.2): lower case, without the
+/// scheme's default port. Two of them are the same origin exactly if their bytes are equal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(String);
+
+/// Why a text is not an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOrigin {
+    /// The text is, or holds, a `*`.
+    #[error(
+        "every site would be let in with its visitors' credentials; \
+         name each one, such as https://app.example.com"
+    )]
+    Wildcard,
+    /// The text is `null`.
+    #[error("any sandboxed page can claim it; name a site, such as https://app.example.com")]
+    Null,
+    /// Something follows the port, or the host if there is none.
+    #[error("write nothing behind the host and port, not even a slash: https://app.example.com")]
+    Path,
+    /// The host holds what a browser would spell otherwise.
+    #[error(
+        "write a name in punycode, or an address: https://xn--caf-dma.example, https://[::1]:8000"
+    )]
+    Host,
+    /// The rest.
+    #[error("write scheme://host or scheme://host:port, such as https://app.example.com")]
+    Shape,
+}
+
+impl Origin {
+    /// The origin, as the header spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Origin {
+    const PLACEHOLDER: &'static str = "ORIGIN";
+    const NOUN: &'static str = "an origin to allow";
+    type Error = InvalidOrigin;
+
+    fn parse(text: &str) -> Result<Self, InvalidOrigin> {
+        if text.contains('*') {
+            return Err(InvalidOrigin::Wildcard);
+        }
+        let text = text.to_ascii_lowercase();
+        if text == "null" {
+            return Err(InvalidOrigin::Null);
+        }
+        let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin::Shape)?;
+        if !is_scheme(scheme) {
+            return Err(InvalidOrigin::Shape);
+        }
+        if authority.contains(['/', '?', '#']) {
+            return Err(InvalidOrigin::Path);
+        }
+        let (host, port) = split_port(authority)?;
+        let host = normal_host(host)?;
+        Ok(Self(match port {
+            Some(port) if default_port(scheme) != Some(port) => format!("{scheme}://{host}:{port}"),
+            _ => format!("{scheme}://{host}"),
+        }))
+    }
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidOrigin> {
+    let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
+    let Some(colon) = authority[after_brackets..].find(':') else {
+        return Ok((authority, None));
+    };
+    let (host, port) = authority.split_at(after_brackets + colon);
+    let port = &port[1..];
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(InvalidOrigin::Shape);
+    }
+    Ok((host, Some(port.parse().map_err(|_| InvalidOrigin::Shape)?)))
+}
+
+fn normal_host(host: &str) -> Result<String, InvalidOrigin> {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let address: Ipv6Addr = address.parse().map_err(|_| InvalidOrigin::Host)?;
+        return Ok(format!("[{address}]"));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if host.is_empty() || !host.bytes().all(plain) {
+        return Err(InvalidOrigin::Host);
+    }
+    Ok(host.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_spelt_otherwise_than_by_the_browser() {
+        for (text, origin) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("HTTPS://App.Example.com:443", "https://app.example.com"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://localhost:443", "http://localhost:443"),
+            ("http://localhost:03000", "http://localhost:3000"),
+            ("http://[0:0:0:0:0:0:0:1]:8000", "http://[::1]:8000"),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ] {
+            assert_eq!(Origin::parse(text).unwrap().as_str(), origin);
+        }
+    }
+
+    #[test]
+    fn too_much_is_let_in() {
+        for (text, error) in [
+            ("*", InvalidOrigin::Wildcard),
+            ("https://*.example.com", InvalidOrigin::Wildcard),
+            ("null", InvalidOrigin::Null),
+            ("NULL", InvalidOrigin::Null),
+            ("", InvalidOrigin::Shape),
+            ("example.com", InvalidOrigin::Shape),
+            ("://example.com", InvalidOrigin::Shape),
+            ("https://example.com/", InvalidOrigin::Path),
+            ("https://example.com/app", InvalidOrigin::Path),
+            ("https://a@example.com", InvalidOrigin::Host),
+            ("https://", InvalidOrigin::Host),
+            ("https://café.example", InvalidOrigin::Host),
+            ("https://::1", InvalidOrigin::Shape),
+            ("https://[::1", InvalidOrigin::Shape),
+            ("https://[::x]", InvalidOrigin::Host),
+            ("https://example.com:", InvalidOrigin::Shape),
+            ("https://example.com:+80", InvalidOrigin::Shape),
+            ("https://example.com:65536", InvalidOrigin::Shape),
+        ] {
+            assert_eq!(Origin::parse(text), Err(error), "{text}");
+        }
+    }
+}

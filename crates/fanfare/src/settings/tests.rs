@@ -1,0 +1,152 @@
+use std::collections::HashMap;
+
+use clap::{Args, FromArgMatches};
+
+use super::*;
+
+fn flags(arguments: &[&str]) -> Flags {
+    let command = Flags::augment_args(clap::Command::new("test").no_binary_name(true));
+    Flags::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+}
+
+fn resolve(
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<Settings, Vec<SettingsError>> {
+    let variables: HashMap<_, _> = variables.iter().copied().collect();
+    let file = ConfigFile::parse(Path::new("fanfare.toml"), file).map_err(|error| vec![error])?;
+    let env = |name: &str| variables.get(name).map(OsString::from);
+    Settings::resolve(&flags(arguments), env, Some(&file))
+}
+
+fn messages(result: Result<Settings, Vec<SettingsError>>) -> Vec<String> {
+    result.unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_default_is_not_what_is_documented() {
+    let settings = Settings::resolve(&Flags::default(), |_| None, None).unwrap();
+    assert_eq!(settings.listen, SocketAddr::from(([127, 0, 0, 1], 8000)));
+    assert_eq!(settings.prefix.as_str(), "/sse");
+    assert_eq!(settings.templates, None);
+    assert_eq!(settings.allow_origin, []);
+    assert_eq!(settings.heartbeat, Duration::from_secs(15));
+    assert_eq!(settings.retry, Duration::from_secs(3));
+    assert_eq!(settings.write_timeout, Duration::from_secs(30));
+    assert_eq!(settings.drain, Duration::from_secs(5));
+    assert_eq!(settings.max_subscribers, None);
+    assert_eq!(settings.shards, None);
+    assert_eq!(settings.max_message.in_memory(), 1 << 20);
+    assert_eq!(settings.idempotency_window, Duration::from_secs(300));
+    assert_eq!(settings.idempotency_keys, 1_000_000);
+    assert_eq!(settings.retain_count, 100_000);
+    assert_eq!(settings.retain_bytes.get(), 256 << 20);
+    assert_eq!(settings.retain_age, Duration::from_secs(86_400));
+    assert_eq!(settings.window_count, 65_536);
+    assert_eq!(settings.window_bytes.get(), 64 << 20);
+    assert_eq!(settings.log_format, LogFormat::Text);
+    assert_eq!(settings.log_level.as_str(), "info");
+}
+
+#[test]
+fn the_wrong_source_wins() {
+    let variable = [("FANFARE_HEARTBEAT", "2s")];
+    let file = "heartbeat = '3s'";
+    let heartbeat = |result: Result<Settings, _>| result.unwrap().heartbeat.as_secs();
+    assert_eq!(heartbeat(resolve(&["--heartbeat", "1s"], &variable, file)), 1);
+    assert_eq!(heartbeat(resolve(&[], &variable, file)), 2);
+    assert_eq!(heartbeat(resolve(&[], &[], file)), 3);
+    assert_eq!(heartbeat(resolve(&[], &[], "")), 15);
+}
+
+#[test]
+fn an_empty_variable_hides_the_file() {
+    let settings = resolve(&[], &[("FANFARE_SHARDS", "")], "shards = 3").unwrap();
+    assert_eq!(settings.shards, Some(3));
+}
+
+#[test]
+fn a_list_is_cut_short_or_merged() {
+    let origins = |result: Result<Settings, _>| {
+        let origins = result.unwrap().allow_origin;
+        origins.iter().map(|origin| origin.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let two = ["http://a.example", "http://b.example"];
+    let file = "allow_origin = ['http://a.example', 'http://b.example']";
+    assert_eq!(origins(resolve(&[], &[], file)), two);
+    let variable = [("FANFARE_ALLOW_ORIGIN", "http://a.example, http://b.example")];
+    assert_eq!(origins(resolve(&[], &variable, "allow_origin = 'http://c.example'")), two);
+    let arguments = ["--allow-origin", two[0], "--allow-origin", two[1]];
+    assert_eq!(origins(resolve(&arguments, &[], "allow_origin = 'http://c.example'")), two);
+    assert_eq!(
+        origins(resolve(&[], &[], "allow_origin = 'http://c.example'")),
+        ["http://c.example"]
+    );
+}
+
+#[test]
+fn toml_numbers_are_misread() {
+    let file = "retain_count = 1_000\nmax_message = 512\nshards = '2'";
+    let settings = resolve(&[], &[], file).unwrap();
+    assert_eq!(settings.retain_count, 1_000);
+    assert_eq!(settings.max_message.get(), 512);
+    assert_eq!(settings.shards, Some(2));
+}
+
+#[test]
+fn a_message_does_not_say_where_and_what() {
+    assert_eq!(
+        messages(resolve(&[], &[("FANFARE_RETAIN_AGE", "12 parsecs")], "")),
+        ["--retain-age (from FANFARE_RETAIN_AGE): \"12 parsecs\" is not a duration: \
+          write a number and a unit, such as 250ms, 15s, 5m, 24h or 7d"]
+    );
+    assert_eq!(
+        messages(resolve(&["--shards", "257"], &[], "")),
+        ["--shards (from the command line): 257 is out of range: allowed is 1 to 256"]
+    );
+    assert_eq!(
+        messages(resolve(&[], &[], "\nheartbeat = 15")),
+        ["--heartbeat (from fanfare.toml, line 2, key heartbeat): \"15\" is not a duration: \
+          write a number and a unit, such as 250ms, 15s, 5m, 24h or 7d"]
+    );
+    assert_eq!(
+        messages(resolve(&[], &[], "heartbeat = ['15s']")),
+        [
+            "--heartbeat (from fanfare.toml, line 1, key heartbeat): write a plain value, not an array"
+        ]
+    );
+}
+
+#[test]
+fn only_the_first_mistake_is_reported() {
+    let found = messages(resolve(
+        &["--prefix", "sse"],
+        &[("FANFARE_DRAIN", "1 hour")],
+        "retain-age = '1h'\n[log_level]\nhyper = 'off'",
+    ));
+    assert_eq!(found.len(), 4, "{found:#?}");
+    for part in ["did you mean retain_age?", "--prefix", "--drain", "--log-level"] {
+        assert!(found.iter().any(|message| message.contains(part)), "{part} in {found:#?}");
+    }
+}
+
+#[test]
+fn a_range_cannot_be_read_or_leaves_out_its_own_bounds() {
+    for setting in TABLE {
+        let Some((min, max)) = setting.range else { continue };
+        for bound in [min, max] {
+            let argument = format!("--{}={bound}", setting.flag());
+            resolve(&[&argument], &[], "").unwrap();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_mangled() {
+    use std::os::unix::ffi::OsStringExt;
+    let env = |name: &str| (name == "FANFARE_PREFIX").then(|| OsString::from_vec(vec![b'/', 0xff]));
+    let error = messages(Settings::resolve(&Flags::default(), env, None));
+    assert_eq!(error, ["--prefix (from FANFARE_PREFIX): the value is not UTF-8"]);
+}

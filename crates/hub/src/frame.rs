@@ -1,0 +1,141 @@
+//! A frame: what the window holds for one position, encoded at most once for each envelope.
+
+use std::sync::{Arc, OnceLock};
+
+use fanfare_event::{Event, Position};
+use fanfare_sse::{Encoded, Fields, encode};
+
+use crate::Gap;
+
+/// How a subscriber wants its `data`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Envelope {
+    /// The message itself.
+    #[default]
+    None,
+    /// One line of JSON that names topic, event type and time beside the message.
+    Json,
+}
+
+/// An event's encoded bytes, shared by everyone who receives it; or the notice that the log lost
+/// something at this point, which everyone receives.
+#[derive(Debug)]
+pub struct Frame {
+    content: Content,
+    plain: OnceLock<Encoded>,
+    json: OnceLock<Encoded>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Event(Arc<Event>),
+    Gap(Gap),
+}
+
+impl Frame {
+    /// A frame for `event`. Nothing is encoded before the first subscriber needs it.
+    pub fn new(event: Arc<Event>) -> Self {
+        Self { content: Content::Event(event), plain: OnceLock::new(), json: OnceLock::new() }
+    }
+
+    /// A frame that tells every subscriber of a loss.
+    pub(crate) fn of_gap(gap: Gap) -> Self {
+        Self { content: Content::Gap(gap), plain: OnceLock::new(), json: OnceLock::new() }
+    }
+
+    /// The event, unless this is a notice of loss.
+    pub fn event(&self) -> Option<&Event> {
+        match &self.content {
+            Content::Event(event) => Some(event),
+            Content::Gap(_) => None,
+        }
+    }
+
+    /// The loss this frame tells of, if it does.
+    pub fn gap(&self) -> Option<&Gap> {
+        match &self.content {
+            Content::Event(_) => None,
+            Content::Gap(gap) => Some(gap),
+        }
+    }
+
+    /// The id that the frame carries.
+    pub fn position(&self) -> Position {
+        match &self.content {
+            Content::Event(event) => event.position,
+            Content::Gap(gap) => gap.resumed_from,
+        }
+    }
+
+    /// What it counts for in a window, in bytes: the event, and its encoding once.
+    pub fn weight(&self) -> usize {
+        self.event().map_or(256, |event| 2 * event.weight())
+    }
+
+    /// The encoded bytes. The first call for an envelope encodes, all others share the result.
+    pub fn encoded(&self, envelope: Envelope) -> &Encoded {
+        match (&self.content, envelope) {
+            (Content::Gap(gap), _) => self.plain.get_or_init(|| gap.encode()),
+            (Content::Event(event), Envelope::None) => {
+                self.plain.get_or_init(|| encode_event(event, &event.message))
+            }
+            (Content::Event(event), Envelope::Json) => {
+                self.json.get_or_init(|| encode_event(event, &enveloped(event)))
+            }
+        }
+    }
+}
+
+fn encode_event(event: &Event, data: &str) -> Encoded {
+    encode(Fields {
+        id: &event.position.to_string(),
+        event: event.event_type.as_ref().map(|t| t.as_str()),
+        data,
+    })
+}
+
+/// One line: JSON escapes every line end.
+fn enveloped(event: &Event) -> String {
+    let published_at = i64::try_from(event.published_at.as_millis())
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(jiff::Timestamp::MAX);
+    // `Value`s of strings print compact and cannot fail.
+    format!(
+        r#"{{"topic":{},"event":{},"published_at":"{published_at:.3}","message":{}}}"#,
+        serde_json::Value::from(event.topic.as_str()),
+        event.event_type.as_ref().map_or(serde_json::Value::Null, |t| t.as_str().into()),
+        serde_json::Value::from(&*event.message),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_event::{EventType, Timestamp, Topic};
+
+    use super::*;
+
+    #[test]
+    fn an_enveloped_message_stays_on_one_line_and_names_its_topic() {
+        let frame = Frame::new(Arc::new(Event {
+            position: Position::new(7, 1),
+            topic: Topic::parse("orders/\"1\"").unwrap(),
+            event_type: Some(EventType::parse("made").unwrap()),
+            published_at: Timestamp(1_700_000_000_120),
+            message: "a\r\nb\u{2028}".into(),
+        }));
+        assert_eq!(
+            std::str::from_utf8(frame.encoded(Envelope::Json).bare()).unwrap(),
+            concat!(
+                "id: 7-1\nevent: made\n",
+                r#"data: {"topic":"orders/\"1\"","event":"made","#,
+                r#""published_at":"2023-11-14T22:13:20.120Z","message":"a\r\nb"#,
+                "\u{2028}\"}\n\n"
+            )
+        );
+        assert_eq!(
+            frame.encoded(Envelope::None).bare(),
+            "id: 7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n".as_bytes()
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! The hub: the log and the window over it, as publishers and subscribers use them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fanfare_event::{Position, Timestamp};
+use fanfare_log::{Appending, Batch, EventLog, PageLimit, ReadError, ReadFrom, Unready};
+
+use crate::{Envelope, Frame, Gap, GapReason, Interest, Requested, Resolution, Slot, Window};
+
+/// One log and its window.
+pub struct Hub {
+    window: Arc<Window>,
+    log: Arc<dyn EventLog>,
+}
+
+/// A stretch of the log, read for one subscriber that the window could not serve.
+#[derive(Debug)]
+pub struct Catchup {
+    /// Comes before the frames.
+    pub gap: Option<Gap>,
+    /// What the subscriber wants, in order, already encoded.
+    pub slots: Vec<Slot>,
+    /// Everything wanted up to here has been read: where to go on.
+    pub next: Position,
+}
+
+impl Hub {
+    /// A hub over `log`, which reports to `window`.
+    pub fn new(window: Arc<Window>, log: Arc<dyn EventLog>) -> Self {
+        Self { window, log }
+    }
+
+    /// The recent part of the log.
+    pub fn window(&self) -> &Arc<Window> {
+        &self.window
+    }
+
+    /// Publishes a batch as a whole. Delivery follows from the log's tail, not from here: by the
+    /// time this resolves, shards have been woken but no subscriber has been written to.
+    pub fn publish(&self, batch: Batch) -> Appending {
+        self.log.append(batch)
+    }
+
+    /// Where a subscriber begins.
+    pub fn resolve(&self, requested: &Requested) -> Resolution {
+        requested.resolve(&self.window)
+    }
+
+    /// Whether publishes can be accepted now; if not, why.
+    pub fn ready(&self) -> Result<(), Unready> {
+        self.log.ready()
+    }
+
+    /// Lets the log go of what has outlived its age. To be called about once a second.
+    pub fn expire(&self, now: Timestamp) {
+        self.log.expire(now);
+    }
+
+    /// Reads on from where a subscriber stands, up to what the window has reported. May block on
+    /// the engine; for reader threads.
+    ///
+    /// The position is resolved anew: since the subscriber was given it, the engine may have lost
+    /// what it names.
+    pub fn catch_up(
+        &self,
+        from: ReadFrom,
+        interest: &Interest,
+        envelope: Envelope,
+        limit: PageLimit,
+    ) -> Result<Catchup, ReadError> {
+        let start = match from {
+            ReadFrom::Earliest => Requested::Earliest,
+            ReadFrom::After(position) => Requested::After(position),
+        };
+        let start = self.resolve(&start).into_start();
+        let page = self.log.read(start.from, self.window.last(), interest.selector(), limit)?;
+        let trimmed = page.trimmed.map(|resumed_from| Gap {
+            reason: GapReason::Trimmed,
+            requested: match from {
+                ReadFrom::Earliest => "earliest".to_owned(),
+                ReadFrom::After(position) => position.to_string(),
+            },
+            resumed_from,
+        });
+        let slots: Vec<_> =
+            page.events.into_iter().map(|event| Slot::new(Frame::new(event))).collect();
+        for slot in &slots {
+            slot.frame.encoded(envelope);
+        }
+        // Both at once are one gap to the subscriber: the first cause, the later place.
+        let gap = match (start.gap, trimmed) {
+            (Some(first), Some(then)) => Some(Gap { resumed_from: then.resumed_from, ..first }),
+            (first, then) => first.or(then),
+        };
+        Ok(Catchup { gap, slots, next: page.next })
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("window", &self.window).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,189 @@
+//! A ring: a contiguous run of the log's most recent frames.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fanfare_event::Position;
+
+use crate::{Frame, TopicKey};
+
+/// A contiguous run of recent frames, oldest first.
+///
+/// Besides its position, which may jump from one epoch to the next, a frame has an *offset*: a
+/// dense count of what has passed through this process's window. The window owns a ring, and each
+/// shard a copy of its pointers, so that delivering takes no lock.
+#[derive(Debug)]
+pub struct Ring {
+    slots: VecDeque<Slot>,
+    /// The offset of the first slot.
+    base: u64,
+    /// The position before the first slot: whoever stands here or later can be served from here.
+    floor: Position,
+    /// The weight of all slots.
+    bytes: usize,
+}
+
+/// A frame and what is needed to skip it quickly.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// The key of the event's topic; `None` for a notice of loss.
+    pub key: Option<TopicKey>,
+    /// What to send.
+    pub frame: Arc<Frame>,
+}
+
+impl Slot {
+    /// A slot for `frame`.
+    pub fn new(frame: Frame) -> Self {
+        let key = frame.event().map(|event| TopicKey::of(&event.topic));
+        Self { key, frame: Arc::new(frame) }
+    }
+}
+
+impl Ring {
+    /// An empty ring after `floor`.
+    pub fn new(floor: Position) -> Self {
+        Self { slots: VecDeque::new(), base: 0, floor, bytes: 0 }
+    }
+
+    /// The offset of the oldest frame.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The offset after the newest frame.
+    pub fn end(&self) -> u64 {
+        self.base + self.slots.len() as u64
+    }
+
+    /// The position before the oldest frame.
+    pub fn floor(&self) -> Position {
+        self.floor
+    }
+
+    /// The weight of all frames, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many frames there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The frames from `offset` on, oldest first. An offset before the base counts as the base.
+    pub fn from(&self, offset: u64) -> impl Iterator<Item = &Slot> {
+        let skip = offset.saturating_sub(self.base).min(self.slots.len() as u64);
+        self.slots.range(skip as usize..)
+    }
+
+    /// The offset of the first frame after `position`; `None` where frames after it may already
+    /// have left the ring.
+    pub fn offset_after(&self, position: Position) -> Option<u64> {
+        (position >= self.floor).then(|| {
+            let passed = self.slots.partition_point(|slot| slot.frame.position() <= position);
+            self.base + passed as u64
+        })
+    }
+
+    /// The position of the frame before `offset`, or the floor: where a subscriber stands that
+    /// has everything before `offset`.
+    pub fn position_before(&self, offset: u64) -> Position {
+        let passed = offset.saturating_sub(self.base).min(self.slots.len() as u64) as usize;
+        passed.checked_sub(1).map_or(self.floor, |index| self.slots[index].frame.position())
+    }
+
+    /// Adds a frame behind the newest.
+    pub(crate) fn push(&mut self, slot: Slot) {
+        self.bytes += slot.frame.weight();
+        self.slots.push_back(slot);
+    }
+
+    /// Removes the oldest frame.
+    pub(crate) fn pop(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        self.base += 1;
+        self.floor = self.floor.max(slot.frame.position());
+        self.bytes -= slot.frame.weight();
+        Some(slot)
+    }
+
+    /// Removes everything; what comes next follows `floor`.
+    pub(crate) fn restart(&mut self, floor: Position) {
+        self.base = self.end();
+        self.slots.clear();
+        self.bytes = 0;
+        self.floor = floor;
+    }
+
+    /// Makes this ring a copy of `other`, which has moved on: drops what has left it and adds what
+    /// is new. Costs what has changed, not what is there.
+    pub(crate) fn follow(&mut self, other: &Self) {
+        while self.base < other.base && self.pop().is_some() {}
+        if self.slots.is_empty() {
+            self.base = self.base.max(other.base);
+        }
+        self.floor = other.floor;
+        for slot in other.from(self.end()) {
+            self.push(slot.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_event::{Event, Timestamp, Topic};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slot(seq: u64) -> Slot {
+        Slot::new(Frame::new(Arc::new(Event {
+            position: Position::new(1, seq),
+            topic: Topic::default(),
+            event_type: None,
+            published_at: Timestamp(0),
+            message: "".into(),
+        })))
+    }
+
+    #[test]
+    fn whoever_stands_before_the_floor_is_not_served_from_the_ring() {
+        let mut ring = Ring::new(Position::new(1, 0));
+        (1..=10).for_each(|seq| ring.push(slot(seq)));
+        (0..3).for_each(|_| drop(ring.pop()));
+        assert_eq!(ring.offset_after(Position::new(1, 2)), None);
+        assert_eq!(ring.offset_after(Position::new(1, 3)), Some(3));
+        assert_eq!(ring.offset_after(Position::new(1, 10)), Some(10));
+        assert_eq!(ring.offset_after(Position::new(2, 0)), Some(10));
+    }
+
+    proptest! {
+        #[test]
+        fn a_copy_follows_whatever_the_window_does(steps in prop::collection::vec(0u8..10, 0..200)) {
+            let (mut ring, mut copy) = (Ring::new(Position::new(1, 0)), Ring::new(Position::new(1, 0)));
+            let mut seq = 0;
+            for step in steps {
+                match step {
+                    0..=5 => { seq += 1; ring.push(slot(seq)); }
+                    6..=7 => drop(ring.pop()),
+                    8 => ring.restart(Position::new(1, seq)),
+                    _ => {
+                        copy.follow(&ring);
+                        prop_assert_eq!(copy.base(), ring.base());
+                        prop_assert_eq!(copy.end(), ring.end());
+                        prop_assert_eq!(copy.floor(), ring.floor());
+                        prop_assert_eq!(copy.bytes(), ring.bytes());
+                        prop_assert!(copy.from(0).zip(ring.from(0))
+                            .all(|(a, b)| Arc::ptr_eq(&a.frame, &b.frame)));
+                    }
+                }
+            }
+        }
+    }
+}

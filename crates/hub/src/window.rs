@@ -1,0 +1,245 @@
+//! The window: the log's most recent events, in memory, ready to send.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use fanfare_event::{Event, Position, Timestamp};
+use fanfare_log::{Lineage, Retention, Standing, Tail};
+
+use crate::{Frame, Gap, GapReason, Ring, Slot};
+
+/// The recent part of the log. The engine below fills it through [`Tail`]; shards above copy from
+/// it what is new to them.
+///
+/// What must hold: it is contiguous. Where the engine lost something that this node had already
+/// delivered, or trimmed what it had not, the window starts anew with a [`Gap`] in front.
+#[derive(Debug)]
+pub struct Window {
+    bounds: WindowBounds,
+    retention: Retention,
+    state: RwLock<State>,
+    listeners: OnceLock<Vec<Arc<dyn Notify>>>,
+}
+
+/// How much a window holds at most; the oldest frames leave first.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowBounds {
+    /// The most frames.
+    pub count: usize,
+    /// The most bytes, by [`Frame::weight`]. One frame is held however large it is.
+    pub bytes: usize,
+}
+
+/// Something that wants to know when the window has changed.
+pub trait Notify: std::fmt::Debug + Send + Sync {
+    /// Called after every change, outside all locks; cheap when it was called before and has not
+    /// been acted on yet.
+    fn notify(&self);
+}
+
+/// What a window knows of the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Survey {
+    /// What the current lineage knows of the epoch asked for.
+    pub(crate) standing: Standing,
+    /// The log's last position.
+    pub(crate) last: Position,
+    /// Everything retained lies after this position.
+    pub(crate) floor: Position,
+}
+
+#[derive(Debug)]
+struct State {
+    ring: Ring,
+    lineage: Option<Lineage>,
+    /// The last position the engine reported.
+    last: Position,
+    /// Nothing up to here is retained by the log.
+    trimmed: Position,
+    milestones: Milestones,
+}
+
+impl Window {
+    /// An empty window. It is of use once the engine has called [`Tail::begin`]. `retention` is
+    /// the log's: it decides when a quiet subscriber's id is about to age out.
+    pub fn new(bounds: WindowBounds, retention: Retention) -> Self {
+        Self {
+            bounds,
+            retention,
+            state: RwLock::new(State {
+                ring: Ring::new(Position::ORIGIN),
+                lineage: None,
+                last: Position::ORIGIN,
+                trimmed: Position::ORIGIN,
+                milestones: Milestones::default(),
+            }),
+            listeners: OnceLock::new(),
+        }
+    }
+
+    /// Names those to notify of changes; may be called once, before anything is published.
+    pub fn listen(&self, listeners: Vec<Arc<dyn Notify>>) {
+        let first = self.listeners.set(listeners).is_ok();
+        debug_assert!(first, "listeners are set once");
+    }
+
+    /// Brings a copy of the ring up to date. Costs what has changed since the last call.
+    pub fn follow(&self, copy: &mut Ring) {
+        copy.follow(&self.read().ring);
+    }
+
+    /// The last position the log has reported.
+    pub fn last(&self) -> Position {
+        self.read().last
+    }
+
+    /// What is known of the log with regard to `epoch`, all of one moment.
+    pub(crate) fn survey(&self, epoch: u64) -> Survey {
+        let state = self.read();
+        let (standing, oldest) = match &state.lineage {
+            Some(lineage) => (lineage.standing(epoch), lineage.oldest()),
+            None => (Standing::Unknown, 0),
+        };
+        let floor = state.trimmed.max(Position::new(oldest, 0));
+        Survey { standing, last: state.last, floor }
+    }
+
+    /// The offset before which a subscriber's last id is getting old: the log has since moved on
+    /// by half of its retention, in events, bytes or time.
+    pub fn stale_before(&self, now: Timestamp) -> u64 {
+        self.read().milestones.stale_before(&self.retention, now)
+    }
+
+    /// Frames and bytes held, for metrics.
+    pub fn held(&self) -> (usize, usize) {
+        let state = self.read();
+        (state.ring.len(), state.ring.bytes())
+    }
+
+    // A panic while the lock was held cannot leave a half-made ring: each change is one push, pop
+    // or clear. So poisoning is not an error here.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tail for Window {
+    fn begin(&self, lineage: &Lineage, at: Position) {
+        let mut state = self.write();
+        let last = state.last;
+        let lost = match (state.lineage.is_some(), lineage.standing(last.epoch)) {
+            // The first call: nobody has been told anything yet.
+            (false, _) => {
+                state.ring.restart(at);
+                None
+            }
+            (true, Standing::Current) if at == last => None,
+            (true, Standing::EndedAt(end)) if end == last && at.seq == 0 => None,
+            (true, Standing::EndedAt(end)) if end >= last => Some(GapReason::Trimmed),
+            (true, Standing::Current) if at > last => Some(GapReason::Trimmed),
+            (true, _) => Some(GapReason::EngineLostWrites),
+        };
+        if let Some(reason) = lost {
+            state.ring.restart(at);
+            let gap = Gap { reason, requested: last.to_string(), resumed_from: at };
+            state.ring.push(Slot::new(Frame::of_gap(gap)));
+        }
+        state.lineage = Some(lineage.clone());
+        state.last = at;
+    }
+
+    fn append(&self, events: &[Arc<Event>]) {
+        // Encoding waits for the first subscriber, hashing need not hold the lock.
+        let slots: Vec<Slot> =
+            events.iter().map(|event| Slot::new(Frame::new(Arc::clone(event)))).collect();
+        let mut guard = self.write();
+        let state = &mut *guard;
+        for (slot, event) in slots.into_iter().zip(events) {
+            state.milestones.pass(state.ring.end(), event, &self.retention);
+            state.last = event.position;
+            state.ring.push(slot);
+        }
+        while state.ring.len() > self.bounds.count
+            || (state.ring.bytes() > self.bounds.bytes && state.ring.len() > 1)
+        {
+            state.ring.pop();
+        }
+    }
+
+    fn trim(&self, through: Position) {
+        let mut state = self.write();
+        state.trimmed = state.trimmed.max(through);
+        while state.ring.from(0).next().is_some_and(|slot| slot.frame.position() <= through) {
+            state.ring.pop();
+        }
+    }
+
+    fn wake(&self) {
+        for listener in self.listeners.get().into_iter().flatten() {
+            listener.notify();
+        }
+    }
+}
+
+/// Marks along the log, a sixteenth of its retention apart, by which the age of an id is told.
+#[derive(Debug, Default)]
+struct Milestones {
+    marks: VecDeque<Milestone>,
+    /// Of everything that has passed.
+    bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Milestone {
+    offset: u64,
+    bytes: u64,
+    time: Timestamp,
+}
+
+impl Milestones {
+    const PER_RETENTION: u64 = 16;
+
+    fn pass(&mut self, offset: u64, event: &Event, retention: &Retention) {
+        self.bytes += event.weight() as u64;
+        let due = self.marks.back().is_none_or(|mark| {
+            let share = |whole: u64| whole / Self::PER_RETENTION;
+            offset - mark.offset >= share(retention.count)
+                || self.bytes - mark.bytes >= share(retention.bytes)
+                || elapsed(mark.time, event.published_at) >= share(millis(retention))
+        });
+        if due {
+            self.marks.push_back(Milestone { offset, bytes: self.bytes, time: event.published_at });
+            // Each mark is at least a sixteenth after the one before, so that half a retention
+            // holds few; older ones than the newest stale one are of no use.
+            while self.marks.len() > 2
+                && self.is_stale(self.marks[1], retention, event.published_at)
+            {
+                self.marks.pop_front();
+            }
+        }
+    }
+
+    fn stale_before(&self, retention: &Retention, now: Timestamp) -> u64 {
+        let stale = self.marks.iter().rev().find(|mark| self.is_stale(**mark, retention, now));
+        stale.map_or(0, |mark| mark.offset)
+    }
+
+    fn is_stale(&self, mark: Milestone, retention: &Retention, now: Timestamp) -> bool {
+        let newest = self.marks.back().map_or(mark.offset, |newest| newest.offset);
+        newest - mark.offset >= retention.count / 2
+            || self.bytes - mark.bytes >= retention.bytes / 2
+            || elapsed(mark.time, now) >= millis(retention) / 2
+    }
+}
+
+fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
+    to.as_millis().saturating_sub(from.as_millis())
+}
+
+fn millis(retention: &Retention) -> u64 {
+    u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,207 @@
+//! A draft from one JSON object.
+
+use fanfare_event::{Draft, EventType, Topic};
+
+use crate::fast;
+use crate::json::{self, InvalidJson};
+use crate::refusal::{Detail, Problem};
+use crate::value::{Object, Value};
+
+/// Why a text is not a draft.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// It breaks the rules of JSON or of the fields: all that is wrong, in the fields' order.
+    Invalid(Vec<Detail>),
+    /// Python's decoder gives up on it without saying where.
+    Unreadable,
+    /// The message has this many bytes, more than are allowed.
+    MessageTooLong(usize),
+}
+
+/// Reads one object.
+pub(crate) fn read_draft(text: &str, message_bytes: usize) -> Result<Draft, Fault> {
+    let draft = match fast::read(text) {
+        Some(draft) => draft,
+        None => read_slowly(text)?,
+    };
+    match draft.message.len() {
+        bytes if bytes > message_bytes => Err(Fault::MessageTooLong(bytes)),
+        _ => Ok(draft),
+    }
+}
+
+/// Reads one object by Python's rules and finds the words for what is wrong with it.
+pub(crate) fn read_slowly(text: &str) -> Result<Draft, Fault> {
+    let value = match json::parse(text) {
+        Ok(value) => value,
+        Err(InvalidJson::Syntax { error, offset }) => {
+            return Err(Fault::Invalid(vec![Detail::of_syntax(error, offset)]));
+        }
+        Err(InvalidJson::TooDeep | InvalidJson::IntegerTooLong) => return Err(Fault::Unreadable),
+    };
+    match value {
+        Value::Object(object) => check(&object),
+        other => Err(Fault::Invalid(vec![Detail::of_body(Problem::NotAnObject, other)])),
+    }
+}
+
+fn check(object: &Object) -> Result<Draft, Fault> {
+    let mut wrong = Vec::new();
+    let message = match object.get("message") {
+        None => Err(Detail::of_field("message", Problem::Missing, object.clone().into())),
+        Some(value) => string("message", value),
+    };
+    let topic = optional("topic", object, Topic::parse);
+    let event_type = optional("event", object, EventType::parse);
+    let mut keep = |detail| wrong.push(detail);
+    let message = message.map_err(&mut keep);
+    let topic = topic.map_err(&mut keep);
+    let event_type = event_type.map_err(&mut keep);
+    match (message, topic, event_type) {
+        (Ok(message), Ok(topic), Ok(event_type)) => {
+            Ok(Draft { topic: topic.unwrap_or_default(), event_type, message: message.into() })
+        }
+        _ => Err(Fault::Invalid(wrong)),
+    }
+}
+
+fn string<'a>(field: &'static str, value: &'a Value) -> Result<&'a str, Detail> {
+    let problem = match value {
+        Value::Text(text) => match text.as_unicode() {
+            Some(text) => return Ok(text),
+            None => Problem::NotUnicode,
+        },
+        _ => Problem::NotAString,
+    };
+    Err(Detail::of_field(field, problem, value.clone()))
+}
+
+/// A field that may be left out or null.
+fn optional<T, E: ToString>(
+    field: &'static str,
+    object: &Object,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, Detail> {
+    let value = match object.get(field) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    parse(string(field, value)?)
+        .map(Some)
+        .map_err(|error| Detail::of_field(field, Problem::Rule(error.to_string()), value.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The fast path's answer, once it has been held against the slow one's.
+    fn agreed(text: &str) -> Option<Draft> {
+        let fast = fast::read(text);
+        if let Some(draft) = &fast {
+            assert_eq!(read_slowly(text).ok().as_ref(), Some(draft), "{text}");
+        }
+        fast
+    }
+
+    #[test]
+    fn the_fast_path_leaves_alone_what_it_would_read_otherwise() {
+        for text in [
+            r#"["x",null,null]"#,
+            r#"{"message":"x","message":"y"}"#,
+            r#"{"message":"x","topic":null,"topic":"a"}"#,
+            r#"{"message":"x","other":"\ud800"}"#,
+            r#"{"message":"x","other":NaN}"#,
+            r#"{"message":"x","topic":"*"}"#,
+        ] {
+            assert_eq!(agreed(text), None, "{text}");
+        }
+        let digits = "1".repeat(json::MAX_INTEGER_DIGITS + 1);
+        assert_eq!(agreed(&format!(r#"{{"message":"x","other":{digits}}}"#)), None);
+        let deep = "[".repeat(json::MAX_DEPTH) + &"]".repeat(json::MAX_DEPTH);
+        assert_eq!(agreed(&format!(r#"{{"message":"x","other":{deep}}}"#)), None);
+    }
+
+    #[test]
+    fn the_fast_path_takes_what_publishers_send() {
+        for text in [
+            r#"{"message":"x"}"#,
+            r#" {"topic":"caf\u00e9","message":"\ud83d\ude00\n","event":null,"n":[1,{"a":2.5}]} "#,
+            r#"{"mess\u0061ge":"x","event":"tick"}"#,
+        ] {
+            assert!(agreed(text).is_some(), "{text}");
+        }
+    }
+
+    /// Objects that are right about as often as not: fields twice, values of every kind, and now
+    /// and then a stray token.
+    fn bodies() -> impl Strategy<Value = String> {
+        use proptest::option::weighted;
+        use proptest::sample::{Index, select};
+
+        let name = select(vec![
+            r#""message""#,
+            r#""topic""#,
+            r#""event""#,
+            r#""mess\u0061ge""#,
+            r#""a""#,
+            r#""\u0061""#,
+            r#""\udc00""#,
+            r#""\t""#,
+        ]);
+        let value = select(vec![
+            r#""x""#,
+            r#""x""#,
+            r#""""#,
+            r#""\ud83d\ude00""#,
+            r#""\ud800""#,
+            r#""a*""#,
+            "null",
+            "null",
+            "true",
+            "1",
+            "-0",
+            "1e999",
+            "-1.5E+3",
+            "NaN",
+            "[]",
+            r#"[1,{"b":"c"}]"#,
+            "{}",
+        ]);
+        let stray = select(vec![
+            ",", " ", "\n", "\u{c}", "[", "]", "{", "}", ":", "\"", "\\", "0", ".", "-", "é",
+            "\u{1}", "\u{7f}", "\u{feff}",
+        ]);
+        let members = proptest::collection::vec((name, value), 0..4);
+        (members, weighted(0.3, (any::<Index>(), stray))).prop_map(|(members, stray)| {
+            let mut text = String::from(r#"{"message":"é""#);
+            for (name, value) in members {
+                text.extend([",", name, " :", value]);
+            }
+            text.push('}');
+            if let Some((index, stray)) = stray {
+                let places: Vec<_> = text.char_indices().map(|(place, _)| place).collect();
+                text.insert_str(*index.get(&places), stray);
+            }
+            text
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        #[test]
+        fn the_fast_path_never_disagrees(text in bodies()) {
+            agreed(&text);
+        }
+
+        #[test]
+        fn what_serde_json_accepts_python_accepts(text in bodies()) {
+            if serde_json::from_str::<serde_json::Value>(&text).is_ok() {
+                prop_assert!(json::parse(&text).is_ok());
+            }
+        }
+    }
+}

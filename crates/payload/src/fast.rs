@@ -1,0 +1,132 @@
+//! The fast path: one pass of serde_json over a body that is as it should be.
+//!
+//! It may refuse anything, for then Python's rules are asked. What it accepts it must read as they
+//! do; hence a field given twice is refused, and so is an array in place of an object, and what is
+//! skipped is parsed in full, under serde_json's limit of 128 levels.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use fanfare_event::{Draft, EventType, Topic};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// The draft a text holds, or `None` when it takes a closer look.
+pub(crate) fn read(text: &str) -> Option<Draft> {
+    let fields: Fields<'_> = serde_json::from_str(text).ok()?;
+    let topic = match fields.topic {
+        Some(topic) => Topic::parse(&topic.0).ok()?,
+        None => Topic::default(),
+    };
+    let event_type = match fields.event {
+        Some(event) => Some(EventType::parse(&event.0).ok()?),
+        None => None,
+    };
+    Some(Draft { topic, event_type, message: fields.message.0.into() })
+}
+
+struct Fields<'a> {
+    message: Text<'a>,
+    topic: Option<Text<'a>>,
+    event: Option<Text<'a>>,
+}
+
+/// Borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Key {
+    Message,
+    Topic,
+    Event,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut message, mut topic, mut event) = (None, None, None);
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Message if message.is_none() => message = Some(map.next_value()?),
+                Key::Topic if topic.is_none() => topic = Some(map.next_value()?),
+                Key::Event if event.is_none() => event = Some(map.next_value()?),
+                Key::Other => {
+                    map.next_value::<Skipped>()?;
+                }
+                Key::Message | Key::Topic | Key::Event => {
+                    return Err(A::Error::custom("a field is given twice"));
+                }
+            }
+        }
+        let message = message.ok_or_else(|| A::Error::missing_field("message"))?;
+        Ok(Fields { message, topic: topic.flatten(), event: event.flatten() })
+    }
+}
+
+/// A value nobody asked for. `IgnoredAny` would not do: serde_json lets it nest without a limit.
+struct Skipped;
+
+impl<'de> Deserialize<'de> for Skipped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skipped {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}

@@ -1,0 +1,20 @@
+//! What a publisher sends: the body of `POST /sse/send`, decoded and checked, or refused in the
+//! shapes FastAPI answers with.
+//!
+//! What must hold: a caller who knows only the guide's server cannot tell the two apart, down to
+//! the character offset of a JSON error. Well-formed bodies take one pass of serde_json; only what
+//! that refuses is read again by a decoder with Python's rules, which also finds the words for the
+//! refusal. The first never accepts what the second would refuse or read differently. No body
+//! panics, overflows the stack or allocates more than a multiple of its own size. No I/O.
+
+mod content_type;
+mod draft;
+mod fast;
+mod json;
+mod refusal;
+mod submission;
+mod value;
+
+pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
+pub use refusal::{Detail, MAX_DETAILS, Refusal};
+pub use submission::{Kind, Limits, Submission, decode};

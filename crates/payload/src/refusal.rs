@@ -1,0 +1,184 @@
+//! A refusal: why nothing was published, in the words of FastAPI and pydantic.
+
+use std::fmt::{self, Write};
+
+use crate::value::{Object, Quoted, Value};
+
+/// The most faults that one answer lists; a batch may hold more.
+pub const MAX_DETAILS: usize = 100;
+
+/// Why a body was refused. Nothing of it was published.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not what the fields' rules ask for. Never empty.
+    #[error("the body is not JSON or breaks a rule of its fields, faults found: {}", .0.len())]
+    Invalid(Vec<Detail>),
+    /// It is not UTF-8, or nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH), or holds an integer
+    /// of more than [`MAX_INTEGER_DIGITS`](crate::MAX_INTEGER_DIGITS).
+    #[error("the body is not UTF-8, is nested too deeply or holds too long an integer")]
+    Unreadable {
+        /// The line of a batch at fault, counted from 1.
+        line: Option<usize>,
+    },
+    /// A message is longer than the limit.
+    #[error("the message has {bytes} bytes, at most {limit} are accepted")]
+    MessageTooLong {
+        /// The line of a batch at fault, counted from 1.
+        line: Option<usize>,
+        /// The message's length in bytes.
+        bytes: usize,
+        /// The most bytes a message may have.
+        limit: usize,
+    },
+    /// A batch holds more events than the limit.
+    #[error("the batch has {events} events, at most {limit} are accepted in one request")]
+    BatchTooLong {
+        /// How many it holds.
+        events: usize,
+        /// How many it may hold.
+        limit: usize,
+    },
+}
+
+impl Refusal {
+    /// The HTTP status to answer with.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) => 422,
+            Self::Unreadable { .. } => 400,
+            Self::MessageTooLong { .. } | Self::BatchTooLong { .. } => 413,
+        }
+    }
+
+    /// The `application/json` body to answer with. It echoes what is wrong, as pydantic does, so it
+    /// may be a few times as long as what was sent.
+    pub fn body(&self) -> String {
+        let detail = match self {
+            Self::Invalid(details) => {
+                let list: Vec<_> = details.iter().map(Detail::to_string).collect();
+                format!("[{}]", list.join(","))
+            }
+            Self::Unreadable { line } => {
+                Quoted(&at_line(*line, "There was an error parsing the body")).to_string()
+            }
+            Self::MessageTooLong { line, .. } => {
+                Quoted(&at_line(*line, &self.to_string())).to_string()
+            }
+            Self::BatchTooLong { .. } => Quoted(&self.to_string()).to_string(),
+        };
+        format!(r#"{{"detail":{detail}}}"#)
+    }
+}
+
+impl From<Detail> for Refusal {
+    fn from(detail: Detail) -> Self {
+        Self::Invalid(vec![detail])
+    }
+}
+
+/// One thing that is wrong: an entry of the list that FastAPI answers with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    problem: Problem,
+    line: Option<usize>,
+    place: Place,
+    input: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Body,
+    Field(&'static str),
+    /// In characters from the start of the body, or of the line in a batch.
+    Offset(usize),
+}
+
+/// What is wrong; each is one of pydantic's error types.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Problem {
+    Missing,
+    NotAnObject,
+    NotAString,
+    NotUnicode,
+    /// What Python's decoder says.
+    Syntax(&'static str),
+    /// What the rule that a topic or an event type breaks says.
+    Rule(String),
+}
+
+impl Detail {
+    pub(crate) fn of_body(problem: Problem, input: Value) -> Self {
+        Self { problem, line: None, place: Place::Body, input }
+    }
+
+    pub(crate) fn of_field(field: &'static str, problem: Problem, input: Value) -> Self {
+        Self { problem, line: None, place: Place::Field(field), input }
+    }
+
+    pub(crate) fn of_syntax(error: &'static str, offset: usize) -> Self {
+        let (problem, place) = (Problem::Syntax(error), Place::Offset(offset));
+        Self { problem, line: None, place, input: Object::default().into() }
+    }
+
+    pub(crate) fn on_line(self, line: usize) -> Self {
+        Self { line: Some(line), ..self }
+    }
+}
+
+impl Problem {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::NotAnObject => "model_attributes_type",
+            Self::NotAString => "string_type",
+            Self::NotUnicode => "string_unicode",
+            Self::Syntax(_) => "json_invalid",
+            Self::Rule(_) => "value_error",
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "Field required",
+            Self::NotAnObject => {
+                "Input should be a valid dictionary or object to extract fields from"
+            }
+            Self::NotAString => "Input should be a valid string",
+            Self::NotUnicode => {
+                "Input should be a valid string, unable to parse raw data as a unicode string"
+            }
+            Self::Syntax(_) => "JSON decode error",
+            Self::Rule(rule) => return write!(f, "Value error, {rule}"),
+        })
+    }
+}
+
+/// The entry as JSON, its members in pydantic's order.
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, r#"{{"type":"{}","loc":["body""#, self.problem.kind())?;
+        if let Some(line) = self.line {
+            write!(f, ",{line}")?;
+        }
+        match self.place {
+            Place::Body => {}
+            Place::Field(field) => write!(f, ",{}", Quoted(field))?,
+            Place::Offset(offset) => write!(f, ",{offset}")?,
+        }
+        let message = at_line(self.line, &self.problem.to_string());
+        write!(f, r#"],"msg":{},"input":{}"#, Quoted(&message), self.input)?;
+        match self.problem {
+            Problem::Syntax(error) => write!(f, r#","ctx":{{"error":{}}}"#, Quoted(error))?,
+            // pydantic puts the exception here, which FastAPI writes as an object without members.
+            Problem::Rule(_) => f.write_str(r#","ctx":{"error":{}}"#)?,
+            _ => {}
+        }
+        f.write_char('}')
+    }
+}
+
+fn at_line(line: Option<usize>, message: &str) -> String {
+    line.map_or_else(|| message.to_owned(), |line| format!("Line {line}: {message}"))
+}

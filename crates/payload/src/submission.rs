@@ -1,0 +1,140 @@
+//! A submission: the drafts one request hands in.
+
+use fanfare_event::Draft;
+
+use crate::content_type::ContentType;
+use crate::draft::{Fault, read_draft};
+use crate::refusal::{Detail, MAX_DETAILS, Problem, Refusal};
+use crate::value::{Text, Value};
+
+/// What one request publishes: all of it or, when it is refused, nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The events, in the order they were written; at least one, exactly one for
+    /// [`Kind::Single`].
+    pub drafts: Vec<Draft>,
+    /// Which answer the publisher expects.
+    pub kind: Kind,
+}
+
+/// How a submission was written, which decides how it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One JSON object, answered with one id.
+    Single,
+    /// JSON Lines, answered with a list of ids, even of one.
+    Batch,
+}
+
+/// How much one request may publish. The size of the body as a whole is limited where it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message, in bytes of UTF-8.
+    pub message_bytes: usize,
+    /// The most events in one batch.
+    pub batch_events: usize,
+}
+
+/// The byte order mark that some editors and clients write before UTF-8.
+const BOM: char = '\u{feff}';
+
+/// What JSON calls whitespace (RFC 8259, 2).
+const WHITESPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// Decodes and checks a request's body. `content_type` is the header's value, `None` when there is
+/// none.
+///
+/// A byte order mark is passed over. UTF-16 and UTF-32, which Python's decoder guesses at, are
+/// not: JSON on the network is UTF-8 (RFC 8259, 8.1).
+///
+/// # Errors
+///
+/// The [`Refusal`] carries the status and the body to answer with.
+pub fn decode(
+    content_type: Option<&str>,
+    body: &[u8],
+    limits: &Limits,
+) -> Result<Submission, Refusal> {
+    if body.is_empty() {
+        return Err(missing_body());
+    }
+    match ContentType::parse(content_type) {
+        ContentType::Json => single(without_bom(readable(body)?), limits),
+        ContentType::JsonLines => match std::str::from_utf8(body) {
+            Ok(text) => batch(without_bom(text), limits),
+            Err(error) => {
+                let before = &body[..error.valid_up_to()];
+                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                Err(Refusal::Unreadable { line: Some(line) })
+            }
+        },
+        ContentType::Other => {
+            let input = Value::Text(Text::from(readable(body)?));
+            Err(Detail::of_body(Problem::NotAnObject, input).into())
+        }
+    }
+}
+
+fn single(text: &str, limits: &Limits) -> Result<Submission, Refusal> {
+    match read_draft(text, limits.message_bytes) {
+        Ok(draft) => Ok(Submission { drafts: vec![draft], kind: Kind::Single }),
+        Err(Fault::Invalid(details)) => Err(Refusal::Invalid(details)),
+        Err(Fault::Unreadable) => Err(Refusal::Unreadable { line: None }),
+        Err(Fault::MessageTooLong(bytes)) => {
+            Err(Refusal::MessageTooLong { line: None, bytes, limit: limits.message_bytes })
+        }
+    }
+}
+
+/// Reads every line, so that one answer names all that is wrong, up to [`MAX_DETAILS`].
+fn batch(text: &str, limits: &Limits) -> Result<Submission, Refusal> {
+    let events = events(text).count();
+    if events == 0 {
+        return Err(missing_body());
+    }
+    if events > limits.batch_events {
+        return Err(Refusal::BatchTooLong { events, limit: limits.batch_events });
+    }
+    let mut drafts = Vec::with_capacity(events);
+    let mut wrong = Vec::new();
+    for (line, object) in self::events(text) {
+        match read_draft(object, limits.message_bytes) {
+            Ok(draft) => drafts.push(draft),
+            Err(Fault::Invalid(details)) => {
+                wrong.extend(details.into_iter().map(|detail| detail.on_line(line)));
+                if wrong.len() >= MAX_DETAILS {
+                    wrong.truncate(MAX_DETAILS);
+                    break;
+                }
+            }
+            Err(Fault::Unreadable) => return Err(Refusal::Unreadable { line: Some(line) }),
+            Err(Fault::MessageTooLong(bytes)) => {
+                let limit = limits.message_bytes;
+                return Err(Refusal::MessageTooLong { line: Some(line), bytes, limit });
+            }
+        }
+    }
+    if wrong.is_empty() {
+        Ok(Submission { drafts, kind: Kind::Batch })
+    } else {
+        Err(Refusal::Invalid(wrong))
+    }
+}
+
+/// The lines that are not blank, each with its number, counted from 1. A CR before the LF is
+/// whitespace to JSON.
+fn events(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim_matches(WHITESPACE).is_empty())
+}
+
+fn readable(body: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(body).map_err(|_| Refusal::Unreadable { line: None })
+}
+
+fn without_bom(text: &str) -> &str {
+    text.strip_prefix(BOM).unwrap_or(text)
+}
+
+fn missing_body() -> Refusal {
+    Detail::of_body(Problem::Missing, Value::Null).into()
+}
