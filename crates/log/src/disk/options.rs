@@ -78,7 +78,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// What an acknowledgement waits for: `disk`, `interval:100ms` or `os`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SyncPolicy {
     /// `fdatasync`, shared by all batches that were waiting for it. Survives the machine.
     Disk,
