@@ -247,19 +247,20 @@ fn assemble(
 ) -> Restored {
     let head = Position::new(lineage.current(), 0);
     let gone = trims.through.unwrap_or(Position::ORIGIN);
-    // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now.
-    let useless = |segment: &Segment| {
-        let unknown = lineage.standing(segment.index.first().epoch) == Standing::Unknown;
-        unknown || (segment.index.count() > 0 && segment.index.last() <= gone)
-    };
+    // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now;
+    // what an empty segment tells, where its epoch ended, the lineage has taken over.
     let mut dropped = None;
     segments.retain(|segment| {
-        let useless = useless(segment);
-        if useless {
-            dropped = dropped.max(Some(segment.index.last()));
-            unlink(storage, segment.index.first());
+        let index = &segment.index;
+        let known = lineage.standing(index.first().epoch) != Standing::Unknown;
+        let of_use = known && index.count() > 0 && index.last() > gone;
+        if !of_use {
+            unlink(storage, index.first());
         }
-        !useless
+        if index.count() > 0 && !of_use {
+            dropped = dropped.max(Some(index.last()));
+        }
+        of_use
     });
     let next = |at: usize| segments.get(at).map_or(head.next(), |segment| segment.index.first());
     let behind = |last, next| lost_between(last, next, lineage.ends());
