@@ -178,3 +178,10 @@ pub fn earliest(log: &DiskLog, tail: &Recorder) -> Replay {
 pub fn after(log: &DiskLog, tail: &Recorder, position: Position, topics: &[&str]) -> Replay {
     replay(log, ReadFrom::After(position), tail.last(), topics, 7)
 }
+
+/// Opens the log on a simulated disk.
+pub fn open(disk: &simulated::Disk, options: DiskOptions) -> (DiskLog, Arc<Recorder>) {
+    let tail = Arc::<Recorder>::default();
+    let log = DiskLog::open_on(Arc::new(disk.clone()), options, tail.clone()).unwrap();
+    (log, tail)
+}

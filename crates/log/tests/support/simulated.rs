@@ -157,11 +157,21 @@ impl Disk {
         world.crashed = false;
     }
 
-    /// Stops the process only: everything written survives.
-    pub fn kill(&self) {
-        let mut world = self.world();
-        world.crashed = false;
-        world.faults.clear();
+    /// Lets every operation wait for as long as what is returned lives.
+    pub fn hold(&self) -> impl Sized + '_ {
+        self.world()
+    }
+
+    /// Whether a crash would lose something.
+    pub fn is_synced(&self) -> bool {
+        let world = self.world();
+        world.renames.is_empty()
+            && world.names.values().all(|&file| world.files[file].changes.is_empty())
+    }
+
+    pub fn remove(&self, name: &str) {
+        self.world().names.remove(name);
+        self.world().durable_names.remove(name);
     }
 
     pub fn read(&self, name: &str) -> Vec<u8> {
