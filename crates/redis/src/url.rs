@@ -26,7 +26,7 @@ pub struct RedisUrl {
 }
 
 /// How the one server that holds a namespace is found.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Server(Node),
     Sentinel { nodes: Vec<Node>, master: String, credentials: Credentials },
@@ -211,6 +211,16 @@ impl fmt::Display for RedisUrl {
             write!(f, "/{master}")?;
         }
         if self.db != 0 { write!(f, "/{}", self.db) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "…");
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .field("password", &password)
+            .finish()
     }
 }
 

@@ -1,0 +1,33 @@
+//! A link slower than a page or even one message may take: less is asked for, longer waited.
+
+use crate::ledger::{Ledger, Node, batch, draft, until};
+use crate::proxy::Proxy;
+use crate::server::Server;
+use fanfare_log::EventLog;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_arrives_over_a_slow_link() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::to(server.port).await;
+    let (fast, slow) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
+    proxy.throttle(200_000);
+    let ledger = Ledger::default();
+    for n in 0..40 {
+        let messages: Vec<_> = (0..10).map(|part| format!("{n}.{part:0100}")).collect();
+        ledger.publish(&fast.log, "a", &messages).await.unwrap();
+    }
+    slow.heard(ledger.last()).await;
+    ledger.judge(&slow.tail);
+    assert_eq!(slow.tail.begins().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_message_slower_than_all_patience_arrives_in_the_end() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::to(server.port).await;
+    let (fast, slow) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
+    proxy.throttle(150_000);
+    let appended = fast.log.append(batch(vec![draft("a", "x".repeat(400_000))])).await.unwrap();
+    until("it arrives", || slow.tail.heard() >= appended.first).await;
+    assert_eq!(slow.tail.begins().len(), 1);
+}
