@@ -48,6 +48,8 @@ pub(crate) struct PublishTask {
     upkeep: Upkeep,
     window: Duration,
     wait_replicas: u32,
+    /// The greatest position acknowledged: what comes later must be greater.
+    acknowledged: Position,
     /// At most [`MAX_TRIP_BYTES`]; less on a link too slow for that.
     trip_bytes: usize,
 }
@@ -76,6 +78,7 @@ impl Publisher {
             upkeep: Upkeep::new(settings.retention),
             window: settings.idempotency_window,
             wait_replicas: settings.wait_replicas,
+            acknowledged: Position::ORIGIN,
             trip_bytes: MAX_TRIP_BYTES,
         };
         (publisher, task)
@@ -192,6 +195,7 @@ impl PublishTask {
 
     async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), String> {
         let epoch = link.fenced.last.epoch;
+        let known = self.acknowledged.max(self.view.heard());
         let waits = usize::from(self.wait_replicas > 0);
         let mut commands = Pipeline::with_capacity(trip.len() + waits);
         for request in &trip {
@@ -219,20 +223,32 @@ impl PublishTask {
             Some(_) => false,
             None => true,
         };
-        self.settle(trip, answers, copied, link).await
+        self.settle(trip, answers, known, copied, link).await
     }
 
-    /// Answers each request of a trip, or keeps it for another.
+    /// Answers each request of a trip, or keeps it for another. `known` is a position that was
+    /// given out before the trip.
     async fn settle(
         &mut self,
         trip: Vec<Request>,
         answers: Vec<Value>,
+        known: Position,
         copied: bool,
         link: &mut Link,
     ) -> Result<(), String> {
-        let (mut last, mut refusal, mut stale, mut elsewhere) = (None, None, false, None);
+        let (mut last, mut stale, mut elsewhere) = (None, false, None);
         for (mut request, answer) in trip.into_iter().zip(answers) {
             let reason = match Self::outcome(&request, answer) {
+                Outcome::Accepted(appended)
+                    if !appended.repeated
+                        && (appended.first <= known || appended.first.seq == 0) =>
+                {
+                    // The stream went back since it was fenced: the position was given out before.
+                    let reason = format!("redis gave out {} again", appended.first);
+                    elsewhere = Some(reason.clone());
+                    request.answer(Err(AppendError::OutcomeUnknown { reason }));
+                    continue;
+                }
                 Outcome::Accepted(appended) => {
                     if !appended.repeated {
                         last = Some(appended.first.plus(appended.count as u64 - 1));
@@ -250,12 +266,12 @@ impl PublishTask {
                     continue;
                 }
                 Outcome::Refused(Refusal::Full(reason)) => {
-                    refusal = Some(reason.clone());
+                    self.refused(&reason);
                     request.answer(Err(AppendError::Full { reason }));
                     continue;
                 }
                 Outcome::Refused(Refusal::Unwilling(reason)) => {
-                    refusal = Some(reason.clone());
+                    self.refused(&reason);
                     request.answer(Err(AppendError::Unavailable { reason }));
                     continue;
                 }
@@ -277,11 +293,9 @@ impl PublishTask {
             }
         }
         if let Some(last) = last {
+            self.acknowledged = last;
             self.health.published(last);
             self.health.refusing(None);
-        } else if refusal.is_some() {
-            self.health.refusing(refusal);
-            self.upkeep.hurry();
         }
         if let Some(reason) = elsewhere {
             return Err(reason);
@@ -290,6 +304,12 @@ impl PublishTask {
             link.fence(self.view.heard()).await.map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+
+    /// Before the publisher is answered, so that readiness never contradicts the answer.
+    fn refused(&mut self, reason: &str) {
+        self.health.refusing(Some(reason.to_owned()));
+        self.upkeep.hurry();
     }
 
     /// A lone event without a key goes without a script: less work for Redis.

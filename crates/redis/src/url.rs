@@ -156,7 +156,8 @@ impl Node {
             Some(port) => port.parse().ok().filter(|&port| port != 0).ok_or(InvalidUrl::Nodes)?,
             None => default_port,
         };
-        let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic());
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:%".contains(&b);
+        let plain = !host.is_empty() && host.bytes().all(plain);
         if plain { Ok(Self { host: host.to_owned(), port }) } else { Err(InvalidUrl::Nodes) }
     }
 }
@@ -271,6 +272,7 @@ mod tests {
             ("redis://a:0", InvalidUrl::Nodes),
             ("redis://a:99999", InvalidUrl::Nodes),
             ("redis://[::1", InvalidUrl::Nodes),
+            ("redis://a#insecure", InvalidUrl::Nodes),
             ("redis://a,b", InvalidUrl::SeveralServers),
             ("redis://a/x", InvalidUrl::Database),
             ("redis://a?protocol=3", InvalidUrl::Parameter),

@@ -1,9 +1,9 @@
 //! A replica that had missed writes takes over, and hands out the same seqs again.
 
 use fanfare_event::Position;
-use fanfare_log::{EventLog, Standing};
+use fanfare_log::{AppendError, EventLog, Standing};
 
-use crate::ledger::{Ledger, Node, until};
+use crate::ledger::{Ledger, Node, batch, draft, settings, until};
 use crate::proxy::Proxy;
 use crate::server::Server;
 
@@ -53,16 +53,37 @@ async fn a_master_demoted_in_place_is_given_up_until_it_is_one_again() {
     let server = Server::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
-    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
-    node.heard(ledger.last()).await;
+    let load = ledger.load(&node.log, "a");
+    until("much is published", || ledger.len() > 300).await;
     // It takes over the other's data, none, and loses its own: same process, same run_id.
     server.command(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
     until("readiness says so", || node.log.ready().is_err()).await;
     until("its data is gone", || server.info("master_link_status") == "up").await;
+    let before = ledger.len();
     server.command(&["REPLICAOF", "NO", "ONE"]);
-    node.ready().await;
-    ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
+    until("publishing goes on", || ledger.len() > before + 300).await;
+    load.stop().await;
     assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
     node.heard(ledger.last()).await;
     ledger.judge(&node.tail);
+    assert!(node.log.ready().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_too_few_replicas_have_is_not_acknowledged() {
+    let master = Server::start(&[]);
+    let mut settings = settings(&master.url());
+    settings.wait_replicas = 1;
+    let node = Node::with(settings).await;
+    let alone = node.log.append(batch(vec![draft("a", "0.0")])).await;
+    assert!(matches!(alone, Err(AppendError::OutcomeUnknown { .. })), "{alone:?}");
+    let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    until("the replica is in step", || replica.info("master_link_status") == "up").await;
+    let mut copied = node.log.append(batch(vec![draft("a", "1.0")])).await;
+    // The replica reports how far it is once a second, and when asked.
+    while let Err(AppendError::OutcomeUnknown { .. }) = copied {
+        copied = node.log.append(batch(vec![draft("a", "1.0")])).await;
+    }
+    let id = copied.unwrap().first.to_string();
+    assert!(replica.command(&["XINFO", "STREAM", "{test}:events"]).contains(&id));
 }

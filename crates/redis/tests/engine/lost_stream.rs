@@ -81,3 +81,23 @@ async fn an_entry_nobody_understands_is_not_passed_over_in_silence() {
     assert!(!lineage.continuous(at.min(fanfare_event::Position::new(at.epoch, 1)), at));
     assert!(node.log.ready().is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_given_out_again_is_not_acknowledged() {
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+    server.command(&["COPY", "{test}:events", "older"]);
+    for n in 1..50 {
+        ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
+    }
+    server.command(&["RENAME", "older", "{test}:events"]);
+    // At once, before any check of the fence; the ledger refuses a position it knows.
+    for n in 50..100 {
+        let _ = ledger.publish(&node.log, "a", &[format!("{n}.0")]).await;
+    }
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+    assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
+}

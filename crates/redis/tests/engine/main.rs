@@ -4,7 +4,7 @@
 mod crash;
 mod doctor;
 mod failover;
-mod full_memory;
+
 mod idempotency;
 mod ledger;
 mod lost_stream;
@@ -12,6 +12,7 @@ mod order;
 mod places;
 mod proxy;
 mod read_past;
+mod refused_writes;
 mod retention;
 mod server;
 mod slow_link;

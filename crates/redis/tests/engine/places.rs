@@ -1,6 +1,5 @@
 //! Finding the server by way of Sentinel and of a cluster.
 
-
 use crate::ledger::{Ledger, Node, until};
 use crate::server::{Server, free_port};
 

@@ -20,6 +20,8 @@ pub(crate) struct Proxy {
 struct Link {
     to: AtomicU16,
     stalled: AtomicBool,
+    /// Only the first connection stalls.
+    first_stalled: AtomicBool,
     /// 0 is unlimited.
     bytes_per_second: AtomicU64,
 }
@@ -31,13 +33,15 @@ impl Proxy {
         let link = Arc::new(Link {
             to: AtomicU16::new(port),
             stalled: AtomicBool::new(false),
+            first_stalled: AtomicBool::new(false),
             bytes_per_second: AtomicU64::new(0),
         });
         let (cut, cuts) = watch::channel(0);
         let serving = link.clone();
         let accepting = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, serving.clone(), cuts.clone()));
+            for n in 0.. {
+                let Ok((client, _)) = listener.accept().await else { break };
+                tokio::spawn(carry(client, n, serving.clone(), cuts.clone()));
             }
         });
         Self { port: own_port, link, cut, accepting: accepting.abort_handle() }
@@ -58,8 +62,19 @@ impl Proxy {
         self.link.stalled.store(stalled, Ordering::SeqCst);
     }
 
+    /// The same for the first connection alone, for good.
+    pub(crate) fn stall_first(&self) {
+        self.link.first_stalled.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn throttle(&self, bytes_per_second: u64) {
         self.link.bytes_per_second.store(bytes_per_second, Ordering::SeqCst);
+    }
+}
+
+impl Link {
+    fn stalls(&self, n: usize) -> bool {
+        self.stalled.load(Ordering::SeqCst) || (n == 0 && self.first_stalled.load(Ordering::SeqCst))
     }
 }
 
@@ -70,7 +85,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(client: TcpStream, link: Arc<Link>, mut cuts: watch::Receiver<u32>) {
+async fn carry(client: TcpStream, n: usize, link: Arc<Link>, mut cuts: watch::Receiver<u32>) {
     cuts.mark_unchanged();
     let Ok(server) = TcpStream::connect(("127.0.0.1", link.to.load(Ordering::SeqCst))).await else {
         return;
@@ -78,16 +93,21 @@ async fn carry(client: TcpStream, link: Arc<Link>, mut cuts: watch::Receiver<u32
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = copy(from_client, to_server, &link) => {}
-        () = copy(from_server, to_client, &link) => {}
+        () = copy(from_client, to_server, n, &link) => {}
+        () = copy(from_server, to_client, n, &link) => {}
         _ = cuts.changed() => {}
     }
 }
 
-async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, link: &Link) {
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    n: usize,
+    link: &Link,
+) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        while link.stalled.load(Ordering::SeqCst) {
+        while link.stalls(n) {
             sleep(Duration::from_millis(5)).await;
         }
         let rate = link.bytes_per_second.load(Ordering::SeqCst);

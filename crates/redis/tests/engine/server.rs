@@ -28,7 +28,8 @@ impl Server {
         server
     }
 
-    fn prepared(options: &[&str]) -> Self {
+    /// Not yet running.
+    pub(crate) fn prepared(options: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory =
@@ -47,6 +48,27 @@ impl Server {
         server.options = vec![config.to_str().unwrap().to_owned(), "--sentinel".to_owned()];
         server.launch();
         server
+    }
+
+    /// Comes up with TLS on another port.
+    pub(crate) fn serve_tls(&mut self, port: u16, certificate: &str, key: &str) {
+        let file = |name: &str, content: &str| {
+            let path = self.directory.join(name);
+            fs::write(&path, content).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (certificate, key) = (file("cert.pem", certificate), file("key.pem", key));
+        let port = port.to_string();
+        for (option, value) in [
+            ("--tls-port", &port),
+            ("--tls-cert-file", &certificate),
+            ("--tls-key-file", &key),
+            ("--tls-ca-cert-file", &certificate),
+            ("--tls-auth-clients", &"no".to_owned()),
+        ] {
+            self.options.extend([option.to_owned(), value.clone()]);
+        }
+        self.launch();
     }
 
     fn launch(&mut self) {
@@ -70,6 +92,10 @@ impl Server {
             assert!(start.elapsed() < AT_MOST, "redis-server did not come up:\n{log}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.directory
     }
 
     pub(crate) fn url(&self) -> String {
@@ -118,9 +144,9 @@ impl Server {
         self.command(words).parse().unwrap()
     }
 
-    /// A field of `INFO`.
+    /// A field of `INFO`; empty where there is none, or no answer.
     pub(crate) fn info(&self, field: &str) -> String {
-        let info = self.command(&["INFO", "everything"]);
+        let info = self.attempt(&["INFO", "everything"]).unwrap_or_default();
         let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         line.unwrap_or_default().to_owned()
     }

@@ -61,3 +61,23 @@ async fn a_wrong_password_is_refused_and_the_right_one_with_a_database_accepted(
     assert!(server.info("db3").starts_with("keys="));
     assert!(node.log.ready().is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_checked() {
+    let mut server = Server::prepared(&["--save", ""]);
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = certified.cert.pem();
+    let port = free_port();
+    server.serve_tls(port, &certificate, &certified.signing_key.serialize_pem());
+
+    let url = format!("rediss://localhost:{port}");
+    let error = refused(&url).await;
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
+    let mut trusting = settings(&url);
+    trusting.certificate_authority = Some(certificate.into_bytes());
+    let node = Node::with(trusting).await;
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+}
