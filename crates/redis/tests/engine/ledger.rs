@@ -83,12 +83,12 @@ pub(crate) struct Node {
     pub(crate) tail: Arc<Recorder>,
 }
 
-/// Settings with deadlines short enough for a test.
+/// Settings with deadlines short enough for a test, long enough for a busy machine.
 pub(crate) fn settings(url: &str) -> RedisSettings {
     let mut settings = RedisSettings::new(url.parse().unwrap(), Namespace::parse("test").unwrap());
-    settings.patience = Duration::from_millis(500);
-    settings.publish_deadline = Duration::from_millis(500);
-    settings.echo_deadline = Duration::from_millis(700);
+    settings.patience = Duration::from_secs(2);
+    settings.publish_deadline = Duration::from_secs(2);
+    settings.read_deadline = Duration::from_secs(20);
     settings
 }
 

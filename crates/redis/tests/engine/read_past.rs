@@ -6,7 +6,7 @@ use fanfare_event::{Event, Position, Selector};
 use fanfare_log::{EventLog, Page, PageLimit, ReadFrom};
 use fanfare_redis::RedisLog;
 
-use crate::ledger::{Node, batch, draft, settings};
+use crate::ledger::{Node, batch, draft, settings, until};
 use crate::server::Server;
 
 async fn read(log: &Arc<RedisLog>, from: ReadFrom, until: Position, selector: &Selector) -> Page {
@@ -51,23 +51,22 @@ async fn pages_join_into_exactly_what_the_selector_wants() {
         // The second half is another epoch.
         if part == 0 {
             server.restart();
-            while node.log.ready().is_err() || node.tail.begins().len() < 2 {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
+            until("the epoch has begun", || node.tail.begins().len() == 2).await;
+            node.ready().await;
         }
     }
-    let until = node.tail.begins().pop().unwrap().1.plus(100);
-    node.heard(until).await;
+    let end = node.tail.begins().pop().unwrap().1.plus(100);
+    node.heard(end).await;
     let selector = Selector::parse(["orders/*"], []).unwrap();
     let expected: Vec<_> =
         node.tail.events().into_iter().filter(|event| selector.matches(event)).collect();
     assert!(expected.len() > 120);
     for from in [ReadFrom::After(start), ReadFrom::Earliest] {
-        let (events, gap) = read_all(&node.log, from, until, &selector).await;
+        let (events, gap) = read_all(&node.log, from, end, &selector).await;
         assert_eq!((&events, gap), (&expected, None));
     }
     let after = expected[40].position;
-    let (events, gap) = read_all(&node.log, ReadFrom::After(after), until, &selector).await;
+    let (events, gap) = read_all(&node.log, ReadFrom::After(after), end, &selector).await;
     assert_eq!((&events[..], gap), (&expected[41..], None));
 }
 

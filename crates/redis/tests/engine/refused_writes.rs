@@ -57,6 +57,8 @@ async fn a_redis_that_refuses_writes_is_said_to_and_noticed_when_it_relents() {
     let refused = node.log.append(batch(vec![draft("t", "0.0")])).await;
     assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
     assert!(node.log.ready().unwrap_err().reason.contains("NOREPLICAS"));
+    let idle = Node::connect(&server.url()).await;
+    until("a node that publishes nothing notices too", || idle.log.ready().is_err()).await;
     server.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     node.ready().await;
 }

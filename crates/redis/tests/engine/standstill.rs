@@ -1,6 +1,6 @@
 //! Redis, or the way to it, stands still: connections stay open and nothing is answered.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fanfare_log::{AppendError, EventLog};
 
@@ -38,7 +38,6 @@ async fn waiting_publishes_are_bounded_and_all_answered() {
     settings.max_waiting = 8;
     let node = Node::with(settings).await;
     server.signal("STOP");
-    let start = Instant::now();
     let waiting: Vec<_> =
         (0..50).map(|n| node.log.append(batch(vec![draft("t", format!("{n}.0"))]))).collect();
     let (mut unsent, mut unknown) = (0, 0);
@@ -49,7 +48,6 @@ async fn waiting_publishes_are_bounded_and_all_answered() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(start.elapsed() < Duration::from_secs(10));
     assert!((1..=8).contains(&unknown), "{unknown} outcomes unknown");
     assert!(unsent >= 42, "{unsent} said not to have been sent");
     // What was said not to have been sent never appears.
