@@ -29,7 +29,7 @@ pub(crate) enum Signal {
     Gone,
 }
 
-type OnSignal = Box<dyn Fn(Signal) + Send + Sync>;
+type OnSignal = Arc<dyn Fn(Signal) + Send + Sync>;
 
 #[derive(Default)]
 struct Shared {
@@ -43,6 +43,7 @@ struct State {
     /// The shard found it full and wants to hear of room.
     blocked: bool,
     finished: bool,
+    aborted: bool,
     reader_gone: bool,
     reader: Option<Waker>,
     on_signal: Option<OnSignal>,
@@ -99,9 +100,25 @@ impl BodyWriter {
     }
 
     /// Ends the body after what is waiting.
-    fn finish(&self) {
+    pub fn finish(&self) {
+        self.end(|state| state.finished = true);
+    }
+
+    /// Ends the body at once, as an error, and lets go of what was waiting: a protocol whose peer
+    /// takes nothing may not ask for it ever again.
+    fn abort(&self) {
+        self.end(|state| {
+            if !state.finished {
+                state.aborted = true;
+                state.waiting = VecDeque::new();
+                state.bytes = 0;
+            }
+        });
+    }
+
+    fn end(&self, how: impl FnOnce(&mut State)) {
         let mut state = self.0.lock();
-        state.finished = true;
+        how(&mut state);
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
@@ -112,14 +129,29 @@ impl BodyWriter {
 
 impl Drop for BodyWriter {
     fn drop(&mut self) {
-        self.finish();
+        self.abort();
     }
 }
 
+/// The hub broke a body off; the peer was not reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aborted;
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stream was broken off")
+    }
+}
+
+impl std::error::Error for Aborted {}
+
 impl BodyReader {
     /// The next buffer; `None` after the last.
-    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         let mut state = self.0.lock();
+        if state.aborted {
+            return Poll::Ready(Some(Err(Aborted)));
+        }
         let Some(buffer) = state.waiting.pop_front() else {
             if state.finished {
                 return Poll::Ready(None);
@@ -128,13 +160,14 @@ impl BodyReader {
             return Poll::Pending;
         };
         state.bytes -= buffer.len();
-        if state.blocked && state.bytes < CAPACITY / 2 {
-            state.blocked = false;
-            if let Some(tell) = &state.on_signal {
-                tell(Signal::Room);
-            }
+        let room = state.blocked && state.bytes < CAPACITY / 2;
+        state.blocked &= !room;
+        let tell = state.on_signal.clone().filter(|_| room);
+        drop(state);
+        if let Some(tell) = tell {
+            tell(Signal::Room);
         }
-        Poll::Ready(Some(buffer))
+        Poll::Ready(Some(Ok(buffer)))
     }
 }
 

@@ -90,6 +90,9 @@ async fn grant(
     let requested = Requested::parse(cursor);
     let has_id = matches!(requested, Requested::After(_));
     let start = resolve(&shared.hub, &requested).await;
+    if shared.is_draining() {
+        return Ok(Answer::ComeBack(Refused::Draining));
+    }
     let interest = Arc::new(Interest::new(selector));
     Ok(Answer::Stream(Box::new(Granted { interest, envelope, start, has_id, seat })))
 }
