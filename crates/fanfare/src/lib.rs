@@ -5,6 +5,7 @@
 //! neither of them knows HTTP.
 
 pub mod cli;
+pub mod commands;
 pub mod exit;
 pub mod settings;
 

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use fanfare::cli::{Cli, Command};
-use fanfare::exit;
+use fanfare::{commands, exit};
 
 /// The leanest of those measured for many idle subscribers; see `bench/README.md`.
 #[global_allocator]
@@ -12,6 +13,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     match Cli::read() {
         Command::Serve(flags) => exit::code(fanfare::serve(&flags)),
+        Command::Publish(args) => exit::code(commands::publish(&args)),
+        Command::Subscribe(args) => exit::code(commands::subscribe(&args)),
+        Command::Doctor(args) => exit::code(commands::doctor(&args)),
         Command::Bench(plan) => fanfare_bench::execute(&plan),
+        Command::Completions(args) => exit::code(commands::completions(&args, Cli::command())),
+        Command::Man(args) => exit::code(commands::man(&args, Cli::command())),
     }
 }

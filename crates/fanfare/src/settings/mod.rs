@@ -38,6 +38,7 @@ pub use config_file::ConfigFile;
 pub use count::InvalidCount;
 pub use directory::{Directory, InvalidDirectory};
 pub use duration::InvalidDuration;
+pub(crate) use duration::parse as duration;
 pub use error::SettingsError;
 pub use flags::Flags;
 pub use log_format::{InvalidLogFormat, LogFormat};

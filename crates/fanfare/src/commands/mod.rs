@@ -1,0 +1,29 @@
+//! The subcommands that are clients of a hub, and those that print something about the program.
+//!
+//! What must hold: standard output carries results and nothing else, notices go to standard error;
+//! a reader of the output that goes away ends the command in peace.
+
+mod completions;
+mod doctor;
+mod error;
+mod hub_args;
+mod man;
+mod publish;
+mod subscribe;
+mod terminal;
+
+pub use completions::{CompletionsArgs, completions};
+pub use doctor::{DoctorArgs, doctor};
+pub use error::CommandError;
+pub use man::{ManArgs, man};
+pub use publish::{PublishArgs, publish};
+pub use subscribe::{SubscribeArgs, subscribe};
+
+/// Runs a client to its end, on this thread.
+fn block_on<T>(client: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CommandError::Start)?;
+    runtime.block_on(client)
+}
