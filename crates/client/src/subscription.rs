@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fanfare_event::{InvalidSelector, Selector};
-use form_urlencoded::Serializer;
 use http::HeaderValue;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -72,13 +72,11 @@ impl Subscription {
     /// The query to ask with. Only where several topics may come is the envelope asked for that
     /// tells them apart: it costs the hub a second encoding.
     pub(crate) fn query(&self) -> String {
-        let mut query = Serializer::new(String::new());
-        query.extend_pairs(self.topics.iter().map(|topic| ("topic", topic)));
-        query.extend_pairs(self.types.iter().map(|kind| ("event", kind)));
-        if self.has_several_topics() {
-            query.append_pair("envelope", "json");
-        }
-        query.finish()
+        let pair = |name, text| format!("{name}={}", utf8_percent_encode(text, NON_ALPHANUMERIC));
+        let topics = self.topics.iter().map(|topic| pair("topic", topic));
+        let types = self.types.iter().map(|kind| pair("event", kind));
+        let envelope = self.has_several_topics().then(|| pair("envelope", "json"));
+        topics.chain(types).chain(envelope).collect::<Vec<_>>().join("&")
     }
 }
 
@@ -94,10 +92,10 @@ mod tests {
     #[test]
     fn a_topic_breaks_out_of_the_query_or_cannot_be_told_from_another() {
         assert_eq!(query(&[], &[]), "");
-        assert_eq!(query(&["a&topic=b #"], &["x"]), "topic=a%26topic%3Db+%23&event=x");
+        assert_eq!(query(&["a&topic=b #"], &["x"]), "topic=a%26topic%3Db%20%23&event=x");
         assert_eq!(query(&["a", "a"], &[]), "topic=a&topic=a");
         assert_eq!(query(&["a", "b"], &[]), "topic=a&topic=b&envelope=json");
-        assert_eq!(query(&["a/*"], &[]), "topic=a%2F*&envelope=json");
+        assert_eq!(query(&["a/*"], &[]), "topic=a%2F%2A&envelope=json");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::log::LogCommand;
 use crate::commands::{CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, SubscribeArgs};
 use crate::settings::Flags;
 
@@ -69,6 +70,9 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
     Bench(fanfare_bench::BenchArgs),
+    /// Look at the event log in a directory: verify it, or say what it holds
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Print a script that completes this command line in a shell
     Completions(CompletionsArgs),
     /// Print the manual page of the program, or of one command

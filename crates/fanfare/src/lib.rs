@@ -9,6 +9,7 @@ pub mod commands;
 pub mod exit;
 pub mod settings;
 
+mod engine;
 mod http;
 mod listener;
 mod logging;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Subscribe(args) => exit::code(commands::subscribe(&args)),
         Command::Doctor(args) => exit::code(commands::doctor(&args)),
         Command::Bench(plan) => fanfare_bench::execute(&plan),
+        Command::Log(command) => commands::log::run(&command),
         Command::Completions(args) => exit::code(commands::completions(&args, Cli::command())),
         Command::Man(args) => exit::code(commands::man(&args, Cli::command())),
     }

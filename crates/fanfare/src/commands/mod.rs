@@ -1,7 +1,10 @@
-//! The subcommands that are clients of a hub, and those that print something about the program.
+//! The subcommands beside `serve`: clients of a hub, and those that look at a log or print something
+//! about the program.
 //!
 //! What must hold: standard output carries results and nothing else, notices go to standard error;
 //! a reader of the output that goes away ends the command in peace.
+
+pub mod log;
 
 mod completions;
 mod doctor;
