@@ -32,7 +32,7 @@ pub enum PublishError {
     #[error("{0}")]
     Refused(#[source] RequestError),
     /// It was repeated for as long as was allowed.
-    #[error("{source} (tried {attempts} times in {after:.1?})")]
+    #[error("{source} (attempts: {attempts}, in {after:.1?})")]
     GaveUp {
         /// How often it was tried.
         attempts: u32,

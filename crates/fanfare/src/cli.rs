@@ -6,7 +6,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::log::LogCommand;
-use crate::commands::{CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, SubscribeArgs};
+use crate::commands::{
+    CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, SubscribeArgs, TokenCommand,
+};
 use crate::settings::Flags;
 
 const START: &str = "\
@@ -66,6 +68,9 @@ pub enum Command {
     Publish(PublishArgs),
     /// Print events as they arrive, or run a command for each
     Subscribe(SubscribeArgs),
+    /// Mint a token that grants topics, or say what one grants
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Find what stands between a hub and its subscribers: limits, proxies, lost headers
     Doctor(DoctorArgs),
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Serve(flags) => exit::code(fanfare::serve(&flags)),
         Command::Publish(args) => exit::code(commands::publish(&args)),
         Command::Subscribe(args) => exit::code(commands::subscribe(&args)),
+        Command::Token(command) => exit::code(commands::token(&command)),
         Command::Doctor(args) => exit::code(commands::doctor(&args)),
         Command::Bench(plan) => fanfare_bench::execute(&plan),
         Command::Log(command) => commands::log::run(&command),

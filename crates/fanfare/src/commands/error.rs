@@ -44,6 +44,15 @@ pub enum CommandError {
     /// What was given as a token cannot be one.
     #[error(transparent)]
     Token(#[from] InvalidToken),
+    /// A key to sign or verify tokens with that is none.
+    #[error("{0}")]
+    TokenKey(String),
+    /// A text in which no token can be read.
+    #[error("that is not a JSON Web Token: {0}")]
+    NotAToken(&'static str),
+    /// A token could not be signed.
+    #[error("the token cannot be signed: {0}")]
+    Sign(#[source] jsonwebtoken::errors::Error),
     /// The file with the token cannot be read.
     #[error("cannot read the token in {}: {source}", .path.display())]
     TokenFile {
@@ -110,6 +119,7 @@ impl CommandError {
             | Self::NoSuchCommand(_)
             | Self::Environment { .. }
             | Self::Token(_)
+            | Self::TokenKey(_)
             | Self::TokenFile { .. } => 2,
             Self::Interrupted => 130,
             _ => 1,

@@ -14,6 +14,7 @@ mod man;
 mod publish;
 mod subscribe;
 mod terminal;
+mod token;
 
 pub use completions::{CompletionsArgs, completions};
 pub use doctor::{DoctorArgs, doctor};
@@ -21,6 +22,7 @@ pub use error::CommandError;
 pub use man::{ManArgs, man};
 pub use publish::{PublishArgs, publish};
 pub use subscribe::{SubscribeArgs, subscribe};
+pub use token::{TokenCommand, token};
 
 /// Runs a client to its end, on this thread.
 fn block_on<T>(client: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {

@@ -12,3 +12,4 @@ mod misrouted_command;
 mod missing_page;
 mod noisy_end;
 mod unclear_output;
+mod useless_token;
