@@ -6,6 +6,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::log::LogCommand;
+use crate::commands::{
+    CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, SubscribeArgs, TokenCommand,
+};
 use crate::settings::Flags;
 
 const START: &str = "\
@@ -61,11 +64,24 @@ pub enum Command {
     /// Run the hub; meant where no command is named
     #[command(after_long_help = SETTINGS)]
     Serve(Flags),
+    /// Publish a message, or standard input line by line
+    Publish(PublishArgs),
+    /// Print events as they arrive, or run a command for each
+    Subscribe(SubscribeArgs),
+    /// Mint a token that grants topics, or say what one grants
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Find what stands between a hub and its subscribers: limits, proxies, lost headers
+    Doctor(DoctorArgs),
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
     Bench(fanfare_bench::BenchArgs),
     /// Look at the event log in a directory: verify it, or say what it holds
     #[command(subcommand)]
     Log(LogCommand),
+    /// Print a script that completes this command line in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program, or of one command
+    Man(ManArgs),
 }
 
 impl Cli {

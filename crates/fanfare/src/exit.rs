@@ -5,8 +5,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use crate::commands::CommandError;
 use crate::engine::EngineError;
 use crate::settings::SettingsError;
+
+/// The exit codes, as `--help` has them.
+pub(crate) const CODES: &str = "\
+Exit codes:
+  0  done, or nobody reads the output any more
+  1  failed: the reason is on standard error
+  2  asked wrongly: a mistake in flags, arguments, environment or files";
 
 /// Why the program ended other than well.
 #[derive(Debug, thiserror::Error)]
@@ -28,16 +36,26 @@ pub enum Failure {
     /// The system refused a thread, a poller, a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
+    /// A command did not do what was asked.
+    #[error(transparent)]
+    Command(#[from] CommandError),
 }
 
 /// Says on standard error what went wrong, if anything, and gives the exit code: 0, 1, or 2 for
 /// mistakes of usage.
-pub fn code(result: Result<(), Failure>) -> ExitCode {
-    match result {
+pub fn code(result: Result<(), impl Into<Failure>>) -> ExitCode {
+    match result.map_err(Into::into) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Settings(errors)) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
             ExitCode::from(2)
+        }
+        Err(Failure::Command(error)) => {
+            if error.is_worth_a_word() {
+                eprintln!("error: {error}");
+                error.advice().iter().for_each(|advice| eprintln!("  {advice}"));
+            }
+            ExitCode::from(error.exit_code())
         }
         Err(failure) => {
             eprintln!("error: {failure}");

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use fanfare::cli::{Cli, Command};
 use fanfare::{commands, exit};
 
@@ -12,7 +13,13 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     match Cli::read() {
         Command::Serve(flags) => exit::code(fanfare::serve(&flags)),
+        Command::Publish(args) => exit::code(commands::publish(&args)),
+        Command::Subscribe(args) => exit::code(commands::subscribe(&args)),
+        Command::Token(command) => exit::code(commands::token(&command)),
+        Command::Doctor(args) => exit::code(commands::doctor(&args)),
         Command::Bench(plan) => fanfare_bench::execute(&plan),
         Command::Log(command) => commands::log::run(&command),
+        Command::Completions(args) => exit::code(commands::completions(&args, Cli::command())),
+        Command::Man(args) => exit::code(commands::man(&args, Cli::command())),
     }
 }

@@ -1,3 +1,34 @@
-//! The subcommands beside `serve`, one file each.
+//! The subcommands beside `serve`: clients of a hub, and those that look at a log or print something
+//! about the program.
+//!
+//! What must hold: standard output carries results and nothing else, notices go to standard error;
+//! a reader of the output that goes away ends the command in peace.
 
 pub mod log;
+
+mod completions;
+mod doctor;
+mod error;
+mod hub_args;
+mod man;
+mod publish;
+mod subscribe;
+mod terminal;
+mod token;
+
+pub use completions::{CompletionsArgs, completions};
+pub use doctor::{DoctorArgs, doctor};
+pub use error::CommandError;
+pub use man::{ManArgs, man};
+pub use publish::{PublishArgs, publish};
+pub use subscribe::{SubscribeArgs, subscribe};
+pub use token::{TokenCommand, token};
+
+/// Runs a client to its end, on this thread.
+fn block_on<T>(client: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CommandError::Start)?;
+    runtime.block_on(client)
+}

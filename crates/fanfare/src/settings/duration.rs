@@ -29,6 +29,11 @@ impl Value for Duration {
     }
 }
 
+/// Reads a duration where it is a flag that is no setting.
+pub(crate) fn parse(text: &str) -> Result<Duration, InvalidDuration> {
+    Value::parse(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -42,6 +42,7 @@ pub use count::InvalidCount;
 pub use data_directory::DataDirectory;
 pub use directory::{Directory, InvalidDirectory};
 pub use duration::InvalidDuration;
+pub(crate) use duration::parse as duration;
 pub use error::SettingsError;
 pub use flags::Flags;
 pub use log_format::{InvalidLogFormat, LogFormat};

@@ -1,0 +1,77 @@
+//! A batch: messages that are published together or not at all.
+
+use bytes::Bytes;
+use fanfare_event::{EventType, Topic};
+use http::HeaderValue;
+use serde::Serialize;
+
+use crate::Key;
+
+/// One message to be published.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Where.
+    pub topic: &'a Topic,
+    /// Its type, if it has one.
+    pub event: Option<&'a EventType>,
+    /// What.
+    pub text: &'a str,
+}
+
+/// One or more messages as one request, with the key that makes its repetition safe. Cloning
+/// shares the bytes.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub(crate) body: Bytes,
+    pub(crate) content_type: HeaderValue,
+    pub(crate) messages: usize,
+    pub(crate) key: Key,
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    message: &'a str,
+}
+
+impl Batch {
+    /// One message.
+    pub fn single(message: Message<'_>, key: Key) -> Self {
+        Self {
+            body: message.to_json().into(),
+            content_type: HeaderValue::from_static("application/json"),
+            messages: 1,
+            key,
+        }
+    }
+
+    /// Any number of messages but none, in order.
+    pub fn of<'a>(messages: impl IntoIterator<Item = Message<'a>>, key: Key) -> Self {
+        let (mut body, mut count) = (Vec::new(), 0);
+        for message in messages {
+            body.extend_from_slice(message.to_json().as_bytes());
+            body.push(b'\n');
+            count += 1;
+        }
+        Self {
+            body: body.into(),
+            content_type: HeaderValue::from_static("application/x-ndjson"),
+            messages: count,
+            key,
+        }
+    }
+}
+
+impl Message<'_> {
+    fn to_json(self) -> String {
+        let wire = Wire {
+            topic: self.topic.as_str(),
+            event: self.event.map(EventType::as_str),
+            message: self.text,
+        };
+        // Three strings always have a form in JSON.
+        serde_json::to_string(&wire).unwrap_or_default()
+    }
+}

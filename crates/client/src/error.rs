@@ -1,0 +1,117 @@
+//! Why one exchange with the hub failed.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::Answer;
+
+/// Why one exchange with the hub failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// There is no connection: nobody listens there, the name is unknown, the certificate is bad.
+    #[error("cannot connect to {url}: {reason}")]
+    Connect {
+        /// What was asked for.
+        url: String,
+        /// The innermost reason.
+        reason: String,
+        /// The whole of it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The connection broke before the answer was complete.
+    #[error("the connection to {url} broke: {reason}")]
+    Broken {
+        /// What was asked for.
+        url: String,
+        /// The innermost reason.
+        reason: String,
+        /// The whole of it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// No answer came in time.
+    #[error("{url} did not answer within {seconds} s", seconds = .after.as_secs())]
+    Silent {
+        /// What was asked for.
+        url: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// Not now; the same request may succeed later.
+    #[error("{url} answered {answer}")]
+    Busy {
+        /// What was asked for.
+        url: String,
+        /// What it said.
+        answer: Answer,
+    },
+    /// No; repeating the request cannot help.
+    #[error("{url} answered {answer}")]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// What it said.
+        answer: Answer,
+    },
+    /// It answered, but not as a hub does.
+    #[error("{url} does not answer as a Fanfare hub does: {saw}")]
+    NotAHub {
+        /// What was asked for.
+        url: String,
+        /// What came instead.
+        saw: String,
+    },
+}
+
+impl RequestError {
+    /// Sorts a failure of the HTTP client.
+    pub(crate) fn from_http(url: &str, error: hyper_util::client::legacy::Error) -> Self {
+        let (url, reason) = (url.to_owned(), innermost(&error));
+        if error.is_connect() {
+            Self::Connect { url, reason, source: error.into() }
+        } else {
+            Self::Broken { url, reason, source: error.into() }
+        }
+    }
+
+    /// A body that broke off.
+    pub(crate) fn from_body(url: &str, error: hyper::Error) -> Self {
+        Self::Broken { url: url.to_owned(), reason: innermost(&error), source: error.into() }
+    }
+
+    /// Sorts an answer that is not 200.
+    pub(crate) fn from_answer(url: &str, answer: Answer) -> Self {
+        let url = url.to_owned();
+        let code = answer.status.as_u16();
+        // 501 and 505 say that the server will never know what is asked (RFC 9110, 15.6).
+        let may_pass = matches!(code, 408 | 425 | 429)
+            || answer.status.is_server_error() && !matches!(code, 501 | 505);
+        if may_pass { Self::Busy { url, answer } } else { Self::Refused { url, answer } }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Refused { .. } | Self::NotAHub { .. })
+    }
+
+    /// Whether the hub may have done what was asked, although it did not say so.
+    pub fn outcome_is_unknown(&self) -> bool {
+        matches!(self, Self::Broken { .. } | Self::Silent { .. } | Self::Busy { .. })
+    }
+
+    /// What the hub answered, where it answered.
+    pub fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Busy { answer, .. } | Self::Refused { answer, .. } => Some(answer),
+            _ => None,
+        }
+    }
+}
+
+/// Layers of a client each say "error"; the last one says which.
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}

@@ -1,0 +1,76 @@
+//! `fanfare doctor`: what stands between a hub and its subscribers, on this machine and on the way
+//! to a URL. Each finding says what was seen, and if it is not good, what to do.
+
+mod finding;
+mod stream;
+mod system;
+
+use std::time::Duration;
+
+use clap::Args;
+use fanfare_client::Token;
+use fanfare_event::Topic;
+
+use self::finding::{Finding, Report};
+use self::stream::Examination;
+use super::hub_args::HubArgs;
+use super::{CommandError, block_on};
+use crate::exit::CODES;
+use crate::settings::duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  On the machine of a hub, while it runs:
+    fanfare doctor
+  Through the proxy that subscribers go through:
+    fanfare doctor --url https://example.com/sse/
+
+Limits are those of the machine and the user that run this: run it where the hub runs, as the hub's
+user. Through the URL a few messages are published to --topic. The exit code is 1 where something
+is wrong; advice alone leaves it 0.";
+
+/// What `fanfare doctor` is asked.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{CODES}"))]
+pub struct DoctorArgs {
+    /// Topic to publish a few messages to and to subscribe to
+    #[arg(long, value_name = "TOPIC", default_value = "fanfare/doctor", value_parser = Topic::parse)]
+    topic: Topic,
+    /// Wait this long for a keepalive, 0s not to
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    wait: Duration,
+    /// Examine this machine only, no hub
+    #[arg(long)]
+    offline: bool,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    hub: HubArgs,
+}
+
+/// Examines the machine, and the way to a hub.
+pub fn doctor(args: &DoctorArgs) -> Result<(), CommandError> {
+    let mut report = Report::new(args.json);
+    system::examine(&mut report)?;
+    if !args.offline {
+        let client = args.hub.client()?;
+        if let Some(finding) = exposed(&args.hub.token()?, client.url()) {
+            report.add(finding)?;
+        }
+        let mut examination = Examination::new(client, args.topic.clone(), args.wait);
+        block_on(examination.run(&mut report))?;
+    }
+    if report.end()? { Ok(()) } else { Err(CommandError::Reported) }
+}
+
+/// A token that anyone on the way can read.
+fn exposed(token: &Option<Token>, url: &fanfare_client::HubUrl) -> Option<Finding> {
+    (token.is_some() && !url.is_encrypted() && !url.is_local()).then(|| {
+        Finding::wrong(
+            "token",
+            format!("it is sent to {url} without encryption"),
+            "use an https:// address, and have this token replaced",
+        )
+    })
+}

@@ -1,0 +1,74 @@
+//! Which hub, and what to show it: the flags that all clients share.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use fanfare_client::{Client, Deadlines, HubUrl, Token};
+
+use super::CommandError;
+
+/// Which hub, and what to show it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Hub")]
+pub(super) struct HubArgs {
+    /// Address of the hub [default: http://127.0.0.1:8000] [env: FANFARE_URL]
+    ///
+    /// Its page, with or without the path prefix: http://host:8000 means http://host:8000/sse/. A
+    /// hub without a prefix is named by its stream, as in http://host/events.
+    /// [default: http://127.0.0.1:8000] [env: FANFARE_URL]
+    #[arg(long, value_name = "URL")]
+    url: Option<HubUrl>,
+    /// File that holds the token to show [env: FANFARE_TOKEN holds a token itself]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Token to show; other users of this machine can read it in the list of processes
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+}
+
+impl HubArgs {
+    /// The hub.
+    pub(super) fn url(&self) -> Result<HubUrl, CommandError> {
+        if let Some(url) = &self.url {
+            return Ok(url.clone());
+        }
+        let text = variable("FANFARE_URL")?.unwrap_or_else(|| HubUrl::DEFAULT.to_owned());
+        text.parse().map_err(|error: fanfare_client::InvalidHubUrl| CommandError::Environment {
+            variable: "FANFARE_URL",
+            problem: error.to_string(),
+        })
+    }
+
+    /// A client of the hub. Nothing is connected yet.
+    pub(super) fn client(&self) -> Result<Client, CommandError> {
+        Ok(Client::new(self.url()?, self.token()?, Deadlines::default())?)
+    }
+
+    /// The token to show, if there is one.
+    pub(super) fn token(&self) -> Result<Option<Token>, CommandError> {
+        if let Some(path) = &self.token_file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| CommandError::TokenFile { path: path.clone(), source })?;
+            return Ok(Some(Token::parse(&text)?));
+        }
+        if let Some(text) = &self.token {
+            return Ok(Some(Token::parse(text)?));
+        }
+        let Some(text) = variable("FANFARE_TOKEN")? else { return Ok(None) };
+        let token = Token::parse(&text).map_err(|error| CommandError::Environment {
+            variable: "FANFARE_TOKEN",
+            problem: error.to_string(),
+        })?;
+        Ok(Some(token))
+    }
+}
+
+/// An empty variable counts as absent, as it does for settings.
+fn variable(name: &'static str) -> Result<Option<String>, CommandError> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(OsString::into_string).transpose().map_err(|_| CommandError::Environment {
+        variable: name,
+        problem: "it is not UTF-8".to_owned(),
+    })
+}

@@ -1,0 +1,129 @@
+//! Lines of standard input arrive once each and in order, whatever happens to the hub.
+
+use std::fmt::Write as _;
+use std::process::Stdio;
+
+use crate::support::{Hub, Running, json, run};
+
+fn publisher(hub: &Hub, arguments: &[&str]) -> Running {
+    let arguments = [&["publish", "logs", "-"], arguments].concat();
+    Running::start(hub.fanfare(&arguments).stdin(Stdio::piped()))
+}
+
+fn numbered(range: std::ops::RangeInclusive<u32>) -> String {
+    range.fold(String::new(), |mut lines, n| {
+        let _ = writeln!(lines, "{n}");
+        lines
+    })
+}
+
+#[test]
+fn a_line_waits_for_the_next() {
+    let hub = Hub::start(&[]);
+    let subscriber = hub.subscriber(&["logs"]);
+    let mut publisher = publisher(&hub, &[]);
+    for n in 1..=3 {
+        publisher.feed(&format!("{n}\n"));
+        subscriber.await_output("the line", |s| s.stdout() == numbered(1..=n));
+    }
+    publisher.feed("no end");
+    drop(publisher.stdin.take());
+    assert!(publisher.wait().success());
+    assert_eq!(publisher.stdout().lines().count(), 4);
+    subscriber.await_output("the last line", |s| s.stdout().ends_with("no end\n"));
+}
+
+#[test]
+fn many_lines_arrive_in_order() {
+    let hub = Hub::start(&[]);
+    let mut publisher = publisher(&hub, &["--quiet", "--batch", "700"]);
+    publisher.feed(&numbered(1..=20_000));
+    drop(publisher.stdin.take());
+    assert!(publisher.wait().success());
+    assert_eq!(publisher.stdout(), "");
+    let lines = hub.lines(&["subscribe", "logs", "--since", "earliest", "-n", "20000"]);
+    assert_eq!(lines.join("\n") + "\n", numbered(1..=20_000));
+}
+
+#[test]
+fn a_hub_that_crashes_takes_lines_with_it() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscriber(&["logs"]);
+    let mut publisher = publisher(&hub, &["--json"]);
+    publisher.feed(&numbered(1..=200));
+    subscriber.await_output("what came before", |s| s.stdout() == numbered(1..=200));
+    publisher.await_output("its ids", |p| p.stdout().lines().count() == 200);
+
+    let crashed = hub.kill();
+    publisher.feed(&numbered(201..=300));
+    publisher.await_output("a notice", |p| p.stderr().contains("trying again for up to 240 s"));
+    let hub = crashed.restart();
+    publisher.feed(&numbered(301..=400));
+    drop(publisher.stdin.take());
+    assert!(publisher.wait().success(), "{}", publisher.stderr());
+
+    let acknowledged = json(&publisher.stdout());
+    let lines: Vec<_> = acknowledged.iter().map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, (1..=400).collect::<Vec<_>>());
+    let lines = hub.lines(&["subscribe", "logs", "--since", "earliest", "-n", "200"]);
+    assert_eq!(lines.join("\n") + "\n", numbered(201..=400));
+
+    subscriber.await_output("what came after", |s| s.stdout() == numbered(1..=400));
+    let stderr = subscriber.stderr();
+    assert!(stderr.contains("connecting again in"), "{stderr}");
+    assert!(stderr.contains("warning: gap (unknown_epoch)"), "{stderr}");
+    subscriber.signal(rustix::process::Signal::INT);
+    assert_eq!(subscriber.wait().code(), Some(130));
+}
+
+#[test]
+fn a_hub_that_crashes_at_any_moment_takes_lines_with_it() {
+    let mut hub = Hub::start(&[]);
+    let mut publisher = publisher(&hub, &["--json"]);
+    let mut stdin = publisher.stdin.take().unwrap();
+    let feed = std::thread::spawn(move || {
+        use std::io::Write as _;
+        for n in 1..=5_000 {
+            writeln!(stdin, "{n}").unwrap();
+        }
+    });
+    for crash in 1..=3 {
+        publisher.await_output("progress", |p| p.stdout().lines().count() >= crash * 100);
+        hub = hub.kill().restart();
+    }
+    feed.join().unwrap();
+    assert!(publisher.wait().success(), "{}", publisher.stderr());
+    let lines: Vec<_> =
+        json(&publisher.stdout()).iter().map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, (1..=5_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_line_that_is_refused_takes_others_with_it() {
+    let hub = Hub::start(&["--max-message", "10B"]);
+    let mut publisher = publisher(&hub, &["--json"]);
+    publisher.feed("1\n2\n3\nfar too long\n5\n");
+    drop(publisher.stdin.take());
+    assert_eq!(publisher.wait().code(), Some(1));
+    let acknowledged = json(&publisher.stdout());
+    assert_eq!(acknowledged.len(), 3, "{acknowledged:?}");
+    let stderr = publisher.stderr();
+    assert!(stderr.contains("error: line 4 and what follows it were not published"), "{stderr}");
+    let lines = hub.lines(&["subscribe", "logs", "--since", "earliest", "-n", "3"]);
+    assert_eq!(lines, ["1", "2", "3"]);
+}
+
+#[test]
+fn bytes_that_are_no_text_end_the_command_or_pass_unnoticed() {
+    let hub = Hub::start(&[]);
+    let mut publisher = publisher(&hub, &[]);
+    {
+        use std::io::Write as _;
+        publisher.stdin.as_mut().unwrap().write_all(b"a\xffb\n").unwrap();
+    }
+    drop(publisher.stdin.take());
+    assert!(publisher.wait().success());
+    assert!(publisher.stderr().contains("not UTF-8"), "{}", publisher.stderr());
+    let ended = run(&mut hub.fanfare(&["subscribe", "logs", "--since", "earliest", "-n", "1"]));
+    assert_eq!(ended.lines(), ["a\u{fffd}b"]);
+}

@@ -1,0 +1,33 @@
+//! Completions and manual pages render, and know every command.
+
+use crate::support::{fanfare, run};
+
+const COMMANDS: [&str; 8] =
+    ["serve", "publish", "subscribe", "token", "doctor", "bench", "completions", "man"];
+
+#[test]
+fn a_shell_is_offered_nothing() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = run(&mut fanfare(&["completions", shell]));
+        let script = ended.lines().join("\n");
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+        assert!(script.contains("retain-age") && script.contains("since"), "{shell}: no flags");
+    }
+}
+
+#[test]
+fn a_page_has_no_text() {
+    let ended = run(&mut fanfare(&["man"]));
+    let page = ended.lines().join("\n");
+    assert!(page.contains(".TH") && page.contains("Server\\-Sent Events"), "{page}");
+    for command in COMMANDS {
+        assert!(page.contains(&format!("fanfare\\-{command}(1)")), "no {command}");
+        let ended = run(&mut fanfare(&["man", command]));
+        let page = ended.lines().join("\n");
+        assert!(page.contains(".SH NAME") && page.contains(command), "{page}");
+    }
+    let ended = run(&mut fanfare(&["man", "publish"]));
+    assert!(ended.lines().join("\n").contains("Exit codes"));
+}

@@ -1,0 +1,67 @@
+//! A command ends quietly when nobody wants more from it.
+
+use rustix::process::Signal;
+
+use crate::support::{Hub, Running, shell};
+
+#[test]
+fn a_reader_that_has_enough_is_told_of_it() {
+    let hub = Hub::start(&[]);
+    for n in 1..=3 {
+        hub.publish(&[&n.to_string()]);
+    }
+    // Nothing more is published: the command must notice by itself.
+    for script in [
+        "$fanfare subscribe --since earliest | head -1; exit ${PIPESTATUS[0]}",
+        "$fanfare subscribe --since earliest --json | grep -m1 -o 1; exit ${PIPESTATUS[0]}",
+        "yes | $fanfare publish - | head -1 > ids; exit ${PIPESTATUS[1]}",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let script = format!("cd {}; {script}", directory.path().display());
+        let output = shell(&hub, &script);
+        assert_eq!(output.status.code(), Some(0), "{script}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{script}");
+    }
+}
+
+#[test]
+fn an_interruption_is_a_failure() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscriber(&[]);
+    subscriber.signal(Signal::INT);
+    assert_eq!(subscriber.wait().code(), Some(130));
+    assert_eq!((subscriber.stdout(), subscriber.stderr()), (String::new(), String::new()));
+}
+
+#[test]
+fn an_interruption_waits_for_a_hub_that_is_away() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscriber(&[]);
+    hub.kill();
+    subscriber.await_output("a notice", |s| s.stderr().contains("connecting again in"));
+    subscriber.signal(Signal::INT);
+    assert_eq!(subscriber.wait().code(), Some(130));
+}
+
+#[test]
+fn a_subscriber_without_a_position_believes_that_it_missed_nothing() {
+    let hub = Hub::start(&[]);
+    let subscriber = hub.subscriber(&[]);
+    let hub = hub.kill().restart();
+    subscriber.await_output("a warning", |s| s.stderr().contains("meanwhile are missed"));
+    hub.publish(&["after"]);
+    subscriber.await_output("what follows", |s| s.stdout() == "after\n");
+}
+
+#[test]
+fn a_subscriber_gives_up_waiting_for_its_hub() {
+    let hub = Hub::start(&[]);
+    let address = hub.url();
+    let crashed = hub.kill();
+    let waiting = ["subscribe", "--wait", "--since", "earliest", "--url", &address];
+    let subscriber = Running::start(&mut crate::support::fanfare(&waiting));
+    subscriber.await_output("a notice", |s| s.stderr().contains("Connection refused"));
+    let hub = crashed.restart();
+    hub.publish(&["here"]);
+    subscriber.await_output("the event", |s| s.stdout() == "here\n");
+}
