@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
 
 use crate::counters::Totals;
+use crate::lease::Lease;
 use crate::readers::Readers;
 use crate::seats::{Seat, Seats};
 use crate::shard::{Shard, ShardHandle};
@@ -63,6 +64,8 @@ pub struct NewSubscriber {
     pub has_id: bool,
     /// Its place.
     pub seat: Seat,
+    /// Under what conditions it may stay; `None` is none.
+    pub lease: Option<Box<Lease>>,
 }
 
 /// The shards and what they share.
@@ -116,6 +119,15 @@ impl Delivery {
     pub fn join(&self, subscriber: NewSubscriber) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.shards[turn % self.shards.len()].join(subscriber);
+    }
+
+    /// Ends every stream of `subject`, and those on their way whose credentials were verified
+    /// before now. Each shard calls `done` with how many it has ended; one that is gone drops it.
+    pub fn cut(&self, subject: &str, done: impl FnOnce(usize) + Clone + Send + 'static) {
+        let subject: Arc<str> = subject.into();
+        for shard in &self.shards {
+            shard.cut(Arc::clone(&subject), Box::new(done.clone()));
+        }
     }
 
     /// Closes every stream, spread over `over`, and returns when all are gone. Those who join

@@ -14,8 +14,11 @@
 
 mod body;
 mod counters;
+mod cuts;
 mod delivery;
 mod drain;
+mod expiries;
+mod lease;
 mod readers;
 mod seats;
 mod shard;
@@ -27,5 +30,6 @@ mod topic_index;
 pub use body::{BodyReader, body};
 pub use counters::{CloseReason, Totals};
 pub use delivery::{Delivery, DeliverySettings, NewSubscriber, Retry};
+pub use lease::Lease;
 pub use seats::{Seat, Seats};
 pub use sink::{Framing, Sink};
