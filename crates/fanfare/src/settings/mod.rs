@@ -15,13 +15,18 @@ mod address;
 mod byte_size;
 mod config_file;
 mod count;
+mod credential;
 mod directory;
 mod duration;
 mod error;
 mod field;
 mod flags;
+mod host;
+mod key_set_url;
 mod log_format;
 mod log_level;
+mod name;
+mod network;
 mod origin;
 mod prefix;
 mod setting;
@@ -32,16 +37,23 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use fanfare_event::Pattern;
+
 pub use address::InvalidAddress;
 pub use byte_size::{ByteSize, InvalidSize};
 pub use config_file::ConfigFile;
 pub use count::InvalidCount;
+pub use credential::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecret};
 pub use directory::{Directory, InvalidDirectory};
 pub use duration::InvalidDuration;
 pub use error::SettingsError;
 pub use flags::Flags;
+pub use host::{Host, InvalidHost};
+pub use key_set_url::{InvalidKeySetUrl, KeySetUrl};
 pub use log_format::{InvalidLogFormat, LogFormat};
 pub use log_level::{InvalidLogLevel, LogLevel};
+pub use name::{CookieName, InvalidCookieName, InvalidName, InvalidSwitch, Name};
+pub use network::{InvalidNetwork, Network};
 pub use origin::{InvalidOrigin, Origin};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
@@ -74,6 +86,97 @@ settings! {
     /// An origin is `scheme://host[:port]`, such as `https://app.example.com`. None are allowed
     /// unless named here, except the hub's own page.
     allow_origin: Vec<Origin>;
+
+    heading "Access":
+
+    /// Let whoever holds this key publish, everywhere; may be repeated
+    ///
+    /// It is sent as `Authorization: Bearer KEY`. Other users of this machine can see a flag:
+    /// `--publish-key-file`, or the environment, keeps it from them.
+    publish_key: Vec<AccessKey>;
+
+    /// Let whoever holds a key of this file publish, everywhere; may be repeated
+    ///
+    /// One key on each line.
+    publish_key_file: Vec<KeyFile>;
+
+    /// Let whoever holds this key subscribe to everything; may be repeated
+    subscribe_key: Vec<AccessKey>;
+
+    /// Let whoever holds a key of this file subscribe to everything; may be repeated
+    subscribe_key_file: Vec<KeyFile>;
+
+    /// Trust tokens signed with this secret, or with the content of @FILE
+    ///
+    /// JSON Web Tokens with HS256, HS384 or HS512. Their claim
+    /// {"fanfare": {"publish": ["orders/*"], "subscribe": ["orders/**"]}} says what they are good
+    /// for; `exp` must be there. At least 32 bytes.
+    jwt_secret: Option<TokenSecret>;
+
+    /// Trust tokens that this public key verifies; may be repeated
+    ///
+    /// PEM: RSA for RS256 to PS512, P-256 for ES256, P-384 for ES384, Ed25519 for EdDSA.
+    jwt_public_key: Vec<PublicKey>;
+
+    /// Trust tokens that a key of this set verifies
+    ///
+    /// Fetched when the hub starts, every few minutes, and when a token names a key that is not
+    /// known. Must be https, or on this machine.
+    jwks_url: Option<KeySetUrl>;
+
+    /// Trust only tokens of this issuer; may be repeated
+    jwt_issuer: Vec<Name>;
+
+    /// Trust only tokens for this audience; may be repeated
+    jwt_audience: Vec<Name>;
+
+    /// Let everyone subscribe to topics of this pattern; may be repeated
+    ///
+    /// As in a subscription: `*` is one segment, `**` any number; `**` alone is everything.
+    anonymous_subscribe: Vec<Pattern>;
+
+    /// Let everyone publish and subscribe, wherever the hub listens
+    open: bool = "false";
+
+    /// Answer requests for this host; may be repeated
+    ///
+    /// What a reverse proxy passes on, such as `app.example.com`. Where everyone on this machine
+    /// may publish, other hosts than this machine are refused, so that no web site can reach the
+    /// hub through a visitor's browser.
+    allow_host: Vec<Host>;
+
+    /// Cookie that carries a key or a token [default: __Host-fanfare over TLS, else fanfare]
+    ///
+    /// It counts only in requests of the hub's own site and of allowed origins.
+    cookie_name: Option<CookieName>;
+
+    heading "Limits":
+
+    /// Most events a second from one key, subject or address
+    /// [default: 10000, and none for this machine]
+    ///
+    /// Twice as many may come at once. Beyond it, publishers are told when to try again.
+    publish_rate: Option<u64>, in "1" to "1_000_000_000";
+
+    /// Most streams open at once from one address [default: 1000, and none for this machine]
+    ///
+    /// An IPv6 network of 64 bits counts as one address. Beyond it, a stream is answered, told
+    /// when to come back, and closed.
+    max_subscribers_per_address: Option<usize>, in "1" to "10_000_000";
+
+    /// Most streams open at once for one subject of tokens
+    max_subscribers_per_subject: usize = "1_000", in "1" to "10_000_000";
+
+    /// Most topics and patterns in one subscription
+    max_topics: usize = "256", in "1" to "256";
+
+    /// Most requests being answered at once, not counting open streams
+    max_requests: usize = "4_096", in "1" to "1_000_000";
+
+    /// Believe the X-Forwarded-For of proxies in this range of addresses; may be repeated
+    ///
+    /// Without it, all that comes through a proxy counts as one address.
+    trusted_proxy: Vec<Network>;
 
     heading "Streams":
 
@@ -166,7 +269,43 @@ impl Settings {
         file: Option<&ConfigFile>,
     ) -> Result<Self, Vec<SettingsError>> {
         let sources = Sources { flags, env, file };
-        Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())
+        let settings = Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
+        settings.check().map_err(|error| vec![error])?;
+        Ok(settings)
+    }
+
+    /// Whether anybody is told apart from anybody else.
+    pub(crate) fn has_credentials(&self) -> bool {
+        !self.publish_key.is_empty()
+            || !self.publish_key_file.is_empty()
+            || !self.subscribe_key.is_empty()
+            || !self.subscribe_key_file.is_empty()
+            || self.has_token_keys()
+    }
+
+    /// Whether tokens are trusted.
+    pub(crate) fn has_token_keys(&self) -> bool {
+        self.jwt_secret.is_some() || !self.jwt_public_key.is_empty() || self.jwks_url.is_some()
+    }
+
+    /// Whether everyone who reaches the hub may publish and listen because it can only be reached
+    /// from this machine.
+    pub(crate) fn is_private(&self) -> bool {
+        !self.open && !self.has_credentials()
+    }
+
+    /// What must hold between settings.
+    fn check(&self) -> Result<(), SettingsError> {
+        if self.open || self.has_credentials() {
+            return Ok(());
+        }
+        if !self.listen.ip().to_canonical().is_loopback() {
+            return Err(SettingsError::Unprotected { address: self.listen });
+        }
+        if !self.anonymous_subscribe.is_empty() {
+            return Err(SettingsError::OnlyListeners);
+        }
+        Ok(())
     }
 }
 
