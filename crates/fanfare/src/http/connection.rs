@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tower::Service as _;
 
+use super::peer::Peer;
 use super::stream::{Granted, Slot, StreamBody};
 
 /// How long a client may take over a request's head, and leave a connection idle between two.
@@ -80,7 +81,10 @@ pub(crate) async fn accept(listener: TcpListener, connections: Connections) {
             () = &mut stopped => return,
         };
         match accepted {
-            Ok((socket, _)) => drop(tokio::spawn(serve(socket, connections.clone()))),
+            Ok((socket, address)) => {
+                let peer = Peer { address, tls: false };
+                drop(tokio::spawn(serve(socket, peer, connections.clone())));
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -89,15 +93,16 @@ pub(crate) async fn accept(listener: TcpListener, connections: Connections) {
     }
 }
 
-async fn serve(socket: TcpStream, connections: Connections) {
+async fn serve(socket: TcpStream, peer: Peer, connections: Connections) {
     let served = match timeout(HEAD_TIMEOUT, speaks_http2(&socket)).await {
-        Ok(Ok(true)) => serve_http2(socket, &connections).await,
-        Ok(Ok(false)) => serve_http1(socket, &connections).await,
+        Ok(Ok(true)) => serve_http2(socket, peer, &connections).await,
+        Ok(Ok(false)) => serve_http1(socket, peer, &connections).await,
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Ok(()),
     };
     if let Err(error) = served {
-        tracing::debug!(error, "a connection ended in error");
+        let Peer { address, tls } = peer;
+        tracing::debug!(error, peer = %address, tls, "a connection ended in error");
     }
 }
 
@@ -117,9 +122,14 @@ async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn serve_http1(socket: TcpStream, connections: &Connections) -> Result<(), BoxError> {
+async fn serve_http1(
+    socket: TcpStream,
+    peer: Peer,
+    connections: &Connections,
+) -> Result<(), BoxError> {
     let handover = Handover::default();
-    let service = Http1 { router: connections.router.clone(), handover: handover.clone() };
+    let router = connections.router.clone();
+    let service = Http1 { router, peer, handover: handover.clone() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -145,9 +155,13 @@ async fn serve_http1(socket: TcpStream, connections: &Connections) -> Result<(),
     }
 }
 
-async fn serve_http2(socket: TcpStream, connections: &Connections) -> Result<(), BoxError> {
-    let service =
-        Http2 { router: connections.router.clone(), delivery: Arc::clone(&connections.delivery) };
+async fn serve_http2(
+    socket: TcpStream,
+    peer: Peer,
+    connections: &Connections,
+) -> Result<(), BoxError> {
+    let (router, delivery) = (connections.router.clone(), Arc::clone(&connections.delivery));
+    let service = Http2 { router, peer, delivery };
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -235,6 +249,7 @@ type Answering<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Sen
 #[derive(Debug)]
 struct Http1 {
     router: Router,
+    peer: Peer,
     handover: Handover,
 }
 
@@ -245,7 +260,7 @@ impl hyper::service::Service<Request<Incoming>> for Http1 {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (version, handover) = (request.version(), self.handover.clone());
-        let answer = answer(self.router.clone(), request);
+        let answer = answer(self.router.clone(), self.peer, request);
         Box::pin(async move {
             match answer.await {
                 (response, None) => Ok(response),
@@ -263,6 +278,7 @@ impl hyper::service::Service<Request<Incoming>> for Http1 {
 #[derive(Debug)]
 struct Http2 {
     router: Router,
+    peer: Peer,
     delivery: Arc<Delivery>,
 }
 
@@ -273,7 +289,7 @@ impl hyper::service::Service<Request<Incoming>> for Http2 {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let delivery = Arc::clone(&self.delivery);
-        let answer = answer(self.router.clone(), request);
+        let answer = answer(self.router.clone(), self.peer, request);
         Box::pin(async move {
             let (mut response, granted) = answer.await;
             if let Some(granted) = granted {
@@ -291,10 +307,12 @@ impl hyper::service::Service<Request<Incoming>> for Http2 {
 /// Runs a request through the router; what comes back beside the response is a stream's grant.
 async fn answer(
     mut router: Router,
+    peer: Peer,
     mut request: Request<Incoming>,
 ) -> (Response<Body>, Option<Granted>) {
     let slot = Slot::default();
     request.extensions_mut().insert(slot.clone());
+    request.extensions_mut().insert(peer);
     let Ok(response) = router.call(request).await;
     (response, slot.take())
 }

@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod operations;
 mod pages;
+mod peer;
 mod publish;
 mod router;
 mod stream;
