@@ -14,5 +14,6 @@ mod logging;
 mod metrics;
 mod open_files;
 mod serve;
+mod tls;
 
 pub use serve::serve;

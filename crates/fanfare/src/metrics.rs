@@ -19,6 +19,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::http::{Census, Roster};
+
 /// What the HTTP side counts, and the registry that reads everything.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -49,6 +51,28 @@ pub(crate) enum Refused {
     LogFull,
     /// Too many idempotency keys are in use.
     TooManyKeys,
+    /// There are too many connections.
+    Connections,
+    /// There are too many connections on which no request has come yet.
+    HalfOpen,
+    /// There are too many connections between two requests.
+    Idle,
+    /// A request's head took too long.
+    HeadTimeout,
+    /// A request's head is over its limit.
+    HeadTooLarge,
+    /// A request's target is over its limit.
+    TargetTooLong,
+    /// What came is not HTTP.
+    Malformed,
+    /// A request's body took too long.
+    BodyTimeout,
+    /// Bodies take up what memory there is for them.
+    Bodies,
+    /// A TLS handshake failed.
+    TlsHandshake,
+    /// Clear text came where TLS is spoken.
+    NotTls,
 }
 
 impl Refused {
@@ -62,6 +86,17 @@ impl Refused {
             Self::LogUnavailable => "log_unavailable",
             Self::LogFull => "log_full",
             Self::TooManyKeys => "too_many_keys",
+            Self::Connections => "connections",
+            Self::HalfOpen => "half_open",
+            Self::Idle => "idle",
+            Self::HeadTimeout => "head_timeout",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::Malformed => "malformed",
+            Self::BodyTimeout => "body_timeout",
+            Self::Bodies => "bodies",
+            Self::TlsHandshake => "tls_handshake",
+            Self::NotTls => "not_tls",
         }
     }
 }
@@ -78,7 +113,7 @@ struct RefusedLabels {
 }
 
 impl Metrics {
-    pub(crate) fn new(hub: Arc<Hub>, delivery: Arc<Delivery>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, delivery: Arc<Delivery>, roster: Arc<Roster>) -> Self {
         let mut registry = Registry::with_prefix("fanfare");
         let published_events = Counter::default();
         let published_bytes = Counter::default();
@@ -100,7 +135,7 @@ impl Metrics {
             publish_duration.clone(),
         );
         registry.register("refused", "Requests refused, by reason", refused.clone());
-        registry.register_collector(Box::new(Observed { hub, delivery }));
+        registry.register_collector(Box::new(Observed { hub, delivery, roster }));
         Self { registry, published_events, published_bytes, repeated, publish_duration, refused }
     }
 
@@ -131,6 +166,7 @@ impl Metrics {
 struct Observed {
     hub: Arc<Hub>,
     delivery: Arc<Delivery>,
+    roster: Arc<Roster>,
 }
 
 impl Collector for Observed {
@@ -144,6 +180,10 @@ impl Collector for Observed {
         };
         gauge("subscribers", "Open streams", seats.taken())?;
         gauge("max_subscribers", "Streams that may be open", seats.capacity())?;
+        let Census { connections, half_open, idle } = self.roster.census();
+        gauge("connections", "Open connections, those of streams included", connections)?;
+        gauge("half_open_connections", "Connections without a first request yet", half_open)?;
+        gauge("idle_connections", "Connections between two requests", idle)?;
         gauge("window_events", "Recent events held ready to send", frames)?;
         gauge("window_bytes", "What they occupy", bytes)?;
         let lag = usize::try_from(totals.slowest_lag).unwrap_or(usize::MAX);

@@ -9,6 +9,7 @@ use fanfare_log::{AppendError, InvalidKey};
 use fanfare_payload::Refusal;
 use serde_json::{Value, json};
 
+use super::request_body::Broken;
 use crate::metrics::Refused;
 
 /// How long a publisher is asked to wait before it tries again, in seconds.
@@ -22,6 +23,8 @@ pub(crate) enum Error {
     Body(Refusal),
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
+    #[error(transparent)]
+    BodyRefused(Broken),
     #[error("the body did not arrive whole")]
     BodyBroken(#[source] axum::Error),
     #[error(transparent)]
@@ -40,6 +43,8 @@ impl Error {
         match self {
             Self::Body(refusal) if refusal.status() == 413 => Refused::TooLarge,
             Self::BodyTooLarge { .. } => Refused::TooLarge,
+            Self::BodyRefused(Broken::Late) => Refused::BodyTimeout,
+            Self::BodyRefused(Broken::NoRoom) => Refused::Bodies,
             Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => Refused::InvalidPublish,
             Self::Append(AppendError::Full { .. }) => Refused::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => Refused::TooManyKeys,
@@ -59,6 +64,10 @@ impl IntoResponse for Error {
                 (status, [(CONTENT_TYPE, JSON)], refusal.body()).into_response()
             }
             Self::BodyTooLarge { .. } => detail(StatusCode::PAYLOAD_TOO_LARGE, said),
+            Self::BodyRefused(Broken::Late) => detail(StatusCode::REQUEST_TIMEOUT, said),
+            Self::BodyRefused(Broken::NoRoom) => {
+                retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said))
+            }
             Self::BodyBroken(_) => detail(StatusCode::BAD_REQUEST, said),
             Self::Key(_) => invalid(&["header", "idempotency-key"], &said, &Value::Null),
             Self::Append(error) => {
@@ -66,9 +75,7 @@ impl IntoResponse for Error {
                     AppendError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
                     _ => StatusCode::SERVICE_UNAVAILABLE,
                 };
-                let mut response = detail(status, said);
-                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-                response
+                retry_later(detail(status, said))
             }
             Self::Selector(error) => {
                 let (field, input) = match error {
@@ -93,6 +100,11 @@ impl IntoResponse for Error {
             ),
         }
     }
+}
+
+fn retry_later(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
 }
 
 /// pydantic's rendering of a value that a validator refused.

@@ -5,15 +5,22 @@
 //! socket of plain HTTP/1 is taken over for a delivery shard, elsewhere a response body is fed by
 //! one.
 
+mod answer;
 mod connection;
 mod error;
+mod limits;
 mod operations;
 mod pages;
 mod peer;
 mod publish;
+mod request_body;
+mod roster;
 mod router;
 mod stream;
 mod subscribe;
+mod takeover;
 
 pub(crate) use connection::{Connections, accept};
+pub(crate) use limits::Limits;
+pub(crate) use roster::{Census, Roster};
 pub(crate) use router::{Shared, router};

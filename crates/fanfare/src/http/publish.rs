@@ -15,6 +15,7 @@ use http_body::Body as _;
 use serde_json::json;
 
 use super::error::Error;
+use super::request_body::Broken;
 use super::router::Shared;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -69,7 +70,11 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Error> {
     to_bytes(body, limit).await.map_err(|error| {
         let over =
             error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if over { Error::BodyTooLarge { limit } } else { Error::BodyBroken(error) }
+        match Broken::cause_of(&error) {
+            _ if over => Error::BodyTooLarge { limit },
+            Some(broken) => Error::BodyRefused(broken),
+            None => Error::BodyBroken(error),
+        }
     })
 }
 

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_delivery::{BodyReader, Framing, NewSubscriber, Seat, Sink};
+use fanfare_delivery::{BodyReader, Cut, Framing, NewSubscriber, Seat, Sink};
 use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
 
@@ -66,12 +66,12 @@ pub(super) struct StreamBody(pub(super) BodyReader);
 
 impl http_body::Body for StreamBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Cut;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_next(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        self.0.poll_next(context).map(|next| next.map(|bytes| bytes.map(Frame::data)))
     }
 }
