@@ -35,6 +35,15 @@ impl Topics {
         }
     }
 
+    fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Those(these), Self::Those(those)) => {
+                Self::Those(these.iter().chain(those).cloned().collect())
+            }
+            _ => Self::Every,
+        }
+    }
+
     fn hold(&self, topic: &Topic) -> bool {
         match self {
             Self::Every => true,
@@ -50,6 +59,16 @@ impl PublishGrant {
     /// The topics of these patterns.
     pub fn new(patterns: impl IntoIterator<Item = Pattern>) -> Self {
         Self(Topics::of(patterns))
+    }
+
+    /// Both grants together.
+    pub fn or(&self, other: &Self) -> Self {
+        Self(self.0.or(&other.0))
+    }
+
+    /// Whether no topic at all is granted.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(&self.0, Topics::Those(patterns) if patterns.is_empty())
     }
 
     /// Whether publishing to `topic` is granted.
@@ -79,12 +98,7 @@ impl SubscribeGrant {
 
     /// Both grants together.
     pub fn or(&self, other: &Self) -> Self {
-        match (&self.0, &other.0) {
-            (Topics::Those(these), Topics::Those(those)) => {
-                Self(Topics::Those(these.iter().chain(those).cloned().collect()))
-            }
-            _ => Self::EVERYTHING,
-        }
+        Self(self.0.or(&other.0))
     }
 
     /// Whether everything that `selector` spans is granted: each of its topics matches a granted

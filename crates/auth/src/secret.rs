@@ -9,7 +9,9 @@ pub struct Secret(String);
 
 /// A secret that could be guessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it must have at least {least} bytes, this one has {has}; `openssl rand -hex 32` makes one")]
+#[error(
+    "it must have at least {least} bytes, this one has {has}; `openssl rand -hex 32` makes one"
+)]
 pub struct ShortSecret {
     /// How many bytes it has.
     pub has: usize,

@@ -133,7 +133,8 @@ impl TokenVerifier {
         let required = [("iss", issuers), ("aud", audiences)].into_iter();
         let required = required.filter(|(_, names)| !names.is_empty());
         rules.required_spec_claims.extend(required.map(|(claim, _)| claim.to_owned()));
-        let set = |names: &[String]| (!names.is_empty()).then(|| HashSet::from_iter(names.to_vec()));
+        let set =
+            |names: &[String]| (!names.is_empty()).then(|| HashSet::from_iter(names.to_vec()));
         rules.iss = set(issuers);
         rules.aud = set(audiences);
         rules.validate_aud = rules.aud.is_some();

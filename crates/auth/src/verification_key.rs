@@ -19,15 +19,15 @@ pub struct VerificationKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPublicKey {
     /// It is the other half.
-    #[error("that is a private key, which only the issuer of tokens may hold: give its public half")]
+    #[error(
+        "that is a private key, which only the issuer of tokens may hold: give its public half"
+    )]
     Private,
     /// It is a certificate.
     #[error("that is a certificate: extract the key with `openssl x509 -pubkey -noout -in FILE`")]
     Certificate,
     /// It is something else.
-    #[error(
-        "write a public key in PEM (-----BEGIN PUBLIC KEY-----): RSA, P-256, P-384 or Ed25519"
-    )]
+    #[error("write a public key in PEM (-----BEGIN PUBLIC KEY-----): RSA, P-256, P-384 or Ed25519")]
     Unknown,
 }
 

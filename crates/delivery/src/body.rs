@@ -1,7 +1,9 @@
 //! A body: the way to a subscriber whose bytes another protocol layer carries (HTTP/2, TLS).
 //!
 //! The shard pushes whole buffers in, the protocol's task takes them out. What must hold: it is
-//! bounded, and each side tells the other when it can go on or has gone.
+//! bounded, and each side tells the other when it can go on or has gone. Where the writer gives up
+//! on a reader that does not read, what is waiting is let go of at once: a protocol may keep a
+//! blocked reader for as long as the peer likes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,6 +31,10 @@ pub(crate) enum Signal {
     Gone,
 }
 
+/// The stream ends before its end: its reader took nothing for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut;
+
 type OnSignal = Box<dyn Fn(Signal) + Send + Sync>;
 
 #[derive(Default)]
@@ -43,6 +49,8 @@ struct State {
     /// The shard found it full and wants to hear of room.
     blocked: bool,
     finished: bool,
+    /// It was finished while blocked.
+    cut: bool,
     reader_gone: bool,
     reader: Option<Waker>,
     on_signal: Option<OnSignal>,
@@ -98,10 +106,15 @@ impl BodyWriter {
         Some(taken)
     }
 
-    /// Ends the body after what is waiting.
+    /// Ends the body after what is waiting; a reader that is blocked does not get even that.
     fn finish(&self) {
         let mut state = self.0.lock();
         state.finished = true;
+        if state.blocked {
+            state.cut = true;
+            state.waiting = VecDeque::new();
+            state.bytes = 0;
+        }
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
@@ -118,9 +131,12 @@ impl Drop for BodyWriter {
 
 impl BodyReader {
     /// The next buffer; `None` after the last.
-    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         let mut state = self.0.lock();
         let Some(buffer) = state.waiting.pop_front() else {
+            if state.cut {
+                return Poll::Ready(Some(Err(Cut)));
+            }
             if state.finished {
                 return Poll::Ready(None);
             }
@@ -134,7 +150,7 @@ impl BodyReader {
                 tell(Signal::Room);
             }
         }
-        Poll::Ready(Some(buffer))
+        Poll::Ready(Some(Ok(buffer)))
     }
 }
 
@@ -151,6 +167,14 @@ impl Drop for BodyReader {
     }
 }
 
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the subscriber took no byte for too long")
+    }
+}
+
+impl std::error::Error for Cut {}
+
 impl fmt::Debug for BodyWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BodyWriter").field(&self.0.lock().bytes).finish()
@@ -160,5 +184,46 @@ impl fmt::Debug for BodyWriter {
 impl fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BodyReader").field(&self.0.lock().bytes).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(reader: &BodyReader) -> Poll<Option<Result<Bytes, Cut>>> {
+        reader.poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn full() -> (BodyWriter, BodyReader) {
+        let (writer, reader) = body();
+        let buffer = Bytes::from(vec![b'x'; CAPACITY]);
+        assert_eq!(writer.push([buffer.clone(), buffer].into_iter()), Some(CAPACITY));
+        (writer, reader)
+    }
+
+    #[test]
+    fn a_reader_that_was_given_up_holds_on_to_what_it_never_took() {
+        let (writer, reader) = full();
+        drop(writer);
+        assert_eq!(reader.0.lock().bytes, 0);
+        assert_eq!(next(&reader), Poll::Ready(Some(Err(Cut))));
+    }
+
+    #[test]
+    fn the_end_of_a_stream_overtakes_its_last_bytes() {
+        let (writer, reader) = body();
+        writer.push(std::iter::once(Bytes::from_static(b"last")));
+        drop(writer);
+        assert_eq!(next(&reader), Poll::Ready(Some(Ok(Bytes::from_static(b"last")))));
+        assert_eq!(next(&reader), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_reader_that_made_room_is_cut_off() {
+        let (writer, reader) = full();
+        assert!(matches!(next(&reader), Poll::Ready(Some(Ok(_)))));
+        drop(writer);
+        assert_eq!(next(&reader), Poll::Ready(None));
     }
 }

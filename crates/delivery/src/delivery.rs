@@ -116,7 +116,10 @@ impl Delivery {
     }
 
     /// Hands a subscriber to a shard. Its stream has begun when the shard next turns.
-    pub fn join(&self, subscriber: NewSubscriber) {
+    pub fn join(&self, mut subscriber: NewSubscriber) {
+        if matches!(subscriber.sink, Sink::Socket(_)) {
+            subscriber.seat = subscriber.seat.with_socket();
+        }
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.shards[turn % self.shards.len()].join(subscriber);
     }

@@ -27,7 +27,7 @@ mod stalls;
 mod subscriber;
 mod topic_index;
 
-pub use body::{BodyReader, body};
+pub use body::{BodyReader, Cut, body};
 pub use counters::{CloseReason, Totals};
 pub use delivery::{Delivery, DeliverySettings, NewSubscriber, Retry};
 pub use lease::Lease;

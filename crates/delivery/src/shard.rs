@@ -247,7 +247,8 @@ impl Shard {
             None
         } else {
             let step = (self.heartbeat / SLICES).clamp(STEP.0, STEP.1);
-            let expiry = self.expiries.next().map(|at| at.saturating_duration_since(Instant::now()));
+            let expiry =
+                self.expiries.next().map(|at| at.saturating_duration_since(Instant::now()));
             Some(expiry.map_or(step, |expiry| expiry.min(step)))
         }
     }
@@ -274,7 +275,10 @@ impl Shard {
         let first = before.max(self.ring.base());
         for (offset, slot) in (first..).zip(self.ring.from(first)) {
             let mut mark = |token: Token, subscriber: &mut Subscriber| {
-                if subscriber.cursor == Cursor::Live && !subscriber.marked && !subscriber.is_closing() {
+                if subscriber.cursor == Cursor::Live
+                    && !subscriber.marked
+                    && !subscriber.is_closing()
+                {
                     subscriber.marked = true;
                     marked.push((token, offset));
                 }

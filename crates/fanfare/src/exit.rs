@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::settings::SettingsError;
+pub use crate::tls::TlsError;
 
 /// Why the program ended other than well.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,9 @@ pub enum Failure {
     /// What was typed or configured is wrong; exit code 2, as for clap.
     #[error("the settings are wrong")]
     Settings(Vec<SettingsError>),
+    /// HTTPS cannot be served with the files that were named; exit code 2.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen {
@@ -33,6 +37,10 @@ pub fn code(result: Result<(), Failure>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Settings(errors)) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
+            ExitCode::from(2)
+        }
+        Err(Failure::Tls(error)) => {
+            eprintln!("error: {error}");
             ExitCode::from(2)
         }
         Err(failure) => {

@@ -47,7 +47,8 @@ impl KeySetClient {
             let found = rustls_native_certs::load_native_certs();
             let (added, _) = roots.add_parsable_certificates(found.certs);
             if added == 0 {
-                let message = "this system trusts no certificate authority, so --jwks-url cannot be fetched";
+                let message =
+                    "this system trusts no certificate authority, so --jwks-url cannot be fetched";
                 return Err(io::Error::other(message));
             }
         }

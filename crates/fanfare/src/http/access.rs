@@ -13,6 +13,7 @@ use fanfare_auth::{
 };
 use fanfare_event::{Draft, Selector, Timestamp};
 
+use super::client::client;
 use super::credentials::{self, Presented};
 use super::error::Error;
 use super::guard::Guard;
@@ -93,8 +94,11 @@ impl Access {
     /// Who sent this request for a stream, for which a ticket will do.
     pub(super) async fn listener(&self, request: &Parts) -> Result<Caller, Error> {
         let presented = credentials::bearer(request, &self.guard, self.cookie.as_deref());
-        let query = request.uri.query().unwrap_or_default();
-        self.know(request, presented.or_else(|| credentials::ticket(query))).await
+        let presented = match presented {
+            None => credentials::ticket(request.uri.query().unwrap_or_default())?,
+            presented => presented,
+        };
+        self.know(request, presented).await
     }
 
     async fn know(&self, request: &Parts, presented: Option<Presented>) -> Result<Caller, Error> {
@@ -113,8 +117,8 @@ impl Access {
                 (Arc::new(self.with_what_anyone_may(holder.ok_or(Error::UsedTicket)?)), true)
             }
         };
-        let peer = request.extensions.get::<Peer>().ok_or(Error::NoPeer)?;
-        let address = peer.client(&request.headers, &self.proxies);
+        let peer = request.extensions.get::<Peer>().copied().ok_or(Error::NoPeer)?;
+        let address = client(peer, &request.headers, &self.proxies);
         Ok(Caller { principal, address, verified, presented })
     }
 

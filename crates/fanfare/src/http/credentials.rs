@@ -4,8 +4,10 @@ use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 
+use super::error::Error;
 use super::guard::Guard;
 use super::peer::Peer;
+use super::query;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -36,10 +38,8 @@ pub(super) fn bearer(request: &Parts, guard: &Guard, cookie: Option<&str>) -> Op
 }
 
 /// The ticket in a query.
-pub(super) fn ticket(query: &str) -> Option<Presented> {
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let (_, ticket) = pairs.find(|(name, _)| name == "ticket")?;
-    Some(Presented::Ticket(ticket.into_owned()))
+pub(super) fn ticket(query: &str) -> Result<Option<Presented>, Error> {
+    Ok(query::find(query, "ticket")?.map(Presented::Ticket))
 }
 
 fn find_cookie(request: &Parts, name: &str) -> Option<String> {

@@ -57,7 +57,7 @@ impl Guard {
         // No browser leaves it out.
         let Some(authority) = authority(request) else { return true };
         let Some(host) = authority.ok().and_then(parse_host) else { return false };
-        (self.private && host.is_loopback()) || self.hosts.iter().any(|known| known.admits(&host))
+        host.is_loopback() || self.hosts.iter().any(|known| known.admits(&host))
     }
 }
 
@@ -135,6 +135,7 @@ mod tests {
         assert!(passes(&guard(false, &[], &[]), "any.example", Some("https://other.example")));
         let named = guard(false, &["a.example"], &[]);
         assert!(passes(&named, "a.example", Some("https://other.example")));
-        assert!(!passes(&named, "localhost", None));
+        assert!(passes(&named, "localhost", None));
+        assert!(!passes(&named, "b.example", None));
     }
 }

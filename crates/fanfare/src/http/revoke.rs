@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::error::Error;
+use super::query;
 use super::router::Shared;
 
 /// Ends the streams, and says how many those were. Their subject may come back while its token is
@@ -26,11 +27,12 @@ pub(crate) async fn revoke(State(shared): State<Arc<Shared>>, request: Request) 
 async fn cut(shared: &Shared, request: &Parts) -> Result<usize, Error> {
     shared.access.caller(request).await?.administer()?;
     let query = request.uri.query().unwrap_or_default();
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let (_, subject) = pairs.find(|(name, _)| name == "subject").ok_or(Error::NoSubject)?;
+    let subject = query::find(query, "subject")?.ok_or(Error::NoSubject)?;
     let (done, mut counts) = mpsc::unbounded_channel();
     // The channel closes when the last shard has answered, or has gone.
-    shared.delivery.cut(&subject, move |count| drop(done.send(count)));
+    shared.delivery.cut(&subject, move |count| {
+        let _ = done.send(count);
+    });
     let mut sum = 0;
     while let Some(count) = counts.recv().await {
         sum += count;

@@ -164,9 +164,6 @@ mod tests {
         let keys = KeyFile::parse(path.to_str().unwrap()).unwrap();
         assert_eq!(keys.0.iter().map(Secret::expose).collect::<Vec<_>>(), ["one", "two"]);
         std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(
-            KeyFile::parse(path.to_str().unwrap()),
-            Err(InvalidCredential::Empty(_))
-        ));
+        assert!(matches!(KeyFile::parse(path.to_str().unwrap()), Err(InvalidCredential::Empty(_))));
     }
 }

@@ -80,6 +80,14 @@ pub enum SettingsError {
          or a key for tokens (--jwt-secret, --jwt-public-key, --jwks-url)"
     )]
     OnlyListeners,
+    /// The setting is of use only with another, which was not given.
+    #[error("--{} is of no use without --{}; give both or neither", flag(given), flag(needs))]
+    Alone {
+        /// The setting, by the name of its field.
+        given: &'static str,
+        /// The other.
+        needs: &'static str,
+    },
     /// The file has a key that no setting has.
     #[error("{path}, line {line}: there is no setting {key:?}: {hint}", path = path.display())]
     UnknownKey {

@@ -20,6 +20,7 @@ mod directory;
 mod duration;
 mod error;
 mod field;
+mod file_path;
 mod flags;
 mod host;
 mod key_set_url;
@@ -47,6 +48,7 @@ pub use credential::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecr
 pub use directory::{Directory, InvalidDirectory};
 pub use duration::InvalidDuration;
 pub use error::SettingsError;
+pub use file_path::{FilePath, InvalidFilePath};
 pub use flags::Flags;
 pub use host::{Host, InvalidHost};
 pub use key_set_url::{InvalidKeySetUrl, KeySetUrl};
@@ -86,6 +88,14 @@ settings! {
     /// An origin is `scheme://host[:port]`, such as `https://app.example.com`. None are allowed
     /// unless named here, except the hub's own page.
     allow_origin: Vec<Origin>;
+
+    /// Serve HTTPS with the certificates in this PEM file: the hub's own, then its issuers'
+    ///
+    /// Read again when it changes and on SIGHUP; open streams are not touched.
+    tls_cert: Option<FilePath>;
+
+    /// The private key of --tls-cert, in PEM
+    tls_key: Option<FilePath>;
 
     heading "Access":
 
@@ -235,6 +245,43 @@ settings! {
     /// Most bytes of recent events kept encoded in memory
     window_bytes: ByteSize = "64MiB", in "1KiB" to "64GiB";
 
+    heading "Connections":
+
+    /// Most connections at once, streams included [default: what the limit of open files allows]
+    ///
+    /// Beyond it, those that have sent no request yet and then those that are idle make room for
+    /// newcomers, the longest-standing first.
+    max_connections: Option<usize>, in "1" to "10_000_000";
+
+    /// Most connections that have not sent a whole request yet
+    ///
+    /// Beyond it, the longest-standing of them is closed.
+    max_half_open: usize = "1_024", in "1" to "1_000_000";
+
+    /// Most connections kept open between two requests
+    max_idle: usize = "16_384", in "0" to "1_000_000";
+
+    /// Close a connection that has sent no whole request for this long, TLS handshake included
+    head_timeout: Duration = "10s", in "100ms" to "10m";
+
+    /// Refuse a request whose body takes longer than this
+    body_timeout: Duration = "30s", in "100ms" to "1h";
+
+    /// Close a connection that is idle for this long
+    idle_timeout: Duration = "75s", in "100ms" to "24h";
+
+    /// Longest head of a request: its line and its headers
+    max_head: ByteSize = "64KiB", in "1KiB" to "1MiB";
+
+    /// Longest target of a request: its path and query
+    max_target: ByteSize = "32KiB", in "256B" to "64KiB";
+
+    /// Most bytes of requests' bodies in memory at once; one alone may be larger
+    max_bodies: ByteSize = "256MiB", in "1B" to "1TiB";
+
+    /// Most requests and streams at once on one HTTP/2 connection
+    max_http2_requests: usize = "256", in "1" to "1_000_000";
+
     heading "Logging":
 
     /// Form of the log lines on standard error: text or json
@@ -269,7 +316,8 @@ impl Settings {
         file: Option<&ConfigFile>,
     ) -> Result<Self, Vec<SettingsError>> {
         let sources = Sources { flags, env, file };
-        let settings = Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
+        let settings =
+            Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
         settings.check().map_err(|error| vec![error])?;
         Ok(settings)
     }
@@ -296,6 +344,15 @@ impl Settings {
 
     /// What must hold between settings.
     fn check(&self) -> Result<(), SettingsError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => {
+                return Err(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
+            }
+            (None, Some(_)) => {
+                return Err(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
+            }
+            _ => {}
+        }
         if self.open || self.has_credentials() {
             return Ok(());
         }
@@ -307,6 +364,21 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// An origin as a request's header gives it; `None` if it is not one that could be allowed.
+pub(crate) fn parse_origin(text: &str) -> Option<Origin> {
+    field::Value::parse(text).ok()
+}
+
+/// A host as a request's header gives it.
+pub(crate) fn parse_host(text: &str) -> Option<Host> {
+    field::Value::parse(text).ok()
+}
+
+#[cfg(test)]
+pub(crate) fn parse_network(text: &str) -> Option<Network> {
+    field::Value::parse(text).ok()
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ fn a_default_is_not_what_is_documented() {
     assert_eq!(settings.prefix.as_str(), "/sse");
     assert_eq!(settings.templates, None);
     assert_eq!(settings.allow_origin, []);
+    assert_eq!((settings.tls_cert, settings.tls_key), (None, None));
     assert_eq!(settings.heartbeat, Duration::from_secs(15));
     assert_eq!(settings.retry, Duration::from_secs(3));
     assert_eq!(settings.write_timeout, Duration::from_secs(30));
@@ -45,6 +46,16 @@ fn a_default_is_not_what_is_documented() {
     assert_eq!(settings.retain_age, Duration::from_secs(86_400));
     assert_eq!(settings.window_count, 65_536);
     assert_eq!(settings.window_bytes.get(), 64 << 20);
+    assert_eq!(settings.max_connections, None);
+    assert_eq!(settings.max_half_open, 1024);
+    assert_eq!(settings.max_idle, 16_384);
+    assert_eq!(settings.head_timeout, Duration::from_secs(10));
+    assert_eq!(settings.body_timeout, Duration::from_secs(30));
+    assert_eq!(settings.idle_timeout, Duration::from_secs(75));
+    assert_eq!(settings.max_head.get(), 64 << 10);
+    assert_eq!(settings.max_target.get(), 32 << 10);
+    assert_eq!(settings.max_bodies.get(), 256 << 20);
+    assert_eq!(settings.max_http2_requests, 256);
     assert_eq!(settings.log_format, LogFormat::Text);
     assert_eq!(settings.log_level.as_str(), "info");
 }
@@ -83,6 +94,15 @@ fn a_list_is_cut_short_or_merged() {
         origins(resolve(&[], &[], "allow_origin = 'http://c.example'")),
         ["http://c.example"]
     );
+}
+
+#[test]
+fn a_certificate_without_its_key_is_ignored() {
+    let alone = ["--tls-cert is of no use without --tls-key; give both or neither"];
+    assert_eq!(messages(resolve(&["--tls-cert", "cert.pem"], &[], "")), alone);
+    assert_eq!(messages(resolve(&[], &[("FANFARE_TLS_KEY", "key.pem")], "")).len(), 1);
+    let both = resolve(&["--tls-cert", "cert.pem"], &[], "tls_key = 'key.pem'").unwrap();
+    assert_eq!(both.tls_key.unwrap().path(), Path::new("key.pem"));
 }
 
 #[test]

@@ -121,9 +121,13 @@ fn an_id_just_ahead_of_the_log_is_no_gap(http: Http) {
     let id = publisher.send("last");
     let (epoch, last) = id.split_once('-').unwrap();
     let ahead = format!("{epoch}-{}", last.parse::<u64>().unwrap() + 1);
-    let mut subscriber = hub.subscription().over(http).after(&ahead).open();
-    assert_eq!(publisher.send("already known"), ahead);
-    publisher.send("new");
+    let mut subscriber = std::thread::scope(|scope| {
+        // The answer may wait for the log.
+        let subscriber = scope.spawn(|| hub.subscription().over(http).after(&ahead).open());
+        assert_eq!(publisher.send("already known"), ahead);
+        publisher.send("new");
+        subscriber.join().unwrap()
+    });
     assert_eq!(subscriber.messages(1), ["new"]);
 }
 

@@ -63,7 +63,7 @@ impl Setup {
             }
         }
         let mut child = command
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--allow-host", "hub.test"])
             .args(profile.arguments())
             .args(&self.arguments)
             .stdin(Stdio::null())
