@@ -6,6 +6,8 @@
 mod http1;
 mod http2;
 mod hub;
+pub(crate) mod issuer;
+mod key_server;
 mod ledger;
 mod metrics;
 mod profile;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 pub(crate) use http1::{Connection, Response};
 pub(crate) use hub::{Hub, Setup, raise_open_files};
+pub(crate) use key_server::KeyServer;
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use publisher::Publisher;
