@@ -186,3 +186,83 @@ impl fmt::Debug for Jwks {
         f.debug_struct("Jwks").field("interval", &self.interval).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex as Script;
+
+    use super::*;
+
+    const ED: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    /// Answers that are given one after the other, and then none.
+    struct Answers(Script<VecDeque<String>>);
+
+    impl FetchKeys for Answers {
+        fn fetch(&self) -> Pending<'_, Result<Bytes, FetchError>> {
+            let answer = self.0.lock().unwrap().pop_front();
+            Box::pin(async { Ok(answer.ok_or("nobody answers")?.into()) })
+        }
+    }
+
+    fn named(kid: &str) -> String {
+        let key = ED.replacen('{', &format!(r#"{{"kid":"{kid}","#), 1);
+        format!(r#"{{"keys":[{key}]}}"#)
+    }
+
+    fn jwks(interval: Duration, answers: &[String]) -> Jwks {
+        Jwks::new(Box::new(Answers(Script::new(answers.to_vec().into()))), interval)
+    }
+
+    async fn knows(jwks: &Jwks, kid: &str) -> Result<bool, Unavailable> {
+        jwks.find(Some(kid), Algorithm::EdDSA).await.map(|key| key.is_some())
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_unknown_names_reaches_the_provider() {
+        let jwks = jwks(Duration::from_secs(3600), &[named("a"), named("b")]);
+        assert_eq!(knows(&jwks, "a").await, Ok(true));
+        assert_eq!(knows(&jwks, "b").await, Ok(false), "it was asked a moment ago");
+        jwks.refresh().await;
+        assert_eq!(knows(&jwks, "b").await, Ok(true));
+        assert_eq!(knows(&jwks, "a").await, Ok(false), "it has been withdrawn");
+    }
+
+    #[tokio::test]
+    async fn the_keys_go_with_the_provider() {
+        let jwks = jwks(Duration::ZERO, &["no keys".to_owned(), named("a")]);
+        assert_eq!(knows(&jwks, "a").await, Err(Unavailable));
+        assert_eq!(knows(&jwks, "a").await, Ok(true));
+        assert_eq!(knows(&jwks, "b").await, Err(Unavailable), "it may be a new one");
+        assert_eq!(knows(&jwks, "a").await, Ok(true));
+    }
+
+    #[test]
+    fn a_set_holds_what_no_signature_may_be_held_against() {
+        let of_no_use = [
+            r#"{"kty":"oct","k":"c2VjcmV0"}"#.to_owned(),
+            ED.replacen('{', r#"{"use":"enc","#, 1),
+            ED.replacen('{', r#"{"alg":"RS256","#, 1),
+            ED.replace("Ed25519", "Ed448"),
+            r#"{"kty":"new"}"#.to_owned(),
+            "1".to_owned(),
+        ];
+        for key in &of_no_use {
+            let parsed = Keys::parse(format!(r#"{{"keys":[{key}]}}"#).as_bytes());
+            assert!(matches!(parsed, Err(InvalidKeySet::NoKeys)), "{key}");
+        }
+        let all = format!(r#"{{"keys":[{},{ED}]}}"#, of_no_use.join(","));
+        let keys = Keys::parse(all.as_bytes()).unwrap();
+        assert!(keys.find(None, Algorithm::EdDSA).is_some());
+        assert!(keys.find(None, Algorithm::HS256).is_none());
+        let two = Keys::parse(format!(r#"{{"keys":[{ED},{ED}]}}"#).as_bytes()).unwrap();
+        assert!(two.find(None, Algorithm::EdDSA).is_none(), "it would be a guess");
+        let long = " ".repeat(Jwks::MAX_BYTES + 1);
+        assert!(matches!(Keys::parse(long.as_bytes()), Err(InvalidKeySet::TooLong(_))));
+        let many = vec![ED; Jwks::MAX_KEYS + 50].join(",");
+        let many = Keys::parse(format!(r#"{{"keys":[{many}]}}"#).as_bytes()).unwrap();
+        assert_eq!(many.unnamed.len(), Jwks::MAX_KEYS);
+    }
+}
