@@ -62,7 +62,7 @@ impl Files {
     }
 
     /// The arguments that name them, and more.
-    pub(crate) fn arguments<'a>(&self, more: &[&'a str]) -> Vec<String> {
+    pub(crate) fn arguments(&self, more: &[&str]) -> Vec<String> {
         let path = |path: &Path| path.to_str().unwrap().to_owned();
         let mut arguments = vec!["--tls-cert".to_owned(), path(&self.certificate())];
         arguments.extend(["--tls-key".to_owned(), path(&self.key())]);
