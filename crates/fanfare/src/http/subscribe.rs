@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{CONNECTION, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -16,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::error::Error;
 use super::router::Shared;
-use super::stream::{Granted, Slot, head};
+use super::stream::{Granted, Slot, head, head_only};
 use crate::metrics::Refused;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -42,10 +41,10 @@ pub(crate) async fn events(
     RawQuery(query): RawQuery,
 ) -> Response {
     match grant(&shared, &method, &headers, query.as_deref().unwrap_or_default()).await {
-        Ok(Answer::Head) => head(Body::empty()),
+        Ok(Answer::Head) => head_only(),
         Ok(Answer::Stream(granted)) => {
             slot.put(*granted);
-            head(Body::empty())
+            head_only()
         }
         Ok(Answer::ComeBack(reason)) => {
             shared.metrics.refused(reason);
