@@ -172,7 +172,7 @@ settings! {
     /// Most connections that have not sent a whole request yet
     ///
     /// Beyond it, the longest-standing of them is closed.
-    max_half_open: usize = "1_024", in "1" to "1_000_000";
+    max_half_open: usize = "4_096", in "1" to "1_000_000";
 
     /// Most connections kept open between two requests
     max_idle: usize = "16_384", in "0" to "1_000_000";

@@ -2,6 +2,8 @@
 
 use std::net::TcpStream;
 
+use rustix::process::Signal;
+
 use crate::support::{Files, Hub, Identity, raise_open_files};
 
 const PATIENT: &[&str] =
@@ -129,4 +131,23 @@ fn connections_without_a_request_use_up_all_there_may_be() {
     hub.await_metrics("the dismissed to be gone", |metrics| {
         metrics.sum("fanfare_connections") <= 10.0
     });
+}
+
+#[test]
+fn a_crowd_that_comes_at_once_is_taken_for_an_attack() {
+    raise_open_files();
+    let hub = Hub::start(&["--max-half-open", "1_024"]);
+    // All of them have sent their request before the first is accepted.
+    hub.signal(Signal::STOP);
+    let mut crowd: Vec<_> = (0..3_000)
+        .map(|_| {
+            let mut connection = hub.connect();
+            connection.send("GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+            connection
+        })
+        .collect();
+    hub.signal(Signal::CONT);
+    for (number, connection) in crowd.iter_mut().enumerate() {
+        assert_eq!(connection.head().status, 200, "number {number}");
+    }
 }
