@@ -87,6 +87,8 @@ pub(crate) enum Refused {
     TargetTooLong,
     /// What came is not HTTP.
     Malformed,
+    /// An HTTP/2 peer opens and resets more than anyone needs.
+    Flood,
     /// A request's body took too long.
     BodyTimeout,
     /// Bodies take up what memory there is for them.
@@ -126,6 +128,7 @@ impl Refused {
             Self::HeadTooLarge => "head_too_large",
             Self::TargetTooLong => "target_too_long",
             Self::Malformed => "malformed",
+            Self::Flood => "http2_flood",
             Self::BodyTimeout => "body_timeout",
             Self::Bodies => "bodies",
             Self::TlsHandshake => "tls_handshake",

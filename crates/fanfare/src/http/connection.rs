@@ -109,6 +109,15 @@ impl Connections {
         self.shared.metrics.refused(reason);
     }
 
+    /// Counts how hyper left a connection, if that was a refusal.
+    fn count(&self, served: hyper::Result<()>) -> hyper::Result<()> {
+        served.inspect_err(|error| {
+            if let Some(reason) = refusal(error) {
+                self.refused(reason);
+            }
+        })
+    }
+
     /// Resolves when connections are to finish what they are doing.
     async fn stopped(&self) {
         let mut stopping = self.stopping.clone();
@@ -171,9 +180,6 @@ async fn serve(
         }
     };
     if let Err(error) = served {
-        if let Some(reason) = refusal(&*error) {
-            connections.refused(reason);
-        }
         tracing::debug!(error, peer = %address, tls = peer.tls, "a connection ended in error");
     }
 }
@@ -181,14 +187,17 @@ async fn serve(
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Whether a connection ended for what its peer should not have sent.
-fn refusal(error: &(dyn Error + 'static)) -> Option<Refused> {
-    let error = error.downcast_ref::<hyper::Error>()?;
+fn refusal(error: &hyper::Error) -> Option<Refused> {
     if error.is_parse_too_large() {
-        Some(Refused::HeadTooLarge)
-    } else if error.is_parse() {
-        Some(Refused::Malformed)
-    } else {
-        None
+        return Some(Refused::HeadTooLarge);
+    }
+    if error.is_parse() {
+        return Some(Refused::Malformed);
+    }
+    let error = error.source()?.downcast_ref::<h2::Error>()?;
+    match error.reason() {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Some(Refused::Flood),
+        _ => error.is_library().then_some(Refused::Malformed),
     }
 }
 
@@ -314,7 +323,7 @@ where
         }
     })
     .await;
-    (connection.into_parts().io.into_inner(), served)
+    (connection.into_parts().io.into_inner(), connections.count(served))
 }
 
 async fn serve_http2<I>(
@@ -341,10 +350,10 @@ where
             .serve_connection(TokioIo::new(stream), Feed(answer))
     );
     tokio::select! {
-        served = &mut connection => return served.map_err(Into::into),
+        served = &mut connection => return connections.count(served).map_err(Into::into),
         () = connections.stopped() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await.map_err(Into::into)
+    connections.count(connection.await).map_err(Into::into)
 }
 
 /// Closes a connection so that the peer can read what it was sent last.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{CONNECTION, HeaderName};
 use axum::http::request::Parts;
@@ -17,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::error::Error;
 use super::query;
 use super::router::Shared;
-use super::stream::{Granted, Slot, head};
+use super::stream::{Granted, Slot, head, head_only};
 use crate::metrics::Refused;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -42,10 +41,10 @@ pub(crate) async fn events(
 ) -> Response {
     let (request, _) = request.into_parts();
     match grant(&shared, &request).await {
-        Ok(Answer::Head) => head(Body::empty()),
+        Ok(Answer::Head) => head_only(),
         Ok(Answer::Stream(granted)) => {
             slot.put(*granted);
-            head(Body::empty())
+            head_only()
         }
         Ok(Answer::ComeBack(reason)) => {
             shared.metrics.refused(reason);

@@ -16,6 +16,7 @@ mod byte_size;
 mod config_file;
 mod count;
 mod credential;
+mod data_directory;
 mod directory;
 mod duration;
 mod error;
@@ -32,6 +33,7 @@ mod origin;
 mod prefix;
 mod setting;
 mod source;
+mod sync_policy;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -45,6 +47,7 @@ pub use byte_size::{ByteSize, InvalidSize};
 pub use config_file::ConfigFile;
 pub use count::InvalidCount;
 pub use credential::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecret};
+pub use data_directory::DataDirectory;
 pub use directory::{Directory, InvalidDirectory};
 pub use duration::InvalidDuration;
 pub use error::SettingsError;
@@ -60,6 +63,7 @@ pub use origin::{InvalidOrigin, Origin};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
 
+use fanfare_log::SyncPolicy;
 use setting::{Setting, settings};
 use source::Sources;
 
@@ -228,11 +232,26 @@ settings! {
 
     heading "History":
 
+    /// Keep events in this directory, so that they survive a restart [default: in memory only]
+    ///
+    /// Made if it is not there. One hub at a time can have it open.
+    data: Option<DataDirectory>;
+
+    /// When a publish is acknowledged: disk, interval:100ms or os
+    ///
+    /// With `disk`, once the event is on disk: it survives the machine. With `interval:TIME` or
+    /// `os`, once the operating system has it: it survives the hub; the disk follows within that
+    /// time, or when the system likes. Only with --data.
+    sync: SyncPolicy = "disk";
+
     /// Most events kept for replay
     retain_count: u64 = "100_000", in "1" to "1_000_000_000";
 
     /// Most bytes of events kept for replay
     retain_bytes: ByteSize = "256MiB", in "1KiB" to "16TiB";
+
+    /// Most events of one topic kept for replay; only with --data
+    retain_topic_count: Option<u64>, in "1" to "1_000_000_000";
 
     /// Longest time an event is kept for replay
     retain_age: Duration = "24h", in "100ms" to "3650d";
@@ -256,7 +275,7 @@ settings! {
     /// Most connections that have not sent a whole request yet
     ///
     /// Beyond it, the longest-standing of them is closed.
-    max_half_open: usize = "1_024", in "1" to "1_000_000";
+    max_half_open: usize = "4_096", in "1" to "1_000_000";
 
     /// Most connections kept open between two requests
     max_idle: usize = "16_384", in "0" to "1_000_000";

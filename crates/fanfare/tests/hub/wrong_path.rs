@@ -90,6 +90,7 @@ fn a_bad_subscription_is_refused_for_good() {
         "event=",
         "event=a%0Ab",
         "envelope=xml",
+        "topic=%FF",
         &long_topic,
         &long_type,
     ] {

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustls::ClientConfig;
 
 use super::profile::Profile;
 use super::{Connection, Metrics, PATIENCE, Publisher, Response, Subscriber, Subscription};
@@ -109,9 +110,9 @@ fn drain(
     });
 }
 
-/// The address in a line such as `… http://127.0.0.1:8000/sse/`.
+/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = line.split_once("://")?;
     rest.split(['/', ' ']).next()?.parse().ok()
 }
 
@@ -134,6 +135,25 @@ impl Hub {
     /// A new connection to it.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.address)
+    }
+
+    /// A new connection to it over TLS.
+    pub(crate) fn connect_securely(&self, trust: &Arc<ClientConfig>) -> Connection {
+        Connection::open_secure(self.address, trust)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) fn await_log(&self, part: &str) {
+        let begun = Instant::now();
+        while !self.logged().contains(part) {
+            assert!(begun.elapsed() < PATIENCE, "the hub does not log {part:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// One request on a connection of its own.

@@ -13,6 +13,7 @@ mod metrics;
 mod profile;
 mod publisher;
 mod subscriber;
+mod tls;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
+pub(crate) use tls::{Files, Identity, trusting};
 
 /// How long anything may take before a test gives up. Nothing that works comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
