@@ -19,6 +19,7 @@ mod forged_token;
 mod greedy_client;
 mod half_accepted_batch;
 mod hostile_heads;
+mod killed_hub;
 mod loss_at_the_seam;
 mod lost_on_reconnect;
 mod misdelivery;
