@@ -114,7 +114,10 @@ impl Access {
             }
             Some(Presented::Ticket(text)) => {
                 let holder = self.tickets.take(TicketId::of(&text), now).await?;
-                (Arc::new(self.with_what_anyone_may(holder.ok_or(Error::UsedTicket)?)), true)
+                // A ticket gives no time that its holder had not.
+                let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
+                let holder = holder.filter(good).ok_or(Error::UsedTicket)?;
+                (Arc::new(self.with_what_anyone_may(holder)), true)
             }
         };
         let peer = request.extensions.get::<Peer>().copied().ok_or(Error::NoPeer)?;

@@ -136,14 +136,16 @@ impl Quotas {
     }
 }
 
-/// A seat among those of one key. Keys nobody sits under are forgotten when they are the half, so
-/// that there are never many more than streams.
+/// A seat among those of one key. When the table is full, the keys nobody sits under are forgotten
+/// and it is made twice as large as what remains: a seat costs constant time on average, and there
+/// are never many more keys than streams.
 fn seat<K: Eq + Hash>(table: &Mutex<HashMap<K, Seats>>, key: K, limit: usize) -> Option<Seat> {
     let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
     if table.len() == table.capacity() {
         table.retain(|_, seats| seats.taken() > 0);
         let used = table.len();
         table.shrink_to(used * 2);
+        table.reserve(used);
     }
     table.entry(key).or_insert_with(|| Seats::new(limit)).take()
 }
