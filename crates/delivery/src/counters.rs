@@ -15,6 +15,10 @@ pub enum CloseReason {
     WriteTimeout,
     /// The client kept sending on a stream that only the hub speaks on.
     ClientTalks,
+    /// Its right to listen has ended.
+    Expired,
+    /// An administrator has cut its subject's streams.
+    Revoked,
     /// The hub is shutting down.
     Shutdown,
     /// The hub shut down before the client had taken what was begun.
@@ -23,11 +27,13 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of [`CloseReason::index`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ClientGone,
         Self::ConnectionError,
         Self::WriteTimeout,
         Self::ClientTalks,
+        Self::Expired,
+        Self::Revoked,
         Self::Shutdown,
         Self::ShutdownForced,
     ];
@@ -39,6 +45,8 @@ impl CloseReason {
             Self::ConnectionError => "connection_error",
             Self::WriteTimeout => "write_timeout",
             Self::ClientTalks => "client_talks",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
             Self::Shutdown => "shutdown",
             Self::ShutdownForced => "shutdown_forced",
         }

@@ -12,6 +12,7 @@ use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
 
 use crate::counters::Totals;
 use crate::inbox::ShardHandle;
+use crate::lease::Lease;
 use crate::readers::Readers;
 use crate::retry::Retry;
 use crate::seats::{Seat, Seats};
@@ -52,6 +53,8 @@ pub struct NewSubscriber {
     pub has_id: bool,
     /// Its place.
     pub seat: Seat,
+    /// Under what conditions it may stay; `None` is none.
+    pub lease: Option<Box<Lease>>,
 }
 
 /// The shards and what they share.
@@ -103,9 +106,21 @@ impl Delivery {
 
     /// Hands a subscriber to a shard. Its stream has begun when the shard next turns. After a
     /// drain it is dropped, and with it its connection.
-    pub fn join(&self, subscriber: NewSubscriber) {
+    pub fn join(&self, mut subscriber: NewSubscriber) {
+        if matches!(subscriber.sink, Sink::Socket(_)) {
+            subscriber.seat = subscriber.seat.with_socket();
+        }
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         self.shards[next % self.shards.len()].join(subscriber);
+    }
+
+    /// Ends every stream of `subject`, and those on their way whose credentials were verified
+    /// before now. Each shard calls `done` with how many it has ended; one that is gone drops it.
+    pub fn cut(&self, subject: &str, done: impl FnOnce(usize) + Clone + Send + 'static) {
+        let subject: Arc<str> = subject.into();
+        for shard in &self.shards {
+            shard.cut(Arc::clone(&subject), Box::new(done.clone()));
+        }
     }
 
     /// Closes every stream, spread over `over`, and returns when all are gone. Those who join

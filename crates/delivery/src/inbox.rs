@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_hub::Notify;
@@ -36,8 +36,12 @@ pub(crate) enum Command {
     Join(Box<NewSubscriber>),
     Read(Token, Result<Page, ReadError>),
     Signal(Token, Signal),
+    Cut(Arc<str>, Done),
     Drain(Duration),
 }
+
+/// Told how many streams a cut has ended.
+pub(crate) type Done = Box<dyn FnOnce(usize) + Send>;
 
 impl ShardHandle {
     pub(crate) fn new(waker: Waker) -> Self {
@@ -51,6 +55,10 @@ impl ShardHandle {
 
     pub(crate) fn join(&self, subscriber: NewSubscriber) {
         self.send(Command::Join(Box::new(subscriber)));
+    }
+
+    pub(crate) fn cut(&self, subject: Arc<str>, done: Done) {
+        self.send(Command::Cut(subject, done));
     }
 
     pub(crate) fn drain(&self, over: Duration) {
@@ -111,6 +119,7 @@ impl fmt::Debug for Command {
             Self::Join(_) => "Join",
             Self::Read(..) => "Read",
             Self::Signal(..) => "Signal",
+            Self::Cut(..) => "Cut",
             Self::Drain(_) => "Drain",
         })
     }

@@ -14,9 +14,12 @@
 
 mod body;
 mod counters;
+mod cuts;
 mod delivery;
 mod drain;
+mod expiries;
 mod inbox;
+mod lease;
 mod readers;
 mod retry;
 mod seats;
@@ -30,6 +33,7 @@ mod topic_index;
 pub use body::{Aborted, BodyReader, BodyWriter, body};
 pub use counters::{CloseReason, Totals};
 pub use delivery::{Delivery, DeliverySettings, NewSubscriber};
+pub use lease::Lease;
 pub use retry::Retry;
 pub use seats::{Seat, Seats};
 pub use sink::{Framing, Sink};

@@ -6,30 +6,44 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A number of seats, some of them taken. Cloning refers to the same seats.
 #[derive(Debug, Clone)]
 pub struct Seats {
-    taken: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    taken: AtomicUsize,
+    sockets: AtomicUsize,
 }
 
 /// One subscriber's seat: given back when dropped. Without one there is no subscribing.
 #[derive(Debug)]
-pub struct Seat(Arc<AtomicUsize>);
+pub struct Seat {
+    counts: Arc<Counts>,
+    has_socket: bool,
+}
 
 impl Seats {
     /// `capacity` seats, all free.
     pub fn new(capacity: usize) -> Self {
-        Self { taken: Arc::default(), capacity }
+        Self { counts: Arc::default(), capacity }
     }
 
     /// Takes a seat, if one is free.
     pub fn take(&self) -> Option<Seat> {
         let free = |taken| (taken < self.capacity).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
-        Some(Seat(Arc::clone(&self.taken)))
+        self.counts.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
+        Some(Seat { counts: Arc::clone(&self.counts), has_socket: false })
     }
 
     /// How many are taken.
     pub fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
+        self.counts.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many of those who sit there have a socket of their own.
+    pub fn sockets(&self) -> usize {
+        self.counts.sockets.load(Ordering::Relaxed)
     }
 
     /// How many there are.
@@ -38,9 +52,23 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// The same seat, whose subscriber now has a socket of its own.
+    pub(crate) fn with_socket(mut self) -> Self {
+        if !self.has_socket {
+            self.counts.sockets.fetch_add(1, Ordering::Relaxed);
+            self.has_socket = true;
+        }
+        self
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.counts.taken.fetch_sub(1, Ordering::Relaxed);
+        if self.has_socket {
+            self.counts.sockets.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -51,9 +79,11 @@ mod tests {
     #[test]
     fn a_seat_given_back_can_be_taken_again() {
         let seats = Seats::new(1);
-        let seat = seats.take().unwrap();
+        let seat = seats.take().unwrap().with_socket();
         assert!(seats.take().is_none());
+        assert_eq!((seats.taken(), seats.sockets()), (1, 1));
         drop(seat);
+        assert_eq!((seats.taken(), seats.sockets()), (0, 0));
         assert!(seats.take().is_some());
     }
 }

@@ -18,14 +18,16 @@ use bytes::Bytes;
 use fanfare_event::{Position, Timestamp};
 use fanfare_hub::{Ring, Window, fresh_cursor};
 use fanfare_log::{ReadError, ReadFrom};
-use fanfare_sse::{Encoded, LAST_CHUNK, comment, opening, retry};
+use fanfare_sse::{Encoded, Fields, LAST_CHUNK, comment, encode, opening, retry};
 use mio::{Events, Interest as Readiness, Poll, Token, Waker};
 use slab::Slab;
 
 use crate::body::Signal;
 use crate::counters::{CloseReason, Totals};
+use crate::cuts::Cuts;
 use crate::delivery::{DeliverySettings, NewSubscriber};
 use crate::drain::Drain;
+use crate::expiries::Expiries;
 use crate::inbox::{Command, ShardHandle};
 use crate::readers::{Job, Page, Readers};
 use crate::retry::Retry;
@@ -69,6 +71,8 @@ pub(crate) struct Shard {
     generation: u32,
     index: TopicIndex,
     stalls: Stalls,
+    expiries: Expiries,
+    cuts: Cuts,
     /// Who wants another turn.
     queue: Vec<Token>,
     /// Whose read failed and is to be tried again.
@@ -128,6 +132,8 @@ impl Shard {
             generation: 0,
             index: TopicIndex::default(),
             stalls: Stalls::new(settings.write_timeout),
+            expiries: Expiries::default(),
+            cuts: Cuts::default(),
             queue: Vec::new(),
             unread: Vec::new(),
             totals: Totals::default(),
@@ -191,7 +197,10 @@ impl Shard {
         } else if self.subscribers.is_empty() {
             None
         } else {
-            Some((self.heartbeat / SLICES).clamp(STEP.0, STEP.1))
+            let step = (self.heartbeat / SLICES).clamp(STEP.0, STEP.1);
+            let expiry =
+                self.expiries.next().map(|at| at.saturating_duration_since(Instant::now()));
+            Some(expiry.map_or(step, |expiry| expiry.min(step)))
         }
     }
 
@@ -221,7 +230,10 @@ impl Shard {
         for (offset, slot) in (first..).zip(self.ring.from(first)) {
             let gap = slot.frame.gap();
             let mut mark = |token: Token, subscriber: &mut Subscriber| {
-                if subscriber.cursor == Cursor::Live && !subscriber.marked && !subscriber.closing {
+                if subscriber.cursor == Cursor::Live
+                    && !subscriber.marked
+                    && !subscriber.is_closing()
+                {
                     subscriber.marked = true;
                     marked.push((token, offset));
                     if let Some(gap) = gap {
@@ -254,7 +266,7 @@ impl Shard {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
         subscriber.marked = false;
         // While a page is on its way, the cursor belongs to it.
-        let turned = if subscriber.reading || subscriber.closing {
+        let turned = if subscriber.reading || subscriber.is_closing() {
             subscriber.send_aside(&Bytes::new(), &mut self.totals)
         } else {
             subscriber.turn(&self.ring, offset, &mut self.totals)
@@ -272,8 +284,8 @@ impl Shard {
                 return self.remove(token, CloseReason::ConnectionError);
             }
         };
-        if subscriber.closing && subscriber.is_clear() {
-            return self.remove(token, CloseReason::Shutdown);
+        if let Some(reason) = subscriber.closing.filter(|_| subscriber.is_clear()) {
+            return self.remove(token, reason);
         }
         match turn {
             Turn::CaughtUp => {}
@@ -345,6 +357,7 @@ impl Shard {
             Command::Read(token, read) => self.take_read(token, read, now),
             Command::Signal(token, Signal::Room) => self.turn(token, None, now),
             Command::Signal(token, Signal::Gone) => self.remove(token, CloseReason::ClientGone),
+            Command::Cut(subject, done) => done(self.cut(&subject, now)),
             Command::Drain(over) => {
                 self.drain = Some(Drain::begin(now, over, self.subscribers.len()));
             }
@@ -352,8 +365,17 @@ impl Shard {
     }
 
     fn join(&mut self, new: NewSubscriber, now: Instant) {
-        let NewSubscriber { mut sink, framing, head, interest, envelope, start, has_id, seat } =
-            new;
+        let NewSubscriber {
+            mut sink,
+            framing,
+            head,
+            interest,
+            envelope,
+            start,
+            has_id,
+            seat,
+            lease,
+        } = new;
         let mut beginning = head.to_vec();
         let mut add = |encoded: &Encoded| beginning.extend_from_slice(framed(encoded, framing));
         add(&opening(self.retry.pick()));
@@ -399,15 +421,87 @@ impl Shard {
             beginning.into(),
             self.generation,
             seat,
+            lease,
             now,
         ));
-        self.turn(token, None, now);
+        if self.admit(token) {
+            self.turn(token, None, now);
+        } else {
+            self.dismiss(token, None, CloseReason::Revoked, now);
+        }
+    }
+
+    /// Notes when a subscriber's lease ends; false if its subject has been cut meanwhile.
+    fn admit(&mut self, token: Token) -> bool {
+        let subscriber = find(&mut self.subscribers, token);
+        let Some(lease) = subscriber.and_then(|subscriber| subscriber.lease.as_deref()) else {
+            return true;
+        };
+        if let Some(at) = lease.expires {
+            self.expiries.insert(token, at);
+        }
+        lease.subject.as_deref().is_none_or(|subject| !self.cuts.hit(subject, lease.verified))
+    }
+
+    /// Ends all streams of `subject`; how many those were. Looks at every subscriber: this is
+    /// rare, and an index would cost each of them memory.
+    fn cut(&mut self, subject: &Arc<str>, now: Instant) -> usize {
+        self.cuts.insert(Arc::clone(subject), now);
+        let is_theirs = |subscriber: &Subscriber| {
+            let lease = subscriber.lease.as_deref();
+            lease.is_some_and(|lease| lease.subject.as_ref() == Some(subject))
+                && !subscriber.is_closing()
+        };
+        let theirs = self.subscribers.iter().filter(|(_, subscriber)| is_theirs(subscriber));
+        let theirs: Vec<_> = theirs.map(|(entry, s)| token(entry, s.generation)).collect();
+        for token in &theirs {
+            self.dismiss(*token, None, CloseReason::Revoked, now);
+        }
+        theirs.len()
+    }
+
+    /// Ends the streams whose lease has run out, each with word of it.
+    fn expire(&mut self, now: Instant) {
+        while let Some(token) = self.expiries.pop_due(now) {
+            let Some(subscriber) = find(&mut self.subscribers, token) else { continue };
+            if subscriber.is_closing() {
+                continue;
+            }
+            let position = match subscriber.cursor {
+                Cursor::Live => self.position,
+                Cursor::At(ReadFrom::After(position)) => position,
+                Cursor::At(ReadFrom::Earliest) => Position::ORIGIN,
+            };
+            let id = position.to_string();
+            let notice = encode(Fields { id: &id, event: Some("fanfare.expired"), data: "{}" });
+            self.dismiss(token, Some(&notice), CloseReason::Expired, now);
+        }
+    }
+
+    /// Ends a stream in good order: what was begun is finished, `notice` and when to come back
+    /// follow, and nothing of the log any more.
+    fn dismiss(
+        &mut self,
+        token: Token,
+        notice: Option<&Encoded>,
+        reason: CloseReason,
+        now: Instant,
+    ) {
+        let Some(subscriber) = find(&mut self.subscribers, token) else { return };
+        let framing = subscriber.framing();
+        let mut last = notice.map_or_else(Vec::new, |notice| framed(notice, framing).to_vec());
+        last.extend_from_slice(framed(&retry(self.retry.pick()), framing));
+        if framing == Framing::Chunked {
+            last.extend_from_slice(LAST_CHUNK);
+        }
+        let turned = subscriber.bid_farewell(&last.into(), reason, &mut self.totals);
+        self.settle(token, turned, now);
     }
 
     fn take_read(&mut self, token: Token, read: Result<Page, ReadError>, now: Instant) {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
         subscriber.reading = false;
-        if subscriber.closing {
+        if subscriber.is_closing() {
             return;
         }
         let page = match read {
@@ -464,8 +558,14 @@ impl Shard {
             return;
         }
         let subscriber = self.subscribers.remove(entry(token));
-        if let (Sink::Body(body), CloseReason::Shutdown) = (&subscriber.sink, reason) {
+        if let Sink::Body(body) = &subscriber.sink
+            && subscriber.is_closing()
+            && subscriber.is_clear()
+        {
             body.finish();
+        }
+        if let Some(at) = subscriber.lease.as_deref().and_then(|lease| lease.expires) {
+            self.expiries.remove(token, at);
         }
         let subscribers = &self.subscribers;
         self.index.remove(&subscriber.interest.selector().topics, |other| {
@@ -481,6 +581,7 @@ impl Shard {
             self.housekept = now;
             self.housekeep(now);
         }
+        self.expire(now);
         while let Some(token) = self.stalls.pop_due(now) {
             let Some(subscriber) = find(&mut self.subscribers, token) else { continue };
             subscriber.stalled = false;
@@ -514,7 +615,7 @@ impl Shard {
     fn beat(&mut self, token: Token, now: Instant) {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
         let newcomer = now - subscriber.joined < self.heartbeat / NEWCOMER;
-        if newcomer || subscriber.closing || subscriber.blocked || !subscriber.is_clear() {
+        if newcomer || subscriber.is_closing() || subscriber.blocked || !subscriber.is_clear() {
             return;
         }
         let framing = subscriber.framing();
@@ -569,7 +670,7 @@ impl Shard {
             if stale
                 && subscriber.cursor == Cursor::Live
                 && subscriber.is_clear()
-                && !subscriber.closing
+                && !subscriber.is_closing()
             {
                 subscriber.refreshed = Some(self.offset);
                 self.totals.fresh_cursors += 1;
@@ -591,20 +692,13 @@ impl Shard {
         let Some(drain) = &mut self.drain else { return false };
         let due = drain.due(now);
         let (complete, over) = (drain.is_complete(now), drain.is_over(now));
-        let staying = self.subscribers.iter().filter(|(_, s)| !s.closing);
+        let staying = self.subscribers.iter().filter(|(_, s)| !s.is_closing());
         let leaving: Vec<_> = staying
             .take(if complete { usize::MAX } else { due })
             .map(|(entry, s)| token(entry, s.generation))
             .collect();
         for token in leaving {
-            let Some(subscriber) = find(&mut self.subscribers, token) else { continue };
-            let framing = subscriber.framing();
-            let mut last = framed(&retry(self.retry.pick()), framing).to_vec();
-            if framing == Framing::Chunked {
-                last.extend_from_slice(LAST_CHUNK);
-            }
-            let turned = subscriber.bid_farewell(&last.into(), &mut self.totals);
-            self.settle(token, turned, now);
+            self.dismiss(token, None, CloseReason::Shutdown, now);
         }
         if over {
             for token in self.tokens() {

@@ -9,7 +9,8 @@ use fanfare_event::Position;
 use fanfare_hub::{Envelope, Interest, Ring, Slot};
 use fanfare_log::ReadFrom;
 
-use crate::counters::Totals;
+use crate::counters::{CloseReason, Totals};
+use crate::lease::Lease;
 use crate::seats::Seat;
 use crate::sink::{Framing, MAX_PIECES, Piece, Pieces, Sink};
 
@@ -54,8 +55,9 @@ pub(crate) struct Subscriber {
     pub(crate) queued: bool,
     /// Its page could not be read and will be asked for again.
     pub(crate) unread: bool,
-    /// It closes once `pending` has gone.
-    pub(crate) closing: bool,
+    /// Why it closes once `pending` has gone, if it does.
+    pub(crate) closing: Option<CloseReason>,
+    pub(crate) lease: Option<Box<Lease>>,
     _seat: Seat,
 }
 
@@ -115,6 +117,7 @@ impl Subscriber {
         opening: Bytes,
         generation: u32,
         seat: Seat,
+        lease: Option<Box<Lease>>,
         now: Instant,
     ) -> Self {
         Self {
@@ -135,7 +138,8 @@ impl Subscriber {
             reading: false,
             queued: false,
             unread: false,
-            closing: false,
+            closing: None,
+            lease,
             _seat: seat,
         }
     }
@@ -211,9 +215,19 @@ impl Subscriber {
     }
 
     /// Adds the last bytes. The subscriber is to be removed once it has nothing pending.
-    pub(crate) fn bid_farewell(&mut self, bytes: &Bytes, totals: &mut Totals) -> io::Result<Turn> {
-        self.closing = true;
+    pub(crate) fn bid_farewell(
+        &mut self,
+        bytes: &Bytes,
+        reason: CloseReason,
+        totals: &mut Totals,
+    ) -> io::Result<Turn> {
+        self.closing = Some(reason);
         self.send_aside(bytes, totals)
+    }
+
+    /// Whether it is on its way out.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_some()
     }
 
     /// Whether nothing waits to go out before the next frame.
@@ -249,7 +263,7 @@ impl Subscriber {
     /// Whether it is behind and nothing will ever wake it, which must not be.
     pub(crate) fn is_forgotten(&self) -> bool {
         let awaited = self.blocked || self.queued || self.reading || self.unread;
-        !(awaited || self.closing || self.cursor == Cursor::Live)
+        !(awaited || self.is_closing() || self.cursor == Cursor::Live)
     }
 
     fn append_pending(&mut self, bytes: &Bytes) {

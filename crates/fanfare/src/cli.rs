@@ -32,8 +32,10 @@ Settings:
   Sizes are bytes, or a number and a unit: 512, 64KiB, 1MiB (1024 * 1024), 1MB (1000 * 1000).
 
 Examples:
-  Listen on every interface, and let the pages of one site subscribe:
-    fanfare --listen 0.0.0.0:8000 --allow-origin https://app.example.com
+  Listen on every interface; publish with a key, and let everyone subscribe:
+    fanfare --listen 0.0.0.0:8000 --publish-key-file key.txt --anonymous-subscribe '**'
+  Let in who holds a token, and the pages of one site:
+    fanfare --listen 0.0.0.0:8000 --jwt-public-key id.pem --allow-origin https://app.example.com
   Keep a week of history, at most a gigabyte of it:
     fanfare --retain-age 7d --retain-bytes 1GB --retain-count 10_000_000
   Behind a proxy that closes idle connections after ten seconds:

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::commands::CommandError;
 use crate::engine::EngineError;
 use crate::settings::SettingsError;
+pub use crate::tls::TlsError;
 
 /// The exit codes, as `--help` has them.
 pub(crate) const CODES: &str = "\
@@ -22,6 +23,9 @@ pub enum Failure {
     /// What was typed or configured is wrong; exit code 2, as for clap.
     #[error("the settings are wrong")]
     Settings(Vec<SettingsError>),
+    /// HTTPS cannot be served with the files that were named; exit code 2.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen {
@@ -56,6 +60,10 @@ pub fn code(result: Result<(), impl Into<Failure>>) -> ExitCode {
                 error.advice().iter().for_each(|advice| eprintln!("  {advice}"));
             }
             ExitCode::from(error.exit_code())
+        }
+        Err(Failure::Tls(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
         }
         Err(failure) => {
             eprintln!("error: {failure}");

@@ -11,10 +11,12 @@ pub mod exit;
 pub mod settings;
 
 mod http;
+mod key_set_client;
 mod listener;
 mod logging;
 mod metrics;
 mod open_files;
 mod serve;
+mod tls;
 
 pub use serve::serve;

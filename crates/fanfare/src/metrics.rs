@@ -19,6 +19,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::http::{Census, Roster};
+
 /// What the HTTP side counts, and the registry that reads everything.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -39,6 +41,28 @@ pub(crate) enum Refused {
     InvalidSubscribe,
     /// A body or message over its limit.
     TooLarge,
+    /// A subscription to more topics than is allowed.
+    TooManyTopics,
+    /// A revocation that names no subject.
+    InvalidRevocation,
+    /// For another host than the hub's.
+    ForeignHost,
+    /// From the page of another site.
+    ForeignOrigin,
+    /// Without credentials, or with ones that are not valid.
+    Unauthenticated,
+    /// With credentials that cannot be verified at the moment.
+    CredentialsUnverifiable,
+    /// For something that was not granted.
+    Forbidden,
+    /// A publisher was too fast.
+    PublishRate,
+    /// An address has too many streams.
+    AddressCapacity,
+    /// A subject has too many streams.
+    SubjectCapacity,
+    /// Too many requests are being answered.
+    Requests,
     /// All seats are taken.
     Capacity,
     /// The hub is shutting down.
@@ -49,6 +73,30 @@ pub(crate) enum Refused {
     LogFull,
     /// Too many idempotency keys are in use.
     TooManyKeys,
+    /// There are too many connections.
+    Connections,
+    /// There are too many connections on which no request has come yet.
+    HalfOpen,
+    /// There are too many connections between two requests.
+    Idle,
+    /// A request's head took too long.
+    HeadTimeout,
+    /// A request's head is over its limit.
+    HeadTooLarge,
+    /// A request's target is over its limit.
+    TargetTooLong,
+    /// What came is not HTTP.
+    Malformed,
+    /// An HTTP/2 peer opens and resets more than anyone needs.
+    Flood,
+    /// A request's body took too long.
+    BodyTimeout,
+    /// Bodies take up what memory there is for them.
+    Bodies,
+    /// A TLS handshake failed.
+    TlsHandshake,
+    /// Clear text came where TLS is spoken.
+    NotTls,
 }
 
 impl Refused {
@@ -57,11 +105,34 @@ impl Refused {
             Self::InvalidPublish => "invalid_publish",
             Self::InvalidSubscribe => "invalid_subscribe",
             Self::TooLarge => "too_large",
+            Self::TooManyTopics => "too_many_topics",
+            Self::InvalidRevocation => "invalid_revocation",
+            Self::ForeignHost => "foreign_host",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::Unauthenticated => "unauthenticated",
+            Self::CredentialsUnverifiable => "credentials_unverifiable",
+            Self::Forbidden => "forbidden",
+            Self::PublishRate => "publish_rate",
+            Self::AddressCapacity => "address_capacity",
+            Self::SubjectCapacity => "subject_capacity",
+            Self::Requests => "requests",
             Self::Capacity => "capacity",
             Self::Draining => "draining",
             Self::LogUnavailable => "log_unavailable",
             Self::LogFull => "log_full",
             Self::TooManyKeys => "too_many_keys",
+            Self::Connections => "connections",
+            Self::HalfOpen => "half_open",
+            Self::Idle => "idle",
+            Self::HeadTimeout => "head_timeout",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::Malformed => "malformed",
+            Self::Flood => "http2_flood",
+            Self::BodyTimeout => "body_timeout",
+            Self::Bodies => "bodies",
+            Self::TlsHandshake => "tls_handshake",
+            Self::NotTls => "not_tls",
         }
     }
 }
@@ -78,7 +149,7 @@ struct RefusedLabels {
 }
 
 impl Metrics {
-    pub(crate) fn new(hub: Arc<Hub>, delivery: Arc<Delivery>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, delivery: Arc<Delivery>, roster: Arc<Roster>) -> Self {
         let mut registry = Registry::with_prefix("fanfare");
         let published_events = Counter::default();
         let published_bytes = Counter::default();
@@ -100,7 +171,7 @@ impl Metrics {
             publish_duration.clone(),
         );
         registry.register("refused", "Requests refused, by reason", refused.clone());
-        registry.register_collector(Box::new(Observed { hub, delivery }));
+        registry.register_collector(Box::new(Observed { hub, delivery, roster }));
         Self { registry, published_events, published_bytes, repeated, publish_duration, refused }
     }
 
@@ -131,6 +202,7 @@ impl Metrics {
 struct Observed {
     hub: Arc<Hub>,
     delivery: Arc<Delivery>,
+    roster: Arc<Roster>,
 }
 
 impl Collector for Observed {
@@ -144,6 +216,10 @@ impl Collector for Observed {
         };
         gauge("subscribers", "Open streams", seats.taken())?;
         gauge("max_subscribers", "Streams that may be open", seats.capacity())?;
+        let Census { connections, half_open, idle } = self.roster.census();
+        gauge("connections", "Open connections, those of streams included", connections)?;
+        gauge("half_open_connections", "Connections without a first request yet", half_open)?;
+        gauge("idle_connections", "Connections between two requests", idle)?;
         gauge("window_events", "Recent events held ready to send", frames)?;
         gauge("window_bytes", "What they occupy", bytes)?;
         let lag = usize::try_from(totals.slowest_lag).unwrap_or(usize::MAX);

@@ -12,18 +12,25 @@ use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
 use fanfare_event::Timestamp;
 use fanfare_hub::Hub;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
 use crate::exit::Failure;
-use crate::http::{Connections, Shared, accept, router};
+use crate::http::{Access, Connections, Limits, Quotas, Roster, Shared, accept, router};
+use crate::key_set_client::KeySetClient;
 use crate::metrics::Metrics;
 use crate::settings::{Flags, Settings};
+use crate::tls::Tls;
 use crate::{engine, listener, logging, open_files};
 
 /// How often the log is asked to let go of what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
+/// How often the files of the TLS certificate are looked at.
+const REFRESH: Duration = Duration::from_secs(2);
+/// How often the key set for tokens is asked for.
+const KEY_SET: Duration = Duration::from_secs(300);
 /// How long requests in flight may take to finish once the streams are closed.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -31,13 +38,19 @@ const GRACE: Duration = Duration::from_secs(5);
 pub fn serve(flags: &Flags) -> Result<(), Failure> {
     let settings = Settings::load(flags).map_err(Failure::Settings)?;
     logging::start(&settings);
+    let tls = match (&settings.tls_cert, &settings.tls_key) {
+        (Some(cert), Some(key)) => Some(Arc::new(Tls::open(cert.path(), key.path())?)),
+        _ => None,
+    };
     let open_files = open_files::raise_limit();
     let listener = listener::bind(settings.listen, settings.write_timeout)
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
-    tracing::info!(open_files, max_subscribers = seats, "capacity");
+    let limits = Limits::new(&settings, open_files);
+    let connections = limits.bounds.connections;
+    tracing::info!(open_files, max_subscribers = seats, max_connections = connections, "capacity");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(&settings, seats, listener))?;
+    runtime.block_on(run(&settings, seats, limits, tls, listener))?;
     // Whatever still runs has had its time.
     runtime.shutdown_background();
     Ok(())
@@ -46,6 +59,8 @@ pub fn serve(flags: &Flags) -> Result<(), Failure> {
 async fn run(
     settings: &Settings,
     seats: usize,
+    limits: Limits,
+    tls: Option<Arc<Tls>>,
     listener: std::net::TcpListener,
 ) -> Result<(), Failure> {
     let signals = signals()?;
@@ -62,17 +77,28 @@ async fn run(
             seats: Seats::new(seats),
         },
     )?);
+    let roster = Roster::new(limits.bounds, delivery.seats().clone());
+    let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
     let shared = Arc::new(Shared {
-        metrics: Metrics::new(Arc::clone(&hub), Arc::clone(&delivery)),
+        metrics: Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster)),
         hub: Arc::clone(&hub),
         delivery: Arc::clone(&delivery),
+        access: Access::new(settings, key_set),
+        quotas: Quotas::new(settings),
         max_message: settings.max_message.in_memory(),
         draining: AtomicBool::new(false),
     });
     let (stop, stopping) = watch::channel(false);
     let router = router(Arc::clone(&shared), settings);
-    let (connections, mut ended) = Connections::new(router, Arc::clone(&delivery), stopping);
+    let refresh = match &tls {
+        Some(tls) => Some(tokio::spawn(refresh(Arc::clone(tls), signal(SignalKind::hangup())?))),
+        None => None,
+    };
+    let (connections, mut ended) =
+        Connections::new(router, Arc::clone(&shared), roster, limits, tls, stopping);
     let expiry = tokio::spawn(expire(hub));
+    let keys = tokio::spawn(refresh_keys(Arc::clone(&shared)));
+    warn_of_mistakes(settings);
     greet(address, settings);
     tokio::spawn(accept(listener, connections));
 
@@ -89,8 +115,43 @@ async fn run(
         tracing::warn!("some requests were still in flight");
     }
     expiry.abort();
+    keys.abort();
+    refresh.inspect(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn refresh_keys(shared: Arc<Shared>) {
+    let mut ticks = interval(KEY_SET);
+    loop {
+        ticks.tick().await;
+        shared.access.refresh_keys().await;
+    }
+}
+
+/// Says what is allowed and most likely not meant.
+fn warn_of_mistakes(settings: &Settings) {
+    if settings.open {
+        if !settings.listen.ip().to_canonical().is_loopback() {
+            tracing::warn!("everyone on the network may publish and subscribe (--open)");
+        }
+        return;
+    }
+    if settings.is_private() || settings.has_token_keys() {
+        return;
+    }
+    if settings.publish_key.is_empty() && settings.publish_key_file.is_empty() {
+        tracing::warn!("nobody may publish: no --publish-key and no key for tokens is given");
+    }
+    if settings.subscribe_key.is_empty()
+        && settings.subscribe_key_file.is_empty()
+        && settings.anonymous_subscribe.is_empty()
+    {
+        tracing::warn!(
+            "nobody may subscribe: give --subscribe-key, a key for tokens, or \
+             --anonymous-subscribe '**'"
+        );
+    }
 }
 
 async fn expire(hub: Arc<Hub>) {
@@ -98,6 +159,28 @@ async fn expire(hub: Arc<Hub>) {
     loop {
         ticks.tick().await;
         hub.expire(Timestamp::now());
+    }
+}
+
+/// Keeps the certificate that is shown the one in its file.
+async fn refresh(tls: Arc<Tls>, mut hangup: Signal) {
+    let mut ticks = interval(REFRESH);
+    loop {
+        let asked = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = hangup.recv() => true,
+        };
+        let tls = Arc::clone(&tls);
+        // Files may be on a disk that hangs.
+        let refreshed = tokio::task::spawn_blocking(move || tls.refresh(asked)).await;
+        match refreshed {
+            Ok(Ok(true)) => tracing::info!("the TLS certificate was read again"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the new TLS certificate is not used; the old one stays");
+            }
+            Err(error) => tracing::error!(%error, "the TLS certificate could not be looked at"),
+        }
     }
 }
 
@@ -125,10 +208,11 @@ fn greet(address: SocketAddr, settings: &Settings) {
     } else {
         address.to_string()
     };
+    let scheme = if settings.tls_cert.is_some() { "https" } else { "http" };
     let greeting = format!(
         "Fanfare {version} is listening.\n\n  \
-         Open  http://{host}{prefix}/\n  \
-         Try   curl -X POST http://{host}{prefix}/send -H 'Content-Type: application/json' \
+         Open  {scheme}://{host}{prefix}/\n  \
+         Try   curl -X POST {scheme}://{host}{prefix}/send -H 'Content-Type: application/json' \
          -d '{{\"message\": \"Hello from server!\"}}'\n\n",
         version = env!("CARGO_PKG_VERSION"),
     );

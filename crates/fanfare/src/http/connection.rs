@@ -1,50 +1,78 @@
-//! A connection: hyper drives it until a subscription is granted on it, then its socket changes
-//! hands.
+//! A connection: accepted, entered on the roster, recognised by its first bytes, and driven by
+//! hyper until it ends or its socket is taken over.
 //!
-//! How a socket is taken over with hyper as it is: the service leaves the grant where the driver
-//! finds it and returns an error. hyper resolves with that error, having written nothing, and
-//! `into_parts` gives the socket back. By then the whole router has run, so the response head that
-//! is written here carries what every layer added to it.
+//! What must hold: whoever sends nothing, too little or nonsense costs a place on the roster for a
+//! bounded time, and holds up nobody.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
-use std::future::{Future, poll_fn};
+use std::error::Error;
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use axum::http::{Request, Response, Version, response};
-use fanfare_delivery::{Delivery, Framing, Sink, body};
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
-use tower::Service as _;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
-use super::stream::{Granted, Slot, StreamBody};
+use super::answer::{Answer, AnswerBody, Feed};
+use super::limits::Limits;
+use super::peer::Peer;
+use super::request_body::Budget;
+use super::roster::{Entry, Leave, Roster};
+use super::router::Shared;
+use super::takeover::{Handover, TakeOver};
+use crate::metrics::Refused;
+use crate::tls::Tls;
 
-/// How long a client may take over a request's head, and leave a connection idle between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
 /// How long accepting pauses when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often those on the roster whose time is over are seen to.
+const EXPIRY: Duration = Duration::from_millis(250);
 /// What an HTTP/2 client with prior knowledge begins with (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a TLS client begins with: the type of a handshake record (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+/// How much of a response hyper may hold for a peer that does not read, in bytes: over HTTP/2 for
+/// each stream. What a stream has waiting beyond that is bounded by its body.
+const UNSENT: usize = 64 * 1024;
+/// How much of requests an HTTP/2 peer may send ahead of what is read, in bytes: for one, and for
+/// all of a connection.
+const HTTP2_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
+/// How many streams an HTTP/2 peer may have reset, faster than they are dealt with, before its
+/// connection is closed ("rapid reset", CVE-2023-44487); and how many it may have made us reset.
+const HTTP2_RESETS: (usize, usize) = (20, 64);
+/// How long, and for how many bytes, a connection that is closing still reads: a peer that is
+/// sending would not see the answer if its bytes met a closed socket (RFC 9112, 9.6).
+const LINGER: (Duration, usize) = (Duration::from_secs(1), 1024 * 1024);
+/// What a client gets that speaks HTTP where TLS is spoken.
+const SPEAKS_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
+    Content-Type: application/json\r\nContent-Length: 36\r\n\r\n\
+    {\"detail\":\"this port speaks HTTPS\"}\n";
 
-/// What every connection shares: how requests are answered, where streams go, and when to stop.
+/// What every connection shares: how requests are answered, what is allowed, and when to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     router: Router,
-    delivery: Arc<Delivery>,
+    shared: Arc<Shared>,
+    roster: Arc<Roster>,
+    limits: Limits,
+    budget: Arc<Budget>,
+    /// Where it is, nothing but TLS is spoken.
+    tls: Option<Arc<Tls>>,
     stopping: watch::Receiver<bool>,
     /// Dropped with the last connection.
     _alive: mpsc::Sender<Infallible>,
@@ -55,11 +83,39 @@ impl Connections {
     /// has.
     pub(crate) fn new(
         router: Router,
-        delivery: Arc<Delivery>,
+        shared: Arc<Shared>,
+        roster: Arc<Roster>,
+        limits: Limits,
+        tls: Option<Arc<Tls>>,
         stopping: watch::Receiver<bool>,
     ) -> (Self, mpsc::Receiver<Infallible>) {
         let (alive, ended) = mpsc::channel(1);
-        (Self { router, delivery, stopping, _alive: alive }, ended)
+        let budget = Budget::new(limits.bodies);
+        (Self { router, shared, roster, limits, budget, tls, stopping, _alive: alive }, ended)
+    }
+
+    fn answer(&self, peer: Peer, entry: &Arc<Entry>) -> Answer {
+        Answer {
+            router: self.router.clone(),
+            shared: Arc::clone(&self.shared),
+            limits: self.limits,
+            budget: Arc::clone(&self.budget),
+            peer,
+            entry: Arc::clone(entry),
+        }
+    }
+
+    fn refused(&self, reason: Refused) {
+        self.shared.metrics.refused(reason);
+    }
+
+    /// Counts how hyper left a connection, if that was a refusal.
+    fn count(&self, served: hyper::Result<()>) -> hyper::Result<()> {
+        served.inspect_err(|error| {
+            if let Some(reason) = refusal(error) {
+                self.refused(reason);
+            }
+        })
     }
 
     /// Resolves when connections are to finish what they are doing.
@@ -68,19 +124,34 @@ impl Connections {
         // The sender outlives the server; if it were gone, stopping would be right too.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
 }
 
 /// Accepts connections until told to stop. Never fails: what the system refuses for want of
 /// descriptors is tried again.
 pub(crate) async fn accept(listener: TcpListener, connections: Connections) {
     let mut stopped = pin!(connections.stopped());
+    let mut expiry = interval(EXPIRY);
+    expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            _ = expiry.tick() => {
+                connections.roster.expire(Instant::now());
+                continue;
+            }
             () = &mut stopped => return,
         };
         match accepted {
-            Ok((socket, _)) => drop(tokio::spawn(serve(socket, connections.clone()))),
+            Ok((socket, address)) => match connections.roster.enter() {
+                Some((entry, leave)) => {
+                    drop(tokio::spawn(serve(socket, address, entry, leave, connections.clone())));
+                }
+                None => connections.refused(Refused::Connections),
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -89,41 +160,156 @@ pub(crate) async fn accept(listener: TcpListener, connections: Connections) {
     }
 }
 
-async fn serve(socket: TcpStream, connections: Connections) {
-    let served = match timeout(HEAD_TIMEOUT, speaks_http2(&socket)).await {
-        Ok(Ok(true)) => serve_http2(socket, &connections).await,
-        Ok(Ok(false)) => serve_http1(socket, &connections).await,
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Ok(()),
+/// Sees a connection to its end, which the roster may bring about early.
+async fn serve(
+    socket: TcpStream,
+    address: SocketAddr,
+    entry: Arc<Entry>,
+    leave: Leave,
+    connections: Connections,
+) {
+    let peer = Peer { address, tls: connections.tls.is_some() };
+    let served = tokio::select! {
+        biased;
+        served = converse(socket, peer, &entry, &connections) => served,
+        told = leave => {
+            if let Ok(Some(reason)) = told {
+                connections.refused(reason);
+            }
+            return;
+        }
     };
     if let Err(error) = served {
-        tracing::debug!(error, "a connection ended in error");
+        tracing::debug!(error, peer = %address, tls = peer.tls, "a connection ended in error");
     }
 }
 
-/// Whether the client's first bytes are HTTP/2's. They stay unread.
-async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
-    /// For a preface that arrives in pieces, which peeking cannot wait for.
-    const LOOK: Duration = Duration::from_millis(5);
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Whether a connection ended for what its peer should not have sent.
+fn refusal(error: &hyper::Error) -> Option<Refused> {
+    if error.is_parse_too_large() {
+        return Some(Refused::HeadTooLarge);
+    }
+    if error.is_parse() {
+        return Some(Refused::Malformed);
+    }
+    let error = error.source()?.downcast_ref::<h2::Error>()?;
+    match error.reason() {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Some(Refused::Flood),
+        _ => error.is_library().then_some(Refused::Malformed),
+    }
+}
+
+/// How a connection begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    Nothing,
+    Tls,
+    Http1,
+    Http2,
+}
+
+async fn converse(
+    mut socket: TcpStream,
+    peer: Peer,
+    entry: &Arc<Entry>,
+    connections: &Connections,
+) -> Result<(), BoxError> {
+    match (beginning(&socket).await?, &connections.tls) {
+        (Beginning::Nothing, _) => Ok(()),
+        (Beginning::Tls, Some(tls)) => converse_in_tls(socket, tls, peer, entry, connections).await,
+        (_, Some(_)) => {
+            connections.refused(Refused::NotTls);
+            socket.write_all(SPEAKS_HTTPS).await?;
+            linger(socket, connections).await;
+            Ok(())
+        }
+        (Beginning::Http2, None) => {
+            serve_http2(socket, connections.answer(peer, entry), connections).await
+        }
+        (_, None) => serve_socket(socket, connections.answer(peer, entry), connections).await,
+    }
+}
+
+/// How the client begins. Its bytes stay unread.
+async fn beginning(socket: &TcpStream) -> io::Result<Beginning> {
+    /// For a preface that arrives in pieces, which peeking cannot wait for: when to look again,
+    /// ever less often.
+    const LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+    let mut look = LOOK.0;
     let mut first = [0; HTTP2_PREFACE.len()];
     loop {
-        let seen = socket.peek(&mut first).await?;
-        if seen == first.len() || seen == 0 || !HTTP2_PREFACE.starts_with(&first[..seen]) {
-            return Ok(first == HTTP2_PREFACE);
+        let seen = match socket.peek(&mut first).await? {
+            0 => return Ok(Beginning::Nothing),
+            seen => &first[..seen],
+        };
+        match seen {
+            [TLS_HANDSHAKE, ..] => return Ok(Beginning::Tls),
+            HTTP2_PREFACE => return Ok(Beginning::Http2),
+            _ if HTTP2_PREFACE.starts_with(seen) => {
+                sleep(look).await;
+                look = (look * 2).min(LOOK.1);
+            }
+            _ => return Ok(Beginning::Http1),
         }
-        sleep(LOOK).await;
     }
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+async fn converse_in_tls(
+    socket: TcpStream,
+    tls: &Tls,
+    peer: Peer,
+    entry: &Arc<Entry>,
+    connections: &Connections,
+) -> Result<(), BoxError> {
+    let accepted = TlsAcceptor::from(tls.config()).accept(socket).await;
+    let stream = accepted.inspect_err(|_| connections.refused(Refused::TlsHandshake))?;
+    let answer = connections.answer(peer, entry);
+    if stream.get_ref().1.alpn_protocol() == Some(Tls::HTTP2) {
+        serve_http2(stream, answer, connections).await
+    } else {
+        let (stream, served) = serve_http1(stream, Feed(answer), connections).await;
+        linger(stream, connections).await;
+        served.map_err(Into::into)
+    }
+}
 
-async fn serve_http1(socket: TcpStream, connections: &Connections) -> Result<(), BoxError> {
+/// Serves HTTP/1 in clear text, until the socket is taken over for a stream.
+async fn serve_socket(
+    socket: TcpStream,
+    answer: Answer,
+    connections: &Connections,
+) -> Result<(), BoxError> {
     let handover = Handover::default();
-    let service = Http1 { router: connections.router.clone(), handover: handover.clone() };
+    let service = TakeOver { answer, handover: handover.clone() };
+    let (socket, served) = serve_http1(socket, service, connections).await;
+    if let Some(taken) = handover.take() {
+        return taken.join(socket, &connections.shared.delivery).map_err(Into::into);
+    }
+    linger(socket, connections).await;
+    served.map_err(Into::into)
+}
+
+/// Serves HTTP/1 as long as hyper does; gives the stream back, still open.
+async fn serve_http1<I, S>(
+    stream: I,
+    service: S,
+    connections: &Connections,
+) -> (I, hyper::Result<()>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<AnswerBody>> + Unpin,
+    S::Future: Unpin,
+    S::Error: Into<BoxError>,
+{
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(socket), service);
+        // The roster sees to it.
+        .header_read_timeout(None)
+        .max_header_size(connections.limits.head)
+        .max_buf_size(connections.limits.head.max(UNSENT))
+        .serve_connection(TokioIo::new(stream), service);
     let mut stopped = pin!(connections.stopped());
     let mut stopping = false;
     let served = poll_fn(|context| {
@@ -137,164 +323,56 @@ async fn serve_http1(socket: TcpStream, connections: &Connections) -> Result<(),
         }
     })
     .await;
-    let mut socket = connection.into_parts().io.into_inner();
-    match (handover.take(), served) {
-        (Some(taken), _) => taken.join(socket, &connections.delivery).map_err(Into::into),
-        (None, Ok(())) => socket.shutdown().await.map_err(Into::into),
-        (None, Err(error)) => Err(error.into()),
-    }
+    (connection.into_parts().io.into_inner(), connections.count(served))
 }
 
-async fn serve_http2(socket: TcpStream, connections: &Connections) -> Result<(), BoxError> {
-    let service =
-        Http2 { router: connections.router.clone(), delivery: Arc::clone(&connections.delivery) };
+async fn serve_http2<I>(
+    stream: I,
+    answer: Answer,
+    connections: &Connections,
+) -> Result<(), BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Limits { head, http2_requests, .. } = connections.limits;
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING.0)
             .keep_alive_timeout(PING.1)
-            .serve_connection(TokioIo::new(socket), service)
+            .max_concurrent_streams(http2_requests)
+            .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(HTTP2_RESETS.0)
+            .max_local_error_reset_streams(HTTP2_RESETS.1)
+            .initial_stream_window_size(HTTP2_WINDOWS.0)
+            .initial_connection_window_size(HTTP2_WINDOWS.1)
+            .max_send_buf_size(UNSENT)
+            .serve_connection(TokioIo::new(stream), Feed(answer))
     );
     tokio::select! {
-        served = &mut connection => return served.map_err(Into::into),
+        served = &mut connection => return connections.count(served).map_err(Into::into),
         () = connections.stopped() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await.map_err(Into::into)
+    connections.count(connection.await).map_err(Into::into)
 }
 
-/// What a taken-over connection leaves for its driver.
-#[derive(Debug, Clone, Default)]
-struct Handover(Arc<Mutex<Option<Taken>>>);
-
-#[derive(Debug)]
-struct Taken {
-    head: response::Parts,
-    version: Version,
-    granted: Granted,
-}
-
-impl Handover {
-    fn put(&self, taken: Taken) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+/// Closes a connection so that the peer can read what it was sent last.
+async fn linger<I: AsyncRead + AsyncWrite + Unpin>(mut stream: I, connections: &Connections) {
+    if connections.is_stopping() {
+        let _ = stream.shutdown().await;
+        return;
     }
-
-    fn take(&self) -> Option<Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Taken {
-    /// Hands the socket to a shard, with the head of the response to write first. What the client
-    /// sent ahead of the response has no meaning on a stream and is dropped.
-    fn join(self, socket: TcpStream, delivery: &Delivery) -> io::Result<()> {
-        let framing = match self.version {
-            Version::HTTP_11 => Framing::Chunked,
-            _ => Framing::Bare,
-        };
-        let sink = Sink::Socket(mio::net::TcpStream::from_std(socket.into_std()?));
-        let head = head(self.head, framing);
-        delivery.join(self.granted.into_subscriber(sink, framing, head));
-        Ok(())
-    }
-}
-
-/// The response head, as HTTP/1.1 writes it (RFC 9112, 4). The connection ends with the stream.
-fn head(mut parts: response::Parts, framing: Framing) -> Bytes {
-    parts.headers.remove(CONTENT_LENGTH);
-    let reason = parts.status.canonical_reason().unwrap_or_default();
-    let mut text = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_str()).into_bytes();
-    let mut line = |name: &[u8], value: &[u8]| {
-        text.extend_from_slice(name);
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value);
-        text.extend_from_slice(b"\r\n");
+    let close = async {
+        stream.shutdown().await?;
+        let (mut scratch, mut read) = (vec![0; 4096], 0);
+        while read < LINGER.1 {
+            match stream.read(&mut scratch).await? {
+                0 => break,
+                bytes => read += bytes,
+            }
+        }
+        io::Result::Ok(())
     };
-    for (name, value) in &parts.headers {
-        line(name.as_str().as_bytes(), value.as_bytes());
-    }
-    let mut date = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(date, "{}", httpdate::HttpDate::from(SystemTime::now()));
-    line(DATE.as_str().as_bytes(), date.as_bytes());
-    line(CONNECTION.as_str().as_bytes(), b"close");
-    if framing == Framing::Chunked {
-        line(TRANSFER_ENCODING.as_str().as_bytes(), b"chunked");
-    }
-    text.extend_from_slice(b"\r\n");
-    text.into()
-}
-
-/// What hyper is told when a connection has been taken over.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection now carries a stream")]
-struct TakenOver;
-
-type Answering<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
-
-/// Answers requests of an HTTP/1 connection until one of them is granted a stream.
-#[derive(Debug)]
-struct Http1 {
-    router: Router,
-    handover: Handover,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Http1 {
-    type Response = Response<Body>;
-    type Error = TakenOver;
-    type Future = Answering<TakenOver>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (version, handover) = (request.version(), self.handover.clone());
-        let answer = answer(self.router.clone(), request);
-        Box::pin(async move {
-            match answer.await {
-                (response, None) => Ok(response),
-                (response, Some(granted)) => {
-                    let (head, _) = response.into_parts();
-                    handover.put(Taken { head, version, granted });
-                    Err(TakenOver)
-                }
-            }
-        })
-    }
-}
-
-/// Answers requests of an HTTP/2 connection, whose streams are bodies that shards feed.
-#[derive(Debug)]
-struct Http2 {
-    router: Router,
-    delivery: Arc<Delivery>,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Http2 {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Answering<Infallible>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let delivery = Arc::clone(&self.delivery);
-        let answer = answer(self.router.clone(), request);
-        Box::pin(async move {
-            let (mut response, granted) = answer.await;
-            if let Some(granted) = granted {
-                let (writer, reader) = body();
-                *response.body_mut() = Body::new(StreamBody(reader));
-                response.headers_mut().remove(CONTENT_LENGTH);
-                let sink = Sink::Body(writer);
-                delivery.join(granted.into_subscriber(sink, Framing::Bare, Bytes::new()));
-            }
-            Ok(response)
-        })
-    }
-}
-
-/// Runs a request through the router; what comes back beside the response is a stream's grant.
-async fn answer(
-    mut router: Router,
-    mut request: Request<Incoming>,
-) -> (Response<Body>, Option<Granted>) {
-    let slot = Slot::default();
-    request.extensions_mut().insert(slot.clone());
-    let Ok(response) = router.call(request).await;
-    (response, slot.take())
+    // However it ends, the connection is over.
+    let _ = timeout(LINGER.0, close).await;
 }

@@ -1,15 +1,19 @@
 //! Errors as HTTP: the one place where a refusal becomes a status and a body, in the shapes that
 //! callers of a FastAPI server parse.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use fanfare_auth::{Forbidden, StoreError, Untrusted};
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_payload::Refusal;
 use serde_json::{Value, json};
 
-use crate::metrics::Refused;
+use super::request_body::Broken;
+use crate::metrics::{Metrics, Refused};
 
 /// How long a publisher is asked to wait before it tries again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -22,6 +26,8 @@ pub(crate) enum Error {
     Body(Refusal),
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
+    #[error(transparent)]
+    BodyRefused(Broken),
     #[error("the body did not arrive whole")]
     BodyBroken(#[source] axum::Error),
     #[error(transparent)]
@@ -34,6 +40,30 @@ pub(crate) enum Error {
     Envelope(String),
     #[error("{0:?} does not decode to UTF-8")]
     Query(String),
+    #[error("a subscription may name {limit} topics and patterns here, this one names {named}")]
+    TooManyTopics { named: usize, limit: usize },
+    #[error("Field required")]
+    NoSubject,
+    #[error("the request is for a host that this hub does not answer for")]
+    ForeignHost,
+    #[error("pages of this origin may not use this hub")]
+    ForeignOrigin,
+    #[error("Not authenticated")]
+    Unauthenticated,
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    #[error("the ticket has been used, or its time is over")]
+    UsedTicket,
+    #[error(transparent)]
+    Tickets(#[from] StoreError),
+    #[error("{Forbidden}")]
+    Forbidden,
+    #[error("too many events in too short a time")]
+    TooFast { wait: Duration },
+    #[error("too many requests are being answered")]
+    Busy,
+    #[error("the request came over no connection")]
+    NoPeer,
 }
 
 impl Error {
@@ -42,12 +72,33 @@ impl Error {
         match self {
             Self::Body(refusal) if refusal.status() == 413 => Refused::TooLarge,
             Self::BodyTooLarge { .. } => Refused::TooLarge,
+            Self::BodyRefused(Broken::Late) => Refused::BodyTimeout,
+            Self::BodyRefused(Broken::NoRoom) => Refused::Bodies,
             Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => Refused::InvalidPublish,
             Self::Append(AppendError::Full { .. }) => Refused::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => Refused::TooManyKeys,
             Self::Append(_) => Refused::LogUnavailable,
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
+            Self::TooManyTopics { .. } => Refused::TooManyTopics,
+            Self::NoSubject => Refused::InvalidRevocation,
+            Self::ForeignHost => Refused::ForeignHost,
+            Self::ForeignOrigin => Refused::ForeignOrigin,
+            Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) => {
+                Refused::CredentialsUnverifiable
+            }
+            Self::Unauthenticated | Self::Untrusted(_) | Self::UsedTicket => {
+                Refused::Unauthenticated
+            }
+            Self::Forbidden => Refused::Forbidden,
+            Self::TooFast { .. } => Refused::PublishRate,
+            Self::Busy | Self::NoPeer => Refused::Requests,
         }
+    }
+
+    /// Counts the refusal and answers it.
+    pub(crate) fn answer(self, metrics: &Metrics) -> Response {
+        metrics.refused(self.reason());
+        self.into_response()
     }
 }
 
@@ -61,6 +112,10 @@ impl IntoResponse for Error {
                 (status, [(CONTENT_TYPE, JSON)], refusal.body()).into_response()
             }
             Self::BodyTooLarge { .. } => detail(StatusCode::PAYLOAD_TOO_LARGE, said),
+            Self::BodyRefused(Broken::Late) => detail(StatusCode::REQUEST_TIMEOUT, said),
+            Self::BodyRefused(Broken::NoRoom) => {
+                retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said))
+            }
             Self::BodyBroken(_) => detail(StatusCode::BAD_REQUEST, said),
             Self::Key(_) => invalid(&["header", "idempotency-key"], &said, &Value::Null),
             Self::Append(error) => {
@@ -68,9 +123,7 @@ impl IntoResponse for Error {
                     AppendError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
                     _ => StatusCode::SERVICE_UNAVAILABLE,
                 };
-                let mut response = detail(status, said);
-                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-                response
+                retry_later(detail(status, said))
             }
             Self::Selector(error) => {
                 let (field, input) = match error {
@@ -86,6 +139,29 @@ impl IntoResponse for Error {
                 invalid(&["query", field], &said, &input)
             }
             Self::Query(text) => invalid(&["query"], &said, &text.into()),
+            Self::TooManyTopics { .. } => invalid(&["query", "topic"], &said, &Value::Null),
+            Self::NoSubject => detail(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                json!([{
+                    "type": "missing", "loc": ["query", "subject"], "msg": said, "input": null,
+                }]),
+            ),
+            Self::ForeignHost | Self::ForeignOrigin => detail(StatusCode::FORBIDDEN, said),
+            Self::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),
+            Self::Untrusted(Untrusted::Invalid(_)) | Self::UsedTicket => {
+                challenge(StatusCode::UNAUTHORIZED, said, Some("invalid_token"))
+            }
+            Self::Forbidden => challenge(StatusCode::FORBIDDEN, said, Some("insufficient_scope")),
+            Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) | Self::Busy => {
+                retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said))
+            }
+            Self::TooFast { wait } => {
+                let mut response = detail(StatusCode::TOO_MANY_REQUESTS, said);
+                let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            }
+            Self::NoPeer => detail(StatusCode::INTERNAL_SERVER_ERROR, said),
             Self::Envelope(text) => detail(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 json!([{
@@ -98,6 +174,27 @@ impl IntoResponse for Error {
             ),
         }
     }
+}
+
+fn retry_later(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+}
+
+/// An answer that says which credentials are wanted (RFC 6750, 3). `said` is one of the texts
+/// above, and holds no quotes.
+fn challenge(status: StatusCode, said: String, error: Option<&str>) -> Response {
+    let challenge = match error {
+        None => r#"Bearer realm="fanfare""#.to_owned(),
+        Some(error) => {
+            format!(r#"Bearer realm="fanfare", error="{error}", error_description="{said}""#)
+        }
+    };
+    let mut response = detail(status, said);
+    if let Ok(challenge) = HeaderValue::try_from(challenge) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 /// pydantic's rendering of a value that a validator refused.

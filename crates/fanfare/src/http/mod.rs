@@ -5,14 +5,32 @@
 //! socket of plain HTTP/1 is taken over for a delivery shard, elsewhere a response body is fed by
 //! one.
 
+mod access;
+mod answer;
+mod client;
 mod connection;
+mod credentials;
 mod error;
+mod guard;
+mod limits;
 mod operations;
 mod pages;
+mod peer;
 mod publish;
+mod query;
+mod quotas;
+mod request_body;
+mod revoke;
+mod roster;
 mod router;
 mod stream;
 mod subscribe;
+mod takeover;
+mod tickets;
 
+pub(crate) use access::Access;
 pub(crate) use connection::{Connections, accept};
+pub(crate) use limits::Limits;
+pub(crate) use quotas::Quotas;
+pub(crate) use roster::{Census, Roster};
 pub(crate) use router::{Shared, router};

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use fanfare_log::{Appended, Batch, Durability, IdempotencyKey};
+use fanfare_auth::Authorised;
+use fanfare_event::Draft;
+use fanfare_hub::Hub;
+use fanfare_log::{Appended, Appending, Batch, Durability, IdempotencyKey};
 use fanfare_payload::{Kind, Limits, Submission, decode};
 use http_body::Body as _;
 use serde_json::json;
 
 use super::error::Error;
+use super::request_body::Broken;
 use super::router::Shared;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -26,21 +31,21 @@ const ESCAPING: usize = 6;
 const OTHER_FIELDS: usize = 8 * 1024;
 
 /// Accepts one message, or a batch of them as a whole.
-pub(crate) async fn send(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    match accept(&shared, &headers, body).await {
+pub(crate) async fn send(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (request, body) = request.into_parts();
+    match accept(&shared, &request, body).await {
         Ok(response) => response,
-        Err(error) => {
-            shared.metrics.refused(error.reason());
-            error.into_response()
-        }
+        Err(error) => Error::answer(error, &shared.metrics),
     }
 }
 
-async fn accept(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Response, Error> {
+/// Who publishes is known, and how much they have published lately, before the body is read.
+async fn accept(shared: &Shared, request: &Parts, body: Body) -> Result<Response, Error> {
+    let _place = shared.quotas.request().ok_or(Error::Busy)?;
+    let caller = shared.access.caller(request).await?;
+    caller.may_publish()?;
+    shared.quotas.publish(&caller)?;
+    let headers = &request.headers;
     let body = read(body, shared.max_message * ESCAPING + OTHER_FIELDS).await?;
     let began = Instant::now();
     let key = match headers.get(IDEMPOTENCY_KEY) {
@@ -51,14 +56,21 @@ async fn accept(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Resp
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let limits = Limits { message_bytes: shared.max_message, batch_events: BATCH_EVENTS };
     let Submission { drafts, kind } = decode(content_type, &body, &limits).map_err(Error::Body)?;
+    shared.quotas.publish_more(&caller, drafts.len() - 1);
+    let drafts = caller.publish(drafts)?;
     let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
-    let appended = shared.hub.publish(Batch { drafts, key }).await?;
+    let appended = append(&shared.hub, drafts, key).await?;
     if appended.repeated {
         shared.metrics.repeated();
     } else {
         shared.metrics.published(appended.count, bytes, began.elapsed());
     }
     Ok(acknowledge(&appended, kind))
+}
+
+/// There is no other way into the log than drafts that someone was authorised for.
+fn append(hub: &Hub, drafts: Authorised<Vec<Draft>>, key: Option<IdempotencyKey>) -> Appending {
+    hub.publish(Batch { drafts: drafts.into_inner(), key })
 }
 
 /// The whole body, of which never more than `limit` bytes are held.
@@ -69,7 +81,11 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Error> {
     to_bytes(body, limit).await.map_err(|error| {
         let over =
             error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if over { Error::BodyTooLarge { limit } } else { Error::BodyBroken(error) }
+        match Broken::cause_of(&error) {
+            _ if over => Error::BodyTooLarge { limit },
+            Some(broken) => Error::BodyRefused(broken),
+            None => Error::BodyBroken(error),
+        }
     })
 }
 

@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use fanfare_delivery::Delivery;
 use fanfare_hub::Hub;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::access::Access;
 use super::error::detail;
-use super::{operations, pages, publish, subscribe};
+use super::quotas::Quotas;
+use super::{operations, pages, publish, revoke, subscribe, tickets};
 use crate::metrics::Metrics;
 use crate::settings::{Origin, Settings};
 
@@ -23,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) metrics: Metrics,
+    pub(crate) access: Access,
+    pub(crate) quotas: Quotas,
     /// The longest message, in bytes.
     pub(crate) max_message: usize,
     /// Set once the hub is shutting down.
@@ -42,10 +48,12 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
     let mut router = Router::new()
         .route(&at("/send"), post(publish::send))
         .route(&at("/events"), get(subscribe::events))
+        .route(&at("/ticket"), post(tickets::issue))
+        .route(&at("/subscribers"), delete(revoke::revoke))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
-        .with_state(shared)
+        .with_state(Arc::clone(&shared))
         .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())));
     for path in ["/send/", "/events/"] {
         router = router.route(&at(path), any(without_slash));
@@ -60,10 +68,20 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
         .method_not_allowed_fallback(async || {
             detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         });
-    if settings.allow_origin.is_empty() {
+    let router = if settings.allow_origin.is_empty() {
         router
     } else {
         router.layer(cors(&settings.allow_origin))
+    };
+    router.layer(from_fn_with_state(shared, guarded))
+}
+
+/// Lets no request through that the guard refuses.
+async fn guarded(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    match shared.access.guard.check(&head) {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(error) => error.answer(&shared.metrics),
     }
 }
 
@@ -73,7 +91,7 @@ fn cors(origins: &[Origin]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(true)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         .allow_headers([
             HeaderName::from_static("last-event-id"),
             AUTHORIZATION,

@@ -5,25 +5,42 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_delivery::{Aborted, BodyReader, Framing, NewSubscriber, Seat, Sink, body};
+use fanfare_auth::Authorised;
+use fanfare_delivery::{Aborted, BodyReader, Framing, Lease, NewSubscriber, Seat, Sink, body};
+use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
 
-/// A subscription that was asked for, checked and given a seat. Only [`super::subscribe`] makes
-/// one.
+/// A subscription that was asked for, authorised and given a seat.
 #[derive(Debug)]
 pub(crate) struct Granted {
-    pub(super) interest: Arc<Interest>,
-    pub(super) envelope: Envelope,
-    pub(super) start: Start,
-    pub(super) has_id: bool,
-    pub(super) seat: Seat,
+    interest: Arc<Interest>,
+    envelope: Envelope,
+    start: Start,
+    has_id: bool,
+    seat: Seat,
+    lease: Option<Box<Lease>>,
 }
 
 impl Granted {
+    /// There is no other way to a stream than a selector that someone was authorised for.
+    pub(super) fn new(
+        selector: Authorised<Selector>,
+        envelope: Envelope,
+        start: Start,
+        has_id: bool,
+        seat: Seat,
+        lease: Option<Box<Lease>>,
+    ) -> Self {
+        let interest = Arc::new(Interest::new(selector.into_inner()));
+        Self { interest, envelope, start, has_id, seat, lease }
+    }
+
     /// Names where its bytes go.
     pub(super) fn into_subscriber(
         self,
@@ -31,8 +48,8 @@ impl Granted {
         framing: Framing,
         head: Bytes,
     ) -> NewSubscriber {
-        let Self { interest, envelope, start, has_id, seat } = self;
-        NewSubscriber { sink, framing, head, interest, envelope, start, has_id, seat }
+        let Self { interest, envelope, start, has_id, seat, lease } = self;
+        NewSubscriber { sink, framing, head, interest, envelope, start, has_id, seat, lease }
     }
 }
 
@@ -63,6 +80,8 @@ pub(super) fn head(content: impl IntoResponse) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (StatusCode::OK, headers, content).into_response()

@@ -1,19 +1,20 @@
 //! Subscribing: `GET /sse/events`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::{CONNECTION, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method};
-use axum::response::{IntoResponse, Response};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method};
+use axum::response::Response;
+use fanfare_auth::Untrusted;
 use fanfare_event::Selector;
-use fanfare_hub::{Envelope, Hub, Interest, Requested, Resolution, Start};
-use percent_encoding::percent_decode_str;
+use fanfare_hub::{Envelope, Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
 
 use super::error::Error;
+use super::query;
 use super::router::Shared;
 use super::stream::{Granted, Slot, head, head_only};
 use crate::metrics::Refused;
@@ -36,11 +37,10 @@ struct Parameters {
 pub(crate) async fn events(
     State(shared): State<Arc<Shared>>,
     Extension(slot): Extension<Slot>,
-    method: Method,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    request: Request,
 ) -> Response {
-    match grant(&shared, &method, &headers, query.as_deref().unwrap_or_default()).await {
+    let (request, _) = request.into_parts();
+    match grant(&shared, &request).await {
         Ok(Answer::Head) => head_only(),
         Ok(Answer::Stream(granted)) => {
             slot.put(*granted);
@@ -50,10 +50,7 @@ pub(crate) async fn events(
             shared.metrics.refused(reason);
             come_back(&shared)
         }
-        Err(error) => {
-            shared.metrics.refused(error.reason());
-            error.into_response()
-        }
+        Err(error) => Error::answer(error, &shared.metrics),
     }
 }
 
@@ -65,27 +62,42 @@ enum Answer {
     ComeBack(Refused),
 }
 
-async fn grant(
-    shared: &Shared,
-    method: &Method,
-    headers: &HeaderMap,
-    query: &str,
-) -> Result<Answer, Error> {
-    let Parameters { topics, types, envelope, last_event_id } = Parameters::parse(query)?;
+async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
+    let Some(_place) = shared.quotas.request() else {
+        return Ok(Answer::ComeBack(Refused::Requests));
+    };
+    let caller = match shared.access.listener(request).await {
+        Err(Error::Untrusted(Untrusted::Unavailable(_)) | Error::Tickets(_)) => {
+            return Ok(Answer::ComeBack(Refused::CredentialsUnverifiable));
+        }
+        caller => caller?,
+    };
+    let Parameters { topics, types, envelope, last_event_id } =
+        Parameters::parse(request.uri.query().unwrap_or_default())?;
     let topics = topics.iter().map(String::as_str);
     let selector = Selector::parse(topics, types.iter().map(String::as_str))?;
-    if *method == Method::HEAD {
+    let named = selector.topics.topics().len() + selector.topics.patterns().len();
+    if named > shared.quotas.max_topics {
+        return Err(Error::TooManyTopics { named, limit: shared.quotas.max_topics });
+    }
+    let selector = caller.subscribe(selector)?;
+    if request.method == Method::HEAD {
         return Ok(Answer::Head);
     }
     if shared.is_draining() {
         return Ok(Answer::ComeBack(Refused::Draining));
     }
+    let lease = match shared.quotas.lease(&caller) {
+        Ok(lease) => lease,
+        Err(reason) => return Ok(Answer::ComeBack(reason)),
+    };
     let Some(seat) = shared.delivery.seat() else {
         return Ok(Answer::ComeBack(Refused::Capacity));
     };
     // An EventSource repeats its first address when it reconnects, so the header is the newer. Its
     // bytes are UTF-8 (WHATWG HTML, 9.2.4); what is not cannot be an id of ours.
-    let from_header = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let from_header = request.headers.get(LAST_EVENT_ID);
+    let from_header = from_header.map(|id| String::from_utf8_lossy(id.as_bytes()));
     let cursor = from_header.as_deref().filter(|id| !id.is_empty()).or(last_event_id.as_deref());
     let requested = Requested::parse(cursor);
     let has_id = matches!(requested, Requested::After(_));
@@ -93,8 +105,8 @@ async fn grant(
     if shared.is_draining() {
         return Ok(Answer::ComeBack(Refused::Draining));
     }
-    let interest = Arc::new(Interest::new(selector));
-    Ok(Answer::Stream(Box::new(Granted { interest, envelope, start, has_id, seat })))
+    let granted = Granted::new(selector, envelope, start, has_id, seat, lease);
+    Ok(Answer::Stream(Box::new(granted)))
 }
 
 /// Where the subscriber begins; waits a moment for a node that is behind its client.
@@ -121,9 +133,8 @@ impl Parameters {
     /// Unknown parameters are ignored, as FastAPI does.
     fn parse(query: &str) -> Result<Self, Error> {
         let mut parameters = Self::default();
-        for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        {
-            let (name, value) = (decode(name)?, decode(value)?);
+        for pair in query::pairs(query) {
+            let (name, value) = pair?;
             match &*name {
                 "topic" => parameters.topics.push(value),
                 "event" => parameters.types.push(value),
@@ -142,12 +153,4 @@ impl Parameters {
         }
         Ok(parameters)
     }
-}
-
-/// Undoes a form's encoding (WHATWG URL, 5.1). Strictly: a topic that cannot be read must not
-/// become another one.
-fn decode(text: &str) -> Result<String, Error> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| Error::Query(text.to_owned()))
 }

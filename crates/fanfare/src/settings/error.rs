@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Source;
@@ -70,6 +71,30 @@ pub enum SettingsError {
         one: &'static str,
         /// The other.
         other: &'static str,
+    },
+    /// Everyone on the network could publish and listen, and nobody has said so.
+    #[error(
+        "--listen: on {address} everyone on the network could publish and listen: let in only \
+         who holds a key (--publish-key, --publish-key-file), or a token (--jwt-secret, \
+         --jwt-public-key, --jwks-url), or everyone (--open)"
+    )]
+    Unprotected {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Listeners are told apart from publishers, who are not told apart from anybody.
+    #[error(
+        "--anonymous-subscribe means little where everyone may publish: also give --publish-key, \
+         or a key for tokens (--jwt-secret, --jwt-public-key, --jwks-url)"
+    )]
+    OnlyListeners,
+    /// The setting is of use only with another, which was not given.
+    #[error("--{} is of no use without --{}; give both or neither", flag(given), flag(needs))]
+    Alone {
+        /// The setting, by the name of its field.
+        given: &'static str,
+        /// The other.
+        needs: &'static str,
     },
     /// The file has a key that no setting has.
     #[error("{path}, line {line}: there is no setting {key:?}: {hint}", path = path.display())]

@@ -8,6 +8,10 @@ pub(crate) trait Value: Sized + PartialOrd {
     const PLACEHOLDER: &'static str;
     /// What it is, with an article: an error says that a text is not this.
     const NOUN: &'static str;
+    /// Whether no message may repeat it.
+    const SECRET: bool = false;
+    /// Whether its flag stands for `true` by itself.
+    const SWITCH: bool = false;
     /// What must be written instead.
     type Error: Error + Send + Sync + 'static;
 

@@ -69,11 +69,16 @@ impl FromArgMatches for Flags {
 }
 
 fn argument(setting: &Setting) -> Arg {
-    Arg::new(setting.name)
+    let argument = Arg::new(setting.name)
         .long(setting.flag())
         .value_name(setting.placeholder)
         .help_heading(setting.heading)
         .help(setting.short_help())
         .long_help(setting.long_help())
-        .action(if setting.repeatable { ArgAction::Append } else { ArgAction::Set })
+        .action(if setting.repeatable { ArgAction::Append } else { ArgAction::Set });
+    if setting.switch {
+        argument.num_args(0..=1).require_equals(true).default_missing_value("true")
+    } else {
+        argument
+    }
 }

@@ -15,14 +15,20 @@ mod address;
 mod byte_size;
 mod config_file;
 mod count;
+mod credential;
 mod data_directory;
 mod directory;
 mod duration;
 mod error;
 mod field;
+mod file_path;
 mod flags;
+mod host;
+mod key_set_url;
 mod log_format;
 mod log_level;
+mod name;
+mod network;
 mod origin;
 mod prefix;
 mod redis;
@@ -35,18 +41,26 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use fanfare_event::Pattern;
+
 pub use address::InvalidAddress;
 pub use byte_size::{ByteSize, InvalidSize};
 pub use config_file::ConfigFile;
 pub use count::InvalidCount;
+pub use credential::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecret};
 pub use data_directory::DataDirectory;
 pub use directory::{Directory, InvalidDirectory};
 pub use duration::InvalidDuration;
 pub(crate) use duration::parse as duration;
 pub use error::SettingsError;
+pub use file_path::{FilePath, InvalidFilePath};
 pub use flags::Flags;
+pub use host::{Host, InvalidHost};
+pub use key_set_url::{InvalidKeySetUrl, KeySetUrl};
 pub use log_format::{InvalidLogFormat, LogFormat};
 pub use log_level::{InvalidLogLevel, LogLevel};
+pub use name::{CookieName, InvalidCookieName, InvalidName, InvalidSwitch, Name};
+pub use network::{InvalidNetwork, Network};
 pub use origin::{InvalidOrigin, Origin};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
@@ -81,6 +95,105 @@ settings! {
     /// An origin is `scheme://host[:port]`, such as `https://app.example.com`. None are allowed
     /// unless named here, except the hub's own page.
     allow_origin: Vec<Origin>;
+
+    /// Serve HTTPS with the certificates in this PEM file: the hub's own, then its issuers'
+    ///
+    /// Read again when it changes and on SIGHUP; open streams are not touched.
+    tls_cert: Option<FilePath>;
+
+    /// The private key of --tls-cert, in PEM
+    tls_key: Option<FilePath>;
+
+    heading "Access":
+
+    /// Let whoever holds this key publish, everywhere; may be repeated
+    ///
+    /// It is sent as `Authorization: Bearer KEY`. Other users of this machine can see a flag:
+    /// `--publish-key-file`, or the environment, keeps it from them.
+    publish_key: Vec<AccessKey>;
+
+    /// Let whoever holds a key of this file publish, everywhere; may be repeated
+    ///
+    /// One key on each line.
+    publish_key_file: Vec<KeyFile>;
+
+    /// Let whoever holds this key subscribe to everything; may be repeated
+    subscribe_key: Vec<AccessKey>;
+
+    /// Let whoever holds a key of this file subscribe to everything; may be repeated
+    subscribe_key_file: Vec<KeyFile>;
+
+    /// Trust tokens signed with this secret, or with the content of @FILE
+    ///
+    /// JSON Web Tokens with HS256, HS384 or HS512. Their claim
+    /// {"fanfare": {"publish": ["orders/*"], "subscribe": ["orders/**"]}} says what they are good
+    /// for; `exp` must be there. At least 32 bytes.
+    jwt_secret: Option<TokenSecret>;
+
+    /// Trust tokens that this public key verifies; may be repeated
+    ///
+    /// PEM: RSA for RS256 to PS512, P-256 for ES256, P-384 for ES384, Ed25519 for EdDSA.
+    jwt_public_key: Vec<PublicKey>;
+
+    /// Trust tokens that a key of this set verifies
+    ///
+    /// Fetched when the hub starts, every few minutes, and when a token names a key that is not
+    /// known. Must be https, or on this machine.
+    jwks_url: Option<KeySetUrl>;
+
+    /// Trust only tokens of this issuer; may be repeated
+    jwt_issuer: Vec<Name>;
+
+    /// Trust only tokens for this audience; may be repeated
+    jwt_audience: Vec<Name>;
+
+    /// Let everyone subscribe to topics of this pattern; may be repeated
+    ///
+    /// As in a subscription: `*` is one segment, `**` any number; `**` alone is everything.
+    anonymous_subscribe: Vec<Pattern>;
+
+    /// Let everyone publish and subscribe, wherever the hub listens
+    open: bool = "false";
+
+    /// Answer requests for this host; may be repeated
+    ///
+    /// What a reverse proxy passes on, such as `app.example.com`. Where everyone on this machine
+    /// may publish, other hosts than this machine are refused, so that no web site can reach the
+    /// hub through a visitor's browser.
+    allow_host: Vec<Host>;
+
+    /// Cookie that carries a key or a token [default: __Host-fanfare over TLS, else fanfare]
+    ///
+    /// It counts only in requests of the hub's own site and of allowed origins.
+    cookie_name: Option<CookieName>;
+
+    heading "Limits":
+
+    /// Most events a second from one key, subject or address
+    /// [default: 10000, and none for this machine]
+    ///
+    /// Twice as many may come at once. Beyond it, publishers are told when to try again.
+    publish_rate: Option<u64>, in "1" to "1_000_000_000";
+
+    /// Most streams open at once from one address [default: 1000, and none for this machine]
+    ///
+    /// An IPv6 network of 64 bits counts as one address. Beyond it, a stream is answered, told
+    /// when to come back, and closed.
+    max_subscribers_per_address: Option<usize>, in "1" to "10_000_000";
+
+    /// Most streams open at once for one subject of tokens
+    max_subscribers_per_subject: usize = "1_000", in "1" to "10_000_000";
+
+    /// Most topics and patterns in one subscription
+    max_topics: usize = "256", in "1" to "256";
+
+    /// Most requests being answered at once, not counting open streams
+    max_requests: usize = "4_096", in "1" to "1_000_000";
+
+    /// Believe the X-Forwarded-For of proxies in this range of addresses; may be repeated
+    ///
+    /// Without it, all that comes through a proxy counts as one address.
+    trusted_proxy: Vec<Network>;
 
     heading "Streams":
 
@@ -164,6 +277,43 @@ settings! {
     /// Most bytes of recent events kept encoded in memory
     window_bytes: ByteSize = "64MiB", in "1KiB" to "64GiB";
 
+    heading "Connections":
+
+    /// Most connections at once, streams included [default: what the limit of open files allows]
+    ///
+    /// Beyond it, those that have sent no request yet and then those that are idle make room for
+    /// newcomers, the longest-standing first.
+    max_connections: Option<usize>, in "1" to "10_000_000";
+
+    /// Most connections that have not sent a whole request yet
+    ///
+    /// Beyond it, the longest-standing of them is closed.
+    max_half_open: usize = "4_096", in "1" to "1_000_000";
+
+    /// Most connections kept open between two requests
+    max_idle: usize = "16_384", in "0" to "1_000_000";
+
+    /// Close a connection that has sent no whole request for this long, TLS handshake included
+    head_timeout: Duration = "10s", in "100ms" to "10m";
+
+    /// Refuse a request whose body takes longer than this
+    body_timeout: Duration = "30s", in "100ms" to "1h";
+
+    /// Close a connection that is idle for this long
+    idle_timeout: Duration = "75s", in "100ms" to "24h";
+
+    /// Longest head of a request: its line and its headers
+    max_head: ByteSize = "64KiB", in "1KiB" to "1MiB";
+
+    /// Longest target of a request: its path and query
+    max_target: ByteSize = "32KiB", in "256B" to "64KiB";
+
+    /// Most bytes of requests' bodies in memory at once; one alone may be larger
+    max_bodies: ByteSize = "256MiB", in "1B" to "1TiB";
+
+    /// Most requests and streams at once on one HTTP/2 connection
+    max_http2_requests: usize = "256", in "1" to "1_000_000";
+
     heading "Logging":
 
     /// Form of the log lines on standard error: text or json
@@ -200,11 +350,70 @@ impl Settings {
         let sources = Sources { flags, env, file };
         let settings =
             Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
-        if settings.data.is_some() && settings.redis.is_some() {
-            return Err(vec![SettingsError::Exclusive { one: "data", other: "redis" }]);
-        }
+        settings.check().map_err(|error| vec![error])?;
         Ok(settings)
     }
+
+    /// Whether anybody is told apart from anybody else.
+    pub(crate) fn has_credentials(&self) -> bool {
+        !self.publish_key.is_empty()
+            || !self.publish_key_file.is_empty()
+            || !self.subscribe_key.is_empty()
+            || !self.subscribe_key_file.is_empty()
+            || self.has_token_keys()
+    }
+
+    /// Whether tokens are trusted.
+    pub(crate) fn has_token_keys(&self) -> bool {
+        self.jwt_secret.is_some() || !self.jwt_public_key.is_empty() || self.jwks_url.is_some()
+    }
+
+    /// Whether everyone who reaches the hub may publish and listen because it can only be reached
+    /// from this machine.
+    pub(crate) fn is_private(&self) -> bool {
+        !self.open && !self.has_credentials()
+    }
+
+    /// What must hold between settings.
+    fn check(&self) -> Result<(), SettingsError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => {
+                return Err(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
+            }
+            (None, Some(_)) => {
+                return Err(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
+            }
+            _ => {}
+        }
+        if self.data.is_some() && self.redis.is_some() {
+            return Err(SettingsError::Exclusive { one: "data", other: "redis" });
+        }
+        if self.open || self.has_credentials() {
+            return Ok(());
+        }
+        if !self.listen.ip().to_canonical().is_loopback() {
+            return Err(SettingsError::Unprotected { address: self.listen });
+        }
+        if !self.anonymous_subscribe.is_empty() {
+            return Err(SettingsError::OnlyListeners);
+        }
+        Ok(())
+    }
+}
+
+/// An origin as a request's header gives it; `None` if it is not one that could be allowed.
+pub(crate) fn parse_origin(text: &str) -> Option<Origin> {
+    field::Value::parse(text).ok()
+}
+
+/// A host as a request's header gives it.
+pub(crate) fn parse_host(text: &str) -> Option<Host> {
+    field::Value::parse(text).ok()
+}
+
+#[cfg(test)]
+pub(crate) fn parse_network(text: &str) -> Option<Network> {
+    field::Value::parse(text).ok()
 }
 
 #[cfg(test)]

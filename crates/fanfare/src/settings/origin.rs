@@ -84,7 +84,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidOrigin> {
+pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidOrigin> {
     let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
     let Some(colon) = authority[after_brackets..].find(':') else {
         return Ok((authority, None));
@@ -97,7 +97,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidOrigin> {
     Ok((host, Some(port.parse().map_err(|_| InvalidOrigin::Shape)?)))
 }
 
-fn normal_host(host: &str) -> Result<String, InvalidOrigin> {
+pub(super) fn normal_host(host: &str) -> Result<String, InvalidOrigin> {
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr = address.parse().map_err(|_| InvalidOrigin::Host)?;
         return Ok(format!("[{address}]"));

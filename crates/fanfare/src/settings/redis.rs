@@ -7,6 +7,8 @@ use super::field::Value;
 impl Value for RedisUrl {
     const PLACEHOLDER: &'static str = "URL";
     const NOUN: &'static str = "a Redis URL";
+    // It may hold a password.
+    const SECRET: bool = true;
     type Error = InvalidUrl;
 
     fn parse(text: &str) -> Result<Self, InvalidUrl> {

@@ -11,6 +11,8 @@ pub(crate) struct Setting {
     pub(crate) doc: &'static [&'static str],
     /// What stands for a value in `--help`.
     pub(crate) placeholder: &'static str,
+    /// Whether its flag needs no value.
+    pub(crate) switch: bool,
     /// Whether it holds a list.
     pub(crate) repeatable: bool,
     /// The text that is read where no source gives one.
@@ -103,6 +105,7 @@ macro_rules! settings {
                     heading: $heading,
                     doc: &[$($doc),+],
                     placeholder: <<$type as Field>::Value as Value>::PLACEHOLDER,
+                    switch: <<$type as Field>::Value as Value>::SWITCH,
                     repeatable: <$type as Field>::REPEATABLE,
                     default: optional(&[$($default)?]),
                     range: optional(&[$(($min, $max))?]),

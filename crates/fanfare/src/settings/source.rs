@@ -118,6 +118,7 @@ fn value<V: Value>(setting: &Setting, from: &Source, text: String) -> Result<V, 
         Ok(value) => value,
         Err(reason) => {
             let reason = Box::new(reason);
+            let text = if V::SECRET { "(hidden)".to_owned() } else { text };
             return Err(SettingsError::Invalid {
                 setting: setting.name,
                 from,

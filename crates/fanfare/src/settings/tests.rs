@@ -31,6 +31,15 @@ fn a_default_is_not_what_is_documented() {
     assert_eq!(settings.prefix.as_str(), "/sse");
     assert_eq!(settings.templates, None);
     assert_eq!(settings.allow_origin, []);
+    assert_eq!((&settings.tls_cert, &settings.tls_key), (&None, &None));
+    assert!(settings.is_private() && !settings.open);
+    assert_eq!(settings.cookie_name, None);
+    assert_eq!(settings.publish_rate, None);
+    assert_eq!(settings.max_subscribers_per_address, None);
+    assert_eq!(settings.max_subscribers_per_subject, 1_000);
+    assert_eq!(settings.max_topics, 256);
+    assert_eq!(settings.max_requests, 4_096);
+    assert_eq!(settings.trusted_proxy, []);
     assert_eq!(settings.heartbeat, Duration::from_secs(15));
     assert_eq!(settings.retry, Duration::from_secs(3));
     assert_eq!(settings.write_timeout, Duration::from_secs(30));
@@ -45,6 +54,16 @@ fn a_default_is_not_what_is_documented() {
     assert_eq!(settings.retain_age, Duration::from_secs(86_400));
     assert_eq!(settings.window_count, 65_536);
     assert_eq!(settings.window_bytes.get(), 64 << 20);
+    assert_eq!(settings.max_connections, None);
+    assert_eq!(settings.max_half_open, 4096);
+    assert_eq!(settings.max_idle, 16_384);
+    assert_eq!(settings.head_timeout, Duration::from_secs(10));
+    assert_eq!(settings.body_timeout, Duration::from_secs(30));
+    assert_eq!(settings.idle_timeout, Duration::from_secs(75));
+    assert_eq!(settings.max_head.get(), 64 << 10);
+    assert_eq!(settings.max_target.get(), 32 << 10);
+    assert_eq!(settings.max_bodies.get(), 256 << 20);
+    assert_eq!(settings.max_http2_requests, 256);
     assert_eq!(settings.log_format, LogFormat::Text);
     assert_eq!(settings.log_level.as_str(), "info");
 }
@@ -83,6 +102,15 @@ fn a_list_is_cut_short_or_merged() {
         origins(resolve(&[], &[], "allow_origin = 'http://c.example'")),
         ["http://c.example"]
     );
+}
+
+#[test]
+fn a_certificate_without_its_key_is_ignored() {
+    let alone = ["--tls-cert is of no use without --tls-key; give both or neither"];
+    assert_eq!(messages(resolve(&["--tls-cert", "cert.pem"], &[], "")), alone);
+    assert_eq!(messages(resolve(&[], &[("FANFARE_TLS_KEY", "key.pem")], "")).len(), 1);
+    let both = resolve(&["--tls-cert", "cert.pem"], &[], "tls_key = 'key.pem'").unwrap();
+    assert_eq!(both.tls_key.unwrap().path(), Path::new("key.pem"));
 }
 
 #[test]
@@ -149,4 +177,30 @@ fn a_variable_that_is_not_utf_8_is_mangled() {
     let env = |name: &str| (name == "FANFARE_PREFIX").then(|| OsString::from_vec(vec![b'/', 0xff]));
     let error = messages(Settings::resolve(&Flags::default(), env, None));
     assert_eq!(error, ["--prefix (from FANFARE_PREFIX): the value is not UTF-8"]);
+}
+
+#[test]
+fn the_network_is_let_in_without_a_word() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    for listen in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
+        let said = messages(resolve(&["--listen", listen], &[], ""));
+        assert!(said[0].contains("--publish-key") && said[0].contains("--open"), "{said:?}");
+        for way_out in [["--publish-key", "key"], ["--jwt-secret", secret]] {
+            let settings = resolve(&[&["--listen", listen], &way_out[..]].concat(), &[], "");
+            assert!(!settings.unwrap().is_private(), "{way_out:?}");
+        }
+        assert!(resolve(&["--listen", listen, "--open"], &[], "").unwrap().open);
+        assert!(resolve(&["--listen", listen, "--open=false"], &[], "").is_err());
+        assert!(resolve(&["--listen", listen], &[("FANFARE_OPEN", "true")], "").is_ok());
+    }
+    for listen in ["127.0.0.1:80", "[::1]:80", "127.8.8.8:80", "[::ffff:127.0.0.1]:80"] {
+        assert!(resolve(&["--listen", listen], &[], "").unwrap().is_private());
+    }
+}
+
+#[test]
+fn a_secret_is_shown_with_the_settings() {
+    let file = "jwt_secret = '0123456789abcdef0123456789abcdef'\npublish_key = ['abc']";
+    let shown = format!("{:?}", resolve(&[], &[], file).unwrap());
+    assert!(!shown.contains("cdef0123") && !shown.contains("abc"), "{shown}");
 }

@@ -1,18 +1,25 @@
 //! HTTP/1.1 by hand, so that exact bytes can be sent and seen.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::fmt::Debug;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Instant;
 
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use super::PATIENCE;
+use super::{PATIENCE, tls};
+
+/// What bytes travel over.
+trait Wire: Read + Write + Debug + Send {}
+impl<W: Read + Write + Debug + Send> Wire for W {}
 
 /// One connection and what was read ahead on it.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     buffer: Vec<u8>,
 }
 
@@ -40,11 +47,17 @@ impl Connection {
         Self::over(socket.into())
     }
 
+    /// Connects over TLS. What the hub shows is checked as soon as something is sent.
+    pub(crate) fn open_secure(address: SocketAddr, trust: &Arc<ClientConfig>) -> Self {
+        let stream = TcpStream::connect(address).expect("the hub accepts connections");
+        prepare(&stream);
+        let client = ClientConnection::new(Arc::clone(trust), tls::name()).unwrap();
+        Self { stream: Box::new(StreamOwned::new(client, stream)), buffer: Vec::new() }
+    }
+
     fn over(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, buffer: Vec::new() }
+        prepare(&stream);
+        Self { stream: Box::new(stream), buffer: Vec::new() }
     }
 
     /// Sends bytes as they are.
@@ -183,6 +196,12 @@ impl Connection {
             }
         }
     }
+}
+
+fn prepare(stream: &TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
 }
 
 /// A request's bytes. The length is stated where there is a body, and for POST.

@@ -1,4 +1,4 @@
-//! HTTP/2 in clear text with prior knowledge, one stream for each connection.
+//! HTTP/2, in clear text with prior knowledge or over TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,11 +8,14 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{RecvStream, client};
 use http::{Request, response};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
-use super::{PATIENCE, Response};
+use super::{PATIENCE, Response, tls};
 
 /// The body of a response. The connection advances only while someone reads one of its streams,
 /// as a blocking client's does.
@@ -29,6 +32,7 @@ impl Http2Stream {
     pub(super) fn open(
         count: usize,
         address: SocketAddr,
+        trust: Option<&Arc<ClientConfig>>,
         path: &str,
         headers: &[(&str, &str)],
     ) -> Vec<(Response, Self)> {
@@ -41,7 +45,7 @@ impl Http2Stream {
             request.body(()).unwrap()
         };
         runtime.block_on(within(PATIENCE, async {
-            let socket = TcpStream::connect(address).await.expect("the hub accepts connections");
+            let socket = connect(address, trust).await;
             // A stream that is not read must not use up what the others have.
             let mut client = client::Builder::new();
             client.initial_connection_window_size(16 << 20);
@@ -74,6 +78,22 @@ impl Http2Stream {
             }
         }))
     }
+}
+
+/// What bytes travel over.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
+
+/// In clear text with prior knowledge, or over TLS by ALPN.
+async fn connect(address: SocketAddr, trust: Option<&Arc<ClientConfig>>) -> Box<dyn Wire> {
+    let socket = TcpStream::connect(address).await.expect("the hub accepts connections");
+    let Some(trust) = trust else { return Box::new(socket) };
+    let mut trust = ClientConfig::clone(trust);
+    trust.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = TlsConnector::from(Arc::new(trust));
+    let stream = connector.connect(tls::name(), socket).await.expect("the hub speaks TLS");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    Box::new(stream)
 }
 
 async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> T {

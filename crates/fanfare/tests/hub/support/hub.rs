@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustls::ClientConfig;
 
 use super::profile::Profile;
 use super::{Connection, Metrics, PATIENCE, Publisher, Response, Subscriber, Subscription};
@@ -70,7 +71,7 @@ impl Setup {
             }
         }
         let mut child = command
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--allow-host", "hub.test"])
             .args(profile.arguments())
             .args(&self.arguments)
             .stdin(Stdio::null())
@@ -116,9 +117,9 @@ fn drain(
     });
 }
 
-/// The address in a line such as `… http://127.0.0.1:8000/sse/`.
+/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = line.split_once("://")?;
     rest.split(['/', ' ']).next()?.parse().ok()
 }
 
@@ -146,6 +147,20 @@ impl Hub {
     /// A new connection to it.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.address)
+    }
+
+    /// A new connection to it over TLS.
+    pub(crate) fn connect_securely(&self, trust: &Arc<ClientConfig>) -> Connection {
+        Connection::open_secure(self.address, trust)
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) fn await_log(&self, part: &str) {
+        let begun = Instant::now();
+        while !self.logged().contains(part) {
+            assert!(begun.elapsed() < PATIENCE, "the hub does not log {part:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// One request on a connection of its own.

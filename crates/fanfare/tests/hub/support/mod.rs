@@ -6,20 +6,25 @@
 mod http1;
 mod http2;
 mod hub;
+pub(crate) mod issuer;
+mod key_server;
 mod ledger;
 mod metrics;
 mod profile;
 mod publisher;
 mod subscriber;
+mod tls;
 
 use std::time::Duration;
 
 pub(crate) use http1::{Connection, Response};
 pub(crate) use hub::{Hub, Setup, raise_open_files};
+pub(crate) use key_server::KeyServer;
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
+pub(crate) use tls::{Files, Identity, trusting};
 
 /// How long anything may take before a test gives up. Nothing that works comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

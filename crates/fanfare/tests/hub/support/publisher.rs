@@ -16,7 +16,12 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(super) fn new(address: SocketAddr) -> Self {
-        Self { connection: Connection::open(address), path: "/sse/send".to_owned() }
+        Self::over(Connection::open(address))
+    }
+
+    /// Over a connection that is open already.
+    pub(crate) fn over(connection: Connection) -> Self {
+        Self { connection, path: "/sse/send".to_owned() }
     }
 
     /// Posts a body as it is.

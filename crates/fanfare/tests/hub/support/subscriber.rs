@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_sse::{Parsed, ParsedEvent, Parser};
+use rustls::ClientConfig;
 use serde_json::Value;
 
 use super::http1::request;
@@ -29,6 +31,7 @@ pub(crate) struct Subscription {
     query: String,
     headers: Vec<(String, String)>,
     narrow: bool,
+    trust: Option<Arc<ClientConfig>>,
 }
 
 /// An open stream, read through the parser.
@@ -73,6 +76,7 @@ impl Subscription {
             query: String::new(),
             headers: Vec::new(),
             narrow: false,
+            trust: None,
         }
     }
 
@@ -111,14 +115,20 @@ impl Subscription {
         self
     }
 
+    /// Over TLS.
+    pub(crate) fn secure(mut self, trust: &Arc<ClientConfig>) -> Self {
+        self.trust = Some(Arc::clone(trust));
+        self
+    }
+
     /// Asks, whatever the answer is: its head, and the body to come.
     pub(crate) fn ask(&self) -> (Response, Stream) {
         match self.http {
             Http::One => {
-                let mut connection = if self.narrow {
-                    Connection::open_narrow(self.address)
-                } else {
-                    Connection::open(self.address)
+                let mut connection = match &self.trust {
+                    Some(trust) => Connection::open_secure(self.address, trust),
+                    None if self.narrow => Connection::open_narrow(self.address),
+                    None => Connection::open(self.address),
                 };
                 connection.send(request("GET", &self.path(), &self.headers(), b""));
                 let head = connection.head();
@@ -134,7 +144,8 @@ impl Subscription {
     }
 
     fn ask_over_one_connection(&self, count: usize) -> Vec<(Response, Stream)> {
-        let streams = Http2Stream::open(count, self.address, &self.path(), &self.headers());
+        let trust = self.trust.as_ref();
+        let streams = Http2Stream::open(count, self.address, trust, &self.path(), &self.headers());
         let streams = streams.into_iter();
         streams.map(|(head, stream)| (head, Stream::Http2(Box::new(stream)))).collect()
     }
@@ -154,11 +165,15 @@ impl Subscription {
         Subscriber::new(head, stream)
     }
 
+    /// Subscribes this often over one HTTP/2 connection.
+    pub(crate) fn open_many(&self, count: usize) -> Vec<Subscriber> {
+        let streams = self.ask_over_one_connection(count).into_iter();
+        streams.map(|(head, stream)| Subscriber::new(head, stream)).collect()
+    }
+
     /// Subscribes twice over one HTTP/2 connection.
     pub(crate) fn open_pair(&self) -> [Subscriber; 2] {
-        let pair = self.ask_over_one_connection(2).into_iter();
-        let pair: Vec<_> = pair.map(|(head, stream)| Subscriber::new(head, stream)).collect();
-        pair.try_into().expect("two were opened")
+        self.open_many(2).try_into().expect("two were opened")
     }
 }
 

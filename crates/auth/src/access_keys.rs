@@ -1,0 +1,64 @@
+//! Access keys: secrets that stand for a right by themselves.
+
+use std::fmt;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::secret::Secret;
+
+/// The access keys for one right, kept as digests.
+#[derive(Debug, Clone, Default)]
+pub struct AccessKeys(Vec<KeyDigest>);
+
+/// A digest that tells access keys apart and does not give them away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyDigest([u8; 32]);
+
+impl AccessKeys {
+    /// These keys.
+    pub fn new(keys: &[Secret]) -> Self {
+        Self(keys.iter().map(|key| KeyDigest::of(key.expose())).collect())
+    }
+
+    /// Which key was presented, if it is one. Every key is compared, in constant time.
+    pub fn find(&self, presented: &str) -> Option<KeyDigest> {
+        let presented = KeyDigest::of(presented);
+        let same = |key: &&KeyDigest| verify_slices_are_equal(&key.0, &presented.0).is_ok();
+        (self.0.iter().filter(same).count() > 0).then_some(presented)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl KeyDigest {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDigest(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_begins_like_a_key_is_taken_for_it() {
+        let keys = ["first", "second"].map(|key| Secret::new(key.to_owned(), 1).unwrap());
+        let keys = AccessKeys::new(&keys);
+        assert!(keys.find("second").is_some());
+        for text in ["", "secon", "secondx", "Second", "second "] {
+            assert_eq!(keys.find(text), None, "{text:?}");
+        }
+    }
+}

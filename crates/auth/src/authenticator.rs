@@ -1,0 +1,51 @@
+//! The authenticator: from what a request presents to a principal.
+
+use fanfare_event::Timestamp;
+
+use crate::access_keys::AccessKeys;
+use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::principal::{Identity, Principal};
+use crate::token::{InvalidToken, TokenVerifier, Untrusted};
+
+/// Knows every credential there is.
+#[derive(Debug, Default)]
+pub struct Authenticator {
+    /// The keys that let their holders publish everywhere.
+    pub publish_keys: AccessKeys,
+    /// The keys that let their holders listen to everything.
+    pub subscribe_keys: AccessKeys,
+    /// The tokens that are trusted.
+    pub tokens: TokenVerifier,
+}
+
+impl Authenticator {
+    /// Whether nothing that could be presented would be accepted.
+    pub fn is_empty(&self) -> bool {
+        self.publish_keys.is_empty() && self.subscribe_keys.is_empty() && self.tokens.is_empty()
+    }
+
+    /// Who presents this text: the holder of an access key, or the bearer of a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted`], if it is neither.
+    pub async fn authenticate(
+        &self,
+        presented: &str,
+        now: Timestamp,
+    ) -> Result<Principal, Untrusted> {
+        let publishes = self.publish_keys.find(presented);
+        let subscribes = self.subscribe_keys.find(presented);
+        if let Some(key) = publishes.or(subscribes) {
+            let publish = publishes.map_or_else(Default::default, |_| PublishGrant::EVERYTHING);
+            let subscribe =
+                subscribes.map_or_else(Default::default, |_| SubscribeGrant::EVERYTHING);
+            let identity = Identity::AccessKey(key);
+            return Ok(Principal { identity, publish, subscribe, admin: false, expires: None });
+        }
+        if self.tokens.is_empty() {
+            return Err(InvalidToken::Malformed.into());
+        }
+        self.tokens.verify(presented, now).await
+    }
+}

@@ -1,0 +1,35 @@
+//! A proof that something was granted.
+
+use std::ops::Deref;
+
+/// Something that a grant has allowed. Only [`PublishGrant::authorise`] and
+/// [`SubscribeGrant::authorise`] make one, so that whoever takes it takes nothing else.
+///
+/// [`PublishGrant::authorise`]: crate::PublishGrant::authorise
+/// [`SubscribeGrant::authorise`]: crate::SubscribeGrant::authorise
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorised<T>(T);
+
+/// What was asked for was not granted. Does not say which part, nor whether it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the credentials do not grant what was asked for")]
+pub struct Forbidden;
+
+impl<T> Authorised<T> {
+    pub(crate) fn new(granted: T) -> Self {
+        Self(granted)
+    }
+
+    /// What was allowed.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Authorised<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

@@ -1,0 +1,162 @@
+//! Grants: the topics that someone may publish to, or listen to.
+
+use fanfare_event::{Draft, Pattern, Selector, Topic, TopicSelector};
+
+use crate::authorised::{Authorised, Forbidden};
+use crate::containment::{Budget, contains};
+
+/// Where someone may publish. The default is nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishGrant(Topics);
+
+/// What someone may listen to. The default is nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubscribeGrant(Topics);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Topics {
+    Every,
+    Those(Box<[Pattern]>),
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self::Those(Box::default())
+    }
+}
+
+impl Topics {
+    fn of(patterns: impl IntoIterator<Item = Pattern>) -> Self {
+        let patterns: Box<[_]> = patterns.into_iter().collect();
+        if patterns.iter().any(Pattern::matches_everything) {
+            Self::Every
+        } else {
+            Self::Those(patterns)
+        }
+    }
+
+    fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Those(these), Self::Those(those)) => {
+                Self::Those(these.iter().chain(those).cloned().collect())
+            }
+            _ => Self::Every,
+        }
+    }
+
+    fn hold(&self, topic: &Topic) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Those(patterns) => patterns.iter().any(|pattern| pattern.matches(topic)),
+        }
+    }
+}
+
+impl PublishGrant {
+    /// Every topic there can be.
+    pub const EVERYTHING: Self = Self(Topics::Every);
+
+    /// The topics of these patterns.
+    pub fn new(patterns: impl IntoIterator<Item = Pattern>) -> Self {
+        Self(Topics::of(patterns))
+    }
+
+    /// Both grants together.
+    pub fn or(&self, other: &Self) -> Self {
+        Self(self.0.or(&other.0))
+    }
+
+    /// Whether no topic at all is granted.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(&self.0, Topics::Those(patterns) if patterns.is_empty())
+    }
+
+    /// Whether publishing to `topic` is granted.
+    pub fn allows(&self, topic: &Topic) -> bool {
+        self.0.hold(topic)
+    }
+
+    /// Takes a batch whose every topic is granted.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`], for the batch as a whole.
+    pub fn authorise(&self, drafts: Vec<Draft>) -> Result<Authorised<Vec<Draft>>, Forbidden> {
+        let granted = drafts.iter().all(|draft| self.allows(&draft.topic));
+        if granted { Ok(Authorised::new(drafts)) } else { Err(Forbidden) }
+    }
+}
+
+impl SubscribeGrant {
+    /// Every topic there can be.
+    pub const EVERYTHING: Self = Self(Topics::Every);
+
+    /// The topics of these patterns.
+    pub fn new(patterns: impl IntoIterator<Item = Pattern>) -> Self {
+        Self(Topics::of(patterns))
+    }
+
+    /// Both grants together.
+    pub fn or(&self, other: &Self) -> Self {
+        Self(self.0.or(&other.0))
+    }
+
+    /// Whether everything that `selector` spans is granted: each of its topics matches a granted
+    /// pattern, and each of its patterns lies inside one.
+    ///
+    /// Exact, but for patterns made to be hard to decide, which are refused. Costs microseconds,
+    /// and never more than some milliseconds.
+    pub fn covers(&self, selector: &TopicSelector) -> bool {
+        let Topics::Those(granted) = &self.0 else { return true };
+        let mut budget = Budget::new();
+        let mut is_inside = |asked| granted.iter().any(|g| contains(g, asked, &mut budget));
+        selector.topics().iter().all(|topic| self.0.hold(topic))
+            && selector.patterns().iter().all(&mut is_inside)
+    }
+
+    /// Takes a selector that is covered.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`], for the selector as a whole.
+    pub fn authorise(&self, selector: Selector) -> Result<Authorised<Selector>, Forbidden> {
+        let granted = self.covers(&selector.topics);
+        if granted { Ok(Authorised::new(selector)) } else { Err(Forbidden) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(texts: &[&str]) -> Vec<Pattern> {
+        texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
+    }
+
+    fn draft(topic: &str) -> Draft {
+        Draft { topic: Topic::parse(topic).unwrap(), event_type: None, message: "".into() }
+    }
+
+    #[test]
+    fn one_topic_that_is_not_granted_slips_in_among_others() {
+        let grant = PublishGrant::new(patterns(&["orders/*"]));
+        assert!(grant.authorise(vec![draft("orders/1"), draft("orders/2")]).is_ok());
+        assert_eq!(grant.authorise(vec![draft("orders/1"), draft("chat")]), Err(Forbidden));
+
+        let grant = SubscribeGrant::new(patterns(&["orders/**", "news"]));
+        let ask = |topics: &[&str]| {
+            grant.authorise(Selector::parse(topics.iter().copied(), []).unwrap()).is_ok()
+        };
+        assert!(ask(&["orders", "orders/*", "news", "orders/1/**"]));
+        assert!(!ask(&["orders/1", "chat"]));
+        assert!(!ask(&["orders/1", "**"]));
+        assert!(!ask(&[]), "the default topic needs a grant too");
+    }
+
+    #[test]
+    fn nobody_is_granted_something_by_default() {
+        assert!(!PublishGrant::default().allows(&Topic::default()));
+        assert!(!SubscribeGrant::default().covers(&Selector::default().topics));
+        assert!(SubscribeGrant::new(patterns(&["**"])).covers(&Selector::default().topics));
+    }
+}

@@ -1,0 +1,55 @@
+//! A principal: whoever a request was made by, and what they were granted.
+
+use std::sync::Arc;
+
+use fanfare_event::Timestamp;
+
+use crate::access_keys::KeyDigest;
+use crate::grant::{PublishGrant, SubscribeGrant};
+
+/// Someone whose credentials have been verified, or nobody in particular.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Who it is.
+    pub identity: Identity,
+    /// Where they may publish.
+    pub publish: PublishGrant,
+    /// What they may listen to.
+    pub subscribe: SubscribeGrant,
+    /// Whether they may cut the streams of others.
+    pub admin: bool,
+    /// When all of this ends; `None` for credentials that do not expire.
+    pub expires: Option<Timestamp>,
+}
+
+/// Who someone is, as far as their credentials tell.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Not told.
+    Anonymous,
+    /// The holder of this access key.
+    AccessKey(KeyDigest),
+    /// The subject of a token (RFC 7519, 4.1.2).
+    Subject(Arc<str>),
+}
+
+impl Principal {
+    /// Someone without credentials, granted `publish` and `subscribe` all the same.
+    pub fn anonymous(publish: PublishGrant, subscribe: SubscribeGrant) -> Self {
+        let identity = Identity::Anonymous;
+        Self { identity, publish, subscribe, admin: false, expires: None }
+    }
+
+    /// The subject of the token, if it named one.
+    pub fn subject(&self) -> Option<&Arc<str>> {
+        match &self.identity {
+            Identity::Subject(subject) => Some(subject),
+            _ => None,
+        }
+    }
+
+    /// The same, with no right but to listen.
+    pub fn as_listener(&self) -> Self {
+        Self { publish: PublishGrant::default(), admin: false, ..self.clone() }
+    }
+}

@@ -1,0 +1,167 @@
+//! Tokens: signed claims (RFC 7519), verified as RFC 8725 asks.
+
+use std::collections::HashSet;
+
+use fanfare_event::Timestamp;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+
+use crate::claims::Claims;
+use crate::jwks::{Jwks, Unavailable};
+use crate::principal::Principal;
+use crate::verification_key::VerificationKey;
+
+/// Verifies tokens.
+#[derive(Debug, Default)]
+pub struct TokenVerifier {
+    keys: Vec<VerificationKey>,
+    key_set: Option<Jwks>,
+    rules: TokenRules,
+}
+
+/// What tokens must say of themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenRules {
+    /// Who may have issued them; anybody with a key, if empty.
+    pub issuers: Vec<String>,
+    /// Whom they may be meant for; anybody, if empty.
+    pub audiences: Vec<String>,
+}
+
+/// What is wrong with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    /// It is not a signed token at all, and no access key either.
+    #[error("the credentials are not valid")]
+    Malformed,
+    /// No key is meant for the algorithm it names, or it names a key that is not known.
+    #[error("the token is signed with an algorithm or a key that is not accepted")]
+    Key,
+    /// The signature is another's.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// Someone else issued it.
+    #[error("the token is of another issuer")]
+    Issuer,
+    /// It is meant for someone else.
+    #[error("the token is meant for another audience")]
+    Audience,
+    /// A claim is missing or of the wrong kind.
+    #[error("the token lacks a claim, or holds one that cannot be read")]
+    Claims,
+}
+
+/// Why a token is not trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Untrusted {
+    /// It will not be, either.
+    #[error(transparent)]
+    Invalid(#[from] InvalidToken),
+    /// The keys to verify it with cannot be had at the moment.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The longest token that is looked at, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+
+impl TokenVerifier {
+    /// Trusts tokens signed with one of `keys`, or one of a set, and which obey `rules`.
+    pub fn new(keys: Vec<VerificationKey>, key_set: Option<Jwks>, rules: TokenRules) -> Self {
+        Self { keys, key_set, rules }
+    }
+
+    /// Whether no token can be trusted.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.key_set.is_none()
+    }
+
+    /// The key set that others maintain, if there is one.
+    pub fn key_set(&self) -> Option<&Jwks> {
+        self.key_set.as_ref()
+    }
+
+    /// Whom a token makes of its bearer at `now`. Waits only for a key set that does not hold the
+    /// key the token names.
+    ///
+    /// # Errors
+    ///
+    /// See [`Untrusted`]. The first rule broken is named, once the signature has been found right.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, Untrusted> {
+        if token.len() > MAX_BYTES {
+            return Err(InvalidToken::Malformed.into());
+        }
+        let header = decode_header(token).map_err(|error| fault(error.kind()))?;
+        if header.crit.is_some() {
+            // Extensions that must be understood, and are not (RFC 7515, 4.1.11).
+            return Err(InvalidToken::Malformed.into());
+        }
+        let mut found = None;
+        for key in self.keys.iter().filter_map(|key| key.for_algorithm(header.alg)) {
+            match self.verify_with(token, key, header.alg, now) {
+                // Another of the keys may be the right one.
+                Err(InvalidToken::Signature) => found = Some(InvalidToken::Signature),
+                verified => return verified.map_err(Into::into),
+            }
+        }
+        if let Some(key_set) = &self.key_set
+            && let Some(key) = key_set.find(header.kid.as_deref(), header.alg).await?
+            && let Some(key) = key.for_algorithm(header.alg)
+        {
+            return Ok(self.verify_with(token, key, header.alg, now)?);
+        }
+        Err(found.unwrap_or(InvalidToken::Key).into())
+    }
+
+    fn verify_with(
+        &self,
+        token: &str,
+        key: &DecodingKey,
+        algorithm: jsonwebtoken::Algorithm,
+        now: Timestamp,
+    ) -> Result<Principal, InvalidToken> {
+        let TokenRules { issuers, audiences } = &self.rules;
+        let mut rules = Validation::new(algorithm);
+        rules.leeway = 0;
+        rules.validate_nbf = true;
+        let required = [("iss", issuers), ("aud", audiences)].into_iter();
+        let required = required.filter(|(_, names)| !names.is_empty());
+        rules.required_spec_claims.extend(required.map(|(claim, _)| claim.to_owned()));
+        let set =
+            |names: &[String]| (!names.is_empty()).then(|| HashSet::from_iter(names.to_vec()));
+        rules.iss = set(issuers);
+        rules.aud = set(audiences);
+        rules.validate_aud = rules.aud.is_some();
+        let claims: Claims =
+            decode(token, key, &rules).map_err(|error| fault(error.kind()))?.claims;
+        // The library counts in whole seconds.
+        if claims.expires() <= now {
+            return Err(InvalidToken::Expired);
+        }
+        claims.into_principal().ok_or(InvalidToken::Claims)
+    }
+}
+
+fn fault(kind: &ErrorKind) -> InvalidToken {
+    match kind {
+        ErrorKind::InvalidSignature => InvalidToken::Signature,
+        ErrorKind::ExpiredSignature => InvalidToken::Expired,
+        ErrorKind::ImmatureSignature => InvalidToken::NotYet,
+        ErrorKind::InvalidIssuer => InvalidToken::Issuer,
+        ErrorKind::InvalidAudience => InvalidToken::Audience,
+        ErrorKind::MissingRequiredClaim(_)
+        | ErrorKind::InvalidClaimFormat(_)
+        | ErrorKind::Json(_)
+        | ErrorKind::InvalidSubject => InvalidToken::Claims,
+        ErrorKind::InvalidAlgorithm
+        | ErrorKind::InvalidAlgorithmName
+        | ErrorKind::MissingAlgorithm => InvalidToken::Key,
+        _ => InvalidToken::Malformed,
+    }
+}

@@ -1,0 +1,63 @@
+//! Credentials: what a request presents to say who sent it.
+
+use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Method};
+
+use super::error::Error;
+use super::guard::Guard;
+use super::peer::Peer;
+use super::query;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What a request presents. Not to be logged.
+pub(super) enum Presented {
+    /// An access key or a token.
+    Bearer(String),
+    /// A ticket for one stream.
+    Ticket(String),
+}
+
+/// Where a request carries a bearer's credential: in its header, else in the cookie, if the request
+/// is of the same site.
+pub(super) fn bearer(request: &Parts, guard: &Guard, cookie: Option<&str>) -> Option<Presented> {
+    let header = request.headers.get(AUTHORIZATION).and_then(|value| {
+        // The scheme's name is in any case (RFC 9110, 11.1); another scheme is not for us.
+        let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| text.trim().to_owned())
+    });
+    let found = header.or_else(|| {
+        let tls = request.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
+        // A browser lets only this very host set a cookie with this prefix (RFC 6265bis, 4.1.3.2).
+        let name = cookie.unwrap_or(if tls { "__Host-fanfare" } else { "fanfare" });
+        let value = find_cookie(request, name)?;
+        is_same_site(request, guard).then_some(value)
+    });
+    found.map(Presented::Bearer)
+}
+
+/// The ticket in a query.
+pub(super) fn ticket(query: &str) -> Result<Option<Presented>, Error> {
+    Ok(query::find(query, "ticket")?.map(Presented::Ticket))
+}
+
+fn find_cookie(request: &Parts, name: &str) -> Option<String> {
+    let lines = request.headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(found, _)| found.trim() == name)?;
+    Some(value.trim().trim_matches('"').to_owned())
+}
+
+/// Whether a browser sent the request for a page that may use the visitor's cookie. One that is
+/// silent about where a request came from sends no `Origin` only with a GET, whose answer another
+/// site's page cannot read.
+fn is_same_site(request: &Parts, guard: &Guard) -> bool {
+    let site = request.headers.get(FETCH_SITE).map(|site| site.as_bytes());
+    match site {
+        Some(b"same-origin" | b"same-site" | b"none") => true,
+        Some(_) => guard.trusts_origin(request),
+        None if request.headers.contains_key(ORIGIN) => guard.trusts_origin(request),
+        None => matches!(request.method, Method::GET | Method::HEAD),
+    }
+}

@@ -1,0 +1,141 @@
+//! The guard: requests that a page of another site has made its visitor's browser send.
+//!
+//! Where everyone on this machine may publish, a browser on this machine is everyone. What must
+//! hold there: a request is for a name of this machine (else a site could have its own name lead
+//! here: DNS rebinding), and comes from the hub's own page, an allowed origin, or no page at all.
+
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::request::Parts;
+
+use super::error::Error;
+use crate::settings::{Host, Origin, Settings, parse_host, parse_origin};
+
+/// Which hosts and origins are let through.
+#[derive(Debug)]
+pub(super) struct Guard {
+    hosts: Vec<Host>,
+    origins: Vec<Origin>,
+    /// Whether everyone on this machine, and nobody else, may do everything.
+    private: bool,
+}
+
+impl Guard {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            hosts: settings.allow_host.clone(),
+            origins: settings.allow_origin.clone(),
+            private: settings.is_private(),
+        }
+    }
+
+    /// Checks where a request is meant for and where it comes from.
+    pub(super) fn check(&self, request: &Parts) -> Result<(), Error> {
+        if !self.private && self.hosts.is_empty() {
+            return Ok(());
+        }
+        if !self.knows_host(request) {
+            return Err(Error::ForeignHost);
+        }
+        if self.private && request.headers.contains_key(ORIGIN) && !self.trusts_origin(request) {
+            return Err(Error::ForeignOrigin);
+        }
+        Ok(())
+    }
+
+    /// Whether the `Origin` is the hub's own, or an allowed one.
+    pub(super) fn trusts_origin(&self, request: &Parts) -> bool {
+        let mut given = request.headers.get_all(ORIGIN).iter();
+        let origin = match (given.next(), given.next()) {
+            (Some(only), None) => only.to_str().ok().and_then(parse_origin),
+            _ => None,
+        };
+        let Some(origin) = origin else { return false };
+        self.origins.contains(&origin) || is_own(&origin, request)
+    }
+
+    fn knows_host(&self, request: &Parts) -> bool {
+        // No browser leaves it out.
+        let Some(authority) = authority(request) else { return true };
+        let Some(host) = authority.ok().and_then(parse_host) else { return false };
+        host.is_loopback() || self.hosts.iter().any(|known| known.admits(&host))
+    }
+}
+
+/// Whom a request is meant for, if it says so: the target's authority goes before the header (RFC
+/// 9112, 3.2.2). An error is what cannot be a host.
+fn authority(request: &Parts) -> Option<Result<&str, ()>> {
+    if let Some(authority) = request.uri.authority() {
+        return Some(Ok(authority.as_str()));
+    }
+    let mut given = request.headers.get_all(HOST).iter();
+    let first = given.next()?;
+    if given.next().is_some() {
+        return Some(Err(()));
+    }
+    Some(first.to_str().map_err(drop))
+}
+
+/// Whether a page of this origin was served under the name the request is meant for. The scheme
+/// is taken on trust: behind a proxy, the hub does not know its own.
+fn is_own(origin: &Origin, request: &Parts) -> bool {
+    let Some(Ok(authority)) = authority(request) else { return false };
+    let scheme = origin.as_str().split_once("://").map_or("", |(scheme, _)| scheme);
+    parse_origin(&format!("{scheme}://{authority}")).as_ref() == Some(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn guard(private: bool, hosts: &[&str], origins: &[&str]) -> Guard {
+        Guard {
+            hosts: hosts.iter().map(|host| parse_host(host).unwrap()).collect(),
+            origins: origins.iter().map(|origin| parse_origin(origin).unwrap()).collect(),
+            private,
+        }
+    }
+
+    fn passes(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
+        let mut request = Request::get("/").header(HOST, host);
+        if let Some(origin) = origin {
+            request = request.header(ORIGIN, origin);
+        }
+        guard.check(&request.body(()).unwrap().into_parts().0).is_ok()
+    }
+
+    #[test]
+    fn a_page_of_another_site_comes_through() {
+        let private = guard(true, &["proxy.example"], &["https://app.example"]);
+        for (host, origin) in [
+            ("localhost:8000", None),
+            ("127.0.0.1:8000", Some("http://127.0.0.1:8000")),
+            ("proxy.example", Some("https://proxy.example")),
+            ("proxy.example:443", Some("https://proxy.example")),
+            ("[::1]:8000", Some("https://app.example")),
+        ] {
+            assert!(passes(&private, host, origin), "{host} {origin:?}");
+        }
+        for (host, origin) in [
+            ("evil.example", None),
+            ("evil.example:8000", Some("http://evil.example:8000")),
+            ("127.0.0.1:8000", Some("http://127.0.0.1:3000")),
+            ("127.0.0.1:8000", Some("http://localhost:8000")),
+            ("127.0.0.1:8000", Some("null")),
+            ("127.0.0.1:8000", Some("https://app.example.evil.example")),
+            ("", None),
+        ] {
+            assert!(!passes(&private, host, origin), "{host} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_hub_that_asks_for_credentials_is_particular_about_names() {
+        assert!(passes(&guard(false, &[], &[]), "any.example", Some("https://other.example")));
+        let named = guard(false, &["a.example"], &[]);
+        assert!(passes(&named, "a.example", Some("https://other.example")));
+        assert!(passes(&named, "localhost", None));
+        assert!(!passes(&named, "b.example", None));
+    }
+}

@@ -1,0 +1,169 @@
+//! Credentials: access keys, token keys, and the files they are read from.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use fanfare_auth::{InvalidPublicKey, Secret, ShortSecret, VerificationKey};
+
+use super::field::Value;
+
+/// The longest file of keys that is read, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Why a credential cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidCredential {
+    /// It would be guessed.
+    #[error(transparent)]
+    Short(#[from] ShortSecret),
+    /// It could not be sent in a header (RFC 6750, 2.1, and what a cookie allows).
+    #[error("write visible ASCII without spaces, commas, semicolons, quotes or backslashes")]
+    Characters,
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {source}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds nothing.
+    #[error("{path} holds no key: write one on each line", path = .0.display())]
+    Empty(PathBuf),
+    /// The file holds another kind of key.
+    #[error(transparent)]
+    PublicKey(#[from] InvalidPublicKey),
+}
+
+/// An access key.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub struct AccessKey(pub(crate) Secret);
+
+/// The access keys of a file, one on each line.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub struct KeyFile(pub(crate) Vec<Secret>);
+
+/// The secret that tokens are signed with: as given, or the content of a file.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub struct TokenSecret(pub(crate) Secret);
+
+/// A public key that tokens are verified with, read from a file. Two are the same if their files
+/// are.
+#[derive(Debug, Clone)]
+pub struct PublicKey {
+    path: PathBuf,
+    pub(crate) key: VerificationKey,
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.path.partial_cmp(&other.path)
+    }
+}
+
+impl Value for AccessKey {
+    const PLACEHOLDER: &'static str = "KEY";
+    const NOUN: &'static str = "an access key";
+    const SECRET: bool = true;
+    type Error = InvalidCredential;
+
+    fn parse(text: &str) -> Result<Self, InvalidCredential> {
+        access_key(text).map(Self)
+    }
+}
+
+impl Value for KeyFile {
+    const PLACEHOLDER: &'static str = "FILE";
+    const NOUN: &'static str = "a file of access keys";
+    type Error = InvalidCredential;
+
+    fn parse(path: &str) -> Result<Self, InvalidCredential> {
+        let path = Path::new(path);
+        let text = read(path)?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let keys: Vec<_> = lines.map(access_key).collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(InvalidCredential::Empty(path.to_owned()));
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl Value for TokenSecret {
+    const PLACEHOLDER: &'static str = "SECRET|@FILE";
+    const NOUN: &'static str = "a secret for tokens";
+    const SECRET: bool = true;
+    type Error = InvalidCredential;
+
+    /// A line end at the end of a file does not belong to the secret.
+    fn parse(text: &str) -> Result<Self, InvalidCredential> {
+        let secret = match text.strip_prefix('@') {
+            Some(path) => read(Path::new(path))?.trim_end_matches(['\r', '\n']).to_owned(),
+            None => text.to_owned(),
+        };
+        Ok(Self(Secret::new(secret, VerificationKey::LEAST_SECRET)?))
+    }
+}
+
+impl Value for PublicKey {
+    const PLACEHOLDER: &'static str = "FILE";
+    const NOUN: &'static str = "a public key";
+    type Error = InvalidCredential;
+
+    fn parse(path: &str) -> Result<Self, InvalidCredential> {
+        let path = Path::new(path);
+        let key = VerificationKey::from_pem(read(path)?.as_bytes())?;
+        Ok(Self { path: path.to_owned(), key })
+    }
+}
+
+fn access_key(text: &str) -> Result<Secret, InvalidCredential> {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b",;\"\\".contains(&byte);
+    if !text.bytes().all(allowed) {
+        return Err(InvalidCredential::Characters);
+    }
+    Ok(Secret::new(text.to_owned(), 1)?)
+}
+
+fn read(path: &Path) -> Result<String, InvalidCredential> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        .map_err(|source| InvalidCredential::Unreadable { path: path.to_owned(), source })?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_no_header_can_carry_is_accepted() {
+        for text in ["", "a b", "a\n", "a,b", "a;b", "é", "a\"b", "a\\b"] {
+            assert!(AccessKey::parse(text).is_err(), "{text:?}");
+        }
+        assert!(AccessKey::parse("0f-A_~.:=/+").is_ok());
+    }
+
+    #[test]
+    fn a_file_adds_its_line_end_to_the_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let secret = "0123456789abcdef0123456789abcdef";
+        std::fs::write(&path, format!("{secret}\n")).unwrap();
+        let given = TokenSecret::parse(&format!("@{}", path.display())).unwrap();
+        assert_eq!(given.0.expose(), secret);
+        std::fs::write(&path, "one\n\n two \n").unwrap();
+        let keys = KeyFile::parse(path.to_str().unwrap()).unwrap();
+        assert_eq!(keys.0.iter().map(Secret::expose).collect::<Vec<_>>(), ["one", "two"]);
+        std::fs::write(&path, "\n").unwrap();
+        assert!(matches!(KeyFile::parse(path.to_str().unwrap()), Err(InvalidCredential::Empty(_))));
+    }
+}

@@ -1,0 +1,123 @@
+//! One client cannot take up the hub.
+
+use serde_json::json;
+
+use crate::support::issuer::{SECRET, bearer, claims, token};
+use crate::support::{Hub, Subscriber};
+
+fn refused(hub: &Hub, reason: &str) -> f64 {
+    hub.metrics().labelled("fanfare_refused_total", &format!("\"{reason}\""))
+}
+
+/// Whether a stream was granted; the other answer is to come back.
+fn stays(subscriber: &mut Subscriber, hub: &Hub, headers: &[(&str, &str)]) -> bool {
+    let mut all = vec![("Content-Type", "application/json")];
+    all.extend_from_slice(headers);
+    assert_eq!(hub.publisher().post(&all, r#"{"message": "a"}"#).status, 200);
+    matches!(subscriber.try_next(), Ok(Some(_)))
+}
+
+#[test]
+fn a_publisher_never_pauses() {
+    let hub = Hub::start(&["--publish-rate", "5", "--trusted-proxy", "127.0.0.0/8"]);
+    let mut publisher = hub.publisher();
+    let mut from = |client: &str| {
+        let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", client)];
+        publisher.post(&headers, r#"{"message": "a"}"#)
+    };
+    let too_fast = (0..1000).map(|_| from("192.0.2.1")).find(|response| response.status != 200);
+    let too_fast = too_fast.expect("a thousand in a row are too many");
+    assert_eq!(too_fast.status, 429);
+    let wait: u64 = too_fast.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=2).contains(&wait), "{wait}");
+    assert!(too_fast.json()["detail"].is_string());
+    assert_eq!(from("192.0.2.2").status, 200, "another is not to blame");
+    assert_eq!(refused(&hub, "publish_rate"), 1.0);
+}
+
+#[test]
+fn a_batch_counts_as_one() {
+    let hub = Hub::start(&["--publish-rate", "5"]);
+    let batch = vec![r#"{"message": "a"}"#; 1000].join("\n");
+    let mut publisher = hub.publisher();
+    let headers = [("Content-Type", "application/x-ndjson")];
+    assert_eq!(publisher.post(&headers, &batch).status, 200);
+    let next = publisher.post(&headers, r#"{"message": "a"}"#);
+    assert_eq!(next.status, 429);
+    let wait: u64 = next.header("retry-after").unwrap().parse().unwrap();
+    assert!((190..=200).contains(&wait), "{wait}");
+}
+
+#[test]
+fn an_address_takes_all_the_streams() {
+    let hub = Hub::start(&["--max-subscribers-per-address", "2", "--trusted-proxy", "127.0.0.1"]);
+    let open = |client: &str| hub.subscription().header("X-Forwarded-For", client).open();
+    let mut first = open("2001:db8::1");
+    let mut second = open("2001:db8::ffff:2");
+    assert!(stays(&mut first, &hub, &[]) && stays(&mut second, &hub, &[]));
+    let mut third = open("2001:db8:0:0:3::3");
+    assert_eq!(third.until_closed(), [], "a network of 64 bits is one address");
+    assert!(!third.retries.is_empty());
+    assert_eq!(refused(&hub, "address_capacity"), 1.0);
+    assert!(stays(&mut open("2001:db8:0:1::1"), &hub, &[]));
+    // Only what the proxy adds counts.
+    assert_eq!(open("192.0.2.9, 2001:db8::4").until_closed(), []);
+    drop(first);
+    hub.await_metrics("a place is free", |_| stays(&mut open("2001:db8::5"), &hub, &[]));
+}
+
+#[test]
+fn a_client_names_its_own_address() {
+    let hub = Hub::start(&["--max-subscribers-per-address", "1"]);
+    let open = |client: &str| hub.subscription().header("X-Forwarded-For", client).open();
+    let mut first = open("192.0.2.1");
+    assert!(stays(&mut first, &hub, &[]));
+    assert_eq!(open("192.0.2.2").until_closed(), []);
+}
+
+#[test]
+fn a_subject_takes_all_the_streams() {
+    let hub = Hub::start(&["--jwt-secret", SECRET, "--max-subscribers-per-subject", "1"]);
+    let holder = |subject: &str| {
+        let rights = json!({"publish": ["**"], "subscribe": ["**"]});
+        bearer(&token(&claims(subject, 3600.0, &rights)))
+    };
+    let [ada, bob] = ["ada", "bob"].map(holder);
+    let open = |holder: &str| hub.subscription().header("Authorization", holder).open();
+    let publishing = [("Authorization", &*bob)];
+    let mut first = open(&ada);
+    assert!(stays(&mut first, &hub, &publishing));
+    assert_eq!(open(&ada).until_closed(), []);
+    assert!(stays(&mut open(&bob), &hub, &publishing));
+    assert_eq!(refused(&hub, "subject_capacity"), 1.0);
+}
+
+#[test]
+fn a_subscription_names_too_much() {
+    let hub = Hub::start(&["--max-topics", "2"]);
+    assert_eq!(hub.subscription().query("topic=a&topic=b/*&topic=a").ask().0.status, 200);
+    let response = hub.get("/sse/events?topic=a&topic=b&topic=c");
+    assert_eq!(response.status, 422, "{response:?}");
+    assert_eq!(refused(&hub, "too_many_topics"), 1.0);
+}
+
+#[test]
+fn requests_that_wait_keep_others_out() {
+    let hub = Hub::start(&["--max-requests", "1"]);
+    let mut waiting = hub.connect();
+    waiting.send(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: 16\r\n\r\n",
+    );
+    hub.await_metrics("the place is taken", |_| {
+        let headers = [("Content-Type", "application/json")];
+        let response = hub.publisher().post(&headers, r#"{"message": "a"}"#);
+        response.status == 503 && response.header("retry-after").is_some()
+    });
+    assert_eq!(hub.subscribe("").until_closed(), [], "a stream is asked to come back");
+    assert_eq!(hub.get("/healthz").status, 200);
+    waiting.send(r#"{"message": "b"}"#);
+    assert_eq!(waiting.response("POST").status, 200);
+    hub.publisher().send("there is room again");
+    assert!(refused(&hub, "requests") >= 2.0);
+}

@@ -1,0 +1,114 @@
+//! Heads that are too large, or no heads at all, get a clear answer and leave nothing behind.
+
+use h2::client;
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+
+use crate::support::Hub;
+
+fn refused(hub: &Hub, reason: &str) -> f64 {
+    hub.metrics().labelled("fanfare_refused_total", &format!("reason=\"{reason}\""))
+}
+
+#[test]
+fn a_huge_header_is_read_to_its_end() {
+    let hub = Hub::start(&["--max-head", "16KiB"]);
+    let before = hub.resident_memory();
+    let mut connection = hub.connect();
+    connection.send("GET /healthz HTTP/1.1\r\nHost: hub.test\r\nX-Large: ");
+    let block = "x".repeat(64 << 10);
+    let sent = (0..1024).take_while(|_| connection.try_send(&block).is_ok()).count();
+    let response = connection.response("GET");
+    assert_eq!(response.status, 431, "after {sent} blocks: {response:?}");
+    assert!(sent < 1024, "64 MiB of one header were read");
+    assert_eq!(refused(&hub, "head_too_large"), 1.0);
+    let growth = hub.resident_memory().saturating_sub(before);
+    assert!(growth < 16 << 20, "{growth} bytes more after a refused head");
+}
+
+#[test]
+fn a_thousand_headers_are_too_few() {
+    let hub = Hub::start(&[]);
+    let mut connection = hub.connect();
+    let headers: String = (0..1000).map(|number| format!("X-{number}: {number}\r\n")).collect();
+    connection.send(format!("GET /healthz HTTP/1.1\r\nHost: hub.test\r\n{headers}\r\n"));
+    assert_eq!(connection.response("GET").status, 431);
+}
+
+#[test]
+fn a_huge_target_is_routed() {
+    let hub = Hub::start(&["--max-target", "1KiB", "--max-head", "8KiB"]);
+    let path = |length: usize| format!("/sse/events?topic={}", "x".repeat(length));
+    let response = hub.get(&path(2 << 10));
+    assert_eq!(response.status, 414, "{response:?}");
+    assert!(response.json()["detail"].as_str().unwrap().contains("1024 bytes"));
+    assert_eq!(hub.get(&path(16 << 10)).status, 431);
+    assert_eq!((refused(&hub, "target_too_long"), refused(&hub, "head_too_large")), (1.0, 1.0));
+    drop(hub.subscribe(&format!("topic={}", "x".repeat(256))));
+}
+
+#[test]
+fn a_subscription_with_every_topic_it_may_name_is_refused() {
+    let hub = Hub::start(&[]);
+    let topics: Vec<_> = (0..256).map(|number| format!("topic=orders/{number:0>64}")).collect();
+    drop(hub.subscribe(&topics.join("&")));
+}
+
+#[test]
+fn garbage_goes_unanswered_or_does_harm() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    for garbage in [
+        &b"\0\0\0\0\0\0\0\0\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost:\0\r\n\r\n",
+        b"POST /sse/send HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
+        b"POST /sse/send HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    ] {
+        let mut connection = hub.connect();
+        connection.send(garbage);
+        let answer = connection.rest();
+        assert!(answer.starts_with(b"HTTP/1.1 400 "), "{garbage:?}: {answer:?}");
+    }
+    assert_eq!(refused(&hub, "malformed"), 6.0);
+    // Not even the beginning of a frame.
+    let mut connection = hub.connect();
+    connection.send([&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0xff; 64]].concat());
+    connection.rest();
+    hub.publisher().send("unharmed");
+    assert_eq!(subscriber.messages(1), ["unharmed"]);
+}
+
+#[test]
+fn a_chunk_size_without_end_is_read_for_ever() {
+    let hub = Hub::start(&[]);
+    let mut connection = hub.connect();
+    connection.send(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+    );
+    let block = "x".repeat(64 << 10);
+    let sent = (0..1024).take_while(|_| connection.try_send(&block).is_ok()).count();
+    assert_eq!(connection.response("POST").status, 400, "after {sent} blocks");
+}
+
+#[test]
+fn a_large_http2_header_closes_more_than_its_stream_or_a_huge_one_less() {
+    let hub = Hub::start(&["--max-head", "16KiB"]);
+    let address = hub.address();
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let socket = TcpStream::connect(address).await.unwrap();
+        let (requests, connection) = client::handshake(socket).await.unwrap();
+        tokio::spawn(connection);
+        for (size, wanted) in [(20 << 10, Some(431)), (16, Some(200)), (1 << 20, None)] {
+            let request = http::Request::get(format!("http://{address}/healthz"))
+                .header("x-large", "x".repeat(size))
+                .body(())
+                .unwrap();
+            let mut requests = requests.clone().ready().await.unwrap();
+            let answer = requests.send_request(request, true).unwrap().0.await;
+            assert_eq!(answer.ok().map(|answer| answer.status().as_u16()), wanted, "{size}");
+        }
+    });
+    assert_eq!(hub.get("/healthz").status, 200);
+}

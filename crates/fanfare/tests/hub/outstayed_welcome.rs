@@ -1,0 +1,112 @@
+//! A right that ends, ends the streams that live on it.
+
+use serde_json::{Value, json};
+
+use crate::over_http1_and_http2;
+use crate::support::issuer::{SECRET, bearer, claims, token};
+use crate::support::{Http, Hub, Subscriber, Subscription};
+
+over_http1_and_http2!(
+    a_stream_outlives_its_token,
+    a_slow_stream_outlives_its_token,
+    a_stream_outlives_its_subject,
+);
+
+fn holder(subject: &str, seconds: f64) -> String {
+    let rights = json!({"publish": ["**"], "subscribe": ["**"], "admin": subject == "root"});
+    bearer(&token(&claims(subject, seconds, &rights)))
+}
+
+fn subscription(hub: &Hub, http: Http, holder: &str) -> Subscription {
+    hub.subscription().over(http).header("Authorization", holder)
+}
+
+fn publish(hub: &Hub, message: &str) {
+    let headers =
+        [("Authorization", &*holder("eve", 3600.0)), ("Content-Type", "application/json")];
+    let response = hub.publisher().post(&headers, json!({ "message": message }).to_string());
+    assert_eq!(response.status, 200, "{response:?}");
+}
+
+fn assert_over(subscriber: &mut Subscriber) {
+    let last = subscriber.until_closed().pop().expect("word of the end");
+    assert_eq!(last.kind.as_deref(), Some("fanfare.expired"), "{last:?}");
+    assert!(!last.id.is_empty());
+}
+
+fn a_stream_outlives_its_token(http: Http) {
+    let hub = Hub::start(&["--jwt-secret", SECRET]);
+    let short = holder("ada", 1.5);
+    let mut staying = subscription(&hub, http, &holder("ada", 3600.0)).open();
+    let mut subscriber = subscription(&hub, http, &short).open();
+    publish(&hub, "before");
+    assert_eq!(subscriber.next().data, "before");
+    assert_over(&mut subscriber);
+    let (again, _) = subscription(&hub, http, &short).ask();
+    assert_eq!(again.status, 401);
+    publish(&hub, "after");
+    assert_eq!(staying.messages(2), ["before", "after"]);
+    hub.await_metrics("one expired", |now| {
+        now.labelled("fanfare_closed_total", "\"expired\"") == 1.0
+            && now.sum("fanfare_subscribers") == 1.0
+    });
+    // Nothing was lost between the two: the id of the last event is where to resume.
+    let resumed =
+        subscription(&hub, http, &holder("ada", 3600.0)).after(subscriber.last_event_id());
+    assert_eq!(resumed.open().next().data, "after");
+}
+
+/// One that is replaying when its time is over.
+fn a_slow_stream_outlives_its_token(http: Http) {
+    let hub = Hub::start(&["--jwt-secret", SECRET]);
+    let headers =
+        [("Authorization", &*holder("eve", 3600.0)), ("Content-Type", "application/x-ndjson")];
+    let line = json!({"message": "x".repeat(100_000)}).to_string();
+    let mut publisher = hub.publisher();
+    for _ in 0..20 {
+        let batch = vec![line.as_str(); 50].join("\n");
+        assert_eq!(publisher.post(&headers, batch).status, 200);
+    }
+    let short = holder("ada", 1.5);
+    let mut subscriber =
+        subscription(&hub, http, &short).query("last_event_id=earliest").narrow().open();
+    hub.await_metrics("its time is over", |_| {
+        subscription(&hub, http, &short).ask().0.status == 401
+    });
+    assert_over(&mut subscriber);
+}
+
+fn a_stream_outlives_its_subject(http: Http) {
+    let hub = Hub::start(&["--jwt-secret", SECRET]);
+    let root = holder("root", 3600.0);
+    let cut = |subject: &str| -> Value {
+        let path = format!("/sse/subscribers?subject={subject}");
+        let response = hub.request("DELETE", &path, &[("Authorization", &root)]);
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()["count"].clone()
+    };
+    let open = |subject: &str| {
+        let mut subscriber = subscription(&hub, http, &holder(subject, 3600.0)).open();
+        publish(&hub, "it has begun");
+        assert_eq!(subscriber.next().data, "it has begun");
+        subscriber
+    };
+    let mut bob = open("bob smith");
+    let mut adas = [open("ada"), open("ada")];
+    assert_eq!(cut("ad"), 0);
+    assert_eq!(cut("ada"), 2);
+    for ada in &mut adas {
+        ada.until_closed();
+        assert!(ada.retries.len() >= 2, "it is told when to come back");
+    }
+    publish(&hub, "who is left");
+    bob.until("who is left");
+    assert_eq!(cut("bob%20smith"), 1);
+    bob.until_closed();
+    assert_eq!(cut("ada"), 0);
+    let metrics = hub.metrics();
+    assert_eq!(metrics.labelled("fanfare_closed_total", "\"revoked\""), 3.0);
+
+    let nameless = hub.request("DELETE", "/sse/subscribers", &[("Authorization", &root)]);
+    assert_eq!(nameless.status, 422, "{nameless:?}");
+}

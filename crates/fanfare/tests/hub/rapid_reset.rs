@@ -1,0 +1,65 @@
+//! An HTTP/2 client that opens and resets streams, or never reads them, costs others nothing.
+
+use h2::{Reason, client};
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+
+use crate::support::{Http, Hub};
+
+#[test]
+fn a_storm_of_resets_stalls_others() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    let mut publisher = hub.publisher();
+    let address = hub.address();
+    let attack = std::thread::spawn(move || {
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            for _ in 0..5 {
+                let socket = TcpStream::connect(address).await.unwrap();
+                let (requests, connection) = client::handshake(socket).await.unwrap();
+                let connection = tokio::spawn(connection);
+                for _ in 0..5_000 {
+                    let Ok(mut requests) = requests.clone().ready().await else { break };
+                    let request = http::Request::get(format!("http://{address}/sse/events"));
+                    let request = request.body(()).unwrap();
+                    let Ok((_, mut stream)) = requests.send_request(request, true) else { break };
+                    stream.send_reset(Reason::CANCEL);
+                    tokio::task::yield_now().await;
+                }
+                drop(requests);
+                let _ = connection.await;
+            }
+        });
+    });
+    for number in 0..500 {
+        publisher.send(&number.to_string());
+    }
+    let numbers: Vec<_> = (0..500).map(|number| number.to_string()).collect();
+    assert_eq!(subscriber.messages(500), numbers);
+    attack.join().unwrap();
+    hub.await_metrics("all resets to be dealt with", |metrics| {
+        metrics.sum("fanfare_subscribers") == 1.0
+    });
+    let floods = hub.metrics().labelled("fanfare_refused_total", "reason=\"http2_flood\"");
+    assert!(floods >= 1.0, "nobody was told to calm down");
+}
+
+#[test]
+fn streams_that_are_not_read_pile_up_in_memory() {
+    let hub = Hub::start(&["--write-timeout", "1s", "--window-bytes", "4MiB"]);
+    let mut publisher = hub.publisher();
+    publisher.send("warm");
+    let unread = hub.subscription().over(Http::Two).open_many(100);
+    let before = hub.resident_memory();
+    let message = "x".repeat(64 << 10);
+    for _ in 0..400 {
+        publisher.send(&message);
+    }
+    // 100 streams, each of them 25 MiB behind.
+    let growth = hub.resident_memory().saturating_sub(before);
+    assert!(growth < 96 << 20, "{growth} bytes more for streams that are not read");
+    hub.await_metrics("the unread to be closed", |metrics| {
+        metrics.sum("fanfare_subscribers") == 0.0
+    });
+    drop(unread);
+}

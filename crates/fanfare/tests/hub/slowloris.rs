@@ -1,0 +1,153 @@
+//! Clients that send too slowly, or nothing, are let go of, and hold up nobody.
+
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::support::{Files, Hub, Identity, raise_open_files};
+
+const PATIENT: &[&str] =
+    &["--head-timeout", "10m", "--body-timeout", "10m", "--idle-timeout", "10m"];
+
+#[test]
+fn a_head_that_never_ends_keeps_its_connection() {
+    let hub = Hub::start(&["--head-timeout", "300ms"]);
+    for begun in ["", "P", "PRI * HT", "GET /healthz HTTP/1.1\r\nHost: hub"] {
+        let mut connection = hub.connect();
+        connection.send(begun);
+        assert_eq!(connection.rest(), b"", "{begun:?}");
+    }
+    let metrics = hub.await_metrics("four refusals", |metrics| {
+        metrics.labelled("fanfare_refused_total", "reason=\"head_timeout\"") == 4.0
+    });
+    assert_eq!(metrics.sum("fanfare_half_open_connections"), 0.0);
+}
+
+#[test]
+fn a_handshake_that_never_ends_keeps_its_connection() {
+    let files = Files::with(&Identity::generate());
+    let arguments = files.arguments(&["--head-timeout", "300ms"]);
+    let hub = Hub::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut connection = hub.connect();
+    connection.send([22, 3, 1, 1, 0, 1]);
+    connection.rest();
+}
+
+#[test]
+fn a_body_that_never_ends_is_waited_for() {
+    let hub = Hub::start(&["--body-timeout", "300ms"]);
+    let mut connection = hub.connect();
+    connection.send(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\n\r\n{\"message\":",
+    );
+    let response = connection.response("POST");
+    assert_eq!(response.status, 408, "{response:?}");
+    assert_eq!(response.json()["detail"], "the body did not arrive in time");
+    connection.rest();
+    hub.await_metrics("a refusal", |metrics| {
+        metrics.labelled("fanfare_refused_total", "reason=\"body_timeout\"") == 1.0
+    });
+}
+
+#[test]
+fn an_idle_connection_is_kept_for_good_or_closed_too_soon() {
+    let hub = Hub::start(&["--idle-timeout", "1s", "--head-timeout", "100ms"]);
+    let mut connection = hub.connect();
+    // More requests than fit into the time for one head.
+    for _ in 0..3 {
+        assert_eq!(connection.request("GET", "/healthz", &[], b"").status, 200);
+        std::thread::sleep(std::time::Duration::from_millis(250));
+    }
+    let mut subscriber = hub.subscribe("");
+    assert_eq!(connection.rest(), b"");
+    hub.publisher().send("streams are not idle");
+    assert_eq!(subscriber.messages(1), ["streams are not idle"]);
+    assert_eq!(hub.metrics().sum("fanfare_refused_total"), 0.0);
+}
+
+#[test]
+fn bodies_that_never_end_fill_the_memory() {
+    let hub = Hub::start(&[PATIENT, &["--max-bodies", "256KiB"]].concat());
+    let begin = |size: usize| {
+        let mut connection = hub.connect();
+        connection.send(format!(
+            "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+             Content-Length: 1000000\r\n\r\n{}",
+            "x".repeat(size)
+        ));
+        connection
+    };
+    let mut waiting: Vec<_> = (0..20).map(|_| begin(32 << 10)).collect();
+    hub.await_metrics("refusals", |metrics| {
+        metrics.labelled("fanfare_refused_total", "reason=\"bodies\"") >= 12.0
+    });
+    let response = begin(32 << 10).response("POST");
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")), "{response:?}");
+    waiting.clear();
+    hub.await_metrics("connections to end", |metrics| metrics.sum("fanfare_connections") <= 1.0);
+    hub.publisher().send("room again");
+}
+
+#[test]
+fn a_thousand_half_open_connections_hold_up_everyone() {
+    raise_open_files();
+    let hub = Hub::start(&[PATIENT, &["--max-half-open", "500"]].concat());
+    let before = hub.resident_memory();
+    let mut subscriber = hub.subscribe("");
+    let mut publisher = hub.publisher();
+    publisher.send("before");
+    let half_open: Vec<_> = (0..1_000)
+        .map(|number| {
+            publisher.send(&number.to_string());
+            TcpStream::connect(hub.address()).unwrap()
+        })
+        .collect();
+    // The latest 500 are still there; whoever comes now is served all the same.
+    let metrics = hub.await_metrics("the others to leave", |metrics| {
+        metrics.labelled("fanfare_refused_total", "reason=\"half_open\"") >= 500.0
+    });
+    assert_eq!(metrics.sum("fanfare_half_open_connections"), 499.0);
+    hub.publisher().send("after");
+    let messages = subscriber.messages(1_002);
+    assert_eq!((messages[0].as_str(), messages[1_001].as_str()), ("before", "after"));
+    let growth = hub.resident_memory().saturating_sub(before);
+    assert!(growth < 32 << 20, "{growth} bytes more for half-open connections");
+    drop(half_open);
+}
+
+#[test]
+fn connections_without_a_request_use_up_all_there_may_be() {
+    let hub = Hub::start(&[PATIENT, &["--max-connections", "10"]].concat());
+    let mut subscribers: Vec<_> = (0..5).map(|_| hub.subscribe("")).collect();
+    let mut idle = hub.connect();
+    assert_eq!(idle.request("GET", "/healthz", &[], b"").status, 200);
+    let _half_open: Vec<_> = (0..50).map(|_| TcpStream::connect(hub.address()).unwrap()).collect();
+    hub.publisher().send("everyone is still here");
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.messages(1), ["everyone is still here"]);
+    }
+    assert_eq!(idle.request("GET", "/healthz", &[], b"").status, 200);
+    hub.await_metrics("the dismissed to be gone", |metrics| {
+        metrics.sum("fanfare_connections") <= 10.0
+    });
+}
+
+#[test]
+fn a_crowd_that_comes_at_once_is_taken_for_an_attack() {
+    raise_open_files();
+    let hub = Hub::start(&["--max-half-open", "1_024"]);
+    // All of them have sent their request before the first is accepted.
+    hub.signal(Signal::STOP);
+    let mut crowd: Vec<_> = (0..3_000)
+        .map(|_| {
+            let mut connection = hub.connect();
+            connection.send("GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+            connection
+        })
+        .collect();
+    hub.signal(Signal::CONT);
+    for (number, connection) in crowd.iter_mut().enumerate() {
+        assert_eq!(connection.head().status, 200, "number {number}");
+    }
+}

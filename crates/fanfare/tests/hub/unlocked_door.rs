@@ -1,0 +1,135 @@
+//! What is open is open because someone said so; everything else asks for credentials, and says
+//! which before the first byte of a stream.
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::support::issuer::{SECRET, bearer, good_claims, token};
+use crate::support::{Hub, Response};
+
+/// Runs the program, which must refuse to start; what it says.
+fn refusal(arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FANFARE_") {
+            command.env_remove(name);
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let Output { status, stderr, .. } =
+        command.current_dir(directory.path()).args(arguments).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{arguments:?} {stderr}");
+    stderr
+}
+
+fn publish(hub: &Hub, headers: &[(&str, &str)]) -> Response {
+    let mut all = vec![("Content-Type", "application/json")];
+    all.extend_from_slice(headers);
+    hub.publisher().post(&all, r#"{"message": "a"}"#)
+}
+
+fn subscribe(hub: &Hub, headers: &[(&str, &str)]) -> Response {
+    let all = headers.iter().fold(hub.subscription(), |s, (n, v)| s.header(n, v));
+    all.ask().0
+}
+
+fn assert_challenged(response: &Response, status: u16) {
+    assert_eq!(response.status, status, "{response:?}");
+    assert_eq!(response.header("content-type"), Some("application/json"), "{response:?}");
+    let challenge = response.header("www-authenticate").unwrap();
+    assert!(challenge.starts_with("Bearer "), "{challenge}");
+}
+
+#[test]
+fn a_hub_on_the_network_starts_without_credentials() {
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let said = refusal(&["--listen", address]);
+        for way_out in ["--publish-key", "--jwt-secret", "--open"] {
+            assert!(said.contains(way_out), "{way_out} is not in {said}");
+        }
+    }
+    refusal(&["--anonymous-subscribe", "news/*"]);
+}
+
+#[test]
+fn a_mistaken_secret_is_printed() {
+    for arguments in [
+        ["--jwt-secret", "short-secret"],
+        ["--publish-key", "short-secret with a space"],
+        ["--subscribe-key", "short-secret;"],
+    ] {
+        let said = refusal(&arguments);
+        assert!(said.contains(arguments[0]) && !said.contains("short-secret"), "{said}");
+    }
+}
+
+#[test]
+fn on_this_machine_credentials_are_asked_for_though_none_are_set() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    hub.publisher().send("open");
+    assert_eq!(subscriber.next().data, "open");
+    // What a proxy may add means nothing here.
+    assert_eq!(publish(&hub, &[("Authorization", "Bearer whatever")]).status, 200);
+    let revoked = hub.request("DELETE", "/sse/subscribers?subject=ada", &[]);
+    assert_challenged(&revoked, 401);
+}
+
+#[test]
+fn a_key_for_one_right_gives_another() {
+    let hub =
+        Hub::start(&["--publish-key", "pub-1", "--publish-key", "pub-2", "--subscribe-key", "sub"]);
+    for key in ["pub-1", "pub-2"] {
+        assert_eq!(publish(&hub, &[("Authorization", &bearer(key))]).status, 200, "{key}");
+    }
+    assert_eq!(subscribe(&hub, &[("Authorization", &bearer("sub"))]).status, 200);
+    assert_challenged(&publish(&hub, &[]), 401);
+    assert_challenged(&subscribe(&hub, &[]), 401);
+    assert_challenged(&publish(&hub, &[("Authorization", &bearer("pub"))]), 401);
+    assert_challenged(&publish(&hub, &[("Authorization", &bearer("sub"))]), 403);
+    assert_challenged(&subscribe(&hub, &[("Authorization", &bearer("pub-1"))]), 403);
+    assert_challenged(&publish(&hub, &[("Authorization", "Basic cHViLTE=")]), 401);
+    let head = hub.request("HEAD", "/sse/events", &[]);
+    assert_eq!(head.status, 401);
+    let metrics = hub.metrics();
+    assert_eq!(metrics.labelled("fanfare_refused_total", "\"unauthenticated\""), 5.0);
+    assert_eq!(metrics.labelled("fanfare_refused_total", "\"forbidden\""), 2.0);
+    let logged = hub.logged();
+    assert!(!logged.contains("pub-") && !logged.contains("Bearer"), "{logged}");
+}
+
+#[test]
+fn keys_in_a_file_are_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys");
+    std::fs::write(&file, "first\nsecond\n").unwrap();
+    let hub = Hub::start(&["--publish-key-file", file.to_str().unwrap()]);
+    assert_eq!(publish(&hub, &[("Authorization", &bearer("second"))]).status, 200);
+    assert_eq!(publish(&hub, &[("Authorization", &bearer("third"))]).status, 401);
+}
+
+#[test]
+fn anonymous_listeners_hear_more_than_was_opened() {
+    let hub = Hub::start(&["--publish-key", "key", "--anonymous-subscribe", "news/**"]);
+    let ask = |query: &str| hub.subscription().query(query).ask().0.status;
+    assert_eq!(ask("topic=news/today&topic=news/*"), 200);
+    for query in ["", "topic=chat", "topic=**", "topic=news/1&topic=chat", "topic=*/today"] {
+        assert_eq!(ask(query), 401, "{query}");
+    }
+    // Whoever holds a key for something else may listen to it too.
+    let key = hub.subscription().query("topic=news").header("Authorization", &bearer("key"));
+    assert_eq!(key.ask().0.status, 200);
+}
+
+#[test]
+fn a_hub_that_is_open_to_all_cannot_tell_who_comes() {
+    let hub = Hub::start(&["--open", "--jwt-secret", SECRET]);
+    assert_eq!(publish(&hub, &[]).status, 200);
+    assert_eq!(subscribe(&hub, &[]).status, 200);
+    assert_eq!(publish(&hub, &[("Authorization", &bearer(&token(&good_claims())))]).status, 200);
+    assert_eq!(publish(&hub, &[("Authorization", "Bearer forged")]).status, 401);
+    let nobody = json!({"exp": 1});
+    assert_eq!(subscribe(&hub, &[("Authorization", &bearer(&token(&nobody)))]).status, 401);
+}

@@ -1,0 +1,67 @@
+//! The provider of the keys for tokens comes and goes; those it vouched for stay.
+
+use jsonwebtoken::Algorithm;
+
+use crate::support::issuer::{Issuer, bearer, good_claims};
+use crate::support::{Hub, KeyServer};
+
+fn present(hub: &Hub, token: &str) -> u16 {
+    let headers = [("Authorization", &*bearer(token)), ("Content-Type", "application/json")];
+    hub.publisher().post(&headers, r#"{"message": "a"}"#).status
+}
+
+#[test]
+fn tokens_are_refused_for_want_of_the_provider() {
+    let provider = KeyServer::start();
+    let [rsa, p256] = [Issuer::rsa(), Issuer::p256()];
+    let hub = Hub::start(&["--jwks-url", &provider.url()]);
+    let by_rsa = rsa.sign_as("one", Algorithm::RS256, &good_claims());
+
+    // Nothing is known yet: not the client's fault, and a stream is asked to come back.
+    let headers = [("Authorization", &*bearer(&by_rsa)), ("Content-Type", "application/json")];
+    let response = hub.publisher().post(&headers, r#"{"message": "a"}"#);
+    assert_eq!(response.status, 503, "{response:?}");
+    assert!(response.header("retry-after").is_some());
+    let mut stream = hub.subscription().header("Authorization", &bearer(&by_rsa)).open();
+    assert_eq!(stream.until_closed(), []);
+
+    provider.serve(&[("one", &rsa.jwk), ("two", &p256.jwk)]);
+    hub.await_metrics("the keys have come", |_| present(&hub, &by_rsa) == 200);
+    let by_p256 = p256.sign_as("two", Algorithm::ES256, &good_claims());
+    assert_eq!(present(&hub, &by_p256), 200);
+    let nameless = p256.sign(Algorithm::ES256, &good_claims());
+    assert_eq!(present(&hub, &nameless), 200, "there is only one key it can mean");
+
+    // Keys go by their names, and verify what is theirs.
+    let asked = provider.asked();
+    for _ in 0..50 {
+        assert_eq!(present(&hub, &p256.sign_as("one", Algorithm::ES256, &good_claims())), 401);
+        assert_eq!(present(&hub, &rsa.sign_as("two", Algorithm::RS256, &good_claims())), 401);
+        let forged = Issuer::p256().sign_as("two", Algorithm::ES256, &good_claims());
+        assert_eq!(present(&hub, &forged), 401);
+    }
+    assert_eq!(provider.asked(), asked, "known names are not asked for");
+    for n in 0..50 {
+        let unknown = rsa.sign_as(&format!("unknown-{n}"), Algorithm::RS256, &good_claims());
+        assert_ne!(present(&hub, &unknown), 200);
+    }
+    assert!(provider.asked() <= asked + 2, "a flood of names is passed on");
+
+    provider.break_down();
+    assert_eq!(present(&hub, &by_rsa), 200);
+    assert_eq!(present(&hub, &by_p256), 200);
+}
+
+#[test]
+fn a_new_key_is_never_learnt() {
+    let provider = KeyServer::start();
+    let [old, new] = [Issuer::p256(), Issuer::p256()];
+    provider.serve(&[("old", &old.jwk)]);
+    let hub = Hub::start(&["--jwks-url", &provider.url()]);
+    let by_old = old.sign_as("old", Algorithm::ES256, &good_claims());
+    assert_eq!(present(&hub, &by_old), 200);
+    provider.serve(&[("new", &new.jwk)]);
+    let by_new = new.sign_as("new", Algorithm::ES256, &good_claims());
+    hub.await_metrics("the new key is known", |_| present(&hub, &by_new) == 200);
+    assert_eq!(present(&hub, &by_old), 401, "the provider has withdrawn it");
+}
