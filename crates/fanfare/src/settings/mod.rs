@@ -26,6 +26,7 @@ mod log_format;
 mod log_level;
 mod origin;
 mod prefix;
+mod redis;
 mod setting;
 mod source;
 mod sync_policy;
@@ -52,6 +53,7 @@ pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
 
 use fanfare_log::SyncPolicy;
+use fanfare_redis::{Namespace, RedisUrl};
 use setting::{Setting, settings};
 use source::Sources;
 
@@ -133,6 +135,16 @@ settings! {
     ///
     /// Made if it is not there. One hub at a time can have it open.
     data: Option<DataDirectory>;
+
+    /// Keep events in this Redis, and be one hub with every other node that does
+    ///
+    /// `redis://[user:password@]host[:port][/db]`, or `redis+sentinel://` or `redis+cluster://`
+    /// with several hosts; `rediss` in place of `redis` is TLS. Needs Redis 7 and the policy
+    /// noeviction. Not together with --data.
+    redis: Option<RedisUrl>;
+
+    /// The name under which events are kept in Redis; nodes that share it are one hub
+    namespace: Namespace = "fanfare";
 
     /// When a publish is acknowledged: disk, interval:100ms or os
     ///
@@ -234,15 +246,20 @@ impl Settings {
         let sources = Sources { flags, env, file };
         let settings =
             Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
+        let mut errors = Vec::new();
+        if settings.data.is_some() && settings.redis.is_some() {
+            errors.push(SettingsError::Exclusive { one: "data", other: "redis" });
+        }
         match (&settings.tls_cert, &settings.tls_key) {
             (Some(_), None) => {
-                Err(vec![SettingsError::Alone { given: "tls_cert", needs: "tls_key" }])
+                errors.push(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
             }
             (None, Some(_)) => {
-                Err(vec![SettingsError::Alone { given: "tls_key", needs: "tls_cert" }])
+                errors.push(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
             }
-            _ => Ok(settings),
+            _ => {}
         }
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 }
 

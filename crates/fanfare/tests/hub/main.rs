@@ -16,6 +16,7 @@ mod foreign_origin;
 mod forged_field;
 mod half_accepted_batch;
 mod hostile_heads;
+mod killed_hub;
 mod loss_at_the_seam;
 mod lost_on_reconnect;
 mod misdelivery;
