@@ -6,10 +6,10 @@
 
 pub mod cli;
 pub mod commands;
+pub mod engine;
 pub mod exit;
 pub mod settings;
 
-mod engine;
 mod http;
 mod key_set_client;
 mod listener;

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One hub's events inside a shared Redis: 1 to 64 bytes of visible ASCII without `{` and `}`,
 /// which Redis Cluster uses to keep all keys of a namespace in one slot.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Namespace(Box<str>);
 
 /// A text that is not a namespace.

@@ -17,7 +17,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 /// Where Redis is, and how to sign in. Its text forms never show a password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RedisUrl {
     pub(crate) tls: bool,
     pub(crate) credentials: Credentials,
@@ -26,7 +26,7 @@ pub struct RedisUrl {
 }
 
 /// How the one server that holds a namespace is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     Server(Node),
     Sentinel { nodes: Vec<Node>, master: String, credentials: Credentials },
@@ -34,14 +34,14 @@ pub(crate) enum Place {
 }
 
 /// A host and its port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Node {
     pub(crate) host: String,
     pub(crate) port: u16,
 }
 
 /// What a server asks of those who connect.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Credentials {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,

@@ -31,6 +31,7 @@ mod name;
 mod network;
 mod origin;
 mod prefix;
+mod redis;
 mod setting;
 mod source;
 mod sync_policy;
@@ -64,6 +65,7 @@ pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
 
 use fanfare_log::SyncPolicy;
+use fanfare_redis::{Namespace, RedisUrl};
 use setting::{Setting, settings};
 use source::Sources;
 
@@ -237,6 +239,16 @@ settings! {
     /// Made if it is not there. One hub at a time can have it open.
     data: Option<DataDirectory>;
 
+    /// Keep events in this Redis, and be one hub with every other node that does
+    ///
+    /// `redis://[user:password@]host[:port][/db]`, or `redis+sentinel://` or `redis+cluster://`
+    /// with several hosts; `rediss` in place of `redis` is TLS. Needs Redis 7 and the policy
+    /// noeviction. Not together with --data.
+    redis: Option<RedisUrl>;
+
+    /// The name under which events are kept in Redis; nodes that share it are one hub
+    namespace: Namespace = "fanfare";
+
     /// When a publish is acknowledged: disk, interval:100ms or os
     ///
     /// With `disk`, once the event is on disk: it survives the machine. With `interval:TIME` or
@@ -337,8 +349,8 @@ impl Settings {
         let sources = Sources { flags, env, file };
         let settings =
             Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
-        settings.check().map_err(|error| vec![error])?;
-        Ok(settings)
+        let errors = settings.contradictions();
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
     /// Whether anybody is told apart from anybody else.
@@ -361,27 +373,29 @@ impl Settings {
         !self.open && !self.has_credentials()
     }
 
-    /// What must hold between settings.
-    fn check(&self) -> Result<(), SettingsError> {
+    /// What does not go together.
+    fn contradictions(&self) -> Vec<SettingsError> {
+        let mut errors = Vec::new();
+        if self.data.is_some() && self.redis.is_some() {
+            errors.push(SettingsError::Exclusive { one: "data", other: "redis" });
+        }
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => {
-                return Err(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
+                errors.push(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
             }
             (None, Some(_)) => {
-                return Err(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
+                errors.push(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
             }
             _ => {}
         }
-        if self.open || self.has_credentials() {
-            return Ok(());
+        if self.is_private() {
+            if !self.listen.ip().to_canonical().is_loopback() {
+                errors.push(SettingsError::Unprotected { address: self.listen });
+            } else if !self.anonymous_subscribe.is_empty() {
+                errors.push(SettingsError::OnlyListeners);
+            }
         }
-        if !self.listen.ip().to_canonical().is_loopback() {
-            return Err(SettingsError::Unprotected { address: self.listen });
-        }
-        if !self.anonymous_subscribe.is_empty() {
-            return Err(SettingsError::OnlyListeners);
-        }
-        Ok(())
+        errors
     }
 }
 
