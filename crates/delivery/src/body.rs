@@ -1,9 +1,7 @@
 //! A body: the way to a subscriber whose bytes another protocol layer carries (HTTP/2, TLS).
 //!
 //! The shard pushes whole buffers in, the protocol's task takes them out. What must hold: it is
-//! bounded, and each side tells the other when it can go on or has gone. Where the writer gives up
-//! on a reader that does not read, what is waiting is let go of at once: a protocol may keep a
-//! blocked reader for as long as the peer likes.
+//! bounded, and each side tells the other when it can go on or has gone.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,11 +29,7 @@ pub(crate) enum Signal {
     Gone,
 }
 
-/// The stream ends before its end: its reader took nothing for too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut;
-
-type OnSignal = Box<dyn Fn(Signal) + Send + Sync>;
+type OnSignal = Arc<dyn Fn(Signal) + Send + Sync>;
 
 #[derive(Default)]
 struct Shared {
@@ -49,8 +43,7 @@ struct State {
     /// The shard found it full and wants to hear of room.
     blocked: bool,
     finished: bool,
-    /// It was finished while blocked.
-    cut: bool,
+    aborted: bool,
     reader_gone: bool,
     reader: Option<Waker>,
     on_signal: Option<OnSignal>,
@@ -106,15 +99,26 @@ impl BodyWriter {
         Some(taken)
     }
 
-    /// Ends the body after what is waiting; a reader that is blocked does not get even that.
-    fn finish(&self) {
+    /// Ends the body after what is waiting.
+    pub fn finish(&self) {
+        self.end(|state| state.finished = true);
+    }
+
+    /// Ends the body at once, as an error, and lets go of what was waiting: a protocol whose peer
+    /// takes nothing may not ask for it ever again.
+    fn abort(&self) {
+        self.end(|state| {
+            if !state.finished {
+                state.aborted = true;
+                state.waiting = VecDeque::new();
+                state.bytes = 0;
+            }
+        });
+    }
+
+    fn end(&self, how: impl FnOnce(&mut State)) {
         let mut state = self.0.lock();
-        state.finished = true;
-        if state.blocked {
-            state.cut = true;
-            state.waiting = VecDeque::new();
-            state.bytes = 0;
-        }
+        how(&mut state);
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
@@ -125,18 +129,30 @@ impl BodyWriter {
 
 impl Drop for BodyWriter {
     fn drop(&mut self) {
-        self.finish();
+        self.abort();
     }
 }
 
+/// The hub broke a body off; the peer was not reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aborted;
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stream was broken off")
+    }
+}
+
+impl std::error::Error for Aborted {}
+
 impl BodyReader {
     /// The next buffer; `None` after the last.
-    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         let mut state = self.0.lock();
+        if state.aborted {
+            return Poll::Ready(Some(Err(Aborted)));
+        }
         let Some(buffer) = state.waiting.pop_front() else {
-            if state.cut {
-                return Poll::Ready(Some(Err(Cut)));
-            }
             if state.finished {
                 return Poll::Ready(None);
             }
@@ -144,11 +160,12 @@ impl BodyReader {
             return Poll::Pending;
         };
         state.bytes -= buffer.len();
-        if state.blocked && state.bytes < CAPACITY / 2 {
-            state.blocked = false;
-            if let Some(tell) = &state.on_signal {
-                tell(Signal::Room);
-            }
+        let room = state.blocked && state.bytes < CAPACITY / 2;
+        state.blocked &= !room;
+        let tell = state.on_signal.clone().filter(|_| room);
+        drop(state);
+        if let Some(tell) = tell {
+            tell(Signal::Room);
         }
         Poll::Ready(Some(Ok(buffer)))
     }
@@ -167,14 +184,6 @@ impl Drop for BodyReader {
     }
 }
 
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the subscriber took no byte for too long")
-    }
-}
-
-impl std::error::Error for Cut {}
-
 impl fmt::Debug for BodyWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BodyWriter").field(&self.0.lock().bytes).finish()
@@ -184,46 +193,5 @@ impl fmt::Debug for BodyWriter {
 impl fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BodyReader").field(&self.0.lock().bytes).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn next(reader: &BodyReader) -> Poll<Option<Result<Bytes, Cut>>> {
-        reader.poll_next(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn full() -> (BodyWriter, BodyReader) {
-        let (writer, reader) = body();
-        let buffer = Bytes::from(vec![b'x'; CAPACITY]);
-        assert_eq!(writer.push([buffer.clone(), buffer].into_iter()), Some(CAPACITY));
-        (writer, reader)
-    }
-
-    #[test]
-    fn a_reader_that_was_given_up_holds_on_to_what_it_never_took() {
-        let (writer, reader) = full();
-        drop(writer);
-        assert_eq!(reader.0.lock().bytes, 0);
-        assert_eq!(next(&reader), Poll::Ready(Some(Err(Cut))));
-    }
-
-    #[test]
-    fn the_end_of_a_stream_overtakes_its_last_bytes() {
-        let (writer, reader) = body();
-        writer.push(std::iter::once(Bytes::from_static(b"last")));
-        drop(writer);
-        assert_eq!(next(&reader), Poll::Ready(Some(Ok(Bytes::from_static(b"last")))));
-        assert_eq!(next(&reader), Poll::Ready(None));
-    }
-
-    #[test]
-    fn a_reader_that_made_room_is_cut_off() {
-        let (writer, reader) = full();
-        assert!(matches!(next(&reader), Poll::Ready(Some(Ok(_)))));
-        drop(writer);
-        assert_eq!(next(&reader), Poll::Ready(None));
     }
 }

@@ -11,10 +11,12 @@ use bytes::Bytes;
 use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
 
 use crate::counters::Totals;
+use crate::inbox::ShardHandle;
 use crate::lease::Lease;
 use crate::readers::Readers;
+use crate::retry::Retry;
 use crate::seats::{Seat, Seats};
-use crate::shard::{Shard, ShardHandle};
+use crate::shard::Shard;
 use crate::sink::{Framing, Sink};
 
 /// What delivery is to be like.
@@ -30,19 +32,6 @@ pub struct DeliverySettings {
     pub retry: Retry,
     /// How many subscribers there may be.
     pub seats: Seats,
-}
-
-/// How long clients wait before they reconnect: a base, jittered for each connection so that a
-/// fleet does not come back in one beat.
-#[derive(Debug, Clone, Copy)]
-pub struct Retry(pub Duration);
-
-impl Retry {
-    /// One connection's wait, in milliseconds: the base give or take a quarter.
-    pub fn pick(self) -> u64 {
-        let base = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX / 2);
-        fastrand::u64(base - base / 4..=base + base / 4)
-    }
 }
 
 /// Someone who has been granted a subscription, and how to reach them.
@@ -88,7 +77,7 @@ impl Delivery {
             let shard = Shard::new(Arc::clone(hub.window()), Arc::clone(&readers), settings)?;
             shards.push(shard.handle());
             let thread = std::thread::Builder::new().name(format!("shard-{number}"));
-            threads.push(thread.spawn(move || shard.run())?);
+            threads.push(thread.spawn(|| vital(|| shard.run()))?);
         }
         hub.window().listen(shards.iter().map(|s| Arc::clone(s) as Arc<dyn Notify>).collect());
         Ok(Self {
@@ -115,13 +104,14 @@ impl Delivery {
         self.retry
     }
 
-    /// Hands a subscriber to a shard. Its stream has begun when the shard next turns.
+    /// Hands a subscriber to a shard. Its stream has begun when the shard next turns. After a
+    /// drain it is dropped, and with it its connection.
     pub fn join(&self, mut subscriber: NewSubscriber) {
         if matches!(subscriber.sink, Sink::Socket(_)) {
             subscriber.seat = subscriber.seat.with_socket();
         }
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.shards[turn % self.shards.len()].join(subscriber);
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.shards[next % self.shards.len()].join(subscriber);
     }
 
     /// Ends every stream of `subject`, and those on their way whose credentials were verified
@@ -140,9 +130,8 @@ impl Delivery {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a shard ended by a panic");
-            }
+            // A panic would have ended the process.
+            let _ = thread.join();
         }
     }
 
@@ -152,6 +141,22 @@ impl Delivery {
         self.shards.iter().for_each(|shard| sum.add(&shard.totals()));
         sum
     }
+}
+
+/// Runs a thread that others rely on. Should it panic, the process ends: its subscribers would
+/// hang in silence, where a restarted hub lets them resume.
+pub(crate) fn vital(run: impl FnOnce()) {
+    struct Fuse;
+    impl Drop for Fuse {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                tracing::error!("a delivery thread panicked; stopping, so that clients can resume");
+                std::process::abort();
+            }
+        }
+    }
+    let _fuse = Fuse;
+    run();
 }
 
 impl fmt::Debug for Delivery {

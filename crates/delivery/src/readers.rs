@@ -11,6 +11,8 @@ use std::thread;
 use fanfare_hub::{Catchup, Envelope, Hub, Interest};
 use fanfare_log::{PageLimit, ReadError, ReadFrom};
 
+use crate::delivery::vital;
+
 /// How many threads read.
 const THREADS: usize = 2;
 /// How many pages may be read and not yet sent.
@@ -43,7 +45,7 @@ struct Shared {
 }
 
 struct State {
-    /// At most one for each subscriber.
+    /// At most one for each subscriber, and those of some who have left.
     jobs: VecDeque<Job>,
     permits: usize,
     closed: bool,
@@ -55,7 +57,9 @@ impl Readers {
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         for n in 0..THREADS {
             let (hub, shared) = (Arc::clone(hub), Arc::clone(&shared));
-            thread::Builder::new().name(format!("reader-{n}")).spawn(move || run(&hub, &shared))?;
+            thread::Builder::new()
+                .name(format!("reader-{n}"))
+                .spawn(move || vital(|| run(&hub, &shared)))?;
         }
         Ok(Self(shared))
     }
@@ -105,6 +109,10 @@ impl Drop for Permit {
 
 fn run(hub: &Hub, shared: &Arc<Shared>) {
     while let Some((job, permit)) = shared.next() {
+        if Arc::strong_count(&job.interest) == 1 {
+            // The subscriber has left in the meantime.
+            continue;
+        }
         let read = hub.catch_up(job.from, &job.interest, job.envelope, PAGE);
         (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
     }

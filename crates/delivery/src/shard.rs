@@ -11,28 +11,30 @@
 //!   that the followed ring reaches, so that nobody receives what was published before.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_event::{Position, Timestamp};
-use fanfare_hub::{Notify, Ring, Window, fresh_cursor};
+use fanfare_hub::{Ring, Window, fresh_cursor};
 use fanfare_log::{ReadError, ReadFrom};
 use fanfare_sse::{Encoded, Fields, LAST_CHUNK, comment, encode, opening, retry};
 use mio::{Events, Interest as Readiness, Poll, Token, Waker};
 use slab::Slab;
 
 use crate::body::Signal;
-use crate::counters::{CloseReason, Published, Totals};
+use crate::counters::{CloseReason, Totals};
 use crate::cuts::Cuts;
-use crate::delivery::{DeliverySettings, NewSubscriber, Retry};
+use crate::delivery::{DeliverySettings, NewSubscriber};
 use crate::drain::Drain;
 use crate::expiries::Expiries;
+use crate::inbox::{Command, ShardHandle};
 use crate::readers::{Job, Page, Readers};
+use crate::retry::Retry;
 use crate::sink::{Framing, Heard, Sink};
 use crate::stalls::Stalls;
 use crate::subscriber::{Cursor, Subscriber, Turn};
+use crate::token::{entry, find, generation, token};
 use crate::topic_index::TopicIndex;
 
 /// The poller's word that the inbox or the window has news.
@@ -41,6 +43,8 @@ const NEWS: Token = Token(usize::MAX);
 const EVENTS: usize = 1024;
 /// How many subscribers that want another turn get one before the poller is asked again.
 const QUEUED_A_TURN: usize = 256;
+/// How many entries one step looks at for stale ids.
+const REFRESHED_A_STEP: usize = 512;
 /// How many steps the heartbeat walk takes for one pass over the slab.
 const SLICES: u32 = 64;
 /// How often the walk steps at least, and at most.
@@ -53,27 +57,6 @@ const HOUSEKEEPING: Duration = Duration::from_millis(500);
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 /// How many blocked subscribers are looked at to find the slowest.
 const LAG_SAMPLE: usize = 10_000;
-
-/// What others see of a shard.
-#[derive(Debug)]
-pub(crate) struct ShardHandle {
-    inbox: Mutex<Vec<Command>>,
-    /// Whether the poller has been told of news it has not acted on.
-    notified: AtomicBool,
-    waker: Waker,
-    published: Published,
-}
-
-enum Command {
-    Join(Box<NewSubscriber>),
-    Read(Token, Result<Page, ReadError>),
-    Signal(Token, Signal),
-    Cut(Arc<str>, Done),
-    Drain(Duration),
-}
-
-/// Told how many streams a cut has ended.
-type Done = Box<dyn FnOnce(usize) + Send>;
 
 pub(crate) struct Shard {
     handle: Arc<ShardHandle>,
@@ -110,54 +93,19 @@ struct Walk {
     entry: usize,
     /// Before which offset ids were last seen to be stale.
     stale_before: u64,
+    /// How long this pass takes.
+    length: Duration,
+    /// The next entry to look at for a stale id, while some are looked for.
+    refreshing: Option<usize>,
 }
 
-impl ShardHandle {
-    pub(crate) fn join(&self, subscriber: NewSubscriber) {
-        self.send(Command::Join(Box::new(subscriber)));
-    }
-
-    pub(crate) fn cut(&self, subject: Arc<str>, done: Done) {
-        self.send(Command::Cut(subject, done));
-    }
-
-    pub(crate) fn drain(&self, over: Duration) {
-        self.send(Command::Drain(over));
-    }
-
-    pub(crate) fn totals(&self) -> Totals {
-        self.published.get()
-    }
-
-    fn send(&self, command: Command) {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(command);
-        self.notify();
-    }
-
-    fn take_inbox(&self) -> Vec<Command> {
-        std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Notify for ShardHandle {
-    fn notify(&self) {
-        if !self.notified.swap(true, Ordering::AcqRel)
-            && let Err(error) = self.waker.wake()
-        {
-            tracing::error!(%error, "a shard could not be woken; its next heartbeat will");
-        }
-    }
-}
-
-impl std::fmt::Debug for Command {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Join(_) => "Join",
-            Self::Read(..) => "Read",
-            Self::Signal(..) => "Signal",
-            Self::Cut(..) => "Cut",
-            Self::Drain(_) => "Drain",
-        })
+impl Walk {
+    /// A pass that takes a heartbeat, or up to a fifth less: shards and hubs that began together
+    /// do not stay in step.
+    fn begin(&mut self, now: Instant, heartbeat: Duration) {
+        self.began = now;
+        self.entry = 0;
+        self.length = heartbeat.mul_f64(0.8 + 0.2 * fastrand::f64());
     }
 }
 
@@ -173,12 +121,7 @@ impl Shard {
         window.follow(&mut ring);
         let now = Instant::now();
         Ok(Self {
-            handle: Arc::new(ShardHandle {
-                inbox: Mutex::default(),
-                notified: AtomicBool::new(false),
-                waker,
-                published: Published::default(),
-            }),
+            handle: Arc::new(ShardHandle::new(waker)),
             poll,
             window,
             readers,
@@ -196,7 +139,13 @@ impl Shard {
             totals: Totals::default(),
             heartbeat: settings.heartbeat,
             retry: settings.retry,
-            walk: Walk { began: now, entry: 0, stale_before: 0 },
+            walk: Walk {
+                began: now,
+                entry: 0,
+                stale_before: 0,
+                length: settings.heartbeat,
+                refreshing: None,
+            },
             housekept: now,
             drain: None,
             keepalive: comment(),
@@ -216,8 +165,7 @@ impl Shard {
             {
                 tracing::error!(%error, "a shard's poller failed");
             }
-            self.handle.notified.store(false, Ordering::Release);
-            let inbox = self.handle.take_inbox();
+            let inbox = self.handle.take();
             self.follow();
             let now = Instant::now();
             for command in inbox {
@@ -230,8 +178,9 @@ impl Shard {
             }
             self.serve_queue(now);
             self.step(now);
-            self.handle.published.set(&self.totals);
-            if self.drain_step(now) {
+            let drained = self.drain_step(now);
+            self.handle.publish(&self.totals);
+            if drained && self.handle.close() {
                 return;
             }
         }
@@ -241,6 +190,8 @@ impl Shard {
     fn patience(&self) -> Option<Duration> {
         if !self.queue.is_empty() {
             Some(Duration::ZERO)
+        } else if self.walk.refreshing.is_some() {
+            Some(STEP.0)
         } else if self.drain.is_some() {
             Some(DRAIN_STEP)
         } else if self.subscribers.is_empty() {
@@ -259,21 +210,25 @@ impl Shard {
         let before = self.offset;
         self.window.follow(&mut self.ring);
         if self.ring.end() == before {
+            // The log may have begun just now.
+            self.position = self.ring.position_before(before);
             return;
         }
         if self.ring.base() > before {
-            // The window has moved on by more than it holds while this shard was busy.
-            for (_, subscriber) in &mut self.subscribers {
+            // The window has moved on by more than it holds while this shard was busy. Those who
+            // are behind already have something that will wake them.
+            for (entry, subscriber) in &mut self.subscribers {
                 if subscriber.cursor == Cursor::Live {
                     subscriber.cursor = Cursor::At(ReadFrom::After(self.position));
+                    subscriber.queued = true;
+                    self.queue.push(token(entry, subscriber.generation));
                 }
             }
-            self.queue = self.tokens();
-            self.subscribers.iter_mut().for_each(|(_, s)| s.queued = true);
         }
         let mut marked = Vec::new();
         let first = before.max(self.ring.base());
         for (offset, slot) in (first..).zip(self.ring.from(first)) {
+            let gap = slot.frame.gap();
             let mut mark = |token: Token, subscriber: &mut Subscriber| {
                 if subscriber.cursor == Cursor::Live
                     && !subscriber.marked
@@ -281,6 +236,9 @@ impl Shard {
                 {
                     subscriber.marked = true;
                     marked.push((token, offset));
+                    if let Some(gap) = gap {
+                        self.totals.gaps[gap.reason.index()] += 1;
+                    }
                 }
             };
             if let Some(event) = slot.frame.event() {
@@ -289,8 +247,7 @@ impl Shard {
                         mark(token, subscriber);
                     }
                 });
-            } else if let Some(gap) = slot.frame.gap() {
-                self.totals.gaps[gap.reason.index()] += self.subscribers.len() as u64;
+            } else {
                 for (entry, subscriber) in &mut self.subscribers {
                     mark(token(entry, subscriber.generation), subscriber);
                 }
@@ -339,14 +296,20 @@ impl Shard {
                 }
             }
             Turn::NeedsLog => self.read_on(token),
-            Turn::Blocked => {
-                subscriber.progressed = now;
+            Turn::Blocked { progressed } => {
+                if progressed {
+                    subscriber.progressed = now;
+                }
                 if !subscriber.stalled {
                     subscriber.stalled = true;
-                    self.stalls.insert(token, now);
+                    self.stalls.insert(token, subscriber.progressed);
                 }
             }
         }
+        debug_assert!(
+            find(&mut self.subscribers, token).is_none_or(|s| !s.is_forgotten()),
+            "behind, and nothing will wake it"
+        );
         self.arm(token);
     }
 
@@ -442,7 +405,7 @@ impl Shard {
             }
             Sink::Body(body) => {
                 let handle = Arc::clone(&self.handle);
-                body.on_signal(Box::new(move |signal| {
+                body.on_signal(Arc::new(move |signal| {
                     handle.send(Command::Signal(token, signal));
                 }));
             }
@@ -545,6 +508,7 @@ impl Shard {
             Ok(page) => page.catchup,
             Err(error) => {
                 tracing::debug!(%error, "a subscriber's catching up has to wait");
+                subscriber.unread = true;
                 self.unread.push(token);
                 return;
             }
@@ -597,6 +561,11 @@ impl Shard {
         if let Some(at) = subscriber.lease.as_deref().and_then(|lease| lease.expires) {
             self.expiries.remove(token, at);
         }
+        let farewell =
+            matches!(reason, CloseReason::Shutdown | CloseReason::Expired | CloseReason::Revoked);
+        if let (Sink::Body(body), true) = (&subscriber.sink, farewell) {
+            body.finish();
+        }
         let subscribers = &self.subscribers;
         self.index.remove(&subscriber.interest.selector().topics, |other| {
             subscribers.get(entry(other)).is_some_and(|s| s.generation == generation(other))
@@ -625,7 +594,8 @@ impl Shard {
                 self.stalls.insert(token, subscriber.progressed);
             }
         }
-        let passed = (now - self.walk.began).as_secs_f64() / self.heartbeat.as_secs_f64();
+        self.refresh_some(now);
+        let passed = (now - self.walk.began).as_secs_f64() / self.walk.length.as_secs_f64();
         let until = (self.subscribers.capacity() as f64 * passed.min(1.0)) as usize;
         while self.walk.entry < until {
             if let Some(subscriber) = self.subscribers.get(self.walk.entry) {
@@ -635,8 +605,7 @@ impl Shard {
             self.walk.entry += 1;
         }
         if passed >= 1.0 {
-            self.walk.began = now;
-            self.walk.entry = 0;
+            self.walk.begin(now, self.heartbeat);
         }
     }
 
@@ -644,14 +613,14 @@ impl Shard {
     /// fresh id too, so that it can resume.
     fn beat(&mut self, token: Token, now: Instant) {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
-        let newcomer = now - subscriber.progressed < self.heartbeat / NEWCOMER;
-        if newcomer || subscriber.is_closing() || !subscriber.is_clear() {
+        let newcomer = now - subscriber.joined < self.heartbeat / NEWCOMER;
+        if newcomer || subscriber.is_closing() || subscriber.blocked || !subscriber.is_clear() {
             return;
         }
         let framing = subscriber.framing();
         let stale = subscriber.refreshed.is_none_or(|at| at < self.walk.stale_before);
         let mut bytes = framed_bytes(&self.keepalive, framing);
-        if stale && subscriber.cursor == Cursor::Live {
+        if stale && subscriber.cursor == Cursor::Live && self.position > Position::ORIGIN {
             subscriber.refreshed = Some(self.offset);
             self.totals.fresh_cursors += 1;
             let cursor = fresh_cursor(self.position);
@@ -664,15 +633,21 @@ impl Shard {
 
     fn housekeep(&mut self, now: Instant) {
         for token in std::mem::take(&mut self.unread) {
-            self.read_on(token);
+            if let Some(subscriber) = find(&mut self.subscribers, token) {
+                subscriber.unread = false;
+                self.turn(token, None, now);
+            }
         }
         let stale_before = self.window.stale_before(Timestamp::now());
         if stale_before > self.walk.stale_before {
             self.walk.stale_before = stale_before;
-            self.refresh(now);
+            self.walk.refreshing = Some(0);
         }
         let lag = self.stalls.tokens().take(LAG_SAMPLE).filter_map(|token| {
             let subscriber = self.subscribers.get(entry(token))?;
+            if subscriber.generation != generation(token) {
+                return None;
+            }
             let Cursor::At(ReadFrom::After(position)) = subscriber.cursor else { return None };
             let offset = self.ring.offset_after(position);
             // Behind the ring, dense positions tell how far.
@@ -683,11 +658,13 @@ impl Shard {
         self.totals.slowest_lag = lag.max().unwrap_or(0);
     }
 
-    /// Sends a fresh id to everyone whose last has become stale. Happens at most sixteen times
-    /// while the log turns over once.
-    fn refresh(&mut self, now: Instant) {
-        for token in self.tokens() {
-            let Some(subscriber) = find(&mut self.subscribers, token) else { continue };
+    /// Sends a fresh id to those of a slice whose last has become stale. A pass begins at most
+    /// sixteen times while the log turns over once.
+    fn refresh_some(&mut self, now: Instant) {
+        let Some(first) = self.walk.refreshing else { return };
+        let end = self.subscribers.capacity().min(first + REFRESHED_A_STEP);
+        for entry in first..end {
+            let Some(subscriber) = self.subscribers.get_mut(entry) else { continue };
             let stale = subscriber.refreshed.is_some_and(|at| at < self.walk.stale_before);
             if stale
                 && subscriber.cursor == Cursor::Live
@@ -696,11 +673,13 @@ impl Shard {
             {
                 subscriber.refreshed = Some(self.offset);
                 self.totals.fresh_cursors += 1;
+                let token = token(entry, subscriber.generation);
                 let bytes = framed_bytes(&fresh_cursor(self.position), subscriber.framing());
                 let turned = subscriber.send_aside(&bytes, &mut self.totals);
                 self.settle(token, turned, now);
             }
         }
+        self.walk.refreshing = (end < self.subscribers.capacity()).then_some(end);
     }
 
     fn tokens(&self) -> Vec<Token> {
@@ -725,7 +704,6 @@ impl Shard {
                 self.remove(token, CloseReason::ShutdownForced);
             }
         }
-        self.handle.published.set(&self.totals);
         complete && self.subscribers.is_empty()
     }
 }
@@ -742,22 +720,4 @@ fn framed_bytes(encoded: &Encoded, framing: Framing) -> Bytes {
         Framing::Chunked => encoded.chunked_bytes(),
         Framing::Bare => encoded.bare_bytes(),
     }
-}
-
-/// A token is a slab entry and the generation of who is in it, so that word of someone who has
-/// left is not taken for that of a successor.
-fn token(entry: usize, generation: u32) -> Token {
-    Token((generation as usize) << 32 | entry)
-}
-
-fn entry(token: Token) -> usize {
-    token.0 & 0xffff_ffff
-}
-
-fn generation(token: Token) -> u32 {
-    (token.0 >> 32) as u32
-}
-
-fn find(subscribers: &mut Slab<Subscriber>, token: Token) -> Option<&mut Subscriber> {
-    subscribers.get_mut(entry(token)).filter(|s| s.generation == generation(token))
 }

@@ -33,7 +33,9 @@ pub(crate) struct Subscriber {
     pending: Bytes,
     /// The shard's offset when it last got an event id; `None` before the first.
     pub(crate) refreshed: Option<u64>,
-    /// When it joined; later, when its sink last took a byte before it was blocked.
+    /// When it joined.
+    pub(crate) joined: Instant,
+    /// When its sink last took a byte or became full, while it is blocked.
     pub(crate) progressed: Instant,
     /// Tells this subscriber from others that had its slab entry.
     pub(crate) generation: u32,
@@ -51,6 +53,8 @@ pub(crate) struct Subscriber {
     pub(crate) reading: bool,
     /// It is listed for another turn.
     pub(crate) queued: bool,
+    /// Its page could not be read and will be asked for again.
+    pub(crate) unread: bool,
     /// Why it closes once `pending` has gone, if it does.
     pub(crate) closing: Option<CloseReason>,
     pub(crate) lease: Option<Box<Lease>>,
@@ -72,8 +76,9 @@ pub(crate) enum Cursor {
 pub(crate) enum Turn {
     /// It has everything.
     CaughtUp,
-    /// The sink takes no more for now.
-    Blocked,
+    /// The sink takes no more for now. Whether it took something this time, or became full only
+    /// now.
+    Blocked { progressed: bool },
     /// It has had its share; there is more.
     Yielded,
     /// What comes next is no longer in the ring.
@@ -86,6 +91,8 @@ struct Sent {
     done: usize,
     /// Whether a frame was among those handed over.
     any: bool,
+    /// How many bytes the sink took.
+    bytes: usize,
     stop: Stop,
 }
 
@@ -119,6 +126,7 @@ impl Subscriber {
             cursor: Cursor::At(from),
             pending: opening,
             refreshed,
+            joined: now,
             progressed: now,
             generation,
             framing,
@@ -129,6 +137,7 @@ impl Subscriber {
             stalled: false,
             reading: false,
             queued: false,
+            unread: false,
             closing: None,
             lease,
             _seat: seat,
@@ -163,7 +172,7 @@ impl Subscriber {
         if sent.any {
             self.refreshed = Some(reached);
         }
-        Ok(self.after(&sent.stop, Turn::CaughtUp))
+        Ok(self.after(&sent, Turn::CaughtUp))
     }
 
     /// Sends a page that was read from the log for it. What the sink does not take is dropped and
@@ -193,14 +202,16 @@ impl Subscriber {
                 }
             }
         }
-        Ok(self.after(&sent.stop, Turn::Yielded))
+        Ok(self.after(&sent, Turn::Yielded))
     }
 
     /// Sends bytes that are not part of the log, unless others must go first.
     pub(crate) fn send_aside(&mut self, bytes: &Bytes, totals: &mut Totals) -> io::Result<Turn> {
         self.append_pending(bytes);
         let sent = self.send(std::iter::empty(), totals)?;
-        Ok(self.after(&sent.stop, Turn::CaughtUp))
+        // Having sent this says nothing of the log: who was behind still is.
+        let done = if self.cursor == Cursor::Live { Turn::CaughtUp } else { Turn::Yielded };
+        Ok(self.after(&sent, done))
     }
 
     /// Adds the last bytes. The subscriber is to be removed once it has nothing pending.
@@ -237,16 +248,22 @@ impl Subscriber {
     /// What is pending goes out even when the log must be asked for what follows.
     fn turn_to_log(&mut self, totals: &mut Totals) -> io::Result<Turn> {
         let sent = self.send(std::iter::empty(), totals)?;
-        Ok(self.after(&sent.stop, Turn::NeedsLog))
+        Ok(self.after(&sent, Turn::NeedsLog))
     }
 
-    fn after(&mut self, stop: &Stop, done: Turn) -> Turn {
-        self.blocked = matches!(stop, Stop::Blocked);
-        match stop {
+    fn after(&mut self, sent: &Sent, done: Turn) -> Turn {
+        let was_blocked = std::mem::replace(&mut self.blocked, matches!(sent.stop, Stop::Blocked));
+        match sent.stop {
             Stop::End => done,
-            Stop::Blocked => Turn::Blocked,
+            Stop::Blocked => Turn::Blocked { progressed: sent.bytes > 0 || !was_blocked },
             Stop::Budget => Turn::Yielded,
         }
+    }
+
+    /// Whether it is behind and nothing will ever wake it, which must not be.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        let awaited = self.blocked || self.queued || self.reading || self.unread;
+        !(awaited || self.is_closing() || self.cursor == Cursor::Live)
     }
 
     fn append_pending(&mut self, bytes: &Bytes) {
@@ -302,14 +319,14 @@ impl Subscriber {
                 if frames < pieces.len() {
                     // Slots before the first frame that has not gone are done with.
                     let done = marks.get(handed).map_or(passed, |mark| *mark as usize - 1);
-                    return Ok(Sent { done, any, stop: Stop::Blocked });
+                    return Ok(Sent { done, any, bytes: turn_bytes, stop: Stop::Blocked });
                 }
             }
             if exhausted {
-                return Ok(Sent { done: passed, any, stop: Stop::End });
+                return Ok(Sent { done: passed, any, bytes: turn_bytes, stop: Stop::End });
             }
             if passed >= MAX_SCAN || turn_bytes >= MAX_TURN {
-                return Ok(Sent { done: passed, any, stop: Stop::Budget });
+                return Ok(Sent { done: passed, any, bytes: turn_bytes, stop: Stop::Budget });
             }
         }
     }

@@ -12,7 +12,7 @@ use fanfare_event::{Pattern, Topic, TopicSelector};
 pub(crate) struct TopicIndex {
     topics: HashMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: HashMap<Box<str>, Vec<(Pattern, Members)>>,
+    patterns: HashMap<Box<str>, HashMap<Pattern, Members>>,
 }
 
 /// The subscribers of one topic or pattern. Those who left stay in the list until they are half
@@ -33,9 +33,9 @@ impl TopicIndex {
         }
         for pattern in selector.patterns() {
             let bucket = self.patterns.entry(literal_prefix(pattern).into()).or_default();
-            match bucket.iter_mut().find(|(known, _)| known == pattern) {
-                Some((_, members)) => members.tokens.push(token),
-                None => bucket.push((pattern.clone(), Members::of(token))),
+            match bucket.get_mut(pattern) {
+                Some(members) => members.tokens.push(token),
+                None => drop(bucket.insert(pattern.clone(), Members::of(token))),
             }
         }
     }
@@ -54,7 +54,9 @@ impl TopicIndex {
         for pattern in selector.patterns() {
             let prefix = literal_prefix(pattern);
             let Some(bucket) = self.patterns.get_mut(prefix) else { continue };
-            bucket.retain_mut(|(known, members)| known != pattern || !members.leave(&is_member));
+            if bucket.get_mut(pattern).is_some_and(|members| members.leave(&is_member)) {
+                bucket.remove(pattern);
+            }
             if bucket.is_empty() {
                 self.patterns.remove(prefix);
             }
@@ -71,14 +73,13 @@ impl TopicIndex {
             return;
         }
         let name = topic.as_str();
-        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
+        // A leading slash ends an empty segment: the prefix "" is there already.
+        let ends =
+            name.match_indices('/').map(|(at, _)| at).chain([name.len()]).filter(|at| *at > 0);
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
             let bucket = self.patterns.get(prefix).into_iter().flatten();
             for (_, members) in bucket.filter(|(pattern, _)| pattern.matches(topic)) {
                 members.tokens.iter().copied().for_each(&mut visit);
-            }
-            if name.is_empty() {
-                break;
             }
         }
     }

@@ -41,6 +41,11 @@ pub enum InvalidSelector {
     #[error(
         "a subscription names at most {max} topics and patterns, this one {0}", max = Selector::MAX_TOPICS)]
     TooManyTopics(usize),
+    /// More patterns than [`Selector::MAX_PATTERNS`].
+    #[error(
+        "a subscription names at most {max} patterns, this one {0}", max = Selector::MAX_PATTERNS
+    )]
+    TooManyPatterns(usize),
     /// More types than [`Selector::MAX_TYPES`].
     #[error("a subscription names at most {max} event types, this one {0}", max = Selector::MAX_TYPES)]
     TooManyTypes(usize),
@@ -55,6 +60,8 @@ pub enum InvalidSelector {
 impl Selector {
     /// The most topics and patterns together that one subscription may name.
     pub const MAX_TOPICS: usize = 256;
+    /// The most patterns among them: each may have to be compared with each event.
+    pub const MAX_PATTERNS: usize = 32;
     /// The most event types that one subscription may name.
     pub const MAX_TYPES: usize = 64;
 
@@ -137,6 +144,9 @@ impl TopicSelector {
         patterns.dedup();
         if topics.len() + patterns.len() > Selector::MAX_TOPICS {
             return Err(InvalidSelector::TooManyTopics(topics.len() + patterns.len()));
+        }
+        if patterns.len() > Selector::MAX_PATTERNS {
+            return Err(InvalidSelector::TooManyPatterns(patterns.len()));
         }
         Ok(Self { topics: topics.into(), patterns: patterns.into() })
     }

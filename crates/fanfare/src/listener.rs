@@ -19,7 +19,8 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 const UNSENT: u32 = 256 * 1024;
 
 /// Binds `address`. Connections inherit: no delay (a frame goes out when it is written), keepalive,
-/// and `TCP_USER_TIMEOUT`, by which a peer that acknowledges nothing for `write_timeout` is dropped.
+/// and `TCP_USER_TIMEOUT`, by which the system drops a peer that takes nothing for twice the
+/// `write_timeout`. The hub's own deadline for subscribers comes first, and says why.
 pub(crate) fn bind(
     address: SocketAddr,
     write_timeout: Duration,
@@ -31,7 +32,7 @@ pub(crate) fn bind(
     socket.set_tcp_keepalive(&KEEPALIVE)?;
     #[cfg(target_os = "linux")]
     {
-        socket.set_tcp_user_timeout(Some(write_timeout))?;
+        socket.set_tcp_user_timeout(Some(write_timeout * 2))?;
         socket.set_tcp_notsent_lowat(UNSENT)?;
     }
     socket.bind(&address.into())?;

@@ -22,9 +22,13 @@ pub enum Envelope {
 #[derive(Debug)]
 pub struct Frame {
     content: Content,
+    weight: usize,
     plain: OnceLock<Encoded>,
     json: OnceLock<Encoded>,
 }
+
+/// What a notice of loss counts for, in bytes.
+const GAP_WEIGHT: usize = 256;
 
 #[derive(Debug)]
 enum Content {
@@ -35,12 +39,19 @@ enum Content {
 impl Frame {
     /// A frame for `event`. Nothing is encoded before the first subscriber needs it.
     pub fn new(event: Arc<Event>) -> Self {
-        Self { content: Content::Event(event), plain: OnceLock::new(), json: OnceLock::new() }
+        // Each line of the message is sent with a field name of its own.
+        let lines = event.message.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let weight = 2 * event.weight() + lines * "data: \n".len();
+        Self::of(Content::Event(event), weight)
     }
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
-        Self { content: Content::Gap(gap), plain: OnceLock::new(), json: OnceLock::new() }
+        Self::of(Content::Gap(gap), GAP_WEIGHT)
+    }
+
+    fn of(content: Content, weight: usize) -> Self {
+        Self { content, weight, plain: OnceLock::new(), json: OnceLock::new() }
     }
 
     /// The event, unless this is a notice of loss.
@@ -67,9 +78,9 @@ impl Frame {
         }
     }
 
-    /// What it counts for in a window, in bytes: the event, and its encoding once.
+    /// What it counts for in a window, in bytes: the event, and its encoding without envelope.
     pub fn weight(&self) -> usize {
-        self.event().map_or(256, |event| 2 * event.weight())
+        self.weight
     }
 
     /// The encoded bytes. The first call for an envelope encodes, all others share the result.

@@ -73,8 +73,10 @@ impl Hub {
             ReadFrom::Earliest => Requested::Earliest,
             ReadFrom::After(position) => Requested::After(position),
         };
-        let start = self.resolve(&start).into_start();
-        let page = self.log.read(start.from, self.window.last(), interest.selector(), limit)?;
+        // One moment for both: a cursor that was good for one epoch must not read into the next.
+        let survey = start.survey(&self.window);
+        let start = start.resolve_in(&survey).into_start();
+        let page = self.log.read(start.from, survey.last, interest.selector(), limit)?;
         let trimmed = page.trimmed.map(|resumed_from| Gap {
             reason: GapReason::Trimmed,
             requested: match from {

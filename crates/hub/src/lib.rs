@@ -14,6 +14,7 @@ mod frame;
 mod gap;
 mod hub;
 mod interest;
+mod milestones;
 mod resume;
 mod ring;
 mod window;

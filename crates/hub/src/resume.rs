@@ -4,6 +4,7 @@
 use fanfare_event::Position;
 use fanfare_log::{ReadFrom, Standing};
 
+use crate::window::Survey;
 use crate::{Gap, GapReason, Window};
 
 /// What a client asks for by `Last-Event-ID`.
@@ -51,17 +52,28 @@ impl Requested {
     /// Applies the table to what `window` knows at this moment. Whether anything was trimmed is
     /// not decided here but where the log is read, and only for those the window cannot serve.
     pub fn resolve(&self, window: &Window) -> Resolution {
+        self.resolve_in(&self.survey(window))
+    }
+
+    /// What the table needs to know, all of one moment.
+    pub(crate) fn survey(&self, window: &Window) -> Survey {
+        window.survey(match self {
+            Self::After(position) => position.epoch,
+            Self::Live | Self::Earliest | Self::Unreadable(_) => 0,
+        })
+    }
+
+    /// Applies the table to a survey made for this request.
+    pub(crate) fn resolve_in(&self, survey: &Survey) -> Resolution {
         let position = match self {
             Self::After(position) => *position,
             Self::Earliest => return ready(None, ReadFrom::Earliest),
-            Self::Live => return ready(None, ReadFrom::After(window.last())),
+            Self::Live => return ready(None, ReadFrom::After(survey.last)),
             Self::Unreadable(text) => {
-                let last = window.last();
-                let gap = gap(GapReason::BadId, text.clone(), last);
-                return ready(Some(gap), ReadFrom::After(last));
+                let gap = gap(GapReason::BadId, text.clone(), survey.last);
+                return ready(Some(gap), ReadFrom::After(survey.last));
             }
         };
-        let survey = window.survey(position.epoch);
         let lost = |end| {
             let gap = gap(GapReason::EngineLostWrites, position.to_string(), end);
             Start { gap: Some(gap), from: ReadFrom::After(end) }

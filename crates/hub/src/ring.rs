@@ -19,6 +19,9 @@ pub struct Ring {
     base: u64,
     /// The position before the first slot: whoever stands here or later can be served from here.
     floor: Position,
+    /// The position of whoever has everything that passed before the first slot. It differs from
+    /// the floor only where the first slot tells of a loss: who stands there must not skip it.
+    passed: Position,
     /// The weight of all slots.
     bytes: usize,
 }
@@ -43,7 +46,7 @@ impl Slot {
 impl Ring {
     /// An empty ring after `floor`.
     pub fn new(floor: Position) -> Self {
-        Self { slots: VecDeque::new(), base: 0, floor, bytes: 0 }
+        Self { slots: VecDeque::new(), base: 0, floor, passed: floor, bytes: 0 }
     }
 
     /// The offset of the oldest frame.
@@ -91,11 +94,10 @@ impl Ring {
         })
     }
 
-    /// The position of the frame before `offset`, or the floor: where a subscriber stands that
-    /// has everything before `offset`.
+    /// Where a subscriber stands that has everything before `offset`.
     pub fn position_before(&self, offset: u64) -> Position {
         let passed = offset.saturating_sub(self.base).min(self.slots.len() as u64) as usize;
-        passed.checked_sub(1).map_or(self.floor, |index| self.slots[index].frame.position())
+        passed.checked_sub(1).map_or(self.passed, |index| self.slots[index].frame.position())
     }
 
     /// Adds a frame behind the newest.
@@ -109,13 +111,16 @@ impl Ring {
         let slot = self.slots.pop_front()?;
         self.base += 1;
         self.floor = self.floor.max(slot.frame.position());
+        self.passed = self.floor;
         self.bytes -= slot.frame.weight();
         Some(slot)
     }
 
-    /// Removes everything; what comes next follows `floor`.
-    pub(crate) fn restart(&mut self, floor: Position) {
+    /// Removes everything; what comes next follows `floor`. Whoever had everything so far stands
+    /// at `passed`.
+    pub(crate) fn restart(&mut self, floor: Position, passed: Position) {
         self.base = self.end();
+        self.passed = passed;
         self.slots.clear();
         self.bytes = 0;
         self.floor = floor;
@@ -129,6 +134,7 @@ impl Ring {
             self.base = self.base.max(other.base);
         }
         self.floor = other.floor;
+        self.passed = other.passed;
         for slot in other.from(self.end()) {
             self.push(slot.clone());
         }
@@ -172,7 +178,7 @@ mod tests {
                 match step {
                     0..=5 => { seq += 1; ring.push(slot(seq)); }
                     6..=7 => drop(ring.pop()),
-                    8 => ring.restart(Position::new(1, seq)),
+                    8 => ring.restart(Position::new(1, seq), Position::new(1, seq)),
                     _ => {
                         copy.follow(&ring);
                         prop_assert_eq!(copy.base(), ring.base());

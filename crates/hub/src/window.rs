@@ -1,11 +1,11 @@
 //! The window: the log's most recent events, in memory, ready to send.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fanfare_event::{Event, Position, Timestamp};
 use fanfare_log::{Lineage, Retention, Standing, Tail};
 
+use crate::milestones::Milestones;
 use crate::{Frame, Gap, GapReason, Ring, Slot};
 
 /// The recent part of the log. The engine below fills it through [`Tail`]; shards above copy from
@@ -131,20 +131,11 @@ impl Tail for Window {
     fn begin(&self, lineage: &Lineage, at: Position) {
         let mut state = self.write();
         let last = state.last;
-        let lost = match (state.lineage.is_some(), lineage.standing(last.epoch)) {
-            // The first call: nobody has been told anything yet.
-            (false, _) => {
-                state.ring.restart(at);
-                None
-            }
-            (true, Standing::Current) if at == last => None,
-            (true, Standing::EndedAt(end)) if end == last && at.seq == 0 => None,
-            (true, Standing::EndedAt(end)) if end >= last => Some(GapReason::Trimmed),
-            (true, Standing::Current) if at > last => Some(GapReason::Trimmed),
-            (true, _) => Some(GapReason::EngineLostWrites),
-        };
-        if let Some(reason) = lost {
-            state.ring.restart(at);
+        if state.lineage.is_none() {
+            // Nobody has been told anything yet.
+            state.ring.restart(at, at);
+        } else if let Some(reason) = lost_between(lineage, last, at) {
+            state.ring.restart(at, last);
             let gap = Gap { reason, requested: last.to_string(), resumed_from: at };
             state.ring.push(Slot::new(Frame::of_gap(gap)));
         }
@@ -185,61 +176,17 @@ impl Tail for Window {
     }
 }
 
-/// Marks along the log, a sixteenth of its retention apart, by which the age of an id is told.
-#[derive(Debug, Default)]
-struct Milestones {
-    marks: VecDeque<Milestone>,
-    /// Of everything that has passed.
-    bytes: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Milestone {
-    offset: u64,
-    bytes: u64,
-    time: Timestamp,
-}
-
-impl Milestones {
-    const PER_RETENTION: u64 = 16;
-
-    fn pass(&mut self, offset: u64, event: &Event, retention: &Retention) {
-        self.bytes += event.weight() as u64;
-        let due = self.marks.back().is_none_or(|mark| {
-            let share = |whole: u64| whole / Self::PER_RETENTION;
-            offset - mark.offset >= share(retention.count)
-                || self.bytes - mark.bytes >= share(retention.bytes)
-                || elapsed(mark.time, event.published_at) >= share(millis(retention))
-        });
-        if due {
-            self.marks.push_back(Milestone { offset, bytes: self.bytes, time: event.published_at });
-            // Each mark is at least a sixteenth after the one before, so that half a retention
-            // holds few; older ones than the newest stale one are of no use.
-            while self.marks.len() > 2
-                && self.is_stale(self.marks[1], retention, event.published_at)
-            {
-                self.marks.pop_front();
-            }
+/// Why a log that went on to `at` may have lost something to those who had everything up to
+/// `last`; `None` where it has not.
+fn lost_between(lineage: &Lineage, last: Position, at: Position) -> Option<GapReason> {
+    match lineage.standing(last.epoch) {
+        Standing::Current if at == last => None,
+        Standing::Current if at > last => Some(GapReason::Trimmed),
+        Standing::EndedAt(end) if end == last && at.seq == 0 => None,
+        Standing::EndedAt(end) if end >= last => Some(GapReason::Trimmed),
+        // This node has delivered what the log no longer knows.
+        Standing::Current | Standing::EndedAt(_) | Standing::Unknown => {
+            Some(GapReason::EngineLostWrites)
         }
     }
-
-    fn stale_before(&self, retention: &Retention, now: Timestamp) -> u64 {
-        let stale = self.marks.iter().rev().find(|mark| self.is_stale(**mark, retention, now));
-        stale.map_or(0, |mark| mark.offset)
-    }
-
-    fn is_stale(&self, mark: Milestone, retention: &Retention, now: Timestamp) -> bool {
-        let newest = self.marks.back().map_or(mark.offset, |newest| newest.offset);
-        newest - mark.offset >= retention.count / 2
-            || self.bytes - mark.bytes >= retention.bytes / 2
-            || elapsed(mark.time, now) >= millis(retention) / 2
-    }
-}
-
-fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
-    to.as_millis().saturating_sub(from.as_millis())
-}
-
-fn millis(retention: &Retention) -> u64 {
-    u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,8 @@
 //! Cursors and gaps against a model: whatever is published, trimmed and forgotten in between, a
 //! client that reconnects gets everything after its cursor, or a gap before anything later.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

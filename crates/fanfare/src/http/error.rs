@@ -131,7 +131,9 @@ impl IntoResponse for Error {
                         ("topic", text.into())
                     }
                     InvalidSelector::Type { text } => ("event", text.into()),
-                    InvalidSelector::TooManyTopics(_) => ("topic", Value::Null),
+                    InvalidSelector::TooManyTopics(_) | InvalidSelector::TooManyPatterns(_) => {
+                        ("topic", Value::Null)
+                    }
                     InvalidSelector::TooManyTypes(_) => ("event", Value::Null),
                 };
                 invalid(&["query", field], &said, &input)

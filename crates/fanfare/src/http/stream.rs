@@ -11,7 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Authorised;
-use fanfare_delivery::{BodyReader, Cut, Framing, Lease, NewSubscriber, Seat, Sink, body};
+use fanfare_delivery::{Aborted, BodyReader, Framing, Lease, NewSubscriber, Seat, Sink, body};
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
@@ -70,7 +70,8 @@ impl Slot {
 
 /// A head alone, of no stated length, as the stream's would be.
 pub(super) fn head_only() -> Response {
-    let (_, ended) = body();
+    let (writer, ended) = body();
+    writer.finish();
     head(Body::new(StreamBody(ended)))
 }
 
@@ -91,7 +92,7 @@ pub(super) struct StreamBody(pub(super) BodyReader);
 
 impl http_body::Body for StreamBody {
     type Data = Bytes;
-    type Error = Cut;
+    type Error = Aborted;
 
     fn poll_frame(
         self: Pin<&mut Self>,

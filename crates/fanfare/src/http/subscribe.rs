@@ -102,6 +102,9 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
     let requested = Requested::parse(cursor);
     let has_id = matches!(requested, Requested::After(_));
     let start = resolve(&shared.hub, &requested).await;
+    if shared.is_draining() {
+        return Ok(Answer::ComeBack(Refused::Draining));
+    }
     let granted = Granted::new(selector, envelope, start, has_id, seat, lease);
     Ok(Answer::Stream(Box::new(granted)))
 }

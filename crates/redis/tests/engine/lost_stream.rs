@@ -101,3 +101,21 @@ async fn a_position_given_out_again_is_not_acknowledged() {
     ledger.judge(&node.tail);
     assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_trimmed_before_anyone_could_read_it_is_said() {
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let epoch = format!("{}-*", node.tail.heard().epoch);
+    let come_and_go = "redis.call('XADD', KEYS[1], ARGV[1], 'a', '1', 't', 'a', 'm', '0.0') \
+                       redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)";
+    server.command(&["EVAL", come_and_go, "1", "{test}:events", &epoch]);
+    until("the tail is told", || node.tail.heard().seq == 1).await;
+    assert!(node.tail.events().is_empty());
+    let begins = node.tail.begins();
+    assert!(!begins[1].0.continuous(begins[0].1, begins[1].1));
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+}

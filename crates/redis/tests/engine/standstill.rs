@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fanfare_log::{AppendError, EventLog};
+use tokio::time::sleep;
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
 use crate::proxy::Proxy;
@@ -52,8 +53,13 @@ async fn waiting_publishes_are_bounded_and_all_answered() {
     assert!(unsent >= 42, "{unsent} said not to have been sent");
     // What was said not to have been sent never appears.
     server.signal("CONT");
-    node.ready().await;
-    let after = node.log.append(batch(vec![draft("t", "50.0")])).await.unwrap();
+    let after = loop {
+        match node.log.append(batch(vec![draft("t", "50.0")])).await {
+            Ok(after) => break after,
+            Err(AppendError::Unavailable { .. }) => sleep(Duration::from_millis(5)).await,
+            Err(other) => panic!("{other:?}"),
+        }
+    };
     node.heard(after.first).await;
     assert!(node.tail.events().len() <= unknown + 1);
 }
@@ -91,6 +97,7 @@ async fn a_stalled_node_is_told_what_was_trimmed_meanwhile() {
     for n in 1..40 {
         let messages: Vec<_> = (0..100).map(|part| format!("{n}.{part}")).collect();
         ledger.publish(&busy.log, "a", &messages).await.unwrap();
+        busy.heard(ledger.last()).await;
     }
     assert!(server.number(&["XLEN", "{test}:events"]) < 500);
     proxy.stall(false);

@@ -1,0 +1,128 @@
+//! A shard's inbox: what others ask of it, and how they wake it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fanfare_hub::Notify;
+use fanfare_log::ReadError;
+use mio::{Token, Waker};
+
+use crate::body::Signal;
+use crate::counters::{Published, Totals};
+use crate::delivery::NewSubscriber;
+use crate::readers::Page;
+
+/// What others see of a shard.
+#[derive(Debug)]
+pub(crate) struct ShardHandle {
+    inbox: Mutex<Inbox>,
+    /// Whether the poller has been told of news it has not acted on.
+    notified: AtomicBool,
+    waker: Waker,
+    published: Published,
+}
+
+/// Bounded by seats: a subscriber joins once, reads one page at a time, and has one body. Cuts are
+/// bounded by those who wait for their end.
+#[derive(Debug, Default)]
+struct Inbox {
+    commands: Vec<Command>,
+    /// The shard has ended.
+    closed: bool,
+}
+
+pub(crate) enum Command {
+    Join(Box<NewSubscriber>),
+    Read(Token, Result<Page, ReadError>),
+    Signal(Token, Signal),
+    /// End the streams of this subject.
+    Cut(Arc<str>, Done),
+    Drain(Duration),
+}
+
+/// Told how many streams a cut has ended.
+pub(crate) type Done = Box<dyn FnOnce(usize) + Send>;
+
+impl ShardHandle {
+    pub(crate) fn new(waker: Waker) -> Self {
+        Self {
+            inbox: Mutex::default(),
+            notified: AtomicBool::new(false),
+            waker,
+            published: Published::default(),
+        }
+    }
+
+    pub(crate) fn join(&self, subscriber: NewSubscriber) {
+        self.send(Command::Join(Box::new(subscriber)));
+    }
+
+    pub(crate) fn cut(&self, subject: Arc<str>, done: Done) {
+        self.send(Command::Cut(subject, done));
+    }
+
+    pub(crate) fn drain(&self, over: Duration) {
+        self.send(Command::Drain(over));
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.published.get()
+    }
+
+    pub(crate) fn publish(&self, totals: &Totals) {
+        self.published.set(totals);
+    }
+
+    /// Leaves a command; drops it where the shard has ended.
+    pub(crate) fn send(&self, command: Command) {
+        let mut inbox = self.lock();
+        if inbox.closed {
+            return;
+        }
+        inbox.commands.push(command);
+        drop(inbox);
+        self.notify();
+    }
+
+    /// Takes everything. News that come from now on wake the poller again.
+    pub(crate) fn take(&self) -> Vec<Command> {
+        self.notified.store(false, Ordering::Release);
+        std::mem::take(&mut self.lock().commands)
+    }
+
+    /// Ends the inbox, unless something has come in.
+    pub(crate) fn close(&self) -> bool {
+        let mut inbox = self.lock();
+        inbox.closed = inbox.commands.is_empty();
+        inbox.closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notify for ShardHandle {
+    fn notify(&self) {
+        if !self.notified.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.waker.wake()
+        {
+            self.notified.store(false, Ordering::Release);
+            tracing::error!(%error, "a shard could not be woken");
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Join(_) => "Join",
+            Self::Read(..) => "Read",
+            Self::Signal(..) => "Signal",
+            Self::Cut(..) => "Cut",
+            Self::Drain(_) => "Drain",
+        })
+    }
+}
