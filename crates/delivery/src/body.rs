@@ -195,3 +195,32 @@ impl fmt::Debug for BodyReader {
         f.debug_tuple("BodyReader").field(&self.0.lock().bytes).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(reader: &BodyReader) -> Poll<Option<Result<Bytes, Aborted>>> {
+        reader.poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_reader_that_was_given_up_holds_on_to_what_it_never_took() {
+        let (writer, reader) = body();
+        let buffer = Bytes::from(vec![b'x'; CAPACITY]);
+        assert_eq!(writer.push([buffer.clone(), buffer].into_iter()), Some(CAPACITY));
+        drop(writer);
+        assert_eq!(reader.0.lock().bytes, 0);
+        assert_eq!(next(&reader), Poll::Ready(Some(Err(Aborted))));
+    }
+
+    #[test]
+    fn the_end_of_a_stream_overtakes_its_last_bytes() {
+        let (writer, reader) = body();
+        writer.push(std::iter::once(Bytes::from_static(b"last")));
+        writer.finish();
+        drop(writer);
+        assert_eq!(next(&reader), Poll::Ready(Some(Ok(Bytes::from_static(b"last")))));
+        assert_eq!(next(&reader), Poll::Ready(None));
+    }
+}
