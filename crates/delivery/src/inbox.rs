@@ -24,7 +24,8 @@ pub(crate) struct ShardHandle {
     published: Published,
 }
 
-/// Bounded by seats: a subscriber joins once, reads one page at a time, and has one body.
+/// Bounded by seats: a subscriber joins once, reads one page at a time, and has one body. Cuts are
+/// bounded by those who wait for their end.
 #[derive(Debug, Default)]
 struct Inbox {
     commands: Vec<Command>,

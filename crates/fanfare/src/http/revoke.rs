@@ -25,6 +25,7 @@ pub(crate) async fn revoke(State(shared): State<Arc<Shared>>, request: Request) 
 }
 
 async fn cut(shared: &Shared, request: &Parts) -> Result<usize, Error> {
+    let _place = shared.quotas.request().ok_or(Error::Busy)?;
     shared.access.caller(request).await?.administer()?;
     let query = request.uri.query().unwrap_or_default();
     let subject = query::find(query, "subject")?.ok_or(Error::NoSubject)?;

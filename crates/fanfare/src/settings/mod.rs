@@ -374,14 +374,18 @@ impl Settings {
         !self.open && !self.has_credentials()
     }
 
-    /// What must hold between settings.
-    fn check(&self) -> Result<(), SettingsError> {
+    /// What does not go together.
+    fn contradictions(&self) -> Vec<SettingsError> {
+        let mut errors = Vec::new();
+        if self.data.is_some() && self.redis.is_some() {
+            errors.push(SettingsError::Exclusive { one: "data", other: "redis" });
+        }
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => {
-                return Err(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
+                errors.push(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
             }
             (None, Some(_)) => {
-                return Err(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
+                errors.push(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
             }
             _ => {}
         }
