@@ -350,8 +350,8 @@ impl Settings {
         let sources = Sources { flags, env, file };
         let settings =
             Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
-        settings.check().map_err(|error| vec![error])?;
-        Ok(settings)
+        let errors = settings.contradictions();
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
     /// Whether anybody is told apart from anybody else.
@@ -389,19 +389,14 @@ impl Settings {
             }
             _ => {}
         }
-        if self.data.is_some() && self.redis.is_some() {
-            return Err(SettingsError::Exclusive { one: "data", other: "redis" });
+        if self.is_private() {
+            if !self.listen.ip().to_canonical().is_loopback() {
+                errors.push(SettingsError::Unprotected { address: self.listen });
+            } else if !self.anonymous_subscribe.is_empty() {
+                errors.push(SettingsError::OnlyListeners);
+            }
         }
-        if self.open || self.has_credentials() {
-            return Ok(());
-        }
-        if !self.listen.ip().to_canonical().is_loopback() {
-            return Err(SettingsError::Unprotected { address: self.listen });
-        }
-        if !self.anonymous_subscribe.is_empty() {
-            return Err(SettingsError::OnlyListeners);
-        }
-        Ok(())
+        errors
     }
 }
 
