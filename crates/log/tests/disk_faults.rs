@@ -1,5 +1,7 @@
 //! A disk that is full, slow or broken; and what is kept, and for how long.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! The log on disk against a model: whatever was acknowledged is there, in order, at its position,
 //! whatever the disk does; or the log refuses.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
