@@ -17,7 +17,7 @@ use support::{Recorder, after, append, batch, earliest, keyed, small};
 
 const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c"];
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Op {
     Append {
         topic: usize,
