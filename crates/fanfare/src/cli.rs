@@ -5,6 +5,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::log::LogCommand;
 use crate::settings::Flags;
 
 const START: &str = "\
@@ -60,6 +61,11 @@ pub enum Command {
     /// Run the hub; meant where no command is named
     #[command(after_long_help = SETTINGS)]
     Serve(Flags),
+    /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
+    Bench(fanfare_bench::BenchArgs),
+    /// Look at the event log in a directory: verify it, or say what it holds
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 impl Cli {
@@ -89,7 +95,8 @@ mod tests {
     fn serve_is_not_the_default() {
         for arguments in [&["fanfare", "--shards", "3"][..], &["fanfare", "serve", "--shards", "3"]]
         {
-            let Command::Serve(flags) = Cli::try_parse_from(arguments).unwrap().into_command();
+            let command = Cli::try_parse_from(arguments).unwrap().into_command();
+            let Command::Serve(flags) = command else { panic!("{command:?}") };
             assert_eq!(flags.given("shards"), Some(&["3".to_owned()][..]));
         }
     }

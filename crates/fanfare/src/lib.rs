@@ -5,9 +5,11 @@
 //! neither of them knows HTTP.
 
 pub mod cli;
+pub mod commands;
 pub mod exit;
 pub mod settings;
 
+mod engine;
 mod http;
 mod listener;
 mod logging;

@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 
 use fanfare::cli::{Cli, Command};
-use fanfare::exit;
+use fanfare::{commands, exit};
 
 /// The leanest of those measured for many idle subscribers; see `bench/README.md`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    exit::code(match Cli::read() {
-        Command::Serve(flags) => fanfare::serve(&flags),
-    })
+    match Cli::read() {
+        Command::Serve(flags) => exit::code(fanfare::serve(&flags)),
+        Command::Bench(plan) => fanfare_bench::execute(&plan),
+        Command::Log(command) => commands::log::run(&command),
+    }
 }

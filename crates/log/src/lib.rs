@@ -19,7 +19,10 @@ mod memory;
 mod tail;
 mod topics;
 
-pub use disk::{DiskLog, DiskOptions, SyncPolicy};
+pub use disk::{
+    Damage, DiskLog, DiskOptions, InvalidSyncPolicy, LogReport, OpenError, SegmentReport,
+    SyncPolicy, stats, verify,
+};
 pub use event_log::{
     AppendError, Appended, Appending, Batch, Durability, EventLog, Page, PageLimit, ReadError,
     ReadFrom, Retention, Unready,

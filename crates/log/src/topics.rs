@@ -58,7 +58,8 @@ struct Quiet {
 }
 
 impl TopicTable {
-    /// How many quiet topics a log remembers: about 25 MB if their names are long.
+    /// How many quiet topics a log remembers: about 20 MB with names of 30 bytes, twice that with
+    /// the longest.
     pub const QUIET_LIMIT: usize = 100_000;
 
     /// How many pairs of segments one question may compare, and topics it may pass over, before

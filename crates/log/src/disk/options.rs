@@ -10,7 +10,7 @@ use crate::{Durability, Retention};
 #[derive(Debug, Clone)]
 pub struct DiskOptions {
     /// How much is kept. Segments are unlinked whole, so up to an eighth more is kept than asked
-    /// for (at least a segment of 1,024 events or 1 MiB), never less. Bytes are those on disk.
+    /// for, and a segment of at least 4 KiB or a second, never less. Bytes are those on disk.
     pub retention: Retention,
     /// How many events of each topic are readable; older ones count as trimmed, though their
     /// bytes stay until their segment goes. `None` sets no limit.
@@ -53,13 +53,13 @@ impl DiskOptions {
     /// The size at which a segment is closed: small enough that whole segments keep to the
     /// retention by bytes.
     pub(super) fn roll_bytes(&self) -> u64 {
-        let grain = (self.retention.bytes / GRAIN).max(1 << 20);
+        let grain = (self.retention.bytes / GRAIN).max(4 << 10);
         self.segment_bytes.clamp(4 << 10, 1 << 30).min(grain)
     }
 
     /// The number of events at which a segment is closed.
     pub(super) fn roll_count(&self) -> u64 {
-        (self.retention.count / GRAIN).max(1024)
+        (self.retention.count / GRAIN).max(1)
     }
 
     /// The age at which a segment is closed, in milliseconds.
@@ -81,7 +81,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// What an acknowledgement waits for: `disk`, `interval:100ms` or `os`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SyncPolicy {
     /// `fdatasync`, shared by all batches that were waiting for it. Survives the machine.
     Disk,

@@ -162,6 +162,7 @@ fn read_all(
         assert_eq!(page.trimmed, None, "no second gap");
         assert!(page.next > next, "a page that does not advance is read for ever");
     }
+    assert_eq!(page_after(ReadFrom::After(page.next)).trimmed, None, "no gap where it ended");
 
     let retained = model.all[model.lost..].first().map(|event| event.position);
     let expected: Vec<_> = model

@@ -282,3 +282,86 @@ impl Stretch {
         page
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(count: u64, bounds: Bounds) -> Store {
+        let age = Duration::from_secs(3600);
+        let retention = Retention { count, bytes: 1 << 30, age };
+        let key_window = Duration::from_secs(60);
+        Store::new(1, MemorySettings { retention, key_window, key_capacity: 1 }, bounds)
+    }
+
+    fn publish(store: &mut Store, topic: &str, count: usize) -> Accepted {
+        let topic = || Topic::parse(topic).unwrap();
+        let draft = || Draft { topic: topic(), event_type: None, message: "m".into() };
+        let drafts = std::iter::repeat_with(draft).take(count).collect();
+        store.append(Batch { drafts, key: None }, Timestamp(0)).unwrap()
+    }
+
+    fn seqs(page: &Page) -> Vec<u64> {
+        page.events.iter().map(|event| event.position.seq).collect()
+    }
+
+    const LIMIT: PageLimit = PageLimit { events: 10_000, bytes: 1 << 30 };
+    const END: Position = Position::new(u64::MAX, 0);
+
+    #[test]
+    fn a_batch_larger_than_the_whole_retention_is_accepted_and_its_loss_told() {
+        let mut store = store(10, Bounds::DEFAULT);
+        let accepted = publish(&mut store, "burst", 1_000);
+        assert_eq!(accepted.events.len(), 1_000, "the tail hears all of it");
+        assert_eq!(accepted.trimmed, Some(Position::new(1, 990)));
+        let selector = Selector::parse(["burst"], []).unwrap();
+        let from = ReadFrom::After(Position::new(1, 0));
+        let page = store.stretch(from, END, &selector, LIMIT.events).select(&selector, LIMIT);
+        assert_eq!(page.trimmed, accepted.trimmed);
+        assert_eq!(seqs(&page), (991..=1_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_topic_gives_back_what_a_burst_has_left_behind() {
+        let mut store = store(100, Bounds::DEFAULT);
+        publish(&mut store, "burst", 1_000);
+        assert!(store.index[0].capacity() <= 16 + 4 * 100);
+        publish(&mut store, "other", 99);
+        assert!(store.index[0].capacity() <= 16 + 4);
+        publish(&mut store, "other", 1);
+        assert_eq!(store.index[0].capacity(), 0);
+    }
+
+    #[test]
+    fn events_of_one_topic_do_not_each_carry_its_name() {
+        let mut store = store(100, Bounds::DEFAULT);
+        publish(&mut store, "t", 2);
+        publish(&mut store, "t", 1);
+        let names = store.events.iter().map(|entry| entry.event.topic.as_str().as_ptr());
+        assert_eq!(names.collect::<std::collections::HashSet<_>>().len(), 1);
+    }
+
+    #[test]
+    fn a_rare_type_does_not_make_one_read_look_at_the_whole_log() {
+        let mut store = store(100, Bounds { examined: 8, ..Bounds::DEFAULT });
+        publish(&mut store, "t", 20);
+        for topic in ["t", "*"] {
+            let selector = Selector::parse([topic], ["rare"]).unwrap();
+            let stretch = store.stretch(ReadFrom::Earliest, END, &selector, 1);
+            assert_eq!(stretch.events.len(), 8);
+            let page = stretch.select(&selector, LIMIT);
+            assert_eq!((page.events.len(), page.next), (0, Position::new(1, 8)));
+        }
+    }
+
+    #[test]
+    fn an_event_larger_than_a_page_is_returned_alone() {
+        let mut store = store(100, Bounds::DEFAULT);
+        publish(&mut store, "t", 3);
+        let selector = Selector::parse(["t"], []).unwrap();
+        let tiny = PageLimit { events: 0, bytes: 0 };
+        let from = ReadFrom::After(Position::new(1, 1));
+        let page = store.stretch(from, END, &selector, 9).select(&selector, tiny);
+        assert_eq!((seqs(&page), page.next), (vec![2], Position::new(1, 2)));
+    }
+}
