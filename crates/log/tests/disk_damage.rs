@@ -1,5 +1,7 @@
 //! Damage: what is torn, flipped, missing or foreign. Nothing is lost in silence.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

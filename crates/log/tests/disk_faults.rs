@@ -1,13 +1,16 @@
 //! A disk that is full, slow or broken; and what is kept, and for how long.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::{Event, Position, Timestamp};
 use fanfare_log::{
-    AppendError, Appended, DiskLog, Durability, EventLog, Retention, Standing, SyncPolicy,
+    AppendError, Appended, DiskLog, Durability, EventLog, Lineage, Retention, Standing, SyncPolicy,
+    Tail,
 };
 use support::simulated::{Disk, Fault};
 use support::{Recorder, after, append, batch, block_on, earliest, keyed, open, options, small};
@@ -51,6 +54,31 @@ fn after_a_failed_sync_nothing_is_accepted_until_the_log_is_opened_anew() {
     let (log, tail) = open(&disk, options());
     assert_eq!(earliest(&log, &tail).messages()[0], "before");
     append(&log, batch("a", ["again"])).unwrap();
+}
+
+#[test]
+fn a_fault_above_the_log_leaves_no_publisher_waiting() {
+    struct Faulty;
+    impl Tail for Faulty {
+        fn begin(&self, _: &Lineage, _: Position) {}
+        fn append(&self, _: &[Arc<Event>]) {
+            panic!("a fault above the log");
+        }
+        fn trim(&self, _: Position) {}
+        fn wake(&self) {}
+    }
+    let disk = Disk::new(1);
+    let log = DiskLog::open_on(Arc::new(disk.clone()), options(), Arc::new(Faulty)).unwrap();
+    let unknown = append(&log, batch("a", ["on disk"]));
+    assert!(matches!(unknown, Err(AppendError::OutcomeUnknown { .. })), "{unknown:?}");
+    while log.ready().is_ok() {
+        std::thread::yield_now();
+    }
+    let refused = append(&log, batch("a", ["refused"]));
+    assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
+    drop(log);
+    let (log, tail) = open(&disk, options());
+    assert_eq!(earliest(&log, &tail).messages(), ["on disk"]);
 }
 
 #[test]

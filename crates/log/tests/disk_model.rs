@@ -1,6 +1,8 @@
 //! The log on disk against a model: whatever was acknowledged is there, in order, at its position,
 //! whatever the disk does; or the log refuses.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +17,7 @@ use support::{Recorder, after, append, batch, earliest, keyed, small};
 
 const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c"];
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Op {
     Append {
         topic: usize,

@@ -14,6 +14,9 @@ pub struct DiskOptions {
     pub retention: Retention,
     /// How many events of each topic are readable; older ones count as trimmed, though their
     /// bytes stay until their segment goes. `None` sets no limit.
+    ///
+    /// Topics are then trimmed at different places, so that a reader of several may be told of a
+    /// gap more than once on its way through what they retain.
     pub retain_topic_count: Option<u64>,
     /// What an acknowledgement waits for.
     pub sync: SyncPolicy,

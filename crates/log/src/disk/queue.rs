@@ -91,6 +91,13 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// The same, and answers what waits that its outcome is unknown.
+    pub(super) fn abandon(&self) {
+        self.close();
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        drop(waiting);
+    }
+
     /// Waits for something to do, until `deadline` at most.
     pub(super) fn take(&self, deadline: Option<Instant>) -> Task {
         let mut inner = self.lock();

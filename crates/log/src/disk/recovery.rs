@@ -6,7 +6,8 @@
 //! - What was acknowledged and cannot be read is known to be lost: its readers get a gap.
 //! - Only the segment that was being written when the log ended may be torn; only there, and only
 //!   what was never acknowledged, is cut off. Other damage stays in place, for whoever wants to
-//!   look at it, until retention unlinks it.
+//!   look at it, until retention unlinks it; a segment of which nothing can be read is renamed,
+//!   and stays until an operator removes it.
 //! - No content of the files makes it panic. Where the lineage is gone it is told from segments.
 
 use std::collections::BTreeMap;
@@ -77,15 +78,16 @@ pub(super) fn recover(
         None => Position::ORIGIN,
         Some(lineage) => {
             let current = lineage.current();
-            // A segment of which nothing can be read still tells where it began.
-            let named = firsts.iter().filter(|first| first.epoch == current).map(|&f| before(f));
+            let of_current = |position: &Position| position.epoch == current;
+            // A segment that was never begun still tells where the one before it ended.
+            let named = firsts.iter().map(|&first| before(first));
             let whole = segments.iter().map(|segment| segment.index.last());
-            let last = named.chain(whole.filter(|last| last.epoch == current)).max();
-            let set_aside = match firsts.last() {
-                Some(&first) if first.epoch == current => lost_with(storage, first),
-                _ => None,
-            };
-            let end = last.max(set_aside).unwrap_or(Position::new(current, 0));
+            let last = named.chain(whole).filter(of_current).max();
+            let names = storage.list().map_err(io("list"))?;
+            let set_aside = names.iter().filter_map(|file| lost_with(storage, file));
+            let lost = set_aside.filter(|(first, _)| of_current(first) && Some(*first) > last);
+            let end = last.max(lost.map(|(_, last)| last).max());
+            let end = end.unwrap_or(Position::new(current, 0));
             lineage.begin(now.as_millis(), end.seq);
             end
         }
@@ -201,11 +203,13 @@ fn most_records(bytes: u32) -> u32 {
     (bytes / record::SHORTEST as u32).max(1)
 }
 
-/// The last position there may have been in a segment that was set aside.
-fn lost_with(storage: &dyn Storage, first: Position) -> Option<Position> {
-    let size = storage.open(&set_aside(first)).and_then(|bytes| bytes.size()).ok()?;
+/// The first position of a segment that was set aside, if that is what this file is, and the last
+/// one it may have held.
+fn lost_with(storage: &dyn Storage, file: &str) -> Option<(Position, Position)> {
+    let first = parse_name(file.strip_suffix(SET_ASIDE)?)?;
+    let size = storage.open(file).and_then(|bytes| bytes.size()).ok()?;
     let records = most_records(size.min(u32::MAX.into()) as u32);
-    Some(before(first).plus(records.into()))
+    Some((first, before(first).plus(records.into())))
 }
 
 fn set_aside(first: Position) -> String {

@@ -53,9 +53,7 @@ impl Identity {
         let first = Position::new(cut.u64()?, cut.u64()?);
         let parent = Position::new(cut.u64()?, cut.u64()?);
         let salt = cut.u64()?;
-        // Ordinals are added to `seq`: a number near the end of its range is a fault.
-        let plausible = first.epoch > parent.epoch && (1..1 << 63).contains(&first.seq);
-        plausible.then_some(Self { first, parent, salt })
+        (is_plausible(first) && first.epoch > parent.epoch).then_some(Self { first, parent, salt })
     }
 
     /// The bytes a segment begins with.
@@ -175,5 +173,11 @@ pub(super) fn name(first: Position) -> String {
 pub(super) fn parse_name(file: &str) -> Option<Position> {
     let stem = file.strip_suffix(SEGMENT)?;
     let first: Position = stem.parse().ok()?;
-    (stem == name(first) && first.epoch > 0 && (1..1 << 63).contains(&first.seq)).then_some(first)
+    (stem == name(first) && is_plausible(first)).then_some(first)
+}
+
+/// Whether a segment can begin here. More epochs and more events follow: a number near the end of
+/// its range is a fault.
+fn is_plausible(first: Position) -> bool {
+    (1..1 << 63).contains(&first.epoch) && (1..1 << 63).contains(&first.seq)
 }

@@ -44,6 +44,17 @@ impl Shared {
     }
 }
 
+/// Sees to it that nobody waits for a writer that has ended, however it ended.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // The first reason stands.
+        let _ = self.0.failure.set("the log's writer has ended".to_owned());
+        self.0.queue.abandon();
+    }
+}
+
 /// The thread's own.
 pub(super) struct Writer {
     pub shared: Arc<Shared>,
@@ -107,6 +118,7 @@ fn is_full(error: &io::Error) -> bool {
 impl Writer {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
+        let _ending = Ending(self.shared.clone());
         loop {
             let deadline = match (self.options.sync, self.unsynced) {
                 (SyncPolicy::Interval(time), Some(since)) => Some(since + time),

@@ -1,6 +1,8 @@
 //! What the tests of the log on disk share.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+// Each test file, and the fuzz target, uses another part of this.
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
+pub mod recovery;
 pub mod simulated;
 
 use std::pin::pin;
