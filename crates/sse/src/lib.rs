@@ -5,5 +5,7 @@
 //! back to the same id, type and data.
 
 mod encode;
+mod parse;
 
 pub use encode::{Encoded, Fields, LAST_CHUNK, comment, encode, opening, retry};
+pub use parse::{EventTooLarge, Parsed, ParsedEvent, Parser};

@@ -1,0 +1,89 @@
+//! A hub that stops lets everyone go in order.
+
+use std::collections::BTreeSet;
+
+use crate::support::{Http, Hub, raise_open_files};
+
+#[test]
+fn two_thousand_streams_are_closed_cleanly() {
+    raise_open_files();
+    let mut hub = Hub::start(&["--drain", "2s"]);
+    let mut subscribers: Vec<_> = (0..2000)
+        .map(|n| {
+            let http = if n % 100 == 0 { Http::Two } else { Http::One };
+            hub.subscription().over(http).open()
+        })
+        .collect();
+    hub.await_metrics("all of them", |now| now.sum("fanfare_subscribers") == 2000.0);
+    let id = hub.publisher().send("farewell");
+    hub.terminate();
+    let mut retries = BTreeSet::new();
+    for subscriber in &mut subscribers {
+        let events = subscriber.until_closed();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!((events[0].id.as_str(), events[0].data.as_str()), (id.as_str(), "farewell"));
+        assert_eq!(subscriber.retries.len(), 2, "one at the start, one at the end");
+        retries.insert(subscriber.retries[1]);
+    }
+    assert!(retries.len() > 100, "they would all come back in one beat: {retries:?}");
+    let status = hub.wait();
+    assert_eq!(status.code(), Some(0), "{status:?}");
+}
+
+#[test]
+fn an_interrupt_is_as_good_as_a_termination() {
+    let mut hub = Hub::start(&["--drain", "0s"]);
+    let mut subscriber = hub.subscribe("");
+    hub.signal(rustix::process::Signal::INT);
+    assert_eq!(subscriber.until_closed(), []);
+    assert_eq!(hub.wait().code(), Some(0));
+}
+
+#[test]
+fn a_request_in_flight_is_finished() {
+    let mut hub = Hub::start(&["--drain", "5s"]);
+    let mut subscriber = hub.subscribe("");
+    let mut connection = hub.connect();
+    let body = r#"{"message": "in flight"}"#;
+    let (first, second) = body.split_at(10);
+    connection.send(format!(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{first}",
+        body.len()
+    ));
+    // Answers in turn: once this one is there, the other is known to the hub as well.
+    assert_eq!(hub.get("/healthz").status, 200);
+    hub.terminate();
+    hub.await_closed_door();
+    connection.send(second);
+    let response = connection.response("POST");
+    assert_eq!((response.status, &response.json()["status"]), (200, &"message sent".into()));
+    let id = response.json()["id"].as_str().unwrap().to_owned();
+    // Its stream may have been closed before; an event after that is not for it.
+    for event in subscriber.until_closed() {
+        assert_eq!((event.id, event.data.as_str()), (id.clone(), "in flight"));
+    }
+    assert_eq!(hub.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut hub = Hub::start(&["--drain", "10m"]);
+    let subscribers: Vec<_> = (0..10).map(|_| hub.subscribe("")).collect();
+    hub.await_metrics("all of them", |now| now.sum("fanfare_subscribers") == 10.0);
+    hub.terminate();
+    hub.await_closed_door();
+    assert!(hub.runs(), "it drains for ten minutes");
+    hub.terminate();
+    hub.wait();
+    drop(subscribers);
+}
+
+#[test]
+fn an_idle_hub_does_not_wait_for_nobody() {
+    let mut hub = Hub::start(&["--drain", "10m"]);
+    let _idle = hub.connect();
+    let _kept_alive = hub.publisher().send("a");
+    hub.terminate();
+    assert_eq!(hub.wait().code(), Some(0));
+}

@@ -1,0 +1,66 @@
+//! A publisher that does not know whether its request arrived may repeat it under the same key.
+
+use serde_json::json;
+
+use crate::support::Hub;
+
+#[test]
+fn a_repeated_key_publishes_nothing_and_answers_the_same() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", "order-17")];
+    let first = hub.publisher().post(&keyed, r#"{"message": "once"}"#);
+    assert_eq!(first.status, 200, "{first:?}");
+    let again = hub.publisher().post(&keyed, r#"{"message": "once"}"#);
+    assert_eq!((again.status, again.json()), (200, first.json()));
+
+    let other = [("Content-Type", "application/json"), ("Idempotency-Key", "order-18")];
+    let other = hub.publisher().post(&other, r#"{"message": "twice"}"#);
+    assert_ne!(other.json()["id"], first.json()["id"]);
+    hub.publisher().send("thrice");
+    assert_eq!(subscriber.messages(3), ["once", "twice", "thrice"]);
+}
+
+#[test]
+fn a_repeated_batch_is_published_once() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    let keyed = [("Content-Type", "application/x-ndjson"), ("Idempotency-Key", "batch-1")];
+    let body = "{\"message\": \"1\"}\n{\"message\": \"2\"}";
+    let first = hub.publisher().post(&keyed, body);
+    assert_eq!((first.status, &first.json()["status"]), (200, &json!("messages sent")));
+    let again = hub.publisher().post(&keyed, body);
+    assert_eq!((again.status, again.json()), (200, first.json()));
+    hub.publisher().send("3");
+    assert_eq!(subscriber.messages(3), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_refused_request_does_not_use_up_its_key() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", "k")];
+    assert_eq!(hub.publisher().post(&keyed, r#"{"message": 1}"#).status, 422);
+    assert_eq!(hub.publisher().post(&keyed, r#"{"message": "1"}"#).status, 200);
+    assert_eq!(subscriber.next().data, "1");
+}
+
+#[test]
+fn repeats_that_cross_on_the_way_are_published_once() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    for round in 0..20 {
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let publish = || {
+                let key = format!("round-{round}");
+                let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", &key)];
+                let body = json!({ "message": round.to_string() }).to_string();
+                hub.publisher().post(&keyed, body).json()
+            };
+            let racers: Vec<_> = (0..4).map(|_| scope.spawn(publish)).collect();
+            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+        });
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        assert_eq!(subscriber.next().data, round.to_string());
+    }
+}

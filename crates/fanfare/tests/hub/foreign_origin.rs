@@ -1,0 +1,69 @@
+//! A page of another origin may read a stream only where it was allowed to.
+
+use crate::support::{Hub, Response};
+
+const OURS: &str = "https://app.example";
+const THEIRS: &str = "https://evil.example";
+
+/// The answers of all kinds that a page can ask for, a stream's head among them.
+fn answers(hub: &Hub, origin: &str) -> Vec<Response> {
+    let (head, _stream) = hub.subscription().header("Origin", origin).ask();
+    let headers = [("Origin", origin), ("Content-Type", "application/json")];
+    let sent = hub.publisher().post(&headers, r#"{"message": "a"}"#);
+    assert_eq!((head.status, sent.status), (200, 200));
+    let refused = hub.publisher().post(&headers, r#"{"message": 1}"#);
+    assert_eq!(refused.status, 422);
+    vec![head, sent, refused, hub.request("GET", "/sse/events?topic=a*", &[("Origin", origin)])]
+}
+
+#[test]
+fn no_origin_is_allowed_unless_asked_for() {
+    let hub = Hub::start(&[]);
+    for response in answers(&hub, OURS) {
+        assert_eq!(response.header("access-control-allow-origin"), None, "{response:?}");
+    }
+}
+
+#[test]
+fn an_allowed_origin_is_echoed_and_no_other() {
+    let hub = Hub::start(&["--allow-origin", OURS]);
+    for response in answers(&hub, OURS) {
+        assert_eq!(response.header("access-control-allow-origin"), Some(OURS), "{response:?}");
+        assert!(response.list("vary").contains(&"origin".to_owned()), "{response:?}");
+    }
+    for origin in [THEIRS, "https://app.example.evil.example", "http://app.example", "null"] {
+        for response in answers(&hub, origin) {
+            assert_eq!(response.header("access-control-allow-origin"), None, "{response:?}");
+            assert!(response.list("vary").contains(&"origin".to_owned()), "{response:?}");
+        }
+    }
+}
+
+#[test]
+fn a_preflight_allows_what_clients_send() {
+    let hub = Hub::start(&["--allow-origin", OURS]);
+    for (path, method) in [("/sse/events", "GET"), ("/sse/send", "POST")] {
+        let preflight = |origin| {
+            hub.request(
+                "OPTIONS",
+                path,
+                &[
+                    ("Origin", origin),
+                    ("Access-Control-Request-Method", method),
+                    ("Access-Control-Request-Headers", "last-event-id,authorization"),
+                ],
+            )
+        };
+        let response = preflight(OURS);
+        assert!(matches!(response.status, 200 | 204), "{response:?}");
+        assert_eq!(response.header("access-control-allow-origin"), Some(OURS), "{response:?}");
+        let headers = response.list("access-control-allow-headers");
+        for header in ["last-event-id", "authorization", "content-type", "idempotency-key"] {
+            assert!(headers.contains(&header.to_owned()), "{header} is not in {headers:?}");
+        }
+        let methods = response.list("access-control-allow-methods");
+        assert!(methods.contains(&method.to_ascii_lowercase()), "{methods:?}");
+        let response = preflight(THEIRS);
+        assert_eq!(response.header("access-control-allow-origin"), None, "{response:?}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Black-box tests of the hub: the real binary, spoken to over sockets. One file for each way in
+//! which it could disappoint; the contract is what its clients and publishers rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+mod abrupt_shutdown;
+mod ambiguous_refusal;
+mod beyond_the_window;
+mod blind_operator;
+mod broken_framing;
+mod duplicate_publish;
+mod foreign_origin;
+mod forged_field;
+mod half_accepted_batch;
+mod loss_at_the_seam;
+mod lost_on_reconnect;
+mod misdelivery;
+mod missing_page;
+mod oversized_body;
+mod silent_gap;
+mod slow_subscriber;
+mod stale_cursor;
+mod too_few_open_files;
+mod too_many_subscribers;
+mod vanished_subscriber;
+mod wrong_path;

@@ -1,0 +1,53 @@
+//! A body over the limit is refused before it fills the memory, however it is framed.
+
+use serde_json::json;
+
+use crate::support::Hub;
+
+const TOO_LARGE: u16 = 413;
+
+#[test]
+fn a_body_that_announces_too_much_is_refused_unread() {
+    let hub = Hub::start(&["--max-message", "1024"]);
+    let mut connection = hub.connect();
+    connection.send(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: 1000000000\r\n\r\n{\"message\": \"",
+    );
+    let response = connection.response("POST");
+    assert_eq!(response.status, TOO_LARGE, "{response:?}");
+    assert!(response.json()["detail"].is_string(), "{response:?}");
+}
+
+#[test]
+fn a_chunked_body_without_end_is_refused_in_bounded_memory() {
+    for content_type in ["application/json", "application/x-ndjson"] {
+        let hub = Hub::start(&["--max-message", "1024"]);
+        let before = hub.resident_memory();
+        let mut connection = hub.connect();
+        connection.send(format!(
+            "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: {content_type}\r\n\
+             Transfer-Encoding: chunked\r\n\r\nd\r\n{{\"message\": \"\r\n"
+        ));
+        let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+        let sent = (0..2048).take_while(|_| connection.try_send(&chunk).is_ok()).count();
+        let response = connection.response("POST");
+        assert_eq!(response.status, TOO_LARGE, "after {sent} chunks: {response:?}");
+        let growth = hub.resident_memory().saturating_sub(before);
+        assert!(growth < 32 << 20, "{growth} bytes more after a refused body");
+    }
+}
+
+#[test]
+fn one_byte_over_the_limit_is_one_too_many() {
+    let hub = Hub::start(&["--max-message", "1024"]);
+    let mut subscriber = hub.subscribe("");
+    let mut publisher = hub.publisher();
+    let around = json!({ "message": "" }).to_string().len();
+    let largest = "x".repeat(1024 - around);
+    publisher.send(&largest);
+    let response = publisher.post_json(json!({ "message": format!("{largest}x") }).to_string());
+    assert_eq!(response.status, TOO_LARGE, "{response:?}");
+    hub.publisher().send("after");
+    assert_eq!(subscriber.messages(2), [largest.as_str(), "after"]);
+}

@@ -1,0 +1,178 @@
+//! What is lost is said: a gap comes before anything later, and only where something was lost.
+
+use serde_json::Value;
+
+use crate::over_http1_and_http2;
+use crate::support::{Event, Http, Hub, Ledger, seq};
+
+over_http1_and_http2!(
+    what_was_trimmed_is_said,
+    a_gap_is_not_repeated_on_the_next_reconnect,
+    an_unknown_epoch_gets_everything_retained,
+    an_id_that_does_not_parse_gets_live_events_only,
+    an_id_ahead_of_the_log_waits_and_is_told,
+    an_id_just_ahead_of_the_log_is_no_gap,
+    a_quiet_topic_has_no_gap_because_another_was_trimmed,
+    a_trimmed_topic_has_its_gap_by_every_name,
+);
+
+fn requested(gap: &Event) -> String {
+    let said: Value = serde_json::from_str(&gap.data).unwrap();
+    said["requested"].as_str().expect("a gap says what was requested").to_owned()
+}
+
+fn what_was_trimmed_is_said(http: Http) {
+    let hub = Hub::start(&["--retain-count", "10"]);
+    let ids = hub.publisher().count("default", 0..100);
+    let mut subscriber = hub.subscription().over(http).after(&ids[4]).open();
+    let gap = subscriber.gap("trimmed");
+    assert_eq!(requested(&gap), ids[4]);
+    hub.publisher().send("end");
+    let mut ledger = Ledger::default();
+    let events = subscriber.until("end");
+    assert!((10..90).contains(&events.len()), "what is retained: {events:?}");
+    assert_eq!(events[0].seq(), gap.seq() + 1, "{gap:?} {events:?}");
+    events.iter().for_each(|event| ledger.enter(event));
+    assert_eq!(ledger.next(), 100);
+
+    let hub = Hub::start(&["--retain-count", "10"]);
+    let ids = hub.publisher().count("default", 0..100);
+    let mut subscriber = hub.subscription().over(http).after(&ids[94]).open();
+    assert_eq!(subscriber.messages(5), ["95", "96", "97", "98", "99"], "nothing of it is trimmed");
+}
+
+fn a_gap_is_not_repeated_on_the_next_reconnect(http: Http) {
+    let hub = Hub::start(&["--retain-count", "10"]);
+    let ids = hub.publisher().count("default", 0..100);
+    for stale in [ids[4].as_str(), "1-1", "nonsense"] {
+        let mut subscriber = hub.subscription().over(http).after(stale).open();
+        let gap = subscriber.next();
+        assert!(gap.is_gap(), "{stale}: {gap:?}");
+        drop(subscriber);
+        let mut subscriber = hub.subscription().over(http).after(&gap.id).open();
+        hub.publisher().send("end");
+        let events = subscriber.until("end");
+        assert!(!events.iter().any(Event::is_gap), "{stale}: {events:?}");
+    }
+}
+
+fn an_unknown_epoch_gets_everything_retained(http: Http) {
+    let hub = Hub::start(&[]);
+    let ids = hub.publisher().count("default", 0..5);
+    for unknown in ["1-3", "18446744073709551615-1", "7-18446744073709551615", "0-0"] {
+        let mut subscriber = hub.subscription().over(http).after(unknown).open();
+        let gap = subscriber.gap("unknown_epoch");
+        assert_eq!(requested(&gap), unknown);
+        assert_eq!(gap.seq() + 1, seq(&ids[0]));
+        assert_eq!(subscriber.messages(5), ["0", "1", "2", "3", "4"]);
+    }
+}
+
+fn an_id_that_does_not_parse_gets_live_events_only(http: Http) {
+    let hub = Hub::start(&[]);
+    let ids = hub.publisher().count("default", 0..5);
+    for bad in ["nonsense", "-", "1-", "1-2-3", "+1-2", "123456789012345678901-1", "Earliest"] {
+        let mut subscriber = hub.subscription().over(http).after(bad).open();
+        let gap = subscriber.gap("bad_id");
+        assert_eq!(requested(&gap), bad);
+        assert!(gap.seq() >= seq(&ids[4]), "it resumes where live begins: {gap:?}");
+        hub.publisher().send("live");
+        assert_eq!(subscriber.next().data, "live");
+    }
+    // An id from a query may hold anything; it must not forge a field.
+    let query = "last_event_id=x%0D%0Aid:+9-9%0A%0Adata:+forged";
+    let mut subscriber = hub.subscription().over(http).query(query).open();
+    let gap = subscriber.gap("bad_id");
+    assert_eq!(requested(&gap), "x\r\nid: 9-9\n\ndata: forged");
+    hub.publisher().send("live");
+    assert_eq!(subscriber.next().data, "live");
+}
+
+#[test]
+fn an_id_that_is_not_text_is_a_bad_one() {
+    let hub = Hub::start(&[]);
+    let mut connection = hub.connect();
+    connection
+        .send(b"GET /sse/events HTTP/1.1\r\nHost: hub.test\r\nLast-Event-ID: \xff\xfe\r\n\r\n");
+    assert_eq!(connection.head().status, 200);
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("bad_id") {
+        seen.extend(connection.chunk().unwrap().expect("the stream goes on"));
+    }
+}
+
+fn an_id_ahead_of_the_log_waits_and_is_told(http: Http) {
+    let hub = Hub::start(&[]);
+    let id = hub.publisher().send("only");
+    let (epoch, last) = id.split_once('-').unwrap();
+    let ahead = format!("{epoch}-{}", last.parse::<u64>().unwrap() + 1000);
+    let mut subscriber = hub.subscription().over(http).after(&ahead).open();
+    let gap = subscriber.gap("engine_lost_writes");
+    assert_eq!(requested(&gap), ahead);
+    hub.publisher().send("later");
+    let event = subscriber.next();
+    assert_eq!(event.data, "later");
+    assert!(event.seq() > gap.seq(), "{event:?} after {gap:?}");
+}
+
+fn an_id_just_ahead_of_the_log_is_no_gap(http: Http) {
+    let hub = Hub::start(&[]);
+    let mut publisher = hub.publisher();
+    let id = publisher.send("last");
+    let (epoch, last) = id.split_once('-').unwrap();
+    let ahead = format!("{epoch}-{}", last.parse::<u64>().unwrap() + 1);
+    let mut subscriber = hub.subscription().over(http).after(&ahead).open();
+    assert_eq!(publisher.send("already known"), ahead);
+    publisher.send("new");
+    assert_eq!(subscriber.messages(1), ["new"]);
+}
+
+fn a_quiet_topic_has_no_gap_because_another_was_trimmed(http: Http) {
+    let hub = Hub::start(&["--retain-count", "20"]);
+    let mut publisher = hub.publisher();
+    let before = publisher.send_to("chat", "first");
+    let quiet = publisher.send_to("orders/1", "quiet");
+    publisher.count("chat", 0..200);
+    publisher.send_to("orders/1", "after");
+    for (id, topic, expected) in [
+        (&quiet, "orders/1", "after"),
+        (&quiet, "orders/*", "after"),
+        (&before, "never/published", "end"),
+    ] {
+        let query = format!("topic={topic}");
+        let mut subscriber = hub.subscription().over(http).query(&query).after(id).open();
+        publisher.send_to("never/published", "end");
+        assert_eq!(subscriber.messages(1), [expected], "{topic}");
+    }
+}
+
+fn a_trimmed_topic_has_its_gap_by_every_name(http: Http) {
+    let hub = Hub::start(&["--retain-count", "20"]);
+    let mut publisher = hub.publisher();
+    let before = publisher.send_to("chat", "first");
+    publisher.send_to("orders/1", "trimmed");
+    publisher.count("chat", 0..200);
+    for topic in ["orders/1", "orders/*", "orders/**", "**", "chat", "quiet&topic=chat"] {
+        let query = format!("topic={topic}");
+        hub.subscription().over(http).query(&query).after(&before).open().gap("trimmed");
+    }
+}
+
+#[test]
+fn retention_by_bytes_and_by_age_is_said_too() {
+    for limit in [["--retain-bytes", "4096"], ["--retain-age", "1s"]] {
+        let hub = Hub::start(&limit);
+        let mut publisher = hub.publisher();
+        let start = publisher.send("start");
+        publisher.batch((0..20).map(|_| serde_json::json!({ "message": "x".repeat(1000) })));
+        let begun = std::time::Instant::now();
+        // Age is looked at about once a second: ask until it shows.
+        loop {
+            let mut subscriber = hub.subscription().after(&start).open();
+            if subscriber.next().is_gap() {
+                break;
+            }
+            assert!(begun.elapsed() < crate::support::PATIENCE, "nothing is trimmed: {limit:?}");
+        }
+    }
+}

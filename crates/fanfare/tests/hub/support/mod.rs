@@ -1,0 +1,45 @@
+//! What the tests of the hub share: the hub as a process, and clients that show exact bytes.
+//!
+//! Nothing here sleeps for luck: every wait is for a condition, under one generous [`PATIENCE`],
+//! and fails with what was seen instead.
+
+mod http1;
+mod http2;
+mod hub;
+mod ledger;
+mod metrics;
+mod profile;
+mod publisher;
+mod subscriber;
+
+use std::time::Duration;
+
+pub(crate) use http1::{Connection, Response};
+pub(crate) use hub::{Hub, Setup, raise_open_files};
+pub(crate) use ledger::Ledger;
+pub(crate) use metrics::Metrics;
+pub(crate) use publisher::Publisher;
+pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
+
+/// How long anything may take before a test gives up. Nothing that works comes near it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the same tests over HTTP/1.1, where the hub takes the socket over, and over HTTP/2, where
+/// a response body feeds the stream: the rules are the same.
+#[macro_export]
+macro_rules! over_http1_and_http2 {
+    ($($test:ident),+ $(,)?) => {
+        mod over_http1 {
+            $(#[test]
+            fn $test() {
+                super::$test($crate::support::Http::One);
+            })+
+        }
+        mod over_http2 {
+            $(#[test]
+            fn $test() {
+                super::$test($crate::support::Http::Two);
+            })+
+        }
+    };
+}

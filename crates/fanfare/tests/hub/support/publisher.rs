@@ -1,0 +1,73 @@
+//! A publisher: one connection, kept alive.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::{Connection, Response};
+
+/// Publishes over one connection.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    connection: Connection,
+    /// Where to publish.
+    pub(crate) path: String,
+}
+
+impl Publisher {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { connection: Connection::open(address), path: "/sse/send".to_owned() }
+    }
+
+    /// Posts a body as it is.
+    pub(crate) fn post(&mut self, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Response {
+        self.connection.request("POST", &self.path, headers, body.as_ref())
+    }
+
+    /// Posts a body as JSON.
+    pub(crate) fn post_json(&mut self, body: impl AsRef<[u8]>) -> Response {
+        self.post(&[("Content-Type", "application/json")], body)
+    }
+
+    /// Publishes what must be accepted; returns the id.
+    pub(crate) fn publish(&mut self, event: &Value) -> String {
+        let response = self.post_json(event.to_string());
+        let answer = response.json();
+        assert_eq!((response.status, &answer["status"]), (200, &json!("message sent")), "{answer}");
+        answer["id"].as_str().expect("the answer has an id").to_owned()
+    }
+
+    /// Publishes a message to the default topic.
+    pub(crate) fn send(&mut self, message: &str) -> String {
+        self.publish(&json!({ "message": message }))
+    }
+
+    /// Publishes a message to a topic.
+    pub(crate) fn send_to(&mut self, topic: &str, message: &str) -> String {
+        self.publish(&json!({ "topic": topic, "message": message }))
+    }
+
+    /// Publishes a batch that must be accepted; returns the ids.
+    pub(crate) fn batch(&mut self, events: impl IntoIterator<Item = Value>) -> Vec<String> {
+        let lines: Vec<_> = events.into_iter().map(|event| event.to_string()).collect();
+        let response = self.post(&[("Content-Type", "application/x-ndjson")], lines.join("\n"));
+        let answer = response.json();
+        assert_eq!(
+            (response.status, &answer["status"]),
+            (200, &json!("messages sent")),
+            "{answer}"
+        );
+        let ids = answer["ids"].as_array().expect("the answer has ids");
+        assert_eq!(ids.len(), lines.len());
+        ids.iter().map(|id| id.as_str().expect("an id is a string").to_owned()).collect()
+    }
+
+    /// Publishes the numbers of a range to a topic, in batches; returns the ids.
+    pub(crate) fn count(&mut self, topic: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
+        let numbers: Vec<_> = numbers.collect();
+        let batches = numbers.chunks(500).map(|numbers| {
+            self.batch(numbers.iter().map(|n| json!({ "topic": topic, "message": n.to_string() })))
+        });
+        batches.collect::<Vec<_>>().concat()
+    }
+}
