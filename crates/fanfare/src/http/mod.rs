@@ -6,7 +6,9 @@
 //! one.
 
 mod connection;
+mod docs;
 mod error;
+mod openapi;
 mod operations;
 mod pages;
 mod publish;

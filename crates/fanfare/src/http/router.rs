@@ -13,7 +13,7 @@ use fanfare_hub::Hub;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::detail;
-use super::{operations, pages, publish, subscribe};
+use super::{docs, operations, pages, publish, subscribe};
 use crate::metrics::Metrics;
 use crate::settings::{Origin, Settings};
 
@@ -46,7 +46,8 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
         .with_state(shared)
-        .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())));
+        .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())))
+        .merge(docs::docs(prefix));
     for path in ["/send/", "/events/"] {
         router = router.route(&at(path), any(without_slash));
     }
@@ -94,4 +95,38 @@ async fn with_slash(uri: Uri) -> Response {
 fn redirect(path: &str, uri: &Uri) -> Response {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Redirect::temporary(&format!("{path}{query}")).into_response()
+}
+
+#[cfg(test)]
+impl Shared {
+    /// Of a hub that nobody uses.
+    pub(super) fn idle() -> Arc<Self> {
+        use std::time::Duration;
+
+        use fanfare_delivery::{DeliverySettings, Retry, Seats};
+        use fanfare_hub::{Window, WindowBounds};
+        use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
+
+        let second = Duration::from_secs(1);
+        let retention = Retention { count: 1, bytes: 1, age: second };
+        let window = Arc::new(Window::new(WindowBounds { count: 1, bytes: 1 }, retention));
+        let settings = MemorySettings { retention, key_window: second, key_capacity: 1 };
+        let log = MemoryLog::open(settings, Arc::clone(&window) as Arc<dyn Tail>);
+        let hub = Arc::new(Hub::new(window, log));
+        let settings = DeliverySettings {
+            shards: 1,
+            heartbeat: second,
+            write_timeout: second,
+            retry: Retry(second),
+            seats: Seats::new(1),
+        };
+        let delivery = Arc::new(Delivery::start(&hub, &settings).unwrap());
+        Arc::new(Self {
+            metrics: Metrics::new(Arc::clone(&hub), Arc::clone(&delivery)),
+            hub,
+            delivery,
+            max_message: 1,
+            draining: AtomicBool::new(false),
+        })
+    }
 }
