@@ -15,6 +15,8 @@ pub enum CloseReason {
     WriteTimeout,
     /// The client kept sending on a stream that only the hub speaks on.
     ClientTalks,
+    /// An operator asked for it.
+    Cut,
     /// The hub is shutting down.
     Shutdown,
     /// The hub shut down before the client had taken what was begun.
@@ -23,11 +25,12 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of [`CloseReason::index`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ClientGone,
         Self::ConnectionError,
         Self::WriteTimeout,
         Self::ClientTalks,
+        Self::Cut,
         Self::Shutdown,
         Self::ShutdownForced,
     ];
@@ -39,6 +42,7 @@ impl CloseReason {
             Self::ConnectionError => "connection_error",
             Self::WriteTimeout => "write_timeout",
             Self::ClientTalks => "client_talks",
+            Self::Cut => "cut",
             Self::Shutdown => "shutdown",
             Self::ShutdownForced => "shutdown_forced",
         }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::{Position, Timestamp, Topic};
 use fanfare_hub::{Notify, Ring, Window, fresh_cursor};
 use fanfare_log::{ReadError, ReadFrom};
 use fanfare_sse::{Encoded, LAST_CHUNK, comment, opening, retry};
@@ -27,6 +27,7 @@ use crate::body::Signal;
 use crate::counters::{CloseReason, Published, Totals};
 use crate::delivery::{DeliverySettings, NewSubscriber, Retry};
 use crate::drain::Drain;
+use crate::listing::{Listing, Query};
 use crate::readers::{Job, Page, Readers};
 use crate::sink::{Framing, Heard, Sink};
 use crate::stalls::Stalls;
@@ -67,7 +68,15 @@ enum Command {
     Read(Token, Result<Page, ReadError>),
     Signal(Token, Signal),
     Drain(Duration),
+    List(Query, Reply<Listing>),
+    /// How many each topic concerns.
+    Count(Arc<[Topic]>, Reply<Vec<usize>>),
+    /// Whether there was anyone.
+    Cut(Token, Reply<bool>),
 }
+
+/// Whom to tell; called on the shard's thread, so it must be quick.
+pub(crate) type Reply<T> = Box<dyn FnOnce(T) + Send>;
 
 pub(crate) struct Shard {
     handle: Arc<ShardHandle>,
@@ -80,6 +89,7 @@ pub(crate) struct Shard {
     position: Position,
     subscribers: Slab<Subscriber>,
     generation: u32,
+    began: Instant,
     index: TopicIndex,
     stalls: Stalls,
     /// Who wants another turn.
@@ -113,6 +123,18 @@ impl ShardHandle {
         self.send(Command::Drain(over));
     }
 
+    pub(crate) fn list(&self, query: Query, reply: Reply<Listing>) {
+        self.send(Command::List(query, reply));
+    }
+
+    pub(crate) fn count(&self, topics: Arc<[Topic]>, reply: Reply<Vec<usize>>) {
+        self.send(Command::Count(topics, reply));
+    }
+
+    pub(crate) fn cut(&self, token: Token, reply: Reply<bool>) {
+        self.send(Command::Cut(token, reply));
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         self.published.get()
     }
@@ -144,6 +166,9 @@ impl std::fmt::Debug for Command {
             Self::Read(..) => "Read",
             Self::Signal(..) => "Signal",
             Self::Drain(_) => "Drain",
+            Self::List(..) => "List",
+            Self::Count(..) => "Count",
+            Self::Cut(..) => "Cut",
         })
     }
 }
@@ -174,6 +199,7 @@ impl Shard {
             ring,
             subscribers: Slab::new(),
             generation: 0,
+            began: now,
             index: TopicIndex::default(),
             stalls: Stalls::new(settings.write_timeout),
             queue: Vec::new(),
@@ -257,7 +283,10 @@ impl Shard {
         let first = before.max(self.ring.base());
         for (offset, slot) in (first..).zip(self.ring.from(first)) {
             let mut mark = |token: Token, subscriber: &mut Subscriber| {
-                if subscriber.cursor == Cursor::Live && !subscriber.marked && !subscriber.closing {
+                if subscriber.cursor == Cursor::Live
+                    && !subscriber.marked
+                    && !subscriber.is_closing()
+                {
                     subscriber.marked = true;
                     marked.push((token, offset));
                 }
@@ -288,7 +317,7 @@ impl Shard {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
         subscriber.marked = false;
         // While a page is on its way, the cursor belongs to it.
-        let turned = if subscriber.reading || subscriber.closing {
+        let turned = if subscriber.reading || subscriber.is_closing() {
             subscriber.send_aside(&Bytes::new(), &mut self.totals)
         } else {
             subscriber.turn(&self.ring, offset, &mut self.totals)
@@ -306,8 +335,10 @@ impl Shard {
                 return self.remove(token, CloseReason::ConnectionError);
             }
         };
-        if subscriber.closing && subscriber.is_clear() {
-            return self.remove(token, CloseReason::Shutdown);
+        if let Some(reason) = subscriber.closing
+            && subscriber.is_clear()
+        {
+            return self.remove(token, reason);
         }
         match turn {
             Turn::CaughtUp => {}
@@ -376,6 +407,20 @@ impl Shard {
             Command::Drain(over) => {
                 self.drain = Some(Drain::begin(now, over, self.subscribers.len()));
             }
+            Command::List(query, reply) => {
+                let lag = |subscriber: &Subscriber| self.lag(subscriber);
+                reply(query.answer(&self.subscribers, self.age(now), lag));
+            }
+            Command::Count(topics, reply) => {
+                reply(topics.iter().map(|topic| self.index.count(topic)).collect());
+            }
+            Command::Cut(token, reply) => {
+                let known = find(&mut self.subscribers, token).is_some_and(|s| !s.is_closing());
+                if known {
+                    self.bid_farewell(token, CloseReason::Cut, now);
+                }
+                reply(known);
+            }
         }
     }
 
@@ -397,6 +442,7 @@ impl Shard {
             _ => None,
         };
         self.generation = self.generation.wrapping_add(1);
+        let joined = self.age(now);
         let entry = self.subscribers.vacant_entry();
         let token = token(entry.key(), self.generation);
         match &mut sink {
@@ -426,6 +472,7 @@ impl Shard {
             refreshed,
             beginning.into(),
             self.generation,
+            joined,
             seat,
             now,
         ));
@@ -435,7 +482,7 @@ impl Shard {
     fn take_read(&mut self, token: Token, read: Result<Page, ReadError>, now: Instant) {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
         subscriber.reading = false;
-        if subscriber.closing {
+        if subscriber.is_closing() {
             return;
         }
         let page = match read {
@@ -538,7 +585,7 @@ impl Shard {
     fn beat(&mut self, token: Token, now: Instant) {
         let Some(subscriber) = find(&mut self.subscribers, token) else { return };
         let newcomer = now - subscriber.progressed < self.heartbeat / NEWCOMER;
-        if newcomer || subscriber.closing || !subscriber.is_clear() {
+        if newcomer || subscriber.is_closing() || !subscriber.is_clear() {
             return;
         }
         let framing = subscriber.framing();
@@ -564,16 +611,30 @@ impl Shard {
             self.walk.stale_before = stale_before;
             self.refresh(now);
         }
-        let lag = self.stalls.tokens().take(LAG_SAMPLE).filter_map(|token| {
-            let subscriber = self.subscribers.get(entry(token))?;
-            let Cursor::At(ReadFrom::After(position)) = subscriber.cursor else { return None };
-            let offset = self.ring.offset_after(position);
-            // Behind the ring, dense positions tell how far.
-            let behind = (self.position.epoch == position.epoch)
-                .then(|| self.position.seq.saturating_sub(position.seq));
-            Some(offset.map_or(behind.unwrap_or(self.offset), |offset| self.offset - offset))
-        });
+        let lag = self
+            .stalls
+            .tokens()
+            .take(LAG_SAMPLE)
+            .filter_map(|token| Some(self.lag(self.subscribers.get(entry(token))?)));
         self.totals.slowest_lag = lag.max().unwrap_or(0);
+    }
+
+    /// How many events a subscriber is behind.
+    fn lag(&self, subscriber: &Subscriber) -> u64 {
+        let Cursor::At(ReadFrom::After(position)) = subscriber.cursor else { return 0 };
+        match self.ring.offset_after(position) {
+            Some(offset) => self.offset.saturating_sub(offset),
+            // Behind the ring, dense positions tell how far.
+            None if self.position.epoch == position.epoch => {
+                self.position.seq.saturating_sub(position.seq)
+            }
+            None => self.offset,
+        }
+    }
+
+    /// For how long the shard has run, in seconds.
+    fn age(&self, now: Instant) -> u32 {
+        u32::try_from((now - self.began).as_secs()).unwrap_or(u32::MAX)
     }
 
     /// Sends a fresh id to everyone whose last has become stale. Happens at most sixteen times
@@ -585,7 +646,7 @@ impl Shard {
             if stale
                 && subscriber.cursor == Cursor::Live
                 && subscriber.is_clear()
-                && !subscriber.closing
+                && !subscriber.is_closing()
             {
                 subscriber.refreshed = Some(self.offset);
                 self.totals.fresh_cursors += 1;
@@ -605,20 +666,13 @@ impl Shard {
         let Some(drain) = &mut self.drain else { return false };
         let due = drain.due(now);
         let (complete, over) = (drain.is_complete(now), drain.is_over(now));
-        let staying = self.subscribers.iter().filter(|(_, s)| !s.closing);
+        let staying = self.subscribers.iter().filter(|(_, s)| !s.is_closing());
         let leaving: Vec<_> = staying
             .take(if complete { usize::MAX } else { due })
             .map(|(entry, s)| token(entry, s.generation))
             .collect();
         for token in leaving {
-            let Some(subscriber) = find(&mut self.subscribers, token) else { continue };
-            let framing = subscriber.framing();
-            let mut last = framed(&retry(self.retry.pick()), framing).to_vec();
-            if framing == Framing::Chunked {
-                last.extend_from_slice(LAST_CHUNK);
-            }
-            let turned = subscriber.bid_farewell(&last.into(), &mut self.totals);
-            self.settle(token, turned, now);
+            self.bid_farewell(token, CloseReason::Shutdown, now);
         }
         if over {
             for token in self.tokens() {
@@ -627,6 +681,19 @@ impl Shard {
         }
         self.handle.published.set(&self.totals);
         complete && self.subscribers.is_empty()
+    }
+
+    /// Closes a subscriber after what was begun, with word of when to come back. One that reads
+    /// nothing stays until its write timeout.
+    fn bid_farewell(&mut self, token: Token, reason: CloseReason, now: Instant) {
+        let Some(subscriber) = find(&mut self.subscribers, token) else { return };
+        let framing = subscriber.framing();
+        let mut last = framed(&retry(self.retry.pick()), framing).to_vec();
+        if framing == Framing::Chunked {
+            last.extend_from_slice(LAST_CHUNK);
+        }
+        let turned = subscriber.bid_farewell(&last.into(), reason, &mut self.totals);
+        self.settle(token, turned, now);
     }
 }
 
@@ -646,15 +713,15 @@ fn framed_bytes(encoded: &Encoded, framing: Framing) -> Bytes {
 
 /// A token is a slab entry and the generation of who is in it, so that word of someone who has
 /// left is not taken for that of a successor.
-fn token(entry: usize, generation: u32) -> Token {
+pub(crate) fn token(entry: usize, generation: u32) -> Token {
     Token((generation as usize) << 32 | entry)
 }
 
-fn entry(token: Token) -> usize {
+pub(crate) fn entry(token: Token) -> usize {
     token.0 & 0xffff_ffff
 }
 
-fn generation(token: Token) -> u32 {
+pub(crate) fn generation(token: Token) -> u32 {
     (token.0 >> 32) as u32
 }
 

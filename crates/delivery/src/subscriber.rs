@@ -9,7 +9,7 @@ use fanfare_event::Position;
 use fanfare_hub::{Envelope, Interest, Ring, Slot};
 use fanfare_log::ReadFrom;
 
-use crate::counters::Totals;
+use crate::counters::{CloseReason, Totals};
 use crate::seats::Seat;
 use crate::sink::{Framing, MAX_PIECES, Piece, Pieces, Sink};
 
@@ -36,6 +36,8 @@ pub(crate) struct Subscriber {
     pub(crate) progressed: Instant,
     /// Tells this subscriber from others that had its slab entry.
     pub(crate) generation: u32,
+    /// When it joined, in seconds since its shard began.
+    pub(crate) joined: u32,
     framing: Framing,
     envelope: Envelope,
     /// The batch at hand concerns it.
@@ -50,8 +52,8 @@ pub(crate) struct Subscriber {
     pub(crate) reading: bool,
     /// It is listed for another turn.
     pub(crate) queued: bool,
-    /// It closes once `pending` has gone.
-    pub(crate) closing: bool,
+    /// It closes once `pending` has gone, and why.
+    pub(crate) closing: Option<CloseReason>,
     _seat: Seat,
 }
 
@@ -107,6 +109,7 @@ impl Subscriber {
         refreshed: Option<u64>,
         opening: Bytes,
         generation: u32,
+        joined: u32,
         seat: Seat,
         now: Instant,
     ) -> Self {
@@ -118,6 +121,7 @@ impl Subscriber {
             refreshed,
             progressed: now,
             generation,
+            joined,
             framing,
             envelope,
             marked: false,
@@ -126,7 +130,7 @@ impl Subscriber {
             stalled: false,
             reading: false,
             queued: false,
-            closing: false,
+            closing: None,
             _seat: seat,
         }
     }
@@ -200,9 +204,19 @@ impl Subscriber {
     }
 
     /// Adds the last bytes. The subscriber is to be removed once it has nothing pending.
-    pub(crate) fn bid_farewell(&mut self, bytes: &Bytes, totals: &mut Totals) -> io::Result<Turn> {
-        self.closing = true;
+    pub(crate) fn bid_farewell(
+        &mut self,
+        bytes: &Bytes,
+        reason: CloseReason,
+        totals: &mut Totals,
+    ) -> io::Result<Turn> {
+        self.closing = Some(reason);
         self.send_aside(bytes, totals)
+    }
+
+    /// Whether it has been bidden farewell.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_some()
     }
 
     /// Whether nothing waits to go out before the next frame.

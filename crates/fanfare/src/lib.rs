@@ -8,11 +8,14 @@ pub mod cli;
 pub mod exit;
 pub mod settings;
 
+mod console;
 mod http;
+mod latency;
 mod listener;
 mod logging;
 mod metrics;
 mod open_files;
+mod resident_memory;
 mod serve;
 
 pub use serve::serve;

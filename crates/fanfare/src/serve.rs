@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
+use crate::console::{Console, Observer};
 use crate::exit::Failure;
 use crate::http::{Connections, Shared, accept, router};
 use crate::metrics::Metrics;
@@ -63,8 +64,13 @@ async fn run(
             seats: Seats::new(seats),
         },
     )?);
+    let metrics = Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery)));
+    let retry = Retry(settings.retry);
+    let console = Console::open(settings.heartbeat, settings.write_timeout, retry)?;
+    let console = Arc::new(console);
     let shared = Arc::new(Shared {
-        metrics: Metrics::new(Arc::clone(&hub), Arc::clone(&delivery)),
+        metrics: Arc::clone(&metrics),
+        console: Arc::clone(&console),
         hub: Arc::clone(&hub),
         delivery: Arc::clone(&delivery),
         max_message: settings.max_message.in_memory(),
@@ -72,7 +78,10 @@ async fn run(
     });
     let (stop, stopping) = watch::channel(false);
     let router = router(Arc::clone(&shared), settings);
-    let (connections, mut ended) = Connections::new(router, Arc::clone(&delivery), stopping);
+    let (connections, mut ended) = Connections::new(router, stopping);
+    let observer = Observer::new(Arc::clone(&hub), Arc::clone(&delivery), metrics);
+    let feed = Arc::clone(&console);
+    let feed = tokio::spawn(async move { feed.feed(observer).await });
     let expiry = tokio::spawn(expire(hub));
     greet(address, settings);
     tokio::spawn(accept(listener, connections));
@@ -82,7 +91,12 @@ async fn run(
     shared.draining.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
     let over = settings.drain;
-    let drained = tokio::task::spawn_blocking(move || delivery.drain(over)).await;
+    // The console last: it shows the others going.
+    let drain = move || {
+        delivery.drain(over);
+        console.delivery.drain(Duration::ZERO);
+    };
+    let drained = tokio::task::spawn_blocking(drain).await;
     if drained.is_err() {
         tracing::error!("the streams could not be closed in order");
     }
@@ -90,6 +104,7 @@ async fn run(
         tracing::warn!("some requests were still in flight");
     }
     expiry.abort();
+    feed.abort();
     tracing::info!("stopped");
     Ok(())
 }

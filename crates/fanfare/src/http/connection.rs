@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -19,7 +20,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use axum::http::{Request, Response, Version, response};
-use fanfare_delivery::{Delivery, Framing, Sink, body};
+use fanfare_delivery::{Framing, Sink, body};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -29,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tower::Service as _;
 
+use super::admin::Peer;
 use super::stream::{Granted, Slot, StreamBody};
 
 /// How long a client may take over a request's head, and leave a connection idle between two.
@@ -40,11 +42,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What an HTTP/2 client with prior knowledge begins with (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What every connection shares: how requests are answered, where streams go, and when to stop.
+/// What every connection shares: how requests are answered, and when to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     router: Router,
-    delivery: Arc<Delivery>,
     stopping: watch::Receiver<bool>,
     /// Dropped with the last connection.
     _alive: mpsc::Sender<Infallible>,
@@ -55,11 +56,10 @@ impl Connections {
     /// has.
     pub(crate) fn new(
         router: Router,
-        delivery: Arc<Delivery>,
         stopping: watch::Receiver<bool>,
     ) -> (Self, mpsc::Receiver<Infallible>) {
         let (alive, ended) = mpsc::channel(1);
-        (Self { router, delivery, stopping, _alive: alive }, ended)
+        (Self { router, stopping, _alive: alive }, ended)
     }
 
     /// Resolves when connections are to finish what they are doing.
@@ -80,7 +80,7 @@ pub(crate) async fn accept(listener: TcpListener, connections: Connections) {
             () = &mut stopped => return,
         };
         match accepted {
-            Ok((socket, _)) => drop(tokio::spawn(serve(socket, connections.clone()))),
+            Ok((socket, peer)) => drop(tokio::spawn(serve(socket, peer, connections.clone()))),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -89,10 +89,10 @@ pub(crate) async fn accept(listener: TcpListener, connections: Connections) {
     }
 }
 
-async fn serve(socket: TcpStream, connections: Connections) {
+async fn serve(socket: TcpStream, peer: SocketAddr, connections: Connections) {
     let served = match timeout(HEAD_TIMEOUT, speaks_http2(&socket)).await {
-        Ok(Ok(true)) => serve_http2(socket, &connections).await,
-        Ok(Ok(false)) => serve_http1(socket, &connections).await,
+        Ok(Ok(true)) => serve_http2(socket, peer, &connections).await,
+        Ok(Ok(false)) => serve_http1(socket, peer, &connections).await,
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Ok(()),
     };
@@ -117,9 +117,13 @@ async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn serve_http1(socket: TcpStream, connections: &Connections) -> Result<(), BoxError> {
+async fn serve_http1(
+    socket: TcpStream,
+    peer: SocketAddr,
+    connections: &Connections,
+) -> Result<(), BoxError> {
     let handover = Handover::default();
-    let service = Http1 { router: connections.router.clone(), handover: handover.clone() };
+    let service = Http1 { router: connections.router.clone(), peer, handover: handover.clone() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -139,15 +143,18 @@ async fn serve_http1(socket: TcpStream, connections: &Connections) -> Result<(),
     .await;
     let mut socket = connection.into_parts().io.into_inner();
     match (handover.take(), served) {
-        (Some(taken), _) => taken.join(socket, &connections.delivery).map_err(Into::into),
+        (Some(taken), _) => taken.join(socket).map_err(Into::into),
         (None, Ok(())) => socket.shutdown().await.map_err(Into::into),
         (None, Err(error)) => Err(error.into()),
     }
 }
 
-async fn serve_http2(socket: TcpStream, connections: &Connections) -> Result<(), BoxError> {
-    let service =
-        Http2 { router: connections.router.clone(), delivery: Arc::clone(&connections.delivery) };
+async fn serve_http2(
+    socket: TcpStream,
+    peer: SocketAddr,
+    connections: &Connections,
+) -> Result<(), BoxError> {
+    let service = Http2 { router: connections.router.clone(), peer };
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -186,14 +193,14 @@ impl Handover {
 impl Taken {
     /// Hands the socket to a shard, with the head of the response to write first. What the client
     /// sent ahead of the response has no meaning on a stream and is dropped.
-    fn join(self, socket: TcpStream, delivery: &Delivery) -> io::Result<()> {
+    fn join(self, socket: TcpStream) -> io::Result<()> {
         let framing = match self.version {
             Version::HTTP_11 => Framing::Chunked,
             _ => Framing::Bare,
         };
         let sink = Sink::Socket(mio::net::TcpStream::from_std(socket.into_std()?));
         let head = head(self.head, framing);
-        delivery.join(self.granted.into_subscriber(sink, framing, head));
+        self.granted.join(sink, framing, head);
         Ok(())
     }
 }
@@ -235,6 +242,7 @@ type Answering<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Sen
 #[derive(Debug)]
 struct Http1 {
     router: Router,
+    peer: SocketAddr,
     handover: Handover,
 }
 
@@ -245,7 +253,7 @@ impl hyper::service::Service<Request<Incoming>> for Http1 {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (version, handover) = (request.version(), self.handover.clone());
-        let answer = answer(self.router.clone(), request);
+        let answer = answer(self.router.clone(), self.peer, request);
         Box::pin(async move {
             match answer.await {
                 (response, None) => Ok(response),
@@ -263,7 +271,7 @@ impl hyper::service::Service<Request<Incoming>> for Http1 {
 #[derive(Debug)]
 struct Http2 {
     router: Router,
-    delivery: Arc<Delivery>,
+    peer: SocketAddr,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Http2 {
@@ -272,8 +280,7 @@ impl hyper::service::Service<Request<Incoming>> for Http2 {
     type Future = Answering<Infallible>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let delivery = Arc::clone(&self.delivery);
-        let answer = answer(self.router.clone(), request);
+        let answer = answer(self.router.clone(), self.peer, request);
         Box::pin(async move {
             let (mut response, granted) = answer.await;
             if let Some(granted) = granted {
@@ -281,7 +288,7 @@ impl hyper::service::Service<Request<Incoming>> for Http2 {
                 *response.body_mut() = Body::new(StreamBody(reader));
                 response.headers_mut().remove(CONTENT_LENGTH);
                 let sink = Sink::Body(writer);
-                delivery.join(granted.into_subscriber(sink, Framing::Bare, Bytes::new()));
+                granted.join(sink, Framing::Bare, Bytes::new());
             }
             Ok(response)
         })
@@ -291,10 +298,12 @@ impl hyper::service::Service<Request<Incoming>> for Http2 {
 /// Runs a request through the router; what comes back beside the response is a stream's grant.
 async fn answer(
     mut router: Router,
+    peer: SocketAddr,
     mut request: Request<Incoming>,
 ) -> (Response<Body>, Option<Granted>) {
     let slot = Slot::default();
     request.extensions_mut().insert(slot.clone());
+    request.extensions_mut().insert(Peer(peer));
     let Ok(response) = router.call(request).await;
     (response, slot.take())
 }

@@ -96,7 +96,7 @@ impl IntoResponse for Error {
 }
 
 /// pydantic's rendering of a value that a validator refused.
-fn invalid(location: &[&str], said: &str, input: &Value) -> Response {
+pub(super) fn invalid(location: &[&str], said: &str, input: &Value) -> Response {
     let message = format!("Value error, {said}");
     let problem = json!([{
         "type": "value_error", "loc": location, "msg": message, "input": input,

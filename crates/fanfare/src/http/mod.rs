@@ -5,7 +5,9 @@
 //! socket of plain HTTP/1 is taken over for a delivery shard, elsewhere a response body is fed by
 //! one.
 
+mod admin;
 mod connection;
+mod console;
 mod docs;
 mod error;
 mod openapi;
@@ -15,6 +17,7 @@ mod publish;
 mod router;
 mod stream;
 mod subscribe;
+mod subscribers;
 
 pub(crate) use connection::{Connections, accept};
 pub(crate) use router::{Shared, router};

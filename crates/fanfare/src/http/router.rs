@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use fanfare_delivery::Delivery;
@@ -13,7 +14,8 @@ use fanfare_hub::Hub;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::detail;
-use super::{docs, operations, pages, publish, subscribe};
+use super::{admin, console, docs, operations, pages, publish, subscribe, subscribers};
+use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::settings::{Origin, Settings};
 
@@ -22,7 +24,8 @@ use crate::settings::{Origin, Settings};
 pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) delivery: Arc<Delivery>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) console: Arc<Console>,
     /// The longest message, in bytes.
     pub(crate) max_message: usize,
     /// Set once the hub is shutting down.
@@ -39,14 +42,20 @@ impl Shared {
 pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
     let prefix = settings.prefix.as_str();
     let at = |path: &str| format!("{prefix}{path}");
+    let for_admins = Router::new()
+        .route(&at("/console/events"), get(console::events))
+        .route(&at("/subscribers"), get(subscribers::list).delete(subscribers::cut))
+        .route_layer(from_fn(admin::require_admin));
     let mut router = Router::new()
         .route(&at("/send"), post(publish::send))
         .route(&at("/events"), get(subscribe::events))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
+        .merge(for_admins)
         .with_state(shared)
         .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())))
+        .merge(console::page(prefix))
         .merge(docs::docs(prefix));
     for path in ["/send/", "/events/"] {
         router = router.route(&at(path), any(without_slash));
@@ -122,7 +131,8 @@ impl Shared {
         };
         let delivery = Arc::new(Delivery::start(&hub, &settings).unwrap());
         Arc::new(Self {
-            metrics: Metrics::new(Arc::clone(&hub), Arc::clone(&delivery)),
+            metrics: Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery))),
+            console: Arc::new(Console::open(second, second, Retry(second)).unwrap()),
             hub,
             delivery,
             max_message: 1,

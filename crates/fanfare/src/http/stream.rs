@@ -8,14 +8,15 @@ use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_delivery::{BodyReader, Framing, NewSubscriber, Seat, Sink};
+use fanfare_delivery::{BodyReader, Delivery, Framing, NewSubscriber, Seat, Sink};
 use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
 
-/// A subscription that was asked for, checked and given a seat. Only [`super::subscribe`] makes
-/// one.
+/// A subscription that was asked for, checked and given a seat. Only [`super::subscribe`] and
+/// [`super::console`] make one.
 #[derive(Debug)]
 pub(crate) struct Granted {
+    pub(super) delivery: Arc<Delivery>,
     pub(super) interest: Arc<Interest>,
     pub(super) envelope: Envelope,
     pub(super) start: Start,
@@ -24,15 +25,11 @@ pub(crate) struct Granted {
 }
 
 impl Granted {
-    /// Names where its bytes go.
-    pub(super) fn into_subscriber(
-        self,
-        sink: Sink,
-        framing: Framing,
-        head: Bytes,
-    ) -> NewSubscriber {
-        let Self { interest, envelope, start, has_id, seat } = self;
-        NewSubscriber { sink, framing, head, interest, envelope, start, has_id, seat }
+    /// Hands it to delivery, with where its bytes go.
+    pub(super) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
+        let Self { delivery, interest, envelope, start, has_id, seat } = self;
+        let new = NewSubscriber { sink, framing, head, interest, envelope, start, has_id, seat };
+        delivery.join(new);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Subscribing: `GET /sse/events`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,19 +83,27 @@ async fn grant(
     let Some(seat) = shared.delivery.seat() else {
         return Ok(Answer::ComeBack(Refused::Capacity));
     };
-    // An EventSource repeats its first address when it reconnects, so the header is the newer. Its
-    // bytes are UTF-8 (WHATWG HTML, 9.2.4); what is not cannot be an id of ours.
-    let from_header = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
-    let cursor = from_header.as_deref().filter(|id| !id.is_empty()).or(last_event_id.as_deref());
-    let requested = Requested::parse(cursor);
+    let requested = Requested::parse(cursor(headers, last_event_id.as_deref()).as_deref());
     let has_id = matches!(requested, Requested::After(_));
     let start = resolve(&shared.hub, &requested).await;
     let interest = Arc::new(Interest::new(selector));
-    Ok(Answer::Stream(Box::new(Granted { interest, envelope, start, has_id, seat })))
+    let delivery = Arc::clone(&shared.delivery);
+    Ok(Answer::Stream(Box::new(Granted { delivery, interest, envelope, start, has_id, seat })))
+}
+
+/// The cursor that a client sends. An EventSource repeats its first address when it reconnects, so
+/// the header is the newer. Its bytes are UTF-8 (WHATWG HTML, 9.2.4); what is not cannot be an id
+/// of ours.
+pub(super) fn cursor<'a>(
+    headers: &'a HeaderMap,
+    from_query: Option<&'a str>,
+) -> Option<Cow<'a, str>> {
+    let from_header = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
+    from_header.filter(|id| !id.is_empty()).or(from_query.map(Cow::Borrowed))
 }
 
 /// Where the subscriber begins; waits a moment for a node that is behind its client.
-async fn resolve(hub: &Hub, requested: &Requested) -> Start {
+pub(super) async fn resolve(hub: &Hub, requested: &Requested) -> Start {
     let deadline = Instant::now() + CATCH_UP;
     loop {
         match hub.resolve(requested) {
@@ -106,7 +115,7 @@ async fn resolve(hub: &Hub, requested: &Requested) -> Start {
 }
 
 /// A stream that only says when to come back.
-fn come_back(shared: &Shared) -> Response {
+pub(super) fn come_back(shared: &Shared) -> Response {
     let retry = fanfare_sse::opening(shared.delivery.retry().pick());
     let mut response = head(retry.bare_bytes());
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
