@@ -182,6 +182,8 @@ impl Collector for Observed {
         };
         gauge("subscribers", "Open streams", seats.taken())?;
         gauge("max_subscribers", "Streams that may be open", seats.capacity())?;
+        let ready = usize::from(self.hub.ready().is_ok());
+        gauge("ready", "1 where the event log accepts publishes, else 0", ready)?;
         gauge("window_events", "Recent events held ready to send", frames)?;
         gauge("window_bytes", "What they occupy", bytes)?;
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);

@@ -22,6 +22,12 @@ const CHARTS = [
 // Below this, a chart's scale does not shrink: a flat line is not to look like a mountain.
 const LEAST = new Map([[short, 5], [seconds, 0.0005], [bytes, 16 * 1024 * 1024]]);
 
+// Memory is read in powers of two.
+const INCREMENTS = new Map([[bytes, Array.from({ length: 50 }, (_, power) => 2 ** power)]]);
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const moment = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
+
 export class Charts {
   constructor(container) {
     this.charts = CHARTS.map((chart) => {
@@ -44,6 +50,8 @@ export class Charts {
       const data = series.columns(chart.lines.map(([, reader]) => reader));
       if (chart.plot) chart.plot.setData(data);
       else chart.plot = new window.uPlot(options(chart), data, chart.canvas);
+      // Where the pointer is, its figures; else the latest.
+      if (chart.plot.cursor.idx == null) chart.plot.setLegend({ idx: data[0].length - 1 });
     }
   }
 
@@ -65,7 +73,7 @@ function options({ lines, format, canvas }) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const strokes = lines.length > 1
-    ? [colour('--live'), colour('--waiting'), colour('--accent')]
+    ? [colour('--live'), colour('--waiting'), colour('--bad')]
     : [colour('--accent')];
   const axis = {
     stroke: colour('--quiet'),
@@ -84,11 +92,11 @@ function options({ lines, format, canvas }) {
       y: { range: (plot, least, most) => [0, Math.max(most * 1.1, LEAST.get(format))] },
     },
     axes: [
-      { ...axis, space: 70, size: 28 },
-      { ...axis, size: 62, space: 28, values: (plot, ticks) => ticks.map(format) },
+      { ...axis, space: 64, size: 28, values: (plot, ticks) => ticks.map((at) => clock.format(at * 1000)) },
+      { ...axis, size: 62, space: 28, incrs: INCREMENTS.get(format), values: (plot, ticks) => ticks.map(format) },
     ],
     series: [
-      { label: 'at', value: '{HH}:{mm}:{ss}' },
+      { label: 'at', value: (plot, at) => (at ? moment.format(at * 1000) : '–') },
       ...lines.map(([label], n) => ({
         label,
         stroke: strokes[n],

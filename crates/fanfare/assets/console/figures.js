@@ -8,7 +8,11 @@ const compact = new Intl.NumberFormat(undefined, { notation: 'compact', maximumF
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 export const count = (n) => whole.format(Math.round(n));
-export const short = (n) => (Math.abs(n) < 10_000 ? whole.format(Math.round(n * 10) / 10) : compact.format(n));
+
+export function short(n) {
+  if (n >= 10_000) return compact.format(n);
+  return whole.format(n < 100 ? Math.round(n * 10) / 10 : Math.round(n));
+}
 
 export function bytes(n) {
   const power = n < 1 ? 0 : Math.min(Math.floor(Math.log2(n) / 10), UNITS.length - 1);

@@ -126,6 +126,11 @@ impl Hub {
         self.child.id()
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What it has logged so far.
     pub(crate) fn logged(&self) -> String {
         self.log.lock().unwrap().join("\n")
