@@ -33,9 +33,9 @@ impl Drain {
         more
     }
 
-    /// Whether all farewells have been said.
+    /// Whether all farewells have been said, or are due now.
     pub(crate) fn is_complete(&self, now: Instant) -> bool {
-        now >= self.began + self.over
+        self.closed >= self.total || now >= self.began + self.over
     }
 
     /// Whether those who still have not taken theirs are cut off.
@@ -59,5 +59,7 @@ mod tests {
         let mut at_once = Drain::begin(now, Duration::ZERO, 100);
         assert_eq!(at_once.due(now), 100);
         assert!(at_once.is_complete(now));
+        let nobody = Drain::begin(now, Duration::from_secs(10), 0);
+        assert!(nobody.is_complete(now), "an idle hub does not wait for nobody");
     }
 }

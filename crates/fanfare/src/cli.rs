@@ -5,6 +5,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::log::LogCommand;
 use crate::settings::Flags;
 
 const START: &str = "\
@@ -62,6 +63,9 @@ pub enum Command {
     Serve(Flags),
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
     Bench(fanfare_bench::BenchArgs),
+    /// Look at the event log in a directory: verify it, or say what it holds
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 impl Cli {

@@ -21,6 +21,9 @@ pub enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// The event log cannot be opened.
+    #[error("cannot open the event log: {0}")]
+    Log(#[from] fanfare_log::OpenError),
     /// The system refused a thread, a poller, a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),

@@ -5,10 +5,12 @@
 //! neither of them knows HTTP.
 
 pub mod cli;
+pub mod commands;
 pub mod exit;
 pub mod settings;
 
 mod console;
+mod engine;
 mod http;
 mod latency;
 mod listener;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use fanfare::cli::{Cli, Command};
-use fanfare::exit;
+use fanfare::{commands, exit};
 
 /// The leanest of those measured for many idle subscribers; see `bench/README.md`.
 #[global_allocator]
@@ -13,5 +13,6 @@ fn main() -> ExitCode {
     match Cli::read() {
         Command::Serve(flags) => exit::code(fanfare::serve(&flags)),
         Command::Bench(plan) => fanfare_bench::execute(&plan),
+        Command::Log(command) => commands::log::run(&command),
     }
 }

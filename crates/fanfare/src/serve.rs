@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
 use fanfare_event::Timestamp;
-use fanfare_hub::{Hub, Window, WindowBounds};
-use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
+use fanfare_hub::Hub;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -22,7 +21,7 @@ use crate::exit::Failure;
 use crate::http::{Connections, Shared, accept, router};
 use crate::metrics::Metrics;
 use crate::settings::{Flags, Settings};
-use crate::{listener, logging, open_files};
+use crate::{engine, listener, logging, open_files};
 
 /// How often the log is asked to let go of what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -53,7 +52,7 @@ async fn run(
     let signals = signals()?;
     let address = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
-    let hub = Arc::new(open(settings));
+    let hub = Arc::new(engine::open(settings)?);
     let delivery = Arc::new(Delivery::start(
         &hub,
         &DeliverySettings {
@@ -107,27 +106,6 @@ async fn run(
     feed.abort();
     tracing::info!("stopped");
     Ok(())
-}
-
-/// The log, the window over it, and the hub over both.
-fn open(settings: &Settings) -> Hub {
-    let retention = Retention {
-        count: settings.retain_count,
-        bytes: settings.retain_bytes.get(),
-        age: settings.retain_age,
-    };
-    let bounds =
-        WindowBounds { count: settings.window_count, bytes: settings.window_bytes.in_memory() };
-    let window = Arc::new(Window::new(bounds, retention));
-    let log = MemoryLog::open(
-        MemorySettings {
-            retention,
-            key_window: settings.idempotency_window,
-            key_capacity: settings.idempotency_keys,
-        },
-        Arc::clone(&window) as Arc<dyn Tail>,
-    );
-    Hub::new(window, log)
 }
 
 async fn expire(hub: Arc<Hub>) {

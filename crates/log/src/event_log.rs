@@ -169,7 +169,7 @@ pub enum ReadError {
 pub struct LogSize {
     /// How many events.
     pub events: u64,
-    /// What they weigh, by [`Event::weight`].
+    /// What they occupy, by the engine's own measure.
     pub bytes: u64,
 }
 

@@ -11,6 +11,7 @@
 //!   some of it was trimmed. A false alarm is allowed, false continuity is not.
 //! - *Whole or nothing*: a batch is accepted as a whole, with consecutive positions, or not at all.
 
+pub mod disk;
 mod event_log;
 mod idempotency;
 mod lineage;
@@ -18,6 +19,10 @@ mod memory;
 mod tail;
 mod topics;
 
+pub use disk::{
+    Damage, DiskLog, DiskOptions, InvalidSyncPolicy, LogReport, OpenError, SegmentReport,
+    SyncPolicy, stats, verify,
+};
 pub use event_log::{
     AppendError, Appended, Appending, Batch, Durability, EventLog, LogSize, Page, PageLimit,
     ReadError, ReadFrom, Retention, Unready,

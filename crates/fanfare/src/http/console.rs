@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
@@ -14,7 +13,7 @@ use fanfare_hub::{Envelope, Interest, Requested};
 
 use super::pages::{Embedded, HTML, POLICY, SCRIPT, STYLE, embedded, serve};
 use super::router::Shared;
-use super::stream::{Granted, Slot, head};
+use super::stream::{Granted, Slot, head_only};
 use super::subscribe::{come_back, cursor, resolve};
 
 static PAGE: Embedded = embedded!("console/index.html", HTML);
@@ -48,7 +47,7 @@ pub(super) async fn events(
     RawQuery(query): RawQuery,
 ) -> Response {
     if method == Method::HEAD {
-        return head(Body::empty());
+        return head_only();
     }
     let console = &shared.console;
     let seat = console.delivery.seat().filter(|_| !shared.is_draining());
@@ -66,7 +65,7 @@ pub(super) async fn events(
         has_id: matches!(requested, Requested::After(_)),
         seat,
     });
-    head(Body::empty())
+    head_only()
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(crate) enum Error {
     Selector(#[from] InvalidSelector),
     #[error("the envelope {0:?} is unknown")]
     Envelope(String),
+    #[error("{0:?} does not decode to UTF-8")]
+    Query(String),
 }
 
 impl Error {
@@ -44,7 +46,7 @@ impl Error {
             Self::Append(AppendError::Full { .. }) => Refused::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => Refused::TooManyKeys,
             Self::Append(_) => Refused::LogUnavailable,
-            Self::Selector(_) | Self::Envelope(_) => Refused::InvalidSubscribe,
+            Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
         }
     }
 }
@@ -81,6 +83,7 @@ impl IntoResponse for Error {
                 };
                 invalid(&["query", field], &said, &input)
             }
+            Self::Query(text) => invalid(&["query"], &said, &text.into()),
             Self::Envelope(text) => detail(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 json!([{

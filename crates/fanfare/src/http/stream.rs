@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_delivery::{BodyReader, Delivery, Framing, NewSubscriber, Seat, Sink};
+use fanfare_delivery::{BodyReader, Delivery, Framing, NewSubscriber, Seat, Sink, body};
 use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
 
@@ -46,6 +46,12 @@ impl Slot {
     pub(super) fn take(&self) -> Option<Granted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// A head alone, of no stated length, as the stream's would be.
+pub(super) fn head_only() -> Response {
+    let (_, ended) = body();
+    head(Body::new(StreamBody(ended)))
 }
 
 /// The head of every stream, and what it says before anything else.

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{CONNECTION, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Resolution, Start};
+use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, sleep};
 
 use super::error::Error;
 use super::router::Shared;
-use super::stream::{Granted, Slot, head};
+use super::stream::{Granted, Slot, head, head_only};
 use crate::metrics::Refused;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -41,10 +41,10 @@ pub(crate) async fn events(
     RawQuery(query): RawQuery,
 ) -> Response {
     match grant(&shared, &method, &headers, query.as_deref().unwrap_or_default()).await {
-        Ok(Answer::Head) => head(Body::empty()),
+        Ok(Answer::Head) => head_only(),
         Ok(Answer::Stream(granted)) => {
             slot.put(*granted);
-            head(Body::empty())
+            head_only()
         }
         Ok(Answer::ComeBack(reason)) => {
             shared.metrics.refused(reason);
@@ -126,23 +126,33 @@ impl Parameters {
     /// Unknown parameters are ignored, as FastAPI does.
     fn parse(query: &str) -> Result<Self, Error> {
         let mut parameters = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        {
+            let (name, value) = (decode(name)?, decode(value)?);
             match &*name {
-                "topic" => parameters.topics.push(value.into_owned()),
-                "event" => parameters.types.push(value.into_owned()),
+                "topic" => parameters.topics.push(value),
+                "event" => parameters.types.push(value),
                 "envelope" => {
                     parameters.envelope = match &*value {
                         "none" => Envelope::None,
                         "json" => Envelope::Json,
-                        _ => return Err(Error::Envelope(value.into_owned())),
+                        _ => return Err(Error::Envelope(value)),
                     }
                 }
                 "last_event_id" | "lastEventId" if !value.is_empty() => {
-                    parameters.last_event_id = Some(value.into_owned());
+                    parameters.last_event_id = Some(value);
                 }
                 _ => {}
             }
         }
         Ok(parameters)
     }
+}
+
+/// Undoes a form's encoding (WHATWG URL, 5.1). Strictly: a topic that cannot be read must not
+/// become another one.
+fn decode(text: &str) -> Result<String, Error> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.map(Cow::into_owned).map_err(|_| Error::Query(text.to_owned()))
 }

@@ -15,6 +15,7 @@ mod address;
 mod byte_size;
 mod config_file;
 mod count;
+mod data_directory;
 mod directory;
 mod duration;
 mod error;
@@ -26,6 +27,7 @@ mod origin;
 mod prefix;
 mod setting;
 mod source;
+mod sync_policy;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -36,6 +38,7 @@ pub use address::InvalidAddress;
 pub use byte_size::{ByteSize, InvalidSize};
 pub use config_file::ConfigFile;
 pub use count::InvalidCount;
+pub use data_directory::DataDirectory;
 pub use directory::{Directory, InvalidDirectory};
 pub use duration::InvalidDuration;
 pub use error::SettingsError;
@@ -46,6 +49,7 @@ pub use origin::{InvalidOrigin, Origin};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
 
+use fanfare_log::SyncPolicy;
 use setting::{Setting, settings};
 use source::Sources;
 
@@ -115,11 +119,26 @@ settings! {
 
     heading "History":
 
+    /// Keep events in this directory, so that they survive a restart [default: in memory only]
+    ///
+    /// Made if it is not there. One hub at a time can have it open.
+    data: Option<DataDirectory>;
+
+    /// When a publish is acknowledged: disk, interval:100ms or os
+    ///
+    /// With `disk`, once the event is on disk: it survives the machine. With `interval:TIME` or
+    /// `os`, once the operating system has it: it survives the hub; the disk follows within that
+    /// time, or when the system likes. Only with --data.
+    sync: SyncPolicy = "disk";
+
     /// Most events kept for replay
     retain_count: u64 = "100_000", in "1" to "1_000_000_000";
 
     /// Most bytes of events kept for replay
     retain_bytes: ByteSize = "256MiB", in "1KiB" to "16TiB";
+
+    /// Most events of one topic kept for replay; only with --data
+    retain_topic_count: Option<u64>, in "1" to "1_000_000_000";
 
     /// Longest time an event is kept for replay
     retain_age: Duration = "24h", in "100ms" to "3650d";

@@ -76,7 +76,7 @@ fn random_messages_arrive_as_they_are(http: Http) {
 }
 
 fn a_message_of_a_mebibyte_arrives_whole(http: Http) {
-    let hub = Hub::start(&["--max-message", "4MiB"]);
+    let hub = Hub::start(&[]);
     let mut subscriber = hub.subscription().over(http).open();
     let mut publisher = hub.publisher();
     let mut random = fastrand::Rng::with_seed(7);

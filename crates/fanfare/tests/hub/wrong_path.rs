@@ -90,15 +90,15 @@ fn a_bad_subscription_is_refused_for_good() {
         "event=",
         "event=a%0Ab",
         "envelope=xml",
+        "topic=%FF",
         &long_topic,
         &long_type,
     ] {
+        let (head, _) = hub.subscription().query(query).ask();
+        assert_eq!(head.status, 422, "{query}: {head:?}");
         let response = hub.get(&format!("/sse/events?{query}"));
-        assert_eq!(response.status, 422, "{query}: {response:?}");
         assert!(response.json()["detail"].is_array(), "{query}: {response:?}");
     }
-    let response = hub.get("/sse/events?topic=%FF");
-    assert!(matches!(response.status, 400 | 422), "{response:?}");
     assert_eq!(hub.metrics().sum("fanfare_subscribers"), 0.0);
 }
 

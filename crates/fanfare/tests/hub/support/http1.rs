@@ -72,13 +72,21 @@ impl Connection {
     /// Reads the answer to a request with this method.
     pub(crate) fn response(&mut self, method: &str) -> Response {
         let mut response = self.head();
+        if method != "HEAD" && !matches!(response.status, 204 | 304) {
+            response.body = self.body_of(&response);
+        }
+        response
+    }
+
+    /// Reads the body that belongs to this head.
+    pub(crate) fn body_of(&mut self, response: &Response) -> Vec<u8> {
         let length = response.header("content-length").map(|length| length.parse().unwrap());
-        response.body = if method == "HEAD" || matches!(response.status, 204 | 304) {
-            Vec::new()
-        } else if response.header("transfer-encoding") == Some("chunked") {
+        if response.header("transfer-encoding") == Some("chunked") {
+            let begun = Instant::now();
             let mut body = Vec::new();
             while let Some(chunk) = self.chunk().expect("the body ends with its last chunk") {
                 body.extend_from_slice(&chunk);
+                assert!(begun.elapsed() < PATIENCE, "a stream, not an answer: {response:?}");
             }
             body
         } else if let Some(length) = length {
@@ -88,8 +96,7 @@ impl Connection {
             self.buffer.drain(..length).collect()
         } else {
             self.rest()
-        };
-        response
+        }
     }
 
     /// Reads an answer up to its body.

@@ -50,6 +50,8 @@ pub(crate) struct Subscriber {
 #[derive(Debug)]
 pub(crate) enum Stream {
     Chunked(Connection),
+    /// Of an answer that states its length: nothing more will come.
+    Whole(Vec<u8>),
     Http2(Box<Http2Stream>),
 }
 
@@ -119,7 +121,13 @@ impl Subscription {
                     Connection::open(self.address)
                 };
                 connection.send(request("GET", &self.path(), &self.headers(), b""));
-                (connection.head(), Stream::Chunked(connection))
+                let head = connection.head();
+                let stream = if head.header("transfer-encoding").is_some() {
+                    Stream::Chunked(connection)
+                } else {
+                    Stream::Whole(connection.body_of(&head))
+                };
+                (head, stream)
             }
             Http::Two => self.ask_over_one_connection(1).remove(0),
         }
@@ -143,9 +151,6 @@ impl Subscription {
     /// Subscribes; the answer must be a stream.
     pub(crate) fn open(&self) -> Subscriber {
         let (head, stream) = self.ask();
-        if self.http == Http::One {
-            assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{head:?}");
-        }
         Subscriber::new(head, stream)
     }
 
@@ -162,6 +167,8 @@ impl Stream {
     pub(crate) fn some(&mut self) -> Result<Option<Vec<u8>>, String> {
         match self {
             Self::Chunked(connection) => connection.chunk(),
+            Self::Whole(bytes) if bytes.is_empty() => Ok(None),
+            Self::Whole(bytes) => Ok(Some(std::mem::take(bytes))),
             Self::Http2(stream) => stream.some(),
         }
     }

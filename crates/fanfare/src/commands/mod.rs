@@ -1,0 +1,3 @@
+//! The subcommands beside `serve`, one file each.
+
+pub mod log;

@@ -1,0 +1,58 @@
+//! Reading little-endian numbers and texts out of bytes that may be anything.
+
+/// What is left to read. Every step answers `None` where the bytes end too early.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut<'a>(pub &'a [u8]);
+
+impl<'a> Cut<'a> {
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn str(&mut self, length: usize) -> Option<&'a str> {
+        std::str::from_utf8(self.take(length)?).ok()
+    }
+
+    /// `count` numbers. Checks that they are there before it allocates.
+    pub(super) fn u32s(&mut self, count: usize) -> Option<Box<[u32]>> {
+        let bytes = self.take(count.checked_mul(4)?)?;
+        let (numbers, _) = bytes.as_chunks();
+        Some(numbers.iter().map(|&n| u32::from_le_bytes(n)).collect())
+    }
+}
+
+/// Appends a checksum of everything before it.
+pub(super) fn seal(bytes: &mut Vec<u8>) {
+    let sum = crc32c::crc32c(bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// What [`seal`] was given, if the checksum holds.
+pub(super) fn unseal(bytes: &[u8]) -> Option<Cut<'_>> {
+    let (content, sum) = bytes.split_last_chunk()?;
+    (crc32c::crc32c(content) == u32::from_le_bytes(*sum)).then_some(Cut(content))
+}

@@ -1,0 +1,82 @@
+//! A completion: how the writer's thread answers a publisher's future.
+//!
+//! What must hold: every future is answered. A completion that is dropped without an answer says
+//! that the outcome is unknown.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::{AppendError, Appended};
+
+type Outcome = Result<Appended, AppendError>;
+
+#[derive(Debug, Default)]
+struct Slot {
+    outcome: Option<Outcome>,
+    waker: Option<Waker>,
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub(super) struct Completion {
+    slot: Option<Arc<Mutex<Slot>>>,
+}
+
+/// The publisher's end.
+#[derive(Debug)]
+pub(super) struct Completed {
+    slot: Arc<Mutex<Slot>>,
+}
+
+/// Two ends of one answer.
+pub(super) fn completion() -> (Completion, Completed) {
+    let slot = Arc::new(Mutex::new(Slot::default()));
+    (Completion { slot: Some(slot.clone()) }, Completed { slot })
+}
+
+impl Completion {
+    /// Answers.
+    pub(super) fn answer(mut self, outcome: Outcome) {
+        self.put(outcome);
+    }
+
+    fn put(&mut self, outcome: Outcome) {
+        let Some(slot) = self.slot.take() else { return };
+        let waker = {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.outcome = Some(outcome);
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        self.put(Err(AppendError::OutcomeUnknown {
+            reason: "the log's writer ended before it answered".to_owned(),
+        }));
+    }
+}
+
+impl Future for Completed {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        match slot.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                match &mut slot.waker {
+                    Some(waker) => waker.clone_from(context.waker()),
+                    none => *none = Some(context.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Reading a page: what a selector wants of a stretch of the log.
+//!
+//! What must hold: no lock is held while a file is read; a page costs bounded work and memory;
+//! a record that does not check is reported as a gap, at the place where it stood.
+
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use fanfare_event::{Event, Position, Selector};
+
+use super::record::{Body, HEADER, Header};
+use super::segment::{Extent, Run, SegmentFile, before};
+use super::state::{State, Step};
+use super::storage::read_full;
+use crate::{Page, PageLimit, ReadError, ReadFrom};
+
+/// How many records one page looks at, at most, beyond those it returns.
+const LOOKS: usize = 4096;
+
+/// How many stretches of segments one page looks at.
+const STRETCHES: usize = 256;
+
+/// How many bytes are read at once, unless a record is longer.
+const READ_AT_ONCE: u32 = 256 << 10;
+
+/// Bytes between two wanted records that are read along rather than skipped.
+const READ_ALONG: u32 = 4 << 10;
+
+/// Reads a page.
+pub(super) fn read(
+    state: &RwLock<State>,
+    from: ReadFrom,
+    until: Position,
+    selector: &Selector,
+    limit: PageLimit,
+) -> Result<Page, ReadError> {
+    let lock = || state.read().unwrap_or_else(PoisonError::into_inner);
+    let wanted = &selector.topics;
+    let (mut at, trimmed, until, hides) = {
+        let state = lock();
+        let (at, trimmed) = state.start(from, wanted);
+        (at, trimmed, until.min(state.head()), state.hides())
+    };
+    // A record is looked at for nothing where types are filtered or some of a topic are hidden.
+    let most = if selector.filters_types() || hides { LOOKS } else { limit.events.clamp(1, LOOKS) };
+    let mut page = Assembly { selector, limit, hole: None, events: Vec::new(), bytes: 0 };
+    let mut looks = 0;
+    for _ in 0..STRETCHES {
+        if at >= until || looks >= LOOKS {
+            break;
+        }
+        let step = lock().step(at, until, wanted, most);
+        let run = match step {
+            Step::End => {
+                at = until;
+                break;
+            }
+            Step::Hole(through) if page.skip(through) => {
+                at = through;
+                continue;
+            }
+            Step::Hole(_) => break,
+            Step::Closed(segment, range) => segment.run(wanted, range, most),
+            Step::Growing(run) => run,
+        };
+        looks += run.records.len();
+        let shown = page.events.len();
+        let stopped = page.take(&run).map_err(|error| ReadError::Unavailable {
+            reason: format!("a segment cannot be read: {error}"),
+        })?;
+        if hides {
+            let state = lock();
+            let hidden = |event: &Event| event.position <= state.hidden(&event.topic);
+            let mut fresh = page.events.split_off(shown);
+            fresh.retain(|event| !hidden(event));
+            page.events.append(&mut fresh);
+        }
+        at = stopped.unwrap_or(run.covered);
+        if stopped.is_some() {
+            break;
+        }
+    }
+    // Of single topics something may have been trimmed behind what others retain: the gap stands
+    // before whatever is returned.
+    let next = page.events.first().map_or(at, |event| before(event.position));
+    let trimmed = trimmed.map(|trimmed| trimmed.min(next)).max(page.hole);
+    Ok(Page { trimmed, events: page.events, next: at })
+}
+
+/// A page that is being put together.
+struct Assembly<'a> {
+    selector: &'a Selector,
+    limit: PageLimit,
+    hole: Option<Position>,
+    events: Vec<Arc<Event>>,
+    bytes: usize,
+}
+
+impl Assembly<'_> {
+    /// Passes over what is missing. A gap comes first in its page: where there are events
+    /// already, the page ends, and `false` says so.
+    fn skip(&mut self, through: Position) -> bool {
+        let first = self.events.is_empty();
+        if first {
+            self.hole = Some(through);
+        }
+        first
+    }
+
+    /// Reads records and keeps what is wanted. Where the page ends before the run, says up to
+    /// which position it reaches.
+    fn take(&mut self, run: &Run) -> io::Result<Option<Position>> {
+        let mut buffer = Vec::new();
+        let mut rest = run.records.as_slice();
+        while let Some(first) = rest.first() {
+            let start = first.bytes.start;
+            let (count, end) = together(rest);
+            buffer.resize((end - start) as usize, 0);
+            let read = read_what_can_be(&run.file, &mut buffer, start)?;
+            for record in &rest[..count] {
+                let bytes =
+                    (record.bytes.start - start) as usize..(record.bytes.end - start) as usize;
+                let bytes = buffer[..read].get(bytes).filter(|_| !record.lost);
+                let decoded = bytes.and_then(|bytes| decode(&run.file, record.position, bytes));
+                let Some(event) = decoded else {
+                    run.file.report_damage(record.bytes.start, record.position);
+                    if self.skip(record.position) {
+                        continue;
+                    }
+                    return Ok(Some(before(record.position)));
+                };
+                if !self.selector.matches(&event) {
+                    continue;
+                }
+                let bytes = self.bytes + event.weight();
+                let full = self.events.len() >= self.limit.events || bytes > self.limit.bytes;
+                if full && !self.events.is_empty() {
+                    return Ok(Some(before(record.position)));
+                }
+                self.bytes = bytes;
+                self.events.push(Arc::new(event));
+            }
+            rest = &rest[count..];
+        }
+        Ok(None)
+    }
+}
+
+/// How many of the first records are read at once, and where the last of them ends.
+fn together(records: &[Extent]) -> (usize, u32) {
+    let (start, mut end) = records.first().map_or((0, 0), |r| (r.bytes.start, r.bytes.end));
+    let mut count = 1;
+    while let Some(Extent { bytes, .. }) = records.get(count)
+        && bytes.start.saturating_sub(end) <= READ_ALONG
+        && bytes.end.saturating_sub(start) <= READ_AT_ONCE
+    {
+        end = end.max(bytes.end);
+        count += 1;
+    }
+    (count, end)
+}
+
+/// Reads as far as the medium lets it: what it refuses to give is damage, not an outage.
+fn read_what_can_be(file: &SegmentFile, into: &mut [u8], at: u32) -> io::Result<usize> {
+    match read_full(&*file.bytes, into, at.into()) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(0),
+        result => result,
+    }
+}
+
+fn decode(file: &SegmentFile, position: Position, bytes: &[u8]) -> Option<Event> {
+    let header = Header::parse(bytes, file.identity.salt)?;
+    let body = bytes.get(HEADER..)?;
+    let whole = header.seq == position.seq
+        && header.record_length() == bytes.len() as u64
+        && header.vouches_for(body);
+    Body::parse(body).filter(|_| whole)?.event(position)
+}

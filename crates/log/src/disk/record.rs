@@ -1,0 +1,223 @@
+//! A record: one event as it stands in a segment.
+//!
+//! ```text
+//! header  length of the body  u32     all numbers little-endian
+//!         seq                 u64
+//!         checksum of the body u32    crc32c
+//!         checksum of the header u32  crc32c of the segment's salt and the 16 bytes above
+//! body    time                u64     milliseconds since the Unix epoch
+//!         flags               u8      1: the next record belongs to the same batch
+//!         lengths             u8 u8 u16  idempotency key, event type, topic; 0 where there is none
+//!         key, type, topic, message
+//! ```
+//!
+//! What must hold: a header that checks says how long the record is even where the body is
+//! damaged, so damage costs one event. The salt is random and known to the segment only: what a
+//! publisher puts into a message can never pass for a record.
+
+use fanfare_event::{Draft, Event, EventType, Position, Timestamp, Topic};
+
+use super::bytes::Cut;
+use crate::IdempotencyKey;
+
+/// The length of a header, in bytes.
+pub(super) const HEADER: usize = 20;
+
+/// The length of a body without key, type, topic and message, in bytes.
+const FIXED: usize = 13;
+
+/// The length of the shortest record, in bytes.
+pub(super) const SHORTEST: usize = HEADER + FIXED;
+
+const SAME_BATCH_FOLLOWS: u8 = 1;
+
+/// A header that checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The length of the body, in bytes.
+    pub length: u32,
+    pub seq: u64,
+    body_sum: u32,
+}
+
+impl Header {
+    /// Reads a header; `None` where there is none, or a damaged one.
+    pub(super) fn parse(bytes: &[u8], salt: u64) -> Option<Self> {
+        let (header, _) = bytes.split_first_chunk::<HEADER>()?;
+        let mut cut = Cut(header);
+        let (length, seq, body_sum) = (cut.u32()?, cut.u64()?, cut.u32()?);
+        (cut.u32()? == header_sum(salt, &header[..16])).then_some(Self { length, seq, body_sum })
+    }
+
+    /// Whether this is the body the header was written for.
+    pub(super) fn vouches_for(&self, body: &[u8]) -> bool {
+        crc32c::crc32c(body) == self.body_sum
+    }
+
+    /// The length of the whole record, in bytes.
+    pub(super) fn record_length(&self) -> u64 {
+        HEADER as u64 + u64::from(self.length)
+    }
+}
+
+fn header_sum(salt: u64, fields: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&salt.to_le_bytes()), fields)
+}
+
+/// A body, borrowed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Body<'a> {
+    pub time: Timestamp,
+    /// Whether the next record belongs to the same batch.
+    pub batch_goes_on: bool,
+    /// The batch's idempotency key, on its first record.
+    pub key: Option<&'a str>,
+    event_type: Option<&'a str>,
+    pub topic: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Body<'a> {
+    /// Reads a body whose checksum holds; `None` where it says nothing all the same, which only
+    /// a fault in the program that wrote it can bring about.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut cut = Cut(bytes);
+        let (time, flags) = (Timestamp(cut.u64()?), cut.u8()?);
+        let (key, event_type, topic) = (cut.u8()?, cut.u8()?, cut.u16()?);
+        let key = cut.str(key.into())?;
+        let event_type = cut.str(event_type.into())?;
+        let topic = cut.str(topic.into())?;
+        Some(Self {
+            time,
+            batch_goes_on: flags & SAME_BATCH_FOLLOWS != 0,
+            key: Some(key).filter(|key| !key.is_empty()),
+            event_type: Some(event_type).filter(|name| !name.is_empty()),
+            topic,
+            message: cut.str(cut.0.len())?,
+        })
+    }
+
+    /// The event it holds, at `position`.
+    pub(super) fn event(&self, position: Position) -> Option<Event> {
+        Some(Event {
+            position,
+            topic: Topic::parse(self.topic).ok()?,
+            event_type: self.event_type.map(EventType::parse).transpose().ok()?,
+            published_at: self.time,
+            message: self.message.into(),
+        })
+    }
+}
+
+/// What a record says beside its draft.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame<'a> {
+    pub salt: u64,
+    pub seq: u64,
+    pub time: Timestamp,
+    pub batch_goes_on: bool,
+    pub key: Option<&'a IdempotencyKey>,
+}
+
+/// How long a draft's record is without a key, in bytes.
+pub(super) fn length(draft: &Draft) -> usize {
+    let event_type = draft.event_type.as_ref().map_or(0, |name| name.as_str().len());
+    SHORTEST + draft.message.len() + draft.topic.as_str().len() + event_type
+}
+
+/// How long an event's record is without a key, in bytes.
+pub(super) fn length_of(event: &Event) -> usize {
+    let event_type = event.event_type.as_ref().map_or(0, |name| name.as_str().len());
+    SHORTEST + event.message.len() + event.topic.as_str().len() + event_type
+}
+
+/// Appends a record to `into`; its length must be less than 4 GiB.
+pub(super) fn encode(into: &mut Vec<u8>, frame: Frame<'_>, draft: &Draft) {
+    let key = frame.key.map_or("", IdempotencyKey::as_str);
+    let event_type = draft.event_type.as_ref().map_or("", EventType::as_str);
+    let topic = draft.topic.as_str();
+    let start = into.len();
+    into.resize(start + HEADER, 0);
+    into.extend_from_slice(&frame.time.as_millis().to_le_bytes());
+    into.push(u8::from(frame.batch_goes_on) * SAME_BATCH_FOLLOWS);
+    // Their types bound the texts: key 255, event type 128, topic 256 bytes.
+    into.push(key.len() as u8);
+    into.push(event_type.len() as u8);
+    into.extend_from_slice(&(topic.len() as u16).to_le_bytes());
+    for text in [key, event_type, topic, &draft.message] {
+        into.extend_from_slice(text.as_bytes());
+    }
+    let (header, body) = into[start..].split_at_mut(HEADER);
+    header[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    header[4..12].copy_from_slice(&frame.seq.to_le_bytes());
+    header[12..16].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+    let sum = header_sum(frame.salt, &header[..16]);
+    header[16..].copy_from_slice(&sum.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(key: Option<&IdempotencyKey>) -> Frame<'_> {
+        Frame { salt: 7, seq: 42, time: Timestamp(99), batch_goes_on: true, key }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_survives_the_way_to_disk_and_back(
+            topic in "[a-z/é]{1,80}",
+            event_type in proptest::option::of("[a-z]{1,64}"),
+            message in any::<String>(),
+            key in proptest::option::of("[!-~]{1,255}"),
+        ) {
+            let draft = Draft {
+                topic: Topic::parse(&topic).unwrap(),
+                event_type: event_type.map(|name| EventType::parse(&name).unwrap()),
+                message: message.into(),
+            };
+            let key = key.map(|key| IdempotencyKey::parse(&key).unwrap());
+            let mut bytes = b"before".to_vec();
+            encode(&mut bytes, frame(key.as_ref()), &draft);
+            let record = &bytes[6..];
+            let key_length = key.as_ref().map_or(0, |key| key.as_str().len());
+            prop_assert_eq!(record.len(), length(&draft) + key_length);
+            let header = Header::parse(record, 7).unwrap();
+            prop_assert_eq!(header.record_length(), record.len() as u64);
+            prop_assert_eq!(header.seq, 42);
+            prop_assert!(Header::parse(record, 8).is_none(), "another segment's record");
+            prop_assert!(header.vouches_for(&record[HEADER..]));
+            let body = Body::parse(&record[HEADER..]).unwrap();
+            prop_assert_eq!(body.key, key.as_ref().map(IdempotencyKey::as_str));
+            prop_assert!(body.batch_goes_on);
+            let event = body.event(Position::new(1, 42)).unwrap();
+            prop_assert_eq!(&event.topic, &draft.topic);
+            prop_assert_eq!(&event.event_type, &draft.event_type);
+            prop_assert_eq!(&event.message, &draft.message);
+            prop_assert_eq!(event.published_at, Timestamp(99));
+        }
+
+        #[test]
+        fn no_flipped_bit_goes_unnoticed(bit in 0_usize..(SHORTEST + 3) * 8) {
+            let draft = Draft {
+                topic: Topic::parse("t").unwrap(),
+                event_type: None,
+                message: "hi".into(),
+            };
+            let mut bytes = Vec::new();
+            encode(&mut bytes, frame(None), &draft);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let whole = Header::parse(&bytes, 7)
+                .is_some_and(|header| header.vouches_for(&bytes[HEADER..]));
+            prop_assert!(!whole);
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Header::parse(&bytes, 0);
+            let _ = Body::parse(&bytes).map(|body| body.event(Position::ORIGIN));
+        }
+    }
+}

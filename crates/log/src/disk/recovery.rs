@@ -1,0 +1,297 @@
+//! Recovery: from the files of a directory to a log that can go on.
+//!
+//! What must hold:
+//!
+//! - What was acknowledged and can be read is part of the log again, at the same position.
+//! - What was acknowledged and cannot be read is known to be lost: its readers get a gap.
+//! - Only the segment that was being written when the log ended may be torn; only there, and only
+//!   what was never acknowledged, is cut off. Other damage stays in place, for whoever wants to
+//!   look at it, until retention unlinks it.
+//! - No content of the files makes it panic. Where the lineage is gone it is told from segments.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use fanfare_event::{Position, Timestamp};
+
+use super::index::{Index, KeyMark};
+use super::lineage_file;
+use super::open_error::OpenError;
+use super::scan::{Scan, Tail, scan};
+use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, Segment, SegmentFile};
+use super::segment::{before, name, parse_name};
+use super::state::{Restored, lost_between};
+use super::storage::{Storage, UNFINISHED, read_file, read_full, replace};
+use super::{index_file, trims_file};
+use crate::{Lineage, Standing, TopicTable};
+
+/// What is found in a directory, made ready to go on.
+pub(super) struct Recovered {
+    /// With the new epoch, which is durable.
+    pub lineage: Lineage,
+    /// Where the epoch before it ended.
+    pub parent: Position,
+    pub restored: Restored,
+    /// The batches that were published with a key, oldest first.
+    pub keys: Vec<(Position, KeyMark)>,
+}
+
+/// Recovers the log and begins a new epoch, named by `now` where that is later than the last one.
+pub(super) fn recover(
+    storage: &dyn Storage,
+    now: Timestamp,
+    keys_since: Timestamp,
+) -> Result<Recovered, OpenError> {
+    let place = storage.place();
+    let io = |action| {
+        let place = place.clone();
+        move |source| OpenError::io(action, &place, source)
+    };
+    let mut names = storage.list().map_err(io("list"))?;
+    remove_leftovers(storage, &names);
+    let found = lineage_file::load(storage).map_err(io("read the lineage in"))?;
+    let trims = trims_file::load(storage).map_err(io("read what was trimmed in"))?;
+    names.sort_unstable();
+    let firsts: Vec<_> = names.iter().filter_map(|file| parse_name(file)).collect();
+    let mut segments = Vec::new();
+    for (at, &first) in firsts.iter().enumerate() {
+        // The one that was being written when the log ended.
+        let last = at + 1 == firsts.len()
+            && match &found {
+                lineage_file::Found::Whole(lineage) => first.epoch == lineage.current(),
+                _ => true,
+            };
+        let indexed = names.binary_search(&format!("{}{INDEX}", name(first))).is_ok();
+        let segment = load(storage, first, indexed, last).map_err(io("recover a segment in"))?;
+        segments.extend(segment);
+    }
+    let mut lineage = match found {
+        lineage_file::Found::Whole(lineage) => Some(lineage),
+        lineage_file::Found::Nothing if firsts.is_empty() => None,
+        _ => {
+            tracing::error!(place, "the lineage is missing or damaged: it is told from segments");
+            firsts.last().and_then(|newest| lineage_of(&segments, newest.epoch))
+        }
+    };
+    let parent = match &mut lineage {
+        None => Position::ORIGIN,
+        Some(lineage) => {
+            let current = lineage.current();
+            // A segment of which nothing can be read still tells where it began.
+            let named = firsts.iter().filter(|first| first.epoch == current).map(|&f| before(f));
+            let whole = segments.iter().map(|segment| segment.index.last());
+            let last = named.chain(whole.filter(|last| last.epoch == current)).max();
+            let set_aside = firsts.last().filter(|first| {
+                first.epoch == current
+                    && segments.last().is_none_or(|segment| segment.index.first() != **first)
+                    && storage.list().is_ok_and(|names| names.contains(&set_aside(**first)))
+            });
+            let end = last.max(set_aside.copied()).unwrap_or(Position::new(current, 0));
+            lineage.begin(now.as_millis(), end.seq);
+            end
+        }
+    };
+    // Epoch 0 is before every log; a clock set to 1970 must not name it.
+    let lineage = lineage.unwrap_or_else(|| Lineage::root(now.as_millis().max(1)));
+    lineage_file::store(storage, &lineage).map_err(io("write the lineage in"))?;
+
+    let restored = assemble(storage, segments, &lineage, trims);
+    let keys = restored.segments.iter().flat_map(|segment| {
+        let first = |mark: &KeyMark| segment.index.position(mark.ordinal);
+        let recent = segment.index.keys.iter().filter(|mark| mark.time >= keys_since);
+        recent.map(move |mark| (first(mark), mark.clone()))
+    });
+    let keys = keys.collect();
+    Ok(Recovered { lineage, parent, restored, keys })
+}
+
+/// Removes what an interrupted start, stop or trim left behind.
+fn remove_leftovers(storage: &dyn Storage, names: &[String]) {
+    let leftover = |file: &&String| match file.strip_suffix(INDEX) {
+        Some(stem) => !names.contains(&format!("{stem}{SEGMENT}")),
+        None => file.ends_with(UNFINISHED),
+    };
+    for name in names.iter().filter(leftover) {
+        if let Err(error) = storage.unlink(name) {
+            tracing::warn!(file = name, %error, "cannot remove an unfinished file");
+        }
+    }
+}
+
+/// Opens one segment; `None` where nothing in it is of use.
+fn load(
+    storage: &dyn Storage,
+    first: Position,
+    indexed: bool,
+    last: bool,
+) -> io::Result<Option<Segment>> {
+    let segment = format!("{}{SEGMENT}", name(first));
+    let bytes = storage.open(&segment)?;
+    let mut header = [0; START as usize];
+    let read = read_full(&*bytes, &mut header, 0)?;
+    let of_segment = |identity: &Identity| identity.first == first;
+    let identity = Identity::parse(&header[..read]).filter(of_segment);
+    let index = if indexed { load_index(storage, first)? } else { None };
+    let mut promised = 0;
+    if let Some((indexed, index)) = index {
+        let fits = identity.is_none_or(|identity| identity == indexed);
+        if fits && bytes.size()? == u64::from(index.end()) {
+            return Ok(Some(Segment::new(SegmentFile::new(indexed, bytes), index)));
+        }
+        tracing::error!(segment, "the segment is not as its index says: it is scanned");
+        promised = index.count();
+    }
+    // An index is written when nothing more is: then nothing can be torn.
+    let last = last && promised == 0;
+    let Some(identity) = identity else {
+        let untouched = header[..read].iter().all(|&byte| byte == 0);
+        if last && (read < START as usize || untouched) {
+            tracing::info!(segment, "a segment that was never begun is removed");
+            storage.unlink(&segment)?;
+        } else {
+            tracing::error!(segment, "a segment's header is damaged: the segment is set aside");
+            storage.rename(&segment, &set_aside(first))?;
+        }
+        storage.sync_dir()?;
+        return Ok(None);
+    };
+    let mut found = scan(&*bytes, &identity)?;
+    for damage in &found.damage {
+        let (offset, records) = (damage.offset, damage.records);
+        tracing::error!(segment, offset, records, "records are damaged: their readers get a gap");
+    }
+    if last {
+        settle(&segment, &mut found, bytes.size()?);
+        if u64::from(found.index.end()) < bytes.size()? {
+            bytes.truncate(found.index.end().into())?;
+        }
+        bytes.sync()?;
+    }
+    if let missing @ 1.. = promised.saturating_sub(found.index.count()) {
+        found.index.push_lost(missing, 0);
+    }
+    found.index.close();
+    store_index(storage, &identity, &found.index);
+    Ok(Some(Segment::new(SegmentFile::new(identity, bytes), found.index)))
+}
+
+/// Decides what the end of the segment that was being written is worth.
+fn settle(segment: &str, found: &mut Scan, size: u64) {
+    match found.tail {
+        Tail::Whole => {}
+        Tail::Torn(offset) => {
+            let bytes = size - u64::from(offset);
+            tracing::warn!(segment, offset, bytes, "a torn tail is cut off: never acknowledged");
+        }
+        Tail::Damaged(offset) => {
+            // How many records there were is not known. One stands for all: cursors before it
+            // get a gap, those behind it name a position that does not exist, and get one too.
+            tracing::error!(segment, offset, "the end is damaged: its readers get a gap");
+            let length = size.min(u32::MAX.into()) as u32 - offset;
+            found.index.push_lost(1, length);
+            found.unfinished = None;
+        }
+    }
+    if let Some(ordinal) = found.unfinished.take() {
+        tracing::warn!(segment, "an unfinished batch is cut off: it was never acknowledged");
+        found.index.truncate(ordinal);
+    }
+}
+
+fn set_aside(first: Position) -> String {
+    format!("{}{SEGMENT}{SET_ASIDE}", name(first))
+}
+
+fn load_index(storage: &dyn Storage, first: Position) -> io::Result<Option<(Identity, Index)>> {
+    // Some eight bytes for each record, the shortest of which has more than thirty.
+    let bytes = match read_file(storage, &format!("{}{INDEX}", name(first)), 2 << 30) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    Ok(index_file::decode(&bytes).filter(|(identity, _)| identity.first == first))
+}
+
+/// Writes a closed segment's index. Without it the next start only takes longer.
+pub(super) fn store_index(storage: &dyn Storage, identity: &Identity, index: &Index) {
+    let file = format!("{}{INDEX}", name(identity.first));
+    if let Err(error) = replace(storage, &file, &index_file::encode(identity, index)) {
+        tracing::warn!(file, %error, "cannot write an index, the next start scans its segment");
+    }
+}
+
+/// A lineage as far as segments tell it: each knows where the epoch before its own ended. Where
+/// none does, the end is taken to be one further than can be seen, so that it reads as a gap.
+fn lineage_of(segments: &[Segment], current: u64) -> Option<Lineage> {
+    let mut ends = BTreeMap::new();
+    for segment in segments {
+        let last = segment.index.last();
+        if last.epoch < current {
+            ends.insert(last.epoch, last.seq + 1);
+        }
+    }
+    for segment in segments {
+        let parent = segment.file.identity.parent;
+        if parent > Position::ORIGIN {
+            ends.insert(parent.epoch, parent.seq);
+        }
+    }
+    Lineage::recorded(ends.into_iter().map(|(epoch, seq)| Position::new(epoch, seq)), current)
+}
+
+/// Puts the segments in their order, with what is missing between them.
+fn assemble(
+    storage: &dyn Storage,
+    mut segments: Vec<Segment>,
+    lineage: &Lineage,
+    trims: trims_file::Trims,
+) -> Restored {
+    let head = Position::new(lineage.current(), 0);
+    let gone = trims.through.unwrap_or(Position::ORIGIN);
+    // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now.
+    let useless = |segment: &Segment| {
+        let unknown = lineage.standing(segment.index.first().epoch) == Standing::Unknown;
+        unknown || (segment.index.count() > 0 && segment.index.last() <= gone)
+    };
+    let mut dropped = None;
+    segments.retain(|segment| {
+        let useless = useless(segment);
+        if useless {
+            dropped = dropped.max(Some(segment.index.last()));
+            unlink(storage, segment.index.first());
+        }
+        !useless
+    });
+    let next = |at: usize| segments.get(at).map_or(head.next(), |segment| segment.index.first());
+    let behind = |last, next| lost_between(last, next, lineage.ends());
+    let through = behind(Position::ORIGIN, next(0)).max(dropped).unwrap_or(Position::ORIGIN);
+    let lost: Vec<_> = segments
+        .iter()
+        .enumerate()
+        .map(|(at, segment)| behind(segment.index.last(), next(at + 1)))
+        .collect();
+    for lost in lost.iter().flatten() {
+        tracing::warn!(through = %lost, "records are missing from the log: their readers get a gap");
+    }
+    let mut lost_before = None;
+    for (segment, lost_behind) in segments.iter_mut().zip(lost) {
+        segment.lost_before = std::mem::replace(&mut lost_before, lost_behind);
+    }
+    // What is gone and was not written down may have been of any topic.
+    let noted = trims.of_any.filter(|_| through <= gone).unwrap_or(through);
+    let limit = TopicTable::QUIET_LIMIT;
+    let topics = TopicTable::restored(limit, noted, through, trims.topics);
+    Restored { segments, lost_tail: lost_before, topics, of_any: noted, through, head }
+}
+
+/// Removes a segment's files. What cannot be removed is found again at the next start.
+pub(super) fn unlink(storage: &dyn Storage, first: Position) {
+    for ending in [SEGMENT, INDEX] {
+        let file = format!("{}{ending}", name(first));
+        match storage.unlink(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(file, %error, "cannot remove a file of a trimmed segment");
+            }
+            _ => {}
+        }
+    }
+}

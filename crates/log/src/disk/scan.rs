@@ -1,0 +1,184 @@
+//! Reading a segment from end to end: what is whole, what is lost, where it was torn.
+//!
+//! What must hold: no bytes make it panic, loop or allocate beyond the file's size; a record that
+//! does not check is never returned; what may have been acknowledged and cannot be read counts as
+//! lost, so that those who would have received it get a gap.
+
+use std::io;
+
+use super::index::{Index, KeyMark};
+use super::record::{self, Body, Header};
+use super::segment::{Identity, START};
+use super::storage::{StoredFile, read_full};
+use crate::IdempotencyKey;
+use fanfare_event::Topic;
+
+/// What was found in a segment.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Everything up to where the segment was torn.
+    pub index: Index,
+    /// Where the file stops making sense, if it does so before its end.
+    pub tail: Tail,
+    /// Where records were lost, in the order of the file.
+    pub damage: Vec<Damage>,
+    /// The record with which a batch begins whose end is missing.
+    pub unfinished: Option<u32>,
+}
+
+/// How a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// With a whole record.
+    Whole,
+    /// With the beginning of a record, or with zeros: a write that was cut off, and therefore
+    /// never acknowledged. The offset is where it begins.
+    Torn(u32),
+    /// With bytes that no cut-off write leaves behind.
+    Damaged(u32),
+}
+
+/// Bytes that should be records and are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// Where they begin in the file.
+    pub offset: u32,
+    /// How many records they held.
+    pub records: u32,
+}
+
+/// Reads the segment behind its header.
+pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Scan> {
+    let size = file.size()?.min(u32::MAX.into()) as u32;
+    let mut found = Scan {
+        index: Index::new(identity.first, START),
+        tail: Tail::Whole,
+        damage: Vec::new(),
+        unfinished: None,
+    };
+    let mut window = Window { file, size, start: 0, bytes: Vec::new() };
+    let mut key: Option<KeyMark> = None;
+    loop {
+        let at = found.index.end();
+        let expected = identity.first.seq + u64::from(found.index.count());
+        if at >= size {
+            break;
+        }
+        let Some(bytes) = window.get(at, record::HEADER)? else {
+            found.tail = Tail::Torn(at);
+            break;
+        };
+        let header = match Header::parse(bytes, identity.salt) {
+            Some(header) if header.seq == expected => header,
+            _ => {
+                match window.next_header(at, identity.salt, expected)? {
+                    Some((next, header)) => {
+                        let records = (header.seq - expected) as u32;
+                        found.damage.push(Damage { offset: at, records });
+                        found.index.push_lost(records, next - at);
+                        (found.unfinished, key) = (None, None);
+                        continue;
+                    }
+                    None if window.is_zero(at)? => found.tail = Tail::Torn(at),
+                    None => found.tail = Tail::Damaged(at),
+                }
+                break;
+            }
+        };
+        let Some(record) = window.get(at, header.record_length() as usize)? else {
+            found.tail = Tail::Torn(at);
+            break;
+        };
+        let ordinal = found.index.count();
+        let (body, length) = (&record[record::HEADER..], record.len() as u32);
+        let body = Some(body).filter(|body| header.vouches_for(body)).and_then(Body::parse);
+        let Some((body, topic)) = body.and_then(|b| Some((b, Topic::parse(b.topic).ok()?))) else {
+            found.damage.push(Damage { offset: at, records: 1 });
+            found.index.push_lost(1, length);
+            (found.unfinished, key) = (None, None);
+            continue;
+        };
+        found.index.push(&topic, length, body.time);
+        let start = *found.unfinished.get_or_insert(ordinal);
+        if let Some(text) = body.key.and_then(|text| IdempotencyKey::parse(text).ok()) {
+            key = Some(KeyMark { ordinal, count: 0, time: body.time, key: text });
+        }
+        if !body.batch_goes_on {
+            found.unfinished = None;
+            if let Some(mark) = key.take() {
+                found.index.keys.push(KeyMark { count: ordinal - start + 1, ..mark });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A stretch of the file in memory.
+struct Window<'a> {
+    file: &'a dyn StoredFile,
+    size: u32,
+    start: u32,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// How much is read at once, unless a record is longer.
+    const LENGTH: usize = 1 << 20;
+
+    /// `length` bytes from `at`; `None` where the file is shorter.
+    fn get(&mut self, at: u32, length: usize) -> io::Result<Option<&[u8]>> {
+        let rest = (self.size - at.min(self.size)) as usize;
+        if length > rest {
+            return Ok(None);
+        }
+        let have = at >= self.start && (at - self.start) as usize + length <= self.bytes.len();
+        if !have {
+            self.start = at;
+            self.bytes.resize(length.max(Self::LENGTH).min(rest), 0);
+            let read = read_full(self.file, &mut self.bytes, at.into())?;
+            self.bytes.truncate(read);
+        }
+        let from = (at - self.start) as usize;
+        Ok(self.bytes.get(from..from + length))
+    }
+
+    /// The next place behind `damaged` at which a record begins that fits the file.
+    fn next_header(
+        &mut self,
+        damaged: u32,
+        salt: u64,
+        expected: u64,
+    ) -> io::Result<Option<(u32, Header)>> {
+        let most = u64::from(self.size) / record::SHORTEST as u64;
+        let size = self.size;
+        for at in damaged + 1..size {
+            let Some(bytes) = self.get(at, record::HEADER)? else { break };
+            // Nearly every place is ruled out by its length alone.
+            let Some(length) = bytes.first_chunk().map(|&b| u32::from_le_bytes(b)) else { break };
+            if length > size - at {
+                continue;
+            }
+            if let Some(header) = Header::parse(bytes, salt) {
+                let plausible = header.seq > expected && header.seq - expected <= most;
+                if plausible && u64::from(at) + header.record_length() <= size.into() {
+                    return Ok(Some((at, header)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether nothing but zeros follows.
+    fn is_zero(&mut self, from: u32) -> io::Result<bool> {
+        let mut at = from;
+        while at < self.size {
+            let length = ((self.size - at) as usize).min(Self::LENGTH);
+            let zero = self.get(at, length)?.is_some_and(|bytes| bytes.iter().all(|&b| b == 0));
+            if !zero {
+                return Ok(false);
+            }
+            at += length as u32;
+        }
+        Ok(true)
+    }
+}

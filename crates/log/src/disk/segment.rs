@@ -1,0 +1,179 @@
+//! A segment: a file that holds an unbroken run of records of one epoch.
+//!
+//! Its name is its first position, twenty digits each, so that names sort as the log does. It
+//! begins with 52 bytes: a magic number, its [`Identity`], a checksum. Records follow without
+//! padding.
+
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fanfare_event::{Position, TopicSelector};
+
+use super::bytes::{Cut, seal, unseal};
+use super::index::Index;
+use super::storage::StoredFile;
+
+const MAGIC: &[u8; 8] = b"FFSEGMT1";
+
+/// Where the first record begins, in bytes.
+pub(super) const START: u32 = 8 + Identity::BYTES as u32 + 4;
+
+/// What the name of a segment ends with.
+pub(super) const SEGMENT: &str = ".log";
+/// What the name of a segment's index ends with.
+pub(super) const INDEX: &str = ".idx";
+/// What is appended to the name of a segment of which nothing can be read.
+pub(super) const SET_ASIDE: &str = ".damaged";
+
+/// What tells a segment from any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The position of its first record.
+    pub first: Position,
+    /// Where the epoch before its own ended; the origin for a log's first epoch. The lineage can
+    /// be told from segments alone.
+    pub parent: Position,
+    /// A random number that takes part in the checksum of each record's header.
+    pub salt: u64,
+}
+
+impl Identity {
+    const BYTES: usize = 40;
+
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        let Self { first, parent, salt } = self;
+        for number in [first.epoch, first.seq, parent.epoch, parent.seq, *salt] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    pub(super) fn decode(cut: &mut Cut<'_>) -> Option<Self> {
+        let first = Position::new(cut.u64()?, cut.u64()?);
+        let parent = Position::new(cut.u64()?, cut.u64()?);
+        let salt = cut.u64()?;
+        // Ordinals are added to `seq`: a number near the end of its range is a fault.
+        let plausible = first.epoch > parent.epoch && (1..1 << 63).contains(&first.seq);
+        plausible.then_some(Self { first, parent, salt })
+    }
+
+    /// The bytes a segment begins with.
+    pub(super) fn header(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        self.encode(&mut bytes);
+        seal(&mut bytes);
+        bytes
+    }
+
+    /// Reads them; `None` where they are damaged.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut cut = unseal(bytes.get(..START as usize)?)?;
+        if cut.take(MAGIC.len())? != MAGIC {
+            return None;
+        }
+        Self::decode(&mut cut)
+    }
+}
+
+/// The file of a segment. Whoever holds it can read on after it was unlinked.
+pub(super) struct SegmentFile {
+    pub identity: Identity,
+    pub bytes: Arc<dyn StoredFile>,
+    reported: AtomicBool,
+}
+
+impl SegmentFile {
+    pub(super) fn new(identity: Identity, bytes: Arc<dyn StoredFile>) -> Self {
+        Self { identity, bytes, reported: AtomicBool::new(false) }
+    }
+
+    /// Logs that a record cannot be read; once per segment, since readers come again.
+    pub(super) fn report_damage(&self, offset: u32, position: Position) {
+        if !self.reported.swap(true, Ordering::Relaxed) {
+            let segment = name(self.identity.first);
+            tracing::error!(segment, offset, %position, "damaged record: its readers get a gap");
+        }
+    }
+}
+
+/// A segment that is part of the log.
+pub(super) struct Segment {
+    pub file: Arc<SegmentFile>,
+    pub index: Index,
+    /// The last of the records that are missing between the segment before and this one.
+    pub lost_before: Option<Position>,
+}
+
+/// What is to be read of a segment.
+pub(super) struct Run {
+    pub file: Arc<SegmentFile>,
+    pub records: Vec<Extent>,
+    /// Nothing else up to and including this position is wanted.
+    pub covered: Position,
+}
+
+/// Where a record lies.
+pub(super) struct Extent {
+    pub position: Position,
+    pub bytes: Range<u32>,
+    /// It is known that it cannot be read.
+    pub lost: bool,
+}
+
+impl Segment {
+    pub(super) fn new(file: SegmentFile, index: Index) -> Self {
+        Self { file: Arc::new(file), index, lost_before: None }
+    }
+
+    /// The last position it answers for, whether or not there is a record.
+    pub(super) fn reaches(&self) -> Position {
+        self.lost_before.map_or(self.index.last(), |lost| lost.max(self.index.last()))
+    }
+
+    /// Its records after one position and up to another.
+    pub(super) fn range(&self, after: Position, until: Position) -> Range<u32> {
+        let count = |through: Position| match through.epoch.cmp(&self.index.first().epoch) {
+            Less => 0,
+            Equal => {
+                let records = (through.seq + 1).saturating_sub(self.index.first().seq);
+                records.min(self.index.count().into()) as u32
+            }
+            Greater => self.index.count(),
+        };
+        count(after)..count(until)
+    }
+
+    /// What is wanted of `range`, which must not be empty; at most about `most` records.
+    pub(super) fn run(&self, wanted: &TopicSelector, range: Range<u32>, most: usize) -> Run {
+        let selection = self.index.select(wanted, range, most);
+        let extent = |ordinal: u32| {
+            let lost = self.index.is_lost(ordinal);
+            let Range { start, end } = self.index.extent(ordinal);
+            let bytes = start..if lost { start } else { end };
+            Extent { position: self.index.position(ordinal), bytes, lost }
+        };
+        Run {
+            file: self.file.clone(),
+            records: selection.ordinals.into_iter().map(extent).collect(),
+            covered: before(self.index.position(selection.covered)),
+        }
+    }
+}
+
+/// The place before a record.
+pub(super) fn before(position: Position) -> Position {
+    Position::new(position.epoch, position.seq.saturating_sub(1))
+}
+
+/// The name of the segment that begins at `first`, without its ending.
+pub(super) fn name(first: Position) -> String {
+    format!("{:020}-{:020}", first.epoch, first.seq)
+}
+
+/// The first position of the segment a file's name stands for, if it stands for one.
+pub(super) fn parse_name(file: &str) -> Option<Position> {
+    let stem = file.strip_suffix(SEGMENT)?;
+    let first: Position = stem.parse().ok()?;
+    (stem == name(first) && first.epoch > 0 && (1..1 << 63).contains(&first.seq)).then_some(first)
+}

@@ -1,0 +1,182 @@
+//! What the log asks of a file system: the seam at which tests inject faults.
+//!
+//! What must hold: nothing here retries, buffers or hides a failure. Whoever writes decides what a
+//! short write or a failed sync means.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A flat directory of files.
+pub trait Storage: Send + Sync + 'static {
+    /// What it is called in messages: the directory's path.
+    fn place(&self) -> String;
+
+    /// The names of its entries, in no order.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Opens an existing file.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
+
+    /// Creates an empty file, or empties the one of that name.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
+
+    /// Gives a file another name; replaces the file of that name, atomically.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a name. Files that are open stay readable.
+    fn unlink(&self, name: &str) -> io::Result<()>;
+
+    /// Makes names durable: what was created, renamed and unlinked before.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// An open file. Reading and writing name their offset: no cursor is shared.
+pub trait StoredFile: Send + Sync {
+    /// Its size in bytes.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads at most `into.len()` bytes; 0 at the end of the file.
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
+
+    /// Writes at most `bytes.len()` bytes and says how many.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
+
+    /// Makes what was written durable (`fdatasync`). After a failure, what is on disk is unknown.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file to `size` bytes.
+    fn truncate(&self, size: u64) -> io::Result<()>;
+}
+
+/// A directory of the operating system's file system.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    path: PathBuf,
+    writable: bool,
+}
+
+impl Directory {
+    /// The directory at `path`, which must exist.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), writable: true }
+    }
+
+    /// The same, of which nothing is changed: files are opened for reading only.
+    pub fn read_only(path: &Path) -> Self {
+        Self { path: path.to_owned(), writable: false }
+    }
+}
+
+impl Storage for Directory {
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        fs::read_dir(&self.path)?.map(|entry| entry.map(name)).collect()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let file = OpenOptions::new().read(true).write(self.writable).open(self.path.join(name))?;
+        Ok(Arc::new(file))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Arc::new(options.open(self.path.join(name))?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+impl StoredFile for File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, into, at)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::write_at(self, bytes, at)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.set_len(size)
+    }
+}
+
+/// Reads until `into` is full or the file ends; says how much was read.
+pub(super) fn read_full(file: &dyn StoredFile, into: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        match file.read_at(&mut into[done..], at + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all of `bytes`, going on after short writes.
+pub(super) fn write_all(file: &dyn StoredFile, bytes: &[u8], at: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.write_at(&bytes[done..], at + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => done += written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The whole of a small file, or of a large one what fits `limit` bytes.
+pub(super) fn read_file(storage: &dyn Storage, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let file = storage.open(name)?;
+    let mut bytes = vec![0; file.size()?.min(limit) as usize];
+    let read = read_full(&*file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// What an unfinished [`replace`] leaves behind.
+pub(super) const UNFINISHED: &str = ".tmp";
+
+/// Writes a file so that, whatever happens, either its old or its new content is found. Durable
+/// once the directory is synced, which is left to the caller.
+pub(super) fn replace(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = format!("{name}{UNFINISHED}");
+    let written = storage.create(&unfinished).and_then(|file| {
+        write_all(&*file, bytes, 0)?;
+        file.sync()
+    });
+    let placed = written.and_then(|()| storage.rename(&unfinished, name));
+    if placed.is_err() {
+        // It may not exist; the next start removes what is left over.
+        let _ = storage.unlink(&unfinished);
+    }
+    placed
+}

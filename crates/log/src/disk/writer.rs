@@ -1,0 +1,422 @@
+//! The writer: the one thread that changes the log.
+//!
+//! What must hold:
+//!
+//! - *Group commit*: whatever queued while the disk was busy is written by one write and made
+//!   durable by one sync.
+//! - Readers, the tail and publishers learn of a batch only after it is as durable as promised,
+//!   in that order.
+//! - After a failed sync nothing is known of what is on disk, and asking again would be answered
+//!   with a success that means nothing. So the writer refuses everything from then on; a restart
+//!   recovers.
+//! - What does not fit a full disk is cut off again, refused, and the next batch tries anew.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Instant;
+
+use fanfare_event::{Event, Position, Timestamp};
+
+use super::completion::Completion;
+use super::index::{Index, KeyMark};
+use super::options::{DiskOptions, SyncPolicy};
+use super::queue::{Queue, Task, Waiting};
+use super::record::{self, Frame};
+use super::recovery::{store_index, unlink};
+use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
+use super::state::{Admitted, State};
+use super::storage::{Storage, write_all};
+use super::trims_file;
+use crate::{AppendError, Appended, IdempotencyKey, IdempotencyTable, Tail};
+
+/// What the writer shares with everyone else.
+pub(super) struct Shared {
+    pub state: RwLock<State>,
+    pub queue: Queue,
+    /// Why nothing is accepted any more.
+    pub failure: OnceLock<String>,
+}
+
+impl Shared {
+    fn state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's own.
+pub(super) struct Writer {
+    pub shared: Arc<Shared>,
+    pub storage: Arc<dyn Storage>,
+    pub tail: Arc<dyn Tail>,
+    pub options: DiskOptions,
+    pub keys: IdempotencyTable,
+    /// Where the epoch before the current one ended.
+    pub parent: Position,
+    /// The last position that was written.
+    pub head: Position,
+    pub growing: Option<Growing>,
+    /// Since when something written is not synced.
+    pub unsynced: Option<Instant>,
+}
+
+/// The segment that is written to.
+pub(super) struct Growing {
+    file: Arc<SegmentFile>,
+    size: u32,
+    count: u64,
+}
+
+/// A batch whose records are in the buffer.
+struct Planned {
+    events: Vec<Arc<Event>>,
+    key: Option<IdempotencyKey>,
+    appended: Appended,
+    completion: Completion,
+}
+
+/// Why a group was not written.
+enum Refusal {
+    /// The disk has no room. Nothing was kept.
+    Full(io::Error),
+    /// Nothing was kept, and nothing is accepted any more.
+    Failed(String),
+    /// Nothing is accepted any more. What was written may be found by the next start.
+    Unknown(String),
+}
+
+impl Refusal {
+    fn of(action: &str, error: io::Error) -> Self {
+        if is_full(&error) { Self::Full(error) } else { Self::Failed(format!("{action}: {error}")) }
+    }
+
+    fn error(&self) -> AppendError {
+        match self {
+            Self::Full(error) => AppendError::Full { reason: error.to_string() },
+            Self::Failed(reason) => AppendError::Unavailable { reason: reason.clone() },
+            Self::Unknown(reason) => AppendError::OutcomeUnknown { reason: reason.clone() },
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+impl Writer {
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        loop {
+            let deadline = match (self.options.sync, self.unsynced) {
+                (SyncPolicy::Interval(time), Some(since)) => Some(since + time),
+                _ => None,
+            };
+            match self.shared.queue.take(deadline) {
+                Task::Write(group) => self.commit(group),
+                Task::Expire(now) => self.expire(now),
+                Task::Deadline => self.sync_or_fail(),
+                Task::Close => break,
+            }
+        }
+        self.finish();
+    }
+
+    /// Writes a group, and answers each of its batches.
+    fn commit(&mut self, group: Vec<Waiting>) {
+        if let Some(reason) = self.shared.failure.get() {
+            for waiting in group {
+                let reason = reason.clone();
+                waiting.completion.answer(Err(AppendError::Unavailable { reason }));
+            }
+            return;
+        }
+        let bytes: usize = group.iter().map(|waiting| waiting.bytes).sum();
+        if let Err(refusal) = self.make_room(bytes) {
+            let error = || Err(refusal.error());
+            group.into_iter().for_each(|waiting| waiting.completion.answer(error()));
+            self.fail(refusal);
+            return;
+        }
+        let mut buffer = Vec::with_capacity(bytes);
+        let planned = self.plan(group, &mut buffer);
+        match self.write(&buffer) {
+            Ok(()) => self.publish(planned),
+            Err(refusal) => {
+                for plan in planned {
+                    self.head.seq -= plan.events.len() as u64;
+                    if let Some(key) = plan.key.filter(|_| !plan.appended.repeated) {
+                        self.keys.take_back(&key);
+                    }
+                    plan.completion.answer(Err(refusal.error()));
+                }
+                self.fail(refusal);
+            }
+        }
+    }
+
+    /// Sees to it that a segment is there to write to.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if let Some(Growing { size, count, .. }) = self.growing {
+            let most = self.options.roll_bytes();
+            let full = u64::from(size).saturating_add(bytes as u64) > most
+                || count >= self.options.roll_count();
+            if !full || count == 0 {
+                return Ok(());
+            }
+            self.close_segment()?;
+        }
+        self.begin_segment()
+    }
+
+    /// Gives the events their positions, and encodes them.
+    fn plan(&mut self, group: Vec<Waiting>, buffer: &mut Vec<u8>) -> Vec<Planned> {
+        let now = Timestamp::now();
+        let salt = self.growing.as_ref().map_or(0, |growing| growing.file.identity.salt);
+        let durability = self.options.sync.durability();
+        let mut planned = Vec::with_capacity(group.len());
+        for Waiting { batch, completion, .. } in group {
+            let first = self.head.next();
+            let fresh = Appended { first, count: batch.drafts.len(), repeated: false, durability };
+            if let Some(key) = &batch.key {
+                if let Some((first, count)) = self.keys.get(key, now) {
+                    // It may still be on its way to disk, so it waits with the others.
+                    let appended = Appended { first, count, repeated: true, durability };
+                    let events = Vec::new();
+                    planned.push(Planned { events, key: None, appended, completion });
+                    continue;
+                }
+                if let Err(full) = self.keys.insert(key, first, fresh.count, now) {
+                    completion.answer(Err(full.into()));
+                    continue;
+                }
+            }
+            let last = fresh.count.saturating_sub(1);
+            let mut events = Vec::with_capacity(fresh.count);
+            for (at, draft) in batch.drafts.into_iter().enumerate() {
+                self.head = self.head.next();
+                let key = batch.key.as_ref().filter(|_| at == 0);
+                let batch_goes_on = at < last;
+                let frame = Frame { salt, seq: self.head.seq, time: now, batch_goes_on, key };
+                record::encode(buffer, frame, &draft);
+                events.push(Arc::new(Event {
+                    position: self.head,
+                    topic: draft.topic,
+                    event_type: draft.event_type,
+                    published_at: now,
+                    message: draft.message,
+                }));
+            }
+            planned.push(Planned { events, key: batch.key, appended: fresh, completion });
+        }
+        planned
+    }
+
+    /// Writes the records of a group, and makes them as durable as promised.
+    fn write(&mut self, buffer: &[u8]) -> Result<(), Refusal> {
+        let Some(growing) = &self.growing else {
+            return Err(Refusal::Failed("there is no segment to write to".to_owned()));
+        };
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let (file, size) = (&growing.file.bytes, u64::from(growing.size));
+        if let Err(error) = write_all(&**file, buffer, size) {
+            // Durably, so that what is refused now does not come back after a crash.
+            return match file.truncate(size).and_then(|()| file.sync()) {
+                Ok(()) => Err(Refusal::of("a write failed", error)),
+                Err(cut) => Err(Refusal::Unknown(format!(
+                    "a write failed: {error}; what was written of it cannot be cut off: {cut}"
+                ))),
+            };
+        }
+        match self.options.sync {
+            SyncPolicy::Disk => {
+                self.unsynced = None;
+                file.sync().map_err(|error| Refusal::Unknown(format!("a sync failed: {error}")))
+            }
+            SyncPolicy::Interval(_) | SyncPolicy::Os => {
+                self.unsynced.get_or_insert_with(Instant::now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets everyone know of a group that was written.
+    fn publish(&mut self, planned: Vec<Planned>) {
+        let events = || planned.iter().flat_map(|plan| &plan.events);
+        let length = |plan: &Planned, at: usize| {
+            let event = &plan.events[at];
+            let key = plan.key.as_ref().filter(|_| at == 0).map_or(0, |key| key.as_str().len());
+            (record::length_of(event) + key) as u32
+        };
+        let all: Vec<Arc<Event>> = events().cloned().collect();
+        if !all.is_empty() {
+            let mut state = self.shared.state();
+            let base = self.growing.as_ref().map_or(0, |growing| growing.file.identity.first.seq);
+            if let Some(segment) = state.growing() {
+                segment.index.keys.extend(planned.iter().filter_map(|plan| {
+                    let (key, first) = (plan.key.clone()?, plan.events.first()?);
+                    Some(KeyMark {
+                        ordinal: (first.position.seq - base) as u32,
+                        count: plan.events.len() as u32,
+                        time: first.published_at,
+                        key,
+                    })
+                }));
+            }
+            state.admit(planned.iter().flat_map(|plan| {
+                plan.events.iter().enumerate().map(move |(at, event)| Admitted {
+                    topic: &event.topic,
+                    length: length(plan, at),
+                    time: event.published_at,
+                })
+            }));
+            if let (Some(growing), Some(segment)) = (&mut self.growing, state.growing()) {
+                growing.size = segment.index.end();
+                growing.count = segment.index.count().into();
+            }
+            drop(state);
+            self.tail.append(&all);
+        }
+        for plan in planned {
+            plan.completion.answer(Ok(plan.appended));
+        }
+        if !all.is_empty() {
+            self.tail.wake();
+            self.trim(None);
+        }
+    }
+
+    /// Closes a segment whose oldest event is getting old, and trims.
+    fn expire(&mut self, now: Timestamp) {
+        if self.shared.failure.get().is_some() {
+            return;
+        }
+        let times = self.shared.state().growing().and_then(|segment| segment.index.times());
+        let age = |time: Timestamp| now.as_millis().saturating_sub(time.as_millis());
+        if times.is_some_and(|(oldest, _)| age(oldest) >= self.options.roll_age()) {
+            // The next one is there before any is unlinked: its name tells how far the epoch got.
+            if let Err(refusal) = self.close_segment().and_then(|()| self.begin_segment()) {
+                self.fail(refusal);
+                return;
+            }
+            self.sync_or_fail();
+        }
+        self.trim(Some(now));
+    }
+
+    /// Unlinks the segments that are beyond the retention as a whole.
+    fn trim(&mut self, now: Option<Timestamp>) {
+        let mut gone = Vec::new();
+        let mut state = self.shared.state();
+        while let Some(oldest) = state.oldest() {
+            let retention = &self.options.retention;
+            let (events, bytes) = (oldest.index.count(), oldest.index.end());
+            let old = |(_, newest): (Timestamp, Timestamp)| {
+                let age = now.map(|now| now.as_millis().saturating_sub(newest.as_millis()));
+                age.is_some_and(|age| age >= self.options.age())
+            };
+            let beyond = state.events() - u64::from(events) >= retention.count
+                || state.bytes() - u64::from(bytes) >= retention.bytes
+                || oldest.index.times().is_none_or(old);
+            if !beyond {
+                break;
+            }
+            gone.push(oldest.index.first());
+            state.trim_oldest();
+        }
+        if gone.is_empty() {
+            return;
+        }
+        let (through, of_any, topics) = state.trims();
+        let topics: Vec<_> = topics.map(|(topic, at)| (topic.clone(), at)).collect();
+        drop(state);
+        let noted = topics.iter().map(|(topic, at)| (topic, *at));
+        if let Err(error) = trims_file::store(&*self.storage, through, of_any, noted) {
+            tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
+        }
+        gone.into_iter().for_each(|first| unlink(&*self.storage, first));
+        self.tail.trim(through);
+        self.tail.wake();
+    }
+
+    fn begin_segment(&mut self) -> Result<(), Refusal> {
+        let identity = Identity {
+            first: self.head.next(),
+            parent: self.parent,
+            salt: RandomState::new().hash_one(self.head.seq),
+        };
+        let name = format!("{}{SEGMENT}", name(identity.first));
+        let storage = &self.storage;
+        let begun = storage.create(&name).and_then(|bytes| {
+            write_all(&*bytes, &identity.header(), 0)?;
+            Ok(bytes)
+        });
+        let bytes = begun.map_err(|error| {
+            // It may not exist; the next start removes what is left of it.
+            let _ = storage.unlink(&name);
+            Refusal::of("a segment cannot be created", error)
+        })?;
+        storage
+            .sync_dir()
+            .map_err(|error| Refusal::Failed(format!("the directory cannot be synced: {error}")))?;
+        let file = SegmentFile::new(identity, bytes);
+        let segment = Segment::new(file, Index::new(identity.first, START));
+        self.growing = Some(Growing { file: segment.file.clone(), size: START, count: 0 });
+        self.unsynced.get_or_insert_with(Instant::now);
+        self.shared.state().begin_segment(segment);
+        Ok(())
+    }
+
+    fn close_segment(&mut self) -> Result<(), Refusal> {
+        self.sync().map_err(Refusal::Failed)?;
+        self.growing = None;
+        // Its own statement: the lock is released before the index is written.
+        let closed = self.shared.state().close_segment();
+        if let Some(segment) = closed {
+            store_index(&*self.storage, &segment.file.identity, &segment.index);
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was written.
+    fn sync(&mut self) -> Result<(), String> {
+        if let (Some(_), Some(growing)) = (self.unsynced.take(), &self.growing) {
+            let synced = growing.file.bytes.sync();
+            return synced.map_err(|error| format!("a sync failed: {error}"));
+        }
+        Ok(())
+    }
+
+    fn sync_or_fail(&mut self) {
+        if self.shared.failure.get().is_none()
+            && let Err(reason) = self.sync()
+        {
+            self.fail(Refusal::Unknown(reason));
+        }
+    }
+
+    /// Accepts nothing any more, unless the disk is merely full.
+    fn fail(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Full(error) => {
+                tracing::warn!(%error, "the disk is full: publishes are refused");
+            }
+            Refusal::Failed(reason) | Refusal::Unknown(reason) => {
+                tracing::error!(reason, "the log accepts nothing until it is opened anew");
+                // A second failure changes nothing.
+                let _ = self.shared.failure.set(reason);
+            }
+        }
+    }
+
+    /// Closes the last segment, so that the next start need not scan it.
+    fn finish(&mut self) {
+        if self.shared.failure.get().is_none()
+            && let Err(refusal) = self.close_segment()
+        {
+            self.fail(refusal);
+        }
+    }
+}
