@@ -1,0 +1,81 @@
+//! The hub under test: the real binary on loopback.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::http;
+
+/// A running hub; dropping it kills it.
+pub(crate) struct Hub {
+    process: Child,
+    /// Where the page is.
+    pub(crate) page: String,
+    pub(crate) address: SocketAddr,
+}
+
+impl Hub {
+    /// A hub on a free port.
+    pub(crate) fn start() -> Self {
+        Self::with(&["--listen", "127.0.0.1:0"])
+    }
+
+    /// A hub with these flags. It is up once it has printed where the page is.
+    pub(crate) fn with(flags: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        // Only what is given here counts.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FANFARE_") {
+                command.env_remove(name);
+            }
+        }
+        let mut process = command
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the hub starts");
+        let stdout = process.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let page = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let url = line[line.find("http://")?..].split_whitespace().next()?;
+            Some(url.to_owned())
+        });
+        // Read on, so that the hub never waits for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let page = page.expect("the hub prints the page's address before its output ends");
+        let authority = page["http://".len()..].split('/').next().unwrap_or_default();
+        let address = authority.parse().expect("the page's address holds the hub's");
+        Self { process, page, address }
+    }
+
+    /// Publishes over HTTP and returns the event's id.
+    pub(crate) fn publish(&self, message: &str) -> String {
+        let body = json!({ "message": message }).to_string();
+        let (status, answer) = self.send("application/json", &body);
+        assert_eq!(status, 200, "{answer}");
+        answer["id"].as_str().expect("an answer has an id").to_owned()
+    }
+
+    /// Publishes many messages as one batch.
+    pub(crate) fn publish_all(&self, messages: impl Iterator<Item = String>) {
+        let lines: String =
+            messages.map(|message| format!("{}\n", json!({ "message": message }))).collect();
+        let (status, answer) = self.send("application/x-ndjson", &lines);
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    fn send(&self, content_type: &str, body: &str) -> (u16, Value) {
+        http::request(self.address, "POST", "/sse/send", content_type, body)
+            .expect("the hub answers")
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,40 @@
+//! A message is announced and listed, as in the guide.
+
+use crate::chromium::Page;
+use crate::hub::Hub;
+
+#[tokio::test]
+async fn a_message_is_announced_as_the_guide_does_and_listed_with_its_id() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.expect("return document.getElementById('empty').hidden", false).await;
+
+    let id = hub.publish("Hello from server!");
+
+    page.until_popup("📨 New Message Received").await;
+    page.expect("return Swal.getHtmlContainer().textContent", "Hello from server!").await;
+    page.expect("return Swal.getIcon().classList.contains('swal2-info')", true).await;
+    page.expect("return Swal.getConfirmButton().textContent", "OK").await;
+    page.expect("return Swal.getTimerProgressBar().style.display", "flex").await;
+    page.expect("return Swal.getTimerLeft() > 0 && Swal.getTimerLeft() <= 3000", true).await;
+
+    page.until_newest("Hello from server!").await;
+    page.expect("return document.querySelector('#messages .id').textContent", id.as_str()).await;
+    page.expect("return !isNaN(new Date(document.querySelector('#messages time').dateTime))", true)
+        .await;
+    page.expect("return document.getElementById('empty').hidden", true).await;
+
+    // Its timer ends it; nobody clicks.
+    page.until_popup_closes().await;
+    page.expect("return document.querySelectorAll('#messages > *').length", 1).await;
+}
+
+#[tokio::test]
+async fn no_popup_opens_where_the_reader_has_turned_them_off() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    hub.publish("quiet");
+    page.until_newest("quiet").await;
+    page.expect("return Swal.getPopup()", serde_json::Value::Null).await;
+}

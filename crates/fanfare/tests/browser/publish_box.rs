@@ -1,0 +1,58 @@
+//! The publish box.
+
+use fantoccini::key::Key;
+
+use crate::chromium::Page;
+use crate::hub::Hub;
+
+const OUTCOME: &str = "return document.getElementById('outcome').textContent";
+
+#[tokio::test]
+async fn what_is_typed_is_published_and_a_refusal_is_shown_with_its_reason() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    let message = page.by_id("message").await;
+
+    message.send_keys("by button").await.unwrap();
+    page.client.find(fantoccini::Locator::Css("form button")).await.unwrap().click().await.unwrap();
+    page.until_newest("by button").await;
+    page.until("return document.getElementById('outcome').textContent.startsWith('Sent as ')")
+        .await;
+    page.expect("return document.getElementById('message').value", "").await;
+
+    let typed = format!("by{}{}{}key{}", Key::Shift, Key::Enter, Key::Shift, Key::Enter);
+    message.send_keys(&typed).await.unwrap();
+    page.until_newest("by\nkey").await;
+    page.until("return document.getElementById('message').value === ''").await;
+
+    let topic = page.by_id("topic").await;
+    topic.send_keys("orders/1").await.unwrap();
+    message.send_keys(&format!("elsewhere{}", Key::Enter)).await.unwrap();
+    page.until(
+        "return document.getElementById('outcome').textContent.endsWith(\
+         ' to orders/1; this page listens to default')",
+    )
+    .await;
+
+    topic.clear().await.unwrap();
+    topic.send_keys("orders/*").await.unwrap();
+    message.send_keys(&format!("refused{}", Key::Enter)).await.unwrap();
+    page.until("return document.getElementById('outcome').dataset.kind === 'failed'").await;
+    let outcome = page.eval(OUTCOME).await;
+    assert!(outcome.as_str().unwrap().starts_with("Not sent: topic: "), "{outcome}");
+    page.expect("return document.getElementById('message').value", "refused").await;
+    page.expect("return document.querySelectorAll('#messages > *').length", 2).await;
+}
+
+#[tokio::test]
+async fn a_page_that_names_topics_in_its_address_listens_to_those() {
+    let hub = Hub::start();
+    let page = Page::open(&format!("{}?topic=orders/*", hub.page)).await;
+    page.toggle_popups().await;
+    hub.publish("to default");
+    page.by_id("topic").await.send_keys("orders/1").await.unwrap();
+    page.by_id("message").await.send_keys(&format!("an order{}", Key::Enter)).await.unwrap();
+    page.until_newest("an order").await;
+    page.expect("return document.querySelectorAll('#messages > *').length", 1).await;
+}
