@@ -7,11 +7,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, Method};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Interest, Requested};
 
 use super::pages::{Embedded, HTML, POLICY, SCRIPT, STYLE, embedded, serve};
+use super::query;
 use super::router::Shared;
 use super::stream::{Granted, Slot, head_only};
 use super::subscribe::{come_back, cursor, resolve};
@@ -52,10 +53,14 @@ pub(super) async fn events(
     let console = &shared.console;
     let seat = console.delivery.seat().filter(|_| !shared.is_draining());
     let Some(seat) = seat else { return come_back(&shared) };
-    let query = query.unwrap_or_default();
-    let parameters = form_urlencoded::parse(query.as_bytes());
-    let asked =
-        parameters.filter(|(name, _)| name == "last_event_id").map(|(_, value)| value).last();
+    let mut asked = None;
+    for parameter in query::parameters(query.as_deref().unwrap_or_default()) {
+        match parameter {
+            Ok((name, value)) if name == "last_event_id" => asked = Some(value),
+            Ok(_) => {}
+            Err(error) => return error.into_response(),
+        }
+    }
     let requested = Requested::parse(cursor(&headers, asked.as_deref()).as_deref());
     slot.put(Granted {
         delivery: Arc::clone(&console.delivery),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::metrics::Refused;
 
 /// How long a publisher is asked to wait before it tries again, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Why a request is not served as asked.

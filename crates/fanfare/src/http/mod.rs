@@ -14,6 +14,7 @@ mod openapi;
 mod operations;
 mod pages;
 mod publish;
+mod query;
 mod router;
 mod stream;
 mod subscribe;

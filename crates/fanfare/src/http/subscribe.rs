@@ -10,10 +10,10 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Resolution, Start};
-use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, sleep};
 
 use super::error::Error;
+use super::query;
 use super::router::Shared;
 use super::stream::{Granted, Slot, head, head_only};
 use crate::metrics::Refused;
@@ -126,9 +126,8 @@ impl Parameters {
     /// Unknown parameters are ignored, as FastAPI does.
     fn parse(query: &str) -> Result<Self, Error> {
         let mut parameters = Self::default();
-        for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        {
-            let (name, value) = (decode(name)?, decode(value)?);
+        for parameter in query::parameters(query) {
+            let (name, value) = parameter?;
             match &*name {
                 "topic" => parameters.topics.push(value),
                 "event" => parameters.types.push(value),
@@ -147,12 +146,4 @@ impl Parameters {
         }
         Ok(parameters)
     }
-}
-
-/// Undoes a form's encoding (WHATWG URL, 5.1). Strictly: a topic that cannot be read must not
-/// become another one.
-fn decode(text: &str) -> Result<String, Error> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| Error::Query(text.to_owned()))
 }

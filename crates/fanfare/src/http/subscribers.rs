@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::error::{detail, invalid};
+use super::error::{Error, RETRY_AFTER_SECONDS, detail, invalid};
+use super::query;
 use super::router::Shared;
 
 /// How many subscribers a page holds, unless asked otherwise, and at most.
@@ -25,60 +26,103 @@ const ROUNDS: usize = 64;
 /// How long a shard may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// Why nothing was listed or cut.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error(transparent)]
+    Query(#[from] Error),
+    #[error("{said}")]
+    Parameter { name: &'static str, value: String, said: String },
+    #[error("Field required")]
+    NoId,
+    #[error("no subscriber has the id {0}")]
+    Unknown(SubscriberId),
+    #[error("delivery is shutting down or too busy")]
+    NoAnswer,
+}
+
 /// A page of the subscribers.
 pub(super) async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    let (mut from, mut limit, mut topic) = (ListFrom::default(), PAGE.0, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let refused = match &*name {
-            "after" => value.parse().map(|place| from = place).map_err(|e| e.to_string()),
-            "topic" => Topic::parse(&value).map(|t| topic = Some(t)).map_err(|e| e.to_string()),
-            "limit" => match value.parse() {
-                Ok(number) if (1..=PAGE.1).contains(&number) => {
-                    limit = number;
-                    Ok(())
-                }
-                _ => Err(format!("limit must be a number from 1 to {}", PAGE.1)),
-            },
-            _ => Ok(()),
-        };
-        if let Err(said) = refused {
-            return invalid(&["query", &name], &said, &value.as_ref().into());
-        }
-    }
-    match page(&shared, from, limit, topic).await {
+    match listing(&shared, query.as_deref().unwrap_or_default()).await {
         Ok(Listing { subscribers, next }) => {
             let subscribers: Vec<_> = subscribers.iter().map(shown).collect();
             let next = next.map(|place| place.to_string());
             axum::Json(json!({"subscribers": subscribers, "next": next})).into_response()
         }
-        Err(NoAnswer) => NoAnswer.into_response(),
+        Err(problem) => problem.into_response(),
     }
 }
 
 /// Closes one subscriber's stream.
 pub(super) async fn cut(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    let mut parameters = form_urlencoded::parse(query.as_bytes());
-    let Some((_, id)) = parameters.find(|(name, _)| name == "id") else {
-        let problem = json!([{
-            "type": "missing", "loc": ["query", "id"], "msg": "Field required", "input": null,
-        }]);
-        return detail(StatusCode::UNPROCESSABLE_ENTITY, problem);
-    };
-    let subscriber: SubscriberId = match id.parse() {
-        Ok(subscriber) => subscriber,
-        Err(error) => return invalid(&["query", "id"], &format!("{error}"), &id.as_ref().into()),
-    };
-    match ask(&shared, |delivery, then| delivery.cut(subscriber, then)).await {
-        Ok(true) => {
+    match cut_one(&shared, query.as_deref().unwrap_or_default()).await {
+        Ok(subscriber) => {
             tracing::info!(%subscriber, "a subscriber was cut");
             axum::Json(json!({"status": "subscriber cut"})).into_response()
         }
-        Ok(false) => {
-            detail(StatusCode::NOT_FOUND, format!("no subscriber has the id {subscriber}"))
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn cut_one(shared: &Shared, query: &str) -> Result<SubscriberId, Problem> {
+    let mut subscriber = None;
+    for parameter in query::parameters(query) {
+        let (name, value) = parameter?;
+        if name == "id" {
+            subscriber = Some(value.parse().map_err(Problem::of("id", &value))?);
         }
-        Err(NoAnswer) => NoAnswer.into_response(),
+    }
+    let subscriber = subscriber.ok_or(Problem::NoId)?;
+    let known = ask(shared, |delivery, then| delivery.cut(subscriber, then)).await?;
+    known.then_some(subscriber).ok_or(Problem::Unknown(subscriber))
+}
+
+async fn listing(shared: &Shared, query: &str) -> Result<Listing, Problem> {
+    let (mut from, mut limit, mut topic) = (ListFrom::default(), PAGE.0, None);
+    for parameter in query::parameters(query) {
+        let (name, value) = parameter?;
+        match &*name {
+            "after" => from = value.parse().map_err(Problem::of("after", &value))?,
+            "topic" => topic = Some(Topic::parse(&value).map_err(Problem::of("topic", &value))?),
+            "limit" => {
+                let number = value.parse().ok().filter(|limit| (1..=PAGE.1).contains(limit));
+                let range = || format!("a page has 1 to {} subscribers", PAGE.1);
+                limit = number.ok_or_else(range).map_err(Problem::of("limit", &value))?;
+            }
+            _ => {}
+        }
+    }
+    page(shared, from, limit, topic).await
+}
+
+impl Problem {
+    /// Turns what is wrong with a parameter's value into a problem.
+    fn of<E: ToString>(name: &'static str, value: &str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Parameter { name, value: value.to_owned(), said: error.to_string() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let said = self.to_string();
+        match self {
+            Self::Query(error) => error.into_response(),
+            Self::Parameter { name, value, said } => {
+                invalid(&["query", name], &said, &value.into())
+            }
+            Self::NoId => {
+                let problem = json!([{
+                    "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
+                }]);
+                detail(StatusCode::UNPROCESSABLE_ENTITY, problem)
+            }
+            Self::Unknown(_) => detail(StatusCode::NOT_FOUND, said),
+            Self::NoAnswer => {
+                let mut response = detail(StatusCode::SERVICE_UNAVAILABLE, said);
+                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+                response
+            }
+        }
     }
 }
 
@@ -88,7 +132,7 @@ async fn page(
     mut from: ListFrom,
     limit: usize,
     topic: Option<Topic>,
-) -> Result<Listing, NoAnswer> {
+) -> Result<Listing, Problem> {
     let mut page = Listing::default();
     for _ in 0..ROUNDS {
         let wanted = limit - page.subscribers.len();
@@ -105,29 +149,17 @@ async fn page(
     Ok(page)
 }
 
-/// A shard did not answer: it has ended, or is far too busy.
-struct NoAnswer;
-
-impl IntoResponse for NoAnswer {
-    fn into_response(self) -> Response {
-        let mut response =
-            detail(StatusCode::SERVICE_UNAVAILABLE, "delivery is shutting down or too busy");
-        response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
-        response
-    }
-}
-
 /// Asks the shards something and waits for the answer.
 async fn ask<T: Send + 'static>(
     shared: &Shared,
     question: impl FnOnce(&Delivery, Box<dyn FnOnce(T) + Send>),
-) -> Result<T, NoAnswer> {
+) -> Result<T, Problem> {
     let (reply, answer) = oneshot::channel();
     // Whoever asked may have gone.
     question(&shared.delivery, Box::new(move |answer| drop(reply.send(answer))));
     match timeout(ANSWER, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        _ => Err(NoAnswer),
+        _ => Err(Problem::NoAnswer),
     }
 }
 
