@@ -7,11 +7,19 @@ use crate::hub::Hub;
 async fn try_it_out_publishes_and_nothing_comes_from_elsewhere() {
     let hub = Hub::start();
     let page = Page::blank().await;
+    let docs = format!("http://{}/docs", hub.address);
+    page.client.goto(&docs).await.unwrap();
     page.log("performance"); // the browser's own start
-    page.client.goto(&format!("http://{}/docs", hub.address)).await.unwrap();
+    page.client.goto(&docs).await.unwrap();
     page.until("return document.querySelector('.opblock-post') !== null").await;
     page.eval("document.querySelector('.opblock-post .opblock-summary-control').click()").await;
     page.until("return document.querySelector('.opblock-post .execute') !== null").await;
+    // Before its example is in the box, Swagger UI has nothing to send.
+    page.until(
+        "const body = document.querySelector('.opblock-post textarea');
+         return body?.value.includes('Hello from server!') ?? false",
+    )
+    .await;
     page.eval("document.querySelector('.opblock-post .execute').click()").await;
     page.until(
         "const answer = document.querySelector('.opblock-post .live-responses-table');
