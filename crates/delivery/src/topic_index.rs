@@ -83,7 +83,9 @@ impl TopicIndex {
             return;
         }
         let name = topic.as_str();
-        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
+        // Of a name that begins with a slash, the first segment is the empty prefix again.
+        let slashes = name.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+        let ends = slashes.chain([name.len()]);
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
             let bucket = self.patterns.get(prefix).into_iter().flatten();
             for (_, members) in bucket.filter(|(pattern, _)| pattern.matches(topic)) {
