@@ -6,11 +6,23 @@ use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::{
     DiskLog, DiskOptions, EventLog, MemoryLog, MemorySettings, OpenError, Retention, Tail,
 };
+use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
 
 use crate::settings::Settings;
 
+/// Why there is no log to run a hub on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The directory cannot be opened.
+    #[error(transparent)]
+    Disk(#[from] OpenError),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] ConnectError),
+}
+
 /// Opens the log that the settings name, the window over it, and the hub over both.
-pub(crate) fn open(settings: &Settings) -> Result<Hub, OpenError> {
+pub(crate) async fn open(settings: &Settings) -> Result<Hub, EngineError> {
     let retention = Retention {
         count: settings.retain_count,
         bytes: settings.retain_bytes.get(),
@@ -20,16 +32,19 @@ pub(crate) fn open(settings: &Settings) -> Result<Hub, OpenError> {
         WindowBounds { count: settings.window_count, bytes: settings.window_bytes.in_memory() };
     let window = Arc::new(Window::new(bounds, retention));
     let tail = Arc::clone(&window) as Arc<dyn Tail>;
-    let log: Arc<dyn EventLog> = match &settings.data {
-        None => MemoryLog::open(
-            MemorySettings {
+    let log: Arc<dyn EventLog> = if let Some(url) = &settings.redis {
+        let namespace = settings.namespace.clone();
+        RedisLog::connect(
+            RedisSettings {
                 retention,
-                key_window: settings.idempotency_window,
-                key_capacity: settings.idempotency_keys,
+                idempotency_window: settings.idempotency_window,
+                ..RedisSettings::new(url.clone(), namespace)
             },
             tail,
-        ),
-        Some(data) => Arc::new(DiskLog::open(
+        )
+        .await?
+    } else if let Some(data) = &settings.data {
+        Arc::new(DiskLog::open(
             data.path(),
             DiskOptions {
                 retain_topic_count: settings.retain_topic_count,
@@ -39,7 +54,16 @@ pub(crate) fn open(settings: &Settings) -> Result<Hub, OpenError> {
                 ..DiskOptions::new(retention)
             },
             tail,
-        )?),
+        )?)
+    } else {
+        MemoryLog::open(
+            MemorySettings {
+                retention,
+                key_window: settings.idempotency_window,
+                key_capacity: settings.idempotency_keys,
+            },
+            tail,
+        )
     };
     Ok(Hub::new(window, log))
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use crate::engine::EngineError;
 use crate::settings::SettingsError;
 
 /// Why the program ended other than well.
@@ -23,7 +24,7 @@ pub enum Failure {
     },
     /// The event log cannot be opened.
     #[error("cannot open the event log: {0}")]
-    Log(#[from] fanfare_log::OpenError),
+    Log(#[from] EngineError),
     /// The system refused a thread, a poller, a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),

@@ -6,11 +6,15 @@
 
 pub mod cli;
 pub mod commands;
+pub mod engine;
 pub mod exit;
 pub mod settings;
 
+<<<<<<< HEAD
 mod console;
 mod engine;
+=======
+>>>>>>> main
 mod http;
 mod latency;
 mod listener;

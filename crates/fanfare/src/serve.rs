@@ -52,7 +52,7 @@ async fn run(
     let signals = signals()?;
     let address = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
-    let hub = Arc::new(engine::open(settings)?);
+    let hub = Arc::new(engine::open(settings).await?);
     let delivery = Arc::new(Delivery::start(
         &hub,
         &DeliverySettings {

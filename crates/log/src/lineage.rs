@@ -84,6 +84,20 @@ impl Lineage {
             Err(_) => Standing::Unknown,
         }
     }
+
+    /// Whether a reader that has exactly the log up to `after` has it up to `through` as well,
+    /// because no event lies between the two. An `after` beyond the end of its epoch, or of an
+    /// epoch that is not known, is never continuous with what came later.
+    pub fn continuous(&self, after: Position, through: Position) -> bool {
+        if after >= through || after.epoch == through.epoch {
+            return after >= through;
+        }
+        let Ok(at) = self.ends.binary_search_by_key(&after.epoch, |end| end.epoch) else {
+            return false;
+        };
+        let between = self.ends.iter().skip(at + 1).take_while(|end| end.epoch < through.epoch);
+        through.seq == 0 && self.ends[at] == after && between.into_iter().all(|end| end.seq == 0)
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +124,25 @@ mod tests {
         assert_eq!(lineage.standing(1), Standing::Unknown);
         assert_eq!(lineage.standing(1999), Standing::EndedAt(Position::new(1999, 5)));
         assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
+    }
+
+    #[test]
+    fn only_a_reader_at_the_end_of_an_epoch_lacks_nothing_of_the_next() {
+        let lineage =
+            Lineage::recorded([Position::new(1, 9), Position::new(2, 0), Position::new(3, 4)], 4)
+                .unwrap();
+        let continuous = |after: (u64, u64), through: (u64, u64)| {
+            lineage.continuous(Position::new(after.0, after.1), Position::new(through.0, through.1))
+        };
+        assert!(continuous((1, 9), (2, 0)));
+        assert!(continuous((1, 9), (3, 0)), "an epoch without events lies between");
+        assert!(!continuous((1, 9), (3, 1)));
+        assert!(!continuous((1, 9), (4, 0)), "3-1 to 3-4 lie between");
+        assert!(!continuous((1, 8), (2, 0)));
+        assert!(!continuous((1, 10), (2, 0)), "it has what the log lost");
+        assert!(!continuous((0, 7), (4, 0)), "an unknown epoch");
+        assert!(continuous((4, 2), (4, 2)));
+        assert!(!continuous((4, 2), (4, 3)));
     }
 
     #[test]

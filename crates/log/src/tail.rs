@@ -14,6 +14,10 @@ use crate::Lineage;
 pub trait Tail: Send + Sync + 'static {
     /// The log goes on in the current epoch of `lineage`: at a start, and whenever the engine may
     /// have lost writes. `at` is the last position before whatever [`Tail::append`] brings next.
+    ///
+    /// If `lineage` is not [`continuous`](Lineage::continuous) from the last position the tail
+    /// heard of to `at`, then what lies between was lost: to this node at least, which may have
+    /// been too slow to hear it before it was trimmed.
     fn begin(&self, lineage: &Lineage, at: Position);
 
     /// These were accepted, at the log's configured durability. Positions follow on from the

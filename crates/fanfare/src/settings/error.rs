@@ -63,6 +63,14 @@ pub enum SettingsError {
         /// The setting, by the name of its field.
         setting: &'static str,
     },
+    /// Two settings rule each other out.
+    #[error("--{} and --{} cannot both be given: leave one out", flag(one), flag(other))]
+    Exclusive {
+        /// One of them, by the name of its field.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// The file has a key that no setting has.
     #[error("{path}, line {line}: there is no setting {key:?}: {hint}", path = path.display())]
     UnknownKey {

@@ -25,6 +25,7 @@ mod log_format;
 mod log_level;
 mod origin;
 mod prefix;
+mod redis;
 mod setting;
 mod source;
 mod sync_policy;
@@ -50,6 +51,7 @@ pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
 
 use fanfare_log::SyncPolicy;
+use fanfare_redis::{Namespace, RedisUrl};
 use setting::{Setting, settings};
 use source::Sources;
 
@@ -124,6 +126,16 @@ settings! {
     /// Made if it is not there. One hub at a time can have it open.
     data: Option<DataDirectory>;
 
+    /// Keep events in this Redis, and be one hub with every other node that does
+    ///
+    /// `redis://[user:password@]host[:port][/db]`, or `redis+sentinel://` or `redis+cluster://`
+    /// with several hosts; `rediss` in place of `redis` is TLS. Needs Redis 7 and the policy
+    /// noeviction. Not together with --data.
+    redis: Option<RedisUrl>;
+
+    /// The name under which events are kept in Redis; nodes that share it are one hub
+    namespace: Namespace = "fanfare";
+
     /// When a publish is acknowledged: disk, interval:100ms or os
     ///
     /// With `disk`, once the event is on disk: it survives the machine. With `interval:TIME` or
@@ -185,7 +197,12 @@ impl Settings {
         file: Option<&ConfigFile>,
     ) -> Result<Self, Vec<SettingsError>> {
         let sources = Sources { flags, env, file };
-        Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())
+        let settings =
+            Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
+        if settings.data.is_some() && settings.redis.is_some() {
+            return Err(vec![SettingsError::Exclusive { one: "data", other: "redis" }]);
+        }
+        Ok(settings)
     }
 }
 

@@ -15,6 +15,7 @@ mod duplicate_publish;
 mod foreign_origin;
 mod forged_field;
 mod half_accepted_batch;
+mod killed_hub;
 mod loss_at_the_seam;
 mod lost_on_reconnect;
 mod misdelivery;

@@ -22,7 +22,7 @@ use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, Segment, Segmen
 use super::segment::{before, name, parse_name};
 use super::state::{Restored, lost_between};
 use super::storage::{Storage, UNFINISHED, read_file, read_full, replace};
-use super::{index_file, trims_file};
+use super::{index_file, record, trims_file};
 use crate::{Lineage, Standing, TopicTable};
 
 /// What is found in a directory, made ready to go on.
@@ -81,12 +81,11 @@ pub(super) fn recover(
             let named = firsts.iter().filter(|first| first.epoch == current).map(|&f| before(f));
             let whole = segments.iter().map(|segment| segment.index.last());
             let last = named.chain(whole.filter(|last| last.epoch == current)).max();
-            let set_aside = firsts.last().filter(|first| {
-                first.epoch == current
-                    && segments.last().is_none_or(|segment| segment.index.first() != **first)
-                    && storage.list().is_ok_and(|names| names.contains(&set_aside(**first)))
-            });
-            let end = last.max(set_aside.copied()).unwrap_or(Position::new(current, 0));
+            let set_aside = match firsts.last() {
+                Some(&first) if first.epoch == current => lost_with(storage, first),
+                _ => None,
+            };
+            let end = last.max(set_aside).unwrap_or(Position::new(current, 0));
             lineage.begin(now.as_millis(), end.seq);
             end
         }
@@ -184,11 +183,9 @@ fn settle(segment: &str, found: &mut Scan, size: u64) {
             tracing::warn!(segment, offset, bytes, "a torn tail is cut off: never acknowledged");
         }
         Tail::Damaged(offset) => {
-            // How many records there were is not known. One stands for all: cursors before it
-            // get a gap, those behind it name a position that does not exist, and get one too.
             tracing::error!(segment, offset, "the end is damaged: its readers get a gap");
             let length = size.min(u32::MAX.into()) as u32 - offset;
-            found.index.push_lost(1, length);
+            found.index.push_lost(most_records(length), length);
             found.unfinished = None;
         }
     }
@@ -196,6 +193,19 @@ fn settle(segment: &str, found: &mut Scan, size: u64) {
         tracing::warn!(segment, "an unfinished batch is cut off: it was never acknowledged");
         found.index.truncate(ordinal);
     }
+}
+
+/// How many records there may have been in so many bytes: where it is not known, as many are taken
+/// to be lost, so that no cursor among them passes for the last.
+fn most_records(bytes: u32) -> u32 {
+    (bytes / record::SHORTEST as u32).max(1)
+}
+
+/// The last position there may have been in a segment that was set aside.
+fn lost_with(storage: &dyn Storage, first: Position) -> Option<Position> {
+    let size = storage.open(&set_aside(first)).and_then(|bytes| bytes.size()).ok()?;
+    let records = most_records(size.min(u32::MAX.into()) as u32);
+    Some(before(first).plus(records.into()))
 }
 
 fn set_aside(first: Position) -> String {
@@ -247,19 +257,20 @@ fn assemble(
 ) -> Restored {
     let head = Position::new(lineage.current(), 0);
     let gone = trims.through.unwrap_or(Position::ORIGIN);
-    // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now.
-    let useless = |segment: &Segment| {
-        let unknown = lineage.standing(segment.index.first().epoch) == Standing::Unknown;
-        unknown || (segment.index.count() > 0 && segment.index.last() <= gone)
-    };
+    // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now;
+    // what an empty segment tells, where its epoch ended, the lineage has taken over.
     let mut dropped = None;
     segments.retain(|segment| {
-        let useless = useless(segment);
-        if useless {
-            dropped = dropped.max(Some(segment.index.last()));
-            unlink(storage, segment.index.first());
+        let index = &segment.index;
+        let known = lineage.standing(index.first().epoch) != Standing::Unknown;
+        let of_use = known && index.count() > 0 && index.last() > gone;
+        if !of_use {
+            unlink(storage, index.first());
         }
-        !useless
+        if index.count() > 0 && !of_use {
+            dropped = dropped.max(Some(index.last()));
+        }
+        of_use
     });
     let next = |at: usize| segments.get(at).map_or(head.next(), |segment| segment.index.first());
     let behind = |last, next| lost_between(last, next, lineage.ends());

@@ -133,9 +133,9 @@ impl Writer {
         }
         let bytes: usize = group.iter().map(|waiting| waiting.bytes).sum();
         if let Err(refusal) = self.make_room(bytes) {
+            self.fail(&refusal);
             let error = || Err(refusal.error());
             group.into_iter().for_each(|waiting| waiting.completion.answer(error()));
-            self.fail(refusal);
             return;
         }
         let mut buffer = Vec::with_capacity(bytes);
@@ -143,6 +143,7 @@ impl Writer {
         match self.write(&buffer) {
             Ok(()) => self.publish(planned),
             Err(refusal) => {
+                self.fail(&refusal);
                 for plan in planned {
                     self.head.seq -= plan.events.len() as u64;
                     if let Some(key) = plan.key.filter(|_| !plan.appended.repeated) {
@@ -150,7 +151,6 @@ impl Writer {
                     }
                     plan.completion.answer(Err(refusal.error()));
                 }
-                self.fail(refusal);
             }
         }
     }
@@ -298,7 +298,7 @@ impl Writer {
         if times.is_some_and(|(oldest, _)| age(oldest) >= self.options.roll_age()) {
             // The next one is there before any is unlinked: its name tells how far the epoch got.
             if let Err(refusal) = self.close_segment().and_then(|()| self.begin_segment()) {
-                self.fail(refusal);
+                self.fail(&refusal);
                 return;
             }
             self.sync_or_fail();
@@ -393,12 +393,12 @@ impl Writer {
         if self.shared.failure.get().is_none()
             && let Err(reason) = self.sync()
         {
-            self.fail(Refusal::Unknown(reason));
+            self.fail(&Refusal::Unknown(reason));
         }
     }
 
     /// Accepts nothing any more, unless the disk is merely full.
-    fn fail(&mut self, refusal: Refusal) {
+    fn fail(&mut self, refusal: &Refusal) {
         match refusal {
             Refusal::Full(error) => {
                 tracing::warn!(%error, "the disk is full: publishes are refused");
@@ -406,7 +406,7 @@ impl Writer {
             Refusal::Failed(reason) | Refusal::Unknown(reason) => {
                 tracing::error!(reason, "the log accepts nothing until it is opened anew");
                 // A second failure changes nothing.
-                let _ = self.shared.failure.set(reason);
+                let _ = self.shared.failure.set(reason.clone());
             }
         }
     }
@@ -416,7 +416,7 @@ impl Writer {
         if self.shared.failure.get().is_none()
             && let Err(refusal) = self.close_segment()
         {
-            self.fail(refusal);
+            self.fail(&refusal);
         }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Hub {
 pub(crate) struct Setup {
     arguments: Vec<String>,
     soft_limit: Option<u32>,
+    own_log: bool,
 }
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -34,7 +35,7 @@ impl Setup {
     /// With these arguments, beside the profile's and the address.
     pub(crate) fn new(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { arguments, soft_limit: None }
+        Self { arguments, soft_limit: None, own_log: false }
     }
 
     /// Starts it under this soft limit of open files.
@@ -43,9 +44,15 @@ impl Setup {
         self
     }
 
+    /// The arguments say where its log is; the profile is not asked.
+    pub(crate) fn own_log(mut self) -> Self {
+        self.own_log = true;
+        self
+    }
+
     /// Starts it and waits until it says where it serves.
     pub(crate) fn start(self) -> Hub {
-        let profile = Profile::fresh();
+        let profile = if self.own_log { Profile::default() } else { Profile::fresh() };
         let binary = env!("CARGO_BIN_EXE_fanfare");
         let mut command = match self.soft_limit {
             None => Command::new(binary),
@@ -126,7 +133,7 @@ impl Hub {
         self.child.id()
     }
 
-    /// Where it listens.
+    /// Where it serves.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

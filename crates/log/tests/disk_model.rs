@@ -1,0 +1,259 @@
+//! The log on disk against a model: whatever was acknowledged is there, in order, at its position,
+//! whatever the disk does; or the log refuses.
+
+mod support;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fanfare_event::{Position, Timestamp, Topic};
+use fanfare_log::disk::Storage;
+use fanfare_log::{AppendError, DiskLog, DiskOptions, EventLog, Standing, SyncPolicy};
+use proptest::prelude::*;
+use support::simulated::{Disk, Fault};
+use support::{Recorder, after, append, batch, earliest, keyed, small};
+
+const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c"];
+
+#[derive(Debug, Clone)]
+enum Op {
+    Append {
+        topic: usize,
+        count: usize,
+        size: usize,
+        key: Option<u8>,
+    },
+    Fail {
+        ahead: u64,
+        fault: Fault,
+    },
+    Expire,
+    /// The machine stops and starts.
+    Crash,
+    /// The hub stops and starts.
+    Reopen,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let fault = prop_oneof![
+        4 => Just(Fault::Crash),
+        2 => Just(Fault::Short),
+        2 => Just(Fault::Full),
+        1 => Just(Fault::Error),
+    ];
+    let op = prop_oneof![
+        12 => (0..TOPICS.len(), 1_usize..4, 0_usize..900, prop::option::weighted(0.3, 0_u8..6))
+            .prop_map(|(topic, count, size, key)| Op::Append { topic, count, size, key }),
+        3 => (0_u64..12, fault).prop_map(|(ahead, fault)| Op::Fail { ahead, fault }),
+        1 => Just(Op::Expire),
+        2 => Just(Op::Crash),
+        2 => Just(Op::Reopen),
+    ];
+    prop::collection::vec(op, 1..120)
+}
+
+/// What must be, what may be and what must not be in the log.
+struct Model {
+    disk: Disk,
+    options: DiskOptions,
+    log: Option<DiskLog>,
+    tail: Arc<Recorder>,
+    acknowledged: BTreeMap<Position, (usize, String)>,
+    /// By message: the batch, and how many events that has.
+    unknown: HashMap<String, (usize, usize)>,
+    refused: Vec<String>,
+    keys: HashMap<u8, Position>,
+    /// Everything up to here may be gone.
+    trimmed: Position,
+    batches: usize,
+}
+
+impl Model {
+    fn new(disk: Disk, options: DiskOptions) -> Self {
+        let mut model = Self {
+            disk,
+            options,
+            log: None,
+            tail: Arc::default(),
+            acknowledged: BTreeMap::new(),
+            unknown: HashMap::new(),
+            refused: Vec::new(),
+            keys: HashMap::new(),
+            trimmed: Position::ORIGIN,
+            batches: 0,
+        };
+        model.open();
+        model
+    }
+
+    fn open(&mut self) {
+        for _ in 0..30 {
+            self.tail = Arc::default();
+            let storage: Arc<dyn Storage> = Arc::new(self.disk.clone());
+            match DiskLog::open_on(storage, self.options.clone(), self.tail.clone()) {
+                Ok(log) => {
+                    self.log = Some(log);
+                    self.check();
+                    return;
+                }
+                Err(_) if self.disk.has_crashed() => self.disk.restart(),
+                // Some fault that was still to come: a start may fail, as long as the next works.
+                Err(_) => self.disk.mend(),
+            }
+        }
+        panic!("the log does not open");
+    }
+
+    fn close(&mut self) {
+        self.log = None;
+        self.trimmed = self.trimmed.max(self.tail.trimmed());
+    }
+
+    fn apply(&mut self, op: Op) {
+        match op {
+            Op::Append { topic, count, size, key } => self.append(topic, count, size, key),
+            Op::Fail { ahead, fault } => self.disk.fail(ahead, fault),
+            Op::Expire => self.log.as_ref().unwrap().expire(Timestamp::now()),
+            Op::Crash => {
+                // What the writer does after this fails, as if it had not come to it.
+                self.disk.fail(0, Fault::Crash);
+                self.close();
+                self.disk.restart();
+                self.open();
+            }
+            Op::Reopen => {
+                self.close();
+                if self.disk.has_crashed() {
+                    self.disk.restart();
+                }
+                self.open();
+            }
+        }
+    }
+
+    fn append(&mut self, topic: usize, count: usize, size: usize, key: Option<u8>) {
+        let name = format!("{}:{}", self.batches, "x".repeat(size));
+        self.batches += 1;
+        let messages: Vec<_> = (0..count).map(|n| format!("{n}/{count} of {name}")).collect();
+        let mut batch = batch(TOPICS[topic], messages.clone());
+        if let Some(key) = key {
+            batch = keyed(&key.to_string(), batch);
+        }
+        let log = self.log.as_ref().unwrap();
+        let before = log.ready();
+        match append(log, batch) {
+            Ok(appended) => {
+                assert_eq!(before, Ok(()), "accepted although not ready");
+                let known = key.and_then(|key| self.keys.get(&key)).copied();
+                if appended.repeated {
+                    assert!(known.is_none_or(|first| first == appended.first));
+                    self.refused.extend(messages);
+                    return;
+                }
+                assert!(known.is_none_or(|first| first <= self.tail.trimmed().max(self.trimmed)));
+                if let Some(key) = key {
+                    self.keys.insert(key, appended.first);
+                }
+                for (position, message) in appended.positions().zip(messages) {
+                    self.acknowledged.insert(position, (topic, message));
+                }
+            }
+            Err(AppendError::OutcomeUnknown { .. }) => {
+                assert!(log.ready().is_err(), "nothing is accepted when so much is unknown");
+                let batch = self.batches;
+                self.unknown.extend(messages.into_iter().map(|m| (m, (batch, count))));
+                if let Some(key) = key {
+                    self.keys.remove(&key);
+                }
+            }
+            Err(AppendError::Unavailable { .. }) => {
+                assert!(log.ready().is_err());
+                self.refused.extend(messages);
+            }
+            Err(AppendError::Full { .. }) => {
+                assert_eq!(log.ready(), Ok(()));
+                self.refused.extend(messages);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn check(&mut self) {
+        let log = self.log.as_ref().unwrap();
+        let found = earliest(log, &self.tail);
+        let trimmed = self.trimmed.max(self.tail.trimmed());
+        let mut partial: HashMap<usize, (usize, usize)> = HashMap::new();
+        for event in &found.events {
+            let message = event.message.to_string();
+            assert!(!self.refused.contains(&message), "refused and published: {message}");
+            match self.acknowledged.get(&event.position) {
+                Some((topic, expected)) => {
+                    assert_eq!(message, *expected);
+                    assert_eq!(event.topic.as_str(), TOPICS[*topic]);
+                }
+                None => {
+                    let (batch, count) = self.unknown[&message];
+                    partial.entry(batch).or_insert((0, count)).0 += 1;
+                }
+            }
+            assert_ne!(self.tail.lineage().standing(event.position.epoch), Standing::Unknown);
+        }
+        for (found_of_batch, count) in partial.into_values() {
+            let whole = found_of_batch == count;
+            assert!(whole || !found.gaps.is_empty() || trimmed > Position::ORIGIN, "half a batch");
+        }
+        let found_at = found.positions();
+        for position in self.acknowledged.keys().filter(|&&position| position > trimmed) {
+            assert!(found_at.contains(position), "{position} was acknowledged and is gone");
+            assert!(!found.covers(*position));
+            let standing = self.tail.lineage().standing(position.epoch);
+            assert!(matches!(standing, Standing::EndedAt(end) if end >= *position));
+        }
+        // From one cursor in each quarter, topic by topic.
+        let positions: Vec<_> = self.acknowledged.keys().copied().collect();
+        for cursor in positions.iter().step_by(positions.len() / 4 + 1) {
+            for wanted in [&["a"][..], &["b/*"], &["b/1", "c"]] {
+                let found = after(log, &self.tail, *cursor, wanted);
+                let expected =
+                    self.acknowledged.range(cursor.next()..).filter(|(at, (topic, _))| {
+                        let topic = Topic::parse(TOPICS[*topic]).unwrap();
+                        let selector = fanfare_event::Selector::parse(wanted.iter().copied(), []);
+                        selector.unwrap().topics.matches(&topic) && !found.covers(**at)
+                    });
+                let found_at = found.positions();
+                for (position, _) in expected {
+                    assert!(found_at.contains(position), "{position} passed over after {cursor}");
+                }
+            }
+        }
+        // What is gone was announced: nothing acknowledged is missing without a gap.
+        let all = after(log, &self.tail, Position::new(1, 0), &["**"]);
+        for position in self.acknowledged.keys() {
+            assert!(all.covers(*position) || all.positions().contains(position));
+        }
+    }
+}
+
+fn run(seed: u64, sync: SyncPolicy, ops: Vec<Op>) {
+    let mut options = small();
+    options.sync = sync;
+    let mut model = Model::new(Disk::new(seed), options);
+    for op in ops {
+        model.apply(op);
+    }
+    model.disk.mend();
+    model.apply(Op::Reopen);
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_acknowledged_survives_crashes_and_faults(seed: u64, ops in ops()) {
+        run(seed, SyncPolicy::Disk, ops);
+    }
+
+    #[test]
+    fn what_the_system_holds_survives_the_process(seed: u64, ops in ops()) {
+        let survives = |op: &Op| !matches!(op, Op::Crash | Op::Fail { fault: Fault::Crash, .. });
+        run(seed, SyncPolicy::Os, ops.into_iter().filter(survives).collect());
+    }
+}

@@ -1,0 +1,379 @@
+//! A disk in memory that fails as told, and forgets at a crash what was not synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use fanfare_log::disk::{Storage, StoredFile};
+use fastrand::Rng;
+
+/// What goes wrong with one operation that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The machine stops, in the middle of the operation where it is a write. Everything after
+    /// fails too.
+    Crash,
+    /// Only a part is written, which is no error.
+    Short,
+    /// There is no room; a part may have been written.
+    Full,
+    /// The device reports an error; a part may have been written.
+    Error,
+}
+
+/// The disk. Cloning shares it.
+#[derive(Clone)]
+pub struct Disk {
+    world: Arc<Mutex<World>>,
+}
+
+struct World {
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    /// What happened to names since the directory was synced.
+    renames: Vec<NameChange>,
+    files: Vec<Content>,
+    operations: u64,
+    faults: BTreeMap<u64, Fault>,
+    crashed: bool,
+    /// How many bytes all files together may have.
+    room: u64,
+    rng: Rng,
+}
+
+#[derive(Clone)]
+enum NameChange {
+    Set(String, usize),
+    Move(String, String),
+    Remove(String),
+}
+
+#[derive(Default, Clone)]
+struct Content {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    /// What happened since the last sync.
+    changes: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write(u64, Vec<u8>),
+    Truncate(u64),
+}
+
+struct Handle {
+    disk: Disk,
+    file: usize,
+}
+
+fn crashed() -> io::Error {
+    io::Error::other("the machine has crashed")
+}
+
+fn write_into(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
+    let (at, end) = (at as usize, at as usize + bytes.len());
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[at..end].copy_from_slice(bytes);
+}
+
+impl Disk {
+    pub fn new(seed: u64) -> Self {
+        let world = World {
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            renames: Vec::new(),
+            files: Vec::new(),
+            operations: 0,
+            faults: BTreeMap::new(),
+            crashed: false,
+            room: u64::MAX,
+            rng: Rng::with_seed(seed),
+        };
+        Self { world: Arc::new(Mutex::new(world)) }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// The operation that changes something, `ahead` from now, goes wrong.
+    pub fn fail(&self, ahead: u64, fault: Fault) {
+        let mut world = self.world();
+        let at = world.operations + ahead;
+        world.faults.insert(at, fault);
+    }
+
+    /// What was to go wrong does not.
+    pub fn mend(&self) {
+        self.world().faults.clear();
+    }
+
+    /// Lets the disk be full, or not.
+    pub fn set_room(&self, bytes: u64) {
+        self.world().room = bytes;
+    }
+
+    /// How many bytes all files have.
+    pub fn used(&self) -> u64 {
+        self.world().used()
+    }
+
+    /// Whether the machine has stopped.
+    pub fn has_crashed(&self) -> bool {
+        self.world().crashed
+    }
+
+    /// Stops the machine and starts it again: of what was not synced, chance decides.
+    pub fn restart(&self) {
+        let mut guard = self.world();
+        let world = &mut *guard;
+        let mut names = world.durable_names.clone();
+        // A file system keeps the order of changes to names, and loses some last ones.
+        let kept = world.rng.usize(..=world.renames.len());
+        for change in world.renames.drain(..).take(kept) {
+            match change {
+                NameChange::Set(name, file) => {
+                    names.insert(name, file);
+                }
+                NameChange::Move(from, to) => {
+                    if let Some(file) = names.remove(&from) {
+                        names.insert(to, file);
+                    }
+                }
+                NameChange::Remove(name) => {
+                    names.remove(&name);
+                }
+            }
+        }
+        for content in &mut world.files {
+            content.settle(&mut world.rng);
+        }
+        world.names = names.clone();
+        world.durable_names = names;
+        world.faults.clear();
+        world.crashed = false;
+    }
+
+    /// Lets every operation wait for as long as what is returned lives.
+    pub fn hold(&self) -> impl Sized + '_ {
+        self.world()
+    }
+
+    /// Whether a crash would lose something.
+    pub fn is_synced(&self) -> bool {
+        let world = self.world();
+        world.renames.is_empty()
+            && world.names.values().all(|&file| world.files[file].changes.is_empty())
+    }
+
+    pub fn remove(&self, name: &str) {
+        self.world().names.remove(name);
+        self.world().durable_names.remove(name);
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        let world = self.world();
+        world.files[world.names[name]].now.clone()
+    }
+
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut world = self.world();
+        let file = world.files.len();
+        world.files.push(Content { now: bytes.clone(), durable: bytes, changes: Vec::new() });
+        world.names.insert(name.to_owned(), file);
+        world.durable_names.insert(name.to_owned(), file);
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.world().names.keys().cloned().collect()
+    }
+
+    /// Another disk with the same content.
+    pub fn copy(&self) -> Self {
+        let copy = Self::new(0);
+        for name in self.names() {
+            copy.put(&name, self.read(&name));
+        }
+        copy
+    }
+}
+
+impl World {
+    fn used(&self) -> u64 {
+        self.names.values().map(|&file| self.files[file].now.len() as u64).sum()
+    }
+
+    /// Counts an operation that changes something.
+    fn operate(&mut self) -> io::Result<Option<Fault>> {
+        if self.crashed {
+            return Err(crashed());
+        }
+        let fault = self.faults.remove(&self.operations);
+        self.operations += 1;
+        if fault == Some(Fault::Crash) {
+            self.crashed = true;
+        }
+        Ok(fault)
+    }
+
+    fn check(fault: Option<Fault>) -> io::Result<()> {
+        match fault {
+            None | Some(Fault::Short) => Ok(()),
+            Some(Fault::Crash) => Err(crashed()),
+            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Error) => Err(io::Error::other("input/output error")),
+        }
+    }
+}
+
+impl Content {
+    /// What is found after a crash: what was synced, and of the rest a beginning, the last part
+    /// of which may be cut off or read as zeros.
+    fn settle(&mut self, rng: &mut Rng) {
+        let kept = rng.usize(..=self.changes.len());
+        let mut found = std::mem::take(&mut self.durable);
+        for (at, change) in self.changes.drain(..).enumerate() {
+            if at > kept {
+                break;
+            }
+            match change {
+                Change::Write(offset, bytes) if at == kept => {
+                    let part = rng.usize(..=bytes.len());
+                    write_into(&mut found, offset, &bytes[..part]);
+                    if rng.bool() {
+                        write_into(&mut found, offset + part as u64, &vec![0; bytes.len() - part]);
+                    }
+                }
+                Change::Truncate(_) if at == kept => {}
+                Change::Write(offset, bytes) => write_into(&mut found, offset, &bytes),
+                Change::Truncate(size) => found.resize(size as usize, 0),
+            }
+        }
+        self.now = found.clone();
+        self.durable = found;
+    }
+}
+
+impl Storage for Disk {
+    fn place(&self) -> String {
+        "a simulated disk".to_owned()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.names())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let world = self.world();
+        match world.names.get(name) {
+            Some(&file) => Ok(Arc::new(Handle { disk: self.clone(), file })),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let mut world = self.world();
+        let fault = world.operate()?;
+        World::check(fault)?;
+        let file = world.files.len();
+        world.files.push(Content::default());
+        world.names.insert(name.to_owned(), file);
+        world.renames.push(NameChange::Set(name.to_owned(), file));
+        Ok(Arc::new(Handle { disk: self.clone(), file }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut world = self.world();
+        let fault = world.operate()?;
+        World::check(fault)?;
+        let file = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        world.names.insert(to.to_owned(), file);
+        world.renames.push(NameChange::Move(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
+        let mut world = self.world();
+        let fault = world.operate()?;
+        World::check(fault)?;
+        world.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        world.renames.push(NameChange::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let mut world = self.world();
+        let fault = world.operate()?;
+        World::check(fault)?;
+        world.durable_names = world.names.clone();
+        world.renames.clear();
+        Ok(())
+    }
+}
+
+impl StoredFile for Handle {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.disk.world().files[self.file].now.len() as u64)
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let world = self.disk.world();
+        let content = &world.files[self.file].now;
+        let rest = content.get(at as usize..).unwrap_or(&[]);
+        let length = rest.len().min(into.len());
+        into[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        let mut guard = self.disk.world();
+        let world = &mut *guard;
+        let mut fault = world.operate()?;
+        let left = world.room.saturating_sub(world.used()) as usize;
+        let mut length = bytes.len();
+        if left < length {
+            (fault, length) = (fault.or(Some(Fault::Full)), left);
+        } else if fault == Some(Fault::Short) {
+            length = world.rng.usize(1..=length);
+        } else if fault.is_some() {
+            length = world.rng.usize(..=length);
+        }
+        let part = bytes[..length].to_vec();
+        let content = &mut world.files[self.file];
+        write_into(&mut content.now, at, &part);
+        content.changes.push(Change::Write(at, part));
+        World::check(fault)?;
+        Ok(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut guard = self.disk.world();
+        let world = &mut *guard;
+        let fault = world.operate()?;
+        let content = &mut world.files[self.file];
+        if fault.is_some_and(|fault| fault != Fault::Short) {
+            // What was to be synced is dropped or not: chance decides now, and a further sync
+            // would succeed without changing that.
+            let now = content.now.clone();
+            content.settle(&mut world.rng);
+            content.now = now;
+        }
+        World::check(fault)?;
+        content.durable = content.now.clone();
+        content.changes.clear();
+        Ok(())
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        let mut world = self.disk.world();
+        let fault = world.operate()?;
+        World::check(fault)?;
+        let content = &mut world.files[self.file];
+        content.now.resize(size as usize, 0);
+        content.changes.push(Change::Truncate(size));
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! The doctor: what a Redis is like, seen from here, and what to do about it.
+
+use std::time::{Duration, Instant};
+
+use fanfare_event::Timestamp;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Value};
+
+use crate::connection::{Dialer, info_field, is_new_enough, request};
+use crate::entry::text;
+use crate::{Namespace, RedisSettings, RedisUrl};
+
+/// How often the round trip is measured.
+const PINGS: usize = 100;
+/// A median round trip above this is worth a word.
+const SLOW: Duration = Duration::from_millis(5);
+/// A difference of clocks above this is worth a word.
+const CLOCK_TOLERANCE_MS: u64 = 1000;
+
+/// One thing the doctor looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found, with the value.
+    pub what: String,
+    /// Why it matters.
+    pub why: &'static str,
+    /// What to do; empty where nothing need be done.
+    pub fix: &'static str,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Fine,
+    /// Works, with a risk or a cost that should be chosen knowingly.
+    Warning,
+    /// The hub will not start or will not keep its promises.
+    Problem,
+}
+
+/// Examines the Redis that would hold `namespace`. Changes nothing: it asks, and pings a hundred
+/// times. Findings are in the order they were looked at.
+pub async fn diagnose(url: &RedisUrl, namespace: &Namespace) -> Vec<Finding> {
+    let settings = RedisSettings::new(url.clone(), namespace.clone());
+    diagnose_with(&settings).await
+}
+
+/// The same with a certificate authority or a patience of one's own.
+pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Finding> {
+    let dialer = Dialer::new(settings);
+    let (mut connection, node) = match dialer.reach().await {
+        Ok(reached) => reached,
+        Err(error) => {
+            return vec![problem(
+                error.to_string(),
+                "without a connection there is no event log",
+                "check the address, the network, user and password",
+            )];
+        }
+    };
+    let mut findings = vec![fine(format!("redis at {node} answers"), "publishing needs it")];
+    let mut patient =
+        Patient { connection: &mut connection, patience: settings.patience, findings: vec![] };
+    if let Err(reason) = patient.examine().await {
+        patient.findings.push(problem(
+            format!("the examination ended early: {reason}"),
+            "what could not be asked could not be judged",
+            "allow INFO, TIME and PING to this user, or look at the server's log",
+        ));
+    }
+    findings.append(&mut patient.findings);
+    findings
+}
+
+struct Patient<'a> {
+    connection: &'a mut MultiplexedConnection,
+    patience: Duration,
+    findings: Vec<Finding>,
+}
+
+impl Patient<'_> {
+    async fn examine(&mut self) -> Result<(), String> {
+        let info = self.ask(redis::cmd("INFO").arg("everything")).await?;
+        let info = text(info).ok_or("INFO gave an answer that is not understood")?;
+        self.findings.push(version(&info));
+        self.findings.push(policy(&info));
+        self.findings.push(memory(&info));
+        self.findings.extend(persistence(&info));
+        self.findings.extend(replication(&info));
+        self.clock().await?;
+        self.latency().await
+    }
+
+    async fn ask(&mut self, command: &Cmd) -> Result<Value, String> {
+        request(self.connection, command, self.patience).await.map_err(|error| error.to_string())
+    }
+
+    async fn clock(&mut self) -> Result<(), String> {
+        let Value::Array(time) = self.ask(&redis::cmd("TIME")).await? else {
+            return Err("TIME gave an answer that is not understood".to_owned());
+        };
+        let mut parts = time.into_iter().filter_map(|part| text(part)?.parse::<u64>().ok());
+        let (Some(seconds), Some(micros)) = (parts.next(), parts.next()) else {
+            return Err("TIME gave an answer that is not understood".to_owned());
+        };
+        let there = seconds * 1000 + micros / 1000;
+        let apart = there.abs_diff(Timestamp::now().as_millis());
+        let what = format!("clocks differ by {apart} ms");
+        let why = "retention by age compares the time of publication with a node's clock";
+        self.findings.push(if apart > CLOCK_TOLERANCE_MS {
+            warning(what, why, "run NTP on the nodes and on the Redis server")
+        } else {
+            fine(what, why)
+        });
+        Ok(())
+    }
+
+    async fn latency(&mut self) -> Result<(), String> {
+        let ping = redis::cmd("PING");
+        let mut times = Vec::with_capacity(PINGS);
+        for _ in 0..PINGS {
+            let start = Instant::now();
+            self.ask(&ping).await?;
+            times.push(start.elapsed());
+        }
+        times.sort_unstable();
+        let (median, worst) = (times[PINGS / 2], times[PINGS - 1]);
+        let what = format!(
+            "a round trip takes {} µs (median of {PINGS}; longest {} µs)",
+            median.as_micros(),
+            worst.as_micros()
+        );
+        let why = "each publish takes at least one round trip, and its delivery a second";
+        self.findings.push(if median > SLOW {
+            warning(what, why, "place the nodes near the Redis server, and look at its SLOWLOG")
+        } else {
+            fine(what, why)
+        });
+        Ok(())
+    }
+}
+
+fn version(info: &str) -> Finding {
+    let version = info_field(info, "redis_version").unwrap_or("unknown");
+    let what = format!("version {version}");
+    let why = "Redis 7.0 gives ids within an epoch and lets a script declare what it may do";
+    if is_new_enough(version) {
+        fine(what, why)
+    } else {
+        problem(what, why, "upgrade Redis to 7.0 or newer")
+    }
+}
+
+fn policy(info: &str) -> Finding {
+    let policy = info_field(info, "maxmemory_policy").unwrap_or("unknown");
+    let what = format!("maxmemory-policy {policy}");
+    let why = "any other policy may throw away the whole stream, or idempotency keys, silently";
+    if policy == "noeviction" {
+        fine(what, why)
+    } else {
+        problem(what, why, "CONFIG SET maxmemory-policy noeviction, and in redis.conf")
+    }
+}
+
+fn memory(info: &str) -> Finding {
+    let number = |name| info_field(info, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    let (used, max) = (number("used_memory"), number("maxmemory"));
+    let mib = |bytes: u64| bytes >> 20;
+    if max == 0 {
+        return warning(
+            format!("{} MiB of memory used, no maxmemory", mib(used)),
+            "without a limit the kernel ends Redis when the machine's memory is full",
+            "set maxmemory above what retention needs; publishes are then refused, reads go on",
+        );
+    }
+    let what = format!("{} of {} MiB of memory used", mib(used), mib(max));
+    let why = "when memory is full, publishes are answered with 507 and nothing is lost";
+    let used = u128::from(used) * 100 / u128::from(max);
+    match used {
+        0..75 => fine(what, why),
+        75..95 => warning(what, why, "raise maxmemory or lower retention"),
+        _ => problem(what, why, "raise maxmemory or lower retention now"),
+    }
+}
+
+fn persistence(info: &str) -> Vec<Finding> {
+    let is = |name: &str, value: &str| info_field(info, name) == Some(value);
+    let mut findings = vec![if is("aof_enabled", "1") {
+        fine(
+            "append-only file on".to_owned(),
+            "after a crash at most what appendfsync allows is lost: a second with everysec",
+        )
+    } else {
+        warning(
+            "no append-only file".to_owned(),
+            "a crash of Redis loses what was published since the last snapshot; clients are told \
+             of it by a gap",
+            "CONFIG SET appendonly yes, with appendfsync everysec or always",
+        )
+    }];
+    if is("aof_last_write_status", "err") || is("rdb_last_bgsave_status", "err") {
+        findings.push(problem(
+            "the last write to disk failed".to_owned(),
+            "Redis refuses publishes (MISCONF) until a write to disk succeeds",
+            "free space on the server's disk and look at its log",
+        ));
+    }
+    if is("loading", "1") {
+        findings.push(problem(
+            "loading its data from disk".to_owned(),
+            "it refuses every command until it has",
+            "wait",
+        ));
+    }
+    findings
+}
+
+fn replication(info: &str) -> Vec<Finding> {
+    let role = info_field(info, "role").unwrap_or("unknown");
+    if role != "master" {
+        return vec![problem(
+            format!("role {role}"),
+            "a replica takes no writes",
+            "connect to the master, or by redis+sentinel:// to whichever is",
+        )];
+    }
+    let replicas = info_field(info, "connected_slaves").unwrap_or("0");
+    let what = format!("{replicas} replicas");
+    if replicas == "0" {
+        return vec![warning(
+            what,
+            "while this server is away, publishes are answered with 503",
+            "add a replica, and Sentinel or Cluster to promote it",
+        )];
+    }
+    let guarded = info_field(info, "min_slaves_good_slaves").is_some();
+    let why = "a master cut off from its replicas otherwise acknowledges what a failover loses";
+    vec![if guarded {
+        fine(format!("{what}, min-replicas-to-write set"), why)
+    } else {
+        warning(
+            format!("{what}, min-replicas-to-write not set"),
+            why,
+            "CONFIG SET min-replicas-to-write 1 and min-replicas-max-lag 10",
+        )
+    }]
+}
+
+fn fine(what: String, why: &'static str) -> Finding {
+    Finding { severity: Severity::Fine, what, why, fix: "" }
+}
+
+fn warning(what: String, why: &'static str, fix: &'static str) -> Finding {
+    Finding { severity: Severity::Warning, what, why, fix }
+}
+
+fn problem(what: String, why: &'static str, fix: &'static str) -> Finding {
+    Finding { severity: Severity::Problem, what, why, fix }
+}

@@ -1,0 +1,134 @@
+//! An entry of the stream: how an event is written there, and read back.
+//!
+//! An event is `a` (milliseconds since 1970), `t` (topic), `m` (message) and, where it has a type,
+//! `e`; the marker that begins an epoch is `a` and `parent`. Redis stores the same field names in
+//! the same order only once per block.
+
+use std::sync::Arc;
+
+use fanfare_event::{Draft, Event, EventType, Position, Timestamp, Topic};
+use redis::{Cmd, Value};
+
+/// What stands at a position of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Event(Arc<Event>),
+    /// The beginning of an epoch, at its `seq` 0.
+    Marker(Position),
+    /// Something this version cannot read. Never passed over in silence.
+    Foreign(Position),
+}
+
+impl Entry {
+    pub(crate) fn position(&self) -> Position {
+        match self {
+            Self::Event(event) => event.position,
+            Self::Marker(position) | Self::Foreign(position) => *position,
+        }
+    }
+
+    /// Up to where nothing stands before this entry, as far as its own epoch goes.
+    pub(crate) fn before(&self) -> Position {
+        let at = self.position();
+        Position::new(at.epoch, at.seq.saturating_sub(1))
+    }
+
+    /// The entries of an answer to `XRANGE`; `None` if it is not such an answer.
+    pub(crate) fn parse_all(answer: Value) -> Option<Vec<Self>> {
+        let Value::Array(entries) = answer else { return None };
+        entries.into_iter().map(Self::parse).collect()
+    }
+
+    /// The entries of an answer to `XREAD` of one stream; nothing new is `Nil`.
+    pub(crate) fn parse_new(answer: Value) -> Option<Vec<Self>> {
+        let streams = match answer {
+            Value::Nil => return Some(Vec::new()),
+            Value::Array(streams) => streams,
+            _ => return None,
+        };
+        let Some(Value::Array(stream)) = streams.into_iter().next() else { return None };
+        Self::parse_all(stream.into_iter().nth(1)?)
+    }
+
+    fn parse(entry: Value) -> Option<Self> {
+        let Value::Array(parts) = entry else { return None };
+        let [id, fields] = <[Value; 2]>::try_from(parts).ok()?;
+        let position = text(id)?.parse().ok()?;
+        // Deleted entries of a pending list have no fields; ranges never return them.
+        let Value::Array(fields) = fields else { return Some(Self::Foreign(position)) };
+        if position.seq == 0 {
+            return Some(Self::Marker(position));
+        }
+        let event = Self::event(position, fields);
+        Some(event.map_or(Self::Foreign(position), |event| Self::Event(Arc::new(event))))
+    }
+
+    fn event(position: Position, fields: Vec<Value>) -> Option<Event> {
+        let (mut at, mut topic, mut message, mut event_type) = (None, None, None, None);
+        let mut fields = fields.into_iter();
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            let Value::BulkString(name) = name else { return None };
+            let value = text(value)?;
+            match &name[..] {
+                b"a" => at = Some(Timestamp(value.parse().ok()?)),
+                b"t" => topic = Some(Topic::parse(&value).ok()?),
+                b"m" => message = Some(value.into_boxed_str()),
+                b"e" => event_type = Some(EventType::parse(&value).ok()?),
+                _ => return None,
+            }
+        }
+        Some(Event { position, topic: topic?, event_type, published_at: at?, message: message? })
+    }
+}
+
+/// Adds the fields of an event to an `XADD`.
+pub(crate) fn write(command: &mut Cmd, draft: &Draft, at: Timestamp) {
+    command.arg("a").arg(at.as_millis());
+    command.arg("t").arg(draft.topic.as_str());
+    command.arg("m").arg(&*draft.message);
+    if let Some(event_type) = &draft.event_type {
+        command.arg("e").arg(event_type.as_str());
+    }
+}
+
+/// A string in an answer.
+pub(crate) fn text(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        Value::VerbatimString { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn entry(id: &str, fields: &[&str]) -> Value {
+        Value::Array(vec![bulk(id), Value::Array(fields.iter().map(|f| bulk(f)).collect())])
+    }
+
+    #[test]
+    fn what_is_not_an_event_is_foreign_not_dropped() {
+        let at = Position::new(7, 3);
+        for fields in [
+            &["a", "1", "t", "x"][..],
+            &["a", "1", "t", "x", "m", "y", "z", "new in a later version"],
+            &["a", "soon", "t", "x", "m", "y"],
+            &["a", "1", "t", "x*", "m", "y"],
+            &["a", "1", "t", "x", "m", "y", "e", "fanfare.gap"],
+        ] {
+            assert_eq!(Entry::parse(entry("7-3", fields)), Some(Entry::Foreign(at)), "{fields:?}");
+        }
+        let event = Entry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "y"]));
+        assert!(matches!(event, Some(Entry::Event(event)) if event.position == at));
+        let marker = Entry::parse(entry("8-0", &["a", "1", "parent", "7-3"]));
+        assert_eq!(marker, Some(Entry::Marker(Position::new(8, 0))));
+        assert_eq!(Entry::parse(entry("8", &[])), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! The event log on Redis Streams: any number of nodes, one order.
+//!
+//! A namespace is one stream, `{ns}:events`. The id Redis gives an entry, `<epoch>-<seq>`, is the
+//! event's position; every node tails the stream and fans out locally. Redis 7.0 or newer.
+//!
+//! What must hold:
+//!
+//! - *Fence*: no connection publishes or reads before it has been fenced (`fence.lua`). Where
+//!   the server may have lost writes since the last fence (another process, another role, a stream
+//!   that is gone or went back) a new epoch begins, with the old one's last position as its parent.
+//!   Connections therefore never reconnect by themselves: they are thrown away and opened anew.
+//! - *Order*: one task alone calls the [`Tail`](fanfare_log::Tail), in the order of the stream.
+//! - *No silent loss*: every entry heard must follow on from the one before. Where it does not, the
+//!   tail is told by [`Tail::begin`](fanfare_log::Tail::begin), and a reader by
+//!   [`Page::trimmed`](fanfare_log::Page::trimmed). A stream that vanished leaves no lineage, so
+//!   that every cursor into it meets an unknown epoch.
+//! - *Nothing in secret*: while Redis is away a bounded number of publishes wait, none longer than
+//!   the publish deadline. One that was never sent is `Unavailable`; one that was sent and not
+//!   answered is `OutcomeUnknown`.
+//!
+//! An idle node sends about two commands a second: one blocking read and one check of the fence.
+
+mod connection;
+pub mod doctor;
+mod entry;
+mod error;
+mod fence;
+mod health;
+mod keys;
+mod log;
+mod publish;
+mod read;
+mod refusal;
+mod retention;
+mod settings;
+mod tail;
+mod url;
+mod view;
+mod waiting;
+
+pub use error::ConnectError;
+pub use keys::{InvalidNamespace, Namespace};
+pub use log::RedisLog;
+pub use settings::RedisSettings;
+pub use url::{InvalidUrl, RedisUrl};

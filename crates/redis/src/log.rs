@@ -1,0 +1,95 @@
+//! [`RedisLog`]: the event log, put together.
+
+use std::sync::Arc;
+
+use fanfare_event::{Position, Selector};
+use fanfare_log::{
+    Appending, Batch, EventLog, Page, PageLimit, ReadError, ReadFrom, Tail, Unready,
+};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::connection::Dialer;
+use crate::error::ConnectError;
+use crate::health::Health;
+use crate::publish::Publisher;
+use crate::read::Reader;
+use crate::settings::RedisSettings;
+use crate::tail::TailTask;
+use crate::view::View;
+
+/// The event log of a namespace, as one node sees it. Dropping it ends its tasks and closes its
+/// connections.
+pub struct RedisLog {
+    publisher: Publisher,
+    reader: Reader,
+    health: Arc<Health>,
+    tasks: [AbortHandle; 2],
+}
+
+impl RedisLog {
+    /// Connects, checks that Redis will do, fences, tells `tail` where the log stands and begins
+    /// to follow it. Runs on the runtime it is called on; while Redis is away later, it comes back
+    /// by itself.
+    ///
+    /// # Errors
+    ///
+    /// Redis cannot be reached now, or will not do: [`ConnectError`] says which in one line.
+    pub async fn connect(
+        settings: RedisSettings,
+        tail: Arc<dyn Tail>,
+    ) -> Result<Arc<Self>, ConnectError> {
+        let runtime = Handle::current();
+        let dialer = Arc::new(Dialer::new(&settings));
+        let mut following = dialer.open(Position::ORIGIN).await?;
+        let publishing = dialer.open(following.fenced.last).await?;
+        let last = following.fenced.last;
+        let lineage =
+            following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
+        let view = Arc::new(View::new(lineage, last));
+        let health = Arc::new(Health::new(settings.echo_deadline));
+        health.heard(last);
+
+        let task = TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail);
+        let following = runtime.spawn(task.run(Some(following)));
+        let (publisher, task) = Publisher::new(
+            &settings,
+            runtime.clone(),
+            dialer.clone(),
+            view.clone(),
+            health.clone(),
+        );
+        let publishing = runtime.spawn(task.run(Some(publishing)));
+        let reader = Reader::new(&settings, runtime, dialer, view, health.clone());
+        let tasks = [following.abort_handle(), publishing.abort_handle()];
+        Ok(Arc::new(Self { publisher, reader, health, tasks }))
+    }
+}
+
+impl EventLog for RedisLog {
+    fn append(&self, batch: Batch) -> Appending {
+        self.publisher.append(batch)
+    }
+
+    fn read(
+        &self,
+        from: ReadFrom,
+        until: Position,
+        selector: &Selector,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        self.reader.read(from, until, selector, limit)
+    }
+
+    fn ready(&self) -> Result<(), Unready> {
+        self.health.ready()
+    }
+}
+
+impl Drop for RedisLog {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Publishing: one task owns the connection and sends whatever has queued up since the last
+//! answer, in one round trip.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_event::Position;
+use fanfare_log::{AppendError, Appended, Appending, Batch, Durability};
+use redis::{Cmd, Pipeline, Value};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::connection::{BackOff, Dialer, Link};
+use crate::entry::{text, write};
+use crate::health::Health;
+use crate::refusal::Refusal;
+use crate::retention::Upkeep;
+use crate::settings::RedisSettings;
+use crate::view::View;
+use crate::waiting::{Request, Room, weight};
+
+/// The most events of one round trip, a single batch excepted.
+const MAX_TRIP_EVENTS: usize = 1024;
+/// The most bytes of one round trip, a single batch excepted.
+const MAX_TRIP_BYTES: usize = 1 << 20;
+/// How often the epoch may change under one batch before it is given up.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Where batches are handed in.
+pub(crate) struct Publisher {
+    /// Bounded by the room.
+    queue: mpsc::UnboundedSender<Request>,
+    room: Arc<Room>,
+    runtime: Handle,
+    deadline: Duration,
+}
+
+/// The task that sends them.
+pub(crate) struct PublishTask {
+    queue: mpsc::UnboundedReceiver<Request>,
+    /// Taken from the queue and refused for the epoch, first to be sent again.
+    again: VecDeque<Request>,
+    dialer: Arc<Dialer>,
+    view: Arc<View>,
+    health: Arc<Health>,
+    upkeep: Upkeep,
+    window: Duration,
+    wait_replicas: u32,
+    /// The greatest position acknowledged: what comes later must be greater.
+    acknowledged: Position,
+    /// At most [`MAX_TRIP_BYTES`]; less on a link too slow for that.
+    trip_bytes: usize,
+}
+
+impl Publisher {
+    pub(crate) fn new(
+        settings: &RedisSettings,
+        runtime: Handle,
+        dialer: Arc<Dialer>,
+        view: Arc<View>,
+        health: Arc<Health>,
+    ) -> (Self, PublishTask) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let publisher = Self {
+            queue: sender,
+            room: Room::new(settings.max_waiting, settings.max_waiting_bytes),
+            runtime,
+            deadline: settings.publish_deadline,
+        };
+        let task = PublishTask {
+            queue: receiver,
+            again: VecDeque::new(),
+            dialer,
+            view,
+            health,
+            upkeep: Upkeep::new(settings.retention),
+            window: settings.idempotency_window,
+            wait_replicas: settings.wait_replicas,
+            acknowledged: Position::ORIGIN,
+            trip_bytes: MAX_TRIP_BYTES,
+        };
+        (publisher, task)
+    }
+
+    /// Queues a batch. The future answers within the publish deadline, on any executor.
+    pub(crate) fn append(&self, batch: Batch) -> Appending {
+        let Some(space) = self.room.take(weight(&batch)) else {
+            let reason = "too many publishes wait for redis".to_owned();
+            return Box::pin(async { Err(AppendError::Unavailable { reason }) });
+        };
+        let within = self.deadline;
+        let deadline = Instant::now() + within;
+        let (request, stage, answer) = Request::new(batch, deadline, space);
+        // Where the task has ended, the answer's channel is closed and says so.
+        let _ = self.queue.send(request);
+        let _timers = self.runtime.enter();
+        let answer = timeout_at(deadline, answer);
+        Box::pin(async move {
+            let reason = match answer.await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(_)) => "the log has shut down".to_owned(),
+                Err(_) => format!("redis did not answer within {} ms", within.as_millis()),
+            };
+            if stage.abandon() {
+                Err(AppendError::Unavailable { reason })
+            } else {
+                Err(AppendError::OutcomeUnknown { reason })
+            }
+        })
+    }
+}
+
+impl PublishTask {
+    /// Runs until the [`Publisher`] is dropped.
+    pub(crate) async fn run(mut self, mut link: Option<Link>) {
+        let mut back_off = BackOff::new();
+        loop {
+            let mut open = match link.take() {
+                Some(link) => link,
+                None => match self.dialer.open(self.view.heard()).await {
+                    Ok(link) => link,
+                    Err(error) => {
+                        self.health.publish_down(error.to_string());
+                        self.forget_late();
+                        sleep(back_off.pause()).await;
+                        continue;
+                    }
+                },
+            };
+            self.health.publish_up();
+            match self.serve(&mut open, &mut back_off).await {
+                Ok(()) => return,
+                Err(reason) => {
+                    tracing::warn!(node = open.node, %reason, "the publish connection is given up");
+                    self.health.publish_down(reason);
+                    sleep(back_off.pause()).await;
+                }
+            }
+        }
+    }
+
+    /// Sends over one link. Ends well when there will be no more to send, otherwise with the
+    /// reason why the link is of no use any longer.
+    async fn serve(&mut self, link: &mut Link, back_off: &mut BackOff) -> Result<(), String> {
+        loop {
+            if self.again.is_empty() {
+                tokio::select! {
+                    biased;
+                    () = sleep_until(self.upkeep.due()) => {
+                        let kept = self.upkeep.run(link, &self.view, &self.health).await;
+                        kept.map_err(|error| error.to_string())?;
+                        continue;
+                    }
+                    request = self.queue.recv() => match request {
+                        Some(request) => self.again.push_back(request),
+                        None => return Ok(()),
+                    },
+                }
+            }
+            if link.fenced.last.epoch < self.view.heard().epoch {
+                return Err("the tail has gone on to another server or epoch".to_owned());
+            }
+            let trip = self.gather();
+            if !trip.is_empty() {
+                self.send(link, trip).await?;
+                *back_off = BackOff::new();
+            }
+        }
+    }
+
+    /// What goes into the next round trip, in order.
+    fn gather(&mut self) -> Vec<Request> {
+        let (mut trip, mut events, mut bytes) = (Vec::new(), 0, 0);
+        while events < MAX_TRIP_EVENTS && bytes < self.trip_bytes {
+            let next = self.again.pop_front().or_else(|| self.queue.try_recv().ok());
+            let Some(request) = next else { break };
+            if let Some(request) = request.in_time().filter(|request| request.stage.send()) {
+                events += request.batch.drafts.len();
+                bytes += weight(&request.batch);
+                trip.push(request);
+            }
+        }
+        trip
+    }
+
+    /// While there is no connection: answers those whose time is up.
+    fn forget_late(&mut self) {
+        while let Ok(request) = self.queue.try_recv() {
+            self.again.push_back(request);
+        }
+        self.again = self.again.drain(..).filter_map(Request::in_time).collect();
+    }
+
+    async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), String> {
+        let epoch = link.fenced.last.epoch;
+        let known = self.acknowledged.max(self.view.heard());
+        let waits = usize::from(self.wait_replicas > 0);
+        let mut commands = Pipeline::with_capacity(trip.len() + waits);
+        for request in &trip {
+            commands.add_command(self.command(link, request, epoch));
+        }
+        if waits > 0 {
+            let within = link.patience.as_millis() / 2;
+            commands.cmd("WAIT").arg(self.wait_replicas).arg(within as u64);
+        }
+        let mut answers = match link.pipeline(&commands, trip.len() + waits).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.trip_bytes = (self.trip_bytes / 4).max(1);
+                let reason = error.to_string();
+                for request in trip {
+                    let reason = reason.clone();
+                    request.answer(Err(AppendError::OutcomeUnknown { reason }));
+                }
+                return Err(reason);
+            }
+        };
+        self.trip_bytes = (self.trip_bytes * 2).min(MAX_TRIP_BYTES);
+        let copied = match (waits > 0).then(|| answers.pop()).flatten() {
+            Some(Value::Int(replicas)) => replicas >= i64::from(self.wait_replicas),
+            Some(_) => false,
+            None => true,
+        };
+        self.settle(trip, answers, known, copied, link).await
+    }
+
+    /// Answers each request of a trip, or keeps it for another. `known` is a position that was
+    /// given out before the trip.
+    async fn settle(
+        &mut self,
+        trip: Vec<Request>,
+        answers: Vec<Value>,
+        known: Position,
+        copied: bool,
+        link: &mut Link,
+    ) -> Result<(), String> {
+        let (mut last, mut stale, mut elsewhere) = (None, false, None);
+        for (mut request, answer) in trip.into_iter().zip(answers) {
+            let reason = match Self::outcome(&request, answer) {
+                Outcome::Accepted(appended)
+                    if !appended.repeated
+                        && (appended.first <= known || appended.first.seq == 0) =>
+                {
+                    // The stream went back since it was fenced: the position was given out before.
+                    let reason = format!("redis gave out {} again", appended.first);
+                    elsewhere = Some(reason.clone());
+                    request.answer(Err(AppendError::OutcomeUnknown { reason }));
+                    continue;
+                }
+                Outcome::Accepted(appended) => {
+                    if !appended.repeated {
+                        last = Some(appended.first.plus(appended.count as u64 - 1));
+                    }
+                    if copied {
+                        request.answer(Ok(appended));
+                    } else {
+                        let reason = "not enough replicas have it yet".to_owned();
+                        request.answer(Err(AppendError::OutcomeUnknown { reason }));
+                    }
+                    continue;
+                }
+                Outcome::Unclear(reason) => {
+                    request.answer(Err(AppendError::OutcomeUnknown { reason }));
+                    continue;
+                }
+                Outcome::Refused(Refusal::Full(reason)) => {
+                    self.refused(&reason);
+                    request.answer(Err(AppendError::Full { reason }));
+                    continue;
+                }
+                Outcome::Refused(Refusal::Unwilling(reason)) => {
+                    self.refused(&reason);
+                    request.answer(Err(AppendError::Unavailable { reason }));
+                    continue;
+                }
+                Outcome::Refused(Refusal::Stale) => {
+                    stale = true;
+                    "the epoch changed again and again".to_owned()
+                }
+                Outcome::Refused(Refusal::Elsewhere(reason)) => {
+                    elsewhere = Some(reason.clone());
+                    reason
+                }
+            };
+            request.attempts += 1;
+            if request.attempts < MAX_ATTEMPTS {
+                request.stage.unsend();
+                self.again.push_back(request);
+            } else {
+                request.answer(Err(AppendError::Unavailable { reason }));
+            }
+        }
+        if let Some(last) = last {
+            self.acknowledged = last;
+            self.health.published(last);
+            self.health.refusing(None);
+        }
+        if let Some(reason) = elsewhere {
+            return Err(reason);
+        }
+        if stale {
+            link.fence(self.view.heard()).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Before the publisher is answered, so that readiness never contradicts the answer.
+    fn refused(&mut self, reason: &str) {
+        self.health.refusing(Some(reason.to_owned()));
+        self.upkeep.hurry();
+    }
+
+    /// A lone event without a key goes without a script: less work for Redis.
+    fn command(&self, link: &Link, request: &Request, epoch: u64) -> Cmd {
+        let keep = self.upkeep.max_entries();
+        if let ([draft], None) = (&request.batch.drafts[..], &request.batch.key) {
+            let mut add = redis::cmd("XADD");
+            add.arg(&*link.keys.events).arg("NOMKSTREAM");
+            add.arg("MAXLEN").arg("~").arg(keep).arg(format!("{epoch}-*"));
+            write(&mut add, draft, request.published_at);
+            return add;
+        }
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&link.scripts.publish);
+        match &request.batch.key {
+            Some(key) => {
+                let key = link.keys.idempotency(key.as_str());
+                call.arg(2).arg(&*link.keys.events).arg(key)
+            }
+            None => call.arg(1).arg(&*link.keys.events),
+        };
+        let window = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).max(1);
+        call.arg(format!("{epoch}-*")).arg(keep).arg(window);
+        call.arg(request.published_at.as_millis());
+        for draft in &request.batch.drafts {
+            let event_type = draft.event_type.as_ref().map_or("", |t| t.as_str());
+            call.arg(draft.topic.as_str()).arg(event_type).arg(&*draft.message);
+        }
+        call
+    }
+
+    fn outcome(request: &Request, answer: Value) -> Outcome {
+        let unclear = || Outcome::Unclear("redis gave an answer that is not understood".to_owned());
+        match answer {
+            Value::ServerError(error) => Outcome::Refused(Refusal::of(&error)),
+            Value::Nil => Outcome::Refused(Refusal::Stale),
+            Value::Array(mut earlier) => {
+                let earlier = earlier.pop().and_then(text);
+                earlier
+                    .and_then(|known| known_answer(&known))
+                    .map_or_else(unclear, |(first, count)| {
+                        Outcome::Accepted(appended(first, count, true))
+                    })
+            }
+            id => {
+                let first = text(id).and_then(|id| id.parse().ok());
+                let count = request.batch.drafts.len();
+                first.map_or_else(unclear, |first| Outcome::Accepted(appended(first, count, false)))
+            }
+        }
+    }
+}
+
+enum Outcome {
+    Accepted(Appended),
+    Refused(Refusal),
+    Unclear(String),
+}
+
+fn appended(first: Position, count: usize, repeated: bool) -> Appended {
+    Appended { first, count, repeated, durability: Durability::Engine }
+}
+
+/// `<first id> <count>`, as the script keeps it under an idempotency key.
+fn known_answer(text: &str) -> Option<(Position, usize)> {
+    let (first, count) = text.split_once(' ')?;
+    Some((first.parse().ok()?, count.parse().ok().filter(|&count| count > 0)?))
+}

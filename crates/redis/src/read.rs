@@ -1,0 +1,272 @@
+//! Reading the past: pages of the stream, over a few connections of their own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fanfare_event::{Position, Selector};
+use fanfare_log::{Lineage, Page, PageLimit, ReadError, ReadFrom};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::connection::{Dialer, Link};
+use crate::entry::Entry;
+use crate::error::RequestError;
+use crate::health::Health;
+use crate::settings::RedisSettings;
+use crate::view::View;
+
+/// How many bytes one page should bring over the network, about.
+const PAGE_BYTES: usize = 512 << 10;
+
+/// Serves reads from threads outside the runtime.
+pub(crate) struct Reader {
+    runtime: Handle,
+    dialer: Arc<Dialer>,
+    view: Arc<View>,
+    health: Arc<Health>,
+    /// Connections that wait for the next read; never more than there are permits.
+    idle: Mutex<Vec<Link>>,
+    permits: Semaphore,
+    deadline: Duration,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        settings: &RedisSettings,
+        runtime: Handle,
+        dialer: Arc<Dialer>,
+        view: Arc<View>,
+        health: Arc<Health>,
+    ) -> Self {
+        Self {
+            runtime,
+            dialer,
+            view,
+            health,
+            idle: Mutex::default(),
+            permits: Semaphore::new(settings.readers.max(1)),
+            deadline: settings.read_deadline,
+        }
+    }
+
+    /// See [`fanfare_log::EventLog::read`]. Must not be called on the runtime's own threads.
+    pub(crate) fn read(
+        &self,
+        from: ReadFrom,
+        until: Position,
+        selector: &Selector,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        let unavailable = |reason| ReadError::Unavailable { reason };
+        // While Redis is away, hundreds of waiting readers must not all try to connect.
+        if let Some(reason) = self.health.is_tail_down() {
+            return Err(unavailable(reason));
+        }
+        let seen = self.view.seen();
+        let start = match from {
+            ReadFrom::Earliest => Position::ORIGIN,
+            ReadFrom::After(position) => position,
+        };
+        if start >= until {
+            return Ok(Page { trimmed: None, events: Vec::new(), next: start });
+        }
+        let count = self.view.entries_in(limit.bytes.clamp(1, PAGE_BYTES));
+        let fetching = self.fetch(start, until, count, seen.lineage.current());
+        let entries = match self.runtime.block_on(async { timeout(self.deadline, fetching).await })
+        {
+            Ok(fetched) => fetched.map_err(unavailable)?,
+            Err(_) => {
+                let reason = format!("no answer within {} ms", self.deadline.as_millis());
+                return Err(unavailable(reason));
+            }
+        };
+        let complete = entries.len() < count;
+        Ok(page(entries, complete, from, until, selector, limit, &seen.lineage))
+    }
+
+    /// The first entries after `start`, up to `until`.
+    async fn fetch(
+        &self,
+        start: Position,
+        until: Position,
+        count: usize,
+        epoch: u64,
+    ) -> Result<Vec<Entry>, String> {
+        let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
+        let mut question = redis::cmd("XRANGE");
+        question.arg(&*self.dialer.keys.events);
+        question.arg(format!("({start}")).arg(until.to_string()).arg("COUNT").arg(count);
+        // A kept connection may have been closed since; a new one has not.
+        if let Some(mut link) = self.kept(epoch)
+            && let Ok(entries) = range(&mut link, &question, self.deadline).await
+        {
+            self.keep(link);
+            return Ok(entries);
+        }
+        let opened = self.dialer.open(self.view.heard()).await;
+        let mut link = opened.map_err(|error| error.to_string())?;
+        let entries = range(&mut link, &question, self.deadline).await;
+        let entries = entries.map_err(|error| error.to_string())?;
+        self.keep(link);
+        Ok(entries)
+    }
+
+    /// A connection fenced in the epoch the tail is in, or later: one from before may lead to a
+    /// server that has been replaced.
+    fn kept(&self, epoch: u64) -> Option<Link> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|link| link.fenced.last.epoch >= epoch);
+        idle.pop()
+    }
+
+    fn keep(&self, link: Link) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
+    }
+}
+
+async fn range(
+    link: &mut Link,
+    question: &redis::Cmd,
+    within: Duration,
+) -> Result<Vec<Entry>, RequestError> {
+    let answer = link.request_within(question, within).await?;
+    Entry::parse_all(answer).ok_or(RequestError::Unexpected("XRANGE"))
+}
+
+/// Makes a page of entries, and finds out whether any are missing: an entry that does not follow
+/// on from the one before it begins a new page, which says so.
+///
+/// `complete` says that `entries` is all there is up to `until`.
+fn page(
+    entries: Vec<Entry>,
+    complete: bool,
+    from: ReadFrom,
+    until: Position,
+    selector: &Selector,
+    limit: PageLimit,
+    lineage: &Lineage,
+) -> Page {
+    let mut page = Page { trimmed: None, events: Vec::new(), next: Position::ORIGIN };
+    // `None`: nothing is expected of what comes first.
+    let mut at = match from {
+        ReadFrom::Earliest => None,
+        ReadFrom::After(position) => Some(position),
+    };
+    page.next = at.unwrap_or(Position::ORIGIN);
+    let (mut bytes, mut begun) = (0, false);
+    for entry in entries {
+        let before = match &entry {
+            Entry::Foreign(position) => *position,
+            entry => entry.before(),
+        };
+        let follows = at.is_none_or(|at| lineage.continuous(at, before));
+        if !follows {
+            if begun {
+                return page;
+            }
+            page.trimmed = Some(before);
+        }
+        if let Entry::Event(event) = &entry
+            && selector.matches(event)
+        {
+            let full = page.events.len() >= limit.events.max(1)
+                || (bytes + event.weight() > limit.bytes && !page.events.is_empty());
+            if full {
+                return page;
+            }
+            bytes += event.weight();
+            page.events.push(event.clone());
+        }
+        begun = true;
+        page.next = entry.position();
+        at = Some(page.next);
+    }
+    if complete && page.next < until {
+        // What should stand between here and `until` is gone.
+        let gone = at.is_some_and(|at| !lineage.continuous(at, until));
+        if gone && begun {
+            return page;
+        }
+        if gone {
+            page.trimmed = Some(until);
+        }
+        page.next = until;
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_event::{Event, Timestamp, Topic};
+
+    use super::*;
+
+    const LIMIT: PageLimit = PageLimit { events: 100, bytes: 1 << 20 };
+
+    fn event(epoch: u64, seq: u64) -> Entry {
+        Entry::Event(Arc::new(Event {
+            position: Position::new(epoch, seq),
+            topic: Topic::default(),
+            event_type: None,
+            published_at: Timestamp(0),
+            message: "".into(),
+        }))
+    }
+
+    /// Epoch 1 ended at 1-3; epoch 2 goes on.
+    fn page_of(entries: Vec<Entry>, after: (u64, u64), until: (u64, u64)) -> Page {
+        let lineage = Lineage::recorded([Position::new(1, 3)], 2).unwrap();
+        let from = ReadFrom::After(Position::new(after.0, after.1));
+        let until = Position::new(until.0, until.1);
+        page(entries, true, from, until, &Selector::default(), LIMIT, &lineage)
+    }
+
+    fn marker() -> Entry {
+        Entry::Marker(Position::new(2, 0))
+    }
+
+    #[test]
+    fn a_page_across_epochs_has_no_gap_where_nothing_was_trimmed() {
+        let entries = vec![event(1, 2), event(1, 3), marker(), event(2, 1)];
+        let page = page_of(entries, (1, 1), (2, 1));
+        assert_eq!((page.trimmed, page.events.len()), (None, 3));
+        assert_eq!(page.next, Position::new(2, 1));
+        // The same when the marker was trimmed, and nothing else.
+        let page = page_of(vec![event(2, 1)], (1, 3), (2, 1));
+        assert_eq!((page.trimmed, page.events.len()), (None, 1));
+        let page = page_of(vec![], (1, 3), (2, 0));
+        assert_eq!((page.trimmed, page.next), (None, Position::new(2, 0)));
+    }
+
+    #[test]
+    fn what_was_trimmed_after_the_cursor_is_said() {
+        let page = page_of(vec![event(1, 3), marker()], (1, 1), (2, 0));
+        assert_eq!(page.trimmed, Some(Position::new(1, 2)));
+        let page = page_of(vec![marker(), event(2, 1)], (1, 2), (2, 1));
+        assert_eq!(page.trimmed, Some(Position::new(2, 0)));
+        let page = page_of(vec![], (2, 3), (2, 9));
+        assert_eq!((page.trimmed, page.next), (Some(Position::new(2, 9)), Position::new(2, 9)));
+    }
+
+    #[test]
+    fn a_hole_in_the_middle_ends_the_page_and_is_said_by_the_next() {
+        let first = page_of(vec![event(2, 1), event(2, 4)], (2, 0), (2, 4));
+        assert_eq!((first.trimmed, first.next), (None, Position::new(2, 1)));
+        let second = page_of(vec![event(2, 4)], (2, 1), (2, 4));
+        assert_eq!(second.trimmed, Some(Position::new(2, 3)));
+        let foreign = Entry::Foreign(Position::new(2, 2));
+        let page = page_of(vec![foreign, event(2, 3)], (2, 1), (2, 3));
+        assert_eq!((page.trimmed, page.events.len()), (Some(Position::new(2, 2)), 1));
+    }
+
+    #[test]
+    fn the_earliest_has_no_gap() {
+        let lineage = Lineage::root(2);
+        let until = Position::new(2, 9);
+        let entries = vec![event(2, 8), event(2, 9)];
+        let selector = Selector::default();
+        let page = page(entries, true, ReadFrom::Earliest, until, &selector, LIMIT, &lineage);
+        assert_eq!((page.trimmed, page.events.len(), page.next), (None, 2, until));
+    }
+}

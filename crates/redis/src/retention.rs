@@ -1,0 +1,126 @@
+//! Retention: keeping the stream within its count, bytes and age.
+//!
+//! Count is enforced by every publish (`MAXLEN ~`). Bytes become a count: the stream's measured
+//! size (`MEMORY USAGE`) over its length. Age is enforced exactly (`MINID =`), because an
+//! approximate trim never takes the last hundred entries of a quiet namespace.
+
+use std::time::Duration;
+
+use fanfare_event::{Position, Timestamp};
+use fanfare_log::Retention;
+use redis::{Pipeline, Value};
+use tokio::time::Instant;
+
+use crate::connection::Link;
+use crate::error::{RequestError, words};
+use crate::health::Health;
+use crate::view::View;
+
+/// How often the stream is looked after, and an idle publish connection is tried.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The same while Redis refuses writes, or there is more to expire.
+const SHORT_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(crate) struct Upkeep {
+    retention: Retention,
+    max_entries: u64,
+    /// The last position when the size was measured.
+    measured_at: Position,
+    due: Instant,
+}
+
+impl Upkeep {
+    pub(crate) fn new(retention: Retention) -> Self {
+        Self {
+            retention,
+            max_entries: retention.count,
+            measured_at: Position::ORIGIN,
+            due: Instant::now() + SHORT_INTERVAL,
+        }
+    }
+
+    /// The most entries the stream may keep, by count and by bytes.
+    pub(crate) fn max_entries(&self) -> u64 {
+        self.max_entries
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Redis refuses writes: look again soon.
+    pub(crate) fn hurry(&mut self) {
+        self.due = self.due.min(Instant::now() + SHORT_INTERVAL);
+    }
+
+    /// Asks whether writes are accepted, measures, expires: one round trip.
+    pub(crate) async fn run(
+        &mut self,
+        link: &mut Link,
+        view: &View,
+        health: &Health,
+    ) -> Result<(), RequestError> {
+        let seen = view.seen();
+        let age = u64::try_from(self.retention.age.as_millis()).unwrap_or(u64::MAX);
+        let cutoff = Timestamp::now().as_millis().saturating_sub(age);
+        let expires = seen.first_at.is_some_and(|first| first.as_millis() < cutoff);
+        let measures = seen.heard != self.measured_at;
+
+        let mut commands = Pipeline::with_capacity(4);
+        let events = &*link.keys.events;
+        let probe = commands.cmd("EVALSHA").arg(&link.scripts.publish).arg(1).arg(events);
+        probe.arg("0-*").arg(self.max_entries).arg(1).arg(0);
+        if measures {
+            commands.cmd("MEMORY").arg("USAGE").arg(events);
+            commands.cmd("XLEN").arg(events);
+        }
+        if expires {
+            let expire = commands.cmd("EVALSHA").arg(&link.scripts.expire).arg(1).arg(events);
+            expire.arg(cutoff);
+        }
+        let count = 1 + 2 * usize::from(measures) + usize::from(expires);
+        let mut answers = link.pipeline(&commands, count).await?.into_iter();
+        let refused = match answers.next() {
+            Some(Value::ServerError(error)) => Some(words(&error)),
+            _ => None,
+        };
+        if measures {
+            self.measured_at = seen.heard;
+            if let (Some(Value::Int(size)), Some(Value::Int(length))) =
+                (answers.next(), answers.next())
+            {
+                self.max_entries = max_entries(&self.retention, size, length);
+            }
+        }
+        let more = expires && !matches!(answers.next(), Some(Value::Int(0)));
+        let hurry = more || refused.is_some();
+        self.due = Instant::now() + if hurry { SHORT_INTERVAL } else { INTERVAL };
+        health.refusing(refused);
+        Ok(())
+    }
+}
+
+/// How many entries of the average size measured fit into the bytes allowed, at most the count.
+fn max_entries(retention: &Retention, size: i64, length: i64) -> u64 {
+    match (u128::try_from(size), u128::try_from(length)) {
+        (Ok(size @ 1..), Ok(length @ 1..)) => {
+            let fitting = u128::from(retention.bytes) * length / size;
+            u64::try_from(fitting).unwrap_or(u64::MAX).clamp(1, retention.count.max(1))
+        }
+        _ => retention.count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_a_count_never_above_the_one_allowed() {
+        let retention = Retention { count: 1000, bytes: 10_000, age: Duration::MAX };
+        assert_eq!(max_entries(&retention, 2_000, 100), 500);
+        assert_eq!(max_entries(&retention, 100, 100), 1000);
+        assert_eq!(max_entries(&retention, i64::MAX, 1), 1);
+        assert_eq!(max_entries(&retention, 0, 0), 1000);
+    }
+}

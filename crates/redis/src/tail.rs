@@ -1,0 +1,213 @@
+//! The tail: one task follows the stream on a connection of its own and tells the hub, in order,
+//! each entry exactly once.
+//!
+//! Every entry must follow on from the one before. Where it does not (trimmed before this node
+//! could read it), and where an epoch begins, the hub hears of it by [`Tail::begin`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_event::{Event, Position};
+use fanfare_log::{Lineage, Tail};
+use tokio::time::{Instant, sleep};
+
+use crate::connection::{BackOff, Dialer, Link};
+use crate::entry::Entry;
+use crate::error::RequestError;
+use crate::health::Health;
+use crate::view::View;
+
+/// How long Redis holds an `XREAD` when there is nothing new.
+const BLOCK: Duration = Duration::from_secs(1);
+/// How often the fence is checked at least, also under load.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How many bytes one answer should bring, about.
+const PAGE_BYTES: usize = 256 << 10;
+/// How long an answer may take at most on a link so slow that time and again none arrives.
+const MAX_PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct TailTask {
+    dialer: Arc<Dialer>,
+    view: Arc<View>,
+    health: Arc<Health>,
+    tail: Arc<dyn Tail>,
+    lineage: Arc<Lineage>,
+    /// The last position the hub was told of.
+    heard: Position,
+    /// Up to where the hub was told that nothing is retained.
+    trimmed: Position,
+    /// The stream's last position, when it had something new and a read of it brought nothing.
+    missed: Option<Position>,
+    slowness: Slowness,
+}
+
+/// On a link that is too slow for a page, ask for less and wait longer.
+struct Slowness {
+    factor: u32,
+}
+
+impl TailTask {
+    /// A tail that begins where the stream now ends; tells the hub so.
+    pub(crate) fn begin(
+        dialer: Arc<Dialer>,
+        view: Arc<View>,
+        health: Arc<Health>,
+        tail: Arc<dyn Tail>,
+    ) -> Self {
+        let seen = view.seen();
+        tail.begin(&seen.lineage, seen.heard);
+        Self {
+            dialer,
+            view,
+            health,
+            tail,
+            lineage: seen.lineage,
+            heard: seen.heard,
+            trimmed: Position::ORIGIN,
+            missed: None,
+            slowness: Slowness { factor: 1 },
+        }
+    }
+
+    /// Runs until the task is aborted.
+    pub(crate) async fn run(mut self, mut link: Option<Link>) {
+        let mut back_off = BackOff::new();
+        loop {
+            let mut open = match link.take() {
+                Some(link) => link,
+                None => match self.dialer.open(self.heard).await {
+                    Ok(link) => link,
+                    Err(error) => {
+                        self.health.tail_down(error.to_string());
+                        sleep(back_off.pause()).await;
+                        continue;
+                    }
+                },
+            };
+            let error = self.follow(&mut open, &mut back_off).await;
+            tracing::warn!(node = open.node, %error, "the tail's connection is given up");
+            self.health.tail_down(error.to_string());
+            sleep(back_off.pause()).await;
+        }
+    }
+
+    /// Follows the stream until the link fails.
+    async fn follow(&mut self, link: &mut Link, back_off: &mut BackOff) -> RequestError {
+        // A link is good once it has read: a stopped server accepts connections too.
+        let mut checked = Instant::now();
+        self.found(link);
+        loop {
+            let idle = match self.read(link).await {
+                Ok(idle) => idle,
+                Err(error) => {
+                    self.slowness.grow();
+                    return error;
+                }
+            };
+            self.slowness.shrink();
+            self.health.tail_up();
+            *back_off = BackOff::new();
+            if idle || checked.elapsed() >= CHECK_INTERVAL {
+                if let Err(error) = link.fence(self.heard).await {
+                    return error;
+                }
+                checked = Instant::now();
+                self.found(link);
+            }
+        }
+    }
+
+    /// Reads on and tells the hub. Whether there was nothing new.
+    async fn read(&mut self, link: &mut Link) -> Result<bool, RequestError> {
+        let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.slowness.factor as usize);
+        let mut question = redis::cmd("XREAD");
+        question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        question.arg("STREAMS").arg(&*link.keys.events).arg(self.heard.to_string());
+        let within = BLOCK + (link.patience * self.slowness.factor).min(MAX_PATIENCE);
+        let answer = link.request_within(&question, within).await?;
+        let entries = Entry::parse_new(answer).ok_or(RequestError::Unexpected("XREAD"))?;
+        if entries.is_empty() {
+            if let Some(through) = self.missed.take() {
+                // The stream went on, and nothing of that is left to read.
+                self.go_on(link, through).await?;
+                self.tail.wake();
+            }
+            return Ok(true);
+        }
+        self.missed = None;
+        self.hear(link, entries).await?;
+        self.tail.wake();
+        Ok(false)
+    }
+
+    async fn hear(&mut self, link: &mut Link, entries: Vec<Entry>) -> Result<(), RequestError> {
+        let mut run = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let before = entry.before();
+            let heard = run.last().map_or(self.heard, |event: &Arc<Event>| event.position);
+            if heard != before {
+                self.tell(&mut run);
+                self.go_on(link, before).await?;
+            }
+            match entry {
+                Entry::Event(event) => run.push(event),
+                Entry::Marker(_) => {}
+                Entry::Foreign(position) => {
+                    self.tell(&mut run);
+                    self.go_on(link, position).await?;
+                }
+            }
+        }
+        self.tell(&mut run);
+        Ok(())
+    }
+
+    fn tell(&mut self, run: &mut Vec<Arc<Event>>) {
+        let Some(last) = run.last().map(|event| event.position) else { return };
+        self.tail.append(run);
+        self.heard = last;
+        self.view.heard_events(run);
+        self.health.heard(last);
+        run.clear();
+    }
+
+    /// Tells the hub that the log goes on after `at`: an epoch begins, or something was missed.
+    async fn go_on(&mut self, link: &mut Link, at: Position) -> Result<(), RequestError> {
+        if at.epoch != self.lineage.current() {
+            self.lineage = Arc::new(link.lineage(at.epoch).await?);
+        }
+        if self.lineage.continuous(self.heard, at) {
+            tracing::info!(from = %self.heard, %at, "a new epoch begins, nothing was lost");
+        } else {
+            tracing::warn!(from = %self.heard, %at, "events were lost to this node, a gap follows");
+        }
+        self.tail.begin(&self.lineage, at);
+        self.heard = at;
+        self.view.began(self.lineage.clone(), at);
+        self.health.heard(at);
+        Ok(())
+    }
+
+    /// Takes note of what the fence found.
+    fn found(&mut self, link: &Link) {
+        let fenced = &link.fenced;
+        self.missed = (fenced.last > self.heard).then_some(fenced.last);
+        self.view.first_at(fenced.first_at);
+        let trimmed = fenced.trimmed_through().min(self.heard);
+        if trimmed > self.trimmed {
+            self.trimmed = trimmed;
+            self.tail.trim(trimmed);
+            self.tail.wake();
+        }
+    }
+}
+
+impl Slowness {
+    fn grow(&mut self) {
+        self.factor = (self.factor * 4).min(1 << 10);
+    }
+
+    fn shrink(&mut self) {
+        self.factor = (self.factor / 2).max(1);
+    }
+}

@@ -1,0 +1,85 @@
+//! A replica that had missed writes takes over, and hands out the same seqs again.
+
+use fanfare_event::Position;
+use fanfare_log::{AppendError, EventLog, Standing};
+
+use crate::ledger::{Ledger, Node, batch, draft, settings, until};
+use crate::proxy::Proxy;
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_given_out_again_belong_to_another_epoch() {
+    let master = Server::start(&[]);
+    let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    let proxy = Proxy::to(master.port).await;
+    let node = Node::connect(&proxy.url()).await;
+    let ledger = Ledger::default();
+    for n in 0..50 {
+        ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
+    }
+    let copied = ledger.last();
+    until("the replica has all", || {
+        let facts = replica.attempt(&["XINFO", "STREAM", "{test}:events"]);
+        facts.is_some_and(|facts| facts.contains(&format!("last-generated-id {copied}")))
+    })
+    .await;
+    // The partition: the replica goes its own way, the old master still takes publishes.
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    for n in 50..60 {
+        ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
+    }
+    let lost = ledger.last();
+    node.heard(lost).await;
+    proxy.redirect(replica.port);
+    until("a new epoch begins", || node.tail.begins().last().unwrap().1.epoch > copied.epoch).await;
+
+    let (lineage, at) = node.tail.begins().pop().unwrap();
+    assert_eq!(lineage.standing(copied.epoch), Standing::EndedAt(copied));
+    assert!(lineage.continuous(copied, at), "a client that has what was copied lacks nothing");
+    assert!(!lineage.continuous(lost, at), "one that has more is told");
+    for n in 60..70 {
+        ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
+    }
+    assert_eq!(ledger.last(), Position::new(at.epoch, 10));
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+    assert!(node.log.ready().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_demoted_in_place_is_given_up_until_it_is_one_again() {
+    let other = Server::start(&[]);
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    let load = ledger.load(&node.log, "a");
+    until("much is published", || ledger.len() > 300).await;
+    // It takes over the other's data, none, and loses its own: same process, same run_id.
+    server.command(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    until("readiness says so", || node.log.ready().is_err()).await;
+    until("its data is gone", || server.info("master_link_status") == "up").await;
+    let before = ledger.len();
+    server.command(&["REPLICAOF", "NO", "ONE"]);
+    until("publishing goes on", || ledger.len() > before + 300).await;
+    load.stop().await;
+    assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+    assert!(node.log.ready().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_too_few_replicas_have_is_not_acknowledged() {
+    let master = Server::start(&[]);
+    let mut settings = settings(&master.url());
+    settings.wait_replicas = 1;
+    let node = Node::with(settings).await;
+    let alone = node.log.append(batch(vec![draft("a", "0.0")])).await;
+    assert!(matches!(alone, Err(AppendError::OutcomeUnknown { .. })), "{alone:?}");
+    let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    until("the replica is in step", || replica.info("master_link_status") == "up").await;
+    until("the replica counts", || master.command(&["WAIT", "1", "100"]) == "1").await;
+    let copied = node.log.append(batch(vec![draft("a", "1.0")])).await;
+    let id = copied.unwrap().first.to_string();
+    assert!(replica.command(&["XINFO", "STREAM", "{test}:events"]).contains(&id));
+}

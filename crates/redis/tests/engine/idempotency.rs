@@ -1,0 +1,56 @@
+//! A retry with the same key publishes nothing, at whichever node.
+
+use fanfare_log::{AppendError, EventLog};
+
+use crate::ledger::{Node, draft, keyed, settings, until};
+use crate::proxy::Proxy;
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_key_is_answered_as_before() {
+    let server = Server::start(&[]);
+    let (one, two) = (Node::connect(&server.url()).await, Node::connect(&server.url()).await);
+    let drafts = vec![draft("t", "1.0"), draft("t", "1.1")];
+    let first = one.log.append(keyed(drafts.clone(), "key")).await.unwrap();
+    assert!(!first.repeated);
+    for node in [&one, &two] {
+        let again = node.log.append(keyed(drafts.clone(), "key")).await.unwrap();
+        assert!(again.repeated);
+        assert_eq!((again.first, again.count), (first.first, 2));
+    }
+    let other = two.log.append(keyed(drafts, "another key")).await.unwrap();
+    assert_eq!(other.first, first.first.plus(2));
+    let lone = vec![draft("t", "2.0")];
+    let first = one.log.append(keyed(lone.clone(), "lone")).await.unwrap();
+    let again = two.log.append(keyed(lone, "lone")).await.unwrap();
+    assert_eq!((again.first, again.repeated), (first.first, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_forgotten_after_their_window() {
+    let server = Server::start(&[]);
+    let mut settings = settings(&server.url());
+    settings.idempotency_window = std::time::Duration::from_millis(50);
+    let node = Node::with(settings).await;
+    let drafts = vec![draft("t", "1.0")];
+    node.log.append(keyed(drafts.clone(), "key")).await.unwrap();
+    until("the key has expired", || server.number(&["EXISTS", "{test}:key:key"]) == 0).await;
+    assert!(!node.log.append(keyed(drafts, "key")).await.unwrap().repeated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_found_again_by_its_key() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::to(server.port).await;
+    let node = Node::connect(&proxy.url()).await;
+    server.signal("STOP");
+    let drafts = vec![draft("t", "1.0")];
+    let lost = node.log.append(keyed(drafts.clone(), "key")).await;
+    assert!(matches!(lost, Err(AppendError::OutcomeUnknown { .. })), "{lost:?}");
+    server.signal("CONT");
+    node.ready().await;
+    // The stopped server had the command in its socket and has executed it since.
+    until("it was executed", || server.number(&["EXISTS", "{test}:key:key"]) == 1).await;
+    assert!(node.log.append(keyed(drafts, "key")).await.unwrap().repeated);
+    assert_eq!(node.tail.events().len(), 1);
+}

@@ -1,0 +1,103 @@
+//! The stream vanishes or goes back while the server stays up.
+
+use fanfare_log::{EventLog, Standing};
+
+use crate::ledger::{Ledger, Node, until};
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_flush_is_noticed_and_said() {
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    server.command(&["FLUSHALL"]);
+    until("a new epoch begins", || node.tail.begins().len() == 2).await;
+    let begins = node.tail.begins();
+    assert_eq!(begins[1].0.standing(begins[0].1.epoch), Standing::Unknown);
+    assert!(!begins[1].0.continuous(ledger.last(), begins[1].1));
+    assert!(begins[1].1 > ledger.last(), "positions only grow");
+    ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_under_load_loses_nothing_in_silence() {
+    let server = Server::start(&[]);
+    let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
+    let ledger = Ledger::default();
+    let loads = [ledger.load(&nodes[0].log, "a"), ledger.load(&nodes[1].log, "b")];
+    for flushes in 1..4 {
+        until("much is published", || ledger.len() > 300 * flushes).await;
+        server.command(&["FLUSHALL"]);
+    }
+    until("publishing goes on", || ledger.len() > 1500).await;
+    for load in loads {
+        load.stop().await;
+    }
+    for node in &nodes {
+        node.heard(ledger.last()).await;
+        ledger.judge(&node.tail);
+        assert!(node.tail.begins().len() >= 2);
+        node.ready().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_restored_from_an_older_copy_begins_an_epoch() {
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+    let kept = ledger.last();
+    server.command(&["COPY", "{test}:events", "older"]);
+    ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    server.command(&["RENAME", "older", "{test}:events"]);
+    until("a new epoch begins", || node.tail.begins().len() == 2).await;
+    let (lineage, at) = node.tail.begins().pop().unwrap();
+    assert_eq!(lineage.standing(kept.epoch), Standing::EndedAt(kept));
+    assert!(!lineage.continuous(ledger.last(), at), "the second event is lost, and that is said");
+    ledger.publish(&node.log, "a", &["2.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_nobody_understands_is_not_passed_over_in_silence() {
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+    let id = format!("{}-*", ledger.last().epoch);
+    server.command(&["XADD", "{test}:events", &id, "what", "is this"]);
+    ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+    let (lineage, at) = node.tail.begins().pop().unwrap();
+    assert_eq!(at.seq, 2);
+    assert!(!lineage.continuous(at.min(fanfare_event::Position::new(at.epoch, 1)), at));
+    assert!(node.log.ready().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_given_out_again_is_not_acknowledged() {
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+    server.command(&["COPY", "{test}:events", "older"]);
+    for n in 1..50 {
+        ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
+    }
+    server.command(&["RENAME", "older", "{test}:events"]);
+    // At once, before any check of the fence; the ledger refuses a position it knows.
+    for n in 50..100 {
+        let _ = ledger.publish(&node.log, "a", &[format!("{n}.0")]).await;
+    }
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+    assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
+}

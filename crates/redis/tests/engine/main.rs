@@ -1,0 +1,20 @@
+//! The engine against a real redis-server, with a ledger of what was acknowledged as judge.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod crash;
+mod doctor;
+mod failover;
+
+mod idempotency;
+mod ledger;
+mod lost_stream;
+mod order;
+mod places;
+mod proxy;
+mod read_past;
+mod refused_writes;
+mod retention;
+mod server;
+mod slow_link;
+mod standstill;
+mod start;

@@ -1,0 +1,100 @@
+//! Reading the past: pages, selectors, and what was trimmed.
+
+use std::sync::Arc;
+
+use fanfare_event::{Event, Position, Selector};
+use fanfare_log::{EventLog, Page, PageLimit, ReadFrom};
+use fanfare_redis::RedisLog;
+
+use crate::ledger::{Node, batch, draft, settings, until};
+use crate::server::Server;
+
+async fn read(log: &Arc<RedisLog>, from: ReadFrom, until: Position, selector: &Selector) -> Page {
+    let (log, selector) = (log.clone(), selector.clone());
+    let limit = PageLimit { events: 7, bytes: 10_000 };
+    tokio::task::spawn_blocking(move || log.read(from, until, &selector, limit).unwrap())
+        .await
+        .unwrap()
+}
+
+/// All pages, and where the first gap ended.
+async fn read_all(
+    log: &Arc<RedisLog>,
+    mut from: ReadFrom,
+    until: Position,
+    selector: &Selector,
+) -> (Vec<Arc<Event>>, Option<Position>) {
+    let (mut events, mut gap) = (Vec::new(), None);
+    loop {
+        let page = read(log, from, until, selector).await;
+        assert!(page.events.len() <= 7);
+        gap = gap.or(page.trimmed);
+        events.extend(page.events);
+        if page.next >= until {
+            return (events, gap);
+        }
+        from = ReadFrom::After(page.next);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_join_into_exactly_what_the_selector_wants() {
+    let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let node = Node::connect(&server.url()).await;
+    let start = node.tail.heard();
+    let topics = ["orders/1", "orders/2", "chat"];
+    for part in 0..2 {
+        for n in 0..100 {
+            let one = batch(vec![draft(topics[n % 3], format!("{part}.{n}"))]);
+            node.log.append(one).await.unwrap();
+        }
+        // The second half is another epoch.
+        if part == 0 {
+            server.restart();
+            until("the epoch has begun", || node.tail.begins().len() == 2).await;
+            node.ready().await;
+        }
+    }
+    let end = node.tail.begins().pop().unwrap().1.plus(100);
+    node.heard(end).await;
+    let selector = Selector::parse(["orders/*"], []).unwrap();
+    let expected: Vec<_> =
+        node.tail.events().into_iter().filter(|event| selector.matches(event)).collect();
+    assert!(expected.len() > 120);
+    for from in [ReadFrom::After(start), ReadFrom::Earliest] {
+        let (events, gap) = read_all(&node.log, from, end, &selector).await;
+        assert_eq!((&events, gap), (&expected, None));
+    }
+    let after = expected[40].position;
+    let (events, gap) = read_all(&node.log, ReadFrom::After(after), end, &selector).await;
+    assert_eq!((&events[..], gap), (&expected[41..], None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_reported_if_and_only_if_something_was_trimmed_after_the_cursor() {
+    let server = Server::start(&[]);
+    let node = Node::with(settings(&server.url())).await;
+    let drafts = (0..20).map(|n| draft("default", format!("0.{n}"))).collect();
+    let first = node.log.append(batch(drafts)).await.unwrap().first;
+    let last = first.plus(19);
+    node.heard(last).await;
+    let selector = Selector::default();
+    let at = |seq| Position::new(first.epoch, seq);
+    server.command(&["XTRIM", "{test}:events", "MINID", "=", &at(6).to_string()]);
+    for (cursor, gap, count) in [(4, Some(at(5)), 15), (5, None, 15), (6, None, 14)] {
+        let found = read_all(&node.log, ReadFrom::After(at(cursor)), last, &selector).await;
+        assert_eq!((found.0.len(), found.1), (count, gap), "cursor {cursor}");
+    }
+    let (events, gap) = read_all(&node.log, ReadFrom::Earliest, last, &selector).await;
+    assert_eq!((events.len(), gap), (15, None));
+    // A hole made by hand is a gap too.
+    server.command(&["XDEL", "{test}:events", &at(12).to_string()]);
+    let (events, gap) = read_all(&node.log, ReadFrom::After(at(8)), last, &selector).await;
+    assert_eq!((events.len(), gap), (11, Some(at(12))));
+    // All gone: everything up to the end is.
+    server.command(&["XTRIM", "{test}:events", "MAXLEN", "0"]);
+    let (events, gap) = read_all(&node.log, ReadFrom::After(at(8)), last, &selector).await;
+    assert_eq!((events.len(), gap), (0, Some(last)));
+    let (_, gap) = read_all(&node.log, ReadFrom::After(last), last, &selector).await;
+    assert_eq!(gap, None);
+}

@@ -1,0 +1,70 @@
+//! Retention by count, bytes and age, and what the tail hears of it.
+
+use std::time::Duration;
+
+use fanfare_log::EventLog;
+
+use crate::ledger::{Ledger, Node, batch, draft, settings, until};
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_its_age_goes_even_from_a_quiet_namespace() {
+    let server = Server::start(&[]);
+    let mut settings = settings(&server.url());
+    settings.retention.age = Duration::from_millis(300);
+    let node = Node::with(settings).await;
+    let ledger = Ledger::default();
+    for n in 0..5 {
+        ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
+    }
+    until("all is gone", || server.number(&["XLEN", "{test}:events"]) == 0).await;
+    until("the tail is told", || node.tail.trimmed() == ledger.last()).await;
+    ledger.publish(&node.log, "a", &["5.0".to_owned()]).await.unwrap();
+    assert_eq!(ledger.last().seq, 6, "an empty stream goes on where it was");
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+    assert_eq!(node.tail.begins().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_old_goes() {
+    let server = Server::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let first = node.log.append(batch(vec![draft("a", "0.0")])).await.unwrap().first;
+    // A past that no one waited for: 1,000 entries, a second apart, beginning at 1970.
+    let fill = "for n = 1, 1000 do redis.call('XADD', KEYS[1], ARGV[1], 'a', n * 1000, 't', 'a', \
+                'm', '1.' .. n) end";
+    let epoch = format!("{}-*", first.epoch);
+    server.command(&["XTRIM", "{test}:events", "MAXLEN", "0"]);
+    server.command(&["EVAL", fill, "1", "{test}:events", &epoch]);
+    let script = include_str!("../../src/expire.lua");
+    let trimmed = server.number(&["EVAL", script, "1", "{test}:events", "400500"]);
+    assert_eq!(trimmed, 400);
+    let left = server.command(&["XRANGE", "{test}:events", "-", "+", "COUNT", "1"]);
+    assert!(left.contains(" 401000 "), "{left}");
+    assert_eq!(server.number(&["EVAL", script, "1", "{test}:events", "400500"]), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn count_and_bytes_bound_the_stream() {
+    let server = Server::start(&[]);
+    let mut settings = settings(&server.url());
+    settings.retention.count = 2000;
+    settings.retention.bytes = 400_000;
+    let node = Node::with(settings).await;
+    let publish = || {
+        let drafts = (0..50).map(|_| draft("a", "x".repeat(1000))).collect();
+        node.log.append(batch(drafts))
+    };
+    for _ in 0..60 {
+        publish().await.unwrap();
+    }
+    assert!(server.number(&["XLEN", "{test}:events"]) <= 2200, "by count from the first");
+    let mut length = i64::MAX;
+    while length > 600 {
+        publish().await.unwrap();
+        length = server.number(&["XLEN", "{test}:events"]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    until("the tail is told", || node.tail.trimmed().seq > 2000).await;
+}
