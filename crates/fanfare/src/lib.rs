@@ -10,11 +10,7 @@ pub mod engine;
 pub mod exit;
 pub mod settings;
 
-<<<<<<< HEAD
 mod console;
-mod engine;
-=======
->>>>>>> main
 mod http;
 mod latency;
 mod listener;

@@ -107,7 +107,11 @@ impl Metrics {
         let published_bytes = Counter::default();
         let repeated = Counter::default();
         let publish_duration = Latencies::new();
-        let refused = Family::default();
+        let refused = Family::<RefusedLabels, Counter>::default();
+        // There from the start, so that a first refusal is seen as an increase.
+        for reason in Refused::ALL {
+            drop(refused.get_or_create(&RefusedLabels { reason }));
+        }
         registry.register("publishes", "Events accepted", published_events.clone());
         registry.register("published_bytes", "Bytes of messages accepted", published_bytes.clone());
         registry.register(
