@@ -202,7 +202,7 @@ impl fmt::Debug for BodyReader {
 mod tests {
     use super::*;
 
-    fn next(reader: &BodyReader) -> Poll<Option<Result<Bytes, Cut>>> {
+    fn next(reader: &BodyReader) -> Poll<Option<Result<Bytes, Aborted>>> {
         reader.poll_next(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -218,7 +218,7 @@ mod tests {
         let (writer, reader) = full();
         drop(writer);
         assert_eq!(reader.0.lock().bytes, 0);
-        assert_eq!(next(&reader), Poll::Ready(Some(Err(Cut))));
+        assert_eq!(next(&reader), Poll::Ready(Some(Err(Aborted))));
     }
 
     #[test]

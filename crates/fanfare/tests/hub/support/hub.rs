@@ -134,6 +134,11 @@ impl Hub {
         self.child.id()
     }
 
+    /// Where it serves.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What it has logged so far.
     pub(crate) fn logged(&self) -> String {
         self.log.lock().unwrap().join("\n")
