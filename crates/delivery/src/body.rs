@@ -225,6 +225,7 @@ mod tests {
     fn the_end_of_a_stream_overtakes_its_last_bytes() {
         let (writer, reader) = body();
         writer.push(std::iter::once(Bytes::from_static(b"last")));
+        writer.finish();
         drop(writer);
         assert_eq!(next(&reader), Poll::Ready(Some(Ok(Bytes::from_static(b"last")))));
         assert_eq!(next(&reader), Poll::Ready(None));
@@ -234,6 +235,7 @@ mod tests {
     fn a_reader_that_made_room_is_cut_off() {
         let (writer, reader) = full();
         assert!(matches!(next(&reader), Poll::Ready(Some(Ok(_)))));
+        writer.finish();
         drop(writer);
         assert_eq!(next(&reader), Poll::Ready(None));
     }
