@@ -1,7 +1,9 @@
 //! A body: the way to a subscriber whose bytes another protocol layer carries (HTTP/2, TLS).
 //!
 //! The shard pushes whole buffers in, the protocol's task takes them out. What must hold: it is
-//! bounded, and each side tells the other when it can go on or has gone.
+//! bounded, and each side tells the other when it can go on or has gone. Where the writer gives up
+//! on a reader that does not read, what is waiting is let go of at once: a protocol may keep a
+//! blocked reader for as long as the peer likes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -204,11 +206,16 @@ mod tests {
         reader.poll_next(&mut Context::from_waker(Waker::noop()))
     }
 
-    #[test]
-    fn a_reader_that_was_given_up_holds_on_to_what_it_never_took() {
+    fn full() -> (BodyWriter, BodyReader) {
         let (writer, reader) = body();
         let buffer = Bytes::from(vec![b'x'; CAPACITY]);
         assert_eq!(writer.push([buffer.clone(), buffer].into_iter()), Some(CAPACITY));
+        (writer, reader)
+    }
+
+    #[test]
+    fn a_reader_that_was_given_up_holds_on_to_what_it_never_took() {
+        let (writer, reader) = full();
         drop(writer);
         assert_eq!(reader.0.lock().bytes, 0);
         assert_eq!(next(&reader), Poll::Ready(Some(Err(Aborted))));
@@ -221,6 +228,15 @@ mod tests {
         writer.finish();
         drop(writer);
         assert_eq!(next(&reader), Poll::Ready(Some(Ok(Bytes::from_static(b"last")))));
+        assert_eq!(next(&reader), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_reader_that_made_room_is_cut_off() {
+        let (writer, reader) = full();
+        assert!(matches!(next(&reader), Poll::Ready(Some(Ok(_)))));
+        writer.finish();
+        drop(writer);
         assert_eq!(next(&reader), Poll::Ready(None));
     }
 }

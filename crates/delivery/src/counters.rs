@@ -19,6 +19,8 @@ pub enum CloseReason {
     Expired,
     /// An administrator has cut its subject's streams.
     Revoked,
+    /// An operator asked for it.
+    Cut,
     /// The hub is shutting down.
     Shutdown,
     /// The hub shut down before the client had taken what was begun.
@@ -27,13 +29,14 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of [`CloseReason::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ClientGone,
         Self::ConnectionError,
         Self::WriteTimeout,
         Self::ClientTalks,
         Self::Expired,
         Self::Revoked,
+        Self::Cut,
         Self::Shutdown,
         Self::ShutdownForced,
     ];
@@ -47,6 +50,7 @@ impl CloseReason {
             Self::ClientTalks => "client_talks",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Cut => "cut",
             Self::Shutdown => "shutdown",
             Self::ShutdownForced => "shutdown_forced",
         }

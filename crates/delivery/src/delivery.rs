@@ -8,11 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanfare_event::Topic;
 use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
 
 use crate::counters::Totals;
 use crate::inbox::ShardHandle;
 use crate::lease::Lease;
+use crate::listing::{ListFrom, Listing, Query, SubscriberId};
 use crate::readers::Readers;
 use crate::retry::Retry;
 use crate::seats::{Seat, Seats};
@@ -133,6 +135,47 @@ impl Delivery {
             // A panic would have ended the process.
             let _ = thread.join();
         }
+    }
+
+    /// Lists at most `limit` subscribers from one shard, of those whom `topic` concerns if it is
+    /// given. `then` is called on the shard's thread and must be quick; never, if the shard has
+    /// ended. The page may be short, even empty, and still have a `next`.
+    pub fn list(
+        &self,
+        from: ListFrom,
+        limit: usize,
+        topic: Option<Topic>,
+        then: impl FnOnce(Listing) + Send + 'static,
+    ) {
+        let after = ListFrom { shard: from.shard + 1, entry: 0 };
+        let Some(shard) = self.shards.get(from.shard) else { return then(Listing::default()) };
+        let after = (after.shard < self.shards.len()).then_some(after);
+        let reply =
+            move |listing: Listing| then(Listing { next: listing.next.or(after), ..listing });
+        shard.list(Query { from, limit, topic }, Box::new(reply));
+    }
+
+    /// Counts for each topic whom its events concern; `each` is called once on each shard's thread,
+    /// with that shard's counts, and must be quick.
+    pub fn count(&self, topics: &Arc<[Topic]>, each: impl Fn(Vec<usize>) + Clone + Send + 'static) {
+        for shard in &self.shards {
+            shard.count(Arc::clone(topics), Box::new(each.clone()));
+        }
+    }
+
+    /// Closes a subscriber after the event that was begun, with word of when to come back; one
+    /// that reads nothing is closed by its write timeout. `then` is told whether there was anyone
+    /// of this name; it is called on the shard's thread and must be quick.
+    pub fn cut_one(&self, id: SubscriberId, then: impl FnOnce(bool) + Send + 'static) {
+        match self.shards.get(id.shard) {
+            Some(shard) => shard.cut_one(id.token, Box::new(then)),
+            None => then(false),
+        }
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
     }
 
     /// What all shards have done so far.

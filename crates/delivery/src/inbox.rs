@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fanfare_event::Topic;
 use fanfare_hub::Notify;
 use fanfare_log::ReadError;
 use mio::{Token, Waker};
@@ -12,6 +13,7 @@ use mio::{Token, Waker};
 use crate::body::Signal;
 use crate::counters::{Published, Totals};
 use crate::delivery::NewSubscriber;
+use crate::listing::{Listing, Query};
 use crate::readers::Page;
 
 /// What others see of a shard.
@@ -24,8 +26,8 @@ pub(crate) struct ShardHandle {
     published: Published,
 }
 
-/// Bounded by seats: a subscriber joins once, reads one page at a time, and has one body. Cuts are
-/// bounded by those who wait for their end.
+/// Bounded by seats: a subscriber joins once, reads one page at a time, and has one body; what
+/// operators ask for, by how many requests are answered at a time.
 #[derive(Debug, Default)]
 struct Inbox {
     commands: Vec<Command>,
@@ -37,12 +39,17 @@ pub(crate) enum Command {
     Join(Box<NewSubscriber>),
     Read(Token, Result<Page, ReadError>),
     Signal(Token, Signal),
-    Cut(Arc<str>, Done),
+    Cut(Arc<str>, Reply<usize>),
+    /// Whether there was anyone.
+    CutOne(Token, Reply<bool>),
     Drain(Duration),
+    List(Query, Reply<Listing>),
+    /// How many subscribers each topic concerns.
+    Count(Arc<[Topic]>, Reply<Vec<usize>>),
 }
 
-/// Told how many streams a cut has ended.
-pub(crate) type Done = Box<dyn FnOnce(usize) + Send>;
+/// Whom to tell; called on the shard's thread, so it must be quick.
+pub(crate) type Reply<T> = Box<dyn FnOnce(T) + Send>;
 
 impl ShardHandle {
     pub(crate) fn new(waker: Waker) -> Self {
@@ -58,8 +65,20 @@ impl ShardHandle {
         self.send(Command::Join(Box::new(subscriber)));
     }
 
-    pub(crate) fn cut(&self, subject: Arc<str>, done: Done) {
-        self.send(Command::Cut(subject, done));
+    pub(crate) fn cut(&self, subject: Arc<str>, reply: Reply<usize>) {
+        self.send(Command::Cut(subject, reply));
+    }
+
+    pub(crate) fn cut_one(&self, token: Token, reply: Reply<bool>) {
+        self.send(Command::CutOne(token, reply));
+    }
+
+    pub(crate) fn list(&self, query: Query, reply: Reply<Listing>) {
+        self.send(Command::List(query, reply));
+    }
+
+    pub(crate) fn count(&self, topics: Arc<[Topic]>, reply: Reply<Vec<usize>>) {
+        self.send(Command::Count(topics, reply));
     }
 
     pub(crate) fn drain(&self, over: Duration) {
@@ -121,7 +140,10 @@ impl fmt::Debug for Command {
             Self::Read(..) => "Read",
             Self::Signal(..) => "Signal",
             Self::Cut(..) => "Cut",
+            Self::CutOne(..) => "CutOne",
             Self::Drain(_) => "Drain",
+            Self::List(..) => "List",
+            Self::Count(..) => "Count",
         })
     }
 }

@@ -271,6 +271,10 @@ impl Shard {
         } else {
             subscriber.turn(&self.ring, offset, &mut self.totals)
         };
+        // By far the most turns end so, and there is nothing to act on.
+        if matches!(turned, Ok(Turn::CaughtUp)) && !subscriber.armed && !subscriber.is_closing() {
+            return;
+        }
         self.settle(token, turned, now);
     }
 
@@ -360,6 +364,20 @@ impl Shard {
             Command::Cut(subject, done) => done(self.cut(&subject, now)),
             Command::Drain(over) => {
                 self.drain = Some(Drain::begin(now, over, self.subscribers.len()));
+            }
+            Command::List(query, reply) => {
+                let lag = |subscriber: &Subscriber| self.lag(subscriber);
+                reply(query.answer(&self.subscribers, now, lag));
+            }
+            Command::Count(topics, reply) => {
+                reply(topics.iter().map(|topic| self.index.count(topic)).collect());
+            }
+            Command::CutOne(token, reply) => {
+                let known = find(&mut self.subscribers, token).is_some_and(|s| !s.is_closing());
+                if known {
+                    self.dismiss(token, None, CloseReason::Cut, now);
+                }
+                reply(known);
             }
         }
     }
@@ -646,17 +664,22 @@ impl Shard {
         }
         let lag = self.stalls.tokens().take(LAG_SAMPLE).filter_map(|token| {
             let subscriber = self.subscribers.get(entry(token))?;
-            if subscriber.generation != generation(token) {
-                return None;
-            }
-            let Cursor::At(ReadFrom::After(position)) = subscriber.cursor else { return None };
-            let offset = self.ring.offset_after(position);
-            // Behind the ring, dense positions tell how far.
-            let behind = (self.position.epoch == position.epoch)
-                .then(|| self.position.seq.saturating_sub(position.seq));
-            Some(offset.map_or(behind.unwrap_or(self.offset), |offset| self.offset - offset))
+            (subscriber.generation == generation(token)).then(|| self.lag(subscriber))
         });
         self.totals.slowest_lag = lag.max().unwrap_or(0);
+    }
+
+    /// How many events a subscriber is behind.
+    fn lag(&self, subscriber: &Subscriber) -> u64 {
+        let Cursor::At(ReadFrom::After(position)) = subscriber.cursor else { return 0 };
+        match self.ring.offset_after(position) {
+            Some(offset) => self.offset.saturating_sub(offset),
+            // Behind the ring, dense positions tell how far.
+            None if self.position.epoch == position.epoch => {
+                self.position.seq.saturating_sub(position.seq)
+            }
+            None => self.offset,
+        }
     }
 
     /// Sends a fresh id to those of a slice whose last has become stale. A pass begins at most

@@ -1,6 +1,7 @@
 //! A sink: where a subscriber's bytes go.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use fanfare_sse::Encoded;
@@ -85,6 +86,14 @@ impl Sink {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 written => return written,
             }
+        }
+    }
+
+    /// The other end's address, where it is known here.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Socket(socket) => socket.peer_addr().ok(),
+            Self::Body(_) => None,
         }
     }
 

@@ -66,8 +66,20 @@ impl TopicIndex {
     /// Calls `visit` for each subscriber that an event of `topic` concerns, and perhaps for some
     /// who have left; for one with several matching topics and patterns more than once.
     pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(mio::Token)) {
+        self.visit_members(topic, |members| members.tokens.iter().copied().for_each(&mut visit));
+    }
+
+    /// How many subscribers an event of `topic` concerns; one with several matching topics and
+    /// patterns counts for each.
+    pub(crate) fn count(&self, topic: &Topic) -> usize {
+        let mut count = 0;
+        self.visit_members(topic, |members| count += members.tokens.len() - members.gone);
+        count
+    }
+
+    fn visit_members(&self, topic: &Topic, mut visit: impl FnMut(&Members)) {
         if let Some(members) = self.topics.get(topic) {
-            members.tokens.iter().copied().for_each(&mut visit);
+            visit(members);
         }
         if self.patterns.is_empty() {
             return;
@@ -79,7 +91,7 @@ impl TopicIndex {
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
             let bucket = self.patterns.get(prefix).into_iter().flatten();
             for (_, members) in bucket.filter(|(pattern, _)| pattern.matches(topic)) {
-                members.tokens.iter().copied().for_each(&mut visit);
+                visit(members);
             }
         }
     }
@@ -156,6 +168,12 @@ mod tests {
                     .filter(|n| selectors[*n].as_ref().is_some_and(|s| s.topics.matches(&topic)))
                     .collect();
                 assert_eq!(found, wanted, "{name}");
+                let matching = |n: &usize| {
+                    let topics = &selectors[*n].as_ref().unwrap().topics;
+                    let named = topics.topics().iter().filter(|named| **named == topic).count();
+                    named + topics.patterns().iter().filter(|p| p.matches(&topic)).count()
+                };
+                assert_eq!(index.count(&topic), wanted.iter().map(matching).sum::<usize>());
             }
             let present: Vec<_> =
                 (0..selectors.len()).filter(|n| selectors[*n].is_some()).collect();

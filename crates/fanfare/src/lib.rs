@@ -10,12 +10,15 @@ pub mod engine;
 pub mod exit;
 pub mod settings;
 
+mod console;
 mod http;
 mod key_set_client;
+mod latency;
 mod listener;
 mod logging;
 mod metrics;
 mod open_files;
+mod resident_memory;
 mod serve;
 mod tls;
 

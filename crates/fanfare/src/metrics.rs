@@ -16,10 +16,11 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::{Census, Roster};
+use crate::latency::{Latencies, Tally};
+use crate::resident_memory::resident_memory;
 
 /// What the HTTP side counts, and the registry that reads everything.
 #[derive(Debug)]
@@ -28,8 +29,17 @@ pub(crate) struct Metrics {
     published_events: Counter,
     published_bytes: Counter,
     repeated: Counter,
-    publish_duration: Histogram,
+    publish_duration: Latencies,
     refused: Family<RefusedLabels, Counter>,
+}
+
+/// What the HTTP side has counted at one moment.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) published_events: u64,
+    pub(crate) published_bytes: u64,
+    pub(crate) repeated: u64,
+    pub(crate) refused: [(&'static str, u64); Refused::ALL.len()],
 }
 
 /// Why a request was not served as asked.
@@ -100,6 +110,41 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
+    /// Every reason.
+    pub(crate) const ALL: [Self; 31] = [
+        Self::InvalidPublish,
+        Self::InvalidSubscribe,
+        Self::TooLarge,
+        Self::TooManyTopics,
+        Self::InvalidRevocation,
+        Self::ForeignHost,
+        Self::ForeignOrigin,
+        Self::Unauthenticated,
+        Self::CredentialsUnverifiable,
+        Self::Forbidden,
+        Self::PublishRate,
+        Self::AddressCapacity,
+        Self::SubjectCapacity,
+        Self::Requests,
+        Self::Capacity,
+        Self::Draining,
+        Self::LogUnavailable,
+        Self::LogFull,
+        Self::TooManyKeys,
+        Self::Connections,
+        Self::HalfOpen,
+        Self::Idle,
+        Self::HeadTimeout,
+        Self::HeadTooLarge,
+        Self::TargetTooLong,
+        Self::Malformed,
+        Self::Flood,
+        Self::BodyTimeout,
+        Self::Bodies,
+        Self::TlsHandshake,
+        Self::NotTls,
+    ];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidPublish => "invalid_publish",
@@ -154,9 +199,12 @@ impl Metrics {
         let published_events = Counter::default();
         let published_bytes = Counter::default();
         let repeated = Counter::default();
-        // 50 µs to 1.6 s.
-        let publish_duration = Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
-        let refused = Family::default();
+        let publish_duration = Latencies::new();
+        let refused = Family::<RefusedLabels, Counter>::default();
+        // There from the start, so that a first refusal is seen as an increase.
+        for reason in Refused::ALL {
+            drop(refused.get_or_create(&RefusedLabels { reason }));
+        }
         registry.register("publishes", "Events accepted", published_events.clone());
         registry.register("published_bytes", "Bytes of messages accepted", published_bytes.clone());
         registry.register(
@@ -178,7 +226,7 @@ impl Metrics {
     pub(crate) fn published(&self, events: usize, bytes: usize, took: Duration) {
         self.published_events.inc_by(events as u64);
         self.published_bytes.inc_by(bytes as u64);
-        self.publish_duration.observe(took.as_secs_f64());
+        self.publish_duration.observe(took);
     }
 
     pub(crate) fn repeated(&self) {
@@ -187,6 +235,22 @@ impl Metrics {
 
     pub(crate) fn refused(&self, reason: Refused) {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// What has been counted here so far.
+    pub(crate) fn counted(&self) -> Counted {
+        let refused = |reason| self.refused.get_or_create(&RefusedLabels { reason }).get();
+        Counted {
+            published_events: self.published_events.get(),
+            published_bytes: self.published_bytes.get(),
+            repeated: self.repeated.get(),
+            refused: Refused::ALL.map(|reason| (reason.as_str(), refused(reason))),
+        }
+    }
+
+    /// How long publishes have taken so far.
+    pub(crate) fn latencies(&self) -> Tally {
+        self.publish_duration.tally()
     }
 
     /// Everything, as text.
@@ -220,10 +284,20 @@ impl Collector for Observed {
         gauge("connections", "Open connections, those of streams included", connections)?;
         gauge("half_open_connections", "Connections without a first request yet", half_open)?;
         gauge("idle_connections", "Connections between two requests", idle)?;
+        let ready = usize::from(self.hub.ready().is_ok());
+        gauge("ready", "1 where the event log accepts publishes, else 0", ready)?;
         gauge("window_events", "Recent events held ready to send", frames)?;
         gauge("window_bytes", "What they occupy", bytes)?;
-        let lag = usize::try_from(totals.slowest_lag).unwrap_or(usize::MAX);
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let lag = number(totals.slowest_lag);
         gauge("slowest_lag_events", "How far the slowest subscriber is behind", lag)?;
+        if let Some(size) = self.hub.log_size() {
+            gauge("log_events", "Events retained by the log", number(size.events))?;
+            gauge("log_bytes", "What they weigh", number(size.bytes))?;
+        }
+        if let Some(bytes) = resident_memory() {
+            gauge("resident_memory_bytes", "Memory the process occupies", number(bytes))?;
+        }
         let mut counter = |name, help, value: u64| {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
+use crate::console::{Console, Observer};
 use crate::exit::Failure;
 use crate::http::{Access, Connections, Limits, Quotas, Roster, Shared, accept, router};
 use crate::key_set_client::KeySetClient;
@@ -78,9 +79,14 @@ async fn run(
         },
     )?);
     let roster = Roster::new(limits.bounds, delivery.seats().clone());
+    let metrics = Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster));
+    let metrics = Arc::new(metrics);
     let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
+    let retry = Retry(settings.retry);
+    let console = Arc::new(Console::open(settings.heartbeat, settings.write_timeout, retry)?);
     let shared = Arc::new(Shared {
-        metrics: Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster)),
+        metrics: Arc::clone(&metrics),
+        console: Arc::clone(&console),
         hub: Arc::clone(&hub),
         delivery: Arc::clone(&delivery),
         access: Access::new(settings, key_set),
@@ -96,6 +102,9 @@ async fn run(
     };
     let (connections, mut ended) =
         Connections::new(router, Arc::clone(&shared), roster, limits, tls, stopping);
+    let observer = Observer::new(Arc::clone(&hub), Arc::clone(&delivery), metrics);
+    let feed = Arc::clone(&console);
+    let feed = tokio::spawn(async move { feed.feed(observer).await });
     let expiry = tokio::spawn(expire(hub));
     let keys = tokio::spawn(refresh_keys(Arc::clone(&shared)));
     warn_of_mistakes(settings);
@@ -107,7 +116,12 @@ async fn run(
     shared.draining.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
     let over = settings.drain;
-    let drained = tokio::task::spawn_blocking(move || delivery.drain(over)).await;
+    // The console last: it shows the others going.
+    let drain = move || {
+        delivery.drain(over);
+        console.delivery.drain(Duration::ZERO);
+    };
+    let drained = tokio::task::spawn_blocking(drain).await;
     if drained.is_err() {
         tracing::error!("the streams could not be closed in order");
     }
@@ -117,6 +131,7 @@ async fn run(
     expiry.abort();
     keys.abort();
     refresh.inspect(JoinHandle::abort);
+    feed.abort();
     tracing::info!("stopped");
     Ok(())
 }

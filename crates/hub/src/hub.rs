@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use fanfare_event::{Position, Timestamp};
-use fanfare_log::{Appending, Batch, EventLog, PageLimit, ReadError, ReadFrom, Unready};
+use fanfare_log::{Appending, Batch, EventLog, LogSize, PageLimit, ReadError, ReadFrom, Unready};
 
-use crate::{Envelope, Frame, Gap, GapReason, Interest, Requested, Resolution, Slot, Window};
+use crate::{
+    BusyTopic, Envelope, Frame, Gap, GapReason, Interest, Requested, Resolution, Slot, Window,
+};
 
 /// One log and its window.
 pub struct Hub {
@@ -50,6 +52,17 @@ impl Hub {
     /// Whether publishes can be accepted now; if not, why.
     pub fn ready(&self) -> Result<(), Unready> {
         self.log.ready()
+    }
+
+    /// What the log retains; `None` where its engine does not say.
+    pub fn log_size(&self) -> Option<LogSize> {
+        self.log.size()
+    }
+
+    /// The topics that most has been published to lately, busiest first. To be called about once
+    /// a second, by one caller: counts fade from call to call.
+    pub fn busiest(&self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
+        self.window.busiest(now, limit)
     }
 
     /// Lets the log go of what has outlived its age. To be called about once a second.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::Slot;
 
 /// A topic's hash: tells most topics apart without looking at their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TopicKey(u64);
 
 impl TopicKey {

@@ -10,6 +10,7 @@
 //!   one position: out of the window, or out of the log where the window no longer reaches.
 //! - *No silent loss*: a cursor is resumed exactly, or a [`Gap`] stands before anything later.
 
+mod busiest;
 mod frame;
 mod gap;
 mod hub;
@@ -19,6 +20,7 @@ mod resume;
 mod ring;
 mod window;
 
+pub use busiest::BusyTopic;
 pub use frame::{Envelope, Frame};
 pub use gap::{Gap, GapReason, fresh_cursor};
 pub use hub::{Catchup, Hub};

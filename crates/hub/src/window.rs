@@ -1,12 +1,13 @@
 //! The window: the log's most recent events, in memory, ready to send.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fanfare_event::{Event, Position, Timestamp};
 use fanfare_log::{Lineage, Retention, Standing, Tail};
 
+use crate::busiest::Busiest;
 use crate::milestones::Milestones;
-use crate::{Frame, Gap, GapReason, Ring, Slot};
+use crate::{BusyTopic, Frame, Gap, GapReason, Ring, Slot};
 
 /// The recent part of the log. The engine below fills it through [`Tail`]; shards above copy from
 /// it what is new to them.
@@ -19,6 +20,7 @@ pub struct Window {
     retention: Retention,
     state: RwLock<State>,
     listeners: OnceLock<Vec<Arc<dyn Notify>>>,
+    busiest: Mutex<Busiest>,
 }
 
 /// How much a window holds at most; the oldest frames leave first.
@@ -74,6 +76,7 @@ impl Window {
                 milestones: Milestones::default(),
             }),
             listeners: OnceLock::new(),
+            busiest: Mutex::default(),
         }
     }
 
@@ -116,6 +119,12 @@ impl Window {
         (state.ring.len(), state.ring.bytes())
     }
 
+    /// The topics that most has been published to lately, busiest first. To be called about once
+    /// a second, by one caller: counts fade from call to call.
+    pub(crate) fn busiest(&self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
+        self.busiest.lock().unwrap_or_else(PoisonError::into_inner).look(now, limit)
+    }
+
     // A panic while the lock was held cannot leave a half-made ring: each change is one push, pop
     // or clear. So poisoning is not an error here.
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -147,6 +156,11 @@ impl Tail for Window {
         // Encoding waits for the first subscriber, hashing need not hold the lock.
         let slots: Vec<Slot> =
             events.iter().map(|event| Slot::new(Frame::new(Arc::clone(event)))).collect();
+        let mut busiest = self.busiest.lock().unwrap_or_else(PoisonError::into_inner);
+        for (slot, event) in slots.iter().zip(events) {
+            slot.key.into_iter().for_each(|key| busiest.count(key, &event.topic));
+        }
+        drop(busiest);
         let mut guard = self.write();
         let state = &mut *guard;
         for (slot, event) in slots.into_iter().zip(events) {

@@ -39,13 +39,13 @@ mod writer;
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use fanfare_event::{Position, Selector, Timestamp};
 
 use crate::{
-    AppendError, Appending, Batch, EventLog, IdempotencyTable, Page, PageLimit, ReadError,
+    AppendError, Appending, Batch, EventLog, IdempotencyTable, LogSize, Page, PageLimit, ReadError,
     ReadFrom, Tail, Unready,
 };
 use completion::completion;
@@ -186,6 +186,11 @@ impl EventLog for DiskLog {
             Some(reason) => Err(Unready { reason: reason.clone() }),
             None => Ok(()),
         }
+    }
+
+    fn size(&self) -> Option<LogSize> {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        Some(LogSize { events: state.events(), bytes: state.bytes() })
     }
 
     fn expire(&self, now: Timestamp) {

@@ -32,6 +32,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// Whether publishes can be accepted now; if not, why.
     fn ready(&self) -> Result<(), Unready>;
 
+    /// What is retained; `None` where the engine does not say, or not cheaply.
+    fn size(&self) -> Option<LogSize> {
+        None
+    }
+
     /// Lets go of what has outlived its age. Called about once a second; engines that see to it
     /// themselves do nothing.
     fn expire(&self, now: Timestamp) {
@@ -157,6 +162,15 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// What a log retains at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSize {
+    /// How many events.
+    pub events: u64,
+    /// What they occupy, by the engine's own measure.
+    pub bytes: u64,
 }
 
 /// Why a log is not ready.

@@ -24,8 +24,8 @@ pub use disk::{
     SyncPolicy, stats, verify,
 };
 pub use event_log::{
-    AppendError, Appended, Appending, Batch, Durability, EventLog, Page, PageLimit, ReadError,
-    ReadFrom, Retention, Unready,
+    AppendError, Appended, Appending, Batch, Durability, EventLog, LogSize, Page, PageLimit,
+    ReadError, ReadFrom, Retention, Unready,
 };
 pub use idempotency::{
     Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, Remembered, TableFull,

@@ -13,8 +13,8 @@ use std::time::Duration;
 use fanfare_event::{Position, Selector, Timestamp};
 
 use crate::{
-    Appending, Batch, EventLog, Lineage, Page, PageLimit, ReadError, ReadFrom, Retention, Tail,
-    Unready,
+    Appending, Batch, EventLog, Lineage, LogSize, Page, PageLimit, ReadError, ReadFrom, Retention,
+    Tail, Unready,
 };
 use store::{Bounds, Store};
 
@@ -114,6 +114,11 @@ impl EventLog for MemoryLog {
 
     fn ready(&self) -> Result<(), Unready> {
         Ok(())
+    }
+
+    fn size(&self) -> Option<LogSize> {
+        let stats = self.stats();
+        Some(LogSize { events: stats.events as u64, bytes: stats.bytes })
     }
 
     fn expire(&self, now: Timestamp) {

@@ -85,6 +85,11 @@ impl Access {
         }
     }
 
+    /// Whether there is any credential that would be accepted.
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.authenticator.is_empty()
+    }
+
     /// Who sent this request.
     pub(super) async fn caller(&self, request: &Parts) -> Result<Caller, Error> {
         let presented = credentials::bearer(request, &self.guard, self.cookie.as_deref());
@@ -104,7 +109,7 @@ impl Access {
     async fn know(&self, request: &Parts, presented: Option<Presented>) -> Result<Caller, Error> {
         let verified = Instant::now();
         // Nothing that is presented means anything to a hub that knows no credentials.
-        let presented = presented.filter(|_| !self.authenticator.is_empty());
+        let presented = presented.filter(|_| self.has_credentials());
         let now = Timestamp::now();
         let (principal, presented) = match presented {
             None => (Arc::clone(&self.anyone), false),

@@ -96,7 +96,6 @@ impl hyper::service::Service<Request<Incoming>> for Feed {
     type Future = Answering<Infallible>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let shared = Arc::clone(&self.0.shared);
         let answer = self.0.to(request);
         Box::pin(async move {
             let (mut response, granted) = answer.await;
@@ -105,7 +104,7 @@ impl hyper::service::Service<Request<Incoming>> for Feed {
                 response.body_mut().body = Body::new(StreamBody(reader));
                 response.headers_mut().remove(CONTENT_LENGTH);
                 let sink = Sink::Body(writer);
-                shared.delivery.join(granted.into_subscriber(sink, Framing::Bare, Bytes::new()));
+                granted.join(sink, Framing::Bare, Bytes::new());
             }
             Ok(response)
         })

@@ -285,7 +285,7 @@ async fn serve_socket(
     let service = TakeOver { answer, handover: handover.clone() };
     let (socket, served) = serve_http1(socket, service, connections).await;
     if let Some(taken) = handover.take() {
-        return taken.join(socket, &connections.shared.delivery).map_err(Into::into);
+        return taken.join(socket).map_err(Into::into);
     }
     linger(socket, connections).await;
     served.map_err(Into::into)

@@ -16,7 +16,7 @@ use super::request_body::Broken;
 use crate::metrics::{Metrics, Refused};
 
 /// How long a publisher is asked to wait before it tries again, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Why a request is not served as asked.
@@ -42,8 +42,8 @@ pub(crate) enum Error {
     Query(String),
     #[error("a subscription may name {limit} topics and patterns here, this one names {named}")]
     TooManyTopics { named: usize, limit: usize },
-    #[error("Field required")]
-    NoSubject,
+    #[error("Field required: either the id of a subscriber or a subject")]
+    NobodyNamed,
     #[error("the request is for a host that this hub does not answer for")]
     ForeignHost,
     #[error("pages of this origin may not use this hub")]
@@ -62,6 +62,8 @@ pub(crate) enum Error {
     TooFast { wait: Duration },
     #[error("too many requests are being answered")]
     Busy,
+    #[error("the console answers only requests from the hub's own machine")]
+    Elsewhere,
     #[error("the request came over no connection")]
     NoPeer,
 }
@@ -80,7 +82,7 @@ impl Error {
             Self::Append(_) => Refused::LogUnavailable,
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
-            Self::NoSubject => Refused::InvalidRevocation,
+            Self::NobodyNamed => Refused::InvalidRevocation,
             Self::ForeignHost => Refused::ForeignHost,
             Self::ForeignOrigin => Refused::ForeignOrigin,
             Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) => {
@@ -89,7 +91,7 @@ impl Error {
             Self::Unauthenticated | Self::Untrusted(_) | Self::UsedTicket => {
                 Refused::Unauthenticated
             }
-            Self::Forbidden => Refused::Forbidden,
+            Self::Forbidden | Self::Elsewhere => Refused::Forbidden,
             Self::TooFast { .. } => Refused::PublishRate,
             Self::Busy | Self::NoPeer => Refused::Requests,
         }
@@ -140,13 +142,15 @@ impl IntoResponse for Error {
             }
             Self::Query(text) => invalid(&["query"], &said, &text.into()),
             Self::TooManyTopics { .. } => invalid(&["query", "topic"], &said, &Value::Null),
-            Self::NoSubject => detail(
+            Self::NobodyNamed => detail(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 json!([{
-                    "type": "missing", "loc": ["query", "subject"], "msg": said, "input": null,
+                    "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
                 }]),
             ),
-            Self::ForeignHost | Self::ForeignOrigin => detail(StatusCode::FORBIDDEN, said),
+            Self::ForeignHost | Self::ForeignOrigin | Self::Elsewhere => {
+                detail(StatusCode::FORBIDDEN, said)
+            }
             Self::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),
             Self::Untrusted(Untrusted::Invalid(_)) | Self::UsedTicket => {
                 challenge(StatusCode::UNAUTHORIZED, said, Some("invalid_token"))
@@ -198,7 +202,7 @@ fn challenge(status: StatusCode, said: String, error: Option<&str>) -> Response 
 }
 
 /// pydantic's rendering of a value that a validator refused.
-fn invalid(location: &[&str], said: &str, input: &Value) -> Response {
+pub(super) fn invalid(location: &[&str], said: &str, input: &Value) -> Response {
     let message = format!("Value error, {said}");
     let problem = json!([{
         "type": "value_error", "loc": location, "msg": message, "input": input,

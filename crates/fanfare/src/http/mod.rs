@@ -6,13 +6,17 @@
 //! one.
 
 mod access;
+mod admin;
 mod answer;
 mod client;
 mod connection;
+mod console;
 mod credentials;
+mod docs;
 mod error;
 mod guard;
 mod limits;
+mod openapi;
 mod operations;
 mod pages;
 mod peer;
@@ -25,6 +29,7 @@ mod roster;
 mod router;
 mod stream;
 mod subscribe;
+mod subscribers;
 mod takeover;
 mod tickets;
 

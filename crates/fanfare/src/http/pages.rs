@@ -1,6 +1,6 @@
-//! The page people see and what it loads, embedded in the binary.
+//! The page people see and what it loads, embedded in the binary; and how embedded files are served.
 //!
-//! What must hold: the page loads nothing that is not the hub's, and runs no inline code; both are
+//! What must hold: a page loads nothing that is not the hub's, and runs no inline code; both are
 //! left to the browser to enforce. Its addresses are relative, so any prefix works.
 
 use std::hash::Hasher as _;
@@ -21,7 +21,7 @@ use axum::routing::get;
 const TEMPLATE: &str = "sse_index.html";
 
 /// Scripts, styles, pictures and connections from the hub alone, nothing inline.
-const POLICY: HeaderValue = HeaderValue::from_static(
+pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
 );
@@ -29,10 +29,10 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// Kept, but asked for each time: a new binary shows at once, and an unchanged file costs a 304.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const SCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
-const STYLE: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
-const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
+pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(super) const SCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
+pub(super) const STYLE: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
+pub(super) const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 
 const HARDENING: [(HeaderName, HeaderValue); 2] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -48,6 +48,7 @@ macro_rules! embedded {
         }
     };
 }
+pub(super) use embedded;
 
 static PAGE: Embedded = embedded!("sse_index.html", HTML);
 
@@ -65,10 +66,10 @@ static ASSETS: [Embedded; 9] = [
 ];
 
 /// A file that is part of the binary.
-struct Embedded {
-    path: &'static str,
-    content_type: HeaderValue,
-    bytes: &'static [u8],
+pub(super) struct Embedded {
+    pub(super) path: &'static str,
+    pub(super) content_type: HeaderValue,
+    pub(super) bytes: &'static [u8],
 }
 
 /// The page at `<prefix>/` and its assets at `<prefix>/assets/`. With a templates directory, the
@@ -80,15 +81,16 @@ pub(crate) fn pages(prefix: &str, templates: Option<&Path>) -> Router {
             let file = directory.join(TEMPLATE);
             Router::new().route(&page, get(move || template(file)))
         }
-        None => serve(Router::new(), &page, &PAGE),
+        None => serve(Router::new(), &page, &PAGE, POLICY),
     };
     ASSETS.iter().fold(router, |router, asset| {
-        serve(router, &format!("{prefix}/assets/{}", asset.path), asset)
+        serve(router, &format!("{prefix}/assets/{}", asset.path), asset, POLICY)
     })
 }
 
-/// Adds a file that never changes while the hub runs. HEAD comes with GET.
-fn serve(router: Router, path: &str, file: &Embedded) -> Router {
+/// Adds a file that never changes while the hub runs, under a content security policy. HEAD comes
+/// with GET.
+pub(super) fn serve(router: Router, path: &str, file: &Embedded, policy: HeaderValue) -> Router {
     let tag = tag(file.bytes);
     let content_type = file.content_type.clone();
     let bytes = Bytes::from_static(file.bytes);
@@ -100,7 +102,7 @@ fn serve(router: Router, path: &str, file: &Embedded) -> Router {
         };
         let headers = response.headers_mut();
         headers.extend(HARDENING);
-        headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
         headers.insert(CACHE_CONTROL, REVALIDATE);
         headers.insert(ETAG, tag);
         response
@@ -149,14 +151,31 @@ fn matches(request: &HeaderMap, tag: &HeaderValue) -> bool {
         .any(|held| held == b"*" || held.strip_prefix(b"W/").unwrap_or(held) == tag.as_bytes())
 }
 
+/// That the files of a vendored folder, among `assets`, have the sums they were checked with.
+#[cfg(test)]
+pub(super) fn assert_as_checked(assets: &[Embedded], folder: &str, sums: &str) {
+    use sha2::{Digest as _, Sha256};
+
+    let sums: std::collections::HashMap<_, _> = sums
+        .lines()
+        .map(|line| line.split_once("  ").unwrap())
+        .map(|(sum, file)| (format!("{folder}{file}"), sum))
+        .collect();
+    let mut checked = 0;
+    for asset in assets.iter().filter(|asset| asset.path.starts_with(folder)) {
+        let sum: String =
+            Sha256::digest(asset.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(sums.get(asset.path), Some(&sum.as_str()), "{} changed", asset.path);
+        checked += 1;
+    }
+    assert!(checked > 0, "nothing of {folder} is embedded");
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use axum::body::Body;
     use axum::http::Request;
     use http_body_util::BodyExt as _;
-    use sha2::{Digest as _, Sha256};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -270,16 +289,7 @@ mod tests {
 
     #[test]
     fn what_is_vendored_is_what_was_checked() {
-        let sums: HashMap<_, _> = include_str!("../../assets/vendor/sweetalert2/SHA256SUMS")
-            .lines()
-            .map(|line| line.split_once("  ").unwrap())
-            .map(|(sum, file)| (format!("vendor/sweetalert2/{file}"), sum))
-            .collect();
-        let vendored = ASSETS.iter().filter(|asset| asset.path.starts_with("vendor/"));
-        for asset in vendored {
-            let sum: String =
-                Sha256::digest(asset.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(sums.get(asset.path), Some(&sum.as_str()), "{} changed", asset.path);
-        }
+        let sums = include_str!("../../assets/vendor/sweetalert2/SHA256SUMS");
+        assert_as_checked(&ASSETS, "vendor/sweetalert2/", sums);
     }
 }

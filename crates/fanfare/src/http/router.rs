@@ -9,7 +9,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, get, post};
 use fanfare_delivery::Delivery;
 use fanfare_hub::Hub;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -17,7 +17,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::access::Access;
 use super::error::detail;
 use super::quotas::Quotas;
-use super::{operations, pages, publish, revoke, subscribe, tickets};
+use super::{admin, console, docs, operations, pages, publish, subscribe, subscribers, tickets};
+use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::settings::{Origin, Settings};
 
@@ -26,7 +27,8 @@ use crate::settings::{Origin, Settings};
 pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) delivery: Arc<Delivery>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) console: Arc<Console>,
     pub(crate) access: Access,
     pub(crate) quotas: Quotas,
     /// The longest message, in bytes.
@@ -45,16 +47,22 @@ impl Shared {
 pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
     let prefix = settings.prefix.as_str();
     let at = |path: &str| format!("{prefix}{path}");
+    let for_admins = Router::new()
+        .route(&at("/console/events"), get(console::events))
+        .route(&at("/subscribers"), get(subscribers::list).delete(subscribers::cut))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), admin::require_admin));
     let mut router = Router::new()
         .route(&at("/send"), post(publish::send))
         .route(&at("/events"), get(subscribe::events))
         .route(&at("/ticket"), post(tickets::issue))
-        .route(&at("/subscribers"), delete(revoke::revoke))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
+        .merge(for_admins)
         .with_state(Arc::clone(&shared))
-        .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())));
+        .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())))
+        .merge(console::page(prefix))
+        .merge(docs::docs(prefix));
     for path in ["/send/", "/events/"] {
         router = router.route(&at(path), any(without_slash));
     }
@@ -112,4 +120,44 @@ async fn with_slash(uri: Uri) -> Response {
 fn redirect(path: &str, uri: &Uri) -> Response {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Redirect::temporary(&format!("{path}{query}")).into_response()
+}
+
+#[cfg(test)]
+impl Shared {
+    /// Of a hub that nobody uses.
+    pub(super) fn idle(settings: &Settings) -> Arc<Self> {
+        use std::time::Duration;
+
+        use super::{Limits, Roster};
+        use fanfare_delivery::{DeliverySettings, Retry, Seats};
+        use fanfare_hub::{Window, WindowBounds};
+        use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
+
+        let second = Duration::from_secs(1);
+        let retention = Retention { count: 1, bytes: 1, age: second };
+        let window = Arc::new(Window::new(WindowBounds { count: 1, bytes: 1 }, retention));
+        let memory = MemorySettings { retention, key_window: second, key_capacity: 1 };
+        let log = MemoryLog::open(memory, Arc::clone(&window) as Arc<dyn Tail>);
+        let hub = Arc::new(Hub::new(window, log));
+        let delivery = DeliverySettings {
+            shards: 1,
+            heartbeat: second,
+            write_timeout: second,
+            retry: Retry(second),
+            seats: Seats::new(1),
+        };
+        let delivery = Arc::new(Delivery::start(&hub, &delivery).unwrap());
+        let bounds = Limits::new(settings, 1024).bounds;
+        let roster = Roster::new(bounds, delivery.seats().clone());
+        Arc::new(Self {
+            metrics: Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), roster)),
+            access: Access::new(settings, None),
+            quotas: Quotas::new(settings),
+            console: Arc::new(Console::open(second, second, Retry(second)).unwrap()),
+            hub,
+            delivery,
+            max_message: 1,
+            draining: AtomicBool::new(false),
+        })
+    }
 }

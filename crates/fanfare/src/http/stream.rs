@@ -11,7 +11,9 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Authorised;
-use fanfare_delivery::{Aborted, BodyReader, Framing, Lease, NewSubscriber, Seat, Sink, body};
+use fanfare_delivery::{
+    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Seat, Sink, body,
+};
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
@@ -19,6 +21,7 @@ use http_body::Frame;
 /// A subscription that was asked for, authorised and given a seat.
 #[derive(Debug)]
 pub(crate) struct Granted {
+    delivery: Arc<Delivery>,
     interest: Arc<Interest>,
     envelope: Envelope,
     start: Start,
@@ -29,7 +32,9 @@ pub(crate) struct Granted {
 
 impl Granted {
     /// There is no other way to a stream than a selector that someone was authorised for.
+    /// `delivery` is the one that the seat and the start are of.
     pub(super) fn new(
+        delivery: &Arc<Delivery>,
         selector: Authorised<Selector>,
         envelope: Envelope,
         start: Start,
@@ -37,19 +42,25 @@ impl Granted {
         seat: Seat,
         lease: Option<Box<Lease>>,
     ) -> Self {
+        let delivery = Arc::clone(delivery);
         let interest = Arc::new(Interest::new(selector.into_inner()));
-        Self { interest, envelope, start, has_id, seat, lease }
+        Self { delivery, interest, envelope, start, has_id, seat, lease }
     }
 
-    /// Names where its bytes go.
-    pub(super) fn into_subscriber(
-        self,
-        sink: Sink,
-        framing: Framing,
-        head: Bytes,
-    ) -> NewSubscriber {
-        let Self { interest, envelope, start, has_id, seat, lease } = self;
-        NewSubscriber { sink, framing, head, interest, envelope, start, has_id, seat, lease }
+    /// Hands it to delivery, with where its bytes go.
+    pub(super) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
+        let Self { delivery, interest, envelope, start, has_id, seat, lease } = self;
+        delivery.join(NewSubscriber {
+            sink,
+            framing,
+            head,
+            interest,
+            envelope,
+            start,
+            has_id,
+            seat,
+            lease,
+        });
     }
 }
 

@@ -1,12 +1,13 @@
 //! Subscribing: `GET /sse/events`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{CONNECTION, HeaderName};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
 use fanfare_auth::Untrusted;
 use fanfare_event::Selector;
@@ -94,23 +95,31 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
     let Some(seat) = shared.delivery.seat() else {
         return Ok(Answer::ComeBack(Refused::Capacity));
     };
-    // An EventSource repeats its first address when it reconnects, so the header is the newer. Its
-    // bytes are UTF-8 (WHATWG HTML, 9.2.4); what is not cannot be an id of ours.
-    let from_header = request.headers.get(LAST_EVENT_ID);
-    let from_header = from_header.map(|id| String::from_utf8_lossy(id.as_bytes()));
-    let cursor = from_header.as_deref().filter(|id| !id.is_empty()).or(last_event_id.as_deref());
-    let requested = Requested::parse(cursor);
+    let cursor = cursor(&request.headers, last_event_id.as_deref());
+    let requested = Requested::parse(cursor.as_deref());
     let has_id = matches!(requested, Requested::After(_));
     let start = resolve(&shared.hub, &requested).await;
     if shared.is_draining() {
         return Ok(Answer::ComeBack(Refused::Draining));
     }
-    let granted = Granted::new(selector, envelope, start, has_id, seat, lease);
+    let delivery = &shared.delivery;
+    let granted = Granted::new(delivery, selector, envelope, start, has_id, seat, lease);
     Ok(Answer::Stream(Box::new(granted)))
 }
 
+/// The cursor that a client sends. An EventSource repeats its first address when it reconnects, so
+/// the header is the newer. Its bytes are UTF-8 (WHATWG HTML, 9.2.4); what is not cannot be an id
+/// of ours.
+pub(super) fn cursor<'a>(
+    headers: &'a HeaderMap,
+    from_query: Option<&'a str>,
+) -> Option<Cow<'a, str>> {
+    let from_header = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
+    from_header.filter(|id| !id.is_empty()).or(from_query.map(Cow::Borrowed))
+}
+
 /// Where the subscriber begins; waits a moment for a node that is behind its client.
-async fn resolve(hub: &Hub, requested: &Requested) -> Start {
+pub(super) async fn resolve(hub: &Hub, requested: &Requested) -> Start {
     let deadline = Instant::now() + CATCH_UP;
     loop {
         match hub.resolve(requested) {
@@ -122,7 +131,7 @@ async fn resolve(hub: &Hub, requested: &Requested) -> Start {
 }
 
 /// A stream that only says when to come back.
-fn come_back(shared: &Shared) -> Response {
+pub(super) fn come_back(shared: &Shared) -> Response {
     let retry = fanfare_sse::opening(shared.delivery.retry().pick());
     let mut response = head(retry.bare_bytes());
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

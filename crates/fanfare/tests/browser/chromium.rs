@@ -154,6 +154,17 @@ impl Page {
         }
     }
 
+    /// Every address that the browser has asked for since the performance log was last read.
+    pub(crate) fn requested(&self) -> Vec<String> {
+        self.log("performance")
+            .iter()
+            .filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok())
+            .map(|mut entry| entry["message"].take())
+            .filter(|event| event["method"] == "Network.requestWillBeSent")
+            .filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned()))
+            .collect()
+    }
+
     /// A command of chromedriver's own.
     fn command(&self, name: &str, body: &Value) -> Value {
         let path = format!("/session/{}/{name}", self.session);

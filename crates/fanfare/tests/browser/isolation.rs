@@ -18,14 +18,7 @@ async fn no_request_leaves_the_hub_and_the_console_stays_empty() {
     page.until_popup_closes().await;
 
     let origin = format!("http://{}/", hub.address);
-    let requested: Vec<String> = page
-        .log("performance")
-        .iter()
-        .filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok())
-        .map(|mut entry| entry["message"].take())
-        .filter(|event| event["method"] == "Network.requestWillBeSent")
-        .filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned()))
-        .collect();
+    let requested = page.requested();
     assert!(requested.iter().any(|url| url.ends_with("/sse/events")), "{requested:?}");
     assert!(requested.iter().any(|url| url.ends_with("/sweetalert2.min.js")), "{requested:?}");
     let outside: Vec<_> = requested.iter().filter(|url| !url.starts_with(&origin)).collect();

@@ -48,11 +48,12 @@ fn a_request_in_flight_is_finished() {
     let (first, second) = body.split_at(10);
     connection.send(format!(
         "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{first}",
+         Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
         body.len()
     ));
-    // Answers in turn: once this one is there, the other is known to the hub as well.
-    assert_eq!(hub.get("/healthz").status, 200);
+    // The hub asks for the body: the request has begun.
+    assert_eq!(connection.head().status, 100);
+    connection.send(first);
     hub.terminate();
     hub.await_closed_door();
     connection.send(second);

@@ -73,7 +73,7 @@ fn on_this_machine_credentials_are_asked_for_though_none_are_set() {
     assert_eq!(subscriber.next().data, "open");
     // What a proxy may add means nothing here.
     assert_eq!(publish(&hub, &[("Authorization", "Bearer whatever")]).status, 200);
-    let revoked = hub.request("DELETE", "/sse/subscribers?subject=ada", &[]);
+    let revoked = hub.request("DELETE", "/sse/subscribers?subject=ada", &[("Host", "localhost")]);
     assert_challenged(&revoked, 401);
 }
 

@@ -1,0 +1,110 @@
+//! Who may look at the console and cut subscribers: an administrator; and where nobody has
+//! credentials to say so, whoever is on the hub's own machine.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{FORWARDED, HOST, HeaderName};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::error::Error;
+use super::peer::Peer;
+use super::router::Shared;
+
+/// Headers by which a proxy says that it speaks for someone else.
+const SPEAKS_FOR_ANOTHER: [HeaderName; 3] =
+    [FORWARDED, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+
+/// Lets a request through that an administrator has sent; refuses all others.
+pub(super) async fn require_admin(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(_place) = shared.quotas.request() else {
+        return Error::Busy.answer(&shared.metrics);
+    };
+    let (head, body) = request.into_parts();
+    match admit(&shared, &head).await {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(error) => error.answer(&shared.metrics),
+    }
+}
+
+async fn admit(shared: &Shared, request: &Parts) -> Result<(), Error> {
+    if shared.access.has_credentials() {
+        shared.access.caller(request).await?.administer()
+    } else if is_local(request) {
+        Ok(())
+    } else {
+        Err(Error::Elsewhere)
+    }
+}
+
+/// Whether a request comes from this machine.
+///
+/// A peer on the loopback interface is not enough: behind it may be a proxy, or a page elsewhere
+/// that has pointed a name of its own at 127.0.0.1 (DNS rebinding). So the request must also be
+/// addressed to this machine, and not be passed on.
+fn is_local(request: &Parts) -> bool {
+    let peer = request.extensions.get::<Peer>();
+    let local = peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback());
+    let host = request.uri.host().or_else(|| host(&request.headers));
+    let passed_on = SPEAKS_FOR_ANOTHER.iter().any(|name| request.headers.contains_key(name));
+    local && !passed_on && host.is_some_and(is_this_machine)
+}
+
+/// The host a request is addressed to, without its port.
+fn host(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(HOST)?.to_str().ok()?;
+    match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map(|(address, _)| address),
+        None => text.split(':').next(),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn admits(peer: Option<&str>, host: &str, header: Option<&str>) -> bool {
+        let mut request = Request::get("/").header(HOST, host);
+        if let Some(name) = header {
+            request = request.header(name, "192.0.2.1");
+        }
+        if let Some(peer) = peer {
+            request = request.extension(Peer { address: peer.parse().unwrap(), tls: false });
+        }
+        is_local(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn someone_elsewhere_is_let_in_or_someone_here_kept_out() {
+        for peer in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            for host in ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000", "[::1]"] {
+                assert!(admits(Some(peer), host, None), "{peer} {host}");
+            }
+        }
+        for peer in [None, Some("192.0.2.1:1"), Some("[::ffff:192.0.2.1]:1")] {
+            assert!(!admits(peer, "localhost", None), "{peer:?}");
+        }
+        let local = Some("127.0.0.1:1");
+        for host in ["", "evil.example", "localhost.evil.example", "192.0.2.1:8000", "[::2]"] {
+            assert!(!admits(local, host, None), "{host}");
+        }
+        for header in ["forwarded", "x-forwarded-for", "x-real-ip"] {
+            assert!(!admits(local, "localhost", Some(header)), "{header}");
+        }
+    }
+}

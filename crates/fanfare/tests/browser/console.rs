@@ -1,0 +1,137 @@
+//! The console: figures that move and are true, subscribers listed and cut, by keyboard too.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::Path;
+
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+
+use crate::chromium::Page;
+use crate::http;
+use crate::hub::Hub;
+
+/// The figure of a tile, without its small print.
+const TILE: &str = "const tile = (title) => [...document.querySelectorAll('#tiles > div')]
+    .find((box) => box.firstChild.textContent === title).lastChild.firstChild.textContent;";
+
+/// A stream that is held open.
+fn subscribe(hub: &Hub, topic: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(hub.address).expect("the hub accepts connections");
+    let head = format!("GET /sse/events?topic={topic} HTTP/1.1\r\nHost: {}\r\n\r\n", hub.address);
+    stream.write_all(head.as_bytes()).expect("the hub takes the request");
+    stream
+}
+
+fn publish(hub: &Hub, topic: &str, count: usize) {
+    for n in 0..count {
+        let body = json!({"topic": topic, "message": n.to_string()}).to_string();
+        let answer = http::request(hub.address, "POST", "/sse/send", "application/json", &body);
+        assert_eq!(answer.expect("the hub answers").0, 200);
+    }
+}
+
+fn address(hub: &Hub) -> String {
+    format!("{}console", hub.page)
+}
+
+async fn list(page: &Page, count: usize) {
+    let rows =
+        format!("return document.querySelectorAll('#subscribers button').length === {count}");
+    // Whoever has just connected may not be listed yet.
+    while page.eval(&rows).await != Value::Bool(true) {
+        page.eval("document.getElementById('outcome').textContent = ''").await;
+        page.eval("document.getElementById('find').requestSubmit()").await;
+        page.until("return document.getElementById('outcome').textContent !== ''").await;
+    }
+}
+
+#[tokio::test]
+async fn figures_move_and_nothing_comes_from_elsewhere() {
+    let hub = Hub::start();
+    let page = Page::open(&address(&hub)).await;
+    page.log("performance"); // the browser's own start
+    page.goto(&address(&hub)).await;
+    page.until(&format!("{TILE} return tile('Subscribers') === '0'")).await;
+    let _two = [subscribe(&hub, "moving"), subscribe(&hub, "moving")];
+    page.until(&format!("{TILE} return tile('Subscribers') === '2'")).await;
+    publish(&hub, "moving", 20);
+    page.until(
+        "const cells = [...document.querySelectorAll('#topics tr:first-child td')];
+         return cells[0].textContent === 'moving' && Number(cells[1].textContent) > 0
+           && cells[2].textContent === '2'",
+    )
+    .await;
+    page.until(
+        "return [...document.querySelectorAll('#tiles small')].map((s) => s.textContent)
+           .filter((s) => s === '20 in all' || s === '40 in all').length === 2",
+    )
+    .await;
+    page.expect("return document.querySelectorAll('#charts canvas').length", 6).await;
+    // A chart has drawn something in its colour, not only its axes.
+    page.until(
+        "const canvas = document.querySelector('#charts canvas');
+         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+         return data.some((byte, n) => n % 4 === 0 && data[n + 3] && byte > 120 && data[n + 2] < 60)",
+    )
+    .await;
+
+    let requested = page.requested();
+    assert!(requested.iter().any(|url| url.contains("/sse/console/events")), "{requested:?}");
+    let origin = format!("http://{}/", hub.address);
+    let outside: Vec<_> = requested.iter().filter(|url| !url.starts_with(&origin)).collect();
+    assert!(outside.is_empty(), "{outside:?}");
+    let console = page.log("browser");
+    assert!(console.is_empty(), "{console:?}");
+}
+
+#[tokio::test]
+async fn a_subscriber_is_cut_by_keyboard() {
+    let hub = Hub::start();
+    let _kept = subscribe(&hub, "kept");
+    let _cut = subscribe(&hub, "cut");
+    let page = Page::open(&address(&hub)).await;
+    list(&page, 2).await;
+    page.by_id("topic").await.send_keys("cut").await.unwrap();
+    list(&page, 1).await;
+    page.eval("document.querySelector('#subscribers button').focus()").await;
+    let focused = page.client.active_element().await.unwrap();
+    focused.send_keys(&Key::Enter.to_string()).await.unwrap();
+    page.until("return document.getElementById('outcome').textContent.includes('was cut')").await;
+    page.until(&format!("{TILE} return tile('Subscribers') === '1'")).await;
+    page.expect("return document.activeElement.id", "topic").await;
+    page.until("return document.getElementById('counts').textContent.includes('cut 1')").await;
+}
+
+#[tokio::test]
+async fn a_hub_that_comes_back_is_followed_again() {
+    let hub = Hub::start();
+    let page = Page::open(&address(&hub)).await;
+    let listen = hub.address.to_string();
+    drop(hub);
+    page.until("return document.getElementById('connection').dataset.state === 'reconnecting'")
+        .await;
+    let hub = Hub::with(&["--listen", &listen]);
+    page.until("return document.getElementById('connection').dataset.state === 'live'").await;
+    let _one = subscribe(&hub, "again");
+    page.until(&format!("{TILE} return tile('Subscribers') === '1'")).await;
+}
+
+#[tokio::test]
+async fn nothing_runs_over_at_320_pixels_and_pictures_are_kept() {
+    let hub = Hub::start();
+    let streams: Vec<_> = (0..8).map(|n| subscribe(&hub, &format!("orders/{}", n % 3))).collect();
+    let page = Page::open(&address(&hub)).await;
+    (0..3).for_each(|n| publish(&hub, &format!("orders/{n}"), 10 * (n + 1)));
+    list(&page, streams.len()).await;
+    page.until("return document.querySelectorAll('#topics tr').length === 3").await;
+    let artefacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../artefacts");
+    std::fs::create_dir_all(&artefacts).unwrap();
+    for (name, width, height) in [("console", 1280, 1400), ("console-narrow", 320, 2400)] {
+        page.resize(width, height);
+        page.until(&format!("return innerWidth === {width}")).await;
+        page.until("return document.documentElement.scrollWidth <= innerWidth").await;
+        let picture = page.client.screenshot().await.unwrap();
+        std::fs::write(artefacts.join(format!("{name}.png")), picture).unwrap();
+    }
+}
