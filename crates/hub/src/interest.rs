@@ -1,6 +1,7 @@
 //! An interest: a selector made quick to test against a window's slots.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use fanfare_event::{Selector, Topic};
 use smallvec::SmallVec;
@@ -32,6 +33,18 @@ impl Interest {
     pub fn new(selector: Selector) -> Self {
         let keys = selector.topics.topics().iter().map(TopicKey::of).collect();
         Self { selector, keys }
+    }
+
+    /// Prepares `selector`, or hands out what others have who want the default topic: they are
+    /// many, and what they share stays in the processor's caches.
+    pub fn shared(selector: Selector) -> Arc<Self> {
+        static DEFAULT: LazyLock<Arc<Interest>> =
+            LazyLock::new(|| Arc::new(Interest::new(Selector::default())));
+        if selector == *DEFAULT.selector() {
+            Arc::clone(&DEFAULT)
+        } else {
+            Arc::new(Self::new(selector))
+        }
     }
 
     /// The selector as given.

@@ -43,7 +43,7 @@ impl Granted {
         lease: Option<Box<Lease>>,
     ) -> Self {
         let delivery = Arc::clone(delivery);
-        let interest = Arc::new(Interest::new(selector.into_inner()));
+        let interest = Interest::shared(selector.into_inner());
         Self { delivery, interest, envelope, start, has_id, seat, lease }
     }
 
