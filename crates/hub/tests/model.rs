@@ -1,5 +1,7 @@
 //! Cursors and gaps against a model: whatever is published, trimmed and forgotten in between, a
 //! client that reconnects gets everything after its cursor, or a gap before anything later.
+//!
+//! Invariant: *one sequence*, *no silent loss*, *once*.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

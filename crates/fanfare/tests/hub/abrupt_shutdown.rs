@@ -1,4 +1,6 @@
 //! A hub that stops lets everyone go in order.
+//!
+//! Invariant: *clean close*.
 
 use std::collections::BTreeSet;
 

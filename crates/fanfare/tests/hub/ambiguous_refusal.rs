@@ -1,5 +1,7 @@
 //! A publish that cannot be accepted is refused in the shape FastAPI gives it, byte offsets and
 //! texts included, because callers parse it; and it reaches nobody.
+//!
+//! Invariant: *valid by type*.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,6 @@
 //! What is older than the window comes from the log, and joins live delivery without a seam.
+//!
+//! Invariant: *one sequence*.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

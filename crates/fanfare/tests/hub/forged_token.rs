@@ -1,5 +1,7 @@
 //! A token is trusted for its signature, its times, its issuer and its audience, each in its turn,
 //! and never for what it says of itself.
+//!
+//! Invariant: *asked first*.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

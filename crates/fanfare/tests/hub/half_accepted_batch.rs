@@ -1,4 +1,6 @@
 //! A batch is accepted as a whole, with consecutive positions, or not at all.
+//!
+//! Invariant: *whole or nothing*.
 
 use serde_json::json;
 

@@ -3,6 +3,8 @@
 //!
 //! The ledger: each publisher numbers the messages of its topic and repeats one, with its key,
 //! until it is acknowledged. So every subscriber must receive each topic's numbers densely.
+//!
+//! Invariant: *no silent loss*, *once*.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -1,5 +1,7 @@
 //! Between replay and live delivery nothing is lost and nothing comes twice, whenever one
 //! reconnects.
+//!
+//! Invariant: *one sequence*, *once*.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,4 +1,6 @@
 //! A client that was away receives exactly what it missed.
+//!
+//! Invariant: *no silent loss*.
 
 use crate::over_http1_and_http2;
 use crate::support::{Http, Hub, Ledger, Subscription};

@@ -1,4 +1,6 @@
 //! A body over the limit is refused before it fills the memory, however it is framed.
+//!
+//! Invariant: *bounded*.
 
 use serde_json::json;
 

@@ -1,4 +1,6 @@
 //! What is lost is said: a gap comes before anything later, and only where something was lost.
+//!
+//! Invariant: *no silent loss*.
 
 use serde_json::Value;
 

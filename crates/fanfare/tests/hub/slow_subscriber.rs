@@ -1,5 +1,7 @@
 //! A subscriber that stops reading delays nobody, costs no memory, is closed, and on return gets
 //! what it missed, or a gap.
+//!
+//! Invariant: *nobody waits*, *bounded*.
 
 use serde_json::json;
 

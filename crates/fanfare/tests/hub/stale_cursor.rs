@@ -1,5 +1,7 @@
 //! A subscriber whose topics are quiet keeps a fresh id, so that nothing missed is never called a
 //! gap.
+//!
+//! Invariant: *no silent loss*.
 
 use crate::over_http1_and_http2;
 use crate::support::{Http, Hub};
