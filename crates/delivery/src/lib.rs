@@ -14,10 +14,7 @@
 
 mod body;
 mod counters;
-mod cuts;
 mod delivery;
-mod drain;
-mod expiries;
 mod inbox;
 mod lease;
 mod listing;
@@ -26,10 +23,7 @@ mod retry;
 mod seats;
 mod shard;
 mod sink;
-mod stalls;
 mod subscriber;
-mod token;
-mod topic_index;
 
 pub use body::{Aborted, BodyReader, BodyWriter, body};
 pub use counters::{CloseReason, Totals};

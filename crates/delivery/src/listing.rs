@@ -12,12 +12,12 @@ use std::time::Instant;
 use fanfare_event::Topic;
 use fanfare_hub::Interest;
 use mio::Token;
-use slab::Slab;
 
+use crate::shard::Roster;
+use crate::shard::token::{entry, generation, token};
 use crate::subscriber::Subscriber;
-use crate::token::{entry, generation, token};
 
-/// How many entries of the slab one listing looks at.
+/// How many entries of the roster one listing looks at.
 const LOOKS: usize = 4096;
 
 /// A subscriber's name for as long as it is connected, `<shard>-<entry>-<generation>`; opaque to
@@ -84,15 +84,15 @@ impl Query {
     /// The page; its `next` is of this shard, or `None` after its last subscriber.
     pub(crate) fn answer(
         &self,
-        subscribers: &Slab<Subscriber>,
+        roster: &Roster,
         now: Instant,
         lag: impl Fn(&Subscriber) -> u64,
     ) -> Listing {
         let ListFrom { shard, entry: first } = self.from;
-        let end = subscribers.capacity().min(first.saturating_add(LOOKS));
+        let end = roster.entries().min(first.saturating_add(LOOKS));
         let mut listing = Listing::default();
         for entry in first..end {
-            let Some(subscriber) = subscribers.get(entry) else { continue };
+            let Some((token, subscriber)) = roster.at(entry) else { continue };
             let selector = subscriber.interest.selector();
             if self.topic.as_ref().is_some_and(|topic| !selector.topics.matches(topic)) {
                 continue;
@@ -102,7 +102,7 @@ impl Query {
                 return listing;
             }
             listing.subscribers.push(Listed {
-                id: SubscriberId { shard, token: token(entry, subscriber.generation) },
+                id: SubscriberId { shard, token },
                 peer: subscriber.sink.peer(),
                 interest: Arc::clone(&subscriber.interest),
                 connected: (now - subscriber.joined).as_secs(),
@@ -110,7 +110,7 @@ impl Query {
                 blocked: subscriber.blocked,
             });
         }
-        listing.next = (end < subscribers.capacity()).then_some(ListFrom { shard, entry: end });
+        listing.next = (end < roster.entries()).then_some(ListFrom { shard, entry: end });
         listing
     }
 }

@@ -29,6 +29,24 @@ pub enum Framing {
     Bare,
 }
 
+impl Framing {
+    /// A frame, so framed.
+    pub(crate) fn slice(self, encoded: &Encoded) -> &[u8] {
+        match self {
+            Self::Chunked => encoded.chunked(),
+            Self::Bare => encoded.bare(),
+        }
+    }
+
+    /// The same, sharing the frame's buffer.
+    pub(crate) fn bytes(self, encoded: &Encoded) -> Bytes {
+        match self {
+            Self::Chunked => encoded.chunked_bytes(),
+            Self::Bare => encoded.bare_bytes(),
+        }
+    }
+}
+
 /// One buffer to write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Piece<'a> {
@@ -40,18 +58,16 @@ pub(crate) enum Piece<'a> {
 
 impl Piece<'_> {
     pub(crate) fn as_slice(&self, framing: Framing) -> &[u8] {
-        match (self, framing) {
-            (Self::Pending(bytes), _) => bytes,
-            (Self::Frame(encoded), Framing::Chunked) => encoded.chunked(),
-            (Self::Frame(encoded), Framing::Bare) => encoded.bare(),
+        match self {
+            Self::Pending(bytes) => bytes,
+            Self::Frame(encoded) => framing.slice(encoded),
         }
     }
 
     pub(crate) fn to_bytes(self, framing: Framing) -> Bytes {
-        match (self, framing) {
-            (Self::Pending(bytes), _) => bytes.clone(),
-            (Self::Frame(encoded), Framing::Chunked) => encoded.chunked_bytes(),
-            (Self::Frame(encoded), Framing::Bare) => encoded.bare_bytes(),
+        match self {
+            Self::Pending(bytes) => bytes.clone(),
+            Self::Frame(encoded) => framing.bytes(encoded),
         }
     }
 }

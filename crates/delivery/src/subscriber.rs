@@ -10,6 +10,7 @@ use fanfare_hub::{Envelope, Interest, Ring, Slot};
 use fanfare_log::ReadFrom;
 
 use crate::counters::{CloseReason, Totals};
+use crate::delivery::NewSubscriber;
 use crate::lease::Lease;
 use crate::seats::Seat;
 use crate::sink::{Framing, MAX_PIECES, Piece, Pieces, Sink};
@@ -106,24 +107,20 @@ enum Stop {
 }
 
 impl Subscriber {
-    #[expect(clippy::too_many_arguments, reason = "called once, where a joining is unpacked")]
+    /// A subscriber to whom nothing has been sent yet, `opening` first. `refreshed` is where in
+    /// the ring the id stands that it holds already.
     pub(crate) fn new(
-        sink: Sink,
-        framing: Framing,
-        envelope: Envelope,
-        interest: Arc<Interest>,
-        from: ReadFrom,
-        refreshed: Option<u64>,
+        new: NewSubscriber,
         opening: Bytes,
+        refreshed: Option<u64>,
         generation: u32,
-        seat: Seat,
-        lease: Option<Box<Lease>>,
         now: Instant,
     ) -> Self {
+        let NewSubscriber { sink, framing, interest, envelope, start, seat, lease, .. } = new;
         Self {
             sink,
             interest,
-            cursor: Cursor::At(from),
+            cursor: Cursor::At(start.from),
             pending: opening,
             refreshed,
             joined: now,

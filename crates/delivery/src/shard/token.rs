@@ -4,9 +4,6 @@
 //! not taken for that of a successor.
 
 use mio::Token;
-use slab::Slab;
-
-use crate::subscriber::Subscriber;
 
 pub(crate) fn token(entry: usize, generation: u32) -> Token {
     Token((generation as usize) << 32 | entry)
@@ -18,9 +15,4 @@ pub(crate) fn entry(token: Token) -> usize {
 
 pub(crate) fn generation(token: Token) -> u32 {
     (token.0 >> 32) as u32
-}
-
-/// The subscriber that a token names, unless it has left.
-pub(crate) fn find(subscribers: &mut Slab<Subscriber>, token: Token) -> Option<&mut Subscriber> {
-    subscribers.get_mut(entry(token)).filter(|s| s.generation == generation(token))
 }

@@ -1,0 +1,102 @@
+//! A farewell: how a stream ends when it is the hub that ends it.
+//!
+//! What must hold, the *clean close*: it ends between events, with its last chunk, and with word of
+//! when to come back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use fanfare_event::Position;
+use fanfare_log::ReadFrom;
+use fanfare_sse::{Encoded, Fields, LAST_CHUNK, encode, retry};
+use mio::Token;
+
+use super::Shard;
+use crate::counters::CloseReason;
+use crate::sink::Framing;
+use crate::subscriber::{Cursor, Subscriber};
+
+impl Shard {
+    /// Ends a stream in good order: what was begun is finished, `notice` and when to come back
+    /// follow, and nothing of the log any more.
+    pub(super) fn dismiss(
+        &mut self,
+        token: Token,
+        notice: Option<&Encoded>,
+        reason: CloseReason,
+        now: Instant,
+    ) {
+        let Some(subscriber) = self.roster.get_mut(token) else { return };
+        let framing = subscriber.framing();
+        let mut last = notice.map_or_else(Vec::new, |notice| framing.slice(notice).to_vec());
+        last.extend_from_slice(framing.slice(&retry(self.retry.pick())));
+        if framing == Framing::Chunked {
+            last.extend_from_slice(LAST_CHUNK);
+        }
+        let turned = subscriber.bid_farewell(&last.into(), reason, &mut self.totals);
+        self.settle(token, turned, now);
+    }
+
+    /// Ends the stream of this name; whether there was one.
+    pub(super) fn cut_one(&mut self, token: Token, now: Instant) -> bool {
+        let known = self.roster.get(token).is_some_and(|subscriber| !subscriber.is_closing());
+        if known {
+            self.dismiss(token, None, CloseReason::Cut, now);
+        }
+        known
+    }
+
+    /// Ends all streams of `subject`; how many those were. Looks at every subscriber: this is
+    /// rare, and an index would cost each of them memory.
+    pub(super) fn cut(&mut self, subject: &Arc<str>, now: Instant) -> usize {
+        self.cuts.insert(Arc::clone(subject), now);
+        let is_theirs = |subscriber: &Subscriber| {
+            let lease = subscriber.lease.as_deref();
+            lease.is_some_and(|lease| lease.subject.as_ref() == Some(subject))
+                && !subscriber.is_closing()
+        };
+        let theirs = self.roster.iter().filter(|(_, subscriber)| is_theirs(subscriber));
+        let theirs: Vec<_> = theirs.map(|(token, _)| token).collect();
+        for token in &theirs {
+            self.dismiss(*token, None, CloseReason::Revoked, now);
+        }
+        theirs.len()
+    }
+
+    /// Ends the streams whose lease has run out, each with word of it.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some(token) = self.expiries.pop_due(now) {
+            let Some(subscriber) = self.roster.get(token) else { continue };
+            if subscriber.is_closing() {
+                continue;
+            }
+            let position = match subscriber.cursor {
+                Cursor::Live => self.position,
+                Cursor::At(ReadFrom::After(position)) => position,
+                Cursor::At(ReadFrom::Earliest) => Position::ORIGIN,
+            };
+            let id = position.to_string();
+            let notice = encode(Fields { id: &id, event: Some("fanfare.expired"), data: "{}" });
+            self.dismiss(token, Some(&notice), CloseReason::Expired, now);
+        }
+    }
+
+    /// Ends those whose turn it is in a drain. True once everyone is gone and the shard has no more
+    /// to do.
+    pub(super) fn drain(&mut self, now: Instant) -> bool {
+        let Some(drain) = &mut self.drain else { return false };
+        let due = drain.due(now);
+        let (complete, over) = (drain.is_complete(now), drain.is_over(now));
+        let staying = self.roster.iter().filter(|(_, subscriber)| !subscriber.is_closing());
+        let leaving = staying.take(if complete { usize::MAX } else { due });
+        for token in leaving.map(|(token, _)| token).collect::<Vec<_>>() {
+            self.dismiss(token, None, CloseReason::Shutdown, now);
+        }
+        if over {
+            for token in self.roster.iter().map(|(token, _)| token).collect::<Vec<_>>() {
+                self.remove(token, CloseReason::ShutdownForced);
+            }
+        }
+        complete && self.roster.is_empty()
+    }
+}
