@@ -1,12 +1,12 @@
 //! Redis is killed with signal 9 under load and comes back with what it had on disk.
 
 use fanfare_log::{EventLog, Standing};
+use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Ledger, Node, until};
-use crate::server::Server;
 
-async fn killed_under_load(options: &[&str]) -> (Server, Ledger, [Node; 2]) {
-    let mut server = Server::start(options);
+async fn killed_under_load(options: &[&str]) -> (RedisServer, Ledger, [Node; 2]) {
+    let mut server = RedisServer::start(options);
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
     let ledger = Ledger::default();
     let loads = [ledger.load(&nodes[0].log, "a"), ledger.load(&nodes[1].log, "b")];

@@ -2,12 +2,11 @@
 
 use fanfare_redis::Namespace;
 use fanfare_redis::doctor::{Severity, diagnose};
-
-use crate::server::{Server, free_port};
+use fanfare_testkit::{RedisServer, free_port};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_risk_has_a_finding_with_a_remedy() {
-    let server = Server::start(&["--maxmemory-policy", "allkeys-lru", "--maxmemory", "1gb"]);
+    let server = RedisServer::start(&["--maxmemory-policy", "allkeys-lru", "--maxmemory", "1gb"]);
     let namespace = Namespace::parse("test").unwrap();
     let findings = diagnose(&server.url().parse().unwrap(), &namespace).await;
     let severity = |what: &str| {

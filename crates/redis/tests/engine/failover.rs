@@ -2,16 +2,15 @@
 
 use fanfare_event::Position;
 use fanfare_log::{AppendError, EventLog, Standing};
+use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
-use crate::proxy::Proxy;
-use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_given_out_again_belong_to_another_epoch() {
-    let master = Server::start(&[]);
-    let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
-    let proxy = Proxy::to(master.port).await;
+    let master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    let proxy = Proxy::to(master.port());
     let node = Node::connect(&proxy.url()).await;
     let ledger = Ledger::default();
     for n in 0..50 {
@@ -30,7 +29,7 @@ async fn offsets_given_out_again_belong_to_another_epoch() {
     }
     let lost = ledger.last();
     node.heard(lost).await;
-    proxy.redirect(replica.port);
+    proxy.redirect(replica.port());
     until("a new epoch begins", || node.tail.begins().last().unwrap().1.epoch > copied.epoch).await;
 
     let (lineage, at) = node.tail.begins().pop().unwrap();
@@ -48,14 +47,14 @@ async fn offsets_given_out_again_belong_to_another_epoch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_demoted_in_place_is_given_up_until_it_is_one_again() {
-    let other = Server::start(&[]);
-    let server = Server::start(&[]);
+    let other = RedisServer::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
     let load = ledger.load(&node.log, "a");
     until("much is published", || ledger.len() > 300).await;
     // It takes over the other's data, none, and loses its own: same process, same run_id.
-    server.command(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    server.command(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     until("readiness says so", || node.log.ready().is_err()).await;
     until("its data is gone", || server.info("master_link_status") == "up").await;
     let before = ledger.len();
@@ -70,13 +69,13 @@ async fn a_master_demoted_in_place_is_given_up_until_it_is_one_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_too_few_replicas_have_is_not_acknowledged() {
-    let master = Server::start(&[]);
+    let master = RedisServer::start(&[]);
     let mut settings = settings(&master.url());
     settings.wait_replicas = 1;
     let node = Node::with(settings).await;
     let alone = node.log.append(batch(vec![draft("a", "0.0")])).await;
     assert!(matches!(alone, Err(AppendError::OutcomeUnknown { .. })), "{alone:?}");
-    let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
     until("the replica is in step", || replica.info("master_link_status") == "up").await;
     until("the replica counts", || master.command(&["WAIT", "1", "100"]) == "1").await;
     let copied = node.log.append(batch(vec![draft("a", "1.0")])).await;

@@ -1,14 +1,13 @@
 //! A retry with the same key publishes nothing, at whichever node.
 
 use fanfare_log::{AppendError, EventLog};
+use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Node, draft, keyed, settings, until};
-use crate::proxy::Proxy;
-use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_key_is_answered_as_before() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let (one, two) = (Node::connect(&server.url()).await, Node::connect(&server.url()).await);
     let drafts = vec![draft("t", "1.0"), draft("t", "1.1")];
     let first = one.log.append(keyed(drafts.clone(), "key")).await.unwrap();
@@ -28,7 +27,7 @@ async fn a_known_key_is_answered_as_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_forgotten_after_their_window() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let mut settings = settings(&server.url());
     settings.idempotency_window = std::time::Duration::from_millis(50);
     let node = Node::with(settings).await;
@@ -40,14 +39,14 @@ async fn keys_are_forgotten_after_their_window() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_found_again_by_its_key() {
-    let server = Server::start(&[]);
-    let proxy = Proxy::to(server.port).await;
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
     let node = Node::connect(&proxy.url()).await;
-    server.signal("STOP");
+    server.stop();
     let drafts = vec![draft("t", "1.0")];
     let lost = node.log.append(keyed(drafts.clone(), "key")).await;
     assert!(matches!(lost, Err(AppendError::OutcomeUnknown { .. })), "{lost:?}");
-    server.signal("CONT");
+    server.go_on();
     node.ready().await;
     // The stopped server had the command in its socket and has executed it since.
     until("it was executed", || server.number(&["EXISTS", "{test}:key:key"]) == 1).await;

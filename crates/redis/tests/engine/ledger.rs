@@ -11,7 +11,8 @@ use fanfare_redis::{Namespace, RedisLog, RedisSettings};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 
-use crate::server::AT_MOST;
+/// How long a condition may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a tail was told, in order.
 #[derive(Debug, Clone)]
@@ -116,7 +117,7 @@ impl Node {
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < AT_MOST, "waited in vain until {what}");
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
         sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,13 +1,13 @@
 //! The stream vanishes or goes back while the server stays up.
 
 use fanfare_log::{EventLog, Standing};
+use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Ledger, Node, until};
-use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_flush_is_noticed_and_said() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
     ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
@@ -25,7 +25,7 @@ async fn an_idle_flush_is_noticed_and_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flush_under_load_loses_nothing_in_silence() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
     let ledger = Ledger::default();
     let loads = [ledger.load(&nodes[0].log, "a"), ledger.load(&nodes[1].log, "b")];
@@ -47,7 +47,7 @@ async fn a_flush_under_load_loses_nothing_in_silence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_restored_from_an_older_copy_begins_an_epoch() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
     ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_stream_restored_from_an_older_copy_begins_an_epoch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_nobody_understands_is_not_passed_over_in_silence() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
     ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
@@ -84,7 +84,7 @@ async fn an_entry_nobody_understands_is_not_passed_over_in_silence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_given_out_again_is_not_acknowledged() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
     ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_position_given_out_again_is_not_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_trimmed_before_anyone_could_read_it_is_said() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let epoch = format!("{}-*", node.tail.heard().epoch);
     let come_and_go = "redis.call('XADD', KEYS[1], ARGV[1], 'a', '1', 't', 'a', 'm', '0.0') \

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use fanfare_event::Position;
 use fanfare_log::EventLog;
+use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Ledger, Node, batch, draft, until};
-use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_publish_at_once_hear_one_order() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let (one, two) = (Node::connect(&server.url()).await, Node::connect(&server.url()).await);
     let ledger = Ledger::default();
     let loads = [
@@ -38,7 +38,7 @@ async fn nodes_that_publish_at_once_hear_one_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_never_interleaved_with_another() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
     let batches = (0..40).map(|n| {
         let log = nodes[n % 2].log.clone();
@@ -63,7 +63,7 @@ async fn a_batch_is_never_interleaved_with_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_arrives_unchanged() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let mut drafts = vec![draft("https://example.com/é", "line\r\nline\u{2028}\0"), draft("t", "")];
     drafts[1].event_type = Some(fanfare_event::EventType::parse("order.created").unwrap());
@@ -82,7 +82,7 @@ async fn what_is_published_arrives_unchanged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_node_sends_two_commands_a_second() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Arc::new(Node::connect(&server.url()).await);
     server.command(&["CONFIG", "RESETSTAT"]);
     let calls = |command: &str| -> u64 {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use fanfare_event::{Event, Position, Selector};
 use fanfare_log::{EventLog, Page, PageLimit, ReadFrom};
 use fanfare_redis::RedisLog;
+use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Node, batch, draft, settings, until};
-use crate::server::Server;
 
 async fn read(log: &Arc<RedisLog>, from: ReadFrom, until: Position, selector: &Selector) -> Page {
     let (log, selector) = (log.clone(), selector.clone());
@@ -39,7 +39,7 @@ async fn read_all(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_join_into_exactly_what_the_selector_wants() {
-    let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut server = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let node = Node::connect(&server.url()).await;
     let start = node.tail.heard();
     let topics = ["orders/1", "orders/2", "chat"];
@@ -72,7 +72,7 @@ async fn pages_join_into_exactly_what_the_selector_wants() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gap_is_reported_if_and_only_if_something_was_trimmed_after_the_cursor() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::with(settings(&server.url())).await;
     let drafts = (0..20).map(|n| draft("default", format!("0.{n}"))).collect();
     let first = node.log.append(batch(drafts)).await.unwrap().first;

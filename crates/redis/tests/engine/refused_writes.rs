@@ -5,9 +5,9 @@ use std::sync::Arc;
 use fanfare_event::{Position, Selector};
 use fanfare_log::{AppendError, EventLog, PageLimit, ReadFrom};
 use fanfare_redis::RedisLog;
+use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Ledger, Node, batch, draft, until};
-use crate::server::Server;
 
 /// Whether the one event up to a position can be read.
 fn reads_one(log: &Arc<RedisLog>, last: Position) -> bool {
@@ -21,7 +21,7 @@ fn reads_one(log: &Arc<RedisLog>, last: Position) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_redis_refuses_publishes_and_serves_reads() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
     ledger.publish(&node.log, "default", &["0.0".to_owned()]).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_full_redis_refuses_publishes_and_serves_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_refuses_writes_is_said_to_and_noticed_when_it_relents() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let refused = node.log.append(batch(vec![draft("t", "0.0")])).await;
@@ -65,7 +65,7 @@ async fn a_redis_that_refuses_writes_is_said_to_and_noticed_when_it_relents() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_cannot_save_refuses_publishes_and_serves_reads() {
-    let server = Server::start(&["--save", "3600 1"]);
+    let server = RedisServer::start(&["--save", "3600 1"]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
     ledger.publish(&node.log, "default", &["0.0".to_owned()]).await.unwrap();

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use fanfare_log::EventLog;
+use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
-use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_older_than_its_age_goes_even_from_a_quiet_namespace() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let mut settings = settings(&server.url());
     settings.retention.age = Duration::from_millis(300);
     let node = Node::with(settings).await;
@@ -28,7 +28,7 @@ async fn what_is_older_than_its_age_goes_even_from_a_quiet_namespace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_old_goes() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let first = node.log.append(batch(vec![draft("a", "0.0")])).await.unwrap().first;
     // A past that no one waited for: 1,000 entries, a second apart, beginning at 1970.
@@ -47,7 +47,7 @@ async fn only_what_is_old_goes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn count_and_bytes_bound_the_stream() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let mut settings = settings(&server.url());
     settings.retention.count = 2000;
     settings.retention.bytes = 400_000;

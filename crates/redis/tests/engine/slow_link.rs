@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use fanfare_log::EventLog;
+use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
-use crate::proxy::Proxy;
-use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_arrives_over_a_slow_link() {
-    let server = Server::start(&[]);
-    let proxy = Proxy::to(server.port).await;
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
     let (fast, slow) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
     proxy.throttle(200_000);
     let ledger = Ledger::default();
@@ -26,8 +25,8 @@ async fn everything_arrives_over_a_slow_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_message_slower_than_all_patience_arrives_in_the_end() {
-    let server = Server::start(&[]);
-    let proxy = Proxy::to(server.port).await;
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
     let mut impatient = settings(&proxy.url());
     impatient.patience = Duration::from_millis(500);
     let (fast, slow) = (Node::connect(&server.url()).await, Node::with(impatient).await);

@@ -3,23 +3,22 @@
 use std::time::Duration;
 
 use fanfare_log::{AppendError, EventLog};
+use fanfare_testkit::{Proxy, RedisServer};
 use tokio::time::sleep;
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
-use crate::proxy::Proxy;
-use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_redis_is_noticed_and_survived() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
     let ledger = Ledger::default();
     let loads = [ledger.load(&nodes[0].log, "a"), ledger.load(&nodes[1].log, "b")];
     until("much is published", || ledger.len() > 300).await;
-    server.signal("STOP");
+    server.stop();
     until("both nodes notice", || nodes.iter().all(|node| node.log.ready().is_err())).await;
     let before = ledger.len();
-    server.signal("CONT");
+    server.go_on();
     until("publishing goes on", || ledger.len() > before + 300).await;
     for load in loads {
         load.stop().await;
@@ -34,11 +33,11 @@ async fn a_stopped_redis_is_noticed_and_survived() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_publishes_are_bounded_and_all_answered() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     let mut settings = settings(&server.url());
     settings.max_waiting = 8;
     let node = Node::with(settings).await;
-    server.signal("STOP");
+    server.stop();
     let waiting: Vec<_> =
         (0..50).map(|n| node.log.append(batch(vec![draft("t", format!("{n}.0"))]))).collect();
     let (mut unsent, mut unknown) = (0, 0);
@@ -52,7 +51,7 @@ async fn waiting_publishes_are_bounded_and_all_answered() {
     assert!((1..=8).contains(&unknown), "{unknown} outcomes unknown");
     assert!(unsent >= 42, "{unsent} said not to have been sent");
     // What was said not to have been sent never appears.
-    server.signal("CONT");
+    server.go_on();
     let after = loop {
         match node.log.append(batch(vec![draft("t", "50.0")])).await {
             Ok(after) => break after,
@@ -66,8 +65,8 @@ async fn waiting_publishes_are_bounded_and_all_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_does_not_hear_its_own_events_is_not_ready() {
-    let server = Server::start(&[]);
-    let proxy = Proxy::to(server.port).await;
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
     let mut settings = settings(&proxy.url());
     settings.echo_deadline = Duration::from_millis(50);
     let node = Node::with(settings).await;
@@ -84,8 +83,8 @@ async fn a_node_that_does_not_hear_its_own_events_is_not_ready() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_node_is_told_what_was_trimmed_meanwhile() {
-    let server = Server::start(&[]);
-    let proxy = Proxy::to(server.port).await;
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
     let stalled = Node::connect(&proxy.url()).await;
     let mut small = settings(&server.url());
     small.retention.count = 200;
@@ -101,7 +100,7 @@ async fn a_stalled_node_is_told_what_was_trimmed_meanwhile() {
     }
     assert!(server.number(&["XLEN", "{test}:events"]) < 500);
     proxy.stall(false);
-    proxy.redirect(server.port);
+    proxy.redirect(server.port());
     stalled.heard(ledger.last()).await;
     ledger.judge(&stalled.tail);
     ledger.judge(&busy.tail);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use fanfare_log::EventLog;
 use fanfare_redis::{ConnectError, RedisLog};
+use fanfare_testkit::{RedisServer, free_port};
 
 use crate::ledger::{Ledger, Node, Recorder, settings};
-use crate::server::{Server, free_port};
 
 async fn refused(url: &str) -> ConnectError {
     let connected = RedisLog::connect(settings(url), Arc::new(Recorder::default())).await;
@@ -17,7 +17,7 @@ async fn refused(url: &str) -> ConnectError {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_evicts_is_refused() {
-    let server = Server::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let server = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);
     let error = refused(&server.url()).await;
     assert!(matches!(&error, ConnectError::Evicts { policy, .. } if policy == "allkeys-lru"));
     assert!(error.to_string().contains("noeviction"));
@@ -33,28 +33,28 @@ async fn a_redis_that_is_not_there_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_redis_is_silent() {
-    let server = Server::start(&[]);
-    server.signal("STOP");
+    let server = RedisServer::start(&[]);
+    server.stop();
     let error = refused(&server.url()).await;
     assert!(matches!(error, ConnectError::Silent { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_is_refused() {
-    let master = Server::start(&[]);
-    let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    let master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
     let error = refused(&replica.url()).await;
     assert!(error.to_string().contains("READONLY"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_refused_and_the_right_one_with_a_database_accepted() {
-    let server = Server::start(&[]);
+    let server = RedisServer::start(&[]);
     server.command(&["ACL", "SETUSER", "hub", "on", ">p@ss", "~*", "+@all"]);
-    let error = refused(&format!("redis://hub:secret@127.0.0.1:{}", server.port)).await;
+    let error = refused(&format!("redis://hub:secret@127.0.0.1:{}", server.port())).await;
     assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
-    let node = Node::connect(&format!("redis://hub:p%40ss@127.0.0.1:{}/3", server.port)).await;
+    let node = Node::connect(&format!("redis://hub:p%40ss@127.0.0.1:{}/3", server.port())).await;
     let ledger = Ledger::default();
     ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
     node.heard(ledger.last()).await;
@@ -64,7 +64,7 @@ async fn a_wrong_password_is_refused_and_the_right_one_with_a_database_accepted(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_checked() {
-    let mut server = Server::prepared(&["--save", ""]);
+    let mut server = RedisServer::prepared(&["--save", ""]);
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = certified.cert.pem();
     let port = free_port();
