@@ -1,12 +1,13 @@
 //! A farewell: how a stream ends when it is the hub that ends it.
 //!
 //! What must hold, the *clean close*: it ends between events, with its last chunk, and with word of
-//! when to come back.
+//! when to come back; and whoever leaves holds an id to come back with.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_event::Position;
+use fanfare_hub::fresh_cursor;
 use fanfare_log::ReadFrom;
 use fanfare_sse::{Encoded, Fields, LAST_CHUNK, encode, retry};
 use mio::Token;
@@ -18,7 +19,8 @@ use crate::subscriber::{Cursor, Subscriber};
 
 impl Shard {
     /// Ends a stream in good order: what was begun is finished, `notice` and when to come back
-    /// follow, and nothing of the log any more.
+    /// follow, and nothing of the log any more. One that has never had an id gets where it stands
+    /// for a notice: without it, it would come back to what is live and miss what came meanwhile.
     pub(super) fn dismiss(
         &mut self,
         token: Token,
@@ -26,8 +28,15 @@ impl Shard {
         reason: CloseReason,
         now: Instant,
     ) {
+        let here = self.position;
         let Some(subscriber) = self.roster.get_mut(token) else { return };
         let framing = subscriber.framing();
+        let position = standing(subscriber, here);
+        let cursor =
+            (notice.is_none() && subscriber.refreshed.is_none() && position > Position::ORIGIN)
+                .then(|| fresh_cursor(position));
+        self.totals.fresh_cursors += u64::from(cursor.is_some());
+        let notice = notice.or(cursor.as_ref());
         let mut last = notice.map_or_else(Vec::new, |notice| framing.slice(notice).to_vec());
         last.extend_from_slice(framing.slice(&retry(self.retry.pick())));
         if framing == Framing::Chunked {
@@ -70,12 +79,7 @@ impl Shard {
             if subscriber.is_closing() {
                 continue;
             }
-            let position = match subscriber.cursor {
-                Cursor::Live => self.position,
-                Cursor::At(ReadFrom::After(position)) => position,
-                Cursor::At(ReadFrom::Earliest) => Position::ORIGIN,
-            };
-            let id = position.to_string();
+            let id = standing(subscriber, self.position).to_string();
             let notice = encode(Fields { id: &id, event: Some("fanfare.expired"), data: "{}" });
             self.dismiss(token, Some(&notice), CloseReason::Expired, now);
         }
@@ -98,5 +102,14 @@ impl Shard {
             }
         }
         complete && self.roster.is_empty()
+    }
+}
+
+/// Up to where a subscriber has everything, in a shard that has processed the log up to `here`.
+fn standing(subscriber: &Subscriber, here: Position) -> Position {
+    match subscriber.cursor {
+        Cursor::Live => here,
+        Cursor::At(ReadFrom::After(position)) => position,
+        Cursor::At(ReadFrom::Earliest) => Position::ORIGIN,
     }
 }

@@ -1,10 +1,10 @@
 //! A hub that stops lets everyone go in order.
 //!
-//! Invariant: *clean close*.
+//! Invariants: *clean close*, *no silent loss*.
 
 use std::collections::BTreeSet;
 
-use crate::support::{Http, Hub, raise_open_files};
+use crate::support::{Http, Hub, Setup, raise_open_files};
 
 #[test]
 fn two_thousand_streams_are_closed_cleanly() {
@@ -39,6 +39,27 @@ fn an_interrupt_is_as_good_as_a_termination() {
     hub.signal(rustix::process::Signal::INT);
     assert_eq!(subscriber.until_closed(), []);
     assert_eq!(hub.wait().code(), Some(0));
+}
+
+#[test]
+fn whoever_has_heard_nothing_yet_comes_back_to_what_is_live() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    let start = || Setup::new(&["--data", &data, "--drain", "0s"]).own_log().start();
+    for http in [Http::One, Http::Two] {
+        let mut hub = start();
+        hub.publisher().send("before");
+        let mut newcomer = hub.subscription().over(http).open();
+        hub.await_metrics("it", |now| now.sum("fanfare_subscribers") == 1.0);
+        hub.terminate();
+        assert_eq!(newcomer.until_closed(), []);
+        hub.wait();
+        let hub = start();
+        hub.publisher().send("while it was away");
+        let id = newcomer.last_event_id();
+        let mut back = hub.subscription().over(http).after(id).open();
+        assert_eq!(back.messages(1), ["while it was away"]);
+    }
 }
 
 #[test]
