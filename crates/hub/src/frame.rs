@@ -15,6 +15,9 @@ pub enum Envelope {
     None,
     /// One line of JSON that names topic, event type and time beside the message.
     Json,
+    /// The same line, and nothing of it outside: an EventSource hears a typed event only through a
+    /// listener for that very type, and so could never hear all of them.
+    Sealed,
 }
 
 /// An event's encoded bytes, shared by everyone who receives it; or the notice that the log lost
@@ -25,6 +28,7 @@ pub struct Frame {
     weight: usize,
     plain: OnceLock<Encoded>,
     json: OnceLock<Encoded>,
+    sealed: OnceLock<Encoded>,
 }
 
 /// What a notice of loss counts for, in bytes.
@@ -51,7 +55,8 @@ impl Frame {
     }
 
     fn of(content: Content, weight: usize) -> Self {
-        Self { content, weight, plain: OnceLock::new(), json: OnceLock::new() }
+        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { content, weight, plain, json, sealed }
     }
 
     /// The event, unless this is a notice of loss.
@@ -88,21 +93,24 @@ impl Frame {
         match (&self.content, envelope) {
             (Content::Gap(gap), _) => self.plain.get_or_init(|| gap.encode()),
             (Content::Event(event), Envelope::None) => {
-                self.plain.get_or_init(|| encode_event(event, &event.message))
+                self.plain.get_or_init(|| encode_event(event, type_of(event), &event.message))
             }
             (Content::Event(event), Envelope::Json) => {
-                self.json.get_or_init(|| encode_event(event, &enveloped(event)))
+                self.json.get_or_init(|| encode_event(event, type_of(event), &enveloped(event)))
+            }
+            (Content::Event(event), Envelope::Sealed) => {
+                self.sealed.get_or_init(|| encode_event(event, None, &enveloped(event)))
             }
         }
     }
 }
 
-fn encode_event(event: &Event, data: &str) -> Encoded {
-    encode(Fields {
-        id: &event.position.to_string(),
-        event: event.event_type.as_ref().map(|t| t.as_str()),
-        data,
-    })
+fn encode_event(event: &Event, event_type: Option<&str>, data: &str) -> Encoded {
+    encode(Fields { id: &event.position.to_string(), event: event_type, data })
+}
+
+fn type_of(event: &Event) -> Option<&str> {
+    event.event_type.as_ref().map(|event_type| event_type.as_str())
 }
 
 /// One line: JSON escapes every line end.
@@ -115,7 +123,7 @@ fn enveloped(event: &Event) -> String {
     format!(
         r#"{{"topic":{},"event":{},"published_at":"{published_at:.3}","message":{}}}"#,
         serde_json::Value::from(event.topic.as_str()),
-        event.event_type.as_ref().map_or(serde_json::Value::Null, |t| t.as_str().into()),
+        type_of(event).map_or(serde_json::Value::Null, Into::into),
         serde_json::Value::from(&*event.message),
     )
 }
@@ -135,15 +143,14 @@ mod tests {
             published_at: Timestamp(1_700_000_000_120),
             message: "a\r\nb\u{2028}".into(),
         }));
-        assert_eq!(
-            std::str::from_utf8(frame.encoded(Envelope::Json).bare()).unwrap(),
-            concat!(
-                "id: 7-1\nevent: made\n",
-                r#"data: {"topic":"orders/\"1\"","event":"made","#,
-                r#""published_at":"2023-11-14T22:13:20.120Z","message":"a\r\nb"#,
-                "\u{2028}\"}\n\n"
-            )
+        let data = concat!(
+            r#"data: {"topic":"orders/\"1\"","event":"made","#,
+            r#""published_at":"2023-11-14T22:13:20.120Z","message":"a\r\nb"#,
+            "\u{2028}\"}\n\n"
         );
+        let text = |envelope| std::str::from_utf8(frame.encoded(envelope).bare()).unwrap();
+        assert_eq!(text(Envelope::Json), format!("id: 7-1\nevent: made\n{data}"));
+        assert_eq!(text(Envelope::Sealed), format!("id: 7-1\n{data}"));
         assert_eq!(
             frame.encoded(Envelope::None).bare(),
             "id: 7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n".as_bytes()

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use fanfare_event::Position;
+use fanfare_hub::{Envelope, fresh_cursor};
 use fanfare_log::ReadFrom;
 use fanfare_sse::opening;
 use mio::{Interest as Readiness, Token};
@@ -42,13 +44,22 @@ impl Shard {
             beginning.extend_from_slice(new.framing.slice(&gap.encode()));
             self.totals.gaps[gap.reason.index()] += 1;
         }
-        let refreshed = match new.start.from {
+        let mut refreshed = match new.start.from {
             _ if new.start.gap.is_some() => Some(self.ring.end()),
             ReadFrom::After(position) if new.has_id => {
                 Some(self.ring.offset_after(position).unwrap_or(0))
             }
             _ => None,
         };
+        // Whoever opens a sealed envelope keeps ids, and need not wait for a heartbeat to have one.
+        if let (None, Envelope::Sealed, ReadFrom::After(position)) =
+            (refreshed, new.envelope, new.start.from)
+            && position > Position::ORIGIN
+        {
+            beginning.extend_from_slice(new.framing.slice(&fresh_cursor(position)));
+            self.totals.fresh_cursors += 1;
+            refreshed = Some(self.ring.offset_after(position).unwrap_or(0));
+        }
         let subscriber = Subscriber::new(new, beginning.into(), refreshed, generation(token), now);
         self.roster.insert(token, subscriber);
         if self.admit(token) {

@@ -171,9 +171,9 @@ impl IntoResponse for Error {
                 json!([{
                     "type": "literal_error",
                     "loc": ["query", "envelope"],
-                    "msg": "Input should be 'none' or 'json'",
+                    "msg": "Input should be 'none', 'json' or 'sealed'",
                     "input": text,
-                    "ctx": {"expected": "'none' or 'json'"},
+                    "ctx": {"expected": "'none', 'json' or 'sealed'"},
                 }]),
             ),
         }

@@ -151,6 +151,7 @@ impl Parameters {
                     parameters.envelope = match &*value {
                         "none" => Envelope::None,
                         "json" => Envelope::Json,
+                        "sealed" => Envelope::Sealed,
                         _ => return Err(Error::Envelope(value)),
                     }
                 }

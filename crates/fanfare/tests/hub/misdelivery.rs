@@ -12,6 +12,7 @@ over_http1_and_http2!(
     patterns_span_whole_segments,
     event_types_are_filtered,
     the_envelope_tells_where_an_event_came_from,
+    a_sealed_envelope_has_nothing_outside_and_its_stream_an_id_from_the_start,
 );
 
 /// Subscribes, publishes every topic's own name to it and then `end` to `fence`.
@@ -131,6 +132,30 @@ fn the_envelope_tells_where_an_event_came_from(http: Http) {
     let mut resumed =
         hub.subscription().over(http).query("topic=**&envelope=json").after("earliest").open();
     assert_eq!(resumed.next(), event);
+}
+
+fn a_sealed_envelope_has_nothing_outside_and_its_stream_an_id_from_the_start(http: Http) {
+    let hub = Hub::start(&[]);
+    let mut publisher = hub.publisher();
+    let before = publisher.send_to("t", "before");
+    let sealed = "topic=**&envelope=sealed";
+    let mut live = hub.subscription().over(http).query(sealed).open();
+    let mut wrapped = hub.subscription().over(http).query("topic=**&envelope=json").open();
+    let cursor = live.try_next_of_any_kind().expect("whole").expect("an event");
+    assert_eq!((cursor.kind.as_deref(), &cursor.id), (Some("fanfare.cursor"), &before));
+
+    let id = publisher.publish(&json!({ "message": "m", "topic": "t", "event": "made" }));
+    let (event, outside) = (live.next(), wrapped.next());
+    assert_eq!((event.kind.as_deref(), &event.id), (None, &id));
+    assert_eq!((outside.kind.as_deref(), &outside.data), (Some("made"), &event.data));
+
+    // Whoever has an id needs no other.
+    let mut resumed = hub.subscription().over(http).query(sealed).after(&before).open();
+    assert_eq!(resumed.next(), event);
+    let mut lost = hub.subscription().over(http).query(sealed).after("nonsense").open();
+    assert_eq!(lost.next().kind.as_deref(), Some("fanfare.gap"));
+    let last = publisher.send_to("t", "last");
+    assert_eq!(lost.next().id, last);
 }
 
 /// A selector as the query states it, and as the model understands it.

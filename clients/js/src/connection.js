@@ -1,0 +1,161 @@
+// A connection: one subscription, kept going through one native EventSource after another.
+//
+// What must hold: there is one source at a time; each takes over after the last id that any of them
+// brought; so nothing comes twice, out of order, or is lost without the hub telling of a gap.
+//
+// A source is replaced, never left to reconnect by itself: it would repeat its address, and with it
+// a ticket that has been used. And it would not say when it tries again.
+
+import { FanfareError } from './error.js';
+import { ANSWER_WITHIN_MS } from './hub.js';
+
+// The longest wait between two attempts is this many times the first.
+const LONGEST = 30;
+
+// A connection that lived so long was a good one: the next wait is the first again. The hub sheds
+// load by answering well and closing at once (an error would end an EventSource for good).
+const SETTLED_MS = 1_000;
+
+const CLOSED = 2; // EventSource.CLOSED: the source was answered with something it cannot read.
+
+export class Connection {
+  state = { name: 'connecting' };
+  #settings;
+  #out;
+  #turn = 0; // what an earlier one still brings is void
+  #source;
+  #timer;
+  #failures = 0;
+  #liveSince;
+  #online = () => this.state.at && this.reconnect();
+
+  // `url` is the subscription's address, to which `ticket()`, if there is one, adds a ticket each
+  // time. `retry` is the first wait in milliseconds. What happens is told to `out`: `event`, `gap`,
+  // `cursor` and `state`.
+  constructor({ url, ticket, lastEventId, retry, EventSource }, out) {
+    this.#settings = { url, ticket, retry, EventSource };
+    this.#out = out;
+    this.lastEventId = lastEventId ?? '';
+    globalThis.addEventListener?.('online', this.#online);
+    this.#attempt();
+  }
+
+  // Tries at once, whatever the state; from where it stopped if it was closed by a refusal.
+  reconnect() {
+    this.#release();
+    const { name, reason } = this.state;
+    if (name !== 'connecting') this.#become({ name: 'reconnecting', at: null, reason });
+    this.#attempt();
+  }
+
+  close() {
+    this.#release();
+    globalThis.removeEventListener?.('online', this.#online);
+  }
+
+  async #attempt() {
+    const turn = this.#turn;
+    try {
+      const url = await this.#address(this.lastEventId);
+      if (turn === this.#turn) this.#listen(url);
+    } catch (error) {
+      if (turn === this.#turn) this.#lost(error);
+    }
+  }
+
+  async #address(lastEventId) {
+    const url = new URL(this.#settings.url);
+    if (lastEventId) url.searchParams.set('last_event_id', lastEventId);
+    const ticket = await this.#settings.ticket?.();
+    if (ticket) url.searchParams.set('ticket', ticket);
+    return url.href;
+  }
+
+  #listen(url) {
+    const turn = this.#turn;
+    const source = new this.#settings.EventSource(url, { withCredentials: true });
+    this.#source = source;
+    const on = (type, heard) =>
+      source.addEventListener(type, (event) => {
+        if (turn !== this.#turn) return;
+        if (event.lastEventId) this.lastEventId = event.lastEventId;
+        heard(event);
+      });
+
+    on('open', () => {
+      this.#liveSince = performance.now();
+      this.#become({ name: 'live' });
+    });
+    on('message', ({ data }) => {
+      const { topic, event, published_at, message } = JSON.parse(data);
+      const type = event ?? 'message';
+      this.#out.event({ id: this.lastEventId, type, topic, publishedAt: published_at, data: message });
+    });
+    on('fanfare.gap', ({ data }) => {
+      const { reason, requested, resumed_from } = JSON.parse(data);
+      this.#out.gap({ id: this.lastEventId, reason, requested, resumedFrom: resumed_from });
+    });
+    on('fanfare.cursor', () => this.#out.cursor(this.lastEventId));
+    on('fanfare.expired', () => {
+      this.#out.cursor(this.lastEventId);
+      this.#lost(undefined, { expired: true });
+    });
+    on('error', () => (source.readyState === CLOSED ? this.#refused() : this.#lost()));
+  }
+
+  // A source does not tell the status it was answered with, so the same is asked once more: with a
+  // ticket of its own, for nothing of the past, and let go as soon as the answer's head is here.
+  async #refused() {
+    this.#release();
+    this.#become({ name: 'reconnecting', at: null });
+    const turn = this.#turn;
+    const request = new AbortController();
+    const timer = setTimeout(() => request.abort(), ANSWER_WITHIN_MS);
+    let reason;
+    try {
+      const answer = await fetch(await this.#address(''), {
+        cache: 'no-store',
+        credentials: 'include',
+        headers: { accept: 'text/event-stream' },
+        signal: request.signal,
+      });
+      const type = answer.headers.get('content-type') ?? 'nothing';
+      if (!answer.ok) reason = await FanfareError.from(answer);
+      else if (!type.startsWith('text/event-stream')) reason = `${url} answered with ${type}`;
+    } catch (error) {
+      reason = error;
+    } finally {
+      clearTimeout(timer);
+      request.abort();
+    }
+    if (turn === this.#turn) this.#lost(reason);
+  }
+
+  #lost(error, { expired = false } = {}) {
+    this.#release();
+    const reason = error && FanfareError.of(error);
+    if (reason?.final) return this.#become({ name: 'closed', reason });
+
+    const settled = performance.now() - (this.#liveSince ?? Infinity) >= SETTLED_MS;
+    this.#liveSince = undefined;
+    if (settled) this.#failures = 0;
+    // Spread, so that those who were lost together do not come back together.
+    const longest = this.#settings.retry * Math.min(2 ** this.#failures, LONGEST);
+    const wait = settled && expired ? 0 : longest * (0.5 + Math.random() / 2);
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.reconnect(), wait);
+    this.#become({ name: 'reconnecting', at: Date.now() + wait, reason });
+  }
+
+  #release() {
+    this.#turn += 1;
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  #become(state) {
+    this.state = state;
+    this.#out.state(state);
+  }
+}
