@@ -13,8 +13,8 @@ use fanfare_auth::SubscribeGrant;
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Requested};
 
+use super::embedded::{Embedded, HTML, POLICY, SCRIPT, STYLE, embedded, serve};
 use super::error::Error;
-use super::pages::{Embedded, HTML, POLICY, SCRIPT, STYLE, embedded, serve};
 use super::query;
 use super::router::Shared;
 use super::stream::{Granted, Slot, head_only};
@@ -81,36 +81,20 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::http::pages::assert_as_checked;
+    use crate::http::embedded::{assert_as_checked, assert_nothing_inline, loaded_by};
 
     #[test]
-    fn an_asset_is_not_embedded_or_not_used() {
-        let html = std::str::from_utf8(PAGE.bytes).unwrap();
-        let linked = html.split("href=\"").skip(1).chain(html.split("src=\"").skip(1));
-        let linked = linked.map(|rest| rest.split_once('"').unwrap().0);
-        let linked = linked.filter_map(|address| address.strip_prefix("assets/"));
-        let mut used: BTreeSet<_> = linked.map(str::to_owned).collect();
-        for asset in ASSETS.iter().filter(|asset| asset.path.starts_with("console/")) {
-            let text = std::str::from_utf8(asset.bytes).unwrap();
-            assert!(!text.contains("innerHTML"), "{} writes markup", asset.path);
-            let imports = text.split("from './").skip(1);
-            used.extend(
-                imports.map(|rest| format!("console/{}", rest.split_once('\'').unwrap().0)),
-            );
+    fn an_asset_is_embedded_and_not_used() {
+        let loaded = loaded_by(&PAGE, &ASSETS);
+        for asset in &ASSETS {
+            assert!(loaded.contains(&format!("assets/{}", asset.path)), "{}", asset.path);
         }
-        let mut embedded: BTreeSet<_> = ASSETS.iter().map(|asset| asset.path.to_owned()).collect();
-        embedded.extend(["page.css".to_owned(), "icon.svg".to_owned()]);
-        assert_eq!(used, embedded);
     }
 
     #[test]
     fn the_page_has_something_inline_that_its_policy_refuses() {
-        let html = std::str::from_utf8(PAGE.bytes).unwrap();
-        assert!(!html.contains("style=") && !html.contains("<style"));
-        assert_eq!(html.matches("<script").count(), html.matches("<script src=").count());
+        assert_nothing_inline(&PAGE, &ASSETS);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod connection;
 mod console;
 mod credentials;
 mod docs;
+mod embedded;
 mod error;
 mod guard;
 mod limits;
