@@ -15,7 +15,8 @@ const MOST_SHOWN: usize = 300;
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
-    /// What the body says: the `detail` of a hub's error, else the beginning of the body.
+    /// What the body says: the `detail` of a hub's error, the `reason` why it is not ready, else the
+    /// beginning of the body.
     pub said: String,
     /// How long the hub asks to wait, where it does (RFC 9110, 10.2.3; seconds only).
     pub retry_after: Option<Duration>,
@@ -43,7 +44,8 @@ impl fmt::Display for Answer {
 /// The hub's errors have FastAPI's shape: `detail` is a text, or a list of what is wrong where.
 fn said(body: &[u8]) -> String {
     let detail = serde_json::from_slice::<Value>(body).ok();
-    let said = match detail.as_ref().and_then(|body| body.get("detail")) {
+    let detail = detail.as_ref().and_then(|body| body.get("detail").or_else(|| body.get("reason")));
+    let said = match detail {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(problems)) => problems.iter().map(problem).collect::<Vec<_>>().join("; "),
         _ => String::from_utf8_lossy(body).into_owned(),
@@ -83,6 +85,10 @@ mod tests {
         assert_eq!(
             shown(422, r#"{"detail":[{"loc":["body",2,"message"],"msg":"Field required"}]}"#),
             "422 Unprocessable Entity: body.2.message: Field required"
+        );
+        assert_eq!(
+            shown(503, r#"{"status":"not ready","reason":"shutting down"}"#),
+            "503 Service Unavailable: shutting down"
         );
         assert_eq!(shown(502, ""), "502 Bad Gateway");
     }

@@ -53,6 +53,11 @@ impl HubUrl {
         format!("{}/events", self.base())
     }
 
+    /// Where to ask whether it is ready: outside the prefix.
+    pub fn readyz(&self) -> String {
+        format!("{}://{}/readyz", self.scheme, self.authority)
+    }
+
     /// Whether requests are encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.scheme == Scheme::HTTPS

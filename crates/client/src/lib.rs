@@ -20,6 +20,7 @@ mod event;
 mod hub_url;
 mod key;
 mod publish;
+mod readiness;
 mod stream;
 mod subscriber;
 mod subscription;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::log::LogCommand;
 use crate::commands::{
-    CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, SubscribeArgs, TokenCommand,
+    CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, ReadyArgs, SubscribeArgs, TokenCommand,
 };
 use crate::settings::Flags;
 
@@ -73,6 +73,8 @@ pub enum Command {
     /// Mint a token that grants topics, or say what one grants
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Ask whether a hub is ready, for health checks that run a command
+    Ready(ReadyArgs),
     /// Find what stands between a hub and its subscribers: limits, proxies, lost headers
     Doctor(DoctorArgs),
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory

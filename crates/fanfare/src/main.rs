@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Publish(args) => exit::code(commands::publish(&args)),
         Command::Subscribe(args) => exit::code(commands::subscribe(&args)),
         Command::Token(command) => exit::code(commands::token(&command)),
+        Command::Ready(args) => exit::code(commands::ready(&args)),
         Command::Doctor(args) => exit::code(commands::doctor(&args)),
         Command::Bench(plan) => fanfare_bench::execute(&plan),
         Command::Log(command) => commands::log::run(&command),

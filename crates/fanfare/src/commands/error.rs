@@ -75,6 +75,9 @@ pub enum CommandError {
         /// Why.
         source: PublishError,
     },
+    /// The hub is not ready, or cannot be asked.
+    #[error("not ready: {0}")]
+    NotReady(#[source] RequestError),
     /// The subscription came to an end of its own.
     #[error(transparent)]
     Subscribe(#[from] SubscribeError),
@@ -147,7 +150,9 @@ impl CommandError {
             Self::Publish(error) | Self::PublishLine { source: error, .. } => {
                 advice(error.request_error())
             }
-            Self::Subscribe(SubscribeError::Refused(error)) => advice(error),
+            Self::Subscribe(SubscribeError::Refused(error)) | Self::NotReady(error) => {
+                advice(error)
+            }
             _ => None,
         };
         match (unknown, advice) {

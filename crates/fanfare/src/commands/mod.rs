@@ -12,6 +12,7 @@ mod error;
 mod hub_args;
 mod man;
 mod publish;
+mod ready;
 mod subscribe;
 mod terminal;
 mod token;
@@ -21,6 +22,7 @@ pub use doctor::{DoctorArgs, doctor};
 pub use error::CommandError;
 pub use man::{ManArgs, man};
 pub use publish::{PublishArgs, publish};
+pub use ready::{ReadyArgs, ready};
 pub use subscribe::{SubscribeArgs, subscribe};
 pub use token::{TokenCommand, token};
 

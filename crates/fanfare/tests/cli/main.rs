@@ -5,6 +5,7 @@
 
 mod support;
 
+mod false_readiness;
 mod hidden_fault;
 mod lost_line;
 mod misread_usage;

@@ -2,8 +2,8 @@
 
 use crate::support::{fanfare, run};
 
-const COMMANDS: [&str; 8] =
-    ["serve", "publish", "subscribe", "token", "doctor", "bench", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["serve", "publish", "subscribe", "token", "ready", "doctor", "bench", "completions", "man"];
 
 #[test]
 fn a_shell_is_offered_nothing() {

@@ -15,7 +15,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self::over(Connection::open(address))
     }
 

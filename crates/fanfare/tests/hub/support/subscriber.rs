@@ -68,7 +68,7 @@ pub(crate) struct Event {
 }
 
 impl Subscription {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
             http: Http::One,
