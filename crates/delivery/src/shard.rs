@@ -1,7 +1,7 @@
 //! A shard: one thread, one poller, a roster of subscribers.
 //!
-//! A turn of its loop: take the inbox, follow the window, mark whom the new frames concern, give
-//! each marked subscriber one turn, serve the inbox, serve the poller, see to what is due by now.
+//! A turn of its loop: take the inbox, follow the window, give each subscriber whom new frames
+//! concern one turn, serve the inbox, serve the poller, see to what is due by now.
 //!
 //! What must hold:
 //!
@@ -173,8 +173,8 @@ impl Shard {
         }
     }
 
-    /// Processes what the window has that is new: marks whom it concerns, then gives each of them
-    /// one turn, with everything there is for it in as few writes as possible.
+    /// Processes what the window has that is new: gives each of those it concerns one turn, with
+    /// everything there is for it in as few writes as possible.
     fn follow(&mut self) {
         let before = self.offset;
         self.window.follow(&mut self.ring);
@@ -194,45 +194,44 @@ impl Shard {
                 }
             }
         }
-        let mut marked = Vec::new();
+        let mut unsettled = Vec::new();
         let first = before.max(self.ring.base());
+        let end = self.ring.end();
         for (offset, slot) in (first..).zip(self.ring.from(first)) {
-            let gap = slot.frame.gap();
             self.roster.concerned(&slot.frame, |token, subscriber| {
-                if subscriber.cursor == Cursor::Live
-                    && !subscriber.marked
-                    && !subscriber.is_closing()
-                {
-                    subscriber.marked = true;
-                    marked.push((token, offset));
-                    if let Some(gap) = gap {
-                        self.totals.gaps[gap.reason.index()] += 1;
-                    }
+                let is_new = subscriber.followed < end
+                    && subscriber.cursor == Cursor::Live
+                    && !subscriber.is_closing();
+                if !is_new {
+                    return;
+                }
+                if let Some(gap) = slot.frame.gap() {
+                    self.totals.gaps[gap.reason.index()] += 1;
+                }
+                let turned = subscriber.turn(&self.ring, Some(offset), &mut self.totals);
+                // By far the most turns end so, and there is nothing to act on.
+                if !matches!(turned, Ok(Turn::CaughtUp)) || subscriber.armed {
+                    unsettled.push((token, turned));
                 }
             });
         }
-        self.offset = self.ring.end();
-        self.position = self.ring.position_before(self.offset);
+        self.offset = end;
+        self.position = self.ring.position_before(end);
         let now = Instant::now();
-        for (token, offset) in marked {
-            self.turn(token, Some(offset), now);
+        for (token, turned) in unsettled {
+            self.settle(token, turned, now);
         }
     }
 
-    /// Gives one subscriber a turn. From `offset`, where it is caught up but for that.
-    fn turn(&mut self, token: Token, offset: Option<u64>, now: Instant) {
+    /// Gives one subscriber a turn.
+    fn turn(&mut self, token: Token, now: Instant) {
         let Some(subscriber) = self.roster.get_mut(token) else { return };
-        subscriber.marked = false;
         // While a page is on its way, the cursor belongs to it.
         let turned = if subscriber.reading || subscriber.is_closing() {
             subscriber.send_aside(&Bytes::new(), &mut self.totals)
         } else {
-            subscriber.turn(&self.ring, offset, &mut self.totals)
+            subscriber.turn(&self.ring, None, &mut self.totals)
         };
-        // By far the most turns end so, and there is nothing to act on.
-        if matches!(turned, Ok(Turn::CaughtUp)) && !subscriber.armed && !subscriber.is_closing() {
-            return;
-        }
         self.settle(token, turned, now);
     }
 
@@ -300,7 +299,7 @@ impl Shard {
         match command {
             Command::Join(subscriber) => self.join(*subscriber, now),
             Command::Read(token, read) => self.take_read(token, read, now),
-            Command::Signal(token, Signal::Room) => self.turn(token, None, now),
+            Command::Signal(token, Signal::Room) => self.turn(token, now),
             Command::Signal(token, Signal::Gone) => self.remove(token, CloseReason::ClientGone),
             Command::Cut(subject, done) => done(self.cut(&subject, now)),
             Command::Drain(over) => {
@@ -333,7 +332,7 @@ impl Shard {
             }
         }
         if event.is_writable() && subscriber.blocked {
-            self.turn(token, None, now);
+            self.turn(token, now);
         }
     }
 
@@ -342,7 +341,7 @@ impl Shard {
         for token in self.queue.drain(..count).collect::<Vec<_>>() {
             if let Some(subscriber) = self.roster.get_mut(token) {
                 subscriber.queued = false;
-                self.turn(token, None, now);
+                self.turn(token, now);
             }
         }
     }
@@ -387,7 +386,7 @@ impl Shard {
         for token in std::mem::take(&mut self.unread) {
             if let Some(subscriber) = self.roster.get_mut(token) {
                 subscriber.unread = false;
-                self.turn(token, None, now);
+                self.turn(token, now);
             }
         }
         self.walk.refresh(self.window.stale_before(Timestamp::now()));

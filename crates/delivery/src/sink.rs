@@ -1,11 +1,13 @@
 //! A sink: where a subscriber's bytes go.
 
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use fanfare_sse::Encoded;
 use mio::net::TcpStream;
+use rustix::io::{Errno, writev};
+use rustix::net::{SendFlags, send};
 use smallvec::SmallVec;
 
 use crate::body::BodyWriter;
@@ -89,18 +91,19 @@ impl Sink {
             }
         };
         loop {
+            // The system call itself, for want of what libc adds to it in a program with threads;
             // `send` for one buffer is measurably cheaper than `writev` for one.
             let written = if let [piece] = pieces {
-                socket.write(piece.as_slice(framing))
+                send(&*socket, piece.as_slice(framing), SendFlags::empty())
             } else {
                 let slices: SmallVec<[IoSlice<'_>; MAX_PIECES]> =
                     pieces.iter().map(|piece| IoSlice::new(piece.as_slice(framing))).collect();
-                socket.write_vectored(&slices)
+                writev(&*socket, &slices)
             };
             match written {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                written => return written,
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                written => return Ok(written?),
             }
         }
     }

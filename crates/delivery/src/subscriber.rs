@@ -32,6 +32,9 @@ pub(crate) struct Subscriber {
     /// What must go out before the next frame: the stream's beginning, its end, or the rest of a
     /// frame that the sink took in part.
     pending: Bytes,
+    /// Up to where the ring was last looked through for it, so that a batch that concerns it more
+    /// than once is looked through once.
+    pub(crate) followed: u64,
     /// The shard's offset when it last got an event id; `None` before the first.
     pub(crate) refreshed: Option<u64>,
     /// When it joined.
@@ -42,8 +45,6 @@ pub(crate) struct Subscriber {
     pub(crate) generation: u32,
     framing: Framing,
     envelope: Envelope,
-    /// The batch at hand concerns it.
-    pub(crate) marked: bool,
     /// The sink took less than it was offered.
     pub(crate) blocked: bool,
     /// The poller reports when the sink takes more.
@@ -122,13 +123,13 @@ impl Subscriber {
             interest,
             cursor: Cursor::At(start.from),
             pending: opening,
+            followed: 0,
             refreshed,
             joined: now,
             progressed: now,
             generation,
             framing,
             envelope,
-            marked: false,
             blocked: false,
             armed: false,
             stalled: false,
@@ -158,6 +159,7 @@ impl Subscriber {
             },
             (Cursor::At(ReadFrom::Earliest), _) => return self.turn_to_log(totals),
         };
+        self.followed = ring.end();
         let sent = self.send(ring.from(offset), totals)?;
         let reached = offset + sent.done as u64;
         self.cursor = match sent.stop {
@@ -344,4 +346,16 @@ fn settle(pieces: &[Piece<'_>], framing: Framing, written: usize) -> (usize, Byt
         left -= length;
     }
     (pieces.len(), Bytes::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be a million of them, and each delivery reads through one.
+    #[test]
+    fn a_subscriber_grows_unnoticed() {
+        assert_eq!(size_of::<Subscriber>(), 176);
+        assert_eq!(size_of::<Option<Subscriber>>(), 176, "what a slab's entry takes");
+    }
 }

@@ -63,7 +63,7 @@ impl Shard {
         let subscriber = Subscriber::new(new, beginning.into(), refreshed, generation(token), now);
         self.roster.insert(token, subscriber);
         if self.admit(token) {
-            self.turn(token, None, now);
+            self.turn(token, now);
         } else {
             self.dismiss(token, None, CloseReason::Revoked, now);
         }
