@@ -31,6 +31,7 @@ mod missing_page;
 mod outstayed_welcome;
 mod oversized_body;
 mod rapid_reset;
+mod refused_by_redis;
 mod rights_exceeded;
 mod silent_gap;
 mod slow_subscriber;

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Hub, PATIENCE};
+use fanfare_testkit::RedisServer;
+
+use crate::support::{Hub, PATIENCE, Setup};
 
 /// The hub's address as the guides have it.
 const ADDRESS: &str = "127.0.0.1:8000";
@@ -32,15 +34,21 @@ fn blocks(guide: &str) -> Vec<String> {
 }
 
 fn run(guide: &str) {
+    let hub = Hub::start(&[]);
+    run_at(guide, &[(ADDRESS, hub.address().to_string())]);
+}
+
+/// Runs a guide's blocks, with the addresses it has replaced by others.
+fn run_at(guide: &str, places: &[(&str, String)]) {
     let text = fs::read_to_string(guides().join(guide)).unwrap();
     let blocks = blocks(&text);
     assert!(!blocks.is_empty(), "{guide} has nothing to run");
-    let hub = Hub::start(&[]);
     let directory = tempfile::tempdir().unwrap();
     let binaries = Path::new(env!("CARGO_BIN_EXE_fanfare")).parent().unwrap();
     let path = format!("{}:{}", binaries.display(), env::var("PATH").unwrap());
     for block in blocks {
-        let script = block.replace(ADDRESS, &hub.address().to_string());
+        let replace = |script: String, (from, to): &(&str, String)| script.replace(from, to);
+        let script = places.iter().fold(block, replace);
         let output = Command::new("timeout")
             .args([&PATIENCE.as_secs().to_string(), "sh", "-euc", &script])
             .current_dir(directory.path())
@@ -59,7 +67,7 @@ fn run(guide: &str) {
 
 macro_rules! guides {
     ($($name:ident: $file:literal),+ $(,)?) => {
-        const GUIDES: &[&str] = &[$($file),+];
+        const GUIDES: &[&str] = &[$($file),+, CLUSTER];
         $(#[test]
         fn $name() {
             run($file);
@@ -73,6 +81,21 @@ guides! {
     from_fastapi: "from-fastapi.md",
     clients: "clients.md",
     sizing: "sizing.md",
+}
+
+const CLUSTER: &str = "cluster.md";
+
+#[test]
+fn cluster() {
+    let redis = RedisServer::start(&[]);
+    let url = redis.url();
+    let [one, two] = [(); 2].map(|()| Setup::new(&["--redis", &url]).own_log().start());
+    let places = [
+        (ADDRESS, one.address().to_string()),
+        ("127.0.0.1:8001", two.address().to_string()),
+        ("127.0.0.1:6379", format!("127.0.0.1:{}", redis.port())),
+    ];
+    run_at(CLUSTER, &places);
 }
 
 #[test]
