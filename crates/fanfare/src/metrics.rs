@@ -274,6 +274,7 @@ impl Collector for Observed {
         let totals = self.delivery.totals();
         let seats = self.delivery.seats();
         let (frames, bytes) = self.hub.window().held();
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let mut gauge = |name, help, value: usize| {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
@@ -286,9 +287,11 @@ impl Collector for Observed {
         gauge("idle_connections", "Connections between two requests", idle)?;
         let ready = usize::from(self.hub.ready().is_ok());
         gauge("ready", "1 where the event log accepts publishes, else 0", ready)?;
+        let last = self.hub.window().last();
+        gauge("last_epoch", "Epoch of the last event heard of", number(last.epoch))?;
+        gauge("last_seq", "Its number within the epoch", number(last.seq))?;
         gauge("window_events", "Recent events held ready to send", frames)?;
         gauge("window_bytes", "What they occupy", bytes)?;
-        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let lag = number(totals.slowest_lag);
         gauge("slowest_lag_events", "How far the slowest subscriber is behind", lag)?;
         if let Some(size) = self.hub.log_size() {

@@ -72,7 +72,7 @@ impl Dialer {
             scripts: Scripts::default(),
             keys: self.keys.clone(),
             patience: self.patience,
-            fenced: Fenced { last: Position::ORIGIN, first: None, first_at: None },
+            fenced: Fenced::UNKNOWN,
         };
         link.prepare().await?;
         link.fence(heard).await.map_err(|error| error.at(&link.node))?;

@@ -5,8 +5,8 @@
 -- KEYS: the stream, the list of ancestors' ends, the server last fenced.
 -- ARGV: 'check' to write nothing; epoch and seq of the greatest position the node has heard of;
 --       how many ancestors to remember.
--- Returns the stream's last id, its first entry's id and time ('' where it is empty), or false if a
--- new epoch is needed and only a check was asked for.
+-- Returns the stream's last id, its first entry's id and time ('' where it is empty) and its length,
+-- or false if a new epoch is needed and only a check was asked for.
 
 local heard_epoch, heard_seq = tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -15,7 +15,7 @@ local server = info:match('run_id:(%x+)') .. ':' .. info:match('master_replid:(%
 
 local function state()
   if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
-  local last, first, first_at = nil, '', ''
+  local last, first, first_at, length = nil, '', '', 0
   local facts = redis.call('XINFO', 'STREAM', KEYS[1])
   for i = 1, #facts, 2 do
     if facts[i] == 'last-generated-id' then
@@ -23,19 +23,21 @@ local function state()
     elseif facts[i] == 'first-entry' and facts[i + 1] then
       first = facts[i + 1][1]
       if facts[i + 1][2][1] == 'a' then first_at = facts[i + 1][2][2] end
+    elseif facts[i] == 'length' then
+      length = facts[i + 1]
     end
   end
-  return last, first, first_at
+  return last, first, first_at, length
 end
 
-local last, first, first_at = state()
+local last, first, first_at, length = state()
 local epoch, seq
 if last then
   epoch, seq = last:match('^(%d+)-(%d+)$')
   epoch, seq = tonumber(epoch), tonumber(seq)
   local went_back = heard_epoch > epoch or (heard_epoch == epoch and heard_seq > seq)
   if not went_back and redis.call('GET', KEYS[3]) == server then
-    return {last, first, first_at}
+    return {last, first, first_at, length}
   end
 end
 if ARGV[1] == 'check' then return false end

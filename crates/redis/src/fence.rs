@@ -18,6 +18,8 @@ pub(crate) struct Fenced {
     pub(crate) first: Option<Position>,
     /// When that entry was published.
     pub(crate) first_at: Option<Timestamp>,
+    /// How many entries are retained, markers among them.
+    pub(crate) length: u64,
 }
 
 /// The hashes by which a connection calls its scripts.
@@ -98,6 +100,10 @@ impl Link {
 }
 
 impl Fenced {
+    /// Before the first fence.
+    pub(crate) const UNKNOWN: Self =
+        Self { last: Position::ORIGIN, first: None, first_at: None, length: 0 };
+
     fn parse(answer: Value) -> Result<Option<Self>, RequestError> {
         const UNEXPECTED: RequestError = RequestError::Unexpected("the fence");
         let fields = match answer {
@@ -105,13 +111,18 @@ impl Fenced {
             Value::Array(fields) => fields,
             _ => return Err(UNEXPECTED),
         };
-        let mut fields = fields.into_iter().map(text);
-        let mut next = || fields.next().flatten().ok_or(UNEXPECTED);
-        let (last, first, first_at) = (next()?, next()?, next()?);
+        let [last, first, first_at, Value::Int(length)] =
+            <[Value; 4]>::try_from(fields).map_err(|_| UNEXPECTED)?
+        else {
+            return Err(UNEXPECTED);
+        };
+        let text = |value| text(value).ok_or(UNEXPECTED);
+        let (last, first, first_at) = (text(last)?, text(first)?, text(first_at)?);
         Ok(Some(Self {
             last: last.parse().map_err(|_| UNEXPECTED)?,
             first: first.parse().ok(),
             first_at: first_at.parse().ok().map(Timestamp),
+            length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
         }))
     }
 

@@ -34,6 +34,7 @@ mod refusal;
 mod retention;
 mod settings;
 mod tail;
+mod trims;
 mod url;
 mod view;
 mod waiting;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanfare_event::{Position, Selector};
 use fanfare_log::{
-    Appending, Batch, EventLog, Page, PageLimit, ReadError, ReadFrom, Tail, Unready,
+    Appending, Batch, EventLog, LogSize, Page, PageLimit, ReadError, ReadFrom, Tail, Unready,
 };
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -23,6 +23,7 @@ use crate::view::View;
 pub struct RedisLog {
     publisher: Publisher,
     reader: Reader,
+    view: Arc<View>,
     health: Arc<Health>,
     tasks: [AbortHandle; 2],
 }
@@ -60,9 +61,9 @@ impl RedisLog {
             health.clone(),
         );
         let publishing = runtime.spawn(task.run(Some(publishing)));
-        let reader = Reader::new(&settings, runtime, dialer, view, health.clone());
+        let reader = Reader::new(&settings, runtime, dialer, view.clone(), health.clone());
         let tasks = [following.abort_handle(), publishing.abort_handle()];
-        Ok(Arc::new(Self { publisher, reader, health, tasks }))
+        Ok(Arc::new(Self { publisher, reader, view, health, tasks }))
     }
 }
 
@@ -79,6 +80,10 @@ impl EventLog for RedisLog {
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
         self.reader.read(from, until, selector, limit)
+    }
+
+    fn size(&self) -> Option<LogSize> {
+        self.view.size()
     }
 
     fn ready(&self) -> Result<(), Unready> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_event::{Position, Selector};
-use fanfare_log::{Lineage, Page, PageLimit, ReadError, ReadFrom};
+use fanfare_log::{Page, PageLimit, ReadError, ReadFrom};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -82,7 +82,10 @@ impl Reader {
             }
         };
         let complete = entries.len() < count;
-        Ok(page(entries, complete, from, until, selector, limit, &seen.lineage))
+        let misses = |at, before| {
+            !seen.lineage.continuous(at, before) && self.view.lost(&selector.topics, at, before)
+        };
+        Ok(page(entries, complete, from, until, selector, limit, misses))
     }
 
     /// The first entries after `start`, up to `until`.
@@ -137,7 +140,8 @@ async fn range(
 /// Makes a page of entries, and finds out whether any are missing: an entry that does not follow
 /// on from the one before it begins a new page, which says so.
 ///
-/// `complete` says that `entries` is all there is up to `until`.
+/// `complete` says that `entries` is all there is up to `until`; `misses`, whether something the
+/// selector wants may be missing between two positions that have no entry between them.
 fn page(
     entries: Vec<Entry>,
     complete: bool,
@@ -145,7 +149,7 @@ fn page(
     until: Position,
     selector: &Selector,
     limit: PageLimit,
-    lineage: &Lineage,
+    misses: impl Fn(Position, Position) -> bool,
 ) -> Page {
     let mut page = Page { trimmed: None, events: Vec::new(), next: Position::ORIGIN };
     // `None`: nothing is expected of what comes first.
@@ -160,8 +164,7 @@ fn page(
             Entry::Foreign(position) => *position,
             entry => entry.before(),
         };
-        let follows = at.is_none_or(|at| lineage.continuous(at, before));
-        if !follows {
+        if at.is_some_and(|at| misses(at, before)) {
             if begun {
                 return page;
             }
@@ -184,7 +187,7 @@ fn page(
     }
     if complete && page.next < until {
         // What should stand between here and `until` is gone.
-        let gone = at.is_some_and(|at| !lineage.continuous(at, until));
+        let gone = at.is_some_and(|at| misses(at, until));
         if gone && begun {
             return page;
         }
@@ -199,6 +202,7 @@ fn page(
 #[cfg(test)]
 mod tests {
     use fanfare_event::{Event, Timestamp, Topic};
+    use fanfare_log::Lineage;
 
     use super::*;
 
@@ -219,7 +223,9 @@ mod tests {
         let lineage = Lineage::recorded([Position::new(1, 3)], 2).unwrap();
         let from = ReadFrom::After(Position::new(after.0, after.1));
         let until = Position::new(until.0, until.1);
-        page(entries, true, from, until, &Selector::default(), LIMIT, &lineage)
+        page(entries, true, from, until, &Selector::default(), LIMIT, |at, before| {
+            !lineage.continuous(at, before)
+        })
     }
 
     fn marker() -> Entry {
@@ -262,11 +268,10 @@ mod tests {
 
     #[test]
     fn the_earliest_has_no_gap() {
-        let lineage = Lineage::root(2);
         let until = Position::new(2, 9);
         let entries = vec![event(2, 8), event(2, 9)];
         let selector = Selector::default();
-        let page = page(entries, true, ReadFrom::Earliest, until, &selector, LIMIT, &lineage);
+        let page = page(entries, true, ReadFrom::Earliest, until, &selector, LIMIT, |a, b| a != b);
         assert_eq!((page.trimmed, page.events.len(), page.next), (None, 2, until));
     }
 }

@@ -53,7 +53,7 @@ impl Upkeep {
         self.due = self.due.min(Instant::now() + SHORT_INTERVAL);
     }
 
-    /// Asks whether writes are accepted, measures, expires: one round trip.
+    /// Asks whether writes are accepted, measures, expires: one round trip, or a second to trim.
     pub(crate) async fn run(
         &mut self,
         link: &mut Link,
@@ -63,7 +63,7 @@ impl Upkeep {
         let seen = view.seen();
         let age = u64::try_from(self.retention.age.as_millis()).unwrap_or(u64::MAX);
         let cutoff = Timestamp::now().as_millis().saturating_sub(age);
-        let expires = seen.first_at.is_some_and(|first| first.as_millis() < cutoff);
+        let expires = seen.fenced.first_at.is_some_and(|first| first.as_millis() < cutoff);
         let measures = seen.heard != self.measured_at;
 
         let mut commands = Pipeline::with_capacity(4);
@@ -84,15 +84,24 @@ impl Upkeep {
             Some(Value::ServerError(error)) => Some(words(&error)),
             _ => None,
         };
+        let mut excess = false;
         if measures {
             self.measured_at = seen.heard;
             if let (Some(Value::Int(size)), Some(Value::Int(length))) =
                 (answers.next(), answers.next())
             {
                 self.max_entries = max_entries(&self.retention, size, length);
+                view.measured(size, length);
+                excess = u64::try_from(length).is_ok_and(|length| length > self.max_entries);
             }
         }
         let more = expires && !matches!(answers.next(), Some(Value::Int(0)));
+        if excess {
+            // The publishes that led to it knew of a smaller size.
+            let mut trim = redis::cmd("XTRIM");
+            trim.arg(&*link.keys.events).arg("MAXLEN").arg("~").arg(self.max_entries);
+            link.request(&trim).await?;
+        }
         let hurry = more || refused.is_some();
         self.due = Instant::now() + if hurry { SHORT_INTERVAL } else { INTERVAL };
         health.refusing(refused);

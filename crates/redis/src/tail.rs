@@ -164,6 +164,7 @@ impl TailTask {
 
     fn tell(&mut self, run: &mut Vec<Arc<Event>>) {
         let Some(last) = run.last().map(|event| event.position) else { return };
+        self.view.will_hear(run);
         self.tail.append(run);
         self.heard = last;
         self.view.heard_events(run);
@@ -180,6 +181,7 @@ impl TailTask {
             tracing::info!(from = %self.heard, %at, "a new epoch begins, nothing was lost");
         } else {
             tracing::warn!(from = %self.heard, %at, "events were lost to this node, a gap follows");
+            self.view.will_miss(at);
         }
         self.tail.begin(&self.lineage, at);
         self.heard = at;
@@ -192,7 +194,7 @@ impl TailTask {
     fn found(&mut self, link: &Link) {
         let fenced = &link.fenced;
         self.missed = (fenced.last > self.heard).then_some(fenced.last);
-        self.view.first_at(fenced.first_at);
+        self.view.found(*fenced);
         let trimmed = fenced.trimmed_through().min(self.heard);
         if trimmed > self.trimmed {
             self.trimmed = trimmed;

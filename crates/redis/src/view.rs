@@ -1,10 +1,13 @@
 //! What this node knows of the log: kept by the tail, read by everyone else.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanfare_event::{Event, Position, Timestamp};
-use fanfare_log::Lineage;
+use fanfare_event::{Event, Position, TopicSelector};
+use fanfare_log::{Lineage, LogSize};
+
+use crate::fence::Fenced;
+use crate::trims::Trims;
 
 /// The most entries asked for at once.
 const MAX_PAGE: usize = 1000;
@@ -15,21 +18,26 @@ pub(crate) struct Seen {
     pub(crate) lineage: Arc<Lineage>,
     /// The last position the tail was told of.
     pub(crate) heard: Position,
-    /// When the oldest retained entry was published.
-    pub(crate) first_at: Option<Timestamp>,
+    /// What the fence last found to be retained.
+    pub(crate) fenced: Fenced,
 }
 
 pub(crate) struct View {
     seen: Mutex<Seen>,
+    trims: Mutex<Trims>,
     /// A moving average of [`Event::weight`].
     weight: AtomicUsize,
+    /// How many bytes an entry occupies in Redis, on average; 0 until that was measured.
+    occupies: AtomicU64,
 }
 
 impl View {
     pub(crate) fn new(lineage: Lineage, heard: Position) -> Self {
         Self {
-            seen: Mutex::new(Seen { lineage: Arc::new(lineage), heard, first_at: None }),
+            seen: Mutex::new(Seen { lineage: Arc::new(lineage), heard, fenced: Fenced::UNKNOWN }),
+            trims: Mutex::new(Trims::since(heard)),
             weight: AtomicUsize::new(1024),
+            occupies: AtomicU64::new(0),
         }
     }
 
@@ -47,6 +55,18 @@ impl View {
         seen.heard = at;
     }
 
+    /// Before the tail tells the hub of these, so that no reader is ahead of what is known of their
+    /// topics.
+    pub(crate) fn will_hear(&self, events: &[Arc<Event>]) {
+        let mut trims = self.trims();
+        events.iter().for_each(|event| trims.hear(event));
+    }
+
+    /// Before the tail tells the hub that the log goes on after `at` with something missing.
+    pub(crate) fn will_miss(&self, at: Position) {
+        *self.trims() = Trims::since(at);
+    }
+
     pub(crate) fn heard_events(&self, events: &[Arc<Event>]) {
         let Some(last) = events.last() else { return };
         self.lock().heard = last.position;
@@ -57,13 +77,45 @@ impl View {
         self.weight.store(after, Ordering::Relaxed);
     }
 
-    pub(crate) fn first_at(&self, at: Option<Timestamp>) {
-        self.lock().first_at = at;
+    /// What the fence found just now.
+    pub(crate) fn found(&self, fenced: Fenced) {
+        self.trims().trim(fenced.trimmed_through());
+        self.lock().fenced = fenced;
+    }
+
+    /// Whether something `wanted`, after `after`, may be among what was trimmed up to `through`.
+    pub(crate) fn lost(&self, wanted: &TopicSelector, after: Position, through: Position) -> bool {
+        self.trims().concern(wanted, after, through)
+    }
+
+    /// So many entries occupy so many bytes in Redis.
+    pub(crate) fn measured(&self, bytes: i64, entries: i64) {
+        if let (Ok(bytes), Ok(entries @ 1..)) = (u64::try_from(bytes), u64::try_from(entries)) {
+            self.occupies.store(bytes.div_ceil(entries), Ordering::Relaxed);
+        }
+    }
+
+    /// What Redis retains; `None` until it was measured.
+    pub(crate) fn size(&self) -> Option<LogSize> {
+        let occupies = self.occupies.load(Ordering::Relaxed);
+        if occupies == 0 {
+            return None;
+        }
+        let Seen { lineage, fenced, .. } = self.seen();
+        let epochs = lineage.ends().map(|end| end.epoch).chain([lineage.current()]);
+        let is_retained = |epoch: &u64| fenced.first <= Some(Position::new(*epoch, 0));
+        let markers = fenced.first.map_or(0, |_| epochs.filter(is_retained).count() as u64);
+        let events = fenced.length.saturating_sub(markers);
+        Some(LogSize { events, bytes: fenced.length * occupies })
     }
 
     /// How many entries make about so many bytes, judging by the latest.
     pub(crate) fn entries_in(&self, bytes: usize) -> usize {
         (bytes / self.weight.load(Ordering::Relaxed).max(1)).clamp(1, MAX_PAGE)
+    }
+
+    fn trims(&self) -> MutexGuard<'_, Trims> {
+        self.trims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {

@@ -98,3 +98,33 @@ async fn a_gap_is_reported_if_and_only_if_something_was_trimmed_after_the_cursor
     let (_, gap) = read_all(&node.log, ReadFrom::After(last), last, &selector).await;
     assert_eq!(gap, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_topic_has_no_gap_because_another_was_trimmed() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let start = node.tail.heard();
+    let topics = ["chat", "orders/1", "chat", "chat", "orders/1", "chat"];
+    let drafts = topics.iter().map(|topic| draft(topic, "m")).collect();
+    let first = node.log.append(batch(drafts)).await.unwrap().first;
+    let last = first.plus(5);
+    node.heard(last).await;
+    // What stands up to the fourth is gone, before anyone has looked.
+    server.command(&["XTRIM", "{test}:events", "MINID", "=", &first.plus(4).to_string()]);
+    let late = Node::connect(&server.url()).await;
+    for (topic, after, gap, count) in [
+        ("orders/1", first.plus(1), None, 1),
+        ("orders/1", first, Some(first.plus(3)), 1),
+        ("orders/*", first.plus(2), None, 1),
+        ("never/published", start, None, 0),
+        ("chat", first.plus(1), Some(first.plus(3)), 1),
+        ("**", first.plus(2), Some(first.plus(3)), 2),
+    ] {
+        let selector = Selector::parse([topic], []).unwrap();
+        let found = read_all(&node.log, ReadFrom::After(after), last, &selector).await;
+        assert_eq!((found.1, found.0.len()), (gap, count), "{topic} after {after}");
+        // A node that has not heard of what was trimmed cannot tell, and says so.
+        let found = read_all(&late.log, ReadFrom::After(after), last, &selector).await;
+        assert_eq!((found.1, found.0.len()), (Some(first.plus(3)), count), "{topic} after {after}");
+    }
+}
