@@ -35,7 +35,7 @@ impl Upkeep {
             retention,
             max_entries: retention.count,
             measured_at: Position::ORIGIN,
-            due: Instant::now() + SHORT_INTERVAL,
+            due: Instant::now(),
         }
     }
 

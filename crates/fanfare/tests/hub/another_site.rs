@@ -19,7 +19,7 @@ fn refused(hub: &Hub, reason: &str) -> f64 {
 
 #[test]
 fn a_name_that_leads_here_is_taken_for_ours() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     for host in [
         "Host: 127.0.0.1\r\n",
         "Host: localhost:8000\r\n",
@@ -54,7 +54,7 @@ fn a_name_that_leads_here_is_taken_for_ours() {
 
 #[test]
 fn a_foreign_page_publishes_through_its_visitor() {
-    let hub = Hub::start(&["--allow-origin", "https://app.example"]);
+    let hub = Hub::alone(&["--allow-origin", "https://app.example"]);
     let from =
         |origin: &str| publish(&hub, "Host: localhost:8000\r\n", &[("Origin", origin)]).status;
     assert_eq!(from("http://localhost:8000"), 200);
@@ -77,7 +77,7 @@ fn a_foreign_page_publishes_through_its_visitor() {
 
 #[test]
 fn a_hub_with_credentials_turns_away_what_a_proxy_passes_on() {
-    let hub = Hub::start(&["--publish-key", "key", "--allow-host", "app.example"]);
+    let hub = Hub::alone(&["--publish-key", "key", "--allow-host", "app.example"]);
     let key = [("Authorization", "Bearer key"), ("Origin", "https://elsewhere.example")];
     assert_eq!(publish(&hub, "Host: app.example\r\n", &key).status, 200);
     assert_eq!(publish(&hub, "Host: evil.example\r\n", &key).status, 403);

@@ -6,7 +6,7 @@ use crate::support::Hub;
 
 #[test]
 fn health_and_readiness_are_answered() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(hub.get(path).status, 200, "{path}");
         assert_eq!(hub.request("HEAD", path, &[]).status, 200, "{path}");
@@ -15,7 +15,7 @@ fn health_and_readiness_are_answered() {
 
 #[test]
 fn counters_move_with_what_happens() {
-    let hub = Hub::start(&["--retain-count", "10"]);
+    let hub = Hub::alone(&["--retain-count", "10"]);
     let kept: Vec<_> = (0..3).map(|_| hub.subscribe("topic=counted")).collect();
     let mut publisher = hub.publisher();
     let first = publisher.send_to("counted", "0123456789");
@@ -33,6 +33,7 @@ fn counters_move_with_what_happens() {
     drop(kept);
     hub.await_metrics("all gone", |now| now.sum("fanfare_subscribers") == 0.0);
     publisher.count("counted", 0..20);
+    hub.await_metrics("a trim", |now| now.sum("fanfare_window_events") < 20.0);
     hub.subscription().query("topic=counted").after(&first).open().gap("trimmed");
     hub.subscription().after("nonsense").open().gap("bad_id");
     let now = hub.await_metrics("all closed", |now| now.sum("fanfare_closed_total") == 5.0);
@@ -45,7 +46,7 @@ fn counters_move_with_what_happens() {
 
 #[test]
 fn metrics_are_in_the_format_scrapers_read() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let response = hub.get("/metrics");
     let content_type = response.header("content-type").expect("a scraper looks at it");
     let known = ["text/plain", "application/openmetrics-text"];
@@ -54,7 +55,7 @@ fn metrics_are_in_the_format_scrapers_read() {
 
 #[test]
 fn logs_are_json_where_that_is_asked_for() {
-    let mut hub = Hub::start(&["--log-format", "json", "--log-level", "info", "--drain", "0s"]);
+    let mut hub = Hub::alone(&["--log-format", "json", "--log-level", "info", "--drain", "0s"]);
     hub.terminate();
     hub.wait();
     let logged = hub.logged();

@@ -22,7 +22,7 @@ fn opening(connection: &mut Connection) -> u64 {
 
 #[test]
 fn a_stream_is_announced_as_one_and_kept_out_of_caches_and_buffers() {
-    let hub = Hub::start(QUIET);
+    let hub = Hub::alone(QUIET);
     let subscriber = hub.subscribe("");
     let head = &subscriber.head;
     assert_eq!(head.status_line, "HTTP/1.1 200 OK");
@@ -37,7 +37,7 @@ fn a_stream_is_announced_as_one_and_kept_out_of_caches_and_buffers() {
 
 #[test]
 fn events_are_whole_chunks_of_exact_bytes() {
-    let hub = Hub::start(QUIET);
+    let hub = Hub::alone(QUIET);
     let mut connection = hub.connect();
     connection.send("GET /sse/events?topic=t HTTP/1.1\r\nHost: hub.test\r\n\r\n");
     assert_eq!(connection.head().status, 200);
@@ -64,7 +64,7 @@ fn events_are_whole_chunks_of_exact_bytes() {
 
 #[test]
 fn http_1_0_gets_a_body_that_ends_with_the_connection() {
-    let mut hub = Hub::start(&["--heartbeat", "1h", "--drain", "0s"]);
+    let mut hub = Hub::alone(&["--heartbeat", "1h", "--drain", "0s"]);
     let mut connection = hub.connect();
     connection.send("GET /sse/events HTTP/1.0\r\n\r\n");
     let head = connection.head();
@@ -85,7 +85,7 @@ fn http_1_0_gets_a_body_that_ends_with_the_connection() {
 
 #[test]
 fn a_reconnecting_fleet_is_spread_out() {
-    let hub = Hub::start(&["--heartbeat", "1h", "--retry", "4s"]);
+    let hub = Hub::alone(&["--heartbeat", "1h", "--retry", "4s"]);
     let retries: BTreeSet<_> = (0..32)
         .map(|_| {
             let mut connection = hub.connect();
@@ -100,7 +100,7 @@ fn a_reconnecting_fleet_is_spread_out() {
 
 #[test]
 fn a_keepalive_is_a_comment_without_a_blank_line() {
-    let hub = Hub::start(&["--heartbeat", "100ms"]);
+    let hub = Hub::alone(&["--heartbeat", "100ms"]);
     hub.publisher().send("before anyone listens");
     let mut connection = hub.connect();
     connection.send("GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n");
@@ -122,7 +122,7 @@ fn a_keepalive_is_a_comment_without_a_blank_line() {
 
 #[test]
 fn bytes_sent_ahead_of_the_answer_do_no_harm() {
-    let hub = Hub::start(QUIET);
+    let hub = Hub::alone(QUIET);
     let mut connection = hub.connect();
     connection.send(
         "GET /healthz HTTP/1.1\r\nHost: hub.test\r\n\r\n\
@@ -141,7 +141,7 @@ fn bytes_sent_ahead_of_the_answer_do_no_harm() {
 
 #[test]
 fn a_request_that_arrives_in_drops_is_understood() {
-    let hub = Hub::start(QUIET);
+    let hub = Hub::alone(QUIET);
     let mut connection = hub.connect();
     for byte in b"GET /sse/events?topic=drops HTTP/1.1\r\nHost: hub.test\r\n\r\n" {
         connection.send([*byte]);

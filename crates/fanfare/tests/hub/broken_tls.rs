@@ -13,7 +13,7 @@ fn hub() -> (Hub, Arc<ClientConfig>) {
     let identity = Identity::generate();
     let files = Files::with(&identity);
     let arguments = files.arguments(&[]);
-    let hub = Hub::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let hub = Hub::alone(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     (hub, trusting(&identity))
 }
 

@@ -18,7 +18,7 @@ fn answers(hub: &Hub, origin: &str) -> Vec<Response> {
 
 #[test]
 fn no_origin_is_allowed_unless_asked_for() {
-    let hub = Hub::start(&["--open"]);
+    let hub = Hub::alone(&["--open"]);
     for response in answers(&hub, OURS) {
         assert_eq!(response.header("access-control-allow-origin"), None, "{response:?}");
     }
@@ -26,7 +26,7 @@ fn no_origin_is_allowed_unless_asked_for() {
 
 #[test]
 fn an_allowed_origin_is_echoed_and_no_other() {
-    let hub = Hub::start(&["--open", "--allow-origin", OURS]);
+    let hub = Hub::alone(&["--open", "--allow-origin", OURS]);
     for response in answers(&hub, OURS) {
         assert_eq!(response.header("access-control-allow-origin"), Some(OURS), "{response:?}");
         assert!(response.list("vary").contains(&"origin".to_owned()), "{response:?}");
@@ -41,7 +41,7 @@ fn an_allowed_origin_is_echoed_and_no_other() {
 
 #[test]
 fn a_preflight_allows_what_clients_send() {
-    let hub = Hub::start(&["--open", "--allow-origin", OURS]);
+    let hub = Hub::alone(&["--open", "--allow-origin", OURS]);
     for (path, method) in [("/sse/events", "GET"), ("/sse/send", "POST")] {
         let preflight = |origin| {
             hub.request(

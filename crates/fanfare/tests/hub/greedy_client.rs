@@ -19,7 +19,7 @@ fn stays(subscriber: &mut Subscriber, hub: &Hub, headers: &[(&str, &str)]) -> bo
 
 #[test]
 fn a_publisher_never_pauses() {
-    let hub = Hub::start(&["--publish-rate", "5", "--trusted-proxy", "127.0.0.0/8"]);
+    let hub = Hub::alone(&["--publish-rate", "5", "--trusted-proxy", "127.0.0.0/8"]);
     let mut publisher = hub.publisher();
     let mut from = |client: &str| {
         let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", client)];
@@ -37,7 +37,7 @@ fn a_publisher_never_pauses() {
 
 #[test]
 fn a_batch_counts_as_one() {
-    let hub = Hub::start(&["--publish-rate", "5"]);
+    let hub = Hub::alone(&["--publish-rate", "5"]);
     let batch = vec![r#"{"message": "a"}"#; 1000].join("\n");
     let mut publisher = hub.publisher();
     let headers = [("Content-Type", "application/x-ndjson")];
@@ -50,7 +50,7 @@ fn a_batch_counts_as_one() {
 
 #[test]
 fn an_address_takes_all_the_streams() {
-    let hub = Hub::start(&["--max-subscribers-per-address", "2", "--trusted-proxy", "127.0.0.1"]);
+    let hub = Hub::alone(&["--max-subscribers-per-address", "2", "--trusted-proxy", "127.0.0.1"]);
     let open = |client: &str| hub.subscription().header("X-Forwarded-For", client).open();
     let mut first = open("2001:db8::1");
     let mut second = open("2001:db8::ffff:2");
@@ -68,7 +68,7 @@ fn an_address_takes_all_the_streams() {
 
 #[test]
 fn a_client_names_its_own_address() {
-    let hub = Hub::start(&["--max-subscribers-per-address", "1"]);
+    let hub = Hub::alone(&["--max-subscribers-per-address", "1"]);
     let open = |client: &str| hub.subscription().header("X-Forwarded-For", client).open();
     let mut first = open("192.0.2.1");
     assert!(stays(&mut first, &hub, &[]));
@@ -77,7 +77,7 @@ fn a_client_names_its_own_address() {
 
 #[test]
 fn a_subject_takes_all_the_streams() {
-    let hub = Hub::start(&["--jwt-secret", SECRET, "--max-subscribers-per-subject", "1"]);
+    let hub = Hub::alone(&["--jwt-secret", SECRET, "--max-subscribers-per-subject", "1"]);
     let holder = |subject: &str| {
         let rights = json!({"publish": ["**"], "subscribe": ["**"]});
         bearer(&token(&claims(subject, 3600.0, &rights)))
@@ -94,7 +94,7 @@ fn a_subject_takes_all_the_streams() {
 
 #[test]
 fn a_subscription_names_too_much() {
-    let hub = Hub::start(&["--max-topics", "2"]);
+    let hub = Hub::alone(&["--max-topics", "2"]);
     assert_eq!(hub.subscription().query("topic=a&topic=b/*&topic=a").ask().0.status, 200);
     let response = hub.get("/sse/events?topic=a&topic=b&topic=c");
     assert_eq!(response.status, 422, "{response:?}");
@@ -103,7 +103,7 @@ fn a_subscription_names_too_much() {
 
 #[test]
 fn requests_that_wait_keep_others_out() {
-    let hub = Hub::start(&["--max-requests", "1"]);
+    let hub = Hub::alone(&["--max-requests", "1"]);
     let mut waiting = hub.connect();
     waiting.send(
         "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\

@@ -16,7 +16,7 @@ fn await_refused(hub: &Hub, reason: &str, count: f64) {
 
 #[test]
 fn a_huge_header_is_read_to_its_end() {
-    let hub = Hub::start(&["--max-head", "16KiB"]);
+    let hub = Hub::alone(&["--max-head", "16KiB"]);
     let before = hub.resident_memory();
     let mut connection = hub.connect();
     connection.send("GET /healthz HTTP/1.1\r\nHost: hub.test\r\nX-Large: ");
@@ -32,7 +32,7 @@ fn a_huge_header_is_read_to_its_end() {
 
 #[test]
 fn a_thousand_headers_are_too_few() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut connection = hub.connect();
     let headers: String = (0..1000).map(|number| format!("X-{number}: {number}\r\n")).collect();
     connection.send(format!("GET /healthz HTTP/1.1\r\nHost: hub.test\r\n{headers}\r\n"));
@@ -41,7 +41,7 @@ fn a_thousand_headers_are_too_few() {
 
 #[test]
 fn a_huge_target_is_routed() {
-    let hub = Hub::start(&["--max-target", "1KiB", "--max-head", "8KiB"]);
+    let hub = Hub::alone(&["--max-target", "1KiB", "--max-head", "8KiB"]);
     let path = |length: usize| format!("/sse/events?topic={}", "x".repeat(length));
     let response = hub.get(&path(2 << 10));
     assert_eq!(response.status, 414, "{response:?}");
@@ -54,14 +54,14 @@ fn a_huge_target_is_routed() {
 
 #[test]
 fn a_subscription_with_every_topic_it_may_name_is_refused() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let topics: Vec<_> = (0..256).map(|number| format!("topic=orders/{number:0>64}")).collect();
     drop(hub.subscribe(&topics.join("&")));
 }
 
 #[test]
 fn garbage_goes_unanswered_or_does_harm() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut subscriber = hub.subscribe("");
     for garbage in [
         &b"\0\0\0\0\0\0\0\0\r\n\r\n"[..],
@@ -87,7 +87,7 @@ fn garbage_goes_unanswered_or_does_harm() {
 
 #[test]
 fn a_chunk_size_without_end_is_read_for_ever() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut connection = hub.connect();
     connection.send(
         "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
@@ -99,7 +99,7 @@ fn a_chunk_size_without_end_is_read_for_ever() {
 
 #[test]
 fn a_large_http2_header_closes_more_than_its_stream_or_a_huge_one_less() {
-    let hub = Hub::start(&["--max-head", "16KiB"]);
+    let hub = Hub::alone(&["--max-head", "16KiB"]);
     let address = hub.address();
     Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         let socket = TcpStream::connect(address).await.unwrap();

@@ -35,7 +35,7 @@ fn cut(hub: &Hub, id: &str) -> Response {
 
 #[test]
 fn figures_are_those_of_metrics() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut console = console(&hub);
     let _watching: Vec<_> = (0..3).map(|_| hub.subscribe("topic=watched/*")).collect();
     let mut publisher = hub.publisher();
@@ -78,7 +78,7 @@ fn figures_are_those_of_metrics() {
 
 #[test]
 fn latencies_are_those_of_the_last_second() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut console = console(&hub);
     hub.publisher().send("one");
     let stats = until(&mut console, "a latency", |stats| !stats["publish_latency"].is_null());
@@ -90,7 +90,7 @@ fn latencies_are_those_of_the_last_second() {
 
 #[test]
 fn statistics_do_not_mix_with_what_users_publish() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut user = hub.subscribe("topic=**");
     let mut console = console(&hub);
     until(&mut console, "a second", |stats| stats["uptime"].as_u64() > Some(1));
@@ -102,7 +102,7 @@ fn statistics_do_not_mix_with_what_users_publish() {
 
 #[test]
 fn a_console_opened_late_has_the_minutes_before() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut early = console(&hub);
     let stats = until(&mut early, "some seconds", |stats| stats["uptime"].as_u64() > Some(2));
     let mut late = console(&hub);
@@ -113,7 +113,7 @@ fn a_console_opened_late_has_the_minutes_before() {
 
 #[test]
 fn someone_elsewhere_looks_at_the_console_or_cuts_a_subscriber() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let kept = hub.subscribe("");
     let id = list(&hub, "")["subscribers"][0]["id"].as_str().unwrap().to_owned();
     for headers in
@@ -133,7 +133,7 @@ fn someone_elsewhere_looks_at_the_console_or_cuts_a_subscriber() {
 
 #[test]
 fn the_list_leaves_someone_out_or_names_them_twice() {
-    let hub = Hub::start(&["--shards", "3"]);
+    let hub = Hub::alone(&["--shards", "3"]);
     let _kept: Vec<_> = (0..10).map(|n| hub.subscribe(&format!("topic=room/{n}"))).collect();
     let _all = hub.subscribe("topic=room/*&topic=other");
     hub.await_metrics("all joined", |now| now.sum("fanfare_subscribers") == 11.0);
@@ -171,7 +171,7 @@ fn the_list_leaves_someone_out_or_names_them_twice() {
 
 #[test]
 fn a_cut_takes_the_wrong_stream_or_leaves_an_event_half_written() {
-    let hub = Hub::start(&["--retry", "100ms"]);
+    let hub = Hub::alone(&["--retry", "100ms"]);
     let mut meant = hub.subscribe("topic=meant");
     let mut other = hub.subscribe("topic=other");
     let listed = list(&hub, "topic=meant");
@@ -199,7 +199,7 @@ fn a_cut_takes_the_wrong_stream_or_leaves_an_event_half_written() {
 
 #[test]
 fn the_console_holds_up_a_shutdown() {
-    let mut hub = Hub::start(&["--drain", "0s"]);
+    let mut hub = Hub::alone(&["--drain", "0s"]);
     let mut console = console(&hub);
     until(&mut console, "anything", |_| true);
     hub.terminate();

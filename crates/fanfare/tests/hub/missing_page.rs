@@ -16,7 +16,7 @@ fn references(text: &str) -> Vec<&str> {
 
 #[test]
 fn the_page_is_there_and_loads_nothing_from_elsewhere() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut waiting = vec!["/sse/".to_owned()];
     let mut loaded = Vec::new();
     let mut listens = false;
@@ -54,7 +54,7 @@ fn the_page_is_there_and_loads_nothing_from_elsewhere() {
 fn a_page_of_ones_own_replaces_it_and_is_missed_by_name() {
     let directory = std::env::temp_dir().join(format!("fanfare-page-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
-    let hub = Hub::start(&["--templates", directory.to_str().unwrap()]);
+    let hub = Hub::alone(&["--templates", directory.to_str().unwrap()]);
 
     let missing = hub.get("/sse/");
     assert_eq!((missing.status, missing.text().as_str()), (404, "File not found"));

@@ -10,7 +10,7 @@ const TOO_LARGE: u16 = 413;
 
 #[test]
 fn a_body_that_announces_too_much_is_refused_unread() {
-    let hub = Hub::start(&["--max-message", "1024"]);
+    let hub = Hub::alone(&["--max-message", "1024"]);
     let mut connection = hub.connect();
     connection.send(
         "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
@@ -24,7 +24,7 @@ fn a_body_that_announces_too_much_is_refused_unread() {
 #[test]
 fn a_chunked_body_without_end_is_refused_in_bounded_memory() {
     for content_type in ["application/json", "application/x-ndjson"] {
-        let hub = Hub::start(&["--max-message", "1024"]);
+        let hub = Hub::alone(&["--max-message", "1024"]);
         let before = hub.resident_memory();
         let mut connection = hub.connect();
         connection.send(format!(
@@ -42,7 +42,7 @@ fn a_chunked_body_without_end_is_refused_in_bounded_memory() {
 
 #[test]
 fn a_message_one_byte_over_the_limit_is_one_too_many() {
-    let hub = Hub::start(&["--max-message", "1024"]);
+    let hub = Hub::alone(&["--max-message", "1024"]);
     let mut subscriber = hub.subscribe("");
     let mut publisher = hub.publisher();
     let largest = "x".repeat(1024);

@@ -8,7 +8,7 @@ use crate::support::{Http, Hub};
 
 #[test]
 fn a_storm_of_resets_stalls_others() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut subscriber = hub.subscribe("");
     let mut publisher = hub.publisher();
     let address = hub.address();
@@ -46,7 +46,7 @@ fn a_storm_of_resets_stalls_others() {
 
 #[test]
 fn streams_that_are_not_read_pile_up_in_memory() {
-    let hub = Hub::start(&["--write-timeout", "1s", "--window-bytes", "4MiB"]);
+    let hub = Hub::alone(&["--write-timeout", "1s", "--window-bytes", "4MiB"]);
     let mut publisher = hub.publisher();
     publisher.send("warm");
     let unread = hub.subscription().over(Http::Two).open_many(100);

@@ -121,7 +121,7 @@ fn one_that_lags_past_retention_while_connected_is_told_on_the_stream() {
 
 #[test]
 fn many_that_stop_reading_cost_no_memory() {
-    let hub = Hub::start(&[
+    let hub = Hub::alone(&[
         "--write-timeout",
         "1h",
         "--retain-bytes",

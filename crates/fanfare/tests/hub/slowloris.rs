@@ -11,7 +11,7 @@ const PATIENT: &[&str] =
 
 #[test]
 fn a_head_that_never_ends_keeps_its_connection() {
-    let hub = Hub::start(&["--head-timeout", "300ms"]);
+    let hub = Hub::alone(&["--head-timeout", "300ms"]);
     for begun in ["", "P", "PRI * HT", "GET /healthz HTTP/1.1\r\nHost: hub"] {
         let mut connection = hub.connect();
         connection.send(begun);
@@ -27,7 +27,7 @@ fn a_head_that_never_ends_keeps_its_connection() {
 fn a_handshake_that_never_ends_keeps_its_connection() {
     let files = Files::with(&Identity::generate());
     let arguments = files.arguments(&["--head-timeout", "300ms"]);
-    let hub = Hub::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let hub = Hub::alone(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let mut connection = hub.connect();
     connection.send([22, 3, 1, 1, 0, 1]);
     connection.rest();
@@ -35,7 +35,7 @@ fn a_handshake_that_never_ends_keeps_its_connection() {
 
 #[test]
 fn a_body_that_never_ends_is_waited_for() {
-    let hub = Hub::start(&["--body-timeout", "300ms"]);
+    let hub = Hub::alone(&["--body-timeout", "300ms"]);
     let mut connection = hub.connect();
     connection.send(
         "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
@@ -52,7 +52,7 @@ fn a_body_that_never_ends_is_waited_for() {
 
 #[test]
 fn an_idle_connection_is_kept_for_good_or_closed_too_soon() {
-    let hub = Hub::start(&["--idle-timeout", "1s", "--head-timeout", "100ms"]);
+    let hub = Hub::alone(&["--idle-timeout", "1s", "--head-timeout", "100ms"]);
     let mut connection = hub.connect();
     // More requests than fit into the time for one head.
     for _ in 0..3 {
@@ -68,7 +68,7 @@ fn an_idle_connection_is_kept_for_good_or_closed_too_soon() {
 
 #[test]
 fn bodies_that_never_end_fill_the_memory() {
-    let hub = Hub::start(&[PATIENT, &["--max-bodies", "256KiB"]].concat());
+    let hub = Hub::alone(&[PATIENT, &["--max-bodies", "256KiB"]].concat());
     let begin = |size: usize| {
         let mut connection = hub.connect();
         connection.send(format!(
@@ -92,7 +92,7 @@ fn bodies_that_never_end_fill_the_memory() {
 #[test]
 fn a_thousand_half_open_connections_hold_up_everyone() {
     raise_open_files();
-    let hub = Hub::start(&[PATIENT, &["--max-half-open", "500"]].concat());
+    let hub = Hub::alone(&[PATIENT, &["--max-half-open", "500"]].concat());
     let before = hub.resident_memory();
     let mut subscriber = hub.subscribe("");
     let mut publisher = hub.publisher();
@@ -118,7 +118,7 @@ fn a_thousand_half_open_connections_hold_up_everyone() {
 
 #[test]
 fn connections_without_a_request_use_up_all_there_may_be() {
-    let hub = Hub::start(&[PATIENT, &["--max-connections", "10"]].concat());
+    let hub = Hub::alone(&[PATIENT, &["--max-connections", "10"]].concat());
     let mut subscribers: Vec<_> = (0..5).map(|_| hub.subscribe("")).collect();
     let mut idle = hub.connect();
     assert_eq!(idle.request("GET", "/healthz", &[], b"").status, 200);
@@ -136,7 +136,7 @@ fn connections_without_a_request_use_up_all_there_may_be() {
 #[test]
 fn a_crowd_that_comes_at_once_is_taken_for_an_attack() {
     raise_open_files();
-    let hub = Hub::start(&["--max-half-open", "1_024"]);
+    let hub = Hub::alone(&["--max-half-open", "1_024"]);
     // All of them have sent their request before the first is accepted.
     hub.signal(Signal::STOP);
     let mut crowd: Vec<_> = (0..3_000)

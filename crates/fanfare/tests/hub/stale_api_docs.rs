@@ -9,7 +9,7 @@ use crate::support::Hub;
 #[test]
 fn what_is_described_is_not_answered() {
     for prefix in ["/sse", "/v1/live"] {
-        let hub = Hub::start(&["--prefix", prefix]);
+        let hub = Hub::alone(&["--prefix", prefix]);
         let response = hub.get("/openapi.json");
         assert_eq!(response.header("content-type"), Some("application/json"), "{response:?}");
         let mut described = 0;
@@ -35,14 +35,14 @@ fn what_is_described_is_not_answered() {
 #[test]
 fn what_is_served_is_not_what_is_checked_in() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/openapi.json");
-    let served = Hub::start(&[]).get("/openapi.json");
+    let served = Hub::alone(&[]).get("/openapi.json");
     assert_eq!(served.text(), fs::read_to_string(file).unwrap());
     assert!(serde_json::from_str::<Value>(&served.text()).is_ok());
 }
 
 #[test]
 fn swagger_ui_is_missing_or_comes_from_elsewhere() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let page = hub.get("/docs");
     assert_eq!(page.status, 200, "{page:?}");
     let policy = page.header("content-security-policy").unwrap();

@@ -12,7 +12,7 @@ use crate::support::{Files, Http, Hub, Identity, PATIENCE, Publisher, trusting};
 
 fn start(files: &Files) -> Hub {
     let arguments = files.arguments(&[]);
-    Hub::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    Hub::alone(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Whether the hub shows a newcomer what it trusts.

@@ -34,7 +34,7 @@ fn blocks(guide: &str) -> Vec<String> {
 }
 
 fn run(guide: &str) {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     run_at(guide, &[(ADDRESS, hub.address().to_string())]);
 }
 

@@ -4,7 +4,7 @@ use crate::support::Setup;
 
 #[test]
 fn a_low_soft_limit_is_raised() {
-    let hub = Setup::new(&[]).soft_limit_of_open_files(256).start();
+    let hub = Setup::new(&[]).soft_limit_of_open_files(256).alone().start();
     let mut subscribers: Vec<_> = (0..400).map(|_| hub.subscribe("")).collect();
     hub.publisher().send("all of you");
     for subscriber in &mut subscribers {

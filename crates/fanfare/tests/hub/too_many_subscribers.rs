@@ -7,7 +7,7 @@ use crate::support::{Hub, Subscriber};
 over_http1_and_http2!(one_too_many_is_asked_to_come_back);
 
 fn one_too_many_is_asked_to_come_back(http: Http) {
-    let hub = Hub::start(&["--max-subscribers", "3"]);
+    let hub = Hub::alone(&["--max-subscribers", "3"]);
     let open = || hub.subscription().over(http).open();
     let mut admitted: Vec<Subscriber> = (0..3).map(|_| open()).collect();
     hub.await_metrics("three subscribers", |now| now.sum("fanfare_subscribers") == 3.0);

@@ -14,7 +14,7 @@ fn present(hub: &Hub, token: &str) -> u16 {
 fn tokens_are_refused_for_want_of_the_provider() {
     let provider = KeyServer::start();
     let [rsa, p256] = [Issuer::rsa(), Issuer::p256()];
-    let hub = Hub::start(&["--jwks-url", &provider.url()]);
+    let hub = Hub::alone(&["--jwks-url", &provider.url()]);
     let by_rsa = rsa.sign_as("one", Algorithm::RS256, &good_claims());
 
     // Nothing is known yet: not the client's fault, and a stream is asked to come back.
@@ -57,7 +57,7 @@ fn a_new_key_is_never_learnt() {
     let provider = KeyServer::start();
     let [old, new] = [Issuer::p256(), Issuer::p256()];
     provider.serve(&[("old", &old.jwk)]);
-    let hub = Hub::start(&["--jwks-url", &provider.url()]);
+    let hub = Hub::alone(&["--jwks-url", &provider.url()]);
     let by_old = old.sign_as("old", Algorithm::ES256, &good_claims());
     assert_eq!(present(&hub, &by_old), 200);
     provider.serve(&[("new", &new.jwk)]);

@@ -6,7 +6,7 @@ use crate::support::Hub;
 
 #[test]
 fn an_unknown_path_is_not_found() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     for path in ["/nope", "/sse/nope", "/sse/events/deeper", "/ssee/"] {
         let response = hub.get(path);
         assert_eq!(response.status, 404, "{path}: {response:?}");
@@ -16,7 +16,7 @@ fn an_unknown_path_is_not_found() {
 
 #[test]
 fn a_wrong_method_is_told_the_right_ones() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     for (method, path, allowed) in [
         ("GET", "/sse/send", "post"),
         ("PUT", "/sse/send", "post"),
@@ -37,7 +37,7 @@ fn a_wrong_method_is_told_the_right_ones() {
 
 #[test]
 fn a_slash_too_many_or_too_few_is_redirected_with_its_method() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     for (method, path, target) in [
         ("GET", "/sse", "/sse/"),
         ("POST", "/sse/send/", "/sse/send"),
@@ -56,7 +56,7 @@ fn a_slash_too_many_or_too_few_is_redirected_with_its_method() {
 
 #[test]
 fn head_of_a_stream_answers_headers_and_ends() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut connection = hub.connect();
     connection.send("HEAD /sse/events HTTP/1.1\r\nHost: hub.test\r\nConnection: close\r\n\r\n");
     let response = connection.response("HEAD");
@@ -70,7 +70,7 @@ fn head_of_a_stream_answers_headers_and_ends() {
 
 #[test]
 fn head_of_a_stream_leaves_the_connection_usable() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let mut connection = hub.connect();
     assert_eq!(connection.request("HEAD", "/sse/events", &[], b"").status, 200);
     assert_eq!(connection.request("GET", "/healthz", &[], b"").status, 200);
@@ -78,7 +78,7 @@ fn head_of_a_stream_leaves_the_connection_usable() {
 
 #[test]
 fn a_bad_subscription_is_refused_for_good() {
-    let hub = Hub::start(&[]);
+    let hub = Hub::alone(&[]);
     let long_topic = format!("topic={}", "x".repeat(257));
     let long_type = format!("event={}", "x".repeat(129));
     for query in [
@@ -104,7 +104,7 @@ fn a_bad_subscription_is_refused_for_good() {
 
 #[test]
 fn another_prefix_moves_everything() {
-    let hub = Hub::start(&["--prefix", "/live"]);
+    let hub = Hub::alone(&["--prefix", "/live"]);
     let mut subscriber = hub.subscription().prefix("/live").open();
     let mut publisher = hub.publisher();
     assert_eq!(publisher.post_json(r#"{"message": "a"}"#).status, 404);

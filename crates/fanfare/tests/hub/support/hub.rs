@@ -1,24 +1,28 @@
-//! The hub as a process: the real binary on a free port, stopped whatever happens.
+//! The hub under test: one node, or several on one log.
 
-use std::io::{BufRead as _, BufReader, Read};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustls::ClientConfig;
 
+use super::heard::Acknowledged;
+use super::node::{Node, Starting};
 use super::profile::Profile;
 use super::{Connection, Metrics, PATIENCE, Publisher, Response, Subscriber, Subscription};
 
-/// A running hub. Dropping it kills it; where a test failed, what it logged is shown.
+/// A running hub. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    child: Child,
-    address: SocketAddr,
-    log: Log,
+    nodes: Vec<Node>,
+    /// Which node the next subscriber speaks to.
+    turn: AtomicUsize,
+    /// Kept where nodes may hear of it later.
+    acknowledged: Option<Arc<Acknowledged>>,
     _profile: Profile,
 }
 
@@ -27,21 +31,27 @@ pub(crate) struct Hub {
 pub(crate) struct Setup {
     arguments: Vec<String>,
     soft_limit: Option<u32>,
+    alone: bool,
     own_log: bool,
 }
-
-type Log = Arc<Mutex<Vec<String>>>;
 
 impl Setup {
     /// With these arguments, beside the profile's and the address.
     pub(crate) fn new(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { arguments, soft_limit: None, own_log: false }
+        Self { arguments, ..Self::default() }
     }
 
     /// Starts it under this soft limit of open files.
     pub(crate) fn soft_limit_of_open_files(mut self, files: u32) -> Self {
         self.soft_limit = Some(files);
+        self
+    }
+
+    /// The test is about what one process does: its memory, its limits, its console. Whatever the
+    /// profile, the hub has one node.
+    pub(crate) fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -53,74 +63,16 @@ impl Setup {
 
     /// Starts it and waits until it says where it serves.
     pub(crate) fn start(self) -> Hub {
-        let profile = if self.own_log { Profile::default() } else { Profile::fresh() };
-        let binary = env!("CARGO_BIN_EXE_fanfare");
-        let mut command = match self.soft_limit {
-            None => Command::new(binary),
-            Some(files) => {
-                let mut shell = Command::new("sh");
-                let script = format!(r#"ulimit -Sn {files} && exec "$0" "$@""#);
-                shell.args(["-c", &script, binary]);
-                shell
-            }
-        };
-        // Only what is given here counts.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FANFARE_") {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--allow-host", "hub.test"])
-            .args(profile.arguments())
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the hub's binary runs");
-        let log = Log::default();
-        let (found, address) = mpsc::channel();
-        drain("out", child.stdout.take().expect("piped"), &log, move |line| {
-            if let Some(address) = address_in(line) {
-                let _ = found.send(address);
-            }
-        });
-        drain("err", child.stderr.take().expect("piped"), &log, |_| ());
-        match address.recv_timeout(PATIENCE) {
-            Ok(address) => Hub { child, address, log, _profile: profile },
-            Err(_) => {
-                let _ = child.kill();
-                let status = child.wait();
-                let arguments = self.arguments;
-                let log = log.lock().unwrap().join("\n");
-                panic!("the hub did not say where it serves\n{arguments:?}\n{status:?}\n{log}");
-            }
-        }
+        let profile = if self.own_log { Profile::bare() } else { Profile::fresh() };
+        let count = if self.alone { 1 } else { profile.nodes };
+        let arguments = [&profile.arguments[..], &self.arguments].concat();
+        let starting: Vec<_> =
+            (0..count).map(|_| Node::begin(&arguments, self.soft_limit)).collect();
+        let nodes: Vec<_> = starting.into_iter().map(Starting::finish).collect();
+        let acknowledged =
+            profile.echoes.then(|| Acknowledged::new(nodes.iter().map(Node::address)));
+        Hub { nodes, turn: AtomicUsize::new(0), acknowledged, _profile: profile }
     }
-}
-
-/// Copies a pipe to the log until it closes, so that the hub never blocks on it.
-fn drain(
-    name: &'static str,
-    pipe: impl Read + Send + 'static,
-    log: &Log,
-    each: impl Fn(&str) + Send + 'static,
-) {
-    let log = Arc::clone(log);
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line);
-            each(&line);
-            log.lock().unwrap().push(format!("{name}: {line}"));
-        }
-    });
-}
-
-/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`.
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("://")?;
-    rest.split(['/', ' ']).next()?.parse().ok()
 }
 
 impl Hub {
@@ -129,29 +81,49 @@ impl Hub {
         Setup::new(arguments).start()
     }
 
+    /// Starts one of one node: see [`Setup::alone`].
+    pub(crate) fn alone(arguments: &[&str]) -> Self {
+        Setup::new(arguments).alone().start()
+    }
+
+    /// Its only node.
+    fn node(&self) -> &Node {
+        assert_eq!(
+            self.nodes.len(),
+            1,
+            "what is about one process is asked of a hub started alone"
+        );
+        &self.nodes[0]
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.node().pid()
     }
 
     /// Where it serves.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.node().address()
     }
 
-    /// What it has logged so far.
+    /// What its nodes have logged so far.
     pub(crate) fn logged(&self) -> String {
-        self.log.lock().unwrap().join("\n")
+        self.nodes.iter().map(Node::logged).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The node that publishers speak to, and whoever else asks for something.
+    fn first(&self) -> SocketAddr {
+        self.nodes[0].address()
     }
 
     /// A new connection to it.
     pub(crate) fn connect(&self) -> Connection {
-        Connection::open(self.address)
+        Connection::open(self.first())
     }
 
     /// A new connection to it over TLS.
     pub(crate) fn connect_securely(&self, trust: &Arc<ClientConfig>) -> Connection {
-        Connection::open_secure(self.address, trust)
+        Connection::open_secure(self.first(), trust)
     }
 
     /// Waits until it has logged this.
@@ -175,12 +147,14 @@ impl Hub {
 
     /// A publisher with a connection of its own.
     pub(crate) fn publisher(&self) -> Publisher {
-        Publisher::new(self.address)
+        Publisher::noting(self.first(), self.acknowledged.clone())
     }
 
-    /// A subscription to be described further, and then opened.
+    /// A subscription to be described further, and then opened: at the next node.
     pub(crate) fn subscription(&self) -> Subscription {
-        Subscription::new(self.address)
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let node = &self.nodes[turn % self.nodes.len()];
+        Subscription::settled(node.address(), self.acknowledged.clone())
     }
 
     /// Subscribes with this query (such as `topic=a&event=b`) and checks that it was accepted.
@@ -188,11 +162,27 @@ impl Hub {
         self.subscription().query(query).open()
     }
 
-    /// What `/metrics` says now.
+    /// Waits until whoever resumes from this id with this query is told, at every node, that
+    /// something was trimmed. A node that still has it in its window replays it.
+    pub(crate) fn await_trim(&self, query: &str, id: &str) {
+        for node in &self.nodes {
+            let begun = Instant::now();
+            let subscription = Subscription::new(node.address()).query(query).after(id);
+            while !subscription.open().next().is_gap() {
+                assert!(begun.elapsed() < PATIENCE, "nothing is trimmed after {id}");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    /// What `/metrics` of all its nodes say now, taken together.
     pub(crate) fn metrics(&self) -> Metrics {
-        let response = self.get("/metrics");
-        assert_eq!(response.status, 200, "{response:?}");
-        Metrics::parse(&response.text())
+        let texts = self.nodes.iter().map(|node| {
+            let response = node.get("/metrics");
+            assert_eq!(response.status, 200, "{response:?}");
+            response.text()
+        });
+        Metrics::parse(&texts.collect::<String>())
     }
 
     /// Asks `/metrics` until they say what is awaited.
@@ -220,10 +210,9 @@ impl Hub {
         kibibytes * 1024
     }
 
-    /// Sends it a signal.
+    /// Sends every node a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process has an id");
-        kill_process(pid, signal).expect("the hub runs");
+        self.nodes.iter().for_each(|node| node.signal(signal));
     }
 
     /// Asks it to stop.
@@ -233,40 +222,19 @@ impl Hub {
 
     /// Waits until it accepts no new connection.
     pub(crate) fn await_closed_door(&self) {
-        let begun = Instant::now();
-        while TcpStream::connect(self.address).is_ok() {
-            assert!(begun.elapsed() < PATIENCE, "the hub still accepts connections");
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.nodes.iter().for_each(Node::await_closed_door);
     }
 
-    /// Waits until it has exited.
+    /// Waits until every node has exited; how the first of those did that did not end well, if
+    /// there is one.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(begun.elapsed() < PATIENCE, "the hub does not exit");
-            thread::sleep(Duration::from_millis(5));
-        }
+        let ends: Vec<_> = self.nodes.iter_mut().map(Node::wait).collect();
+        *ends.iter().find(|end| !end.success()).unwrap_or(&ends[0])
     }
 
-    /// Whether it still runs.
+    /// Whether all of it still runs.
     pub(crate) fn runs(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            let log = self.log.lock().unwrap();
-            let tail = &log[log.len().saturating_sub(100)..];
-            eprintln!("--- the end of the hub's log ---\n{}\n---", tail.join("\n"));
-        }
+        self.nodes.iter_mut().all(Node::runs)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here sleeps for luck: every wait is for a condition, under one generous [`PATIENCE`],
 //! and fails with what was seen instead.
 
+mod heard;
 mod http1;
 mod http2;
 mod hub;
@@ -11,6 +12,7 @@ mod key_server;
 mod ledger;
 mod metrics;
 mod nginx;
+mod node;
 mod profile;
 mod publisher;
 mod subscriber;

@@ -1,32 +1,43 @@
 //! A publisher: one connection, kept alive.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::heard::Acknowledged;
 use super::{Connection, Response};
 
 /// Publishes over one connection.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     connection: Connection,
+    acknowledged: Option<Arc<Acknowledged>>,
     /// Where to publish.
     pub(crate) path: String,
 }
 
 impl Publisher {
+    /// Over a new connection to this address.
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self::over(Connection::open(address))
     }
 
+    /// The same, taking note of what is acknowledged.
+    pub(super) fn noting(address: SocketAddr, acknowledged: Option<Arc<Acknowledged>>) -> Self {
+        Self { acknowledged, ..Self::new(address) }
+    }
+
     /// Over a connection that is open already.
     pub(crate) fn over(connection: Connection) -> Self {
-        Self { connection, path: "/sse/send".to_owned() }
+        Self { connection, acknowledged: None, path: "/sse/send".to_owned() }
     }
 
     /// Posts a body as it is.
     pub(crate) fn post(&mut self, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Response {
-        self.connection.request("POST", &self.path, headers, body.as_ref())
+        let response = self.connection.request("POST", &self.path, headers, body.as_ref());
+        self.acknowledged.iter().for_each(|acknowledged| acknowledged.note(&response));
+        response
     }
 
     /// Posts a body as JSON.
@@ -68,11 +79,15 @@ impl Publisher {
     }
 
     /// Publishes the numbers of a range to a topic, in at least twenty batches, since a log may
-    /// trim no less than a batch; returns the ids.
+    /// trim no less than a batch; returns the ids. Every node hears of each batch before the next,
+    /// so that none falls behind what a test retains.
     pub(crate) fn count(&mut self, topic: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
         let numbers: Vec<_> = numbers.collect();
         let batches = numbers.chunks((numbers.len() / 20).clamp(1, 500)).map(|numbers| {
-            self.batch(numbers.iter().map(|n| json!({ "topic": topic, "message": n.to_string() })))
+            let event = |n: &u64| json!({ "topic": topic, "message": n.to_string() });
+            let ids = self.batch(numbers.iter().map(event));
+            self.acknowledged.iter().for_each(|acknowledged| acknowledged.reach_all());
+            ids
         });
         batches.collect::<Vec<_>>().concat()
     }

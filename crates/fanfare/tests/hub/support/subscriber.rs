@@ -9,6 +9,7 @@ use fanfare_sse::{Parsed, ParsedEvent, Parser};
 use rustls::ClientConfig;
 use serde_json::Value;
 
+use super::heard::{Acknowledged, is_id};
 use super::http1::request;
 use super::http2::Http2Stream;
 use super::{Connection, PATIENCE, Response};
@@ -32,6 +33,7 @@ pub(crate) struct Subscription {
     headers: Vec<(String, String)>,
     narrow: bool,
     trust: Option<Arc<ClientConfig>>,
+    acknowledged: Option<Arc<Acknowledged>>,
 }
 
 /// An open stream, read through the parser.
@@ -68,7 +70,13 @@ pub(crate) struct Event {
 }
 
 impl Subscription {
+    /// To whatever is at this address.
     pub(crate) fn new(address: SocketAddr) -> Self {
+        Self::settled(address, None)
+    }
+
+    /// To a node that, where it matters, has first heard of what was acknowledged.
+    pub(super) fn settled(address: SocketAddr, acknowledged: Option<Arc<Acknowledged>>) -> Self {
         Self {
             address,
             http: Http::One,
@@ -77,6 +85,7 @@ impl Subscription {
             headers: Vec::new(),
             narrow: false,
             trust: None,
+            acknowledged,
         }
     }
 
@@ -123,6 +132,7 @@ impl Subscription {
 
     /// Asks, whatever the answer is: its head, and the body to come.
     pub(crate) fn ask(&self) -> (Response, Stream) {
+        self.settle();
         match self.http {
             Http::One => {
                 let mut connection = match &self.trust {
@@ -140,6 +150,17 @@ impl Subscription {
                 (head, stream)
             }
             Http::Two => self.ask_over_one_connection(1).remove(0),
+        }
+    }
+
+    /// Where it begins live, waits for the node to have heard of what was published before.
+    fn settle(&self) {
+        let Some(acknowledged) = &self.acknowledged else { return };
+        let by_header = self.headers.iter().find(|(name, _)| name == "Last-Event-ID");
+        let by_query = self.query.split('&').find_map(|pair| pair.strip_prefix("last_event_id="));
+        let cursor = by_header.map(|(_, id)| id.as_str()).or(by_query);
+        if !cursor.is_some_and(is_id) {
+            acknowledged.reach(self.address, self.trust.as_ref());
         }
     }
 
@@ -167,6 +188,7 @@ impl Subscription {
 
     /// Subscribes this often over one HTTP/2 connection.
     pub(crate) fn open_many(&self, count: usize) -> Vec<Subscriber> {
+        self.settle();
         let streams = self.ask_over_one_connection(count).into_iter();
         streams.map(|(head, stream)| Subscriber::new(head, stream)).collect()
     }

@@ -1,0 +1,173 @@
+//! A node as a process: the real binary on a free port, killed whatever happens.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Connection, PATIENCE, Response};
+
+/// A running node. Dropping it kills it; where a test failed, what it logged is shown.
+#[derive(Debug)]
+pub(crate) struct Node {
+    child: Child,
+    address: SocketAddr,
+    log: Log,
+}
+
+/// One that has not said yet where it serves.
+#[derive(Debug)]
+pub(super) struct Starting {
+    child: Child,
+    found: mpsc::Receiver<SocketAddr>,
+    log: Log,
+    arguments: Vec<String>,
+}
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+impl Node {
+    /// Begins to start one, under this soft limit of open files if there is one.
+    pub(super) fn begin(arguments: &[String], soft_limit: Option<u32>) -> Starting {
+        let binary = env!("CARGO_BIN_EXE_fanfare");
+        let mut command = match soft_limit {
+            None => Command::new(binary),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                let script = format!(r#"ulimit -Sn {files} && exec "$0" "$@""#);
+                shell.args(["-c", &script, binary]);
+                shell
+            }
+        };
+        // Only what is given here counts.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FANFARE_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--allow-host", "hub.test"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the hub's binary runs");
+        let log = Log::default();
+        let (say, found) = mpsc::channel();
+        drain("out", child.stdout.take().expect("piped"), &log, move |line| {
+            if let Some(address) = address_in(line) {
+                let _ = say.send(address);
+            }
+        });
+        drain("err", child.stderr.take().expect("piped"), &log, |_| ());
+        Starting { child, found, log, arguments: arguments.to_vec() }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it serves.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    /// `GET`, on a connection of its own.
+    pub(crate) fn get(&self, path: &str) -> Response {
+        Connection::open(self.address).request("GET", path, &[], b"")
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process has an id");
+        kill_process(pid, signal).expect("the hub runs");
+    }
+
+    /// Waits until it accepts no new connection.
+    pub(crate) fn await_closed_door(&self) {
+        let begun = Instant::now();
+        while TcpStream::connect(self.address).is_ok() {
+            assert!(begun.elapsed() < PATIENCE, "the hub still accepts connections");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it has exited.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the hub does not exit");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Starting {
+    /// Waits until it says where it serves.
+    pub(super) fn finish(self) -> Node {
+        let Self { mut child, found, log, arguments } = self;
+        match found.recv_timeout(PATIENCE) {
+            Ok(address) => Node { child, address, log },
+            Err(_) => {
+                let _ = child.kill();
+                let status = child.wait();
+                let log = log.lock().unwrap().join("\n");
+                panic!("the hub did not say where it serves\n{arguments:?}\n{status:?}\n{log}");
+            }
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = self.log.lock().unwrap();
+            let tail = &log[log.len().saturating_sub(100)..];
+            eprintln!("--- the end of the hub's log ---\n{}\n---", tail.join("\n"));
+        }
+    }
+}
+
+/// Copies a pipe to the log until it closes, so that the hub never blocks on it.
+fn drain(
+    name: &'static str,
+    pipe: impl Read + Send + 'static,
+    log: &Log,
+    each: impl Fn(&str) + Send + 'static,
+) {
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            each(&line);
+            log.lock().unwrap().push(format!("{name}: {line}"));
+        }
+    });
+}
+
+/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("://")?;
+    rest.split(['/', ' ']).next()?.parse().ok()
+}
