@@ -1,7 +1,6 @@
 //! A shard's inbox: what others ask of it, and how they wake it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use fanfare_hub::Notify;
 use fanfare_log::ReadError;
 use mio::{Token, Waker};
 
+use crate::bell::Bell;
 use crate::body::Signal;
 use crate::counters::{Published, Totals};
 use crate::delivery::NewSubscriber;
@@ -20,9 +20,7 @@ use crate::readers::Page;
 #[derive(Debug)]
 pub(crate) struct ShardHandle {
     inbox: Mutex<Inbox>,
-    /// Whether the poller has been told of news it has not acted on.
-    notified: AtomicBool,
-    waker: Waker,
+    bell: Bell<Waker>,
     published: Published,
 }
 
@@ -53,12 +51,7 @@ pub(crate) type Reply<T> = Box<dyn FnOnce(T) + Send>;
 
 impl ShardHandle {
     pub(crate) fn new(waker: Waker) -> Self {
-        Self {
-            inbox: Mutex::default(),
-            notified: AtomicBool::new(false),
-            waker,
-            published: Published::default(),
-        }
+        Self { inbox: Mutex::default(), bell: Bell::new(waker), published: Published::default() }
     }
 
     pub(crate) fn join(&self, subscriber: NewSubscriber) {
@@ -101,12 +94,12 @@ impl ShardHandle {
         }
         inbox.commands.push(command);
         drop(inbox);
-        self.notify();
+        self.bell.ring();
     }
 
     /// Takes everything. News that come from now on wake the poller again.
     pub(crate) fn take(&self) -> Vec<Command> {
-        self.notified.store(false, Ordering::Release);
+        self.bell.answer();
         std::mem::take(&mut self.lock().commands)
     }
 
@@ -124,12 +117,7 @@ impl ShardHandle {
 
 impl Notify for ShardHandle {
     fn notify(&self) {
-        if !self.notified.swap(true, Ordering::AcqRel)
-            && let Err(error) = self.waker.wake()
-        {
-            self.notified.store(false, Ordering::Release);
-            tracing::error!(%error, "a shard could not be woken");
-        }
+        self.bell.ring();
     }
 }
 

@@ -12,6 +12,7 @@
 //!   connection, with no frame begun at a close of our choosing left unfinished while the peer
 //!   still reads.
 
+mod bell;
 mod body;
 mod counters;
 mod delivery;
