@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+pub use crate::acme::{AcmeError, CacheError};
 use crate::commands::CommandError;
 use crate::engine::EngineError;
 use crate::settings::SettingsError;

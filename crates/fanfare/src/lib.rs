@@ -10,8 +10,10 @@ pub mod engine;
 pub mod exit;
 pub mod settings;
 
+mod acme;
 mod console;
 mod http;
+mod http_client;
 mod key_set_client;
 mod latency;
 mod listener;

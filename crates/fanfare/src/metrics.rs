@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use fanfare_delivery::{CloseReason, Delivery, Totals};
 use fanfare_hub::{GapReason, Hub};
@@ -21,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::http::{Census, Roster};
 use crate::latency::{Latencies, Tally};
 use crate::resident_memory::resident_memory;
+use crate::tls::Tls;
 
 /// What the HTTP side counts, and the registry that reads everything.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Metrics {
     repeated: Counter,
     publish_duration: Latencies,
     refused: Family<RefusedLabels, Counter>,
+    certificate_orders: Family<OrderLabels, Counter>,
 }
 
 /// What the HTTP side has counted at one moment.
@@ -193,8 +195,23 @@ struct RefusedLabels {
     reason: Refused,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OrderLabels {
+    outcome: &'static str,
+}
+
+impl OrderLabels {
+    const ISSUED: Self = Self { outcome: "issued" };
+    const FAILED: Self = Self { outcome: "failed" };
+}
+
 impl Metrics {
-    pub(crate) fn new(hub: Arc<Hub>, delivery: Arc<Delivery>, roster: Arc<Roster>) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        delivery: Arc<Delivery>,
+        roster: Arc<Roster>,
+        tls: Option<Arc<Tls>>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("fanfare");
         let published_events = Counter::default();
         let published_bytes = Counter::default();
@@ -204,6 +221,10 @@ impl Metrics {
         // There from the start, so that a first refusal is seen as an increase.
         for reason in Refused::ALL {
             drop(refused.get_or_create(&RefusedLabels { reason }));
+        }
+        let certificate_orders = Family::<OrderLabels, Counter>::default();
+        for outcome in [OrderLabels::ISSUED, OrderLabels::FAILED] {
+            drop(certificate_orders.get_or_create(&outcome));
         }
         registry.register("publishes", "Events accepted", published_events.clone());
         registry.register("published_bytes", "Bytes of messages accepted", published_bytes.clone());
@@ -219,8 +240,21 @@ impl Metrics {
             publish_duration.clone(),
         );
         registry.register("refused", "Requests refused, by reason", refused.clone());
-        registry.register_collector(Box::new(Observed { hub, delivery, roster }));
-        Self { registry, published_events, published_bytes, repeated, publish_duration, refused }
+        registry.register(
+            "certificate_orders",
+            "Certificates ordered by ACME, by outcome",
+            certificate_orders.clone(),
+        );
+        registry.register_collector(Box::new(Observed { hub, delivery, roster, tls }));
+        Self {
+            registry,
+            published_events,
+            published_bytes,
+            repeated,
+            publish_duration,
+            refused,
+            certificate_orders,
+        }
     }
 
     pub(crate) fn published(&self, events: usize, bytes: usize, took: Duration) {
@@ -235,6 +269,11 @@ impl Metrics {
 
     pub(crate) fn refused(&self, reason: Refused) {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    pub(crate) fn certificate_ordered(&self, issued: bool) {
+        let outcome = if issued { OrderLabels::ISSUED } else { OrderLabels::FAILED };
+        self.certificate_orders.get_or_create(&outcome).inc();
     }
 
     /// What has been counted here so far.
@@ -267,6 +306,7 @@ struct Observed {
     hub: Arc<Hub>,
     delivery: Arc<Delivery>,
     roster: Arc<Roster>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Collector for Observed {
@@ -297,6 +337,12 @@ impl Collector for Observed {
         if let Some(size) = self.hub.log_size() {
             gauge("log_events", "Events retained by the log", number(size.events))?;
             gauge("log_bytes", "What they weigh", number(size.bytes))?;
+        }
+        if let Some(certificate) = self.tls.as_ref().and_then(|tls| tls.shown()) {
+            let until = certificate.validity().until.duration_since(UNIX_EPOCH);
+            let name = "certificate_expiry_timestamp_seconds";
+            let seconds = until.unwrap_or_default().as_secs();
+            gauge(name, "When the certificate that is shown runs out", number(seconds))?;
         }
         if let Some(bytes) = resident_memory() {
             gauge("resident_memory_bytes", "Memory the process occupies", number(bytes))?;

@@ -12,7 +12,7 @@ use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
 use fanfare_event::Timestamp;
 use fanfare_hub::Hub;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
@@ -23,13 +23,11 @@ use crate::http::{Access, Connections, Limits, Quotas, Roster, Shared, accept, r
 use crate::key_set_client::KeySetClient;
 use crate::metrics::Metrics;
 use crate::settings::{Flags, Settings};
-use crate::tls::Tls;
+use crate::tls::{CertificateSource, Tls};
 use crate::{engine, listener, logging, open_files};
 
 /// How often the log is asked to let go of what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
-/// How often the files of the TLS certificate are looked at.
-const REFRESH: Duration = Duration::from_secs(2);
 /// How often the key set for tokens is asked for.
 const KEY_SET: Duration = Duration::from_secs(300);
 /// How long requests in flight may take to finish once the streams are closed.
@@ -39,10 +37,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub fn serve(flags: &Flags) -> Result<(), Failure> {
     let settings = Settings::load(flags).map_err(Failure::Settings)?;
     logging::start(&settings);
-    let tls = match (&settings.tls_cert, &settings.tls_key) {
-        (Some(cert), Some(key)) => Some(Arc::new(Tls::open(cert.path(), key.path())?)),
-        _ => None,
-    };
+    let tls = Tls::open(&settings)?;
     let open_files = open_files::raise_limit();
     let listener = listener::bind(settings.listen, settings.write_timeout)
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
@@ -61,7 +56,7 @@ async fn run(
     settings: &Settings,
     seats: usize,
     limits: Limits,
-    tls: Option<Arc<Tls>>,
+    tls: Option<(Arc<Tls>, CertificateSource)>,
     listener: std::net::TcpListener,
 ) -> Result<(), Failure> {
     let signals = signals()?;
@@ -79,7 +74,9 @@ async fn run(
         },
     )?);
     let roster = Roster::new(limits.bounds, delivery.seats().clone());
-    let metrics = Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster));
+    let (tls, certificates) = tls.unzip();
+    let metrics =
+        Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster), tls.clone());
     let metrics = Arc::new(metrics);
     let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
     let retry = Retry(settings.retry);
@@ -96,9 +93,12 @@ async fn run(
     });
     let (stop, stopping) = watch::channel(false);
     let router = router(Arc::clone(&shared), settings);
-    let refresh = match &tls {
-        Some(tls) => Some(tokio::spawn(refresh(Arc::clone(tls), signal(SignalKind::hangup())?))),
-        None => None,
+    let certificates = match (&tls, certificates) {
+        (Some(tls), Some(source)) => {
+            let hangup = signal(SignalKind::hangup())?;
+            Some(tokio::spawn(source.keep(Arc::clone(tls), Arc::clone(&metrics), hangup)))
+        }
+        _ => None,
     };
     let (connections, mut ended) =
         Connections::new(router, Arc::clone(&shared), roster, limits, tls, stopping);
@@ -130,7 +130,7 @@ async fn run(
     }
     expiry.abort();
     keys.abort();
-    refresh.inspect(JoinHandle::abort);
+    certificates.inspect(JoinHandle::abort);
     feed.abort();
     tracing::info!("stopped");
     Ok(())
@@ -177,28 +177,6 @@ async fn expire(hub: Arc<Hub>) {
     }
 }
 
-/// Keeps the certificate that is shown the one in its file.
-async fn refresh(tls: Arc<Tls>, mut hangup: Signal) {
-    let mut ticks = interval(REFRESH);
-    loop {
-        let asked = tokio::select! {
-            _ = ticks.tick() => false,
-            _ = hangup.recv() => true,
-        };
-        let tls = Arc::clone(&tls);
-        // Files may be on a disk that hangs.
-        let refreshed = tokio::task::spawn_blocking(move || tls.refresh(asked)).await;
-        match refreshed {
-            Ok(Ok(true)) => tracing::info!("the TLS certificate was read again"),
-            Ok(Ok(false)) => {}
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the new TLS certificate is not used; the old one stays");
-            }
-            Err(error) => tracing::error!(%error, "the TLS certificate could not be looked at"),
-        }
-    }
-}
-
 /// Resolves at the first signal to stop; a second one ends the process at once.
 fn signals() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -218,12 +196,13 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
 /// Says where the page is and how to send a first message. Nobody need be listening.
 fn greet(address: SocketAddr, settings: &Settings) {
     let prefix = settings.prefix.as_str();
-    let host = if address.ip().is_unspecified() {
-        format!("localhost:{}", address.port())
-    } else {
-        address.to_string()
+    let host = match settings.acme_domain.first() {
+        Some(domain) if address.port() == 443 => domain.as_str().to_owned(),
+        Some(domain) => format!("{}:{}", domain.as_str(), address.port()),
+        None if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
+        None => address.to_string(),
     };
-    let scheme = if settings.tls_cert.is_some() { "https" } else { "http" };
+    let scheme = if settings.is_secure() { "https" } else { "http" };
     let greeting = format!(
         "Fanfare {version} is listening.\n\n  \
          Open  {scheme}://{host}{prefix}/\n  \

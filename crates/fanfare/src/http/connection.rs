@@ -266,12 +266,18 @@ async fn converse_in_tls(
     let accepted = TlsAcceptor::from(tls.config()).accept(socket).await;
     let stream = accepted.inspect_err(|_| connections.refused(Refused::TlsHandshake))?;
     let answer = connections.answer(peer, entry);
-    if stream.get_ref().1.alpn_protocol() == Some(Tls::HTTP2) {
-        serve_http2(stream, answer, connections).await
-    } else {
-        let (stream, served) = serve_http1(stream, Feed(answer), connections).await;
-        linger(stream, connections).await;
-        served.map_err(Into::into)
+    match stream.get_ref().1.alpn_protocol() {
+        Some(Tls::HTTP2) => serve_http2(stream, answer, connections).await,
+        // The authority has seen what it came for, and says nothing more (RFC 8737, 3).
+        Some(Tls::ACME) => {
+            linger(stream, connections).await;
+            Ok(())
+        }
+        _ => {
+            let (stream, served) = serve_http1(stream, Feed(answer), connections).await;
+            linger(stream, connections).await;
+            served.map_err(Into::into)
+        }
     }
 }
 

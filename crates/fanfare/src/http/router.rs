@@ -150,7 +150,7 @@ impl Shared {
         let bounds = Limits::new(settings, 1024).bounds;
         let roster = Roster::new(bounds, delivery.seats().clone());
         Arc::new(Self {
-            metrics: Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), roster)),
+            metrics: Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), roster, None)),
             access: Access::new(settings, None),
             quotas: Quotas::new(settings),
             console: Arc::new(Console::open(second, second, Retry(second)).unwrap()),

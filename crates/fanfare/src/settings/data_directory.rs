@@ -1,12 +1,12 @@
-//! A directory to keep the event log in.
+//! A directory to keep something in.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use super::field::Value;
 
-/// A directory that need not exist yet; the log makes it. A relative path starts at the working
-/// directory, also where it stands in a file.
+/// A directory that need not exist yet; whoever keeps something there makes it. A relative path
+/// starts at the working directory, also where it stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DataDirectory(PathBuf);
 

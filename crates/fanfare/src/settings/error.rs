@@ -89,7 +89,7 @@ pub enum SettingsError {
     )]
     OnlyListeners,
     /// The setting is of use only with another, which was not given.
-    #[error("--{} is of no use without --{}; give both or neither", flag(given), flag(needs))]
+    #[error("--{} is of no use without --{}", flag(given), flag(needs))]
     Alone {
         /// The setting, by the name of its field.
         given: &'static str,

@@ -28,13 +28,6 @@ impl KeySetUrl {
         &self.0
     }
 
-    /// The host without brackets, and the port.
-    pub(crate) fn host_and_port(&self) -> (&str, u16) {
-        let host = self.0.host().unwrap_or_default();
-        let default = if self.is_https() { 443 } else { 80 };
-        (host.trim_start_matches('[').trim_end_matches(']'), self.0.port_u16().unwrap_or(default))
-    }
-
     /// Whether it is fetched over TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.0.scheme_str() == Some("https")

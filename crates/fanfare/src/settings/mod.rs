@@ -11,6 +11,7 @@
 //! - *Checked as a whole*: [`Settings`] exist only if every value is valid. Otherwise every mistake
 //!   is reported, each with the setting, the source and what is allowed.
 
+mod acme;
 mod address;
 mod byte_size;
 mod config_file;
@@ -43,6 +44,9 @@ use std::time::Duration;
 
 use fanfare_event::Pattern;
 
+pub use acme::{
+    AcmeDirectory, Contact, Domain, InvalidAcmeDirectory, InvalidContact, InvalidDomain,
+};
 pub use address::InvalidAddress;
 pub use byte_size::{ByteSize, InvalidSize};
 pub use config_file::ConfigFile;
@@ -96,6 +100,8 @@ settings! {
     /// unless named here, except the hub's own page.
     allow_origin: Vec<Origin>;
 
+    heading "TLS":
+
     /// Serve HTTPS with the certificates in this PEM file: the hub's own, then its issuers'
     ///
     /// Read again when it changes and on SIGHUP; open streams are not touched.
@@ -103,6 +109,22 @@ settings! {
 
     /// The private key of --tls-cert, in PEM
     tls_key: Option<FilePath>;
+
+    /// Serve HTTPS with a certificate for this domain, ordered by ACME; may be repeated
+    ///
+    /// The authority connects to port 443 of the domain, which must lead to this hub (TLS-ALPN-01).
+    /// Renewed after two thirds of its time, without touching open streams; while that fails, the
+    /// old one stays. SIGHUP tries at once. To name a domain is to accept the authority's terms.
+    acme_domain: Vec<Domain>;
+
+    /// Keep the account and the certificate in this directory, for its owner's eyes only
+    acme_cache: Option<DataDirectory>;
+
+    /// Tell the authority this e-mail address; may be repeated
+    acme_contact: Vec<Contact>;
+
+    /// Order from letsencrypt, letsencrypt-staging, or the authority with this ACME directory
+    acme_directory: AcmeDirectory = "letsencrypt";
 
     heading "Access":
 
@@ -374,20 +396,36 @@ impl Settings {
         !self.open && !self.has_credentials()
     }
 
+    /// Whether certificates are ordered.
+    fn orders(&self) -> bool {
+        !self.acme_domain.is_empty()
+    }
+
+    /// Whether TLS is spoken.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls_cert.is_some() || self.orders()
+    }
+
     /// What does not go together.
     fn contradictions(&self) -> Vec<SettingsError> {
         let mut errors = Vec::new();
         if self.data.is_some() && self.redis.is_some() {
             errors.push(SettingsError::Exclusive { one: "data", other: "redis" });
         }
-        match (&self.tls_cert, &self.tls_key) {
-            (Some(_), None) => {
-                errors.push(SettingsError::Alone { given: "tls_cert", needs: "tls_key" });
+        let pairs = [
+            ("tls_cert", self.tls_cert.is_some(), "tls_key", self.tls_key.is_some()),
+            ("tls_key", self.tls_key.is_some(), "tls_cert", self.tls_cert.is_some()),
+            ("acme_domain", self.orders(), "acme_cache", self.acme_cache.is_some()),
+            ("acme_cache", self.acme_cache.is_some(), "acme_domain", self.orders()),
+            ("acme_contact", !self.acme_contact.is_empty(), "acme_domain", self.orders()),
+        ];
+        for (given, is_given, needs, is_there) in pairs {
+            if is_given && !is_there {
+                errors.push(SettingsError::Alone { given, needs });
             }
-            (None, Some(_)) => {
-                errors.push(SettingsError::Alone { given: "tls_key", needs: "tls_cert" });
-            }
-            _ => {}
+        }
+        if self.tls_cert.is_some() && self.orders() {
+            errors.push(SettingsError::Exclusive { one: "tls_cert", other: "acme_domain" });
         }
         if self.is_private() {
             if !self.listen.ip().to_canonical().is_loopback() {

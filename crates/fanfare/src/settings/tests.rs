@@ -32,6 +32,8 @@ fn a_default_is_not_what_is_documented() {
     assert_eq!(settings.templates, None);
     assert_eq!(settings.allow_origin, []);
     assert_eq!((&settings.tls_cert, &settings.tls_key), (&None, &None));
+    assert_eq!((&settings.acme_domain[..], &settings.acme_cache), (&[][..], &None));
+    assert!(settings.acme_directory.url().starts_with("https://acme-v02.api.letsencrypt.org/"));
     assert!(settings.is_private() && !settings.open);
     assert_eq!(settings.cookie_name, None);
     assert_eq!(settings.publish_rate, None);
@@ -106,11 +108,26 @@ fn a_list_is_cut_short_or_merged() {
 
 #[test]
 fn a_certificate_without_its_key_is_ignored() {
-    let alone = ["--tls-cert is of no use without --tls-key; give both or neither"];
+    let alone = ["--tls-cert is of no use without --tls-key"];
     assert_eq!(messages(resolve(&["--tls-cert", "cert.pem"], &[], "")), alone);
     assert_eq!(messages(resolve(&[], &[("FANFARE_TLS_KEY", "key.pem")], "")).len(), 1);
     let both = resolve(&["--tls-cert", "cert.pem"], &[], "tls_key = 'key.pem'").unwrap();
     assert_eq!(both.tls_key.unwrap().path(), Path::new("key.pem"));
+}
+
+#[test]
+fn certificates_are_ordered_that_nobody_keeps_or_shows() {
+    let said = |arguments: &[&str]| messages(resolve(arguments, &[], ""));
+    let domain = ["--acme-domain", "events.example.com"];
+    let cache = ["--acme-cache", "certificates"];
+    assert_eq!(said(&domain), ["--acme-domain is of no use without --acme-cache"]);
+    assert_eq!(said(&cache), ["--acme-cache is of no use without --acme-domain"]);
+    let contact = ["--acme-contact", "ops@example.com"];
+    assert_eq!(said(&contact), ["--acme-contact is of no use without --acme-domain"]);
+    let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let both = said(&[&domain[..], &cache, &files].concat());
+    assert_eq!(both, ["--tls-cert and --acme-domain cannot both be given: leave one out"]);
+    assert!(resolve(&[&domain[..], &cache].concat(), &[], "").unwrap().is_secure());
 }
 
 #[test]

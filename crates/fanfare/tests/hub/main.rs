@@ -23,6 +23,7 @@ mod greedy_client;
 mod half_accepted_batch;
 mod hostile_heads;
 mod killed_hub;
+mod lapsed_certificate;
 mod loss_at_the_seam;
 mod lost_on_reconnect;
 mod misdelivery;

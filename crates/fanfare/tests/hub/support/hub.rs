@@ -1,5 +1,6 @@
 //! The hub under test: one node, or several on one log.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) struct Setup {
     soft_limit: Option<u32>,
     alone: bool,
     own_log: bool,
+    variables: Vec<(&'static str, OsString)>,
 }
 
 impl Setup {
@@ -61,13 +63,19 @@ impl Setup {
         self
     }
 
+    /// Starts it with this environment variable.
+    pub(crate) fn variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
     /// Starts it and waits until it says where it serves.
     pub(crate) fn start(self) -> Hub {
         let profile = if self.own_log { Profile::bare() } else { Profile::fresh() };
         let count = if self.alone { 1 } else { profile.nodes };
         let arguments = [&profile.arguments[..], &self.arguments].concat();
         let starting: Vec<_> =
-            (0..count).map(|_| Node::begin(&arguments, self.soft_limit)).collect();
+            (0..count).map(|_| Node::begin(&arguments, &self.variables, self.soft_limit)).collect();
         let nodes: Vec<_> = starting.into_iter().map(Starting::finish).collect();
         let acknowledged =
             profile.echoes.then(|| Acknowledged::new(nodes.iter().map(Node::address)));

@@ -8,7 +8,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn parse(text: &str) -> Self {
+    /// Reads them.
+    pub(crate) fn parse(text: &str) -> Self {
         let samples = text
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty())

@@ -3,6 +3,8 @@
 //! Nothing here sleeps for luck: every wait is for a condition, under one generous [`PATIENCE`],
 //! and fails with what was seen instead.
 
+mod authority;
+mod ca;
 mod heard;
 mod http1;
 mod http2;
@@ -13,13 +15,17 @@ mod ledger;
 mod metrics;
 mod nginx;
 mod node;
+pub(crate) mod pebble;
 mod profile;
 mod publisher;
 mod subscriber;
 mod tls;
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+pub(crate) use authority::{Authority, Lifetime};
+pub(crate) use ca::Ca;
 pub(crate) use http1::{Connection, Response};
 pub(crate) use hub::{Hub, Setup, raise_open_files};
 pub(crate) use key_server::KeyServer;
@@ -28,10 +34,19 @@ pub(crate) use metrics::Metrics;
 pub(crate) use nginx::Nginx;
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
-pub(crate) use tls::{Files, Identity, trusting};
+pub(crate) use tls::{Files, Identity, certificate_shown, trusting};
 
 /// How long anything may take before a test gives up. Nothing that works comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something is so.
+pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "in vain awaited: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// Runs the same tests over HTTP/1.1, where the hub takes the socket over, and over HTTP/2, where
 /// a response body feeds the stream: the rules are the same.

@@ -1,7 +1,8 @@
 //! A node as a process: the real binary on a free port, killed whatever happens.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -32,7 +33,11 @@ type Log = Arc<Mutex<Vec<String>>>;
 
 impl Node {
     /// Begins to start one, under this soft limit of open files if there is one.
-    pub(super) fn begin(arguments: &[String], soft_limit: Option<u32>) -> Starting {
+    pub(super) fn begin(
+        arguments: &[String],
+        variables: &[(&str, OsString)],
+        soft_limit: Option<u32>,
+    ) -> Starting {
         let binary = env!("CARGO_BIN_EXE_fanfare");
         let mut command = match soft_limit {
             None => Command::new(binary),
@@ -52,6 +57,7 @@ impl Node {
         let mut child = command
             .args(["--listen", "127.0.0.1:0", "--allow-host", "hub.test"])
             .args(arguments)
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -166,8 +172,13 @@ fn drain(
     });
 }
 
-/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`.
+/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`. A name is one of
+/// this machine's.
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("://")?;
-    rest.split(['/', ' ']).next()?.parse().ok()
+    let authority = rest.split(['/', ' ']).next()?;
+    authority.parse().ok().or_else(|| {
+        let (_, port) = authority.rsplit_once(':')?;
+        Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into())
+    })
 }

@@ -1,14 +1,17 @@
 //! Certificates made for one test, and clients that trust them and nothing else.
 
 use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tempfile::TempDir;
+
+use super::PATIENCE;
 
 /// A certificate that signs itself, and its key.
 #[derive(Debug)]
@@ -73,16 +76,31 @@ impl Files {
 
 /// A client that trusts this identity alone, and resumes no session.
 pub(crate) fn trusting(identity: &Identity) -> Arc<ClientConfig> {
+    trusting_certificate(identity.certificate.clone())
+}
+
+/// The same of one certificate, and what it has signed.
+pub(super) fn trusting_certificate(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(identity.certificate.clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    roots.add(certificate).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut config = config;
     config.resumption = rustls::client::Resumption::disabled();
     Arc::new(config)
+}
+
+/// The certificate that is shown there, if it is trusted.
+pub(crate) fn certificate_shown(address: SocketAddr, trust: &Arc<ClientConfig>) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut client = ClientConnection::new(Arc::clone(trust), name()).unwrap();
+    while client.is_handshaking() {
+        client.complete_io(&mut socket).expect("what is shown is trusted");
+    }
+    client.peer_certificates().unwrap()[0].to_vec()
 }
 
 /// What the identities are made out to.
