@@ -29,6 +29,7 @@ export class Events {
   lastEventId = '';
   state = { name: 'connecting' };
   #listeners = new Map();
+  #loops = new Set(); // what wakes each `for await`
   #connection;
 
   constructor(hub, options = {}) {
@@ -65,31 +66,32 @@ export class Events {
     const entry = { listener };
     if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
     this.#listeners.get(type).add(entry);
-    return () => this.#listeners.get(type).delete(entry);
+    return () => this.#listeners.get(type)?.delete(entry);
   }
 
   reconnect() {
     this.#connection?.reconnect();
   }
 
+  // Nobody is told of it, as whoever does it knows; loops end.
   close() {
     this.#connection?.close();
     this.#connection = undefined;
-    if (this.state.name !== 'closed') this.#become({ name: 'closed' });
+    this.#listeners.clear();
+    if (this.state.name !== 'closed') this.#enter({ name: 'closed' });
   }
 
   async *[Symbol.asyncIterator]() {
     const waiting = [];
     let behind = false;
-    let wake;
-    const ends = [
-      this.on((event) => {
-        if (waiting.length < MAX_WAITING && !behind) waiting.push(event);
-        else behind = true;
-        wake?.();
-      }),
-      this.on('fanfare.state', () => wake?.()),
-    ];
+    let resume;
+    const wake = () => resume?.();
+    const end = this.on((event) => {
+      behind ||= waiting.length === MAX_WAITING;
+      if (!behind) waiting.push(event);
+      wake();
+    });
+    this.#loops.add(wake);
     try {
       for (;;) {
         if (waiting.length > 0) {
@@ -100,11 +102,12 @@ export class Events {
           if (this.state.reason) throw this.state.reason;
           return;
         } else {
-          await new Promise((resolve) => (wake = resolve));
+          await new Promise((resolve) => (resume = resolve));
         }
       }
     } finally {
-      for (const end of ends) end();
+      end();
+      this.#loops.delete(wake);
     }
   }
 
@@ -122,8 +125,13 @@ export class Events {
   }
 
   #become(state) {
-    this.state = state;
+    this.#enter(state);
     this.#tell('fanfare.state', state);
+  }
+
+  #enter(state) {
+    this.state = state;
+    for (const wake of this.#loops) wake();
   }
 
   // Calls those who listen; how many they were. One that throws keeps nobody else from hearing.

@@ -109,6 +109,7 @@ export interface Events<P extends object = Payloads> {
   on(listener: (event: AnyEvent<P>) => void): () => void;
   /** Tries at once, instead of waiting, or after a refusal. */
   reconnect(): void;
+  /** Ends everything; listeners hear nothing any more, loops end. */
   close(): void;
   /** Ends with `close()`; throws what no retry can mend. */
   [Symbol.asyncIterator](): AsyncGenerator<AnyEvent<P>, void, void>;
