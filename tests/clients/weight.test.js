@@ -1,0 +1,22 @@
+// clients/js weighs what its README says.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+import { build } from 'esbuild';
+
+const client = (path) => fileURLToPath(new URL(`../../clients/js/${path}`, import.meta.url));
+
+test('the package is heavier than it says', async () => {
+  const readme = await readFile(client('README.md'), 'utf8');
+  const [, page, worker] = /weighs ([\d.]+) KB, and the worker ([\d.]+) KB/.exec(readme);
+  for (const [entry, said] of [['src/index.js', page], ['src/worker.js', worker]]) {
+    const options = { bundle: true, format: 'esm', minify: true, write: false };
+    const { outputFiles } = await build({ ...options, entryPoints: [client(entry)] });
+    const bytes = gzipSync(outputFiles[0].contents).length;
+    assert.ok(bytes <= said * 1000 && bytes > said * 1000 - 200, `${entry}: ${bytes} bytes, not ${said} KB`);
+  }
+});
