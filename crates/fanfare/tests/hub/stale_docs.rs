@@ -1,8 +1,13 @@
-//! The commands in the guides work. Those in blocks marked `sh test` are run here, those of one
-//! guide in order against a hub of their own, in an empty directory.
+//! The commands and the programs in the guides work. Those in blocks marked `test` are used here,
+//! those of one guide in order, against a hub of their own, in an empty directory:
+//!
+//! - a block with the info `sh test` is run, and so is a comment that begins with `<!-- sh test`: what
+//!   a reader would do by hand, such as to start the program and to look at what it says;
+//! - any other, such as `python test follow.py`, is saved under the name that it gives.
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,20 +22,46 @@ fn guides() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// The blocks of a guide that are to be run, without the indentation of a list they stand in.
-fn blocks(guide: &str) -> Vec<String> {
+/// A block of a guide that is to be used.
+enum Block {
+    Run(String),
+    Save { name: String, program: String },
+}
+
+/// The blocks to be used, without the indentation of a list they stand in.
+fn blocks(guide: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = guide.lines();
     while let Some(line) = lines.next() {
-        if line.trim() != "```sh test" {
-            continue;
-        }
+        let begun = line.trim();
+        let (info, end) = match begun.strip_prefix("```") {
+            Some(info) => (info, "```"),
+            None => (begun.strip_prefix("<!-- ").unwrap_or_default(), "-->"),
+        };
+        let (language, name) = match *info.split(' ').collect::<Vec<_>>() {
+            [language, "test"] => (language, None),
+            [language, "test", name] => (language, Some(name.to_owned())),
+            _ => continue,
+        };
         let indentation = line.len() - line.trim_start().len();
-        let block = lines.by_ref().take_while(|line| line.trim() != "```");
+        let block = lines.by_ref().take_while(|line| line.trim() != end);
         let block: Vec<_> = block.map(|line| line.get(indentation..).unwrap_or("")).collect();
-        blocks.push(block.join("\n"));
+        let text = block.join("\n");
+        blocks.push(match (language, name) {
+            ("sh", None) => Block::Run(text),
+            (_, Some(name)) => Block::Save { name, program: text },
+            _ => panic!("`{info}` gives no name to save the block under"),
+        });
     }
     blocks
+}
+
+/// Where the clients are that the guides use.
+fn installed_clients() -> PathBuf {
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
+    let installed = clients.join("node_modules/.installed");
+    assert!(installed.exists(), "what the guides use is not there: tests/clients/install");
+    clients.canonicalize().unwrap()
 }
 
 fn run(guide: &str) {
@@ -44,17 +75,33 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
     let blocks = blocks(&text);
     assert!(!blocks.is_empty(), "{guide} has nothing to run");
     let directory = tempfile::tempdir().unwrap();
+    let clients = installed_clients();
+    symlink(clients.join("node_modules"), directory.path().join("node_modules")).unwrap();
     let binaries = Path::new(env!("CARGO_BIN_EXE_fanfare")).parent().unwrap();
-    let path = format!("{}:{}", binaries.display(), env::var("PATH").unwrap());
+    let python = binaries.parent().unwrap().join("clients/python/bin");
+    let path = format!("{}:{}:{}", binaries.display(), python.display(), env::var("PATH").unwrap());
     for block in blocks {
-        let replace = |script: String, (from, to): &(&str, String)| script.replace(from, to);
-        let script = places.iter().fold(block, replace);
+        let placed =
+            |text: String| places.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        let script = match block {
+            Block::Save { name, program } => {
+                fs::write(directory.path().join(name), placed(program)).unwrap();
+                continue;
+            }
+            Block::Run(script) => placed(script),
+        };
+        // What it has left running ends with it.
+        let whole = format!(
+            "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+{script}"
+        );
         let output = Command::new("timeout")
-            .args([&PATIENCE.as_secs().to_string(), "sh", "-euc", &script])
+            .args([&(4 * PATIENCE).as_secs().to_string(), "bash", "-euc", &whole])
             .current_dir(directory.path())
             .env("PATH", &path)
+            .env("CLIENTS", &clients)
             .output()
-            .expect("`timeout` and `sh` are there");
+            .expect("`timeout` and `bash` are there");
         assert!(
             output.status.success(),
             "docs/{guide}:\n{script}\n{}\n{}{}",
