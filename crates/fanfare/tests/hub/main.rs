@@ -42,6 +42,7 @@ mod stale_certificate;
 mod stale_cursor;
 mod stale_docs;
 mod stolen_credential;
+mod thundering_herd;
 mod too_few_open_files;
 mod too_many_subscribers;
 mod unlocked_door;
