@@ -1,17 +1,23 @@
-//! Cursors and gaps against a model: whatever is published, trimmed and forgotten in between, a
-//! client that reconnects gets everything after its cursor, or a gap before anything later.
+//! Cursors and gaps against a model: whatever is published, trimmed, lost and forgotten in between,
+//! a client that reconnects gets everything after its cursor, or a gap before anything later.
 //!
 //! Invariant: *one sequence*, *no silent loss*, *once*.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
+use std::ops::RangeTo;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fanfare_event::{Draft, EventType, Position, Selector, Topic};
-use fanfare_hub::{Envelope, Hub, Interest, Requested, Ring, Window, WindowBounds};
-use fanfare_log::{Batch, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention, Tail};
+use fanfare_hub::{Envelope, Gap, Hub, Interest, Requested, Ring, Window, WindowBounds};
+use fanfare_log::{
+    Batch, EventLog, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention, Tail,
+};
+use fanfare_testkit::{FickleLog, Loss};
 use proptest::prelude::*;
 
 const SELECTORS: [&[&str]; 5] = [&["a"], &["b/1"], &["b/*"], &["**"], &["a", "b/2"]];
@@ -25,16 +31,31 @@ enum Step {
     Read { client: usize, most: usize },
     /// A client loses its connection, and what was on its way with it.
     Reconnect { client: usize },
+    /// The engine loses so many events, and a new epoch begins under open streams.
+    Lose { events: u64 },
+    /// The hub and its engine start again, which loses so many.
+    Restart { events: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..TOPICS.len(), 1..20usize, any::<bool>())
+        8 => (0..TOPICS.len(), 1..20usize, any::<bool>())
             .prop_map(|(topic, count, typed)| Step::Publish { topic, count, typed }),
-        4 => (0..SELECTORS.len(), 1..30usize).prop_map(|(client, most)| Step::Read { client, most }),
-        1 => (0..SELECTORS.len()).prop_map(|client| Step::Reconnect { client }),
+        8 => (0..SELECTORS.len(), 1..30usize).prop_map(|(client, most)| Step::Read { client, most }),
+        2 => (0..SELECTORS.len()).prop_map(|client| Step::Reconnect { client }),
     ]
 }
+
+fn step_of_a_fickle_engine() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        18 => step(),
+        1 => (0..12u64).prop_map(|events| Step::Lose { events }),
+        1 => (0..12u64).prop_map(|events| Step::Restart { events }),
+    ]
+}
+
+/// What the log has accepted and not lost: where, of which topic, and whether typed.
+type Published = BTreeMap<Position, (Topic, bool)>;
 
 struct Client {
     interest: Interest,
@@ -45,138 +66,231 @@ struct Client {
     ring: Ring,
     /// What it has been given or told of.
     accounted: Position,
+    /// It was given what the log has lost since: nothing may follow but a gap.
+    deceived: bool,
 }
 
 impl Client {
+    fn new(selector: Selector, start: Position) -> Self {
+        Self {
+            interest: Interest::new(selector),
+            from: ReadFrom::After(start),
+            id: start,
+            ring: Ring::new(Position::ORIGIN),
+            accounted: start,
+            deceived: false,
+        }
+    }
+
+    fn reconnect(&mut self, hub: &Hub) {
+        let start = hub.resolve(&Requested::After(self.id)).into_start();
+        self.from = start.from;
+        self.accounted = self.id;
+        self.ring = Ring::new(Position::ORIGIN);
+        if let Some(gap) = start.gap {
+            assert!(self.deceived, "an id of this log needs no gap at once: {gap:?}");
+            self.be_told(&gap);
+        }
+    }
+
     /// What a shard does for it: out of the ring where that reaches, else out of the log.
-    fn read(&mut self, hub: &Hub, published: &BTreeMap<Position, (Topic, bool)>, most: usize) {
+    fn read(&mut self, hub: &Hub, published: &Published, most: usize) {
         hub.window().follow(&mut self.ring);
         let offset = match self.from {
             ReadFrom::After(position) => self.ring.offset_after(position),
             ReadFrom::Earliest => None,
         };
         if let Some(offset) = offset {
-            for (read, slot) in self.ring.from(offset).enumerate() {
-                if read == most {
-                    break;
+            let slots: Vec<_> = self.ring.from(offset).take(most).cloned().collect();
+            for slot in slots {
+                if let Some(gap) = slot.frame.gap() {
+                    self.be_told(gap);
+                } else if self.interest.wants(&slot) {
+                    self.receive(published, slot.frame.position());
                 }
-                let position = slot.frame.position();
-                if self.interest.wants(slot) {
-                    receive(&self.interest, &mut self.accounted, published, position);
-                    self.id = position;
-                }
-                self.from = ReadFrom::After(position);
+                self.from = ReadFrom::After(slot.frame.position());
             }
             return;
         }
         let limit = PageLimit { events: most, bytes: usize::MAX };
         let page = hub.catch_up(self.from, &self.interest, Envelope::None, limit).unwrap();
         if let Some(gap) = page.gap {
-            assert!(gap.resumed_from >= self.accounted, "a gap goes back");
-            self.accounted = gap.resumed_from;
-            self.id = gap.resumed_from;
+            self.be_told(&gap);
         }
         for slot in &page.slots {
-            let position = slot.frame.position();
-            receive(&self.interest, &mut self.accounted, published, position);
-            self.id = position;
+            self.receive(published, slot.frame.position());
         }
         self.from = ReadFrom::After(page.next);
     }
+
+    fn be_told(&mut self, gap: &Gap) {
+        assert!(self.deceived || gap.resumed_from >= self.accounted, "a gap goes back");
+        self.accounted = gap.resumed_from;
+        self.id = gap.resumed_from;
+        self.deceived = false;
+    }
+
+    /// An event arrives: everything wanted between what was accounted for and this must be nothing.
+    fn receive(&mut self, published: &Published, position: Position) {
+        assert!(!self.deceived, "{position} came as if nothing had been lost");
+        assert!(position > self.accounted, "{position} came twice or out of order");
+        assert_eq!(self.missed(published, ..position), None, "lost in silence before {position}");
+        self.accounted = position;
+        self.id = position;
+    }
+
+    /// The first event that it wants and has not been given or told of.
+    fn missed(&self, published: &Published, before: RangeTo<Position>) -> Option<Position> {
+        let ahead = published.range(self.accounted.next()..before.end);
+        let wanted = |typed: bool, topic: &Topic| {
+            let event_type = typed.then(|| EventType::parse("typed").unwrap());
+            let selector = self.interest.selector();
+            selector.topics.matches(topic) && selector.wants_type(event_type.as_ref())
+        };
+        ahead.into_iter().find(|(_, (topic, typed))| wanted(*typed, topic)).map(|(at, _)| *at)
+    }
 }
 
-/// An event arrives: everything wanted between what was accounted for and this must be nothing.
-fn receive(
-    interest: &Interest,
-    accounted: &mut Position,
-    published: &BTreeMap<Position, (Topic, bool)>,
-    position: Position,
-) {
-    assert!(position > *accounted, "{position} came twice or out of order, after {accounted}");
-    let missed = published
-        .range(accounted.next()..position)
-        .find(|(_, (topic, typed))| wanted(interest, topic, *typed));
-    assert_eq!(missed, None, "lost in silence before {position}");
-    *accounted = position;
-}
-
-fn wanted(interest: &Interest, topic: &Topic, typed: bool) -> bool {
-    let event_type = typed.then(|| EventType::parse("typed").unwrap());
-    interest.selector().topics.matches(topic) && interest.selector().wants_type(event_type.as_ref())
-}
-
-fn ready<T>(future: std::pin::Pin<Box<dyn Future<Output = T> + Send>>) -> T {
-    let mut future = future;
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+fn ready<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
     match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("a log in memory answers at once"),
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a log in memory answers at once"),
+    }
+}
+
+const AGE: Duration = Duration::from_secs(3600);
+
+/// How much is kept: in the log, and in the window.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    retain: u64,
+    window: usize,
+}
+
+impl Bounds {
+    fn any() -> impl Strategy<Value = Self> {
+        (1u64..80, 1usize..40).prop_map(|(retain, window)| Self { retain, window })
+    }
+
+    fn retention(self) -> Retention {
+        Retention { count: self.retain, bytes: 1 << 30, age: AGE }
+    }
+
+    fn window(self) -> Arc<Window> {
+        let bounds = WindowBounds { count: self.window, bytes: 1 << 30 };
+        Arc::new(Window::new(bounds, self.retention()))
+    }
+}
+
+/// A hub, its clients, and what was published.
+struct World {
+    hub: Hub,
+    clients: Vec<Client>,
+    published: Published,
+}
+
+impl World {
+    fn new(hub: Hub) -> Self {
+        let start = hub.window().last();
+        let client = |(n, topics): (usize, &&[&str])| {
+            let types: &[&str] = if n == 3 { &["message"] } else { &[] };
+            let topics = topics.iter().copied();
+            Client::new(Selector::parse(topics, types.iter().copied()).unwrap(), start)
+        };
+        let clients = SELECTORS.iter().enumerate().map(client).collect();
+        Self { hub, clients, published: BTreeMap::new() }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Publish { topic, count, typed } => {
+                let drafts: Vec<_> = (0..count)
+                    .map(|n| Draft {
+                        topic: Topic::parse(TOPICS[(topic + n) % TOPICS.len()]).unwrap(),
+                        event_type: typed.then(|| EventType::parse("typed").unwrap()),
+                        message: "".into(),
+                    })
+                    .collect();
+                let names: Vec<_> = drafts.iter().map(|draft| draft.topic.clone()).collect();
+                let appended = ready(self.hub.publish(Batch { drafts, key: None })).unwrap();
+                let events = appended.positions().zip(names);
+                self.published.extend(events.map(|(at, topic)| (at, (topic, typed))));
+            }
+            Step::Read { client, most } => {
+                self.clients[client].read(&self.hub, &self.published, most);
+            }
+            Step::Reconnect { client } => self.clients[client].reconnect(&self.hub),
+            Step::Lose { .. } | Step::Restart { .. } => unreachable!("of a fickle engine only"),
+        }
+    }
+
+    /// Takes note of what the log has lost.
+    fn lose(&mut self, loss: Loss) {
+        let is_left = |at: Position| at.epoch != loss.end.epoch || at <= loss.end;
+        self.published.retain(|at, _| is_left(*at));
+        for client in &mut self.clients {
+            client.deceived |= !is_left(client.accounted);
+        }
+    }
+
+    /// In the end everyone catches up, and then everything is accounted for.
+    fn finish(mut self) {
+        let last = self.hub.window().last();
+        for client in &mut self.clients {
+            loop {
+                let before = client.from;
+                client.read(&self.hub, &self.published, 1000);
+                if client.from == before {
+                    break;
+                }
+            }
+            let missed = client.missed(&self.published, ..last.next());
+            assert_eq!(missed, None, "lost in silence at the end");
+            assert!(!client.deceived, "it still takes for true what the log has lost");
+        }
     }
 }
 
 proptest! {
     #[test]
     fn nothing_is_lost_in_silence_and_nothing_comes_twice(
-        steps in prop::collection::vec(step(), 1..120),
-        retain in 1u64..80,
-        window in 1usize..40,
+        steps in prop::collection::vec(step(), 1..120), bounds in Bounds::any(),
     ) {
-        let retention =
-            Retention { count: retain, bytes: 1 << 30, age: Duration::from_secs(3600) };
-        let bounds = WindowBounds { count: window, bytes: 1 << 30 };
-        let window = Arc::new(Window::new(bounds, retention));
-        let settings =
-            MemorySettings { retention, key_window: Duration::from_secs(60), key_capacity: 10 };
+        let window = bounds.window();
+        let settings = MemorySettings {
+            retention: bounds.retention(),
+            key_window: Duration::from_secs(60),
+            key_capacity: 10,
+        };
         let log = MemoryLog::open(settings, Arc::clone(&window) as Arc<dyn Tail>);
-        let hub = Hub::new(Arc::clone(&window), log);
-        let start = window.last();
-        let mut published = BTreeMap::new();
-        let mut clients: Vec<Client> = SELECTORS.iter().enumerate().map(|(n, topics)| {
-            let types: &[&str] = if n == 3 { &["message"] } else { &[] };
-            let topics = topics.iter().copied();
-            let selector = Selector::parse(topics, types.iter().copied()).unwrap();
-            Client {
-                interest: Interest::new(selector),
-                from: ReadFrom::After(start),
-                id: start,
-                ring: Ring::new(Position::ORIGIN),
-                accounted: start,
-            }
-        }).collect();
+        let mut world = World::new(Hub::new(window, log));
+        steps.iter().for_each(|step| world.take(step));
+        world.finish();
+    }
+
+    /// The same while the engine loses what it had accepted, under open streams and over restarts:
+    /// whoever was given something that is lost is told before anything later.
+    #[test]
+    fn an_engine_that_loses_writes_deceives_nobody(
+        steps in prop::collection::vec(step_of_a_fickle_engine(), 1..120), bounds in Bounds::any(),
+    ) {
+        let window = bounds.window();
+        let log = FickleLog::open(bounds.retain as usize, Arc::clone(&window) as Arc<dyn Tail>);
+        let mut world = World::new(Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>));
         for step in steps {
             match step {
-                Step::Publish { topic, count, typed } => {
-                    let drafts: Vec<_> = (0..count).map(|n| Draft {
-                        topic: Topic::parse(TOPICS[(topic + n) % TOPICS.len()]).unwrap(),
-                        event_type: typed.then(|| EventType::parse("typed").unwrap()),
-                        message: "".into(),
-                    }).collect();
-                    let names: Vec<_> = drafts.iter().map(|d| d.topic.clone()).collect();
-                    let appended = ready(hub.publish(Batch { drafts, key: None })).unwrap();
-                    for (position, topic) in appended.positions().zip(names) {
-                        published.insert(position, (topic, typed));
-                    }
+                Step::Lose { events } => world.lose(log.lose(events)),
+                Step::Restart { events } => {
+                    let window = bounds.window();
+                    let loss = log.restart(events, Arc::clone(&window) as Arc<dyn Tail>);
+                    world.lose(loss);
+                    world.hub = Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>);
+                    world.clients.iter_mut().for_each(|client| client.reconnect(&world.hub));
                 }
-                Step::Read { client, most } => clients[client].read(&hub, &published, most),
-                Step::Reconnect { client } => {
-                    let client = &mut clients[client];
-                    let start = hub.resolve(&Requested::After(client.id)).into_start();
-                    prop_assert_eq!(start.gap, None, "an id of this log needs no gap at once");
-                    client.from = start.from;
-                    client.accounted = client.id;
-                    client.ring = Ring::new(Position::ORIGIN);
-                }
+                step => world.take(&step),
             }
         }
-        // In the end everyone catches up, and then everything is accounted for.
-        for client in &mut clients {
-            while client.from != ReadFrom::After(window.last()) {
-                client.read(&hub, &published, 1000);
-            }
-            let missed = published
-                .range(client.accounted.next()..)
-                .find(|(_, (topic, typed))| wanted(&client.interest, topic, *typed));
-            prop_assert_eq!(missed, None, "lost in silence at the end");
-        }
+        world.finish();
     }
 }
