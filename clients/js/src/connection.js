@@ -121,7 +121,7 @@ export class Connection {
       });
       const type = answer.headers.get('content-type') ?? 'nothing';
       if (!answer.ok) reason = await FanfareError.from(answer);
-      else if (!type.startsWith('text/event-stream')) reason = `${url} answered with ${type}`;
+      else if (!type.startsWith('text/event-stream')) reason = `${this.#settings.url} answered with ${type}`;
     } catch (error) {
       reason = error;
     } finally {

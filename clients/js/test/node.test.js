@@ -1,6 +1,7 @@
 // In Node, over npm's EventSource, against the real hub.
 
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 
 import { EventSource } from 'eventsource';
@@ -257,6 +258,17 @@ test('what no retry can mend closes the connection, with what the hub said', asy
   const heard = listen(t, { url: `${hub.url}nowhere/` });
   assert.equal((await heard.state('closed')).reason.status, 404);
   await hub.subscribers(0);
+});
+
+test('who answers with something else is named, and tried again', async (t) => {
+  const server = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end('<p>'));
+  t.after(() => server.close());
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  const url = `http://127.0.0.1:${server.address().port}/sse`;
+  const { events } = listen(t, { url });
+  const { reason } = await until(() => events.state.reason && events.state);
+  assert.match(reason.message, /^http:.*\/sse\/events.* answered with text\/html$/);
+  assert.equal(events.state.name, 'reconnecting');
 });
 
 test('what is closed stays so', async (t) => {

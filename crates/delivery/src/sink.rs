@@ -94,7 +94,7 @@ impl Sink {
             // The system call itself, for want of what libc adds to it in a program with threads;
             // `send` for one buffer is measurably cheaper than `writev` for one.
             let written = if let [piece] = pieces {
-                send(&*socket, piece.as_slice(framing), SendFlags::empty())
+                send(&*socket, piece.as_slice(framing), SendFlags::NOSIGNAL)
             } else {
                 let slices: SmallVec<[IoSlice<'_>; MAX_PIECES]> =
                     pieces.iter().map(|piece| IoSlice::new(piece.as_slice(framing))).collect();
