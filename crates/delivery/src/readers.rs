@@ -17,8 +17,12 @@ use crate::delivery::vital;
 const THREADS: usize = 2;
 /// How many pages may be read and not yet sent.
 const PAGES_AT_ONCE: usize = 16;
-/// How much a page holds.
-const PAGE: PageLimit = PageLimit { events: 512, bytes: 256 * 1024 };
+/// How much a page holds; little in tests, so that one is not all there is.
+const PAGE: PageLimit = if cfg!(test) {
+    PageLimit { events: 5, bytes: 4096 }
+} else {
+    PageLimit { events: 512, bytes: 256 * 1024 }
+};
 
 /// The reader threads, and what they are to do.
 pub(crate) struct Readers(Arc<Shared>);
@@ -53,15 +57,20 @@ struct State {
 
 impl Readers {
     pub(crate) fn start(hub: &Arc<Hub>) -> io::Result<Self> {
-        let state = State { jobs: VecDeque::new(), permits: PAGES_AT_ONCE, closed: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let readers = Self::idle();
         for n in 0..THREADS {
-            let (hub, shared) = (Arc::clone(hub), Arc::clone(&shared));
+            let (hub, shared) = (Arc::clone(hub), Arc::clone(&readers.0));
             thread::Builder::new()
                 .name(format!("reader-{n}"))
                 .spawn(move || vital(|| run(&hub, &shared)))?;
         }
-        Ok(Self(shared))
+        Ok(readers)
+    }
+
+    /// Without threads: nobody reads.
+    fn idle() -> Self {
+        let state = State { jobs: VecDeque::new(), permits: PAGES_AT_ONCE, closed: false };
+        Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
     pub(crate) fn submit(&self, job: Job) {
@@ -109,11 +118,35 @@ impl Drop for Permit {
 
 fn run(hub: &Hub, shared: &Arc<Shared>) {
     while let Some((job, permit)) = shared.next() {
-        if Arc::strong_count(&job.interest) == 1 {
-            // The subscriber has left in the meantime.
-            continue;
+        read(hub, job, permit);
+    }
+}
+
+fn read(hub: &Hub, job: Job, permit: Permit) {
+    if Arc::strong_count(&job.interest) == 1 {
+        // The subscriber has left in the meantime.
+        return;
+    }
+    let read = hub.catch_up(job.from, &job.interest, job.envelope, PAGE);
+    (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
+}
+
+#[cfg(test)]
+impl Readers {
+    /// Readers that read when a test says so.
+    pub(crate) fn by_hand() -> Self {
+        Self::idle()
+    }
+
+    /// Does the next job; whether there was one.
+    pub(crate) fn read_one(&self, hub: &Hub) -> bool {
+        if self.0.lock().jobs.is_empty() {
+            return false;
         }
-        let read = hub.catch_up(job.from, &job.interest, job.envelope, PAGE);
-        (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
+        let next = self.0.next();
+        next.is_some_and(|(job, permit)| {
+            read(hub, job, permit);
+            true
+        })
     }
 }

@@ -17,6 +17,8 @@ mod drain;
 mod expiries;
 mod farewell;
 mod heartbeat;
+#[cfg(test)]
+mod model;
 mod roster;
 mod stalls;
 pub(crate) mod token;
@@ -133,28 +135,37 @@ impl Shard {
             {
                 tracing::error!(%error, "a shard's poller failed");
             }
-            let inbox = self.handle.take();
-            self.follow();
-            let now = Instant::now();
-            for command in inbox {
-                self.obey(command, now);
-            }
-            for event in &events {
-                if event.token() != NEWS {
-                    self.hear(event, now);
-                }
-            }
-            self.serve_queue(now);
-            self.expire(now);
-            self.end_stalls(now);
-            self.housekeep(now);
-            self.heartbeat(now);
-            let drained = self.drain(now);
-            self.handle.publish(&self.totals);
-            if drained && self.handle.close() {
+            if self.revolve(&events) {
                 return;
             }
         }
+    }
+
+    /// One turn of the loop. True once there is nothing more to do, ever.
+    fn revolve(&mut self, events: &Events) -> bool {
+        let inbox = self.handle.take();
+        self.follow();
+        let now = Instant::now();
+        for command in inbox {
+            self.obey(command, now);
+        }
+        for event in events {
+            if event.token() != NEWS {
+                self.hear(event, now);
+            }
+        }
+        self.serve_queue(now);
+        self.see_to_what_is_due(now);
+        let drained = self.drain(now);
+        self.handle.publish(&self.totals);
+        drained && self.handle.close()
+    }
+
+    fn see_to_what_is_due(&mut self, now: Instant) {
+        self.expire(now);
+        self.end_stalls(now);
+        self.housekeep(now);
+        self.heartbeat(now);
     }
 
     /// How long the poller may sleep.

@@ -73,6 +73,11 @@ impl FickleLog {
         loss
     }
 
+    /// Nothing up to here is retained.
+    pub fn trimmed(&self) -> Position {
+        self.lock().topics.trimmed()
+    }
+
     /// Whether it can be read from now on.
     pub fn set_readable(&self, readable: bool) {
         self.lock().readable = readable;

@@ -37,6 +37,8 @@ impl Shard {
                     handle.send(Command::Signal(token, signal));
                 }));
             }
+            #[cfg(test)]
+            Sink::Script(script) => script.name(token),
         }
         let mut beginning = new.head.to_vec();
         beginning.extend_from_slice(new.framing.slice(&opening(self.retry.pick())));
