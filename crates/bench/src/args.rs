@@ -21,6 +21,9 @@ pub struct BenchArgs {
     /// The hub's page
     #[arg(long, default_value = "http://127.0.0.1:8000/sse/", value_name = "URL")]
     url: Target,
+    /// Publish at this node, where it is another of the same hub
+    #[arg(long, value_name = "URL")]
+    publish_url: Option<Target>,
     /// How many connections subscribe
     #[arg(long, short, default_value_t = 1000, value_name = "N")]
     subscribers: u32,
@@ -73,6 +76,7 @@ impl BenchArgs {
         };
         Plan {
             url: self.url.clone(),
+            publish_url: self.publish_url.clone(),
             subscribers: self.subscribers,
             load,
             size: self.size,

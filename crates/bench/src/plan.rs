@@ -12,6 +12,8 @@ use crate::target::Target;
 pub struct Plan {
     /// The hub's page.
     pub url: Target,
+    /// Where to publish, if at another node of the same hub.
+    pub publish_url: Option<Target>,
     /// How many connections subscribe; at least 1.
     pub subscribers: u32,
     /// What is published once they are connected.
@@ -93,6 +95,11 @@ pub enum InvalidPlan {
 }
 
 impl Plan {
+    /// Where to publish.
+    pub(crate) fn publish_target(&self) -> &Target {
+        self.publish_url.as_ref().unwrap_or(&self.url)
+    }
+
     /// The largest message, in bytes.
     pub const MAX_SIZE: usize = 1 << 20;
     /// The most topics one subscription may name.

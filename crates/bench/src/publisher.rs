@@ -146,7 +146,8 @@ impl Publisher {
             self.body.extend_from_slice(if batch > 1 { b"}\n" } else { b"}" });
         }
         let kind = if batch > 1 { "application/x-ndjson" } else { "application/json" };
-        let (path, host) = (self.plan.url.path("send"), self.plan.url.authority());
+        let target = self.plan.publish_target();
+        let (path, host) = (target.path("send"), target.authority());
         let length = self.body.len();
         self.request.clear();
         self.request.extend_from_slice(

@@ -47,6 +47,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
         return Err(BenchError::OpenFiles { needed, limit });
     }
     let address = plan.url.resolve()?;
+    let publish_address = plan.publish_target().resolve()?;
     let process = plan.pid.map(Process::new).transpose()?;
     let (clock, flow) = (Clock::start(), Arc::new(Flow::default()));
     let (number, spread) = (run_number(), Spread::new(plan.subscribers, plan.topics));
@@ -75,7 +76,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
             .take(plan.publishers as usize)
             .map(|publisher| {
                 let flow = Arc::clone(&flow);
-                Publisher::connect(publisher, plan, spread, number, address, clock, flow)
+                Publisher::connect(publisher, plan, spread, number, publish_address, clock, flow)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let mut publication =

@@ -37,6 +37,7 @@ impl Drop for Floor {
 fn plan(url: &str, load: Load) -> Plan {
     Plan {
         url: url.parse().expect("it is a URL"),
+        publish_url: None,
         subscribers: 20,
         load,
         size: 100,

@@ -114,6 +114,7 @@ impl Contender {
     pub(crate) fn plan(&self, url: Target, pid: u32) -> Plan {
         Plan {
             url,
+            publish_url: None,
             subscribers: self.subscribers,
             load: self.load,
             size: 100,
