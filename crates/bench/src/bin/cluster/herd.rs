@@ -38,8 +38,8 @@ pub(crate) fn come(site: &Site) -> Result<Herd, ClusterError> {
         joined.collect::<io::Result<Vec<_>>>()
     })?;
     let nanoseconds = begun.elapsed().as_nanos() as f64;
-    // Less the question itself.
-    let commands = site.commands()? - before - 1;
+    // Less the question before: INFO, and QUIT.
+    let commands = site.commands()?.saturating_sub(before + 2);
     drop(streams);
     Ok(Herd { commands: commands as f64, nanoseconds })
 }

@@ -87,7 +87,7 @@ impl Site {
         rest.split('/').next().unwrap_or(rest)
     }
 
-    /// How many commands Redis has processed, the one that asks included.
+    /// How many commands Redis has processed, without the two of this question.
     pub(crate) fn commands(&self) -> io::Result<u64> {
         let mut connection = TcpStream::connect(self.redis)?;
         connection.set_read_timeout(Some(START_TIMEOUT))?;
