@@ -16,7 +16,7 @@ pub struct Principal {
     pub publish: PublishGrant,
     /// What they may listen to.
     pub subscribe: SubscribeGrant,
-    /// Whether they may cut the streams of others.
+    /// Whether they may look at the console, and cut the streams of others.
     pub admin: bool,
     /// When all of this ends; `None` for credentials that do not expire.
     pub expires: Option<Timestamp>,
@@ -48,8 +48,8 @@ impl Principal {
         }
     }
 
-    /// The same, with no right but to listen.
+    /// The same, with no right but to listen. An administrator listens to more than others.
     pub fn as_listener(&self) -> Self {
-        Self { publish: PublishGrant::default(), admin: false, ..self.clone() }
+        Self { publish: PublishGrant::default(), ..self.clone() }
     }
 }

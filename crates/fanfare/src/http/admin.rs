@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::access::Caller;
 use super::error::Error;
 use super::peer::Peer;
 use super::router::Shared;
@@ -36,8 +37,20 @@ pub(super) async fn require_admin(
 }
 
 async fn admit(shared: &Shared, request: &Parts) -> Result<(), Error> {
+    let caller = shared.access.caller(request).await?;
+    check(shared, request, &caller)
+}
+
+/// Whoever asks for a stream of what only administrators see, for which a ticket will do.
+pub(super) async fn watcher(shared: &Shared, request: &Parts) -> Result<Caller, Error> {
+    let caller = shared.access.listener(request).await?;
+    check(shared, request, &caller)?;
+    Ok(caller)
+}
+
+fn check(shared: &Shared, request: &Parts, caller: &Caller) -> Result<(), Error> {
     if shared.access.has_credentials() {
-        shared.access.caller(request).await?.administer()
+        caller.administer()
     } else if is_local(request) {
         Ok(())
     } else {

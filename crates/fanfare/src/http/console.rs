@@ -11,14 +11,14 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_auth::SubscribeGrant;
 use fanfare_event::Selector;
-use fanfare_hub::{Envelope, Requested};
+use fanfare_hub::Requested;
 
+use super::admin;
 use super::embedded::{Embedded, HTML, POLICY, SCRIPT, STYLE, embedded, serve};
 use super::error::Error;
-use super::query;
 use super::router::Shared;
 use super::stream::{Granted, Slot, head_only};
-use super::subscribe::{come_back, cursor, resolve};
+use super::subscribe::{Parameters, come_back, cursor, resolve};
 
 static PAGE: Embedded = embedded!("console/index.html", HTML);
 
@@ -49,12 +49,11 @@ pub(super) async fn events(
     request: Request,
 ) -> Response {
     let (request, _) = request.into_parts();
-    if request.method == Method::HEAD {
-        return head_only();
-    }
     match grant(&shared, &request).await {
         Ok(Some(granted)) => {
-            slot.put(granted);
+            if request.method != Method::HEAD {
+                slot.put(granted);
+            }
             head_only()
         }
         Ok(None) => come_back(&shared),
@@ -64,19 +63,21 @@ pub(super) async fn events(
 
 /// `None` where there is no room.
 async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Error> {
-    let caller = shared.access.caller(request).await?;
+    let Some(_place) = shared.quotas.request() else { return Ok(None) };
+    let caller = admin::watcher(shared, request).await?;
+    let asked = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let console = &shared.console;
     let seat = console.delivery.seat().filter(|_| !shared.is_draining());
     let (Some(seat), Ok(lease)) = (seat, shared.quotas.lease(&caller)) else { return Ok(None) };
-    let asked = query::find(request.uri.query().unwrap_or_default(), "last_event_id")?;
-    let requested = Requested::parse(cursor(&request.headers, asked.as_deref()).as_deref());
+    let requested =
+        Requested::parse(cursor(&request.headers, asked.last_event_id.as_deref()).as_deref());
     let has_id = matches!(requested, Requested::After(_));
     let start = resolve(&console.hub, &requested).await;
     // An administrator may see all of this log; it holds nothing of the users'.
     let selector = SubscribeGrant::EVERYTHING.authorise(Selector::default());
     let selector = selector.map_err(|_| Error::Forbidden)?;
     let delivery = &console.delivery;
-    Ok(Some(Granted::new(delivery, selector, Envelope::None, start, has_id, seat, lease)))
+    Ok(Some(Granted::new(delivery, selector, asked.envelope, start, has_id, seat, lease)))
 }
 
 #[cfg(test)]

@@ -48,13 +48,13 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
     let prefix = settings.prefix.as_str();
     let at = |path: &str| format!("{prefix}{path}");
     let for_admins = Router::new()
-        .route(&at("/console/events"), get(console::events))
         .route(&at("/subscribers"), get(subscribers::list).delete(subscribers::cut))
         .route_layer(from_fn_with_state(Arc::clone(&shared), admin::require_admin));
     let mut router = Router::new()
         .route(&at("/send"), post(publish::send))
         .route(&at("/events"), get(subscribe::events))
         .route(&at("/ticket"), post(tickets::issue))
+        .route(&at("/console/events"), get(console::events))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

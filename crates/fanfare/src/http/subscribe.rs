@@ -27,11 +27,11 @@ const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
 
 /// What a subscriber asks for in its address.
 #[derive(Debug, Default)]
-struct Parameters {
+pub(super) struct Parameters {
     topics: Vec<String>,
     types: Vec<String>,
-    envelope: Envelope,
-    last_event_id: Option<String>,
+    pub(super) envelope: Envelope,
+    pub(super) last_event_id: Option<String>,
 }
 
 /// Grants a subscription, and answers with the head of its stream.
@@ -140,7 +140,7 @@ pub(super) fn come_back(shared: &Shared) -> Response {
 
 impl Parameters {
     /// Unknown parameters are ignored, as FastAPI does.
-    fn parse(query: &str) -> Result<Self, Error> {
+    pub(super) fn parse(query: &str) -> Result<Self, Error> {
         let mut parameters = Self::default();
         for pair in query::pairs(query) {
             let (name, value) = pair?;

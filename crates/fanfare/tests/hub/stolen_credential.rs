@@ -53,6 +53,27 @@ fn a_ticket_is_good_for_more_than_one_stream() {
     assert_eq!(hub.request("POST", "/sse/ticket", &[]).status, 401);
 }
 
+#[test]
+fn a_ticket_opens_the_console_to_others_than_administrators_or_more_than_its_stream() {
+    let hub = Hub::start(&["--jwt-secret", SECRET]);
+    let ticket_with = |admin: bool| {
+        let rights = json!({"publish": [], "subscribe": ["**"], "admin": admin});
+        ticket(&hub, &token(&claims("ada", 3600.0, &rights)))
+    };
+    let ask = |ticket: &str| {
+        let console = hub.subscription().prefix("/sse/console");
+        console.query(&format!("last_event_id=earliest&ticket={ticket}")).ask()
+    };
+    assert_eq!(ask("").0.status, 401);
+    assert_eq!(ask(&ticket_with(false)).0.status, 403);
+    let ticket = ticket_with(true);
+    let list = hub.request("GET", &format!("/sse/subscribers?ticket={ticket}"), &[]);
+    assert_eq!(list.status, 401);
+    let (head, _stream) = ask(&ticket);
+    assert_eq!(head.status, 200);
+    assert_eq!(ask(&ticket).0.status, 401);
+}
+
 fn with_cookie(hub: &Hub, method: &str, headers: &[(&str, &str)]) -> Response {
     let cookie = format!("theme=dark; fanfare={}; x=1", token(&good_claims()));
     let mut all = vec![("Cookie", &*cookie), ("Content-Type", "application/json")];
