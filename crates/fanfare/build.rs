@@ -1,7 +1,7 @@
 //! Compresses the assets, so that the binary holds them small and browsers get them so.
 //!
-//! Each file under `assets/` becomes `$OUT_DIR/assets/<path>.gz`; `http::embedded` takes them from
-//! there.
+//! Each file under `assets/` becomes `$OUT_DIR/assets/<path>.gz`, and each of the JavaScript client
+//! `$OUT_DIR/assets/fanfare/<path>.gz`; `http::embedded` takes them from there.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -11,7 +11,9 @@ use flate2::write::GzEncoder;
 
 fn main() -> io::Result<()> {
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-    compress(Path::new("assets"), &PathBuf::from(out).join("assets"))
+    let assets = PathBuf::from(out).join("assets");
+    compress(Path::new("assets"), &assets)?;
+    compress(Path::new("../../clients/js/src"), &assets.join("fanfare"))
 }
 
 fn compress(from: &Path, to: &Path) -> io::Result<()> {

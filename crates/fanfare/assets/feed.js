@@ -1,81 +1,167 @@
 // The list of messages: newest at the end, bounded, following the newest unless the reader has
-// scrolled back.
+// scrolled back. However many arrive, the browser lays out only those in view (see `.entry`).
 
-// The most entries kept in the document; the oldest make room.
-const MAX_ENTRIES = 1_000;
+import { element, searchable } from './entry.js';
+
+// The most entries kept, and characters in them; the oldest make room.
+const MAX_ENTRIES = 10_000;
+const MAX_CHARACTERS = 32 * 1024 * 1024;
 
 // How close to the end, in pixels, still counts as reading the newest.
 const AT_END_PX = 48;
 
-const GAPS = {
-  trimmed: 'Some messages were no longer kept when this page came back.',
-  engine_lost_writes: 'The hub lost some messages that it had accepted.',
-  unknown_epoch: 'The hub began a new log, so messages may have been missed.',
-  bad_id: 'The hub could not tell where this page had stopped.',
-};
+// How many may arrive at once and still be shown one after the other.
+const FEW = 5;
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 const number = new Intl.NumberFormat();
 
 export class Feed {
-  constructor({ list, empty, tally, newest }) {
-    Object.assign(this, { list, empty, tally, newest });
-    this.waiting = []; // arrived since the last frame was drawn
-    this.received = 0;
-    this.unread = 0;
+  constructor({ list, empty, tally, newest, pause, clear, filter }) {
+    Object.assign(this, { list, empty, tally, newest, pauseButton: pause });
+    this.several = false; // whether each message says its topic
+    this.paused = false;
     this.following = true;
+    this.wanted = '';
+    this.reset();
     list.addEventListener('scroll', () => this.scrolled(), { passive: true });
     newest.addEventListener('click', () => this.toEnd());
+    pause.addEventListener('click', () => this.pause(!this.paused));
+    clear.addEventListener('click', () => this.clear());
+    filter.addEventListener('input', () => this.filter(filter.value));
   }
 
-  message(text, id) {
+  reset() {
+    this.entries = []; // of those in the list, in its order
+    this.characters = 0;
+    this.waiting = []; // arrived since the last frame was drawn, or since the pause
+    this.waitingCharacters = 0;
+    this.held = 0; // since the pause
+    this.received = 0;
+    this.gaps = 0;
+    this.shown = 0;
+    this.unread = 0;
+  }
+
+  // Takes a client's event.
+  add(event) {
     this.received += 1;
-    this.add({ kind: 'entry', text, id, at: new Date() });
+    this.hold({ kind: 'entry', text: event.data, several: this.several, ...event });
   }
 
-  // Takes the data of a `fanfare.gap` event: {"reason", "requested", "resumed_from"}.
-  gap(data) {
-    let gap = {};
-    try {
-      gap = JSON.parse(data) ?? {};
-    } catch {
-      // What cannot be read is still a gap.
-    }
-    const reason = GAPS[gap.reason] ?? 'Messages may have been missed.';
-    this.add({ kind: 'gap', text: reason, id: gap.resumed_from ?? '', at: new Date() });
+  // Takes a client's gap.
+  gap(gap) {
+    this.gaps += 1;
+    this.hold({ kind: 'gap', text: '', publishedAt: new Date(), ...gap });
   }
 
   // A frame is drawn once however many messages arrive before it, and not at all in a hidden tab.
-  add(item) {
+  hold(item) {
     this.waiting.push(item);
-    if (this.waiting.length > 2 * MAX_ENTRIES) this.waiting.splice(0, MAX_ENTRIES);
+    this.waitingCharacters += item.text.length;
+    while (this.waiting.length > MAX_ENTRIES || this.waitingCharacters > MAX_CHARACTERS) {
+      this.waitingCharacters -= this.waiting.shift().text.length;
+    }
+    if (this.paused) this.held += 1;
     this.frame ??= requestAnimationFrame(() => this.draw());
   }
 
   draw() {
     this.frame = undefined;
-    const items = this.waiting.slice(-MAX_ENTRIES);
-    this.waiting = [];
-    this.empty.hidden = true;
-    this.list.append(...items.map(element));
-    while (this.list.childElementCount > MAX_ENTRIES) this.list.firstElementChild.remove();
+    if (!this.paused) {
+      this.append(this.waiting.splice(0));
+      this.waitingCharacters = 0;
+    }
+    this.tell();
+  }
 
-    const shown = this.received > MAX_ENTRIES ? `, the newest ${number.format(MAX_ENTRIES)} shown` : '';
-    this.tally.textContent = `${number.format(this.received)} received${shown}`;
-    this.unread += items.length;
+  append(items) {
+    if (!items.length) return;
+    const fresh = items.length <= FEW;
+    const entries = items.map((item) => {
+      const node = element(item);
+      if (fresh) node.classList.add('fresh');
+      return { item, node, text: undefined };
+    });
+    for (const entry of entries) {
+      this.characters += entry.item.text.length;
+      this.sift(entry);
+      if (!entry.node.hidden) this.unread += 1;
+    }
+    this.list.append(...entries.map(({ node }) => node));
+    this.entries.push(...entries);
+    this.makeRoom();
     if (this.following) this.toEnd();
-    else this.offerNewest();
+  }
+
+  makeRoom() {
+    let over = 0;
+    while (this.entries.length - over > MAX_ENTRIES || this.characters > MAX_CHARACTERS) {
+      this.characters -= this.entries[over].item.text.length;
+      over += 1;
+    }
+    for (const { node } of this.entries.splice(0, over)) {
+      if (!node.hidden) this.shown -= 1;
+      node.remove();
+    }
+  }
+
+  // Hides an entry unless it holds what is looked for. A gap is never hidden.
+  sift(entry) {
+    if (this.wanted) entry.text ??= searchable(entry.item);
+    entry.node.hidden = Boolean(this.wanted) && entry.item.kind !== 'gap' && !entry.text.includes(this.wanted);
+    if (!entry.node.hidden) this.shown += 1;
+  }
+
+  filter(text) {
+    this.wanted = text.trim().toLowerCase();
+    this.shown = 0;
+    this.entries.forEach((entry) => this.sift(entry));
+    this.toEnd();
+    this.tell();
+  }
+
+  pause(paused) {
+    this.paused = paused;
+    this.held = 0;
+    this.draw();
+  }
+
+  clear() {
+    this.list.replaceChildren();
+    this.reset();
+    this.toEnd();
+    this.tell();
+  }
+
+  tell() {
+    const parts = [`${number.format(this.received)} received`];
+    if (this.gaps) parts.push(this.gaps === 1 ? '1 gap' : `${number.format(this.gaps)} gaps`);
+    if (this.wanted) parts.push(`${number.format(this.shown)} of ${number.format(this.entries.length)} shown`);
+    else if (this.received > this.entries.length && this.entries.length === MAX_ENTRIES) {
+      parts.push(`the newest ${number.format(MAX_ENTRIES)} kept`);
+    }
+    this.tally.textContent = this.received || this.gaps ? parts.join(' · ') : '';
+    this.empty.hidden = this.received > 0 || this.gaps > 0;
+    const waiting = this.held ? ` (${number.format(this.held)} waiting)` : '';
+    this.pauseButton.textContent = this.paused ? `Resume${waiting}` : 'Pause';
+    this.pauseButton.classList.toggle('on', this.paused);
+    this.offerNewest();
   }
 
   scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.list;
-    this.following = scrollHeight - scrollTop - clientHeight < AT_END_PX;
+    // Entries that come into view take their real height, which moves the end but not the reader.
+    if (scrollHeight - scrollTop - clientHeight < AT_END_PX) this.following = true;
+    else if (scrollTop < this.top) this.following = false;
+    else if (this.following) this.list.scrollTop = scrollHeight;
+    this.top = scrollTop;
     if (this.following) this.unread = 0;
     this.offerNewest();
   }
 
   toEnd() {
     this.list.scrollTop = this.list.scrollHeight;
+    this.top = this.list.scrollTop;
     this.following = true;
     this.unread = 0;
     this.offerNewest();
@@ -85,27 +171,4 @@ export class Feed {
     this.newest.hidden = this.following;
     this.newest.textContent = this.unread ? `${number.format(this.unread)} newer` : 'To the newest';
   }
-}
-
-function element({ kind, text, id, at }) {
-  const entry = document.createElement('article');
-  entry.className = kind;
-
-  const body = document.createElement('p');
-  body.textContent = text;
-
-  const time = document.createElement('time');
-  time.dateTime = at.toISOString();
-  time.textContent = clock.format(at);
-  time.title = 'When this page received it';
-
-  const position = document.createElement('span');
-  position.className = 'id';
-  position.textContent = kind === 'gap' && id ? `resumes from ${id}` : id;
-  position.title = 'Event id';
-
-  const facts = document.createElement('footer');
-  facts.append(time, position);
-  entry.append(body, facts);
-  return entry;
 }

@@ -1,64 +1,87 @@
 // The page at <prefix>/: listens to the hub, shows what arrives, publishes. Every URL is relative,
 // so that the page works under any prefix; whatever arrives is shown as text, never as markup.
 
-import { subscribe } from './stream.js';
+import { connect } from './fanfare/index.js';
+import { Badge } from './badge.js';
 import { Feed } from './feed.js';
 import { Popups } from './popups.js';
 import { publishForm } from './publish.js';
+import { Session } from './session.js';
+import { Topics } from './topics.js';
+
+// Where the hub is: at the page's own address.
+const HUB = './';
 
 const byId = (id) => document.getElementById(id);
-
-const CONNECTION = {
-  connecting: 'Connecting',
-  live: 'Live',
-  reconnecting: 'Reconnecting',
-};
-
-// `?topic=` in the page's address, repeated or not, chooses what is listened to.
-const topics = new URLSearchParams(location.search).getAll('topic');
-const events = new URL('events', location.href);
-for (const topic of topics) events.searchParams.append('topic', topic);
 
 const feed = new Feed({
   list: byId('messages'),
   empty: byId('empty'),
   tally: byId('tally'),
   newest: byId('newest'),
+  pause: byId('pause'),
+  clear: byId('clear'),
+  filter: byId('filter'),
 });
 const popups = new Popups(window.Swal);
+const badge = new Badge({
+  box: byId('connection'),
+  state: byId('state'),
+  countdown: byId('countdown'),
+  now: byId('now'),
+  reconnect: () => events.reconnect(),
+});
+const session = new Session({ form: byId('sign-in'), refusal: byId('refusal'), out: byId('sign-out') });
+const topics = new Topics({ form: byId('follow'), list: byId('followed') });
+
+let events;
+let unseen = 0; // messages that came while nobody looked at this tab; its title says how many
+
+// Goes on after `since`, or with what comes.
+function listen(since) {
+  events?.close();
+  feed.several = topics.several;
+  events = connect(HUB, {
+    topics: topics.names,
+    since,
+    token: session.token,
+    // Tabs share a connection, but not with whoever signed in as someone else.
+    shared: session.token ?? true,
+  });
+  events.on((event) => {
+    feed.add(event);
+    if (!feed.paused) popups.add(event.data);
+    if (document.hidden) document.title = `(${(unseen += 1)}) Fanfare`;
+  });
+  events.on('fanfare.gap', (gap) => feed.gap(gap));
+  events.on('fanfare.state', show);
+  show(events.state);
+}
+
+function show(state) {
+  badge.show(state);
+  session.show(state.name === 'closed' ? state.reason : undefined);
+}
+
+const goOn = () => listen(events.lastEventId);
+topics.addEventListener('change', goOn);
+session.addEventListener('change', goOn);
+byId('replay').addEventListener('click', () => listen('earliest'));
 byId('popups').addEventListener('change', (change) => popups.enable(change.target.checked));
 
-subscribe(events, {
-  state(state) {
-    const connection = byId('connection');
-    connection.dataset.state = state;
-    connection.textContent = CONNECTION[state];
-  },
-  message(event) {
-    popups.add(event.data);
-    feed.message(event.data, event.lastEventId);
-  },
-  gap(event) {
-    feed.gap(event.data);
-  },
+document.addEventListener('visibilitychange', () => {
+  unseen = 0;
+  document.title = 'Fanfare';
 });
 
-publishForm({ form: byId('publish'), outcome: byId('outcome'), listening: topics });
-
-const command = byId('curl');
-command.textContent = [
-  `curl -X POST ${new URL('send', location.href)}`,
-  '-H "Content-Type: application/json"',
-  `-d '{"message": "Hello from server!"}'`,
-].join(' \\\n  ');
-const copy = byId('copy');
-// Only a secure context (https, or localhost) has a clipboard.
-if (navigator.clipboard) {
-  copy.hidden = false;
-  copy.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(command.textContent).then(
-      () => (copy.textContent = 'Copied'),
-      () => getSelection().selectAllChildren(command),
-    );
-  });
-}
+publishForm({
+  hub: HUB,
+  session,
+  topics,
+  form: byId('publish'),
+  outcome: byId('outcome'),
+  also: byId('also'),
+  command: byId('curl'),
+  copy: byId('copy'),
+});
+listen('');

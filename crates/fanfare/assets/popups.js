@@ -1,5 +1,8 @@
 // Popups: one message is announced as it is; what arrives while a popup is open is counted, so
 // that a burst is a number and not a flood.
+//
+// To whoever is typing, a popup shows at the side and takes no key; nobody's tab is filled with
+// popups while it is not looked at.
 
 // How long a popup stays.
 const SHOWN_MS = 3_000;
@@ -9,6 +12,9 @@ const REST_MS = 3_000;
 
 // How often an open popup's count is brought up to date.
 const REFRESH_MS = 250;
+
+// The most of a message that a popup shows.
+const SHOWN_CHARACTERS = 1_000;
 
 const number = new Intl.NumberFormat();
 
@@ -20,6 +26,7 @@ export class Popups {
     this.latest = '';
     this.open = null;
     this.resting = false;
+    document.addEventListener('visibilitychange', () => this.catchUp());
   }
 
   enable(enabled) {
@@ -30,13 +37,18 @@ export class Popups {
   add(message) {
     if (!this.enabled) return;
     this.count += 1;
-    this.latest = message;
+    this.latest = message.length > SHOWN_CHARACTERS ? `${message.slice(0, SHOWN_CHARACTERS)}…` : message;
     if (this.open) this.refresh ??= setTimeout(() => this.update(), REFRESH_MS);
-    else if (!this.resting) this.fire();
+    else this.catchUp();
+  }
+
+  catchUp() {
+    if (this.count > 0 && !this.open && !this.resting && !document.hidden) this.fire();
   }
 
   fire() {
     const several = this.count > 1;
+    const typing = document.activeElement?.matches('input:not([type="checkbox"]), textarea');
     const popup = this.swal.fire({
       title: this.title(),
       text: this.latest,
@@ -44,6 +56,7 @@ export class Popups {
       confirmButtonText: 'OK',
       timer: SHOWN_MS,
       timerProgressBar: true,
+      ...(typing && { toast: true, position: 'bottom-end' }),
     });
     this.open = { popup, several };
     // The promise of a popup that another has replaced is settled too.
@@ -73,7 +86,7 @@ export class Popups {
     this.resting = true;
     setTimeout(() => {
       this.resting = false;
-      if (this.count > 0) this.fire();
+      this.catchUp();
     }, REST_MS);
   }
 

@@ -1,17 +1,27 @@
-// The publish box.
+// The publish box, and the shell's command for what is in it.
 
-// How long the hub may take to answer.
-const ANSWER_WITHIN_MS = 10_000;
+import { publish } from './fanfare/index.js';
 
-// `listening` are the topics this page is subscribed to; none stands for `default`.
-export function publishForm({ form, outcome, listening }) {
-  const { topic, message } = form.elements;
-  const button = form.querySelector('button');
+export function publishForm({ hub, session, topics, form, outcome, also, command, copy }) {
+  const { topic, type, message } = form.elements;
+  const button = form.querySelector('button[type="submit"]');
 
-  const say = (text, kind) => {
+  const say = (text, kind, elsewhere) => {
     outcome.textContent = text;
     outcome.dataset.kind = kind;
+    also.hidden = !elsewhere;
+    also.textContent = `Listen to ${elsewhere}`;
+    also.onclick = () => {
+      topics.add(elsewhere);
+      also.hidden = true;
+      message.focus();
+    };
   };
+  const draft = () => ({
+    topic: topic.value || undefined,
+    event: type.value || undefined,
+    message: message.value,
+  });
 
   message.addEventListener('keydown', (key) => {
     if (key.key !== 'Enter' || key.shiftKey || key.isComposing) return;
@@ -23,41 +33,46 @@ export function publishForm({ form, outcome, listening }) {
     submit.preventDefault();
     if (button.disabled) return;
     button.disabled = true;
+    const sent = draft();
     try {
-      const id = await publish(topic.value, message.value);
-      const elsewhere = listening.length === 0 && !['', 'default'].includes(topic.value);
-      const where = elsewhere ? ` to ${topic.value}; this page listens to default` : '';
-      say(`Sent as ${id}${where}`, 'done');
+      const id = await publish(hub, sent, { token: session.token });
+      const to = sent.topic ?? 'default';
+      say(`Sent as ${id}${topics.include(to) ? '' : `, to ${to}.`}`, 'done', topics.include(to) ? '' : to);
       message.value = '';
+      write();
     } catch (failure) {
-      say(failure.message, 'failed');
+      say(`Not sent: ${failure.message}`, 'failed');
     } finally {
       button.disabled = false;
     }
   });
-}
 
-// Publishes and returns the event's id; throws with a reason to show.
-async function publish(topic, message) {
-  const answer = await fetch('send', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(topic ? { topic, message } : { message }),
-    signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-  }).catch((failure) => {
-    throw new Error(
-      failure.name === 'TimeoutError'
-        ? 'The hub did not answer in time; the message may or may not have been sent.'
-        : 'The hub cannot be reached.',
+  const address = new URL('send', new URL(hub, location.href));
+  const write = () => (command.textContent = curl(address, draft(), session.token));
+  form.addEventListener('input', write);
+  session.addEventListener('change', write);
+  write();
+
+  // Only a secure context (https, or localhost) has a clipboard.
+  if (!navigator.clipboard) return;
+  copy.hidden = false;
+  copy.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(command.textContent).then(
+      () => (copy.textContent = 'Copied'),
+      () => getSelection().selectAllChildren(command),
     );
+    setTimeout(() => (copy.textContent = 'Copy'), 2_000);
   });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(`Not sent: ${reason(body.detail) ?? `status ${answer.status}`}`);
-  return body.id;
 }
 
-// The `detail` of an error: a text, or a list of {"loc", "msg"}.
-function reason(detail) {
-  if (!Array.isArray(detail)) return detail;
-  return detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}`).join('; ');
+function curl(address, { topic, event, message }, token) {
+  const fields = Object.entries({ topic, event, message: message || 'Hello from server!' });
+  const given = fields.filter(([, value]) => value !== undefined);
+  const body = `{${given.map(([name, value]) => `"${name}": ${JSON.stringify(value)}`).join(', ')}}`;
+  return [
+    `curl -X POST ${address}`,
+    '-H "Content-Type: application/json"',
+    ...(token ? ['-H "Authorization: Bearer $TOKEN"'] : []),
+    `-d '${body.replaceAll("'", String.raw`'\''`)}'`,
+  ].join(' \\\n  ');
 }

@@ -4,7 +4,8 @@ import { bytes, seconds, short } from './figures.js';
 import { perSecond, value } from './series.js';
 
 const HEIGHT_PX = 150;
-const SPAN_S = 300;
+// What is shown at least, and at most.
+const SPAN_S = [60, 300];
 
 const CHARTS = [
   { title: 'Subscribers', format: short, lines: [['open', value((s) => s.subscribers)]] },
@@ -70,14 +71,10 @@ export class Charts {
 }
 
 function options({ lines, format, canvas }) {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
-  const strokes = lines.length > 1
-    ? [colour('--live'), colour('--waiting'), colour('--bad')]
-    : [colour('--accent')];
+  const strokes = (lines.length > 1 ? ['--live', '--waiting', '--bad'] : ['--accent']).map(colour);
   const axis = {
     stroke: colour('--quiet'),
-    font: `11px ${colour('--sans')}`,
+    font: `11px ${getComputedStyle(canvas).fontFamily}`,
     grid: { stroke: colour('--line'), width: 1 },
     ticks: { show: false },
   };
@@ -88,11 +85,11 @@ function options({ lines, format, canvas }) {
     cursor: { y: false, drag: { setScale: false }, sync: { key: 'console' } },
     legend: { live: true, markers: { width: 0, fill: (plot, n) => strokes[n - 1] } },
     scales: {
-      x: { range: (plot, first, last) => [last - SPAN_S, last] },
+      x: { range: (plot, first, last) => [last - Math.min(Math.max(last - first, SPAN_S[0]), SPAN_S[1]), last] },
       y: { range: (plot, least, most) => [0, Math.max(most * 1.1, LEAST.get(format))] },
     },
     axes: [
-      { ...axis, space: 64, size: 28, values: (plot, ticks) => ticks.map((at) => clock.format(at * 1000)) },
+      { ...axis, space: 64, size: 28, incrs: [60, 120, 300], values: (plot, ticks) => ticks.map((at) => clock.format(at * 1000)) },
       { ...axis, size: 62, space: 28, incrs: INCREMENTS.get(format), values: (plot, ticks) => ticks.map(format) },
     ],
     series: [
@@ -107,4 +104,14 @@ function options({ lines, format, canvas }) {
       })),
     ],
   };
+}
+
+// A variable's colour as a canvas understands it, which knows neither variables nor schemes.
+function colour(name) {
+  const probe = document.createElement('span');
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const resolved = getComputedStyle(probe).color;
+  probe.remove();
+  return resolved;
 }

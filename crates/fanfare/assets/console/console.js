@@ -1,19 +1,30 @@
 // The console at <prefix>/console: listens to the hub's statistics and shows them. Every URL is
 // relative to the page, so that it works under any prefix.
 
+import { Badge } from '../badge.js';
+import { connect } from '../fanfare/index.js';
+import { drawTicket } from '../fanfare/hub.js';
+import { Session } from '../session.js';
 import { Charts } from './charts.js';
 import { Figures } from './figures.js';
 import { Series } from './series.js';
-import { Subscribers, ask } from './subscribers.js';
-
-const REOPEN_AFTER_MS = 5_000;
+import { Subscribers } from './subscribers.js';
 
 const byId = (id) => document.getElementById(id);
 
 const series = new Series();
 const charts = new Charts(byId('charts'));
 const figures = new Figures({ tiles: byId('tiles'), counts: byId('counts'), topics: byId('topics') });
+const badge = new Badge({
+  box: byId('connection'),
+  state: byId('state'),
+  countdown: byId('countdown'),
+  now: byId('now'),
+  reconnect: () => events.reconnect(),
+});
+const session = new Session({ form: byId('sign-in'), refusal: byId('refusal'), out: byId('sign-out') });
 const subscribers = new Subscribers({
+  session,
   form: byId('find'),
   table: byId('subscribers'),
   more: byId('more'),
@@ -29,33 +40,30 @@ function draw() {
   charts.draw(series);
 }
 
-function say(state, text) {
-  const connection = byId('connection');
-  connection.dataset.state = state;
-  connection.textContent = text;
-}
+let events;
 
+// Begins with the last minutes, which are all that the hub keeps.
 function listen() {
-  const source = new EventSource(new URL('console/events?last_event_id=earliest', location.href));
-  source.onopen = () => {
-    byId('refused').hidden = true;
-    say('live', 'Live');
-  };
-  source.onmessage = (event) => {
-    series.add(JSON.parse(event.data));
+  events?.close();
+  events = connect('console', {
+    since: 'earliest',
+    ticket: session.token && (() => drawTicket('./', session.token)),
+  });
+  events.on((event) => {
+    series.add(event.json());
     frame ??= requestAnimationFrame(draw);
-  };
-  source.onerror = async () => {
-    say('reconnecting', 'Reconnecting');
-    if (source.readyState !== EventSource.CLOSED) return;
-    setTimeout(listen, REOPEN_AFTER_MS);
-    // An EventSource does not say why it was refused.
-    await ask(new URL('subscribers?limit=1', location.href)).catch((failure) => {
-      byId('refused').textContent = failure.message;
-      byId('refused').hidden = false;
-    });
-  };
+    subscribers.renew();
+  });
+  // A hole in the charts says as much.
+  events.on('fanfare.gap', () => {});
+  events.on('fanfare.state', show);
+  show(events.state);
 }
 
+function show(state) {
+  badge.show(state);
+  session.show(state.name === 'closed' ? state.reason : undefined);
+}
+
+session.addEventListener('change', listen);
 listen();
-subscribers.list();

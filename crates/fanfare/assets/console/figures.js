@@ -21,6 +21,7 @@ export function bytes(n) {
 }
 
 export function seconds(n) {
+  if (n === 0) return '0';
   if (n < 1e-3) return `${Math.round(n * 1e6)} µs`;
   return n < 1 ? `${(n * 1e3).toPrecision(3)} ms` : `${n.toPrecision(3)} s`;
 }

@@ -1,12 +1,14 @@
 // The list of subscribers, a page at a time, and cutting one.
 
+import { ask } from '../fanfare/hub.js';
 import { age, count, row } from './figures.js';
 
-const ANSWER_WITHIN_MS = 10_000;
+// How often the list is renewed, while nobody is in it.
+const RENEW_MS = 5_000;
 
 export class Subscribers {
-  constructor({ form, table, more, outcome }) {
-    Object.assign(this, { form, table, more, outcome });
+  constructor({ session, form, table, more, outcome }) {
+    Object.assign(this, { session, form, table, more, outcome, pages: 0, listed: 0 });
     form.addEventListener('submit', (submit) => {
       submit.preventDefault();
       this.list();
@@ -14,13 +16,21 @@ export class Subscribers {
     more.addEventListener('click', () => this.list(more.dataset.next));
   }
 
+  renew() {
+    const inUse = document.hidden || this.form.closest('section').matches(':hover, :focus-within');
+    if (inUse || this.pages > 1 || Date.now() - this.listed < RENEW_MS) return;
+    this.list();
+  }
+
   async list(after) {
+    this.listed = Date.now();
+    this.pages = after ? this.pages + 1 : 1;
     const address = new URL('subscribers', location.href);
     const topic = this.form.elements.topic.value;
     if (topic) address.searchParams.set('topic', topic);
     if (after) address.searchParams.set('after', after);
     await this.attempt(async () => {
-      const { subscribers, next } = await ask(address);
+      const { subscribers, next } = await this.ask(address);
       const rows = subscribers.map((subscriber) => this.row(subscriber));
       if (after) this.table.append(...rows);
       else this.table.replaceChildren(...rows);
@@ -53,7 +63,7 @@ export class Subscribers {
     await this.attempt(async () => {
       const address = new URL('subscribers', location.href);
       address.searchParams.set('id', id);
-      await ask(address, 'DELETE');
+      await this.ask(address, 'DELETE');
       this.say(`Subscriber ${id} was cut; an EventSource comes back by itself.`, 'done');
       const next = line.nextElementSibling ?? line.previousElementSibling;
       line.remove();
@@ -61,6 +71,10 @@ export class Subscribers {
       (next?.querySelector('button') ?? this.form.elements.topic).focus();
     });
     button.disabled = false;
+  }
+
+  async ask(address, method = 'GET') {
+    return (await ask(address, { method, token: this.session.token })).json();
   }
 
   async attempt(action) {
@@ -75,16 +89,4 @@ export class Subscribers {
     this.outcome.textContent = text;
     this.outcome.dataset.kind = kind;
   }
-}
-
-// The hub's answer; throws with a reason to show.
-export async function ask(address, method = 'GET') {
-  const answer = await fetch(address, { method, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }).catch(() => {
-    throw new Error('The hub cannot be reached.');
-  });
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return body;
-  const { detail } = body;
-  const reason = Array.isArray(detail) ? detail.map(({ msg }) => msg).join('; ') : detail;
-  throw new Error(`Refused: ${reason ?? `status ${answer.status}`}`);
 }

@@ -11,7 +11,11 @@ window.Redoc.init(
     disableSearch: true,
     nativeScrollbars: true,
     theme: {
-      colors: { primary: { main: '#8f3f0a' }, text: { primary: '#26221c', secondary: '#6a6154' } },
+      colors: {
+        primary: { main: '#8f3f0a' },
+        success: { main: '#1a7224' },
+        text: { primary: '#26221c', secondary: '#6a6154' },
+      },
       schema: { nestedBackground: '#f7f4ef' },
       typography: {
         fontFamily: SANS,

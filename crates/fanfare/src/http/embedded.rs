@@ -159,14 +159,20 @@ pub(super) fn loaded_by(
             continue;
         }
         let ours = |asset: &&Embedded| {
-            !asset.path.starts_with("vendor/") && address.ends_with(&format!("/{}", asset.path))
+            !asset.path.starts_with("vendor/")
+                && address.strip_prefix("assets/").unwrap_or(&address) == asset.path
         };
         let Some(asset) = assets.iter().find(ours) else { continue };
         let text = asset.text();
         let folder = address.rsplit_once('/').unwrap().0;
-        for quoted in ["from './", "import './", "new URL('./"].map(|before| text.split(before)) {
-            for rest in quoted.skip(1) {
-                found.push(format!("{folder}/{}", rest.split_once('\'').unwrap().0));
+        for before in ["from '", "import '", "new URL('"] {
+            let named =
+                text.split(before).skip(1).filter_map(|rest| Some(rest.split_once('\'')?.0));
+            for name in named.filter(|name| name.ends_with(".js")) {
+                found.push(match name.strip_prefix("../") {
+                    Some(above) => format!("{}/{above}", folder.rsplit_once('/').unwrap().0),
+                    None => format!("{folder}/{}", name.strip_prefix("./").unwrap()),
+                });
             }
         }
     }

@@ -22,15 +22,27 @@ const TEMPLATE: &str = "sse_index.html";
 
 static PAGE: Embedded = embedded!("sse_index.html", HTML);
 
-/// What the page loads, by its path under `assets/`.
-static ASSETS: [Embedded; 9] = [
+/// What the page loads, by its path under `assets/`; some of it is the console's too.
+static ASSETS: [Embedded; 21] = [
+    embedded!("style.css", STYLE),
     embedded!("page.css", STYLE),
     embedded!("page.js", SCRIPT),
-    embedded!("stream.js", SCRIPT),
+    embedded!("badge.js", SCRIPT),
+    embedded!("entry.js", SCRIPT),
     embedded!("feed.js", SCRIPT),
     embedded!("popups.js", SCRIPT),
     embedded!("publish.js", SCRIPT),
+    embedded!("session.js", SCRIPT),
+    embedded!("topics.js", SCRIPT),
     embedded!("icon.svg", SVG),
+    embedded!("fanfare/index.js", SCRIPT),
+    embedded!("fanfare/connection.js", SCRIPT),
+    embedded!("fanfare/error.js", SCRIPT),
+    embedded!("fanfare/events.js", SCRIPT),
+    embedded!("fanfare/hub.js", SCRIPT),
+    embedded!("fanfare/publish.js", SCRIPT),
+    embedded!("fanfare/shared.js", SCRIPT),
+    embedded!("fanfare/worker.js", SCRIPT),
     embedded!("vendor/sweetalert2/sweetalert2.min.css", STYLE),
     embedded!("vendor/sweetalert2/sweetalert2.min.js", SCRIPT),
 ];

@@ -3,10 +3,12 @@
 use std::fmt::Debug;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -50,9 +52,15 @@ impl Page {
 
     /// A browser that has loaded nothing yet.
     pub(crate) async fn blank() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same, started with these flags too.
+    pub(crate) async fn with(flags: &[String]) -> Self {
         let driver = Driver::start();
         let profile = tempfile::tempdir().expect("a directory for the profile");
-        let mut flags: Vec<String> = FLAGS.map(str::to_owned).into();
+        let mut flags: Vec<String> =
+            FLAGS.into_iter().map(str::to_owned).chain(flags.iter().cloned()).collect();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
         let capabilities = json!({
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
@@ -71,15 +79,36 @@ impl Page {
     /// Loads `url` and waits until the page is subscribed.
     pub(crate) async fn goto(&self, url: &str) {
         self.client.goto(url).await.expect("the page loads");
-        self.until("return document.getElementById('connection').dataset.state === 'live'").await;
+        self.until_state("live").await;
     }
 
     /// Sets the size of the viewport; windows cannot be made as narrow as phones are.
     pub(crate) fn resize(&self, width: u32, height: u32) {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
-        self.command("goog/cdp/execute", &command);
+        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Sets which scheme of colours the reader prefers, `light` or `dark`.
+    pub(crate) fn prefer(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
+    }
+
+    /// Keeps a picture of the window in `artefacts/`, for people to look at.
+    pub(crate) async fn picture(&self, name: &str) {
+        let picture = self.client.screenshot().await.expect("the browser paints");
+        let artefacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../artefacts");
+        std::fs::create_dir_all(&artefacts).expect("artefacts can be kept");
+        std::fs::write(artefacts.join(format!("{name}.png")), picture).expect("there is room");
+    }
+
+    /// Opens another tab of the same browser and goes there.
+    pub(crate) async fn tab(&self, url: &str) -> WindowHandle {
+        let tab = self.client.new_window(true).await.expect("a tab opens").handle;
+        self.client.switch_to_window(tab.clone()).await.expect("the tab is there");
+        self.goto(url).await;
+        tab
     }
 
     /// What a script returns.
@@ -140,9 +169,26 @@ impl Page {
     pub(crate) async fn until_newest(&self, text: &str) {
         let text = Value::from(text);
         self.until(&format!(
-            "return document.querySelector('#messages > :last-child > p')?.textContent === {text}"
+            "return document.querySelector('#messages > :last-child p')?.textContent === {text}"
         ))
         .await;
+    }
+
+    /// Waits until the badge of the connection shows this state.
+    pub(crate) async fn until_state(&self, state: &str) {
+        let shown = "document.getElementById('connection').dataset.state";
+        self.until(&format!("return {shown} === '{state}'")).await;
+    }
+
+    /// The texts of the entries that can be seen, or could be after scrolling.
+    pub(crate) async fn shown(&self) -> Vec<String> {
+        let texts = self
+            .eval(
+                "return [...document.querySelectorAll('#messages > :not([hidden]) p')]
+                   .map((text) => text.textContent)",
+            )
+            .await;
+        serde_json::from_value(texts).expect("texts are text")
     }
 
     /// What the browser has logged since last asked: `browser` (its console) or `performance`
@@ -163,6 +209,11 @@ impl Page {
             .filter(|event| event["method"] == "Network.requestWillBeSent")
             .filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned()))
             .collect()
+    }
+
+    /// A command of the DevTools protocol.
+    pub(crate) fn devtools(&self, name: &str, parameters: &Value) -> Value {
+        self.command("goog/cdp/execute", &json!({ "cmd": name, "params": parameters }))
     }
 
     /// A command of chromedriver's own.

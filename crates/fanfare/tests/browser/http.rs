@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Sends a body and returns the status and the body of the answer.
+/// Sends a body and returns the status and the body of the answer, which is JSON or `null`.
 pub(crate) fn request(
     to: SocketAddr,
     method: &str,
@@ -14,6 +14,22 @@ pub(crate) fn request(
     content_type: &str,
     body: &str,
 ) -> std::io::Result<(u16, Value)> {
+    let (status, body) = exchange(to, method, path, content_type, body)?;
+    Ok((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
+}
+
+/// The text at a path.
+pub(crate) fn text(from: SocketAddr, path: &str) -> std::io::Result<String> {
+    Ok(exchange(from, "GET", path, "text/plain", "")?.1)
+}
+
+fn exchange(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(
@@ -34,7 +50,7 @@ pub(crate) fn request(
     let text = str::from_utf8(&answer).map_err(|_| malformed())?;
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
     let (_, body) = text.split_once("\r\n\r\n").ok_or_else(malformed)?;
-    Ok((status.ok_or_else(malformed)?, serde_json::from_str(body).unwrap_or(Value::Null)))
+    Ok((status.ok_or_else(malformed)?, body.to_owned()))
 }
 
 /// Whether the answer holds as much as its `Content-Length` says.

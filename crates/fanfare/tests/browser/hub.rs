@@ -59,6 +59,21 @@ impl Hub {
         answer["id"].as_str().expect("an answer has an id").to_owned()
     }
 
+    /// Publishes to a topic, with an event type or without.
+    pub(crate) fn publish_to(&self, topic: &str, event: Option<&str>, message: &str) {
+        let body = json!({ "topic": topic, "event": event, "message": message });
+        let (status, answer) = self.send("application/json", &without_null(body).to_string());
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// The sum of a metric over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = http::text(self.address, "/metrics").expect("the hub answers");
+        let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let named = samples.filter(|(key, _)| key.split('{').next() == Some(name));
+        named.map(|(_, value)| value.parse::<f64>().expect("a sample is a number")).sum()
+    }
+
     /// Publishes many messages as one batch.
     pub(crate) fn publish_all(&self, messages: impl Iterator<Item = String>) {
         let lines: String =
@@ -71,6 +86,13 @@ impl Hub {
         http::request(self.address, "POST", "/sse/send", content_type, body)
             .expect("the hub answers")
     }
+}
+
+/// What is `null` is left out.
+fn without_null(mut body: Value) -> Value {
+    let fields = body.as_object_mut().expect("it is an object");
+    fields.retain(|_, value| !value.is_null());
+    body
 }
 
 impl Drop for Hub {

@@ -1,5 +1,7 @@
 //! The page needs nothing but the hub.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::chromium::Page;
@@ -8,8 +10,10 @@ use crate::hub::Hub;
 #[tokio::test]
 async fn no_request_leaves_the_hub_and_the_console_stays_empty() {
     let hub = Hub::start();
-    let page = Page::open(&hub.page).await;
-    page.log("performance"); // the browser's own start
+    let logs = tempfile::tempdir().unwrap();
+    let log = logs.path().join("net.json");
+    // What a page's worker asks for is not in the page's log; it is in the browser's.
+    let page = Page::with(&[format!("--log-net-log={}", log.display())]).await;
     page.goto(&hub.page).await;
     hub.publish("Hello from server!");
     page.until_popup("📨 New Message Received").await;
@@ -17,15 +21,24 @@ async fn no_request_leaves_the_hub_and_the_console_stays_empty() {
     page.until_popup("📨 2 New Messages Received").await;
     page.until_popup_closes().await;
 
-    let origin = format!("http://{}/", hub.address);
-    let requested = page.requested();
-    assert!(requested.iter().any(|url| url.ends_with("/sse/events")), "{requested:?}");
-    assert!(requested.iter().any(|url| url.ends_with("/sweetalert2.min.js")), "{requested:?}");
-    let outside: Vec<_> = requested.iter().filter(|url| !url.starts_with(&origin)).collect();
-    assert!(outside.is_empty(), "{outside:?}");
-
     let console = page.log("browser");
     assert!(console.is_empty(), "{console:?}");
+
+    // The log is whole once the browser has ended.
+    drop(page);
+    let log = std::fs::read_to_string(log).unwrap();
+    // The browser makes requests of its own; those of pages and workers name their origin.
+    let ours = format!("\"initiator\":\"http://{}\"", hub.address);
+    let lines = log.lines().filter(|line| line.contains(&ours));
+    let requested: BTreeSet<_> =
+        lines.filter_map(|line| line.split_once("\"url\":\"")?.1.split('"').next()).collect();
+    let origin = format!("http://{}/", hub.address);
+    for path in ["sse/events?topic=default", "sse/assets/fanfare/worker.js"] {
+        let begins = format!("{origin}{path}");
+        assert!(requested.iter().any(|url| url.starts_with(&begins)), "{requested:?}");
+    }
+    let outside: Vec<_> = requested.iter().filter(|url| !url.starts_with(&origin)).collect();
+    assert!(outside.is_empty(), "{outside:?}");
 }
 
 #[tokio::test]

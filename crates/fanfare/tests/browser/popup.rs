@@ -30,6 +30,23 @@ async fn a_message_is_announced_as_the_guide_does_and_listed_with_its_id() {
 }
 
 #[tokio::test]
+async fn a_popup_takes_the_keyboard_from_whoever_is_typing() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    let message = page.by_id("message").await;
+    message.send_keys("half a sen").await.unwrap();
+    hub.publish("in between");
+    page.until_popup("📨 New Message Received").await;
+    page.client.active_element().await.unwrap().send_keys("tence").await.unwrap();
+    page.expect("return document.getElementById('message').value", "half a sentence").await;
+    page.expect(
+        "return Swal.isVisible() && Swal.getPopup().classList.contains('swal2-toast')",
+        true,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn no_popup_opens_where_the_reader_has_turned_them_off() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;

@@ -4,9 +4,14 @@ use std::fs;
 
 use crate::support::Hub;
 
-/// What a document refers to, as written.
-fn references(text: &str) -> Vec<&str> {
-    ["src=\"", "href=\"", "from '", "from \"", "import '", "import \"", "url("]
+/// What a document of this kind refers to, as written.
+fn references<'a>(kind: &str, text: &'a str) -> Vec<&'a str> {
+    let openings: &[&str] = match kind {
+        "text/css" => &["url(\"", "url('", "@import '", "@import \""],
+        "text/javascript" => &["from '", "from \"", "import '", "import \"", "new URL('./"],
+        _ => &["src=\"", "href=\""],
+    };
+    openings
         .iter()
         .flat_map(|opening| text.split(opening).skip(1))
         .filter_map(|rest| rest.split(['"', '\'', ')']).next())
@@ -32,16 +37,20 @@ fn the_page_is_there_and_loads_nothing_from_elsewhere() {
         };
         assert!(content_type.starts_with(kind), "{path} is {content_type}");
         let text = response.text();
-        listens |= text.contains("new EventSource");
+        listens |= text.contains("EventSource(");
         loaded.push(path.clone());
-        if path.contains("/vendor/") {
-            // Minified: its strings are no references.
+        // Minified, its strings are no references; nor is another page part of this one.
+        if path.contains("/vendor/") || path != "/sse/" && kind == "text/html" {
             continue;
         }
-        let folder = &path[..=path.rfind('/').unwrap()];
-        for reference in references(&text) {
+        let folder = &path[..path.rfind('/').unwrap()];
+        for reference in references(kind, &text) {
             assert!(!reference.contains("//"), "{path} loads {reference}");
-            let reference = format!("{folder}{}", reference.trim_start_matches("./"));
+            let reference = match (reference.strip_prefix("../"), reference.strip_prefix('/')) {
+                (Some(above), _) => format!("{}/{above}", &folder[..folder.rfind('/').unwrap()]),
+                (_, Some(of_the_hub)) => format!("/{of_the_hub}"),
+                _ => format!("{folder}/{}", reference.trim_start_matches("./")),
+            };
             if !loaded.contains(&reference) && !waiting.contains(&reference) {
                 waiting.push(reference);
             }

@@ -1,0 +1,80 @@
+//! What a reader does with the list: pause, clear, filter, read something long.
+
+use fantoccini::key::Key;
+
+use crate::chromium::Page;
+use crate::hub::Hub;
+
+const TALLY: &str = "return document.getElementById('tally').textContent";
+
+#[tokio::test]
+async fn a_pause_loses_something_or_lets_something_through() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    hub.publish("seen");
+    page.until_newest("seen").await;
+    page.until_popup("📨 New Message Received").await;
+    page.until_popup_closes().await;
+
+    let pause = page.by_id("pause").await;
+    pause.click().await.unwrap();
+    page.expect("return document.getElementById('pause').textContent", "Resume").await;
+    (1..=3).for_each(|n| drop(hub.publish(&format!("waiting {n}"))));
+    page.until("return document.getElementById('pause').textContent === 'Resume (3 waiting)'")
+        .await;
+    assert_eq!(page.shown().await, ["seen"]);
+    page.expect("return Swal.getPopup()", serde_json::Value::Null).await;
+
+    pause.click().await.unwrap();
+    page.until_newest("waiting 3").await;
+    assert_eq!(page.shown().await, ["seen", "waiting 1", "waiting 2", "waiting 3"]);
+    page.expect("return document.getElementById('pause').textContent", "Pause").await;
+
+    page.by_id("clear").await.click().await.unwrap();
+    page.expect("return document.getElementById('empty').hidden", false).await;
+    page.expect(TALLY, "").await;
+    hub.publish("new");
+    page.until_newest("new").await;
+    assert_eq!(page.shown().await, ["new"]);
+}
+
+#[tokio::test]
+async fn a_filter_hides_what_matches_or_forgets_what_it_hid() {
+    let hub = Hub::start();
+    let page = Page::open(&format!("{}?topic=**", hub.page)).await;
+    page.toggle_popups().await;
+    hub.publish_to("orders/1", Some("paid"), "first");
+    hub.publish_to("chat", None, "An ORDER was mentioned");
+    hub.publish_to("chat", None, "small talk");
+    page.until_newest("small talk").await;
+
+    let filter = page.by_id("filter").await;
+    filter.send_keys("order").await.unwrap();
+    page.until("return document.getElementById('tally').textContent.endsWith('2 of 3 shown')")
+        .await;
+    assert_eq!(page.shown().await, ["first", "An ORDER was mentioned"]);
+    // What arrives is held against it too; an event's type counts.
+    hub.publish_to("chat", None, "more small talk");
+    hub.publish_to("chat", Some("Reorder"), "typed");
+    page.until_newest("typed").await;
+    assert_eq!(page.shown().await, ["first", "An ORDER was mentioned", "typed"]);
+
+    filter.send_keys(&Key::Backspace.to_string().repeat("order".len())).await.unwrap();
+    page.until("return document.querySelector('#messages > [hidden]') === null").await;
+    page.expect(TALLY, "5 received").await;
+}
+
+#[tokio::test]
+async fn a_long_message_fills_the_page_or_cannot_be_read() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    let long = "x".repeat(100_000);
+    hub.publish(&long);
+    page.until("return document.querySelectorAll('#messages > *').length === 1").await;
+    page.expect("return document.querySelector('#messages p').textContent.length", 2_001).await;
+    let all = page.client.find(fantoccini::Locator::Css("#messages button")).await.unwrap();
+    assert_eq!(all.text().await.unwrap(), "Show all 100,000 characters");
+    all.click().await.unwrap();
+    assert_eq!(page.shown().await, [long]);
+}

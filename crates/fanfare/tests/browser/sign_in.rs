@@ -1,0 +1,75 @@
+//! A hub that asks for credentials: the page and the console ask for a token, and use it.
+
+use std::process::Command;
+
+use fantoccini::key::Key;
+
+use crate::chromium::Page;
+use crate::hub::Hub;
+
+const SECRET: &str = "a secret of more than thirty-two bytes";
+
+fn hub() -> Hub {
+    Hub::with(&["--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
+}
+
+fn token(rights: &[&str]) -> String {
+    let minted = Command::new(env!("CARGO_BIN_EXE_fanfare"))
+        .args(["token", "mint", "--secret", SECRET])
+        .args(rights)
+        .output()
+        .expect("a token is minted");
+    assert!(minted.status.success(), "{minted:?}");
+    String::from_utf8(minted.stdout).expect("a token is text").trim().to_owned()
+}
+
+async fn open(url: &str) -> Page {
+    let page = Page::blank().await;
+    page.resize(1280, 800);
+    page.client.goto(url).await.expect("the page loads");
+    page.until_state("closed").await;
+    page.until("return !document.getElementById('token').hidden").await;
+    page
+}
+
+async fn sign_in(page: &Page, token: &str) {
+    let field = page.by_id("token").await;
+    field.send_keys(&format!("{token}{}", Key::Enter)).await.expect("the field takes keys");
+}
+
+#[tokio::test]
+async fn a_page_cannot_be_used_where_a_token_is_asked_for() {
+    let hub = hub();
+    let page = open(&hub.page).await;
+    sign_in(&page, "nonsense").await;
+    page.until("return document.getElementById('refusal').textContent.includes('not accept')")
+        .await;
+    sign_in(&page, &token(&["--publish", "**", "--subscribe", "default"])).await;
+    page.until_state("live").await;
+    page.expect("return document.getElementById('sign-in').hidden", true).await;
+    page.toggle_popups().await;
+    page.by_id("message").await.send_keys(&format!("signed in{}", Key::Enter)).await.unwrap();
+    page.until_newest("signed in").await;
+
+    // It lasts as long as the tab, and no longer than its holder wants.
+    page.goto(&hub.page).await;
+    page.by_id("sign-out").await.click().await.unwrap();
+    page.until_state("closed").await;
+    page.expect("return sessionStorage.length", 0).await;
+    page.expect("return document.getElementById('sign-out').hidden", true).await;
+}
+
+#[tokio::test]
+async fn a_console_cannot_be_used_where_a_token_is_asked_for_or_by_anyone_who_has_one() {
+    let hub = hub();
+    let page = open(&format!("{}console", hub.page)).await;
+    sign_in(&page, &token(&["--publish", "**", "--subscribe", "**"])).await;
+    page.until(
+        "return document.getElementById('refusal').textContent.startsWith('The hub refuses')",
+    )
+    .await;
+    sign_in(&page, &token(&["--admin"])).await;
+    page.until_state("live").await;
+    page.until("return document.querySelectorAll('#charts canvas').length === 6").await;
+    page.until("return document.getElementById('outcome').textContent === '0 listed'").await;
+}
