@@ -27,7 +27,7 @@ export class Connection {
   #timer;
   #failures = 0;
   #liveSince;
-  #online = () => this.state.at && this.reconnect();
+  #end = new AbortController();
 
   // `url` is the subscription's address, to which `ticket()`, if there is one, adds a ticket each
   // time. `retry` is the first wait in milliseconds. What happens is told to `out`: `event`, `gap`,
@@ -36,7 +36,11 @@ export class Connection {
     this.#settings = { url, ticket, retry, EventSource };
     this.#out = out;
     this.lastEventId = lastEventId ?? '';
-    globalThis.addEventListener?.('online', this.#online);
+    const on = (type, act) => globalThis.addEventListener?.(type, act, { signal: this.#end.signal });
+    on('online', () => this.state.at && this.reconnect());
+    // A page that is put aside may come back to life; until then it must hold no connection.
+    on('pagehide', () => this.#release());
+    on('pageshow', ({ persisted }) => persisted && this.state.name !== 'closed' && this.reconnect());
     this.#attempt();
   }
 
@@ -50,7 +54,7 @@ export class Connection {
 
   close() {
     this.#release();
-    globalThis.removeEventListener?.('online', this.#online);
+    this.#end.abort();
   }
 
   async #attempt() {

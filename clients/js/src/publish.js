@@ -46,9 +46,9 @@ function unknown({ message, cause }) {
   return new FanfareError(`the hub did not answer, whether it published is unknown: ${message}`, { cause });
 }
 
-// Not `randomUUID`, which only a secure context has.
+// Unique is enough. Not every context has `crypto`.
 function drawKey() {
-  return crypto.getRandomValues(new Uint32Array(4)).join('-');
+  return [Date.now(), Math.random(), Math.random()].join('-');
 }
 
 function sleep(milliseconds, signal) {

@@ -42,7 +42,7 @@ export class SharedConnection {
         out.state(reason ? { ...state, reason: new FanfareError(reason.message, reason) } : state),
     };
     const { signal } = this.#end;
-    // A page that is put aside may come back to life; until then it must hold no connection.
+    // As a connection of its own does.
     globalThis.addEventListener?.('pagehide', () => this.#leave(), { signal });
     globalThis.addEventListener?.('pageshow', ({ persisted }) => persisted && this.#join(), { signal });
     this.#join();

@@ -256,6 +256,27 @@ test('without locks tabs share all the same', async (t) => {
   await hub.subscribers(0);
 });
 
+test('a page that was put aside goes on where it was when the reader comes back', async (t) => {
+  const { hub, site, context } = await set(t);
+  for (const shared of [true, false]) {
+    const page = await tab(context, site, hub, { shared });
+    await state(page, 'live');
+    await hub.publish('1');
+    await heard(page, '1');
+    await page.goto('about:blank');
+    // The browser may put the worker aside too, before it has heard that nobody is left.
+    if (!shared) await hub.subscribers(0);
+    await hub.publish('2');
+    await page.goBack({ waitUntil: 'commit' }); // nothing is loaded
+    // The very page, not another of its address: what it had heard is still there.
+    await heard(page, '2');
+    assert.deepEqual(await data(page), ['1', '2']);
+    await hub.subscribers(1);
+    await page.close();
+    await hub.subscribers(0);
+  }
+});
+
 // Ends the shared worker, as its process's death would.
 async function endWorker() {
   const session = await browser.newBrowserCDPSession();
