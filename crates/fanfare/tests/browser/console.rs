@@ -67,6 +67,24 @@ async fn figures_move_and_nothing_comes_from_elsewhere() {
            .filter((s) => s === '20 in all' || s === '40 in all').length === 2",
     )
     .await;
+    // What it shows is what the metrics say.
+    for (title, metric) in
+        [("Subscribers", "fanfare_subscribers"), ("Slowest", "fanfare_slowest_lag_events")]
+    {
+        let counted = hub.metric(metric);
+        page.until(&format!("{TILE} return tile('{title}') === '{counted}'")).await;
+    }
+    for (title, metric) in
+        [("Publishes/s", "fanfare_publishes_total"), ("Deliveries/s", "fanfare_deliveries_total")]
+    {
+        let counted = hub.metric(metric);
+        page.until(&format!(
+            "return [...document.querySelectorAll('#tiles > div')].find((box) =>
+               box.firstChild.textContent === '{title}').querySelector('small').textContent
+               === '{counted} in all'"
+        ))
+        .await;
+    }
     page.expect("return document.querySelectorAll('#charts canvas').length", 6).await;
     // A chart has drawn something in its colour, not only its axes.
     page.until(
