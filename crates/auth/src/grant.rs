@@ -101,6 +101,15 @@ impl SubscribeGrant {
         Self(self.0.or(&other.0))
     }
 
+    /// The patterns that make the same grant again.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        let (every, those) = match &self.0 {
+            Topics::Every => (Some("**"), &[][..]),
+            Topics::Those(patterns) => (None, &patterns[..]),
+        };
+        every.into_iter().chain(those.iter().map(Pattern::as_str))
+    }
+
     /// Whether everything that `selector` spans is granted: each of its topics matches a granted
     /// pattern, and each of its patterns lies inside one.
     ///

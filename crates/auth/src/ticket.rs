@@ -50,7 +50,7 @@ pub enum StoreError {
     #[error("too many tickets are waiting to be used")]
     Full,
     /// The store cannot be reached.
-    #[error("the tickets cannot be reached")]
+    #[error("tickets are not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -75,6 +75,11 @@ impl TicketId {
     /// The name of the ticket with this text.
     pub fn of(text: &str) -> Self {
         Self(KeyDigest::of(text))
+    }
+
+    /// The name as text: letters, digits, `-` and `_`.
+    pub fn to_text(self) -> String {
+        self.0.to_text()
     }
 }
 

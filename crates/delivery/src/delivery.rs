@@ -12,6 +12,7 @@ use fanfare_event::Topic;
 use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
 
 use crate::counters::Totals;
+use crate::cut::Cut;
 use crate::inbox::ShardHandle;
 use crate::lease::Lease;
 use crate::listing::{ListFrom, Listing, Query, SubscriberId};
@@ -116,12 +117,11 @@ impl Delivery {
         self.shards[next % self.shards.len()].join(subscriber);
     }
 
-    /// Ends every stream of `subject`, and those on their way whose credentials were verified
-    /// before now. Each shard calls `done` with how many it has ended; one that is gone drops it.
-    pub fn cut(&self, subject: &str, done: impl FnOnce(usize) + Clone + Send + 'static) {
-        let subject: Arc<str> = subject.into();
+    /// Ends the streams that are meant, and those of them that are on their way. Each shard calls
+    /// `done` with how many it has ended; one that is gone drops it.
+    pub fn cut(&self, cuts: &Arc<[Cut]>, done: impl FnOnce(usize) + Clone + Send + 'static) {
         for shard in &self.shards {
-            shard.cut(Arc::clone(&subject), Box::new(done.clone()));
+            shard.cut(Arc::clone(cuts), Box::new(done.clone()));
         }
     }
 

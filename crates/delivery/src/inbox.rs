@@ -12,6 +12,7 @@ use mio::{Token, Waker};
 use crate::bell::Bell;
 use crate::body::Signal;
 use crate::counters::{Published, Totals};
+use crate::cut::Cut;
 use crate::delivery::NewSubscriber;
 use crate::listing::{Listing, Query};
 use crate::readers::Page;
@@ -37,7 +38,7 @@ pub(crate) enum Command {
     Join(Box<NewSubscriber>),
     Read(Token, Result<Page, ReadError>),
     Signal(Token, Signal),
-    Cut(Arc<str>, Reply<usize>),
+    Cut(Arc<[Cut]>, Reply<usize>),
     /// Whether there was anyone.
     CutOne(Token, Reply<bool>),
     Drain(Duration),
@@ -58,8 +59,8 @@ impl ShardHandle {
         self.send(Command::Join(Box::new(subscriber)));
     }
 
-    pub(crate) fn cut(&self, subject: Arc<str>, reply: Reply<usize>) {
-        self.send(Command::Cut(subject, reply));
+    pub(crate) fn cut(&self, cuts: Arc<[Cut]>, reply: Reply<usize>) {
+        self.send(Command::Cut(cuts, reply));
     }
 
     pub(crate) fn cut_one(&self, token: Token, reply: Reply<bool>) {

@@ -15,6 +15,7 @@
 mod bell;
 mod body;
 mod counters;
+mod cut;
 mod delivery;
 mod inbox;
 mod lease;
@@ -33,6 +34,7 @@ use std::sync;
 
 pub use body::{Aborted, BodyReader, BodyWriter, body};
 pub use counters::{CloseReason, Totals};
+pub use cut::Cut;
 pub use delivery::{Delivery, DeliverySettings, NewSubscriber};
 pub use lease::Lease;
 pub use listing::{InvalidListFrom, InvalidSubscriberId, ListFrom, Listed, Listing, SubscriberId};

@@ -312,7 +312,7 @@ impl Shard {
             Command::Read(token, read) => self.take_read(token, read, now),
             Command::Signal(token, Signal::Room) => self.turn(token, now),
             Command::Signal(token, Signal::Gone) => self.remove(token, CloseReason::ClientGone),
-            Command::Cut(subject, done) => done(self.cut(&subject, now)),
+            Command::Cut(cuts, done) => done(self.cut(&cuts, now)),
             Command::Drain(over) => {
                 self.drain = Some(Drain::begin(now, over, self.roster.len()));
             }

@@ -8,6 +8,7 @@ use fanfare_log::{
 };
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
 
+use crate::cluster::Cluster;
 use crate::settings::Settings;
 
 /// Why there is no log to run a hub on.
@@ -21,8 +22,9 @@ pub enum EngineError {
     Redis(#[from] ConnectError),
 }
 
-/// Opens the log that the settings name, the window over it, and the hub over both.
-pub(crate) async fn open(settings: &Settings) -> Result<Hub, EngineError> {
+/// Opens the log that the settings name, the window over it, and the hub over both; and the way to
+/// the other nodes, where the engine is one that nodes share.
+pub(crate) async fn open(settings: &Settings) -> Result<(Hub, Option<Cluster>), EngineError> {
     let retention = Retention {
         count: settings.retain_count,
         bytes: settings.retain_bytes.get(),
@@ -32,9 +34,10 @@ pub(crate) async fn open(settings: &Settings) -> Result<Hub, EngineError> {
         WindowBounds { count: settings.window_count, bytes: settings.window_bytes.in_memory() };
     let window = Arc::new(Window::new(bounds, retention));
     let tail = Arc::clone(&window) as Arc<dyn Tail>;
+    let mut cluster = None;
     let log: Arc<dyn EventLog> = if let Some(url) = &settings.redis {
         let namespace = settings.namespace.clone();
-        RedisLog::connect(
+        let log = RedisLog::connect(
             RedisSettings {
                 retention,
                 idempotency_window: settings.idempotency_window,
@@ -42,7 +45,9 @@ pub(crate) async fn open(settings: &Settings) -> Result<Hub, EngineError> {
             },
             tail,
         )
-        .await?
+        .await?;
+        cluster = Some(Cluster::new(Arc::clone(log.commons())));
+        log
     } else if let Some(data) = &settings.data {
         Arc::new(DiskLog::open(
             data.path(),
@@ -65,5 +70,5 @@ pub(crate) async fn open(settings: &Settings) -> Result<Hub, EngineError> {
             tail,
         )
     };
-    Ok(Hub::new(window, log))
+    Ok((Hub::new(window, log), cluster))
 }

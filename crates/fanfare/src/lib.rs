@@ -11,6 +11,7 @@ pub mod exit;
 pub mod settings;
 
 mod acme;
+mod cluster;
 mod console;
 mod http;
 mod http_client;

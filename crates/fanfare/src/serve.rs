@@ -62,7 +62,8 @@ async fn run(
     let signals = signals()?;
     let address = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
-    let hub = Arc::new(engine::open(settings).await?);
+    let (hub, cluster) = engine::open(settings).await?;
+    let hub = Arc::new(hub);
     let delivery = Arc::new(Delivery::start(
         &hub,
         &DeliverySettings {
@@ -86,11 +87,15 @@ async fn run(
         console: Arc::clone(&console),
         hub: Arc::clone(&hub),
         delivery: Arc::clone(&delivery),
-        access: Access::new(settings, key_set),
+        access: Access::new(settings, key_set, cluster.as_ref()),
+        cluster,
         quotas: Quotas::new(settings),
         max_message: settings.max_message.in_memory(),
         draining: AtomicBool::new(false),
     });
+    if let Some(cluster) = &shared.cluster {
+        cluster.obey(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
+    }
     let (stop, stopping) = watch::channel(false);
     let router = router(Arc::clone(&shared), settings);
     let certificates = match (&tls, certificates) {

@@ -40,7 +40,7 @@ pub(crate) struct Dialer {
 
 /// A fenced connection to the server that holds the namespace.
 pub(crate) struct Link {
-    connection: MultiplexedConnection,
+    pub(crate) connection: MultiplexedConnection,
     pub(crate) node: String,
     pub(crate) scripts: Scripts,
     pub(crate) keys: Keys,
@@ -305,6 +305,17 @@ pub(crate) async fn request(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(RequestError::Lost(error)),
         Err(_) => Err(RequestError::Silent(within)),
+    }
+}
+
+/// The server's clock, in milliseconds since 1970, in an answer to `TIME`.
+pub(crate) fn clock(answer: Value) -> Result<u64, RequestError> {
+    const UNEXPECTED: RequestError = RequestError::Unexpected("TIME");
+    let Value::Array(parts) = answer else { return Err(UNEXPECTED) };
+    let mut parts = parts.into_iter().filter_map(|part| text(part)?.parse::<u64>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(seconds), Some(micros)) => Ok(seconds * 1000 + micros / 1000),
+        _ => Err(UNEXPECTED),
     }
 }
 

@@ -6,7 +6,7 @@ use fanfare_event::Timestamp;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
-use crate::connection::{Dialer, info_field, is_new_enough, request};
+use crate::connection::{Dialer, clock, info_field, is_new_enough, request};
 use crate::entry::text;
 use crate::{Namespace, RedisSettings, RedisUrl};
 
@@ -99,14 +99,8 @@ impl Patient<'_> {
     }
 
     async fn clock(&mut self) -> Result<(), String> {
-        let Value::Array(time) = self.ask(&redis::cmd("TIME")).await? else {
-            return Err("TIME gave an answer that is not understood".to_owned());
-        };
-        let mut parts = time.into_iter().filter_map(|part| text(part)?.parse::<u64>().ok());
-        let (Some(seconds), Some(micros)) = (parts.next(), parts.next()) else {
-            return Err("TIME gave an answer that is not understood".to_owned());
-        };
-        let there = seconds * 1000 + micros / 1000;
+        let there =
+            clock(self.ask(&redis::cmd("TIME")).await?).map_err(|error| error.to_string())?;
         let apart = there.abs_diff(Timestamp::now().as_millis());
         let what = format!("clocks differ by {apart} ms");
         let why = "retention by age compares the time of publication with a node's clock";

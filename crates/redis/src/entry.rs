@@ -39,17 +39,6 @@ impl Entry {
         entries.into_iter().map(Self::parse).collect()
     }
 
-    /// The entries of an answer to `XREAD` of one stream; nothing new is `Nil`.
-    pub(crate) fn parse_new(answer: Value) -> Option<Vec<Self>> {
-        let streams = match answer {
-            Value::Nil => return Some(Vec::new()),
-            Value::Array(streams) => streams,
-            _ => return None,
-        };
-        let Some(Value::Array(stream)) = streams.into_iter().next() else { return None };
-        Self::parse_all(stream.into_iter().nth(1)?)
-    }
-
     fn parse(entry: Value) -> Option<Self> {
         let Value::Array(parts) = entry else { return None };
         let [id, fields] = <[Value; 2]>::try_from(parts).ok()?;
@@ -78,6 +67,42 @@ impl Entry {
             }
         }
         Some(Event { position, topic: topic?, event_type, published_at: at?, message: message? })
+    }
+}
+
+/// What an answer to `XREAD` brings that is new.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) entries: Vec<Entry>,
+    /// Ids and texts. What has no text is not a notice, and has an id all the same.
+    pub(crate) notices: Vec<(String, Option<String>)>,
+}
+
+impl News {
+    /// Of the stream of events, by its name, and that of notices; nothing new is `Nil`.
+    pub(crate) fn parse(answer: Value, events: &str) -> Option<Self> {
+        let mut news = Self::default();
+        let streams = match answer {
+            Value::Nil => return Some(news),
+            Value::Array(streams) => streams,
+            _ => return None,
+        };
+        for stream in streams {
+            let Value::Array(parts) = stream else { return None };
+            let [name, entries] = <[Value; 2]>::try_from(parts).ok()?;
+            if text(name)? == events {
+                news.entries = Entry::parse_all(entries)?;
+                continue;
+            }
+            let Value::Array(notices) = entries else { return None };
+            for notice in notices {
+                let Value::Array(parts) = notice else { return None };
+                let [id, fields] = <[Value; 2]>::try_from(parts).ok()?;
+                let Value::Array(fields) = fields else { return None };
+                news.notices.push((text(id)?, fields.into_iter().nth(1).and_then(text)));
+            }
+        }
+        Some(news)
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Scripts {
     fence: String,
     pub(crate) publish: String,
     pub(crate) expire: String,
+    pub(crate) notify: String,
+    pub(crate) attend: String,
 }
 
 /// The fence's text, allowed to write nothing: works where writes are refused, so that reading
@@ -40,12 +42,15 @@ const FENCE: &str = concat!("#!lua flags=allow-oom\n", include_str!("fence.lua")
 const PUBLISH: &str = concat!("#!lua\n", include_str!("publish.lua"));
 /// Frees memory, and is therefore allowed when it is full.
 const EXPIRE: &str = concat!("#!lua flags=allow-oom\n", include_str!("expire.lua"));
+/// A few bytes that must come through when memory is full.
+const NOTIFY: &str = concat!("#!lua flags=allow-oom\n", include_str!("notify.lua"));
+const ATTEND: &str = concat!("#!lua flags=allow-oom\n", include_str!("attend.lua"));
 
 impl Scripts {
-    pub(crate) const COUNT: usize = 4;
+    pub(crate) const COUNT: usize = 6;
 
     pub(crate) fn load(setup: &mut Pipeline) {
-        for script in [CHECK, FENCE, PUBLISH, EXPIRE] {
+        for script in [CHECK, FENCE, PUBLISH, EXPIRE, NOTIFY, ATTEND] {
             setup.cmd("SCRIPT").arg("LOAD").arg(script);
         }
     }
@@ -57,7 +62,14 @@ impl Scripts {
         });
         let mut next =
             || hashes.next().unwrap_or(Err(RequestError::Unexpected("the number of scripts")));
-        Ok(Self { check: next()?, fence: next()?, publish: next()?, expire: next()? })
+        Ok(Self {
+            check: next()?,
+            fence: next()?,
+            publish: next()?,
+            expire: next()?,
+            notify: next()?,
+            attend: next()?,
+        })
     }
 }
 

@@ -50,7 +50,12 @@ pub(crate) struct Keys {
     pub(crate) lineage: Box<str>,
     /// Which server was last fenced.
     pub(crate) server: Box<str>,
+    /// The stream of notices.
+    pub(crate) notices: Box<str>,
+    /// The roll of nodes.
+    pub(crate) nodes: Box<str>,
     idempotency: Box<str>,
+    deposit: Box<str>,
 }
 
 impl Keys {
@@ -60,13 +65,21 @@ impl Keys {
             events: key("events"),
             lineage: key("lineage"),
             server: key("server"),
+            notices: key("notices"),
+            nodes: key("nodes"),
             idempotency: key("key:"),
+            deposit: key("deposit:"),
         }
     }
 
     /// Where the answer to an idempotency key is kept.
     pub(crate) fn idempotency(&self, key: &str) -> String {
         [&self.idempotency, key].concat()
+    }
+
+    /// Where a deposit is kept.
+    pub(crate) fn deposit(&self, name: &str) -> String {
+        [&self.deposit, name].concat()
     }
 }
 

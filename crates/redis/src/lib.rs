@@ -20,6 +20,7 @@
 //!
 //! An idle node sends about two commands a second: one blocking read and one check of the fence.
 
+mod commons;
 mod connection;
 pub mod doctor;
 mod entry;
@@ -39,6 +40,7 @@ mod url;
 mod view;
 mod waiting;
 
+pub use commons::{Commons, CommonsError, Notice, Notices};
 pub use error::ConnectError;
 pub use keys::{InvalidNamespace, Namespace};
 pub use log::RedisLog;

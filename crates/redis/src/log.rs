@@ -9,6 +9,7 @@ use fanfare_log::{
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use crate::commons::{Commons, Listener};
 use crate::connection::Dialer;
 use crate::error::ConnectError;
 use crate::health::Health;
@@ -25,6 +26,7 @@ pub struct RedisLog {
     reader: Reader,
     view: Arc<View>,
     health: Arc<Health>,
+    commons: Arc<Commons>,
     tasks: [AbortHandle; 2],
 }
 
@@ -51,7 +53,15 @@ impl RedisLog {
         let health = Arc::new(Health::new(settings.echo_deadline));
         health.heard(last);
 
-        let task = TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail);
+        let listener = Listener::default();
+        let commons = Arc::new(Commons::new(
+            dialer.clone(),
+            view.clone(),
+            health.clone(),
+            settings.patience,
+            listener.clone(),
+        ));
+        let task = TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener);
         let following = runtime.spawn(task.run(Some(following)));
         let (publisher, task) = Publisher::new(
             &settings,
@@ -63,7 +73,12 @@ impl RedisLog {
         let publishing = runtime.spawn(task.run(Some(publishing)));
         let reader = Reader::new(&settings, runtime, dialer, view.clone(), health.clone());
         let tasks = [following.abort_handle(), publishing.abort_handle()];
-        Ok(Arc::new(Self { publisher, reader, view, health, tasks }))
+        Ok(Arc::new(Self { publisher, reader, view, health, commons, tasks }))
+    }
+
+    /// What the nodes of the namespace share beside the log.
+    pub fn commons(&self) -> &Arc<Commons> {
+        &self.commons
     }
 }
 

@@ -11,8 +11,9 @@ use fanfare_event::{Event, Position};
 use fanfare_log::{Lineage, Tail};
 use tokio::time::{Instant, sleep};
 
-use crate::connection::{BackOff, Dialer, Link};
-use crate::entry::Entry;
+use crate::commons::{Listener, Notice};
+use crate::connection::{BackOff, Dialer, Link, clock};
+use crate::entry::{Entry, News};
 use crate::error::RequestError;
 use crate::health::Health;
 use crate::view::View;
@@ -26,11 +27,15 @@ const PAGE_BYTES: usize = 256 << 10;
 /// How long an answer may take at most on a link so slow that time and again none arrives.
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Before every notice.
+const FIRST_NOTICE: &str = "0";
+
 pub(crate) struct TailTask {
     dialer: Arc<Dialer>,
     view: Arc<View>,
     health: Arc<Health>,
     tail: Arc<dyn Tail>,
+    listener: Listener,
     lineage: Arc<Lineage>,
     /// The last position the hub was told of.
     heard: Position,
@@ -38,6 +43,8 @@ pub(crate) struct TailTask {
     trimmed: Position,
     /// The stream's last position, when it had something new and a read of it brought nothing.
     missed: Option<Position>,
+    /// The id of the last notice that was heard.
+    noticed: String,
     slowness: Slowness,
 }
 
@@ -53,6 +60,7 @@ impl TailTask {
         view: Arc<View>,
         health: Arc<Health>,
         tail: Arc<dyn Tail>,
+        listener: Listener,
     ) -> Self {
         let seen = view.seen();
         tail.begin(&seen.lineage, seen.heard);
@@ -61,10 +69,12 @@ impl TailTask {
             view,
             health,
             tail,
+            listener,
             lineage: seen.lineage,
             heard: seen.heard,
             trimmed: Position::ORIGIN,
             missed: None,
+            noticed: FIRST_NOTICE.to_owned(),
             slowness: Slowness { factor: 1 },
         }
     }
@@ -122,10 +132,15 @@ impl TailTask {
         let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.slowness.factor as usize);
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
-        question.arg("STREAMS").arg(&*link.keys.events).arg(self.heard.to_string());
+        question.arg("STREAMS").arg(&*link.keys.events).arg(&*link.keys.notices);
+        question.arg(self.heard.to_string()).arg(&self.noticed);
         let within = BLOCK + (link.patience * self.slowness.factor).min(MAX_PATIENCE);
         let answer = link.request_within(&question, within).await?;
-        let entries = Entry::parse_new(answer).ok_or(RequestError::Unexpected("XREAD"))?;
+        let news = News::parse(answer, &link.keys.events);
+        let News { entries, notices } = news.ok_or(RequestError::Unexpected("XREAD"))?;
+        if !notices.is_empty() {
+            self.notice(link, notices).await?;
+        }
         if entries.is_empty() {
             if let Some(through) = self.missed.take() {
                 // The stream went on, and nothing of that is left to read.
@@ -138,6 +153,25 @@ impl TailTask {
         self.hear(link, entries).await?;
         self.tail.wake();
         Ok(false)
+    }
+
+    async fn notice(
+        &mut self,
+        link: &mut Link,
+        notices: Vec<(String, Option<String>)>,
+    ) -> Result<(), RequestError> {
+        let now = clock(link.request(&redis::cmd("TIME")).await?)?;
+        let last = notices.last().map(|(id, _)| id.clone());
+        let notices = notices.into_iter().filter_map(|(id, text)| {
+            // An id of Redis's own making begins with its time.
+            let at: u64 = id.split('-').next()?.parse().ok()?;
+            Some(Notice { text: text?, age: Duration::from_millis(now.saturating_sub(at + 1)) })
+        });
+        if let Some(listener) = self.listener.get() {
+            listener.hear(notices.collect());
+        }
+        self.noticed = last.unwrap_or_default();
+        Ok(())
     }
 
     async fn hear(&mut self, link: &mut Link, entries: Vec<Entry>) -> Result<(), RequestError> {
@@ -176,6 +210,8 @@ impl TailTask {
     async fn go_on(&mut self, link: &mut Link, at: Position) -> Result<(), RequestError> {
         if at.epoch != self.lineage.current() {
             self.lineage = Arc::new(link.lineage(at.epoch).await?);
+            // Another server's clock may be behind, and notices with it.
+            FIRST_NOTICE.clone_into(&mut self.noticed);
         }
         if self.lineage.continuous(self.heard, at) {
             tracing::info!(from = %self.heard, %at, "a new epoch begins, nothing was lost");

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cut::Cut;
+
 /// The latest cuts, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Cuts(VecDeque<(Instant, Arc<str>)>);
@@ -17,11 +19,13 @@ const WAY: Duration = Duration::from_secs(30);
 const CAPACITY: usize = 4096;
 
 impl Cuts {
-    pub(crate) fn insert(&mut self, subject: Arc<str>, now: Instant) {
+    /// One said elsewhere may come late.
+    pub(crate) fn insert(&mut self, cut: &Cut, now: Instant) {
         while self.0.front().is_some_and(|(at, _)| now - *at > WAY) || self.0.len() >= CAPACITY {
             self.0.pop_front();
         }
-        self.0.push_back((now, subject));
+        let place = self.0.partition_point(|(at, _)| *at <= cut.at);
+        self.0.insert(place, (cut.at, Arc::clone(&cut.subject)));
     }
 
     /// Whether a cut of `subject` came after `verified`.
@@ -40,12 +44,15 @@ mod tests {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut cuts = Cuts::default();
-        cuts.insert("ada".into(), at(10));
-        cuts.insert("bob".into(), at(11));
+        let mut insert = |subject: &str, seconds, now| {
+            cuts.insert(&Cut { subject: subject.into(), at: at(seconds) }, at(now));
+        };
+        insert("bob", 11, 11);
+        insert("ada", 10, 12);
         assert!(cuts.hit("ada", at(9)));
         assert!(!cuts.hit("ada", at(11)), "it was verified anew");
         assert!(!cuts.hit("eve", at(9)));
-        cuts.insert("eve".into(), at(60));
+        cuts.insert(&Cut { subject: "eve".into(), at: at(60) }, at(60));
         assert_eq!(cuts.0.len(), 1, "old cuts are forgotten");
     }
 }

@@ -3,7 +3,7 @@
 //! What must hold, the *clean close*: it ends between events, with its last chunk, and with word of
 //! when to come back; and whoever leaves holds an id to come back with.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use fanfare_event::Position;
@@ -14,6 +14,7 @@ use mio::Token;
 
 use super::Shard;
 use crate::counters::CloseReason;
+use crate::cut::Cut;
 use crate::sink::Framing;
 use crate::subscriber::{Cursor, Subscriber};
 
@@ -55,21 +56,27 @@ impl Shard {
         known
     }
 
-    /// Ends all streams of `subject`; how many those were. Looks at every subscriber: this is
-    /// rare, and an index would cost each of them memory.
-    pub(super) fn cut(&mut self, subject: &Arc<str>, now: Instant) -> usize {
-        self.cuts.insert(Arc::clone(subject), now);
-        let is_theirs = |subscriber: &Subscriber| {
+    /// Ends the streams that are meant; how many those were. Looks at every subscriber, once for
+    /// all cuts: this is rare, and an index would cost each of them memory.
+    pub(super) fn cut(&mut self, cuts: &[Cut], now: Instant) -> usize {
+        let mut latest = HashMap::new();
+        for cut in cuts {
+            self.cuts.insert(cut, now);
+            let at = latest.entry(&*cut.subject).or_insert(cut.at);
+            *at = cut.at.max(*at);
+        }
+        let is_meant = |subscriber: &Subscriber| {
             let lease = subscriber.lease.as_deref();
-            lease.is_some_and(|lease| lease.subject.as_ref() == Some(subject))
+            let at = lease.and_then(|lease| latest.get(lease.subject.as_deref()?));
+            at.is_some_and(|at| lease.is_some_and(|lease| lease.verified <= *at))
                 && !subscriber.is_closing()
         };
-        let theirs = self.roster.iter().filter(|(_, subscriber)| is_theirs(subscriber));
-        let theirs: Vec<_> = theirs.map(|(token, _)| token).collect();
-        for token in &theirs {
+        let meant = self.roster.iter().filter(|(_, subscriber)| is_meant(subscriber));
+        let meant: Vec<_> = meant.map(|(token, _)| token).collect();
+        for token in &meant {
             self.dismiss(*token, None, CloseReason::Revoked, now);
         }
-        theirs.len()
+        meant.len()
     }
 
     /// Ends the streams whose lease has run out, each with word of it.

@@ -18,6 +18,7 @@ use super::credentials::{self, Presented};
 use super::error::Error;
 use super::guard::Guard;
 use super::peer::Peer;
+use crate::cluster::Cluster;
 use crate::key_set_client::KeySetClient;
 use crate::settings::{AccessKey, KeyFile, Network, Settings};
 
@@ -49,7 +50,11 @@ pub(super) struct Caller {
 }
 
 impl Access {
-    pub(crate) fn new(settings: &Settings, key_set: Option<KeySetClient>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        key_set: Option<KeySetClient>,
+        cluster: Option<&Cluster>,
+    ) -> Self {
         let everyone = settings.open || settings.is_private();
         let anyone = if everyone {
             Principal::anonymous(PublishGrant::EVERYTHING, SubscribeGrant::EVERYTHING)
@@ -70,7 +75,10 @@ impl Access {
                 subscribe_keys: access_keys(&settings.subscribe_key, &settings.subscribe_key_file),
                 tokens: TokenVerifier::new(secret.chain(public).collect(), key_set, rules),
             },
-            tickets: Box::new(MemoryTickets::new(TICKETS)),
+            tickets: match cluster {
+                Some(cluster) => Box::new(cluster.tickets(TICKETS)),
+                None => Box::new(MemoryTickets::new(TICKETS)),
+            },
             anyone: Arc::new(anyone),
             cookie: settings.cookie_name.as_ref().map(|name| name.0.clone()),
             guard: Guard::new(settings),

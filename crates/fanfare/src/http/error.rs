@@ -10,6 +10,7 @@ use fanfare_auth::{Forbidden, StoreError, Untrusted};
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_payload::Refusal;
+use fanfare_redis::CommonsError;
 use serde_json::{Value, json};
 
 use super::request_body::Broken;
@@ -58,6 +59,10 @@ pub(crate) enum Error {
     Tickets(#[from] StoreError),
     #[error("{Forbidden}")]
     Forbidden,
+    #[error(
+        "{count} streams were closed at this node, and the other nodes could not be told: {source}"
+    )]
+    Untold { count: usize, source: CommonsError },
     #[error("too many events in too short a time")]
     TooFast { wait: Duration },
     #[error("too many requests are being answered")]
@@ -79,7 +84,7 @@ impl Error {
             Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => Refused::InvalidPublish,
             Self::Append(AppendError::Full { .. }) => Refused::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => Refused::TooManyKeys,
-            Self::Append(_) => Refused::LogUnavailable,
+            Self::Append(_) | Self::Untold { .. } => Refused::LogUnavailable,
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
             Self::NobodyNamed => Refused::InvalidRevocation,
@@ -156,9 +161,10 @@ impl IntoResponse for Error {
                 challenge(StatusCode::UNAUTHORIZED, said, Some("invalid_token"))
             }
             Self::Forbidden => challenge(StatusCode::FORBIDDEN, said, Some("insufficient_scope")),
-            Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) | Self::Busy => {
-                retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said))
-            }
+            Self::Untrusted(Untrusted::Unavailable(_))
+            | Self::Tickets(_)
+            | Self::Untold { .. }
+            | Self::Busy => retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said)),
             Self::TooFast { wait } => {
                 let mut response = detail(StatusCode::TOO_MANY_REQUESTS, said);
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;

@@ -18,6 +18,7 @@ use super::access::Access;
 use super::error::detail;
 use super::quotas::Quotas;
 use super::{admin, console, docs, operations, pages, publish, subscribe, subscribers, tickets};
+use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::settings::{Origin, Settings};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) console: Arc<Console>,
     pub(crate) access: Access,
+    /// The other nodes, where there may be some.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) quotas: Quotas,
     /// The longest message, in bytes.
     pub(crate) max_message: usize,
@@ -151,7 +154,8 @@ impl Shared {
         let roster = Roster::new(bounds, delivery.seats().clone());
         Arc::new(Self {
             metrics: Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), roster, None)),
-            access: Access::new(settings, None),
+            access: Access::new(settings, None, None),
+            cluster: None,
             quotas: Quotas::new(settings),
             console: Arc::new(Console::open(second, second, Retry(second)).unwrap()),
             hub,

@@ -75,10 +75,7 @@ async fn cut_named(shared: &Shared, request: &Parts) -> Result<Value, Problem> {
             tracing::info!(%subscriber, "a subscriber was cut");
             Ok(json!({"status": "subscriber cut"}))
         }
-        (None, Some(subject)) => {
-            let count = revoke(shared, request, &subject).await?;
-            Ok(json!({"status": "streams closed", "count": count}))
-        }
+        (None, Some(subject)) => Ok(revoke(shared, request, &subject).await?),
         _ => Err(Error::NobodyNamed.into()),
     }
 }

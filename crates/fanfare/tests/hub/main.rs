@@ -15,6 +15,7 @@ mod broken_deployment;
 mod broken_framing;
 mod broken_proxy;
 mod broken_tls;
+mod divided_cluster;
 mod duplicate_publish;
 mod foreign_origin;
 mod forged_field;

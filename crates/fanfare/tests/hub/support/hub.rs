@@ -104,6 +104,11 @@ impl Hub {
         &self.nodes[0]
     }
 
+    /// How many nodes it has.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.node().pid()

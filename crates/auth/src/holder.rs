@@ -1,0 +1,101 @@
+//! The holder of a ticket as text, for a store outside this process. Only what a listener may do:
+//! a ticket is good for nothing else.
+
+use fanfare_event::{Pattern, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::access_keys::KeyDigest;
+use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::principal::{Identity, Principal};
+
+/// A text that is not a ticket's holder.
+#[derive(Debug, thiserror::Error)]
+#[error("what is kept under the ticket is not its holder's rights")]
+pub struct InvalidHolder;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    subscribe: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+}
+
+impl Principal {
+    /// The right to listen, as text.
+    pub fn listener_to_text(&self) -> String {
+        let (subject, key) = match &self.identity {
+            Identity::Anonymous => (None, None),
+            Identity::AccessKey(digest) => (None, Some(digest.to_text())),
+            Identity::Subject(subject) => (Some(subject.to_string()), None),
+        };
+        let subscribe = self.subscribe.patterns().map(str::to_owned).collect();
+        let expires = self.expires.map(Timestamp::as_millis);
+        let written = Written { subject, key, subscribe, expires };
+        serde_json::to_string(&written).unwrap_or_default()
+    }
+
+    /// What [`Principal::listener_to_text`] has written, and nothing more.
+    pub fn listener_from_text(text: &str) -> Result<Self, InvalidHolder> {
+        let Written { subject, key, subscribe, expires } =
+            serde_json::from_str(text).map_err(|_| InvalidHolder)?;
+        let identity = match (subject, key) {
+            (None, None) => Identity::Anonymous,
+            (None, Some(key)) => {
+                Identity::AccessKey(KeyDigest::from_text(&key).ok_or(InvalidHolder)?)
+            }
+            (Some(subject), None) => Identity::Subject(subject.into()),
+            (Some(_), Some(_)) => return Err(InvalidHolder),
+        };
+        let patterns = subscribe.iter().map(|pattern| Pattern::parse(pattern));
+        let patterns: Vec<_> = patterns.collect::<Result<_, _>>().map_err(|_| InvalidHolder)?;
+        Ok(Self {
+            identity,
+            publish: PublishGrant::default(),
+            subscribe: SubscribeGrant::new(patterns),
+            admin: false,
+            expires: expires.map(Timestamp),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_comes_back_with_other_rights() {
+        let some = ["orders/*", "news"].map(|pattern| Pattern::parse(pattern).unwrap());
+        for identity in [
+            Identity::Anonymous,
+            Identity::AccessKey(KeyDigest::of("key")),
+            Identity::Subject("ada \"\n".into()),
+        ] {
+            for subscribe in [SubscribeGrant::EVERYTHING, SubscribeGrant::new(some.clone())] {
+                let publish = PublishGrant::EVERYTHING;
+                let expires = Some(Timestamp(7));
+                let identity = identity.clone();
+                let holder = Principal { identity, publish, subscribe, admin: true, expires };
+                let back = Principal::listener_from_text(&holder.listener_to_text()).unwrap();
+                assert_eq!(back, holder.as_listener());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_holder_is_given_rights() {
+        for text in [
+            "",
+            "{}",
+            r#"{"subscribe":["a/***b"]}"#,
+            r#"{"subscribe":"**"}"#,
+            r#"{"subscribe":[],"key":"short"}"#,
+            r#"{"subscribe":[],"key":"a","subject":"a"}"#,
+        ] {
+            assert!(Principal::listener_from_text(text).is_err(), "{text}");
+        }
+    }
+}

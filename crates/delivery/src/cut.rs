@@ -1,0 +1,21 @@
+//! A cut: an administrator's word that the streams of a subject are to end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Whose streams end, and which of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Whose.
+    pub subject: Arc<str>,
+    /// When it was said, which may be a while ago where it was said elsewhere. A stream whose
+    /// credentials were verified later is not meant.
+    pub at: Instant,
+}
+
+impl Cut {
+    /// A cut of all streams there are now.
+    pub fn now(subject: &str) -> Self {
+        Self { subject: subject.into(), at: Instant::now() }
+    }
+}

@@ -1,0 +1,173 @@
+//! Nodes of one hub that are apart: what is said at one holds at the others, at once, or when they
+//! come back.
+
+use std::time::Duration;
+
+use fanfare_testkit::{Proxy, RedisServer};
+use serde_json::json;
+
+use crate::support::issuer::{SECRET, bearer, claims, token};
+use crate::support::{Hub, Response, Setup, Subscriber};
+
+/// Two nodes, the second of which has a way to Redis that can be broken.
+struct Cluster {
+    one: Hub,
+    two: Hub,
+    way: Proxy,
+    redis: RedisServer,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let redis = RedisServer::start(&[]);
+        let way = Proxy::to(redis.port());
+        let node =
+            |url: &str| Setup::new(&["--redis", url, "--jwt-secret", SECRET]).own_log().start();
+        Self { one: node(&redis.url()), two: node(&way.url()), way, redis }
+    }
+
+    /// Breaks the second node's way; nobody listens at port 1.
+    fn divide(&self) {
+        self.way.redirect(1);
+        self.two.await_metrics("it notices", |now| now.sum("fanfare_ready") == 0.0);
+    }
+
+    fn join(&self) {
+        self.way.redirect(self.redis.port());
+        self.two.await_metrics("it is back", |now| now.sum("fanfare_ready") == 1.0);
+    }
+}
+
+fn holder(subject: &str) -> String {
+    let rights = json!({"publish": ["**"], "subscribe": ["chat"], "admin": subject == "root"});
+    bearer(&token(&claims(subject, 3600.0, &rights)))
+}
+
+fn listen(node: &Hub, subject: &str) -> Subscriber {
+    let query = "topic=chat";
+    node.subscription().query(query).header("Authorization", &holder(subject)).open()
+}
+
+fn cut(node: &Hub, subject: &str) -> Response {
+    let path = format!("/sse/subscribers?subject={subject}");
+    node.request("DELETE", &path, &[("Authorization", &holder("root"))])
+}
+
+fn draw(node: &Hub) -> Response {
+    node.request("POST", "/sse/ticket", &[("Authorization", &holder("ada"))])
+}
+
+fn publish(node: &Hub, message: &str) {
+    let headers = [("Authorization", &*holder("eve")), ("Content-Type", "application/json")];
+    let body = json!({"topic": "chat", "message": message}).to_string();
+    assert_eq!(node.publisher().post(&headers, body).status, 200);
+}
+
+fn is_subscribed(node: &Hub) -> bool {
+    node.metrics().sum("fanfare_subscribers") == 1.0
+}
+
+#[test]
+fn a_ticket_is_good_at_its_own_node_only_or_at_each_once() {
+    let Cluster { one, two, redis, .. } = &Cluster::start();
+    let nodes = [one, two];
+    for (drawn, used) in [(0, 1), (1, 0), (0, 0)] {
+        let answer = draw(nodes[drawn]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+        let kept = redis.command(&["KEYS", "{fanfare}:deposit:*"]);
+        assert!(!kept.is_empty() && !kept.contains(&ticket), "only its digest is kept: {kept}");
+        let query = format!("topic=chat&ticket={ticket}");
+        let mut stream = nodes[used].subscription().query(&query).open();
+        publish(nodes[drawn], "to its holder");
+        assert_eq!(stream.next().data, "to its holder", "{drawn} to {used}");
+        for again in [drawn, used] {
+            let (head, _) = nodes[again].subscription().query(&query).ask();
+            assert_eq!(head.status, 401, "{drawn} to {used} to {again}");
+        }
+        let answer = draw(nodes[drawn]).json();
+        let other = format!("topic=other&ticket={}", answer["ticket"].as_str().unwrap());
+        let (refused, _) = nodes[used].subscription().query(&other).ask();
+        assert_eq!(refused.status, 403, "it gives no more than its holder had");
+    }
+}
+
+#[test]
+fn a_ticket_is_promised_that_nobody_keeps() {
+    let cluster = Cluster::start();
+    let ticket = draw(&cluster.two).json()["ticket"].as_str().unwrap().to_owned();
+    cluster.divide();
+    let refused = draw(&cluster.two);
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.header("retry-after").is_some());
+    let said = refused.json()["detail"].to_string();
+    assert!(said.contains("tickets are not available: redis"), "{said}");
+    // Not an error, which would end an EventSource for good: it comes back with its ticket.
+    let query = format!("topic=chat&ticket={ticket}");
+    let mut turned_away = cluster.two.subscription().query(&query).open();
+    assert_eq!(turned_away.until_closed(), []);
+    assert!(!turned_away.retries.is_empty());
+    cluster.join();
+    let mut back = cluster.two.subscription().query(&query).open();
+    publish(&cluster.one, "to its holder");
+    assert_eq!(back.next().data, "to its holder");
+}
+
+#[test]
+fn a_cut_ends_streams_at_one_node_only() {
+    let Cluster { one, two, .. } = &Cluster::start();
+    let mut adas = [listen(one, "ada"), listen(two, "ada"), listen(two, "ada")];
+    let _bob = listen(two, "bob");
+    two.await_metrics("three", |now| now.sum("fanfare_subscribers") == 3.0);
+    let answer = cut(one, "ada");
+    let expected = json!({"status": "streams closed", "count": 1, "other_nodes": "told"});
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    for ada in &mut adas {
+        ada.until_closed();
+        assert!(ada.retries.len() >= 2, "it is told when to come back");
+    }
+    two.await_metrics("bob alone", |_| is_subscribed(two));
+    let mut back = listen(one, "ada");
+    publish(one, "who is left");
+    assert_eq!(back.next().data, "who is left", "her token is still good");
+}
+
+#[test]
+fn a_node_that_was_away_keeps_what_was_cut_meanwhile() {
+    let cluster = Cluster::start();
+    let Cluster { one, two, .. } = &cluster;
+    let mut before = listen(two, "ada");
+    let mut bob = listen(two, "bob");
+    two.await_metrics("both", |now| now.sum("fanfare_subscribers") == 2.0);
+    cluster.divide();
+    assert_eq!(cut(one, "ada").json()["count"], 0);
+    // Its credentials are verified after the cut: not meant. Clocks here count in milliseconds.
+    std::thread::sleep(Duration::from_millis(20));
+    let mut after = listen(two, "ada");
+    two.await_metrics("all three", |now| now.sum("fanfare_subscribers") == 3.0);
+    cluster.join();
+    before.until_closed();
+    publish(one, "who is left");
+    assert_eq!(after.next().data, "who is left");
+    assert_eq!(bob.next().data, "who is left");
+    assert_eq!(two.metrics().labelled("fanfare_closed_total", "\"revoked\""), 1.0);
+}
+
+#[test]
+fn a_cut_is_said_to_be_done_that_nobody_heard_of() {
+    let cluster = Cluster::start();
+    let mut here = listen(&cluster.two, "ada");
+    let mut elsewhere = listen(&cluster.one, "ada");
+    cluster.two.await_metrics("her", |_| is_subscribed(&cluster.two));
+    cluster.divide();
+    let answer = cut(&cluster.two, "ada");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
+    let said = answer.json()["detail"].to_string();
+    assert!(said.contains("1 streams were closed at this node"), "{said}");
+    here.until_closed();
+    assert!(is_subscribed(&cluster.one), "nobody told this node");
+    cluster.join();
+    assert_eq!(cut(&cluster.two, "ada").json()["other_nodes"], "told");
+    elsewhere.until_closed();
+}

@@ -1,0 +1,26 @@
+-- Writes a node's line to the roll, strikes those who have not called out theirs for too long, and
+-- returns the lines of all others.
+--
+-- KEYS: the roll, a hash of '<ms> <line>' by name. ARGV: the node's name, its line, how long a line
+--       stands in ms, how many nodes there may be.
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local lines, there = {}, false
+local roll = redis.call('HGETALL', KEYS[1])
+for i = 1, #roll, 2 do
+  local at, line = roll[i + 1]:match('^(%d+) (.*)$')
+  if roll[i] == ARGV[1] then
+    there = true
+  elseif at and now - tonumber(at) <= tonumber(ARGV[3]) then
+    lines[#lines + 1] = line
+  else
+    redis.call('HDEL', KEYS[1], roll[i])
+  end
+end
+lines[#lines + 1] = ARGV[2]
+if there or #lines <= tonumber(ARGV[4]) then
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', now, ARGV[2]))
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return lines

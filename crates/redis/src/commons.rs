@@ -1,0 +1,220 @@
+//! Commons: what the nodes of a namespace share beside its log.
+//!
+//! - A *deposit* is kept under a name for a while, and given out once, at whichever node.
+//! - A *notice* is a short text that every node hears: at once, or when it comes back to Redis. The
+//!   latest [`Commons::NOTICES`] are kept, for a day after the last of them. Nodes hear of them in
+//!   the same read as of events.
+//! - The *roll* is of the nodes that are there: each calls its own line out every few seconds.
+//!
+//! What must hold: whoever waits here waits no longer than the patience. What Redis loses of this is
+//! lost: there are no epochs here.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::connection::{Dialer, Link, request};
+use crate::entry::text;
+use crate::error::{ConnectError, RequestError};
+use crate::health::Health;
+use crate::view::View;
+
+/// How long notices are kept after the last of them.
+const NOTICES_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Hears what nodes tell each other.
+pub trait Notices: Send + Sync + 'static {
+    /// These were given, oldest first. Some may have been heard before. Must be quick.
+    fn hear(&self, notices: Vec<Notice>);
+}
+
+/// What one node has told all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// In the words of whoever gave it.
+    pub text: String,
+    /// How long ago, by Redis's clock. Counted back from when it is heard, this leads to when it was
+    /// given or a round trip later, never to before.
+    pub age: Duration,
+}
+
+/// What the nodes of a namespace share beside its log, as one node reaches it.
+pub struct Commons {
+    dialer: Arc<Dialer>,
+    view: Arc<View>,
+    health: Arc<Health>,
+    patience: Duration,
+    /// One connection, opened when it is wanted and thrown away at its first failure.
+    link: Mutex<Option<Arc<Link>>>,
+    listener: Listener,
+}
+
+/// Whoever hears of notices, once there is someone.
+pub(crate) type Listener = Arc<OnceLock<Arc<dyn Notices>>>;
+
+/// Why something could be neither left nor fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum CommonsError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Redis did not answer, refused, or is known to be away.
+    #[error("redis is not available: {reason}")]
+    Unavailable {
+        /// What was seen.
+        reason: String,
+    },
+}
+
+impl From<RequestError> for CommonsError {
+    fn from(error: RequestError) -> Self {
+        Self::Unavailable { reason: error.to_string() }
+    }
+}
+
+impl Commons {
+    /// How many notices are kept.
+    pub const NOTICES: usize = 4096;
+    /// How many nodes a roll holds; further ones are not on it.
+    pub const NODES: usize = 256;
+    /// How long a node stays on the roll after it last called out its line.
+    pub const PRESENCE: Duration = Duration::from_secs(15);
+
+    pub(crate) fn new(
+        dialer: Arc<Dialer>,
+        view: Arc<View>,
+        health: Arc<Health>,
+        patience: Duration,
+        listener: Listener,
+    ) -> Self {
+        Self { dialer, view, health, patience, link: Mutex::default(), listener }
+    }
+
+    /// Names the one who hears of notices from now on; the first stays.
+    pub fn listen(&self, notices: Arc<dyn Notices>) {
+        let first = self.listener.set(notices).is_ok();
+        debug_assert!(first, "there is one listener");
+    }
+
+    /// Keeps a value under a name that nobody else uses.
+    pub async fn deposit(
+        &self,
+        name: &str,
+        value: &str,
+        keep: Duration,
+    ) -> Result<(), CommonsError> {
+        self.ask(|link| {
+            let mut set = redis::cmd("SET");
+            set.arg(link.keys.deposit(name)).arg(value).arg("PX").arg(millis(keep));
+            set
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Takes what is kept under a name. Of several who ask, on whatever node, one gets it.
+    pub async fn withdraw(&self, name: &str) -> Result<Option<String>, CommonsError> {
+        let take = self.ask(|link| {
+            let mut take = redis::cmd("GETDEL");
+            take.arg(link.keys.deposit(name));
+            take
+        });
+        Ok(text(take.await?))
+    }
+
+    /// Tells every node, this one among them.
+    pub async fn notify(&self, notice: &str) -> Result<(), CommonsError> {
+        self.ask(|link| {
+            let mut add = redis::cmd("EVALSHA");
+            add.arg(&link.scripts.notify).arg(1).arg(&*link.keys.notices);
+            add.arg(Self::NOTICES).arg(millis(NOTICES_KEPT)).arg(notice);
+            add
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Calls out the line of the node of this name, and returns those of all that are there.
+    pub async fn attend(&self, name: &str, line: &str) -> Result<Vec<String>, CommonsError> {
+        let roll = self.ask(|link| {
+            let mut call = redis::cmd("EVALSHA");
+            call.arg(&link.scripts.attend).arg(1).arg(&*link.keys.nodes);
+            call.arg(name).arg(line).arg(millis(Self::PRESENCE)).arg(Self::NODES);
+            call
+        });
+        let Value::Array(lines) = roll.await? else {
+            let reason = RequestError::Unexpected("the roll").to_string();
+            return Err(CommonsError::Unavailable { reason });
+        };
+        Ok(lines.into_iter().filter_map(text).collect())
+    }
+
+    /// Takes a node off the roll.
+    pub async fn leave(&self, name: &str) -> Result<(), CommonsError> {
+        self.ask(|link| {
+            let mut remove = redis::cmd("HDEL");
+            remove.arg(&*link.keys.nodes).arg(name);
+            remove
+        })
+        .await
+        .map(drop)
+    }
+
+    /// One command, on a new connection where the one there was has gone meanwhile.
+    async fn ask(&self, command: impl Fn(&Link) -> Cmd) -> Result<Value, CommonsError> {
+        // While Redis is away, those who come must not all wait for a connection.
+        if let Some(reason) = self.health.is_tail_down() {
+            return Err(CommonsError::Unavailable { reason });
+        }
+        let asking = async {
+            let link = self.link().await?;
+            match self.ask_over(&link, &command(&link)).await {
+                Err(RequestError::Lost(_) | RequestError::Refused(_)) => {
+                    let link = self.link().await?;
+                    Ok(self.ask_over(&link, &command(&link)).await?)
+                }
+                answer => Ok(answer?),
+            }
+        };
+        timeout(self.patience, asking)
+            .await
+            .unwrap_or_else(|_| Err(RequestError::Silent(self.patience).into()))
+    }
+
+    async fn link(&self) -> Result<Arc<Link>, ConnectError> {
+        let mut kept = self.link.lock().await;
+        if let Some(link) = &*kept {
+            return Ok(Arc::clone(link));
+        }
+        let link = Arc::new(self.dialer.open(self.view.heard()).await?);
+        *kept = Some(Arc::clone(&link));
+        Ok(link)
+    }
+
+    async fn ask_over(&self, link: &Arc<Link>, command: &Cmd) -> Result<Value, RequestError> {
+        let mut connection = link.connection.clone();
+        // Sooner than whoever waits gives up, so that a silent link is thrown away.
+        let answer = request(&mut connection, command, self.patience.mul_f64(0.9)).await;
+        if answer.is_err() {
+            let mut kept = self.link.lock().await;
+            if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, link)) {
+                *kept = None;
+            }
+        }
+        answer
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+impl fmt::Debug for Commons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commons").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}

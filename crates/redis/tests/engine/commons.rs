@@ -1,0 +1,164 @@
+//! What nodes share beside the log: deposits that are given out once, notices that all hear, the
+//! roll of who is there.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use fanfare_log::EventLog;
+use fanfare_redis::{Commons, Notice, Notices};
+use fanfare_testkit::{Proxy, RedisServer};
+
+use crate::ledger::{Node, until};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Writes down what it hears, and when that was given.
+#[derive(Default)]
+struct Heard(Mutex<Vec<(String, Instant)>>);
+
+impl Notices for Heard {
+    fn hear(&self, notices: Vec<Notice>) {
+        let given = |notice: Notice| (notice.text, Instant::now() - notice.age);
+        self.0.lock().unwrap().extend(notices.into_iter().map(given));
+    }
+}
+
+impl Heard {
+    fn at(node: &Node) -> Arc<Self> {
+        let heard = Arc::new(Self::default());
+        node.log.commons().listen(heard.clone());
+        heard
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|(text, _)| text.clone()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_is_given_out_once_at_whichever_node() {
+    let server = RedisServer::start(&[]);
+    let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
+    let [one, two] = nodes.each_ref().map(|node| node.log.commons().clone());
+    one.deposit("a", "for a", LONG).await.unwrap();
+    let takers: Vec<_> = (0..20)
+        .map(|n| {
+            let taker: Arc<Commons> = [&one, &two][n % 2].clone();
+            tokio::spawn(async move { taker.withdraw("a").await.unwrap() })
+        })
+        .collect();
+    let mut taken = Vec::new();
+    for taker in takers {
+        taken.extend(taker.await.unwrap());
+    }
+    assert_eq!(taken, ["for a"]);
+    assert_eq!(two.withdraw("never left").await.unwrap(), None);
+    one.deposit("b", "for b", Duration::from_millis(50)).await.unwrap();
+    until("it has expired", || server.number(&["EXISTS", "{test}:deposit:b"]) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_restarts_between_two_requests_costs_neither() {
+    let mut server = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let node = Node::connect(&server.url()).await;
+    node.log.commons().deposit("a", "for a", LONG).await.unwrap();
+    server.restart();
+    node.ready().await;
+    assert_eq!(node.log.commons().withdraw("a").await.unwrap().as_deref(), Some("for a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_stopped_redis_is_answered() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let commons = node.log.commons();
+    commons.deposit("a", "for a", LONG).await.unwrap();
+    server.stop();
+    let error = commons.deposit("b", "for b", LONG).await.unwrap_err().to_string();
+    assert!(error.contains("no answer within"), "{error}");
+    until("the node notices", || node.log.ready().is_err()).await;
+    let begun = Instant::now();
+    commons.notify("late").await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(1), "it is known to be away");
+    server.go_on();
+    node.ready().await;
+    assert_eq!(commons.withdraw("a").await.unwrap().as_deref(), Some("for a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_hears_a_notice_also_one_that_was_away() {
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
+    let (here, away) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
+    let (heard, heard_late) = (Heard::at(&here), Heard::at(&away));
+    here.log.commons().notify("first").await.unwrap();
+    until("both hear", || [&heard, &heard_late].iter().all(|h| h.texts() == ["first"])).await;
+
+    // Port 1 is where nobody listens.
+    proxy.redirect(1);
+    until("it is away", || away.log.ready().is_err()).await;
+    let before = Instant::now();
+    here.log.commons().notify("second").await.unwrap();
+    let after = Instant::now();
+    until("one hears", || heard.texts() == ["first", "second"]).await;
+    proxy.redirect(server.port());
+    until("the other hears", || heard_late.texts() == ["first", "second"]).await;
+    // A millisecond is what clocks of milliseconds differ by.
+    let (_, given) = heard_late.0.lock().unwrap()[1];
+    assert!(given + Duration::from_millis(1) >= before, "given before it was given");
+    assert!(given <= after + LONG, "given long after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_comes_through_when_memory_is_full_and_after_a_flush() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let heard = Heard::at(&node);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    node.log.commons().notify("full").await.unwrap();
+    until("it is heard", || heard.texts() == ["full"]).await;
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    server.command(&["FLUSHALL"]);
+    until("an epoch begins", || node.tail.begins().len() == 2).await;
+    node.log.commons().notify("flushed").await.unwrap();
+    until("it is heard", || heard.texts().last().is_some_and(|last| last == "flushed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_are_bounded_and_end_some_day() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let fill = "for n = 1, 5000 do redis.call('XADD', KEYS[1], '*', 't', 'old') end";
+    server.command(&["EVAL", fill, "1", "{test}:notices"]);
+    node.log.commons().notify("new").await.unwrap();
+    assert_eq!(server.number(&["XLEN", "{test}:notices"]), Commons::NOTICES as i64);
+    let left = server.number(&["TTL", "{test}:notices"]);
+    assert!((80_000..=86_400).contains(&left), "{left} seconds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roll_is_of_those_who_are_there() {
+    let server = RedisServer::start(&[]);
+    let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
+    let [one, two] = nodes.each_ref().map(|node| node.log.commons().clone());
+    assert_eq!(one.attend("one", "I am one").await.unwrap(), ["I am one"]);
+    let mut lines = two.attend("two", "I am two").await.unwrap();
+    lines.sort();
+    assert_eq!(lines, ["I am one", "I am two"]);
+    // One that has said nothing for long.
+    server.command(&["HSET", "{test}:nodes", "three", "1000 I was three"]);
+    assert_eq!(one.attend("one", "I am one still").await.unwrap().len(), 2);
+    assert_eq!(server.number(&["HLEN", "{test}:nodes"]), 2);
+    two.leave("two").await.unwrap();
+    assert_eq!(one.attend("one", "alone").await.unwrap(), ["alone"]);
+    let left = server.number(&["PTTL", "{test}:nodes"]);
+    assert!((1..=15_000).contains(&left), "{left} ms");
+
+    let time = server.command(&["TIME"]);
+    let now = format!("{}000 crowd", time.split(' ').next().unwrap());
+    for n in 0..Commons::NODES {
+        server.command(&["HSET", "{test}:nodes", &format!("n{n}"), &now]);
+    }
+    assert_eq!(two.attend("two", "late").await.unwrap().len(), Commons::NODES + 2);
+    assert_eq!(server.number(&["HEXISTS", "{test}:nodes", "two"]), 0, "there is no room");
+}
