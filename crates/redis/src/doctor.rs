@@ -20,6 +20,8 @@ const CLOCK_TOLERANCE_MS: u64 = 1000;
 /// One thing the doctor looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// What was looked at, in a word or two.
+    pub check: &'static str,
     /// How bad it is.
     pub severity: Severity,
     /// What was found, with the value.
@@ -55,17 +57,20 @@ pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Finding> {
         Ok(reached) => reached,
         Err(error) => {
             return vec![problem(
+                "connection",
                 error.to_string(),
                 "without a connection there is no event log",
                 "check the address, the network, user and password",
             )];
         }
     };
-    let mut findings = vec![fine(format!("redis at {node} answers"), "publishing needs it")];
+    let mut findings =
+        vec![fine("connection", format!("redis at {node} answers"), "publishing needs it")];
     let mut patient =
         Patient { connection: &mut connection, patience: settings.patience, findings: vec![] };
     if let Err(reason) = patient.examine().await {
         patient.findings.push(problem(
+            "examination",
             format!("the examination ended early: {reason}"),
             "what could not be asked could not be judged",
             "allow INFO, TIME and PING to this user, or look at the server's log",
@@ -102,17 +107,19 @@ impl Patient<'_> {
         let there =
             clock(self.ask(&redis::cmd("TIME")).await?).map_err(|error| error.to_string())?;
         let apart = there.abs_diff(Timestamp::now().as_millis());
+        const CHECK: &str = "clock";
         let what = format!("clocks differ by {apart} ms");
         let why = "retention by age compares the time of publication with a node's clock";
         self.findings.push(if apart > CLOCK_TOLERANCE_MS {
-            warning(what, why, "run NTP on the nodes and on the Redis server")
+            warning(CHECK, what, why, "run NTP on the nodes and on the Redis server")
         } else {
-            fine(what, why)
+            fine(CHECK, what, why)
         });
         Ok(())
     }
 
     async fn latency(&mut self) -> Result<(), String> {
+        const CHECK: &str = "latency";
         let ping = redis::cmd("PING");
         let mut times = Vec::with_capacity(PINGS);
         for _ in 0..PINGS {
@@ -129,42 +136,51 @@ impl Patient<'_> {
         );
         let why = "each publish takes at least one round trip, and its delivery a second";
         self.findings.push(if median > SLOW {
-            warning(what, why, "place the nodes near the Redis server, and look at its SLOWLOG")
+            warning(
+                CHECK,
+                what,
+                why,
+                "place the nodes near the Redis server, and look at its SLOWLOG",
+            )
         } else {
-            fine(what, why)
+            fine(CHECK, what, why)
         });
         Ok(())
     }
 }
 
 fn version(info: &str) -> Finding {
+    const CHECK: &str = "version";
     let version = info_field(info, "redis_version").unwrap_or("unknown");
-    let what = format!("version {version}");
+    let what = format!("Redis {version}");
     let why = "Redis 7.0 gives ids within an epoch and lets a script declare what it may do";
     if is_new_enough(version) {
-        fine(what, why)
+        fine(CHECK, what, why)
     } else {
-        problem(what, why, "upgrade Redis to 7.0 or newer")
+        problem(CHECK, what, why, "upgrade Redis to 7.0 or newer")
     }
 }
 
 fn policy(info: &str) -> Finding {
+    const CHECK: &str = "policy";
     let policy = info_field(info, "maxmemory_policy").unwrap_or("unknown");
     let what = format!("maxmemory-policy {policy}");
     let why = "any other policy may throw away the whole stream, or idempotency keys, silently";
     if policy == "noeviction" {
-        fine(what, why)
+        fine(CHECK, what, why)
     } else {
-        problem(what, why, "CONFIG SET maxmemory-policy noeviction, and in redis.conf")
+        problem(CHECK, what, why, "CONFIG SET maxmemory-policy noeviction, and in redis.conf")
     }
 }
 
 fn memory(info: &str) -> Finding {
+    const CHECK: &str = "memory";
     let number = |name| info_field(info, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
     let (used, max) = (number("used_memory"), number("maxmemory"));
     let mib = |bytes: u64| bytes >> 20;
     if max == 0 {
         return warning(
+            CHECK,
             format!("{} MiB of memory used, no maxmemory", mib(used)),
             "without a limit the kernel ends Redis when the machine's memory is full",
             "set maxmemory above what retention needs; publishes are then refused, reads go on",
@@ -174,21 +190,24 @@ fn memory(info: &str) -> Finding {
     let why = "when memory is full, publishes are answered with 507 and nothing is lost";
     let used = u128::from(used) * 100 / u128::from(max);
     match used {
-        0..75 => fine(what, why),
-        75..95 => warning(what, why, "raise maxmemory or lower retention"),
-        _ => problem(what, why, "raise maxmemory or lower retention now"),
+        0..75 => fine(CHECK, what, why),
+        75..95 => warning(CHECK, what, why, "raise maxmemory or lower retention"),
+        _ => problem(CHECK, what, why, "raise maxmemory or lower retention now"),
     }
 }
 
 fn persistence(info: &str) -> Vec<Finding> {
+    const CHECK: &str = "persistence";
     let is = |name: &str, value: &str| info_field(info, name) == Some(value);
     let mut findings = vec![if is("aof_enabled", "1") {
         fine(
+            CHECK,
             "append-only file on".to_owned(),
             "after a crash at most what appendfsync allows is lost: a second with everysec",
         )
     } else {
         warning(
+            CHECK,
             "no append-only file".to_owned(),
             "a crash of Redis loses what was published since the last snapshot; clients are told \
              of it by a gap",
@@ -197,6 +216,7 @@ fn persistence(info: &str) -> Vec<Finding> {
     }];
     if is("aof_last_write_status", "err") || is("rdb_last_bgsave_status", "err") {
         findings.push(problem(
+            CHECK,
             "the last write to disk failed".to_owned(),
             "Redis refuses publishes (MISCONF) until a write to disk succeeds",
             "free space on the server's disk and look at its log",
@@ -204,6 +224,7 @@ fn persistence(info: &str) -> Vec<Finding> {
     }
     if is("loading", "1") {
         findings.push(problem(
+            CHECK,
             "loading its data from disk".to_owned(),
             "it refuses every command until it has",
             "wait",
@@ -213,9 +234,11 @@ fn persistence(info: &str) -> Vec<Finding> {
 }
 
 fn replication(info: &str) -> Vec<Finding> {
+    const CHECK: &str = "replication";
     let role = info_field(info, "role").unwrap_or("unknown");
     if role != "master" {
         return vec![problem(
+            CHECK,
             format!("role {role}"),
             "a replica takes no writes",
             "connect to the master, or by redis+sentinel:// to whichever is",
@@ -225,6 +248,7 @@ fn replication(info: &str) -> Vec<Finding> {
     let what = format!("{replicas} replicas");
     if replicas == "0" {
         return vec![warning(
+            CHECK,
             what,
             "while this server is away, publishes are answered with 503",
             "add a replica, and Sentinel or Cluster to promote it",
@@ -233,9 +257,10 @@ fn replication(info: &str) -> Vec<Finding> {
     let guarded = info_field(info, "min_slaves_good_slaves").is_some();
     let why = "a master cut off from its replicas otherwise acknowledges what a failover loses";
     vec![if guarded {
-        fine(format!("{what}, min-replicas-to-write set"), why)
+        fine(CHECK, format!("{what}, min-replicas-to-write set"), why)
     } else {
         warning(
+            CHECK,
             format!("{what}, min-replicas-to-write not set"),
             why,
             "CONFIG SET min-replicas-to-write 1 and min-replicas-max-lag 10",
@@ -243,14 +268,14 @@ fn replication(info: &str) -> Vec<Finding> {
     }]
 }
 
-fn fine(what: String, why: &'static str) -> Finding {
-    Finding { severity: Severity::Fine, what, why, fix: "" }
+fn fine(check: &'static str, what: String, why: &'static str) -> Finding {
+    Finding { check, severity: Severity::Fine, what, why, fix: "" }
 }
 
-fn warning(what: String, why: &'static str, fix: &'static str) -> Finding {
-    Finding { severity: Severity::Warning, what, why, fix }
+fn warning(check: &'static str, what: String, why: &'static str, fix: &'static str) -> Finding {
+    Finding { check, severity: Severity::Warning, what, why, fix }
 }
 
-fn problem(what: String, why: &'static str, fix: &'static str) -> Finding {
-    Finding { severity: Severity::Problem, what, why, fix }
+fn problem(check: &'static str, what: String, why: &'static str, fix: &'static str) -> Finding {
+    Finding { check, severity: Severity::Problem, what, why, fix }
 }

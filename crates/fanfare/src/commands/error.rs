@@ -8,6 +8,7 @@ use fanfare_client::{
     SubscribeError,
 };
 use fanfare_event::InvalidTopic;
+use fanfare_redis::InvalidUrl;
 use http::StatusCode;
 
 /// Why a command did not do what was asked.
@@ -41,6 +42,9 @@ pub enum CommandError {
         /// What is wrong with its value, which is not repeated: it may be a secret.
         problem: String,
     },
+    /// Not a Redis URL. The text is not repeated: it may hold a password.
+    #[error("--redis: {0}")]
+    RedisUrl(#[source] InvalidUrl),
     /// What was given as a token cannot be one.
     #[error(transparent)]
     Token(#[from] InvalidToken),
@@ -118,6 +122,7 @@ impl CommandError {
             Self::Topic { .. }
             | Self::Subscription(_)
             | Self::Key(_)
+            | Self::RedisUrl(_)
             | Self::Flags(_)
             | Self::NoSuchCommand(_)
             | Self::Environment { .. }

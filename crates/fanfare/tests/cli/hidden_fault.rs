@@ -1,9 +1,11 @@
-//! `fanfare doctor` finds what a proxy in front breaks, and calls nothing broken that is not.
+//! `fanfare doctor` finds what a proxy in front breaks, or a Redis behind, and calls nothing broken
+//! that is not.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use fanfare_testkit::{RedisServer, free_port};
 use serde_json::Value;
 
 use crate::support::{Ended, Hub, fanfare, run};
@@ -144,4 +146,62 @@ fn a_hub_that_is_not_there_is_called_sound() {
 
     let ended = run(&mut fanfare(&["doctor", "--offline"]));
     assert!(ended.stdout.contains(" open files: "), "{ended:?}");
+}
+
+/// What is seen of a Redis: each check with its verdict.
+fn doctor_of_redis(url: &str) -> (Ended, Vec<(String, String)>) {
+    let ended = run(&mut fanfare(&["doctor", "--json", "--redis", url]));
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let findings = findings.inspect(|finding| assert!(finding["why"].is_string(), "{finding}"));
+    (ended, findings.map(|finding| (text(&finding["check"]), text(&finding["verdict"]))).collect())
+}
+
+#[test]
+fn a_sound_redis_is_called_broken() {
+    let server = RedisServer::start(&["--appendonly", "yes", "--maxmemory", "1gb"]);
+    let (ended, findings) = doctor_of_redis(&server.url());
+    let checks: Vec<_> = findings.iter().map(|(check, _)| &**check).collect();
+    let all = [
+        "connection",
+        "version",
+        "policy",
+        "memory",
+        "persistence",
+        "replication",
+        "clock",
+        "latency",
+    ];
+    assert_eq!(checks, all);
+    assert!(findings.iter().all(|(_, verdict)| verdict != "wrong"), "{ended:?}");
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(server.command(&["DBSIZE"]), "0", "it writes nothing");
+}
+
+#[test]
+fn a_redis_that_throws_events_away_is_not_found() {
+    let server = RedisServer::start(&["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"]);
+    let (ended, findings) = doctor_of_redis(&server.url());
+    assert!(findings.contains(&("policy".to_owned(), "wrong".to_owned())), "{findings:?}");
+    assert_eq!(ended.code, Some(1));
+    let ended = run(&mut fanfare(&["doctor", "--redis", &server.url()]));
+    for part in
+        ["wrong   policy: maxmemory-policy allkeys-lru\n", "\n        CONFIG SET maxmemory-policy"]
+    {
+        assert!(ended.stdout.contains(part), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_redis_that_is_not_there_is_called_sound_or_its_password_is_shown() {
+    let (ended, findings) = doctor_of_redis(&format!("redis://:secret@127.0.0.1:{}", free_port()));
+    assert_eq!(findings, [("connection".to_owned(), "wrong".to_owned())]);
+    assert_eq!(ended.code, Some(1));
+    let mistaken = run(&mut fanfare(&["doctor", "--redis", "http://:secret@127.0.0.1"]));
+    assert_eq!(mistaken.code, Some(2));
+    assert!(mistaken.stderr.contains("a Redis URL begins with redis://"), "{mistaken:?}");
+    for ended in [ended, mistaken] {
+        assert!(!format!("{ended:?}").contains("secret"), "{ended:?}");
+    }
 }

@@ -14,7 +14,7 @@ async fn every_risk_has_a_finding_with_a_remedy() {
         finding.unwrap_or_else(|| panic!("nothing about {what}: {findings:#?}")).severity
     };
     assert_eq!(severity("allkeys-lru"), Severity::Problem);
-    assert_eq!(severity("version 7"), Severity::Fine);
+    assert_eq!(severity("Redis 7"), Severity::Fine);
     assert_eq!(severity("append-only"), Severity::Warning);
     assert_eq!(severity("MiB of memory"), Severity::Fine);
     assert_eq!(severity("0 replicas"), Severity::Warning);

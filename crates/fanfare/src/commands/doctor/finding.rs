@@ -21,6 +21,7 @@ pub(super) struct Finding {
     check: &'static str,
     verdict: Verdict,
     saw: String,
+    why: Option<&'static str>,
     advice: Option<String>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Report {
 
 impl Finding {
     pub(super) fn good(check: &'static str, saw: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Good, saw: saw.into(), advice: None }
+        Self { check, verdict: Verdict::Good, saw: saw.into(), why: None, advice: None }
     }
 
     pub(super) fn advice(
@@ -45,7 +46,7 @@ impl Finding {
         advice: impl Into<String>,
     ) -> Self {
         let advice = Some(advice.into());
-        Self { check, verdict: Verdict::Advice, saw: saw.into(), advice }
+        Self { verdict: Verdict::Advice, advice, ..Self::good(check, saw) }
     }
 
     pub(super) fn wrong(
@@ -54,6 +55,11 @@ impl Finding {
         advice: impl Into<String>,
     ) -> Self {
         Self { verdict: Verdict::Wrong, ..Self::advice(check, saw, advice) }
+    }
+
+    /// The same finding, with why it matters.
+    pub(super) fn because(self, why: &'static str) -> Self {
+        Self { why: Some(why), ..self }
     }
 }
 
@@ -82,31 +88,31 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, finding: Finding) -> Result<(), CommandError> {
-        let Finding { check, verdict, saw, advice } = finding;
+        let Finding { check, verdict, saw, why, advice } = finding;
         self.worst = self.worst.max(verdict);
         if self.json {
             let verdict = verdict.word();
-            let finding =
-                json!({ "check": check, "verdict": verdict, "saw": saw, "advice": advice });
-            self.findings.push(finding);
+            self.findings.push(json!({
+                "check": check, "verdict": verdict, "saw": saw, "why": why, "advice": advice,
+            }));
             return Ok(());
         }
         let style = if self.colour { verdict.style() } else { Style::new() };
         let word = verdict.word();
         self.out.line(format_args!("{style}{word:7}{style:#} {check}: {}", printable(&saw)))?;
-        if let Some(advice) = advice {
-            self.out.line(format_args!("        {advice}"))?;
+        for line in why.into_iter().chain(advice.as_deref()) {
+            self.out.line(format_args!("        {line}"))?;
         }
         self.out.flush()
     }
 
-    /// Ends the report; whether nothing is wrong.
-    pub(super) fn end(mut self) -> Result<bool, CommandError> {
+    /// Ends the report: an error where something is wrong.
+    pub(super) fn verdict(mut self) -> Result<(), CommandError> {
         if self.json {
             let report = json!({ "verdict": self.worst.word(), "findings": self.findings });
             self.out.line(report)?;
         }
         self.out.flush()?;
-        Ok(self.worst < Verdict::Wrong)
+        if self.worst < Verdict::Wrong { Ok(()) } else { Err(CommandError::Reported) }
     }
 }

@@ -1,7 +1,8 @@
 //! `fanfare doctor`: what stands between a hub and its subscribers, on this machine and on the way
-//! to a URL. Each finding says what was seen, and if it is not good, what to do.
+//! to a URL; or how the Redis behind it is set up. Each finding says what was seen, and if it is not good, what to do.
 
 mod finding;
+mod redis;
 mod stream;
 mod system;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use fanfare_client::Token;
 use fanfare_event::Topic;
+use fanfare_redis::{Namespace, RedisUrl};
 
 use self::finding::{Finding, Report};
 use self::stream::Examination;
@@ -24,6 +26,8 @@ Examples:
     fanfare doctor
   Through the proxy that subscribers go through:
     fanfare doctor --url https://example.com/sse/
+  The Redis that nodes share, before they do, from where they run:
+    fanfare doctor --redis redis://10.0.0.7
 
 Limits are those of the machine and the user that run this: run it where the hub runs, as the hub's
 user. Through the URL a few messages are published to --topic. The exit code is 1 where something
@@ -42,6 +46,14 @@ pub struct DoctorArgs {
     /// Examine this machine only, no hub
     #[arg(long)]
     offline: bool,
+    /// Examine this Redis only: its version, policy, persistence, latency and clock
+    ///
+    /// As `fanfare serve --redis` takes it. Nothing is written there.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["offline", "topic", "wait", "url"])]
+    redis: Option<String>,
+    /// Whose events are in that Redis; in a Redis Cluster it says on which server
+    #[arg(long, value_name = "NAME", default_value = "fanfare", value_parser = Namespace::parse, requires = "redis")]
+    namespace: Namespace,
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
@@ -52,6 +64,11 @@ pub struct DoctorArgs {
 /// Examines the machine, and the way to a hub.
 pub fn doctor(args: &DoctorArgs) -> Result<(), CommandError> {
     let mut report = Report::new(args.json);
+    if let Some(url) = &args.redis {
+        let url = url.parse::<RedisUrl>().map_err(CommandError::RedisUrl)?;
+        block_on(redis::examine(&url, &args.namespace, &mut report))?;
+        return report.verdict();
+    }
     system::examine(&mut report)?;
     if !args.offline {
         let client = args.hub.client()?;
@@ -61,7 +78,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), CommandError> {
         let mut examination = Examination::new(client, args.topic.clone(), args.wait);
         block_on(examination.run(&mut report))?;
     }
-    if report.end()? { Ok(()) } else { Err(CommandError::Reported) }
+    report.verdict()
 }
 
 /// A token that anyone on the way can read.
