@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 
 use crate::support::issuer::{Issuer, bearer, good_claims};
-use crate::support::{Hub, KeyServer};
+use crate::support::{Ca, Hub, KeyServer, Setup};
 
 fn present(hub: &Hub, token: &str) -> u16 {
     let headers = [("Authorization", &*bearer(token)), ("Content-Type", "application/json")];
@@ -64,4 +64,71 @@ fn a_new_key_is_never_learnt() {
     let by_new = new.sign_as("new", Algorithm::ES256, &good_claims());
     hub.await_metrics("the new key is known", |_| present(&hub, &by_new) == 200);
     assert_eq!(present(&hub, &by_old), 401, "the provider has withdrawn it");
+}
+
+#[test]
+fn keys_come_from_a_provider_that_nobody_vouches_for() {
+    let (ca, key) = (Ca::new(), Issuer::p256());
+    let provider = KeyServer::start_securely(&ca);
+    provider.serve(&[("one", &key.jwk)]);
+    let token = key.sign_as("one", Algorithm::ES256, &good_claims());
+    let start = |ca: &Ca| {
+        Setup::new(&["--jwks-url", &provider.url()])
+            .variable("SSL_CERT_FILE", ca.file())
+            .alone()
+            .start()
+    };
+
+    let hub = start(&Ca::new());
+    hub.await_log("invalid peer certificate");
+    assert_eq!(present(&hub, &token), 503);
+    assert_eq!(provider.asked(), 0);
+
+    let hub = start(&ca);
+    assert_eq!(present(&hub, &token), 200);
+    let new = Issuer::p256();
+    provider.serve(&[("one", &key.jwk), ("two", &new.jwk)]);
+    let by_new = new.sign_as("two", Algorithm::ES256, &good_claims());
+    hub.await_metrics("the new key is known", |_| present(&hub, &by_new) == 200);
+}
+
+#[test]
+fn a_hub_that_trusts_nobody_starts() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fanfare"))
+        .args(["--listen", "127.0.0.1:0", "--jwks-url", "https://localhost:1/keys"])
+        .env("SSL_CERT_FILE", empty.path())
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("trusts no certificate authority"), "{said}");
+    assert!(said.contains("SSL_CERT_FILE"), "{said}");
+}
+
+#[test]
+fn a_provider_fills_the_memory_or_passes_nonsense_for_keys() {
+    let key = Issuer::p256();
+    let token = key.sign_as("one", Algorithm::ES256, &good_claims());
+    let huge = format!(r#"{{"keys": [], "padding": "{}"}}"#, "x".repeat(300 * 1024));
+    let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(32 * 1024 * 1024));
+    let elsewhere = "HTTP/1.1 302 Found\r\nLocation: http://localhost:1/\r\n\
+                     Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let bombs: [(&str, &dyn Fn(&KeyServer)); 6] = [
+        ("longer than 262144 bytes", &|provider| provider.serve_text(&huge)),
+        ("longer than 262144 bytes", &|provider| provider.say(&endless)),
+        ("not a JSON Web Key Set", &|provider| provider.serve_text("<html>")),
+        ("holds no public key", &|provider| provider.serve_text(r#"{"keys": []}"#)),
+        ("302 Found", &|provider| provider.say(elsewhere)),
+        ("could not be fetched", &|provider| provider.say("nonsense\r\n\r\n")),
+    ];
+    for (complaint, spoil) in bombs {
+        let provider = KeyServer::start();
+        spoil(&provider);
+        let hub = Setup::new(&["--jwks-url", &provider.url()]).alone().start();
+        hub.await_log(complaint);
+        assert_eq!(present(&hub, &token), 503, "{complaint}");
+        assert!(hub.resident_memory() < 200 * 1024 * 1024, "{complaint}");
+    }
 }

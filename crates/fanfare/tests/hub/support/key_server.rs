@@ -1,55 +1,68 @@
 //! An identity provider's key set, served on this machine.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
+
+use super::Ca;
 
 /// Answers every request with a set of keys, while it is there.
 pub(crate) struct KeyServer {
+    scheme: &'static str,
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
-    /// `None`: the provider is out of order.
-    keys: Option<Vec<Value>>,
+    answer: String,
     asked: usize,
 }
+
+const OUT_OF_ORDER: &str =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 impl KeyServer {
     /// One that is out of order until it is given keys.
     pub(crate) fn start() -> Self {
+        Self::serve_on(None)
+    }
+
+    /// The same over TLS.
+    pub(crate) fn start_securely(ca: &Ca) -> Self {
+        Self::serve_on(Some(ca.server()))
+    }
+
+    fn serve_on(tls: Option<Arc<ServerConfig>>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = State { answer: OUT_OF_ORDER.to_owned(), asked: 0 };
+        let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for mut socket in listener.incoming().map_while(Result::ok) {
-                let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
-                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                let mut state = shared.lock().unwrap();
-                state.asked += 1;
-                let (status, body) = match &state.keys {
-                    Some(keys) => ("200 OK", json!({ "keys": keys }).to_string()),
-                    None => ("503 Service Unavailable", String::new()),
-                };
-                let length = body.len();
-                let _ = write!(
-                    socket,
-                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-                );
+                match &tls {
+                    None => answer(&mut socket, &shared),
+                    Some(tls) => {
+                        let tls = ServerConnection::new(Arc::clone(tls)).unwrap();
+                        let mut stream = StreamOwned::new(tls, socket);
+                        answer(&mut stream, &shared);
+                        stream.conn.send_close_notify();
+                        let _ = stream.flush();
+                    }
+                }
             }
         });
-        Self { address, state }
+        Self { scheme, address, state }
     }
 
     /// Where the set is.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/keys", self.address)
+        format!("{}://localhost:{}/keys", self.scheme, self.address.port())
     }
 
     /// What it answers from now on: keys, each with its name.
@@ -59,16 +72,50 @@ impl KeyServer {
             key["kid"] = (*kid).into();
             key
         });
-        self.state.lock().unwrap().keys = Some(named.collect());
+        let set = json!({ "keys": named.collect::<Vec<_>>() });
+        self.say(&ok(&set.to_string()));
+    }
+
+    /// What it answers from now on: this body.
+    pub(crate) fn serve_text(&self, body: &str) {
+        self.say(&ok(body));
+    }
+
+    /// What it answers from now on, head and body.
+    pub(crate) fn say(&self, answer: &str) {
+        self.state.lock().unwrap().answer = answer.to_owned();
     }
 
     /// Puts it out of order.
     pub(crate) fn break_down(&self) {
-        self.state.lock().unwrap().keys = None;
+        self.say(OUT_OF_ORDER);
     }
 
     /// How often it has been asked.
     pub(crate) fn asked(&self) -> usize {
         self.state.lock().unwrap().asked
     }
+}
+
+fn ok(body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+}
+
+/// Reads a request's head and answers it. Whoever has broken off is not missed.
+fn answer(stream: &mut (impl Read + Write), state: &Mutex<State>) {
+    let mut lines = BufReader::new(&mut *stream).lines();
+    loop {
+        match lines.next() {
+            Some(Ok(line)) if line.is_empty() => break,
+            Some(Ok(_)) => {}
+            // A handshake that failed is no question.
+            _ => return,
+        }
+    }
+    let mut state = state.lock().unwrap();
+    state.asked += 1;
+    let answer = state.answer.clone();
+    drop(state);
+    let _ = stream.write_all(answer.as_bytes());
 }
