@@ -13,6 +13,7 @@ use std::process::Command;
 
 use fanfare_testkit::RedisServer;
 
+use crate::support::issuer::SECRET;
 use crate::support::{Hub, PATIENCE, Setup};
 
 /// The hub's address as the guides have it.
@@ -114,7 +115,7 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
 
 macro_rules! guides {
     ($($name:ident: $file:literal),+ $(,)?) => {
-        const GUIDES: &[&str] = &[$($file),+, CLUSTER];
+        const GUIDES: &[&str] = &[$($file),+, CLUSTER, SECURITY];
         $(#[test]
         fn $name() {
             run($file);
@@ -143,6 +144,21 @@ fn cluster() {
         ("127.0.0.1:6379", format!("127.0.0.1:{}", redis.port())),
     ];
     run_at(CLUSTER, &places);
+}
+
+const SECURITY: &str = "security.md";
+
+#[test]
+fn security() {
+    let key = "a-key-that-the-guide-keeps-in-a-file".to_owned();
+    let arguments = ["--jwt-secret", SECRET, "--publish-key", &key];
+    let hub = Hub::alone(&[&arguments[..], &["--anonymous-subscribe", "public/**"]].concat());
+    let places = [
+        (ADDRESS, hub.address().to_string()),
+        ("$(cat key)", key),
+        ("@secret", format!("'{SECRET}'")),
+    ];
+    run_at(SECURITY, &places);
 }
 
 #[test]
