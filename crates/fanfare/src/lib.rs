@@ -25,4 +25,6 @@ mod resident_memory;
 mod serve;
 mod tls;
 
+#[cfg(fuzzing)]
+pub use http::probe_head;
 pub use serve::serve;

@@ -21,6 +21,8 @@ mod openapi;
 mod operations;
 mod pages;
 mod peer;
+#[cfg(any(test, fuzzing))]
+mod probe;
 mod publish;
 mod query;
 mod quotas;
@@ -37,6 +39,8 @@ mod tickets;
 pub(crate) use access::Access;
 pub(crate) use connection::{Connections, accept};
 pub(crate) use limits::Limits;
+#[cfg(fuzzing)]
+pub use probe::probe_head;
 pub(crate) use quotas::Quotas;
 pub(crate) use roster::{Census, Roster};
 pub(crate) use router::{Shared, router};

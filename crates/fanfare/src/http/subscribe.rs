@@ -55,6 +55,17 @@ pub(crate) async fn events(
     }
 }
 
+/// For fuzzing: reads what a subscription asks for.
+#[cfg(any(test, fuzzing))]
+pub(super) fn probe(query: &str) {
+    let Ok(Parameters { topics, types, last_event_id, .. }) = Parameters::parse(query) else {
+        return;
+    };
+    let types = types.iter().map(String::as_str);
+    let _ = Selector::parse(topics.iter().map(String::as_str), types);
+    let _ = Requested::parse(last_event_id.as_deref());
+}
+
 enum Answer {
     /// For HEAD.
     Head,

@@ -1,0 +1,5 @@
+//! The head of a request, as the hub reads what hyper hands it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fanfare::probe_head(input));
