@@ -28,7 +28,8 @@ pub(crate) fn probe(input: &[u8]) {
     let Ok(principal) = verify(&format!("{signed}.{signature}")) else { return };
     assert!(principal.expires.is_some_and(|end| end > NOW), "it is over, or never is: {text}");
     // What a grant allows, some text among the claims has granted.
-    let claims: serde_json::Value = serde_json::from_str(text).expect("it was read before");
+    // A number that no `f64` holds may stand where nobody reads it.
+    let Ok(claims) = serde_json::from_str::<serde_json::Value>(text) else { return };
     let granted = |right: &str| {
         let texts = claims["fanfare"][right].as_array().cloned().unwrap_or_default();
         let texts = texts.into_iter().filter_map(|text| Pattern::parse(text.as_str()?).ok());

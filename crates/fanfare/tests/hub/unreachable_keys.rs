@@ -111,21 +111,24 @@ fn a_hub_that_trusts_nobody_starts() {
 fn a_provider_fills_the_memory_or_passes_nonsense_for_keys() {
     let key = Issuer::p256();
     let token = key.sign_as("one", Algorithm::ES256, &good_claims());
+    let ok = |body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    };
     let huge = format!(r#"{{"keys": [], "padding": "{}"}}"#, "x".repeat(300 * 1024));
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(32 * 1024 * 1024));
     let elsewhere = "HTTP/1.1 302 Found\r\nLocation: http://localhost:1/\r\n\
                      Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let bombs: [(&str, &dyn Fn(&KeyServer)); 6] = [
-        ("longer than 262144 bytes", &|provider| provider.serve_text(&huge)),
-        ("longer than 262144 bytes", &|provider| provider.say(&endless)),
-        ("not a JSON Web Key Set", &|provider| provider.serve_text("<html>")),
-        ("holds no public key", &|provider| provider.serve_text(r#"{"keys": []}"#)),
-        ("302 Found", &|provider| provider.say(elsewhere)),
-        ("could not be fetched", &|provider| provider.say("nonsense\r\n\r\n")),
-    ];
-    for (complaint, spoil) in bombs {
+    for (complaint, answer) in [
+        ("longer than 262144 bytes", ok(&huge)),
+        ("longer than 262144 bytes", endless),
+        ("not a JSON Web Key Set", ok("<html>")),
+        ("holds no public key", ok(r#"{"keys": []}"#)),
+        ("302 Found", elsewhere.to_owned()),
+        ("could not be fetched", "nonsense\r\n\r\n".to_owned()),
+    ] {
         let provider = KeyServer::start();
-        spoil(&provider);
+        provider.say(&answer);
         let hub = Setup::new(&["--jwks-url", &provider.url()]).alone().start();
         hub.await_log(complaint);
         assert_eq!(present(&hub, &token), 503, "{complaint}");

@@ -73,12 +73,11 @@ impl KeyServer {
             key
         });
         let set = json!({ "keys": named.collect::<Vec<_>>() });
-        self.say(&ok(&set.to_string()));
-    }
-
-    /// What it answers from now on: this body.
-    pub(crate) fn serve_text(&self, body: &str) {
-        self.say(&ok(body));
+        let body = set.to_string();
+        let length = body.len();
+        self.say(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        ));
     }
 
     /// What it answers from now on, head and body.
@@ -95,11 +94,6 @@ impl KeyServer {
     pub(crate) fn asked(&self) -> usize {
         self.state.lock().unwrap().asked
     }
-}
-
-fn ok(body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
 /// Reads a request's head and answers it. Whoever has broken off is not missed.
