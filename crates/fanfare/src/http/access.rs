@@ -148,6 +148,10 @@ impl Access {
 
     /// A ticket for one stream, with the caller's rights to listen.
     pub(super) async fn ticket(&self, caller: &Caller) -> Result<Ticket, Error> {
+        if !self.has_credentials() {
+            // A page that draws tickets works on an open hub too, where nobody looks at them.
+            return Ok(Ticket::draw()?);
+        }
         if !caller.presented {
             return Err(Error::Unauthenticated);
         }

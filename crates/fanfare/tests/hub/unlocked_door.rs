@@ -73,6 +73,10 @@ fn on_this_machine_credentials_are_asked_for_though_none_are_set() {
     assert_eq!(subscriber.next().data, "open");
     // What a proxy may add means nothing here.
     assert_eq!(publish(&hub, &[("Authorization", "Bearer whatever")]).status, 200);
+    let ticket = hub.request("POST", "/sse/ticket", &[("Host", "localhost")]);
+    assert_eq!(ticket.status, 200, "a page for a hub that asks works on one that does not");
+    let query = format!("ticket={}", ticket.json()["ticket"].as_str().unwrap());
+    hub.subscribe(&query);
     let revoked = hub.request("DELETE", "/sse/subscribers?subject=ada", &[("Host", "localhost")]);
     assert_challenged(&revoked, 401);
 }
