@@ -72,7 +72,7 @@ impl RedisServer {
         server
     }
 
-    /// Comes up with TLS on another port.
+    /// Comes up, or comes up again, with TLS on another port, and uses it on its own way to others.
     pub fn serve_tls(&mut self, port: u16, certificate: &str, key: &str) {
         let file = |name: &str, content: &str| {
             let path = self.directory.join(name);
@@ -87,10 +87,12 @@ impl RedisServer {
             ("--tls-key-file", &key),
             ("--tls-ca-cert-file", &certificate),
             ("--tls-auth-clients", &"no".to_owned()),
+            ("--tls-replication", &"yes".to_owned()),
+            ("--tls-cluster", &"yes".to_owned()),
         ] {
             self.options.extend([option.to_owned(), value.clone()]);
         }
-        self.launch();
+        self.restart();
     }
 
     fn launch(&mut self) {

@@ -20,9 +20,9 @@ const IDLE: u64 = 20;
 #[test]
 fn reconnecting_clients_ask_redis() {
     raise_open_files();
+    // Other tests open files too, in this process.
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let herd = HERD.min(usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(1_000));
-    assert!(herd > 0, "too few open files are allowed: {files}");
+    let herd = HERD.min(usize::try_from(files / 2).unwrap_or(HERD));
 
     let redis = RedisServer::start(&[]);
     let url = redis.url();

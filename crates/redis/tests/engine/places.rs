@@ -1,9 +1,13 @@
 //! Finding the server by way of Sentinel and of a cluster.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use fanfare_log::EventLog;
+use fanfare_redis::RedisLog;
 use fanfare_testkit::{RedisServer, free_port};
 
-use crate::ledger::{Ledger, Node, until};
+use crate::ledger::{Ledger, Node, PATIENCE, Recorder, settings, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_of_the_slot_is_found_from_any_node_of_a_cluster() {
@@ -156,6 +160,53 @@ async fn a_master_that_dies_is_replaced_by_sentinel_itself() {
     node.heard(ledger.last()).await;
     ledger.judge(&node.tail);
     assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinel_and_cluster_are_reached_over_tls() {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certified = rcgen::generate_simple_self_signed(names).unwrap();
+    let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+    let serve = |server: &mut RedisServer| {
+        let port = free_port();
+        server.serve_tls(port, &certificate, &key);
+        port
+    };
+    let mut master = RedisServer::start(&[]);
+    let mut sentinel = RedisServer::sentinel();
+    let (master_port, sentinel_port) = (serve(&mut master), serve(&mut sentinel));
+    let monitor = ["SENTINEL", "MONITOR", "mymaster", "127.0.0.1", &master_port.to_string(), "1"];
+    sentinel.command(&monitor);
+    let mut cluster = Cluster::of(2, &[]).await;
+    let ports: Vec<_> = cluster.servers.iter_mut().map(serve).collect();
+    until("the cluster has formed again", || {
+        cluster.servers.iter().all(|server| formed(server, 2))
+    })
+    .await;
+
+    let urls = [
+        format!("rediss+sentinel://localhost:{sentinel_port}/mymaster"),
+        // One of them sends the node on to the other.
+        format!("rediss+cluster://localhost:{}", ports[0]),
+        format!("rediss+cluster://localhost:{}", ports[1]),
+    ];
+    for url in urls {
+        let mut trusting = settings(&url);
+        trusting.certificate_authority = Some(certificate.clone().into_bytes());
+        // The servers of the cluster first have to tell each other of their new ports.
+        let begun = Instant::now();
+        let node = loop {
+            let tail = Arc::new(Recorder::default());
+            match RedisLog::connect(trusting.clone(), tail.clone()).await {
+                Ok(log) => break Node { log, tail },
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "{url}: {error}"),
+            }
+        };
+        let ledger = Ledger::default();
+        ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+        node.heard(ledger.last()).await;
+        ledger.judge(&node.tail);
+    }
 }
 
 /// A Sentinel of one.
