@@ -32,6 +32,7 @@ mod misleading_console;
 mod missing_page;
 mod outstayed_welcome;
 mod oversized_body;
+mod pulled_cable;
 mod rapid_reset;
 mod refused_by_redis;
 mod rights_exceeded;

@@ -54,8 +54,11 @@ impl Node {
                 command.env_remove(name);
             }
         }
+        if !arguments.iter().any(|argument| argument == "--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--allow-host", "hub.test"])
+            .args(["--allow-host", "hub.test"])
             .args(arguments)
             .envs(variables.iter().cloned())
             .stdin(Stdio::null())
