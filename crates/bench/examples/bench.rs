@@ -3,15 +3,19 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use fanfare_bench::{BenchArgs, execute};
+use fanfare_bench::{BenchArgs, Target, execute};
 
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Command {
     #[command(flatten)]
     args: BenchArgs,
+    /// The hub's page
+    #[arg(long, default_value = "http://127.0.0.1:8000/sse/")]
+    url: Target,
 }
 
 fn main() -> ExitCode {
-    execute(&Command::parse().args)
+    let Command { args, url } = Command::parse();
+    execute(&args, url, None)
 }

@@ -5,22 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::plan::{Load, Plan};
+use crate::plan::{Authorization, Load, Plan};
 use crate::progress::ProgressLine;
 use crate::run::run;
 use crate::target::Target;
 
-/// Drive a running hub and measure what it delivers.
-///
-/// Subscribers connect, messages are published, and every message is checked for having arrived
-/// once and in order. With --pid, the CPU time and the memory of a local server are measured too.
+/// How to drive a hub. Which one, whoever flattens this into a command knows.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Exits with 1 if messages were lost, duplicated or reordered, \
-    and with 2 if the run could not be made.")]
 pub struct BenchArgs {
-    /// The hub's page
-    #[arg(long, default_value = "http://127.0.0.1:8000/sse/", value_name = "URL")]
-    url: Target,
     /// Publish at this node, where it is another of the same hub
     #[arg(long, value_name = "URL")]
     publish_url: Option<Target>,
@@ -67,16 +59,17 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
-    /// The plan that was asked for.
-    pub fn plan(&self) -> Plan {
+    /// The plan that was asked for, at the hub with this page. `authorization` is what to show it.
+    pub fn plan(&self, url: Target, authorization: Option<String>) -> Plan {
         let load = match (self.idle, self.unpaced) {
             (true, _) => Load::Idle,
             (_, true) => Load::Unpaced { in_flight: self.in_flight },
             _ => Load::Paced { rate: self.rate },
         };
         Plan {
-            url: self.url.clone(),
+            url,
             publish_url: self.publish_url.clone(),
+            authorization: authorization.map(Authorization::new),
             subscribers: self.subscribers,
             load,
             size: self.size,
@@ -91,10 +84,11 @@ impl BenchArgs {
 }
 
 /// Runs what was asked for: progress and errors go to standard error, the report to standard
-/// output.
-pub fn execute(args: &BenchArgs) -> ExitCode {
+/// output. The exit code is 1 if messages were lost, duplicated or reordered, and 2 if the run
+/// could not be made.
+pub fn execute(args: &BenchArgs, url: Target, authorization: Option<String>) -> ExitCode {
     let mut line = ProgressLine::new();
-    let result = run(&args.plan(), &mut |progress| line.show(progress));
+    let result = run(&args.plan(url, authorization), &mut |progress| line.show(progress));
     drop(line);
     match result {
         Ok(report) => {
@@ -126,7 +120,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Parser;
 
     use super::*;
@@ -137,15 +131,10 @@ mod tests {
         args: BenchArgs,
     }
 
-    fn plan(line: &str) -> Result<Plan, clap::Error> {
+    pub(crate) fn plan(line: &str) -> Result<Plan, clap::Error> {
         let words = ["bench"].into_iter().chain(line.split_whitespace());
-        Command::try_parse_from(words).map(|command| command.args.plan())
-    }
-
-    impl Default for BenchArgs {
-        fn default() -> Self {
-            Command::parse_from(["bench"]).args
-        }
+        let url = "http://127.0.0.1:8000/sse/".parse().unwrap();
+        Command::try_parse_from(words).map(|command| command.args.plan(url, None))
     }
 
     #[test]

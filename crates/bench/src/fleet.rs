@@ -148,8 +148,11 @@ fn request(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> {
             target.push_str(&format!("topic=bench/{topic}"));
         }
     }
-    let host = plan.url.authority();
-    format!("GET {target} HTTP/1.1\r\nhost: {host}\r\naccept: text/event-stream\r\n\r\n").into()
+    let (host, authorization) = (plan.url.authority(), plan.authorization_line());
+    format!(
+        "GET {target} HTTP/1.1\r\nhost: {host}\r\n{authorization}accept: text/event-stream\r\n\r\n"
+    )
+    .into()
 }
 
 /// A loopback address to connect from, so that there are ports enough.

@@ -1,5 +1,6 @@
 //! What a run is to do.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,6 +15,9 @@ pub struct Plan {
     pub url: Target,
     /// Where to publish, if at another node of the same hub.
     pub publish_url: Option<Target>,
+    /// What to show the hub, where it asks.
+    #[serde(skip)]
+    pub authorization: Option<Authorization>,
     /// How many connections subscribe; at least 1.
     pub subscribers: u32,
     /// What is published once they are connected.
@@ -33,6 +37,28 @@ pub struct Plan {
     pub duration: Duration,
     /// The server's process, if it is local and its CPU time and memory are wanted.
     pub pid: Option<u32>,
+}
+
+/// The value of an `Authorization` header. It is sent, and never shown.
+#[derive(Clone)]
+pub struct Authorization(String);
+
+impl Authorization {
+    /// `value` must be one that a header may have.
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The line of a request's head.
+    pub(crate) fn line(&self) -> String {
+        format!("authorization: {}\r\n", self.0)
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorization(..)")
+    }
 }
 
 /// What is published.
@@ -98,6 +124,11 @@ impl Plan {
     /// Where to publish.
     pub(crate) fn publish_target(&self) -> &Target {
         self.publish_url.as_ref().unwrap_or(&self.url)
+    }
+
+    /// The line of a request's head that shows what the hub asks for; empty where it asks nothing.
+    pub(crate) fn authorization_line(&self) -> String {
+        self.authorization.as_ref().map(Authorization::line).unwrap_or_default()
     }
 
     /// The largest message, in bytes.

@@ -148,11 +148,11 @@ impl Publisher {
         let kind = if batch > 1 { "application/x-ndjson" } else { "application/json" };
         let target = self.plan.publish_target();
         let (path, host) = (target.path("send"), target.authority());
-        let length = self.body.len();
+        let (length, authorization) = (self.body.len(), self.plan.authorization_line());
         self.request.clear();
         self.request.extend_from_slice(
             format!(
-                "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\n\
+                "POST {path} HTTP/1.1\r\nhost: {host}\r\n{authorization}content-type: {kind}\r\n\
                  content-length: {length}\r\n\r\n"
             )
             .as_bytes(),

@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_foreign_message_is_no_violation_and_a_lost_one_is() {
-        let plan = crate::BenchArgs::default().plan();
+        let plan = crate::args::tests::plan("").unwrap();
         let mut report = Report {
             plan,
             connect_seconds: 0.1,

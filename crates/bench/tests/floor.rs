@@ -38,6 +38,7 @@ fn plan(url: &str, load: Load) -> Plan {
     Plan {
         url: url.parse().expect("it is a URL"),
         publish_url: None,
+        authorization: None,
         subscribers: 20,
         load,
         size: 100,

@@ -25,7 +25,7 @@ impl Token {
     }
 
     /// The value of the `Authorization` header.
-    pub(crate) fn header(&self) -> HeaderValue {
+    pub fn header(&self) -> HeaderValue {
         self.0.clone()
     }
 }

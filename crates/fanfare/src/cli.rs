@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::log::LogCommand;
 use crate::commands::{
-    CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, ReadyArgs, SubscribeArgs, TokenCommand,
+    BenchCommand, CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, ReadyArgs, SubscribeArgs,
+    TokenCommand,
 };
 use crate::settings::Flags;
 
@@ -78,7 +79,7 @@ pub enum Command {
     /// Find what stands between a hub and its subscribers: limits, proxies, lost headers
     Doctor(DoctorArgs),
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
-    Bench(fanfare_bench::BenchArgs),
+    Bench(BenchCommand),
     /// Look at the event log in a directory: verify it, or say what it holds
     #[command(subcommand)]
     Log(LogCommand),

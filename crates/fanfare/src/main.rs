@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Command::Token(command) => exit::code(commands::token(&command)),
         Command::Ready(args) => exit::code(commands::ready(&args)),
         Command::Doctor(args) => exit::code(commands::doctor(&args)),
-        Command::Bench(plan) => fanfare_bench::execute(&plan),
+        Command::Bench(command) => commands::bench(&command),
         Command::Log(command) => commands::log::run(&command),
         Command::Completions(args) => exit::code(commands::completions(&args, Cli::command())),
         Command::Man(args) => exit::code(commands::man(&args, Cli::command())),

@@ -16,7 +16,6 @@ pub(super) struct HubArgs {
     ///
     /// Its page, with or without the path prefix: http://host:8000 means http://host:8000/sse/. A
     /// hub without a prefix is named by its stream, as in http://host/events.
-    /// [default: http://127.0.0.1:8000] [env: FANFARE_URL]
     #[arg(long, value_name = "URL")]
     url: Option<HubUrl>,
     /// File that holds the token to show [env: FANFARE_TOKEN holds a token itself]

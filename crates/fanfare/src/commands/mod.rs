@@ -6,6 +6,7 @@
 
 pub mod log;
 
+mod bench;
 mod completions;
 mod doctor;
 mod error;
@@ -17,6 +18,7 @@ mod subscribe;
 mod terminal;
 mod token;
 
+pub use bench::{BenchCommand, bench};
 pub use completions::{CompletionsArgs, completions};
 pub use doctor::{DoctorArgs, doctor};
 pub use error::CommandError;

@@ -98,6 +98,32 @@ fn a_hub_that_crashes_at_any_moment_takes_lines_with_it() {
     assert_eq!(lines, (1..=5_000).collect::<Vec<_>>());
 }
 
+/// Of a hub with its log on disk nothing is lost at all, and what it had accepted without saying so
+/// is not published again.
+#[test]
+fn a_hub_that_keeps_its_events_loses_or_doubles_lines_when_it_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = ["--data", directory.path().to_str().unwrap()];
+    let mut hub = Hub::start(&settings);
+    let mut publisher = publisher(&hub, &["--json", "--batch", "50"]);
+    let mut stdin = publisher.stdin.take().unwrap();
+    let feed = std::thread::spawn(move || {
+        use std::io::Write as _;
+        stdin.write_all(numbered(1..=5_000).as_bytes()).unwrap();
+    });
+    for crash in 1..=3 {
+        publisher.await_output("progress", |p| p.stdout().lines().count() >= crash * 500);
+        hub = hub.kill().restart_with(&settings);
+    }
+    feed.join().unwrap();
+    assert!(publisher.wait().success(), "{}", publisher.stderr());
+    let lines = hub.lines(&["subscribe", "logs", "--since", "earliest", "-n", "5000"]);
+    assert_eq!(lines.join("\n") + "\n", numbered(1..=5_000));
+    let more = hub.publish(&["logs", "after"]);
+    let last = hub.lines(&["subscribe", "logs", "--since", "earliest", "-n", "5001", "--json"]);
+    assert_eq!(json(&last[5_000])[0]["id"], more, "something came twice");
+}
+
 #[test]
 fn a_line_that_is_refused_takes_others_with_it() {
     let hub = Hub::start(&["--max-message", "10B"]);

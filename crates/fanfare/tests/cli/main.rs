@@ -13,4 +13,5 @@ mod misrouted_command;
 mod missing_page;
 mod noisy_end;
 mod unclear_output;
+mod unmeasured_hub;
 mod useless_token;

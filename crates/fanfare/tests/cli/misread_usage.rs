@@ -41,6 +41,8 @@ fn a_mistake_passes_for_a_failure() {
         (&["subscribe", "--since", ""], "not an event id"),
         (&["subscribe", "--count", "0"], "1.."),
         (&["subscribe", "--json", "--exec", "cat"], "cannot be used with"),
+        (&["bench", "--url", "https://localhost"], "plain HTTP"),
+        (&["bench", "--subscribers", "0"], "subscribers"),
         (&["man", "nothing"], "no command `nothing`"),
         (&["completions", "elvis"], "possible values"),
     ] {

@@ -223,7 +223,12 @@ pub(crate) struct Crashed(SocketAddr);
 impl Crashed {
     /// Starts another where it was.
     pub(crate) fn restart(self) -> Hub {
-        Hub::start_at(self.0, &[])
+        self.restart_with(&[])
+    }
+
+    /// The same, with these settings.
+    pub(crate) fn restart_with(self, settings: &[&str]) -> Hub {
+        Hub::start_at(self.0, settings)
     }
 }
 

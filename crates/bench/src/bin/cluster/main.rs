@@ -136,6 +136,7 @@ fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> Plan {
     Plan {
         url: site.url(node),
         publish_url: Some(site.url(0)),
+        authorization: None,
         subscribers: 100,
         load,
         size: 200,

@@ -115,6 +115,7 @@ impl Contender {
         Plan {
             url,
             publish_url: None,
+            authorization: None,
             subscribers: self.subscribers,
             load: self.load,
             size: 100,

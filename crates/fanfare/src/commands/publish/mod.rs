@@ -47,7 +47,7 @@ What is printed is the id of each message, one a line.";
 )]
 pub struct PublishArgs {
     /// Topic (`default` if left out) and message; the message `-` stands for standard input
-    #[arg(required = true, num_args = 1..=2, value_names = ["TOPIC", "MESSAGE"])]
+    #[arg(required = true, num_args = 1..=2, value_name = "MESSAGE")]
     words: Vec<String>,
     /// Event type; browsers listen for it by this name
     #[arg(long, value_name = "TYPE", value_parser = EventType::parse)]
@@ -68,7 +68,7 @@ pub struct PublishArgs {
     /// Keep trying this long when the hub is away or busy [default: 2s, with standard input 4m]
     ///
     /// Beyond the hub's --idempotency-window, which is 5m unless set, a message may be published
-    /// twice. [default: 2s, with standard input 4m]
+    /// twice.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     retry_for: Option<Duration>,
     /// Print one JSON object for each message: its id, and its line

@@ -1,0 +1,39 @@
+//! `fanfare bench` measures whichever hub it is told of, in the way all clients are told.
+
+use crate::support::{Hub, json, run};
+
+const BRIEFLY: [&str; 9] =
+    ["bench", "--json", "-s", "5", "-r", "100", "--warmup", "0", "--duration=300ms"];
+
+#[test]
+fn the_hub_in_the_environment_is_not_asked() {
+    let hub = Hub::start(&[]);
+    let report = &json(&hub.lines(&BRIEFLY).join(""))[0];
+    let figure = |name: &str| report["window"][name].as_u64().unwrap();
+    assert!(figure("published") > 0, "{report}");
+    assert_eq!(figure("deliveries"), 5 * figure("published"), "{report}");
+}
+
+#[test]
+fn a_hub_that_asks_for_a_key_cannot_be_measured() {
+    let hub = Hub::start(&["--publish-key", "let-me-publish", "--subscribe-key", "let-me-hear"]);
+    let refused = run(&mut hub.fanfare(&BRIEFLY));
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("401"), "{refused:?}");
+
+    let key = "good-for-both-of-them";
+    let hub = Hub::start(&["--publish-key", key, "--subscribe-key", key]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{key}\n")).unwrap();
+    let by_flag = [&BRIEFLY[..], &["--token", key]].concat();
+    let by_file = [&BRIEFLY[..], &["--token-file", file.path().to_str().unwrap()]].concat();
+    for mut command in [hub.fanfare(&by_flag), hub.fanfare(&by_file), {
+        let mut command = hub.fanfare(&BRIEFLY);
+        command.env("FANFARE_TOKEN", key);
+        command
+    }] {
+        let ended = run(&mut command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(!ended.stderr.contains(key), "a key is shown: {ended:?}");
+    }
+}
