@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use fanfare_testkit::Nginx;
 use fanfare_testkit::{RedisServer, free_port};
 use serde_json::Value;
 
@@ -123,6 +124,34 @@ fn a_proxy_that_buffers_is_not_found() {
     let (ended, report) = doctor(&proxy(hub.address(), Fault::Buffers));
     assert_eq!(ended.code, Some(1));
     assert_eq!(wrong(&report), ["first bytes", "live delivery"], "{ended:?}");
+    assert!(ended.stdout.contains("proxy_buffering off"), "{ended:?}");
+}
+
+/// A real one, which holds back even the head of a stream.
+#[test]
+fn an_nginx_that_buffers_is_not_found() {
+    let hub = Hub::start(&["--heartbeat", "100ms"]);
+    let nginx = |buffering: &str| {
+        Nginx::start(|address, directory| {
+            let (hub, directory) = (hub.address(), directory.display());
+            let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+            let paths: String =
+                kinds.map(|kind| format!("{kind}_temp_path {directory}/{kind}; ")).concat();
+            format!(
+                "user root; pid {directory}/pid; error_log stderr; events {{}}\n\
+                 http {{ access_log off; {paths}\n\
+                 server {{ listen {address}; location / {{ proxy_pass http://{hub}; {buffering} }} }} }}"
+            )
+        })
+    };
+    // It heeds the hub's X-Accel-Buffering, unless it is told not to.
+    let heedful = nginx("");
+    let (ended, report) = doctor(&format!("http://{}", heedful.address()));
+    assert_eq!(wrong(&report), [""; 0], "{ended:?}");
+    let deaf = nginx("proxy_ignore_headers X-Accel-Buffering;");
+    let (ended, report) = doctor(&format!("http://{}", deaf.address()));
+    assert_eq!((ended.code, &*wrong(&report)), (Some(1), &["subscribe"][..]), "{ended:?}");
+    assert!(ended.stdout.contains("a publish through the same address was answered"), "{ended:?}");
     assert!(ended.stdout.contains("proxy_buffering off"), "{ended:?}");
 }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fanfare_testkit::RedisServer;
+use fanfare_testkit::{Nginx, RedisServer};
 use serde_json::json;
 
-use crate::support::{Connection, Hub, Nginx, PATIENCE, Publisher, Setup, Subscription};
+use crate::support::{Connection, Hub, PATIENCE, Publisher, Setup, Subscription, nginx_before};
 
 struct Site {
     nginx: Nginx,
@@ -23,7 +23,7 @@ impl Site {
         let url = redis.url();
         let node = || Setup::new(&["--redis", &url, "--drain", "0s"]).own_log().start();
         let nodes = [node(), node(), node()];
-        Self { nginx: Nginx::before(&nodes), nodes, _redis: redis }
+        Self { nginx: nginx_before(&nodes), nodes, _redis: redis }
     }
 
     fn publisher(&self) -> Publisher {

@@ -62,7 +62,7 @@ impl Examination {
         let begun = Instant::now();
         let mut stream = match self.client.open(&subscription, None).await {
             Ok(stream) => stream,
-            Err(error) => return report.add(failed("subscribe", &error)),
+            Err(error) => return report.add(self.unopened(&error).await),
         };
         let took = begun.elapsed();
         report.add(Finding::good("subscribe", format!("{} in {took:.1?}", self.client.url())))?;
@@ -81,6 +81,18 @@ impl Examination {
             report.add(self.keepalive(stream).await)?;
         }
         Ok(())
+    }
+
+    /// Why there is no stream. One of which not even the head comes, where a publish is answered,
+    /// is being held back: nginx waits for a whole buffer before it passes on anything.
+    async fn unopened(&self, error: &RequestError) -> Finding {
+        const CHECK: &str = "subscribe";
+        let silent = matches!(error, RequestError::Silent { .. });
+        if silent && self.client.publish(&self.batch(0)).await.is_ok() {
+            let saw = format!("{error}, although a publish through the same address was answered");
+            return Finding::wrong(CHECK, saw, UNBUFFER);
+        }
+        failed(CHECK, error)
     }
 
     /// Publishes, and measures when each message arrives.

@@ -33,7 +33,7 @@ pub(crate) use hub::{Hub, Setup, raise_open_files};
 pub(crate) use key_server::KeyServer;
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
-pub(crate) use nginx::Nginx;
+pub(crate) use nginx::nginx_before;
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
 pub(crate) use tls::{Files, Identity, certificate_shown, trusting};
