@@ -21,8 +21,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 
+use crate::cluster::Cluster;
 use crate::latency::Tally;
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::resident_memory::resident_memory;
 
 /// How often statistics are published.
@@ -50,6 +52,8 @@ pub(crate) struct Observer {
     hub: Arc<Hub>,
     delivery: Arc<Delivery>,
     metrics: Arc<Metrics>,
+    node: Node,
+    cluster: Option<Arc<Cluster>>,
     began: Instant,
     /// The latencies at the last look.
     before: Tally,
@@ -91,9 +95,16 @@ impl Console {
 }
 
 impl Observer {
-    pub(crate) fn new(hub: Arc<Hub>, delivery: Arc<Delivery>, metrics: Arc<Metrics>) -> Self {
+    /// `cluster` is the other nodes, where there may be some.
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        delivery: Arc<Delivery>,
+        metrics: Arc<Metrics>,
+        node: Node,
+        cluster: Option<Arc<Cluster>>,
+    ) -> Self {
         let before = metrics.latencies();
-        Self { hub, delivery, metrics, began: Instant::now(), before }
+        Self { hub, delivery, metrics, node, cluster, began: Instant::now(), before }
     }
 
     /// One second's statistics; `assets/openapi.json` has their schema.
@@ -109,6 +120,8 @@ impl Observer {
         self.before = latencies;
         json!({
             "at": now.as_millis(),
+            "node": {"id": self.node.id.to_string(), "name": self.node.name},
+            "nodes": self.cluster.as_ref().map(|cluster| cluster.nodes()),
             "uptime": self.began.elapsed().as_secs(),
             "subscribers": seats.taken(),
             "max_subscribers": seats.capacity(),

@@ -20,6 +20,7 @@ mod latency;
 mod listener;
 mod logging;
 mod metrics;
+mod node;
 mod open_files;
 mod resident_memory;
 mod serve;

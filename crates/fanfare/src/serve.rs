@@ -17,11 +17,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
+use crate::cluster::Presence;
 use crate::console::{Console, Observer};
 use crate::exit::Failure;
 use crate::http::{Access, Connections, Limits, Quotas, Roster, Shared, accept, router};
 use crate::key_set_client::KeySetClient;
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::settings::{Flags, Settings};
 use crate::tls::{CertificateSource, Tls};
 use crate::{engine, listener, logging, open_files};
@@ -64,6 +66,8 @@ async fn run(
     let listener = TcpListener::from_std(listener)?;
     let (hub, cluster) = engine::open(settings).await?;
     let hub = Arc::new(hub);
+    let cluster = cluster.map(Arc::new);
+    let node = Node::new(settings.node_name.as_ref(), address);
     let delivery = Arc::new(Delivery::start(
         &hub,
         &DeliverySettings {
@@ -87,15 +91,19 @@ async fn run(
         console: Arc::clone(&console),
         hub: Arc::clone(&hub),
         delivery: Arc::clone(&delivery),
-        access: Access::new(settings, key_set, cluster.as_ref()),
-        cluster,
+        access: Access::new(settings, key_set, cluster.as_deref()),
+        cluster: cluster.clone(),
+        node: node.clone(),
         quotas: Quotas::new(settings),
         max_message: settings.max_message.in_memory(),
         draining: AtomicBool::new(false),
     });
-    if let Some(cluster) = &shared.cluster {
+    let attendance = cluster.clone().map(|cluster| {
         cluster.obey(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
-    }
+        let (hub, delivery) = (Arc::clone(&hub), Arc::clone(&delivery));
+        let presence = Presence { node: node.clone(), hub, delivery };
+        tokio::spawn(async move { cluster.attend(presence).await })
+    });
     let (stop, stopping) = watch::channel(false);
     let router = router(Arc::clone(&shared), settings);
     let certificates = match (&tls, certificates) {
@@ -107,7 +115,13 @@ async fn run(
     };
     let (connections, mut ended) =
         Connections::new(router, Arc::clone(&shared), roster, limits, tls, stopping);
-    let observer = Observer::new(Arc::clone(&hub), Arc::clone(&delivery), metrics);
+    let observer = Observer::new(
+        Arc::clone(&hub),
+        Arc::clone(&delivery),
+        metrics,
+        node.clone(),
+        cluster.clone(),
+    );
     let feed = Arc::clone(&console);
     let feed = tokio::spawn(async move { feed.feed(observer).await });
     let expiry = tokio::spawn(expire(hub));
@@ -120,6 +134,7 @@ async fn run(
     tracing::info!(streams = shared.delivery.seats().taken(), "shutting down");
     shared.draining.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
+    attendance.inspect(JoinHandle::abort);
     let over = settings.drain;
     // The console last: it shows the others going.
     let drain = move || {
@@ -132,6 +147,9 @@ async fn run(
     }
     if timeout(GRACE, ended.recv()).await.is_err() {
         tracing::warn!("some requests were still in flight");
+    }
+    if let Some(cluster) = &cluster {
+        cluster.leave(node.id).await;
     }
     expiry.abort();
     keys.abort();

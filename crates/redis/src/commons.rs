@@ -153,6 +153,12 @@ impl Commons {
         Ok(lines.into_iter().filter_map(text).collect())
     }
 
+    /// How many events Redis has that this node has not heard of, as far as it knows: it looks about
+    /// once a second.
+    pub fn lag(&self) -> u64 {
+        self.view.lag()
+    }
+
     /// Takes a node off the roll.
     pub async fn leave(&self, name: &str) -> Result<(), CommonsError> {
         self.ask(|link| {

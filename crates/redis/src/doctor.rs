@@ -93,7 +93,8 @@ impl Patient<'_> {
         self.findings.push(version(&info));
         self.findings.push(policy(&info));
         self.findings.push(memory(&info));
-        self.findings.extend(persistence(&info));
+        let sync = self.append_sync().await;
+        self.findings.extend(persistence(&info, sync.as_deref()));
         self.findings.extend(replication(&info));
         self.clock().await?;
         self.latency().await
@@ -101,6 +102,13 @@ impl Patient<'_> {
 
     async fn ask(&mut self, command: &Cmd) -> Result<Value, String> {
         request(self.connection, command, self.patience).await.map_err(|error| error.to_string())
+    }
+
+    /// How the append-only file is synced; not every user may ask.
+    async fn append_sync(&mut self) -> Option<String> {
+        let answer = self.ask(redis::cmd("CONFIG").arg("GET").arg("appendfsync")).await.ok()?;
+        let Value::Array(pair) = answer else { return None };
+        text(pair.into_iter().nth(1)?)
     }
 
     async fn clock(&mut self) -> Result<(), String> {
@@ -196,15 +204,27 @@ fn memory(info: &str) -> Finding {
     }
 }
 
-fn persistence(info: &str) -> Vec<Finding> {
+fn persistence(info: &str, sync: Option<&str>) -> Vec<Finding> {
     const CHECK: &str = "persistence";
     let is = |name: &str, value: &str| info_field(info, name) == Some(value);
     let mut findings = vec![if is("aof_enabled", "1") {
-        fine(
-            CHECK,
-            "append-only file on".to_owned(),
-            "after a crash at most what appendfsync allows is lost: a second with everysec",
-        )
+        let what = format!("append-only file on, appendfsync {}", sync.unwrap_or("not told"));
+        match sync {
+            Some("no") => warning(
+                CHECK,
+                what,
+                "a crash of the machine loses what the system had not written yet, up to half a \
+                 minute; clients are told of it by a gap",
+                "CONFIG SET appendfsync everysec, or always",
+            ),
+            Some("always") => fine(CHECK, what, "what is acknowledged is on disk"),
+            _ => fine(
+                CHECK,
+                what,
+                "a crash of the machine loses a second at most with everysec; clients are told of \
+                 it by a gap",
+            ),
+        }
     } else {
         warning(
             CHECK,

@@ -109,6 +109,13 @@ impl View {
         Some(LogSize { events, bytes: fenced.length * occupies })
     }
 
+    /// How many events the fence found beyond what was heard; those of another epoch count in full.
+    pub(crate) fn lag(&self) -> u64 {
+        let Seen { heard, fenced, .. } = self.seen();
+        let Position { epoch, seq } = fenced.last;
+        if epoch > heard.epoch { seq } else { seq.saturating_sub(heard.seq) }
+    }
+
     /// How many entries make about so many bytes, judging by the latest.
     pub(crate) fn entries_in(&self, bytes: usize) -> usize {
         (bytes / self.weight.load(Ordering::Relaxed).max(1)).clamp(1, MAX_PAGE)

@@ -7,6 +7,7 @@ import { drawTicket } from '../fanfare/hub.js';
 import { Session } from '../session.js';
 import { Charts } from './charts.js';
 import { Figures } from './figures.js';
+import { Nodes } from './nodes.js';
 import { Series } from './series.js';
 import { Subscribers } from './subscribers.js';
 
@@ -15,6 +16,7 @@ const byId = (id) => document.getElementById(id);
 const series = new Series();
 const charts = new Charts(byId('charts'));
 const figures = new Figures({ tiles: byId('tiles'), counts: byId('counts'), topics: byId('topics') });
+const nodes = new Nodes({ panel: byId('nodes-panel'), table: byId('nodes'), here: byId('this-node') });
 const badge = new Badge({
   box: byId('connection'),
   state: byId('state'),
@@ -37,6 +39,7 @@ function draw() {
   frame = undefined;
   if (!series.latest) return;
   figures.draw(series);
+  nodes.draw(series.latest);
   charts.draw(series);
 }
 

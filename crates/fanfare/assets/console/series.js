@@ -12,7 +12,9 @@ export class Series {
   }
 
   add(stats) {
-    const before = this.samples.at(-1);
+    // Behind a proxy another node may answer next, whose sums are its own.
+    if (this.latest && stats.node.id !== this.latest.node.id) this.samples = [];
+    const before = this.latest;
     if (before && stats.at <= before.at) return;
     this.samples.push(stats);
     if (this.samples.length > KEPT) this.samples.shift();

@@ -23,12 +23,13 @@ use super::subscribe::{Parameters, come_back, cursor, resolve};
 static PAGE: Embedded = embedded!("console/index.html", HTML);
 
 /// What the page loads beside the page's own style sheet and icon, by its path under `assets/`.
-static ASSETS: [Embedded; 8] = [
+static ASSETS: [Embedded; 9] = [
     embedded!("console/console.css", STYLE),
     embedded!("console/console.js", SCRIPT),
     embedded!("console/series.js", SCRIPT),
     embedded!("console/charts.js", SCRIPT),
     embedded!("console/figures.js", SCRIPT),
+    embedded!("console/nodes.js", SCRIPT),
     embedded!("console/subscribers.js", SCRIPT),
     embedded!("vendor/uplot/uPlot.min.css", STYLE),
     embedded!("vendor/uplot/uPlot.iife.min.js", SCRIPT),

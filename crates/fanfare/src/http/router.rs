@@ -21,6 +21,7 @@ use super::{admin, console, docs, operations, pages, publish, subscribe, subscri
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::settings::{Origin, Settings};
 
 /// What the handlers work with.
@@ -32,7 +33,8 @@ pub(crate) struct Shared {
     pub(crate) console: Arc<Console>,
     pub(crate) access: Access,
     /// The other nodes, where there may be some.
-    pub(crate) cluster: Option<Cluster>,
+    pub(crate) cluster: Option<Arc<Cluster>>,
+    pub(crate) node: Node,
     pub(crate) quotas: Quotas,
     /// The longest message, in bytes.
     pub(crate) max_message: usize,
@@ -156,6 +158,7 @@ impl Shared {
             metrics: Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), roster, None)),
             access: Access::new(settings, None, None),
             cluster: None,
+            node: Node::new(None, settings.listen),
             quotas: Quotas::new(settings),
             console: Arc::new(Console::open(second, second, Retry(second)).unwrap()),
             hub,

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use fanfare_delivery::{Delivery, ListFrom, Listed, Listing, SubscriberId};
+use fanfare_delivery::{Delivery, ListFrom, Listed, Listing};
 use fanfare_event::Topic;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use super::error::{Error, RETRY_AFTER_SECONDS, detail, invalid};
 use super::query;
 use super::revoke::revoke;
 use super::router::Shared;
+use crate::node::Node;
 
 /// How many subscribers a page holds, unless asked otherwise, and at most.
 const PAGE: (usize, usize) = (50, 500);
@@ -35,8 +36,8 @@ enum Problem {
     Query(#[from] Error),
     #[error("{said}")]
     Parameter { name: &'static str, value: String, said: String },
-    #[error("no subscriber has the id {0}")]
-    Unknown(SubscriberId),
+    #[error("no subscriber of this node has the id {0}")]
+    Unknown(String),
     #[error("delivery is shutting down or too busy")]
     NoAnswer,
 }
@@ -45,7 +46,8 @@ enum Problem {
 pub(super) async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
     match listing(&shared, query.as_deref().unwrap_or_default()).await {
         Ok(Listing { subscribers, next }) => {
-            let subscribers: Vec<_> = subscribers.iter().map(shown).collect();
+            let subscribers: Vec<_> =
+                subscribers.iter().map(|listed| shown(&shared.node, listed)).collect();
             let next = next.map(|place| place.to_string());
             axum::Json(json!({"subscribers": subscribers, "next": next})).into_response()
         }
@@ -67,10 +69,15 @@ async fn cut_named(shared: &Shared, request: &Parts) -> Result<Value, Problem> {
     let query = request.uri.query().unwrap_or_default();
     match (query::find(query, "id")?, query::find(query, "subject")?) {
         (Some(id), None) => {
-            let subscriber = id.parse().map_err(Problem::of("id", &id))?;
+            let (node, name) = id.split_once('.').unwrap_or_default();
+            let subscriber = name.parse().map_err(Problem::of("id", &id))?;
+            // Behind a proxy, the next request may reach another node, which has ids like these.
+            if node != shared.node.id.to_string() {
+                return Err(Problem::Unknown(id));
+            }
             let known = ask(shared, |delivery, then| delivery.cut_one(subscriber, then)).await?;
             if !known {
-                return Err(Problem::Unknown(subscriber));
+                return Err(Problem::Unknown(id));
             }
             tracing::info!(%subscriber, "a subscriber was cut");
             Ok(json!({"status": "subscriber cut"}))
@@ -160,14 +167,14 @@ async fn ask<T: Send + 'static>(
     }
 }
 
-fn shown(listed: &Listed) -> Value {
+fn shown(node: &Node, listed: &Listed) -> Value {
     let topics = &listed.interest.selector().topics;
     let names = topics.topics().iter().map(Topic::as_str);
     let patterns = topics.patterns().iter().map(fanfare_event::Pattern::as_str);
     let selectors: Vec<_> = names.chain(patterns).take(SELECTORS).collect();
     let all = topics.topics().len() + topics.patterns().len();
     json!({
-        "id": listed.id.to_string(),
+        "id": format!("{}.{}", node.id, listed.id),
         "peer": listed.peer.map(|address| address.to_string()),
         "more_selectors": all - selectors.len(),
         "selectors": selectors,

@@ -30,6 +30,7 @@ mod log_format;
 mod log_level;
 mod name;
 mod network;
+mod node_name;
 mod origin;
 mod prefix;
 mod redis;
@@ -65,6 +66,7 @@ pub use log_format::{InvalidLogFormat, LogFormat};
 pub use log_level::{InvalidLogLevel, LogLevel};
 pub use name::{CookieName, InvalidCookieName, InvalidName, InvalidSwitch, Name};
 pub use network::{InvalidNetwork, Network};
+pub use node_name::{InvalidNodeName, NodeName};
 pub use origin::{InvalidOrigin, Origin};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use source::Source;
@@ -271,6 +273,9 @@ settings! {
 
     /// The name under which events are kept in Redis; nodes that share it are one hub
     namespace: Namespace = "fanfare";
+
+    /// The name of this node on the console [default: the machine's name and the port]
+    node_name: Option<NodeName>;
 
     /// When a publish is acknowledged: disk, interval:100ms or os
     ///

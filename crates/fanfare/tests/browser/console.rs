@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
 
+use fanfare_testkit::RedisServer;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
@@ -143,13 +144,52 @@ async fn nothing_runs_over_at_320_pixels_and_pictures_are_kept() {
     (0..3).for_each(|n| publish(&hub, &format!("orders/{n}"), 10 * (n + 1)));
     list(&page, streams.len()).await;
     page.until("return document.querySelectorAll('#topics tr').length === 3").await;
-    let artefacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../artefacts");
-    std::fs::create_dir_all(&artefacts).unwrap();
     for (name, width, height) in [("console", 1280, 1400), ("console-narrow", 320, 2400)] {
         page.resize(width, height);
         page.until(&format!("return innerWidth === {width}")).await;
         page.until("return document.documentElement.scrollWidth <= innerWidth").await;
-        let picture = page.client.screenshot().await.unwrap();
-        std::fs::write(artefacts.join(format!("{name}.png")), picture).unwrap();
+        keep(&page, name).await;
     }
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_cluster_are_shown_and_none_where_there_is_no_cluster() {
+    let alone = Hub::start();
+    let page = Page::open(&address(&alone)).await;
+    page.until(&format!("{TILE} return tile('Subscribers') === '0'")).await;
+    page.expect("return document.getElementById('nodes-panel').hidden", true).await;
+
+    let redis = RedisServer::start(&[]);
+    let node = |name: &str| {
+        Hub::with(&["--listen", "127.0.0.1:0", "--redis", &redis.url(), "--node-name", name])
+    };
+    let (one, two) = (node("eu-1"), node("eu-2"));
+    let _three: Vec<_> = (0..3).map(|_| subscribe(&two, "shared")).collect();
+    publish(&one, "shared", 7);
+    page.goto(&address(&one)).await;
+    page.until(
+        "const rows = [...document.querySelectorAll('#nodes tr')]
+           .map((row) => [...row.cells].map((cell) => cell.textContent));
+         return rows.length === 2
+           && rows[0][0] === 'eu-1 (this one)' && rows[1][0] === 'eu-2'
+           && rows.every((row) => row[1] === 'yes' && row[4] === '0' && row[5].endsWith('-7'))
+           && rows[0][3] === '0' && rows[1][3] === '3'",
+    )
+    .await;
+    page.expect("return document.getElementById('this-node').textContent", "eu-1").await;
+    for (name, width, height) in [("nodes", 1280, 1700), ("nodes-narrow", 320, 2800)] {
+        page.resize(width, height);
+        page.until(&format!("return innerWidth === {width}")).await;
+        page.until("return document.documentElement.scrollWidth <= innerWidth").await;
+        keep(&page, name).await;
+    }
+    drop(two);
+    page.until("return document.querySelectorAll('#nodes tr').length === 1").await;
+}
+
+async fn keep(page: &Page, name: &str) {
+    let artefacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../artefacts");
+    std::fs::create_dir_all(&artefacts).expect("there is room for pictures");
+    let picture = page.client.screenshot().await.expect("a picture is taken");
+    std::fs::write(artefacts.join(format!("{name}.png")), picture).expect("it is kept");
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fanfare_testkit::{Proxy, RedisServer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::issuer::{SECRET, bearer, claims, token};
 use crate::support::{Hub, Response, Setup, Subscriber};
@@ -21,9 +21,11 @@ impl Cluster {
     fn start() -> Self {
         let redis = RedisServer::start(&[]);
         let way = Proxy::to(redis.port());
-        let node =
-            |url: &str| Setup::new(&["--redis", url, "--jwt-secret", SECRET]).own_log().start();
-        Self { one: node(&redis.url()), two: node(&way.url()), way, redis }
+        let node = |url: &str, name: &str| {
+            let arguments = ["--redis", url, "--node-name", name, "--jwt-secret", SECRET];
+            Setup::new(&arguments).own_log().start()
+        };
+        Self { one: node(&redis.url(), "one"), two: node(&way.url(), "two"), way, redis }
     }
 
     /// Breaks the second node's way; nobody listens at port 1.
@@ -48,6 +50,21 @@ fn listen(node: &Hub, subject: &str) -> Subscriber {
     node.subscription().query(query).header("Authorization", &holder(subject)).open()
 }
 
+/// What the console of a node says, once it names these nodes.
+fn await_nodes(node: &Hub, awaited: &[&str]) -> Value {
+    let console = node.subscription().prefix("/sse/console");
+    let mut console = console.header("Authorization", &holder("root")).open();
+    for _ in 0..30 {
+        let stats: Value = serde_json::from_str(&console.next().data).unwrap();
+        let nodes = stats["nodes"].as_array().expect("it is of a cluster");
+        let names: Vec<_> = nodes.iter().map(|node| node["name"].as_str().unwrap()).collect();
+        if names == awaited {
+            return stats;
+        }
+    }
+    panic!("half a minute without {awaited:?}");
+}
+
 fn cut(node: &Hub, subject: &str) -> Response {
     let path = format!("/sse/subscribers?subject={subject}");
     node.request("DELETE", &path, &[("Authorization", &holder("root"))])
@@ -57,10 +74,12 @@ fn draw(node: &Hub) -> Response {
     node.request("POST", "/sse/ticket", &[("Authorization", &holder("ada"))])
 }
 
-fn publish(node: &Hub, message: &str) {
+fn publish(node: &Hub, message: &str) -> String {
     let headers = [("Authorization", &*holder("eve")), ("Content-Type", "application/json")];
     let body = json!({"topic": "chat", "message": message}).to_string();
-    assert_eq!(node.publisher().post(&headers, body).status, 200);
+    let answer = node.publisher().post(&headers, body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["id"].as_str().unwrap().to_owned()
 }
 
 fn is_subscribed(node: &Hub) -> bool {
@@ -170,4 +189,33 @@ fn a_cut_is_said_to_be_done_that_nobody_heard_of() {
     cluster.join();
     assert_eq!(cut(&cluster.two, "ada").json()["other_nodes"], "told");
     elsewhere.until_closed();
+}
+
+#[test]
+fn a_node_is_missing_from_the_console_or_stays_on_it() {
+    let mut cluster = Cluster::start();
+    let _ada = listen(&cluster.two, "ada");
+    let id = publish(&cluster.one, "heard by both");
+    for node in [&cluster.one, &cluster.two] {
+        // Each says anew every few seconds.
+        let is_told = |stats: &Value| {
+            let mut nodes = stats["nodes"].as_array().unwrap().iter();
+            nodes.all(|node| node["heard"] == id.as_str()) && stats["nodes"][1]["subscribers"] == 1
+        };
+        let stats = (0..30).map(|_| await_nodes(node, &["one", "two"])).find(is_told);
+        let stats = stats.expect("both tell what is so");
+        let [one, two] = [&stats["nodes"][0], &stats["nodes"][1]];
+        assert_eq!((&one["ready"], &two["ready"]), (&json!(true), &json!(true)));
+        assert_eq!((&one["subscribers"], &one["lag"]), (&json!(0), &json!(0)));
+        assert_eq!(one["version"], env!("CARGO_PKG_VERSION"));
+        let this = [one, two].into_iter().filter(|each| each["id"] == stats["node"]["id"]);
+        assert_eq!(this.count(), 1);
+    }
+    cluster.divide();
+    await_nodes(&cluster.two, &[]);
+    cluster.join();
+    await_nodes(&cluster.two, &["one", "two"]);
+    cluster.two.terminate();
+    cluster.two.wait();
+    await_nodes(&cluster.one, &["one"]);
 }

@@ -1,0 +1,70 @@
+//! The roll: which nodes are there, by what each says of itself every few seconds.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fanfare_delivery::Delivery;
+use fanfare_hub::Hub;
+use fanfare_redis::Commons;
+use serde_json::{Value, json};
+use tokio::time::interval;
+
+use crate::node::Node;
+
+/// How often a node says that it is there; a few times within [`Commons::PRESENCE`].
+const EVERY: Duration = Duration::from_secs(3);
+
+/// The nodes as they were last heard, this one among them; empty while nobody can be heard.
+#[derive(Debug, Default)]
+pub(crate) struct Roll(Mutex<Vec<Value>>);
+
+/// What a node says of itself.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    pub(crate) node: Node,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) delivery: Arc<Delivery>,
+}
+
+impl Roll {
+    pub(super) fn nodes(&self) -> Vec<Value> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls this node's line out, and hears the others, for ever.
+    pub(super) async fn call(&self, commons: &Commons, presence: Presence) {
+        let mut ticks = interval(EVERY);
+        let id = presence.node.id.to_string();
+        loop {
+            ticks.tick().await;
+            let heard = match commons.attend(&id, &presence.line(commons).to_string()).await {
+                Ok(lines) => lines,
+                Err(error) => {
+                    tracing::debug!(%error, "the other nodes cannot be heard");
+                    Vec::new()
+                }
+            };
+            // A line of another version that is not understood says at least that it is there.
+            let mut nodes: Vec<Value> =
+                heard.iter().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
+            let place = |node: &Value| (node["name"].to_string(), node["id"].to_string());
+            nodes.sort_by_key(place);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
+        }
+    }
+}
+
+impl Presence {
+    fn line(&self, commons: &Commons) -> Value {
+        json!({
+            "id": self.node.id.to_string(),
+            "name": self.node.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": self.node.started.as_millis(),
+            "subscribers": self.delivery.seats().taken(),
+            "heard": self.hub.window().last().to_string(),
+            "lag": commons.lag(),
+            "ready": self.hub.ready().is_ok(),
+        })
+    }
+}
