@@ -145,7 +145,8 @@ export class Connection {
     if (settled) this.#failures = 0;
     // Spread, so that those who were lost together do not come back together.
     const longest = this.#settings.retry * Math.min(2 ** this.#failures, LONGEST);
-    const wait = settled && expired ? 0 : longest * (0.5 + Math.random() / 2);
+    const spread = longest * (0.5 + Math.random() / 2);
+    const wait = settled && expired ? 0 : Math.max(spread, (reason?.retryAfter ?? 0) * 1000);
     this.#failures += 1;
     this.#timer = setTimeout(() => this.reconnect(), wait);
     this.#become({ name: 'reconnecting', at: Date.now() + wait, reason });

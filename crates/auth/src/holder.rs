@@ -20,8 +20,14 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     subscribe: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    admin: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Principal {
@@ -34,13 +40,13 @@ impl Principal {
         };
         let subscribe = self.subscribe.patterns().map(str::to_owned).collect();
         let expires = self.expires.map(Timestamp::as_millis);
-        let written = Written { subject, key, subscribe, expires };
+        let written = Written { subject, key, subscribe, admin: self.admin, expires };
         serde_json::to_string(&written).unwrap_or_default()
     }
 
     /// What [`Principal::listener_to_text`] has written, and nothing more.
     pub fn listener_from_text(text: &str) -> Result<Self, InvalidHolder> {
-        let Written { subject, key, subscribe, expires } =
+        let Written { subject, key, subscribe, admin, expires } =
             serde_json::from_str(text).map_err(|_| InvalidHolder)?;
         let identity = match (subject, key) {
             (None, None) => Identity::Anonymous,
@@ -56,7 +62,7 @@ impl Principal {
             identity,
             publish: PublishGrant::default(),
             subscribe: SubscribeGrant::new(patterns),
-            admin: false,
+            admin,
             expires: expires.map(Timestamp),
         })
     }
@@ -78,7 +84,8 @@ mod tests {
                 let publish = PublishGrant::EVERYTHING;
                 let expires = Some(Timestamp(7));
                 let identity = identity.clone();
-                let holder = Principal { identity, publish, subscribe, admin: true, expires };
+                let admin = identity != Identity::Anonymous;
+                let holder = Principal { identity, publish, subscribe, admin, expires };
                 let back = Principal::listener_from_text(&holder.listener_to_text()).unwrap();
                 assert_eq!(back, holder.as_listener());
             }

@@ -48,6 +48,14 @@ impl Output {
     }
 }
 
+impl Drop for Output {
+    /// Whatever ends a command early, what it has received is not held back. Why it ended is said
+    /// elsewhere; that this failed too would add nothing.
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
 /// Whether a person reads standard output.
 pub(super) fn output_is_terminal() -> bool {
     io::stdout().is_terminal()
