@@ -79,7 +79,7 @@ pub(crate) enum Refused {
     Capacity,
     /// The hub is shutting down.
     Draining,
-    /// The event log accepts nothing.
+    /// The event log accepts nothing, or cannot be heard.
     LogUnavailable,
     /// The event log has no room.
     LogFull,

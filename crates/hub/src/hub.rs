@@ -54,6 +54,11 @@ impl Hub {
         self.log.ready()
     }
 
+    /// Whether the log's tail is in step with its engine, as far as this node can tell.
+    pub fn is_in_step(&self) -> bool {
+        self.log.is_in_step()
+    }
+
     /// What the log retains; `None` where its engine does not say.
     pub fn log_size(&self) -> Option<LogSize> {
         self.log.size()

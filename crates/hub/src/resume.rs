@@ -84,7 +84,13 @@ impl Requested {
             Standing::Current | Standing::EndedAt(_) => ready(None, ReadFrom::After(position)),
             Standing::Unknown => {
                 let gap = gap(GapReason::UnknownEpoch, position.to_string(), survey.floor);
-                ready(Some(gap), ReadFrom::Earliest)
+                let start = Start { gap: Some(gap), from: ReadFrom::Earliest };
+                // Epochs only grow: another node may have heard of a later one first.
+                if position.epoch > survey.last.epoch {
+                    Resolution::Ahead(start)
+                } else {
+                    Resolution::Ready(start)
+                }
             }
         }
     }
@@ -160,5 +166,10 @@ mod tests {
         let Resolution::Ahead(start) = ahead else { panic!("{ahead:?}") };
         assert_eq!(start.gap.unwrap().reason, GapReason::EngineLostWrites);
         assert_eq!(start.from, ReadFrom::After(Position::new(30, 7)));
+
+        let ahead = Requested::parse(Some("31-1")).resolve(&window());
+        let Resolution::Ahead(start) = ahead else { panic!("{ahead:?}") };
+        assert_eq!(start.gap.unwrap().reason, GapReason::UnknownEpoch);
+        assert_eq!(start.from, ReadFrom::Earliest);
     }
 }

@@ -32,6 +32,12 @@ pub trait EventLog: Send + Sync + 'static {
     /// Whether publishes can be accepted now; if not, why.
     fn ready(&self) -> Result<(), Unready>;
 
+    /// Whether the tail is told what the engine accepts. False while an engine outside cannot be
+    /// heard: others may know more than this node.
+    fn is_in_step(&self) -> bool {
+        true
+    }
+
     /// What is retained; `None` where the engine does not say, or not cheaply.
     fn size(&self) -> Option<LogSize> {
         None

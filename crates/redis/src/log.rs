@@ -97,6 +97,10 @@ impl EventLog for RedisLog {
         self.reader.read(from, until, selector, limit)
     }
 
+    fn is_in_step(&self) -> bool {
+        self.health.is_tail_down().is_none()
+    }
+
     fn size(&self) -> Option<LogSize> {
         self.view.size()
     }

@@ -73,7 +73,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
     let requested =
         Requested::parse(cursor(&request.headers, asked.last_event_id.as_deref()).as_deref());
     let has_id = matches!(requested, Requested::After(_));
-    let start = resolve(&console.hub, &requested).await;
+    let Some(start) = resolve(&console.hub, &requested).await else { return Ok(None) };
     // An administrator may see all of this log; it holds nothing of the users'.
     let selector = SubscribeGrant::EVERYTHING.authorise(Selector::default());
     let selector = selector.map_err(|_| Error::Forbidden)?;

@@ -109,7 +109,9 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
     let cursor = cursor(&request.headers, last_event_id.as_deref());
     let requested = Requested::parse(cursor.as_deref());
     let has_id = matches!(requested, Requested::After(_));
-    let start = resolve(&shared.hub, &requested).await;
+    let Some(start) = resolve(&shared.hub, &requested).await else {
+        return Ok(Answer::ComeBack(Refused::LogUnavailable));
+    };
     if shared.is_draining() {
         return Ok(Answer::ComeBack(Refused::Draining));
     }
@@ -129,13 +131,17 @@ pub(super) fn cursor<'a>(
     from_header.filter(|id| !id.is_empty()).or(from_query.map(Cow::Borrowed))
 }
 
-/// Where the subscriber begins; waits a moment for a node that is behind its client.
-pub(super) async fn resolve(hub: &Hub, requested: &Requested) -> Start {
+/// Where the subscriber begins; waits a moment for a node that is behind its client. `None` where the
+/// node cannot hear its engine: what another node has given out is then not lost, and whoever comes
+/// back finds it there, or here later.
+pub(super) async fn resolve(hub: &Hub, requested: &Requested) -> Option<Start> {
     let deadline = Instant::now() + CATCH_UP;
     loop {
         match hub.resolve(requested) {
-            Resolution::Ready(start) => return start,
-            Resolution::Ahead(start) if Instant::now() >= deadline => return start,
+            Resolution::Ready(start) => return Some(start),
+            Resolution::Ahead(start) if Instant::now() >= deadline => {
+                return hub.is_in_step().then_some(start);
+            }
             Resolution::Ahead(_) => sleep(CATCH_UP_LOOK).await,
         }
     }

@@ -26,6 +26,7 @@ mod hostile_heads;
 mod killed_hub;
 mod lapsed_certificate;
 mod loss_at_the_seam;
+mod lost_by_redis;
 mod lost_on_reconnect;
 mod misdelivery;
 mod misleading_console;

@@ -22,7 +22,7 @@ pub(super) struct Acknowledged {
 }
 
 /// Epoch and number.
-type Position = (u64, u64);
+pub(super) type Position = (u64, u64);
 
 impl Acknowledged {
     /// Nothing yet, of a hub with these nodes.
@@ -73,7 +73,7 @@ pub(super) fn is_id(cursor: &str) -> bool {
     position(cursor).is_some()
 }
 
-fn position(id: &str) -> Option<Position> {
+pub(super) fn position(id: &str) -> Option<Position> {
     let (epoch, seq) = id.split_once('-')?;
     Some((epoch.parse().ok()?, seq.parse().ok()?))
 }

@@ -21,6 +21,7 @@ mod profile;
 mod publisher;
 mod subscriber;
 mod tls;
+mod traffic;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub(crate) use nginx::nginx_before;
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
 pub(crate) use tls::{Files, Identity, certificate_shown, trusting};
+pub(crate) use traffic::Traffic;
 
 /// How long anything may take before a test gives up. Nothing that works comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
