@@ -1,8 +1,8 @@
 //! A key set that an identity provider maintains (RFC 7517), fetched and remembered.
 //!
 //! What must hold: a token that names a known key waits for nobody; the provider is asked at most
-//! once in [`Jwks::INTERVAL`], however many tokens name keys it does not have; while it cannot be
-//! reached, the keys it gave last stay.
+//! once in [`Jwks::INTERVAL`], however many tokens name keys it does not have, and also when whoever
+//! sent one hangs up; while it cannot be reached, the keys it gave last stay.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -30,7 +30,9 @@ pub trait FetchKeys: Send + Sync {
 pub type FetchError = Box<dyn Error + Send + Sync>;
 
 /// A remembered key set.
-pub struct Jwks {
+pub struct Jwks(Arc<Provider>);
+
+struct Provider {
     source: Box<dyn FetchKeys>,
     interval: Duration,
     keys: RwLock<Arc<Keys>>,
@@ -80,14 +82,15 @@ impl Jwks {
 
     /// Knows no key until it is first asked for one.
     pub fn new(source: Box<dyn FetchKeys>, interval: Duration) -> Self {
-        Self { source, interval, keys: RwLock::default(), attempt: Mutex::default() }
+        let (keys, attempt) = (RwLock::default(), Mutex::default());
+        Self(Arc::new(Provider { source, interval, keys, attempt }))
     }
 
     /// Asks for the set and remembers it. To be called now and then, so that keys the provider
     /// has withdrawn are forgotten.
     pub async fn refresh(&self) {
-        let mut attempt = self.attempt.lock().await;
-        *attempt = Some(self.ask().await);
+        let mut attempt = self.0.attempt.lock().await;
+        *attempt = Some(self.0.ask().await);
     }
 
     /// The key that a token names, or the one for its algorithm if it names none and there is no
@@ -97,27 +100,31 @@ impl Jwks {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Option<Arc<VerificationKey>>, Unavailable> {
-        if let Some(key) = self.known(kid, algorithm) {
+        if let Some(key) = self.0.known(kid, algorithm) {
             return Ok(Some(key));
         }
-        let mut attempt = self.attempt.lock().await;
-        // Whoever held the lock may have found it.
-        if let Some(key) = self.known(kid, algorithm) {
-            return Ok(Some(key));
-        }
-        let last = match *attempt {
-            Some(last) if last.at.elapsed() < self.interval => last,
-            _ => *attempt.insert(self.ask().await),
-        };
-        drop(attempt);
-        match self.known(kid, algorithm) {
-            None if !last.succeeded => Err(Unavailable),
+        // A task of its own: the request that began it may be given up at any time.
+        let provider = Arc::clone(&self.0);
+        let asked = tokio::spawn(async move { provider.ask_if_due().await }).await;
+        match self.0.known(kid, algorithm) {
+            None if !asked.is_ok_and(|attempt| attempt.succeeded) => Err(Unavailable),
             found => Ok(found),
         }
     }
+}
 
+impl Provider {
     fn known(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<Arc<VerificationKey>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).find(kid, algorithm)
+    }
+
+    /// Asks, unless that was done a moment ago, or is being done.
+    async fn ask_if_due(&self) -> Attempt {
+        let mut attempt = self.attempt.lock().await;
+        match *attempt {
+            Some(last) if last.at.elapsed() < self.interval => last,
+            _ => *attempt.insert(self.ask().await),
+        }
     }
 
     async fn ask(&self) -> Attempt {
@@ -183,14 +190,16 @@ impl Keys {
 
 impl fmt::Debug for Jwks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jwks").field("interval", &self.interval).finish_non_exhaustive()
+        f.debug_struct("Jwks").field("interval", &self.0.interval).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::future::{Future as _, poll_fn};
     use std::sync::Mutex as Script;
+    use std::task::{Context, Poll};
 
     use super::*;
 
@@ -228,6 +237,17 @@ mod tests {
         jwks.refresh().await;
         assert_eq!(knows(&jwks, "b").await, Ok(true));
         assert_eq!(knows(&jwks, "a").await, Ok(false), "it has been withdrawn");
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_may_reach_the_provider_again() {
+        let jwks = jwks(Duration::from_secs(3600), &[named("a"), named("b")]);
+        let mut asking = Box::pin(knows(&jwks, "b"));
+        let begun = |context: &mut Context<'_>| Poll::Ready(asking.as_mut().poll(context));
+        assert!(poll_fn(begun).await.is_pending());
+        drop(asking);
+        assert_eq!(knows(&jwks, "a").await, Ok(true));
+        assert_eq!(knows(&jwks, "b").await, Ok(false), "it was asked a moment ago");
     }
 
     #[tokio::test]

@@ -6,19 +6,16 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::{FORWARDED, HOST, HeaderName};
+use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::access::Caller;
+use super::client::is_passed_on;
 use super::error::Error;
 use super::peer::Peer;
 use super::router::Shared;
-
-/// Headers by which a proxy says that it speaks for someone else.
-const SPEAKS_FOR_ANOTHER: [HeaderName; 3] =
-    [FORWARDED, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
 
 /// Lets a request through that an administrator has sent; refuses all others.
 pub(super) async fn require_admin(
@@ -67,8 +64,7 @@ fn is_local(request: &Parts) -> bool {
     let peer = request.extensions.get::<Peer>();
     let local = peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback());
     let host = request.uri.host().or_else(|| host(&request.headers));
-    let passed_on = SPEAKS_FOR_ANOTHER.iter().any(|name| request.headers.contains_key(name));
-    local && !passed_on && host.is_some_and(is_this_machine)
+    local && !is_passed_on(&request.headers) && host.is_some_and(is_this_machine)
 }
 
 /// The host a request is addressed to, without its port.

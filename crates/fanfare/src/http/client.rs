@@ -2,12 +2,22 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use axum::http::header::FORWARDED;
 use axum::http::{HeaderMap, HeaderName};
 
 use super::peer::Peer;
 use crate::settings::Network;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Headers by which a proxy says that it speaks for someone else.
+const SPEAKS_FOR_ANOTHER: [HeaderName; 3] =
+    [FORWARDED, FORWARDED_FOR, HeaderName::from_static("x-real-ip")];
+
+/// Whether a proxy says that it has passed a request on.
+pub(super) fn is_passed_on(headers: &HeaderMap) -> bool {
+    SPEAKS_FOR_ANOTHER.iter().any(|name| headers.contains_key(name))
+}
 
 /// The address of the client: the peer's own, or the last one that trusted proxies have not put
 /// there about one another. What stands further left, anybody may have written.

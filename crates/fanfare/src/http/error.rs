@@ -47,6 +47,11 @@ pub(crate) enum Error {
     NobodyNamed,
     #[error("the request is for a host that this hub does not answer for")]
     ForeignHost,
+    #[error(
+        "a proxy has passed this request on, and the hub serves its own machine only: name the \
+         proxy's host by --allow-host, or set credentials"
+    )]
+    PassedOn,
     #[error("pages of this origin may not use this hub")]
     ForeignOrigin,
     #[error("Not authenticated")]
@@ -88,7 +93,7 @@ impl Error {
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
             Self::NobodyNamed => Refused::InvalidRevocation,
-            Self::ForeignHost => Refused::ForeignHost,
+            Self::ForeignHost | Self::PassedOn => Refused::ForeignHost,
             Self::ForeignOrigin => Refused::ForeignOrigin,
             Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) => {
                 Refused::CredentialsUnverifiable
@@ -153,7 +158,7 @@ impl IntoResponse for Error {
                     "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
                 }]),
             ),
-            Self::ForeignHost | Self::ForeignOrigin | Self::Elsewhere => {
+            Self::ForeignHost | Self::PassedOn | Self::ForeignOrigin | Self::Elsewhere => {
                 detail(StatusCode::FORBIDDEN, said)
             }
             Self::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),

@@ -2,11 +2,13 @@
 //!
 //! Where everyone on this machine may publish, a browser on this machine is everyone. What must
 //! hold there: a request is for a name of this machine (else a site could have its own name lead
-//! here: DNS rebinding), and comes from the hub's own page, an allowed origin, or no page at all.
+//! here: DNS rebinding), comes from the hub's own page, an allowed origin, or no page at all, and has
+//! not been passed on by a proxy that nobody has spoken of: through it, everyone is on this machine.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 
+use super::client::is_passed_on;
 use super::error::Error;
 use crate::settings::{Host, Origin, Settings, parse_host, parse_origin};
 
@@ -35,6 +37,9 @@ impl Guard {
         }
         if !self.knows_host(request) {
             return Err(Error::ForeignHost);
+        }
+        if self.private && self.hosts.is_empty() && is_passed_on(&request.headers) {
+            return Err(Error::PassedOn);
         }
         if self.private && request.headers.contains_key(ORIGIN) && !self.trusts_origin(request) {
             return Err(Error::ForeignOrigin);
@@ -128,6 +133,18 @@ mod tests {
         ] {
             assert!(!passes(&private, host, origin), "{host} {origin:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_makes_everyone_one_of_this_machine() {
+        let passes = |guard: &Guard| {
+            let request = Request::get("/").header(HOST, "127.0.0.1:8000");
+            let request = request.header("x-forwarded-for", "192.0.2.1").body(()).unwrap();
+            guard.check(&request.into_parts().0).is_ok()
+        };
+        assert!(!passes(&guard(true, &[], &["https://app.example"])));
+        assert!(passes(&guard(true, &["proxy.example"], &[])), "someone has thought of it");
+        assert!(passes(&guard(false, &[], &[])));
     }
 
     #[test]

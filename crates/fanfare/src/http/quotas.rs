@@ -84,33 +84,32 @@ impl Quotas {
 
     /// Counts one event of this caller, or says when to try again.
     pub(super) fn publish(&self, caller: &Caller) -> Result<(), Error> {
-        self.draw(caller, 1.0).map_err(|wait| Error::TooFast { wait })
+        let drawn = self.bucket(caller, |bucket, rate, now| bucket.draw(rate, now));
+        drawn.unwrap_or(Ok(())).map_err(|wait| Error::TooFast { wait })
     }
 
     /// Counts the other events of a batch, which has been let in.
     pub(super) fn publish_more(&self, caller: &Caller, events: usize) {
-        if events > 0 {
-            // Whoever overdraws waits the longer before the next.
-            let _ = self.draw(caller, events as f64);
-        }
+        // Whoever overdraws waits the longer before the next.
+        self.bucket(caller, |bucket, rate, now| bucket.charge(events as f64, rate, now));
     }
 
-    fn draw(&self, caller: &Caller, events: f64) -> Result<(), Duration> {
+    /// Does something with this caller's bucket; `None` if there is no limit for them.
+    fn bucket<T>(
+        &self,
+        caller: &Caller,
+        each: impl FnOnce(&mut Bucket, f64, Instant) -> T,
+    ) -> Option<T> {
         let local = caller.address.is_loopback();
-        let Some(rate) = self.publish_rate.or((!local).then_some(PUBLISH_RATE)) else {
-            return Ok(());
-        };
+        let rate = self.publish_rate.or((!local).then_some(PUBLISH_RATE))?;
         let publisher = match caller.identity() {
             Identity::AccessKey(key) => Publisher::Key(*key),
             Identity::Subject(subject) => Publisher::Subject(Arc::clone(subject)),
             Identity::Anonymous => Publisher::Address(network_of(caller.address)),
         };
         let now = Instant::now();
-        self.rates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .bucket(publisher, rate as f64, now)
-            .draw(events, rate as f64, now)
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(each(rates.bucket(publisher, rate as f64, now), rate as f64, now))
     }
 
     /// A place for one more stream of this caller, and under what conditions it may stay. `None`
@@ -172,17 +171,21 @@ impl Bucket {
         Self { left: (self.left + passed * rate).min(rate * Self::BURST), at: now }
     }
 
-    fn draw(&mut self, events: f64, rate: f64, now: Instant) -> Result<(), Duration> {
+    /// Takes one, or says when there will be one.
+    fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
         *self = self.refilled(rate, now);
         let missing = 1.0 - self.left;
         if missing > 0.0 {
-            if events > 1.0 {
-                self.left -= events;
-            }
             return Err(Duration::from_secs_f64(missing / rate));
         }
-        self.left -= events;
+        self.left -= 1.0;
         Ok(())
+    }
+
+    /// Takes so many, whether they are there or not.
+    fn charge(&mut self, events: f64, rate: f64, now: Instant) {
+        *self = self.refilled(rate, now);
+        self.left -= events;
     }
 }
 
@@ -196,26 +199,36 @@ mod tests {
         let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
         let mut bucket = Bucket { left: 20.0, at: begin };
         for _ in 0..20 {
-            bucket.draw(1.0, 10.0, begin).unwrap();
+            bucket.draw(10.0, begin).unwrap();
         }
-        let wait = bucket.draw(1.0, 10.0, begin).unwrap_err();
+        let wait = bucket.draw(10.0, begin).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
-        bucket.draw(1.0, 10.0, at(0.1)).unwrap();
-        assert!(bucket.draw(1.0, 10.0, at(0.1)).is_err());
+        bucket.draw(10.0, at(0.1)).unwrap();
+        assert!(bucket.draw(10.0, at(0.1)).is_err());
         for _ in 0..20 {
-            bucket.draw(1.0, 10.0, at(100.0)).unwrap();
+            bucket.draw(10.0, at(100.0)).unwrap();
         }
-        assert!(bucket.draw(1.0, 10.0, at(100.0)).is_err());
+        assert!(bucket.draw(10.0, at(100.0)).is_err());
     }
 
     #[test]
     fn a_batch_costs_no_more_than_one_event() {
         let begin = Instant::now();
         let mut bucket = Bucket { left: 20.0, at: begin };
-        bucket.draw(1.0, 10.0, begin).unwrap();
-        bucket.draw(118.0, 10.0, begin).unwrap();
-        let wait = bucket.draw(1.0, 10.0, begin).unwrap_err();
+        bucket.draw(10.0, begin).unwrap();
+        bucket.charge(118.0, 10.0, begin);
+        let wait = bucket.draw(10.0, begin).unwrap_err();
         assert_eq!(wait, Duration::from_secs(10));
+        let mut bucket = Bucket { left: 2.0, at: begin };
+        let mut accepted = 0;
+        for second in 0..20 {
+            let now = begin + Duration::from_secs(second);
+            if bucket.draw(1.0, now).is_ok() {
+                bucket.charge(1.0, 1.0, now);
+                accepted += 2;
+            }
+        }
+        assert!(accepted <= 22, "batches of two go at twice the rate: {accepted}");
     }
 
     #[test]
@@ -224,7 +237,7 @@ mod tests {
         let now = rates.swept;
         for n in 0..PUBLISHERS as u32 + 1_000 {
             let publisher = Publisher::Address(IpAddr::from(n.to_be_bytes()));
-            let _ = rates.bucket(publisher, 1.0, now).draw(1.0, 1.0, now);
+            let _ = rates.bucket(publisher, 1.0, now).draw(1.0, now);
         }
         assert_eq!(rates.buckets.len(), PUBLISHERS + 1);
         assert!(rates.bucket(Publisher::Others, 1.0, now).left < 0.0 + 1.0, "they share one");
