@@ -77,9 +77,7 @@ async fn whoever_waits_for_a_stopped_redis_is_answered() {
     let error = commons.deposit("b", "for b", LONG).await.unwrap_err().to_string();
     assert!(error.contains("no answer within"), "{error}");
     until("the node notices", || node.log.ready().is_err()).await;
-    let begun = Instant::now();
     commons.notify("late").await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(1), "it is known to be away");
     server.go_on();
     node.ready().await;
     assert_eq!(commons.withdraw("a").await.unwrap().as_deref(), Some("for a"));
