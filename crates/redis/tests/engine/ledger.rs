@@ -108,6 +108,13 @@ impl Node {
         until("the node is ready", || self.log.ready().is_ok()).await;
     }
 
+    /// Waits until its connection for publishing has measured the log, which it does soon after it
+    /// was opened and sends nothing meanwhile. For seconds from now on, what is published is sent at
+    /// once.
+    pub(crate) async fn is_free(&self) {
+        until("the log is measured", || self.log.size().is_some()).await;
+    }
+
     pub(crate) async fn heard(&self, position: Position) {
         until(&format!("{position} is heard"), || self.tail.heard() >= position).await;
     }

@@ -37,6 +37,7 @@ async fn waiting_publishes_are_bounded_and_all_answered() {
     let mut settings = settings(&server.url());
     settings.max_waiting = 8;
     let node = Node::with(settings).await;
+    node.is_free().await;
     server.stop();
     let waiting: Vec<_> =
         (0..50).map(|n| node.log.append(batch(vec![draft("t", format!("{n}.0"))]))).collect();
