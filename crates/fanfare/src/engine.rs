@@ -9,6 +9,7 @@ use fanfare_log::{
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
 
 use crate::cluster::Cluster;
+use crate::node::NodeId;
 use crate::settings::Settings;
 
 /// Why there is no log to run a hub on.
@@ -23,8 +24,11 @@ pub enum EngineError {
 }
 
 /// Opens the log that the settings name, the window over it, and the hub over both; and the way to
-/// the other nodes, where the engine is one that nodes share.
-pub(crate) async fn open(settings: &Settings) -> Result<(Hub, Option<Cluster>), EngineError> {
+/// the others for `node`, where the engine is one that nodes share.
+pub(crate) async fn open(
+    settings: &Settings,
+    node: NodeId,
+) -> Result<(Hub, Option<Cluster>), EngineError> {
     let retention = Retention {
         count: settings.retain_count,
         bytes: settings.retain_bytes.get(),
@@ -46,7 +50,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<(Hub, Option<Cluster>), 
             tail,
         )
         .await?;
-        cluster = Some(Cluster::new(Arc::clone(log.commons())));
+        cluster = Some(Cluster::new(node, Arc::clone(log.commons())));
         log
     } else if let Some(data) = &settings.data {
         Arc::new(DiskLog::open(

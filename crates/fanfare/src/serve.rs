@@ -64,10 +64,10 @@ async fn run(
     let signals = signals()?;
     let address = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
-    let (hub, cluster) = engine::open(settings).await?;
+    let node = Node::new(settings.node_name.as_ref(), address);
+    let (hub, cluster) = engine::open(settings, node.id).await?;
     let hub = Arc::new(hub);
     let cluster = cluster.map(Arc::new);
-    let node = Node::new(settings.node_name.as_ref(), address);
     let delivery = Arc::new(Delivery::start(
         &hub,
         &DeliverySettings {
@@ -149,7 +149,7 @@ async fn run(
         tracing::warn!("some requests were still in flight");
     }
     if let Some(cluster) = &cluster {
-        cluster.leave(node.id).await;
+        cluster.leave().await;
     }
     expiry.abort();
     keys.abort();

@@ -1,5 +1,5 @@
-//! Cuts that were said at any node of the cluster. A node that was cut off from the engine hears of
-//! them when it comes back, and ends what had been verified before they were said.
+//! Cuts that were said at other nodes of the cluster. A node that was cut off from the engine hears
+//! of them when it comes back, and ends what had been verified before they were said.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,19 +7,31 @@ use std::time::Instant;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_redis::{Notice, Notices};
 
-/// Passes on to delivery what is heard. A notice is the name of a subject.
+use crate::node::NodeId;
+
+/// What a node says to have the streams of a subject ended.
+pub(super) fn notice(node: NodeId, subject: &str) -> String {
+    format!("{node} {subject}")
+}
+
+/// Passes on to delivery what others have said. What this node has said it has done, and heard back
+/// it would be taken for later than it was: it would hit those who have returned since.
 pub(super) struct HeardCuts {
+    pub(super) node: NodeId,
     pub(super) deliveries: Vec<Arc<Delivery>>,
 }
 
 impl Notices for HeardCuts {
     fn hear(&self, notices: Vec<Notice>) {
         let now = Instant::now();
-        let cuts = notices.into_iter().map(|Notice { text, age }| {
+        let this = self.node.to_string();
+        let cuts = notices.into_iter().filter_map(|Notice { text, age }| {
+            let (node, subject) = text.split_once(' ')?;
             // What is older than this clock was said before anything was verified by it.
-            Some(Cut { subject: text.into(), at: now.checked_sub(age)? })
+            let at = now.checked_sub(age)?;
+            (node != this).then(|| Cut { subject: subject.into(), at })
         });
-        let cuts: Arc<[Cut]> = cuts.flatten().collect();
+        let cuts: Arc<[Cut]> = cuts.collect();
         for delivery in &self.deliveries {
             delivery.cut(&cuts, |streams| {
                 if streams > 0 {

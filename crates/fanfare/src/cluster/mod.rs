@@ -20,13 +20,14 @@ use crate::node::NodeId;
 /// The other nodes, as this one reaches them.
 #[derive(Debug)]
 pub(crate) struct Cluster {
+    node: NodeId,
     commons: Arc<Commons>,
     roll: Roll,
 }
 
 impl Cluster {
-    pub(crate) fn new(commons: Arc<Commons>) -> Self {
-        Self { commons, roll: Roll::default() }
+    pub(crate) fn new(node: NodeId, commons: Arc<Commons>) -> Self {
+        Self { node, commons, roll: Roll::default() }
     }
 
     /// Tickets that are good once on any node, at most `capacity` of this node's at a time.
@@ -36,7 +37,7 @@ impl Cluster {
 
     /// Ends in `deliveries` what other nodes say is to end.
     pub(crate) fn obey(&self, deliveries: Vec<Arc<Delivery>>) {
-        self.commons.listen(Arc::new(HeardCuts { deliveries }));
+        self.commons.listen(Arc::new(HeardCuts { node: self.node, deliveries }));
     }
 
     /// The nodes that are there, as each last said of itself; empty while they cannot be heard.
@@ -50,14 +51,14 @@ impl Cluster {
     }
 
     /// Takes this node off the roll; where that fails it is struck off in a few seconds.
-    pub(crate) async fn leave(&self, node: NodeId) {
-        if let Err(error) = self.commons.leave(&node.to_string()).await {
+    pub(crate) async fn leave(&self) {
+        if let Err(error) = self.commons.leave(&self.node.to_string()).await {
             tracing::debug!(%error, "the other nodes could not be told of the end");
         }
     }
 
-    /// Tells every node that the streams of a subject are to end.
+    /// Tells the other nodes that the streams of a subject are to end.
     pub(crate) async fn cut(&self, subject: &str) -> Result<(), CommonsError> {
-        self.commons.notify(subject).await
+        self.commons.notify(&cuts::notice(self.node, subject)).await
     }
 }
