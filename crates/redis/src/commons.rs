@@ -6,10 +6,11 @@
 //!   the same read as of events.
 //! - The *roll* is of the nodes that are there: each calls its own line out every few seconds.
 //!
-//! What must hold: whoever waits here waits no longer than the patience. What Redis loses of this is
-//! lost: there are no epochs here.
+//! What must hold: whoever waits here waits no longer than the patience; to ask twice for a lost
+//! answer is to ask once. What Redis loses of this is lost: there are no epochs here.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::connection::{Dialer, Link, request};
 use crate::entry::text;
 use crate::error::{ConnectError, RequestError};
 use crate::health::Health;
+use crate::refusal::Refusal;
 use crate::view::View;
 
 /// How long notices are kept after the last of them.
@@ -48,7 +50,7 @@ pub struct Commons {
     view: Arc<View>,
     health: Arc<Health>,
     patience: Duration,
-    /// One connection, opened when it is wanted and thrown away at its first failure.
+    /// One connection, opened when it is wanted and thrown away when it is of no more use.
     link: Mutex<Option<Arc<Link>>>,
     listener: Listener,
 }
@@ -108,9 +110,10 @@ impl Commons {
         keep: Duration,
     ) -> Result<(), CommonsError> {
         self.ask(|link| {
-            let mut set = redis::cmd("SET");
-            set.arg(link.keys.deposit(name)).arg(value).arg("PX").arg(millis(keep));
-            set
+            let mut keeping = redis::cmd("EVALSHA");
+            keeping.arg(&link.scripts.deposit).arg(1).arg(link.keys.deposit(name));
+            keeping.arg(value).arg(millis(keep));
+            keeping
         })
         .await
         .map(drop)
@@ -118,9 +121,11 @@ impl Commons {
 
     /// Takes what is kept under a name. Of several who ask, on whatever node, one gets it.
     pub async fn withdraw(&self, name: &str) -> Result<Option<String>, CommonsError> {
+        // No secret: it only must not repeat.
+        let taker = RandomState::new().hash_one(name);
         let take = self.ask(|link| {
-            let mut take = redis::cmd("GETDEL");
-            take.arg(link.keys.deposit(name));
+            let mut take = redis::cmd("EVALSHA");
+            take.arg(&link.scripts.withdraw).arg(1).arg(link.keys.deposit(name)).arg(taker);
             take
         });
         Ok(text(take.await?))
@@ -170,7 +175,8 @@ impl Commons {
         .map(drop)
     }
 
-    /// One command, on a new connection where the one there was has gone meanwhile.
+    /// One command that may be repeated, on a new connection where the one there was has gone
+    /// meanwhile.
     async fn ask(&self, command: impl Fn(&Link) -> Cmd) -> Result<Value, CommonsError> {
         // While Redis is away, those who come must not all wait for a connection.
         if let Some(reason) = self.health.is_tail_down() {
@@ -179,7 +185,7 @@ impl Commons {
         let asking = async {
             let link = self.link().await?;
             match self.ask_over(&link, &command(&link)).await {
-                Err(RequestError::Lost(_) | RequestError::Refused(_)) => {
+                Err(error) if is_elsewhere(&error) => {
                     let link = self.link().await?;
                     Ok(self.ask_over(&link, &command(&link)).await?)
                 }
@@ -205,13 +211,24 @@ impl Commons {
         let mut connection = link.connection.clone();
         // Sooner than whoever waits gives up, so that a silent link is thrown away.
         let answer = request(&mut connection, command, self.patience.mul_f64(0.9)).await;
-        if answer.is_err() {
+        // A refusal for want of memory, say, is not the connection's fault.
+        let useless = |error| !matches!(error, &RequestError::Refused(_)) || is_elsewhere(error);
+        if answer.as_ref().is_err_and(useless) {
             let mut kept = self.link.lock().await;
             if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, link)) {
                 *kept = None;
             }
         }
         answer
+    }
+}
+
+/// Whether another connection may have a better answer.
+fn is_elsewhere(error: &RequestError) -> bool {
+    match error {
+        RequestError::Lost(_) => true,
+        RequestError::Refused(said) => matches!(Refusal::of(said), Refusal::Elsewhere(_)),
+        RequestError::Silent(_) | RequestError::Unexpected(_) => false,
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Scripts {
     pub(crate) expire: String,
     pub(crate) notify: String,
     pub(crate) attend: String,
+    pub(crate) deposit: String,
+    pub(crate) withdraw: String,
 }
 
 /// The fence's text, allowed to write nothing: works where writes are refused, so that reading
@@ -42,15 +44,17 @@ const FENCE: &str = concat!("#!lua flags=allow-oom\n", include_str!("fence.lua")
 const PUBLISH: &str = concat!("#!lua\n", include_str!("publish.lua"));
 /// Frees memory, and is therefore allowed when it is full.
 const EXPIRE: &str = concat!("#!lua flags=allow-oom\n", include_str!("expire.lua"));
-/// A few bytes that must come through when memory is full.
+/// What nodes share are a few bytes for a while, and must come through when memory is full.
 const NOTIFY: &str = concat!("#!lua flags=allow-oom\n", include_str!("notify.lua"));
 const ATTEND: &str = concat!("#!lua flags=allow-oom\n", include_str!("attend.lua"));
+const DEPOSIT: &str = concat!("#!lua flags=allow-oom\n", include_str!("deposit.lua"));
+const WITHDRAW: &str = concat!("#!lua flags=allow-oom\n", include_str!("withdraw.lua"));
 
 impl Scripts {
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 8;
 
     pub(crate) fn load(setup: &mut Pipeline) {
-        for script in [CHECK, FENCE, PUBLISH, EXPIRE, NOTIFY, ATTEND] {
+        for script in [CHECK, FENCE, PUBLISH, EXPIRE, NOTIFY, ATTEND, DEPOSIT, WITHDRAW] {
             setup.cmd("SCRIPT").arg("LOAD").arg(script);
         }
     }
@@ -69,6 +73,8 @@ impl Scripts {
             expire: next()?,
             notify: next()?,
             attend: next()?,
+            deposit: next()?,
+            withdraw: next()?,
         })
     }
 }

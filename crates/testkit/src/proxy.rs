@@ -21,6 +21,8 @@ struct Way {
     stalled: AtomicBool,
     /// Only the first connection stalls.
     first_stalled: AtomicBool,
+    /// What comes back is held up.
+    mute: AtomicBool,
     /// 0 is unlimited.
     bytes_per_second: AtomicU64,
     closed: AtomicBool,
@@ -37,6 +39,7 @@ impl Proxy {
             to: AtomicU16::new(port),
             stalled: AtomicBool::new(false),
             first_stalled: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
             bytes_per_second: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             open: Mutex::default(),
@@ -76,6 +79,11 @@ impl Proxy {
         self.way.first_stalled.store(true, SeqCst);
     }
 
+    /// Connections carry requests and hold answers back.
+    pub fn mute(&self, mute: bool) {
+        self.way.mute.store(mute, SeqCst);
+    }
+
     /// Carries no more than this in each direction of a connection; 0 is no limit.
     pub fn throttle(&self, bytes_per_second: u64) {
         self.way.bytes_per_second.store(bytes_per_second, SeqCst);
@@ -97,20 +105,22 @@ impl Way {
         let both = || [client.try_clone().unwrap(), server.try_clone().unwrap()];
         self.open.lock().unwrap().insert(n, both());
         let ([from_client, to_server], [to_client, from_server]) = (both(), both());
-        for [from, to] in [[from_client, to_server], [from_server, to_client]] {
+        for (back, [from, to]) in
+            [(false, [from_client, to_server]), (true, [from_server, to_client])]
+        {
             let _ = to.set_nodelay(true);
             let way = Arc::clone(self);
             thread::spawn(move || {
-                way.copy(n, &from, &to);
+                way.copy(n, back, &from, &to);
                 way.close(n);
             });
         }
     }
 
-    fn copy(&self, n: usize, mut from: &TcpStream, mut to: &TcpStream) {
+    fn copy(&self, n: usize, back: bool, mut from: &TcpStream, mut to: &TcpStream) {
         let mut buffer = [0; 4096];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
-            while self.stalls(n) {
+            while self.stalls(n, back) {
                 if !self.open.lock().unwrap().contains_key(&n) {
                     return;
                 }
@@ -126,8 +136,9 @@ impl Way {
         }
     }
 
-    fn stalls(&self, n: usize) -> bool {
-        self.stalled.load(SeqCst) || (n == 0 && self.first_stalled.load(SeqCst))
+    fn stalls(&self, n: usize, back: bool) -> bool {
+        let held = self.stalled.load(SeqCst) || (back && self.mute.load(SeqCst));
+        held || (n == 0 && self.first_stalled.load(SeqCst))
     }
 
     fn close(&self, n: usize) {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fanfare_log::EventLog;
-use fanfare_redis::{Commons, Notice, Notices};
+use fanfare_redis::{Commons, Notice, Notices, RedisSettings};
 use fanfare_testkit::{Proxy, RedisServer};
 
-use crate::ledger::{Node, until};
+use crate::ledger::{Node, settings, until};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -68,6 +68,24 @@ async fn a_redis_that_restarts_between_two_requests_costs_neither() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_is_lost_with_the_answer_that_brought_it() {
+    let server = RedisServer::start(&[]);
+    let way = Proxy::to(server.port());
+    let node = Node::with(RedisSettings { patience: LONG, ..settings(&way.url()) }).await;
+    let commons = node.log.commons().clone();
+    commons.deposit("a", "for a", LONG).await.unwrap();
+    way.mute(true);
+    let taking = tokio::spawn(async move { commons.withdraw("a").await.unwrap() });
+    let is_taken = || server.number(&["HEXISTS", "{test}:deposit:a", "taker"]) == 1;
+    until("it is given out", is_taken).await;
+    way.redirect(server.port());
+    way.mute(false);
+    assert_eq!(taking.await.unwrap().as_deref(), Some("for a"));
+    let other = Node::connect(&server.url()).await;
+    assert_eq!(other.log.commons().withdraw("a").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_a_stopped_redis_is_answered() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
@@ -108,13 +126,15 @@ async fn every_node_hears_a_notice_also_one_that_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_comes_through_when_memory_is_full_and_after_a_flush() {
+async fn what_is_shared_comes_through_when_memory_is_full_and_after_a_flush() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let heard = Heard::at(&node);
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     node.log.commons().notify("full").await.unwrap();
     until("it is heard", || heard.texts() == ["full"]).await;
+    node.log.commons().deposit("a", "for a", LONG).await.unwrap();
+    assert_eq!(node.log.commons().withdraw("a").await.unwrap().as_deref(), Some("for a"));
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     server.command(&["FLUSHALL"]);
     until("an epoch begins", || node.tail.begins().len() == 2).await;
