@@ -100,18 +100,26 @@ impl Access {
 
     /// Who sent this request.
     pub(super) async fn caller(&self, request: &Parts) -> Result<Caller, Error> {
-        let presented = credentials::bearer(request, &self.guard, self.cookie.as_deref());
+        let presented = credentials::header(request).or_else(|| self.cookie(request));
         self.know(request, presented).await
     }
 
-    /// Who sent this request for a stream, for which a ticket will do.
+    /// Who sent this request for a stream, for which a ticket will do. It goes before the cookie,
+    /// which browsers send unasked.
     pub(super) async fn listener(&self, request: &Parts) -> Result<Caller, Error> {
-        let presented = credentials::bearer(request, &self.guard, self.cookie.as_deref());
-        let presented = match presented {
-            None => credentials::ticket(request.uri.query().unwrap_or_default())?,
-            presented => presented,
-        };
-        self.know(request, presented).await
+        let ticket = credentials::ticket(request.uri.query().unwrap_or_default())?;
+        if ticket.is_none() || credentials::header(request).is_some() {
+            return self.caller(request).await;
+        }
+        match (self.know(request, ticket).await, self.cookie(request)) {
+            // An EventSource that comes back repeats its address, with a ticket that has been used.
+            (Err(Error::UsedTicket), cookie @ Some(_)) => self.know(request, cookie).await,
+            (known, _) => known,
+        }
+    }
+
+    fn cookie(&self, request: &Parts) -> Option<Presented> {
+        credentials::cookie(request, &self.guard, self.cookie.as_deref())
     }
 
     async fn know(&self, request: &Parts, presented: Option<Presented>) -> Result<Caller, Error> {

@@ -64,7 +64,7 @@ pub(super) async fn events(
 
 /// `None` where there is no room.
 async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Error> {
-    let Some(_place) = shared.quotas.request() else { return Ok(None) };
+    let Some(place) = shared.quotas.request() else { return Ok(None) };
     let caller = admin::watcher(shared, request).await?;
     let asked = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let console = &shared.console;
@@ -73,6 +73,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
     let requested =
         Requested::parse(cursor(&request.headers, asked.last_event_id.as_deref()).as_deref());
     let has_id = matches!(requested, Requested::After(_));
+    drop(place);
     let Some(start) = resolve(&console.hub, &requested).await else { return Ok(None) };
     // An administrator may see all of this log; it holds nothing of the users'.
     let selector = SubscribeGrant::EVERYTHING.authorise(Selector::default());

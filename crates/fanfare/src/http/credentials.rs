@@ -19,22 +19,20 @@ pub(super) enum Presented {
     Ticket(String),
 }
 
-/// Where a request carries a bearer's credential: in its header, else in the cookie, if the request
-/// is of the same site.
-pub(super) fn bearer(request: &Parts, guard: &Guard, cookie: Option<&str>) -> Option<Presented> {
-    let header = request.headers.get(AUTHORIZATION).and_then(|value| {
-        // The scheme's name is in any case (RFC 9110, 11.1); another scheme is not for us.
-        let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| text.trim().to_owned())
-    });
-    let found = header.or_else(|| {
-        let tls = request.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
-        // A browser lets only this very host set a cookie with this prefix (RFC 6265bis, 4.1.3.2).
-        let name = cookie.unwrap_or(if tls { "__Host-fanfare" } else { "fanfare" });
-        let value = find_cookie(request, name)?;
-        is_same_site(request, guard).then_some(value)
-    });
-    found.map(Presented::Bearer)
+/// A bearer's credential in the header.
+pub(super) fn header(request: &Parts) -> Option<Presented> {
+    // The scheme's name is in any case (RFC 9110, 11.1); another scheme is not for us.
+    let (scheme, text) = request.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Presented::Bearer(text.trim().to_owned()))
+}
+
+/// A bearer's credential in the cookie, if the request is of the same site.
+pub(super) fn cookie(request: &Parts, guard: &Guard, name: Option<&str>) -> Option<Presented> {
+    let tls = request.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
+    // A browser lets only this very host set a cookie with this prefix (RFC 6265bis, 4.1.3.2).
+    let name = name.unwrap_or(if tls { "__Host-fanfare" } else { "fanfare" });
+    let value = find_cookie(request, name)?;
+    is_same_site(request, guard).then_some(Presented::Bearer(value))
 }
 
 /// The ticket in a query.

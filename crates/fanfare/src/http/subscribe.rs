@@ -75,7 +75,7 @@ enum Answer {
 }
 
 async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
-    let Some(_place) = shared.quotas.request() else {
+    let Some(place) = shared.quotas.request() else {
         return Ok(Answer::ComeBack(Refused::Requests));
     };
     let caller = match shared.access.listener(request).await {
@@ -109,6 +109,8 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
     let cursor = cursor(&request.headers, last_event_id.as_deref());
     let requested = Requested::parse(cursor.as_deref());
     let has_id = matches!(requested, Requested::After(_));
+    // Whoever has to wait for this node holds a seat, and keeps no other request out.
+    drop(place);
     let Some(start) = resolve(&shared.hub, &requested).await else {
         return Ok(Answer::ComeBack(Refused::LogUnavailable));
     };

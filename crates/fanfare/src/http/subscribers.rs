@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use fanfare_delivery::{Delivery, ListFrom, Listed, Listing};
 use fanfare_event::Topic;
@@ -56,17 +55,15 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
 }
 
 /// Closes one subscriber's stream, by `id`, or all those of a `subject`.
-pub(super) async fn cut(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (request, _) = request.into_parts();
-    match cut_named(&shared, &request).await {
+pub(super) async fn cut(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
+    match cut_named(&shared, query.as_deref().unwrap_or_default()).await {
         Ok(done) => axum::Json(done).into_response(),
         Err(Problem::Query(error)) => error.answer(&shared.metrics),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn cut_named(shared: &Shared, request: &Parts) -> Result<Value, Problem> {
-    let query = request.uri.query().unwrap_or_default();
+async fn cut_named(shared: &Shared, query: &str) -> Result<Value, Problem> {
     match (query::find(query, "id")?, query::find(query, "subject")?) {
         (Some(id), None) => {
             let (node, name) = id.split_once('.').unwrap_or_default();
@@ -82,7 +79,7 @@ async fn cut_named(shared: &Shared, request: &Parts) -> Result<Value, Problem> {
             tracing::info!(%subscriber, "a subscriber was cut");
             Ok(json!({"status": "subscriber cut"}))
         }
-        (None, Some(subject)) => Ok(revoke(shared, request, &subject).await?),
+        (None, Some(subject)) => Ok(revoke(shared, &subject).await?),
         _ => Err(Error::NobodyNamed.into()),
     }
 }

@@ -121,3 +121,21 @@ fn requests_that_wait_keep_others_out() {
     hub.publisher().send("there is room again");
     assert!(refused(&hub, "requests") >= 2.0);
 }
+
+#[test]
+fn those_ahead_of_the_hub_keep_others_out() {
+    let hub = Hub::alone(&["--max-requests", "1"]);
+    let mut publisher = hub.publisher();
+    let id = publisher.send("last");
+    let (epoch, seq) = id.split_once('-').unwrap();
+    let ahead = format!("{epoch}-{}", seq.parse::<u64>().unwrap() + 1);
+    std::thread::scope(|scope| {
+        // It is answered when the hub has come so far.
+        let waiting = scope.spawn(|| hub.subscription().after(&ahead).open());
+        hub.await_metrics("it waits", |now| now.sum("fanfare_subscribers") == 1.0);
+        publisher.send("already known");
+        publisher.send("new");
+        assert_eq!(waiting.join().unwrap().messages(1), ["new"]);
+    });
+    assert_eq!(refused(&hub, "requests"), 0.0);
+}

@@ -114,6 +114,22 @@ fn a_cookie_counts_for_another_site() {
 }
 
 #[test]
+fn a_cookie_nobody_thought_of_goes_before_a_ticket() {
+    let hub = Hub::start(&["--jwt-secret", SECRET]);
+    let ada = token(&good_claims());
+    let stale = format!("fanfare={}", token(&claims("ada", -60.0, &json!({"subscribe": ["**"]}))));
+    let good = format!("fanfare={ada}");
+    let query = format!("topic=chat&ticket={}", ticket(&hub, &ada));
+    let ask = |cookie: &str| hub.subscription().query(&query).header("Cookie", cookie).ask();
+    let (head, _stream) = ask(&stale);
+    assert_eq!(head.status, 200);
+    // An EventSource that comes back repeats its address.
+    let (head, _stream) = ask(&good);
+    assert_eq!(head.status, 200, "the ticket has been used, the cookie is good");
+    assert_eq!(ask(&stale).0.status, 401);
+}
+
+#[test]
 fn a_cookie_of_another_name_is_taken() {
     let hub = Hub::start(&["--jwt-secret", SECRET, "--cookie-name", "session"]);
     let same_site = [("Sec-Fetch-Site", "same-origin")];
