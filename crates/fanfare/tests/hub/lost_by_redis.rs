@@ -193,27 +193,51 @@ fn a_replica_that_missed_writes_takes_over() {
     assert!(told.count() > 0, "all had received what was lost: {:?}", outcome.gaps);
 }
 
-#[test]
-fn redis_has_no_memory_left() {
-    let (redis, nodes) = pair(&[]);
+/// Redis has no room for a while, and says so in these words.
+fn full(options: &[&str], fill: impl Fn(&RedisServer), said: &str, relieve: impl Fn(&RedisServer)) {
+    let (redis, nodes) = pair(options);
     let traffic = Traffic::begin(&[&nodes[0], &nodes[1]]);
     let earliest = || nodes[1].subscription().query("topic=t").after("earliest").open().next().data;
     let first = earliest();
-    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    fill(&redis);
     traffic.refused();
     for node in &nodes {
         let refused = post(node, "more");
         assert_eq!(refused.status, 507, "{refused:?}");
         assert!(refused.header("retry-after").is_some());
-        assert!(unready(node).contains("OOM"));
+        assert!(unready(node).contains(said), "{}", unready(node));
     }
     assert_eq!(earliest(), first, "reading goes on");
-    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    relieve(&redis);
     nodes.iter().for_each(|node| await_ready(node, true));
     traffic.flow();
     let outcome = traffic.end(|_| true);
     outcome.assert_no_gap();
     assert!(outcome.refusals.iter().all(|refusal| refusal.status == 507));
+}
+
+#[test]
+fn redis_has_no_memory_left() {
+    let limit = |redis: &RedisServer, bytes| {
+        redis.command(&["CONFIG", "SET", "maxmemory", bytes]);
+    };
+    full(&[], |redis| limit(redis, "1"), "OOM", |redis| limit(redis, "0"));
+}
+
+#[test]
+fn redis_has_no_disk_left() {
+    let fill = |redis: &RedisServer| {
+        // Where it writes next is where nothing can be written.
+        let next = redis.directory().join("appendonlydir/appendonly.aof.2.incr.aof");
+        std::os::unix::fs::symlink("/dev/full", next).unwrap();
+        redis.command(&["BGREWRITEAOF"]);
+    };
+    // It begins another file once more.
+    let relieve = |redis: &RedisServer| {
+        await_that("it has begun", || redis.info("aof_rewrite_in_progress") == "0");
+        redis.command(&["BGREWRITEAOF"]);
+    };
+    full(&["--appendonly", "yes"], fill, "No space left on device", relieve);
 }
 
 #[test]
