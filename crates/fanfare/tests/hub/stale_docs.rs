@@ -115,7 +115,7 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
 
 macro_rules! guides {
     ($($name:ident: $file:literal),+ $(,)?) => {
-        const GUIDES: &[&str] = &[$($file),+, CLUSTER, SECURITY];
+        const GUIDES: &[&str] = &[$($file),+, CLUSTER, PROXIES, SECURITY];
         $(#[test]
         fn $name() {
             run($file);
@@ -125,7 +125,6 @@ macro_rules! guides {
 
 guides! {
     guarantees: "guarantees.md",
-    behind_a_proxy: "proxies.md",
     from_fastapi: "from-fastapi.md",
     clients: "clients.md",
     sizing: "sizing.md",
@@ -144,6 +143,14 @@ fn cluster() {
         ("127.0.0.1:6379", format!("127.0.0.1:{}", redis.port())),
     ];
     run_at(CLUSTER, &places);
+}
+
+const PROXIES: &str = "proxies.md";
+
+#[test]
+fn proxies() {
+    let hub = Hub::alone(&["--allow-host", "events.example.com", "--heartbeat", "1h"]);
+    run_at(PROXIES, &[(ADDRESS, hub.address().to_string())]);
 }
 
 const SECURITY: &str = "security.md";

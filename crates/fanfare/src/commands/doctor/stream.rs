@@ -26,8 +26,8 @@ const SLOW: Duration = Duration::from_millis(500);
 
 const UNBUFFER: &str = "a proxy in front holds events back until its buffer is full. nginx: \
                         `proxy_buffering off; proxy_cache off; gzip off;` and `proxy_http_version \
-                        1.1;`. Apache: `SetEnv no-gzip 1` and `flushpackets=on`. Caddy: \
-                        `flush_interval -1`. A CDN: pass text/event-stream through";
+                        1.1;`. Apache: `SetEnv no-gzip 1` and `flushpackets=on`. Caddy: no \
+                        `encode` on this path. A CDN: pass text/event-stream through";
 
 /// One examination of the way to a hub.
 #[derive(Debug)]
