@@ -1,6 +1,6 @@
 //! For fuzzing: everything that is read out of a request's head before anybody is trusted.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use axum::http::header::{HOST, HeaderName, ORIGIN};
@@ -76,19 +76,28 @@ fn assert_meant_for_us(head: &Parts) {
     let host = head.uri.authority().map(|authority| authority.as_str().to_ascii_lowercase());
     let host = host.or_else(|| head.headers.get(HOST).map(text));
     let Some(host) = host else { return };
-    let name = host.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
-    let name = name.map_or(&*host, |(name, _)| name).trim_end_matches('.');
-    let ours = ["hub.example", "localhost"].contains(&name)
+    let name = name_in(&host);
+    let ours = ["hub.example", "localhost"].contains(&&*name)
         || name.ends_with(".localhost")
         || (name.starts_with("127.") && name.parse::<Ipv4Addr>().is_ok())
         // Every spelling of ::1 and of ::ffff:127.0.0.0/104.
         || (name.starts_with('[') && (name.ends_with("1]") || name.contains("ffff:")));
     assert!(ours, "the guard takes {host:?} for this machine");
     for origin in head.headers.get_all(ORIGIN).iter().map(text) {
-        let of = origin.split_once("://").map_or("", |(_, authority)| authority);
-        let of_us = name.contains(of.rsplit_once(':').map_or(of, |(name, _)| name))
-            || of.trim_end_matches('.').contains(name);
+        let of = name_in(origin.split_once("://").map_or("", |(_, authority)| authority));
+        let of_us = name.contains(&of) || of.contains(&name);
         assert!(of_us || origin == "https://app.example", "{origin:?} is let in to {host:?}");
+    }
+}
+
+/// The name or address in an authority, however it is spelt.
+fn name_in(authority: &str) -> String {
+    let ported = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let name = ported.map_or(authority, |(name, _)| name).trim_end_matches('.');
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match address.and_then(|address| address.parse::<Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]"),
+        None => name.to_owned(),
     }
 }
 

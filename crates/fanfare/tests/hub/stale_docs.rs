@@ -97,7 +97,8 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
 {script}"
         );
         let output = Command::new("timeout")
-            .args([&(4 * PATIENCE).as_secs().to_string(), "bash", "-euc", &whole])
+            .args(["--kill-after", "5", &(4 * PATIENCE).as_secs().to_string()])
+            .args(["bash", "-euc", &whole])
             .current_dir(directory.path())
             .env("PATH", &path)
             .env("CLIENTS", &clients)
