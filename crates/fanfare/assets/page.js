@@ -4,6 +4,7 @@
 import { connect } from './fanfare/index.js';
 import { Badge } from './badge.js';
 import { Feed } from './feed.js';
+import { News } from './news.js';
 import { Popups } from './popups.js';
 import { publishForm } from './publish.js';
 import { Session } from './session.js';
@@ -24,6 +25,7 @@ const feed = new Feed({
   filter: byId('filter'),
 });
 const popups = new Popups(window.Swal);
+const news = new News(byId('news'));
 const badge = new Badge({
   box: byId('connection'),
   state: byId('state'),
@@ -50,10 +52,16 @@ function listen(since) {
   });
   events.on((event) => {
     feed.add(event);
-    if (!feed.paused) popups.add(event.data);
+    if (!feed.paused) {
+      popups.add(event.data);
+      news.add(event.data);
+    }
     if (document.hidden) document.title = `(${(unseen += 1)}) Fanfare`;
   });
-  events.on('fanfare.gap', (gap) => feed.gap(gap));
+  events.on('fanfare.gap', (gap) => {
+    feed.gap(gap);
+    news.gap();
+  });
   events.on('fanfare.state', show);
   show(events.state);
 }

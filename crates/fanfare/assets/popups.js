@@ -56,6 +56,8 @@ export class Popups {
       confirmButtonText: 'OK',
       timer: SHOWN_MS,
       timerProgressBar: true,
+      // Its count moves several times a second: those who listen are told by the page's news.
+      willOpen: (opened) => opened.setAttribute('aria-live', 'off'),
       ...(typing && { toast: true, position: 'bottom-end' }),
     });
     this.open = { popup, several };

@@ -14,6 +14,7 @@ mod isolation;
 mod listening;
 mod markup;
 mod narrow;
+mod news;
 mod popup;
 mod publish_box;
 mod reading;
