@@ -8,38 +8,52 @@ const RENEW_MS = 5_000;
 
 export class Subscribers {
   constructor({ session, form, table, more, outcome }) {
-    Object.assign(this, { session, form, table, more, outcome, pages: 0, listed: 0 });
+    Object.assign(this, { session, form, table, more, outcome, turn: 0, pages: 0, listed: 0 });
     form.addEventListener('submit', (submit) => {
       submit.preventDefault();
       this.list();
     });
-    more.addEventListener('click', () => this.list(more.dataset.next));
+    more.addEventListener('click', () => this.list({ after: more.dataset.next }));
   }
 
   renew() {
     const inUse = document.hidden || this.form.closest('section').matches(':hover, :focus-within');
     if (inUse || this.pages > 1 || Date.now() - this.listed < RENEW_MS) return;
-    this.list();
+    this.list({ aloud: false });
   }
 
-  async list(after) {
+  // What nobody has asked for is not told `aloud`. The latest answer asked for counts: what an
+  // earlier one still brings is void.
+  async list({ after, aloud = true } = {}) {
+    const turn = (this.turn += 1);
     this.listed = Date.now();
-    this.pages = after ? this.pages + 1 : 1;
+    this.outcome.ariaLive = aloud ? 'polite' : 'off';
     const address = new URL('subscribers', location.href);
     const topic = this.form.elements.topic.value;
     if (topic) address.searchParams.set('topic', topic);
     if (after) address.searchParams.set('after', after);
-    await this.attempt(async () => {
-      const { subscribers, next } = await this.ask(address);
-      const rows = subscribers.map((subscriber) => this.row(subscriber));
-      if (after) this.table.append(...rows);
-      else this.table.replaceChildren(...rows);
-      if (!this.table.childElementCount) this.table.append(row(['Nobody is subscribed.', 'quiet', 5]));
-      this.more.hidden = next === null;
-      this.more.dataset.next = next;
-      const shown = this.table.querySelectorAll('button').length;
-      this.say(`${count(shown)} listed${next === null ? '' : ', there may be more'}`);
-    });
+    try {
+      const page = await this.ask(address);
+      if (turn === this.turn) this.show(page, after);
+    } catch (failure) {
+      if (turn === this.turn) this.say(failure.message, 'failed');
+    }
+  }
+
+  show({ subscribers, next }, after) {
+    const held = document.activeElement;
+    const rows = subscribers.map((subscriber) => this.row(subscriber));
+    this.pages = after ? this.pages + 1 : 1;
+    if (after) this.table.append(...rows);
+    else this.table.replaceChildren(...rows);
+    if (!this.table.childElementCount) this.table.append(row(['Nobody is subscribed.', 'quiet', 5]));
+    this.more.hidden = next === null;
+    this.more.dataset.next = next;
+    const shown = this.table.querySelectorAll('button').length;
+    this.say(`${count(shown)} listed${next === null ? '' : ', there may be more'}`);
+    // The keyboard's user stays at the same subscriber, or goes on to those that have come.
+    if (held === this.more && held.hidden) (rows[0] ?? this.form).querySelector('button').focus();
+    else if (!held.isConnected) (this.button(held.dataset.id) ?? this.form.elements.topic).focus();
   }
 
   row({ id, peer, selectors, more_selectors, connected, lag, blocked }) {
@@ -48,28 +62,33 @@ export class Subscribers {
     cut.type = 'button';
     cut.className = 'plain';
     cut.textContent = 'Cut';
+    cut.dataset.id = id;
     cut.setAttribute('aria-label', `Cut subscriber ${id}`);
     const who = document.createElement('span');
     who.textContent = peer ?? 'HTTP/2 or TLS';
     who.title = `Subscriber ${id}`;
     const behind = `${count(lag)}${blocked ? ', blocked' : ''}`;
-    const line = row([who], [topics, 'topic'], [age(connected), 'number'], [behind, 'number'], [cut, 'number']);
-    cut.addEventListener('click', () => this.cut(id, cut, line));
-    return line;
+    cut.addEventListener('click', () => this.cut(id, cut));
+    return row([who], [topics, 'topic'], [age(connected), 'number'], [behind, 'number'], [cut, 'number']);
   }
 
-  async cut(id, button, line) {
+  async cut(id, button) {
     button.disabled = true;
-    await this.attempt(async () => {
+    this.outcome.ariaLive = 'polite';
+    try {
       const address = new URL('subscribers', location.href);
       address.searchParams.set('id', id);
       await this.ask(address, 'DELETE');
+      this.turn += 1; // a list asked for before may still hold it
       this.say(`Subscriber ${id} was cut; an EventSource comes back by itself.`, 'done');
-      const next = line.nextElementSibling ?? line.previousElementSibling;
-      line.remove();
+      const line = this.button(id)?.closest('tr');
+      const next = line?.nextElementSibling ?? line?.previousElementSibling;
+      line?.remove();
       // The keyboard's user stays in the list.
       (next?.querySelector('button') ?? this.form.elements.topic).focus();
-    });
+    } catch (failure) {
+      this.say(failure.message, 'failed');
+    }
     button.disabled = false;
   }
 
@@ -77,12 +96,9 @@ export class Subscribers {
     return (await ask(address, { method, token: this.session.token })).json();
   }
 
-  async attempt(action) {
-    try {
-      await action();
-    } catch (failure) {
-      this.say(failure.message, 'failed');
-    }
+  // The button that cuts this subscriber.
+  button(id) {
+    return [...this.table.querySelectorAll('button')].find((button) => button.dataset.id === String(id));
   }
 
   say(text, kind = '') {

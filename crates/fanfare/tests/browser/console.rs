@@ -122,6 +122,68 @@ async fn a_subscriber_is_cut_by_keyboard() {
     page.until("return document.getElementById('counts').textContent.includes('cut 1')").await;
 }
 
+/// Keeps back each request for the list until `release()`, and counts them as `held`.
+const HOLD: &str = "
+    const { fetch } = window;
+    window.held = 0;
+    const released = new Promise((resolve) => (window.release = resolve));
+    window.fetch = async (url, ...rest) => {
+      if (!String(url).includes('/subscribers')) return fetch(url, ...rest);
+      const answer = await fetch(url, ...rest);
+      window.held += 1;
+      await released;
+      return answer;
+    };
+    window.unhold = () => (window.fetch = fetch);";
+
+#[tokio::test]
+async fn a_list_that_renews_itself_is_read_aloud_or_takes_the_focus() {
+    let hub = Hub::start();
+    let _streams = [subscribe(&hub, "one"), subscribe(&hub, "two")];
+    let page = Page::open(&address(&hub)).await;
+    list(&page, 2).await;
+    page.expect(
+        "document.getElementById('find').requestSubmit();
+         return document.getElementById('outcome').ariaLive",
+        "polite",
+    )
+    .await;
+    page.eval(HOLD).await;
+    page.until("return window.held > 0").await;
+    page.expect("return document.getElementById('outcome').ariaLive", "off").await;
+    // While its answer is under way, the keyboard comes into the list.
+    page.eval("window.before = [...document.querySelectorAll('#subscribers button')].at(-1)").await;
+    page.eval("before.focus(); unhold(); release()").await;
+    page.until("return !before.isConnected").await;
+    page.expect(
+        "return document.activeElement.getAttribute('aria-label') === before.getAttribute('aria-label')
+           && document.activeElement !== before",
+        true,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_answer_takes_the_place_of_a_newer_one() {
+    let hub = Hub::start();
+    let _streams = [subscribe(&hub, "one"), subscribe(&hub, "two"), subscribe(&hub, "two")];
+    let page = Page::open(&address(&hub)).await;
+    list(&page, 3).await;
+    // With the keyboard in it, the list does not renew itself.
+    let topic = page.by_id("topic").await;
+    topic.send_keys("one").await.unwrap();
+    page.eval(HOLD).await;
+    page.eval("document.getElementById('find').requestSubmit()").await;
+    page.until("return window.held > 0").await;
+    page.eval("unhold()").await;
+    topic.clear().await.unwrap();
+    topic.send_keys("two").await.unwrap();
+    list(&page, 2).await;
+    // What follows on its answer has run once a timer has.
+    page.client.execute_async("release(); setTimeout(arguments[0], 100)", vec![]).await.unwrap();
+    page.expect("return document.querySelectorAll('#subscribers button').length", 2).await;
+}
+
 #[tokio::test]
 async fn a_hub_that_comes_back_is_followed_again() {
     let hub = Hub::start();
