@@ -1,5 +1,5 @@
-// The badge of the connection's state: what it is, when the next attempt comes, and a button for
-// whoever will not wait.
+// The badge of the connection's state: what it is, why, when the next attempt comes, and a button
+// for whoever will not wait.
 
 const REFRESH_MS = 250;
 
@@ -12,8 +12,8 @@ const NAMES = {
 
 export class Badge {
   // `reconnect` is what the button does.
-  constructor({ box, state, countdown, now, reconnect }) {
-    Object.assign(this, { box, state, countdown, now });
+  constructor({ box, state, countdown, reason, now, reconnect }) {
+    Object.assign(this, { box, state, countdown, reason, now });
     now.addEventListener('click', reconnect);
   }
 
@@ -21,10 +21,11 @@ export class Badge {
   show({ name, at, reason }) {
     clearInterval(this.timer);
     this.box.dataset.state = name;
-    // Told once: the countdown is not read aloud.
-    if (this.state.textContent !== NAMES[name]) this.state.textContent = NAMES[name];
+    tell(this.state, NAMES[name]);
+    // While another attempt is under way, the last one's reason stays. Why the hub refuses for good
+    // is told where a token is asked for.
+    if (at || name !== 'reconnecting') tell(this.reason, (at && reason?.message) || '');
     this.now.textContent = name === 'closed' ? 'Try again' : 'Now';
-    this.box.title = reason?.message ?? '';
     this.count(at);
     if (at) this.timer = setInterval(() => this.count(at), REFRESH_MS);
     // Whoever has just pressed it keeps it, also while an attempt is under way.
@@ -36,4 +37,9 @@ export class Badge {
     const left = at ? Math.max(0, Math.ceil((at - Date.now()) / 1000)) : 0;
     this.countdown.textContent = left ? `in ${left} s` : '';
   }
+}
+
+// Leaves alone what says so already, so that it is read aloud once.
+function tell(region, text) {
+  if (region.textContent !== text) region.textContent = text;
 }

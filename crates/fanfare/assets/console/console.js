@@ -21,6 +21,7 @@ const badge = new Badge({
   box: byId('connection'),
   state: byId('state'),
   countdown: byId('countdown'),
+  reason: byId('reason'),
   now: byId('now'),
   reconnect: () => events.reconnect(),
 });

@@ -1,7 +1,56 @@
 //! A hub that restarts: the page says so, comes back, and has everything.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
 use crate::chromium::Page;
 use crate::hub::Hub;
+
+/// Answers every request at a hub's address as a proxy does whose hub is away, until the test ends.
+fn proxy(address: SocketAddr) {
+    const BODY: &str = r#"{"detail": "the hub is being moved, which takes a few minutes"}"#;
+    let listener = TcpListener::bind(address).expect("the hub has left its address");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{BODY}",
+                BODY.len()
+            );
+        }
+    });
+}
+
+#[tokio::test]
+async fn why_it_reconnects_can_be_read_only_under_a_pointer() {
+    for path in ["", "console"] {
+        let hub = Hub::start();
+        let page = Page::open(&format!("{}{path}", hub.page)).await;
+        page.resize(320, 720);
+        page.until("return innerWidth === 320").await;
+        page.expect("return document.getElementById('reason').textContent", "").await;
+        let address = hub.address;
+        drop(hub);
+        proxy(address);
+        page.until(
+            "const reason = document.getElementById('reason');
+             const { left, right, height } = reason.getBoundingClientRect();
+             return reason.textContent.startsWith('the hub answered 503: the hub is being moved')
+               && left >= 0 && right <= innerWidth && height > 0
+               && document.documentElement.scrollWidth <= innerWidth",
+        )
+        .await;
+        for (width, scheme) in [(320, "light"), (1280, "dark")] {
+            page.resize(width, 720);
+            page.prefer(scheme);
+            let name = if path.is_empty() { "page" } else { path };
+            page.picture(&format!("{name}-reason-{width}")).await;
+        }
+    }
+}
 
 #[tokio::test]
 async fn something_is_lost_or_shown_twice_across_a_restart() {
