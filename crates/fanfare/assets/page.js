@@ -72,18 +72,35 @@ function show(state) {
   session.show(state.name === 'closed' ? state.reason : undefined);
 }
 
+// What the one who signs out has seen is not for the next.
+function forget() {
+  events.close();
+  feed.clear();
+  popups.clear();
+  news.clear();
+  publishing.clear();
+  seen();
+}
+
+// This tab is looked at, or has nothing to look at any more.
+function seen() {
+  unseen = 0;
+  document.title = 'Fanfare';
+}
+
 const goOn = () => listen(events.lastEventId);
 topics.addEventListener('change', goOn);
-session.addEventListener('change', goOn);
+session.addEventListener('change', () => {
+  if (session.token) return goOn();
+  forget();
+  listen('');
+});
 byId('replay').addEventListener('click', () => listen('earliest'));
 byId('popups').addEventListener('change', (change) => popups.enable(change.target.checked));
 
-document.addEventListener('visibilitychange', () => {
-  unseen = 0;
-  document.title = 'Fanfare';
-});
+document.addEventListener('visibilitychange', seen);
 
-publishForm({
+const publishing = publishForm({
   hub: HUB,
   session,
   topics,

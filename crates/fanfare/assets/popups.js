@@ -42,6 +42,13 @@ export class Popups {
     else this.catchUp();
   }
 
+  // Forgets what was announced, and takes it away.
+  clear() {
+    this.count = 0;
+    this.latest = '';
+    if (this.open) this.swal.close();
+  }
+
   catchUp() {
     if (this.count > 0 && !this.open && !this.resting && !document.hidden) this.fire();
   }

@@ -2,6 +2,7 @@
 
 import { publish } from './fanfare/index.js';
 
+// Returns what clears it.
 export function publishForm({ hub, session, topics, form, outcome, also, command, copy }) {
   const { topic, type, message } = form.elements;
   const button = form.querySelector('button[type="submit"]');
@@ -53,9 +54,14 @@ export function publishForm({ hub, session, topics, form, outcome, also, command
   session.addEventListener('change', write);
   write();
 
+  const clear = () => {
+    form.reset();
+    say('', '');
+    write();
+  };
+
   // Only a secure context (https, or localhost) has a clipboard.
-  if (!navigator.clipboard) return;
-  copy.hidden = false;
+  copy.hidden = !navigator.clipboard;
   copy.addEventListener('click', async () => {
     await navigator.clipboard.writeText(command.textContent).then(
       () => (copy.textContent = 'Copied'),
@@ -63,6 +69,7 @@ export function publishForm({ hub, session, topics, form, outcome, also, command
     );
     setTimeout(() => (copy.textContent = 'Copy'), 2_000);
   });
+  return { clear };
 }
 
 function curl(address, { topic, event, message }, token) {

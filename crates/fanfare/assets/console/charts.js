@@ -62,11 +62,17 @@ export class Charts {
 
   // A canvas keeps the colours that it was drawn with.
   redress() {
+    const { series } = this;
+    this.clear();
+    if (series) this.draw(series);
+  }
+
+  clear() {
+    this.series = undefined;
     for (const chart of this.charts) {
       chart.plot?.destroy();
       chart.plot = undefined;
     }
-    if (this.series) this.draw(this.series);
   }
 }
 

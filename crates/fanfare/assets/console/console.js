@@ -69,5 +69,9 @@ function show(state) {
   session.show(state.name === 'closed' ? state.reason : undefined);
 }
 
-session.addEventListener('change', listen);
+session.addEventListener('change', () => {
+  // What the one who signs out has seen is not for the next.
+  if (!session.token) for (const part of [series, charts, figures, nodes, subscribers]) part.clear();
+  listen();
+});
 listen();

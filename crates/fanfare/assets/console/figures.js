@@ -33,6 +33,9 @@ export function age(n) {
   return minutes ? `${minutes} min ${n % 60} s` : `${n} s`;
 }
 
+// What stands where there is no figure.
+const NONE = '–';
+
 const TILES = [
   ['Subscribers', value((s) => s.subscribers), count, (s) => `of ${short(s.max_subscribers)}`],
   ['Publishes/s', perSecond((s) => s.publishes), short, (s) => `${short(s.publishes)} in all`],
@@ -60,13 +63,18 @@ export class Figures {
     this.topics = topics;
   }
 
+  clear() {
+    for (const figure of [...this.tiles, ...this.counts]) figure.textContent = NONE;
+    this.topics.replaceChildren();
+  }
+
   draw(series) {
     const stats = series.latest;
     TILES.forEach(([, reader, format, aside], n) => {
       const figure = series.read(reader);
       const small = document.createElement('small');
       small.textContent = aside(stats) || '';
-      this.tiles[n].replaceChildren(figure === null ? '–' : format(figure), small);
+      this.tiles[n].replaceChildren(figure === null ? NONE : format(figure), small);
     });
     COUNTS.forEach(([, text], n) => {
       this.counts[n].textContent = text(stats);
@@ -93,7 +101,7 @@ export function row(...cells) {
 function pair(list, title) {
   const [box, term, figure] = ['div', 'dt', 'dd'].map((name) => document.createElement(name));
   term.textContent = title;
-  figure.textContent = '–';
+  figure.textContent = NONE;
   box.append(term, figure);
   list.append(box);
   return figure;

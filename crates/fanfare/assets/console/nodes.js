@@ -9,6 +9,12 @@ export class Nodes {
     Object.assign(this, { panel, table, here });
   }
 
+  clear() {
+    this.panel.hidden = true;
+    this.here.textContent = '';
+    this.table.replaceChildren();
+  }
+
   draw({ at, node, nodes }) {
     this.panel.hidden = !nodes;
     if (!nodes) return;

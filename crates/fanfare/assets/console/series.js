@@ -20,6 +20,10 @@ export class Series {
     if (this.samples.length > KEPT) this.samples.shift();
   }
 
+  clear() {
+    this.samples = [];
+  }
+
   get latest() {
     return this.samples.at(-1);
   }

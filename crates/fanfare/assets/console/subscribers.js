@@ -16,6 +16,16 @@ export class Subscribers {
     more.addEventListener('click', () => this.list({ after: more.dataset.next }));
   }
 
+  clear() {
+    this.turn += 1;
+    this.pages = 0;
+    this.listed = 0;
+    this.form.reset();
+    this.table.replaceChildren();
+    this.more.hidden = true;
+    this.say('');
+  }
+
   renew() {
     const inUse = document.hidden || this.form.closest('section').matches(':hover, :focus-within');
     if (inUse || this.pages > 1 || Date.now() - this.listed < RENEW_MS) return;

@@ -73,3 +73,69 @@ async fn a_console_cannot_be_used_where_a_token_is_asked_for_or_by_anyone_who_ha
     page.until("return document.querySelectorAll('#charts canvas').length === 6").await;
     page.until("return document.getElementById('outcome').textContent === '0 listed'").await;
 }
+
+/// Waits until no stream is open.
+async fn until_nobody_listens(hub: &Hub) {
+    while hub.metric("fanfare_subscribers") > 0.0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_comes_after_a_sign_out_reads_what_was_private() {
+    let hub = hub();
+    let page = open(&hub.page).await;
+    sign_in(&page, &token(&["--publish", "**", "--subscribe", "default"])).await;
+    page.until_state("live").await;
+    let message = page.by_id("message").await;
+    message.send_keys(&format!("private{}", Key::Enter)).await.unwrap();
+    page.until_newest("private").await;
+    page.until("return document.getElementById('news').textContent.includes('private')").await;
+    message.send_keys("a private draft").await.unwrap();
+    page.by_id("topic").await.send_keys("private/topic").await.unwrap();
+
+    // A popup may lie over it.
+    page.eval("document.getElementById('sign-out').click()").await;
+    page.until_state("closed").await;
+    page.until("return Swal.getPopup() === null").await;
+    page.expect("return document.body.textContent.includes('private')", false).await;
+    page.expect("return document.getElementById('message').value", "").await;
+    page.expect("return document.getElementById('topic').value", "").await;
+    page.expect("return document.getElementById('empty').hidden", false).await;
+    page.expect("return document.getElementById('outcome').textContent", "").await;
+    until_nobody_listens(&hub).await;
+
+    // Whoever signs in next begins with what comes next.
+    sign_in(&page, &token(&["--publish", "**", "--subscribe", "default"])).await;
+    page.until_state("live").await;
+    message.send_keys(&format!("of the next{}", Key::Enter)).await.unwrap();
+    page.until_newest("of the next").await;
+    assert_eq!(page.shown().await, ["of the next"]);
+}
+
+#[tokio::test]
+async fn who_comes_after_a_sign_out_sees_the_consoles_figures() {
+    let hub = hub();
+    let page = open(&format!("{}console", hub.page)).await;
+    sign_in(&page, &token(&["--admin"])).await;
+    page.until("return document.querySelectorAll('#charts canvas').length === 6").await;
+    page.until("return document.getElementById('outcome').textContent === '0 listed'").await;
+    page.by_id("topic").await.send_keys("private").await.unwrap();
+
+    page.by_id("sign-out").await.click().await.unwrap();
+    page.until_state("closed").await;
+    page.expect("return document.querySelectorAll('#charts canvas, tbody tr').length", 0).await;
+    page.expect(
+        "return [...document.querySelectorAll('#tiles dd, #counts dd')].map((figure) =>
+           figure.textContent).join('')",
+        "–".repeat(14),
+    )
+    .await;
+    page.expect("return document.getElementById('outcome').textContent", "").await;
+    page.expect("return document.getElementById('topic').value", "").await;
+
+    // Nor is anything lost on whoever comes back.
+    sign_in(&page, &token(&["--admin"])).await;
+    page.until("return document.querySelectorAll('#charts canvas').length === 6").await;
+    page.until("return document.getElementById('outcome').textContent === '0 listed'").await;
+}
