@@ -68,8 +68,9 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
         .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())))
         .merge(console::page(prefix))
         .merge(docs::docs(prefix));
-    for path in ["/send/", "/events/"] {
-        router = router.route(&at(path), any(without_slash));
+    let ours = ["/send/", "/events/", "/console/"].map(at);
+    for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
+        router = router.route(path, any(without_slash));
     }
     if !prefix.is_empty() {
         let page = at("/");

@@ -24,7 +24,7 @@ pub enum InvalidPrefix {
     #[error("it may hold letters, digits, -, ., _, ~ and / only")]
     Character,
     /// The hub answers there itself, whatever the prefix.
-    #[error("/healthz, /readyz, /metrics, /docs and /openapi.json are taken")]
+    #[error("/healthz, /readyz, /metrics, /docs, /redoc and /openapi.json are taken")]
     Taken,
 }
 
@@ -55,7 +55,7 @@ impl Value for Prefix {
         if path.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(InvalidPrefix::Segment);
         }
-        if ["healthz", "readyz", "metrics", "docs", "openapi.json"].contains(&path) {
+        if ["healthz", "readyz", "metrics", "docs", "redoc", "openapi.json"].contains(&path) {
             return Err(InvalidPrefix::Taken);
         }
         Ok(Self(text.to_owned()))
@@ -77,6 +77,7 @@ mod tests {
             ("/a/../b", InvalidPrefix::Segment),
             ("/metrics", InvalidPrefix::Taken),
             ("/docs", InvalidPrefix::Taken),
+            ("/redoc", InvalidPrefix::Taken),
             ("/a b", InvalidPrefix::Character),
             ("/a?b", InvalidPrefix::Character),
             ("/a#b", InvalidPrefix::Character),

@@ -41,6 +41,9 @@ fn a_slash_too_many_or_too_few_is_redirected_with_its_method() {
     for (method, path, target) in [
         ("GET", "/sse", "/sse/"),
         ("POST", "/sse/send/", "/sse/send"),
+        ("GET", "/sse/console/", "/sse/console"),
+        ("GET", "/docs/", "/docs"),
+        ("GET", "/redoc/", "/redoc"),
         ("GET", "/sse/events/?topic=a%2Fb&event=x", "/sse/events?topic=a%2Fb&event=x"),
     ] {
         let response = hub.request(method, path, &[]);
