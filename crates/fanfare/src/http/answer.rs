@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{Request, Response, StatusCode, Uri};
+use axum::http::header::{CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse as _;
 use fanfare_delivery::{Framing, Sink, body};
 use http_body::{Frame, SizeHint};
@@ -68,10 +68,13 @@ impl Answer {
             Ok(self.router.clone().call(request))
         };
         async move {
-            let response = match asked {
+            let mut response = match asked {
                 Ok(answer) => answer.await.into_response(),
                 Err(refusal) => refusal,
             };
+            // Whatever it is, it is what its type says.
+            let nosniff = HeaderValue::from_static("nosniff");
+            response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
             // The handler has let go of the body by now.
             drop(share);
             (response.map(|body| AnswerBody { body, _busy: busy }), slot.take())

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    HeaderName, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    HeaderName, IF_NONE_MATCH, REFERRER_POLICY, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
@@ -29,10 +29,9 @@ pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
 pub(super) const STYLE: &str = "text/css; charset=utf-8";
 pub(super) const SVG: &str = "image/svg+xml";
 
-pub(super) const HARDENING: [(HeaderName, HeaderValue); 2] = [
-    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-];
+/// No page tells others where its visitor was.
+pub(super) const DISCREET: [(HeaderName, HeaderValue); 1] =
+    [(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
 
 /// A file that is part of the binary.
 pub(super) struct Embedded {
@@ -91,7 +90,7 @@ pub(super) fn serve(router: Router, path: &str, file: &Embedded, policy: &'stati
             ([(CONTENT_TYPE, content_type)], inflate(gzip)).into_response()
         };
         let headers = response.headers_mut();
-        headers.extend(HARDENING);
+        headers.extend(DISCREET);
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(REVALIDATE));
         headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));

@@ -21,6 +21,7 @@ mod foreign_origin;
 mod forged_field;
 mod forged_token;
 mod greedy_client;
+mod guessed_type;
 mod half_accepted_batch;
 mod hostile_heads;
 mod killed_hub;
