@@ -27,7 +27,7 @@ export class Topics extends EventTarget {
 
   // Whether events of this topic are listened to.
   include(topic) {
-    return this.names.some((name) => matches(name.split('/'), topic.split('/')));
+    return this.names.some((name) => matches(name, topic));
   }
 
   add(name) {
@@ -73,9 +73,25 @@ export class Topics extends EventTarget {
   }
 }
 
-// Whether a pattern's segments match a topic's: `*` is one segment, `**` any number of them.
-function matches([first, ...rest], topic) {
-  if (first === undefined) return topic.length === 0;
-  if (first === '**') return matches(rest, topic) || (topic.length > 0 && matches([first, ...rest], topic.slice(1)));
-  return topic.length > 0 && (first === '*' || first === topic[0]) && matches(rest, topic.slice(1));
+// Whether a pattern includes a topic: `*` is one segment, `**` any number of them. As the hub does it,
+// in at most segments times segments steps: on a mismatch only the latest `**` can usefully take one
+// segment more.
+export function matches(pattern, topic) {
+  const [wanted, given] = [pattern.split('/'), topic.split('/')];
+  let [at, retry] = [0, undefined];
+  for (let n = 0; n < given.length || at < wanted.length; ) {
+    if (wanted[at] === '**') {
+      at += 1;
+      retry = { at, n };
+    } else if (at < wanted.length && n < given.length && (wanted[at] === '*' || wanted[at] === given[n])) {
+      at += 1;
+      n += 1;
+    } else if (retry && retry.n < given.length) {
+      retry.n += 1;
+      ({ at, n } = retry);
+    } else {
+      return false;
+    }
+  }
+  return true;
 }

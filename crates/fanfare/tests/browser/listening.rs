@@ -89,3 +89,40 @@ async fn what_is_kept_cannot_be_shown() {
     page.until_newest("now").await;
     assert_eq!(page.shown().await.len(), 3);
 }
+
+#[tokio::test]
+async fn the_page_takes_for_ever_over_a_pattern_or_reads_it_otherwise_than_the_hub() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    let disagreed = page
+        .eval(
+            "return import('/sse/assets/topics.js').then(({ matches }) => {
+               const byDefinition = ([first, ...rest], topic) => {
+                 if (first === undefined) return topic.length === 0;
+                 if (first === '**') {
+                   return byDefinition(rest, topic)
+                     || (topic.length > 0 && byDefinition([first, ...rest], topic.slice(1)));
+                 }
+                 return topic.length > 0 && (first === '*' || first === topic[0])
+                   && byDefinition(rest, topic.slice(1));
+               };
+               // All of up to `length` segments, each one of `segments`.
+               const all = (segments, length) => length === 0 ? [] : segments.flatMap((segment) =>
+                 [[segment], ...all(segments, length - 1).map((rest) => [segment, ...rest])]);
+               const disagreed = [];
+               for (const pattern of all(['a', 'b', '*', '**'], 4)) {
+                 for (const topic of all(['a', 'b'], 5)) {
+                   const expected = byDefinition(pattern, topic);
+                   const names = [pattern.join('/'), topic.join('/')];
+                   if (matches(...names) !== expected) disagreed.push([...names, expected]);
+                 }
+               }
+               // As many as fit into a name; by the definition, this would never end.
+               const stars = Array(64).fill('**/a').join('/');
+               if (matches(stars, `${Array(127).fill('a').join('/')}/b`)) disagreed.push([stars]);
+               return disagreed;
+             })",
+        )
+        .await;
+    assert_eq!(disagreed, serde_json::json!([]));
+}
