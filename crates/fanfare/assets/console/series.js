@@ -12,10 +12,10 @@ export class Series {
   }
 
   add(stats) {
-    // Behind a proxy another node may answer next, whose sums are its own.
-    if (this.latest && stats.node.id !== this.latest.node.id) this.samples = [];
-    const before = this.latest;
-    if (before && stats.at <= before.at) return;
+    const { latest } = this;
+    // Behind a proxy another node may answer next, whose sums are its own. And where time has stepped
+    // back, or is told anew, what was drawn later cannot stand before it.
+    if (latest && (stats.node.id !== latest.node.id || stats.at <= latest.at)) this.clear();
     this.samples.push(stats);
     if (this.samples.length > KEPT) this.samples.shift();
   }

@@ -122,6 +122,27 @@ async fn a_subscriber_is_cut_by_keyboard() {
     page.until("return document.getElementById('counts').textContent.includes('cut 1')").await;
 }
 
+#[tokio::test]
+async fn the_console_stands_still_once_the_hubs_clock_steps_back() {
+    let hub = Hub::start();
+    let page = Page::open(&address(&hub)).await;
+    page.expect(
+        "return import('/sse/assets/console/series.js').then(({ Series }) => {
+           const series = new Series();
+           const add = (...times) =>
+             times.forEach((at) => series.add({ at, uptime: at, node: { id: 'one' } }));
+           const shown = () => series.samples.map(({ at }) => at).join();
+           add(100_000, 101_000, 102_000, 61_000, 62_000);
+           const stepped = shown();
+           // All told anew, as to whoever listens from the earliest on.
+           add(61_000, 62_000);
+           return `${stepped} ${shown()}`;
+         })",
+        "61000,62000 61000,62000",
+    )
+    .await;
+}
+
 /// Keeps back each request for the list until `release()`, and counts them as `held`.
 const HOLD: &str = "
     const { fetch } = window;
