@@ -60,7 +60,7 @@ const HTTP2_RESETS: (usize, usize) = (20, 64);
 const LINGER: (Duration, usize) = (Duration::from_secs(1), 1024 * 1024);
 /// What a client gets that speaks HTTP where TLS is spoken.
 const SPEAKS_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
-    Content-Type: application/json\r\nContent-Length: 36\r\n\r\n\
+    Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 36\r\n\r\n\
     {\"detail\":\"this port speaks HTTPS\"}\n";
 
 /// What every connection shares: how requests are answered, what is allowed, and when to stop.
