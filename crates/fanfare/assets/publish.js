@@ -35,8 +35,10 @@ export function publishForm({ hub, session, topics, form, outcome, also, command
     if (button.disabled) return;
     button.disabled = true;
     const sent = draft();
+    const { token } = session;
     try {
-      const id = await publish(hub, sent, { token: session.token });
+      const id = await publish(hub, sent, { token });
+      if (token !== session.token) return; // who has signed out since is told nothing
       const to = sent.topic ?? 'default';
       say(`Sent as ${id}${topics.include(to) ? '' : `, to ${to}.`}`, 'done', topics.include(to) ? '' : to);
       message.value = '';

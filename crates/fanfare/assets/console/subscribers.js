@@ -85,10 +85,12 @@ export class Subscribers {
   async cut(id, button) {
     button.disabled = true;
     this.outcome.ariaLive = 'polite';
+    const { token } = this.session;
     try {
       const address = new URL('subscribers', location.href);
       address.searchParams.set('id', id);
       await this.ask(address, 'DELETE');
+      if (token !== this.session.token) return; // who has signed out since is told nothing
       this.turn += 1; // a list asked for before may still hold it
       this.say(`Subscriber ${id} was cut; an EventSource comes back by itself.`, 'done');
       const line = this.button(id)?.closest('tr');

@@ -1,6 +1,7 @@
 //! A hub that asks for credentials: the page and the console ask for a token, and use it.
 
 use std::process::Command;
+use std::time::Duration;
 
 use fantoccini::key::Key;
 
@@ -76,9 +77,12 @@ async fn a_console_cannot_be_used_where_a_token_is_asked_for_or_by_anyone_who_ha
 
 /// Waits until no stream is open.
 async fn until_nobody_listens(hub: &Hub) {
-    while hub.metric("fanfare_subscribers") > 0.0 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let nobody = async {
+        while hub.metric("fanfare_subscribers") > 0.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), nobody).await.expect("streams end");
 }
 
 #[tokio::test]
@@ -91,12 +95,25 @@ async fn who_comes_after_a_sign_out_reads_what_was_private() {
     message.send_keys(&format!("private{}", Key::Enter)).await.unwrap();
     page.until_newest("private").await;
     page.until("return document.getElementById('news').textContent.includes('private')").await;
-    message.send_keys("a private draft").await.unwrap();
+    // The answer to what is still being sent comes when its sender has gone.
+    page.eval(
+        "const { fetch } = window;
+         const released = new Promise((resolve) => (window.release = resolve));
+         window.fetch = (url, ...rest) => fetch(url, ...rest).then(async (answer) => {
+           if (String(url).endsWith('/send')) await released;
+           return answer;
+         });",
+    )
+    .await;
     page.by_id("topic").await.send_keys("private/topic").await.unwrap();
+    message.send_keys(&format!("private, too{}", Key::Enter)).await.unwrap();
+    message.send_keys("a draft").await.unwrap();
 
     // A popup may lie over it.
     page.eval("document.getElementById('sign-out').click()").await;
     page.until_state("closed").await;
+    page.eval("release()").await;
+    page.until("return !document.querySelector('#publish button').disabled").await;
     page.until("return Swal.getPopup() === null").await;
     page.expect("return document.body.textContent.includes('private')", false).await;
     page.expect("return document.getElementById('message').value", "").await;
