@@ -27,10 +27,14 @@ pub struct Gap {
     pub resumed_from: String,
 }
 
-/// The data of an event whose subscriber asked for `envelope=json`.
+/// The data of an event in a sealed envelope. All its fields must be there: a hub that knows no
+/// envelopes sends messages as they are, and some are JSON.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope {
     pub(crate) topic: String,
+    pub(crate) event: Option<String>,
+    #[serde(rename = "published_at")]
+    _published_at: String,
     pub(crate) message: String,
 }
 

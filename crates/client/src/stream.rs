@@ -16,8 +16,8 @@ use crate::{Client, RequestError, Subscription};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const EVENT_STREAM: &str = "text/event-stream";
 /// The most that is buffered for one event, in bytes: the largest message a hub can be set to
-/// accept, in an envelope that escapes every other character.
-const LARGEST_EVENT: usize = 128 * 1024 * 1024;
+/// accept, in an envelope that escapes every byte of it as `\u0000`.
+const LARGEST_EVENT: usize = 6 * 64 * 1024 * 1024 + 64 * 1024;
 
 /// One stream. [`Subscriber`](crate::Subscriber) strings several together.
 #[derive(Debug)]

@@ -50,7 +50,7 @@ pub enum Item {
     Connected {
         /// Whether there was one before.
         again: bool,
-        /// The id after which it was resumed. Where there is none, it begins with what is
+        /// The id after which it was resumed. Where the hub has given none, it begins with what is
         /// published from now on: of what was published since the last stream nothing is known.
         after: Option<String>,
     },
@@ -205,13 +205,13 @@ impl Subscriber {
 
     fn unwrap(&self, event: ParsedEvent) -> Result<Event, SubscribeError> {
         let ParsedEvent { id, event, data } = event;
-        match &self.subscription.topic {
-            Some(topic) => Ok(Event { id, event, topic: topic.clone(), data }),
-            None => {
-                let Envelope { topic, message } =
-                    serde_json::from_str(&data).map_err(|error| self.unreadable(&error))?;
-                Ok(Event { id, event, topic, data: message })
+        match (serde_json::from_str(&data), &self.subscription.topic) {
+            (Ok(Envelope { topic, event: sealed, message, .. }), _) => {
+                Ok(Event { id, event: event.or(sealed), topic, data: message })
             }
+            // From a hub that knows no envelopes.
+            (Err(_), Some(topic)) => Ok(Event { id, event, topic: topic.clone(), data }),
+            (Err(error), None) => Err(self.unreadable(&error)),
         }
     }
 

@@ -165,6 +165,26 @@ async fn a_stream_is_taken_up_elsewhere_than_it_broke_off() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_json_passes_for_an_envelope_or_an_envelope_for_a_message() {
+    let (bare, message) = (r#"{"topic":"b","message":"m"}"#, r#""message":"{\"topic\":\"b\"}"}"#);
+    let sealed = r#"{"topic":"a","event":"x","published_at":"2026-01-01T00:00:00.000Z","#;
+    let script = Script::play(&[&stream(&format!(
+        "id: 1\nevent: y\ndata: {bare}\n\nid: 2\ndata: {sealed}{message}\n\n"
+    ))]);
+    let subscription = Subscription::new(vec!["t".into()], Vec::new()).unwrap();
+    let mut subscriber = script.client().subscribe(subscription);
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        if let Item::Event(event) = subscriber.next().await.unwrap() {
+            heard.push((event.topic, event.event.unwrap_or_default(), event.data));
+        }
+    }
+    let expected = [("t", "y", bare), ("a", "x", r#"{"topic":"b"}"#)]
+        .map(|(topic, kind, data)| (topic.to_owned(), kind.to_owned(), data.to_owned()));
+    assert_eq!(heard, expected);
+}
+
+#[tokio::test]
 async fn a_refused_subscription_is_asked_for_again() {
     let script = Script::play(&[&stream("retry: 10\n"), &answer("403 Forbidden", "", "")]);
     let mut subscriber =

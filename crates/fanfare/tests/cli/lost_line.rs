@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::process::Stdio;
 
+use rustix::process::Signal;
+use serde_json::json;
+
 use crate::support::{Hub, Running, json, run};
 
 fn publisher(hub: &Hub, arguments: &[&str]) -> Running {
@@ -72,7 +75,7 @@ fn a_hub_that_crashes_takes_lines_with_it() {
     let stderr = subscriber.stderr();
     assert!(stderr.contains("connecting again in"), "{stderr}");
     assert!(stderr.contains("warning: gap (unknown_epoch)"), "{stderr}");
-    subscriber.signal(rustix::process::Signal::INT);
+    subscriber.signal(Signal::INT);
     assert_eq!(subscriber.wait().code(), Some(130));
 }
 
@@ -122,6 +125,24 @@ fn a_hub_that_keeps_its_events_loses_or_doubles_lines_when_it_is_killed() {
     let more = hub.publish(&["logs", "after"]);
     let last = hub.lines(&["subscribe", "logs", "--since", "earliest", "-n", "5001", "--json"]);
     assert_eq!(json(&last[5_000])[0]["id"], more, "something came twice");
+}
+
+#[test]
+fn a_subscriber_that_heard_nothing_misses_what_came_while_its_hub_was_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = ["--data", directory.path().to_str().unwrap()];
+    let hub = Hub::start(&settings);
+    let subscriber = hub.subscriber(&["logs", "--json"]);
+    // It cannot be back before the event.
+    subscriber.signal(Signal::STOP);
+    let hub = hub.kill().restart_with(&settings);
+    let meanwhile = hub.publish(&["logs", "meanwhile", "--event", "note"]);
+    subscriber.signal(Signal::CONT);
+    subscriber.await_output("the event", |s| !s.stdout().is_empty());
+    let event = json!({"id": meanwhile, "event": "note", "topic": "logs", "data": "meanwhile"});
+    assert_eq!(json(&subscriber.stdout()), [event]);
+    let stderr = subscriber.stderr();
+    assert!(stderr.contains("going on after") && !stderr.contains("warning"), "{stderr}");
 }
 
 #[test]

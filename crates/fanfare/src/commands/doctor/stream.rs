@@ -228,9 +228,9 @@ impl Examination {
                 let Parsed::Event(ParsedEvent { data, .. }) = stream.next().await? else {
                     continue;
                 };
-                let Some(met) = self.messages.iter().position(|message| *message == data) else {
-                    continue;
-                };
+                // Data is the message in an envelope; none of the messages is part of another.
+                let met = self.messages.iter().position(|message| data.contains(message));
+                let Some(met) = met else { continue };
                 let first = *first.get_or_insert(met);
                 if met == at {
                     return Ok(first);

@@ -137,7 +137,7 @@ impl Session<'_> {
                 note(format_args!("connected again, going on after {id}"));
             }
             Item::Connected { again: true, after: None } => warn(
-                "connected again; no event had been received to go on after, so those published \
+                "connected again; the hub had given no id to go on after, so events published \
                  meanwhile are missed",
             ),
             Item::Disconnected { reason, retry_in } => {
