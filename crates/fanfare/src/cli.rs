@@ -5,10 +5,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::log::LogCommand;
 use crate::commands::{
-    BenchCommand, CompletionsArgs, DoctorArgs, ManArgs, PublishArgs, ReadyArgs, SubscribeArgs,
-    TokenCommand,
+    BenchCommand, CompletionsArgs, DoctorArgs, LogCommand, ManArgs, PublishArgs, ReadyArgs,
+    SubscribeArgs, TokenCommand,
 };
 use crate::settings::Flags;
 

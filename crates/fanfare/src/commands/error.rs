@@ -8,6 +8,7 @@ use fanfare_client::{
     SubscribeError,
 };
 use fanfare_event::InvalidTopic;
+use fanfare_log::OpenError;
 use fanfare_redis::InvalidUrl;
 use http::StatusCode;
 
@@ -105,6 +106,9 @@ pub enum CommandError {
     /// The system refused a thread, a poller, a signal handler.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
+    /// An event log's directory cannot be read.
+    #[error(transparent)]
+    Log(#[from] OpenError),
     /// Something is wrong that has been reported already.
     #[error("reported")]
     Reported,

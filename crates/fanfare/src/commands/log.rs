@@ -1,12 +1,13 @@
 //! `fanfare log`: looking at an event log's directory, with or without a hub that runs on it.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use fanfare_event::Timestamp;
-use fanfare_log::{LogReport, OpenError, stats, verify};
+use fanfare_log::{LogReport, stats, verify};
+
+use super::CommandError;
+use super::terminal::Output;
 
 /// How many topics `stats` lists, the busiest first.
 const TOPICS: usize = 20;
@@ -28,69 +29,66 @@ pub struct Directory {
     path: PathBuf,
 }
 
-/// Prints a report on standard output. A closed pipe ends it quietly.
-pub fn run(command: &LogCommand) -> ExitCode {
+/// Prints a report on standard output.
+pub fn log(command: &LogCommand) -> Result<(), CommandError> {
     let (report, verifying) = match command {
-        LogCommand::Verify(directory) => (verify(&directory.path), true),
-        LogCommand::Stats(directory) => (stats(&directory.path), false),
+        LogCommand::Verify(directory) => (verify(&directory.path)?, true),
+        LogCommand::Stats(directory) => (stats(&directory.path)?, false),
     };
-    match report {
-        Ok(report) => {
-            let _ = print(&report, verifying, &mut io::stdout().lock());
-            ExitCode::from(u8::from(verifying && !report.damage.is_empty()))
-        }
-        Err(error) => refuse(&error),
+    let mut output = Output::new();
+    let printed = print(&report, verifying, &mut output).and_then(|()| output.flush());
+    // A reader that has seen enough has not seen that all is well.
+    match printed {
+        Err(error) if error.exit_code() != 0 => Err(error),
+        _ if verifying && !report.damage.is_empty() => Err(CommandError::Reported),
+        printed => printed,
     }
 }
 
-fn refuse(error: &OpenError) -> ExitCode {
-    eprintln!("error: {error}");
-    ExitCode::FAILURE
-}
-
-fn print(report: &LogReport, verifying: bool, out: &mut impl Write) -> io::Result<()> {
+fn print(report: &LogReport, verifying: bool, out: &mut Output) -> Result<(), CommandError> {
     for segment in &report.segments {
         let times = segment.times.map(|(from, to)| format!("  {} to {}", time(from), time(to)));
         let lost = match segment.lost {
             0 => String::new(),
             lost => format!("  {lost} LOST"),
         };
-        writeln!(
-            out,
+        out.line(format_args!(
             "segment  {:<28}  {:>9} events  {:>11} bytes{}{lost}",
             segment.file,
             segment.events - segment.lost,
             segment.bytes,
             times.unwrap_or_default(),
-        )?;
+        ))?;
     }
     if let Some(lineage) = &report.lineage {
         for end in lineage.ends() {
-            writeln!(out, "epoch    {}  ended after {} events", end.epoch, end.seq)?;
+            out.line(format_args!("epoch    {}  ended after {} events", end.epoch, end.seq))?;
         }
-        writeln!(out, "epoch    {}  the latest", lineage.current())?;
+        out.line(format_args!("epoch    {}  the latest", lineage.current()))?;
     }
     if !verifying {
         let mut topics: Vec<_> = report.topics.iter().collect();
         topics.sort_by_key(|(_, events)| std::cmp::Reverse(*events));
         for (topic, events) in topics.iter().take(TOPICS) {
-            writeln!(out, "topic    {topic}  {events} events")?;
+            out.line(format_args!("topic    {topic}  {events} events"))?;
         }
         if let Some(more) = topics.len().checked_sub(TOPICS).filter(|more| *more > 0) {
-            writeln!(out, "topic    and {more} more")?;
+            out.line(format_args!("topic    and {more} more"))?;
         }
     }
     for damage in &report.damage {
-        writeln!(out, "DAMAGED  {}  at byte {}: {}", damage.file, damage.offset, damage.what)?;
+        out.line(format_args!(
+            "DAMAGED  {}  at byte {}: {}",
+            damage.file, damage.offset, damage.what
+        ))?;
     }
     if let Some(unfinished) = &report.unfinished {
         let (file, offset) = (&unfinished.file, unfinished.offset);
-        writeln!(
-            out,
+        out.line(format_args!(
             "note     {file} ends in an unfinished write at byte {offset}: a hub is \
                        running or was killed; the next start removes it, nothing acknowledged \
                        is in it"
-        )?;
+        ))?;
     }
     let (events, bytes) = (report.events(), report.bytes());
     let verdict = match (verifying, report.damage.len()) {
@@ -98,7 +96,10 @@ fn print(report: &LogReport, verifying: bool, out: &mut impl Write) -> io::Resul
         (true, _) => ", DAMAGED",
         (false, _) => "",
     };
-    writeln!(out, "{events} events, {bytes} bytes, {} topics{verdict}", report.topics.len())
+    out.line(format_args!(
+        "{events} events, {bytes} bytes, {} topics{verdict}",
+        report.topics.len()
+    ))
 }
 
 fn time(at: Timestamp) -> String {

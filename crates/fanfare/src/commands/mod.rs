@@ -4,13 +4,12 @@
 //! What must hold: standard output carries results and nothing else, notices go to standard error;
 //! a reader of the output that goes away ends the command in peace.
 
-pub mod log;
-
 mod bench;
 mod completions;
 mod doctor;
 mod error;
 mod hub_args;
+mod log;
 mod man;
 mod publish;
 mod ready;
@@ -22,6 +21,7 @@ pub use bench::{BenchCommand, bench};
 pub use completions::{CompletionsArgs, completions};
 pub use doctor::{DoctorArgs, doctor};
 pub use error::CommandError;
+pub use log::{LogCommand, log};
 pub use man::{ManArgs, man};
 pub use publish::{PublishArgs, publish};
 pub use ready::{ReadyArgs, ready};

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Hub, Running, shell};
+use crate::support::{Hub, Running, fanfare, run, shell};
 
 #[test]
 fn a_reader_that_has_enough_is_told_of_it() {
@@ -22,6 +22,25 @@ fn a_reader_that_has_enough_is_told_of_it() {
         assert_eq!(output.status.code(), Some(0), "{script}: {output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{script}");
     }
+}
+
+#[test]
+fn a_report_on_a_log_that_cannot_be_written_is_a_success() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let hub = Hub::start(&["--data", data]);
+    hub.publish(&["kept"]);
+    for asked in ["stats", "verify"] {
+        let output = shell(&hub, &format!("$fanfare log {asked} {data} > /dev/full"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{asked}: {stderr}");
+        assert!(stderr.starts_with("error: cannot write to standard output"), "{asked}: {stderr}");
+        let unread = format!("$fanfare log {asked} {data} | exec <&-; exit ${{PIPESTATUS[0]}}");
+        let output = shell(&hub, &unread);
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{asked}");
+    }
+    let ended = run(&mut fanfare(&["log", "stats", "/nowhere"]));
+    assert!(ended.code == Some(1) && ended.stderr.contains("/nowhere"), "{ended:?}");
 }
 
 #[test]
