@@ -55,6 +55,9 @@ pub enum CommandError {
     /// A text in which no token can be read.
     #[error("that is not a JSON Web Token: {0}")]
     NotAToken(&'static str),
+    /// A token that no hub would take; what it says has been printed.
+    #[error("the token {0}")]
+    BadToken(String),
     /// A token could not be signed.
     #[error("the token cannot be signed: {0}")]
     Sign(#[source] jsonwebtoken::errors::Error),

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::support::{Ended, fanfare, run};
@@ -55,6 +56,27 @@ fn a_forged_or_expired_token_looks_good() {
     let expired = minted(&["--secret", SECRET, "--admin", "--expires-in", "0s"]);
     let (ended, report) = inspected(&expired, &["--secret", SECRET]);
     assert_eq!((ended.code, &report["expired"]), (Some(1), &json!(true)));
+    assert_eq!(ended.stderr, "error: the token has expired\n");
+}
+
+#[test]
+fn a_token_that_the_hub_refuses_looks_good_or_expired() {
+    let now = 1_000_000_000_000_u64;
+    for (claims, says) in [
+        (
+            json!({"exp": now, "nbf": 4_102_444_800_u64}),
+            "is not yet valid until 2100-01-01T00:00:00Z",
+        ),
+        (json!({"exp": now, "nbf": u64::MAX}), "is not yet valid until 18446744073709551615"),
+        (json!({"nbf": 1}), "has no exp: the hub refuses it"),
+        (json!({"exp": "soon"}), "has no exp: the hub refuses it"),
+    ] {
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = encode(&Header::default(), &claims, &key).unwrap();
+        let (ended, report) = inspected(&token, &["--secret", SECRET]);
+        assert_eq!(ended.stderr, format!("error: the token {says}\n"));
+        assert_eq!((ended.code, &report["expired"]), (Some(1), &json!(false)));
+    }
 }
 
 #[test]

@@ -19,8 +19,10 @@ const LONGEST: u64 = 64 * 1024;
 
 /// What `fanfare token inspect` is asked.
 #[derive(Debug, Args)]
-#[command(after_help = "The exit code is 1 for a token that has expired, and for one that the \
-    given key does not verify.")]
+#[command(
+    after_help = "The exit code is 1 for a token that has expired, is not yet valid or has no \
+    exp, and for one that the given key does not verify; standard error says which."
+)]
 pub struct InspectArgs {
     /// The token; without it, or as `-`, it is read from standard input
     #[arg(value_name = "TOKEN", default_value = "-", hide_default_value = true)]
@@ -46,8 +48,19 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), CommandError> {
     let (header, claims) = (header?, claims?);
     let verified = verified(args, token)?;
     let now = Timestamp::now().as_millis() / 1000;
-    let expires_in = claims["exp"].as_f64().map(|exp| exp as i64 - now.cast_signed());
-    let expired = expires_in.is_none_or(|left| left <= 0);
+    let left_until = |claim: &str| claims[claim].as_f64().map(|at| at as i64 - now.cast_signed());
+    let expires_in = left_until("exp");
+    let expired = expires_in.is_some_and(|left| left <= 0);
+    let problem = if verified == Some(false) {
+        Some("is not verified by that key".to_owned())
+    } else if expires_in.is_none() {
+        Some("has no exp: the hub refuses it".to_owned())
+    } else if expired {
+        Some("has expired".to_owned())
+    } else {
+        let early = left_until("nbf").is_some_and(|left| left > 0);
+        early.then(|| format!("is not yet valid until {}", time(&claims["nbf"])))
+    };
     let report = json!({
         "header": header,
         "claims": claims,
@@ -58,7 +71,13 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), CommandError> {
     let mut output = Output::new();
     output.line(format_args!("{report:#}"))?;
     output.flush()?;
-    if expired || verified == Some(false) { Err(CommandError::Reported) } else { Ok(()) }
+    problem.map_or(Ok(()), |problem| Err(CommandError::BadToken(problem)))
+}
+
+/// A time as people write it, where it is one.
+fn time(seconds: &Value) -> String {
+    let at = seconds.as_f64().and_then(|at| jiff::Timestamp::from_second(at as i64).ok());
+    at.map_or_else(|| seconds.to_string(), |at| at.to_string())
 }
 
 fn read(token: &str) -> Result<String, CommandError> {
