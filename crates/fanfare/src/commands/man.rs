@@ -18,23 +18,22 @@ Read it, or install it:
 pub struct ManArgs {
     /// The command whose page is wanted
     #[arg(value_name = "COMMAND")]
-    of: Option<String>,
+    of: Vec<String>,
 }
 
-/// Renders a page for `command`, or for one of its subcommands.
-pub fn man(args: &ManArgs, command: clap::Command) -> Result<(), CommandError> {
-    let mut command = command;
-    command.build();
-    let command = match &args.of {
-        None => command,
-        Some(name) => command
-            .find_subcommand(name)
-            .cloned()
-            .ok_or_else(|| CommandError::NoSuchCommand(name.clone()))?,
-    };
-    let mut page = Vec::new();
-    Man::new(command).render(&mut page).map_err(CommandError::Output)?;
+/// Renders a page for `program`, or for one of its subcommands.
+pub fn man(args: &ManArgs, mut program: clap::Command) -> Result<(), CommandError> {
+    program.build();
+    let mut command = &program;
+    for name in &args.of {
+        let found = command.find_subcommand(name);
+        command = found.ok_or_else(|| CommandError::NoSuchCommand(args.of.join(" ")))?;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let page = Man::new(command.clone().version(version)).source(format!("fanfare {version}"));
+    let mut rendered = Vec::new();
+    page.render(&mut rendered).map_err(CommandError::Output)?;
     let mut output = Output::new();
-    output.write(|buffer| buffer.extend_from_slice(&page))?;
+    output.write(|buffer| buffer.extend_from_slice(&rendered))?;
     output.flush()
 }

@@ -31,3 +31,21 @@ fn a_page_has_no_text() {
     let ended = run(&mut fanfare(&["man", "publish"]));
     assert!(ended.lines().join("\n").contains("Exit codes"));
 }
+
+#[test]
+fn a_page_does_not_say_of_what_it_is() {
+    let version = env!("CARGO_PKG_VERSION");
+    for words in [&[][..], &["publish"], &["token", "mint"]] {
+        let name = [&["fanfare"], words].concat();
+        let ended = run(&mut fanfare(&[&["man"], words].concat()));
+        let page = ended.lines().join("\n");
+        for part in [
+            format!(".TH {} 1  \"fanfare {version}\"", name.join("-")),
+            format!("\n{} \\- ", name.join("\\-")),
+            format!(".SH SYNOPSIS\n\\fB{}\\fR", name.join(" ")),
+            format!(".SH VERSION\nv{version}"),
+        ] {
+            assert!(page.contains(&part), "{part:?} in {page}");
+        }
+    }
+}
