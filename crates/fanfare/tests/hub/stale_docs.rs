@@ -1,4 +1,4 @@
-//! The commands and the programs in the guides work. Those in blocks marked `test` are used here,
+//! The commands and the programs in the guides and in the README work. Those in blocks marked `test` are used here,
 //! those of one guide in order, against a hub of their own, in an empty directory:
 //!
 //! - a block with the info `sh test` is run, and so is a comment that begins with `<!-- sh test`: what
@@ -122,6 +122,25 @@ macro_rules! guides {
             run($file);
         })+
     };
+}
+
+const README: &str = "../README.md";
+
+/// Of its commands, what builds the program and what runs every test.
+const NOT_RUN: [&str; 2] = ["cargo run --release", "scripts/test"];
+
+#[test]
+fn readme() {
+    let hub = Hub::alone(&[]);
+    run_at(README, &[("localhost:8000", hub.address().to_string())]);
+}
+
+#[test]
+fn the_readme_has_commands_that_nobody_runs() {
+    let text = fs::read_to_string(guides().join(README)).unwrap();
+    let others: Vec<_> =
+        text.split("```sh\n").skip(1).map(|rest| rest.split("\n```").next()).collect();
+    assert_eq!(others, NOT_RUN.map(Some), "mark its block `sh test`");
 }
 
 guides! {
