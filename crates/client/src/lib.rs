@@ -7,7 +7,7 @@
 //!
 //! - *Nothing twice*: every publish carries an idempotency key, and a retry repeats it with the
 //!   same bytes.
-//! - *Nothing lost in silence*: a subscriber resumes after the last event it handed out, and what
+//! - *Nothing lost in silence*: a subscriber resumes after the last id it was given, and what
 //!   it may have missed is an item of its own.
 //! - *Every wait ends*: connecting, an answer, a silent stream, a retry.
 
