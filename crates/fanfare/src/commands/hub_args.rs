@@ -64,7 +64,7 @@ impl HubArgs {
 }
 
 /// An empty variable counts as absent, as it does for settings.
-fn variable(name: &'static str) -> Result<Option<String>, CommandError> {
+pub(super) fn variable(name: &'static str) -> Result<Option<String>, CommandError> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty());
     value.map(OsString::into_string).transpose().map_err(|_| CommandError::Environment {
         variable: name,

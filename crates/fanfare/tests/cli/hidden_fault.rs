@@ -230,7 +230,20 @@ fn a_redis_that_is_not_there_is_called_sound_or_its_password_is_shown() {
     let mistaken = run(&mut fanfare(&["doctor", "--redis", "http://:secret@127.0.0.1"]));
     assert_eq!(mistaken.code, Some(2));
     assert!(mistaken.stderr.contains("a Redis URL begins with redis://"), "{mistaken:?}");
-    for ended in [ended, mistaken] {
+    let variable = |url: &str| {
+        run(fanfare(&["doctor", "--redis", "--namespace", "n"]).env("FANFARE_REDIS", url))
+    };
+    let unset = variable("");
+    assert_eq!(unset.code, Some(2));
+    assert!(unset.stderr.contains("or in FANFARE_REDIS"), "{unset:?}");
+    let elsewhere = variable("http://:secret@127.0.0.1");
+    assert_eq!(elsewhere.code, Some(2));
+    assert!(elsewhere.stderr.contains("FANFARE_REDIS: a Redis URL begins with"), "{elsewhere:?}");
+    let server = RedisServer::start(&[]);
+    server.command(&["CONFIG", "SET", "requirepass", "secret"]);
+    let found = variable(&format!("redis://:secret@127.0.0.1:{}", server.port()));
+    assert_eq!(found.code, Some(0), "{found:?}");
+    for ended in [ended, mistaken, elsewhere, found] {
         assert!(!format!("{ended:?}").contains("secret"), "{ended:?}");
     }
 }

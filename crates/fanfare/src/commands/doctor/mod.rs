@@ -11,11 +11,11 @@ use std::time::Duration;
 use clap::Args;
 use fanfare_client::Token;
 use fanfare_event::Topic;
-use fanfare_redis::{Namespace, RedisUrl};
+use fanfare_redis::{InvalidUrl, Namespace, RedisUrl};
 
 use self::finding::{Finding, Report};
 use self::stream::Examination;
-use super::hub_args::HubArgs;
+use super::hub_args::{HubArgs, variable};
 use super::{CommandError, block_on};
 use crate::exit::CODES;
 use crate::settings::duration;
@@ -28,6 +28,8 @@ Examples:
     fanfare doctor --url https://example.com/sse/
   The Redis that nodes share, before they do, from where they run:
     fanfare doctor --redis redis://10.0.0.7
+  The one that FANFARE_REDIS names, which may hold a password:
+    fanfare doctor --redis
 
 Limits are those of the machine and the user that run this: run it where the hub runs, as the hub's
 user. Through the URL a few messages are published to --topic. The exit code is 1 where something
@@ -48,9 +50,10 @@ pub struct DoctorArgs {
     offline: bool,
     /// Examine this Redis only: its version, policy, persistence, latency and clock
     ///
-    /// As `fanfare serve --redis` takes it. Nothing is written there.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["offline", "topic", "wait", "url"])]
-    redis: Option<String>,
+    /// As `fanfare serve --redis` takes it; without a value, the one in FANFARE_REDIS: other users
+    /// of this machine can read a flag, and with it a password. Nothing is written there.
+    #[arg(long, value_name = "URL", num_args = 0..=1, conflicts_with_all = ["offline", "topic", "wait", "url"])]
+    redis: Option<Option<String>>,
     /// Whose events are in that Redis; in a Redis Cluster it says on which server
     #[arg(long, value_name = "NAME", default_value = "fanfare", value_parser = Namespace::parse, requires = "redis")]
     namespace: Namespace,
@@ -65,7 +68,7 @@ pub struct DoctorArgs {
 pub fn doctor(args: &DoctorArgs) -> Result<(), CommandError> {
     let mut report = Report::new(args.json);
     if let Some(url) = &args.redis {
-        let url = url.parse::<RedisUrl>().map_err(CommandError::RedisUrl)?;
+        let url = redis_url(url.as_deref())?;
         block_on(redis::examine(&url, &args.namespace, &mut report))?;
         return report.verdict();
     }
@@ -79,6 +82,21 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), CommandError> {
         block_on(examination.run(&mut report))?;
     }
     report.verdict()
+}
+
+/// Where Redis is, as the flag says, or the environment.
+fn redis_url(flag: Option<&str>) -> Result<RedisUrl, CommandError> {
+    const VARIABLE: &str = "FANFARE_REDIS";
+    if let Some(text) = flag {
+        return text.parse().map_err(CommandError::RedisUrl);
+    }
+    let Some(text) = variable(VARIABLE)? else {
+        return Err(CommandError::Flags("--redis needs a URL: behind it, or in FANFARE_REDIS"));
+    };
+    text.parse().map_err(|error: InvalidUrl| CommandError::Environment {
+        variable: VARIABLE,
+        problem: error.to_string(),
+    })
 }
 
 /// A token that anyone on the way can read.
