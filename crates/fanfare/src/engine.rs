@@ -45,6 +45,7 @@ pub(crate) async fn open(
             RedisSettings {
                 retention,
                 idempotency_window: settings.idempotency_window,
+                wait_replicas: settings.redis_wait_replicas,
                 ..RedisSettings::new(url.clone(), namespace)
             },
             tail,

@@ -164,6 +164,7 @@ fn help_leaves_out_a_setting() {
         "--max-message",
         "--idempotency-window",
         "--idempotency-keys",
+        "--redis-wait-replicas",
         "--retain-count",
         "--retain-bytes",
         "--retain-age",

@@ -45,6 +45,16 @@ impl Value for usize {
     }
 }
 
+impl Value for u32 {
+    const PLACEHOLDER: &'static str = <u64 as Value>::PLACEHOLDER;
+    const NOUN: &'static str = <u64 as Value>::NOUN;
+    type Error = InvalidCount;
+
+    fn parse(text: &str) -> Result<Self, InvalidCount> {
+        parse_digits(text).and_then(|count| count.try_into().ok()).ok_or(InvalidCount)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

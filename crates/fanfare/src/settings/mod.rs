@@ -274,6 +274,12 @@ settings! {
     /// The name under which events are kept in Redis; nodes that share it are one hub
     namespace: Namespace = "fanfare";
 
+    /// Acknowledge a publish only once this many of Redis's replicas have it; only with --redis
+    ///
+    /// It then survives a failover to one of those. Where they have not said so in time, the
+    /// publisher is answered 503, and that the outcome is unknown. A subscriber may hear it before.
+    redis_wait_replicas: u32 = "0", in "0" to "64";
+
     /// The name of this node on the console [default: the machine's name and the port]
     node_name: Option<NodeName>;
 
@@ -422,6 +428,7 @@ impl Settings {
             ("tls_key", self.tls_key.is_some(), "tls_cert", self.tls_cert.is_some()),
             ("acme_domain", self.orders(), "acme_cache", self.acme_cache.is_some()),
             ("acme_cache", self.acme_cache.is_some(), "acme_domain", self.orders()),
+            ("redis_wait_replicas", self.redis_wait_replicas > 0, "redis", self.redis.is_some()),
             ("acme_contact", !self.acme_contact.is_empty(), "acme_domain", self.orders()),
         ];
         for (given, is_given, needs, is_there) in pairs {

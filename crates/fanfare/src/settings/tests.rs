@@ -51,6 +51,7 @@ fn a_default_is_not_what_is_documented() {
     assert_eq!(settings.max_message.in_memory(), 1 << 20);
     assert_eq!(settings.idempotency_window, Duration::from_secs(300));
     assert_eq!(settings.idempotency_keys, 1_000_000);
+    assert_eq!(settings.redis_wait_replicas, 0);
     assert_eq!(settings.retain_count, 100_000);
     assert_eq!(settings.retain_bytes.get(), 256 << 20);
     assert_eq!(settings.retain_age, Duration::from_secs(86_400));
@@ -131,6 +132,14 @@ fn certificates_are_ordered_that_nobody_keeps_or_shows() {
 }
 
 #[test]
+fn replicas_are_waited_for_where_there_are_none() {
+    let alone = ["--redis-wait-replicas is of no use without --redis"];
+    assert_eq!(messages(resolve(&["--redis-wait-replicas", "1"], &[], "")), alone);
+    let redis = [("FANFARE_REDIS", "redis://localhost"), ("FANFARE_REDIS_WAIT_REPLICAS", "2")];
+    assert_eq!(resolve(&[], &redis, "").unwrap().redis_wait_replicas, 2);
+}
+
+#[test]
 fn toml_numbers_are_misread() {
     let file = "retain_count = 1_000\nmax_message = 512\nshards = '2'";
     let settings = resolve(&[], &[], file).unwrap();
@@ -182,7 +191,8 @@ fn a_range_cannot_be_read_or_leaves_out_its_own_bounds() {
         let Some((min, max)) = setting.range else { continue };
         for bound in [min, max] {
             let argument = format!("--{}={bound}", setting.flag());
-            resolve(&[&argument], &[], "").unwrap();
+            // One of them is of use only with Redis.
+            resolve(&[&argument], &[("FANFARE_REDIS", "redis://localhost")], "").unwrap();
         }
     }
 }

@@ -53,6 +53,25 @@ fn post(node: &Hub, message: &str) -> Response {
 }
 
 #[test]
+fn what_too_few_replicas_have_is_acknowledged() {
+    let redis = RedisServer::start(&[]);
+    let node = node_with(&redis.url(), &["--redis-wait-replicas", "1"]);
+    let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", "k")];
+    let publish = || node.publisher().post(&keyed, json!({ "message": "copied" }).to_string());
+    let alone = publish();
+    assert_eq!(alone.status, 503, "{}", alone.text());
+    assert!(alone.text().contains("not enough replicas have it yet"), "{}", alone.text());
+
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", redis.port())]);
+    // The same event again: it is asked for until the replica is in step.
+    await_that("it is copied", || publish().status == 200);
+    let copies = |redis: &RedisServer| {
+        redis.command(&["XRANGE", "{fanfare}:events", "-", "+"]).matches("copied").count()
+    };
+    assert_eq!((copies(&redis), copies(&replica)), (1, 1));
+}
+
+#[test]
 fn nodes_are_killed_one_after_the_other() {
     let (redis, mut nodes) = pair(&[]);
     let traffic = Traffic::begin(&[&nodes[0], &nodes[1]]);
