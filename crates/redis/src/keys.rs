@@ -54,6 +54,8 @@ pub(crate) struct Keys {
     pub(crate) notices: Box<str>,
     /// The roll of nodes.
     pub(crate) nodes: Box<str>,
+    /// Holds nothing; written so that replicas have something to confirm.
+    pub(crate) waited: Box<str>,
     idempotency: Box<str>,
     deposit: Box<str>,
 }
@@ -67,6 +69,7 @@ impl Keys {
             server: key("server"),
             notices: key("notices"),
             nodes: key("nodes"),
+            waited: key("waited"),
             idempotency: key("key:"),
             deposit: key("deposit:"),
         }

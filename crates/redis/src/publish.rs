@@ -196,12 +196,15 @@ impl PublishTask {
     async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), String> {
         let epoch = link.fenced.last.epoch;
         let known = self.acknowledged.max(self.view.heard());
-        let waits = usize::from(self.wait_replicas > 0);
+        let waits = if self.wait_replicas > 0 { 2 } else { 0 };
         let mut commands = Pipeline::with_capacity(trip.len() + waits);
         for request in &trip {
             commands.add_command(self.command(link, request, epoch));
         }
         if waits > 0 {
+            // From Redis 7.2 on, what is waited for is this connection's last write, and a repeated
+            // answer writes nothing.
+            commands.cmd("SET").arg(&*link.keys.waited).arg("");
             let within = link.patience.as_millis() / 2;
             commands.cmd("WAIT").arg(self.wait_replicas).arg(within as u64);
         }
@@ -218,11 +221,13 @@ impl PublishTask {
             }
         };
         self.trip_bytes = (self.trip_bytes * 2).min(MAX_TRIP_BYTES);
-        let copied = match (waits > 0).then(|| answers.pop()).flatten() {
-            Some(Value::Int(replicas)) => replicas >= i64::from(self.wait_replicas),
-            Some(_) => false,
-            None => true,
-        };
+        let copied = waits == 0
+            || match (answers.pop(), answers.pop()) {
+                (Some(Value::Int(replicas)), Some(Value::Okay)) => {
+                    replicas >= i64::from(self.wait_replicas)
+                }
+                _ => false,
+            };
         self.settle(trip, answers, known, copied, link).await
     }
 

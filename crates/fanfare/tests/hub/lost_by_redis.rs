@@ -55,20 +55,32 @@ fn post(node: &Hub, message: &str) -> Response {
 #[test]
 fn what_too_few_replicas_have_is_acknowledged() {
     let redis = RedisServer::start(&[]);
-    let node = node_with(&redis.url(), &["--redis-wait-replicas", "1"]);
-    let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", "k")];
-    let publish = || node.publisher().post(&keyed, json!({ "message": "copied" }).to_string());
+    let nodes = [(); 2].map(|()| node_with(&redis.url(), &["--redis-wait-replicas", "1"]));
+    let publish_at = |node: &Hub, message: &str| {
+        let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", message)];
+        node.publisher().post(&keyed, json!({ "message": message }).to_string())
+    };
+    let publish = || publish_at(&nodes[0], "copied");
     let alone = publish();
     assert_eq!(alone.status, 503, "{}", alone.text());
     assert!(alone.text().contains("not enough replicas have it yet"), "{}", alone.text());
 
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", redis.port())]);
-    // The same event again: it is asked for until the replica is in step.
+    await_that("the replica is in step", || replica.info("master_link_status") == "up");
     await_that("it is copied", || publish().status == 200);
     let copies = |redis: &RedisServer| {
         redis.command(&["XRANGE", "{fanfare}:events", "-", "+"]).matches("copied").count()
     };
     assert_eq!((copies(&redis), copies(&replica)), (1, 1));
+
+    // Nor is it when repeated at another node, which has written nothing since.
+    await_that("both wait on the replica", || publish_at(&nodes[1], "other").status == 200);
+    replica.stop();
+    for node in &nodes {
+        assert_eq!(publish_at(node, "late").status, 503);
+    }
+    replica.go_on();
+    await_that("it is copied late", || publish_at(&nodes[1], "late").status == 200);
 }
 
 #[test]
