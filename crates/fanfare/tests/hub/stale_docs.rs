@@ -1,5 +1,5 @@
-//! The commands and the programs in the guides and in the README work. Those in blocks marked `test` are used here,
-//! those of one guide in order, against a hub of their own, in an empty directory:
+//! The commands and the programs in the guides and in the README work. Those in blocks marked `test`
+//! are used here, those of one guide in order, against a hub of their own, in an empty directory:
 //!
 //! - a block with the info `sh test` is run, and so is a comment that begins with `<!-- sh test`: what
 //!   a reader would do by hand, such as to start the program and to look at what it says;
