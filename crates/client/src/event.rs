@@ -32,6 +32,8 @@ pub struct Gap {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope {
     pub(crate) topic: String,
+    // Which may be null, but not absent.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(crate) event: Option<String>,
     #[serde(rename = "published_at")]
     _published_at: String,

@@ -166,7 +166,8 @@ async fn a_stream_is_taken_up_elsewhere_than_it_broke_off() {
 
 #[tokio::test]
 async fn a_message_that_is_json_passes_for_an_envelope_or_an_envelope_for_a_message() {
-    let (bare, message) = (r#"{"topic":"b","message":"m"}"#, r#""message":"{\"topic\":\"b\"}"}"#);
+    let bare = r#"{"topic":"b","published_at":"today","message":"m"}"#;
+    let message = r#""message":"{\"topic\":\"b\"}"}"#;
     let sealed = r#"{"topic":"a","event":"x","published_at":"2026-01-01T00:00:00.000Z","#;
     let script = Script::play(&[&stream(&format!(
         "id: 1\nevent: y\ndata: {bare}\n\nid: 2\ndata: {sealed}{message}\n\n"

@@ -17,7 +17,7 @@ const number = new Intl.NumberFormat();
 
 export class Feed {
   constructor({ list, empty, tally, newest, pause, clear, filter }) {
-    Object.assign(this, { list, empty, tally, newest, pauseButton: pause });
+    Object.assign(this, { list, empty, tally, newest, pauseButton: pause, filterField: filter });
     this.several = false; // whether each message says its topic
     this.paused = false;
     this.following = true;
@@ -124,6 +124,14 @@ export class Feed {
     this.paused = paused;
     this.held = 0;
     this.draw();
+  }
+
+  // For another reader.
+  forget() {
+    this.pause(false);
+    this.filterField.value = '';
+    this.filter('');
+    this.clear();
   }
 
   clear() {

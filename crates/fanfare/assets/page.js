@@ -75,7 +75,8 @@ function show(state) {
 // What the one who signs out has seen is not for the next.
 function forget() {
   events.close();
-  feed.clear();
+  feed.forget();
+  topics.form.reset();
   popups.clear();
   news.clear();
   publishing.clear();

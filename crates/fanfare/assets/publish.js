@@ -38,13 +38,14 @@ export function publishForm({ hub, session, topics, form, outcome, also, command
     const { token } = session;
     try {
       const id = await publish(hub, sent, { token });
-      if (token !== session.token) return; // who has signed out since is told nothing
+      // Who has signed out since is told nothing.
+      if (token !== session.token) return;
       const to = sent.topic ?? 'default';
       say(`Sent as ${id}${topics.include(to) ? '' : `, to ${to}.`}`, 'done', topics.include(to) ? '' : to);
       message.value = '';
       write();
     } catch (failure) {
-      say(`Not sent: ${failure.message}`, 'failed');
+      if (token === session.token) say(`Not sent: ${failure.message}`, 'failed');
     } finally {
       button.disabled = false;
     }

@@ -27,6 +27,8 @@ use crate::view::View;
 
 /// How long notices are kept after the last of them.
 const NOTICES_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Among how many of the latest notices a repeated one is known again.
+const REPEATS: usize = 64;
 
 /// Hears what nodes tell each other.
 pub trait Notices: Send + Sync + 'static {
@@ -121,8 +123,7 @@ impl Commons {
 
     /// Takes what is kept under a name. Of several who ask, on whatever node, one gets it.
     pub async fn withdraw(&self, name: &str) -> Result<Option<String>, CommonsError> {
-        // No secret: it only must not repeat.
-        let taker = RandomState::new().hash_one(name);
+        let taker = unique();
         let take = self.ask(|link| {
             let mut take = redis::cmd("EVALSHA");
             take.arg(&link.scripts.withdraw).arg(1).arg(link.keys.deposit(name)).arg(taker);
@@ -133,10 +134,11 @@ impl Commons {
 
     /// Tells every node, this one among them.
     pub async fn notify(&self, notice: &str) -> Result<(), CommonsError> {
+        let name = unique();
         self.ask(|link| {
             let mut add = redis::cmd("EVALSHA");
             add.arg(&link.scripts.notify).arg(1).arg(&*link.keys.notices);
-            add.arg(Self::NOTICES).arg(millis(NOTICES_KEPT)).arg(notice);
+            add.arg(Self::NOTICES).arg(millis(NOTICES_KEPT)).arg(notice).arg(name).arg(REPEATS);
             add
         })
         .await
@@ -221,6 +223,11 @@ impl Commons {
         }
         answer
     }
+}
+
+/// A number that does not repeat; no secret.
+fn unique() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 /// Whether another connection may have a better answer.

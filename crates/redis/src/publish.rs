@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::connection::{BackOff, Dialer, Link};
 use crate::entry::{text, write};
+use crate::error::words;
 use crate::health::Health;
 use crate::refusal::Refusal;
 use crate::retention::Upkeep;
@@ -221,14 +222,20 @@ impl PublishTask {
             }
         };
         self.trip_bytes = (self.trip_bytes * 2).min(MAX_TRIP_BYTES);
-        let copied = waits == 0
-            || match (answers.pop(), answers.pop()) {
-                (Some(Value::Int(replicas)), Some(Value::Okay)) => {
-                    replicas >= i64::from(self.wait_replicas)
-                }
-                _ => false,
-            };
+        let copied = if waits == 0 { Ok(()) } else { self.copied(answers.pop(), answers.pop()) };
         self.settle(trip, answers, known, copied, link).await
+    }
+
+    /// Whether enough replicas have what was written, by the answers to `WAIT` and to the write
+    /// before it; if not, why it is not known.
+    fn copied(&self, waited: Option<Value>, written: Option<Value>) -> Result<(), String> {
+        match (waited, written) {
+            (_, Some(Value::ServerError(error))) | (Some(Value::ServerError(error)), _) => Err(
+                format!("the replicas could not be asked whether they have it: {}", words(&error)),
+            ),
+            (Some(Value::Int(replicas)), _) if replicas >= i64::from(self.wait_replicas) => Ok(()),
+            _ => Err("not enough replicas have it yet".to_owned()),
+        }
     }
 
     /// Answers each request of a trip, or keeps it for another. `known` is a position that was
@@ -238,7 +245,7 @@ impl PublishTask {
         trip: Vec<Request>,
         answers: Vec<Value>,
         known: Position,
-        copied: bool,
+        copied: Result<(), String>,
         link: &mut Link,
     ) -> Result<(), String> {
         let (mut last, mut stale, mut elsewhere) = (None, false, None);
@@ -258,12 +265,8 @@ impl PublishTask {
                     if !appended.repeated {
                         last = Some(appended.first.plus(appended.count as u64 - 1));
                     }
-                    if copied {
-                        request.answer(Ok(appended));
-                    } else {
-                        let reason = "not enough replicas have it yet".to_owned();
-                        request.answer(Err(AppendError::OutcomeUnknown { reason }));
-                    }
+                    let copied = copied.clone().map(|()| appended);
+                    request.answer(copied.map_err(|reason| AppendError::OutcomeUnknown { reason }));
                     continue;
                 }
                 Outcome::Unclear(reason) => {

@@ -18,6 +18,7 @@ export class Subscribers {
 
   clear() {
     this.turn += 1;
+    this.pending = undefined;
     this.pages = 0;
     this.listed = 0;
     this.form.reset();
@@ -34,8 +35,10 @@ export class Subscribers {
 
   // What nobody has asked for is not told `aloud`. The latest answer asked for counts: what an
   // earlier one still brings is void.
-  async list({ after, aloud = true } = {}) {
+  async list(wanted = {}) {
+    const { after, aloud = true } = wanted;
     const turn = (this.turn += 1);
+    this.pending = wanted;
     this.listed = Date.now();
     this.outcome.ariaLive = aloud ? 'polite' : 'off';
     const address = new URL('subscribers', location.href);
@@ -48,6 +51,7 @@ export class Subscribers {
     } catch (failure) {
       if (turn === this.turn) this.say(failure.message, 'failed');
     }
+    if (turn === this.turn) this.pending = undefined;
   }
 
   show({ subscribers, next }, after) {
@@ -91,15 +95,16 @@ export class Subscribers {
       address.searchParams.set('id', id);
       await this.ask(address, 'DELETE');
       if (token !== this.session.token) return; // who has signed out since is told nothing
-      this.turn += 1; // a list asked for before may still hold it
       this.say(`Subscriber ${id} was cut; an EventSource comes back by itself.`, 'done');
       const line = this.button(id)?.closest('tr');
       const next = line?.nextElementSibling ?? line?.previousElementSibling;
       line?.remove();
       // The keyboard's user stays in the list.
       (next?.querySelector('button') ?? this.form.elements.topic).focus();
+      // What was asked for before may still hold it.
+      if (this.pending) this.list(this.pending);
     } catch (failure) {
-      this.say(failure.message, 'failed');
+      if (token === this.session.token) this.say(failure.message, 'failed');
     }
     button.disabled = false;
   }

@@ -113,7 +113,9 @@ impl Access {
         }
         match (self.know(request, ticket).await, self.cookie(request)) {
             // An EventSource that comes back repeats its address, with a ticket that has been used.
-            (Err(Error::UsedTicket), cookie @ Some(_)) => self.know(request, cookie).await,
+            (Err(Error::UsedTicket | Error::Tickets(_)), cookie @ Some(_)) => {
+                self.know(request, cookie).await
+            }
             (known, _) => known,
         }
     }

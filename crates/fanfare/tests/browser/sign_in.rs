@@ -108,6 +108,9 @@ async fn who_comes_after_a_sign_out_reads_what_was_private() {
     page.by_id("topic").await.send_keys("private/topic").await.unwrap();
     message.send_keys(&format!("private, too{}", Key::Enter)).await.unwrap();
     message.send_keys("a draft").await.unwrap();
+    page.by_id("filter").await.send_keys("priv").await.unwrap();
+    page.by_id("follow-topic").await.send_keys("private/top").await.unwrap();
+    page.eval("document.getElementById('pause').click()").await;
 
     // A popup may lie over it.
     page.eval("document.getElementById('sign-out').click()").await;
@@ -117,7 +120,9 @@ async fn who_comes_after_a_sign_out_reads_what_was_private() {
     page.until("return Swal.getPopup() === null").await;
     page.expect("return document.body.textContent.includes('private')", false).await;
     page.expect("return document.getElementById('message').value", "").await;
-    page.expect("return document.getElementById('topic').value", "").await;
+    for field in ["topic", "filter", "follow-topic"] {
+        page.expect(&format!("return document.getElementById('{field}').value"), "").await;
+    }
     page.expect("return document.getElementById('empty').hidden", false).await;
     page.expect("return document.getElementById('outcome').textContent", "").await;
     until_nobody_listens(&hub).await;

@@ -132,7 +132,7 @@ fn a_subscriber_that_heard_nothing_misses_what_came_while_its_hub_was_away() {
     let directory = tempfile::tempdir().unwrap();
     let settings = ["--data", directory.path().to_str().unwrap()];
     let hub = Hub::start(&settings);
-    let subscriber = hub.subscriber(&["logs", "--json"]);
+    let subscriber = hub.subscriber_with_id(&["logs", "--json"]);
     // It cannot be back before the event.
     subscriber.signal(Signal::STOP);
     let hub = hub.kill().restart_with(&settings);

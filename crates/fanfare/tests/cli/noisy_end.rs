@@ -65,7 +65,7 @@ fn an_interruption_waits_for_a_hub_that_is_away() {
 #[test]
 fn a_subscriber_that_heard_nothing_believes_that_it_missed_nothing() {
     let hub = Hub::start(&[]);
-    let subscriber = hub.subscriber(&[]);
+    let subscriber = hub.subscriber_with_id(&[]);
     let hub = hub.kill().restart();
     subscriber.await_output("a warning", |s| s.stderr().contains("warning: gap (unknown_epoch)"));
     hub.publish(&["after"]);

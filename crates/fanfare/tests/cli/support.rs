@@ -203,16 +203,24 @@ impl Hub {
 
     /// Starts a subscriber, and waits until the hub has it.
     pub(crate) fn subscriber(&self, arguments: &[&str]) -> Running {
-        let before = self.subscribers();
+        let before = self.metric("fanfare_subscribers");
         let running = Running::start(&mut self.fanfare(&[&["subscribe"], arguments].concat()));
-        running.await_output("a subscriber", |_| self.subscribers() > before);
+        running.await_output("a subscriber", |_| self.metric("fanfare_subscribers") > before);
         running
     }
 
-    fn subscribers(&self) -> u64 {
+    /// A subscriber that has its first id: what is published from now on it gets, whatever happens.
+    pub(crate) fn subscriber_with_id(&self, arguments: &[&str]) -> Running {
+        let before = self.metric("fanfare_fresh_cursors_total");
+        let running = self.subscriber(arguments);
+        running.await_output("an id", |_| self.metric("fanfare_fresh_cursors_total") > before);
+        running
+    }
+
+    fn metric(&self, name: &str) -> f64 {
         let answer = get(self.address, "/metrics");
-        let line = answer.lines().find(|line| line.starts_with("fanfare_subscribers "));
-        line.expect("it is counted").split(' ').nth(1).unwrap().parse().unwrap()
+        let figure = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        figure.expect("it is counted").parse().unwrap()
     }
 }
 

@@ -86,6 +86,25 @@ async fn a_deposit_is_lost_with_the_answer_that_brought_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_notice_is_given_twice_because_an_answer_was_lost() {
+    let server = RedisServer::start(&[]);
+    let way = Proxy::to(server.port());
+    let node = Node::with(RedisSettings { patience: LONG, ..settings(&way.url()) }).await;
+    let other = Node::connect(&server.url()).await;
+    let heard = Heard::at(&other);
+    let commons = node.log.commons().clone();
+    commons.notify("before").await.unwrap();
+    way.mute(true);
+    let giving = tokio::spawn(async move { commons.notify("once").await.unwrap() });
+    until("it is given", || heard.texts() == ["before", "once"]).await;
+    way.redirect(server.port());
+    way.mute(false);
+    giving.await.unwrap();
+    other.log.commons().notify("after").await.unwrap();
+    until("what follows is heard", || heard.texts() == ["before", "once", "after"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_a_stopped_redis_is_answered() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;

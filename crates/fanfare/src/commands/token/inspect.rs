@@ -48,7 +48,9 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), CommandError> {
     let (header, claims) = (header?, claims?);
     let verified = verified(args, token)?;
     let now = Timestamp::now().as_millis() / 1000;
-    let left_until = |claim: &str| claims[claim].as_f64().map(|at| at as i64 - now.cast_signed());
+    let left_until = |claim: &str| {
+        claims[claim].as_f64().map(|at| (at as i64).saturating_sub(now.cast_signed()))
+    };
     let expires_in = left_until("exp");
     let expired = expires_in.is_some_and(|left| left <= 0);
     let problem = if verified == Some(false) {
@@ -59,7 +61,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), CommandError> {
         Some("has expired".to_owned())
     } else {
         let early = left_until("nbf").is_some_and(|left| left > 0);
-        early.then(|| format!("is not yet valid until {}", time(&claims["nbf"])))
+        early.then(|| format!("is not valid until {}", time(&claims["nbf"])))
     };
     let report = json!({
         "header": header,
