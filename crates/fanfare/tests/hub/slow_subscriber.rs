@@ -51,6 +51,7 @@ fn one_that_falls_past_what_is_retained_is_told() {
     let mut slow = stall(&hub);
     let mut ledger = Ledger::beginning_with(0);
     slow.until_lost().iter().for_each(|event| ledger.enter(event));
+    hub.await_trim("", slow.last_event_id());
     let mut back = hub.subscription().after(slow.last_event_id()).open();
     back.gap("trimmed");
     let mut ledger = Ledger::default();
