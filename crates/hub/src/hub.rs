@@ -79,7 +79,8 @@ impl Hub {
     /// the engine; for reader threads.
     ///
     /// The position is resolved anew: since the subscriber was given it, the engine may have lost
-    /// what it names.
+    /// what it names. No page crosses a place at which something acknowledged was lost: it ends
+    /// before that place, and the next one begins with the gap.
     pub fn catch_up(
         &self,
         from: ReadFrom,
@@ -93,16 +94,34 @@ impl Hub {
         };
         // One moment for both: a cursor that was good for one epoch must not read into the next.
         let survey = start.survey(&self.window);
-        let start = start.resolve_in(&survey).into_start();
-        let page = self.log.read(start.from, survey.last, interest.selector(), limit)?;
-        let trimmed = page.trimmed.map(|resumed_from| Gap {
-            reason: GapReason::Trimmed,
+        let mut start = start.resolve_in(&survey).into_start();
+        let gap = |reason, resumed_from| Gap {
+            reason,
             requested: match from {
                 ReadFrom::Earliest => "earliest".to_owned(),
                 ReadFrom::After(position) => position.to_string(),
             },
             resumed_from,
-        });
+        };
+        let mut until = survey.last;
+        let mut at = match start.from {
+            ReadFrom::Earliest => survey.floor,
+            ReadFrom::After(position) => position,
+        };
+        while let Some(loss) = self.window.next_loss(at, survey.last) {
+            if at < loss.after {
+                until = loss.after;
+                break;
+            }
+            at = loss.resumes;
+            start.from = ReadFrom::After(at);
+            start.gap = Some(match start.gap {
+                Some(first) => Gap { resumed_from: at, ..first },
+                None => gap(GapReason::EngineLostWrites, at),
+            });
+        }
+        let page = self.log.read(start.from, until, interest.selector(), limit)?;
+        let trimmed = page.trimmed.map(|through| gap(GapReason::Trimmed, through));
         let slots: Vec<_> =
             page.events.into_iter().map(|event| Slot::new(Frame::new(event))).collect();
         for slot in &slots {

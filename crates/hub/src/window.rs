@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fanfare_event::{Event, Position, Timestamp};
-use fanfare_log::{Lineage, Retention, Standing, Tail};
+use fanfare_log::{Between, Lineage, Loss, Retention, Standing, Tail};
 
 use crate::busiest::Busiest;
 use crate::milestones::Milestones;
@@ -107,6 +107,11 @@ impl Window {
         Survey { standing, last: state.last, floor }
     }
 
+    /// The first known loss between two positions: no page is read across it.
+    pub(crate) fn next_loss(&self, after: Position, until: Position) -> Option<Loss> {
+        self.read().lineage.as_ref()?.next_loss(after, until)
+    }
+
     /// The offset before which a subscriber's last id is getting old: the log has since moved on
     /// by half of its retention, in events, bytes or time.
     pub fn stale_before(&self, now: Timestamp) -> u64 {
@@ -140,10 +145,15 @@ impl Tail for Window {
     fn begin(&self, lineage: &Lineage, at: Position) {
         let mut state = self.write();
         let last = state.last;
+        let missed = match lineage.between(last, at) {
+            Between::Nothing => None,
+            Between::Events => Some(GapReason::Trimmed),
+            Between::Lost => Some(GapReason::EngineLostWrites),
+        };
         if state.lineage.is_none() {
             // Nobody has been told anything yet.
             state.ring.restart(at, at);
-        } else if let Some(reason) = lost_between(lineage, last, at) {
+        } else if let Some(reason) = missed {
             state.ring.restart(at, last);
             let gap = Gap { reason, requested: last.to_string(), resumed_from: at };
             state.ring.push(Slot::new(Frame::of_gap(gap)));
@@ -190,17 +200,33 @@ impl Tail for Window {
     }
 }
 
-/// Why a log that went on to `at` may have lost something to those who had everything up to
-/// `last`; `None` where it has not.
-fn lost_between(lineage: &Lineage, last: Position, at: Position) -> Option<GapReason> {
-    match lineage.standing(last.epoch) {
-        Standing::Current if at == last => None,
-        Standing::Current if at > last => Some(GapReason::Trimmed),
-        Standing::EndedAt(end) if end == last && at.seq == 0 => None,
-        Standing::EndedAt(end) if end >= last => Some(GapReason::Trimmed),
-        // This node has delivered what the log no longer knows.
-        Standing::Current | Standing::EndedAt(_) | Standing::Unknown => {
-            Some(GapReason::EngineLostWrites)
-        }
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use fanfare_log::Ended;
+
+    use super::*;
+
+    /// What a node that had heard everything up to 1-5 is told when it hears again at `at`.
+    fn told(ends: [Ended; 2], at: Position) -> Option<GapReason> {
+        let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
+        let window = Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention);
+        window.begin(&Lineage::root(1), Position::new(1, 5));
+        window.begin(&Lineage::recorded(ends, 3).unwrap(), at);
+        let state = window.read();
+        state.ring.from(0).next().map(|slot| slot.frame.gap().unwrap().reason)
+    }
+
+    #[test]
+    fn a_node_that_slept_through_an_epoch_says_so() {
+        let whole = |epoch, seq| Ended::whole(Position::new(epoch, seq));
+        let at = Position::new(3, 0);
+        assert_eq!(told([whole(1, 5), whole(2, 0)], at), None, "an epoch without events");
+        assert_eq!(told([whole(1, 5), whole(2, 7)], at), Some(GapReason::Trimmed));
+        assert_eq!(told([whole(1, 5), whole(2, 0)], at.next()), Some(GapReason::Trimmed));
+        assert_eq!(told([whole(1, 4), whole(2, 0)], at), Some(GapReason::EngineLostWrites));
+        let lossy = Ended { lossy: true, ..whole(1, 5) };
+        assert_eq!(told([lossy, whole(2, 0)], at), Some(GapReason::EngineLostWrites));
     }
 }

@@ -13,7 +13,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fanfare_event::{Draft, EventType, Position, Selector, Topic};
-use fanfare_hub::{Envelope, Gap, Hub, Interest, Requested, Ring, Window, WindowBounds};
+use fanfare_hub::{
+    Envelope, Gap, Hub, Interest, Requested, Resolution, Ring, Window, WindowBounds,
+};
 use fanfare_log::{
     Batch, EventLog, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention, Tail,
 };
@@ -35,6 +37,10 @@ enum Step {
     Lose { events: u64 },
     /// The hub and its engine start again, which loses so many.
     Restart { events: u64 },
+    /// The node hears its engine no longer, or again.
+    Hear { heard: bool },
+    /// Everything is trimmed and a new epoch begins, with nothing lost.
+    Forget,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -51,11 +57,20 @@ fn step_of_a_fickle_engine() -> impl Strategy<Value = Step> {
         18 => step(),
         1 => (0..12u64).prop_map(|events| Step::Lose { events }),
         1 => (0..12u64).prop_map(|events| Step::Restart { events }),
+        1 => any::<bool>().prop_map(|heard| Step::Hear { heard }),
+        1 => Just(Step::Forget),
     ]
 }
 
-/// What the log has accepted and not lost: where, of which topic, and whether typed.
-type Published = BTreeMap<Position, (Topic, bool)>;
+/// What the log has accepted, also what it has lost since.
+type Ledger = BTreeMap<Position, Accepted>;
+
+#[derive(Debug)]
+struct Accepted {
+    topic: Topic,
+    typed: bool,
+    lost: bool,
+}
 
 struct Client {
     interest: Interest,
@@ -94,7 +109,7 @@ impl Client {
     }
 
     /// What a shard does for it: out of the ring where that reaches, else out of the log.
-    fn read(&mut self, hub: &Hub, published: &Published, most: usize) {
+    fn read(&mut self, hub: &Hub, published: &Ledger, most: usize) {
         hub.window().follow(&mut self.ring);
         let offset = match self.from {
             ReadFrom::After(position) => self.ring.offset_after(position),
@@ -131,8 +146,11 @@ impl Client {
     }
 
     /// An event arrives: everything wanted between what was accounted for and this must be nothing.
-    fn receive(&mut self, published: &Published, position: Position) {
-        assert!(!self.deceived, "{position} came as if nothing had been lost");
+    fn receive(&mut self, published: &Ledger, position: Position) {
+        // A node that does not hear its engine may still deliver what was lost since.
+        let lost = published[&position].lost;
+        assert!(!self.deceived || lost, "{position} came as if nothing had been lost");
+        self.deceived = lost;
         assert!(position > self.accounted, "{position} came twice or out of order");
         assert_eq!(self.missed(published, ..position), None, "lost in silence before {position}");
         self.accounted = position;
@@ -140,14 +158,14 @@ impl Client {
     }
 
     /// The first event that it wants and has not been given or told of.
-    fn missed(&self, published: &Published, before: RangeTo<Position>) -> Option<Position> {
+    fn missed(&self, published: &Ledger, before: RangeTo<Position>) -> Option<Position> {
         let ahead = published.range(self.accounted.next()..before.end);
         let wanted = |typed: bool, topic: &Topic| {
             let event_type = typed.then(|| EventType::parse("typed").unwrap());
             let selector = self.interest.selector();
             selector.topics.matches(topic) && selector.wants_type(event_type.as_ref())
         };
-        ahead.into_iter().find(|(_, (topic, typed))| wanted(*typed, topic)).map(|(at, _)| *at)
+        ahead.into_iter().find(|(_, event)| wanted(event.typed, &event.topic)).map(|(at, _)| *at)
     }
 }
 
@@ -187,7 +205,7 @@ impl Bounds {
 struct World {
     hub: Hub,
     clients: Vec<Client>,
-    published: Published,
+    published: Ledger,
 }
 
 impl World {
@@ -215,20 +233,25 @@ impl World {
                 let names: Vec<_> = drafts.iter().map(|draft| draft.topic.clone()).collect();
                 let appended = ready(self.hub.publish(Batch { drafts, key: None })).unwrap();
                 let events = appended.positions().zip(names);
-                self.published.extend(events.map(|(at, topic)| (at, (topic, typed))));
+                let accepted = |(at, topic)| (at, Accepted { topic, typed, lost: false });
+                self.published.extend(events.map(accepted));
             }
             Step::Read { client, most } => {
                 self.clients[client].read(&self.hub, &self.published, most);
             }
             Step::Reconnect { client } => self.clients[client].reconnect(&self.hub),
-            Step::Lose { .. } | Step::Restart { .. } => unreachable!("of a fickle engine only"),
+            Step::Lose { .. } | Step::Restart { .. } | Step::Hear { .. } | Step::Forget => {
+                unreachable!("of a fickle engine only")
+            }
         }
     }
 
     /// Takes note of what the log has lost.
     fn lose(&mut self, loss: Loss) {
         let is_left = |at: Position| at.epoch != loss.end.epoch || at <= loss.end;
-        self.published.retain(|at, _| is_left(*at));
+        for (at, event) in &mut self.published {
+            event.lost |= !is_left(*at);
+        }
         for client in &mut self.clients {
             client.deceived |= !is_left(client.accounted);
         }
@@ -288,9 +311,20 @@ proptest! {
                     world.hub = Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>);
                     world.clients.iter_mut().for_each(|client| client.reconnect(&world.hub));
                 }
+                Step::Hear { heard } => log.set_heard(heard),
+                Step::Reconnect { client } => {
+                    let id = Requested::After(world.clients[client].id);
+                    // Whoever is ahead of its node waits until the node has heard.
+                    if matches!(world.hub.resolve(&id), Resolution::Ahead(_)) {
+                        log.set_heard(true);
+                    }
+                    world.clients[client].reconnect(&world.hub);
+                }
+                Step::Forget => log.forget(),
                 step => world.take(&step),
             }
         }
+        log.set_heard(true);
         world.finish();
     }
 }

@@ -30,7 +30,7 @@ pub use event_log::{
 pub use idempotency::{
     Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, Remembered, TableFull,
 };
-pub use lineage::{Lineage, Standing};
+pub use lineage::{Between, Ended, Lineage, Loss, Standing};
 pub use memory::{MemoryLog, MemorySettings, MemoryStats};
 pub use tail::Tail;
 pub use topics::{TopicId, TopicTable};

@@ -4,15 +4,30 @@ use std::collections::VecDeque;
 
 use fanfare_event::Position;
 
-/// The current epoch and its ancestors, oldest forgotten first.
+/// The current epoch and its ancestors, oldest forgotten first: the one judge of whether a reader
+/// that stands at one position lacks something of what lies up to another.
 ///
 /// A new epoch begins at every start of an embedded log, and whenever an engine may have lost
-/// writes. What a cursor of an earlier epoch is worth is decided by where that epoch ended.
+/// writes. What a cursor of an earlier epoch is worth is decided by where that epoch ended, and by
+/// whether anything acknowledged is known to have been lost there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage {
-    /// Where each ancestor ended, oldest first; epochs ascend.
-    ends: VecDeque<Position>,
+    /// How each ancestor ended, oldest first; epochs ascend.
+    ends: VecDeque<Ended>,
     current: u64,
+}
+
+/// How an epoch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its last position that is still known.
+    pub end: Position,
+    /// Whether something that had been acknowledged is known, or must be feared, to be lost behind
+    /// `end`. Whoever crosses from this epoch into a later one is told, also who was far behind.
+    ///
+    /// Evidence that comes late, when others have already crossed, ends the epoch of that moment
+    /// with this mark: so nobody is left out.
+    pub lossy: bool,
 }
 
 /// What a lineage knows of an epoch.
@@ -26,6 +41,40 @@ pub enum Standing {
     Unknown,
 }
 
+/// What lies between the position up to which a reader has everything, and another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Between {
+    /// Nothing: the reader has everything up to the second, too.
+    Nothing,
+    /// Events that the log has or had.
+    Events,
+    /// Events that the log acknowledged and lost; or it cannot be known, because the first position
+    /// is not one of this log's.
+    Lost,
+}
+
+/// A place in the log at which something acknowledged was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// The last position before it.
+    pub after: Position,
+    /// The position from which the log goes on.
+    pub resumes: Position,
+}
+
+impl Ended {
+    /// An epoch of which nothing is known to be lost.
+    pub fn whole(end: Position) -> Self {
+        Self { end, lossy: false }
+    }
+}
+
+impl From<Position> for Ended {
+    fn from(end: Position) -> Self {
+        Self::whole(end)
+    }
+}
+
 impl Lineage {
     /// How many ancestors are remembered. A cursor from before that many restarts meets an
     /// unknown epoch: a gap, never a silent loss.
@@ -36,22 +85,25 @@ impl Lineage {
         Self { ends: VecDeque::new(), current: epoch }
     }
 
-    /// A lineage as it was recorded: where each ancestor ended, oldest first, and the current
-    /// epoch. `None` where epochs do not ascend.
-    pub fn recorded(ends: impl IntoIterator<Item = Position>, current: u64) -> Option<Self> {
-        let mut ends: VecDeque<_> = ends.into_iter().collect();
+    /// A lineage as it was recorded: how each ancestor ended, oldest first, and the current epoch.
+    /// `None` where epochs do not ascend.
+    pub fn recorded(
+        ends: impl IntoIterator<Item = impl Into<Ended>>,
+        current: u64,
+    ) -> Option<Self> {
+        let mut ends: VecDeque<Ended> = ends.into_iter().map(Into::into).collect();
         while ends.len() > Self::MAX_ANCESTORS {
             ends.pop_front();
         }
-        let ascending = ends.iter().zip(ends.iter().skip(1)).all(|(a, b)| a.epoch < b.epoch)
-            && ends.back().is_none_or(|last| last.epoch < current);
-        ascending.then_some(Self { ends, current })
+        let epochs = || ends.iter().map(|ended| ended.end.epoch).chain([current]);
+        epochs().zip(epochs().skip(1)).all(|(a, b)| a < b).then_some(Self { ends, current })
     }
 
     /// Ends the current epoch at `seq` and begins `epoch`, or the next number where that is not
-    /// greater than the current one (a clock that went back). Returns the new epoch.
-    pub fn begin(&mut self, epoch: u64, seq: u64) -> u64 {
-        self.ends.push_back(Position::new(self.current, seq));
+    /// greater than the current one (a clock that went back). `lossy` says whether something
+    /// acknowledged may be lost behind `seq`. Returns the new epoch.
+    pub fn begin(&mut self, epoch: u64, seq: u64, lossy: bool) -> u64 {
+        self.ends.push_back(Ended { end: Position::new(self.current, seq), lossy });
         if self.ends.len() > Self::MAX_ANCESTORS {
             self.ends.pop_front();
         }
@@ -66,11 +118,11 @@ impl Lineage {
 
     /// The oldest epoch that is remembered.
     pub fn oldest(&self) -> u64 {
-        self.ends.front().map_or(self.current, |end| end.epoch)
+        self.ends.front().map_or(self.current, |ended| ended.end.epoch)
     }
 
-    /// Where each ancestor ended, oldest first.
-    pub fn ends(&self) -> impl ExactSizeIterator<Item = Position> + '_ {
+    /// How each ancestor ended, oldest first.
+    pub fn ends(&self) -> impl ExactSizeIterator<Item = Ended> + '_ {
         self.ends.iter().copied()
     }
 
@@ -79,24 +131,55 @@ impl Lineage {
         if epoch == self.current {
             return Standing::Current;
         }
-        match self.ends.binary_search_by_key(&epoch, |end| end.epoch) {
-            Ok(at) => Standing::EndedAt(self.ends[at]),
-            Err(_) => Standing::Unknown,
+        match self.find(epoch) {
+            Some(at) => Standing::EndedAt(self.ends[at].end),
+            None => Standing::Unknown,
         }
     }
 
-    /// Whether a reader that has exactly the log up to `after` has it up to `through` as well,
-    /// because no event lies between the two. An `after` beyond the end of its epoch, or of an
-    /// epoch that is not known, is never continuous with what came later.
-    pub fn continuous(&self, after: Position, through: Position) -> bool {
-        if after >= through || after.epoch == through.epoch {
-            return after >= through;
+    /// What lies between `after`, up to which a reader has everything, and `at`. An `after` beyond
+    /// the end of its epoch or beyond `at`, or of an epoch that is not known, names what this log
+    /// does not have: [`Between::Lost`].
+    pub fn between(&self, after: Position, at: Position) -> Between {
+        if after > at {
+            return Between::Lost;
         }
-        let Ok(at) = self.ends.binary_search_by_key(&after.epoch, |end| end.epoch) else {
-            return false;
+        if after.epoch == at.epoch {
+            return if after == at { Between::Nothing } else { Between::Events };
+        }
+        let Some(found) = self.find(after.epoch).filter(|&found| after <= self.ends[found].end)
+        else {
+            return Between::Lost;
         };
-        let between = self.ends.iter().skip(at + 1).take_while(|end| end.epoch < through.epoch);
-        through.seq == 0 && self.ends[at] == after && between.into_iter().all(|end| end.seq == 0)
+        let crossed = || self.ends.range(found..).take_while(|ended| ended.end.epoch < at.epoch);
+        if crossed().any(|ended| ended.lossy) {
+            Between::Lost
+        } else if after == self.ends[found].end
+            && crossed().skip(1).all(|ended| ended.end.seq == 0)
+            && at.seq == 0
+        {
+            Between::Nothing
+        } else {
+            Between::Events
+        }
+    }
+
+    /// Whether a reader that has exactly the log up to `after` has it up to `through` as well.
+    pub fn continuous(&self, after: Position, through: Position) -> bool {
+        self.between(after, through) == Between::Nothing
+    }
+
+    /// The first known loss that a reader crosses on its way from `after` to `until`.
+    pub fn next_loss(&self, after: Position, until: Position) -> Option<Loss> {
+        let from = self.ends.partition_point(|ended| ended.end.epoch < after.epoch);
+        let lossy = (from..self.ends.len()).find(|&at| self.ends[at].lossy)?;
+        let resumes = self.ends.get(lossy + 1).map_or(self.current, |next| next.end.epoch);
+        (resumes <= until.epoch)
+            .then(|| Loss { after: self.ends[lossy].end, resumes: Position::new(resumes, 0) })
+    }
+
+    fn find(&self, epoch: u64) -> Option<usize> {
+        self.ends.binary_search_by_key(&epoch, |ended| ended.end.epoch).ok()
     }
 }
 
@@ -107,8 +190,12 @@ mod tests {
     #[test]
     fn ancestors_are_known_by_where_they_ended() {
         let mut lineage = Lineage::root(10);
-        assert_eq!(lineage.begin(20, 7), 20);
-        assert_eq!(lineage.begin(15, 3), 21, "a clock that went back does not reuse an epoch");
+        assert_eq!(lineage.begin(20, 7, false), 20);
+        assert_eq!(
+            lineage.begin(15, 3, false),
+            21,
+            "a clock that went back does not reuse an epoch"
+        );
         assert_eq!(lineage.standing(10), Standing::EndedAt(Position::new(10, 7)));
         assert_eq!(lineage.standing(20), Standing::EndedAt(Position::new(20, 3)));
         assert_eq!(lineage.standing(21), Standing::Current);
@@ -119,7 +206,7 @@ mod tests {
     fn forgotten_ancestors_are_unknown_not_wrong() {
         let mut lineage = Lineage::root(1);
         for epoch in 2..=2000 {
-            lineage.begin(epoch, 5);
+            lineage.begin(epoch, 5, false);
         }
         assert_eq!(lineage.standing(1), Standing::Unknown);
         assert_eq!(lineage.standing(1999), Standing::EndedAt(Position::new(1999, 5)));
@@ -143,6 +230,24 @@ mod tests {
         assert!(!continuous((0, 7), (4, 0)), "an unknown epoch");
         assert!(continuous((4, 2), (4, 2)));
         assert!(!continuous((4, 2), (4, 3)));
+    }
+
+    #[test]
+    fn whoever_crosses_a_loss_is_told_also_who_was_far_behind() {
+        let ended = |epoch, seq, lossy| Ended { end: Position::new(epoch, seq), lossy };
+        let lineage =
+            Lineage::recorded([ended(1, 9, false), ended(2, 50, true), ended(3, 0, false)], 4)
+                .unwrap();
+        let at = Position::new;
+        for after in [at(1, 3), at(1, 9), at(2, 40), at(2, 50)] {
+            assert_eq!(lineage.between(after, at(3, 0)), Between::Lost, "{after}");
+            let loss = Loss { after: at(2, 50), resumes: at(3, 0) };
+            assert_eq!(lineage.next_loss(after, at(4, 1)), Some(loss), "{after}");
+        }
+        assert_eq!(lineage.between(at(2, 40), at(2, 50)), Between::Events);
+        assert_eq!(lineage.next_loss(at(2, 40), at(2, 50)), None, "it is not crossed");
+        assert_eq!(lineage.between(at(3, 0), at(4, 0)), Between::Nothing);
+        assert_eq!(lineage.next_loss(at(3, 0), at(4, 9)), None);
     }
 
     #[test]

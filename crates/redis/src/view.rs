@@ -102,7 +102,7 @@ impl View {
             return None;
         }
         let Seen { lineage, fenced, .. } = self.seen();
-        let epochs = lineage.ends().map(|end| end.epoch).chain([lineage.current()]);
+        let epochs = lineage.ends().map(|ended| ended.end.epoch).chain([lineage.current()]);
         let is_retained = |epoch: &u64| fenced.first <= Some(Position::new(*epoch, 0));
         let markers = fenced.first.map_or(0, |_| epochs.filter(is_retained).count() as u64);
         let events = fenced.length.saturating_sub(markers);

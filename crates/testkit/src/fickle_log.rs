@@ -27,6 +27,8 @@ struct State {
     events: Vec<Arc<Event>>,
     topics: TopicTable,
     readable: bool,
+    /// Whether the tail is told what is accepted.
+    heard: bool,
 }
 
 /// What a log lost.
@@ -49,6 +51,7 @@ impl FickleLog {
             events: Vec::new(),
             topics: TopicTable::new(TopicTable::QUIET_LIMIT),
             readable: true,
+            heard: true,
             tail,
         };
         state.begin();
@@ -69,8 +72,30 @@ impl FickleLog {
         let mut state = self.lock();
         let loss = state.lose(events);
         state.tail = tail;
+        state.heard = true;
         state.begin();
         loss
+    }
+
+    /// Whether the tail is told what is accepted, as by a node that can hear its engine. When it
+    /// hears again it is told where the log now stands.
+    pub fn set_heard(&self, heard: bool) {
+        let mut state = self.lock();
+        let again = heard && !state.heard;
+        state.heard = heard;
+        if again {
+            state.begin();
+            state.tail.wake();
+        }
+    }
+
+    /// Begins a new epoch as other nodes may: nothing is lost, and everything so far is trimmed.
+    pub fn forget(&self) {
+        let mut state = self.lock();
+        state.trim(usize::MAX);
+        state.lose(0);
+        state.begin();
+        state.tail.wake();
     }
 
     /// Nothing up to here is retained.
@@ -90,6 +115,9 @@ impl FickleLog {
 
 impl State {
     fn begin(&self) {
+        if !self.heard {
+            return;
+        }
         self.tail.begin(&self.lineage, self.last);
         if self.topics.trimmed() > Position::ORIGIN {
             self.tail.trim(self.topics.trimmed());
@@ -99,6 +127,7 @@ impl State {
     fn lose(&mut self, events: u64) -> Loss {
         let end = Position::new(self.last.epoch, self.last.seq.saturating_sub(events));
         let end = end.max(self.topics.trimmed());
+        let lossy = end < self.last;
         self.events.retain(|event| event.position <= end);
         let trims: Vec<_> = self.topics.trims().map(|(topic, at)| (topic.clone(), at)).collect();
         let (forgotten, trimmed) = (self.topics.forgotten(), self.topics.trimmed());
@@ -108,10 +137,22 @@ impl State {
         }
         // A trim may have gone beyond the epoch that ends.
         let seq = if end.epoch == self.last.epoch { end.seq } else { 0 };
-        let epoch = self.lineage.begin(self.last.epoch + 1, seq);
+        let epoch = self.lineage.begin(self.last.epoch + 1, seq, lossy);
         let end = Position::new(self.last.epoch, seq);
         self.last = Position::new(epoch, 0);
         Loss { end, epoch }
+    }
+
+    /// Trims the oldest events, so many.
+    fn trim(&mut self, events: usize) {
+        let events = events.min(self.events.len());
+        for event in self.events.drain(..events) {
+            let id = self.topics.id(&event.topic).unwrap();
+            self.topics.trim(id, 1, event.position);
+        }
+        if events > 0 && self.heard {
+            self.tail.trim(self.topics.trimmed());
+        }
     }
 
     fn append(&mut self, batch: Batch) -> Appended {
@@ -128,16 +169,11 @@ impl State {
                 message: draft.message,
             }));
         }
-        self.tail.append(&accepted);
+        if self.heard {
+            self.tail.append(&accepted);
+        }
         self.events.extend(accepted);
-        let beyond = self.events.len().saturating_sub(self.retain);
-        for event in self.events.drain(..beyond) {
-            let id = self.topics.id(&event.topic).unwrap();
-            self.topics.trim(id, 1, event.position);
-        }
-        if beyond > 0 {
-            self.tail.trim(self.topics.trimmed());
-        }
+        self.trim(self.events.len().saturating_sub(self.retain));
         Appended { first, count, repeated: false, durability: Durability::Memory }
     }
 }

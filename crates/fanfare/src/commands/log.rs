@@ -61,8 +61,10 @@ fn print(report: &LogReport, verifying: bool, out: &mut Output) -> Result<(), Co
         ))?;
     }
     if let Some(lineage) = &report.lineage {
-        for end in lineage.ends() {
-            out.line(format_args!("epoch    {}  ended after {} events", end.epoch, end.seq))?;
+        for ended in lineage.ends() {
+            let end = ended.end;
+            let lost = if ended.lossy { ", acknowledged events were LOST behind them" } else { "" };
+            out.line(format_args!("epoch    {}  ended after {} events{lost}", end.epoch, end.seq))?;
         }
         out.line(format_args!("epoch    {}  the latest", lineage.current()))?;
     }

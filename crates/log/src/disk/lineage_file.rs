@@ -9,12 +9,15 @@ use fanfare_event::Position;
 
 use super::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
-use crate::Lineage;
+use crate::{Ended, Lineage};
 
 /// Its name.
 pub(super) const NAME: &str = "epochs";
 
-const MAGIC: &[u8; 8] = b"FFEPOCH1";
+const MAGIC: &[u8; 8] = b"FFEPOCH2";
+
+/// What it began with before it said where something was lost. Its entries are two numbers.
+const MAGIC_WITHOUT_LOSSES: &[u8; 8] = b"FFEPOCH1";
 
 /// What is found of a lineage.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub(super) enum Found {
 
 /// Reads it.
 pub(super) fn load(storage: &dyn Storage) -> io::Result<Found> {
-    let limit = 64 + 16 * Lineage::MAX_ANCESTORS as u64;
+    let limit = 64 + 17 * Lineage::MAX_ANCESTORS as u64;
     match read_file(storage, NAME, limit) {
         Ok(bytes) => Ok(decode(&bytes).map_or(Found::Damaged, Found::Whole)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
@@ -43,9 +46,10 @@ pub(super) fn store(storage: &dyn Storage, lineage: &Lineage) -> io::Result<()> 
 fn encode(lineage: &Lineage) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&(lineage.ends().len() as u32).to_le_bytes());
-    for end in lineage.ends() {
-        bytes.extend_from_slice(&end.epoch.to_le_bytes());
-        bytes.extend_from_slice(&end.seq.to_le_bytes());
+    for ended in lineage.ends() {
+        bytes.extend_from_slice(&ended.end.epoch.to_le_bytes());
+        bytes.extend_from_slice(&ended.end.seq.to_le_bytes());
+        bytes.push(ended.lossy.into());
     }
     bytes.extend_from_slice(&lineage.current().to_le_bytes());
     seal(&mut bytes);
@@ -54,13 +58,16 @@ fn encode(lineage: &Lineage) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Option<Lineage> {
     let mut cut = unseal(bytes)?;
-    if cut.take(MAGIC.len())? != MAGIC {
+    let magic = cut.take(MAGIC.len())?;
+    if magic != MAGIC && magic != MAGIC_WITHOUT_LOSSES {
         return None;
     }
     let count = cut.u32()?;
     let mut ends = Vec::new();
     for _ in 0..count {
-        ends.push(Position::new(cut.u64()?, cut.u64()?));
+        let end = Position::new(cut.u64()?, cut.u64()?);
+        let lossy = magic == MAGIC && cut.u8()? != 0;
+        ends.push(Ended { end, lossy });
     }
     let current = cut.u64()?;
     // An epoch follows on every start: there must be numbers left.
@@ -73,8 +80,9 @@ mod tests {
 
     #[test]
     fn a_lineage_survives_and_no_flipped_bit_goes_unnoticed() {
-        let lineage =
-            Lineage::recorded([Position::new(3, 9), Position::new(7, 0)], 12).expect("ascends");
+        let lost = Ended { end: Position::new(3, 9), lossy: true };
+        let whole = Ended::whole(Position::new(7, 0));
+        let lineage = Lineage::recorded([lost, whole], 12).expect("ascends");
         let bytes = encode(&lineage);
         assert_eq!(decode(&bytes), Some(lineage));
         for bit in 0..bytes.len() * 8 {

@@ -88,7 +88,7 @@ pub(super) fn recover(
             let lost = set_aside.filter(|(first, _)| of_current(first) && Some(*first) > last);
             let end = last.max(lost.map(|(_, last)| last).max());
             let end = end.unwrap_or(Position::new(current, 0));
-            lineage.begin(now.as_millis(), end.seq);
+            lineage.begin(now.as_millis(), end.seq, false);
             end
         }
     };
@@ -277,7 +277,7 @@ fn assemble(
         of_use
     });
     let next = |at: usize| segments.get(at).map_or(head.next(), |segment| segment.index.first());
-    let behind = |last, next| lost_between(last, next, lineage.ends());
+    let behind = |last, next| lost_between(last, next, lineage.ends().map(|ended| ended.end));
     let through = behind(Position::ORIGIN, next(0)).max(dropped).unwrap_or(Position::ORIGIN);
     let lost: Vec<_> = segments
         .iter()

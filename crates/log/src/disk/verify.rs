@@ -207,7 +207,7 @@ impl LogReport {
         last: Option<Position>,
     ) {
         let file = format!("{}{SEGMENT}", name(first));
-        let ends = || self.lineage.iter().flat_map(Lineage::ends);
+        let ends = || self.lineage.iter().flat_map(Lineage::ends).map(|ended| ended.end);
         if let Some(lost) = last.and_then(|last| lost_between(last, first, ends())) {
             self.note(&file, 0, format!("records up to {lost} are missing before it"));
         }
