@@ -84,7 +84,9 @@ impl Requested {
             Standing::Current | Standing::EndedAt(_) => ready(None, ReadFrom::After(position)),
             Standing::Unknown => {
                 let gap = gap(GapReason::UnknownEpoch, position.to_string(), survey.floor);
-                let start = Start { gap: Some(gap), from: ReadFrom::Earliest };
+                // From the very place that the gap names: what is trimmed until it is read is
+                // another gap.
+                let start = Start { gap: Some(gap), from: ReadFrom::After(survey.floor) };
                 // Epochs only grow: another node may have heard of a later one first.
                 if position.epoch > survey.last.epoch {
                     Resolution::Ahead(start)
@@ -150,7 +152,7 @@ mod tests {
         );
         assert_eq!(
             resolve("11-1"),
-            (Some((GapReason::UnknownEpoch, Position::new(10, 5))), ReadFrom::Earliest)
+            (Some((GapReason::UnknownEpoch, Position::new(10, 5))), after(10, 5))
         );
         assert_eq!(
             resolve("nonsense"),
@@ -170,6 +172,6 @@ mod tests {
         let ahead = Requested::parse(Some("31-1")).resolve(&window());
         let Resolution::Ahead(start) = ahead else { panic!("{ahead:?}") };
         assert_eq!(start.gap.unwrap().reason, GapReason::UnknownEpoch);
-        assert_eq!(start.from, ReadFrom::Earliest);
+        assert_eq!(start.from, ReadFrom::After(Position::new(10, 5)));
     }
 }

@@ -33,6 +33,8 @@ enum Step {
     Read { client: usize, most: usize },
     /// A client loses its connection, and what was on its way with it.
     Reconnect { client: usize },
+    /// A client comes with an id of another log.
+    Stray { client: usize },
     /// The engine loses so many events, and a new epoch begins under open streams.
     Lose { events: u64 },
     /// The hub and its engine start again, which loses so many.
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(topic, count, typed)| Step::Publish { topic, count, typed }),
         8 => (0..SELECTORS.len(), 1..30usize).prop_map(|(client, most)| Step::Read { client, most }),
         2 => (0..SELECTORS.len()).prop_map(|client| Step::Reconnect { client }),
+        1 => (0..SELECTORS.len()).prop_map(|client| Step::Stray { client }),
     ]
 }
 
@@ -106,6 +109,16 @@ impl Client {
             assert!(self.deceived, "an id of this log needs no gap at once: {gap:?}");
             self.be_told(&gap);
         }
+    }
+
+    fn stray(&mut self, hub: &Hub) {
+        let start = hub.resolve(&Requested::After(Position::new(0, 1))).into_start();
+        self.from = start.from;
+        self.ring = Ring::new(Position::ORIGIN);
+        let gap = start.gap.expect("the id is not one of this log's");
+        self.accounted = gap.resumed_from;
+        self.id = gap.resumed_from;
+        self.deceived = false;
     }
 
     /// What a shard does for it: out of the ring where that reaches, else out of the log.
@@ -240,6 +253,7 @@ impl World {
                 self.clients[client].read(&self.hub, &self.published, most);
             }
             Step::Reconnect { client } => self.clients[client].reconnect(&self.hub),
+            Step::Stray { client } => self.clients[client].stray(&self.hub),
             Step::Lose { .. } | Step::Restart { .. } | Step::Hear { .. } | Step::Forget => {
                 unreachable!("of a fickle engine only")
             }
