@@ -15,8 +15,8 @@ pub struct DiskOptions {
     /// How many events of each topic are readable; older ones count as trimmed, though their
     /// bytes stay until their segment goes. `None` sets no limit.
     ///
-    /// Topics are then trimmed at different places, so that a reader of several may be told of a
-    /// gap more than once on its way through what they retain.
+    /// Topics are then trimmed at different places: a reader of several is told of each stretch
+    /// that is missing between what they retain.
     pub retain_topic_count: Option<u64>,
     /// What an acknowledgement waits for.
     pub sync: SyncPolicy,

@@ -1,7 +1,8 @@
 //! Reading a page: what a selector wants of a stretch of the log.
 //!
 //! What must hold: no lock is held while a file is read; a page costs bounded work and memory;
-//! a record that does not check is reported as a gap, at the place where it stood.
+//! a record that does not check is reported as a gap, at the place where it stood; so is whatever
+//! is trimmed while the page is read, and was not read before.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,6 +17,12 @@ use crate::{Page, PageLimit, ReadError, ReadFrom};
 
 /// How many records one page looks at, at most, beyond those it returns.
 const LOOKS: usize = 4096;
+
+/// With how many records a step begins where each may turn out to be missing.
+const FEW: usize = 64;
+
+/// How many bytes one page reads of files, unless a single record is longer.
+const READ_MOST: u64 = 4 << 20;
 
 /// How many stretches of segments one page looks at.
 const STRETCHES: usize = 256;
@@ -36,64 +43,79 @@ pub(super) fn read(
 ) -> Result<Page, ReadError> {
     let lock = || state.read().unwrap_or_else(PoisonError::into_inner);
     let wanted = &selector.topics;
-    let (mut at, trimmed, until, hides) = {
+    let (mut at, until, hides) = {
         let state = lock();
-        let (at, trimmed) = state.start(from, wanted);
-        (at, trimmed, until.min(state.head()), state.hides())
+        (state.start(from), until.min(state.head()), state.hides())
     };
-    // A record is looked at for nothing where types are filtered or some of a topic are hidden.
-    let most = if selector.filters_types() || hides { LOOKS } else { limit.events.clamp(1, LOOKS) };
-    let mut page = Assembly { selector, limit, hole: None, events: Vec::new(), bytes: 0 };
+    let mut most = match (hides, selector.filters_types()) {
+        // A page may end at any of them, so a step begins with a few.
+        (true, _) => FEW,
+        // A record is looked at for nothing where types are filtered.
+        (false, true) => LOOKS,
+        (false, false) => limit.events.clamp(1, LOOKS),
+    };
+    let from_earliest = from == ReadFrom::Earliest;
+    let mut page = Assembly {
+        selector,
+        limit,
+        from_earliest,
+        hole: None,
+        events: Vec::new(),
+        bytes: 0,
+        read: 0,
+    };
     let mut looks = 0;
     for _ in 0..STRETCHES {
-        if at >= until || looks >= LOOKS {
+        if at >= until || looks >= LOOKS || page.read >= READ_MOST {
             break;
         }
+        // What was trimmed is asked anew with every step, in the same breath as what comes next.
         let step = lock().step(at, until, wanted, most);
         let run = match step {
             Step::End => {
                 at = until;
                 break;
             }
+            Step::Trimmed(through) if page.pass(through) => {
+                at = through;
+                continue;
+            }
             Step::Hole(through) if page.skip(through) => {
                 at = through;
                 continue;
             }
-            Step::Hole(_) => break,
+            Step::Trimmed(_) | Step::Hole(_) => break,
             Step::Closed(segment, range) => segment.run(wanted, range, most),
             Step::Growing(run) => run,
         };
         looks += run.records.len();
         let shown = page.events.len();
-        let stopped = page.take(&run).map_err(|error| ReadError::Unavailable {
+        let mut stopped = page.take(&run).map_err(|error| ReadError::Unavailable {
             reason: format!("a segment cannot be read: {error}"),
         })?;
         if hides {
-            let state = lock();
-            let hidden = |event: &Event| event.position <= state.hidden(&event.topic);
-            let mut fresh = page.events.split_off(shown);
-            fresh.retain(|event| !hidden(event));
-            page.events.append(&mut fresh);
+            stopped = page.hide(shown, &lock()).or(stopped);
+            most = (most * 2).min(LOOKS);
         }
         at = stopped.unwrap_or(run.covered);
         if stopped.is_some() {
             break;
         }
     }
-    // Of single topics something may have been trimmed behind what others retain: the gap stands
-    // before whatever is returned.
-    let next = page.events.first().map_or(at, |event| before(event.position));
-    let trimmed = trimmed.map(|trimmed| trimmed.min(next)).max(page.hole);
-    Ok(Page { trimmed, events: page.events, next: at })
+    Ok(Page { trimmed: page.hole, events: page.events, next: at })
 }
 
 /// A page that is being put together.
 struct Assembly<'a> {
     selector: &'a Selector,
     limit: PageLimit,
+    /// What was trimmed before the first event is not missed.
+    from_earliest: bool,
     hole: Option<Position>,
     events: Vec<Arc<Event>>,
     bytes: usize,
+    /// How many bytes were read of files.
+    read: u64,
 }
 
 impl Assembly<'_> {
@@ -107,6 +129,26 @@ impl Assembly<'_> {
         first
     }
 
+    /// Passes over what is no longer retained.
+    fn pass(&mut self, through: Position) -> bool {
+        if self.from_earliest && self.events.is_empty() { true } else { self.skip(through) }
+    }
+
+    /// Passes over those of the events behind the first `shown` that their topic no longer shows.
+    /// Where the page ends before one, says up to which position it reaches.
+    fn hide(&mut self, shown: usize, state: &State) -> Option<Position> {
+        let fresh = self.events.split_off(shown);
+        for event in fresh {
+            let position = event.position;
+            if position > state.hidden(&event.topic) {
+                self.events.push(event);
+            } else if !self.pass(position) {
+                return Some(before(position));
+            }
+        }
+        None
+    }
+
     /// Reads records and keeps what is wanted. Where the page ends before the run, says up to
     /// which position it reaches.
     fn take(&mut self, run: &Run) -> io::Result<Option<Position>> {
@@ -115,6 +157,11 @@ impl Assembly<'_> {
         while let Some(first) = rest.first() {
             let start = first.bytes.start;
             let (count, end) = together(rest);
+            let read = self.read + u64::from(end - start);
+            if read > READ_MOST && self.read > 0 {
+                return Ok(Some(before(first.position)));
+            }
+            self.read = read;
             buffer.resize((end - start) as usize, 0);
             let read = read_what_can_be(&run.file, &mut buffer, start)?;
             for record in &rest[..count] {

@@ -39,7 +39,7 @@ struct PerTopic {
 #[derive(Clone, Copy)]
 struct Kept {
     visible: u64,
-    /// What stands up to here is no longer shown.
+    /// What stands up to here is no longer shown; its segment may be retained all the same.
     hidden: Position,
 }
 
@@ -69,6 +69,8 @@ pub(super) struct Admitted<'a> {
 pub(super) enum Step {
     /// There is nothing more.
     End,
+    /// Something wanted up to here is no longer retained.
+    Trimmed(Position),
     /// Something is missing up to here.
     Hole(Position),
     /// These records of a closed segment are to be looked through.
@@ -185,11 +187,11 @@ impl State {
         let (topics, per_topic) = (&mut self.topics, &mut self.per_topic);
         index.topics(|topic, ordinals| {
             let (Some(&last), Some(id)) = (ordinals.last(), topics.id(topic)) else { return };
-            let mut events = ordinals.len();
+            let events = ordinals.len();
             if let Some(per_topic) = per_topic {
                 let kept = per_topic.of(id);
-                events -= ordinals.partition_point(|&o| index.position(o) <= kept.hidden);
-                kept.visible = kept.visible.saturating_sub(events as u64);
+                let hidden = ordinals.partition_point(|&o| index.position(o) <= kept.hidden);
+                kept.visible = kept.visible.saturating_sub((events - hidden) as u64);
                 if kept.visible == 0 {
                     // The place may become another topic's.
                     *kept = Kept::NONE;
@@ -249,34 +251,36 @@ impl State {
             }
         }
         kept.visible = limit;
-        self.topics.trim(id, excess, kept.hidden);
     }
 
     // What readers ask.
 
-    /// Where a reader begins, and, if something it wants was trimmed before that, the last place
-    /// at which that happened.
-    pub(super) fn start(
-        &self,
-        from: ReadFrom,
-        wanted: &TopicSelector,
-    ) -> (Position, Option<Position>) {
-        let (start, trimmed) = match from {
+    /// Where a reader begins.
+    pub(super) fn start(&self, from: ReadFrom) -> Position {
+        match from {
             ReadFrom::Earliest => {
                 let lost = self.closed.front().and_then(|oldest| oldest.lost_before);
-                (self.through.max(lost.unwrap_or(self.through)), None)
+                self.through.max(lost.unwrap_or(self.through))
             }
-            ReadFrom::After(after) => {
-                let of_any = (self.of_any > after).then_some(self.of_any);
-                let trimmed = self.topics.trimmed_after(wanted, after).max(of_any);
-                (after.max(trimmed.unwrap_or(after).min(self.through)), trimmed)
-            }
-        };
+            ReadFrom::After(after) => after,
+        }
+    }
+
+    /// Whether something wanted after a position is no longer retained; if so, up to where. All
+    /// of it that lies before what is retained, and what single topics no longer show as far as
+    /// none of those wanted shows anything.
+    fn trimmed_after(&self, after: Position, wanted: &TopicSelector) -> Option<Position> {
+        let mut trimmed = None;
+        if after < self.through {
+            let of_any = (self.of_any > after).then_some(self.of_any);
+            trimmed = self.topics.trimmed_after(wanted, after).max(of_any);
+            trimmed = trimmed.map(|trimmed| trimmed.min(self.through));
+        }
         if self.per_topic.is_some() && wanted.patterns().is_empty() {
             let hidden = wanted.topics().iter().map(|topic| self.hidden(topic)).min();
-            return (start.max(hidden.unwrap_or(start)), trimmed);
+            trimmed = trimmed.max(hidden.filter(|&hidden| hidden > after));
         }
-        (start, trimmed)
+        trimmed
     }
 
     /// What to read of what is wanted after one position and up to another.
@@ -287,6 +291,9 @@ impl State {
         wanted: &TopicSelector,
         most: usize,
     ) -> Step {
+        if let Some(trimmed) = self.trimmed_after(after, wanted) {
+            return Step::Trimmed(trimmed);
+        }
         let at = self.closed.partition_point(|segment| segment.reaches() <= after);
         let segment = self.closed.get(at).map(|segment| &**segment);
         let growing = self.growing.as_ref().filter(|segment| segment.reaches() > after);

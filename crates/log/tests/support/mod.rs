@@ -157,7 +157,7 @@ pub fn replay(
         assert!(page.events.len() <= events);
         let mut last = reached;
         if let Some(trimmed) = page.trimmed {
-            assert!(trimmed >= reached, "{trimmed} before {reached}");
+            assert!(trimmed > reached, "{trimmed} is no place behind {reached}");
             replay.gaps.push((reached, trimmed));
             last = trimmed;
         }

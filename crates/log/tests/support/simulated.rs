@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fanfare_log::disk::{Storage, StoredFile};
@@ -25,7 +26,17 @@ pub enum Fault {
 #[derive(Clone)]
 pub struct Disk {
     world: Arc<Mutex<World>>,
+    reading: Reading,
 }
+
+/// What happens whenever something is read, and how many bytes were.
+#[derive(Clone, Default)]
+struct Reading {
+    hook: Arc<Mutex<Option<Hook>>>,
+    bytes: Arc<AtomicU64>,
+}
+
+type Hook = Box<dyn FnMut() + Send>;
 
 struct World {
     names: BTreeMap<String, usize>,
@@ -92,7 +103,22 @@ impl Disk {
             room: u64::MAX,
             rng: Rng::with_seed(seed),
         };
-        Self { world: Arc::new(Mutex::new(world)) }
+        Self { world: Arc::new(Mutex::new(world)), reading: Reading::default() }
+    }
+
+    /// Calls `hook` before each read, while no lock is held; it may write to the log.
+    pub fn before_each_read(&self, hook: impl FnMut() + Send + 'static) {
+        *self.reading.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Calls nothing before a read any more.
+    pub fn read_quietly(&self) {
+        *self.reading.hook.lock().unwrap() = None;
+    }
+
+    /// How many bytes were read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.reading.bytes.load(Ordering::Relaxed)
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -320,11 +346,15 @@ impl StoredFile for Handle {
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        if let Some(hook) = self.disk.reading.hook.lock().unwrap().as_mut() {
+            hook();
+        }
         let world = self.disk.world();
         let content = &world.files[self.file].now;
         let rest = content.get(at as usize..).unwrap_or(&[]);
         let length = rest.len().min(into.len());
         into[..length].copy_from_slice(&rest[..length]);
+        self.disk.reading.bytes.fetch_add(length as u64, Ordering::Relaxed);
         Ok(length)
     }
 
