@@ -429,6 +429,7 @@ impl Settings {
             ("acme_domain", self.orders(), "acme_cache", self.acme_cache.is_some()),
             ("acme_cache", self.acme_cache.is_some(), "acme_domain", self.orders()),
             ("redis_wait_replicas", self.redis_wait_replicas > 0, "redis", self.redis.is_some()),
+            ("retain_topic_count", self.retain_topic_count.is_some(), "data", self.data.is_some()),
             ("acme_contact", !self.acme_contact.is_empty(), "acme_domain", self.orders()),
         ];
         for (given, is_given, needs, is_there) in pairs {

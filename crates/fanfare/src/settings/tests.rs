@@ -132,6 +132,15 @@ fn certificates_are_ordered_that_nobody_keeps_or_shows() {
 }
 
 #[test]
+fn a_limit_for_each_topic_is_ignored_in_memory() {
+    let limit = ["--retain-topic-count", "10"];
+    let alone = ["--retain-topic-count is of no use without --data"];
+    assert_eq!(messages(resolve(&limit, &[], "")), alone);
+    let on_disk = resolve(&limit, &[], "data = 'events'").unwrap();
+    assert_eq!(on_disk.retain_topic_count, Some(10));
+}
+
+#[test]
 fn replicas_are_waited_for_where_there_are_none() {
     let alone = ["--redis-wait-replicas is of no use without --redis"];
     assert_eq!(messages(resolve(&["--redis-wait-replicas", "1"], &[], "")), alone);
