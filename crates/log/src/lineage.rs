@@ -80,6 +80,10 @@ impl Lineage {
     /// unknown epoch: a gap, never a silent loss.
     pub const MAX_ANCESTORS: usize = 1024;
 
+    /// How many ancestors are remembered though nothing was published in them: a client may hold
+    /// the id before an epoch's first event.
+    const RECENT: usize = 512;
+
     /// A log without a past.
     pub fn root(epoch: u64) -> Self {
         Self { ends: VecDeque::new(), current: epoch }
@@ -92,9 +96,7 @@ impl Lineage {
         current: u64,
     ) -> Option<Self> {
         let mut ends: VecDeque<Ended> = ends.into_iter().map(Into::into).collect();
-        while ends.len() > Self::MAX_ANCESTORS {
-            ends.pop_front();
-        }
+        Self::forget_excess(&mut ends);
         let epochs = || ends.iter().map(|ended| ended.end.epoch).chain([current]);
         epochs().zip(epochs().skip(1)).all(|(a, b)| a < b).then_some(Self { ends, current })
     }
@@ -104,9 +106,7 @@ impl Lineage {
     /// acknowledged may be lost behind `seq`. Returns the new epoch.
     pub fn begin(&mut self, epoch: u64, seq: u64, lossy: bool) -> u64 {
         self.ends.push_back(Ended { end: Position::new(self.current, seq), lossy });
-        if self.ends.len() > Self::MAX_ANCESTORS {
-            self.ends.pop_front();
-        }
+        Self::forget_excess(&mut self.ends);
         self.current = epoch.max(self.current + 1);
         self.current
     }
@@ -178,6 +178,17 @@ impl Lineage {
             .then(|| Loss { after: self.ends[lossy].end, resumes: Position::new(resumes, 0) })
     }
 
+    /// Forgets first, of those that are not recent, the epochs in which nothing happened: a hub that
+    /// starts a thousand times in vain must not make the log forget its history.
+    fn forget_excess(ends: &mut VecDeque<Ended>) {
+        while ends.len() > Self::MAX_ANCESTORS {
+            let long_past = ends.len() - Self::RECENT;
+            let empty = |ended: &Ended| ended.end.seq == 0 && !ended.lossy;
+            let forgotten = ends.iter().take(long_past).position(empty);
+            ends.remove(forgotten.unwrap_or(0));
+        }
+    }
+
     fn find(&self, epoch: u64) -> Option<usize> {
         self.ends.binary_search_by_key(&epoch, |ended| ended.end.epoch).ok()
     }
@@ -211,6 +222,23 @@ mod tests {
         assert_eq!(lineage.standing(1), Standing::Unknown);
         assert_eq!(lineage.standing(1999), Standing::EndedAt(Position::new(1999, 5)));
         assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
+    }
+
+    #[test]
+    fn starts_in_vain_are_forgotten_before_any_history() {
+        let mut lineage = Lineage::root(1);
+        lineage.begin(2, 5, false);
+        lineage.begin(3, 0, true);
+        for epoch in 4..=3000 {
+            lineage.begin(epoch, 0, false);
+        }
+        assert_eq!(lineage.standing(1), Standing::EndedAt(Position::new(1, 5)));
+        assert_eq!(lineage.between(Position::new(1, 5), Position::new(3000, 0)), Between::Lost);
+        assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
+        for recent in 2999 - Lineage::RECENT as u64 + 1..3000 {
+            assert_eq!(lineage.standing(recent), Standing::EndedAt(Position::new(recent, 0)));
+        }
+        assert_eq!(lineage.standing(900), Standing::Unknown);
     }
 
     #[test]
