@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! FORMAT                    whose directory this is, and in which version
-//! lock                      held by the hub that has it open
+//! lock                      held by the hub that has it open, as is the directory itself
 //! epochs                    the lineage, replaced at every start
 //! trimmed                   up to where each topic was trimmed
+//! keys                      idempotency keys whose events were trimmed within their window
+//! unsynced                  there while events are acknowledged that are not on disk yet
 //! <epoch>-<seq>.log         a segment, named by its first position
 //! <epoch>-<seq>.idx         its index, once it is closed
 //! <epoch>-<seq>.log.damaged a segment of which nothing can be read
@@ -21,6 +23,7 @@ mod completion;
 mod format;
 mod index;
 mod index_file;
+mod keys_file;
 mod lineage_file;
 mod lock;
 mod open_error;
@@ -34,10 +37,10 @@ mod segment;
 mod state;
 mod storage;
 mod trims_file;
+mod unsynced_file;
 mod verify;
 mod writer;
 
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -45,20 +48,26 @@ use std::thread::JoinHandle;
 use fanfare_event::{Position, Selector, Timestamp};
 
 use crate::{
-    AppendError, Appending, Batch, EventLog, IdempotencyTable, LogSize, Page, PageLimit, ReadError,
-    ReadFrom, Tail, Unready,
+    AppendError, Appending, Batch, EventLog, IdempotencyKey, IdempotencyTable, LogSize, Page,
+    PageLimit, ReadError, ReadFrom, Tail, Unready,
 };
 use completion::completion;
+use keys_file::KeptKey;
 use lock::Lock;
 use queue::{Queue, Waiting};
 use recovery::{Recovered, recover};
 use state::State;
+use storage::{create_private, is_full, make_private};
 use writer::{Shared, Writer};
 
 pub use open_error::OpenError;
 pub use options::{DiskOptions, InvalidSyncPolicy, SyncPolicy};
 pub use storage::{Directory, Storage, StoredFile};
 pub use verify::{Damage, LogReport, SegmentReport, stats, verify};
+
+/// The files that are no segment's.
+const FILES: [&str; 5] =
+    [format::NAME, lineage_file::NAME, trims_file::NAME, keys_file::NAME, unsynced_file::NAME];
 
 /// An event log in a directory. Dropping it writes what is queued, and waits for that.
 pub struct DiskLog {
@@ -80,12 +89,17 @@ impl DiskLog {
         tail: Arc<dyn Tail>,
     ) -> Result<Self, OpenError> {
         let place = directory.display().to_string();
-        fs::create_dir_all(directory)
+        create_private(directory)
             .map_err(|source| OpenError::io("create the directory", &place, source))?;
         let storage = Directory::new(directory);
         // Before the lock: a directory that is not ours is left as it is.
         format::check(&storage)?;
         let lock = Lock::take(directory)?;
+        let names = storage.list().map_err(|source| OpenError::io("list", &place, source))?;
+        make_private(
+            directory,
+            &names.into_iter().filter(|name| is_ours(name)).collect::<Vec<_>>(),
+        );
         let mut log = Self::open_on(Arc::new(storage), options, tail)?;
         log.lock = Some(lock);
         Ok(log)
@@ -99,17 +113,29 @@ impl DiskLog {
         tail: Arc<dyn Tail>,
     ) -> Result<Self, OpenError> {
         let place = storage.place();
-        if format::check(&*storage)? == format::Found::Nothing {
-            format::mark(&*storage)
-                .map_err(|source| OpenError::io("write FORMAT in", &place, source))?;
+        let found = format::check(&*storage)?;
+        if found == format::Found::Unmarked {
+            tracing::error!(place, "FORMAT is missing or damaged: it is written anew");
+        }
+        let mut marked = found == format::Found::Log;
+        if !marked {
+            match format::mark(&*storage) {
+                Ok(()) => marked = true,
+                Err(error) if is_full(&error) => {}
+                Err(source) => return Err(OpenError::io("write FORMAT in", &place, source)),
+            }
         }
         let now = Timestamp::now();
         let window = u64::try_from(options.key_window.as_millis()).unwrap_or(u64::MAX);
         let keys_since = Timestamp(now.as_millis().saturating_sub(window));
-        let Recovered { lineage, parent, restored, keys } = recover(&*storage, now, keys_since)?;
+        let Recovered { lineage, recorded, parent, restored, keys, keys_file } =
+            recover(&*storage, now, keys_since)?;
         let mut table = IdempotencyTable::new(options.key_window, options.key_capacity);
-        for (first, mark) in keys {
-            if table.insert(&mark.key, first, mark.count as usize, mark.time).is_err() {
+        for KeptKey { key, first, count, time } in keys {
+            let key =
+                std::str::from_utf8(&key).ok().and_then(|key| IdempotencyKey::parse(key).ok());
+            let Some(key) = key else { continue };
+            if table.insert(&key, first, count as usize, time).is_err() {
                 tracing::warn!("more idempotency keys are in use than may be: some are forgotten");
                 break;
             }
@@ -133,10 +159,15 @@ impl DiskLog {
             tail,
             options,
             keys: table,
+            keys_file,
+            leaving: Vec::new(),
+            unrecorded: (!recorded || !marked).then(|| lineage.clone()),
+            ahead: false,
             parent,
             head,
             growing: None,
             unsynced: None,
+            written: now,
         };
         let writer = std::thread::Builder::new()
             .name("log-writer".to_owned())
@@ -144,6 +175,14 @@ impl DiskLog {
             .map_err(|source| OpenError::io("start a thread for", &place, source))?;
         Ok(Self { shared, writer: Some(writer), lock: None })
     }
+}
+
+/// Whether a file of this name is a log's.
+fn is_ours(name: &str) -> bool {
+    let stem = name.strip_suffix(segment::SET_ASIDE).unwrap_or(name);
+    let stem = stem.strip_suffix(segment::INDEX).or(stem.strip_suffix(segment::SEGMENT));
+    let segment = |stem| segment::parse_name(&format!("{stem}{}", segment::SEGMENT));
+    FILES.contains(&name) || name == lock::NAME || stem.and_then(segment).is_some()
 }
 
 /// The largest batch, in bytes of its records: several fit into a file whose offsets have 32 bits.

@@ -86,11 +86,21 @@ fn print(report: &LogReport, verifying: bool, out: &mut Output) -> Result<(), Co
     }
     if let Some(unfinished) = &report.unfinished {
         let (file, offset) = (&unfinished.file, unfinished.offset);
+        let worth = if report.may_lose { "" } else { ", nothing acknowledged is in it" };
         out.line(format_args!(
             "note     {file} ends in an unfinished write at byte {offset}: a hub is \
-                       running or was killed; the next start removes it, nothing acknowledged \
-                       is in it"
+                       running or was killed; the next start removes it{worth}"
         ))?;
+    }
+    if report.may_lose {
+        out.line(format_args!(
+            "note     the machine stopped before all that was acknowledged was on disk: the next \
+                       start tells those who have not read to the end of a loss"
+        ))?;
+    }
+    if report.keys > 0 {
+        let keys = report.keys;
+        out.line(format_args!("keys     {keys} idempotency keys of events that were trimmed"))?;
     }
     let (events, bytes) = (report.events(), report.bytes());
     let verdict = match (verifying, report.damage.len()) {

@@ -1,12 +1,15 @@
 //! Whose directory this is: the file `FORMAT`.
 //!
 //! What must hold: a directory that is not ours, or that a newer version wrote, is never changed.
+//! Where the file is missing or damaged, a segment or a lineage that checks shows that the directory
+//! is ours. A version that writes what this one must not touch begins those otherwise.
 
 use std::io;
 
-use super::lock;
 use super::open_error::OpenError;
+use super::segment::{Identity, START, parse_name};
 use super::storage::{Storage, UNFINISHED, read_file, replace};
+use super::{lineage_file, lock};
 
 /// The name of the file.
 pub(super) const NAME: &str = "FORMAT";
@@ -14,13 +17,20 @@ pub(super) const NAME: &str = "FORMAT";
 /// What it begins with; the version's number follows, and a line feed.
 const MAGIC: &str = "fanfare log ";
 
-/// The version written here, and the only one read.
-const VERSION: u32 = 1;
+/// The version written here. Records of version 1 do not say whether their batch is whole.
+const VERSION: u32 = 2;
+
+/// The oldest version read.
+const OLDEST: u32 = 1;
 
 /// Whether the directory holds a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Log,
+    /// A log that an older version wrote.
+    Older,
+    /// A log, but the file that says so is missing or damaged.
+    Unmarked,
     Nothing,
 }
 
@@ -28,7 +38,11 @@ pub(super) enum Found {
 pub(super) fn check(storage: &dyn Storage) -> Result<Found, OpenError> {
     let place = || storage.place();
     let names = storage.list().map_err(|source| OpenError::io("list", &place(), source))?;
-    if !names.iter().any(|name| name == NAME) {
+    let marked = names.iter().any(|name| name == NAME);
+    if !marked && is_ours(storage, &names) {
+        return Ok(Found::Unmarked);
+    }
+    if !marked {
         let leftover = |name: &str| {
             [lock::NAME, "lost+found"].contains(&name)
                 || name.strip_suffix(UNFINISHED) == Some(NAME)
@@ -45,9 +59,22 @@ pub(super) fn check(storage: &dyn Storage) -> Result<Found, OpenError> {
         .and_then(|text| text.strip_prefix(MAGIC)?.strip_suffix('\n')?.parse().ok());
     match version {
         Some(VERSION) => Ok(Found::Log),
+        Some(OLDEST..VERSION) => Ok(Found::Older),
         Some(version) => Err(OpenError::Version { place: place(), version, ours: VERSION }),
+        None if is_ours(storage, &names) => Ok(Found::Unmarked),
         None => Err(OpenError::Foreign { place: place(), entry: NAME.to_owned() }),
     }
+}
+
+/// Whether something in it can only have been written by a log.
+fn is_ours(storage: &dyn Storage, names: &[String]) -> bool {
+    let segment = |name: &String| {
+        let Some(first) = parse_name(name) else { return false };
+        let header = read_file(storage, name, START.into());
+        header.ok().and_then(|bytes| Identity::parse(&bytes)).is_some_and(|it| it.first == first)
+    };
+    names.iter().any(segment)
+        || matches!(lineage_file::load(storage), Ok(lineage_file::Found::Whole(_)))
 }
 
 /// Marks a directory as ours, durably.

@@ -138,6 +138,27 @@ impl Index {
         }
     }
 
+    /// Counts records that can be read as lost all the same; only while the segment grows.
+    pub(super) fn lose(&mut self, ordinals: Range<u32>) {
+        if ordinals.is_empty() {
+            return;
+        }
+        self.keys.retain(|mark| !ordinals.contains(&mark.ordinal));
+        if let Postings::Growing(postings) = &mut self.postings {
+            for of_topic in postings.values_mut() {
+                of_topic.retain(|ordinal| !ordinals.contains(ordinal));
+            }
+            postings.retain(|_, of_topic| !of_topic.is_empty());
+        }
+        self.lost.push(ordinals);
+        self.lost.sort_unstable_by_key(|lost| lost.start);
+        self.lost.dedup_by(|next, before| {
+            let meets = next.start <= before.end;
+            before.end = if meets { before.end.max(next.end) } else { before.end };
+            meets
+        });
+    }
+
     /// Forgets the records from `ordinal` on, which then can be pushed again.
     pub(super) fn truncate(&mut self, ordinal: u32) {
         let Some(&end) = self.offsets.get(ordinal as usize) else { return };

@@ -7,11 +7,15 @@
 //!         checksum of the header u32  crc32c of the segment's salt and the 16 bytes above
 //! body    time                u64     milliseconds since the Unix epoch
 //!         flags               u8      1: the next record belongs to the same batch
+//!                                     2: it is not the first of its batch, and says which it is
+//!                                     4: whatever stands before it was synced before it was written
+//!                                     8: the two above are meant; older records have neither
 //!         lengths             u8 u8 u16  idempotency key, event type, topic; 0 where there is none
+//!         place in the batch  u32     only with flag 2; the first has place 0
 //!         key, type, topic, message
 //! ```
 //!
-//! What must hold: a header that checks says how long the record is even where the body is
+//! What must hold: of any records that survive it can be told whether their batch is whole. A header that checks says how long the record is even where the body is
 //! damaged, so damage costs one event. The salt is random and known to the segment only: what a
 //! publisher puts into a message can never pass for a record.
 
@@ -30,6 +34,12 @@ const FIXED: usize = 13;
 pub(super) const SHORTEST: usize = HEADER + FIXED;
 
 const SAME_BATCH_FOLLOWS: u8 = 1;
+const HAS_PLACE: u8 = 2;
+const SYNCED_BEFORE: u8 = 4;
+const MARKED: u8 = 8;
+
+/// The length of a record's place in its batch, in bytes.
+const PLACE: usize = 4;
 
 /// A header that checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +80,12 @@ pub(super) struct Body<'a> {
     pub time: Timestamp,
     /// Whether the next record belongs to the same batch.
     pub batch_goes_on: bool,
+    /// Which record of its batch it is, from 0.
+    pub place: u32,
+    /// Whether all records before it were synced before it was written.
+    pub synced_before: bool,
+    /// Whether the two above are known; they are not of records that an older version wrote.
+    pub marked: bool,
     /// The batch's idempotency key, on its first record.
     pub key: Option<&'a str>,
     event_type: Option<&'a str>,
@@ -84,12 +100,16 @@ impl<'a> Body<'a> {
         let mut cut = Cut(bytes);
         let (time, flags) = (Timestamp(cut.u64()?), cut.u8()?);
         let (key, event_type, topic) = (cut.u8()?, cut.u8()?, cut.u16()?);
+        let place = if flags & HAS_PLACE != 0 { cut.u32()? } else { 0 };
         let key = cut.str(key.into())?;
         let event_type = cut.str(event_type.into())?;
         let topic = cut.str(topic.into())?;
         Some(Self {
             time,
             batch_goes_on: flags & SAME_BATCH_FOLLOWS != 0,
+            place,
+            synced_before: flags & SYNCED_BEFORE != 0,
+            marked: flags & MARKED != 0,
             key: Some(key).filter(|key| !key.is_empty()),
             event_type: Some(event_type).filter(|name| !name.is_empty()),
             topic,
@@ -116,19 +136,22 @@ pub(super) struct Frame<'a> {
     pub seq: u64,
     pub time: Timestamp,
     pub batch_goes_on: bool,
+    pub place: u32,
+    pub synced_before: bool,
     pub key: Option<&'a IdempotencyKey>,
 }
 
-/// How long a draft's record is without a key, in bytes.
+/// How long a draft's record is at most without a key, in bytes.
 pub(super) fn length(draft: &Draft) -> usize {
     let event_type = draft.event_type.as_ref().map_or(0, |name| name.as_str().len());
-    SHORTEST + draft.message.len() + draft.topic.as_str().len() + event_type
+    SHORTEST + PLACE + draft.message.len() + draft.topic.as_str().len() + event_type
 }
 
-/// How long an event's record is without a key, in bytes.
-pub(super) fn length_of(event: &Event) -> usize {
+/// How long the record of an event is that is so far into its batch, without a key, in bytes.
+pub(super) fn length_of(event: &Event, place: usize) -> usize {
     let event_type = event.event_type.as_ref().map_or(0, |name| name.as_str().len());
-    SHORTEST + event.message.len() + event.topic.as_str().len() + event_type
+    let place = if place > 0 { PLACE } else { 0 };
+    SHORTEST + place + event.message.len() + event.topic.as_str().len() + event_type
 }
 
 /// Appends a record to `into`; its length must be less than 4 GiB.
@@ -139,11 +162,20 @@ pub(super) fn encode(into: &mut Vec<u8>, frame: Frame<'_>, draft: &Draft) {
     let start = into.len();
     into.resize(start + HEADER, 0);
     into.extend_from_slice(&frame.time.as_millis().to_le_bytes());
-    into.push(u8::from(frame.batch_goes_on) * SAME_BATCH_FOLLOWS);
+    let flag = |is_set: bool, flag: u8| u8::from(is_set) * flag;
+    into.push(
+        MARKED
+            | flag(frame.batch_goes_on, SAME_BATCH_FOLLOWS)
+            | flag(frame.place > 0, HAS_PLACE)
+            | flag(frame.synced_before, SYNCED_BEFORE),
+    );
     // Their types bound the texts: key 255, event type 128, topic 256 bytes.
     into.push(key.len() as u8);
     into.push(event_type.len() as u8);
     into.extend_from_slice(&(topic.len() as u16).to_le_bytes());
+    if frame.place > 0 {
+        into.extend_from_slice(&frame.place.to_le_bytes());
+    }
     for text in [key, event_type, topic, &draft.message] {
         into.extend_from_slice(text.as_bytes());
     }
@@ -162,7 +194,15 @@ mod tests {
     use super::*;
 
     fn frame(key: Option<&IdempotencyKey>) -> Frame<'_> {
-        Frame { salt: 7, seq: 42, time: Timestamp(99), batch_goes_on: true, key }
+        Frame {
+            salt: 7,
+            seq: 42,
+            time: Timestamp(99),
+            batch_goes_on: true,
+            place: 0,
+            synced_before: false,
+            key,
+        }
     }
 
     proptest! {
@@ -172,6 +212,8 @@ mod tests {
             event_type in proptest::option::of("[a-z]{1,64}"),
             message in any::<String>(),
             key in proptest::option::of("[!-~]{1,255}"),
+            place in 0_u32..3,
+            synced_before: bool,
         ) {
             let draft = Draft {
                 topic: Topic::parse(&topic).unwrap(),
@@ -180,10 +222,10 @@ mod tests {
             };
             let key = key.map(|key| IdempotencyKey::parse(&key).unwrap());
             let mut bytes = b"before".to_vec();
-            encode(&mut bytes, frame(key.as_ref()), &draft);
+            encode(&mut bytes, Frame { place, synced_before, ..frame(key.as_ref()) }, &draft);
             let record = &bytes[6..];
             let key_length = key.as_ref().map_or(0, |key| key.as_str().len());
-            prop_assert_eq!(record.len(), length(&draft) + key_length);
+            prop_assert!(record.len() <= length(&draft) + key_length);
             let header = Header::parse(record, 7).unwrap();
             prop_assert_eq!(header.record_length(), record.len() as u64);
             prop_assert_eq!(header.seq, 42);
@@ -191,8 +233,10 @@ mod tests {
             prop_assert!(header.vouches_for(&record[HEADER..]));
             let body = Body::parse(&record[HEADER..]).unwrap();
             prop_assert_eq!(body.key, key.as_ref().map(IdempotencyKey::as_str));
-            prop_assert!(body.batch_goes_on);
+            prop_assert!(body.batch_goes_on && body.marked);
+            prop_assert_eq!((body.place, body.synced_before), (place, synced_before));
             let event = body.event(Position::new(1, 42)).unwrap();
+            prop_assert_eq!(record.len(), length_of(&event, place as usize) + key_length);
             prop_assert_eq!(&event.topic, &draft.topic);
             prop_assert_eq!(&event.event_type, &draft.event_type);
             prop_assert_eq!(&event.message, &draft.message);

@@ -15,26 +15,29 @@ use std::io;
 
 use fanfare_event::{Position, Timestamp};
 
-use super::index::{Index, KeyMark};
-use super::lineage_file;
+use super::index::Index;
+use super::keys_file::{KeptKey, KeysFile};
 use super::open_error::OpenError;
 use super::scan::{Scan, Tail, scan};
 use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, Segment, SegmentFile};
 use super::segment::{before, name, parse_name};
 use super::state::{Restored, lost_between};
-use super::storage::{Storage, UNFINISHED, read_file, read_full, replace};
-use super::{index_file, record, trims_file};
+use super::storage::{Storage, UNFINISHED, is_full, read_file, read_full, replace};
+use super::{FILES, index_file, keys_file, lineage_file, record, trims_file, unsynced_file};
 use crate::{Lineage, Standing, TopicTable, epoch_entropy, next_epoch};
 
 /// What is found in a directory, made ready to go on.
 pub(super) struct Recovered {
-    /// With the new epoch, which is durable.
+    /// With the new epoch.
     pub lineage: Lineage,
+    /// Whether that is durable: not where the disk is full. Until it is, nothing may be published.
+    pub recorded: bool,
     /// Where the epoch before it ended.
     pub parent: Position,
     pub restored: Restored,
-    /// The batches that were published with a key, oldest first.
-    pub keys: Vec<(Position, KeyMark)>,
+    /// What the keys within their window were answered, oldest first.
+    pub keys: Vec<KeptKey>,
+    pub keys_file: KeysFile,
 }
 
 /// Recovers the log and begins a new epoch.
@@ -54,6 +57,20 @@ pub(super) fn recover(
     let trims = trims_file::load(storage).map_err(io("read what was trimmed in"))?;
     names.sort_unstable();
     let firsts: Vec<_> = names.iter().filter_map(|file| parse_name(file)).collect();
+    let latest = match &found {
+        lineage_file::Found::Whole(lineage) => lineage.current(),
+        _ => firsts.last().map_or(0, |first| first.epoch),
+    };
+    let lossy =
+        unsynced_file::fears_loss(storage, latest).map_err(io("read what was synced in"))?;
+    if lossy {
+        tracing::error!(
+            place,
+            epoch = latest,
+            "the machine stopped before all that was acknowledged was on disk: events may be lost, \
+             and those who have not read to the end get a gap"
+        );
+    }
     let mut segments = Vec::new();
     for (at, &first) in firsts.iter().enumerate() {
         // The one that was being written when the log ended.
@@ -63,6 +80,7 @@ pub(super) fn recover(
                 _ => true,
             };
         let indexed = names.binary_search(&format!("{}{INDEX}", name(first))).is_ok();
+        let last = last.then_some(Newest { acknowledged: lossy });
         let segment = load(storage, first, indexed, last).map_err(io("recover a segment in"))?;
         segments.extend(segment);
     }
@@ -88,28 +106,76 @@ pub(super) fn recover(
             let lost = set_aside.filter(|(first, _)| of_current(first) && Some(*first) > last);
             let end = last.max(lost.map(|(_, last)| last).max());
             let end = end.unwrap_or(Position::new(current, 0));
-            lineage.begin(next_epoch(current, now, epoch_entropy()), end.seq, false);
+            lineage.begin(next_epoch(current, now, epoch_entropy()), end.seq, lossy);
             end
         }
     };
-    let lineage = lineage.unwrap_or_else(|| Lineage::root(next_epoch(0, now, epoch_entropy())));
-    lineage_file::store(storage, &lineage).map_err(io("write the lineage in"))?;
+    // Whatever is known of epochs that were: none of them is given out again.
+    let known = trims.through.map_or(latest, |through| through.epoch.max(latest));
+    let lineage = lineage.unwrap_or_else(|| Lineage::root(next_epoch(known, now, epoch_entropy())));
+    let recorded = match lineage_file::store(storage, &lineage) {
+        Ok(()) => true,
+        Err(error) if is_full(&error) => {
+            tracing::error!(place, %error, "the disk is full: the log can be read, not published to");
+            false
+        }
+        Err(error) => return Err(io("write the lineage in")(error)),
+    };
+    if recorded {
+        unsynced_file::settle(storage);
+    }
 
-    let restored = assemble(storage, segments, &lineage, trims);
-    let keys = restored.segments.iter().flat_map(|segment| {
-        let first = |mark: &KeyMark| segment.index.position(mark.ordinal);
-        let recent = segment.index.keys.iter().filter(|mark| mark.time >= keys_since);
-        recent.map(move |mark| (first(mark), mark.clone()))
-    });
-    let keys = keys.collect();
-    Ok(Recovered { lineage, parent, restored, keys })
+    let (mut keys, keys_file) = recover_keys(storage, &segments, keys_since);
+    let (restored, dropped) = assemble(segments, &lineage, trims);
+    let leaving: Vec<_> = keys.iter().filter(|key| dropped.of(key.first)).cloned().collect();
+    let mut keys_file = keys_file;
+    match keys_file.append(storage, &leaving, |key| key.time >= keys_since) {
+        Ok(()) => dropped.unlink(storage),
+        // The next start finds them again.
+        Err(error) => tracing::warn!(%error, "cannot keep the keys of what is trimmed: it stays"),
+    }
+    keys.sort_unstable_by_key(|key| key.first);
+    keys.dedup_by_key(|key| key.first);
+    Ok(Recovered { lineage, recorded, parent, restored, keys, keys_file })
 }
 
-/// Removes what an interrupted start, stop or trim left behind.
+/// All keys within their window, whether or not their segments are still there.
+fn recover_keys(
+    storage: &dyn Storage,
+    segments: &[Segment],
+    since: Timestamp,
+) -> (Vec<KeptKey>, KeysFile) {
+    let mut file = KeysFile::default();
+    let found = keys_file::load(storage).unwrap_or_else(|error| {
+        tracing::error!(%error, "idempotency keys of what was trimmed cannot be read: forgotten");
+        keys_file::Found::default()
+    });
+    if found.whole < found.size {
+        let (offset, name) = (found.whole, keys_file::NAME);
+        tracing::warn!(file = name, offset, "the rest of the file is unfinished, or damaged");
+    }
+    let lives = |key: &KeptKey| key.time >= since;
+    let (mut keys, ended): (Vec<_>, Vec<_>) = found.keys.into_iter().partition(lives);
+    if (found.whole < found.size || !ended.is_empty())
+        && let Err(error) = file.write(storage, &keys)
+    {
+        tracing::warn!(%error, "cannot write the keys anew");
+    }
+    keys.extend(segments.iter().flat_map(|segment| segment.kept_keys()).filter(lives));
+    (keys, file)
+}
+
+/// Removes what an interrupted start, stop or trim left behind; nothing that may be another's.
 fn remove_leftovers(storage: &dyn Storage, names: &[String]) {
-    let leftover = |file: &&String| match file.strip_suffix(INDEX) {
-        Some(stem) => !names.contains(&format!("{stem}{SEGMENT}")),
-        None => file.ends_with(UNFINISHED),
+    let is_index = |file: &str| {
+        let stem = file.strip_suffix(INDEX)?;
+        let segment = format!("{stem}{SEGMENT}");
+        parse_name(&segment).map(|_| segment)
+    };
+    let ours = |stem: &str| FILES.contains(&stem) || is_index(stem).is_some();
+    let leftover = |file: &&String| match is_index(file) {
+        Some(segment) => !names.contains(&segment),
+        None => file.strip_suffix(UNFINISHED).is_some_and(ours),
     };
     for name in names.iter().filter(leftover) {
         if let Err(error) = storage.unlink(name) {
@@ -118,12 +184,19 @@ fn remove_leftovers(storage: &dyn Storage, names: &[String]) {
     }
 }
 
+/// What is known of the segment that was being written.
+#[derive(Clone, Copy)]
+struct Newest {
+    /// Whether what was cut off its end may have been acknowledged.
+    acknowledged: bool,
+}
+
 /// Opens one segment; `None` where nothing in it is of use.
 fn load(
     storage: &dyn Storage,
     first: Position,
     indexed: bool,
-    last: bool,
+    last: Option<Newest>,
 ) -> io::Result<Option<Segment>> {
     let segment = format!("{}{SEGMENT}", name(first));
     let bytes = storage.open(&segment)?;
@@ -142,10 +215,10 @@ fn load(
         promised = index.count();
     }
     // An index is written when nothing more is: then nothing can be torn.
-    let last = last && promised == 0;
+    let last = last.filter(|_| promised == 0);
     let Some(identity) = identity else {
         let untouched = header[..read].iter().all(|&byte| byte == 0);
-        if last && (read < START as usize || untouched) {
+        if last.is_some() && (read < START as usize || untouched) {
             tracing::info!(segment, "a segment that was never begun is removed");
             storage.unlink(&segment)?;
         } else {
@@ -160,8 +233,17 @@ fn load(
         let (offset, records) = (damage.offset, damage.records);
         tracing::error!(segment, offset, records, "records are damaged: their readers get a gap");
     }
-    if last {
-        settle(&segment, &mut found, bytes.size()?);
+    for dropped in &found.dropped {
+        let (offset, records) = (dropped.offset, dropped.records);
+        tracing::error!(
+            segment,
+            offset,
+            records,
+            "part of a batch is dropped, of which more is lost"
+        );
+    }
+    if let Some(newest) = last {
+        settle(&segment, &mut found, bytes.size()?, newest);
         if u64::from(found.index.end()) < bytes.size()? {
             bytes.truncate(found.index.end().into())?;
         }
@@ -176,12 +258,13 @@ fn load(
 }
 
 /// Decides what the end of the segment that was being written is worth.
-fn settle(segment: &str, found: &mut Scan, size: u64) {
+fn settle(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
+    let worth = if newest.acknowledged { "perhaps acknowledged" } else { "never acknowledged" };
     match found.tail {
         Tail::Whole => {}
         Tail::Torn(offset) => {
             let bytes = size - u64::from(offset);
-            tracing::warn!(segment, offset, bytes, "a torn tail is cut off: never acknowledged");
+            tracing::warn!(segment, offset, bytes, worth, "a torn tail is cut off");
         }
         Tail::Damaged(offset) => {
             tracing::error!(segment, offset, "the end is damaged: its readers get a gap");
@@ -191,7 +274,7 @@ fn settle(segment: &str, found: &mut Scan, size: u64) {
         }
     }
     if let Some(ordinal) = found.unfinished.take() {
-        tracing::warn!(segment, "an unfinished batch is cut off: it was never acknowledged");
+        tracing::warn!(segment, worth, "an unfinished batch is cut off");
         found.index.truncate(ordinal);
     }
 }
@@ -251,33 +334,51 @@ fn lineage_of(segments: &[Segment], current: u64) -> Option<Lineage> {
     Lineage::recorded(ends.into_iter().map(|(epoch, seq)| Position::new(epoch, seq)), current)
 }
 
+/// Segments that are no longer part of the log, and are still there.
+struct Dropped(Vec<Segment>);
+
+impl Dropped {
+    fn of(&self, first: Position) -> bool {
+        let holds =
+            |segment: &Segment| segment.index.first() <= first && first <= segment.index.last();
+        self.0.iter().any(holds)
+    }
+
+    fn unlink(self, storage: &dyn Storage) {
+        self.0.iter().for_each(|segment| unlink(storage, segment.index.first()));
+    }
+}
+
 /// Puts the segments in their order, with what is missing between them.
 fn assemble(
-    storage: &dyn Storage,
     mut segments: Vec<Segment>,
     lineage: &Lineage,
     trims: trims_file::Trims,
-) -> Restored {
+) -> (Restored, Dropped) {
     let head = Position::new(lineage.current(), 0);
     let gone = trims.through.unwrap_or(Position::ORIGIN);
     // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now;
     // what an empty segment tells, where its epoch ended, the lineage has taken over.
-    let mut dropped = None;
-    segments.retain(|segment| {
+    let of_use = |segment: &Segment| {
         let index = &segment.index;
         let known = lineage.standing(index.first().epoch) != Standing::Unknown;
-        let of_use = known && index.count() > 0 && index.last() > gone;
-        if !of_use {
-            unlink(storage, index.first());
+        if !known && index.count() > 0 && index.last() > gone {
+            let (epoch, events) = (index.first().epoch, index.count());
+            tracing::warn!(
+                epoch,
+                events,
+                "too many epochs: history is dropped, its readers get a gap"
+            );
         }
-        if index.count() > 0 && !of_use {
-            dropped = dropped.max(Some(index.last()));
-        }
-        of_use
-    });
+        known && index.count() > 0 && index.last() > gone
+    };
+    let dropped = segments.extract_if(.., |segment| !of_use(segment)).collect();
+    let dropped = Dropped(dropped);
+    let events = dropped.0.iter().filter(|segment| segment.index.count() > 0);
+    let last_dropped = events.map(|segment| segment.index.last()).max();
     let next = |at: usize| segments.get(at).map_or(head.next(), |segment| segment.index.first());
     let behind = |last, next| lost_between(last, next, lineage.ends().map(|ended| ended.end));
-    let through = behind(Position::ORIGIN, next(0)).max(dropped).unwrap_or(Position::ORIGIN);
+    let through = behind(Position::ORIGIN, next(0)).max(last_dropped).unwrap_or(Position::ORIGIN);
     let lost: Vec<_> = segments
         .iter()
         .enumerate()
@@ -294,7 +395,9 @@ fn assemble(
     let noted = trims.of_any.filter(|_| through <= gone).unwrap_or(through);
     let limit = TopicTable::QUIET_LIMIT;
     let topics = TopicTable::restored(limit, noted, through, trims.topics);
-    Restored { segments, lost_tail: lost_before, topics, of_any: noted, through, head }
+    let restored =
+        Restored { segments, lost_tail: lost_before, topics, of_any: noted, through, head };
+    (restored, dropped)
 }
 
 /// Removes a segment's files. What cannot be removed is found again at the next start.

@@ -2,9 +2,12 @@
 //!
 //! What must hold: no bytes make it panic, loop or allocate beyond the file's size; a record that
 //! does not check is never returned; what may have been acknowledged and cannot be read counts as
-//! lost, so that those who would have received it get a gap.
+//! lost, so that those who would have received it get a gap. Of a batch that was not synced and is
+//! not whole nothing is returned: a power cut may have left any part of it, and whoever published
+//! it was not answered and may publish it again.
 
 use std::io;
+use std::ops::Range;
 
 use super::index::{Index, KeyMark};
 use super::record::{self, Body, Header};
@@ -22,8 +25,23 @@ pub(super) struct Scan {
     pub tail: Tail,
     /// Where records were lost, in the order of the file.
     pub damage: Vec<Damage>,
+    /// Records that can be read and count as lost, because others of their batch cannot.
+    pub dropped: Vec<Damage>,
     /// The record with which a batch begins whose end is missing.
     pub unfinished: Option<u32>,
+}
+
+/// A batch of which records are found.
+struct Open {
+    /// The first that is found.
+    start: u32,
+    /// The place in the batch that comes next.
+    next: u32,
+    /// Whether its first record is missing.
+    headless: bool,
+    /// Whether its records say where they stand in it.
+    marked: bool,
+    key: Option<KeyMark>,
 }
 
 /// How a segment ends.
@@ -54,10 +72,14 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
         index: Index::new(identity.first, START),
         tail: Tail::Whole,
         damage: Vec::new(),
+        dropped: Vec::new(),
         unfinished: None,
     };
     let mut window = Window { file, size, start: 0, bytes: Vec::new() };
-    let mut key: Option<KeyMark> = None;
+    let mut open: Option<Open> = None;
+    let mut incomplete: Vec<Range<u32>> = Vec::new();
+    // Everything before this record was synced.
+    let mut synced = 0;
     loop {
         let at = found.index.end();
         let expected = identity.first.seq + u64::from(found.index.count());
@@ -75,8 +97,8 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
                     Some((next, header)) => {
                         let records = (header.seq - expected) as u32;
                         found.damage.push(Damage { offset: at, records });
+                        incomplete.extend(open.take().and_then(|open| open.cut_off(&found.index)));
                         found.index.push_lost(records, next - at);
-                        (found.unfinished, key) = (None, None);
                         continue;
                     }
                     None if window.is_zero(at)? => found.tail = Tail::Torn(at),
@@ -94,23 +116,60 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
         let body = Some(body).filter(|body| header.vouches_for(body)).and_then(Body::parse);
         let Some((body, topic)) = body.and_then(|b| Some((b, Topic::parse(b.topic).ok()?))) else {
             found.damage.push(Damage { offset: at, records: 1 });
+            incomplete.extend(open.take().and_then(|open| open.cut_off(&found.index)));
             found.index.push_lost(1, length);
-            (found.unfinished, key) = (None, None);
             continue;
         };
-        found.index.push(&topic, length, body.time);
-        let start = *found.unfinished.get_or_insert(ordinal);
-        if let Some(text) = body.key.and_then(|text| IdempotencyKey::parse(text).ok()) {
-            key = Some(KeyMark { ordinal, count: 0, time: body.time, key: text });
+        if body.synced_before {
+            synced = ordinal;
         }
-        if !body.batch_goes_on {
-            found.unfinished = None;
-            if let Some(mark) = key.take() {
-                found.index.keys.push(KeyMark { count: ordinal - start + 1, ..mark });
+        let goes_on = |open: &Open| !body.marked || open.next == body.place;
+        let mut batch = match open.take() {
+            Some(open) if goes_on(&open) => open,
+            other => {
+                incomplete.extend(other.and_then(|open| open.cut_off(&found.index)));
+                Open::at(ordinal, &body)
             }
+        };
+        found.index.push(&topic, length, body.time);
+        batch.next = body.place + 1;
+        if body.batch_goes_on {
+            open = Some(batch);
+        } else if batch.headless {
+            incomplete.push(batch.start..ordinal + 1);
+        } else if let Some(mark) = batch.key {
+            found.index.keys.push(KeyMark { count: ordinal - batch.start + 1, ..mark });
         }
     }
+    match (open, found.tail) {
+        (Some(open), Tail::Damaged(_)) => incomplete.extend(open.cut_off(&found.index)),
+        (open, _) => found.unfinished = open.map(|open| open.start),
+    }
+    for records in incomplete.into_iter().filter(|records| records.start >= synced) {
+        let offset = found.index.extent(records.start).start;
+        found.dropped.push(Damage { offset, records: records.len() as u32 });
+        found.index.lose(records);
+    }
     Ok(found)
+}
+
+impl Open {
+    fn at(ordinal: u32, body: &Body<'_>) -> Self {
+        let key = body.key.and_then(|text| IdempotencyKey::parse(text).ok());
+        Self {
+            start: ordinal,
+            next: body.place,
+            headless: body.place > 0,
+            marked: body.marked,
+            key: key.map(|key| KeyMark { ordinal, count: 0, time: body.time, key }),
+        }
+    }
+
+    /// What is found of it, where what comes next is not. An older version's records do not say
+    /// whether they were synced, and stay.
+    fn cut_off(self, index: &Index) -> Option<Range<u32>> {
+        self.marked.then(|| self.start..index.count())
+    }
 }
 
 /// A stretch of the file in memory.

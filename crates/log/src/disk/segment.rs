@@ -13,6 +13,7 @@ use fanfare_event::{Position, TopicSelector};
 
 use super::bytes::{Cut, seal, unseal};
 use super::index::Index;
+use super::keys_file::KeptKey;
 use super::storage::StoredFile;
 
 const MAGIC: &[u8; 8] = b"FFSEGMT1";
@@ -127,6 +128,16 @@ impl Segment {
     /// The last position it answers for, whether or not there is a record.
     pub(super) fn reaches(&self) -> Position {
         self.lost_before.map_or(self.index.last(), |lost| lost.max(self.index.last()))
+    }
+
+    /// What the keys of its batches were answered.
+    pub(super) fn kept_keys(&self) -> impl Iterator<Item = KeptKey> + '_ {
+        self.index.keys.iter().map(|mark| KeptKey {
+            key: mark.key.as_str().as_bytes().into(),
+            first: self.index.position(mark.ordinal),
+            count: mark.count,
+            time: mark.time,
+        })
     }
 
     /// Its records after one position and up to another.

@@ -3,10 +3,20 @@
 //! What must hold: nothing here retries, buffers or hides a failure. Whoever writes decides what a
 //! short write or a failed sync means.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What others may do with a file of ours: nothing.
+pub(super) const FILE_MODE: u32 = 0o600;
+
+/// What others may do with a directory of ours: nothing.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// What somebody else can do with a file or a directory.
+const OTHERS: u32 = 0o077;
 
 /// A flat directory of files.
 pub trait Storage: Send + Sync + 'static {
@@ -30,6 +40,10 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Makes names durable: what was created, renamed and unlinked before.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// A number that is another one after the machine has stopped and started; never 0. What was
+    /// written and not synced is still there while it is the same. `None` where it cannot be told.
+    fn boot(&self) -> Option<u128>;
 }
 
 /// An open file. Reading and writing name their offset: no cursor is shared.
@@ -86,8 +100,11 @@ impl Storage for Directory {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
-        Ok(Arc::new(options.open(self.path.join(name))?))
+        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
+        let file = options.open(self.path.join(name))?;
+        // A umask may have taken more away than is good.
+        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        Ok(Arc::new(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -100,6 +117,12 @@ impl Storage for Directory {
 
     fn sync_dir(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+
+    fn boot(&self) -> Option<u128> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
+        u128::from_str_radix(&digits, 16).ok().filter(|&boot| boot != 0)
     }
 }
 
@@ -123,6 +146,42 @@ impl StoredFile for File {
     fn truncate(&self, size: u64) -> io::Result<()> {
         self.set_len(size)
     }
+}
+
+/// Creates a directory that nobody else can look into. One that is there is left as it is, and
+/// warned of if others can.
+pub(super) fn create_private(directory: &Path) -> io::Result<()> {
+    if !directory.exists() {
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
+        return fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE));
+    }
+    let mode = fs::metadata(directory)?.permissions().mode();
+    if mode & OTHERS != 0 {
+        let (place, mode) = (directory.display(), format!("{:o}", mode & 0o7777));
+        tracing::warn!(%place, mode, "other users can look into the directory: chmod 700 it");
+    }
+    Ok(())
+}
+
+/// Takes from others what they can do with these files of a directory.
+pub(super) fn make_private(directory: &Path, names: &[String]) {
+    for name in names {
+        let path = directory.join(name);
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if !found.is_file() || found.permissions().mode() & OTHERS == 0 {
+            continue;
+        }
+        match fs::set_permissions(&path, Permissions::from_mode(FILE_MODE)) {
+            Ok(()) => tracing::warn!(file = name, "other users could read it: now they cannot"),
+            Err(error) => tracing::warn!(file = name, %error, "other users can read it: chmod 600"),
+        }
+    }
+}
+
+/// Whether there is no room, rather than a fault.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Reads until `into` is full or the file ends; says how much was read.

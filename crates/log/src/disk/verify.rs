@@ -14,7 +14,7 @@ use super::scan::{Tail, scan};
 use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, name, parse_name};
 use super::state::lost_between;
 use super::storage::{Directory, Storage, read_file, read_full};
-use super::{format, index_file, lineage_file, trims_file};
+use super::{format, index_file, keys_file, lineage_file, trims_file, unsynced_file};
 use crate::Lineage;
 
 /// What a directory holds.
@@ -28,6 +28,11 @@ pub struct LogReport {
     pub topics: Vec<(Topic, u64)>,
     /// What is damaged; empty where all is well.
     pub damage: Vec<Damage>,
+    /// How many idempotency keys are kept whose events are trimmed; some may have ended.
+    pub keys: u64,
+    /// Whether the machine stopped before all that was acknowledged was on disk, so that the next
+    /// start tells of a loss.
+    pub may_lose: bool,
     /// Where the last segment ends in the middle of a write: what a crash or a running hub leaves,
     /// and no damage.
     pub unfinished: Option<Damage>,
@@ -86,9 +91,12 @@ pub fn stats(directory: &Path) -> Result<LogReport, OpenError> {
 
 pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, OpenError> {
     let place = storage.place();
-    format::check(storage)?;
+    let marked = format::check(storage)?;
     let io = |source| OpenError::io("read", &place, source);
     let mut report = LogReport::default();
+    if marked == format::Found::Unmarked {
+        report.note(format::NAME, 0, "it is missing or damaged: the next start writes it anew");
+    }
     match lineage_file::load(storage).map_err(io)? {
         lineage_file::Found::Whole(lineage) => report.lineage = Some(lineage),
         lineage_file::Found::Damaged => report.note(lineage_file::NAME, 0, "it is damaged"),
@@ -101,6 +109,15 @@ pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, 
     {
         report.note(trims_file::NAME, 0, "it is damaged");
     }
+    let keys = keys_file::load(storage).map_err(io)?;
+    if keys.whole < keys.size {
+        report.note(keys_file::NAME, keys.whole, "the rest is unfinished or damaged");
+    }
+    report.keys = keys.keys.len() as u64;
+    report.may_lose = match &report.lineage {
+        Some(lineage) => unsynced_file::fears_loss(storage, lineage.current()).map_err(io)?,
+        None => false,
+    };
     for name in names.iter().filter(|name| name.ends_with(SET_ASIDE)) {
         report.note(name, 0, "nothing of this segment can be read, it was set aside");
     }
@@ -184,6 +201,11 @@ impl LogReport {
         for damage in &found.damage {
             let what = format!("{} records are damaged", damage.records);
             self.note(&file, damage.offset.into(), what);
+        }
+        for dropped in &found.dropped {
+            let what =
+                format!("{} records belong to a batch of which more is lost", dropped.records);
+            self.note(&file, dropped.offset.into(), what);
         }
         match found.tail {
             Tail::Whole => {}

@@ -20,15 +20,20 @@ use fanfare_event::{Event, Position, Timestamp};
 
 use super::completion::Completion;
 use super::index::{Index, KeyMark};
+use super::keys_file::{KeptKey, KeysFile};
 use super::options::{DiskOptions, SyncPolicy};
 use super::queue::{Queue, Task, Waiting};
 use super::record::{self, Frame};
 use super::recovery::{store_index, unlink};
 use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
 use super::state::{Admitted, State};
-use super::storage::{Storage, write_all};
-use super::trims_file;
-use crate::{AppendError, Appended, IdempotencyKey, IdempotencyTable, Tail};
+use super::storage::{Storage, is_full, write_all};
+use super::{format, lineage_file, trims_file, unsynced_file};
+use crate::{AppendError, Appended, IdempotencyKey, IdempotencyTable, Lineage, Tail};
+
+/// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
+/// power cut need not be feared to have taken what was acknowledged long before.
+const QUIET: u64 = 10_000;
 
 /// What the writer shares with everyone else.
 pub(super) struct Shared {
@@ -62,6 +67,13 @@ pub(super) struct Writer {
     pub tail: Arc<dyn Tail>,
     pub options: DiskOptions,
     pub keys: IdempotencyTable,
+    pub keys_file: KeysFile,
+    /// Segments that were trimmed and stay until their keys are kept elsewhere, or have ended.
+    pub leaving: Vec<Arc<Segment>>,
+    /// The lineage, while there was no room to write it down.
+    pub unrecorded: Option<Lineage>,
+    /// Whether it is noted that acknowledgements may be ahead of the disk.
+    pub ahead: bool,
     /// Where the epoch before the current one ended.
     pub parent: Position,
     /// The last position that was written.
@@ -69,6 +81,8 @@ pub(super) struct Writer {
     pub growing: Option<Growing>,
     /// Since when something written is not synced.
     pub unsynced: Option<Instant>,
+    /// When something was written last.
+    pub written: Timestamp,
 }
 
 /// The segment that is written to.
@@ -108,11 +122,6 @@ impl Refusal {
             Self::Unknown(reason) => AppendError::OutcomeUnknown { reason: reason.clone() },
         }
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl Writer {
@@ -169,6 +178,7 @@ impl Writer {
 
     /// Sees to it that a segment is there to write to.
     fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.record()?;
         if let Some(Growing { size, count, .. }) = self.growing {
             let most = self.options.roll_bytes();
             let full = u64::from(size).saturating_add(bytes as u64) > most
@@ -181,12 +191,34 @@ impl Writer {
         self.begin_segment()
     }
 
+    /// Sees to it that the epoch is written down before anything is published in it, and that the
+    /// disk knows when acknowledgements go ahead of it.
+    fn record(&mut self) -> Result<(), Refusal> {
+        if let Some(lineage) = &self.unrecorded {
+            format::mark(&*self.storage)
+                .and_then(|()| lineage_file::store(&*self.storage, lineage))
+                .map_err(|error| Refusal::of("the epoch cannot be written down", error))?;
+            unsynced_file::settle(&*self.storage);
+            self.unrecorded = None;
+        }
+        if !self.ahead && self.options.sync != SyncPolicy::Disk {
+            unsynced_file::note(&*self.storage, self.head.epoch)
+                .map_err(|error| Refusal::of("the start of writing cannot be noted", error))?;
+            self.ahead = true;
+        }
+        self.written = Timestamp::now();
+        Ok(())
+    }
+
     /// Gives the events their positions, and encodes them.
     fn plan(&mut self, group: Vec<Waiting>, buffer: &mut Vec<u8>) -> Vec<Planned> {
         let now = Timestamp::now();
         let salt = self.growing.as_ref().map_or(0, |growing| growing.file.identity.salt);
         let durability = self.options.sync.durability();
         let mut planned = Vec::with_capacity(group.len());
+        // A segment that begins follows one that was synced.
+        let mut synced_before =
+            self.unsynced.is_none() || self.growing.as_ref().is_some_and(|it| it.count == 0);
         for Waiting { batch, completion, .. } in group {
             let first = self.head.next();
             let fresh = Appended { first, count: batch.drafts.len(), repeated: false, durability };
@@ -208,8 +240,15 @@ impl Writer {
             for (at, draft) in batch.drafts.into_iter().enumerate() {
                 self.head = self.head.next();
                 let key = batch.key.as_ref().filter(|_| at == 0);
-                let batch_goes_on = at < last;
-                let frame = Frame { salt, seq: self.head.seq, time: now, batch_goes_on, key };
+                let frame = Frame {
+                    salt,
+                    seq: self.head.seq,
+                    time: now,
+                    batch_goes_on: at < last,
+                    place: at as u32,
+                    synced_before: std::mem::take(&mut synced_before),
+                    key,
+                };
                 record::encode(buffer, frame, &draft);
                 events.push(Arc::new(Event {
                     position: self.head,
@@ -260,7 +299,7 @@ impl Writer {
         let length = |plan: &Planned, at: usize| {
             let event = &plan.events[at];
             let key = plan.key.as_ref().filter(|_| at == 0).map_or(0, |key| key.as_str().len());
-            (record::length_of(event) + key) as u32
+            (record::length_of(event, at) + key) as u32
         };
         let all: Vec<Arc<Event>> = events().cloned().collect();
         if !all.is_empty() {
@@ -316,6 +355,20 @@ impl Writer {
             self.sync_or_fail();
         }
         self.trim(Some(now));
+        self.let_leave(now);
+        let quiet = now.as_millis().saturating_sub(self.written.as_millis());
+        if self.ahead && quiet >= QUIET {
+            self.settle();
+        }
+    }
+
+    /// Notes that nothing acknowledged is ahead of the disk any more.
+    fn settle(&mut self) {
+        self.sync_or_fail();
+        if self.ahead && self.shared.failure.get().is_none() {
+            unsynced_file::settle(&*self.storage);
+            self.ahead = false;
+        }
     }
 
     /// Unlinks the segments that are beyond the retention as a whole.
@@ -335,7 +388,7 @@ impl Writer {
             if !beyond {
                 break;
             }
-            gone.push(oldest.index.first());
+            gone.push(oldest.clone());
             state.trim_oldest();
         }
         if gone.is_empty() {
@@ -348,9 +401,33 @@ impl Writer {
         if let Err(error) = trims_file::store(&*self.storage, through, of_any, noted) {
             tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
         }
-        gone.into_iter().for_each(|first| unlink(&*self.storage, first));
+        self.leaving.extend(gone);
+        self.let_leave(Timestamp::now());
         self.tail.trim(through);
         self.tail.wake();
+    }
+
+    /// Unlinks what was trimmed, once the keys whose window has not ended are kept elsewhere.
+    fn let_leave(&mut self, now: Timestamp) {
+        if self.leaving.is_empty() {
+            return;
+        }
+        let window = u64::try_from(self.options.key_window.as_millis()).unwrap_or(u64::MAX);
+        let lives = |key: &KeptKey| key.time.as_millis().saturating_add(window) > now.as_millis();
+        let keys = self.leaving.iter().flat_map(|segment| segment.kept_keys()).filter(lives);
+        let keys: Vec<_> = keys.collect();
+        let kept = self.keys_file.append(&*self.storage, &keys, lives);
+        if let Err(error) = &kept {
+            tracing::warn!(%error, "idempotency keys cannot be written: trimmed segments stay");
+        }
+        let storage = &self.storage;
+        self.leaving.retain(|segment| {
+            let stays = kept.is_err() && segment.kept_keys().any(|key| lives(&key));
+            if !stays {
+                unlink(&**storage, segment.index.first());
+            }
+            stays
+        });
     }
 
     fn begin_segment(&mut self) -> Result<(), Refusal> {
@@ -423,12 +500,16 @@ impl Writer {
         }
     }
 
-    /// Closes the last segment, so that the next start need not scan it.
+    /// Closes the last segment, so that the next start need not scan it, and notes that all is on
+    /// disk.
     fn finish(&mut self) {
         if self.shared.failure.get().is_none()
             && let Err(refusal) = self.close_segment()
         {
             self.fail(&refusal);
+        }
+        if self.ahead && self.shared.failure.get().is_none() {
+            unsynced_file::settle(&*self.storage);
         }
     }
 }

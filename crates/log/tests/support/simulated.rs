@@ -22,6 +22,10 @@ pub enum Fault {
     Error,
 }
 
+/// What reaches the medium as a whole or not at all, in bytes: less than in truth, so that there
+/// are more places at which a record can be torn.
+const PAGE: usize = 128;
+
 /// The disk. Cloning shares it.
 #[derive(Clone)]
 pub struct Disk {
@@ -47,6 +51,8 @@ struct World {
     operations: u64,
     faults: BTreeMap<u64, Fault>,
     crashed: bool,
+    boot: u128,
+    refused: String,
     /// How many bytes all files together may have.
     room: u64,
     rng: Rng,
@@ -100,6 +106,8 @@ impl Disk {
             operations: 0,
             faults: BTreeMap::new(),
             crashed: false,
+            boot: 1,
+            refused: String::new(),
             room: u64::MAX,
             rng: Rng::with_seed(seed),
         };
@@ -142,6 +150,11 @@ impl Disk {
         self.world().room = bytes;
     }
 
+    /// Lets nothing of this name be created; an empty name ends that.
+    pub fn refuse_to_create(&self, name: &str) {
+        self.world().refused = name.to_owned();
+    }
+
     /// How many bytes all files have.
     pub fn used(&self) -> u64 {
         self.world().used()
@@ -181,6 +194,7 @@ impl Disk {
         world.durable_names = names;
         world.faults.clear();
         world.crashed = false;
+        world.boot += 1;
     }
 
     /// Lets every operation wait for as long as what is returned lives.
@@ -223,6 +237,7 @@ impl Disk {
         for name in self.names() {
             copy.put(&name, self.read(&name));
         }
+        copy.world().boot = self.world().boot;
         copy
     }
 }
@@ -257,8 +272,11 @@ impl World {
 
 impl Content {
     /// What is found after a crash: what was synced, and of the rest a beginning, the last part
-    /// of which may be cut off or read as zeros.
+    /// of which may be cut off or read as zeros; or any of its pages.
     fn settle(&mut self, rng: &mut Rng) {
+        if rng.bool() {
+            return self.settle_pages(rng);
+        }
         let kept = rng.usize(..=self.changes.len());
         let mut found = std::mem::take(&mut self.durable);
         for (at, change) in self.changes.drain(..).enumerate() {
@@ -276,6 +294,27 @@ impl Content {
                 Change::Truncate(_) if at == kept => {}
                 Change::Write(offset, bytes) => write_into(&mut found, offset, &bytes),
                 Change::Truncate(size) => found.resize(size as usize, 0),
+            }
+        }
+        self.now = found.clone();
+        self.durable = found;
+    }
+}
+
+impl Content {
+    /// What a device leaves behind that writes pages in an order of its own.
+    fn settle_pages(&mut self, rng: &mut Rng) {
+        let mut found = std::mem::take(&mut self.durable);
+        for change in self.changes.drain(..) {
+            match change {
+                Change::Truncate(size) => found.resize(size as usize, 0),
+                Change::Write(offset, bytes) => {
+                    for (page, part) in bytes.chunks(PAGE).enumerate() {
+                        if rng.u8(..3) > 0 {
+                            write_into(&mut found, offset + (page * PAGE) as u64, part);
+                        }
+                    }
+                }
             }
         }
         self.now = found.clone();
@@ -304,6 +343,9 @@ impl Storage for Disk {
         let mut world = self.world();
         let fault = world.operate()?;
         World::check(fault)?;
+        if world.refused == name {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let file = world.files.len();
         world.files.push(Content::default());
         world.names.insert(name.to_owned(), file);
@@ -328,6 +370,10 @@ impl Storage for Disk {
         world.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
         world.renames.push(NameChange::Remove(name.to_owned()));
         Ok(())
+    }
+
+    fn boot(&self) -> Option<u128> {
+        Some(self.world().boot)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
