@@ -5,12 +5,12 @@
 
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use fanfare_event::{Position, Timestamp, Topic};
 use fanfare_log::disk::Storage;
-use fanfare_log::{AppendError, DiskLog, DiskOptions, EventLog, Standing, SyncPolicy};
+use fanfare_log::{AppendError, Between, DiskLog, DiskOptions, EventLog, Standing, SyncPolicy};
 use proptest::prelude::*;
 use support::simulated::{Disk, Fault};
 use support::{Recorder, after, append, batch, earliest, keyed, small};
@@ -61,8 +61,8 @@ struct Model {
     log: Option<DiskLog>,
     tail: Arc<Recorder>,
     acknowledged: BTreeMap<Position, (usize, String)>,
-    /// By message: the batch, and how many events that has.
-    unknown: HashMap<String, (usize, usize)>,
+    /// Messages of which it is not known whether they were accepted.
+    unknown: HashSet<String>,
     refused: Vec<String>,
     keys: HashMap<u8, Position>,
     /// Everything up to here may be gone.
@@ -78,7 +78,7 @@ impl Model {
             log: None,
             tail: Arc::default(),
             acknowledged: BTreeMap::new(),
-            unknown: HashMap::new(),
+            unknown: HashSet::new(),
             refused: Vec::new(),
             keys: HashMap::new(),
             trimmed: Position::ORIGIN,
@@ -152,7 +152,7 @@ impl Model {
                     self.refused.extend(messages);
                     return;
                 }
-                assert!(known.is_none_or(|first| first <= self.tail.trimmed().max(self.trimmed)));
+                assert!(known.is_none() || self.loses(), "a key was forgotten within its window");
                 if let Some(key) = key {
                     self.keys.insert(key, appended.first);
                 }
@@ -162,8 +162,7 @@ impl Model {
             }
             Err(AppendError::OutcomeUnknown { .. }) => {
                 assert!(log.ready().is_err(), "nothing is accepted when so much is unknown");
-                let batch = self.batches;
-                self.unknown.extend(messages.into_iter().map(|m| (m, (batch, count))));
+                self.unknown.extend(messages);
                 if let Some(key) = key {
                     self.keys.remove(&key);
                 }
@@ -184,28 +183,29 @@ impl Model {
         let log = self.log.as_ref().unwrap();
         let found = earliest(log, &self.tail);
         let trimmed = self.trimmed.max(self.tail.trimmed());
-        let mut partial: HashMap<usize, (usize, usize)> = HashMap::new();
+        let mut batches: HashMap<&str, (usize, &str)> = HashMap::new();
         for event in &found.events {
             let message = event.message.to_string();
+            let (place, batch) = event.message.split_once(" of ").unwrap();
+            batches.entry(batch).or_insert((0, place.split_once('/').unwrap().1)).0 += 1;
             assert!(!self.refused.contains(&message), "refused and published: {message}");
             match self.acknowledged.get(&event.position) {
                 Some((topic, expected)) => {
                     assert_eq!(message, *expected);
                     assert_eq!(event.topic.as_str(), TOPICS[*topic]);
                 }
-                None => {
-                    let (batch, count) = self.unknown[&message];
-                    partial.entry(batch).or_insert((0, count)).0 += 1;
-                }
+                None => assert!(self.unknown.contains(&message), "never published: {message}"),
             }
             assert_ne!(self.tail.lineage().standing(event.position.epoch), Standing::Unknown);
         }
-        for (found_of_batch, count) in partial.into_values() {
-            let whole = found_of_batch == count;
-            assert!(whole || trimmed > Position::ORIGIN, "half a batch");
+        for (found, count) in batches.into_values() {
+            assert_eq!(found.to_string(), count, "half a batch");
         }
         let found_at = found.positions();
         for position in self.acknowledged.keys().filter(|&&position| position > trimmed) {
+            if self.loses() && !found_at.contains(position) {
+                continue;
+            }
             assert!(found_at.contains(position), "{position} was acknowledged and is gone");
             assert!(!found.covers(*position));
             let standing = self.tail.lineage().standing(position.epoch);
@@ -224,15 +224,27 @@ impl Model {
                     });
                 let found_at = found.positions();
                 for (position, _) in expected {
-                    assert!(found_at.contains(position), "{position} passed over after {cursor}");
+                    let told = found_at.contains(position) || self.is_told(*cursor);
+                    assert!(told, "{position} passed over after {cursor}");
                 }
             }
         }
         // What is gone was announced: nothing acknowledged is missing without a gap.
         let all = after(log, &self.tail, Position::new(1, 0), &["**"]);
         for position in self.acknowledged.keys() {
-            assert!(all.covers(*position) || all.positions().contains(position));
+            let told = all.covers(*position) || all.positions().contains(position);
+            assert!(told || self.is_told(Position::new(position.epoch, 0)));
         }
+    }
+
+    /// Whether what was acknowledged may go with the machine.
+    fn loses(&self) -> bool {
+        self.options.sync != SyncPolicy::Disk
+    }
+
+    /// Whether the hub tells whoever comes with this cursor, or reads on from it, of a loss.
+    fn is_told(&self, cursor: Position) -> bool {
+        self.loses() && self.tail.lineage().between(cursor, self.tail.last()) == Between::Lost
     }
 }
 
@@ -251,6 +263,11 @@ proptest! {
     #[test]
     fn whatever_was_acknowledged_survives_crashes_and_faults(seed: u64, ops in ops()) {
         run(seed, SyncPolicy::Disk, ops);
+    }
+
+    #[test]
+    fn what_goes_with_the_machine_is_told_of(seed: u64, ops in ops()) {
+        run(seed, SyncPolicy::Os, ops);
     }
 
     #[test]
