@@ -91,10 +91,11 @@ impl DiskLog {
         let place = directory.display().to_string();
         create_private(directory)
             .map_err(|source| OpenError::io("create the directory", &place, source))?;
-        let storage = Directory::new(directory);
+        let storage = Directory::open(directory)
+            .map_err(|source| OpenError::io("open the directory", &place, source))?;
         // Before the lock: a directory that is not ours is left as it is.
         format::check(&storage)?;
-        let lock = Lock::take(directory)?;
+        let lock = Lock::take(&storage)?;
         let names = storage.list().map_err(|source| OpenError::io("list", &place, source))?;
         make_private(
             directory,

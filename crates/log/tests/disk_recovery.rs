@@ -9,6 +9,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use support::recovery::recover;
+use support::simulated::Disk;
+use support::{append, batch, earliest, open, options};
 
 #[test]
 fn the_corpus_of_the_fuzzer_is_recovered_from() {
@@ -19,6 +21,35 @@ fn the_corpus_of_the_fuzzer_is_recovered_from() {
         inputs += 1;
     }
     assert!(inputs >= 8, "the corpus is in {}", corpus.display());
+}
+
+#[test]
+fn a_log_of_the_first_version_is_read_and_goes_on() {
+    // Its records do not say where they stand in their batch.
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/recovery");
+    let segment = |file: &str| fs::read(corpus.join(file)).unwrap()[1..].to_vec();
+    let name = |segment: &[u8]| {
+        let number = |at: usize| u64::from_le_bytes(segment[at..at + 8].try_into().unwrap());
+        format!("{:020}-{:020}.log", number(8), number(16))
+    };
+    for (file, expected) in [
+        ("segment-whole-current", &["one", "two", "three"][..]),
+        ("segment-batch-torn", &[]),
+        // Whether it was on disk before is not known: what can be read stays.
+        ("segment-body-damaged", &["two", "three"]),
+    ] {
+        let disk = Disk::new(0);
+        let segment = segment(file);
+        disk.put("FORMAT", b"fanfare log 1\n".to_vec());
+        disk.put(&name(&segment), segment);
+        let (log, tail) = open(&disk, options());
+        assert_eq!(earliest(&log, &tail).messages(), expected, "{file}");
+        append(&log, batch("a", ["new", "newer"])).unwrap();
+        drop(log);
+        let (log, tail) = open(&disk, options());
+        assert_eq!(earliest(&log, &tail).messages(), [expected, &["new", "newer"]].concat());
+        assert_eq!(disk.read("FORMAT"), b"fanfare log 2\n");
+    }
 }
 
 proptest! {
@@ -48,8 +79,7 @@ proptest! {
 #[test]
 #[ignore = "writes fuzz/corpus/recovery anew"]
 fn write_the_corpus() {
-    use support::simulated::Disk;
-    use support::{append, batch, keyed, open, options};
+    use support::keyed;
 
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/recovery");
     fs::create_dir_all(&corpus).unwrap();

@@ -33,6 +33,26 @@ fn a_removed_lock_file_lets_no_second_hub_in() {
 }
 
 #[test]
+fn a_directory_moved_away_takes_its_hub_with_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let (path, moved) = (parent.path().join("log"), parent.path().join("moved"));
+    let (log, _) = open_in(&path);
+    append(&log, batch("a", ["before"])).unwrap();
+    fs::rename(&path, &moved).unwrap();
+    let (second, second_tail) = open_in(&path);
+    append(&second, batch("a", ["of the second"])).unwrap();
+    for _ in 0..60 {
+        append(&log, batch("a", ["x".repeat(900)])).unwrap();
+    }
+    append(&log, batch("a", ["after"])).unwrap();
+    assert_eq!(earliest(&second, &second_tail).messages(), ["of the second"]);
+    drop((log, second));
+    assert_eq!(verify(&path).unwrap().events(), 1, "the first keeps to its own directory");
+    let (log, tail) = open_in(&moved);
+    assert_eq!(earliest(&log, &tail).messages().last(), Some(&"after"));
+}
+
+#[test]
 fn a_lost_format_file_costs_no_history() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = open_in(directory.path());

@@ -4,15 +4,15 @@
 //! however the process ends. The directory itself is locked, since a file in it can be removed;
 //! and the file `lock`, which is all that older versions and some network file systems know.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::open_error::OpenError;
-use super::storage::FILE_MODE;
+use super::storage::{Directory, Storage as _};
 
 /// The name of the file.
 pub(super) const NAME: &str = "lock";
@@ -20,30 +20,26 @@ pub(super) const NAME: &str = "lock";
 /// Held for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _directory: File,
+    _directory: Arc<OwnedFd>,
     _file: File,
 }
 
 impl Lock {
     /// Takes the lock of a directory, or says that another has it.
-    pub(super) fn take(directory: &Path) -> Result<Self, OpenError> {
-        let place = directory.display().to_string();
-        let own = File::open(directory)
-            .map_err(|source| OpenError::io("open the directory", &place, source))?;
-        match flock(&own, FlockOperation::NonBlockingLockExclusive) {
+    pub(super) fn take(directory: &Directory) -> Result<Self, OpenError> {
+        let place = directory.place();
+        match flock(&**directory.descriptor(), FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => return Err(OpenError::Locked { place }),
             Err(error) => {
                 tracing::warn!(%error, place, "cannot lock the directory, only the file in it");
             }
             Ok(()) => {}
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-        let file = options
-            .open(directory.join(NAME))
+        let file = directory
+            .open_file(NAME, OFlags::RDWR | OFlags::CREATE)
             .map_err(|source| OpenError::io("create the lock file in", &place, source))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _directory: own, _file: file }),
+            Ok(()) => Ok(Self { _directory: directory.descriptor().clone(), _file: file }),
             Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { place }),
             Err(error) => Err(OpenError::io("lock", &place, error.into())),
         }

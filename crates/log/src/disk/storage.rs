@@ -3,11 +3,15 @@
 //! What must hold: nothing here retries, buffers or hides a failure. Whoever writes decides what a
 //! short write or a failed sync means.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, openat, renameat, unlinkat};
+use rustix::io::retry_on_intr;
 
 /// What others may do with a file of ours: nothing.
 pub(super) const FILE_MODE: u32 = 0o600;
@@ -65,21 +69,41 @@ pub trait StoredFile: Send + Sync {
 }
 
 /// A directory of the operating system's file system.
+///
+/// It is the directory that was opened, also after it was renamed and another one took its path.
 #[derive(Debug, Clone)]
 pub struct Directory {
     path: PathBuf,
+    own: Arc<OwnedFd>,
     writable: bool,
 }
 
 impl Directory {
     /// The directory at `path`, which must exist.
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), writable: true }
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::at(path, true)
     }
 
     /// The same, of which nothing is changed: files are opened for reading only.
-    pub fn read_only(path: &Path) -> Self {
-        Self { path: path.to_owned(), writable: false }
+    pub fn read_only(path: &Path) -> io::Result<Self> {
+        Self::at(path, false)
+    }
+
+    fn at(path: &Path, writable: bool) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let own = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self { path: path.to_owned(), own: Arc::new(own), writable })
+    }
+
+    /// What is open, to be locked.
+    pub(super) fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.own
+    }
+
+    pub(super) fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let mode = Mode::from_raw_mode(FILE_MODE);
+        let open = || openat(&*self.own, name, flags | OFlags::CLOEXEC, mode);
+        Ok(retry_on_intr(open)?.into())
     }
 }
 
@@ -89,34 +113,38 @@ impl Storage for Directory {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-        fs::read_dir(&self.path)?.map(|entry| entry.map(name)).collect()
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&*self.own)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
-        let file = OpenOptions::new().read(true).write(self.writable).open(self.path.join(name))?;
-        Ok(Arc::new(file))
+        let flags = if self.writable { OFlags::RDWR } else { OFlags::RDONLY };
+        Ok(Arc::new(self.open_file(name, flags)?))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
-        let file = options.open(self.path.join(name))?;
+        let file = self.open_file(name, OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC)?;
         // A umask may have taken more away than is good.
         file.set_permissions(Permissions::from_mode(FILE_MODE))?;
         Ok(Arc::new(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
+        Ok(renameat(&*self.own, from, &*self.own, to)?)
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        Ok(unlinkat(&*self.own, name, AtFlags::empty())?)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        Ok(retry_on_intr(|| fsync(&*self.own))?)
     }
 
     fn boot(&self) -> Option<u128> {

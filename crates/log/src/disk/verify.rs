@@ -80,13 +80,18 @@ impl LogReport {
 
 /// Reads every byte of the log in `directory` and reports what is damaged.
 pub fn verify(directory: &Path) -> Result<LogReport, OpenError> {
-    survey(&Directory::read_only(directory), false)
+    survey(&look_at(directory)?, false)
 }
 
 /// Reports what the log in `directory` holds. Believes indices, so costs far less than [`verify`]
 /// and finds less damage.
 pub fn stats(directory: &Path) -> Result<LogReport, OpenError> {
-    survey(&Directory::read_only(directory), true)
+    survey(&look_at(directory)?, true)
+}
+
+fn look_at(directory: &Path) -> Result<Directory, OpenError> {
+    let place = directory.display().to_string();
+    Directory::read_only(directory).map_err(|source| OpenError::io("list", &place, source))
 }
 
 pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, OpenError> {
