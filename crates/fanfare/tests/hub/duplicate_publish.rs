@@ -1,8 +1,9 @@
 //! A publisher that does not know whether its request arrived may repeat it under the same key.
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::Hub;
+use crate::support::{Hub, Setup};
 
 #[test]
 fn a_repeated_key_publishes_nothing_and_answers_the_same() {
@@ -33,6 +34,29 @@ fn a_repeated_batch_is_published_once() {
     assert_eq!((again.status, again.json()), (200, first.json()));
     hub.publisher().send("3");
     assert_eq!(subscriber.messages(3), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_key_outlives_the_history_it_belongs_to_and_the_hub() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    let start = || Setup::new(&["--data", &data, "--retain-count", "10"]).own_log().start();
+    let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", "order-17")];
+    let body = r#"{"message": "once"}"#;
+    let mut hub = start();
+    let first = hub.publisher().post(&keyed, body);
+    assert_eq!(first.status, 200, "{first:?}");
+    let id = first.json()["id"].as_str().unwrap().to_owned();
+    let before = format!("{}0", id.strip_suffix('1').unwrap());
+    for kill in [Signal::KILL, Signal::TERM] {
+        hub.publisher().count("default", 0..100);
+        hub.await_trim("", &before);
+        hub.signal(kill);
+        hub.wait();
+        hub = start();
+        let again = hub.publisher().post(&keyed, body);
+        assert_eq!((again.status, again.json()), (200, first.json()), "after {kill:?}");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use fanfare_sse::{Parsed, Parser};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{PATIENCE, Setup};
+use crate::support::{Hub, PATIENCE, Setup};
 
 const ROUNDS: usize = 20;
 const PUBLISHERS: usize = 4;
@@ -59,6 +59,38 @@ fn what_was_acknowledged_survives_twenty_kills() {
         .output()
         .unwrap();
     assert!(verified.status.success(), "{verified:?}");
+}
+
+#[test]
+fn whoever_was_behind_when_the_machine_may_have_lost_something_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    let start = || Setup::new(&["--data", &data, "--sync", "os"]).own_log().start();
+    let mut hub = start();
+    let ids = hub.publisher().count("default", 0..10);
+    let restart = |hub: &mut Hub| {
+        hub.signal(Signal::KILL);
+        hub.wait();
+        *hub = start();
+    };
+    restart(&mut hub);
+    let mut subscriber = hub.subscription().after(&ids[4]).open();
+    let next = hub.publisher().send("10");
+    let all: Vec<_> = (5..11).map(|n| n.to_string()).collect();
+    assert_eq!(subscriber.messages(6), all, "the machine lives: nothing is lost, nothing is told");
+    drop(subscriber);
+    // Another boot than the one that is noted: the machine has stopped in the meantime.
+    hub.signal(Signal::KILL);
+    hub.wait();
+    std::fs::write(directory.path().join("unsynced"), "of no boot").unwrap();
+    hub = start();
+    hub.await_log("the machine stopped before");
+    let mut subscriber = hub.subscription().after(&ids[4]).open();
+    assert_eq!(subscriber.messages(6), all, "what is there comes first");
+    let gap = subscriber.gap("engine_lost_writes");
+    assert!(crate::support::seq(&next) == 1 && gap.seq() == 0, "{gap:?}");
+    hub.publisher().send("after");
+    assert_eq!(subscriber.messages(1), ["after"]);
 }
 
 /// What publishers, subscribers and whoever kills the hub share.

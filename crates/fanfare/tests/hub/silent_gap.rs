@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::over_http1_and_http2;
-use crate::support::{Event, Http, Hub, Ledger, seq};
+use crate::support::{Event, Http, Hub, Ledger, Setup, seq};
 
 over_http1_and_http2!(
     what_was_trimmed_is_said,
@@ -66,6 +66,29 @@ fn a_gap_is_not_repeated_on_the_next_reconnect(http: Http) {
     for mut subscriber in resumed {
         assert_eq!(subscriber.next().data, "end");
     }
+}
+
+#[test]
+fn what_a_topics_limit_hides_is_said_at_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    let few = ["--data", &data, "--retain-topic-count", "3", "--window-count", "2"];
+    let hub = Setup::new(&few).own_log().start();
+    let start = hub.publisher().send_to("quiet", "q0");
+    let ids = hub.publisher().count("busy", 0..100);
+    let busy = "topic=busy&topic=quiet";
+    for query in ["topic=busy", busy, "topic=**"] {
+        let mut subscriber = hub.subscription().query(query).after(&start).open();
+        let gap = subscriber.gap("trimmed");
+        assert_eq!((requested(&gap), &gap.id), (start.clone(), &ids[96]), "{query}");
+        assert_eq!(subscriber.messages(3), ["97", "98", "99"]);
+        drop(subscriber);
+        let mut subscriber = hub.subscription().query(query).after(&gap.id).open();
+        assert_eq!(subscriber.messages(3), ["97", "98", "99"], "{query}: the same gap again");
+    }
+    let mut subscriber = hub.subscription().query("topic=quiet").after(&start).open();
+    hub.publisher().send_to("quiet", "q1");
+    assert_eq!(subscriber.messages(1), ["q1"], "nothing of it is hidden");
 }
 
 fn an_unknown_epoch_gets_everything_retained(http: Http) {
