@@ -36,6 +36,7 @@ mod scan;
 mod segment;
 mod state;
 mod storage;
+mod trim;
 mod trims_file;
 mod unsynced_file;
 mod verify;

@@ -20,15 +20,15 @@ use fanfare_event::{Event, Position, Timestamp};
 
 use super::completion::Completion;
 use super::index::{Index, KeyMark};
-use super::keys_file::{KeptKey, KeysFile};
+use super::keys_file::KeysFile;
 use super::options::{DiskOptions, SyncPolicy};
 use super::queue::{Queue, Task, Waiting};
 use super::record::{self, Frame};
-use super::recovery::{store_index, unlink};
+use super::recovery::store_index;
 use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
 use super::state::{Admitted, State};
 use super::storage::{Storage, is_full, write_all};
-use super::{format, lineage_file, trims_file, unsynced_file};
+use super::{format, lineage_file, unsynced_file};
 use crate::{AppendError, Appended, IdempotencyKey, IdempotencyTable, Lineage, Tail};
 
 /// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
@@ -44,7 +44,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn state(&self) -> RwLockWriteGuard<'_, State> {
+    pub(super) fn state(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -369,65 +369,6 @@ impl Writer {
             unsynced_file::settle(&*self.storage);
             self.ahead = false;
         }
-    }
-
-    /// Unlinks the segments that are beyond the retention as a whole.
-    fn trim(&mut self, now: Option<Timestamp>) {
-        let mut gone = Vec::new();
-        let mut state = self.shared.state();
-        while let Some(oldest) = state.oldest() {
-            let retention = &self.options.retention;
-            let (events, bytes) = (oldest.index.count(), oldest.index.end());
-            let old = |(_, newest): (Timestamp, Timestamp)| {
-                let age = now.map(|now| now.as_millis().saturating_sub(newest.as_millis()));
-                age.is_some_and(|age| age >= self.options.age())
-            };
-            let beyond = state.events() - u64::from(events) >= retention.count
-                || state.bytes() - u64::from(bytes) >= retention.bytes
-                || oldest.index.times().is_none_or(old);
-            if !beyond {
-                break;
-            }
-            gone.push(oldest.clone());
-            state.trim_oldest();
-        }
-        if gone.is_empty() {
-            return;
-        }
-        let (through, of_any, topics) = state.trims();
-        let topics: Vec<_> = topics.map(|(topic, at)| (topic.clone(), at)).collect();
-        drop(state);
-        let noted = topics.iter().map(|(topic, at)| (topic, *at));
-        if let Err(error) = trims_file::store(&*self.storage, through, of_any, noted) {
-            tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
-        }
-        self.leaving.extend(gone);
-        self.let_leave(Timestamp::now());
-        self.tail.trim(through);
-        self.tail.wake();
-    }
-
-    /// Unlinks what was trimmed, once the keys whose window has not ended are kept elsewhere.
-    fn let_leave(&mut self, now: Timestamp) {
-        if self.leaving.is_empty() {
-            return;
-        }
-        let window = u64::try_from(self.options.key_window.as_millis()).unwrap_or(u64::MAX);
-        let lives = |key: &KeptKey| key.time.as_millis().saturating_add(window) > now.as_millis();
-        let keys = self.leaving.iter().flat_map(|segment| segment.kept_keys()).filter(lives);
-        let keys: Vec<_> = keys.collect();
-        let kept = self.keys_file.append(&*self.storage, &keys, lives);
-        if let Err(error) = &kept {
-            tracing::warn!(%error, "idempotency keys cannot be written: trimmed segments stay");
-        }
-        let storage = &self.storage;
-        self.leaving.retain(|segment| {
-            let stays = kept.is_err() && segment.kept_keys().any(|key| lives(&key));
-            if !stays {
-                unlink(&**storage, segment.index.first());
-            }
-            stays
-        });
     }
 
     fn begin_segment(&mut self) -> Result<(), Refusal> {
