@@ -53,6 +53,21 @@ fn whoever_was_behind_when_the_machine_died_is_told() {
 }
 
 #[test]
+fn a_loss_is_told_also_where_the_lineage_is_damaged_later() {
+    let disk = Disk::new(1);
+    let (log, cursor) = publish(&disk, &ahead(SyncPolicy::Os));
+    disk.fail(0, Fault::Crash);
+    drop(log);
+    disk.restart();
+    let (log, _) = open(&disk, ahead(SyncPolicy::Os));
+    append(&log, batch("a", ["after the loss"])).unwrap();
+    drop(log);
+    disk.put("epochs", b"damaged".to_vec());
+    let (_log, tail) = open(&disk, ahead(SyncPolicy::Os));
+    assert_eq!(crossing(&tail, cursor), Between::Lost);
+}
+
+#[test]
 fn a_killed_hub_on_a_machine_that_lives_is_no_loss() {
     let disk = Disk::new(1);
     let (_log, cursor) = publish(&disk, &ahead(SyncPolicy::Os));

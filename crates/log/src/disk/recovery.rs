@@ -24,7 +24,7 @@ use super::segment::{before, name, parse_name};
 use super::state::{Restored, lost_between};
 use super::storage::{Storage, UNFINISHED, is_full, read_file, read_full, replace};
 use super::{FILES, index_file, keys_file, lineage_file, record, trims_file, unsynced_file};
-use crate::{Lineage, Standing, TopicTable, epoch_entropy, next_epoch};
+use crate::{Ended, Lineage, Standing, TopicTable, epoch_entropy, next_epoch};
 
 /// What is found in a directory, made ready to go on.
 pub(super) struct Recovered {
@@ -32,8 +32,8 @@ pub(super) struct Recovered {
     pub lineage: Lineage,
     /// Whether that is durable: not where the disk is full. Until it is, nothing may be published.
     pub recorded: bool,
-    /// Where the epoch before it ended.
-    pub parent: Position,
+    /// How the epoch before it ended.
+    pub parent: Ended,
     pub restored: Restored,
     /// What the keys within their window were answered, oldest first.
     pub keys: Vec<KeptKey>,
@@ -93,7 +93,7 @@ pub(super) fn recover(
         }
     };
     let parent = match &mut lineage {
-        None => Position::ORIGIN,
+        None => Ended::whole(Position::ORIGIN),
         Some(lineage) => {
             let current = lineage.current();
             let of_current = |position: &Position| position.epoch == current;
@@ -107,7 +107,7 @@ pub(super) fn recover(
             let end = last.max(lost.map(|(_, last)| last).max());
             let end = end.unwrap_or(Position::new(current, 0));
             lineage.begin(next_epoch(current, now, epoch_entropy()), end.seq, lossy);
-            end
+            Ended { end, lossy }
         }
     };
     // Whatever is known of epochs that were: none of them is given out again.
@@ -322,16 +322,17 @@ fn lineage_of(segments: &[Segment], current: u64) -> Option<Lineage> {
     for segment in segments {
         let last = segment.index.last();
         if last.epoch < current {
-            ends.insert(last.epoch, last.seq + 1);
+            let unseen = Position::new(last.epoch, last.seq + 1);
+            ends.insert(last.epoch, Ended::whole(unseen));
         }
     }
     for segment in segments {
         let parent = segment.file.identity.parent;
-        if parent > Position::ORIGIN {
-            ends.insert(parent.epoch, parent.seq);
+        if parent.end > Position::ORIGIN {
+            ends.insert(parent.end.epoch, parent);
         }
     }
-    Lineage::recorded(ends.into_iter().map(|(epoch, seq)| Position::new(epoch, seq)), current)
+    Lineage::recorded(ends.into_values(), current)
 }
 
 /// Segments that are no longer part of the log, and are still there.

@@ -15,6 +15,7 @@ use super::bytes::{Cut, seal, unseal};
 use super::index::Index;
 use super::keys_file::KeptKey;
 use super::storage::StoredFile;
+use crate::Ended;
 
 const MAGIC: &[u8; 8] = b"FFSEGMT1";
 
@@ -28,14 +29,17 @@ pub(super) const INDEX: &str = ".idx";
 /// What is appended to the name of a segment of which nothing can be read.
 pub(super) const SET_ASIDE: &str = ".damaged";
 
+/// Stands beside where the epoch before ended, if something may be lost there.
+const LOSSY: u64 = 1 << 63;
+
 /// What tells a segment from any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     /// The position of its first record.
     pub first: Position,
-    /// Where the epoch before its own ended; the origin for a log's first epoch. The lineage can
+    /// How the epoch before its own ended; at the origin for a log's first epoch. The lineage can
     /// be told from segments alone.
-    pub parent: Position,
+    pub parent: Ended,
     /// A random number that takes part in the checksum of each record's header.
     pub salt: u64,
 }
@@ -45,16 +49,18 @@ impl Identity {
 
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         let Self { first, parent, salt } = self;
-        for number in [first.epoch, first.seq, parent.epoch, parent.seq, *salt] {
+        let end = parent.end.seq | if parent.lossy { LOSSY } else { 0 };
+        for number in [first.epoch, first.seq, parent.end.epoch, end, *salt] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
     }
 
     pub(super) fn decode(cut: &mut Cut<'_>) -> Option<Self> {
         let first = Position::new(cut.u64()?, cut.u64()?);
-        let parent = Position::new(cut.u64()?, cut.u64()?);
+        let (epoch, end) = (cut.u64()?, cut.u64()?);
+        let parent = Ended { end: Position::new(epoch, end & !LOSSY), lossy: end & LOSSY != 0 };
         let salt = cut.u64()?;
-        (is_plausible(first) && first.epoch > parent.epoch).then_some(Self { first, parent, salt })
+        (is_plausible(first) && first.epoch > epoch).then_some(Self { first, parent, salt })
     }
 
     /// The bytes a segment begins with.

@@ -29,7 +29,7 @@ use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
 use super::state::{Admitted, State};
 use super::storage::{Storage, is_full, write_all};
 use super::{format, lineage_file, unsynced_file};
-use crate::{AppendError, Appended, IdempotencyKey, IdempotencyTable, Lineage, Tail};
+use crate::{AppendError, Appended, Ended, IdempotencyKey, IdempotencyTable, Lineage, Tail};
 
 /// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
 /// power cut need not be feared to have taken what was acknowledged long before.
@@ -74,8 +74,8 @@ pub(super) struct Writer {
     pub unrecorded: Option<Lineage>,
     /// Whether it is noted that acknowledgements may be ahead of the disk.
     pub ahead: bool,
-    /// Where the epoch before the current one ended.
-    pub parent: Position,
+    /// How the epoch before the current one ended.
+    pub parent: Ended,
     /// The last position that was written.
     pub head: Position,
     pub growing: Option<Growing>,
