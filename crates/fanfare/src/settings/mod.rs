@@ -261,7 +261,7 @@ settings! {
 
     /// Keep events in this directory, so that they survive a restart [default: in memory only]
     ///
-    /// Made if it is not there. One hub at a time can have it open.
+    /// Made if it is not there, for this user alone. One hub at a time can have it open.
     data: Option<DataDirectory>;
 
     /// Keep events in this Redis, and be one hub with every other node that does
