@@ -28,7 +28,7 @@ pub enum InvalidSubscription {
     #[error(transparent)]
     Selector(#[from] InvalidSelector),
     /// An id that no header can carry.
-    #[error("{0:?} is not an event id; ids look like 1700000000000-42, or write `earliest`")]
+    #[error("{0:?} is not an event id; ids look like 1700000000000000000-42, or write `earliest`")]
     After(String),
 }
 

@@ -12,6 +12,7 @@
 //! - *Whole or nothing*: a batch is accepted as a whole, with consecutive positions, or not at all.
 
 pub mod disk;
+mod epoch;
 mod event_log;
 mod idempotency;
 mod lineage;
@@ -23,6 +24,7 @@ pub use disk::{
     Damage, DiskLog, DiskOptions, InvalidSyncPolicy, LogReport, OpenError, SegmentReport,
     SyncPolicy, stats, verify,
 };
+pub use epoch::{epoch_entropy, next_epoch};
 pub use event_log::{
     AppendError, Appended, Appending, Batch, Durability, EventLog, LogSize, Page, PageLimit,
     ReadError, ReadFrom, Retention, Unready,

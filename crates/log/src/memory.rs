@@ -14,7 +14,7 @@ use fanfare_event::{Position, Selector, Timestamp};
 
 use crate::{
     Appending, Batch, EventLog, Lineage, LogSize, Page, PageLimit, ReadError, ReadFrom, Retention,
-    Tail, Unready,
+    Tail, Unready, epoch_entropy, next_epoch,
 };
 use store::{Bounds, Store};
 
@@ -58,10 +58,9 @@ impl MemoryLog {
     /// publishers never wait for a flood of them.
     const EXPIRED_PER_TURN: usize = 4_096;
 
-    /// An empty log in an epoch named by the clock, in milliseconds since the Unix epoch.
+    /// An empty log in an epoch of its own.
     pub fn open(settings: MemorySettings, tail: Arc<dyn Tail>) -> Arc<Self> {
-        // Epoch 0 is before every log; a clock set to 1970 must not name it.
-        let lineage = Lineage::root(Timestamp::now().as_millis().max(1));
+        let lineage = Lineage::root(next_epoch(0, Timestamp::now(), epoch_entropy()));
         let store = Store::new(lineage.current(), settings, Bounds::DEFAULT);
         tail.begin(&lineage, store.last());
         tail.wake();

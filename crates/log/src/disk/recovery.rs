@@ -24,7 +24,7 @@ use super::segment::{before, name, parse_name};
 use super::state::{Restored, lost_between};
 use super::storage::{Storage, UNFINISHED, read_file, read_full, replace};
 use super::{index_file, record, trims_file};
-use crate::{Lineage, Standing, TopicTable};
+use crate::{Lineage, Standing, TopicTable, epoch_entropy, next_epoch};
 
 /// What is found in a directory, made ready to go on.
 pub(super) struct Recovered {
@@ -37,7 +37,7 @@ pub(super) struct Recovered {
     pub keys: Vec<(Position, KeyMark)>,
 }
 
-/// Recovers the log and begins a new epoch, named by `now` where that is later than the last one.
+/// Recovers the log and begins a new epoch.
 pub(super) fn recover(
     storage: &dyn Storage,
     now: Timestamp,
@@ -88,12 +88,11 @@ pub(super) fn recover(
             let lost = set_aside.filter(|(first, _)| of_current(first) && Some(*first) > last);
             let end = last.max(lost.map(|(_, last)| last).max());
             let end = end.unwrap_or(Position::new(current, 0));
-            lineage.begin(now.as_millis(), end.seq, false);
+            lineage.begin(next_epoch(current, now, epoch_entropy()), end.seq, false);
             end
         }
     };
-    // Epoch 0 is before every log; a clock set to 1970 must not name it.
-    let lineage = lineage.unwrap_or_else(|| Lineage::root(now.as_millis().max(1)));
+    let lineage = lineage.unwrap_or_else(|| Lineage::root(next_epoch(0, now, epoch_entropy())));
     lineage_file::store(storage, &lineage).map_err(io("write the lineage in"))?;
 
     let restored = assemble(storage, segments, &lineage, trims);

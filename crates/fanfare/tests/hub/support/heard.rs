@@ -57,8 +57,7 @@ impl Acknowledged {
             };
             let answer = connection.request("GET", "/metrics", &[("Connection", "close")], b"");
             let metrics = Metrics::parse(&answer.text());
-            let at =
-                ["fanfare_last_epoch", "fanfare_last_seq"].map(|name| metrics.sum(name) as u64);
+            let at = ["fanfare_last_epoch", "fanfare_last_seq"].map(|name| metrics.exact(name));
             if (at[0], at[1]) >= last {
                 return;
             }

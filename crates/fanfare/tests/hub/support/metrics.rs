@@ -5,6 +5,8 @@
 pub(crate) struct Metrics {
     /// Name, labels as written (without the braces), value.
     samples: Vec<(String, String, f64)>,
+    /// Whole numbers, which may be greater than a float tells apart.
+    exact: Vec<(String, u64)>,
 }
 
 impl Metrics {
@@ -20,7 +22,14 @@ impl Metrics {
                 (name.to_owned(), labels.trim_end_matches('}').to_owned(), value)
             })
             .collect();
-        Self { samples }
+        let whole = text.lines().filter_map(|line| line.split_once(' '));
+        let exact = whole.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
+        Self { samples, exact: exact.collect() }
+    }
+
+    /// The whole number of a metric without labels; 0 where there is none yet.
+    pub(crate) fn exact(&self, name: &str) -> u64 {
+        self.exact.iter().find(|(n, _)| n == name).map_or(0, |&(_, value)| value)
     }
 
     /// The sum of a metric over all its labels; 0 where there is none yet.
