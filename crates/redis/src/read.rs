@@ -107,7 +107,7 @@ impl Reader {
             self.keep(link);
             return Ok(entries);
         }
-        let opened = self.dialer.open(self.view.heard()).await;
+        let opened = self.dialer.open(&self.view.known()).await;
         let mut link = opened.map_err(|error| error.to_string())?;
         let entries = range(&mut link, &question, self.deadline).await;
         let entries = entries.map_err(|error| error.to_string())?;
