@@ -5,9 +5,9 @@
 -- KEYS: the stream, the lineage, the notices (whose type alone is of interest).
 -- ARGV: 'check' to write nothing, else the name of an epoch, should one have to begin; how many
 --       ancestors to remember; then the last positions the node heard of, one for each epoch.
--- Returns the stream's last id, its first entry's ('' where it is empty), its length and the lineage's
--- version; or the greatest epoch that is known and the time in ms, if something is to
--- be written and only a check was asked for, or the name is not greater.
+-- Returns the stream's last id, its first entry's ('' where it is empty) and its length; or the greatest
+-- epoch that is known and the time in ms, if an epoch has to begin and only a check was asked for, or the
+-- name is not greater.
 --
 -- Two writes at most, and each is whole: the lineage, then the marker. A lineage whose epoch is not
 -- the stream's was written by a fence that was stopped between the two, and is mended by the next.
@@ -45,25 +45,23 @@ local function stream()
   return found
 end
 
-local function state(found, version)
-  return {found.last, found.first, found.length, version}
-end
+local function state(found) return {found.last, found.first, found.length} end
 
 local info = redis.call('INFO', 'server', 'replication')
 local server = info:match('run_id:(%x+)') .. ':' .. info:match('master_replid:(%x+)')
 
--- What the lineage knows: by epoch, what is left of it and how far it had come.
+-- What the lineage knows: by epoch, what is left of it, and whether more is known to have been lost.
 local known = {}
-local epoch, seq, fenced, ancestors, version =
-  unpack(redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'server', 'ancestors', 'version'))
-local intact = epoch and seq and ancestors and version and epoch:match('^%d+$') and seq:match('^%d+$')
-  and (ancestors == '' or (ancestors .. ' '):gsub('%d+%-%d+ %d+ ', '') == '')
+local epoch, seq, fenced, ancestors =
+  unpack(redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'server', 'ancestors'))
+local intact = epoch and seq and ancestors and epoch:match('^%d+$') and seq:match('^%d+$')
+  and (ancestors == '' or (ancestors .. ' '):gsub('%d+%-%d+ [01] ', '') == '')
 if intact then
   seq = tonumber(seq)
-  for ancestor, stop, heard in ancestors:gmatch('(%d+)%-(%d+) (%d+)') do
-    known[ancestor] = {stop = tonumber(stop), heard = tonumber(heard)}
+  for ancestor, stop, lossy in ancestors:gmatch('(%d+)%-(%d+) ([01])') do
+    known[ancestor] = {stop = tonumber(stop), lossy = lossy == '1'}
   end
-  known[epoch] = {stop = seq, heard = seq}
+  known[epoch] = {stop = seq, lossy = false}
 else
   epoch, seq = nil, nil
 end
@@ -73,83 +71,89 @@ local continues = found and epoch == found.epoch and seq == found.seq and fenced
 local greatest = epoch or '0'
 if found and later(found.epoch, greatest) then greatest = found.epoch end
 
--- What the node has heard of beyond that.
-local reported = false
+-- What the node has heard of beyond that. Where nobody who crossed the loss so far was told, they all
+-- cross another: the epoch ends that they are in.
+local told_late = false
 for i = 3, #ARGV do
   local heard_epoch, heard = parse(ARGV[i])
-  local ancestor = known[heard_epoch]
+  local its = known[heard_epoch]
   if later(heard_epoch, greatest) then greatest = heard_epoch end
   if epoch and later(heard_epoch, epoch) then
     continues = false
-  elseif ancestor and heard > ancestor.heard then
-    ancestor.heard = heard
-    if heard_epoch == epoch then continues = false else reported = true end
+  elseif its and heard > its.stop and not its.lossy then
+    continues = false
+    if heard_epoch ~= epoch then its.lossy, told_late = true, true end
   end
 end
-if continues and not reported then return state(found, version) end
+if continues then return state(found) end
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
 local name = ARGV[1]
 if name == 'check' or not later(name, greatest) then return {greatest, now} end
 
-if not continues and found then
+local function ends(its, stop)
+  its.lossy, its.stop = its.lossy or stop < its.stop, stop
+end
+
+if found then
   -- The stream's markers lead back to what the lineage knows, or nothing before them is to be
   -- relied on. What the lineage knows beside that way is lost.
-  local way, at, stop, far = {}, found.epoch, found.seq, found.seq
+  local way, at, stop, lossy = {}, found.epoch, found.seq, false
   while at and not known[at] do
-    way[at] = {stop = stop, heard = math.max(stop, far)}
+    way[at] = {stop = stop, lossy = lossy}
     local marker = redis.call('XRANGE', KEYS[1], at .. '-0', at .. '-0')[1]
     local before = marker and marker[2][3] == 'parent' and parse(marker[2][4])
     if before and later(at, before) then
       at, stop = parse(marker[2][4])
-      far = tonumber(marker[2][6]) or 0
+      lossy = marker[2][6] == '1'
     else
       at = nil
     end
   end
   if at then
-    known[at].stop, known[at].heard = stop, math.max(known[at].heard, stop, far)
+    ends(known[at], stop)
+    known[at].lossy = known[at].lossy or lossy
     for ancestor, its in pairs(known) do
-      if later(ancestor, at) then its.stop = 0 end
+      if later(ancestor, at) then ends(its, 0) end
     end
   else
     known = {}
   end
   for ancestor, its in pairs(way) do known[ancestor] = its end
-  for i = 3, #ARGV do
-    local heard_epoch, heard = parse(ARGV[i])
-    local its = known[heard_epoch]
-    if its then
-      its.heard = math.max(its.heard, heard)
-    elseif later(heard_epoch, found.epoch) then
-      known[heard_epoch] = {stop = 0, heard = heard}
-    end
+end
+for i = 3, #ARGV do
+  local heard_epoch, heard = parse(ARGV[i])
+  local its = known[heard_epoch]
+  if its then
+    its.lossy = its.lossy or heard > its.stop
+  elseif found and later(heard_epoch, found.epoch) then
+    known[heard_epoch] = {stop = 0, lossy = heard > 0}
   end
 end
+local last = found and found.epoch or epoch
+if told_late then known[last].lossy = true end
 
-local order = {}
+local order, full = {}, {}
 for ancestor, its in pairs(known) do
-  -- An epoch of which nothing was ever heard has not begun, or need not be remembered.
-  local ended = not continues or ancestor ~= epoch
-  if ended and (its.heard > 0 or not found or not later(ancestor, found.epoch)) then
+  -- One that is later than the stream's, and of which nothing was heard, never began.
+  if its.lossy or not later(ancestor, last) then
     order[#order + 1] = ancestor
+    if its.lossy or its.stop > 0 then full[#full + 1] = ancestor end
   end
 end
+-- An epoch in which nothing happened is the first to be forgotten.
+local most = tonumber(ARGV[2])
+if #order > most then order = full end
 table.sort(order, function(a, b) return later(b, a) end)
 local lines = {}
-for i = math.max(1, #order - tonumber(ARGV[2]) + 1), #order do
+for i = math.max(1, #order - most + 1), #order do
   local its = known[order[i]]
-  lines[#lines + 1] = string.format('%s-%.0f %.0f', order[i], its.stop, its.heard)
+  lines[#lines + 1] = string.format('%s-%.0f %d', order[i], its.stop, its.lossy and 1 or 0)
 end
-lines = table.concat(lines, ' ')
 
-if continues then
-  redis.call('HSET', KEYS[2], 'ancestors', lines, 'version', name)
-  return state(found, name)
-end
-redis.call('HSET', KEYS[2], 'epoch', name, 'seq', '0', 'server', server, 'ancestors', lines,
-  'version', name)
+redis.call('HSET', KEYS[2], 'epoch', name, 'seq', '0', 'server', server,
+  'ancestors', table.concat(lines, ' '))
 redis.call('XADD', KEYS[1], name .. '-0', 'a', now, 'parent', found and found.last or '',
-  'heard', found and string.format('%.0f', known[found.epoch].heard) or '')
-return state(stream(), name)
+  'lossy', last and known[last].lossy and '1' or '0')
+return state(stream())

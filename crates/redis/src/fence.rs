@@ -2,7 +2,7 @@
 //! where it may.
 
 use fanfare_event::{Position, Timestamp};
-use fanfare_log::{Lineage, epoch_entropy, next_epoch};
+use fanfare_log::{Ended, Lineage, epoch_entropy, next_epoch};
 use redis::{Cmd, Pipeline, Value};
 
 use crate::connection::Link;
@@ -21,8 +21,6 @@ pub(crate) struct Fenced {
     pub(crate) first: Option<Position>,
     /// How many entries are retained, markers among them.
     pub(crate) length: u64,
-    /// Changes whenever the lineage does.
-    pub(crate) version: u64,
 }
 
 /// The hashes by which a connection calls its scripts.
@@ -84,8 +82,7 @@ impl Scripts {
 
 impl Link {
     /// Fences: a new epoch where the server may have lost writes, or has less than `heard`, the last
-    /// position of each epoch that this node knows of. Where it has less of an epoch that has ended,
-    /// the lineage says so from now on.
+    /// position of each epoch that this node knows of.
     pub(crate) async fn fence(&mut self, heard: &[Position]) -> Result<(), RequestError> {
         let check = self.call_fence(&self.scripts.check, "check", heard);
         let mut found = Found::parse(self.request(&check).await?)?;
@@ -116,32 +113,33 @@ impl Link {
         call
     }
 
-    /// The lineage as it is known of `epoch`, and its version.
-    pub(crate) async fn lineage(&mut self, epoch: u64) -> Result<(Lineage, u64), RequestError> {
+    /// The lineage of `epoch`.
+    pub(crate) async fn lineage(&mut self, epoch: u64) -> Result<Lineage, RequestError> {
         let mut question = redis::cmd("HMGET");
-        question.arg(&*self.keys.lineage).arg("epoch").arg("ancestors").arg("version");
+        question.arg(&*self.keys.lineage).arg("epoch").arg("ancestors");
         let Value::Array(fields) = self.request(&question).await? else {
             return Err(RequestError::Unexpected("HMGET"));
         };
         let mut fields = fields.into_iter().map(|field| text(field).unwrap_or_default());
-        let mut next = || fields.next().unwrap_or_default();
-        let (current, ancestors, version) = (next(), next(), next());
+        let (current, ancestors) =
+            (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         // What is not a lineage is none: every cursor from before then meets an unknown epoch.
-        let lineage = recorded(&current, &ancestors, epoch).unwrap_or_else(|| Lineage::root(epoch));
-        Ok((lineage, version.parse().unwrap_or_default()))
+        let lineage = recorded(&current, &ancestors, epoch);
+        Ok(lineage.unwrap_or_else(|| Lineage::root(epoch)))
     }
 }
 
-/// The ancestors of `epoch`, as the fence wrote them: `<epoch>-<end> <heard>` for each.
+/// The ancestors of `epoch`, as the fence wrote them: `<epoch>-<end>` and 1 where something was lost
+/// behind it, for each.
 fn recorded(current: &str, ancestors: &str, epoch: u64) -> Option<Lineage> {
     let mut words = ancestors.split(' ').filter(|word| !word.is_empty());
     let (mut ends, mut is_named) = (Vec::new(), current.parse() == Ok(epoch));
     while let Some(end) = words.next() {
         let end: Position = end.parse().ok()?;
-        let _heard: u64 = words.next()?.parse().ok()?;
+        let lossy = words.next()? != "0";
         is_named |= end.epoch == epoch;
         if end.epoch < epoch {
-            ends.push(end);
+            ends.push(Ended { end, lossy });
         }
     }
     Lineage::recorded(ends, epoch).filter(|_| is_named)
@@ -168,8 +166,8 @@ impl Found {
                 now: now.ok_or(UNEXPECTED)?,
             });
         }
-        let [last, first, Value::Int(length), version] =
-            <[Value; 4]>::try_from(fields).map_err(|_| UNEXPECTED)?
+        let [last, first, Value::Int(length)] =
+            <[Value; 3]>::try_from(fields).map_err(|_| UNEXPECTED)?
         else {
             return Err(UNEXPECTED);
         };
@@ -179,7 +177,6 @@ impl Found {
             last: last.parse().map_err(|_| UNEXPECTED)?,
             first: first.parse().ok(),
             length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
-            version: text(version)?.parse().map_err(|_| UNEXPECTED)?,
         }))
     }
 }
@@ -187,7 +184,7 @@ impl Found {
 impl Fenced {
     /// Before the first fence.
     pub(crate) const UNKNOWN: Self =
-        Self { last: Position::ORIGIN, first: None, length: 0, version: 0 };
+        Self { last: Position::ORIGIN, first: None, length: 0 };
 
     /// The position up to which nothing is retained.
     pub(crate) fn trimmed_through(&self) -> Position {

@@ -47,7 +47,7 @@ impl RedisLog {
         let mut following = dialer.open(&[]).await?;
         let publishing = dialer.open(&[following.fenced.last]).await?;
         let last = following.fenced.last;
-        let (lineage, version) =
+        let lineage =
             following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
         // What is said from now on concerns whoever comes from now on.
         let noticed = following.last_notice().await.map_err(|error| error.at(&following.node))?;
@@ -69,7 +69,6 @@ impl RedisLog {
             health.clone(),
             tail,
             listener,
-            version,
             noticed,
         );
         let following = runtime.spawn(task.run(Some(following)));

@@ -72,7 +72,12 @@ impl Reader {
             return Ok(Page { trimmed: None, events: Vec::new(), next: start });
         }
         let count = self.view.entries_in(limit.bytes.clamp(1, PAGE_BYTES));
-        let fetching = self.fetch(start, until, count, seen.lineage.current());
+        // What the lineage does not name is not of this log: nobody could go on from there.
+        let floor = Position::new(seen.lineage.oldest(), 0);
+        if floor > until {
+            return Err(unavailable("the log has just begun anew".to_owned()));
+        }
+        let fetching = self.fetch(start.max(floor), until, count, seen.lineage.current());
         let entries = match self.runtime.block_on(async { timeout(self.deadline, fetching).await })
         {
             Ok(fetched) => fetched.map_err(unavailable)?,

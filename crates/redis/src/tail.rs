@@ -34,8 +34,6 @@ pub(crate) struct TailTask {
     tail: Arc<dyn Tail>,
     listener: Listener,
     lineage: Arc<Lineage>,
-    /// Of the lineage that the hub was told of.
-    version: u64,
     /// The last position the hub was told of.
     heard: Position,
     /// Up to where the hub was told that nothing is retained.
@@ -60,7 +58,6 @@ impl TailTask {
         health: Arc<Health>,
         tail: Arc<dyn Tail>,
         listener: Listener,
-        version: u64,
         noticed: String,
     ) -> Self {
         let seen = view.seen();
@@ -72,7 +69,6 @@ impl TailTask {
             tail,
             listener,
             lineage: seen.lineage,
-            version,
             heard: seen.heard,
             trimmed: Position::ORIGIN,
             missed: None,
@@ -110,9 +106,7 @@ impl TailTask {
         if let Err(error) = self.find_notices(link).await {
             return error;
         }
-        if let Err(error) = self.found(link).await {
-            return error;
-        }
+        self.found(link);
         loop {
             let idle = match self.read(link).await {
                 Ok(idle) => idle,
@@ -129,9 +123,7 @@ impl TailTask {
                     return error;
                 }
                 checked = Instant::now();
-                if let Err(error) = self.found(link).await {
-                    return error;
-                }
+                self.found(link);
             }
         }
     }
@@ -244,8 +236,7 @@ impl TailTask {
         if at.epoch != self.lineage.current() {
             // What this node has heard of the epoch that ended must be in the lineage by which it goes on.
             link.fence(&self.view.known()).await?;
-            let (lineage, version) = link.lineage(at.epoch).await?;
-            (self.lineage, self.version) = (Arc::new(lineage), version);
+            self.lineage = Arc::new(link.lineage(at.epoch).await?);
             self.find_notices(link).await?;
         }
         if self.lineage.continuous(self.heard, at) {
@@ -263,10 +254,7 @@ impl TailTask {
     }
 
     /// Takes note of what the fence found.
-    async fn found(&mut self, link: &mut Link) -> Result<(), RequestError> {
-        if link.fenced.version != self.version {
-            self.amend(link).await?;
-        }
+    fn found(&mut self, link: &Link) {
         let fenced = &link.fenced;
         self.missed = (fenced.last > self.heard).then_some(fenced.last);
         self.view.found(*fenced);
@@ -276,23 +264,6 @@ impl TailTask {
             self.tail.trim(trimmed);
             self.tail.wake();
         }
-        Ok(())
-    }
-
-    /// The lineage has changed: another node has said that it had heard more of an epoch than is left,
-    /// after this one had gone on without it.
-    async fn amend(&mut self, link: &mut Link) -> Result<(), RequestError> {
-        let (lineage, version) = link.lineage(self.heard.epoch).await?;
-        self.version = version;
-        if lineage != *self.lineage {
-            tracing::warn!(at = %self.heard, "events were lost before this, as another node says");
-            self.lineage = Arc::new(lineage);
-            self.view.will_miss(self.heard);
-            self.view.began(self.lineage.clone(), self.heard);
-            self.tail.begin(&self.lineage, self.heard);
-            self.tail.wake();
-        }
-        Ok(())
     }
 }
 
