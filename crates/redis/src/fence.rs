@@ -183,8 +183,7 @@ impl Found {
 
 impl Fenced {
     /// Before the first fence.
-    pub(crate) const UNKNOWN: Self =
-        Self { last: Position::ORIGIN, first: None, length: 0 };
+    pub(crate) const UNKNOWN: Self = Self { last: Position::ORIGIN, first: None, length: 0 };
 
     /// The position up to which nothing is retained.
     pub(crate) fn trimmed_through(&self) -> Position {

@@ -63,14 +63,8 @@ impl RedisLog {
             settings.patience,
             listener.clone(),
         ));
-        let task = TailTask::begin(
-            dialer.clone(),
-            view.clone(),
-            health.clone(),
-            tail,
-            listener,
-            noticed,
-        );
+        let task =
+            TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener, noticed);
         let following = runtime.spawn(task.run(Some(following)));
         let (publisher, task) = Publisher::new(
             &settings,

@@ -1,4 +1,4 @@
--- Publishes a batch, whole or not at all, and no one else's entry comes between. The positions are
+-- Publishes batches, whole or not at all, and no one else's entry comes between. The positions are
 -- the lineage's next, never the stream's: where a stream goes back, none is given out again.
 --
 -- KEYS: the stream, the lineage, and the idempotency key if there is one.

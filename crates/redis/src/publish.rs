@@ -195,9 +195,10 @@ impl PublishTask {
         let epoch = link.fenced.last.epoch;
         let known = self.view.known_of(epoch);
         let waits = if self.wait_replicas > 0 { 2 } else { 0 };
-        let mut commands = Pipeline::with_capacity(trip.len() + waits);
-        for request in &trip {
-            commands.add_command(self.command(link, request, epoch, known));
+        let calls: Vec<_> = trip.chunk_by(go_together).map(<[Request]>::len).collect();
+        let mut commands = Pipeline::with_capacity(calls.len() + waits);
+        for requests in trip.chunk_by(go_together) {
+            commands.add_command(self.command(link, requests, epoch, known));
         }
         if waits > 0 {
             // From Redis 7.2 on, what is waited for is this connection's last write, and a repeated
@@ -206,7 +207,7 @@ impl PublishTask {
             let within = link.patience.as_millis() / 2;
             commands.cmd("WAIT").arg(self.wait_replicas).arg(within as u64);
         }
-        let mut answers = match link.pipeline(&commands, trip.len() + waits).await {
+        let mut answers = match link.pipeline(&commands, calls.len() + waits).await {
             Ok(answers) => answers,
             Err(error) => {
                 self.trip_bytes = (self.trip_bytes / 4).max(1);
@@ -220,6 +221,7 @@ impl PublishTask {
         };
         self.trip_bytes = (self.trip_bytes * 2).min(MAX_TRIP_BYTES);
         let copied = if waits == 0 { Ok(()) } else { self.copied(answers.pop(), answers.pop()) };
+        let answers = one_for_each(&trip, &calls, answers);
         self.settle(trip, answers, copied, link).await
     }
 
@@ -306,11 +308,12 @@ impl PublishTask {
         self.upkeep.hurry();
     }
 
-    fn command(&self, link: &Link, request: &Request, epoch: u64, known: u64) -> Cmd {
+    /// Publishes requests that [go together](go_together).
+    fn command(&self, link: &Link, requests: &[Request], epoch: u64, known: u64) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(&link.scripts.publish);
         let (events, lineage) = (&*link.keys.events, &*link.keys.lineage);
-        match &request.batch.key {
+        match requests.first().and_then(|request| request.batch.key.as_ref()) {
             Some(key) => {
                 call.arg(3).arg(events).arg(lineage).arg(link.keys.idempotency(key.as_str()))
             }
@@ -318,7 +321,7 @@ impl PublishTask {
         };
         let window = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).max(1);
         call.arg(epoch).arg(known).arg(self.upkeep.max_entries()).arg(window);
-        for draft in &request.batch.drafts {
+        for draft in requests.iter().flat_map(|request| &request.batch.drafts) {
             let event_type = draft.event_type.as_ref().map_or("", |t| t.as_str());
             call.arg(draft.topic.as_str()).arg(event_type).arg(&*draft.message);
         }
@@ -345,6 +348,33 @@ impl PublishTask {
             }
         }
     }
+}
+
+/// Whether two requests are published by one call of the script, which costs Redis less: both are
+/// accepted then, or neither.
+fn go_together(one: &Request, next: &Request) -> bool {
+    one.batch.key.is_none() && next.batch.key.is_none()
+}
+
+/// An answer for each request, where each call has answered for so many.
+fn one_for_each(trip: &[Request], calls: &[usize], answers: Vec<Value>) -> Vec<Value> {
+    let mut requests = trip.iter();
+    let mut each = Vec::with_capacity(trip.len());
+    for (answer, &count) in answers.into_iter().zip(calls) {
+        let first = match &answer {
+            Value::BulkString(_) if count > 1 => text(answer.clone()),
+            _ => None,
+        };
+        let mut first = first.and_then(|id| id.parse::<Position>().ok());
+        for request in requests.by_ref().take(count) {
+            each.push(first.map_or_else(
+                || answer.clone(),
+                |first| Value::BulkString(first.to_string().into_bytes()),
+            ));
+            first = first.map(|first| first.plus(request.batch.drafts.len() as u64));
+        }
+    }
+    each
 }
 
 enum Outcome {

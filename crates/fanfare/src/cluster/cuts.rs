@@ -27,7 +27,10 @@ impl Notices for HeardCuts {
         let now = Instant::now();
         for delivery in &self.deliveries {
             delivery.reverify(now, |streams| {
-                tracing::warn!(streams, "cuts were missed: streams of subjects end, to be verified anew");
+                tracing::warn!(
+                    streams,
+                    "cuts were missed: streams of subjects end, to be verified anew"
+                );
             });
         }
     }

@@ -163,7 +163,9 @@ fn redis_forgets_and_who_was_behind_is_not_told() {
             let mut back = node.subscription().query("topic=t").after(last).open();
             assert_eq!(back.messages(missed).len(), missed, "what is left comes first");
             back.gap("engine_lost_writes");
-            assert_eq!(back.messages(1), ["after"]);
+            // Who had received some of it may be told twice: of its id, and of the loss it crosses.
+            let next = std::iter::repeat_with(|| back.next()).find(|event| !event.is_gap());
+            assert_eq!(next.unwrap().data, "after");
         }
         // Whoever has nothing yet is promised nothing but all there is.
         let mut all = node.subscription().query("topic=t").after("earliest").open();
@@ -188,7 +190,7 @@ fn the_only_node_that_knows_of_a_loss_comes_late() {
     let nodes = [node(&redis.url()), node(&redis.url())];
     let crossed = nodes[0].publisher().send_to("t", "across");
     let mut live = nodes[1].subscription().query("topic=t").after(&ids[40]).open();
-    assert_eq!(live.messages(10).len(), 10);
+    assert_eq!(live.messages(9).len(), 9);
     assert_eq!(live.next().id, crossed);
     let mut away = nodes[0].subscription().query("topic=t").after(&ids[49]).open();
     assert_eq!(away.next().id, crossed);
@@ -247,16 +249,18 @@ fn a_node_an_hour_ahead_trims_what_is_young() {
     let redis = RedisServer::start(&[]);
     let retained = ["--retain-age", "30m"];
     let one = node_with(&redis.url(), &retained);
-    one.publisher().send("by a clock that is right");
+    one.publisher().send("by-a-clock-that-is-right");
     let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
-    let arguments = [&["--redis", &redis.url(), "--heartbeat", "200ms"][..], &retained].concat();
+    let url = redis.url();
+    let arguments = [&["--redis", &url, "--heartbeat", "200ms"][..], &retained].concat();
     let ahead = Setup::new(&arguments).own_log().variable("LD_PRELOAD", library);
-    let ahead = ahead.variable("FAKETIME", "+1h").variable("FAKETIME_DONT_FAKE_MONOTONIC", "1").start();
-    ahead.publisher().send("by one that is not");
+    let ahead =
+        ahead.variable("FAKETIME", "+1h").variable("FAKETIME_DONT_FAKE_MONOTONIC", "1").start();
+    ahead.publisher().send("by-one-that-is-not");
     // It has looked after the log, which includes its age.
     ahead.await_metrics("it has measured", |now| now.sum("fanfare_log_events") >= 1.0);
     let entries = redis.command(&["XRANGE", "{fanfare}:events", "-", "+"]);
-    assert!(entries.contains("by a clock that is right"), "{entries}");
+    assert!(entries.contains("by-a-clock-that-is-right"), "{entries}");
     let now: u64 = redis.command(&["TIME"]).split(' ').next().unwrap().parse().unwrap();
     let words: Vec<_> = entries.split(' ').collect();
     let dates = words.windows(2).filter(|pair| pair[0] == "a").map(|pair| pair[1].parse::<u64>());

@@ -35,7 +35,11 @@ async fn offsets_given_out_again_belong_to_another_epoch() {
     let (lineage, at) = node.tail.begins().pop().unwrap();
     assert_eq!(lineage.standing(copied.epoch), Standing::EndedAt(copied));
     for after in [lost, copied, Position::new(copied.epoch, 1)] {
-        assert_eq!(lineage.between(after, at), Between::Lost, "whoever goes on from {after} is told");
+        assert_eq!(
+            lineage.between(after, at),
+            Between::Lost,
+            "whoever goes on from {after} is told"
+        );
     }
     for n in 60..70 {
         ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
