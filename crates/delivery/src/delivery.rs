@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_event::Topic;
@@ -122,6 +122,15 @@ impl Delivery {
     pub fn cut(&self, cuts: &Arc<[Cut]>, done: impl FnOnce(usize) + Clone + Send + 'static) {
         for shard in &self.shards {
             shard.cut(Arc::clone(cuts), Box::new(done.clone()));
+        }
+    }
+
+    /// Ends the streams of every subject whose credentials were verified until `at`, and those of them
+    /// that are on their way: cuts were said, and whom they meant can no longer be heard. Who was not
+    /// meant comes back. `done` is called as for a cut.
+    pub fn reverify(&self, at: Instant, done: impl FnOnce(usize) + Clone + Send + 'static) {
+        for shard in &self.shards {
+            shard.reverify(at, Box::new(done.clone()));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_event::Topic;
 use fanfare_hub::Notify;
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Read(Token, Result<Page, ReadError>),
     Signal(Token, Signal),
     Cut(Arc<[Cut]>, Reply<usize>),
+    /// Everyone's of whom this is not known to be later.
+    Reverify(Instant, Reply<usize>),
     /// Whether there was anyone.
     CutOne(Token, Reply<bool>),
     Drain(Duration),
@@ -61,6 +63,10 @@ impl ShardHandle {
 
     pub(crate) fn cut(&self, cuts: Arc<[Cut]>, reply: Reply<usize>) {
         self.send(Command::Cut(cuts, reply));
+    }
+
+    pub(crate) fn reverify(&self, at: Instant, reply: Reply<usize>) {
+        self.send(Command::Reverify(at, reply));
     }
 
     pub(crate) fn cut_one(&self, token: Token, reply: Reply<bool>) {
@@ -129,6 +135,7 @@ impl fmt::Debug for Command {
             Self::Read(..) => "Read",
             Self::Signal(..) => "Signal",
             Self::Cut(..) => "Cut",
+            Self::Reverify(..) => "Reverify",
             Self::CutOne(..) => "CutOne",
             Self::Drain(_) => "Drain",
             Self::List(..) => "List",

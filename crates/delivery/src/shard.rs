@@ -76,6 +76,8 @@ pub(crate) struct Shard {
     stalls: Stalls,
     expiries: Expiries,
     cuts: Cuts,
+    /// Whoever has a subject and was verified until then is to be verified anew.
+    reverified: Option<Instant>,
     /// Who wants another turn.
     queue: Vec<Token>,
     /// Whose read failed and is to be tried again.
@@ -111,6 +113,7 @@ impl Shard {
             stalls: Stalls::new(settings.write_timeout),
             expiries: Expiries::default(),
             cuts: Cuts::default(),
+            reverified: None,
             queue: Vec::new(),
             unread: Vec::new(),
             totals: Totals::default(),
@@ -313,6 +316,7 @@ impl Shard {
             Command::Signal(token, Signal::Room) => self.turn(token, now),
             Command::Signal(token, Signal::Gone) => self.remove(token, CloseReason::ClientGone),
             Command::Cut(cuts, done) => done(self.cut(&cuts, now)),
+            Command::Reverify(at, done) => done(self.reverify(at, now)),
             Command::Drain(over) => {
                 self.drain = Some(Drain::begin(now, over, self.roster.len()));
             }

@@ -121,6 +121,15 @@ impl Hub {
             });
         }
         let page = self.log.read(start.from, until, interest.selector(), limit)?;
+        let progresses = match start.from {
+            ReadFrom::Earliest => page.next > Position::ORIGIN,
+            ReadFrom::After(at) => page.next > at || at >= until,
+        };
+        if !progresses {
+            // To go on would be to ask the same again, for ever; later the answer may be another.
+            let reason = "a page did not lead on from where it began".to_owned();
+            return Err(ReadError::Unavailable { reason });
+        }
         let trimmed = page.trimmed.map(|through| gap(GapReason::Trimmed, through));
         let slots: Vec<_> =
             page.events.into_iter().map(|event| Slot::new(Frame::new(event))).collect();

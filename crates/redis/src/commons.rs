@@ -2,8 +2,8 @@
 //!
 //! - A *deposit* is kept under a name for a while, and given out once, at whichever node.
 //! - A *notice* is a short text that every node hears: at once, or when it comes back to Redis. The
-//!   latest [`Commons::NOTICES`] are kept, for a day after the last of them. Nodes hear of them in
-//!   the same read as of events.
+//!   latest [`Commons::NOTICES`] are kept. Nodes hear of them in the same read as of events, and of it
+//!   where they have missed some.
 //! - The *roll* is of the nodes that are there: each calls its own line out every few seconds.
 //!
 //! What must hold: whoever waits here waits no longer than the patience; to ask twice for a lost
@@ -25,8 +25,8 @@ use crate::health::Health;
 use crate::refusal::Refusal;
 use crate::view::View;
 
-/// How long notices are kept after the last of them.
-const NOTICES_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// In the place of a notice's id, before the first.
+pub(crate) const NO_NOTICE: &str = "0";
 /// Among how many of the latest notices a repeated one is known again.
 const REPEATS: usize = 64;
 
@@ -34,6 +34,9 @@ const REPEATS: usize = 64;
 pub trait Notices: Send + Sync + 'static {
     /// These were given, oldest first. Some may have been heard before. Must be quick.
     fn hear(&self, notices: Vec<Notice>);
+
+    /// Others were given until now, and are no longer there to be heard. Must be quick.
+    fn miss(&self);
 }
 
 /// What one node has told all.
@@ -72,6 +75,34 @@ pub enum CommonsError {
         /// What was seen.
         reason: String,
     },
+}
+
+impl Link {
+    /// The id of the last notice that was given.
+    pub(crate) async fn last_notice(&mut self) -> Result<String, RequestError> {
+        let mut question = redis::cmd("XREVRANGE");
+        question.arg(&*self.keys.notices).arg("+").arg("-").arg("COUNT").arg(1);
+        let ids = ids(self.request(&question).await?)?;
+        Ok(ids.into_iter().next().unwrap_or_else(|| NO_NOTICE.to_owned()))
+    }
+
+    /// Whether a notice of this id is still kept.
+    pub(crate) async fn has_notice(&mut self, id: &str) -> Result<bool, RequestError> {
+        let mut question = redis::cmd("XRANGE");
+        question.arg(&*self.keys.notices).arg(id).arg(id);
+        Ok(!ids(self.request(&question).await?)?.is_empty())
+    }
+}
+
+/// The ids of entries in an answer to `XRANGE`.
+fn ids(answer: Value) -> Result<Vec<String>, RequestError> {
+    const UNEXPECTED: RequestError = RequestError::Unexpected("XRANGE");
+    let Value::Array(entries) = answer else { return Err(UNEXPECTED) };
+    let id = |entry| match entry {
+        Value::Array(parts) => parts.into_iter().next().and_then(text),
+        _ => None,
+    };
+    entries.into_iter().map(|entry| id(entry).ok_or(UNEXPECTED)).collect()
 }
 
 impl From<RequestError> for CommonsError {
@@ -138,7 +169,7 @@ impl Commons {
         self.ask(|link| {
             let mut add = redis::cmd("EVALSHA");
             add.arg(&link.scripts.notify).arg(1).arg(&*link.keys.notices);
-            add.arg(Self::NOTICES).arg(millis(NOTICES_KEPT)).arg(notice).arg(name).arg(REPEATS);
+            add.arg(Self::NOTICES).arg(notice).arg(name).arg(REPEATS);
             add
         })
         .await
@@ -204,7 +235,7 @@ impl Commons {
         if let Some(link) = &*kept {
             return Ok(Arc::clone(link));
         }
-        let link = Arc::new(self.dialer.open(self.view.heard()).await?);
+        let link = Arc::new(self.dialer.open(&self.view.known()).await?);
         *kept = Some(Arc::clone(&link));
         Ok(link)
     }

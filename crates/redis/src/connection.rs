@@ -62,9 +62,9 @@ impl Dialer {
         }
     }
 
-    /// Connects, checks that the server will do, and fences. `heard` is the greatest position
-    /// this node knows of; a server that has less begins a new epoch.
-    pub(crate) async fn open(&self, heard: Position) -> Result<Link, ConnectError> {
+    /// Connects, checks that the server will do, and fences. `heard` is the last position of each
+    /// epoch that this node knows of; a server that has less begins a new epoch.
+    pub(crate) async fn open(&self, heard: &[Position]) -> Result<Link, ConnectError> {
         let (connection, node) = self.reach().await?;
         let mut link = Link {
             connection,

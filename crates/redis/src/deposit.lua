@@ -1,6 +1,5 @@
--- Keeps a value for a while.
+-- Keeps a value for a while: one write, the value and its end at once.
 --
 -- KEYS: where. ARGV: the value, how long in ms.
 
-redis.call('HSET', KEYS[1], 'value', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[1], ' ' .. ARGV[1], 'PX', ARGV[2])

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use fanfare_event::{Draft, Event, EventType, Position, Timestamp, Topic};
-use redis::{Cmd, Value};
+use fanfare_event::{Event, EventType, Position, Timestamp, Topic};
+use redis::Value;
 
 /// What stands at a position of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,17 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct News {
     pub(crate) entries: Vec<Entry>,
-    /// Ids and texts. What has no text is not a notice, and has an id all the same.
-    pub(crate) notices: Vec<(String, Option<String>)>,
+    pub(crate) notices: Vec<Given>,
+}
+
+/// A notice as it stands in its stream.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) id: String,
+    /// What has no text is not a notice, and has an id all the same.
+    pub(crate) text: Option<String>,
+    /// The id of the one before it; empty where there was none.
+    pub(crate) before: Option<String>,
 }
 
 impl News {
@@ -99,20 +108,12 @@ impl News {
                 let Value::Array(parts) = notice else { return None };
                 let [id, fields] = <[Value; 2]>::try_from(parts).ok()?;
                 let Value::Array(fields) = fields else { return None };
-                news.notices.push((text(id)?, fields.into_iter().nth(1).and_then(text)));
+                let mut fields = fields.into_iter().map(text);
+                let (said, before) = (fields.nth(1).flatten(), fields.nth(3).flatten());
+                news.notices.push(Given { id: text(id)?, text: said, before });
             }
         }
         Some(news)
-    }
-}
-
-/// Adds the fields of an event to an `XADD`.
-pub(crate) fn write(command: &mut Cmd, draft: &Draft, at: Timestamp) {
-    command.arg("a").arg(at.as_millis());
-    command.arg("t").arg(draft.topic.as_str());
-    command.arg("m").arg(&*draft.message);
-    if let Some(event_type) = &draft.event_type {
-        command.arg("e").arg(event_type.as_str());
     }
 }
 

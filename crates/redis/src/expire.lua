@@ -1,12 +1,14 @@
--- Trims what is older than a time. Entries of an epoch are dense and in the order of their times,
--- near enough, so the first young one is found by bisection; one epoch per call.
+-- Trims what is older than so long, by the clock that dated it: the server's. Entries of an epoch are
+-- dense and in the order of their times, near enough, so the first young one is found by bisection; one
+-- epoch per call. One write.
 --
--- KEYS: the stream. ARGV: the time in ms; older entries go.
+-- KEYS: the stream. ARGV: the age in ms; older entries go.
 
-local cutoff = tonumber(ARGV[1])
+local time = redis.call('TIME')
+local cutoff = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) - tonumber(ARGV[1])
 
 local function old(entry)
-  return entry[2][1] ~= 'a' or tonumber(entry[2][2]) < cutoff
+  return entry[2][1] ~= 'a' or (tonumber(entry[2][2]) or 0) < cutoff
 end
 
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]

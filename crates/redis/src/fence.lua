@@ -1,56 +1,159 @@
 -- Begins a new epoch where this server may have lost writes since it was last fenced. That is so
--- if the stream is missing or shorter than what the node has heard, or if another process, or this
--- one in another role, was fenced before.
+-- if another process, or this one in another role, was fenced before; if stream and lineage do not
+-- agree on what was last given out; or if a node has heard of more.
 --
--- KEYS: the stream, the list of ancestors' ends, the server last fenced.
--- ARGV: 'check' to write nothing; epoch and seq of the greatest position the node has heard of;
---       how many ancestors to remember.
--- Returns the stream's last id, its first entry's id and time ('' where it is empty) and its length,
--- or false if a new epoch is needed and only a check was asked for.
+-- KEYS: the stream, the lineage, the notices (whose type alone is of interest).
+-- ARGV: 'check' to write nothing, else the name of an epoch, should one have to begin; how many
+--       ancestors to remember; then the last positions the node heard of, one for each epoch.
+-- Returns the stream's last id, its first entry's ('' where it is empty) and its length; or the greatest
+-- epoch that is known and the time in ms, if an epoch has to begin and only a check was asked for, or the
+-- name is not greater.
+--
+-- Two writes at most, and each is whole: the lineage, then the marker. A lineage whose epoch is not
+-- the stream's was written by a fence that was stopped between the two, and is mended by the next.
 
-local heard_epoch, heard_seq = tonumber(ARGV[2]), tonumber(ARGV[3])
+for i, kind in ipairs({'stream', 'hash', 'stream'}) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= 'none' and found ~= kind then
+    return redis.error_reply(string.format(
+      'WRONGTYPE %s is a %s and should be a %s: rename or delete it', KEYS[i], found, kind))
+  end
+end
+
+-- Epochs are compared as texts: Lua does not count so far.
+local function later(a, b) return #a > #b or (#a == #b and a > b) end
+
+local function parse(position)
+  local epoch, seq = position:match('^(%d+)-(%d+)$')
+  return epoch, tonumber(seq)
+end
+
+local function stream()
+  if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
+  local found = {first = ''}
+  local facts = redis.call('XINFO', 'STREAM', KEYS[1])
+  for i = 1, #facts, 2 do
+    if facts[i] == 'last-generated-id' then
+      found.last = facts[i + 1]
+      found.epoch, found.seq = parse(found.last)
+    elseif facts[i] == 'first-entry' and facts[i + 1] then
+      found.first = facts[i + 1][1]
+    elseif facts[i] == 'length' then
+      found.length = facts[i + 1]
+    end
+  end
+  return found
+end
+
+local function state(found) return {found.last, found.first, found.length} end
 
 local info = redis.call('INFO', 'server', 'replication')
 local server = info:match('run_id:(%x+)') .. ':' .. info:match('master_replid:(%x+)')
 
-local function state()
-  if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
-  local last, first, first_at, length = nil, '', '', 0
-  local facts = redis.call('XINFO', 'STREAM', KEYS[1])
-  for i = 1, #facts, 2 do
-    if facts[i] == 'last-generated-id' then
-      last = facts[i + 1]
-    elseif facts[i] == 'first-entry' and facts[i + 1] then
-      first = facts[i + 1][1]
-      if facts[i + 1][2][1] == 'a' then first_at = facts[i + 1][2][2] end
-    elseif facts[i] == 'length' then
-      length = facts[i + 1]
-    end
+-- What the lineage knows: by epoch, what is left of it, and whether more is known to have been lost.
+local known = {}
+local epoch, seq, fenced, ancestors =
+  unpack(redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'server', 'ancestors'))
+local intact = epoch and seq and ancestors and epoch:match('^%d+$') and seq:match('^%d+$')
+  and (ancestors == '' or (ancestors .. ' '):gsub('%d+%-%d+ [01] ', '') == '')
+if intact then
+  seq = tonumber(seq)
+  for ancestor, stop, lossy in ancestors:gmatch('(%d+)%-(%d+) ([01])') do
+    known[ancestor] = {stop = tonumber(stop), lossy = lossy == '1'}
   end
-  return last, first, first_at, length
+  known[epoch] = {stop = seq, lossy = false}
+else
+  epoch, seq = nil, nil
 end
 
-local last, first, first_at, length = state()
-local epoch, seq
-if last then
-  epoch, seq = last:match('^(%d+)-(%d+)$')
-  epoch, seq = tonumber(epoch), tonumber(seq)
-  local went_back = heard_epoch > epoch or (heard_epoch == epoch and heard_seq > seq)
-  if not went_back and redis.call('GET', KEYS[3]) == server then
-    return {last, first, first_at, length}
+local found = stream()
+local continues = found and epoch == found.epoch and seq == found.seq and fenced == server
+local greatest = epoch or '0'
+if found and later(found.epoch, greatest) then greatest = found.epoch end
+
+-- What the node has heard of beyond that. Where nobody who crossed the loss so far was told, they all
+-- cross another: the epoch ends that they are in.
+local told_late = false
+for i = 3, #ARGV do
+  local heard_epoch, heard = parse(ARGV[i])
+  local its = known[heard_epoch]
+  if later(heard_epoch, greatest) then greatest = heard_epoch end
+  if epoch and later(heard_epoch, epoch) then
+    continues = false
+  elseif its and heard > its.stop and not its.lossy then
+    continues = false
+    if heard_epoch ~= epoch then its.lossy, told_late = true, true end
   end
 end
-if ARGV[1] == 'check' then return false end
+if continues then return state(found) end
 
 local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local marker = string.format('%.0f-0', math.max(now, heard_epoch + 1, (epoch or 0) + 1))
-if last then
-  redis.call('RPUSH', KEYS[2], last)
-  redis.call('LTRIM', KEYS[2], -tonumber(ARGV[4]), -1)
-else
-  redis.call('DEL', KEYS[2])
+local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+local name = ARGV[1]
+if name == 'check' or not later(name, greatest) then return {greatest, now} end
+
+local function ends(its, stop)
+  its.lossy, its.stop = its.lossy or stop < its.stop, stop
 end
-redis.call('XADD', KEYS[1], marker, 'a', string.format('%.0f', now), 'parent', last or '')
-redis.call('SET', KEYS[3], server)
-return {state()}
+
+if found then
+  -- The stream's markers lead back to what the lineage knows, or nothing before them is to be
+  -- relied on. What the lineage knows beside that way is lost.
+  local way, at, stop, lossy = {}, found.epoch, found.seq, false
+  while at and not known[at] do
+    way[at] = {stop = stop, lossy = lossy}
+    local marker = redis.call('XRANGE', KEYS[1], at .. '-0', at .. '-0')[1]
+    local before = marker and marker[2][3] == 'parent' and parse(marker[2][4])
+    if before and later(at, before) then
+      at, stop = parse(marker[2][4])
+      lossy = marker[2][6] == '1'
+    else
+      at = nil
+    end
+  end
+  if at then
+    ends(known[at], stop)
+    known[at].lossy = known[at].lossy or lossy
+    for ancestor, its in pairs(known) do
+      if later(ancestor, at) then ends(its, 0) end
+    end
+  else
+    known = {}
+  end
+  for ancestor, its in pairs(way) do known[ancestor] = its end
+end
+for i = 3, #ARGV do
+  local heard_epoch, heard = parse(ARGV[i])
+  local its = known[heard_epoch]
+  if its then
+    its.lossy = its.lossy or heard > its.stop
+  elseif found and later(heard_epoch, found.epoch) then
+    known[heard_epoch] = {stop = 0, lossy = heard > 0}
+  end
+end
+local last = found and found.epoch or epoch
+if told_late then known[last].lossy = true end
+
+local order, full = {}, {}
+for ancestor, its in pairs(known) do
+  -- One that is later than the stream's, and of which nothing was heard, never began.
+  if its.lossy or not later(ancestor, last) then
+    order[#order + 1] = ancestor
+    if its.lossy or its.stop > 0 then full[#full + 1] = ancestor end
+  end
+end
+-- An epoch in which nothing happened is the first to be forgotten.
+local most = tonumber(ARGV[2])
+if #order > most then order = full end
+table.sort(order, function(a, b) return later(b, a) end)
+local lines = {}
+for i = math.max(1, #order - most + 1), #order do
+  local its = known[order[i]]
+  lines[#lines + 1] = string.format('%s-%.0f %d', order[i], its.stop, its.lossy and 1 or 0)
+end
+
+redis.call('HSET', KEYS[2], 'epoch', name, 'seq', '0', 'server', server,
+  'ancestors', table.concat(lines, ' '))
+redis.call('XADD', KEYS[1], name .. '-0', 'a', now, 'parent', found and found.last or '',
+  'lossy', last and known[last].lossy and '1' or '0')
+return state(stream())

@@ -2,12 +2,15 @@
 //! where it may.
 
 use fanfare_event::{Position, Timestamp};
-use fanfare_log::Lineage;
+use fanfare_log::{Ended, Lineage, epoch_entropy, next_epoch};
 use redis::{Cmd, Pipeline, Value};
 
 use crate::connection::Link;
 use crate::entry::text;
 use crate::error::RequestError;
+
+/// How many names for an epoch are tried: each of the others was taken by another node meanwhile.
+const MAX_NAMES: usize = 16;
 
 /// What a fence found, or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +19,6 @@ pub(crate) struct Fenced {
     pub(crate) last: Position,
     /// The first entry, event or marker, that is retained.
     pub(crate) first: Option<Position>,
-    /// When that entry was published.
-    pub(crate) first_at: Option<Timestamp>,
     /// How many entries are retained, markers among them.
     pub(crate) length: u64,
 }
@@ -80,69 +81,109 @@ impl Scripts {
 }
 
 impl Link {
-    /// Fences: a new epoch where the server may have lost writes or has less than `heard`.
-    pub(crate) async fn fence(&mut self, heard: Position) -> Result<(), RequestError> {
-        let found = self.request(&self.call_fence(&self.scripts.check, "check", heard)).await?;
-        self.fenced = match Fenced::parse(found)? {
-            Some(fenced) => fenced,
-            None => {
-                let begun = self.call_fence(&self.scripts.fence, "fence", heard);
-                let begun = Fenced::parse(self.request(&begun).await?)?;
-                begun.ok_or(RequestError::Unexpected("the fence"))?
+    /// Fences: a new epoch where the server may have lost writes, or has less than `heard`, the last
+    /// position of each epoch that this node knows of.
+    pub(crate) async fn fence(&mut self, heard: &[Position]) -> Result<(), RequestError> {
+        let check = self.call_fence(&self.scripts.check, "check", heard);
+        let mut found = Found::parse(self.request(&check).await?)?;
+        for _ in 0..MAX_NAMES {
+            match found {
+                Found::State(fenced) => {
+                    self.fenced = fenced;
+                    return Ok(());
+                }
+                Found::Due { greatest, now } => {
+                    let name = next_epoch(greatest, now, epoch_entropy()).to_string();
+                    let begin = self.call_fence(&self.scripts.fence, &name, heard);
+                    found = Found::parse(self.request(&begin).await?)?;
+                }
             }
-        };
-        Ok(())
+        }
+        Err(RequestError::Unexpected("the fence: other nodes are always faster"))
     }
 
-    fn call_fence(&self, script: &str, mode: &str, heard: Position) -> Cmd {
+    fn call_fence(&self, script: &str, name: &str, heard: &[Position]) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(script).arg(3);
-        call.arg(&*self.keys.events).arg(&*self.keys.lineage).arg(&*self.keys.server);
-        call.arg(mode).arg(heard.epoch).arg(heard.seq).arg(Lineage::MAX_ANCESTORS);
+        call.arg(&*self.keys.events).arg(&*self.keys.lineage).arg(&*self.keys.notices);
+        call.arg(name).arg(Lineage::MAX_ANCESTORS);
+        for position in heard {
+            call.arg(position.to_string());
+        }
         call
     }
 
-    /// The lineage as it was when `epoch` began.
+    /// The lineage of `epoch`.
     pub(crate) async fn lineage(&mut self, epoch: u64) -> Result<Lineage, RequestError> {
-        let mut question = redis::cmd("LRANGE");
-        question.arg(&*self.keys.lineage).arg(0).arg(-1);
-        let Value::Array(ends) = self.request(&question).await? else {
-            return Err(RequestError::Unexpected("LRANGE"));
+        let mut question = redis::cmd("HMGET");
+        question.arg(&*self.keys.lineage).arg("epoch").arg("ancestors");
+        let Value::Array(fields) = self.request(&question).await? else {
+            return Err(RequestError::Unexpected("HMGET"));
         };
-        let ends: Option<Vec<Position>> =
-            ends.into_iter().map(|end| text(end)?.parse().ok()).collect();
+        let mut fields = fields.into_iter().map(|field| text(field).unwrap_or_default());
+        let (current, ancestors) =
+            (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         // What is not a lineage is none: every cursor from before then meets an unknown epoch.
-        let ends = ends.unwrap_or_default().into_iter().filter(|end| end.epoch < epoch);
-        Ok(Lineage::recorded(ends, epoch).unwrap_or_else(|| Lineage::root(epoch)))
+        let lineage = recorded(&current, &ancestors, epoch);
+        Ok(lineage.unwrap_or_else(|| Lineage::root(epoch)))
+    }
+}
+
+/// The ancestors of `epoch`, as the fence wrote them: `<epoch>-<end>` and 1 where something was lost
+/// behind it, for each.
+fn recorded(current: &str, ancestors: &str, epoch: u64) -> Option<Lineage> {
+    let mut words = ancestors.split(' ').filter(|word| !word.is_empty());
+    let (mut ends, mut is_named) = (Vec::new(), current.parse() == Ok(epoch));
+    while let Some(end) = words.next() {
+        let end: Position = end.parse().ok()?;
+        let lossy = words.next()? != "0";
+        is_named |= end.epoch == epoch;
+        if end.epoch < epoch {
+            ends.push(Ended { end, lossy });
+        }
+    }
+    Lineage::recorded(ends, epoch).filter(|_| is_named)
+}
+
+/// What a fence answers.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// All is well, or is now.
+    State(Fenced),
+    /// Something is to be written, under a name greater than any.
+    Due { greatest: u64, now: Timestamp },
+}
+
+impl Found {
+    fn parse(answer: Value) -> Result<Self, RequestError> {
+        const UNEXPECTED: RequestError = RequestError::Unexpected("the fence");
+        let Value::Array(fields) = answer else { return Err(UNEXPECTED) };
+        if let [Value::BulkString(greatest), Value::BulkString(now)] = &fields[..] {
+            let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse().ok();
+            let (greatest, now) = (number(greatest), number(now).map(Timestamp));
+            return Ok(Self::Due {
+                greatest: greatest.ok_or(UNEXPECTED)?,
+                now: now.ok_or(UNEXPECTED)?,
+            });
+        }
+        let [last, first, Value::Int(length)] =
+            <[Value; 3]>::try_from(fields).map_err(|_| UNEXPECTED)?
+        else {
+            return Err(UNEXPECTED);
+        };
+        let text = |value| text(value).ok_or(UNEXPECTED);
+        let (last, first) = (text(last)?, text(first)?);
+        Ok(Self::State(Fenced {
+            last: last.parse().map_err(|_| UNEXPECTED)?,
+            first: first.parse().ok(),
+            length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
+        }))
     }
 }
 
 impl Fenced {
     /// Before the first fence.
-    pub(crate) const UNKNOWN: Self =
-        Self { last: Position::ORIGIN, first: None, first_at: None, length: 0 };
-
-    fn parse(answer: Value) -> Result<Option<Self>, RequestError> {
-        const UNEXPECTED: RequestError = RequestError::Unexpected("the fence");
-        let fields = match answer {
-            Value::Nil => return Ok(None),
-            Value::Array(fields) => fields,
-            _ => return Err(UNEXPECTED),
-        };
-        let [last, first, first_at, Value::Int(length)] =
-            <[Value; 4]>::try_from(fields).map_err(|_| UNEXPECTED)?
-        else {
-            return Err(UNEXPECTED);
-        };
-        let text = |value| text(value).ok_or(UNEXPECTED);
-        let (last, first, first_at) = (text(last)?, text(first)?, text(first_at)?);
-        Ok(Some(Self {
-            last: last.parse().map_err(|_| UNEXPECTED)?,
-            first: first.parse().ok(),
-            first_at: first_at.parse().ok().map(Timestamp),
-            length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
-        }))
-    }
+    pub(crate) const UNKNOWN: Self = Self { last: Position::ORIGIN, first: None, length: 0 };
 
     /// The position up to which nothing is retained.
     pub(crate) fn trimmed_through(&self) -> Position {

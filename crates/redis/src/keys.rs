@@ -46,10 +46,9 @@ impl fmt::Debug for Namespace {
 pub(crate) struct Keys {
     /// The stream of events and markers.
     pub(crate) events: Box<str>,
-    /// A list: where each ancestor of the current epoch ended, oldest first.
+    /// A hash: the current epoch and what was last given out of it, the server it was fenced on, what
+    /// is left of each ancestor and how far it had come (`fence.lua`).
     pub(crate) lineage: Box<str>,
-    /// Which server was last fenced.
-    pub(crate) server: Box<str>,
     /// The stream of notices.
     pub(crate) notices: Box<str>,
     /// The roll of nodes.
@@ -66,7 +65,6 @@ impl Keys {
         Self {
             events: key("events"),
             lineage: key("lineage"),
-            server: key("server"),
             notices: key("notices"),
             nodes: key("nodes"),
             waited: key("waited"),

@@ -9,11 +9,19 @@
 //!   the server may have lost writes since the last fence (another process, another role, a stream
 //!   that is gone or went back) a new epoch begins, with the old one's last position as its parent.
 //!   Connections therefore never reconnect by themselves: they are thrown away and opened anew.
+//! - *Positions come from the lineage*, a key beside the stream (`publish.lua`): a stream that goes back
+//!   has a hole, and gives no position out again. Only both keys put back at once, on a running server,
+//!   escape this; what the nodes have heard of remains.
+//! - *Who knows more says so*: each node reports what it has heard of each epoch with every fence, and
+//!   the lineage keeps it beside what is left.
+//! - *Half a script does no harm*: each writes so that any beginning of it is harmless and running it
+//!   again completes it (`tests/engine/half_done.rs`).
+//! - *One clock*: Redis's, which dates events and judges their age.
 //! - *Order*: one task alone calls the [`Tail`](fanfare_log::Tail), in the order of the stream.
 //! - *No silent loss*: every entry heard must follow on from the one before. Where it does not, the
 //!   tail is told by [`Tail::begin`](fanfare_log::Tail::begin), and a reader by
-//!   [`Page::trimmed`](fanfare_log::Page::trimmed). A stream that vanished leaves no lineage, so
-//!   that every cursor into it meets an unknown epoch.
+//!   [`Page::trimmed`](fanfare_log::Page::trimmed). Where all keys have vanished there is no lineage,
+//!   and every cursor meets an unknown epoch.
 //! - *Nothing in secret*: while Redis is away a bounded number of publishes wait, none longer than
 //!   the publish deadline. One that was never sent is `Unavailable`; one that was sent and not
 //!   answered is `OutcomeUnknown`.

@@ -44,11 +44,13 @@ impl RedisLog {
     ) -> Result<Arc<Self>, ConnectError> {
         let runtime = Handle::current();
         let dialer = Arc::new(Dialer::new(&settings));
-        let mut following = dialer.open(Position::ORIGIN).await?;
-        let publishing = dialer.open(following.fenced.last).await?;
+        let mut following = dialer.open(&[]).await?;
+        let publishing = dialer.open(&[following.fenced.last]).await?;
         let last = following.fenced.last;
         let lineage =
             following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
+        // What is said from now on concerns whoever comes from now on.
+        let noticed = following.last_notice().await.map_err(|error| error.at(&following.node))?;
         let view = Arc::new(View::new(lineage, last));
         let health = Arc::new(Health::new(settings.echo_deadline));
         health.heard(last);
@@ -61,7 +63,8 @@ impl RedisLog {
             settings.patience,
             listener.clone(),
         ));
-        let task = TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener);
+        let task =
+            TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener, noticed);
         let following = runtime.spawn(task.run(Some(following)));
         let (publisher, task) = Publisher::new(
             &settings,

@@ -1,31 +1,52 @@
--- Publishes a batch, whole or not at all: nothing can fail after the first XADD has succeeded, and
--- no one else's entry comes between.
+-- Publishes batches, whole or not at all, and no one else's entry comes between. The positions are
+-- the lineage's next, never the stream's: where a stream goes back, none is given out again.
 --
--- KEYS: the stream, and the idempotency key if there is one.
--- ARGV: '<epoch>-*', the most entries to keep, how long to remember the key in ms, the time of
---       publication in ms; then for each event its topic, type ('' for none) and message.
--- Returns the first id; {'<first id> <count>'} for a key that is known; false if there is no stream
--- (or no event, which is how a node asks whether writes are accepted at all).
+-- KEYS: the stream, the lineage, and the idempotency key if there is one.
+-- ARGV: the epoch, the last seq of it that the node has heard of, the most entries to keep, how long
+--       to remember the key in ms; then for each event its topic, type ('' for none) and message.
+-- Returns the first id; {'<first id> <count>'} for a key that is known; false if the epoch is over
+-- (or there is no event, which is how a node asks whether writes are accepted at all).
+--
+-- The key and the lineage come before the entries, and are taken back by the very command that wrote
+-- them if the first entry is refused. After that one, nothing can fail.
 
-if KEYS[2] then
-  local answered = redis.call('GET', KEYS[2])
-  if answered then return {answered} end
+if KEYS[3] then
+  local answered = redis.call('GET', KEYS[3])
+  if answered and answered ~= '' then return {answered} end
 end
+local epoch, seq = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'seq'))
+seq = tonumber(seq)
+if #ARGV < 5 or epoch ~= ARGV[1] or not seq or seq < tonumber(ARGV[2]) then return false end
 
-local first = false
-for i = 5, #ARGV, 3 do
-  local id
-  if ARGV[i + 1] == '' then
-    id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[2], ARGV[1],
-      'a', ARGV[4], 't', ARGV[i], 'm', ARGV[i + 2])
+local count = (#ARGV - 4) / 3
+local function id(n) return string.format('%s-%.0f', epoch, seq + n) end
+local time = redis.call('TIME')
+local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+
+local function forget(answer)
+  if KEYS[3] then redis.call('SET', KEYS[3], '', 'PX', 1) end
+  return answer
+end
+local function is_error(answer) return type(answer) == 'table' and answer.err end
+
+if KEYS[3] then
+  redis.call('SET', KEYS[3], string.format('%s %.0f', id(1), count), 'PX', ARGV[4])
+end
+local counted = redis.pcall('HSET', KEYS[2], 'seq', string.format('%.0f', seq + count))
+if is_error(counted) then return forget(counted) end
+for n = 1, count do
+  local at = 2 + 3 * n
+  local added
+  if ARGV[at + 1] == '' then
+    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id(n),
+      'a', now, 't', ARGV[at], 'm', ARGV[at + 2])
   else
-    id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[2], ARGV[1],
-      'a', ARGV[4], 't', ARGV[i], 'm', ARGV[i + 2], 'e', ARGV[i + 1])
+    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id(n),
+      'a', now, 't', ARGV[at], 'm', ARGV[at + 2], 'e', ARGV[at + 1])
   end
-  if not id then return false end
-  first = first or id
+  if not added or is_error(added) then
+    redis.call('HSET', KEYS[2], 'seq', string.format('%.0f', seq))
+    return forget(added)
+  end
 end
-if KEYS[2] and first then
-  redis.call('SET', KEYS[2], string.format('%s %d', first, (#ARGV - 4) / 3), 'PX', ARGV[3])
-end
-return first
+return id(1)

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::connection::{BackOff, Dialer, Link};
-use crate::entry::{text, write};
+use crate::entry::text;
 use crate::error::words;
 use crate::health::Health;
 use crate::refusal::Refusal;
@@ -49,8 +49,6 @@ pub(crate) struct PublishTask {
     upkeep: Upkeep,
     window: Duration,
     wait_replicas: u32,
-    /// The greatest position acknowledged: what comes later must be greater.
-    acknowledged: Position,
     /// At most [`MAX_TRIP_BYTES`]; less on a link too slow for that.
     trip_bytes: usize,
 }
@@ -79,7 +77,6 @@ impl Publisher {
             upkeep: Upkeep::new(settings.retention),
             window: settings.idempotency_window,
             wait_replicas: settings.wait_replicas,
-            acknowledged: Position::ORIGIN,
             trip_bytes: MAX_TRIP_BYTES,
         };
         (publisher, task)
@@ -120,7 +117,7 @@ impl PublishTask {
         loop {
             let mut open = match link.take() {
                 Some(link) => link,
-                None => match self.dialer.open(self.view.heard()).await {
+                None => match self.dialer.open(&self.view.known()).await {
                     Ok(link) => link,
                     Err(error) => {
                         self.health.publish_down(error.to_string());
@@ -196,11 +193,12 @@ impl PublishTask {
 
     async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), String> {
         let epoch = link.fenced.last.epoch;
-        let known = self.acknowledged.max(self.view.heard());
+        let known = self.view.known_of(epoch);
         let waits = if self.wait_replicas > 0 { 2 } else { 0 };
-        let mut commands = Pipeline::with_capacity(trip.len() + waits);
-        for request in &trip {
-            commands.add_command(self.command(link, request, epoch));
+        let calls: Vec<_> = trip.chunk_by(go_together).map(<[Request]>::len).collect();
+        let mut commands = Pipeline::with_capacity(calls.len() + waits);
+        for requests in trip.chunk_by(go_together) {
+            commands.add_command(self.command(link, requests, epoch, known));
         }
         if waits > 0 {
             // From Redis 7.2 on, what is waited for is this connection's last write, and a repeated
@@ -209,7 +207,7 @@ impl PublishTask {
             let within = link.patience.as_millis() / 2;
             commands.cmd("WAIT").arg(self.wait_replicas).arg(within as u64);
         }
-        let mut answers = match link.pipeline(&commands, trip.len() + waits).await {
+        let mut answers = match link.pipeline(&commands, calls.len() + waits).await {
             Ok(answers) => answers,
             Err(error) => {
                 self.trip_bytes = (self.trip_bytes / 4).max(1);
@@ -223,7 +221,8 @@ impl PublishTask {
         };
         self.trip_bytes = (self.trip_bytes * 2).min(MAX_TRIP_BYTES);
         let copied = if waits == 0 { Ok(()) } else { self.copied(answers.pop(), answers.pop()) };
-        self.settle(trip, answers, known, copied, link).await
+        let answers = one_for_each(&trip, &calls, answers);
+        self.settle(trip, answers, copied, link).await
     }
 
     /// Whether enough replicas have what was written, by the answers to `WAIT` and to the write
@@ -238,32 +237,22 @@ impl PublishTask {
         }
     }
 
-    /// Answers each request of a trip, or keeps it for another. `known` is a position that was
-    /// given out before the trip.
+    /// Answers each request of a trip, or keeps it for another.
     async fn settle(
         &mut self,
         trip: Vec<Request>,
         answers: Vec<Value>,
-        known: Position,
         copied: Result<(), String>,
         link: &mut Link,
     ) -> Result<(), String> {
         let (mut last, mut stale, mut elsewhere) = (None, false, None);
         for (mut request, answer) in trip.into_iter().zip(answers) {
             let reason = match Self::outcome(&request, answer) {
-                Outcome::Accepted(appended)
-                    if !appended.repeated
-                        && (appended.first <= known || appended.first.seq == 0) =>
-                {
-                    // The stream went back since it was fenced: the position was given out before.
-                    let reason = format!("redis gave out {} again", appended.first);
-                    elsewhere = Some(reason.clone());
-                    request.answer(Err(AppendError::OutcomeUnknown { reason }));
-                    continue;
-                }
                 Outcome::Accepted(appended) => {
                     if !appended.repeated {
-                        last = Some(appended.first.plus(appended.count as u64 - 1));
+                        let through = appended.first.plus(appended.count as u64 - 1);
+                        self.view.know(through);
+                        last = Some(through);
                     }
                     let copied = copied.clone().map(|()| appended);
                     request.answer(copied.map_err(|reason| AppendError::OutcomeUnknown { reason }));
@@ -301,7 +290,6 @@ impl PublishTask {
             }
         }
         if let Some(last) = last {
-            self.acknowledged = last;
             self.health.published(last);
             self.health.refusing(None);
         }
@@ -309,7 +297,7 @@ impl PublishTask {
             return Err(reason);
         }
         if stale {
-            link.fence(self.view.heard()).await.map_err(|error| error.to_string())?;
+            link.fence(&self.view.known()).await.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -320,29 +308,20 @@ impl PublishTask {
         self.upkeep.hurry();
     }
 
-    /// A lone event without a key goes without a script: less work for Redis.
-    fn command(&self, link: &Link, request: &Request, epoch: u64) -> Cmd {
-        let keep = self.upkeep.max_entries();
-        if let ([draft], None) = (&request.batch.drafts[..], &request.batch.key) {
-            let mut add = redis::cmd("XADD");
-            add.arg(&*link.keys.events).arg("NOMKSTREAM");
-            add.arg("MAXLEN").arg("~").arg(keep).arg(format!("{epoch}-*"));
-            write(&mut add, draft, request.published_at);
-            return add;
-        }
+    /// Publishes requests that [go together](go_together).
+    fn command(&self, link: &Link, requests: &[Request], epoch: u64, known: u64) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(&link.scripts.publish);
-        match &request.batch.key {
+        let (events, lineage) = (&*link.keys.events, &*link.keys.lineage);
+        match requests.first().and_then(|request| request.batch.key.as_ref()) {
             Some(key) => {
-                let key = link.keys.idempotency(key.as_str());
-                call.arg(2).arg(&*link.keys.events).arg(key)
+                call.arg(3).arg(events).arg(lineage).arg(link.keys.idempotency(key.as_str()))
             }
-            None => call.arg(1).arg(&*link.keys.events),
+            None => call.arg(2).arg(events).arg(lineage),
         };
         let window = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).max(1);
-        call.arg(format!("{epoch}-*")).arg(keep).arg(window);
-        call.arg(request.published_at.as_millis());
-        for draft in &request.batch.drafts {
+        call.arg(epoch).arg(known).arg(self.upkeep.max_entries()).arg(window);
+        for draft in requests.iter().flat_map(|request| &request.batch.drafts) {
             let event_type = draft.event_type.as_ref().map_or("", |t| t.as_str());
             call.arg(draft.topic.as_str()).arg(event_type).arg(&*draft.message);
         }
@@ -369,6 +348,33 @@ impl PublishTask {
             }
         }
     }
+}
+
+/// Whether two requests are published by one call of the script, which costs Redis less: both are
+/// accepted then, or neither.
+fn go_together(one: &Request, next: &Request) -> bool {
+    one.batch.key.is_none() && next.batch.key.is_none()
+}
+
+/// An answer for each request, where each call has answered for so many.
+fn one_for_each(trip: &[Request], calls: &[usize], answers: Vec<Value>) -> Vec<Value> {
+    let mut requests = trip.iter();
+    let mut each = Vec::with_capacity(trip.len());
+    for (answer, &count) in answers.into_iter().zip(calls) {
+        let first = match &answer {
+            Value::BulkString(_) if count > 1 => text(answer.clone()),
+            _ => None,
+        };
+        let mut first = first.and_then(|id| id.parse::<Position>().ok());
+        for request in requests.by_ref().take(count) {
+            each.push(first.map_or_else(
+                || answer.clone(),
+                |first| Value::BulkString(first.to_string().into_bytes()),
+            ));
+            first = first.map(|first| first.plus(request.batch.drafts.len() as u64));
+        }
+    }
+    each
 }
 
 enum Outcome {

@@ -72,7 +72,12 @@ impl Reader {
             return Ok(Page { trimmed: None, events: Vec::new(), next: start });
         }
         let count = self.view.entries_in(limit.bytes.clamp(1, PAGE_BYTES));
-        let fetching = self.fetch(start, until, count, seen.lineage.current());
+        // What the lineage does not name is not of this log: nobody could go on from there.
+        let floor = Position::new(seen.lineage.oldest(), 0);
+        if floor > until {
+            return Err(unavailable("the log has just begun anew".to_owned()));
+        }
+        let fetching = self.fetch(start.max(floor), until, count, seen.lineage.current());
         let entries = match self.runtime.block_on(async { timeout(self.deadline, fetching).await })
         {
             Ok(fetched) => fetched.map_err(unavailable)?,
@@ -107,7 +112,7 @@ impl Reader {
             self.keep(link);
             return Ok(entries);
         }
-        let opened = self.dialer.open(self.view.heard()).await;
+        let opened = self.dialer.open(&self.view.known()).await;
         let mut link = opened.map_err(|error| error.to_string())?;
         let entries = range(&mut link, &question, self.deadline).await;
         let entries = entries.map_err(|error| error.to_string())?;

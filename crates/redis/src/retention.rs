@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::Position;
 use fanfare_log::Retention;
 use redis::{Pipeline, Value};
 use tokio::time::Instant;
@@ -61,24 +61,21 @@ impl Upkeep {
         health: &Health,
     ) -> Result<(), RequestError> {
         let seen = view.seen();
+        // By Redis's clock, which dates events: a node's own may be wrong by any amount.
         let age = u64::try_from(self.retention.age.as_millis()).unwrap_or(u64::MAX);
-        let cutoff = Timestamp::now().as_millis().saturating_sub(age);
-        let expires = seen.fenced.first_at.is_some_and(|first| first.as_millis() < cutoff);
         let measures = seen.heard != self.measured_at;
 
         let mut commands = Pipeline::with_capacity(4);
         let events = &*link.keys.events;
-        let probe = commands.cmd("EVALSHA").arg(&link.scripts.publish).arg(1).arg(events);
-        probe.arg("0-*").arg(self.max_entries).arg(1).arg(0);
+        let probe = commands.cmd("EVALSHA").arg(&link.scripts.publish).arg(2).arg(events);
+        probe.arg(&*link.keys.lineage).arg(0).arg(0).arg(self.max_entries).arg(1);
         if measures {
             commands.cmd("MEMORY").arg("USAGE").arg(events);
             commands.cmd("XLEN").arg(events);
         }
-        if expires {
-            let expire = commands.cmd("EVALSHA").arg(&link.scripts.expire).arg(1).arg(events);
-            expire.arg(cutoff);
-        }
-        let count = 1 + 2 * usize::from(measures) + usize::from(expires);
+        let expire = commands.cmd("EVALSHA").arg(&link.scripts.expire).arg(1).arg(events);
+        expire.arg(age);
+        let count = 2 + 2 * usize::from(measures);
         let mut answers = link.pipeline(&commands, count).await?.into_iter();
         let refused = match answers.next() {
             Some(Value::ServerError(error)) => Some(words(&error)),
@@ -95,7 +92,7 @@ impl Upkeep {
                 excess = u64::try_from(length).is_ok_and(|length| length > self.max_entries);
             }
         }
-        let more = expires && !matches!(answers.next(), Some(Value::Int(0)));
+        let more = matches!(answers.next(), Some(Value::Int(1..)));
         if excess {
             // The publishes that led to it knew of a smaller size.
             let mut trim = redis::cmd("XTRIM");

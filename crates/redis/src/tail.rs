@@ -11,9 +11,9 @@ use fanfare_event::{Event, Position};
 use fanfare_log::{Lineage, Tail};
 use tokio::time::{Instant, sleep};
 
-use crate::commons::{Listener, Notice};
+use crate::commons::{Listener, NO_NOTICE, Notice};
 use crate::connection::{BackOff, Dialer, Link, clock};
-use crate::entry::{Entry, News};
+use crate::entry::{Entry, Given, News};
 use crate::error::RequestError;
 use crate::health::Health;
 use crate::view::View;
@@ -26,9 +26,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const PAGE_BYTES: usize = 256 << 10;
 /// How long an answer may take at most on a link so slow that time and again none arrives.
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Before every notice.
-const FIRST_NOTICE: &str = "0";
 
 pub(crate) struct TailTask {
     dialer: Arc<Dialer>,
@@ -43,7 +40,7 @@ pub(crate) struct TailTask {
     trimmed: Position,
     /// The stream's last position, when it had something new and a read of it brought nothing.
     missed: Option<Position>,
-    /// The id of the last notice that was heard.
+    /// The id of the last notice that was heard; [`NO_NOTICE`] where there was none.
     noticed: String,
     slowness: Slowness,
 }
@@ -61,6 +58,7 @@ impl TailTask {
         health: Arc<Health>,
         tail: Arc<dyn Tail>,
         listener: Listener,
+        noticed: String,
     ) -> Self {
         let seen = view.seen();
         tail.begin(&seen.lineage, seen.heard);
@@ -74,7 +72,7 @@ impl TailTask {
             heard: seen.heard,
             trimmed: Position::ORIGIN,
             missed: None,
-            noticed: FIRST_NOTICE.to_owned(),
+            noticed,
             slowness: Slowness { factor: 1 },
         }
     }
@@ -85,7 +83,7 @@ impl TailTask {
         loop {
             let mut open = match link.take() {
                 Some(link) => link,
-                None => match self.dialer.open(self.heard).await {
+                None => match self.dialer.open(&self.view.known()).await {
                     Ok(link) => link,
                     Err(error) => {
                         self.health.tail_down(error.to_string());
@@ -105,6 +103,9 @@ impl TailTask {
     async fn follow(&mut self, link: &mut Link, back_off: &mut BackOff) -> RequestError {
         // A link is good once it has read: a stopped server accepts connections too.
         let mut checked = Instant::now();
+        if let Err(error) = self.find_notices(link).await {
+            return error;
+        }
         self.found(link);
         loop {
             let idle = match self.read(link).await {
@@ -118,7 +119,7 @@ impl TailTask {
             self.health.tail_up();
             *back_off = BackOff::new();
             if idle || checked.elapsed() >= CHECK_INTERVAL {
-                if let Err(error) = link.fence(self.heard).await {
+                if let Err(error) = link.fence(&self.view.known()).await {
                     return error;
                 }
                 checked = Instant::now();
@@ -155,14 +156,39 @@ impl TailTask {
         Ok(false)
     }
 
-    async fn notice(
-        &mut self,
-        link: &mut Link,
-        notices: Vec<(String, Option<String>)>,
-    ) -> Result<(), RequestError> {
+    /// On a new link, or in a new epoch, which may be of another server: whether the last notice that
+    /// was heard is there still.
+    async fn find_notices(&mut self, link: &mut Link) -> Result<(), RequestError> {
+        let is_there = self.noticed == NO_NOTICE || link.has_notice(&self.noticed).await?;
+        if !is_there {
+            self.noticed = link.last_notice().await?;
+            self.miss();
+        }
+        Ok(())
+    }
+
+    /// Notices were given that this node has not heard.
+    fn miss(&self) {
+        tracing::warn!("notices of other nodes were lost to this one");
+        if let Some(listener) = self.listener.get() {
+            listener.miss();
+        }
+    }
+
+    async fn notice(&mut self, link: &mut Link, notices: Vec<Given>) -> Result<(), RequestError> {
         let now = clock(link.request(&redis::cmd("TIME")).await?)?;
-        let last = notices.last().map(|(id, _)| id.clone());
-        let notices = notices.into_iter().filter_map(|(id, text)| {
+        let mut last = std::mem::take(&mut self.noticed);
+        let mut missed = false;
+        for notice in &notices {
+            let before = notice.before.as_deref().unwrap_or_default();
+            missed |= before != if last == NO_NOTICE { "" } else { &last };
+            last.clone_from(&notice.id);
+        }
+        self.noticed = last;
+        if missed {
+            self.miss();
+        }
+        let notices = notices.into_iter().filter_map(|Given { id, text, .. }| {
             // An id of Redis's own making begins with its time.
             let at: u64 = id.split('-').next()?.parse().ok()?;
             Some(Notice { text: text?, age: Duration::from_millis(now.saturating_sub(at + 1)) })
@@ -170,7 +196,6 @@ impl TailTask {
         if let Some(listener) = self.listener.get() {
             listener.hear(notices.collect());
         }
-        self.noticed = last.unwrap_or_default();
         Ok(())
     }
 
@@ -209,9 +234,10 @@ impl TailTask {
     /// Tells the hub that the log goes on after `at`: an epoch begins, or something was missed.
     async fn go_on(&mut self, link: &mut Link, at: Position) -> Result<(), RequestError> {
         if at.epoch != self.lineage.current() {
+            // What this node has heard of the epoch that ended must be in the lineage by which it goes on.
+            link.fence(&self.view.known()).await?;
             self.lineage = Arc::new(link.lineage(at.epoch).await?);
-            // Another server's clock may be behind, and notices with it.
-            FIRST_NOTICE.clone_into(&mut self.noticed);
+            self.find_notices(link).await?;
         }
         if self.lineage.continuous(self.heard, at) {
             tracing::info!(from = %self.heard, %at, "a new epoch begins, nothing was lost");
@@ -219,6 +245,7 @@ impl TailTask {
             tracing::warn!(from = %self.heard, %at, "events were lost to this node, a gap follows");
             self.view.will_miss(at);
         }
+        self.view.know(at);
         self.tail.begin(&self.lineage, at);
         self.heard = at;
         self.view.began(self.lineage.clone(), at);

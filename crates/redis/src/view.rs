@@ -22,9 +22,15 @@ pub(crate) struct Seen {
     pub(crate) fenced: Fenced,
 }
 
+/// The latest epochs that this node has heard of, and how far each had come: what a Redis that has
+/// forgotten is told.
+const MAX_EPOCHS: usize = 64;
+
 pub(crate) struct View {
     seen: Mutex<Seen>,
     trims: Mutex<Trims>,
+    /// The last position of each of the latest epochs that was heard of or acknowledged, ascending.
+    known: Mutex<Vec<Position>>,
     /// A moving average of [`Event::weight`].
     weight: AtomicUsize,
     /// How many bytes an entry occupies in Redis, on average; 0 until that was measured.
@@ -36,6 +42,7 @@ impl View {
         Self {
             seen: Mutex::new(Seen { lineage: Arc::new(lineage), heard, fenced: Fenced::UNKNOWN }),
             trims: Mutex::new(Trims::since(heard)),
+            known: Mutex::new(vec![heard]),
             weight: AtomicUsize::new(1024),
             occupies: AtomicU64::new(0),
         }
@@ -49,15 +56,41 @@ impl View {
         self.lock().heard
     }
 
+    /// The last position of each epoch that this node knows of.
+    pub(crate) fn known(&self) -> Vec<Position> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last seq of `epoch` that this node knows of.
+    pub(crate) fn known_of(&self, epoch: u64) -> u64 {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().rev().find(|known| known.epoch == epoch).map_or(0, |known| known.seq)
+    }
+
+    /// This was given out. To be called before anyone else is told.
+    pub(crate) fn know(&self, position: Position) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = known.partition_point(|known| known.epoch < position.epoch);
+        match known.get_mut(at) {
+            Some(known) if known.epoch == position.epoch => *known = position.max(*known),
+            _ => known.insert(at, position),
+        }
+        if known.len() > MAX_EPOCHS {
+            known.remove(0);
+        }
+    }
+
     pub(crate) fn began(&self, lineage: Arc<Lineage>, at: Position) {
         let mut seen = self.lock();
         seen.lineage = lineage;
         seen.heard = at;
     }
 
-    /// Before the tail tells the hub of these, so that no reader is ahead of what is known of their
-    /// topics.
+    /// Before the tail tells the hub of these, so that no reader is ahead of what is known of them.
     pub(crate) fn will_hear(&self, events: &[Arc<Event>]) {
+        if let Some(last) = events.last() {
+            self.know(last.position);
+        }
         let mut trims = self.trims();
         events.iter().for_each(|event| trims.hear(event));
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fanfare_event::{Draft, Timestamp};
+use fanfare_event::Draft;
 use fanfare_log::{AppendError, Appended, Batch};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -11,7 +11,6 @@ use tokio::time::Instant;
 /// A batch that waits for its answer.
 pub(crate) struct Request {
     pub(crate) batch: Batch,
-    pub(crate) published_at: Timestamp,
     /// It must not be sent after this.
     deadline: Instant,
     /// How often Redis refused it because the epoch had changed.
@@ -58,15 +57,8 @@ impl Request {
     ) -> (Self, Arc<Stage>, oneshot::Receiver<Result<Appended, AppendError>>) {
         let (answer, receiver) = oneshot::channel();
         let stage = Arc::new(Stage(AtomicU8::new(QUEUED)));
-        let request = Self {
-            batch,
-            published_at: Timestamp::now(),
-            deadline,
-            attempts: 0,
-            stage: stage.clone(),
-            answer,
-            _space: space,
-        };
+        let request =
+            Self { batch, deadline, attempts: 0, stage: stage.clone(), answer, _space: space };
         (request, stage, receiver)
     }
 

@@ -80,6 +80,10 @@ impl Shard {
         if let Some(at) = lease.expires {
             self.expiries.insert(token, at);
         }
-        lease.subject.as_deref().is_none_or(|subject| !self.cuts.hit(subject, lease.verified))
+        let is_due = self.reverified.is_some_and(|at| lease.verified <= at);
+        lease
+            .subject
+            .as_deref()
+            .is_none_or(|subject| !is_due && !self.cuts.hit(subject, lease.verified))
     }
 }

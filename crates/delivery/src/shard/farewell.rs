@@ -79,6 +79,22 @@ impl Shard {
         meant.len()
     }
 
+    /// Ends every stream of a subject that was verified until `at`; how many those were.
+    pub(super) fn reverify(&mut self, at: Instant, now: Instant) -> usize {
+        self.reverified = self.reverified.max(Some(at));
+        let is_meant = |subscriber: &Subscriber| {
+            let lease = subscriber.lease.as_deref();
+            lease.is_some_and(|lease| lease.subject.is_some() && lease.verified <= at)
+                && !subscriber.is_closing()
+        };
+        let meant = self.roster.iter().filter(|(_, subscriber)| is_meant(subscriber));
+        let meant: Vec<_> = meant.map(|(token, _)| token).collect();
+        for token in &meant {
+            self.dismiss(*token, None, CloseReason::Revoked, now);
+        }
+        meant.len()
+    }
+
     /// Ends the streams whose lease has run out, each with word of it.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some(token) = self.expiries.pop_due(now) {

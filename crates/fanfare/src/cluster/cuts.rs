@@ -1,5 +1,6 @@
 //! Cuts that were said at other nodes of the cluster. A node that was cut off from the engine hears
-//! of them when it comes back, and ends what had been verified before they were said.
+//! of them when it comes back, and ends what had been verified before they were said. Where it can
+//! no longer hear of all of them, whoever has a subject has to be verified anew.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,18 @@ pub(super) struct HeardCuts {
 }
 
 impl Notices for HeardCuts {
+    fn miss(&self) {
+        let now = Instant::now();
+        for delivery in &self.deliveries {
+            delivery.reverify(now, |streams| {
+                tracing::warn!(
+                    streams,
+                    "cuts were missed: streams of subjects end, to be verified anew"
+                );
+            });
+        }
+    }
+
     fn hear(&self, notices: Vec<Notice>) {
         let now = Instant::now();
         let this = self.node.to_string();

@@ -174,6 +174,28 @@ fn a_node_that_was_away_keeps_what_was_cut_meanwhile() {
 }
 
 #[test]
+fn a_cut_is_one_of_more_than_are_kept() {
+    let cluster = Cluster::start();
+    let Cluster { one, two, redis, .. } = &cluster;
+    let [mut ada, mut bob] = ["ada", "bob"].map(|subject| listen(two, subject));
+    two.await_metrics("both", |now| now.sum("fanfare_subscribers") == 2.0);
+    let mut elsewhere = listen(one, "bob");
+    cluster.divide();
+    assert_eq!(cut(one, "ada").status, 200);
+    // As thousands of others would, in less time.
+    assert_eq!(cut(one, "eve").status, 200);
+    redis.command(&["XTRIM", "{fanfare}:notices", "MAXLEN", "1"]);
+    cluster.join();
+    ada.until_closed();
+    bob.until_closed();
+    let mut back = listen(two, "bob");
+    two.await_metrics("he is back", |_| is_subscribed(two));
+    publish(one, "who is left");
+    assert_eq!(back.next().data, "who is left", "he was not meant, and came back");
+    assert_eq!(elsewhere.next().data, "who is left", "who heard all is not disturbed");
+}
+
+#[test]
 fn a_cut_is_said_to_be_done_that_nobody_heard_of() {
     let cluster = Cluster::start();
     let mut here = listen(&cluster.two, "ada");

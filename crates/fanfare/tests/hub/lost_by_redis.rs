@@ -136,6 +136,138 @@ fn redis_is_killed_and_has_nothing_on_disk() {
     assert!(outcome.refusals.iter().all(|refusal| refusal.status == 503));
 }
 
+/// It is killed, and comes back with what it had when it was last saved.
+fn back_to_its_snapshot(redis: &mut RedisServer) {
+    redis.restart();
+    await_that("it has loaded it", || redis.info("loading") == "0");
+}
+
+#[test]
+fn redis_forgets_and_who_was_behind_is_not_told() {
+    let mut redis = RedisServer::start(&[]);
+    let nodes = [node(&redis.url()), node(&redis.url())];
+    let ids = nodes[0].publisher().count("t", 0..50);
+    redis.command(&["SAVE"]);
+    let lost = nodes[0].publisher().count("t", 50..100);
+    let mut live = nodes[1].subscription().query("topic=t").after(&lost[48]).open();
+    assert_eq!(live.messages(1), ["99"], "this node has heard of what will be lost");
+    back_to_its_snapshot(&mut redis);
+    nodes.iter().for_each(|node| await_ready(node, true));
+    live.gap("engine_lost_writes");
+    nodes[0].publisher().send_to("t", "after");
+
+    let late = node(&redis.url());
+    let [one, two] = &nodes;
+    for node in [one, two, &late] {
+        for (last, missed) in [(&ids[40], 9), (&ids[49], 0), (&lost[0], 0), (&lost[49], 0)] {
+            let mut back = node.subscription().query("topic=t").after(last).open();
+            assert_eq!(back.messages(missed).len(), missed, "what is left comes first");
+            back.gap("engine_lost_writes");
+            // Who had received some of it may be told twice: of its id, and of the loss it crosses.
+            let next = std::iter::repeat_with(|| back.next()).find(|event| !event.is_gap());
+            assert_eq!(next.unwrap().data, "after");
+        }
+        // Whoever has nothing yet is promised nothing but all there is.
+        let mut all = node.subscription().query("topic=t").after("earliest").open();
+        assert_eq!(all.messages(50).len(), 50);
+    }
+}
+
+#[test]
+fn the_only_node_that_knows_of_a_loss_comes_late() {
+    let mut redis = RedisServer::start(&[]);
+    let way = Proxy::to(redis.port());
+    let knowing = node(&way.url());
+    let ids = knowing.publisher().count("t", 0..50);
+    redis.command(&["SAVE"]);
+    knowing.publisher().count("t", 50..100);
+    // Nobody listens at port 1.
+    way.redirect(1);
+    await_ready(&knowing, false);
+    back_to_its_snapshot(&mut redis);
+
+    // Those who are there now know of nothing, and go on.
+    let nodes = [node(&redis.url()), node(&redis.url())];
+    let crossed = nodes[0].publisher().send_to("t", "across");
+    let mut live = nodes[1].subscription().query("topic=t").after(&ids[40]).open();
+    assert_eq!(live.messages(9).len(), 9);
+    assert_eq!(live.next().id, crossed);
+    let mut away = nodes[0].subscription().query("topic=t").after(&ids[49]).open();
+    assert_eq!(away.next().id, crossed);
+    drop(away);
+
+    way.redirect(redis.port());
+    await_ready(&knowing, true);
+    live.gap("engine_lost_writes");
+    for node in [&nodes[0], &nodes[1], &knowing] {
+        // Also whoever had crossed and is away just then.
+        node.subscription().query("topic=t").after(&crossed).open().gap("engine_lost_writes");
+        let mut behind = node.subscription().query("topic=t").after(&ids[48]).open();
+        assert_eq!(behind.messages(1), ["49"]);
+        behind.gap("engine_lost_writes");
+    }
+}
+
+#[test]
+fn the_lineage_is_deleted_and_the_first_page_comes_again_and_again() {
+    let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut published = 0;
+    for _ in 0..2 {
+        // More than a page.
+        let before = node(&redis.url());
+        before.publisher().count("t", published..published + 600);
+        published += 600;
+        drop(before);
+        redis.restart();
+        await_that("it has loaded it", || redis.info("loading") == "0");
+    }
+    redis.command(&["DEL", "{fanfare}:lineage"]);
+    let late = node(&redis.url());
+    let read = |late: &Hub, first: u64| {
+        let mut reader = late.subscription().query("topic=t").after("earliest").open();
+        for number in first..published {
+            assert_eq!(reader.next().data.trim_end(), number.to_string());
+        }
+    };
+    // The stream's own markers lead back.
+    read(&late, 0);
+    drop(late);
+
+    let entries = redis.command(&["XRANGE", "{fanfare}:events", "-", "+"]);
+    let markers: Vec<_> = entries.split(' ').filter(|word| word.ends_with("-0")).collect();
+    // The second epoch does not say any longer where the first ended.
+    redis.command(&["XDEL", "{fanfare}:events", markers[1]]);
+    redis.command(&["DEL", "{fanfare}:lineage"]);
+    let late = node(&redis.url());
+    read(&late, 600);
+    let forgotten = markers[0].replace("-0", "-7");
+    late.subscription().query("topic=t").after(&forgotten).open().gap("unknown_epoch");
+}
+
+#[test]
+fn a_node_an_hour_ahead_trims_what_is_young() {
+    let redis = RedisServer::start(&[]);
+    let retained = ["--retain-age", "30m"];
+    let one = node_with(&redis.url(), &retained);
+    one.publisher().send("by-a-clock-that-is-right");
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    let url = redis.url();
+    let arguments = [&["--redis", &url, "--heartbeat", "200ms"][..], &retained].concat();
+    let ahead = Setup::new(&arguments).own_log().variable("LD_PRELOAD", library);
+    let ahead =
+        ahead.variable("FAKETIME", "+1h").variable("FAKETIME_DONT_FAKE_MONOTONIC", "1").start();
+    ahead.publisher().send("by-one-that-is-not");
+    // It has looked after the log, which includes its age.
+    ahead.await_metrics("it has measured", |now| now.sum("fanfare_log_events") >= 1.0);
+    let entries = redis.command(&["XRANGE", "{fanfare}:events", "-", "+"]);
+    assert!(entries.contains("by-a-clock-that-is-right"), "{entries}");
+    let now: u64 = redis.command(&["TIME"]).split(' ').next().unwrap().parse().unwrap();
+    let words: Vec<_> = entries.split(' ').collect();
+    let dates = words.windows(2).filter(|pair| pair[0] == "a").map(|pair| pair[1].parse::<u64>());
+    let ages: Vec<_> = dates.map(|at| now.abs_diff(at.unwrap() / 1000)).collect();
+    assert!(ages.len() >= 3 && ages.iter().all(|age| *age < 600), "{ages:?} in {entries}");
+}
+
 #[test]
 fn everything_is_flushed_under_load() {
     let (redis, nodes) = pair(&[]);

@@ -1,6 +1,7 @@
 //! What nodes share beside the log: deposits that are given out once, notices that all hear, the
 //! roll of who is there.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,18 @@ use crate::ledger::{Node, settings, until};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Writes down what it hears, and when that was given.
+/// Writes down what it hears, when that was given, and how often it has missed something.
 #[derive(Default)]
-struct Heard(Mutex<Vec<(String, Instant)>>);
+struct Heard(Mutex<Vec<(String, Instant)>>, AtomicUsize);
 
 impl Notices for Heard {
     fn hear(&self, notices: Vec<Notice>) {
         let given = |notice: Notice| (notice.text, Instant::now() - notice.age);
         self.0.lock().unwrap().extend(notices.into_iter().map(given));
+    }
+
+    fn miss(&self) {
+        self.1.fetch_add(1, SeqCst);
     }
 }
 
@@ -28,6 +33,10 @@ impl Heard {
         let heard = Arc::new(Self::default());
         node.log.commons().listen(heard.clone());
         heard
+    }
+
+    fn missed(&self) -> usize {
+        self.1.load(SeqCst)
     }
 
     fn texts(&self) -> Vec<String> {
@@ -76,7 +85,7 @@ async fn a_deposit_is_lost_with_the_answer_that_brought_it() {
     commons.deposit("a", "for a", LONG).await.unwrap();
     way.mute(true);
     let taking = tokio::spawn(async move { commons.withdraw("a").await.unwrap() });
-    let is_taken = || server.number(&["HEXISTS", "{test}:deposit:a", "taker"]) == 1;
+    let is_taken = || server.command(&["GETRANGE", "{test}:deposit:a", "0", "0"]) != " ";
     until("it is given out", is_taken).await;
     way.redirect(server.port());
     way.mute(false);
@@ -162,15 +171,49 @@ async fn what_is_shared_comes_through_when_memory_is_full_and_after_a_flush() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notices_are_bounded_and_end_some_day() {
+async fn notices_are_bounded() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let fill = "for n = 1, 5000 do redis.call('XADD', KEYS[1], '*', 't', 'old') end";
     server.command(&["EVAL", fill, "1", "{test}:notices"]);
     node.log.commons().notify("new").await.unwrap();
     assert_eq!(server.number(&["XLEN", "{test}:notices"]), Commons::NOTICES as i64);
-    let left = server.number(&["TTL", "{test}:notices"]);
-    assert!((80_000..=86_400).contains(&left), "{left} seconds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_back_too_late_is_not_told_that_it_missed_notices() {
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
+    let (here, away) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
+    let (heard, heard_late) = (Heard::at(&here), Heard::at(&away));
+    let give = |text: &'static str| {
+        let commons = here.log.commons().clone();
+        async move { commons.notify(text).await.unwrap() }
+    };
+    // What they know of before the first is that there is none.
+    proxy.redirect(1);
+    until("it is away", || away.log.ready().is_err()).await;
+    give("first").await;
+    proxy.redirect(server.port());
+    until("it hears", || heard_late.texts() == ["first"]).await;
+    assert_eq!(heard_late.missed(), 0);
+
+    // Of all that is given meanwhile, the last is kept.
+    proxy.redirect(1);
+    until("it is away", || away.log.ready().is_err()).await;
+    give("second").await;
+    give("third").await;
+    server.command(&["XTRIM", "{test}:notices", "MAXLEN", "1"]);
+    proxy.redirect(server.port());
+    until("it knows", || heard_late.missed() == 1).await;
+    give("fourth").await;
+    until("it hears", || heard_late.texts().last().is_some_and(|last| last == "fourth")).await;
+    assert_eq!((heard_late.missed(), heard.missed()), (1, 0));
+
+    // They are all lost.
+    server.command(&["DEL", "{test}:notices"]);
+    give("fifth").await;
+    until("both know", || (heard_late.missed(), heard.missed()) == (2, 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! A replica that had missed writes takes over, and hands out the same seqs again.
 
 use fanfare_event::Position;
-use fanfare_log::{AppendError, EventLog, Standing};
+use fanfare_log::{AppendError, Between, EventLog, Standing};
 use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
@@ -34,8 +34,13 @@ async fn offsets_given_out_again_belong_to_another_epoch() {
 
     let (lineage, at) = node.tail.begins().pop().unwrap();
     assert_eq!(lineage.standing(copied.epoch), Standing::EndedAt(copied));
-    assert!(lineage.continuous(copied, at), "a client that has what was copied lacks nothing");
-    assert!(!lineage.continuous(lost, at), "one that has more is told");
+    for after in [lost, copied, Position::new(copied.epoch, 1)] {
+        assert_eq!(
+            lineage.between(after, at),
+            Between::Lost,
+            "whoever goes on from {after} is told"
+        );
+    }
     for n in 60..70 {
         ledger.publish(&node.log, "a", &[format!("{n}.0")]).await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! The stream vanishes or goes back while the server stays up.
 
 use fanfare_log::{EventLog, Standing};
-use fanfare_testkit::RedisServer;
+use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Ledger, Node, until};
 
@@ -76,14 +76,17 @@ async fn an_entry_nobody_understands_is_not_passed_over_in_silence() {
     ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
     node.heard(ledger.last()).await;
     ledger.judge(&node.tail);
-    let (lineage, at) = node.tail.begins().pop().unwrap();
+    let begins = node.tail.begins();
+    let (lineage, at) = &begins[1];
     assert_eq!(at.seq, 2);
-    assert!(!lineage.continuous(at.min(fanfare_event::Position::new(at.epoch, 1)), at));
+    assert!(!lineage.continuous(fanfare_event::Position::new(at.epoch, 1), *at));
+    // What others put there has a position that the lineage did not give out: an epoch of its own.
+    assert!(begins[2].0.continuous(*at, begins[2].1));
     assert!(node.log.ready().is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_position_given_out_again_is_not_acknowledged() {
+async fn a_position_is_given_out_again_by_an_older_copy() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
@@ -99,7 +102,6 @@ async fn a_position_given_out_again_is_not_acknowledged() {
     }
     node.heard(ledger.last()).await;
     ledger.judge(&node.tail);
-    assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,8 +110,9 @@ async fn what_was_trimmed_before_anyone_could_read_it_is_said() {
     let node = Node::connect(&server.url()).await;
     let epoch = format!("{}-*", node.tail.heard().epoch);
     let come_and_go = "redis.call('XADD', KEYS[1], ARGV[1], 'a', '1', 't', 'a', 'm', '0.0') \
+                       redis.call('HSET', KEYS[2], 'seq', 1) \
                        redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)";
-    server.command(&["EVAL", come_and_go, "1", "{test}:events", &epoch]);
+    server.command(&["EVAL", come_and_go, "2", "{test}:events", "{test}:lineage", &epoch]);
     until("the tail is told", || node.tail.heard().seq == 1).await;
     assert!(node.tail.events().is_empty());
     let begins = node.tail.begins();
@@ -118,4 +121,32 @@ async fn what_was_trimmed_before_anyone_could_read_it_is_said() {
     ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
     node.heard(ledger.last()).await;
     ledger.judge(&node.tail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_not_heard_gives_out_again_what_an_older_copy_has_not() {
+    let server = RedisServer::start(&[]);
+    let proxy = Proxy::to(server.port());
+    let (one, two) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
+    two.is_free().await;
+    let ledger = Ledger::default();
+    let messages: Vec<_> = (0..50).map(|n| format!("{n}.0")).collect();
+    ledger.publish(&one.log, "a", &messages).await.unwrap();
+    two.heard(ledger.last()).await;
+    server.command(&["COPY", "{test}:events", "older"]);
+    // It publishes still, and hears no more.
+    proxy.stall_first();
+    let messages: Vec<_> = (50..100).map(|n| format!("{n}.0")).collect();
+    ledger.publish(&one.log, "a", &messages).await.unwrap();
+    one.heard(ledger.last()).await;
+    server.command(&["RENAME", "older", "{test}:events"]);
+    // The ledger refuses a position it knows.
+    for n in 100..150 {
+        let _ = ledger.publish(&two.log, "a", &[format!("{n}.0")]).await;
+    }
+    ledger.publish(&two.log, "a", &["150.0".to_owned()]).await.unwrap();
+    for node in [&one, &two] {
+        node.heard(ledger.last()).await;
+        ledger.judge(&node.tail);
+    }
 }

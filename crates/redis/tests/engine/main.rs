@@ -5,10 +5,11 @@ mod commons;
 mod crash;
 mod doctor;
 mod failover;
-
+mod half_done;
 mod idempotency;
 mod ledger;
 mod lost_stream;
+mod one_key_gone;
 mod order;
 mod places;
 mod read_past;

@@ -1,0 +1,123 @@
+//! A script is stopped midway, by a rule that denies one of its commands: what it has done so far
+//! does no harm, and running it again completes it.
+
+use std::sync::Arc;
+
+use fanfare_log::{EventLog, Standing};
+use fanfare_redis::RedisLog;
+use fanfare_testkit::RedisServer;
+
+use crate::ledger::{Node, Recorder, draft, keyed, settings, until};
+
+/// Every command by which a script writes.
+const WRITES: [&str; 7] = ["xadd", "hset", "set", "hdel", "del", "xtrim", "pexpire"];
+
+/// A server with a user who may do everything, and whose rights a test can take away.
+fn guarded() -> (RedisServer, String) {
+    let all = ["--user", "hub", "on", ">p", "~*", "&*", "+@all"];
+    let server = RedisServer::start(
+        &[&["--appendonly", "yes", "--appendfsync", "always"], &all[..]].concat(),
+    );
+    let url = format!("redis://hub:p@127.0.0.1:{}", server.port());
+    (server, url)
+}
+
+fn deny(server: &RedisServer, command: &str) {
+    server.command(&["ACL", "SETUSER", "hub", &format!("-{command}")]);
+}
+
+fn allow(server: &RedisServer, command: &str) {
+    server.command(&["ACL", "SETUSER", "hub", &format!("+{command}")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_stopped_midway_forgets_an_epoch() {
+    for command in WRITES {
+        let (mut server, url) = guarded();
+        let mut ends = Vec::new();
+        for n in 0..2 {
+            let node = Node::connect(&url).await;
+            let appended =
+                node.log.append(keyed(vec![draft("a", format!("{n}.0"))], &n.to_string()));
+            ends.push(appended.await.unwrap().first);
+            drop(node);
+            server.restart();
+            until("it has loaded what it kept", || server.info("loading") == "0").await;
+        }
+        deny(&server, command);
+        for _ in 0..3 {
+            let _ = RedisLog::connect(settings(&url), Arc::new(Recorder::default())).await;
+        }
+        allow(&server, command);
+        let node = Node::connect(&url).await;
+        let (lineage, at) = node.tail.begins().pop().unwrap();
+        for end in &ends {
+            assert_eq!(lineage.standing(end.epoch), Standing::EndedAt(*end), "without {command}");
+        }
+        assert!(lineage.continuous(ends[1], at), "without {command}");
+        let heard: Vec<_> = server
+            .command(&["XRANGE", "{test}:events", "-", "+"])
+            .split(' ')
+            .filter(|word| word.ends_with(".0"))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(heard, ["0.0", "1.0"], "without {command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_stopped_midway_is_kept_or_remembered_by_half() {
+    for command in WRITES {
+        let (server, url) = guarded();
+        let node = Node::connect(&url).await;
+        let messages = |n: usize| vec![draft("a", format!("{n}.0")), draft("a", format!("{n}.1"))];
+        let before = node.log.append(keyed(messages(0), "before")).await.unwrap();
+        deny(&server, command);
+        let stopped = node.log.append(keyed(messages(1), "key")).await;
+        let left = || server.command(&["XRANGE", "{test}:events", "-", "+"]).matches("1.").count();
+        match &stopped {
+            Ok(appended) => assert_eq!((appended.repeated, left()), (false, 2)),
+            Err(_) => assert_eq!(left(), 0, "nothing was kept, without {command}"),
+        }
+        allow(&server, command);
+        node.ready().await;
+        let again = node.log.append(keyed(messages(1), "key")).await.unwrap();
+        assert_eq!((again.repeated, left()), (stopped.is_ok(), 2), "without {command}");
+        assert_eq!(again.first, before.first.plus(2), "and no position is passed over");
+        let known = node.log.append(keyed(messages(1), "key")).await.unwrap();
+        assert_eq!((known.repeated, known.first), (true, again.first));
+        node.heard(again.first.next()).await;
+        assert_eq!(node.tail.begins().len(), 1, "without {command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nodes_share_is_left_for_ever_or_given_out_twice() {
+    for command in WRITES {
+        let (server, url) = guarded();
+        let node = Node::connect(&url).await;
+        let commons = node.log.commons();
+        let keep = std::time::Duration::from_secs(60);
+        deny(&server, command);
+        let kept = commons.deposit("a", "for a", keep).await.is_ok();
+        if server.number(&["EXISTS", "{test}:deposit:a"]) == 1 {
+            assert!(server.number(&["PTTL", "{test}:deposit:a"]) > 0, "without {command}");
+        }
+        let taken = commons.withdraw("a").await.ok().flatten();
+        let _ = commons.notify("notice").await;
+        let _ = commons.attend("one", "I am one").await;
+        allow(&server, command);
+        if !kept {
+            commons.deposit("a", "for a", keep).await.unwrap();
+        }
+        if taken.is_none() {
+            assert_eq!(commons.withdraw("a").await.unwrap().as_deref(), Some("for a"));
+        }
+        assert_eq!(commons.withdraw("a").await.unwrap(), None, "without {command}");
+        commons.notify("another").await.unwrap();
+        let given = server.command(&["XRANGE", "{test}:notices", "-", "+"]);
+        assert_eq!(given.matches("another").count(), 1, "without {command}: {given}");
+        assert_eq!(commons.attend("one", "I am one").await.unwrap(), ["I am one"]);
+        until("the roll ends some day", || server.number(&["PTTL", "{test}:nodes"]) > 0).await;
+    }
+}
