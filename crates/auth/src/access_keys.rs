@@ -37,6 +37,10 @@ impl AccessKeys {
 }
 
 impl KeyDigest {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The digest as text, in base64 for URLs.
     pub(crate) fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)

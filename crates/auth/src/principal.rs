@@ -29,8 +29,16 @@ pub enum Identity {
     Anonymous,
     /// The holder of this access key.
     AccessKey(KeyDigest),
-    /// The subject of a token (RFC 7519, 4.1.2).
-    Subject(Arc<str>),
+    /// The bearer of a token that names no subject: known by its issuer and by what it grants, so
+    /// that a token which is renewed is the same bearer's.
+    Bearer(KeyDigest),
+    /// The subject of a token (RFC 7519, 4.1.2), as its issuer calls them.
+    Subject {
+        /// What its streams are counted and cut under.
+        name: Arc<str>,
+        /// Who issued the token, if it says so.
+        issuer: Option<Arc<str>>,
+    },
 }
 
 impl Principal {
@@ -43,7 +51,7 @@ impl Principal {
     /// The subject of the token, if it named one.
     pub fn subject(&self) -> Option<&Arc<str>> {
         match &self.identity {
-            Identity::Subject(subject) => Some(subject),
+            Identity::Subject { name, .. } => Some(name),
             _ => None,
         }
     }

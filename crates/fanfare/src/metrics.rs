@@ -85,6 +85,8 @@ pub(crate) enum Refused {
     LogFull,
     /// Too many idempotency keys are in use.
     TooManyKeys,
+    /// An idempotency key was used before, for another content.
+    KeyReused,
     /// There are too many connections.
     Connections,
     /// There are too many connections on which no request has come yet.
@@ -113,7 +115,7 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// Every reason.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::InvalidPublish,
         Self::InvalidSubscribe,
         Self::TooLarge,
@@ -133,6 +135,7 @@ impl Refused {
         Self::LogUnavailable,
         Self::LogFull,
         Self::TooManyKeys,
+        Self::KeyReused,
         Self::Connections,
         Self::HalfOpen,
         Self::Idle,
@@ -168,6 +171,7 @@ impl Refused {
             Self::LogUnavailable => "log_unavailable",
             Self::LogFull => "log_full",
             Self::TooManyKeys => "too_many_keys",
+            Self::KeyReused => "idempotency_key_reused",
             Self::Connections => "connections",
             Self::HalfOpen => "half_open",
             Self::Idle => "idle",

@@ -109,10 +109,7 @@ impl DiskLog {
         let Recovered { lineage, parent, restored, keys } = recover(&*storage, now, keys_since)?;
         let mut table = IdempotencyTable::new(options.key_window, options.key_capacity);
         for (first, mark) in keys {
-            if table.insert(&mark.key, first, mark.count as usize, mark.time).is_err() {
-                tracing::warn!("more idempotency keys are in use than may be: some are forgotten");
-                break;
-            }
+            table.insert_again(&mark.key, first, mark.count as usize, mark.time);
         }
         let (head, through) = (restored.head, restored.through);
         let state = State::new(restored, options.retain_topic_count);

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use axum::http::request::Parts;
 use fanfare_auth::{
-    AccessKeys, Authenticator, Authorised, Forbidden, Identity, Jwks, MemoryTickets, Principal,
+    AccessKeys, Authenticator, Authorised, Forbidden, HolderId, Identity, Jwks, MemoryTickets, Principal,
     PublishGrant, SubscribeGrant, Ticket, TicketId, TicketStore, TokenRules, TokenVerifier,
     VerificationKey,
 };
 use fanfare_event::{Draft, Selector, Timestamp};
 
-use super::client::client;
+use super::client::{client, network_of};
 use super::credentials::{self, Presented};
 use super::error::Error;
 use super::guard::Guard;
@@ -183,6 +183,11 @@ impl Caller {
     /// Who they are, as far as they have said.
     pub(super) fn identity(&self) -> &Identity {
         &self.principal.identity
+    }
+
+    /// Under whom what they take of a shared table is counted.
+    pub(super) fn holder(&self) -> HolderId {
+        HolderId::of(self.identity(), network_of(self.address))
     }
 
     /// Whose streams theirs are.

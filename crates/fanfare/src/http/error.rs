@@ -89,6 +89,7 @@ impl Error {
             Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => Refused::InvalidPublish,
             Self::Append(AppendError::Full { .. }) => Refused::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => Refused::TooManyKeys,
+            Self::Append(AppendError::KeyReused) => Refused::KeyReused,
             Self::Append(_) | Self::Untold { .. } => Refused::LogUnavailable,
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
@@ -130,6 +131,10 @@ impl IntoResponse for Error {
             }
             Self::BodyBroken(_) => detail(StatusCode::BAD_REQUEST, said),
             Self::Key(_) => invalid(&["header", "idempotency-key"], &said, &Value::Null),
+            // draft-ietf-httpapi-idempotency-key-header, 2.6.
+            Self::Append(AppendError::KeyReused) => {
+                invalid(&["header", "idempotency-key"], &said, &Value::Null)
+            }
             Self::Append(error) => {
                 let status = match error {
                     AppendError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,

@@ -16,6 +16,7 @@ mod docs;
 mod embedded;
 mod error;
 mod guard;
+mod idempotency_key;
 mod limits;
 mod openapi;
 mod operations;

@@ -104,8 +104,10 @@ impl Quotas {
         let rate = self.publish_rate.or((!local).then_some(PUBLISH_RATE))?;
         let publisher = match caller.identity() {
             Identity::AccessKey(key) => Publisher::Key(*key),
-            Identity::Subject(subject) => Publisher::Subject(Arc::clone(subject)),
-            Identity::Anonymous => Publisher::Address(network_of(caller.address)),
+            Identity::Subject { name, .. } => Publisher::Subject(Arc::clone(name)),
+            Identity::Anonymous | Identity::Bearer(_) => {
+                Publisher::Address(network_of(caller.address))
+            }
         };
         let now = Instant::now();
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,7 @@ mod broken_proxy;
 mod broken_tls;
 mod divided_cluster;
 mod duplicate_publish;
+mod foreign_key;
 mod foreign_origin;
 mod forged_field;
 mod forged_token;
