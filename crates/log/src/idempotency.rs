@@ -230,10 +230,9 @@ impl IdempotencyTable {
             return Ok(());
         }
         let (owner, content) = (self.fingerprint(key.owner()), self.content(key));
-        self.shares.take(owner, 0).map_err(|no_room| TableFull {
-            limit: self.capacity,
-            own: no_room == NoRoom::Share,
-        })?;
+        self.shares
+            .take(owner, 0)
+            .map_err(|no_room| TableFull { limit: self.capacity, own: no_room == NoRoom::Share })?;
         self.answers.insert(fingerprint, Answer { first, count, owner, content });
         self.order.push_back((self.latest, fingerprint));
         Ok(())
@@ -372,9 +371,8 @@ mod tests {
     fn one_owners_keys_fill_the_table_for_all() {
         let mut table = table(100, 100);
         let mut fill = |owner: u8, now: u64| {
-            let next = |name: &u8| {
-                table.insert(&owned(owner, *name, 0), FIRST, 1, Timestamp(now)).is_ok()
-            };
+            let next =
+                |name: &u8| table.insert(&owned(owner, *name, 0), FIRST, 1, Timestamp(now)).is_ok();
             (0..=255).take_while(next).count()
         };
         assert_eq!([fill(1, 0), fill(2, 1), fill(3, 2)], [50, 25, 13]);
