@@ -7,6 +7,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::access_keys::KeyDigest;
+use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
 use crate::principal::{Identity, Principal};
 
@@ -59,6 +60,8 @@ impl Claims {
         let issuer = self.iss;
         let identity = match self.sub {
             Some(subject) if subject.len() > MAX_SUBJECT => return None,
+            // Cuts name credentials so.
+            Some(subject) if subject.starts_with(CredentialId::MARK) => return None,
             Some(subject) => {
                 Identity::Subject { name: subject.into(), issuer: issuer.map(Arc::from) }
             }
@@ -73,6 +76,7 @@ impl Claims {
             subscribe: SubscribeGrant::new(subscribe.0),
             admin,
             expires,
+            credential: None,
         })
     }
 }

@@ -77,6 +77,8 @@ impl Principal {
             subscribe: SubscribeGrant::new(patterns),
             admin,
             expires: expires.map(Timestamp),
+            // Each node knows of its own keys when one is taken away.
+            credential: None,
         })
     }
 }
@@ -100,7 +102,8 @@ mod tests {
                 let expires = Some(Timestamp(7));
                 let identity = identity.clone();
                 let admin = identity != Identity::Anonymous;
-                let holder = Principal { identity, publish, subscribe, admin, expires };
+                let credential = None;
+                let holder = Principal { identity, publish, subscribe, admin, expires, credential };
                 let back = Principal::listener_from_text(&holder.listener_to_text()).unwrap();
                 assert_eq!(back, holder.as_listener());
             }

@@ -80,6 +80,6 @@ impl Shard {
         if let Some(at) = lease.expires {
             self.expiries.insert(token, at);
         }
-        lease.subject.as_deref().is_none_or(|subject| !self.cuts.hit(subject, lease.verified))
+        !lease.names().any(|name| self.cuts.hit(name, lease.verified))
     }
 }

@@ -99,8 +99,7 @@ fn a_key_that_comes_with_another_content_is_answered_for_the_first() {
 fn one_publishers_keys_keep_all_others_out() {
     let keys = ["a key that is greedy", "a key that is modest"].map(|key| key.replace(' ', "-"));
     let [greedy, modest] = &keys;
-    let arguments =
-        ["--publish-key", greedy, "--publish-key", modest, "--idempotency-keys", "100"];
+    let arguments = ["--publish-key", greedy, "--publish-key", modest, "--idempotency-keys", "100"];
     let hub = Hub::alone(&arguments);
     let mut accepted = 0;
     let refused = loop {
