@@ -7,11 +7,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::credential_id::CredentialId;
 use crate::secret::Secret;
 
 /// The access keys for one right, kept as digests.
 #[derive(Debug, Clone, Default)]
-pub struct AccessKeys(Vec<KeyDigest>);
+pub struct AccessKeys(Vec<(KeyDigest, CredentialId)>);
 
 /// A digest that tells access keys apart and does not give them away.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,14 +21,22 @@ pub struct KeyDigest([u8; 32]);
 impl AccessKeys {
     /// These keys.
     pub fn new(keys: &[Secret]) -> Self {
-        Self(keys.iter().map(|key| KeyDigest::of(key.expose())).collect())
+        let known =
+            |key: &Secret| (KeyDigest::of(key.expose()), CredentialId::of(key.expose().as_bytes()));
+        Self(keys.iter().map(known).collect())
     }
 
     /// Which key was presented, if it is one. Every key is compared, in constant time.
-    pub fn find(&self, presented: &str) -> Option<KeyDigest> {
+    pub fn find(&self, presented: &str) -> Option<(KeyDigest, CredentialId)> {
         let presented = KeyDigest::of(presented);
-        let same = |key: &&KeyDigest| verify_slices_are_equal(&key.0, &presented.0).is_ok();
-        (self.0.iter().filter(same).count() > 0).then_some(presented)
+        let same =
+            |known: &&(KeyDigest, _)| verify_slices_are_equal(&known.0.0, &presented.0).is_ok();
+        self.0.iter().filter(same).last().cloned()
+    }
+
+    /// Which keys these are.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &CredentialId> {
+        self.0.iter().map(|(_, id)| id)
     }
 
     /// Whether there is none.
@@ -37,6 +46,10 @@ impl AccessKeys {
 }
 
 impl KeyDigest {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The digest as text, in base64 for URLs.
     pub(crate) fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
@@ -47,8 +60,12 @@ impl KeyDigest {
     }
 
     pub(crate) fn of(text: &str) -> Self {
+        Self::of_bytes(text.as_bytes())
+    }
+
+    pub(crate) fn of_bytes(content: &[u8]) -> Self {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        bytes.copy_from_slice(digest(&SHA256, content).as_ref());
         Self(bytes)
     }
 }
@@ -69,7 +86,7 @@ mod tests {
         let keys = AccessKeys::new(&keys);
         assert!(keys.find("second").is_some());
         for text in ["", "secon", "secondx", "Second", "second "] {
-            assert_eq!(keys.find(text), None, "{text:?}");
+            assert!(keys.find(text).is_none(), "{text:?}");
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The authenticator: from what a request presents to a principal.
 
+use std::collections::HashSet;
+
 use fanfare_event::Timestamp;
 
 use crate::access_keys::AccessKeys;
+use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
 use crate::principal::{Identity, Principal};
 use crate::token::{InvalidToken, TokenVerifier, Untrusted};
@@ -24,6 +27,12 @@ impl Authenticator {
         self.publish_keys.is_empty() && self.subscribe_keys.is_empty() && self.tokens.is_empty()
     }
 
+    /// Every credential that is accepted now: the access keys, and the keys for tokens.
+    pub fn credentials(&self) -> HashSet<CredentialId> {
+        let keys = self.publish_keys.ids().chain(self.subscribe_keys.ids()).cloned();
+        keys.chain(self.tokens.credentials()).collect()
+    }
+
     /// Who presents this text: the holder of an access key, or the bearer of a token.
     ///
     /// # Errors
@@ -36,12 +45,14 @@ impl Authenticator {
     ) -> Result<Principal, Untrusted> {
         let publishes = self.publish_keys.find(presented);
         let subscribes = self.subscribe_keys.find(presented);
-        if let Some(key) = publishes.or(subscribes) {
-            let publish = publishes.map_or_else(Default::default, |_| PublishGrant::EVERYTHING);
-            let subscribe =
-                subscribes.map_or_else(Default::default, |_| SubscribeGrant::EVERYTHING);
-            let identity = Identity::AccessKey(key);
-            return Ok(Principal { identity, publish, subscribe, admin: false, expires: None });
+        let publish =
+            publishes.as_ref().map_or_else(Default::default, |_| PublishGrant::EVERYTHING);
+        let subscribe =
+            subscribes.as_ref().map_or_else(Default::default, |_| SubscribeGrant::EVERYTHING);
+        if let Some((key, credential)) = publishes.or(subscribes) {
+            let (identity, credential) = (Identity::AccessKey(key), Some(credential));
+            let (admin, expires) = (false, None);
+            return Ok(Principal { identity, publish, subscribe, admin, expires, credential });
         }
         if self.tokens.is_empty() {
             return Err(InvalidToken::Malformed.into());

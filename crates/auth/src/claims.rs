@@ -6,6 +6,8 @@ use fanfare_event::{Pattern, Timestamp};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::access_keys::KeyDigest;
+use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
 use crate::principal::{Identity, Principal};
 
@@ -13,6 +15,9 @@ use crate::principal::{Identity, Principal};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Claims {
     sub: Option<String>,
+    /// One issuer (RFC 7519, 4.1.1): a list of them would let whoever may issue a token pass it off
+    /// as another's.
+    iss: Option<String>,
     exp: Seconds,
     #[serde(default)]
     fanfare: Rights,
@@ -51,18 +56,27 @@ impl Claims {
     /// Whose token it is. `None` if it names a subject too long to count streams under.
     pub(crate) fn into_principal(self) -> Option<Principal> {
         let expires = Some(self.expires());
+        let Rights { publish, subscribe, admin } = self.fanfare;
+        let issuer = self.iss;
         let identity = match self.sub {
             Some(subject) if subject.len() > MAX_SUBJECT => return None,
-            Some(subject) => Identity::Subject(Arc::from(subject)),
-            None => Identity::Anonymous,
+            // Cuts name credentials so.
+            Some(subject) if subject.starts_with(CredentialId::MARK) => return None,
+            Some(subject) => {
+                Identity::Subject { name: subject.into(), issuer: issuer.map(Arc::from) }
+            }
+            None => {
+                let granted = (&publish.0, &subscribe.0, admin);
+                Identity::Bearer(KeyDigest::of(&format!("{issuer:?} {granted:?}")))
+            }
         };
-        let Rights { publish, subscribe, admin } = self.fanfare;
         Some(Principal {
             identity,
             publish: PublishGrant::new(publish.0),
             subscribe: SubscribeGrant::new(subscribe.0),
             admin,
             expires,
+            credential: None,
         })
     }
 }
@@ -119,6 +133,7 @@ mod tests {
             assert_eq!(read(&format!(r#"{{"exp":1,"fanfare":{rights}}}"#)), None, "{rights}");
         }
         assert_eq!(read("{}"), None, "exp is required");
+        assert_eq!(read(r#"{"exp":1,"iss":["a","b"]}"#), None, "a token has one issuer");
         let many = vec![r#""a""#; MAX_PATTERNS + 1].join(",");
         assert_eq!(read(&format!(r#"{{"exp":1,"fanfare":{{"publish":[{many}]}}}}"#)), None);
         let nothing = read(r#"{"exp":1.5,"sub":"ada","other":1}"#).unwrap();
@@ -131,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_time_out_of_range_wraps(exp in any::<f64>()) {
-            let claims = Claims { sub: None, exp: Seconds(exp), fanfare: Rights::default() };
+            let claims = Claims { sub: None, iss: None, exp: Seconds(exp), fanfare: Rights::default() };
             let expires = claims.expires().as_millis();
             if exp <= 0.0 { prop_assert_eq!(expires, 0) }
             if exp > 2e16 { prop_assert_eq!(expires, u64::MAX) }

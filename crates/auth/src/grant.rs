@@ -1,5 +1,7 @@
 //! Grants: the topics that someone may publish to, or listen to.
 
+use std::sync::Arc;
+
 use fanfare_event::{Draft, Pattern, Selector, Topic, TopicSelector};
 
 use crate::authorised::{Authorised, Forbidden};
@@ -16,18 +18,19 @@ pub struct SubscribeGrant(Topics);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Topics {
     Every,
-    Those(Box<[Pattern]>),
+    /// Shared: a grant is handed on to tickets and streams, and a long one is not copied.
+    Those(Arc<[Pattern]>),
 }
 
 impl Default for Topics {
     fn default() -> Self {
-        Self::Those(Box::default())
+        Self::Those(Arc::default())
     }
 }
 
 impl Topics {
     fn of(patterns: impl IntoIterator<Item = Pattern>) -> Self {
-        let patterns: Box<[_]> = patterns.into_iter().collect();
+        let patterns: Arc<[_]> = patterns.into_iter().collect();
         if patterns.iter().any(Pattern::matches_everything) {
             Self::Every
         } else {
@@ -37,8 +40,11 @@ impl Topics {
 
     fn or(&self, other: &Self) -> Self {
         match (self, other) {
+            (Self::Those(these), Self::Those(those)) if those.is_empty() => {
+                Self::Those(Arc::clone(these))
+            }
             (Self::Those(these), Self::Those(those)) => {
-                Self::Those(these.iter().chain(those).cloned().collect())
+                Self::Those(these.iter().chain(those.iter()).cloned().collect())
             }
             _ => Self::Every,
         }
@@ -99,6 +105,17 @@ impl SubscribeGrant {
     /// Both grants together.
     pub fn or(&self, other: &Self) -> Self {
         Self(self.0.or(&other.0))
+    }
+
+    /// What it takes up, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.0 {
+            Topics::Every => 0,
+            Topics::Those(patterns) => {
+                let weight = |pattern: &Pattern| pattern.as_str().len() + size_of::<Pattern>();
+                patterns.iter().map(weight).sum()
+            }
+        }
     }
 
     /// The patterns that make the same grant again.

@@ -18,7 +18,11 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bearer: Option<String>,
     subscribe: Vec<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     admin: bool,
@@ -33,28 +37,37 @@ fn is_false(flag: &bool) -> bool {
 impl Principal {
     /// The right to listen, as text.
     pub fn listener_to_text(&self) -> String {
-        let (subject, key) = match &self.identity {
-            Identity::Anonymous => (None, None),
-            Identity::AccessKey(digest) => (None, Some(digest.to_text())),
-            Identity::Subject(subject) => (Some(subject.to_string()), None),
-        };
+        let text = |digest: &KeyDigest| Some(digest.to_text());
+        let (mut subject, mut issuer, mut key, mut bearer) = (None, None, None, None);
+        match &self.identity {
+            Identity::Anonymous => {}
+            Identity::AccessKey(digest) => key = text(digest),
+            Identity::Bearer(digest) => bearer = text(digest),
+            Identity::Subject { name, issuer: by } => {
+                subject = Some(name.to_string());
+                issuer = by.as_ref().map(ToString::to_string);
+            }
+        }
         let subscribe = self.subscribe.patterns().map(str::to_owned).collect();
         let expires = self.expires.map(Timestamp::as_millis);
-        let written = Written { subject, key, subscribe, admin: self.admin, expires };
+        let admin = self.admin;
+        let written = Written { subject, issuer, key, bearer, subscribe, admin, expires };
         serde_json::to_string(&written).unwrap_or_default()
     }
 
     /// What [`Principal::listener_to_text`] has written, and nothing more.
     pub fn listener_from_text(text: &str) -> Result<Self, InvalidHolder> {
-        let Written { subject, key, subscribe, admin, expires } =
+        let Written { subject, issuer, key, bearer, subscribe, admin, expires } =
             serde_json::from_str(text).map_err(|_| InvalidHolder)?;
-        let identity = match (subject, key) {
-            (None, None) => Identity::Anonymous,
-            (None, Some(key)) => {
-                Identity::AccessKey(KeyDigest::from_text(&key).ok_or(InvalidHolder)?)
+        let digest = |text: String| KeyDigest::from_text(&text).ok_or(InvalidHolder);
+        let identity = match (subject, key, bearer) {
+            (None, None, None) => Identity::Anonymous,
+            (None, Some(key), None) => Identity::AccessKey(digest(key)?),
+            (None, None, Some(bearer)) => Identity::Bearer(digest(bearer)?),
+            (Some(subject), None, None) => {
+                Identity::Subject { name: subject.into(), issuer: issuer.map(Into::into) }
             }
-            (Some(subject), None) => Identity::Subject(subject.into()),
-            (Some(_), Some(_)) => return Err(InvalidHolder),
+            _ => return Err(InvalidHolder),
         };
         let patterns = subscribe.iter().map(|pattern| Pattern::parse(pattern));
         let patterns: Vec<_> = patterns.collect::<Result<_, _>>().map_err(|_| InvalidHolder)?;
@@ -64,6 +77,8 @@ impl Principal {
             subscribe: SubscribeGrant::new(patterns),
             admin,
             expires: expires.map(Timestamp),
+            // Each node knows of its own keys when one is taken away.
+            credential: None,
         })
     }
 }
@@ -78,14 +93,17 @@ mod tests {
         for identity in [
             Identity::Anonymous,
             Identity::AccessKey(KeyDigest::of("key")),
-            Identity::Subject("ada \"\n".into()),
+            Identity::Bearer(KeyDigest::of("token")),
+            Identity::Subject { name: "ada \"\n".into(), issuer: None },
+            Identity::Subject { name: "ada".into(), issuer: Some("https://id".into()) },
         ] {
             for subscribe in [SubscribeGrant::EVERYTHING, SubscribeGrant::new(some.clone())] {
                 let publish = PublishGrant::EVERYTHING;
                 let expires = Some(Timestamp(7));
                 let identity = identity.clone();
                 let admin = identity != Identity::Anonymous;
-                let holder = Principal { identity, publish, subscribe, admin, expires };
+                let credential = None;
+                let holder = Principal { identity, publish, subscribe, admin, expires, credential };
                 let back = Principal::listener_from_text(&holder.listener_to_text()).unwrap();
                 assert_eq!(back, holder.as_listener());
             }
@@ -101,6 +119,7 @@ mod tests {
             r#"{"subscribe":"**"}"#,
             r#"{"subscribe":[],"key":"short"}"#,
             r#"{"subscribe":[],"key":"a","subject":"a"}"#,
+            r#"{"subscribe":[],"bearer":"short"}"#,
         ] {
             assert!(Principal::listener_from_text(text).is_err(), "{text}");
         }

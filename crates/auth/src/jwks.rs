@@ -1,22 +1,26 @@
 //! A key set that an identity provider maintains (RFC 7517), fetched and remembered.
 //!
-//! What must hold: a token that names a known key waits for nobody; the provider is asked at most
-//! once in [`Jwks::INTERVAL`], however many tokens name keys it does not have, and also when whoever
-//! sent one hangs up; while it cannot be reached, the keys it gave last stay.
+//! What must hold: a token that names a known key waits for nobody. One that names another waits for
+//! the provider only among a few, and no longer than [`Jwks::PATIENCE`]; the others are answered at
+//! once. The provider is asked one question at a time, and at most once in [`Jwks::INTERVAL`], however
+//! many tokens name keys it does not have, and also when whoever sent one hangs up; while it cannot be
+//! reached, the keys it gave last stay.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::Pending;
+use crate::credential_id::CredentialId;
 use crate::verification_key::VerificationKey;
 
 /// Where a key set comes from.
@@ -29,14 +33,31 @@ pub trait FetchKeys: Send + Sync {
 /// Why a key set could not be fetched.
 pub type FetchError = Box<dyn Error + Send + Sync>;
 
-/// A remembered key set.
+/// A remembered key set. Cloning it gives another hand on the same.
+#[derive(Clone)]
 pub struct Jwks(Arc<Provider>);
 
 struct Provider {
     source: Box<dyn FetchKeys>,
     interval: Duration,
     keys: RwLock<Arc<Keys>>,
-    attempt: Mutex<Option<Attempt>>,
+    state: Mutex<State>,
+    /// Told of each attempt that has ended.
+    ended: watch::Sender<()>,
+    waiters: Semaphore,
+}
+
+/// Whether the provider is being asked, and how it was the last time.
+#[derive(Debug, Default)]
+struct State {
+    asking: bool,
+    last: Option<Attempt>,
+}
+
+/// An attempt under way; ends when it is dropped, also by a panic.
+struct Asking {
+    provider: Arc<Provider>,
+    succeeded: bool,
 }
 
 /// The keys of a set that are of use here.
@@ -80,17 +101,40 @@ impl Jwks {
     /// How long passes at least between two times that the set is asked for because of a token.
     pub const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// Knows no key until it is first asked for one.
-    pub fn new(source: Box<dyn FetchKeys>, interval: Duration) -> Self {
-        let (keys, attempt) = (RwLock::default(), Mutex::default());
-        Self(Arc::new(Provider { source, interval, keys, attempt }))
+    /// How long a token that names an unknown key may wait for the provider.
+    pub const PATIENCE: Duration = Duration::from_secs(2);
+    /// How long an answer of the provider may take.
+    pub const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Knows no key until it is first asked for one. At most `waiters` tokens wait for the provider
+    /// at once.
+    pub fn new(source: Box<dyn FetchKeys>, interval: Duration, waiters: usize) -> Self {
+        Self(Arc::new(Provider {
+            source,
+            interval,
+            keys: RwLock::default(),
+            state: Mutex::default(),
+            ended: watch::Sender::new(()),
+            waiters: Semaphore::new(waiters),
+        }))
+    }
+
+    /// Which keys it holds now.
+    pub(crate) fn credentials(&self) -> Vec<CredentialId> {
+        let keys = Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner));
+        keys.named.values().chain(&keys.unnamed).map(|key| key.id().clone()).collect()
     }
 
     /// Asks for the set and remembers it. To be called now and then, so that keys the provider
     /// has withdrawn are forgotten.
     pub async fn refresh(&self) {
-        let mut attempt = self.0.attempt.lock().await;
-        *attempt = Some(self.0.ask().await);
+        let mut ended = self.0.ended.subscribe();
+        if let Some(asking) = Asking::begin(&self.0, |_| true) {
+            asking.ask().await;
+        } else {
+            // What is being asked already is as fresh.
+            let _ = ended.changed().await;
+        }
     }
 
     /// The key that a token names, or the one for its algorithm if it names none and there is no
@@ -103,13 +147,62 @@ impl Jwks {
         if let Some(key) = self.0.known(kid, algorithm) {
             return Ok(Some(key));
         }
-        // A task of its own: the request that began it may be given up at any time.
-        let provider = Arc::clone(&self.0);
-        let asked = tokio::spawn(async move { provider.ask_if_due().await }).await;
+        let mut ended = self.0.ended.subscribe();
+        let interval = self.0.interval;
+        let due = |last: Option<Attempt>| last.is_none_or(|last| last.at.elapsed() >= interval);
+        if let Some(asking) = Asking::begin(&self.0, due) {
+            // A task of its own: the request that began it may be given up at any time.
+            tokio::spawn(asking.ask());
+        }
+        if self.0.is_asking() {
+            // Who finds too many waiting is told at once that it cannot be told now.
+            let _place = self.0.waiters.try_acquire().map_err(|_| Unavailable)?;
+            let _ = timeout(Self::PATIENCE, ended.changed()).await;
+        }
+        let succeeded = self.0.state().last.is_some_and(|last| last.succeeded);
         match self.0.known(kid, algorithm) {
-            None if !asked.is_ok_and(|attempt| attempt.succeeded) => Err(Unavailable),
+            None if self.0.is_asking() || !succeeded => Err(Unavailable),
             found => Ok(found),
         }
+    }
+}
+
+impl Asking {
+    /// Begins to ask, unless somebody does already or it is not due by the last attempt.
+    fn begin(provider: &Arc<Provider>, due: impl FnOnce(Option<Attempt>) -> bool) -> Option<Self> {
+        let mut state = provider.state();
+        if state.asking || !due(state.last) {
+            return None;
+        }
+        state.asking = true;
+        Some(Self { provider: Arc::clone(provider), succeeded: false })
+    }
+
+    async fn ask(mut self) {
+        let late = || Err(format!("no answer within {:?}", Jwks::DEADLINE).into());
+        let fetched = timeout(Jwks::DEADLINE, self.provider.source.fetch()).await;
+        let fetched = fetched.unwrap_or_else(|_| late());
+        let keys = fetched.and_then(|answer| Keys::parse(&answer).map_err(FetchError::from));
+        match keys {
+            Ok(keys) => {
+                let mut known = self.provider.keys.write().unwrap_or_else(PoisonError::into_inner);
+                *known = Arc::new(keys);
+                drop(known);
+                self.succeeded = true;
+            }
+            Err(error) => {
+                let cause = error.source().map(ToString::to_string);
+                tracing::warn!(%error, cause, "the key set for tokens could not be fetched");
+            }
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let attempt = Attempt { at: Instant::now(), succeeded: self.succeeded };
+        *self.provider.state() = State { asking: false, last: Some(attempt) };
+        self.provider.ended.send_replace(());
     }
 }
 
@@ -118,30 +211,12 @@ impl Provider {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).find(kid, algorithm)
     }
 
-    /// Asks, unless that was done a moment ago, or is being done.
-    async fn ask_if_due(&self) -> Attempt {
-        let mut attempt = self.attempt.lock().await;
-        match *attempt {
-            Some(last) if last.at.elapsed() < self.interval => last,
-            _ => *attempt.insert(self.ask().await),
-        }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(&self) -> Attempt {
-        let fetched = self.source.fetch().await;
-        let keys = fetched.and_then(|answer| Keys::parse(&answer).map_err(FetchError::from));
-        let succeeded = match keys {
-            Ok(keys) => {
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                true
-            }
-            Err(error) => {
-                let cause = error.source().map(ToString::to_string);
-                tracing::warn!(%error, cause, "the key set for tokens could not be fetched");
-                false
-            }
-        };
-        Attempt { at: Instant::now(), succeeded }
+    fn is_asking(&self) -> bool {
+        self.state().asking
     }
 }
 
@@ -198,7 +273,6 @@ impl fmt::Debug for Jwks {
 mod tests {
     use std::collections::VecDeque;
     use std::future::{Future as _, poll_fn};
-    use std::sync::Mutex as Script;
     use std::task::{Context, Poll};
 
     use super::*;
@@ -207,7 +281,7 @@ mod tests {
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
     /// Answers that are given one after the other, and then none.
-    struct Answers(Script<VecDeque<String>>);
+    struct Answers(Mutex<VecDeque<String>>);
 
     impl FetchKeys for Answers {
         fn fetch(&self) -> Pending<'_, Result<Bytes, FetchError>> {
@@ -222,7 +296,7 @@ mod tests {
     }
 
     fn jwks(interval: Duration, answers: &[String]) -> Jwks {
-        Jwks::new(Box::new(Answers(Script::new(answers.to_vec().into()))), interval)
+        Jwks::new(Box::new(Answers(Mutex::new(answers.to_vec().into()))), interval, 2)
     }
 
     async fn knows(jwks: &Jwks, kid: &str) -> Result<bool, Unavailable> {
@@ -259,11 +333,58 @@ mod tests {
         assert_eq!(knows(&jwks, "a").await, Ok(true));
     }
 
+    /// A provider that never answers, once it has.
+    struct Hanging(Mutex<Option<String>>);
+
+    impl FetchKeys for Hanging {
+        fn fetch(&self) -> Pending<'_, Result<Bytes, FetchError>> {
+            let answer = self.0.lock().unwrap().take();
+            Box::pin(async {
+                match answer {
+                    Some(answer) => Ok(answer.into()),
+                    None => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_wait_for_a_provider_that_hangs() {
+        let hanging = Hanging(Mutex::new(Some(named("a"))));
+        let jwks = Arc::new(Jwks::new(Box::new(hanging), Duration::ZERO, 2));
+        jwks.refresh().await;
+        let waiting: Vec<_> = (0..2)
+            .map(|n| {
+                let jwks = Arc::clone(&jwks);
+                tokio::spawn(async move { knows(&jwks, &format!("x{n}")).await })
+            })
+            .collect();
+        while jwks.0.waiters.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let before = tokio::time::Instant::now();
+        for n in 0..100 {
+            assert_eq!(knows(&jwks, &format!("y{n}")).await, Err(Unavailable));
+            assert_eq!(knows(&jwks, "a").await, Ok(true), "a known key waits for nobody");
+        }
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), Err(Unavailable));
+        }
+        assert_eq!(before.elapsed(), Jwks::PATIENCE);
+        tokio::time::sleep(Jwks::DEADLINE).await;
+        assert!(!jwks.0.is_asking(), "it is asked for ever");
+    }
+
     #[test]
     fn a_set_holds_what_no_signature_may_be_held_against() {
         let of_no_use = [
             r#"{"kty":"oct","k":"c2VjcmV0"}"#.to_owned(),
             ED.replacen('{', r#"{"use":"enc","#, 1),
+            ED.replacen('{', r#"{"use":"SIG","#, 1),
+            ED.replacen('{', r#"{"key_ops":["sign"],"#, 1),
+            ED.replacen('{', r#"{"key_ops":[],"#, 1),
+            ED.replacen('{', r#"{"use":"sig","key_ops":["encrypt"],"#, 1),
             ED.replacen('{', r#"{"alg":"RS256","#, 1),
             ED.replace("Ed25519", "Ed448"),
             r#"{"kty":"new"}"#.to_owned(),
@@ -273,6 +394,8 @@ mod tests {
             let parsed = Keys::parse(format!(r#"{{"keys":[{key}]}}"#).as_bytes());
             assert!(matches!(parsed, Err(InvalidKeySet::NoKeys)), "{key}");
         }
+        let named = ED.replacen('{', r#"{"use":"sig","key_ops":["sign","verify"],"#, 1);
+        assert!(Keys::parse(format!(r#"{{"keys":[{named}]}}"#).as_bytes()).is_ok());
         let all = format!(r#"{{"keys":[{},{ED}]}}"#, of_no_use.join(","));
         let keys = Keys::parse(all.as_bytes()).unwrap();
         assert!(keys.find(None, Algorithm::EdDSA).is_some());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fanfare_event::Timestamp;
 
 use crate::access_keys::KeyDigest;
+use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
 
 /// Someone whose credentials have been verified, or nobody in particular.
@@ -20,6 +21,8 @@ pub struct Principal {
     pub admin: bool,
     /// When all of this ends; `None` for credentials that do not expire.
     pub expires: Option<Timestamp>,
+    /// By which credential; `None` for someone who has shown none.
+    pub credential: Option<CredentialId>,
 }
 
 /// Who someone is, as far as their credentials tell.
@@ -29,23 +32,42 @@ pub enum Identity {
     Anonymous,
     /// The holder of this access key.
     AccessKey(KeyDigest),
-    /// The subject of a token (RFC 7519, 4.1.2).
-    Subject(Arc<str>),
+    /// The bearer of a token that names no subject: known by its issuer and by what it grants, so
+    /// that a token which is renewed is the same bearer's.
+    Bearer(KeyDigest),
+    /// The subject of a token (RFC 7519, 4.1.2), as its issuer calls them.
+    Subject {
+        /// What its streams are counted and cut under.
+        name: Arc<str>,
+        /// Who issued the token, if it says so.
+        issuer: Option<Arc<str>>,
+    },
 }
 
 impl Principal {
     /// Someone without credentials, granted `publish` and `subscribe` all the same.
     pub fn anonymous(publish: PublishGrant, subscribe: SubscribeGrant) -> Self {
         let identity = Identity::Anonymous;
-        Self { identity, publish, subscribe, admin: false, expires: None }
+        Self { identity, publish, subscribe, admin: false, expires: None, credential: None }
     }
 
     /// The subject of the token, if it named one.
     pub fn subject(&self) -> Option<&Arc<str>> {
         match &self.identity {
-            Identity::Subject(subject) => Some(subject),
+            Identity::Subject { name, .. } => Some(name),
             _ => None,
         }
+    }
+
+    /// What its right to listen takes up, in bytes.
+    pub fn listener_weight(&self) -> usize {
+        let named = match &self.identity {
+            Identity::Subject { name, issuer } => {
+                name.len() + issuer.as_ref().map_or(0, |i| i.len())
+            }
+            _ => 0,
+        };
+        size_of::<Self>() + named + self.subscribe.weight()
     }
 
     /// The same, with no right but to listen. An administrator listens to more than others.

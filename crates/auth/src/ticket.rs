@@ -2,7 +2,8 @@
 //!
 //! A ticket is a random name under which its holder's rights are kept; nothing can be read from
 //! it, and the store holds only its digest. The store is a seam: one that several nodes share
-//! makes a ticket good once on any of them.
+//! makes a ticket good once on any of them. It is bounded in count and bytes, and each who draws
+//! tickets has a share of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -12,9 +13,11 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_event::Timestamp;
+use fanfare_shares::{Amount, NoRoom, Shares};
 
 use crate::Pending;
 use crate::access_keys::KeyDigest;
+use crate::holder_id::HolderId;
 use crate::principal::Principal;
 
 /// What is handed out: 256 random bits, written for a URL.
@@ -27,11 +30,13 @@ pub struct TicketId(KeyDigest);
 
 /// Where tickets are kept until they are used.
 pub trait TicketStore: fmt::Debug + Send + Sync {
-    /// Keeps what the holder of a ticket may do, until `expires`.
+    /// Keeps what the holder of a ticket may do, until `expires`, within the share of whoever drew
+    /// it.
     fn put(
         &self,
         id: TicketId,
         holder: Principal,
+        drawn_by: HolderId,
         expires: Timestamp,
     ) -> Pending<'_, Result<(), StoreError>>;
 
@@ -47,8 +52,11 @@ pub trait TicketStore: fmt::Debug + Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There are too many.
-    #[error("too many tickets are waiting to be used")]
+    #[error("too many tickets are waiting to be used or to run out")]
     Full,
+    /// Whoever asks has drawn too many.
+    #[error("you have drawn too many tickets that are waiting to be used or to run out")]
+    Share,
     /// The store cannot be reached.
     #[error("tickets are not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -89,31 +97,83 @@ impl fmt::Debug for Ticket {
     }
 }
 
+impl From<NoRoom> for StoreError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Share => Self::Share,
+            NoRoom::All => Self::Full,
+        }
+    }
+}
+
+/// The tickets that have not run out, used or not, and who has drawn how many: what bounds a store.
+///
+/// A ticket counts until it runs out, so that whoever draws and uses them by turns is bounded too.
+#[derive(Debug)]
+pub struct TicketShares {
+    shares: Shares<HolderId>,
+    /// In the order in which they were drawn, which is that of their expiry.
+    order: VecDeque<(Timestamp, HolderId, usize)>,
+}
+
+impl TicketShares {
+    /// What a ticket weighs beside its holder's rights, in bytes.
+    const ENTRY: usize = 256;
+
+    /// Room for so many tickets.
+    pub fn new(capacity: Amount) -> Self {
+        Self { shares: Shares::new(capacity), order: VecDeque::new() }
+    }
+
+    /// Counts a ticket whose holder's rights take up so many bytes.
+    pub fn take(
+        &mut self,
+        drawn_by: HolderId,
+        bytes: usize,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), NoRoom> {
+        while let Some(&(at, holder, bytes)) = self.order.front()
+            && at <= now
+        {
+            self.order.pop_front();
+            self.shares.give_back(holder, bytes);
+        }
+        let bytes = bytes.saturating_add(Self::ENTRY);
+        self.shares.take(drawn_by, bytes)?;
+        self.order.push_back((expires, drawn_by, bytes));
+        Ok(())
+    }
+}
+
 /// Tickets of this process alone.
 #[derive(Debug)]
 pub struct MemoryTickets {
-    capacity: usize,
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     by_id: HashMap<TicketId, (Principal, Timestamp)>,
     /// In the order in which they were put, which is that of their expiry. Those that have been
     /// taken are still among them.
     order: VecDeque<(Timestamp, TicketId)>,
+    shares: TicketShares,
 }
 
 impl MemoryTickets {
-    /// Room for `capacity` tickets.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity, kept: Mutex::default() }
+    /// Room for so many tickets.
+    pub fn new(capacity: Amount) -> Self {
+        let shares = TicketShares::new(capacity);
+        let kept = Kept { by_id: HashMap::new(), order: VecDeque::new(), shares };
+        Self { kept: Mutex::new(kept) }
     }
 
     fn put_now(
         &self,
         id: TicketId,
         holder: Principal,
+        drawn_by: HolderId,
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -124,9 +184,7 @@ impl MemoryTickets {
             kept.order.pop_front();
             kept.by_id.remove(&id);
         }
-        if kept.order.len() >= self.capacity {
-            return Err(StoreError::Full);
-        }
+        kept.shares.take(drawn_by, holder.listener_weight(), expires, now)?;
         kept.order.push_back((expires, id));
         kept.by_id.insert(id, (holder, expires));
         Ok(())
@@ -144,9 +202,10 @@ impl TicketStore for MemoryTickets {
         &self,
         id: TicketId,
         holder: Principal,
+        drawn_by: HolderId,
         expires: Timestamp,
     ) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.put_now(id, holder, expires, Timestamp::now()) })
+        Box::pin(async move { self.put_now(id, holder, drawn_by, expires, Timestamp::now()) })
     }
 
     fn take(
@@ -160,20 +219,29 @@ impl TicketStore for MemoryTickets {
 
 #[cfg(test)]
 mod tests {
+    use fanfare_event::Pattern;
+
     use super::*;
     use crate::grant::{PublishGrant, SubscribeGrant};
+    use crate::principal::Identity;
+
+    const ROOM: Amount = Amount { count: 8, bytes: 1 << 20 };
 
     fn anyone() -> Principal {
         Principal::anonymous(PublishGrant::default(), SubscribeGrant::EVERYTHING)
     }
 
+    fn from(address: &str) -> HolderId {
+        HolderId::of(&Identity::Anonymous, address.parse().unwrap())
+    }
+
     #[test]
     fn a_ticket_is_good_twice_or_too_late() {
-        let tickets = MemoryTickets::new(8);
+        let tickets = MemoryTickets::new(ROOM);
         let [first, second] = ["first", "second"].map(TicketId::of);
         let at = |seconds: u64| Timestamp(seconds * 1000);
-        tickets.put_now(first, anyone(), at(30), at(0)).unwrap();
-        tickets.put_now(second, anyone(), at(30), at(0)).unwrap();
+        tickets.put_now(first, anyone(), from("192.0.2.1"), at(30), at(0)).unwrap();
+        tickets.put_now(second, anyone(), from("192.0.2.1"), at(30), at(0)).unwrap();
         assert_eq!(tickets.take_now(first, at(29)), Some(anyone()));
         assert_eq!(tickets.take_now(first, at(29)), None);
         assert_eq!(tickets.take_now(second, at(30)), None);
@@ -181,18 +249,41 @@ mod tests {
     }
 
     #[test]
-    fn tickets_that_nobody_uses_fill_the_memory() {
-        let tickets = MemoryTickets::new(2);
-        let put = |name: &str, now: u64| {
-            tickets.put_now(TicketId::of(name), anyone(), Timestamp(now + 30), Timestamp(now))
+    fn tickets_that_nobody_uses_fill_the_memory_or_keep_others_out() {
+        let tickets = MemoryTickets::new(ROOM);
+        let put = |name: &str, by: &str, now: u64| {
+            let (id, expires) = (TicketId::of(name), Timestamp(now + 30));
+            tickets.put_now(id, anyone(), from(by), expires, Timestamp(now))
         };
-        put("a", 0).unwrap();
-        put("b", 10).unwrap();
-        assert!(matches!(put("c", 20), Err(StoreError::Full)));
-        put("c", 30).unwrap();
-        assert!(matches!(put("d", 30), Err(StoreError::Full)));
+        let [one, another] = ["192.0.2.1", "192.0.2.2"];
+        for name in ["a", "b", "c", "d"] {
+            put(name, one, 10).unwrap();
+            // Using them makes no room for more.
+            tickets.take_now(TicketId::of(name), Timestamp(10));
+        }
+        assert!(matches!(put("e", one, 20), Err(StoreError::Share)));
+        put("f", another, 20).unwrap();
+        put("g", another, 20).unwrap();
+        put("h", one, 40).unwrap();
         let kept = tickets.kept.lock().unwrap();
-        assert_eq!((kept.by_id.len(), kept.order.len()), (2, 2));
+        assert_eq!((kept.by_id.len(), kept.order.len()), (3, 3));
+    }
+
+    #[test]
+    fn long_rights_weigh_no_more_than_short_ones() {
+        let tickets = MemoryTickets::new(Amount { count: 1000, bytes: 100_000 });
+        let pattern = |n: usize| Pattern::parse(&format!("{n}/{}", "x".repeat(200))).unwrap();
+        let long = SubscribeGrant::new((0..64).map(pattern));
+        let long = Principal::anonymous(PublishGrant::default(), long);
+        let mut put = 0;
+        let refused = loop {
+            let (id, by) = (TicketId::of(&put.to_string()), from("192.0.2.1"));
+            match tickets.put_now(id, long.clone(), by, Timestamp(30), Timestamp(0)) {
+                Ok(()) => put += 1,
+                Err(refused) => break refused,
+            }
+        };
+        assert!(matches!(refused, StoreError::Share) && (1..=4).contains(&put), "{put} {refused}");
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use fanfare_event::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Validation, decode, decode_header};
 
 use crate::claims::Claims;
+use crate::credential_id::CredentialId;
 use crate::jwks::{Jwks, Unavailable};
 use crate::principal::Principal;
 use crate::verification_key::VerificationKey;
@@ -57,6 +58,13 @@ pub enum InvalidToken {
     Claims,
 }
 
+impl InvalidToken {
+    /// Whether nobody who is trusted has made it: it may be a guess.
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::Malformed | Self::Key | Self::Signature)
+    }
+}
+
 /// Why a token is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Untrusted {
@@ -82,6 +90,12 @@ impl TokenVerifier {
         self.keys.is_empty() && self.key_set.is_none()
     }
 
+    /// Which keys verify tokens now.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = CredentialId> + '_ {
+        let set = self.key_set.iter().flat_map(Jwks::credentials);
+        self.keys.iter().map(|key| key.id().clone()).chain(set)
+    }
+
     /// The key set that others maintain, if there is one.
     pub fn key_set(&self) -> Option<&Jwks> {
         self.key_set.as_ref()
@@ -103,18 +117,18 @@ impl TokenVerifier {
             return Err(InvalidToken::Malformed.into());
         }
         let mut found = None;
-        for key in self.keys.iter().filter_map(|key| key.for_algorithm(header.alg)) {
+        for key in &self.keys {
             match self.verify_with(token, key, header.alg, now) {
                 // Another of the keys may be the right one.
+                Err(InvalidToken::Key) => {}
                 Err(InvalidToken::Signature) => found = Some(InvalidToken::Signature),
                 verified => return verified.map_err(Into::into),
             }
         }
         if let Some(key_set) = &self.key_set
             && let Some(key) = key_set.find(header.kid.as_deref(), header.alg).await?
-            && let Some(key) = key.for_algorithm(header.alg)
         {
-            return Ok(self.verify_with(token, key, header.alg, now)?);
+            return Ok(self.verify_with(token, &key, header.alg, now)?);
         }
         Err(found.unwrap_or(InvalidToken::Key).into())
     }
@@ -122,10 +136,11 @@ impl TokenVerifier {
     fn verify_with(
         &self,
         token: &str,
-        key: &DecodingKey,
+        verification: &VerificationKey,
         algorithm: jsonwebtoken::Algorithm,
         now: Timestamp,
     ) -> Result<Principal, InvalidToken> {
+        let key = verification.for_algorithm(algorithm).ok_or(InvalidToken::Key)?;
         let TokenRules { issuers, audiences } = &self.rules;
         let mut rules = Validation::new(algorithm);
         rules.leeway = 0;
@@ -144,7 +159,9 @@ impl TokenVerifier {
         if claims.expires() <= now {
             return Err(InvalidToken::Expired);
         }
-        claims.into_principal().ok_or(InvalidToken::Claims)
+        let mut principal = claims.into_principal().ok_or(InvalidToken::Claims)?;
+        principal.credential = Some(verification.id().clone());
+        Ok(principal)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
+use crate::credential_id::CredentialId;
 use crate::secret::Secret;
 
 /// A key, and the only algorithms it verifies. They follow from what the key is, so that a token
@@ -13,6 +14,7 @@ use crate::secret::Secret;
 pub struct VerificationKey {
     key: DecodingKey,
     algorithms: &'static [Algorithm],
+    id: CredentialId,
 }
 
 /// Why a text is not a public key to verify tokens with.
@@ -52,7 +54,8 @@ impl VerificationKey {
     /// A secret shared with the issuer: HS256, HS384, HS512.
     pub fn from_secret(secret: &Secret) -> Self {
         let key = DecodingKey::from_secret(secret.expose().as_bytes());
-        Self { key, algorithms: HMAC }
+        let id = CredentialId::of(secret.expose().as_bytes());
+        Self { key, algorithms: HMAC, id }
     }
 
     /// A public key in PEM: RS and PS for RSA, ES256 for P-256, ES384 for P-384, EdDSA for
@@ -84,13 +87,19 @@ impl VerificationKey {
         } else {
             return Err(InvalidPublicKey::Unknown);
         };
-        Ok(Self { key, algorithms })
+        let id = CredentialId::of(key.try_get_as_bytes().unwrap_or(pem));
+        Ok(Self { key, algorithms, id })
     }
 
     /// A key of a set (RFC 7517), if it is public and for signatures. `None` for those that are
     /// not of use here: a shared secret that is published is none.
     pub(crate) fn from_jwk(jwk: &Jwk) -> Option<Self> {
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+            return None;
+        }
+        // What it may be used for, where the set says so (RFC 7517, 4.3).
+        let verifies = |operations: &Vec<_>| operations.contains(&KeyOperations::Verify);
+        if !jwk.common.key_operations.as_ref().is_none_or(verifies) {
             return None;
         }
         let algorithms = match &jwk.algorithm {
@@ -114,7 +123,13 @@ impl VerificationKey {
             }
             None => algorithms,
         };
-        Some(Self { key: DecodingKey::from_jwk(jwk).ok()?, algorithms })
+        let id = CredentialId::of(&serde_json::to_vec(&jwk.algorithm).ok()?);
+        Some(Self { key: DecodingKey::from_jwk(jwk).ok()?, algorithms, id })
+    }
+
+    /// Which key it is.
+    pub(crate) fn id(&self) -> &CredentialId {
+        &self.id
     }
 
     /// The key, if it verifies this algorithm.

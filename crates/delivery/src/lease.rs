@@ -11,6 +11,8 @@ use crate::seats::Seat;
 pub struct Lease {
     /// Whose stream it is; [`Delivery::cut`](crate::Delivery::cut) goes by it.
     pub subject: Option<Arc<str>>,
+    /// By which credential it was let in, under a name that no subject has; cuts may go by it too.
+    pub credential: Option<Arc<str>>,
     /// When the right to listen ends.
     pub expires: Option<Instant>,
     /// When the right was verified: a cut after that, of which this stream was not part yet, is
@@ -18,4 +20,11 @@ pub struct Lease {
     pub verified: Instant,
     /// Its places among those of its address and of its subject.
     pub seats: Vec<Seat>,
+}
+
+impl Lease {
+    /// What a cut may call it.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.subject.as_deref().into_iter().chain(self.credential.as_deref())
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::is_deceptive;
+
 /// A valid event type: 1 to 128 bytes without CR, LF or NUL, and not beginning with `fanfare.`,
 /// which the hub keeps for its own events.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +21,9 @@ pub enum InvalidEventType {
     /// The text holds a character that would end the field (WHATWG HTML, 9.2.5), or NUL.
     #[error("an event type must not contain CR, LF or NUL")]
     LineBreak,
+    /// The text holds a control character (Unicode category Cc), or one that does not show.
+    #[error("an event type must not contain control or invisible characters, such as U+{:04X}", u32::from(*.0))]
+    Invisible(char),
     /// The text begins with [`EventType::RESERVED_PREFIX`].
     #[error("event types beginning with `{}` are the hub's own", EventType::RESERVED_PREFIX)]
     Reserved,
@@ -51,6 +56,17 @@ impl EventType {
         Ok(Self(text.into()))
     }
 
+    /// Checks a text that someone outside gives: what [`EventType::parse`] takes, and nothing that
+    /// could drive a terminal or make it look like another. Logs may hold more, from before that was
+    /// asked.
+    pub fn given(text: &str) -> Result<Self, InvalidEventType> {
+        let event_type = Self::parse(text)?;
+        match text.chars().find(|&c| c.is_control() || is_deceptive(c)) {
+            Some(c) => Err(InvalidEventType::Invisible(c)),
+            None => Ok(event_type),
+        }
+    }
+
     /// The type as written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -80,6 +96,11 @@ mod tests {
         assert_eq!(EventType::parse("a\0"), Err(InvalidEventType::LineBreak));
         assert_eq!(EventType::parse("fanfare.gap"), Err(InvalidEventType::Reserved));
         assert_eq!(EventType::parse(&"x".repeat(129)), Err(InvalidEventType::TooLong(129)));
-        assert!(EventType::parse("order.created").is_ok());
+        for c in ['\u{9b}', '\u{7f}', '\u{1b}', '\t', '\u{200b}'] {
+            let text = format!("a{c}");
+            assert_eq!(EventType::given(&text), Err(InvalidEventType::Invisible(c)));
+            assert!(EventType::parse(&text).is_ok(), "a log may hold it");
+        }
+        assert!(EventType::given("order.created").is_ok());
     }
 }

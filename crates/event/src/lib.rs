@@ -6,6 +6,7 @@
 
 mod event;
 mod event_type;
+mod invisible;
 mod pattern;
 mod position;
 mod selector;
@@ -13,6 +14,7 @@ mod topic;
 
 pub use event::{Draft, Event, Timestamp};
 pub use event_type::{EventType, InvalidEventType};
+pub use invisible::is_deceptive;
 pub use pattern::{InvalidPattern, Pattern};
 pub use position::{InvalidPosition, Position};
 pub use selector::{InvalidSelector, Selector, TopicSelector};

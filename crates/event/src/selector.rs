@@ -1,5 +1,6 @@
 //! A selector: which events a subscriber wants.
 
+use crate::topic::check_visible;
 use crate::{Event, EventType, InvalidPattern, InvalidTopic, Pattern, Topic};
 
 /// Which events a subscriber wants: any of its topics or patterns, narrowed to its event types.
@@ -122,13 +123,13 @@ impl TopicSelector {
         let (mut topics, mut patterns) = (Vec::new(), Vec::new());
         for text in texts {
             if text.contains('*') {
-                patterns.push(Pattern::parse(text).map_err(|source| InvalidSelector::Pattern {
-                    text: text.to_owned(),
-                    source,
+                let pattern = check_visible(text).map_err(InvalidPattern::from);
+                patterns.push(pattern.and_then(|()| Pattern::parse(text)).map_err(|source| {
+                    InvalidSelector::Pattern { text: text.to_owned(), source }
                 })?);
             } else {
                 topics.push(
-                    Topic::parse(text).map_err(|source| InvalidSelector::Topic {
+                    Topic::given(text).map_err(|source| InvalidSelector::Topic {
                         text: text.to_owned(),
                         source,
                     })?,

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::is_deceptive;
+
 /// A valid topic name: 1 to 256 bytes of UTF-8 without control characters and without `*`, which
 /// is left to patterns. `/` separates segments; empty segments are allowed, so that a URL can be
 /// a topic.
@@ -24,6 +26,9 @@ pub enum InvalidTopic {
     /// The text holds a control character (Unicode category Cc).
     #[error("a topic must not contain control characters")]
     Control,
+    /// The text holds a character that does not show, or turns the direction of the text.
+    #[error("a topic must not contain invisible characters, such as U+{:04X}", u32::from(*.0))]
+    Invisible(char),
     /// The text holds `*`.
     #[error("a topic to publish to must not contain `*`, which only patterns use")]
     Wildcard,
@@ -43,6 +48,13 @@ impl Topic {
             return Err(InvalidTopic::Wildcard);
         }
         Ok(Self(name.into()))
+    }
+
+    /// Checks a name that someone outside gives: what [`Topic::parse`] takes, and nothing that could
+    /// make it look like another. Logs may hold more, from before that was asked.
+    pub fn given(name: &str) -> Result<Self, InvalidTopic> {
+        check_visible(name)?;
+        Self::parse(name)
     }
 
     /// The name.
@@ -68,6 +80,15 @@ pub(crate) fn check_name(name: &str) -> Result<(), InvalidTopic> {
         return Err(InvalidTopic::Control);
     }
     Ok(())
+}
+
+/// What topics and patterns that are given from outside have in common.
+pub(crate) fn check_visible(name: &str) -> Result<(), InvalidTopic> {
+    match name.chars().find(|&c| is_deceptive(c)) {
+        // Its length first: whoever sends too much is told that.
+        Some(c) if name.len() <= Topic::MAX_BYTES => Err(InvalidTopic::Invisible(c)),
+        _ => Ok(()),
+    }
 }
 
 impl Default for Topic {
@@ -106,6 +127,9 @@ mod tests {
         assert_eq!(Topic::parse("a/*"), Err(InvalidTopic::Wildcard));
         assert_eq!(Topic::parse(&"x".repeat(257)), Err(InvalidTopic::TooLong(257)));
         assert!(Topic::parse(&"x".repeat(256)).is_ok());
-        assert!(Topic::parse("https://example.com/café").is_ok());
+        assert_eq!(Topic::given("a\u{202e}b"), Err(InvalidTopic::Invisible('\u{202e}')));
+        assert_eq!(Topic::given("a\u{9b}b"), Err(InvalidTopic::Control));
+        assert!(Topic::parse("a\u{202e}b").is_ok(), "a log may hold it");
+        assert!(Topic::given("https://example.com/café").is_ok());
     }
 }

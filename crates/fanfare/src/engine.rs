@@ -45,6 +45,7 @@ pub(crate) async fn open(
             RedisSettings {
                 retention,
                 idempotency_window: settings.idempotency_window,
+                idempotency_keys: settings.idempotency_keys,
                 wait_replicas: settings.redis_wait_replicas,
                 ..RedisSettings::new(url.clone(), namespace)
             },

@@ -47,7 +47,7 @@ pub(crate) enum NoAnswer {
     Late(Duration),
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
-    #[error("{0} is no address to ask")]
+    #[error("{} is no address to ask", .0.host().unwrap_or_default())]
     Address(Uri),
     #[error("its name cannot be in a certificate")]
     Name(#[from] InvalidDnsNameError),

@@ -63,6 +63,8 @@ pub(crate) enum Refused {
     ForeignOrigin,
     /// Without credentials, or with ones that are not valid.
     Unauthenticated,
+    /// With credentials that are not valid, after too many others from the same address.
+    CredentialRate,
     /// With credentials that cannot be verified at the moment.
     CredentialsUnverifiable,
     /// For something that was not granted.
@@ -85,6 +87,10 @@ pub(crate) enum Refused {
     LogFull,
     /// Too many idempotency keys are in use.
     TooManyKeys,
+    /// An idempotency key was used before, for another content.
+    KeyReused,
+    /// Too many tickets were drawn.
+    TooManyTickets,
     /// There are too many connections.
     Connections,
     /// There are too many connections on which no request has come yet.
@@ -113,7 +119,7 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// Every reason.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::InvalidPublish,
         Self::InvalidSubscribe,
         Self::TooLarge,
@@ -122,6 +128,7 @@ impl Refused {
         Self::ForeignHost,
         Self::ForeignOrigin,
         Self::Unauthenticated,
+        Self::CredentialRate,
         Self::CredentialsUnverifiable,
         Self::Forbidden,
         Self::PublishRate,
@@ -133,6 +140,8 @@ impl Refused {
         Self::LogUnavailable,
         Self::LogFull,
         Self::TooManyKeys,
+        Self::KeyReused,
+        Self::TooManyTickets,
         Self::Connections,
         Self::HalfOpen,
         Self::Idle,
@@ -147,7 +156,7 @@ impl Refused {
         Self::NotTls,
     ];
 
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidPublish => "invalid_publish",
             Self::InvalidSubscribe => "invalid_subscribe",
@@ -157,6 +166,7 @@ impl Refused {
             Self::ForeignHost => "foreign_host",
             Self::ForeignOrigin => "foreign_origin",
             Self::Unauthenticated => "unauthenticated",
+            Self::CredentialRate => "credential_rate",
             Self::CredentialsUnverifiable => "credentials_unverifiable",
             Self::Forbidden => "forbidden",
             Self::PublishRate => "publish_rate",
@@ -168,6 +178,8 @@ impl Refused {
             Self::LogUnavailable => "log_unavailable",
             Self::LogFull => "log_full",
             Self::TooManyKeys => "too_many_keys",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::TooManyTickets => "too_many_tickets",
             Self::Connections => "connections",
             Self::HalfOpen => "half_open",
             Self::Idle => "idle",

@@ -20,7 +20,9 @@ use tokio::time::{interval, timeout};
 use crate::cluster::Presence;
 use crate::console::{Console, Observer};
 use crate::exit::Failure;
-use crate::http::{Access, Connections, Limits, Quotas, Roster, Shared, accept, router};
+use crate::http::{
+    Access, Connections, Limits, Quotas, Roster, Shared, Trail, accept, keep_keys, router,
+};
 use crate::key_set_client::KeySetClient;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -38,7 +40,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Runs a hub until it is told to stop.
 pub fn serve(flags: &Flags) -> Result<(), Failure> {
     let settings = Settings::load(flags).map_err(Failure::Settings)?;
-    logging::start(&settings);
+    logging::start(&settings)?;
     let tls = Tls::open(&settings)?;
     let open_files = open_files::raise_limit();
     let listener = listener::bind(settings.listen, settings.write_timeout)
@@ -92,6 +94,7 @@ async fn run(
         hub: Arc::clone(&hub),
         delivery: Arc::clone(&delivery),
         access: Access::new(settings, key_set, cluster.as_deref()),
+        trail: Trail::default(),
         cluster: cluster.clone(),
         node: node.clone(),
         quotas: Quotas::new(settings),
@@ -126,6 +129,8 @@ async fn run(
     let feed = tokio::spawn(async move { feed.feed(observer).await });
     let expiry = tokio::spawn(expire(hub));
     let keys = tokio::spawn(refresh_keys(Arc::clone(&shared)));
+    let key_files = keep_keys(Arc::clone(&shared), signal(SignalKind::hangup())?);
+    let key_files = tokio::spawn(key_files);
     warn_of_mistakes(settings);
     greet(address, settings);
     tokio::spawn(accept(listener, connections));
@@ -153,6 +158,7 @@ async fn run(
     }
     expiry.abort();
     keys.abort();
+    key_files.abort();
     certificates.inspect(JoinHandle::abort);
     feed.abort();
     tracing::info!("stopped");

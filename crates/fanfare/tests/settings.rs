@@ -94,9 +94,10 @@ fn a_file_that_cannot_be_used_is_passed_over() {
     let missing = refusal(&mut fanfare(&directory, &["--config", "missing.toml"]));
     assert!(missing.starts_with("error: cannot read the settings in missing.toml: "), "{missing}");
 
-    fs::write(directory.join("broken.toml"), "prefix = \n").unwrap();
+    fs::write(directory.join("broken.toml"), "shards = 1\nprefix = \n").unwrap();
     let broken = refusal(&mut fanfare(&directory, &["--config", "broken.toml"]));
-    assert!(broken.starts_with("error: broken.toml is not TOML: "), "{broken}");
+    assert!(broken.starts_with("error: broken.toml, line 2, column "), "{broken}");
+    assert!(broken.contains("not TOML"), "{broken}");
 
     fs::create_dir(directory.join("fanfare.toml")).unwrap();
     let unreadable = refusal(&mut fanfare(&directory, &[]));
@@ -189,4 +190,31 @@ fn the_version_is_another() {
     let directory = directory("version");
     let said = answer(&mut fanfare(&directory, &["--version"]));
     assert_eq!(said, concat!("fanfare ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_mistake_beside_a_secret_prints_it() {
+    let directory = directory("secrets_in_messages");
+    for broken in [
+        "publish_key = hunter2-hunter2-hunter2",
+        "publish_key = \"hunter2-hunter2-hunter2",
+        "publish_key = ['hunter2-hunter2-hunter2'",
+        "jwt_secret = 'hunter2-hunter2-hunter2' x",
+        "redis = 'redis://u:hunter2@host' 'hunter2'",
+        "hunter2 hunter2 = 1",
+        "jwt_secret = \"\\qhunter2\"",
+        "jwks_url = 'https://user:hunter2@host/keys'",
+        "jwks_url = 'https://user:hunter2/hunter2@host/keys'",
+        "acme_directory = 'https://user:hunter2@host/'",
+        "allow_origin = ['https://user:hunter2@host']",
+    ] {
+        fs::write(directory.join("secret.toml"), format!("shards = 1\n{broken}\n")).unwrap();
+        let said = refusal(&mut fanfare(&directory, &["--config", "secret.toml"]));
+        assert!(said.contains("secret.toml, line "), "{broken}: {said}");
+        assert!(!said.contains("hunter2"), "{broken}: {said}");
+    }
+    for flag in ["--jwks-url", "--acme-directory", "--allow-origin"] {
+        let said = refusal(&mut fanfare(&directory, &[flag, "https://user:hunter2@host:x/keys"]));
+        assert!(said.contains(flag) && !said.contains("hunter2"), "{said}");
+    }
 }

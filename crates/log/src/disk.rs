@@ -137,10 +137,7 @@ impl DiskLog {
             let key =
                 std::str::from_utf8(&key).ok().and_then(|key| IdempotencyKey::parse(key).ok());
             let Some(key) = key else { continue };
-            if table.insert(&key, first, count as usize, time).is_err() {
-                tracing::warn!("more idempotency keys are in use than may be: some are forgotten");
-                break;
-            }
+            table.insert_again(&key, first, count as usize, time);
         }
         let (head, through) = (restored.head, restored.through);
         let state = State::new(restored, options.retain_topic_count);

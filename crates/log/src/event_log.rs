@@ -56,7 +56,7 @@ pub struct Batch {
     /// Never empty.
     pub drafts: Vec<Draft>,
     /// Makes a retry safe: the same key within its window is answered with what it was first
-    /// answered, and publishes nothing.
+    /// answered, and publishes nothing; with another content, it is refused.
     pub key: Option<IdempotencyKey>,
 }
 
@@ -119,13 +119,23 @@ pub enum AppendError {
         /// What is full, for the publisher to read.
         reason: String,
     },
-    /// The table of idempotency keys is full of keys that are still within their window. Nothing
-    /// of the batch was kept.
-    #[error("too many idempotency keys are in use at once (limit {limit})")]
+    /// There is no room for another idempotency key. Nothing of the batch was kept.
+    #[error(
+        "{} use too many idempotency keys at once (limit {limit}): send none, or try again later",
+        if *own { "you" } else { "all publishers together" }
+    )]
     TooManyKeys {
-        /// How many keys are remembered at most.
+        /// How many keys are remembered at most. One publisher may have as many as are left free.
         limit: usize,
+        /// Whether it is this publisher who uses too many.
+        own: bool,
     },
+    /// The idempotency key was used before, for something else. Nothing of the batch was kept.
+    #[error(
+        "the Idempotency-Key was used before, to publish something else: take a new key for each \
+         publish, and repeat one only with what it was first sent with"
+    )]
+    KeyReused,
 }
 
 /// Where a read begins.

@@ -1,7 +1,8 @@
 //! Idempotency: what makes a publisher's retry safe.
 //!
-//! What must hold: a key is answered for its whole window, however full the table; a new key that
-//! finds no room is refused instead of an old one being dropped.
+//! What must hold: a key belongs to whoever sent it, and says what it was sent with; it is answered
+//! for its whole window, however full the table; a new key that finds no room is refused instead of
+//! an old one being dropped; no owner's keys fill the table for the others.
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::collections::vec_deque::VecDeque;
@@ -10,11 +11,16 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use fanfare_event::{Position, Timestamp};
+use fanfare_shares::{Amount, NoRoom, Shares};
 use siphasher::sip128::SipHasher24;
 
 use crate::AppendError;
 
-/// A publisher's key: 1 to 255 visible ASCII characters, spaces inside allowed.
+/// A key as logs keep it: 1 to 255 visible ASCII characters, spaces inside allowed, which nobody
+/// need understand but this module.
+///
+/// Of one made by [`IdempotencyKey::of`], the text is `<owner>.<name>.<content>`, a digest each.
+/// Any other text is the name of a key that belongs to nobody and says nothing of its content.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Box<str>);
 
@@ -23,9 +29,15 @@ pub struct IdempotencyKey(Box<str>);
 #[error("an idempotency key is 1 to {} visible ASCII characters", IdempotencyKey::MAX_BYTES)]
 pub struct InvalidKey;
 
+/// A digest that a key is made of. Whoever chooses what is digested must not be able to find a
+/// second text with the same one.
+pub type KeyDigest = [u8; 16];
+
 impl IdempotencyKey {
     /// The longest key, in bytes.
     pub const MAX_BYTES: usize = 255;
+    /// How long a digest is as text.
+    const DIGEST: usize = 2 * size_of::<KeyDigest>();
 
     /// Checks a text and makes it a key.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
@@ -37,9 +49,37 @@ impl IdempotencyKey {
         }
     }
 
-    /// The key as sent.
+    /// The key that `owner` has given this name, sent with this content.
+    pub fn of(owner: KeyDigest, name: KeyDigest, content: KeyDigest) -> Self {
+        let [owner, name, content] = [owner, name, content].map(u128::from_be_bytes);
+        Self(format!("{owner:032x}.{name:032x}.{content:032x}").into())
+    }
+
+    /// The key as it is to be kept.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What tells it from all other keys, whatever it was sent with.
+    pub fn identity(&self) -> &str {
+        self.parts().map_or(&self.0, |(identity, _)| identity)
+    }
+
+    /// What it was sent with; empty for a key that does not say.
+    pub fn content(&self) -> &str {
+        self.parts().map_or("", |(_, content)| content)
+    }
+
+    /// Whose it is; empty for a key that does not say.
+    fn owner(&self) -> &str {
+        self.parts().and_then(|(identity, _)| identity.get(..Self::DIGEST)).unwrap_or_default()
+    }
+
+    fn parts(&self) -> Option<(&str, &str)> {
+        const AT: [usize; 2] = [IdempotencyKey::DIGEST, 2 * IdempotencyKey::DIGEST + 1];
+        let bytes = self.0.as_bytes();
+        let whole = bytes.len() == 3 * Self::DIGEST + 2 && AT.iter().all(|&at| bytes[at] == b'.');
+        if whole { Some((&self.0[..AT[1]], &self.0[AT[1] + 1..])) } else { None }
     }
 }
 
@@ -68,19 +108,36 @@ pub struct Remembered {
     pub count: usize,
     /// When the batch was accepted: the window begins here.
     pub at: Timestamp,
+    /// Whose key it is.
+    pub owner: Fingerprint,
+    /// What the key was sent with; `None` where it does not say.
+    pub content: Option<Fingerprint>,
 }
 
-/// The table is full of keys that are still within their window.
+/// There is no room for a key: its owner, or all owners together, have too many within their window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("all {limit} idempotency keys that can be remembered are within their window")]
+#[error("too many idempotency keys are within their window")]
 pub struct TableFull {
     /// How many keys are remembered at most.
     pub limit: usize,
+    /// Whether it is the owner who has too many.
+    pub own: bool,
+}
+
+/// A key that is known was sent with another content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the idempotency key was used before, for another content")]
+pub struct OtherContent;
+
+impl From<OtherContent> for AppendError {
+    fn from(_: OtherContent) -> Self {
+        Self::KeyReused
+    }
 }
 
 impl From<TableFull> for AppendError {
-    fn from(TableFull { limit }: TableFull) -> Self {
-        Self::TooManyKeys { limit }
+    fn from(TableFull { limit, own }: TableFull) -> Self {
+        Self::TooManyKeys { limit, own }
     }
 }
 
@@ -90,10 +147,19 @@ pub struct IdempotencyTable {
     secret: [u8; 16],
     window: Duration,
     capacity: usize,
-    answers: HashMap<Fingerprint, (Position, usize)>,
+    answers: HashMap<Fingerprint, Answer>,
+    shares: Shares<Fingerprint>,
     /// The keys of `answers`, in the order in which their windows end.
     order: VecDeque<(Timestamp, Fingerprint)>,
     latest: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    first: Position,
+    count: usize,
+    owner: Fingerprint,
+    content: Option<Fingerprint>,
 }
 
 impl IdempotencyTable {
@@ -117,6 +183,8 @@ impl IdempotencyTable {
             window,
             capacity,
             answers: HashMap::new(),
+            // Every key weighs the same, so counting them bounds the bytes too.
+            shares: Shares::new(Amount { count: capacity, bytes: usize::MAX }),
             order: VecDeque::new(),
             latest: Timestamp(0),
         }
@@ -129,14 +197,26 @@ impl IdempotencyTable {
 
     /// What the key was first answered, if that is still within its window: the position of the
     /// first event and how many there were.
-    pub fn get(&mut self, key: &IdempotencyKey, now: Timestamp) -> Option<(Position, usize)> {
+    ///
+    /// Fails where it was sent with another content then.
+    pub fn get(
+        &mut self,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Option<(Position, usize)>, OtherContent> {
         self.expire(now);
-        self.answers.get(&self.fingerprint(key)).copied()
+        let Some(answer) = self.answers.get(&self.fingerprint(key.identity())) else {
+            return Ok(None);
+        };
+        match (answer.content, self.content(key)) {
+            (Some(then), Some(now)) if then != now => Err(OtherContent),
+            _ => Ok(Some((answer.first, answer.count))),
+        }
     }
 
     /// Remembers what a key was answered. A key that is remembered already keeps its first answer.
     ///
-    /// Fails, and remembers nothing, when the table is full of keys within their window.
+    /// Fails, and remembers nothing, where its owner's share of the table is used up.
     pub fn insert(
         &mut self,
         key: &IdempotencyKey,
@@ -145,23 +225,37 @@ impl IdempotencyTable {
         now: Timestamp,
     ) -> Result<(), TableFull> {
         self.expire(now);
-        let fingerprint = self.fingerprint(key);
-        let full = self.answers.len() >= self.capacity;
-        match self.answers.entry(fingerprint) {
-            Entry::Occupied(_) => Ok(()),
-            Entry::Vacant(_) if full => Err(TableFull { limit: self.capacity }),
-            Entry::Vacant(vacant) => {
-                vacant.insert((first, count));
-                self.order.push_back((self.latest, fingerprint));
-                Ok(())
-            }
+        let fingerprint = self.fingerprint(key.identity());
+        if self.answers.contains_key(&fingerprint) {
+            return Ok(());
         }
+        let (owner, content) = (self.fingerprint(key.owner()), self.content(key));
+        self.shares
+            .take(owner, 0)
+            .map_err(|no_room| TableFull { limit: self.capacity, own: no_room == NoRoom::Share })?;
+        self.answers.insert(fingerprint, Answer { first, count, owner, content });
+        self.order.push_back((self.latest, fingerprint));
+        Ok(())
+    }
+
+    /// Remembers a key that was remembered before a restart, even beyond share and capacity: it was
+    /// promised. To be called oldest first.
+    pub fn insert_again(
+        &mut self,
+        key: &IdempotencyKey,
+        first: Position,
+        count: usize,
+        at: Timestamp,
+    ) {
+        let fingerprint = self.fingerprint(key.identity());
+        let (owner, content) = (self.fingerprint(key.owner()), self.content(key));
+        self.restore(Remembered { fingerprint, first, count, at, owner, content });
     }
 
     /// Takes a key back whose batch was not accepted after all. Cheap for a recent one.
     pub fn take_back(&mut self, key: &IdempotencyKey) {
-        let fingerprint = self.fingerprint(key);
-        if self.answers.remove(&fingerprint).is_some()
+        let fingerprint = self.fingerprint(key.identity());
+        if self.forget(fingerprint)
             && let Some(at) = self.order.iter().rposition(|(_, known)| *known == fingerprint)
         {
             self.order.remove(at);
@@ -175,8 +269,13 @@ impl IdempotencyTable {
             && self.since(at) >= self.window
         {
             self.order.pop_front();
-            self.answers.remove(&fingerprint);
+            self.forget(fingerprint);
         }
+    }
+
+    fn forget(&mut self, fingerprint: Fingerprint) -> bool {
+        let forgotten = self.answers.remove(&fingerprint);
+        forgotten.inspect(|answer| self.shares.give_back(answer.owner, 0)).is_some()
     }
 
     /// How many keys are remembered.
@@ -192,23 +291,29 @@ impl IdempotencyTable {
     /// Everything that is remembered, oldest first.
     pub fn remembered(&self) -> impl Iterator<Item = Remembered> + '_ {
         self.order.iter().filter_map(|&(at, fingerprint)| {
-            let &(first, count) = self.answers.get(&fingerprint)?;
-            Some(Remembered { fingerprint, first, count, at })
+            let &Answer { first, count, owner, content } = self.answers.get(&fingerprint)?;
+            Some(Remembered { fingerprint, first, count, at, owner, content })
         })
     }
 
     /// Takes in what was written down, oldest first, even beyond the capacity: it was promised.
     pub fn restore(&mut self, remembered: Remembered) {
-        let Remembered { fingerprint, first, count, at } = remembered;
+        let Remembered { fingerprint, first, count, at, owner, content } = remembered;
         if let Entry::Vacant(vacant) = self.answers.entry(fingerprint) {
-            vacant.insert((first, count));
+            vacant.insert(Answer { first, count, owner, content });
+            self.shares.take_in_any_case(owner, 0);
             self.latest = self.latest.max(at);
             self.order.push_back((self.latest, fingerprint));
         }
     }
 
-    fn fingerprint(&self, key: &IdempotencyKey) -> Fingerprint {
-        let hash = SipHasher24::new_with_key(&self.secret).hash(key.as_str().as_bytes());
+    fn content(&self, key: &IdempotencyKey) -> Option<Fingerprint> {
+        let content = key.content();
+        (!content.is_empty()).then(|| self.fingerprint(content))
+    }
+
+    fn fingerprint(&self, text: &str) -> Fingerprint {
+        let hash = SipHasher24::new_with_key(&self.secret).hash(text.as_bytes());
         Fingerprint([hash.h1, hash.h2])
     }
 
@@ -237,6 +342,11 @@ mod tests {
         IdempotencyKey::parse(text).unwrap()
     }
 
+    fn owned(owner: u8, name: u8, content: u8) -> IdempotencyKey {
+        let [owner, name, content] = [owner, name, content].map(|byte| [byte; 16]);
+        IdempotencyKey::of(owner, name, content)
+    }
+
     fn table(window_ms: u64, capacity: usize) -> IdempotencyTable {
         IdempotencyTable::new(Duration::from_millis(window_ms), capacity)
     }
@@ -246,13 +356,43 @@ mod tests {
     #[test]
     fn a_full_table_refuses_the_new_and_keeps_the_old() {
         let mut table = table(100, 2);
-        assert_eq!(table.insert(&key("a"), FIRST, 3, Timestamp(0)), Ok(()));
-        assert_eq!(table.insert(&key("b"), FIRST, 1, Timestamp(50)), Ok(()));
-        assert_eq!(table.insert(&key("c"), FIRST, 1, Timestamp(99)), Err(TableFull { limit: 2 }));
-        assert_eq!(table.get(&key("c"), Timestamp(99)), None);
-        assert_eq!(table.get(&key("a"), Timestamp(99)), Some((FIRST, 3)));
-        assert_eq!(table.insert(&key("c"), FIRST, 1, Timestamp(100)), Ok(()), "a's window ended");
-        assert_eq!(table.get(&key("a"), Timestamp(100)), None);
+        let [a, b, c] = [1, 2, 3].map(|owner| owned(owner, 0, 0));
+        let full = TableFull { limit: 2, own: false };
+        assert_eq!(table.insert(&a, FIRST, 3, Timestamp(0)), Ok(()));
+        assert_eq!(table.insert(&b, FIRST, 1, Timestamp(50)), Ok(()));
+        assert_eq!(table.insert(&c, FIRST, 1, Timestamp(99)), Err(full));
+        assert_eq!(table.get(&c, Timestamp(99)), Ok(None));
+        assert_eq!(table.get(&a, Timestamp(99)), Ok(Some((FIRST, 3))));
+        assert_eq!(table.insert(&c, FIRST, 1, Timestamp(100)), Ok(()), "a's window ended");
+        assert_eq!(table.get(&a, Timestamp(100)), Ok(None));
+    }
+
+    #[test]
+    fn one_owners_keys_fill_the_table_for_all() {
+        let mut table = table(100, 100);
+        let mut fill = |owner: u8, now: u64| {
+            let next =
+                |name: &u8| table.insert(&owned(owner, *name, 0), FIRST, 1, Timestamp(now)).is_ok();
+            (0..=255).take_while(next).count()
+        };
+        assert_eq!([fill(1, 0), fill(2, 1), fill(3, 2)], [50, 25, 13]);
+        assert_eq!(fill(1, 3), 50, "those it has are known");
+        let refused = table.insert(&owned(1, 99, 0), FIRST, 1, Timestamp(4));
+        assert_eq!(refused, Err(TableFull { limit: 100, own: true }));
+        table.take_back(&owned(3, 0, 0));
+        assert_eq!(table.insert(&owned(4, 0, 0), FIRST, 1, Timestamp(100)), Ok(()));
+        assert_eq!(table.shares.taken().count, table.len(), "what is forgotten is given back");
+    }
+
+    #[test]
+    fn a_key_is_answered_to_another_owner_or_for_another_content() {
+        let mut table = table(100, 9);
+        table.insert(&owned(1, 7, 1), FIRST, 1, Timestamp(0)).unwrap();
+        assert_eq!(table.get(&owned(1, 7, 1), Timestamp(1)), Ok(Some((FIRST, 1))));
+        assert_eq!(table.get(&owned(2, 7, 1), Timestamp(1)), Ok(None));
+        assert_eq!(table.get(&owned(1, 7, 2), Timestamp(1)), Err(OtherContent));
+        let kept = IdempotencyKey::parse(owned(1, 7, 2).as_str()).unwrap();
+        assert_eq!(table.get(&kept, Timestamp(1)), Err(OtherContent), "as a log has kept it");
     }
 
     #[test]
@@ -260,33 +400,33 @@ mod tests {
         let mut table = table(100, 1);
         table.insert(&key("a"), FIRST, 1, Timestamp(0)).unwrap();
         table.insert(&key("a"), Position::new(7, 9), 9, Timestamp(10)).unwrap();
-        assert_eq!(table.get(&key("a"), Timestamp(20)), Some((FIRST, 1)));
+        assert_eq!(table.get(&key("a"), Timestamp(20)), Ok(Some((FIRST, 1))));
         assert_eq!(table.remembered().count(), 1);
     }
 
     #[test]
     fn a_key_taken_back_can_be_used_again_for_its_whole_window() {
-        let mut table = table(100, 3);
+        let mut table = table(100, 9);
         for name in ["a", "b", "c"] {
             table.insert(&key(name), FIRST, 1, Timestamp(0)).unwrap();
         }
         table.take_back(&key("b"));
-        assert_eq!(table.get(&key("b"), Timestamp(1)), None);
+        assert_eq!(table.get(&key("b"), Timestamp(1)), Ok(None));
         table.insert(&key("b"), FIRST, 2, Timestamp(60)).unwrap();
-        assert_eq!(table.get(&key("a"), Timestamp(120)), None);
-        assert_eq!(table.get(&key("b"), Timestamp(120)), Some((FIRST, 2)));
+        assert_eq!(table.get(&key("a"), Timestamp(120)), Ok(None));
+        assert_eq!(table.get(&key("b"), Timestamp(120)), Ok(Some((FIRST, 2))));
         assert_eq!(table.len(), 1);
     }
 
     #[test]
     fn a_clock_that_goes_back_neither_shortens_a_window_nor_fills_the_table_for_good() {
         let hour = 3_600_000;
-        let mut table = table(1_000, 2);
+        let mut table = table(1_000, 3);
         table.insert(&key("early"), FIRST, 1, Timestamp(hour)).unwrap();
         table.insert(&key("future"), FIRST, 1, Timestamp(hour + 900)).unwrap();
         table.insert(&key("late"), FIRST, 1, Timestamp(500)).unwrap_err();
-        assert!(table.get(&key("future"), Timestamp(1_499)).is_some());
-        assert_eq!(table.get(&key("future"), Timestamp(1_500)), None);
+        assert!(table.get(&key("future"), Timestamp(1_499)).unwrap().is_some());
+        assert_eq!(table.get(&key("future"), Timestamp(1_500)), Ok(None));
         assert!(table.is_empty());
     }
 
@@ -295,22 +435,23 @@ mod tests {
         let mut table = table(100, 9);
         table.insert(&key("a"), FIRST, 1, Timestamp(50)).unwrap();
         table.insert(&key("b"), FIRST, 1, Timestamp(10)).unwrap();
-        assert!(table.get(&key("b"), Timestamp(149)).is_some());
-        assert_eq!(table.get(&key("b"), Timestamp(150)), None);
+        assert!(table.get(&key("b"), Timestamp(149)).unwrap().is_some());
+        assert_eq!(table.get(&key("b"), Timestamp(150)), Ok(None));
         assert_eq!(table.order.len(), 0);
     }
 
     #[test]
     fn restored_keys_are_answered_as_before_until_their_window_ends() {
-        let mut before = table(100, 2);
+        let mut before = table(100, 3);
         before.insert(&key("a"), FIRST, 1, Timestamp(0)).unwrap();
         before.insert(&key("b"), FIRST, 2, Timestamp(40)).unwrap();
         let mut after =
             IdempotencyTable::with_secret(before.secret(), Duration::from_millis(100), 1);
         before.remembered().for_each(|key| after.restore(key));
-        assert_eq!(after.get(&key("a"), Timestamp(50)), Some((FIRST, 1)));
-        assert_eq!(after.get(&key("b"), Timestamp(139)), Some((FIRST, 2)));
-        assert_eq!(after.insert(&key("c"), FIRST, 1, Timestamp(139)), Err(TableFull { limit: 1 }));
+        assert_eq!(after.get(&key("a"), Timestamp(50)), Ok(Some((FIRST, 1))));
+        assert_eq!(after.get(&key("b"), Timestamp(139)), Ok(Some((FIRST, 2))));
+        let full = TableFull { limit: 1, own: false };
+        assert_eq!(after.insert(&key("c"), FIRST, 1, Timestamp(139)), Err(full));
         assert_eq!(after.insert(&key("c"), FIRST, 1, Timestamp(140)), Ok(()));
     }
 }

@@ -30,7 +30,8 @@ pub use event_log::{
     ReadError, ReadFrom, Retention, Unready,
 };
 pub use idempotency::{
-    Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, Remembered, TableFull,
+    Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, KeyDigest, OtherContent, Remembered,
+    TableFull,
 };
 pub use lineage::{Between, Ended, Lineage, Loss, Standing};
 pub use memory::{MemoryLog, MemorySettings, MemoryStats};

@@ -152,7 +152,7 @@ mod tests {
         MemorySettings {
             retention: Retention { count, bytes: 1 << 30, age },
             key_window: Duration::from_secs(60),
-            key_capacity: 2,
+            key_capacity: 3,
         }
     }
 
@@ -281,7 +281,10 @@ mod tests {
         assert_eq!(again, Appended { repeated: true, ..first });
         append(&log, keyed("k2", &["c"])).unwrap();
         let refused = append(&log, keyed("k3", &["d"]));
-        assert!(matches!(refused, Err(AppendError::TooManyKeys { limit: 2 })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(AppendError::TooManyKeys { limit: 3, own: true })),
+            "{refused:?}"
+        );
         let next = append(&log, batch("t", &["e"])).unwrap();
         assert_eq!(next.first, first.first.plus(3), "no position was spent");
 

@@ -51,8 +51,8 @@ fn check(object: &Object) -> Result<Draft, Fault> {
         None => Err(Detail::of_field("message", Problem::Missing, object.clone().into())),
         Some(value) => string("message", value),
     };
-    let topic = optional("topic", object, Topic::parse);
-    let event_type = optional("event", object, EventType::parse);
+    let topic = optional("topic", object, Topic::given);
+    let event_type = optional("event", object, EventType::given);
     let mut keep = |detail| wrong.push(detail);
     let message = message.map_err(&mut keep);
     let topic = topic.map_err(&mut keep);

@@ -15,11 +15,11 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 pub(crate) fn read(text: &str) -> Option<Draft> {
     let fields: Fields<'_> = serde_json::from_str(text).ok()?;
     let topic = match fields.topic {
-        Some(topic) => Topic::parse(&topic.0).ok()?,
+        Some(topic) => Topic::given(&topic.0).ok()?,
         None => Topic::default(),
     };
     let event_type = match fields.event {
-        Some(event) => Some(EventType::parse(&event.0).ok()?),
+        Some(event) => Some(EventType::given(&event.0).ok()?),
         None => None,
     };
     Some(Draft { topic, event_type, message: fields.message.0.into() })

@@ -3,8 +3,9 @@
 --
 -- KEYS: the stream, the lineage, and the idempotency key if there is one.
 -- ARGV: the epoch, the last seq of it that the node has heard of, the most entries to keep, how long
---       to remember the key in ms; then for each event its topic, type ('' for none) and message.
--- Returns the first id; {'<first id> <count>'} for a key that is known; false if the epoch is over
+--       to remember the key in ms, what the key is sent with; then for each event its topic, type
+--       ('' for none) and message.
+-- Returns the first id; {'<first id> <count> <content>'} for a key that is known; false if the epoch is over
 -- (or there is no event, which is how a node asks whether writes are accepted at all).
 --
 -- The key and the lineage come before the entries, and are taken back by the very command that wrote
@@ -16,9 +17,9 @@ if KEYS[3] then
 end
 local epoch, seq = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'seq'))
 seq = tonumber(seq)
-if #ARGV < 5 or epoch ~= ARGV[1] or not seq or seq < tonumber(ARGV[2]) then return false end
+if #ARGV < 6 or epoch ~= ARGV[1] or not seq or seq < tonumber(ARGV[2]) then return false end
 
-local count = (#ARGV - 4) / 3
+local count = (#ARGV - 5) / 3
 local function id(n) return string.format('%s-%.0f', epoch, seq + n) end
 local time = redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
@@ -30,12 +31,12 @@ end
 local function is_error(answer) return type(answer) == 'table' and answer.err end
 
 if KEYS[3] then
-  redis.call('SET', KEYS[3], string.format('%s %.0f', id(1), count), 'PX', ARGV[4])
+  redis.call('SET', KEYS[3], string.format('%s %.0f %s', id(1), count, ARGV[5]), 'PX', ARGV[4])
 end
 local counted = redis.pcall('HSET', KEYS[2], 'seq', string.format('%.0f', seq + count))
 if is_error(counted) then return forget(counted) end
 for n = 1, count do
-  local at = 2 + 3 * n
+  local at = 3 + 3 * n
   local added
   if ARGV[at + 1] == '' then
     added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id(n),

@@ -2,11 +2,13 @@
 //! answer, in one round trip.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_event::Position;
-use fanfare_log::{AppendError, Appended, Appending, Batch, Durability};
+use fanfare_event::{Position, Timestamp};
+use fanfare_log::{
+    AppendError, Appended, Appending, Batch, Durability, IdempotencyKey, IdempotencyTable,
+};
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -34,6 +36,9 @@ pub(crate) struct Publisher {
     /// Bounded by the room.
     queue: mpsc::UnboundedSender<Request>,
     room: Arc<Room>,
+    /// The keys that this node has sent within their window: what they take up in Redis is bounded
+    /// and shared out here. What they were answered, only Redis knows.
+    keys: Mutex<IdempotencyTable>,
     runtime: Handle,
     deadline: Duration,
 }
@@ -65,6 +70,10 @@ impl Publisher {
         let publisher = Self {
             queue: sender,
             room: Room::new(settings.max_waiting, settings.max_waiting_bytes),
+            keys: Mutex::new(IdempotencyTable::new(
+                settings.idempotency_window,
+                settings.idempotency_keys,
+            )),
             runtime,
             deadline: settings.publish_deadline,
         };
@@ -84,6 +93,12 @@ impl Publisher {
 
     /// Queues a batch. The future answers within the publish deadline, on any executor.
     pub(crate) fn append(&self, batch: Batch) -> Appending {
+        if let Some(key) = &batch.key {
+            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(full) = keys.insert(key, Position::ORIGIN, 0, Timestamp::now()) {
+                return Box::pin(async move { Err(full.into()) });
+            }
+        }
         let Some(space) = self.room.take(weight(&batch)) else {
             let reason = "too many publishes wait for redis".to_owned();
             return Box::pin(async { Err(AppendError::Unavailable { reason }) });
@@ -262,6 +277,10 @@ impl PublishTask {
                     request.answer(Err(AppendError::OutcomeUnknown { reason }));
                     continue;
                 }
+                Outcome::Reused => {
+                    request.answer(Err(AppendError::KeyReused));
+                    continue;
+                }
                 Outcome::Refused(Refusal::Full(reason)) => {
                     self.refused(&reason);
                     request.answer(Err(AppendError::Full { reason }));
@@ -313,14 +332,16 @@ impl PublishTask {
         let mut call = redis::cmd("EVALSHA");
         call.arg(&link.scripts.publish);
         let (events, lineage) = (&*link.keys.events, &*link.keys.lineage);
-        match requests.first().and_then(|request| request.batch.key.as_ref()) {
+        let key = requests.first().and_then(|request| request.batch.key.as_ref());
+        match key {
             Some(key) => {
-                call.arg(3).arg(events).arg(lineage).arg(link.keys.idempotency(key.as_str()))
+                call.arg(3).arg(events).arg(lineage).arg(link.keys.idempotency(key.identity()))
             }
             None => call.arg(2).arg(events).arg(lineage),
         };
         let window = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).max(1);
         call.arg(epoch).arg(known).arg(self.upkeep.max_entries()).arg(window);
+        call.arg(key.map_or("", IdempotencyKey::content));
         for draft in requests.iter().flat_map(|request| &request.batch.drafts) {
             let event_type = draft.event_type.as_ref().map_or("", |t| t.as_str());
             call.arg(draft.topic.as_str()).arg(event_type).arg(&*draft.message);
@@ -335,11 +356,12 @@ impl PublishTask {
             Value::Nil => Outcome::Refused(Refusal::Stale),
             Value::Array(mut earlier) => {
                 let earlier = earlier.pop().and_then(text);
-                earlier
-                    .and_then(|known| known_answer(&known))
-                    .map_or_else(unclear, |(first, count)| {
-                        Outcome::Accepted(appended(first, count, true))
-                    })
+                let content = request.batch.key.as_ref().map_or("", IdempotencyKey::content);
+                match earlier.as_deref().and_then(known_answer) {
+                    Some((.., then)) if then != content && !then.is_empty() => Outcome::Reused,
+                    Some((first, count, _)) => Outcome::Accepted(appended(first, count, true)),
+                    None => unclear(),
+                }
             }
             id => {
                 let first = text(id).and_then(|id| id.parse().ok());
@@ -380,6 +402,8 @@ fn one_for_each(trip: &[Request], calls: &[usize], answers: Vec<Value>) -> Vec<V
 enum Outcome {
     Accepted(Appended),
     Refused(Refusal),
+    /// The key is known, with another content.
+    Reused,
     Unclear(String),
 }
 
@@ -387,8 +411,10 @@ fn appended(first: Position, count: usize, repeated: bool) -> Appended {
     Appended { first, count, repeated, durability: Durability::Engine }
 }
 
-/// `<first id> <count>`, as the script keeps it under an idempotency key.
-fn known_answer(text: &str) -> Option<(Position, usize)> {
-    let (first, count) = text.split_once(' ')?;
-    Some((first.parse().ok()?, count.parse().ok().filter(|&count| count > 0)?))
+/// `<first id> <count> <content>`, as the script keeps it under an idempotency key; earlier versions
+/// wrote no content.
+fn known_answer(text: &str) -> Option<(Position, usize, &str)> {
+    let mut parts = text.splitn(3, ' ');
+    let (first, count) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    (count > 0).then_some((first, count, parts.next().unwrap_or_default()))
 }

@@ -22,6 +22,9 @@ pub struct RedisSettings {
     pub retention: Retention,
     /// How long an idempotency key is remembered. Default 10 minutes.
     pub idempotency_window: Duration,
+    /// How many idempotency keys this node leaves in Redis at most within a window; further ones
+    /// are refused. Default 1,000,000.
+    pub idempotency_keys: usize,
     /// How long a publish may take before its publisher is answered. Default 1.5 s.
     pub publish_deadline: Duration,
     /// The most batches that wait for Redis at once. Default 4,096.
@@ -57,6 +60,7 @@ impl RedisSettings {
                 age: Duration::from_secs(24 * 3600),
             },
             idempotency_window: Duration::from_secs(600),
+            idempotency_keys: 1_000_000,
             publish_deadline: Duration::from_millis(1500),
             max_waiting: 4096,
             max_waiting_bytes: 64 << 20,

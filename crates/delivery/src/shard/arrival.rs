@@ -81,9 +81,6 @@ impl Shard {
             self.expiries.insert(token, at);
         }
         let is_due = self.reverified.is_some_and(|at| lease.verified <= at);
-        lease
-            .subject
-            .as_deref()
-            .is_none_or(|subject| !is_due && !self.cuts.hit(subject, lease.verified))
+        !lease.names().any(|name| is_due || self.cuts.hit(name, lease.verified))
     }
 }

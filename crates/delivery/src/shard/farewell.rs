@@ -67,7 +67,8 @@ impl Shard {
         }
         let is_meant = |subscriber: &Subscriber| {
             let lease = subscriber.lease.as_deref();
-            let at = lease.and_then(|lease| latest.get(lease.subject.as_deref()?));
+            let at =
+                lease.and_then(|lease| lease.names().filter_map(|name| latest.get(name)).max());
             at.is_some_and(|at| lease.is_some_and(|lease| lease.verified <= *at))
                 && !subscriber.is_closing()
         };

@@ -453,6 +453,7 @@ impl World {
         }
         let lease = || Lease {
             subject: None,
+            credential: None,
             expires: Some(now + LEASE),
             verified: now,
             seats: Vec::new(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use fanfare_delivery::Delivery;
 use fanfare_redis::{Commons, CommonsError};
+use fanfare_shares::Amount;
 use serde_json::Value;
 
 use self::cuts::HeardCuts;
@@ -31,7 +32,7 @@ impl Cluster {
     }
 
     /// Tickets that are good once on any node, at most `capacity` of this node's at a time.
-    pub(crate) fn tickets(&self, capacity: usize) -> SharedTickets {
+    pub(crate) fn tickets(&self, capacity: Amount) -> SharedTickets {
         SharedTickets::new(Arc::clone(&self.commons), capacity)
     }
 

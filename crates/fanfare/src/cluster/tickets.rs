@@ -1,38 +1,25 @@
 //! Tickets that the nodes of a cluster share: drawn at one, good once at any.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_auth::{Pending, Principal, StoreError, TicketId, TicketStore};
+use fanfare_auth::{HolderId, Pending, Principal, StoreError, TicketId, TicketShares, TicketStore};
 use fanfare_event::Timestamp;
 use fanfare_redis::Commons;
+use fanfare_shares::Amount;
 
 /// Deposits under the tickets' digests.
 #[derive(Debug)]
 pub(crate) struct SharedTickets {
     commons: Arc<Commons>,
-    capacity: usize,
-    /// When those that this node has put expire, used or not; ascending.
-    put: Mutex<VecDeque<Timestamp>>,
+    /// What this node has left in Redis: all of it stays there until it runs out.
+    put: Mutex<TicketShares>,
 }
 
 impl SharedTickets {
-    pub(super) fn new(commons: Arc<Commons>, capacity: usize) -> Self {
-        Self { commons, capacity, put: Mutex::default() }
-    }
-
-    fn count(&self, expires: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        let mut put = self.put.lock().unwrap_or_else(PoisonError::into_inner);
-        while put.front().is_some_and(|at| *at <= now) {
-            put.pop_front();
-        }
-        if put.len() >= self.capacity {
-            return Err(StoreError::Full);
-        }
-        put.push_back(expires);
-        Ok(())
+    pub(super) fn new(commons: Arc<Commons>, capacity: Amount) -> Self {
+        Self { commons, put: Mutex::new(TicketShares::new(capacity)) }
     }
 }
 
@@ -41,13 +28,17 @@ impl TicketStore for SharedTickets {
         &self,
         id: TicketId,
         holder: Principal,
+        drawn_by: HolderId,
         expires: Timestamp,
     ) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let now = Timestamp::now();
-            self.count(expires, now)?;
             let keep = expires.as_millis().saturating_sub(now.as_millis());
             let (id, holder) = (id.to_text(), holder.listener_to_text());
+            {
+                let mut put = self.put.lock().unwrap_or_else(PoisonError::into_inner);
+                put.take(drawn_by, holder.len(), expires, now)?;
+            }
             let kept = self.commons.deposit(&id, &holder, Duration::from_millis(keep));
             kept.await.map_err(unavailable)
         })

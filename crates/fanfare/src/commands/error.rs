@@ -35,10 +35,10 @@ pub enum CommandError {
     /// There is no page of it.
     #[error("there is no command `{0}`; `fanfare --help` lists them")]
     NoSuchCommand(String),
-    /// A value in the environment that cannot be used.
+    /// A value in the environment, or of a flag, that cannot be used.
     #[error("{variable}: {problem}")]
     Environment {
-        /// The variable.
+        /// The variable, or the flag.
         variable: &'static str,
         /// What is wrong with its value, which is not repeated: it may be a secret.
         problem: String,

@@ -17,7 +17,7 @@ pub(super) struct HubArgs {
     /// Its page, with or without the path prefix: http://host:8000 means http://host:8000/sse/. A
     /// hub without a prefix is named by its stream, as in http://host/events.
     #[arg(long, value_name = "URL")]
-    url: Option<HubUrl>,
+    url: Option<String>,
     /// File that holds the token to show [env: FANFARE_TOKEN holds a token itself]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -29,12 +29,16 @@ pub(super) struct HubArgs {
 impl HubArgs {
     /// The hub.
     pub(super) fn url(&self) -> Result<HubUrl, CommandError> {
-        if let Some(url) = &self.url {
-            return Ok(url.clone());
-        }
-        let text = variable("FANFARE_URL")?.unwrap_or_else(|| HubUrl::DEFAULT.to_owned());
+        let (variable, text) = match &self.url {
+            // Not parsed by clap, which would repeat a password that stands in it.
+            Some(url) => ("--url", url.clone()),
+            None => {
+                let name = "FANFARE_URL";
+                (name, variable(name)?.unwrap_or_else(|| HubUrl::DEFAULT.to_owned()))
+            }
+        };
         text.parse().map_err(|error: fanfare_client::InvalidHubUrl| CommandError::Environment {
-            variable: "FANFARE_URL",
+            variable,
             problem: error.to_string(),
         })
     }

@@ -26,6 +26,7 @@ pub use man::{ManArgs, man};
 pub use publish::{PublishArgs, publish};
 pub use ready::{ReadyArgs, ready};
 pub use subscribe::{SubscribeArgs, subscribe};
+pub(crate) use terminal::printable;
 pub use token::{TokenCommand, token};
 
 /// Runs a client to its end, on this thread.

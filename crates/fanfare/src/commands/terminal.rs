@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, StdoutLock, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use fanfare_event::is_deceptive;
 
 use super::CommandError;
 
@@ -83,11 +84,31 @@ fn say(style: Style, word: &str, text: impl fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {text}");
 }
 
-/// Makes control characters visible, so that what others send cannot drive the terminal.
-pub(super) fn printable(text: &str) -> String {
+/// Makes visible what would drive the terminal, or make a text look like another one.
+pub(crate) fn printable(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }
+        if is_harmful(c) && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }
     }
     plain
+}
+
+/// The same for a text in JSON, which means afterwards what it meant before.
+pub(super) fn printable_json(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmful(c) {
+            // Outside of strings there are no such characters (RFC 8259, 2).
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                plain.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+fn is_harmful(c: char) -> bool {
+    c.is_control() || is_deceptive(c)
 }

@@ -5,17 +5,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::HOST;
+use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::access::Caller;
+use super::audit::{Administrator, name_of};
 use super::client::is_passed_on;
 use super::error::Error;
 use super::peer::Peer;
 use super::router::Shared;
+
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Lets a request through that an administrator has sent; refuses all others.
 pub(super) async fn require_admin(
@@ -26,16 +29,22 @@ pub(super) async fn require_admin(
     let Some(_place) = shared.quotas.request() else {
         return Error::Busy.answer(&shared.metrics);
     };
-    let (head, body) = request.into_parts();
-    match admit(&shared, &head).await {
+    let (mut head, body) = request.into_parts();
+    let mut response = match admit(&shared, &mut head).await {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(error) => error.answer(&shared.metrics),
-    }
+    };
+    // Who listens, and from where, is for whoever asked.
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
 }
 
-async fn admit(shared: &Shared, request: &Parts) -> Result<(), Error> {
+async fn admit(shared: &Shared, request: &mut Parts) -> Result<(), Error> {
     let caller = shared.access.caller(request).await?;
-    check(shared, request, &caller)
+    check(shared, request, &caller)?;
+    let who = name_of(caller.identity());
+    request.extensions.insert(Administrator { who, from: caller.address });
+    Ok(())
 }
 
 /// Whoever asks for a stream of what only administrators see, for which a ticket will do.

@@ -65,7 +65,14 @@ pub(super) async fn events(
 /// `None` where there is no room.
 async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Error> {
     let Some(place) = shared.quotas.request() else { return Ok(None) };
-    let caller = admin::watcher(shared, request).await?;
+    let caller = match admin::watcher(shared, request).await {
+        // As for every stream: any other status would end an EventSource for good.
+        Err(error) if error.is_passing() => {
+            shared.metrics.refused(error.reason());
+            return Ok(None);
+        }
+        caller => caller?,
+    };
     let asked = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let console = &shared.console;
     let seat = console.delivery.seat().filter(|_| !shared.is_draining());
@@ -77,7 +84,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
     let Some(start) = resolve(&console.hub, &requested).await else { return Ok(None) };
     // An administrator may see all of this log; it holds nothing of the users'.
     let selector = SubscribeGrant::EVERYTHING.authorise(Selector::default());
-    let selector = selector.map_err(|_| Error::Forbidden)?;
+    let selector = selector.map_err(|_| Error::Forbidden(caller.identity().clone()))?;
     let delivery = &console.delivery;
     Ok(Some(Granted::new(delivery, selector, asked.envelope, start, has_id, seat, lease)))
 }

@@ -19,11 +19,18 @@ pub(super) enum Presented {
     Ticket(String),
 }
 
-/// A bearer's credential in the header.
-pub(super) fn header(request: &Parts) -> Option<Presented> {
+/// A bearer's credential in the header. Of two, either might be meant (RFC 6750, 2 and 3.1).
+pub(super) fn header(request: &Parts) -> Result<Option<Presented>, Error> {
+    let mut lines = request.headers.get_all(AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(Error::TwoCredentials);
+    }
+    // What is not text is not a credential either, and is refused as one that is not valid.
+    let line = String::from_utf8_lossy(line.as_bytes());
     // The scheme's name is in any case (RFC 9110, 11.1); another scheme is not for us.
-    let (scheme, text) = request.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Presented::Bearer(text.trim().to_owned()))
+    let bearer = line.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(bearer.map(|(_, text)| Presented::Bearer(text.trim().to_owned())))
 }
 
 /// A bearer's credential in the cookie, if the request is of the same site.

@@ -1,18 +1,21 @@
 //! Errors as HTTP: the one place where a refusal becomes a status and a body, in the shapes that
 //! callers of a FastAPI server parse.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_auth::{Forbidden, StoreError, Untrusted};
+use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_payload::Refusal;
 use fanfare_redis::CommonsError;
 use serde_json::{Value, json};
 
+use super::audit::{self, Failure};
+use super::failures::Slowed;
 use super::request_body::Broken;
 use crate::metrics::{Metrics, Refused};
 
@@ -58,18 +61,24 @@ pub(crate) enum Error {
     Unauthenticated,
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
+    #[error("{invalid}; too many from your address have failed lately")]
+    TooManyFailures { invalid: InvalidToken, address: IpAddr, wait: Duration },
+    #[error("there is more than one Authorization header: send one")]
+    TwoCredentials,
     #[error("the ticket has been used, or its time is over")]
     UsedTicket,
     #[error(transparent)]
     Tickets(#[from] StoreError),
     #[error("{Forbidden}")]
-    Forbidden,
+    Forbidden(Identity),
     #[error(
         "{count} streams were closed at this node, and the other nodes could not be told: {source}"
     )]
     Untold { count: usize, source: CommonsError },
     #[error("too many events in too short a time")]
     TooFast { wait: Duration },
+    #[error("too many tickets in too short a time")]
+    TooManyTickets { wait: Duration },
     #[error("too many requests are being answered")]
     Busy,
     #[error("the console answers only requests from the hub's own machine")]
@@ -89,28 +98,62 @@ impl Error {
             Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => Refused::InvalidPublish,
             Self::Append(AppendError::Full { .. }) => Refused::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => Refused::TooManyKeys,
+            Self::Append(AppendError::KeyReused) => Refused::KeyReused,
             Self::Append(_) | Self::Untold { .. } => Refused::LogUnavailable,
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
             Self::NobodyNamed => Refused::InvalidRevocation,
             Self::ForeignHost | Self::PassedOn => Refused::ForeignHost,
             Self::ForeignOrigin => Refused::ForeignOrigin,
+            Self::TooManyTickets { .. } | Self::Tickets(StoreError::Share | StoreError::Full) => {
+                Refused::TooManyTickets
+            }
             Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) => {
                 Refused::CredentialsUnverifiable
             }
             Self::Unauthenticated | Self::Untrusted(_) | Self::UsedTicket => {
                 Refused::Unauthenticated
             }
-            Self::Forbidden | Self::Elsewhere => Refused::Forbidden,
+            Self::TooManyFailures { .. } => Refused::CredentialRate,
+            Self::TwoCredentials => Refused::Unauthenticated,
+            Self::Forbidden(_) | Self::Elsewhere => Refused::Forbidden,
             Self::TooFast { .. } => Refused::PublishRate,
             Self::Busy | Self::NoPeer => Refused::Requests,
         }
     }
 
+    /// Whether credentials could not be looked at for now: whoever asks for a stream is told to come
+    /// back.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_))
+    }
+
+    /// What was wrong with a credential, in words of ours.
+    fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Untrusted(Untrusted::Invalid(invalid))
+            | Self::TooManyFailures { invalid, .. } => Some(Failure(invalid.to_string())),
+            Self::UsedTicket | Self::TwoCredentials => Some(Failure(self.to_string())),
+            _ => None,
+        }
+    }
+
+    /// Who was refused, where that is known.
+    fn who(&self) -> Option<&Identity> {
+        match self {
+            Self::Forbidden(identity) => Some(identity),
+            _ => None,
+        }
+    }
+
     /// Counts the refusal and answers it.
     pub(crate) fn answer(self, metrics: &Metrics) -> Response {
-        metrics.refused(self.reason());
-        self.into_response()
+        let reason = self.reason();
+        metrics.refused(reason);
+        let (failure, who) = (self.failure(), self.who().cloned());
+        let mut response = self.into_response();
+        response.extensions_mut().insert(audit::Refusal { reason, failure, who });
+        response
     }
 }
 
@@ -130,6 +173,10 @@ impl IntoResponse for Error {
             }
             Self::BodyBroken(_) => detail(StatusCode::BAD_REQUEST, said),
             Self::Key(_) => invalid(&["header", "idempotency-key"], &said, &Value::Null),
+            // draft-ietf-httpapi-idempotency-key-header, 2.6.
+            Self::Append(AppendError::KeyReused) => {
+                invalid(&["header", "idempotency-key"], &said, &Value::Null)
+            }
             Self::Append(error) => {
                 let status = match error {
                     AppendError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
@@ -165,17 +212,26 @@ impl IntoResponse for Error {
             Self::Untrusted(Untrusted::Invalid(_)) | Self::UsedTicket => {
                 challenge(StatusCode::UNAUTHORIZED, said, Some("invalid_token"))
             }
-            Self::Forbidden => challenge(StatusCode::FORBIDDEN, said, Some("insufficient_scope")),
+            // RFC 6750, 3.1.
+            Self::TwoCredentials => {
+                challenge(StatusCode::BAD_REQUEST, said, Some("invalid_request"))
+            }
+            Self::TooManyFailures { address, wait, .. } => {
+                let mut response = too_many(said, wait);
+                response.extensions_mut().insert(Slowed(address));
+                response
+            }
+            Self::Forbidden(_) => {
+                challenge(StatusCode::FORBIDDEN, said, Some("insufficient_scope"))
+            }
+            Self::Tickets(StoreError::Share) => {
+                retry_later(detail(StatusCode::TOO_MANY_REQUESTS, said))
+            }
             Self::Untrusted(Untrusted::Unavailable(_))
             | Self::Tickets(_)
             | Self::Untold { .. }
             | Self::Busy => retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said)),
-            Self::TooFast { wait } => {
-                let mut response = detail(StatusCode::TOO_MANY_REQUESTS, said);
-                let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-                response
-            }
+            Self::TooFast { wait } | Self::TooManyTickets { wait } => too_many(said, wait),
             Self::NoPeer => detail(StatusCode::INTERNAL_SERVER_ERROR, said),
             Self::Envelope(text) => detail(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -189,6 +245,13 @@ impl IntoResponse for Error {
             ),
         }
     }
+}
+
+fn too_many(said: String, wait: Duration) -> Response {
+    let mut response = detail(StatusCode::TOO_MANY_REQUESTS, said);
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 fn retry_later(mut response: Response) -> Response {

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -19,10 +18,10 @@ use http_body::Body as _;
 use serde_json::json;
 
 use super::error::Error;
+use super::idempotency_key::KeyName;
 use super::request_body::Broken;
 use super::router::Shared;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The most events in one batch: what it appends is appended under one lock.
 const BATCH_EVENTS: usize = 10_000;
 /// What a message may grow by when it is written as JSON (`\u0000` for a byte), and what the
@@ -48,16 +47,13 @@ async fn accept(shared: &Shared, request: &Parts, body: Body) -> Result<Response
     let headers = &request.headers;
     let body = read(body, shared.max_message * ESCAPING + OTHER_FIELDS).await?;
     let began = Instant::now();
-    let key = match headers.get(IDEMPOTENCY_KEY) {
-        // What is not text is not a key either.
-        Some(key) => Some(IdempotencyKey::parse(key.to_str().unwrap_or_default())?),
-        None => None,
-    };
+    let key = KeyName::find(headers)?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let limits = Limits { message_bytes: shared.max_message, batch_events: BATCH_EVENTS };
     let Submission { drafts, kind } = decode(content_type, &body, &limits).map_err(Error::Body)?;
     shared.quotas.publish_more(&caller, drafts.len() - 1);
     let drafts = caller.publish(drafts)?;
+    let key = key.map(|name| name.of(caller.holder(), &drafts));
     let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
     let appended = append(&shared.hub, drafts, key).await?;
     if appended.repeated {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fanfare_auth::{Identity, KeyDigest};
 use fanfare_delivery::{Lease, Seat, Seats};
@@ -14,23 +14,24 @@ use fanfare_delivery::{Lease, Seat, Seats};
 use super::access::Caller;
 use super::client::network_of;
 use super::error::Error;
+use super::rates::{Bucket, Rates};
 use crate::metrics::Refused;
 use crate::settings::Settings;
 
 /// What one key, subject or address from elsewhere may publish in a second, if nothing is set.
 const PUBLISH_RATE: u64 = 10_000;
+/// How many tickets one address from elsewhere may draw in a second, if nothing is set.
+const TICKET_RATE: u64 = 1_000;
 /// How many streams one address from elsewhere may have, if nothing is set.
 const SUBSCRIBERS_PER_ADDRESS: usize = 1_000;
-/// How many publishers are told apart.
-const PUBLISHERS: usize = 65_536;
-/// How often publishers that have been quiet are looked for when there are too many.
-const SWEEP: Duration = Duration::from_secs(1);
 
 /// The quotas, and how much of them everyone has used.
 #[derive(Debug)]
 pub(crate) struct Quotas {
     publish_rate: Option<u64>,
-    rates: Mutex<Rates>,
+    rates: Mutex<Rates<Publisher>>,
+    ticket_rate: Option<u64>,
+    tickets: Mutex<Rates<IpAddr>>,
     per_address: Option<usize>,
     addresses: Mutex<HashMap<IpAddr, Seats>>,
     per_subject: usize,
@@ -46,28 +47,15 @@ enum Publisher {
     Key(KeyDigest),
     Subject(Arc<str>),
     Address(IpAddr),
-    /// Those for whom there is no place in the table.
-    Others,
-}
-
-#[derive(Debug)]
-struct Rates {
-    buckets: HashMap<Publisher, Bucket>,
-    swept: Instant,
-}
-
-/// A token bucket that may be overdrawn: how much is in a batch is known only when it is read.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    left: f64,
-    at: Instant,
 }
 
 impl Quotas {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             publish_rate: settings.publish_rate,
-            rates: Mutex::new(Rates { buckets: HashMap::new(), swept: Instant::now() }),
+            rates: Mutex::new(Rates::new()),
+            ticket_rate: settings.ticket_rate,
+            tickets: Mutex::new(Rates::new()),
             per_address: settings.max_subscribers_per_address,
             addresses: Mutex::default(),
             per_subject: settings.max_subscribers_per_subject,
@@ -94,6 +82,21 @@ impl Quotas {
         self.bucket(caller, |bucket, rate, now| bucket.charge(events as f64, rate, now));
     }
 
+    /// Counts one ticket of this caller's address, or says when to try again.
+    pub(super) fn ticket(&self, caller: &Caller) -> Result<(), Error> {
+        let local = caller.address.is_loopback();
+        let Some(rate) = self.ticket_rate.or((!local).then_some(TICKET_RATE)) else {
+            return Ok(());
+        };
+        let (rate, now) = (rate as f64, Instant::now());
+        let address = network_of(caller.address);
+        let mut rates = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        rates
+            .bucket(address, rate, now)
+            .draw(rate, now)
+            .map_err(|wait| Error::TooManyTickets { wait })
+    }
+
     /// Does something with this caller's bucket; `None` if there is no limit for them.
     fn bucket<T>(
         &self,
@@ -104,8 +107,10 @@ impl Quotas {
         let rate = self.publish_rate.or((!local).then_some(PUBLISH_RATE))?;
         let publisher = match caller.identity() {
             Identity::AccessKey(key) => Publisher::Key(*key),
-            Identity::Subject(subject) => Publisher::Subject(Arc::clone(subject)),
-            Identity::Anonymous => Publisher::Address(network_of(caller.address)),
+            Identity::Subject { name, .. } => Publisher::Subject(Arc::clone(name)),
+            Identity::Anonymous | Identity::Bearer(_) => {
+                Publisher::Address(network_of(caller.address))
+            }
         };
         let now = Instant::now();
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,10 +132,12 @@ impl Quotas {
             seats.push(seat.ok_or(Refused::SubjectCapacity)?);
         }
         let expires = caller.expires();
-        if seats.is_empty() && subject.is_none() && expires.is_none() {
+        let credential = caller.credential().map(|credential| Arc::clone(credential.name()));
+        if seats.is_empty() && subject.is_none() && expires.is_none() && credential.is_none() {
             return Ok(None);
         }
-        let lease = Lease { subject: subject.cloned(), expires, verified: caller.verified, seats };
+        let (subject, verified) = (subject.cloned(), caller.verified);
+        let lease = Lease { subject, credential, expires, verified, seats };
         Ok(Some(Box::new(lease)))
     }
 }
@@ -149,101 +156,9 @@ fn seat<K: Eq + Hash>(table: &Mutex<HashMap<K, Seats>>, key: K, limit: usize) ->
     table.entry(key).or_insert_with(|| Seats::new(limit)).take()
 }
 
-impl Rates {
-    fn bucket(&mut self, publisher: Publisher, rate: f64, now: Instant) -> &mut Bucket {
-        let full = self.buckets.len() >= PUBLISHERS;
-        if full && now - self.swept >= SWEEP {
-            self.swept = now;
-            self.buckets.retain(|_, bucket| bucket.refilled(rate, now).left < rate * Bucket::BURST);
-        }
-        let known = self.buckets.len() < PUBLISHERS || self.buckets.contains_key(&publisher);
-        let publisher = if known { publisher } else { Publisher::Others };
-        self.buckets.entry(publisher).or_insert(Bucket { left: rate * Bucket::BURST, at: now })
-    }
-}
-
-impl Bucket {
-    /// How many seconds' worth may come at once.
-    const BURST: f64 = 2.0;
-
-    fn refilled(self, rate: f64, now: Instant) -> Self {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        Self { left: (self.left + passed * rate).min(rate * Self::BURST), at: now }
-    }
-
-    /// Takes one, or says when there will be one.
-    fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
-        *self = self.refilled(rate, now);
-        let missing = 1.0 - self.left;
-        if missing > 0.0 {
-            return Err(Duration::from_secs_f64(missing / rate));
-        }
-        self.left -= 1.0;
-        Ok(())
-    }
-
-    /// Takes so many, whether they are there or not.
-    fn charge(&mut self, events: f64, rate: f64, now: Instant) {
-        *self = self.refilled(rate, now);
-        self.left -= events;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_burst_goes_on_for_ever_or_a_quiet_publisher_waits() {
-        let begin = Instant::now();
-        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
-        let mut bucket = Bucket { left: 20.0, at: begin };
-        for _ in 0..20 {
-            bucket.draw(10.0, begin).unwrap();
-        }
-        let wait = bucket.draw(10.0, begin).unwrap_err();
-        assert_eq!(wait, Duration::from_millis(100));
-        bucket.draw(10.0, at(0.1)).unwrap();
-        assert!(bucket.draw(10.0, at(0.1)).is_err());
-        for _ in 0..20 {
-            bucket.draw(10.0, at(100.0)).unwrap();
-        }
-        assert!(bucket.draw(10.0, at(100.0)).is_err());
-    }
-
-    #[test]
-    fn a_batch_costs_no_more_than_one_event() {
-        let begin = Instant::now();
-        let mut bucket = Bucket { left: 20.0, at: begin };
-        bucket.draw(10.0, begin).unwrap();
-        bucket.charge(118.0, 10.0, begin);
-        let wait = bucket.draw(10.0, begin).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(10));
-        let mut bucket = Bucket { left: 2.0, at: begin };
-        let mut accepted = 0;
-        for second in 0..20 {
-            let now = begin + Duration::from_secs(second);
-            if bucket.draw(1.0, now).is_ok() {
-                bucket.charge(1.0, 1.0, now);
-                accepted += 2;
-            }
-        }
-        assert!(accepted <= 22, "batches of two go at twice the rate: {accepted}");
-    }
-
-    #[test]
-    fn a_million_addresses_fill_the_memory() {
-        let mut rates = Rates { buckets: HashMap::new(), swept: Instant::now() };
-        let now = rates.swept;
-        for n in 0..PUBLISHERS as u32 + 1_000 {
-            let publisher = Publisher::Address(IpAddr::from(n.to_be_bytes()));
-            let _ = rates.bucket(publisher, 1.0, now).draw(1.0, now);
-        }
-        assert_eq!(rates.buckets.len(), PUBLISHERS + 1);
-        assert!(rates.bucket(Publisher::Others, 1.0, now).left < 0.0 + 1.0, "they share one");
-        rates.bucket(Publisher::Others, 1.0, now + Duration::from_secs(60));
-        assert_eq!(rates.buckets.len(), 1, "the quiet ones are forgotten");
-    }
 
     #[test]
     fn seats_of_those_who_left_pile_up() {

@@ -15,6 +15,20 @@ use super::router::Shared;
 /// Here they end in any case. Where the other nodes cannot be told, that is the answer, and asking
 /// again does no harm.
 pub(super) async fn revoke(shared: &Shared, subject: &str) -> Result<Value, Error> {
+    let count = end(shared, subject).await;
+    tracing::info!(streams = count, "the streams of a subject were cut");
+    let mut answer = json!({"status": "streams closed", "count": count});
+    if let Some(cluster) = &shared.cluster {
+        let told = cluster.cut(subject).await;
+        told.map_err(|source| Error::Untold { count, source })?;
+        answer["other_nodes"] = "told".into();
+    }
+    Ok(answer)
+}
+
+/// Ends the streams of a subject, or those that a credential let in, at this node; how many those
+/// were.
+pub(super) async fn end(shared: &Shared, subject: &str) -> usize {
     let (done, mut counts) = mpsc::unbounded_channel();
     let cut = Arc::from([Cut::now(subject)]);
     // The channel closes when the last shard has answered, or has gone.
@@ -29,12 +43,5 @@ pub(super) async fn revoke(shared: &Shared, subject: &str) -> Result<Value, Erro
     while let Some(more) = counts.recv().await {
         count += more;
     }
-    tracing::info!(streams = count, "the streams of a subject were cut");
-    let mut answer = json!({"status": "streams closed", "count": count});
-    if let Some(cluster) = &shared.cluster {
-        let told = cluster.cut(subject).await;
-        told.map_err(|source| Error::Untold { count, source })?;
-        answer["other_nodes"] = "told".into();
-    }
-    Ok(answer)
+    count
 }

@@ -15,8 +15,11 @@ use fanfare_hub::Hub;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::access::Access;
+use super::audit::{Trail, trail};
 use super::error::detail;
+use super::failures::slow;
 use super::quotas::Quotas;
+use super::security_txt::security_txt;
 use super::{admin, console, docs, operations, pages, publish, subscribe, subscribers, tickets};
 use crate::cluster::Cluster;
 use crate::console::Console;
@@ -32,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) console: Arc<Console>,
     pub(crate) access: Access,
+    pub(crate) trail: Trail,
     /// The other nodes, where there may be some.
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) node: Node,
@@ -67,7 +71,8 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
         .with_state(Arc::clone(&shared))
         .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())))
         .merge(console::page(prefix))
-        .merge(docs::docs(prefix));
+        .merge(docs::docs(prefix))
+        .merge(security_txt(&settings.security_contact));
     let ours = ["/send/", "/events/", "/console/"].map(at);
     for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
         router = router.route(path, any(without_slash));
@@ -87,7 +92,11 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
     } else {
         router.layer(cors(&settings.allow_origin))
     };
-    router.layer(from_fn_with_state(shared, guarded))
+    let failures = Arc::clone(&shared.access.failures);
+    router
+        .layer(from_fn_with_state(Arc::clone(&shared), guarded))
+        .layer(from_fn_with_state(failures, slow))
+        .layer(from_fn_with_state(shared, trail))
 }
 
 /// Lets no request through that the guard refuses.
@@ -158,6 +167,7 @@ impl Shared {
         Arc::new(Self {
             metrics: Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), roster, None)),
             access: Access::new(settings, None, None),
+            trail: Trail::default(),
             cluster: None,
             node: Node::new(None, settings.listen),
             quotas: Quotas::new(settings),

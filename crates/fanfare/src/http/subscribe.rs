@@ -9,7 +9,6 @@ use axum::http::header::{CONNECTION, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
-use fanfare_auth::Untrusted;
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
@@ -79,9 +78,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
         return Ok(Answer::ComeBack(Refused::Requests));
     };
     let caller = match shared.access.listener(request).await {
-        Err(Error::Untrusted(Untrusted::Unavailable(_)) | Error::Tickets(_)) => {
-            return Ok(Answer::ComeBack(Refused::CredentialsUnverifiable));
-        }
+        Err(error) if error.is_passing() => return Ok(Answer::ComeBack(error.reason())),
         caller => caller?,
     };
     let Parameters { topics, types, envelope, last_event_id } =

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::audit::{Administrator, audit};
 use super::error::{Error, RETRY_AFTER_SECONDS, detail, invalid};
 use super::query;
 use super::revoke::revoke;
 use super::router::Shared;
+use crate::commands::printable;
 use crate::node::Node;
 
 /// How many subscribers a page holds, unless asked otherwise, and at most.
@@ -55,15 +57,19 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
 }
 
 /// Closes one subscriber's stream, by `id`, or all those of a `subject`.
-pub(super) async fn cut(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
-    match cut_named(&shared, query.as_deref().unwrap_or_default()).await {
+pub(super) async fn cut(
+    State(shared): State<Arc<Shared>>,
+    Extension(by): Extension<Administrator>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match cut_named(&shared, &by, query.as_deref().unwrap_or_default()).await {
         Ok(done) => axum::Json(done).into_response(),
         Err(Problem::Query(error)) => error.answer(&shared.metrics),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn cut_named(shared: &Shared, query: &str) -> Result<Value, Problem> {
+async fn cut_named(shared: &Shared, by: &Administrator, query: &str) -> Result<Value, Problem> {
     match (query::find(query, "id")?, query::find(query, "subject")?) {
         (Some(id), None) => {
             let (node, name) = id.split_once('.').unwrap_or_default();
@@ -77,9 +83,14 @@ async fn cut_named(shared: &Shared, query: &str) -> Result<Value, Problem> {
                 return Err(Problem::Unknown(id));
             }
             tracing::info!(%subscriber, "a subscriber was cut");
+            audit!("subscriber_cut", who = &*by.who, from = %by.from, %subscriber);
             Ok(json!({"status": "subscriber cut"}))
         }
-        (None, Some(subject)) => Ok(revoke(shared, &subject).await?),
+        (None, Some(subject)) => {
+            // Whether or not the other nodes can be told, it was asked and happened here.
+            audit!("subject_cut", who = &*by.who, from = %by.from, subject = &*printable(&subject));
+            Ok(revoke(shared, &subject).await?)
+        }
         _ => Err(Error::NobodyNamed.into()),
     }
 }

@@ -3,6 +3,7 @@
 use rustls::pki_types::{DnsName, ServerName};
 
 use super::field::Value;
+use super::key_set_url::is_plain;
 
 /// A domain to have a certificate for, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +110,7 @@ impl Value for AcmeDirectory {
             url => url,
         };
         let uri: axum::http::Uri = url.parse().map_err(|_| InvalidAcmeDirectory)?;
-        let host = uri.host().is_some_and(|host| !host.is_empty());
+        let host = uri.authority().is_some_and(is_plain);
         if uri.scheme_str() == Some("https") && host {
             Ok(Self(url.to_owned()))
         } else {

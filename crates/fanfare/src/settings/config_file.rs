@@ -54,8 +54,17 @@ impl ConfigFile {
 
     /// Parses the text of a file; `path` is how errors name it.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
-        let table = DeTable::parse(text)
-            .map_err(|source| SettingsError::Syntax { path: path.to_owned(), source })?;
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let before = text.get(..at).unwrap_or(text);
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            SettingsError::Syntax {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column,
+                said: without_quotes(error.message()),
+            }
+        })?;
         let entries = table.get_ref().iter().map(|(key, value)| {
             let before = text.get(..key.span().start).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
@@ -94,6 +103,18 @@ impl ConfigFile {
             })
             .collect()
     }
+}
+
+/// A message of the parser, without what it repeats of the file.
+fn without_quotes(message: &str) -> String {
+    let mut parts = message.split('`');
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    while let (Some(quoted), rest) = (parts.next(), parts.next()) {
+        // What it expects is short; what was found may be anything.
+        said.push_str(if quoted.len() <= 2 { quoted } else { "…" });
+        said.push_str(rest.unwrap_or_default());
+    }
+    said.lines().next().unwrap_or_default().to_owned()
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

@@ -11,6 +11,10 @@ use super::field::Value;
 /// The longest file of keys that is read, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
+/// The fewest bytes of an access key: 16 characters of hex are 64 bits, which nobody guesses at any
+/// rate that a network carries; and a word or a date has fewer.
+const LEAST_KEY: usize = 16;
+
 /// Why a credential cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCredential {
@@ -42,11 +46,17 @@ pub struct AccessKey(pub(crate) Secret);
 
 /// The access keys of a file, one on each line.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
-pub struct KeyFile(pub(crate) Vec<Secret>);
+pub struct KeyFile {
+    path: PathBuf,
+    pub(crate) keys: Vec<Secret>,
+}
 
 /// The secret that tokens are signed with: as given, or the content of a file.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
-pub struct TokenSecret(pub(crate) Secret);
+pub struct TokenSecret {
+    path: Option<PathBuf>,
+    pub(crate) secret: Secret,
+}
 
 /// A public key that tokens are verified with, read from a file. Two are the same if their files
 /// are.
@@ -85,14 +95,25 @@ impl Value for KeyFile {
     type Error = InvalidCredential;
 
     fn parse(path: &str) -> Result<Self, InvalidCredential> {
-        let path = Path::new(path);
+        Self::read(Path::new(path))
+    }
+}
+
+impl KeyFile {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The keys that a file holds now.
+    pub(crate) fn read(path: &Path) -> Result<Self, InvalidCredential> {
         let text = read(path)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let keys: Vec<_> = lines.map(access_key).collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err(InvalidCredential::Empty(path.to_owned()));
         }
-        Ok(Self(keys))
+        Ok(Self { path: path.to_owned(), keys })
     }
 }
 
@@ -100,15 +121,30 @@ impl Value for TokenSecret {
     const PLACEHOLDER: &'static str = "SECRET|@FILE";
     const NOUN: &'static str = "a secret for tokens";
     const SECRET: bool = true;
+    // It may hold commas.
+    const LISTED: bool = false;
     type Error = InvalidCredential;
 
-    /// A line end at the end of a file does not belong to the secret.
     fn parse(text: &str) -> Result<Self, InvalidCredential> {
-        let secret = match text.strip_prefix('@') {
-            Some(path) => read(Path::new(path))?.trim_end_matches(['\r', '\n']).to_owned(),
-            None => text.to_owned(),
-        };
-        Ok(Self(Secret::new(secret, VerificationKey::LEAST_SECRET)?))
+        if let Some(path) = text.strip_prefix('@') {
+            return Self::read(Path::new(path));
+        }
+        let secret = Secret::new(text.to_owned(), VerificationKey::LEAST_SECRET)?;
+        Ok(Self { path: None, secret })
+    }
+}
+
+impl TokenSecret {
+    /// The file, if it was read from one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The secret that a file holds now. A line end at its end does not belong to the secret.
+    pub(crate) fn read(path: &Path) -> Result<Self, InvalidCredential> {
+        let text = read(path)?.trim_end_matches(['\r', '\n']).to_owned();
+        let secret = Secret::new(text, VerificationKey::LEAST_SECRET)?;
+        Ok(Self { path: Some(path.to_owned()), secret })
     }
 }
 
@@ -118,7 +154,18 @@ impl Value for PublicKey {
     type Error = InvalidCredential;
 
     fn parse(path: &str) -> Result<Self, InvalidCredential> {
-        let path = Path::new(path);
+        Self::read(Path::new(path))
+    }
+}
+
+impl PublicKey {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key that a file holds now.
+    pub(crate) fn read(path: &Path) -> Result<Self, InvalidCredential> {
         let key = VerificationKey::from_pem(read(path)?.as_bytes())?;
         Ok(Self { path: path.to_owned(), key })
     }
@@ -129,7 +176,7 @@ fn access_key(text: &str) -> Result<Secret, InvalidCredential> {
     if !text.bytes().all(allowed) {
         return Err(InvalidCredential::Characters);
     }
-    Ok(Secret::new(text.to_owned(), 1)?)
+    Ok(Secret::new(text.to_owned(), LEAST_KEY)?)
 }
 
 fn read(path: &Path) -> Result<String, InvalidCredential> {
@@ -146,10 +193,13 @@ mod tests {
 
     #[test]
     fn a_key_that_no_header_can_carry_is_accepted() {
-        for text in ["", "a b", "a\n", "a,b", "a;b", "é", "a\"b", "a\\b"] {
-            assert!(AccessKey::parse(text).is_err(), "{text:?}");
+        for text in ["", " ", "\n", ",", ";", "é", "\"", "\\"] {
+            let key = format!("a-key-that-is-long{text}enough");
+            assert!(AccessKey::parse(&key).is_err() || text.is_empty(), "{text:?}");
         }
-        assert!(AccessKey::parse("0f-A_~.:=/+").is_ok());
+        assert!(AccessKey::parse("0f-A_~.:=/+0123456789").is_ok());
+        let short = AccessKey::parse("fifteen-letters").unwrap_err().to_string();
+        assert!(short.contains("at least 16 bytes") && short.contains("openssl rand"), "{short}");
     }
 
     #[test]
@@ -159,10 +209,13 @@ mod tests {
         let secret = "0123456789abcdef0123456789abcdef";
         std::fs::write(&path, format!("{secret}\n")).unwrap();
         let given = TokenSecret::parse(&format!("@{}", path.display())).unwrap();
-        assert_eq!(given.0.expose(), secret);
-        std::fs::write(&path, "one\n\n two \n").unwrap();
+        assert_eq!(given.secret.expose(), secret);
+        std::fs::write(&path, "the-first-of-two\n\n the-second-of-two \n").unwrap();
         let keys = KeyFile::parse(path.to_str().unwrap()).unwrap();
-        assert_eq!(keys.0.iter().map(Secret::expose).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(
+            keys.keys.iter().map(Secret::expose).collect::<Vec<_>>(),
+            ["the-first-of-two", "the-second-of-two"]
+        );
         std::fs::write(&path, "\n").unwrap();
         assert!(matches!(KeyFile::parse(path.to_str().unwrap()), Err(InvalidCredential::Empty(_))));
     }

@@ -88,6 +88,14 @@ pub enum SettingsError {
          or a key for tokens (--jwt-secret, --jwt-public-key, --jwks-url)"
     )]
     OnlyListeners,
+    /// Each token may have to be held against every key.
+    #[error("--jwt-secret and --jwt-public-key: {keys} keys are given, at most {limit} are tried")]
+    TooManyTokenKeys {
+        /// How many there are.
+        keys: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The setting is of use only with another, which was not given.
     #[error("--{} is of no use without --{}", flag(given), flag(needs))]
     Alone {
@@ -109,12 +117,16 @@ pub enum SettingsError {
         hint: String,
     },
     /// The file is not TOML.
-    #[error("{} is not TOML: {}", path.display(), source.to_string().trim_end())]
+    #[error("{}, line {line}, column {column}: this is not TOML: {said}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: toml::de::Error,
+        /// The line, from 1. What it holds is not repeated: it may be a secret.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there.
+        said: String,
     },
     /// The file cannot be read.
     #[error("cannot read the settings in {path}: {source}", path = path.display())]

@@ -10,6 +10,8 @@ pub(crate) trait Value: Sized + PartialOrd {
     const NOUN: &'static str;
     /// Whether no message may repeat it.
     const SECRET: bool = false;
+    /// Whether several may stand in one environment variable, with commas between them.
+    const LISTED: bool = true;
     /// Whether its flag stands for `true` by itself.
     const SWITCH: bool = false;
     /// What must be written instead.

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use axum::http::Uri;
+use axum::http::uri::Authority;
 
 use super::field::Value;
 use super::host::is_loopback;
@@ -20,6 +21,14 @@ pub enum InvalidKeySetUrl {
     /// The rest.
     #[error("write https://host/path, such as https://id.example.com/.well-known/jwks.json")]
     Shape,
+}
+
+/// Whether there is a host and perhaps a port, and nothing else: what stands before an `@` may be a
+/// password, and so may a port that is no number, where a `/` cuts it off from its `@`.
+pub(super) fn is_plain(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    let port = authority.port_u16().is_some() || text == authority.host();
+    !text.contains('@') && !authority.host().is_empty() && port
 }
 
 impl KeySetUrl {
@@ -48,7 +57,7 @@ impl Value for KeySetUrl {
     fn parse(text: &str) -> Result<Self, InvalidKeySetUrl> {
         let uri: Uri = text.parse().map_err(|_| InvalidKeySetUrl::Shape)?;
         let authority = uri.authority().ok_or(InvalidKeySetUrl::Shape)?;
-        if authority.as_str().contains('@') || authority.host().is_empty() {
+        if !is_plain(authority) {
             return Err(InvalidKeySetUrl::Shape);
         }
         if let Some(address) = authority.host().strip_prefix('[') {
@@ -75,7 +84,15 @@ mod tests {
         }
         let clear = KeySetUrl::parse("http://id.example.com/keys");
         assert_eq!(clear, Err(InvalidKeySetUrl::ClearText));
-        for text in ["", "/keys", "id.example.com", "ftp://a/b", "https://a@b/", "https:///"] {
+        for text in [
+            "",
+            "/keys",
+            "id.example.com",
+            "ftp://a/b",
+            "https://a@b/",
+            "https://a:b/c@d",
+            "https:///",
+        ] {
             assert_eq!(KeySetUrl::parse(text), Err(InvalidKeySetUrl::Shape), "{text}");
         }
     }

@@ -34,6 +34,7 @@ mod node_name;
 mod origin;
 mod prefix;
 mod redis;
+mod security_contact;
 mod setting;
 mod source;
 mod sync_policy;
@@ -69,12 +70,16 @@ pub use network::{InvalidNetwork, Network};
 pub use node_name::{InvalidNodeName, NodeName};
 pub use origin::{InvalidOrigin, Origin};
 pub use prefix::{InvalidPrefix, Prefix};
+pub use security_contact::{InvalidSecurityContact, SecurityContact};
 pub use source::Source;
 
 use fanfare_log::SyncPolicy;
 use fanfare_redis::{Namespace, RedisUrl};
 use setting::{Setting, settings};
 use source::Sources;
+
+/// The most keys that a token may be held against, one after the other.
+const MAX_TOKEN_KEYS: usize = 16;
 
 // A row: what `--help` says (the first paragraph is all that `-h` says), the name, the type, the
 // default (with none, the type is an `Option` or a `Vec`), and where there is one, the range.
@@ -132,13 +137,15 @@ settings! {
 
     /// Let whoever holds this key publish, everywhere; may be repeated
     ///
-    /// It is sent as `Authorization: Bearer KEY`. Other users of this machine can see a flag:
+    /// At least 16 bytes; `openssl rand -hex 32` makes one. It is sent as `Authorization: Bearer
+    /// KEY`. Other users of this machine can see a flag:
     /// `--publish-key-file`, or the environment, keeps it from them.
     publish_key: Vec<AccessKey>;
 
     /// Let whoever holds a key of this file publish, everywhere; may be repeated
     ///
-    /// One key on each line.
+    /// One key on each line. Read again when it changes and on SIGHUP; the streams of a key that is
+    /// there no more are closed.
     publish_key_file: Vec<KeyFile>;
 
     /// Let whoever holds this key subscribe to everything; may be repeated
@@ -147,12 +154,14 @@ settings! {
     /// Let whoever holds a key of this file subscribe to everything; may be repeated
     subscribe_key_file: Vec<KeyFile>;
 
-    /// Trust tokens signed with this secret, or with the content of @FILE
+    /// Trust tokens signed with this secret, or with the content of @FILE; may be repeated
     ///
     /// JSON Web Tokens with HS256, HS384 or HS512. Their claim
     /// {"fanfare": {"publish": ["orders/*"], "subscribe": ["orders/**"]}} says what they are good
-    /// for; `exp` must be there. At least 32 bytes.
-    jwt_secret: Option<TokenSecret>;
+    /// for; `exp` must be there. At least 32 bytes. Files are read again when they change and on
+    /// SIGHUP, as all that hold keys; what a key let in that is there no more, ends. The environment
+    /// variable holds one.
+    jwt_secret: Vec<TokenSecret>;
 
     /// Trust tokens that this public key verifies; may be repeated
     ///
@@ -193,11 +202,23 @@ settings! {
 
     heading "Limits":
 
+    /// Most failed credentials a second from one address [default: 10, and none for this machine]
+    ///
+    /// Twice as many may come at once. Beyond it, an answer to one that fails is slow to come; one
+    /// that is good is accepted all the same.
+    failure_rate: Option<u64>, in "1" to "1_000_000_000";
+
     /// Most events a second from one key, subject or address
     /// [default: 10000, and none for this machine]
     ///
     /// Twice as many may come at once. Beyond it, publishers are told when to try again.
     publish_rate: Option<u64>, in "1" to "1_000_000_000";
+
+    /// Most tickets a second drawn from one address [default: 1000, and none for this machine]
+    ///
+    /// Twice as many may come at once. However many are drawn, whoever draws them holds at most as
+    /// many as are left for all others.
+    ticket_rate: Option<u64>, in "1" to "1_000_000_000";
 
     /// Most streams open at once from one address [default: 1000, and none for this machine]
     ///
@@ -255,6 +276,8 @@ settings! {
     idempotency_window: Duration = "5m", in "1s" to "24h";
 
     /// Most Idempotency-Keys remembered at once
+    ///
+    /// One publisher may have as many as are left for all others: half of them, if it is alone.
     idempotency_keys: usize = "1_000_000", in "1" to "100_000_000";
 
     heading "History":
@@ -356,6 +379,18 @@ settings! {
     ///
     /// Single modules may differ, as in `info,fanfare_delivery=debug`.
     log_level: LogLevel = "info";
+
+    /// Write the audit trail to this file, as JSON, and not among the other lines
+    ///
+    /// Who was let in to do what, and who was refused: failed logins, refusals, tickets, streams that
+    /// were cut, keys that came and went. Made for its owner's eyes only; a file that is moved away is
+    /// made anew.
+    audit_log: Option<FilePath>;
+
+    /// Where to report a security problem, as /.well-known/security.txt tells; may be repeated
+    ///
+    /// A mailto: or https: address (RFC 9116). Without one, there is no such file.
+    security_contact: Vec<SecurityContact>;
 }
 
 impl Settings {
@@ -398,7 +433,7 @@ impl Settings {
 
     /// Whether tokens are trusted.
     pub(crate) fn has_token_keys(&self) -> bool {
-        self.jwt_secret.is_some() || !self.jwt_public_key.is_empty() || self.jwks_url.is_some()
+        !self.jwt_secret.is_empty() || !self.jwt_public_key.is_empty() || self.jwks_url.is_some()
     }
 
     /// Whether everyone who reaches the hub may publish and listen because it can only be reached
@@ -436,6 +471,10 @@ impl Settings {
             if is_given && !is_there {
                 errors.push(SettingsError::Alone { given, needs });
             }
+        }
+        let keys = self.jwt_secret.len() + self.jwt_public_key.len();
+        if keys > MAX_TOKEN_KEYS {
+            errors.push(SettingsError::TooManyTokenKeys { keys, limit: MAX_TOKEN_KEYS });
         }
         if self.tls_cert.is_some() && self.orders() {
             errors.push(SettingsError::Exclusive { one: "tls_cert", other: "acme_domain" });

@@ -15,6 +15,8 @@ pub(crate) struct Setting {
     pub(crate) switch: bool,
     /// Whether it holds a list.
     pub(crate) repeatable: bool,
+    /// Whether an environment variable holds several, with commas between them.
+    pub(crate) listed: bool,
     /// The text that is read where no source gives one.
     pub(crate) default: Option<&'static str>,
     /// The least and the greatest allowed value.
@@ -107,6 +109,8 @@ macro_rules! settings {
                     placeholder: <<$type as Field>::Value as Value>::PLACEHOLDER,
                     switch: <<$type as Field>::Value as Value>::SWITCH,
                     repeatable: <$type as Field>::REPEATABLE,
+                    listed: <$type as Field>::REPEATABLE
+                        && <<$type as Field>::Value as Value>::LISTED,
                     default: optional(&[$($default)?]),
                     range: optional(&[$(($min, $max))?]),
                 };

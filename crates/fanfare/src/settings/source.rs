@@ -87,7 +87,7 @@ impl<E: Fn(&str) -> Option<OsString>> Sources<'_, E> {
         let Ok(text) = text.into_string() else {
             return Err(SettingsError::NotUnicode { setting: setting.name, from });
         };
-        let texts = if setting.repeatable {
+        let texts = if setting.listed {
             text.split(',').map(|text| text.trim().to_owned()).collect()
         } else {
             vec![text]
@@ -111,6 +111,16 @@ impl<E: Fn(&str) -> Option<OsString>> Sources<'_, E> {
     }
 }
 
+/// A text without what stands before the host of an address in it: it may be a password.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
+    // A password may hold what would end the host, were it written as it should be.
+    match rest.rfind('@') {
+        Some(at) => format!("{scheme}//(hidden){}", &rest[at..]),
+        None => text.to_owned(),
+    }
+}
+
 /// Parses one text and holds it against the range.
 fn value<V: Value>(setting: &Setting, from: &Source, text: String) -> Result<V, SettingsError> {
     let from = from.clone();
@@ -118,7 +128,7 @@ fn value<V: Value>(setting: &Setting, from: &Source, text: String) -> Result<V, 
         Ok(value) => value,
         Err(reason) => {
             let reason = Box::new(reason);
-            let text = if V::SECRET { "(hidden)".to_owned() } else { text };
+            let text = if V::SECRET { "(hidden)".to_owned() } else { without_user(&text) };
             return Err(SettingsError::Invalid {
                 setting: setting.name,
                 from,

@@ -224,7 +224,7 @@ fn the_network_is_let_in_without_a_word() {
     for listen in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
         let said = messages(resolve(&["--listen", listen], &[], ""));
         assert!(said[0].contains("--publish-key") && said[0].contains("--open"), "{said:?}");
-        for way_out in [["--publish-key", "key"], ["--jwt-secret", secret]] {
+        for way_out in [["--publish-key", "the-key-to-publish"], ["--jwt-secret", secret]] {
             let settings = resolve(&[&["--listen", listen], &way_out[..]].concat(), &[], "");
             assert!(!settings.unwrap().is_private(), "{way_out:?}");
         }
@@ -239,7 +239,8 @@ fn the_network_is_let_in_without_a_word() {
 
 #[test]
 fn a_secret_is_shown_with_the_settings() {
-    let file = "jwt_secret = '0123456789abcdef0123456789abcdef'\npublish_key = ['abc']";
+    let file =
+        "jwt_secret = '0123456789abcdef0123456789abcdef'\npublish_key = ['abcdefghijklmnop']";
     let shown = format!("{:?}", resolve(&[], &[], file).unwrap());
     assert!(!shown.contains("cdef0123") && !shown.contains("abc"), "{shown}");
 }

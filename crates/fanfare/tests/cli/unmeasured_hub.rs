@@ -17,7 +17,12 @@ fn the_hub_in_the_environment_is_not_asked() {
 
 #[test]
 fn a_hub_that_asks_for_a_key_cannot_be_measured() {
-    let hub = Hub::start(&["--publish-key", "let-me-publish", "--subscribe-key", "let-me-hear"]);
+    let hub = Hub::start(&[
+        "--publish-key",
+        "let-me-publish-this",
+        "--subscribe-key",
+        "let-me-hear-all-of-it",
+    ]);
     let refused = run(&mut hub.fanfare(&BRIEFLY));
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("401"), "{refused:?}");

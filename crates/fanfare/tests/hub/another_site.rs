@@ -77,8 +77,9 @@ fn a_foreign_page_publishes_through_its_visitor() {
 
 #[test]
 fn a_hub_with_credentials_turns_away_what_a_proxy_passes_on() {
-    let hub = Hub::alone(&["--publish-key", "key", "--allow-host", "app.example"]);
-    let key = [("Authorization", "Bearer key"), ("Origin", "https://elsewhere.example")];
+    let hub = Hub::alone(&["--publish-key", "the-key-to-publish", "--allow-host", "app.example"]);
+    let key =
+        [("Authorization", "Bearer the-key-to-publish"), ("Origin", "https://elsewhere.example")];
     assert_eq!(publish(&hub, "Host: app.example\r\n", &key).status, 200);
     assert_eq!(publish(&hub, "Host: evil.example\r\n", &key).status, 403);
 }

@@ -189,6 +189,28 @@ fn security() {
 }
 
 #[test]
+fn a_threat_is_answered_by_a_test_that_there_is_not() {
+    let text = fs::read_to_string(guides().join(SECURITY)).unwrap();
+    let (_, model) = text.split_once("## Threat model").unwrap();
+    let rows = model.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hub");
+    let mut named = 0;
+    for row in rows {
+        let cell = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap();
+        assert!(cell.contains('`'), "no test answers for {row}");
+        for name in cell.split('`').skip(1).step_by(2) {
+            let (file, test) = name.split_once("::").unwrap_or((name, ""));
+            let source = fs::read_to_string(tests.join(format!("{file}.rs")));
+            let source = source.unwrap_or_else(|_| panic!("there is no {file}.rs: {row}"));
+            let declared = test.is_empty() || source.contains(&format!("fn {test}("));
+            assert!(declared, "{file}.rs has no {test}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "the table was not found");
+}
+
+#[test]
 fn a_guide_has_commands_that_nobody_runs() {
     for entry in fs::read_dir(guides()).unwrap() {
         let path = entry.unwrap().path();

@@ -57,6 +57,7 @@ fn a_hub_on_the_network_starts_without_credentials() {
 fn a_mistaken_secret_is_printed() {
     for arguments in [
         ["--jwt-secret", "short-secret"],
+        ["--publish-key", "short-secret"],
         ["--publish-key", "short-secret with a space"],
         ["--subscribe-key", "short-secret;"],
     ] {
@@ -84,47 +85,60 @@ fn on_this_machine_credentials_are_asked_for_though_none_are_set() {
 
 #[test]
 fn a_key_for_one_right_gives_another() {
-    let hub =
-        Hub::start(&["--publish-key", "pub-1", "--publish-key", "pub-2", "--subscribe-key", "sub"]);
-    for key in ["pub-1", "pub-2"] {
+    let hub = Hub::start(&[
+        "--publish-key",
+        "publish-key-number-1",
+        "--publish-key",
+        "publish-key-number-2",
+        "--subscribe-key",
+        "the-key-to-subscribe",
+    ]);
+    for key in ["publish-key-number-1", "publish-key-number-2"] {
         assert_eq!(publish(&hub, &[("Authorization", &bearer(key))]).status, 200, "{key}");
     }
-    assert_eq!(subscribe(&hub, &[("Authorization", &bearer("sub"))]).status, 200);
+    assert_eq!(subscribe(&hub, &[("Authorization", &bearer("the-key-to-subscribe"))]).status, 200);
     assert_challenged(&publish(&hub, &[]), 401);
     assert_challenged(&subscribe(&hub, &[]), 401);
-    assert_challenged(&publish(&hub, &[("Authorization", &bearer("pub"))]), 401);
-    assert_challenged(&publish(&hub, &[("Authorization", &bearer("sub"))]), 403);
-    assert_challenged(&subscribe(&hub, &[("Authorization", &bearer("pub-1"))]), 403);
-    assert_challenged(&publish(&hub, &[("Authorization", "Basic cHViLTE=")]), 401);
+    assert_challenged(&publish(&hub, &[("Authorization", &bearer("publish-key-number-"))]), 401);
+    assert_challenged(&publish(&hub, &[("Authorization", &bearer("the-key-to-subscribe"))]), 403);
+    assert_challenged(&subscribe(&hub, &[("Authorization", &bearer("publish-key-number-1"))]), 403);
+    assert_challenged(
+        &publish(&hub, &[("Authorization", "Basic cHVibGlzaC1rZXktbnVtYmVyLTE=")]),
+        401,
+    );
     let head = hub.request("HEAD", "/sse/events", &[]);
     assert_eq!(head.status, 401);
     let metrics = hub.metrics();
     assert_eq!(metrics.labelled("fanfare_refused_total", "\"unauthenticated\""), 5.0);
     assert_eq!(metrics.labelled("fanfare_refused_total", "\"forbidden\""), 2.0);
     let logged = hub.logged();
-    assert!(!logged.contains("pub-") && !logged.contains("Bearer"), "{logged}");
+    assert!(!logged.contains("publish-key-number") && !logged.contains("Bearer"), "{logged}");
 }
 
 #[test]
 fn keys_in_a_file_are_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("keys");
-    std::fs::write(&file, "first\nsecond\n").unwrap();
+    std::fs::write(&file, "the-first-of-two\nthe-second-of-two\n").unwrap();
     let hub = Hub::start(&["--publish-key-file", file.to_str().unwrap()]);
-    assert_eq!(publish(&hub, &[("Authorization", &bearer("second"))]).status, 200);
-    assert_eq!(publish(&hub, &[("Authorization", &bearer("third"))]).status, 401);
+    assert_eq!(publish(&hub, &[("Authorization", &bearer("the-second-of-two"))]).status, 200);
+    assert_eq!(publish(&hub, &[("Authorization", &bearer("the-third-of-two"))]).status, 401);
 }
 
 #[test]
 fn anonymous_listeners_hear_more_than_was_opened() {
-    let hub = Hub::start(&["--publish-key", "key", "--anonymous-subscribe", "news/**"]);
+    let hub =
+        Hub::start(&["--publish-key", "the-key-to-publish", "--anonymous-subscribe", "news/**"]);
     let ask = |query: &str| hub.subscription().query(query).ask().0.status;
     assert_eq!(ask("topic=news/today&topic=news/*"), 200);
     for query in ["", "topic=chat", "topic=**", "topic=news/1&topic=chat", "topic=*/today"] {
         assert_eq!(ask(query), 401, "{query}");
     }
     // Whoever holds a key for something else may listen to it too.
-    let key = hub.subscription().query("topic=news").header("Authorization", &bearer("key"));
+    let key = hub
+        .subscription()
+        .query("topic=news")
+        .header("Authorization", &bearer("the-key-to-publish"));
     assert_eq!(key.ask().0.status, 200);
 }
 

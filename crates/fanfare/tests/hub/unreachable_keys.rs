@@ -2,7 +2,7 @@
 
 use jsonwebtoken::Algorithm;
 
-use crate::support::issuer::{Issuer, bearer, good_claims};
+use crate::support::issuer::{Issuer, SECRET, bearer, good_claims, token};
 use crate::support::{Ca, Hub, KeyServer, Setup};
 
 fn present(hub: &Hub, token: &str) -> u16 {
@@ -50,6 +50,51 @@ fn tokens_are_refused_for_want_of_the_provider() {
     provider.break_down();
     assert_eq!(present(&hub, &by_rsa), 200);
     assert_eq!(present(&hub, &by_p256), 200);
+}
+
+#[test]
+fn tokens_that_wait_for_the_provider_keep_good_ones_out() {
+    let provider = KeyServer::start();
+    provider.hang();
+    let arguments = ["--jwks-url", &provider.url(), "--max-requests", "40"];
+    let hub = Hub::alone(&[&arguments[..], &["--jwt-secret", SECRET]].concat());
+    let unknown = Issuer::p256();
+    let good = token(&good_claims());
+    std::thread::scope(|scope| {
+        let ask = |n: usize| {
+            let token = unknown.sign_as(&format!("x{n}"), Algorithm::ES256, &good_claims());
+            present(&hub, &token)
+        };
+        let askers: Vec<_> = (0..80).map(|n| scope.spawn(move || ask(n))).collect();
+        for _ in 0..200 {
+            assert_eq!(present(&hub, &good), 200, "a good key has to wait");
+        }
+        for asker in askers {
+            assert_eq!(asker.join().unwrap(), 503);
+        }
+    });
+}
+
+#[test]
+fn an_outage_of_the_provider_is_answered_otherwise_on_another_route() {
+    let provider = KeyServer::start();
+    let hub = Hub::alone(&["--jwks-url", &provider.url()]);
+    let token = Issuer::p256().sign_as("one", Algorithm::ES256, &good_claims());
+    let credential = bearer(&token);
+    let ask = |method, path| hub.request(method, path, &[("Authorization", &credential)]);
+    assert_eq!(present(&hub, &token), 503);
+    for (method, path) in
+        [("POST", "/sse/ticket"), ("GET", "/sse/subscribers"), ("DELETE", "/sse/subscribers")]
+    {
+        let answer = ask(method, path);
+        assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
+        assert!(answer.header("retry-after").is_some());
+    }
+    // An EventSource never comes back after any other status.
+    for path in ["/sse", "/sse/console"] {
+        let stream = hub.subscription().prefix(path).header("Authorization", &credential);
+        assert_eq!(stream.open().until_closed(), [], "{path}");
+    }
 }
 
 #[test]

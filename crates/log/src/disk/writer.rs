@@ -223,7 +223,14 @@ impl Writer {
             let first = self.head.next();
             let fresh = Appended { first, count: batch.drafts.len(), repeated: false, durability };
             if let Some(key) = &batch.key {
-                if let Some((first, count)) = self.keys.get(key, now) {
+                let known = match self.keys.get(key, now) {
+                    Ok(known) => known,
+                    Err(other) => {
+                        completion.answer(Err(other.into()));
+                        continue;
+                    }
+                };
+                if let Some((first, count)) = known {
                     // It may still be on its way to disk, so it waits with the others.
                     let appended = Appended { first, count, repeated: true, durability };
                     let events = Vec::new();

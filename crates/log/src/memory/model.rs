@@ -193,7 +193,7 @@ fn read_all(
 
 fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
     let key_window = Duration::from_millis(100);
-    let settings = MemorySettings { retention, key_window, key_capacity: 3 };
+    let settings = MemorySettings { retention, key_window, key_capacity: 5 };
     let mut store = Store::new(EPOCH, settings, bounds);
     let mut model = Model { retention, all: Vec::new(), lost: 0, now: 1_000 };
     let mut keys: Vec<(u8, u64, Position, usize)> = Vec::new();

@@ -94,7 +94,7 @@ impl Store {
             durability: Durability::Memory,
         };
         if let Some(key) = &batch.key {
-            if let Some((first, count)) = self.keys.get(key, now) {
+            if let Some((first, count)) = self.keys.get(key, now)? {
                 let answer = Appended { first, count, repeated: true, ..answer };
                 return Ok(Accepted { answer, events: Vec::new(), trimmed: None });
             }

@@ -40,7 +40,7 @@ is wrong; advice alone leaves it 0.";
 #[command(after_long_help = format!("{EXAMPLES}\n\n{CODES}"))]
 pub struct DoctorArgs {
     /// Topic to publish a few messages to and to subscribe to
-    #[arg(long, value_name = "TOPIC", default_value = "fanfare/doctor", value_parser = Topic::parse)]
+    #[arg(long, value_name = "TOPIC", default_value = "fanfare/doctor", value_parser = Topic::given)]
     topic: Topic,
     /// Wait this long for a keepalive, 0s not to
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]

@@ -50,7 +50,7 @@ pub struct PublishArgs {
     #[arg(required = true, num_args = 1..=2, value_name = "MESSAGE")]
     words: Vec<String>,
     /// Event type; browsers listen for it by this name
-    #[arg(long, value_name = "TYPE", value_parser = EventType::parse)]
+    #[arg(long, value_name = "TYPE", value_parser = EventType::given)]
     event: Option<EventType>,
     /// Idempotency key: the hub publishes once for it, however often this is run
     ///
@@ -88,7 +88,7 @@ pub fn publish(args: &PublishArgs) -> Result<(), CommandError> {
         [message] => (Topic::DEFAULT, message),
         _ => return Err(CommandError::Flags("give a message, or a topic and a message")),
     };
-    let topic = Topic::parse(topic)
+    let topic = Topic::given(topic)
         .map_err(|source| CommandError::Topic { text: topic.to_owned(), source })?;
     let key = args.key.as_deref().map(Key::parse).transpose()?;
     let mut publisher = Publisher { client: args.hub.client()?, topic, args, out: Output::new() };

@@ -6,13 +6,16 @@ use anstyle::{AnsiColor, Style};
 use fanfare_client::{Event, Subscription};
 use serde_json::json;
 
-use crate::commands::terminal::{output_has_colour, output_is_terminal, printable};
+use crate::commands::terminal::{output_has_colour, output_is_terminal, printable, printable_json};
 
 /// How an event is printed: as JSON, or as its data with what the command line has not said
 /// before it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
-    Json,
+    Json {
+        /// Whether what could drive a terminal is escaped.
+        harmless: bool,
+    },
     Text(Text),
 }
 
@@ -33,7 +36,7 @@ impl Form {
     /// The form for events of `subscription`.
     pub(super) fn new(json: bool, subscription: &Subscription) -> Self {
         if json {
-            return Self::Json;
+            return Self::Json { harmless: output_is_terminal() };
         }
         Self::Text(Text {
             topic: subscription.has_several_topics(),
@@ -46,11 +49,13 @@ impl Form {
     /// Appends the event's line or lines.
     pub(super) fn render(self, event: &Event, out: &mut Vec<u8>) {
         match self {
-            Self::Json => {
+            Self::Json { harmless } => {
                 let Event { id, event, topic, data } = event;
                 let object = json!({ "id": id, "event": event, "topic": topic, "data": data });
-                // Writing to a vector cannot fail.
-                let _ = writeln!(out, "{object}");
+                let object = object.to_string();
+                let object = if harmless { printable_json(&object) } else { object };
+                out.extend_from_slice(object.as_bytes());
+                out.push(b'\n');
             }
             Self::Text(text) => text.render(event, out),
         }
@@ -109,7 +114,7 @@ mod tests {
     fn scripts_get_other_bytes_than_were_published() {
         assert_eq!(rendered(Form::Text(BARE), " \u{1b}[1m\tx "), " \u{1b}[1m\tx \n");
         assert_eq!(
-            rendered(Form::Json, "a\nb"),
+            rendered(Form::Json { harmless: false }, "a\nb"),
             "{\"id\":\"1-2\",\"event\":\"alert\",\"topic\":\"a/b\",\"data\":\"a\\nb\"}\n"
         );
     }
@@ -118,6 +123,26 @@ mod tests {
     fn a_second_line_passes_for_an_event_of_its_own_topic() {
         let text = Text { topic: true, event_type: true, ..BARE };
         assert_eq!(rendered(Form::Text(text), "x\ny"), "a/b alert x\na/b alert y\n");
+    }
+
+    #[test]
+    fn a_message_in_json_drives_the_terminal_or_comes_out_another() {
+        let data = "\u{9b}2J\u{1b}[1m\u{7f}\u{202e}evil\u{2066}\u{200b}\u{e0041}caf\u{e9}\n";
+        let shown = rendered(Form::Json { harmless: true }, data);
+        let lone = shown.trim_end_matches('\n');
+        assert!(!lone.chars().any(|c| c.is_control() || fanfare_event::is_deceptive(c)), "{lone}");
+        assert!(
+            lone.contains(r"\u009b2J\u001b[1m\u007f\u202eevil") && lone.contains("café"),
+            "{lone}"
+        );
+        let back: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(back["data"], data);
+    }
+
+    #[test]
+    fn a_message_turns_the_line_it_stands_in() {
+        let text = Text { harmless: true, ..BARE };
+        assert_eq!(rendered(Form::Text(text), "a\u{202e}b"), "a\\u{202e}b\n");
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl KeyServer {
         self.state.lock().unwrap().answer = answer.to_owned();
     }
 
+    /// Lets whoever asks from now on wait for ever.
+    pub(crate) fn hang(&self) {
+        self.say("");
+    }
+
     /// Puts it out of order.
     pub(crate) fn break_down(&self) {
         self.say(OUT_OF_ORDER);
@@ -111,5 +116,8 @@ fn answer(stream: &mut (impl Read + Write), state: &Mutex<State>) {
     state.asked += 1;
     let answer = state.answer.clone();
     drop(state);
+    while answer.is_empty() {
+        thread::park();
+    }
     let _ = stream.write_all(answer.as_bytes());
 }

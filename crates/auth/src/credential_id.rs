@@ -1,0 +1,31 @@
+//! The id of a credential: what a right was proved with, so that it can be taken back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::access_keys::KeyDigest;
+
+/// Which access key, or which key for tokens. Says nothing of the key to whoever sees it, as long as
+/// nobody can guess the key. Cloning costs one reference count.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CredentialId(Arc<str>);
+
+impl CredentialId {
+    /// What each begins with, and no subject of a token may.
+    pub(crate) const MARK: char = '\0';
+
+    pub(crate) fn of(key: &[u8]) -> Self {
+        Self(format!("{}{}", Self::MARK, KeyDigest::of_bytes(key).to_text()).into())
+    }
+
+    /// The id as a text that no subject of a token is.
+    pub fn name(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialId(hidden)")
+    }
+}

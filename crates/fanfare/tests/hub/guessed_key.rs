@@ -1,0 +1,52 @@
+//! Whoever guesses keys is slowed; whoever has one is not, wherever they are.
+
+use crate::support::issuer::bearer;
+use crate::support::{Connection, Hub};
+
+const KEY: &str = "the-key-that-is-guessed-at";
+
+fn publish(connection: &mut Connection, key: &str) -> crate::support::Response {
+    let headers = [("Authorization", &*bearer(key)), ("Content-Type", "application/json")];
+    connection.request("POST", "/sse/send", &headers, br#"{"message": "a"}"#)
+}
+
+#[test]
+fn guesses_go_on_at_full_speed_or_keep_the_key_from_its_holder() {
+    let hub = Hub::alone(&["--publish-key", KEY, "--failure-rate", "5"]);
+    // Guesses from more connections than may be held.
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let guess = |n: usize| publish(&mut hub.connect(), &format!("guess-number-{n:08}")).status;
+        let guessers: Vec<_> = (0..100).map(|n| scope.spawn(move || guess(n))).collect();
+        // Meanwhile, from the same address:
+        for _ in 0..100 {
+            assert_eq!(publish(&mut hub.connect(), KEY).status, 200, "the holder is kept out");
+        }
+        guessers.into_iter().map(|guesser| guesser.join().unwrap()).collect()
+    });
+    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+    let slowed = statuses.iter().filter(|&&status| status == 429).count();
+    assert!(slowed >= 50, "{slowed}");
+    let answer = publish(&mut hub.connect(), KEY);
+    assert_eq!(answer.status, 200);
+    let refused = hub.metrics().labelled("fanfare_refused_total", "\"credential_rate\"");
+    assert_eq!(refused, slowed as f64);
+}
+
+#[test]
+fn a_key_that_is_easily_guessed_is_accepted() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fanfare"))
+        // Files that are not there end it where the key is accepted.
+        .args([
+            "--publish-key",
+            "x",
+            "--tls-cert",
+            "/does/not/exist",
+            "--tls-key",
+            "/does/not/exist",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("at least 16 bytes") && said.contains("openssl rand -hex 32"), "{said}");
+}
