@@ -16,6 +16,7 @@ mod gap;
 mod hub;
 mod interest;
 mod milestones;
+mod reasons;
 mod resume;
 mod ring;
 mod window;
