@@ -122,9 +122,8 @@ impl TopicSelector {
         let (mut topics, mut patterns) = (Vec::new(), Vec::new());
         for text in texts {
             if text.contains('*') {
-                patterns.push(Pattern::parse(text).map_err(|source| InvalidSelector::Pattern {
-                    text: text.to_owned(),
-                    source,
+                patterns.push(Pattern::parse_bounded(text).map_err(|source| {
+                    InvalidSelector::Pattern { text: text.to_owned(), source }
                 })?);
             } else {
                 topics.push(
