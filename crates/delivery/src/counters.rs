@@ -13,12 +13,17 @@ reasons! {
         ConnectionError = "connection_error",
         /// The client took no byte for the write timeout.
         WriteTimeout = "write_timeout",
+        /// The client took fewer bytes a second than it must while it is behind.
+        TooSlow = "too_slow",
         /// The client kept sending on a stream that only the hub speaks on.
         ClientTalks = "client_talks",
         /// Its right to listen has ended.
         Expired = "expired",
         /// An administrator has cut its subject's streams.
         Revoked = "revoked",
+        /// So many subjects have been cut that it could not be told whether its was among them: it
+        /// may come back and be verified anew.
+        Reverify = "reverify",
         /// An operator asked for it.
         Cut = "cut",
         /// The hub is shutting down.
@@ -64,6 +69,11 @@ macro_rules! totals {
         }
 
         impl Published {
+            /// Counts what came after a shard had counted for the last time.
+            pub(crate) fn closed(&self, reason: CloseReason) {
+                self.closed[reason.index()].fetch_add(1, Ordering::Relaxed);
+            }
+
             pub(crate) fn set(&self, totals: &Totals) {
                 $(self.$sum.store(totals.$sum, Ordering::Relaxed);)+
                 store_all(&self.gaps, &totals.gaps);
@@ -96,6 +106,8 @@ totals! {
     fresh_cursors,
     /// Pages read from the log for those the window could not serve.
     pages,
+    /// Events in those pages, however few of them were taken.
+    page_events,
 }
 
 fn store_all(published: &[AtomicU64], totals: &[u64]) {

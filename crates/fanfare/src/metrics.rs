@@ -73,6 +73,8 @@ reasons! {
         AddressCapacity = "address_capacity",
         /// A subject has too many streams.
         SubjectCapacity = "subject_capacity",
+        /// The streams of an address, or all together, name too many patterns.
+        PatternCapacity = "pattern_capacity",
         /// Too many requests are being answered.
         Requests = "requests",
         /// All seats are taken.
@@ -279,13 +281,16 @@ impl Collector for Observed {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
         };
-        let Totals { deliveries, bytes, writes, keepalives, fresh_cursors, pages, .. } = totals;
+        let Totals {
+            deliveries, bytes, writes, keepalives, fresh_cursors, pages, page_events, ..
+        } = totals;
         counter("deliveries", "Events handed to subscribers", deliveries)?;
         counter("delivered_bytes", "Bytes that subscribers took", bytes)?;
         counter("writes", "Writes to subscribers", writes)?;
         counter("keepalives", "Comments that kept quiet streams open", keepalives)?;
         counter("fresh_cursors", "Ids sent to subscribers of quiet topics", fresh_cursors)?;
         counter("catchup_pages", "Pages read from the log for those behind the window", pages)?;
+        counter("catchup_events", "Events read in those pages", page_events)?;
         let gaps = GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]));
         by_reason(&mut encoder, "gaps", "Gaps told to subscribers, by reason", gaps)?;
         let closed = CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]));

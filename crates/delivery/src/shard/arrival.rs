@@ -64,22 +64,19 @@ impl Shard {
         }
         let subscriber = Subscriber::new(new, beginning.into(), refreshed, generation(token), now);
         self.roster.insert(token, subscriber);
-        if self.admit(token) {
-            self.turn(token, now);
-        } else {
-            self.dismiss(token, None, CloseReason::Revoked, now);
+        match self.admit(token) {
+            None => self.turn(token, now),
+            Some(reason) => self.dismiss(token, None, reason, now),
         }
     }
 
-    /// Notes when a subscriber's lease ends; false if its subject has been cut meanwhile.
-    fn admit(&mut self, token: Token) -> bool {
-        let subscriber = self.roster.get(token);
-        let Some(lease) = subscriber.and_then(|subscriber| subscriber.lease.as_deref()) else {
-            return true;
-        };
+    /// Notes when a subscriber's lease ends; why it may not stay, if its subject has been cut
+    /// meanwhile.
+    fn admit(&mut self, token: Token) -> Option<CloseReason> {
+        let lease = self.roster.get(token)?.lease.as_deref()?;
         if let Some(at) = lease.expires {
             self.expiries.insert(token, at);
         }
-        lease.subject.as_deref().is_none_or(|subject| !self.cuts.hit(subject, lease.verified))
+        self.cuts.hit(lease.subject.as_deref()?, lease.verified)
     }
 }

@@ -43,7 +43,7 @@ impl Shard {
         if framing == Framing::Chunked {
             last.extend_from_slice(LAST_CHUNK);
         }
-        let turned = subscriber.bid_farewell(&last.into(), reason, &mut self.totals);
+        let turned = subscriber.bid_farewell(last.into(), reason, now, &mut self.totals);
         self.settle(token, turned, now);
     }
 

@@ -149,6 +149,7 @@ impl Shared {
             shards: 1,
             heartbeat: second,
             write_timeout: second,
+            min_rate: 0,
             retry: Retry(second),
             seats: Seats::new(1),
         };
@@ -161,7 +162,7 @@ impl Shared {
             cluster: None,
             node: Node::new(None, settings.listen),
             quotas: Quotas::new(settings),
-            console: Arc::new(Console::open(second, second, Retry(second)).unwrap()),
+            console: Arc::new(Console::open(settings).unwrap()),
             hub,
             delivery,
             max_message: 1,
