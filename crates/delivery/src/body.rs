@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 
-/// How much may wait in a body before its subscriber counts as blocked, in bytes. One buffer is
-/// accepted whenever less than this is waiting, however large it is.
+/// How much may wait in a body before its subscriber counts as blocked, in bytes.
 const CAPACITY: usize = 64 * 1024;
 
 /// The shard's end.
@@ -42,6 +42,9 @@ struct Shared {
 struct State {
     waiting: VecDeque<Bytes>,
     bytes: usize,
+    /// What the reader has taken since the shard last asked, and when it took the last of it.
+    taken: u64,
+    taken_at: Option<Instant>,
     /// The shard found it full and wants to hear of room.
     blocked: bool,
     finished: bool,
@@ -76,7 +79,7 @@ impl BodyWriter {
         }
     }
 
-    /// Takes as many of `buffers` as there is room for, and returns how many bytes that were; 0
+    /// Takes as much of `buffers` as there is room for, and returns how many bytes that were; 0
     /// means that it is full. `None`: the reader is gone.
     pub(crate) fn push(&self, buffers: impl Iterator<Item = Bytes>) -> Option<usize> {
         let mut state = self.0.lock();
@@ -84,14 +87,18 @@ impl BodyWriter {
             return None;
         }
         let mut taken = 0;
-        for buffer in buffers {
-            if state.bytes >= CAPACITY {
-                state.blocked = true;
-                break;
-            }
+        for mut buffer in buffers {
+            let room = CAPACITY - state.bytes;
+            state.blocked = room < buffer.len();
+            buffer.truncate(room);
             state.bytes += buffer.len();
             taken += buffer.len();
-            state.waiting.push_back(buffer);
+            if !buffer.is_empty() {
+                state.waiting.push_back(buffer);
+            }
+            if state.blocked {
+                break;
+            }
         }
         let reader = state.reader.take();
         drop(state);
@@ -99,6 +106,13 @@ impl BodyWriter {
             reader.wake();
         }
         Some(taken)
+    }
+
+    /// What the reader has taken since this was last asked, and when the last of it.
+    pub(crate) fn taken(&self) -> Option<(u64, Instant)> {
+        let mut state = self.0.lock();
+        let taken = std::mem::take(&mut state.taken);
+        state.taken_at.map(|at| (taken, at))
     }
 
     /// Ends the body after what is waiting.
@@ -162,6 +176,8 @@ impl BodyReader {
             return Poll::Pending;
         };
         state.bytes -= buffer.len();
+        state.taken += buffer.len() as u64;
+        state.taken_at = Some(Instant::now());
         let room = state.blocked && state.bytes < CAPACITY / 2;
         state.blocked &= !room;
         let tell = state.on_signal.clone().filter(|_| room);
@@ -211,6 +227,16 @@ mod tests {
         let buffer = Bytes::from(vec![b'x'; CAPACITY]);
         assert_eq!(writer.push([buffer.clone(), buffer].into_iter()), Some(CAPACITY));
         (writer, reader)
+    }
+
+    #[test]
+    fn one_large_buffer_is_more_than_may_wait() {
+        let (writer, reader) = body();
+        let buffer = Bytes::from(vec![b'x'; 3 * CAPACITY]);
+        assert_eq!(writer.push(std::iter::once(buffer.clone())), Some(CAPACITY));
+        assert_eq!(writer.push(std::iter::once(buffer.clone())), Some(0));
+        assert_eq!(next(&reader), Poll::Ready(Some(Ok(buffer.slice(..CAPACITY)))));
+        assert_eq!(writer.push(std::iter::once(buffer)), Some(CAPACITY));
     }
 
     #[test]

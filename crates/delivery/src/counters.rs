@@ -2,144 +2,112 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_hub::GapReason;
+use fanfare_hub::{GapReason, reasons};
 
-/// Why a subscriber was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The client went away.
-    ClientGone,
-    /// The connection failed.
-    ConnectionError,
-    /// The client took no byte for the write timeout.
-    WriteTimeout,
-    /// The client kept sending on a stream that only the hub speaks on.
-    ClientTalks,
-    /// Its right to listen has ended.
-    Expired,
-    /// An administrator has cut its subject's streams.
-    Revoked,
-    /// An operator asked for it.
-    Cut,
-    /// The hub is shutting down.
-    Shutdown,
-    /// The hub shut down before the client had taken what was begun.
-    ShutdownForced,
+reasons! {
+    /// Why a subscriber was closed.
+    pub enum CloseReason {
+        /// The client went away.
+        ClientGone = "client_gone",
+        /// The connection failed.
+        ConnectionError = "connection_error",
+        /// The client took no byte for the write timeout.
+        WriteTimeout = "write_timeout",
+        /// The client took fewer bytes a second than it must while it is behind.
+        TooSlow = "too_slow",
+        /// The client kept sending on a stream that only the hub speaks on.
+        ClientTalks = "client_talks",
+        /// Its right to listen has ended.
+        Expired = "expired",
+        /// An administrator has cut its subject's streams.
+        Revoked = "revoked",
+        /// So many subjects have been cut that it could not be told whether its was among them: it
+        /// may come back and be verified anew.
+        Reverify = "reverify",
+        /// An operator asked for it.
+        Cut = "cut",
+        /// The hub is shutting down.
+        Shutdown = "shutdown",
+        /// The hub shut down before the client had taken what was begun.
+        ShutdownForced = "shutdown_forced",
+    }
 }
 
-impl CloseReason {
-    /// Every reason, in the order of [`CloseReason::index`].
-    pub const ALL: [Self; 9] = [
-        Self::ClientGone,
-        Self::ConnectionError,
-        Self::WriteTimeout,
-        Self::ClientTalks,
-        Self::Expired,
-        Self::Revoked,
-        Self::Cut,
-        Self::Shutdown,
-        Self::ShutdownForced,
-    ];
-
-    /// As metrics name it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientGone => "client_gone",
-            Self::ConnectionError => "connection_error",
-            Self::WriteTimeout => "write_timeout",
-            Self::ClientTalks => "client_talks",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Cut => "cut",
-            Self::Shutdown => "shutdown",
-            Self::ShutdownForced => "shutdown_forced",
+/// Declares what a shard counts: the plain integers it counts in, and the atomics it publishes them
+/// in. Like [`reasons!`], so that nothing is counted and not published, or not summed up.
+macro_rules! totals {
+    ($($(#[$meta:meta])* $sum:ident,)+) => {
+        /// Sums since the start, and the one figure that is of the moment.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[$meta])* pub $sum: u64,)+
+            /// Gap events, by [`GapReason::index`].
+            pub gaps: [u64; GapReason::ALL.len()],
+            /// Closed subscribers, by [`CloseReason::index`].
+            pub closed: [u64; CloseReason::ALL.len()],
+            /// How many events the slowest subscriber is behind, at the last look.
+            pub slowest_lag: u64,
         }
-    }
 
-    /// A number for arrays of counters.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
+        /// Where a shard publishes its totals once a turn; it counts in plain integers meanwhile.
+        #[derive(Debug, Default)]
+        pub(crate) struct Published {
+            $($sum: AtomicU64,)+
+            gaps: [AtomicU64; GapReason::ALL.len()],
+            closed: [AtomicU64; CloseReason::ALL.len()],
+            slowest_lag: AtomicU64,
+        }
+
+        impl Totals {
+            /// Adds another shard's figures; of the lags the greater counts.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$sum += other.$sum;)+
+                self.gaps.iter_mut().zip(other.gaps).for_each(|(sum, n)| *sum += n);
+                self.closed.iter_mut().zip(other.closed).for_each(|(sum, n)| *sum += n);
+                self.slowest_lag = self.slowest_lag.max(other.slowest_lag);
+            }
+        }
+
+        impl Published {
+            /// Counts what came after a shard had counted for the last time.
+            pub(crate) fn closed(&self, reason: CloseReason) {
+                self.closed[reason.index()].fetch_add(1, Ordering::Relaxed);
+            }
+
+            pub(crate) fn set(&self, totals: &Totals) {
+                $(self.$sum.store(totals.$sum, Ordering::Relaxed);)+
+                store_all(&self.gaps, &totals.gaps);
+                store_all(&self.closed, &totals.closed);
+                self.slowest_lag.store(totals.slowest_lag, Ordering::Relaxed);
+            }
+
+            pub(crate) fn get(&self) -> Totals {
+                Totals {
+                    $($sum: self.$sum.load(Ordering::Relaxed),)+
+                    gaps: self.gaps.each_ref().map(|n| n.load(Ordering::Relaxed)),
+                    closed: self.closed.each_ref().map(|n| n.load(Ordering::Relaxed)),
+                    slowest_lag: self.slowest_lag.load(Ordering::Relaxed),
+                }
+            }
+        }
+    };
 }
 
-/// Sums since the start, and the one figure that is of the moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
+totals! {
     /// Events handed to sinks whole or in part.
-    pub deliveries: u64,
+    deliveries,
     /// Bytes that sinks took.
-    pub bytes: u64,
+    bytes,
     /// Writes that sinks were asked for.
-    pub writes: u64,
+    writes,
     /// Keepalive comments.
-    pub keepalives: u64,
+    keepalives,
     /// `fanfare.cursor` events.
-    pub fresh_cursors: u64,
+    fresh_cursors,
     /// Pages read from the log for those the window could not serve.
-    pub pages: u64,
-    /// Gap events, by [`GapReason::index`].
-    pub gaps: [u64; GapReason::ALL.len()],
-    /// Closed subscribers, by [`CloseReason::index`].
-    pub closed: [u64; CloseReason::ALL.len()],
-    /// How many events the slowest subscriber is behind, at the last look.
-    pub slowest_lag: u64,
-}
-
-impl Totals {
-    /// Adds another shard's figures; of the lags the greater counts.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.deliveries += other.deliveries;
-        self.bytes += other.bytes;
-        self.writes += other.writes;
-        self.keepalives += other.keepalives;
-        self.fresh_cursors += other.fresh_cursors;
-        self.pages += other.pages;
-        self.gaps.iter_mut().zip(other.gaps).for_each(|(sum, n)| *sum += n);
-        self.closed.iter_mut().zip(other.closed).for_each(|(sum, n)| *sum += n);
-        self.slowest_lag = self.slowest_lag.max(other.slowest_lag);
-    }
-}
-
-/// Where a shard publishes its totals once a turn; it counts in plain integers meanwhile.
-#[derive(Debug, Default)]
-pub(crate) struct Published {
-    deliveries: AtomicU64,
-    bytes: AtomicU64,
-    writes: AtomicU64,
-    keepalives: AtomicU64,
-    fresh_cursors: AtomicU64,
-    pages: AtomicU64,
-    gaps: [AtomicU64; GapReason::ALL.len()],
-    closed: [AtomicU64; CloseReason::ALL.len()],
-    slowest_lag: AtomicU64,
-}
-
-impl Published {
-    pub(crate) fn set(&self, totals: &Totals) {
-        self.deliveries.store(totals.deliveries, Ordering::Relaxed);
-        self.bytes.store(totals.bytes, Ordering::Relaxed);
-        self.writes.store(totals.writes, Ordering::Relaxed);
-        self.keepalives.store(totals.keepalives, Ordering::Relaxed);
-        self.fresh_cursors.store(totals.fresh_cursors, Ordering::Relaxed);
-        self.pages.store(totals.pages, Ordering::Relaxed);
-        store_all(&self.gaps, &totals.gaps);
-        store_all(&self.closed, &totals.closed);
-        self.slowest_lag.store(totals.slowest_lag, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> Totals {
-        Totals {
-            deliveries: self.deliveries.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            writes: self.writes.load(Ordering::Relaxed),
-            keepalives: self.keepalives.load(Ordering::Relaxed),
-            fresh_cursors: self.fresh_cursors.load(Ordering::Relaxed),
-            pages: self.pages.load(Ordering::Relaxed),
-            gaps: self.gaps.each_ref().map(|n| n.load(Ordering::Relaxed)),
-            closed: self.closed.each_ref().map(|n| n.load(Ordering::Relaxed)),
-            slowest_lag: self.slowest_lag.load(Ordering::Relaxed),
-        }
-    }
+    pages,
+    /// Events in those pages, however few of them were taken.
+    page_events,
 }
 
 fn store_all(published: &[AtomicU64], totals: &[u64]) {

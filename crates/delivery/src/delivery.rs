@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fanfare_event::Topic;
 use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
+use fanfare_sse::{LAST_CHUNK, opening};
 
 use crate::counters::Totals;
 use crate::cut::Cut;
@@ -20,7 +22,7 @@ use crate::readers::Readers;
 use crate::retry::Retry;
 use crate::seats::{Seat, Seats};
 use crate::shard::Shard;
-use crate::sink::{Framing, Sink};
+use crate::sink::{Framing, Piece, Sink};
 
 /// What delivery is to be like.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct DeliverySettings {
     pub heartbeat: Duration,
     /// How long a subscriber may take no byte while there are some for it.
     pub write_timeout: Duration,
+    /// The fewest bytes a second that it may take then, over that time; 0 asks for none.
+    pub min_rate: u64,
     /// What subscribers are told about reconnecting.
     pub retry: Retry,
     /// How many subscribers there may be.
@@ -54,10 +58,31 @@ pub struct NewSubscriber {
     pub start: Start,
     /// Whether the client holds an event id already.
     pub has_id: bool,
+    /// Where it comes from, or the network that counts as one: reading from the log, those of one
+    /// address take turns with those of another.
+    pub address: IpAddr,
     /// Its place.
     pub seat: Seat,
     /// Under what conditions it may stay; `None` is none.
     pub lease: Option<Box<Lease>>,
+}
+
+impl NewSubscriber {
+    /// Ends a stream that no shard takes any more, in good order: its head, and when to come back.
+    /// A connection whose first bytes are not taken at once is one that has gone.
+    fn turn_away(mut self, retry: Retry) {
+        let mut whole = self.head.to_vec();
+        whole.extend_from_slice(self.framing.slice(&opening(retry.pick())));
+        if self.framing == Framing::Chunked {
+            whole.extend_from_slice(LAST_CHUNK);
+        }
+        if let Err(error) = self.sink.write(&[Piece::Pending(&whole.into())], self.framing) {
+            tracing::trace!(%error, "a subscriber that came too late had gone");
+        }
+        if let Sink::Body(body) = &self.sink {
+            body.finish();
+        }
+    }
 }
 
 /// The shards and what they share.
@@ -107,14 +132,18 @@ impl Delivery {
         self.retry
     }
 
-    /// Hands a subscriber to a shard. Its stream has begun when the shard next turns. After a
-    /// drain it is dropped, and with it its connection.
+    /// Hands a subscriber to a shard. Its stream begins when the shard comes to it. After a drain it
+    /// is told when to come back, and its connection is closed.
     pub fn join(&self, mut subscriber: NewSubscriber) {
         if matches!(subscriber.sink, Sink::Socket(_)) {
             subscriber.seat = subscriber.seat.with_socket();
         }
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        self.shards[next % self.shards.len()].join(subscriber);
+        let shard = &self.shards[next % self.shards.len()];
+        if let Some(late) = shard.join(subscriber) {
+            shard.turned_away();
+            late.turn_away(self.retry);
+        }
     }
 
     /// Ends the streams that are meant, and those of them that are on their way. Each shard calls

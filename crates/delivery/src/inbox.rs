@@ -11,7 +11,7 @@ use mio::{Token, Waker};
 
 use crate::bell::Bell;
 use crate::body::Signal;
-use crate::counters::{Published, Totals};
+use crate::counters::{CloseReason, Published, Totals};
 use crate::cut::Cut;
 use crate::delivery::NewSubscriber;
 use crate::listing::{Listing, Query};
@@ -57,8 +57,17 @@ impl ShardHandle {
         Self { inbox: Mutex::default(), bell: Bell::new(waker), published: Published::default() }
     }
 
-    pub(crate) fn join(&self, subscriber: NewSubscriber) {
-        self.send(Command::Join(Box::new(subscriber)));
+    /// Hands over a subscriber, or gives it back where the shard has ended.
+    pub(crate) fn join(&self, subscriber: NewSubscriber) -> Option<Box<NewSubscriber>> {
+        match self.post(Command::Join(Box::new(subscriber))) {
+            Some(Command::Join(subscriber)) => Some(subscriber),
+            _ => None,
+        }
+    }
+
+    /// Counts a subscriber that came when the shard had ended.
+    pub(crate) fn turned_away(&self) {
+        self.published.closed(CloseReason::Shutdown);
     }
 
     pub(crate) fn cut(&self, cuts: Arc<[Cut]>, reply: Reply<usize>) {
@@ -95,13 +104,19 @@ impl ShardHandle {
 
     /// Leaves a command; drops it where the shard has ended.
     pub(crate) fn send(&self, command: Command) {
+        drop(self.post(command));
+    }
+
+    /// Leaves a command, or gives it back where the shard has ended.
+    fn post(&self, command: Command) -> Option<Command> {
         let mut inbox = self.lock();
         if inbox.closed {
-            return;
+            return Some(command);
         }
         inbox.commands.push(command);
         drop(inbox);
         self.bell.ring();
+        None
     }
 
     /// Takes everything. News that come from now on wake the poller again.

@@ -7,11 +7,13 @@
 //!
 //! - *Nobody waits for anybody*: a shard never blocks on a socket, a lock held across a system
 //!   call, or the log; what the window no longer holds is read by reader threads.
-//! - *Bounded*: a subscriber that does not read holds at most the rest of one buffer.
+//! - *Bounded*: a subscriber that does not read holds at most the rest of one frame, which it shares
+//!   with all who were sent it.
 //! - *In order, once*: frames reach a sink in the order of the log, each at most once for a
 //!   connection, with no frame begun at a close of our choosing left unfinished while the peer
 //!   still reads.
 
+mod arrears;
 mod bell;
 mod body;
 mod counters;

@@ -1,11 +1,14 @@
 //! Readers: the threads that read from the log what the window no longer holds.
 //!
 //! What must hold: a bounded number of pages exists at once, however many subscribers catch up;
-//! each is read for one subscriber and dropped as soon as its shard has tried to send it.
+//! each is read for one subscriber and dropped as soon as its shard has tried to send it. Addresses
+//! take turns, and so do the streams of one: whoever opens a thousand waits for its own.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use fanfare_hub::{Catchup, Envelope, Hub, Interest};
@@ -18,7 +21,7 @@ const THREADS: usize = 2;
 /// How many pages may be read and not yet sent.
 const PAGES_AT_ONCE: usize = 16;
 /// How much a page holds; little in tests, so that one is not all there is.
-const PAGE: PageLimit = if cfg!(test) {
+pub(crate) const PAGE: PageLimit = if cfg!(test) {
     PageLimit { events: 5, bytes: 4096 }
 } else {
     PageLimit { events: 512, bytes: 256 * 1024 }
@@ -29,10 +32,24 @@ pub(crate) struct Readers(Arc<Shared>);
 
 /// Read on for one subscriber.
 pub(crate) struct Job {
+    pub(crate) source: Source,
     pub(crate) from: ReadFrom,
     pub(crate) interest: Arc<Interest>,
     pub(crate) envelope: Envelope,
+    pub(crate) limit: PageLimit,
     pub(crate) done: Box<dyn FnOnce(Result<Page, ReadError>) + Send>,
+}
+
+/// With whom a subscriber shares its turns: an address, by its hash. Two that are taken for one
+/// wait for each other and notice nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Source(u32);
+
+impl Source {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(HASHER.hash_one(address) as u32)
+    }
 }
 
 /// What was read. Counts against the bound until it is dropped.
@@ -49,10 +66,41 @@ struct Shared {
 }
 
 struct State {
-    /// At most one for each subscriber, and those of some who have left.
-    jobs: VecDeque<Job>,
+    jobs: Jobs,
     permits: usize,
     closed: bool,
+}
+
+/// At most one for each subscriber, and those of some who have left.
+#[derive(Default)]
+struct Jobs {
+    /// Whoever has some; never an empty queue.
+    queues: HashMap<Source, VecDeque<Job>>,
+    /// Each of them once: whose turn comes when.
+    turns: VecDeque<Source>,
+}
+
+impl Jobs {
+    fn push(&mut self, job: Job) {
+        let source = job.source;
+        let queue = self.queues.entry(source).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(source);
+        }
+        queue.push_back(job);
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let source = self.turns.pop_front()?;
+        let queue = self.queues.get_mut(&source)?;
+        let job = queue.pop_front();
+        if queue.is_empty() {
+            self.queues.remove(&source);
+        } else {
+            self.turns.push_back(source);
+        }
+        job
+    }
 }
 
 impl Readers {
@@ -69,12 +117,12 @@ impl Readers {
 
     /// Without threads: nobody reads.
     fn idle() -> Self {
-        let state = State { jobs: VecDeque::new(), permits: PAGES_AT_ONCE, closed: false };
+        let state = State { jobs: Jobs::default(), permits: PAGES_AT_ONCE, closed: false };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
     pub(crate) fn submit(&self, job: Job) {
-        self.0.lock().jobs.push_back(job);
+        self.0.lock().jobs.push(job);
         self.0.changed.notify_one();
     }
 }
@@ -99,7 +147,7 @@ impl Shared {
                 return None;
             }
             if state.permits > 0
-                && let Some(job) = state.jobs.pop_front()
+                && let Some(job) = state.jobs.pop()
             {
                 state.permits -= 1;
                 return Some((job, Permit(Arc::clone(self))));
@@ -127,7 +175,7 @@ fn read(hub: &Hub, job: Job, permit: Permit) {
         // The subscriber has left in the meantime.
         return;
     }
-    let read = hub.catch_up(job.from, &job.interest, job.envelope, PAGE);
+    let read = hub.catch_up(job.from, &job.interest, job.envelope, job.limit);
     (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
 }
 
@@ -140,7 +188,7 @@ impl Readers {
 
     /// Does the next job; whether there was one.
     pub(crate) fn read_one(&self, hub: &Hub) -> bool {
-        if self.0.lock().jobs.is_empty() {
+        if self.0.lock().jobs.turns.is_empty() {
             return false;
         }
         let next = self.0.next();
@@ -148,5 +196,35 @@ impl Readers {
             read(hub, job, permit);
             true
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_event::Selector;
+
+    use super::*;
+
+    fn job(source: u32) -> Job {
+        Job {
+            source: Source(source),
+            from: ReadFrom::Earliest,
+            interest: Arc::new(Interest::new(Selector::default())),
+            envelope: Envelope::None,
+            limit: PAGE,
+            done: Box::new(|_| ()),
+        }
+    }
+
+    #[test]
+    fn a_thousand_streams_of_one_address_go_before_one_of_another() {
+        let mut jobs = Jobs::default();
+        (0..1_000).for_each(|_| jobs.push(job(1)));
+        jobs.push(job(2));
+        jobs.push(job(3));
+        let order: Vec<_> = std::iter::from_fn(|| jobs.pop()).map(|job| job.source.0).collect();
+        assert_eq!(&order[..4], [1, 2, 3, 1]);
+        assert_eq!(order.len(), 1_002);
+        assert!(jobs.queues.is_empty() && jobs.turns.is_empty(), "an address is left behind");
     }
 }

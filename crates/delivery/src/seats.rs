@@ -16,10 +16,12 @@ struct Counts {
     sockets: AtomicUsize,
 }
 
-/// One subscriber's seat: given back when dropped. Without one there is no subscribing.
+/// One subscriber's seat, or as many as were taken together: given back when dropped. Without one
+/// there is no subscribing.
 #[derive(Debug)]
 pub struct Seat {
     counts: Arc<Counts>,
+    places: u32,
     has_socket: bool,
 }
 
@@ -31,9 +33,17 @@ impl Seats {
 
     /// Takes a seat, if one is free.
     pub fn take(&self) -> Option<Seat> {
-        let free = |taken| (taken < self.capacity).then_some(taken + 1);
+        self.take_together(1)
+    }
+
+    /// Takes so many, if they are free.
+    pub fn take_together(&self, places: u32) -> Option<Seat> {
+        let free = |taken: usize| {
+            let taken = taken.checked_add(places as usize)?;
+            (taken <= self.capacity).then_some(taken)
+        };
         self.counts.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
-        Some(Seat { counts: Arc::clone(&self.counts), has_socket: false })
+        Some(Seat { counts: Arc::clone(&self.counts), places, has_socket: false })
     }
 
     /// How many are taken.
@@ -65,7 +75,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.counts.taken.fetch_sub(1, Ordering::Relaxed);
+        self.counts.taken.fetch_sub(self.places as usize, Ordering::Relaxed);
         if self.has_socket {
             self.counts.sockets.fetch_sub(1, Ordering::Relaxed);
         }
@@ -85,5 +95,15 @@ mod tests {
         drop(seat);
         assert_eq!((seats.taken(), seats.sockets()), (0, 0));
         assert!(seats.take().is_some());
+    }
+
+    #[test]
+    fn seats_taken_together_are_given_back_one_by_one() {
+        let seats = Seats::new(5);
+        let three = seats.take_together(3).unwrap();
+        assert!(seats.take_together(3).is_none());
+        assert!(seats.take_together(2).is_some());
+        drop(three);
+        assert_eq!(seats.taken(), 0);
     }
 }

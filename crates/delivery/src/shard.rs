@@ -1,22 +1,30 @@
 //! A shard: one thread, one poller, a roster of subscribers.
 //!
 //! A turn of its loop: take the inbox, follow the window, give each subscriber whom new frames
-//! concern one turn, serve the inbox, serve the poller, see to what is due by now.
+//! concern one turn, do a share of what was asked, serve the poller, see to what is due by now.
 //!
 //! What must hold:
 //!
-//! - A subscriber whose cursor is [`Cursor::Live`] has everything before `self.offset`; outside
-//!   [`Shard::follow`] that is the end of the ring.
+//! - A subscriber whose cursor is [`Cursor::Live`] has been handed everything before `self.offset`,
+//!   which is the end of the ring unless the shard is behind.
 //! - The inbox is taken before the window is followed: whoever joins from it was given a position
-//!   that the followed ring reaches, so that nobody receives what was published before.
+//!   that the followed ring reaches, so that nobody receives what was published before. Where the
+//!   shard has not come to it, the newcomer waits.
+//! - Each turn does a bounded amount of each kind of work, live delivery first.
 
+mod agenda;
 mod arrival;
+#[cfg(test)]
+mod bounds;
 mod catch_up;
+mod concerned;
 mod cuts;
 mod drain;
 mod expiries;
 mod farewell;
+mod follow;
 mod heartbeat;
+mod matcher;
 #[cfg(test)]
 mod model;
 mod roster;
@@ -24,6 +32,7 @@ mod stalls;
 pub(crate) mod token;
 mod topic_index;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,12 +44,15 @@ use fanfare_log::ReadFrom;
 use fanfare_sse::{Encoded, comment};
 use mio::{Events, Interest as Readiness, Poll, Token, Waker};
 
+use self::agenda::Agenda;
+use self::concerned::Concerned;
 use self::cuts::Cuts;
 use self::drain::Drain;
 use self::expiries::Expiries;
 use self::heartbeat::Walk;
 pub(crate) use self::roster::Roster;
 use self::stalls::Stalls;
+use crate::arrears::{Pace, Verdict};
 use crate::body::Signal;
 use crate::counters::{CloseReason, Totals};
 use crate::delivery::DeliverySettings;
@@ -73,13 +85,14 @@ pub(crate) struct Shard {
     offset: u64,
     position: Position,
     roster: Roster,
+    /// Whom what is being delivered concerns.
+    concerned: Concerned,
     stalls: Stalls,
     expiries: Expiries,
     cuts: Cuts,
-    /// Whoever has a subject and was verified until then is to be verified anew.
-    reverified: Option<Instant>,
+    agenda: Agenda,
     /// Who wants another turn.
-    queue: Vec<Token>,
+    queue: VecDeque<Token>,
     /// Whose read failed and is to be tried again.
     unread: Vec<Token>,
     totals: Totals,
@@ -110,11 +123,12 @@ impl Shard {
             position: ring.position_before(ring.end()),
             ring,
             roster: Roster::default(),
-            stalls: Stalls::new(settings.write_timeout),
+            concerned: Concerned::default(),
+            stalls: Stalls::new(Pace { timeout: settings.write_timeout, rate: settings.min_rate }),
             expiries: Expiries::default(),
             cuts: Cuts::default(),
-            reverified: None,
-            queue: Vec::new(),
+            agenda: Agenda::default(),
+            queue: VecDeque::new(),
             unread: Vec::new(),
             totals: Totals::default(),
             retry: settings.retry,
@@ -138,18 +152,17 @@ impl Shard {
             {
                 tracing::error!(%error, "a shard's poller failed");
             }
-            if self.revolve(&events) {
+            if self.revolve(&events, Instant::now()) {
                 return;
             }
         }
     }
 
     /// One turn of the loop. True once there is nothing more to do, ever.
-    fn revolve(&mut self, events: &Events) -> bool {
-        let inbox = self.handle.take();
-        self.follow();
-        let now = Instant::now();
-        for command in inbox {
+    fn revolve(&mut self, events: &Events, now: Instant) -> bool {
+        self.agenda.extend(self.handle.take());
+        self.follow(now);
+        for command in self.agenda.share() {
             self.obey(command, now);
         }
         for event in events {
@@ -159,7 +172,7 @@ impl Shard {
         }
         self.serve_queue(now);
         self.see_to_what_is_due(now);
-        let drained = self.drain(now);
+        let drained = self.drain(now) && self.agenda.is_empty();
         self.handle.publish(&self.totals);
         drained && self.handle.close()
     }
@@ -173,7 +186,7 @@ impl Shard {
 
     /// How long the poller may sleep.
     fn patience(&self) -> Option<Duration> {
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() || !self.agenda.is_empty() || self.is_behind() {
             Some(Duration::ZERO)
         } else if self.drain.is_some() {
             Some(DRAIN_STEP)
@@ -187,65 +200,16 @@ impl Shard {
         }
     }
 
-    /// Processes what the window has that is new: gives each of those it concerns one turn, with
-    /// everything there is for it in as few writes as possible.
-    fn follow(&mut self) {
-        let before = self.offset;
-        self.window.follow(&mut self.ring);
-        if self.ring.end() == before {
-            // The log may have begun just now.
-            self.position = self.ring.position_before(before);
-            return;
-        }
-        if self.ring.base() > before {
-            // The window has moved on by more than it holds while this shard was busy. Those who
-            // are behind already have something that will wake them.
-            for (token, subscriber) in self.roster.iter_mut() {
-                if subscriber.cursor == Cursor::Live {
-                    subscriber.cursor = Cursor::At(ReadFrom::After(self.position));
-                    subscriber.queued = true;
-                    self.queue.push(token);
-                }
-            }
-        }
-        let mut unsettled = Vec::new();
-        let first = before.max(self.ring.base());
-        let end = self.ring.end();
-        for (offset, slot) in (first..).zip(self.ring.from(first)) {
-            self.roster.concerned(&slot.frame, |token, subscriber| {
-                let is_new = subscriber.followed < end
-                    && subscriber.cursor == Cursor::Live
-                    && !subscriber.is_closing();
-                if !is_new {
-                    return;
-                }
-                if let Some(gap) = slot.frame.gap() {
-                    self.totals.gaps[gap.reason.index()] += 1;
-                }
-                let turned = subscriber.turn(&self.ring, Some(offset), &mut self.totals);
-                // By far the most turns end so, and there is nothing to act on.
-                if !matches!(turned, Ok(Turn::CaughtUp)) || subscriber.armed {
-                    unsettled.push((token, turned));
-                }
-            });
-        }
-        self.offset = end;
-        self.position = self.ring.position_before(end);
-        let now = Instant::now();
-        for (token, turned) in unsettled {
-            self.settle(token, turned, now);
-        }
-    }
-
     /// Gives one subscriber a turn.
     fn turn(&mut self, token: Token, now: Instant) {
         let Some(subscriber) = self.roster.get_mut(token) else { return };
         // While a page is on its way, the cursor belongs to it.
         let turned = if subscriber.reading || subscriber.is_closing() {
-            subscriber.send_aside(&Bytes::new(), &mut self.totals)
+            subscriber.send_aside(Bytes::new(), now, &mut self.totals)
         } else {
-            subscriber.turn(&self.ring, None, &mut self.totals)
+            subscriber.turn(&self.ring, self.offset, now, &mut self.totals)
         };
+        self.window.shed();
         self.settle(token, turned, now);
     }
 
@@ -267,17 +231,14 @@ impl Shard {
             Turn::Yielded => {
                 if !subscriber.queued && !subscriber.reading {
                     subscriber.queued = true;
-                    self.queue.push(token);
+                    self.queue.push_back(token);
                 }
             }
             Turn::NeedsLog => self.read_on(token),
-            Turn::Blocked { progressed } => {
-                if progressed {
-                    subscriber.progressed = now;
-                }
+            Turn::Blocked => {
                 if !subscriber.stalled {
                     subscriber.stalled = true;
-                    self.stalls.insert(token, subscriber.progressed);
+                    self.stalls.insert(token, subscriber.deadline(self.stalls.pace(), now));
                 }
             }
         }
@@ -375,7 +336,7 @@ impl Shard {
         self.totals.closed[reason.index()] += 1;
     }
 
-    /// Ends those who have been blocked for too long.
+    /// Ends those who have been blocked for too long, or have taken too little.
     fn end_stalls(&mut self, now: Instant) {
         while let Some(token) = self.stalls.pop_due(now) {
             let Some(subscriber) = self.roster.get_mut(token) else { continue };
@@ -383,11 +344,13 @@ impl Shard {
             if !subscriber.blocked {
                 continue;
             }
-            if self.stalls.is_over(subscriber.progressed, now) {
-                self.remove(token, CloseReason::WriteTimeout);
-            } else {
-                subscriber.stalled = true;
-                self.stalls.insert(token, subscriber.progressed);
+            match subscriber.judge(self.stalls.pace(), now) {
+                Verdict::Silent => self.remove(token, CloseReason::WriteTimeout),
+                Verdict::TooSlow => self.remove(token, CloseReason::TooSlow),
+                Verdict::Until(deadline) => {
+                    subscriber.stalled = true;
+                    self.stalls.insert(token, deadline);
+                }
             }
         }
     }

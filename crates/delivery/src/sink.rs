@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
 use fanfare_sse::Encoded;
@@ -110,6 +111,17 @@ impl Sink {
                 Err(Errno::INTR) => {}
                 written => return Ok(written?),
             }
+        }
+    }
+
+    /// What was taken, since this was last asked, of what [`Sink::write`] had accepted before, and
+    /// when the last of it; `None` where accepting is all there is to see.
+    pub(crate) fn taken_beyond(&self) -> Option<(u64, Instant)> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Body(body) => body.taken(),
+            #[cfg(test)]
+            Self::Script(_) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! A subscriber: a sink, an interest and a cursor, and how the log flows through them.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,43 +9,43 @@ use bytes::{Buf as _, Bytes};
 use fanfare_event::Position;
 use fanfare_hub::{Envelope, Interest, Ring, Slot};
 use fanfare_log::ReadFrom;
+use fanfare_sse::Encoded;
+use smallvec::SmallVec;
 
+use crate::arrears::{Arrears, Pace, Verdict};
 use crate::counters::{CloseReason, Totals};
 use crate::delivery::NewSubscriber;
 use crate::lease::Lease;
+use crate::readers::Source;
 use crate::seats::Seat;
 use crate::sink::{Framing, MAX_PIECES, Piece, Pieces, Sink};
 
 // The bounds are small in tests, so that they are met.
 
 /// How many slots one turn of one subscriber looks at, so that a far-behind one with a quiet
-/// topic does not hold up its shard.
+/// topic does not hold up its shard. A slot counts once more for each of its patterns.
 const MAX_SCAN: usize = if cfg!(test) { 12 } else { 4096 };
 /// How many bytes one write is offered.
-const MAX_WRITE: usize = if cfg!(test) { 600 } else { 256 * 1024 };
+pub(crate) const MAX_WRITE: usize = if cfg!(test) { 600 } else { 256 * 1024 };
 /// How many bytes one turn of one subscriber writes before others have theirs.
 const MAX_TURN: usize = if cfg!(test) { 1500 } else { 1024 * 1024 };
 
-/// One subscriber. A plain value: descriptor, interest, cursor, and the rest of a buffer.
+/// One subscriber. A plain value: descriptor, interest, cursor, and what it has not taken.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) sink: Sink,
     pub(crate) interest: Arc<Interest>,
     pub(crate) cursor: Cursor,
-    /// What must go out before the next frame: the stream's beginning, its end, or the rest of a
-    /// frame that the sink took in part.
-    pending: Bytes,
-    /// Up to where the ring was last looked through for it, so that a batch that concerns it more
-    /// than once is looked through once.
-    pub(crate) followed: u64,
+    /// Only while it has not taken everything.
+    arrears: Option<Box<Arrears>>,
     /// The shard's offset when it last got an event id; `None` before the first.
     pub(crate) refreshed: Option<u64>,
     /// When it joined.
     pub(crate) joined: Instant,
-    /// When its sink last took a byte or became full, while it is blocked.
-    pub(crate) progressed: Instant,
     /// Tells this subscriber from others that had its slab entry.
     pub(crate) generation: u32,
+    /// With whom it shares its turns at the log.
+    pub(crate) source: Source,
     framing: Framing,
     envelope: Envelope,
     /// The sink took less than it was offered.
@@ -59,7 +60,7 @@ pub(crate) struct Subscriber {
     pub(crate) queued: bool,
     /// Its page could not be read and will be asked for again.
     pub(crate) unread: bool,
-    /// Why it closes once `pending` has gone, if it does.
+    /// Why it closes once nothing waits for it any more, if it does.
     pub(crate) closing: Option<CloseReason>,
     pub(crate) lease: Option<Box<Lease>>,
     _seat: Seat,
@@ -67,7 +68,7 @@ pub(crate) struct Subscriber {
 
 /// There may be a million of them, and each delivery reads through one: none grows unnoticed.
 #[cfg(not(test))]
-const _: () = assert!(size_of::<Option<Subscriber>>() <= 176);
+const _: () = assert!(size_of::<Option<Subscriber>>() <= 144);
 
 /// Where a subscriber stands in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +85,9 @@ pub(crate) enum Cursor {
 pub(crate) enum Turn {
     /// It has everything.
     CaughtUp,
-    /// The sink takes no more for now. Whether it took something this time, or became full only
-    /// now.
-    Blocked { progressed: bool },
-    /// It has had its share; there is more.
+    /// The sink takes no more for now.
+    Blocked,
+    /// It has had its share, or is ahead of its shard; there is more.
     Yielded,
     /// What comes next is no longer in the ring.
     NeedsLog,
@@ -95,12 +95,13 @@ pub(crate) enum Turn {
 
 /// How far a run of slots got.
 struct Sent {
-    /// How many slots are done with: passed over, or handed to the sink.
-    done: usize,
+    /// Slots before this place are done with: passed over, or handed to the sink.
+    reached: u64,
     /// Whether a frame was among those handed over.
     any: bool,
-    /// How many bytes the sink took.
+    /// How many bytes the sink took, and how many of them at the last write.
     bytes: usize,
+    at_last: usize,
     stop: Stop,
 }
 
@@ -123,17 +124,20 @@ impl Subscriber {
         generation: u32,
         now: Instant,
     ) -> Self {
-        let NewSubscriber { sink, framing, interest, envelope, start, seat, lease, .. } = new;
+        let NewSubscriber {
+            sink, framing, interest, envelope, start, seat, lease, address, ..
+        } = new;
+        let mut arrears = Arrears::new(now);
+        arrears.push(opening);
         Self {
             sink,
             interest,
             cursor: Cursor::At(start.from),
-            pending: opening,
-            followed: 0,
+            arrears: Some(Box::new(arrears)),
             refreshed,
             joined: now,
-            progressed: now,
             generation,
+            source: Source::of(address),
             framing,
             envelope,
             blocked: false,
@@ -148,36 +152,47 @@ impl Subscriber {
         }
     }
 
-    /// Sends what the ring holds for it from where it stands; from `offset` where it is caught up
-    /// but for what the shard has just seen.
+    /// Sends what of `slots`, each with its offset, is of a type it wants: what its shard has just
+    /// seen, whose topics it is known to want. It has everything before, and afterwards everything
+    /// before `end`, unless its sink takes less.
+    pub(crate) fn follow<'a>(
+        &mut self,
+        slots: impl Iterator<Item = (u64, &'a Slot)>,
+        ring: &Ring,
+        end: u64,
+        now: Instant,
+        totals: &mut Totals,
+    ) -> io::Result<Turn> {
+        let wants = |interest: &Interest, slot: &Slot| interest.wants_type(slot);
+        // Bounded by what a shard collects before it writes.
+        let sent = self.send(slots, end..end, usize::MAX, wants, now, totals)?;
+        Ok(self.advance(&sent, ring, end, now))
+    }
+
+    /// Sends what the ring holds for it from where it stands up to `end`.
     pub(crate) fn turn(
         &mut self,
         ring: &Ring,
-        offset: Option<u64>,
+        end: u64,
+        now: Instant,
         totals: &mut Totals,
     ) -> io::Result<Turn> {
-        let offset = match (self.cursor, offset) {
-            (Cursor::Live, Some(offset)) => offset,
-            (Cursor::Live, None) => ring.end(),
-            (Cursor::At(ReadFrom::After(position)), _) => match ring.offset_after(position) {
-                Some(offset) => offset,
-                None => return self.turn_to_log(totals),
-            },
-            (Cursor::At(ReadFrom::Earliest), _) => return self.turn_to_log(totals),
+        let offset = match self.cursor {
+            Cursor::Live => Some(end),
+            Cursor::At(ReadFrom::After(position)) => ring.offset_after(position),
+            Cursor::At(ReadFrom::Earliest) => None,
         };
-        self.followed = ring.end();
-        let sent = self.send(ring.from(offset), totals)?;
-        let reached = offset + sent.done as u64;
-        self.cursor = match sent.stop {
-            Stop::End => Cursor::Live,
-            Stop::Blocked | Stop::Budget => {
-                Cursor::At(ReadFrom::After(ring.position_before(reached)))
-            }
-        };
-        if sent.any {
-            self.refreshed = Some(reached);
+        // What waits goes out even when the log must be asked for what follows, or when the shard
+        // has not come to where it stands.
+        let Some(offset) = offset else { return self.flush(Turn::NeedsLog, now, totals) };
+        if offset > end {
+            return self.flush(Turn::Yielded, now, totals);
         }
-        Ok(self.after(&sent, Turn::CaughtUp))
+        let patterns = self.interest.selector().topics.patterns().len();
+        let scan = (MAX_SCAN / (1 + patterns)).max(1);
+        let slots = (offset..end).zip(ring.from(offset));
+        let sent = self.send(slots, offset..end, scan, Interest::wants, now, totals)?;
+        Ok(self.advance(&sent, ring, end, now))
     }
 
     /// Sends a page that was read from the log for it. What the sink does not take is dropped and
@@ -187,13 +202,16 @@ impl Subscriber {
         gap: Option<(Bytes, Position)>,
         slots: &[Slot],
         next: ReadFrom,
+        now: Instant,
         totals: &mut Totals,
     ) -> io::Result<Turn> {
         if let Some((notice, resumed_from)) = gap {
-            self.append_pending(&notice);
+            self.arrears(now).push(notice);
             self.cursor = Cursor::At(ReadFrom::After(resumed_from));
         }
-        let sent = self.send(slots.iter(), totals)?;
+        let wants = |_: &Interest, _: &Slot| true;
+        let sent =
+            self.send((0..).zip(slots), 0..slots.len() as u64, usize::MAX, wants, now, totals)?;
         if sent.any {
             // Older than anything in the ring.
             self.refreshed = Some(0);
@@ -201,33 +219,38 @@ impl Subscriber {
         match sent.stop {
             Stop::End => self.cursor = Cursor::At(next),
             Stop::Blocked | Stop::Budget => {
-                if let Some(last) = sent.done.checked_sub(1) {
-                    let position = slots[last].frame.position();
+                if let Some(last) = sent.reached.checked_sub(1) {
+                    let position = slots[last as usize].frame.position();
                     self.cursor = Cursor::At(ReadFrom::After(position));
                 }
             }
         }
-        Ok(self.after(&sent, Turn::Yielded))
+        Ok(self.after(&sent, Turn::Yielded, now))
     }
 
     /// Sends bytes that are not part of the log, unless others must go first.
-    pub(crate) fn send_aside(&mut self, bytes: &Bytes, totals: &mut Totals) -> io::Result<Turn> {
-        self.append_pending(bytes);
-        let sent = self.send(std::iter::empty(), totals)?;
+    pub(crate) fn send_aside(
+        &mut self,
+        bytes: Bytes,
+        now: Instant,
+        totals: &mut Totals,
+    ) -> io::Result<Turn> {
+        self.arrears(now).push(bytes);
         // Having sent this says nothing of the log: who was behind still is.
         let done = if self.cursor == Cursor::Live { Turn::CaughtUp } else { Turn::Yielded };
-        Ok(self.after(&sent, done))
+        self.flush(done, now, totals)
     }
 
-    /// Adds the last bytes. The subscriber is to be removed once it has nothing pending.
+    /// Adds the last bytes. The subscriber is to be removed once nothing waits for it.
     pub(crate) fn bid_farewell(
         &mut self,
-        bytes: &Bytes,
+        bytes: Bytes,
         reason: CloseReason,
+        now: Instant,
         totals: &mut Totals,
     ) -> io::Result<Turn> {
         self.closing = Some(reason);
-        self.send_aside(bytes, totals)
+        self.send_aside(bytes, now, totals)
     }
 
     /// Whether it is on its way out.
@@ -237,7 +260,13 @@ impl Subscriber {
 
     /// Whether nothing waits to go out before the next frame.
     pub(crate) fn is_clear(&self) -> bool {
-        self.pending.is_empty()
+        self.arrears.as_ref().is_none_or(|arrears| arrears.rest().is_empty())
+    }
+
+    /// What waits to go out before the next frame.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> &[Bytes] {
+        self.arrears.as_ref().map_or(&[], |arrears| arrears.rest())
     }
 
     /// How the connection's bytes are framed.
@@ -250,18 +279,69 @@ impl Subscriber {
         self.envelope
     }
 
-    /// What is pending goes out even when the log must be asked for what follows.
-    fn turn_to_log(&mut self, totals: &mut Totals) -> io::Result<Turn> {
-        let sent = self.send(std::iter::empty(), totals)?;
-        Ok(self.after(&sent, Turn::NeedsLog))
+    /// How many bytes it is worth offering at once: about as many again as it took last.
+    pub(crate) fn offer(&self) -> usize {
+        self.arrears.as_ref().map_or(MAX_WRITE, |arrears| arrears.offer())
     }
 
-    fn after(&mut self, sent: &Sent, done: Turn) -> Turn {
-        let was_blocked = std::mem::replace(&mut self.blocked, matches!(sent.stop, Stop::Blocked));
+    /// When it is to be judged, if it is still blocked then.
+    pub(crate) fn deadline(&self, pace: Pace, now: Instant) -> Instant {
+        self.arrears.as_ref().map_or(now, |arrears| arrears.deadline(pace))
+    }
+
+    /// Whether it may stay, blocked as it is.
+    pub(crate) fn judge(&mut self, pace: Pace, now: Instant) -> Verdict {
+        let taken = self.sink.taken_beyond();
+        let arrears = self.arrears(now);
+        if let Some((bytes, at)) = taken {
+            arrears.saw(bytes, at);
+        }
+        arrears.judge(pace, now)
+    }
+
+    /// Sends what waits.
+    fn flush(&mut self, done: Turn, now: Instant, totals: &mut Totals) -> io::Result<Turn> {
+        let wants = |_: &Interest, _: &Slot| false;
+        let sent = self.send(std::iter::empty(), 0..0, usize::MAX, wants, now, totals)?;
+        Ok(self.after(&sent, done, now))
+    }
+
+    /// Takes note of how far it got on the way to `end`.
+    fn advance(&mut self, sent: &Sent, ring: &Ring, end: u64, now: Instant) -> Turn {
+        let reached = match sent.stop {
+            Stop::End => end,
+            Stop::Blocked | Stop::Budget => sent.reached,
+        };
+        // One that is blocked and has been handed everything is not behind: nothing need be
+        // looked through for it before something concerns it.
+        self.cursor = if reached == end && !matches!(sent.stop, Stop::Budget) {
+            Cursor::Live
+        } else {
+            Cursor::At(ReadFrom::After(ring.position_before(reached)))
+        };
+        if sent.any {
+            self.refreshed = Some(reached);
+        }
+        self.after(sent, Turn::CaughtUp, now)
+    }
+
+    fn after(&mut self, sent: &Sent, done: Turn, now: Instant) -> Turn {
+        self.blocked = matches!(sent.stop, Stop::Blocked);
+        if self.blocked {
+            self.arrears(now).block(sent.at_last, sent.bytes, now);
+            return Turn::Blocked;
+        }
+        if let Some(arrears) = &mut self.arrears {
+            arrears.unblock(now);
+        }
         match sent.stop {
-            Stop::End => done,
-            Stop::Blocked => Turn::Blocked { progressed: sent.bytes > 0 || !was_blocked },
             Stop::Budget => Turn::Yielded,
+            Stop::End | Stop::Blocked => {
+                if done == Turn::CaughtUp {
+                    self.arrears = None;
+                }
+                done
+            }
         }
     }
 
@@ -271,85 +351,141 @@ impl Subscriber {
         !(awaited || self.is_closing() || self.cursor == Cursor::Live)
     }
 
-    fn append_pending(&mut self, bytes: &Bytes) {
-        self.pending = if self.pending.is_empty() {
-            bytes.clone()
-        } else {
-            [&self.pending[..], bytes].concat().into()
-        };
+    fn arrears(&mut self, now: Instant) -> &mut Arrears {
+        self.arrears.get_or_insert_with(|| Box::new(Arrears::new(now)))
     }
 
-    /// Hands the sink what is pending and then whatever of `slots` the subscriber wants, in
-    /// writes of many frames.
+    /// Hands the sink what waits and then whatever of `slots` the subscriber wants, in writes of
+    /// many frames. Each slot comes with its place among `places`; what stands between them is not
+    /// its concern.
     fn send<'a>(
         &mut self,
-        mut slots: impl Iterator<Item = &'a Slot>,
+        mut slots: impl Iterator<Item = (u64, &'a Slot)>,
+        places: Range<u64>,
+        scan: usize,
+        wants: impl Fn(&Interest, &Slot) -> bool,
+        now: Instant,
         totals: &mut Totals,
     ) -> io::Result<Sent> {
-        let (mut passed, mut turn_bytes, mut any) = (0, 0, false);
+        let (mut passed, mut seen) = (0, places.start);
+        let (mut turn_bytes, mut any) = (0, false);
         loop {
-            let pending = std::mem::take(&mut self.pending);
-            let mut pieces = Pieces::new();
-            // For each frame among the pieces, how many slots are done with once it has gone.
-            let mut marks = smallvec::SmallVec::<[u32; MAX_PIECES]>::new();
-            let mut offered = pending.len();
-            if !pending.is_empty() {
-                pieces.push(Piece::Pending(&pending));
-            }
-            let mut exhausted = true;
-            for slot in slots.by_ref() {
-                passed += 1;
-                if self.interest.wants(slot) {
-                    let encoded = slot.frame.encoded(self.envelope);
-                    offered += encoded.len();
-                    pieces.push(Piece::Frame(encoded));
-                    marks.push(passed as u32);
+            let mut exhausted = false;
+            let offer = {
+                let arrears = self.arrears.as_deref();
+                let rest = arrears.map_or(&[][..], Arrears::rest);
+                let mut offer = Offer::of(rest);
+                let limit = self.offer();
+                while offer.pieces.len() < MAX_PIECES && offer.bytes < limit && passed < scan {
+                    let Some((place, slot)) = slots.next() else {
+                        (exhausted, seen) = (true, places.end);
+                        break;
+                    };
+                    passed += 1;
+                    seen = place + 1;
+                    if wants(&self.interest, slot) {
+                        offer.add(slot.frame.encoded(self.envelope), place);
+                    }
                 }
-                if pieces.len() == MAX_PIECES || offered >= MAX_WRITE || passed >= MAX_SCAN {
-                    exhausted = false;
-                    break;
+                if offer.pieces.is_empty() {
+                    None
+                } else {
+                    Some(offer.make(&mut self.sink, self.framing)?)
                 }
-            }
-            if !pieces.is_empty() {
-                let written = self.sink.write(&pieces, self.framing)?;
+            };
+            let mut stop = exhausted.then_some(Stop::End);
+            let mut reached = seen;
+            let written = offer.as_ref().map_or(0, |taken| taken.bytes);
+            if let Some(taken) = offer {
                 totals.writes += 1;
-                totals.bytes += written as u64;
-                turn_bytes += written;
-                let (frames, rest) = settle(&pieces, self.framing, written);
-                let lead = usize::from(!pending.is_empty());
-                let handed = (frames + usize::from(!rest.is_empty())).saturating_sub(lead);
-                totals.deliveries += handed as u64;
-                any |= handed > 0;
-                self.pending = rest;
-                if frames < pieces.len() {
-                    // Slots before the first frame that has not gone are done with.
-                    let done = marks.get(handed).map_or(passed, |mark| *mark as usize - 1);
-                    return Ok(Sent { done, any, bytes: turn_bytes, stop: Stop::Blocked });
+                totals.bytes += taken.bytes as u64;
+                turn_bytes += taken.bytes;
+                totals.deliveries += taken.handed as u64;
+                any |= taken.handed > 0;
+                if taken.is_blocked {
+                    stop = Some(Stop::Blocked);
+                    reached = taken.next.unwrap_or(seen);
+                }
+                if let Some(arrears) = &mut self.arrears {
+                    arrears.advance(taken.of_rest);
+                }
+                if let Some(begun) = taken.begun {
+                    self.arrears(now).push(begun);
                 }
             }
-            if exhausted {
-                return Ok(Sent { done: passed, any, bytes: turn_bytes, stop: Stop::End });
+            if stop.is_none() && (passed >= scan || turn_bytes >= MAX_TURN) {
+                stop = Some(Stop::Budget);
             }
-            if passed >= MAX_SCAN || turn_bytes >= MAX_TURN {
-                return Ok(Sent { done: passed, any, bytes: turn_bytes, stop: Stop::Budget });
+            if !matches!(stop, Some(Stop::Blocked))
+                && let Some(arrears) = &mut self.arrears
+            {
+                arrears.took(written);
+            }
+            if let Some(stop) = stop {
+                return Ok(Sent { reached, any, bytes: turn_bytes, at_last: written, stop });
             }
         }
     }
 }
 
-/// How many pieces `written` bytes cover whole, and the rest of the next one if it was begun (or
-/// is the pending one, which must not be forgotten).
-fn settle(pieces: &[Piece<'_>], framing: Framing, written: usize) -> (usize, Bytes) {
-    let mut left = written;
-    for (whole, piece) in pieces.iter().enumerate() {
-        let length = piece.as_slice(framing).len();
-        if left < length {
-            let begun = left > 0 || matches!(piece, Piece::Pending(_));
-            let mut rest = if begun { piece.to_bytes(framing) } else { Bytes::new() };
-            rest.advance(left);
-            return (whole, rest);
-        }
-        left -= length;
+/// What is written at once.
+struct Offer<'a> {
+    pieces: Pieces<'a>,
+    /// Where the slots of the frames among the pieces stand.
+    places: SmallVec<[u64; MAX_PIECES]>,
+    /// How many pieces come before the first frame, and their bytes.
+    lead: usize,
+    rest: usize,
+    bytes: usize,
+}
+
+/// What has become of an offer.
+struct Taken {
+    bytes: usize,
+    /// How many of them were of what had to go out first.
+    of_rest: usize,
+    /// How many frames the sink took whole or in part.
+    handed: usize,
+    /// The place of the first that it did not take.
+    next: Option<u64>,
+    /// The rest of one that it took in part.
+    begun: Option<Bytes>,
+    is_blocked: bool,
+}
+
+impl<'a> Offer<'a> {
+    fn of(rest: &'a [Bytes]) -> Self {
+        let bytes = rest.iter().map(Bytes::len).sum();
+        let pieces: Pieces<'a> = rest.iter().map(Piece::Pending).collect();
+        Self { lead: pieces.len(), pieces, places: SmallVec::new(), rest: bytes, bytes }
     }
-    (pieces.len(), Bytes::new())
+
+    fn add(&mut self, frame: &'a Encoded, place: u64) {
+        self.bytes += frame.len();
+        self.pieces.push(Piece::Frame(frame));
+        self.places.push(place);
+    }
+
+    fn make(self, sink: &mut Sink, framing: Framing) -> io::Result<Taken> {
+        let bytes = sink.write(&self.pieces, framing)?;
+        let of_rest = bytes.min(self.rest);
+        let (mut left, mut whole, mut begun) = (bytes - of_rest, 0, None);
+        for frame in &self.pieces[self.lead..] {
+            let length = frame.as_slice(framing).len();
+            if left < length {
+                begun = (left > 0).then(|| {
+                    let mut rest = frame.to_bytes(framing);
+                    rest.advance(left);
+                    rest
+                });
+                break;
+            }
+            left -= length;
+            whole += 1;
+        }
+        let handed = whole + usize::from(begun.is_some());
+        let next = self.places.get(handed).copied();
+        let is_blocked = of_rest < self.rest || whole < self.places.len();
+        Ok(Taken { bytes, of_rest, handed, next, begun, is_blocked })
+    }
 }

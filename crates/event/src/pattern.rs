@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::topic::{InvalidTopic, Topic, check_name};
+use crate::topic::{InvalidTopic, Topic, check_name, check_visible};
 
 /// A valid pattern: a topic name in which a whole segment may be `*` (exactly one segment) or
 /// `**` (any number of segments, none included, so `orders/**` matches `orders` too).
@@ -18,9 +18,22 @@ pub enum InvalidPattern {
     /// A `*` shares its segment with other characters.
     #[error("`*` and `**` stand for whole segments: write `orders/*`, not `orders*`")]
     PartialSegment,
+    /// It has more segments than [`Pattern::MAX_SEGMENTS`].
+    #[error("a pattern to subscribe to has at most {max} segments, this one has {0}", max = Pattern::MAX_SEGMENTS)]
+    TooManySegments(usize),
+    /// It holds `**` more often than [`Pattern::MAX_DEEP`] allows.
+    #[error("a pattern to subscribe to holds `**` at most {max} times, this one {0} times", max = Pattern::MAX_DEEP)]
+    TooManyDeep(usize),
 }
 
 impl Pattern {
+    /// The most segments of a pattern in a subscription: comparing one with a topic of any length is a word of bits
+    /// for each of the topic's segments.
+    pub const MAX_SEGMENTS: usize = 64;
+
+    /// How often a pattern in a subscription may hold `**`: each may end anywhere in a topic.
+    pub const MAX_DEEP: usize = 4;
+
     /// Checks a text and makes it a pattern. A text without wildcards is a pattern that matches
     /// one topic.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
@@ -29,6 +42,23 @@ impl Pattern {
             return Err(InvalidPattern::PartialSegment);
         }
         Ok(Self(text.into()))
+    }
+
+    /// Checks a pattern that someone outside gives, to be compared with every event: what
+    /// [`Pattern::parse`] takes, without what could make it look like another, and that costs no more than
+    /// [`Pattern::MAX_SEGMENTS`] and [`Pattern::MAX_DEEP`] allow.
+    pub fn given(text: &str) -> Result<Self, InvalidPattern> {
+        check_visible(text)?;
+        let pattern = Self::parse(text)?;
+        let segments = pattern.segments().count();
+        if segments > Self::MAX_SEGMENTS {
+            return Err(InvalidPattern::TooManySegments(segments));
+        }
+        let deep = pattern.segments().filter(|segment| *segment == "**").count();
+        if deep > Self::MAX_DEEP {
+            return Err(InvalidPattern::TooManyDeep(deep));
+        }
+        Ok(pattern)
     }
 
     /// The pattern as written.
@@ -114,6 +144,18 @@ mod tests {
         assert!(matches("**", "anything/at/all"));
         assert_eq!(Pattern::parse("orders*"), Err(InvalidPattern::PartialSegment));
         assert_eq!(Pattern::parse("a/***"), Err(InvalidPattern::PartialSegment));
+    }
+
+    #[test]
+    fn a_pattern_may_be_as_hard_as_its_subscriber_likes() {
+        let many = "a/".repeat(63);
+        assert!(Pattern::given(&format!("{many}*")).is_ok());
+        let more = format!("{many}a/*");
+        assert_eq!(Pattern::given(&more), Err(InvalidPattern::TooManySegments(65)));
+        assert!(Pattern::given("**/a/**/b/**/c/**").is_ok());
+        let deep = Pattern::given("**/a/**/b/**/c/**/d/**");
+        assert_eq!(deep, Err(InvalidPattern::TooManyDeep(5)));
+        assert!(deep.unwrap_err().to_string().contains("at most 4 times, this one 5 times"));
     }
 
     /// The definition, by recursion: obviously right, exponential at worst.

@@ -1,6 +1,5 @@
 //! A selector: which events a subscriber wants.
 
-use crate::topic::check_visible;
 use crate::{Event, EventType, InvalidPattern, InvalidTopic, Pattern, Topic};
 
 /// Which events a subscriber wants: any of its topics or patterns, narrowed to its event types.
@@ -123,8 +122,7 @@ impl TopicSelector {
         let (mut topics, mut patterns) = (Vec::new(), Vec::new());
         for text in texts {
             if text.contains('*') {
-                let pattern = check_visible(text).map_err(InvalidPattern::from);
-                patterns.push(pattern.and_then(|()| Pattern::parse(text)).map_err(|source| {
+                patterns.push(Pattern::given(text).map_err(|source| {
                     InvalidSelector::Pattern { text: text.to_owned(), source }
                 })?);
             } else {

@@ -26,6 +26,7 @@ use crate::latency::Tally;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::resident_memory::resident_memory;
+use crate::settings::Settings;
 
 /// How often statistics are published.
 const EVERY: Duration = Duration::from_secs(1);
@@ -61,19 +62,22 @@ pub(crate) struct Observer {
 
 impl Console {
     /// An empty log, whose streams are kept as the users' streams are.
-    pub(crate) fn open(
-        heartbeat: Duration,
-        write_timeout: Duration,
-        retry: Retry,
-    ) -> io::Result<Self> {
+    pub(crate) fn open(settings: &Settings) -> io::Result<Self> {
         let bounds = WindowBounds { count: KEPT.count as usize, bytes: KEPT.bytes as usize };
         let window = Arc::new(Window::new(bounds, KEPT));
-        let settings =
+        let memory =
             MemorySettings { retention: KEPT, key_window: Duration::ZERO, key_capacity: 0 };
-        let log = MemoryLog::open(settings, Arc::clone(&window) as Arc<dyn Tail>);
+        let log = MemoryLog::open(memory, Arc::clone(&window) as Arc<dyn Tail>);
         let hub = Arc::new(Hub::new(window, log));
         let seats = Seats::new(CONSOLES);
-        let settings = DeliverySettings { shards: 1, heartbeat, write_timeout, retry, seats };
+        let settings = DeliverySettings {
+            shards: 1,
+            heartbeat: settings.heartbeat,
+            write_timeout: settings.write_timeout,
+            min_rate: settings.min_rate.get(),
+            retry: Retry(settings.retry),
+            seats,
+        };
         let delivery = Arc::new(Delivery::start(&hub, &settings)?);
         Ok(Self { hub, delivery })
     }
@@ -84,7 +88,8 @@ impl Console {
         loop {
             ticks.tick().await;
             let now = Timestamp::now();
-            let message = observer.look(now).await.to_string().into();
+            let watched = self.delivery.seats().taken() > 0;
+            let message = observer.look(now, watched).await.to_string().into();
             let draft = Draft { topic: Topic::default(), event_type: None, message };
             if let Err(error) = self.hub.publish(Batch { drafts: vec![draft], key: None }).await {
                 tracing::warn!(%error, "the console's statistics could not be published");
@@ -107,9 +112,15 @@ impl Observer {
         Self { hub, delivery, metrics, node, cluster, began: Instant::now(), before }
     }
 
-    /// One second's statistics; `assets/openapi.json` has their schema.
-    async fn look(&mut self, now: Timestamp) -> Value {
-        let busy = self.hub.busiest(now, TOPICS);
+    /// One second's statistics; `assets/openapi.json` has their schema. While nobody looks, topics
+    /// are not counted: that would cost every publish, and every shard.
+    async fn look(&mut self, now: Timestamp, watched: bool) -> Value {
+        let busy = if watched {
+            self.hub.busiest(now, TOPICS)
+        } else {
+            self.hub.unwatch();
+            Vec::new()
+        };
         let topics = self.topics(&busy).await;
         let totals = self.delivery.totals();
         let seats = self.delivery.seats();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fanfare_delivery::{CloseReason, Delivery, Totals};
-use fanfare_hub::{GapReason, Hub};
+use fanfare_hub::{GapReason, Hub, reasons};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder,
@@ -44,155 +44,79 @@ pub(crate) struct Counted {
     pub(crate) refused: [(&'static str, u64); Refused::ALL.len()],
 }
 
-/// Why a request was not served as asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Refused {
-    /// A publish whose body or headers are wrong.
-    InvalidPublish,
-    /// A subscription whose parameters are wrong.
-    InvalidSubscribe,
-    /// A body or message over its limit.
-    TooLarge,
-    /// A subscription to more topics than is allowed.
-    TooManyTopics,
-    /// A revocation that names no subject.
-    InvalidRevocation,
-    /// For another host than the hub's.
-    ForeignHost,
-    /// From the page of another site.
-    ForeignOrigin,
-    /// Without credentials, or with ones that are not valid.
-    Unauthenticated,
-    /// With credentials that are not valid, after too many others from the same address.
-    CredentialRate,
-    /// With credentials that cannot be verified at the moment.
-    CredentialsUnverifiable,
-    /// For something that was not granted.
-    Forbidden,
-    /// A publisher was too fast.
-    PublishRate,
-    /// An address has too many streams.
-    AddressCapacity,
-    /// A subject has too many streams.
-    SubjectCapacity,
-    /// Too many requests are being answered.
-    Requests,
-    /// All seats are taken.
-    Capacity,
-    /// The hub is shutting down.
-    Draining,
-    /// The event log accepts nothing, or cannot be heard.
-    LogUnavailable,
-    /// The event log has no room.
-    LogFull,
-    /// Too many idempotency keys are in use.
-    TooManyKeys,
-    /// An idempotency key was used before, for another content.
-    KeyReused,
-    /// Too many tickets were drawn.
-    TooManyTickets,
-    /// There are too many connections.
-    Connections,
-    /// There are too many connections on which no request has come yet.
-    HalfOpen,
-    /// There are too many connections between two requests.
-    Idle,
-    /// A request's head took too long.
-    HeadTimeout,
-    /// A request's head is over its limit.
-    HeadTooLarge,
-    /// A request's target is over its limit.
-    TargetTooLong,
-    /// What came is not HTTP.
-    Malformed,
-    /// An HTTP/2 peer opens and resets more than anyone needs.
-    Flood,
-    /// A request's body took too long.
-    BodyTimeout,
-    /// Bodies take up what memory there is for them.
-    Bodies,
-    /// A TLS handshake failed.
-    TlsHandshake,
-    /// Clear text came where TLS is spoken.
-    NotTls,
-}
-
-impl Refused {
-    /// Every reason.
-    pub(crate) const ALL: [Self; 34] = [
-        Self::InvalidPublish,
-        Self::InvalidSubscribe,
-        Self::TooLarge,
-        Self::TooManyTopics,
-        Self::InvalidRevocation,
-        Self::ForeignHost,
-        Self::ForeignOrigin,
-        Self::Unauthenticated,
-        Self::CredentialRate,
-        Self::CredentialsUnverifiable,
-        Self::Forbidden,
-        Self::PublishRate,
-        Self::AddressCapacity,
-        Self::SubjectCapacity,
-        Self::Requests,
-        Self::Capacity,
-        Self::Draining,
-        Self::LogUnavailable,
-        Self::LogFull,
-        Self::TooManyKeys,
-        Self::KeyReused,
-        Self::TooManyTickets,
-        Self::Connections,
-        Self::HalfOpen,
-        Self::Idle,
-        Self::HeadTimeout,
-        Self::HeadTooLarge,
-        Self::TargetTooLong,
-        Self::Malformed,
-        Self::Flood,
-        Self::BodyTimeout,
-        Self::Bodies,
-        Self::TlsHandshake,
-        Self::NotTls,
-    ];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidPublish => "invalid_publish",
-            Self::InvalidSubscribe => "invalid_subscribe",
-            Self::TooLarge => "too_large",
-            Self::TooManyTopics => "too_many_topics",
-            Self::InvalidRevocation => "invalid_revocation",
-            Self::ForeignHost => "foreign_host",
-            Self::ForeignOrigin => "foreign_origin",
-            Self::Unauthenticated => "unauthenticated",
-            Self::CredentialRate => "credential_rate",
-            Self::CredentialsUnverifiable => "credentials_unverifiable",
-            Self::Forbidden => "forbidden",
-            Self::PublishRate => "publish_rate",
-            Self::AddressCapacity => "address_capacity",
-            Self::SubjectCapacity => "subject_capacity",
-            Self::Requests => "requests",
-            Self::Capacity => "capacity",
-            Self::Draining => "draining",
-            Self::LogUnavailable => "log_unavailable",
-            Self::LogFull => "log_full",
-            Self::TooManyKeys => "too_many_keys",
-            Self::KeyReused => "idempotency_key_reused",
-            Self::TooManyTickets => "too_many_tickets",
-            Self::Connections => "connections",
-            Self::HalfOpen => "half_open",
-            Self::Idle => "idle",
-            Self::HeadTimeout => "head_timeout",
-            Self::HeadTooLarge => "head_too_large",
-            Self::TargetTooLong => "target_too_long",
-            Self::Malformed => "malformed",
-            Self::Flood => "http2_flood",
-            Self::BodyTimeout => "body_timeout",
-            Self::Bodies => "bodies",
-            Self::TlsHandshake => "tls_handshake",
-            Self::NotTls => "not_tls",
-        }
+reasons! {
+    /// Why a request was not served as asked.
+    pub(crate) enum Refused {
+        /// A publish whose body or headers are wrong.
+        InvalidPublish = "invalid_publish",
+        /// A subscription whose parameters are wrong.
+        InvalidSubscribe = "invalid_subscribe",
+        /// A body or message over its limit.
+        TooLarge = "too_large",
+        /// A subscription to more topics than is allowed.
+        TooManyTopics = "too_many_topics",
+        /// A revocation that names no subject.
+        InvalidRevocation = "invalid_revocation",
+        /// For another host than the hub's.
+        ForeignHost = "foreign_host",
+        /// From the page of another site.
+        ForeignOrigin = "foreign_origin",
+        /// Without credentials, or with ones that are not valid.
+        Unauthenticated = "unauthenticated",
+        /// With credentials that are not valid, after too many others from the same address.
+        CredentialRate = "credential_rate",
+        /// With credentials that cannot be verified at the moment.
+        CredentialsUnverifiable = "credentials_unverifiable",
+        /// For something that was not granted.
+        Forbidden = "forbidden",
+        /// A publisher was too fast.
+        PublishRate = "publish_rate",
+        /// An address has too many streams.
+        AddressCapacity = "address_capacity",
+        /// A subject has too many streams.
+        SubjectCapacity = "subject_capacity",
+        /// The streams of an address, or all together, name too many patterns.
+        PatternCapacity = "pattern_capacity",
+        /// Too many requests are being answered.
+        Requests = "requests",
+        /// All seats are taken.
+        Capacity = "capacity",
+        /// The hub is shutting down.
+        Draining = "draining",
+        /// The event log accepts nothing, or cannot be heard.
+        LogUnavailable = "log_unavailable",
+        /// The event log has no room.
+        LogFull = "log_full",
+        /// Too many idempotency keys are in use.
+        TooManyKeys = "too_many_keys",
+        /// An idempotency key was used before, for another content.
+        KeyReused = "idempotency_key_reused",
+        /// Too many tickets were drawn.
+        TooManyTickets = "too_many_tickets",
+        /// There are too many connections.
+        Connections = "connections",
+        /// There are too many connections on which no request has come yet.
+        HalfOpen = "half_open",
+        /// There are too many connections between two requests.
+        Idle = "idle",
+        /// A request's head took too long.
+        HeadTimeout = "head_timeout",
+        /// A request's head is over its limit.
+        HeadTooLarge = "head_too_large",
+        /// A request's target is over its limit.
+        TargetTooLong = "target_too_long",
+        /// What came is not HTTP.
+        Malformed = "malformed",
+        /// An HTTP/2 peer opens and resets more than anyone needs.
+        Flood = "http2_flood",
+        /// A request's body took too long.
+        BodyTimeout = "body_timeout",
+        /// Bodies take up what memory there is for them.
+        Bodies = "bodies",
+        /// A TLS handshake failed.
+        TlsHandshake = "tls_handshake",
+        /// Clear text came where TLS is spoken.
+        NotTls = "not_tls",
     }
 }
 
@@ -363,13 +287,16 @@ impl Collector for Observed {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
         };
-        let Totals { deliveries, bytes, writes, keepalives, fresh_cursors, pages, .. } = totals;
+        let Totals {
+            deliveries, bytes, writes, keepalives, fresh_cursors, pages, page_events, ..
+        } = totals;
         counter("deliveries", "Events handed to subscribers", deliveries)?;
         counter("delivered_bytes", "Bytes that subscribers took", bytes)?;
         counter("writes", "Writes to subscribers", writes)?;
         counter("keepalives", "Comments that kept quiet streams open", keepalives)?;
         counter("fresh_cursors", "Ids sent to subscribers of quiet topics", fresh_cursors)?;
         counter("catchup_pages", "Pages read from the log for those behind the window", pages)?;
+        counter("catchup_events", "Events read in those pages", page_events)?;
         let gaps = GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]));
         by_reason(&mut encoder, "gaps", "Gaps told to subscribers, by reason", gaps)?;
         let closed = CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]));

@@ -76,6 +76,7 @@ async fn run(
             shards: settings.shards.unwrap_or_else(cores),
             heartbeat: settings.heartbeat,
             write_timeout: settings.write_timeout,
+            min_rate: settings.min_rate.get(),
             retry: Retry(settings.retry),
             seats: Seats::new(seats),
         },
@@ -86,8 +87,7 @@ async fn run(
         Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster), tls.clone());
     let metrics = Arc::new(metrics);
     let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
-    let retry = Retry(settings.retry);
-    let console = Arc::new(Console::open(settings.heartbeat, settings.write_timeout, retry)?);
+    let console = Arc::new(Console::open(settings)?);
     let shared = Arc::new(Shared {
         metrics: Arc::clone(&metrics),
         console: Arc::clone(&console),

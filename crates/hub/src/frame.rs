@@ -6,6 +6,7 @@ use fanfare_event::{Event, Position};
 use fanfare_sse::{Encoded, Fields, encode};
 
 use crate::Gap;
+use crate::ledger::{Entry, Ledger};
 
 /// How a subscriber wants its `data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +26,10 @@ pub enum Envelope {
 #[derive(Debug)]
 pub struct Frame {
     content: Content,
+    /// Without what is encoded on demand.
     weight: usize,
+    /// Where it is counted while a window holds it.
+    entry: Option<Entry>,
     plain: OnceLock<Encoded>,
     json: OnceLock<Encoded>,
     sealed: OnceLock<Encoded>,
@@ -43,20 +47,36 @@ enum Content {
 impl Frame {
     /// A frame for `event`. Nothing is encoded before the first subscriber needs it.
     pub fn new(event: Arc<Event>) -> Self {
-        // Each line of the message is sent with a field name of its own.
-        let lines = event.message.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
-        let weight = 2 * event.weight() + lines * "data: \n".len();
-        Self::of(Content::Event(event), weight)
+        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let weight = weight_of(&event);
+        Self { content: Content::Event(event), weight, entry: None, plain, json, sealed }
     }
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
-        Self::of(Content::Gap(gap), GAP_WEIGHT)
+        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let content = Content::Gap(gap);
+        Self { content, weight: GAP_WEIGHT, entry: None, plain, json, sealed }
     }
 
-    fn of(content: Content, weight: usize) -> Self {
-        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { content, weight, plain, json, sealed }
+    /// The same, counted in this ledger between [`Frame::enter`] and [`Frame::leave`].
+    pub(crate) fn counted_in(mut self, ledger: &Arc<Ledger>) -> Self {
+        self.entry = Some(Entry::new(ledger));
+        self
+    }
+
+    /// A window holds it from now on.
+    pub(crate) fn enter(&self) {
+        if let Some(entry) = &self.entry {
+            entry.enter(self.weight);
+        }
+    }
+
+    /// The window no longer holds it.
+    pub(crate) fn leave(&self) {
+        if let Some(entry) = &self.entry {
+            entry.leave(self.weight);
+        }
     }
 
     /// The event, unless this is a notice of loss.
@@ -83,9 +103,10 @@ impl Frame {
         }
     }
 
-    /// What it counts for in a window, in bytes: the event, and its encoding without envelope.
+    /// What it counts for in a window, in bytes: the event, its encoding without envelope, whether
+    /// that is there or not, and the others once they are.
     pub fn weight(&self) -> usize {
-        self.weight
+        self.weight + self.entry.as_ref().map_or(0, Entry::grown)
     }
 
     /// The encoded bytes. The first call for an envelope encodes, all others share the result.
@@ -95,14 +116,34 @@ impl Frame {
             (Content::Event(event), Envelope::None) => {
                 self.plain.get_or_init(|| encode_event(event, type_of(event), &event.message))
             }
-            (Content::Event(event), Envelope::Json) => {
-                self.json.get_or_init(|| encode_event(event, type_of(event), &enveloped(event)))
-            }
-            (Content::Event(event), Envelope::Sealed) => {
-                self.sealed.get_or_init(|| encode_event(event, None, &enveloped(event)))
-            }
+            (Content::Event(event), Envelope::Json) => self.json.get_or_init(|| {
+                self.counted(encode_event(event, type_of(event), &enveloped(event)))
+            }),
+            (Content::Event(event), Envelope::Sealed) => self
+                .sealed
+                .get_or_init(|| self.counted(encode_event(event, None, &enveloped(event)))),
         }
     }
+
+    fn counted(&self, encoded: Encoded) -> Encoded {
+        if let Some(entry) = &self.entry {
+            entry.grow(encoded.len());
+        }
+        encoded
+    }
+}
+
+/// What a frame of this event weighs with its encoding without envelope, in bytes.
+fn weight_of(event: &Event) -> usize {
+    /// Id, chunk framing, and what is written around the fields.
+    const AROUND: usize = 96;
+    // Each line of the message is sent with a field name of its own.
+    let lines = event.message.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
+    let plain = event.message.len()
+        + lines * "data: \n".len()
+        + event.event_type.as_ref().map_or(0, |event_type| event_type.as_str().len())
+        + AROUND;
+    event.weight() + plain + size_of::<Frame>()
 }
 
 fn encode_event(event: &Event, event_type: Option<&str>, data: &str) -> Encoded {

@@ -3,6 +3,8 @@
 use fanfare_event::Position;
 use fanfare_sse::{Encoded, Fields, encode};
 
+use crate::reasons;
+
 /// What a subscriber may have missed, and where it goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
@@ -15,37 +17,17 @@ pub struct Gap {
     pub resumed_from: Position,
 }
 
-/// Why there is a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GapReason {
-    /// Something after the cursor has outlived retention.
-    Trimmed,
-    /// The cursor names a position that the engine no longer knows: it lost writes.
-    EngineLostWrites,
-    /// The cursor belongs to another log, or to one that is gone.
-    UnknownEpoch,
-    /// The cursor is not an event id.
-    BadId,
-}
-
-impl GapReason {
-    /// Every reason, in the order of [`GapReason::index`].
-    pub const ALL: [Self; 4] =
-        [Self::Trimmed, Self::EngineLostWrites, Self::UnknownEpoch, Self::BadId];
-
-    /// As clients and metrics read it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Trimmed => "trimmed",
-            Self::EngineLostWrites => "engine_lost_writes",
-            Self::UnknownEpoch => "unknown_epoch",
-            Self::BadId => "bad_id",
-        }
-    }
-
-    /// A number for arrays of counters.
-    pub const fn index(self) -> usize {
-        self as usize
+reasons! {
+    /// Why there is a gap.
+    pub enum GapReason {
+        /// Something after the cursor has outlived retention.
+        Trimmed = "trimmed",
+        /// The cursor names a position that the engine no longer knows: it lost writes.
+        EngineLostWrites = "engine_lost_writes",
+        /// The cursor belongs to another log, or to one that is gone.
+        UnknownEpoch = "unknown_epoch",
+        /// The cursor is not an event id.
+        BadId = "bad_id",
     }
 }
 

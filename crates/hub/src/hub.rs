@@ -70,6 +70,11 @@ impl Hub {
         self.window.busiest(now, limit)
     }
 
+    /// Nobody looks at the busiest topics any more: they are not counted until someone does.
+    pub fn unwatch(&self) {
+        self.window.unwatch();
+    }
+
     /// Lets the log go of what has outlived its age. To be called about once a second.
     pub fn expire(&self, now: Timestamp) {
         self.log.expire(now);
@@ -131,17 +136,24 @@ impl Hub {
             return Err(ReadError::Unavailable { reason });
         }
         let trimmed = page.trimmed.map(|through| gap(GapReason::Trimmed, through));
-        let slots: Vec<_> =
-            page.events.into_iter().map(|event| Slot::new(Frame::new(event))).collect();
-        for slot in &slots {
-            slot.frame.encoded(envelope);
+        let (mut slots, mut held, mut next) = (Vec::new(), 0, page.next);
+        let mut events = page.events.into_iter().peekable();
+        while let Some(event) = events.next() {
+            let (slot, position) = (Slot::new(Frame::new(Arc::clone(&event))), event.position);
+            held += slot.frame.encoded(envelope).len();
+            slots.push(slot);
+            // An envelope may weigh several times the event that the log has counted.
+            if held >= limit.bytes && events.peek().is_some() {
+                next = position;
+                break;
+            }
         }
         // Both at once are one gap to the subscriber: the first cause, the later place.
         let gap = match (start.gap, trimmed) {
             (Some(first), Some(then)) => Some(Gap { resumed_from: then.resumed_from, ..first }),
             (first, then) => first.or(then),
         };
-        Ok(Catchup { gap, slots, next: page.next })
+        Ok(Catchup { gap, slots, next })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use fanfare_event::{Selector, Topic};
+use fanfare_event::{Event, Selector, Topic};
 use smallvec::SmallVec;
 
 use crate::Slot;
@@ -62,5 +62,11 @@ impl Interest {
             return false;
         }
         slot.frame.event().is_none_or(|event| self.selector.matches(event))
+    }
+
+    /// The same of a slot whose topic is known to be wanted.
+    pub fn wants_type(&self, slot: &Slot) -> bool {
+        let event_type = |event: &Event| self.selector.wants_type(event.event_type.as_ref());
+        !self.selector.filters_types() || slot.frame.event().is_none_or(event_type)
     }
 }

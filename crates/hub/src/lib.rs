@@ -11,11 +11,14 @@
 //! - *No silent loss*: a cursor is resumed exactly, or a [`Gap`] stands before anything later.
 
 mod busiest;
+mod dropped;
 mod frame;
 mod gap;
 mod hub;
 mod interest;
+mod ledger;
 mod milestones;
+mod reasons;
 mod resume;
 mod ring;
 mod window;

@@ -22,8 +22,8 @@ pub struct Ring {
     /// The position of whoever has everything that passed before the first slot. It differs from
     /// the floor only where the first slot tells of a loss: who stands there must not skip it.
     passed: Position,
-    /// The weight of all slots.
-    bytes: usize,
+    /// Whether it is a window's own, whose frames are counted, and not a copy.
+    counted: bool,
 }
 
 /// A frame and what is needed to skip it quickly.
@@ -46,7 +46,12 @@ impl Slot {
 impl Ring {
     /// An empty ring after `floor`.
     pub fn new(floor: Position) -> Self {
-        Self { slots: VecDeque::new(), base: 0, floor, passed: floor, bytes: 0 }
+        Self { slots: VecDeque::new(), base: 0, floor, passed: floor, counted: false }
+    }
+
+    /// The same for a window: what it holds is counted.
+    pub(crate) fn counted(floor: Position) -> Self {
+        Self { counted: true, ..Self::new(floor) }
     }
 
     /// The offset of the oldest frame.
@@ -64,11 +69,6 @@ impl Ring {
         self.floor
     }
 
-    /// The weight of all frames, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// How many frames there are.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -83,6 +83,11 @@ impl Ring {
     pub fn from(&self, offset: u64) -> impl Iterator<Item = &Slot> {
         let skip = offset.saturating_sub(self.base).min(self.slots.len() as u64);
         self.slots.range(skip as usize..)
+    }
+
+    /// The frame at `offset`, if it is there.
+    pub fn get(&self, offset: u64) -> Option<&Slot> {
+        self.slots.get(usize::try_from(offset.checked_sub(self.base)?).ok()?)
     }
 
     /// The offset of the first frame after `position`; `None` where frames after it may already
@@ -102,7 +107,9 @@ impl Ring {
 
     /// Adds a frame behind the newest.
     pub(crate) fn push(&mut self, slot: Slot) {
-        self.bytes += slot.frame.weight();
+        if self.counted {
+            slot.frame.enter();
+        }
         self.slots.push_back(slot);
     }
 
@@ -112,7 +119,7 @@ impl Ring {
         self.base += 1;
         self.floor = self.floor.max(slot.frame.position());
         self.passed = self.floor;
-        self.bytes -= slot.frame.weight();
+        self.let_go(&slot);
         Some(slot)
     }
 
@@ -121,9 +128,16 @@ impl Ring {
     pub(crate) fn restart(&mut self, floor: Position, passed: Position) {
         self.base = self.end();
         self.passed = passed;
-        self.slots.clear();
-        self.bytes = 0;
+        for slot in std::mem::take(&mut self.slots) {
+            self.let_go(&slot);
+        }
         self.floor = floor;
+    }
+
+    fn let_go(&self, slot: &Slot) {
+        if self.counted {
+            slot.frame.leave();
+        }
     }
 
     /// Makes this ring a copy of `other`, which has moved on: drops what has left it and adds what
@@ -147,21 +161,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ledger::Ledger;
 
-    fn slot(seq: u64) -> Slot {
-        Slot::new(Frame::new(Arc::new(Event {
+    fn frame(seq: u64) -> Frame {
+        Frame::new(Arc::new(Event {
             position: Position::new(1, seq),
             topic: Topic::default(),
             event_type: None,
             published_at: Timestamp(0),
             message: "".into(),
-        })))
+        }))
     }
 
     #[test]
     fn whoever_stands_before_the_floor_is_not_served_from_the_ring() {
         let mut ring = Ring::new(Position::new(1, 0));
-        (1..=10).for_each(|seq| ring.push(slot(seq)));
+        (1..=10).for_each(|seq| ring.push(Slot::new(frame(seq))));
         (0..3).for_each(|_| drop(ring.pop()));
         assert_eq!(ring.offset_after(Position::new(1, 2)), None);
         assert_eq!(ring.offset_after(Position::new(1, 3)), Some(3));
@@ -172,11 +187,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_copy_follows_whatever_the_window_does(steps in prop::collection::vec(0u8..10, 0..200)) {
-            let (mut ring, mut copy) = (Ring::new(Position::new(1, 0)), Ring::new(Position::new(1, 0)));
+            let ledger = Arc::new(Ledger::default());
+            let mut ring = Ring::counted(Position::new(1, 0));
+            let mut copy = Ring::new(Position::new(1, 0));
             let mut seq = 0;
             for step in steps {
                 match step {
-                    0..=5 => { seq += 1; ring.push(slot(seq)); }
+                    0..=5 => { seq += 1; ring.push(Slot::new(frame(seq).counted_in(&ledger))); }
                     6..=7 => drop(ring.pop()),
                     8 => ring.restart(Position::new(1, seq), Position::new(1, seq)),
                     _ => {
@@ -184,7 +201,7 @@ mod tests {
                         prop_assert_eq!(copy.base(), ring.base());
                         prop_assert_eq!(copy.end(), ring.end());
                         prop_assert_eq!(copy.floor(), ring.floor());
-                        prop_assert_eq!(copy.bytes(), ring.bytes());
+                        prop_assert_eq!(ledger.frames(), ring.len());
                         prop_assert!(copy.from(0).zip(ring.from(0))
                             .all(|(a, b)| Arc::ptr_eq(&a.frame, &b.frame)));
                     }

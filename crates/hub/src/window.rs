@@ -1,11 +1,15 @@
 //! The window: the log's most recent events, in memory, ready to send.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use fanfare_event::{Event, Position, Timestamp};
+use fanfare_event::{Event, Position, Timestamp, Topic};
 use fanfare_log::{Between, Lineage, Loss, Retention, Standing, Tail};
 
 use crate::busiest::Busiest;
+use crate::dropped::Dropped;
+use crate::ledger::Ledger;
 use crate::milestones::Milestones;
 use crate::{BusyTopic, Frame, Gap, GapReason, Ring, Slot};
 
@@ -20,7 +24,11 @@ pub struct Window {
     retention: Retention,
     state: RwLock<State>,
     listeners: OnceLock<Vec<Arc<dyn Notify>>>,
+    /// What the ring holds, encodings included.
+    ledger: Arc<Ledger>,
     busiest: Mutex<Busiest>,
+    /// Whether anyone looks at the busiest topics.
+    watched: AtomicBool,
 }
 
 /// How much a window holds at most; the oldest frames leave first.
@@ -28,7 +36,8 @@ pub struct Window {
 pub struct WindowBounds {
     /// The most frames.
     pub count: usize,
-    /// The most bytes, by [`Frame::weight`]. One frame is held however large it is.
+    /// The most bytes, by [`Frame::weight`], encodings included. One frame is held however large it
+    /// is.
     pub bytes: usize,
 }
 
@@ -53,6 +62,7 @@ pub(crate) struct Survey {
 #[derive(Debug)]
 struct State {
     ring: Ring,
+    dropped: Dropped,
     lineage: Option<Lineage>,
     /// The last position the engine reported.
     last: Position,
@@ -65,18 +75,22 @@ impl Window {
     /// An empty window. It is of use once the engine has called [`Tail::begin`]. `retention` is
     /// the log's: it decides when a quiet subscriber's id is about to age out.
     pub fn new(bounds: WindowBounds, retention: Retention) -> Self {
+        let ledger = Arc::new(Ledger::default());
         Self {
             bounds,
             retention,
             state: RwLock::new(State {
-                ring: Ring::new(Position::ORIGIN),
+                ring: Ring::counted(Position::ORIGIN),
+                dropped: Dropped::default(),
                 lineage: None,
                 last: Position::ORIGIN,
                 trimmed: Position::ORIGIN,
                 milestones: Milestones::default(),
             }),
             listeners: OnceLock::new(),
+            ledger,
             busiest: Mutex::default(),
+            watched: AtomicBool::new(false),
         }
     }
 
@@ -120,14 +134,46 @@ impl Window {
 
     /// Frames and bytes held, for metrics.
     pub fn held(&self) -> (usize, usize) {
-        let state = self.read();
-        (state.ring.len(), state.ring.bytes())
+        (self.ledger.frames(), self.ledger.bytes())
     }
 
-    /// The topics that most has been published to lately, busiest first. To be called about once
-    /// a second, by one caller: counts fade from call to call.
+    /// Lets the oldest frames go where what was encoded since they came has made them too heavy.
+    /// To be called after encoding; costs next to nothing where there is nothing to let go of.
+    pub fn shed(&self) {
+        if self.is_over_bytes() {
+            self.bound(&mut self.write());
+        }
+    }
+
+    /// The topics of frames with these offsets that have left the window, each once; `None` where
+    /// that is not known of all of them.
+    pub fn dropped(&self, offsets: Range<u64>) -> Option<Vec<Topic>> {
+        self.read().dropped.topics(offsets)
+    }
+
+    fn is_over_bytes(&self) -> bool {
+        self.ledger.bytes() > self.bounds.bytes && self.ledger.frames() > 1
+    }
+
+    fn bound(&self, state: &mut State) {
+        while state.ring.len() > self.bounds.count || self.is_over_bytes() {
+            state.drop_oldest();
+        }
+    }
+
+    /// The topics that most has been published to since this was first called, lately above all,
+    /// busiest first. To be called about once a second, by one caller: counts fade from call to
+    /// call.
     pub(crate) fn busiest(&self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
+        self.watched.store(true, Ordering::Relaxed);
         self.busiest.lock().unwrap_or_else(PoisonError::into_inner).look(now, limit)
+    }
+
+    /// Nobody looks at the busiest topics any more: they are not counted until someone does.
+    pub(crate) fn unwatch(&self) {
+        if self.watched.swap(false, Ordering::Relaxed) {
+            *self.busiest.lock().unwrap_or_else(PoisonError::into_inner) = Busiest::default();
+        }
     }
 
     // A panic while the lock was held cannot leave a half-made ring: each change is one push, pop
@@ -138,6 +184,15 @@ impl Window {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn drop_oldest(&mut self) {
+        let offset = self.ring.base();
+        if let Some(slot) = self.ring.pop() {
+            self.dropped.note(offset, slot.frame.event().map(|event| &event.topic));
+        }
     }
 }
 
@@ -156,7 +211,7 @@ impl Tail for Window {
         } else if let Some(reason) = missed {
             state.ring.restart(at, last);
             let gap = Gap { reason, requested: last.to_string(), resumed_from: at };
-            state.ring.push(Slot::new(Frame::of_gap(gap)));
+            state.ring.push(Slot::new(Frame::of_gap(gap).counted_in(&self.ledger)));
         }
         state.lineage = Some(lineage.clone());
         state.last = at;
@@ -164,13 +219,14 @@ impl Tail for Window {
 
     fn append(&self, events: &[Arc<Event>]) {
         // Encoding waits for the first subscriber, hashing need not hold the lock.
-        let slots: Vec<Slot> =
-            events.iter().map(|event| Slot::new(Frame::new(Arc::clone(event)))).collect();
-        let mut busiest = self.busiest.lock().unwrap_or_else(PoisonError::into_inner);
-        for (slot, event) in slots.iter().zip(events) {
-            slot.key.into_iter().for_each(|key| busiest.count(key, &event.topic));
+        let frame = |event: &Arc<Event>| Frame::new(Arc::clone(event)).counted_in(&self.ledger);
+        let slots: Vec<Slot> = events.iter().map(frame).map(Slot::new).collect();
+        if self.watched.load(Ordering::Relaxed) {
+            let mut busiest = self.busiest.lock().unwrap_or_else(PoisonError::into_inner);
+            for (slot, event) in slots.iter().zip(events) {
+                slot.key.into_iter().for_each(|key| busiest.count(key, &event.topic));
+            }
         }
-        drop(busiest);
         let mut guard = self.write();
         let state = &mut *guard;
         for (slot, event) in slots.into_iter().zip(events) {
@@ -178,18 +234,14 @@ impl Tail for Window {
             state.last = event.position;
             state.ring.push(slot);
         }
-        while state.ring.len() > self.bounds.count
-            || (state.ring.bytes() > self.bounds.bytes && state.ring.len() > 1)
-        {
-            state.ring.pop();
-        }
+        self.bound(state);
     }
 
     fn trim(&self, through: Position) {
         let mut state = self.write();
         state.trimmed = state.trimmed.max(through);
         while state.ring.from(0).next().is_some_and(|slot| slot.frame.position() <= through) {
-            state.ring.pop();
+            state.drop_oldest();
         }
     }
 

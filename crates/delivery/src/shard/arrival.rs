@@ -64,23 +64,19 @@ impl Shard {
         }
         let subscriber = Subscriber::new(new, beginning.into(), refreshed, generation(token), now);
         self.roster.insert(token, subscriber);
-        if self.admit(token) {
-            self.turn(token, now);
-        } else {
-            self.dismiss(token, None, CloseReason::Revoked, now);
+        match self.admit(token) {
+            None => self.turn(token, now),
+            Some(reason) => self.dismiss(token, None, reason, now),
         }
     }
 
-    /// Notes when a subscriber's lease ends; false if its subject has been cut meanwhile.
-    fn admit(&mut self, token: Token) -> bool {
-        let subscriber = self.roster.get(token);
-        let Some(lease) = subscriber.and_then(|subscriber| subscriber.lease.as_deref()) else {
-            return true;
-        };
+    /// Notes when a subscriber's lease ends; why it may not stay, if its subject has been cut
+    /// meanwhile.
+    fn admit(&mut self, token: Token) -> Option<CloseReason> {
+        let lease = self.roster.get(token)?.lease.as_deref()?;
         if let Some(at) = lease.expires {
             self.expiries.insert(token, at);
         }
-        let is_due = self.reverified.is_some_and(|at| lease.verified <= at);
-        !lease.names().any(|name| is_due || self.cuts.hit(name, lease.verified))
+        lease.names().find_map(|name| self.cuts.hit(name, lease.verified))
     }
 }

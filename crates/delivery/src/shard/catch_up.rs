@@ -1,17 +1,18 @@
 //! Catching up: how a subscriber that the ring cannot serve is sent what the log holds.
 //!
 //! What must hold: the shard never waits for the log; while a page is on its way, the subscriber's
-//! cursor belongs to it.
+//! cursor belongs to it; a page is about as large as what the subscriber took of the last, so that
+//! one that sips costs no more than what it takes.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use fanfare_log::{ReadError, ReadFrom};
+use fanfare_log::{PageLimit, ReadError, ReadFrom};
 use mio::Token;
 
 use super::Shard;
 use crate::inbox::Command;
-use crate::readers::{Job, Page};
+use crate::readers::{Job, PAGE, Page};
 use crate::subscriber::Cursor;
 
 impl Shard {
@@ -25,7 +26,9 @@ impl Shard {
         subscriber.reading = true;
         let handle = Arc::clone(&self.handle);
         self.readers.submit(Job {
+            source: subscriber.source,
             from,
+            limit: PageLimit { events: PAGE.events, bytes: PAGE.bytes.min(subscriber.offer()) },
             interest: Arc::clone(&subscriber.interest),
             envelope: subscriber.envelope(),
             done: Box::new(move |read| handle.send(Command::Read(token, read))),
@@ -49,12 +52,13 @@ impl Shard {
             }
         };
         self.totals.pages += 1;
+        self.totals.page_events += page.slots.len() as u64;
         let gap = page.gap.map(|gap| {
             self.totals.gaps[gap.reason.index()] += 1;
             (subscriber.framing().bytes(&gap.encode()), gap.resumed_from)
         });
         let next = ReadFrom::After(page.next);
-        let turned = subscriber.take_page(gap, &page.slots, next, &mut self.totals);
+        let turned = subscriber.take_page(gap, &page.slots, next, now, &mut self.totals);
         self.settle(token, turned, now);
     }
 }

@@ -43,7 +43,7 @@ impl Shard {
         if framing == Framing::Chunked {
             last.extend_from_slice(LAST_CHUNK);
         }
-        let turned = subscriber.bid_farewell(&last.into(), reason, &mut self.totals);
+        let turned = subscriber.bid_farewell(last.into(), reason, now, &mut self.totals);
         self.settle(token, turned, now);
     }
 
@@ -82,16 +82,16 @@ impl Shard {
 
     /// Ends every stream of a subject that was verified until `at`; how many those were.
     pub(super) fn reverify(&mut self, at: Instant, now: Instant) -> usize {
-        self.reverified = self.reverified.max(Some(at));
+        self.cuts.reverify(at);
         let is_meant = |subscriber: &Subscriber| {
             let lease = subscriber.lease.as_deref();
-            lease.is_some_and(|lease| lease.subject.is_some() && lease.verified <= at)
+            lease.is_some_and(|lease| lease.names().next().is_some() && lease.verified <= at)
                 && !subscriber.is_closing()
         };
         let meant = self.roster.iter().filter(|(_, subscriber)| is_meant(subscriber));
         let meant: Vec<_> = meant.map(|(token, _)| token).collect();
         for token in &meant {
-            self.dismiss(*token, None, CloseReason::Revoked, now);
+            self.dismiss(*token, None, CloseReason::Reverify, now);
         }
         meant.len()
     }

@@ -125,7 +125,7 @@ impl Shard {
             bytes = [&bytes[..], framing.slice(&cursor)].concat().into();
         }
         self.totals.keepalives += 1;
-        let turned = subscriber.send_aside(&bytes, &mut self.totals);
+        let turned = subscriber.send_aside(bytes, now, &mut self.totals);
         self.settle(token, turned, now);
     }
 
@@ -139,7 +139,7 @@ impl Shard {
             subscriber.refreshed = Some(self.offset);
             self.totals.fresh_cursors += 1;
             let bytes = subscriber.framing().bytes(&fresh_cursor(self.position));
-            let turned = subscriber.send_aside(&bytes, &mut self.totals);
+            let turned = subscriber.send_aside(bytes, now, &mut self.totals);
             self.settle(token, turned, now);
         }
     }

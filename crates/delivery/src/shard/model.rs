@@ -1,4 +1,4 @@
-//! A shard, step by step, against a model: whatever its sinks take and when, whatever the log trims,
+//! Two shards, step by step, against a model: whatever its sinks take and when, whatever the log trims,
 //! loses or fails to read, what a subscriber receives is the log forward from its cursor: framing
 //! intact, nothing twice, nothing missing without a gap before anything later.
 //!
@@ -22,7 +22,7 @@ use super::Shard;
 use crate::body::Signal;
 use crate::counters::CloseReason;
 use crate::delivery::{DeliverySettings, NewSubscriber};
-use crate::inbox::Command;
+use crate::inbox::{Command, ShardHandle};
 use crate::lease::Lease;
 use crate::readers::Readers;
 use crate::retry::Retry;
@@ -43,8 +43,12 @@ const CLIENTS: [Wish; 5] = [
     (&["**"], &["message"], Framing::Chunked, Envelope::None),
     (&["a", "b/2"], &[], Framing::Bare, Envelope::None),
 ];
+/// While one stands still, the other goes on; clients are spread over them.
+const SHARDS: usize = 2;
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// So little that only who takes next to nothing is closed for it.
+const MIN_RATE: u64 = 1;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client's lease lasts, where it has one.
 const LEASE: Duration = Duration::from_secs(100);
@@ -57,8 +61,10 @@ enum Step {
         typed: bool,
         size: usize,
     },
-    /// The loop turns once.
-    Turn,
+    /// A shard's loop turns once.
+    Turn {
+        shard: usize,
+    },
     /// A client's sink takes so many bytes more.
     Room {
         client: usize,
@@ -100,7 +106,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => (0..TOPICS.len(), 1..8usize, any::<bool>(), 0..300usize)
             .prop_map(|(topic, count, typed, size)| Step::Publish { topic, count, typed, size }),
-        16 => Just(Step::Turn),
+        18 => (0..SHARDS).prop_map(|shard| Step::Turn { shard }),
         14 => (client(), prop_oneof![1..40usize, 1..4000usize])
             .prop_map(|(client, bytes)| Step::Room { client, bytes }),
         8 => Just(Step::Read),
@@ -317,7 +323,7 @@ struct World {
     log: Log,
     hub: Hub,
     readers: Arc<Readers>,
-    shard: Shard,
+    shards: [Shard; SHARDS],
     seats: Seats,
     no_readiness: Events,
     begun: Instant,
@@ -339,10 +345,13 @@ impl World {
             shards: 1,
             heartbeat: HEARTBEAT,
             write_timeout: WRITE_TIMEOUT,
+            min_rate: MIN_RATE,
             retry: Retry(Duration::from_secs(3)),
             seats: seats.clone(),
         };
-        let shard = Shard::new(Arc::clone(&window), Arc::clone(&readers), &settings).unwrap();
+        let shards = std::array::from_fn(|_| {
+            Shard::new(Arc::clone(&window), Arc::clone(&readers), &settings).unwrap()
+        });
         let client = |(topics, types, framing, envelope): (&[&str], &[&str], _, _)| Client {
             interest: Arc::new(Interest::new(
                 Selector::parse(topics.iter().copied(), types.iter().copied()).unwrap(),
@@ -359,7 +368,7 @@ impl World {
             hub: Hub::new(window, Arc::clone(&engine) as Arc<dyn EventLog>),
             log: Log { engine, published: BTreeMap::new(), lost: BTreeMap::new() },
             readers,
-            shard,
+            shards,
             seats,
             no_readiness: Events::with_capacity(1),
             begun: Instant::now(),
@@ -369,6 +378,16 @@ impl World {
         }
     }
 
+    fn turn(&mut self, shard: usize) -> bool {
+        let now = self.now();
+        self.shards[shard].revolve(&self.no_readiness, now)
+    }
+
+    /// The shard that has a client's streams.
+    fn handle(&self, client: usize) -> Arc<ShardHandle> {
+        self.shards[client % SHARDS].handle()
+    }
+
     fn now(&self) -> Instant {
         self.begun + self.passed
     }
@@ -376,19 +395,20 @@ impl World {
     fn take(&mut self, step: &Step) {
         match *step {
             Step::Publish { topic, count, typed, size } => self.publish(topic, count, typed, size),
-            Step::Turn => drop(self.shard.revolve(&self.no_readiness)),
+            Step::Turn { shard } => drop(self.turn(shard)),
             Step::Room { client, bytes } => self.make_room(client, bytes),
             Step::Read => drop(self.readers.read_one(&self.hub)),
             Step::Pass { seconds } => {
                 self.passed += Duration::from_secs(seconds);
-                self.shard.see_to_what_is_due(self.now());
+                let now = self.now();
+                self.shards.iter_mut().for_each(|shard| shard.see_to_what_is_due(now));
             }
             Step::Come { client, earliest, leased } => self.come(client, earliest, leased),
             Step::Go { client, breaks } => self.go(client, breaks),
             Step::Cut { client } => {
                 let connection = self.clients[client].connection.as_ref();
                 if let Some(token) = connection.and_then(|connection| connection.script.token()) {
-                    self.shard.handle().cut_one(token, Box::new(|_| ()));
+                    self.handle(client).cut_one(token, Box::new(|_| ()));
                 }
             }
             Step::Lose { events } => {
@@ -426,13 +446,13 @@ impl World {
         let Some(connection) = &self.clients[client].connection else { return };
         connection.script.make_room(bytes);
         if let Some(token) = connection.script.token() {
-            self.shard.handle().send(Command::Signal(token, Signal::Room));
+            self.handle(client).send(Command::Signal(token, Signal::Room));
         }
     }
 
     /// A client connects, if it is not connected.
     fn come(&mut self, client: usize, earliest: bool, leased: bool) {
-        let now = self.now();
+        let (now, handle) = (self.now(), self.handle(client));
         let client = &mut self.clients[client];
         if client.connection.is_some() {
             return;
@@ -467,10 +487,11 @@ impl World {
             envelope: client.envelope,
             start,
             has_id: client.has_id,
+            address: [127, 0, 0, 1].into(),
             seat: self.seats.take().unwrap(),
             lease: leased.then(|| Box::new(lease())),
         }));
-        self.shard.handle().send(join);
+        handle.send(join);
         let (unframer, parser) = (Unframer::new(client.framing), Parser::new(1 << 20));
         client.connection = Some(Connection { script, unframer, parser });
     }
@@ -481,7 +502,7 @@ impl World {
         if breaks {
             connection.script.break_off();
         } else if let Some(token) = connection.script.token() {
-            self.shard.handle().send(Command::Signal(token, Signal::Gone));
+            self.handle(client).send(Command::Signal(token, Signal::Gone));
         }
     }
 
@@ -494,7 +515,10 @@ impl World {
             }
         }
         let closed = |reasons: &[CloseReason]| -> u64 {
-            reasons.iter().map(|reason| self.shard.totals.closed[reason.index()]).sum()
+            let of = |shard: &Shard| -> u64 {
+                reasons.iter().map(|reason| shard.totals.closed[reason.index()]).sum()
+            };
+            self.shards.iter().map(of).sum()
         };
         let in_order = closed(&[CloseReason::Expired, CloseReason::Cut, CloseReason::Shutdown]);
         let all = closed(&CloseReason::ALL);
@@ -509,16 +533,20 @@ impl World {
         self.take(&Step::Readable { readable: true });
         (0..self.clients.len())
             .for_each(|client| self.take(&Step::Room { client, bytes: usize::MAX }));
-        self.take(&Step::Turn);
         let live = |world: &Self| {
-            world.shard.roster.iter().all(|(_, subscriber)| subscriber.cursor == Cursor::Live)
+            world.shards.iter().all(|shard| {
+                let mut all = shard.roster.iter().map(|(_, subscriber)| subscriber);
+                let live = all.all(|s| s.cursor == Cursor::Live && s.is_clear());
+                live && shard.agenda.is_empty() && !shard.is_behind()
+            })
         };
+        (0..SHARDS).for_each(|shard| self.take(&Step::Turn { shard }));
         let mut rounds = 0;
         while !live(self) {
             rounds += 1;
             assert!(rounds < ROUNDS, "someone is behind, and nothing wakes it");
             self.take(&Step::Read);
-            self.take(&Step::Turn);
+            (0..SHARDS).for_each(|shard| self.take(&Step::Turn { shard }));
             // Whoever could not read tries again in a while.
             self.take(&Step::Pass { seconds: 1 });
         }
@@ -527,8 +555,10 @@ impl World {
             assert_eq!(client.missed(&self.log, last), None, "lost in silence at the end");
             assert!(!client.deceived, "it still takes for true what the log has lost");
         }
-        self.shard.handle().drain(Duration::ZERO);
-        assert!(self.shard.revolve(&self.no_readiness), "the drain is not complete");
+        for shard in 0..SHARDS {
+            self.shards[shard].handle().drain(Duration::ZERO);
+            assert!((0..ROUNDS).any(|_| self.turn(shard)), "the drain is not complete");
+        }
         self.listen();
         assert_eq!(self.seats.taken(), 0, "someone was left behind");
     }

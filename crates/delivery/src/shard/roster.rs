@@ -14,64 +14,97 @@ use crate::subscriber::Subscriber;
 /// A shard's subscribers, by entry, token and topic.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    subscribers: Slab<Subscriber>,
+    subscribers: Subscribers,
     index: TopicIndex,
     /// Of whoever came last.
     generation: u32,
+}
+
+/// The subscribers alone.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers(Slab<Subscriber>);
+
+impl Subscribers {
+    pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut Subscriber> {
+        self.0.get_mut(entry(token)).filter(|s| s.generation == generation(token))
+    }
+
+    fn get(&self, token: Token) -> Option<&Subscriber> {
+        self.0.get(entry(token)).filter(|s| s.generation == generation(token))
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = Token> {
+        self.0.iter().map(|(entry, s)| token(entry, s.generation))
+    }
 }
 
 impl Roster {
     /// The token of whoever is inserted next.
     pub(crate) fn vacancy(&mut self) -> Token {
         self.generation = self.generation.wrapping_add(1);
-        token(self.subscribers.vacant_key(), self.generation)
+        token(self.subscribers.0.vacant_key(), self.generation)
     }
 
     /// Adds a subscriber under the latest vacancy.
     pub(crate) fn insert(&mut self, token: Token, subscriber: Subscriber) {
         debug_assert_eq!(generation(token), subscriber.generation, "a token of someone else");
         self.index.insert(&subscriber.interest.selector().topics, token);
-        let taken = self.subscribers.insert(subscriber);
+        let taken = self.subscribers.0.insert(subscriber);
         debug_assert_eq!(entry(token), taken, "the vacancy was not the latest");
     }
 
     pub(crate) fn remove(&mut self, token: Token) -> Option<Subscriber> {
         self.get(token)?;
-        let subscriber = self.subscribers.remove(entry(token));
+        let subscriber = self.subscribers.0.remove(entry(token));
         let subscribers = &self.subscribers;
         self.index.remove(&subscriber.interest.selector().topics, |other| {
-            subscribers.get(entry(other)).is_some_and(|s| s.generation == generation(other))
+            subscribers.get(other).is_some()
         });
         Some(subscriber)
     }
 
     /// The subscriber that a token names, unless it has left.
     pub(crate) fn get(&self, token: Token) -> Option<&Subscriber> {
-        self.subscribers.get(entry(token)).filter(|s| s.generation == generation(token))
+        self.subscribers.get(token)
     }
 
     pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut Subscriber> {
-        find(&mut self.subscribers, token)
+        self.subscribers.get_mut(token)
     }
 
     /// Whoever has this entry.
     pub(crate) fn at(&self, entry: usize) -> Option<(Token, &Subscriber)> {
-        let subscriber = self.subscribers.get(entry)?;
+        let subscriber = self.subscribers.0.get(entry)?;
         Some((token(entry, subscriber.generation), subscriber))
     }
 
-    /// Calls `visit` for each subscriber that `frame` concerns: a notice of loss concerns all. One
-    /// with several matching topics and patterns is visited for each.
+    /// Calls `visit` for each subscriber that `frame` concerns, and perhaps for some who have left: a
+    /// notice of loss concerns all. One with several matching topics and patterns is visited for
+    /// each. Returns how much work that was.
     pub(crate) fn concerned(
         &mut self,
         frame: &Frame,
+        mut visit: impl FnMut(&mut Subscribers, Token),
+    ) -> usize {
+        let Self { subscribers, index, .. } = self;
+        let Some(event) = frame.event() else {
+            let tokens: Vec<_> = subscribers.tokens().collect();
+            let work = tokens.len();
+            tokens.into_iter().for_each(|token| visit(subscribers, token));
+            return work;
+        };
+        index.visit(&event.topic, |token| visit(subscribers, token))
+    }
+
+    /// Calls `visit` for each subscriber that events of `topic` concern, as often as it names it.
+    pub(crate) fn concerned_by(
+        &mut self,
+        topic: &Topic,
         mut visit: impl FnMut(Token, &mut Subscriber),
     ) {
-        let Some(event) = frame.event() else {
-            return self.iter_mut().for_each(|(token, subscriber)| visit(token, subscriber));
-        };
-        self.index.visit(&event.topic, |token| {
-            if let Some(subscriber) = find(&mut self.subscribers, token) {
+        let Self { subscribers, index, .. } = self;
+        index.visit(topic, |token| {
+            if let Some(subscriber) = subscribers.get_mut(token) {
                 visit(token, subscriber);
             }
         });
@@ -84,27 +117,23 @@ impl Roster {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Token, &Subscriber)> {
-        self.subscribers.iter().map(|(entry, s)| (token(entry, s.generation), s))
+        self.subscribers.0.iter().map(|(entry, s)| (token(entry, s.generation), s))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Token, &mut Subscriber)> {
-        self.subscribers.iter_mut().map(|(entry, s)| (token(entry, s.generation), s))
+        self.subscribers.0.iter_mut().map(|(entry, s)| (token(entry, s.generation), s))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.subscribers.len()
+        self.subscribers.0.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.subscribers.is_empty()
+        self.subscribers.0.is_empty()
     }
 
     /// Every entry is less than this.
     pub(crate) fn entries(&self) -> usize {
-        self.subscribers.capacity()
+        self.subscribers.0.capacity()
     }
-}
-
-fn find(subscribers: &mut Slab<Subscriber>, token: Token) -> Option<&mut Subscriber> {
-    subscribers.get_mut(entry(token)).filter(|s| s.generation == generation(token))
 }

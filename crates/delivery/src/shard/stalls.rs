@@ -1,24 +1,31 @@
 //! Stalls: which subscribers are blocked, and when they will have been so for too long.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::arrears::Pace;
 
 /// The blocked subscribers by deadline. One that takes some bytes keeps its place; only when its
-/// deadline comes is it asked when that was.
+/// deadline comes is it asked when that was, and how many there were.
 #[derive(Debug)]
 pub(crate) struct Stalls {
-    timeout: Duration,
+    pace: Pace,
     deadlines: BTreeSet<(Instant, mio::Token)>,
 }
 
 impl Stalls {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        Self { timeout, deadlines: BTreeSet::new() }
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { pace, deadlines: BTreeSet::new() }
     }
 
-    /// A subscriber took its last byte at `progressed` and is blocked since.
-    pub(crate) fn insert(&mut self, token: mio::Token, progressed: Instant) {
-        self.deadlines.insert((progressed + self.timeout, token));
+    /// How much a blocked subscriber has to take.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// A subscriber is blocked, and to be judged at `deadline`.
+    pub(crate) fn insert(&mut self, token: mio::Token, deadline: Instant) {
+        self.deadlines.insert((deadline, token));
     }
 
     /// The next subscriber whose deadline has passed.
@@ -28,11 +35,6 @@ impl Stalls {
             return None;
         }
         self.deadlines.pop_first().map(|(_, token)| token)
-    }
-
-    /// Whether someone who took a byte at `progressed` has now been blocked for too long.
-    pub(crate) fn is_over(&self, progressed: Instant, now: Instant) -> bool {
-        progressed + self.timeout <= now
     }
 
     /// Everyone who is, or was a moment ago, blocked.

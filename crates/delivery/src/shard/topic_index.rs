@@ -4,6 +4,11 @@ use std::collections::HashMap;
 
 use fanfare_event::{Pattern, Topic, TopicSelector};
 
+use super::matcher::{Matcher, Segments};
+
+/// What trying a pattern costs, measured by what visiting a subscriber does.
+const PATTERN_WORK: usize = 8;
+
 /// Subscribers by topic and by pattern.
 ///
 /// What a topic costs to look up does not depend on how many topics there are; patterns are found
@@ -12,7 +17,15 @@ use fanfare_event::{Pattern, Topic, TopicSelector};
 pub(crate) struct TopicIndex {
     topics: HashMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: HashMap<Box<str>, HashMap<Pattern, Members>>,
+    patterns: HashMap<Box<str>, HashMap<Pattern, Family>>,
+    segments: Segments,
+}
+
+/// A pattern's subscribers.
+#[derive(Debug)]
+struct Family {
+    matcher: Matcher,
+    members: Members,
 }
 
 /// The subscribers of one topic or pattern. Those who left stay in the list until they are half
@@ -34,8 +47,12 @@ impl TopicIndex {
         for pattern in selector.patterns() {
             let bucket = self.patterns.entry(literal_prefix(pattern).into()).or_default();
             match bucket.get_mut(pattern) {
-                Some(members) => members.tokens.push(token),
-                None => drop(bucket.insert(pattern.clone(), Members::of(token))),
+                Some(family) => family.members.tokens.push(token),
+                None => {
+                    let matcher = self.segments.matcher(pattern);
+                    let family = Family { matcher, members: Members::of(token) };
+                    bucket.insert(pattern.clone(), family);
+                }
             }
         }
     }
@@ -54,8 +71,9 @@ impl TopicIndex {
         for pattern in selector.patterns() {
             let prefix = literal_prefix(pattern);
             let Some(bucket) = self.patterns.get_mut(prefix) else { continue };
-            if bucket.get_mut(pattern).is_some_and(|members| members.leave(&is_member)) {
+            if bucket.get_mut(pattern).is_some_and(|family| family.members.leave(&is_member)) {
                 bucket.remove(pattern);
+                self.segments.forget(pattern);
             }
             if bucket.is_empty() {
                 self.patterns.remove(prefix);
@@ -64,9 +82,15 @@ impl TopicIndex {
     }
 
     /// Calls `visit` for each subscriber that an event of `topic` concerns, and perhaps for some
-    /// who have left; for one with several matching topics and patterns more than once.
-    pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(mio::Token)) {
-        self.visit_members(topic, |members| members.tokens.iter().copied().for_each(&mut visit));
+    /// who have left; for one with several matching topics and patterns more than once. Returns how
+    /// much work that was: each of these calls, and each pattern that was tried.
+    pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(mio::Token)) -> usize {
+        let mut calls = 0;
+        let tried = self.visit_members(topic, |members| {
+            calls += members.tokens.len();
+            members.tokens.iter().copied().for_each(&mut visit);
+        });
+        calls + tried * PATTERN_WORK
     }
 
     /// How many subscribers an event of `topic` concerns; one with several matching topics and
@@ -77,23 +101,30 @@ impl TopicIndex {
         count
     }
 
-    fn visit_members(&self, topic: &Topic, mut visit: impl FnMut(&Members)) {
+    /// Returns how many patterns were tried.
+    fn visit_members(&self, topic: &Topic, mut visit: impl FnMut(&Members)) -> usize {
+        let mut tried = 0;
         if let Some(members) = self.topics.get(topic) {
             visit(members);
         }
         if self.patterns.is_empty() {
-            return;
+            return tried;
         }
+        let segments = self.segments.numbers(topic);
         let name = topic.as_str();
         // A leading slash ends an empty segment: the prefix "" is there already.
         let ends =
             name.match_indices('/').map(|(at, _)| at).chain([name.len()]).filter(|at| *at > 0);
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
             let bucket = self.patterns.get(prefix).into_iter().flatten();
-            for (_, members) in bucket.filter(|(pattern, _)| pattern.matches(topic)) {
-                visit(members);
+            for (_, family) in bucket {
+                tried += 1;
+                if family.matcher.matches(&segments) {
+                    visit(&family.members);
+                }
             }
         }
+        tried
     }
 }
 
@@ -185,6 +216,7 @@ mod tests {
                 index.remove(&selector.topics, |token| selectors[token.0].is_some());
             }
         }
-        assert!(index.topics.is_empty() && index.patterns.is_empty(), "nobody is left behind");
+        let is_empty = index.topics.is_empty() && index.patterns.is_empty();
+        assert!(is_empty && index.segments.is_empty(), "nobody is left behind");
     }
 }

@@ -14,10 +14,11 @@ use fanfare_event::Selector;
 use fanfare_hub::Requested;
 
 use super::admin;
+use super::client::network_of;
 use super::embedded::{Embedded, HTML, POLICY, SCRIPT, STYLE, embedded, serve};
 use super::error::Error;
 use super::router::Shared;
-use super::stream::{Granted, Slot, head_only};
+use super::stream::{Asked, Granted, Slot, head_only};
 use super::subscribe::{Parameters, come_back, cursor, resolve};
 
 static PAGE: Embedded = embedded!("console/index.html", HTML);
@@ -76,7 +77,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
     let asked = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let console = &shared.console;
     let seat = console.delivery.seat().filter(|_| !shared.is_draining());
-    let (Some(seat), Ok(lease)) = (seat, shared.quotas.lease(&caller)) else { return Ok(None) };
+    let (Some(seat), Ok(lease)) = (seat, shared.quotas.lease(&caller, 0)) else { return Ok(None) };
     let requested =
         Requested::parse(cursor(&request.headers, asked.last_event_id.as_deref()).as_deref());
     let has_id = matches!(requested, Requested::After(_));
@@ -86,7 +87,8 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
     let selector = SubscribeGrant::EVERYTHING.authorise(Selector::default());
     let selector = selector.map_err(|_| Error::Forbidden(caller.identity().clone()))?;
     let delivery = &console.delivery;
-    Ok(Some(Granted::new(delivery, selector, asked.envelope, start, has_id, seat, lease)))
+    let asked = Asked { selector, envelope: asked.envelope, start, has_id };
+    Ok(Some(Granted::new(delivery, asked, network_of(caller.address), seat, lease)))
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ const PUBLISH_RATE: u64 = 10_000;
 const TICKET_RATE: u64 = 1_000;
 /// How many streams one address from elsewhere may have, if nothing is set.
 const SUBSCRIBERS_PER_ADDRESS: usize = 1_000;
+/// How many patterns all streams of one address from elsewhere may name, if nothing is set.
+const PATTERNS_PER_ADDRESS: usize = 4_096;
 
 /// The quotas, and how much of them everyone has used.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(crate) struct Quotas {
     addresses: Mutex<HashMap<IpAddr, Seats>>,
     per_subject: usize,
     subjects: Mutex<HashMap<Arc<str>, Seats>>,
+    /// An event may have to be compared with each pattern, whoever named it.
+    patterns: Seats,
+    patterns_per_address: Option<usize>,
+    pattern_addresses: Mutex<HashMap<IpAddr, Seats>>,
     /// The most topics and patterns in a subscription.
     pub(super) max_topics: usize,
     requests: Seats,
@@ -60,6 +66,9 @@ impl Quotas {
             addresses: Mutex::default(),
             per_subject: settings.max_subscribers_per_subject,
             subjects: Mutex::default(),
+            patterns: Seats::new(settings.max_patterns),
+            patterns_per_address: settings.max_patterns_per_address,
+            pattern_addresses: Mutex::default(),
             max_topics: settings.max_topics,
             requests: Seats::new(settings.max_requests),
         }
@@ -117,19 +126,34 @@ impl Quotas {
         Some(each(rates.bucket(publisher, rate as f64, now), rate as f64, now))
     }
 
-    /// A place for one more stream of this caller, and under what conditions it may stay. `None`
-    /// if there are none to note.
-    pub(super) fn lease(&self, caller: &Caller) -> Result<Option<Box<Lease>>, Refused> {
+    /// A place for one more stream of this caller, which names so many patterns, and under what
+    /// conditions it may stay. `None` if there are none to note.
+    pub(super) fn lease(
+        &self,
+        caller: &Caller,
+        patterns: usize,
+    ) -> Result<Option<Box<Lease>>, Refused> {
         let mut seats = Vec::new();
         let local = caller.address.is_loopback();
         if let Some(limit) = self.per_address.or((!local).then_some(SUBSCRIBERS_PER_ADDRESS)) {
-            let seat = seat(&self.addresses, network_of(caller.address), limit);
+            let seat = seat(&self.addresses, network_of(caller.address), limit, 1);
             seats.push(seat.ok_or(Refused::AddressCapacity)?);
         }
         let subject = caller.subject();
         if let Some(subject) = subject {
-            let seat = seat(&self.subjects, Arc::clone(subject), self.per_subject);
+            let seat = seat(&self.subjects, Arc::clone(subject), self.per_subject, 1);
             seats.push(seat.ok_or(Refused::SubjectCapacity)?);
+        }
+        if patterns > 0 {
+            let places = u32::try_from(patterns).unwrap_or(u32::MAX);
+            let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
+            if let Some(limit) = limit {
+                let network = network_of(caller.address);
+                let seat = seat(&self.pattern_addresses, network, limit, places);
+                seats.push(seat.ok_or(Refused::PatternCapacity)?);
+            }
+            let seat = self.patterns.take_together(places);
+            seats.push(seat.ok_or(Refused::PatternCapacity)?);
         }
         let expires = caller.expires();
         let credential = caller.credential().map(|credential| Arc::clone(credential.name()));
@@ -142,10 +166,15 @@ impl Quotas {
     }
 }
 
-/// A seat among those of one key. When the table is full, the keys nobody sits under are forgotten
+/// So many seats among those of one key. When the table is full, the keys nobody sits under are forgotten
 /// and it is made twice as large as what remains: a seat costs constant time on average, and there
 /// are never many more keys than streams.
-fn seat<K: Eq + Hash>(table: &Mutex<HashMap<K, Seats>>, key: K, limit: usize) -> Option<Seat> {
+fn seat<K: Eq + Hash>(
+    table: &Mutex<HashMap<K, Seats>>,
+    key: K,
+    limit: usize,
+    places: u32,
+) -> Option<Seat> {
     let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
     if table.len() == table.capacity() {
         table.retain(|_, seats| seats.taken() > 0);
@@ -153,7 +182,7 @@ fn seat<K: Eq + Hash>(table: &Mutex<HashMap<K, Seats>>, key: K, limit: usize) ->
         table.shrink_to(used * 2);
         table.reserve(used);
     }
-    table.entry(key).or_insert_with(|| Seats::new(limit)).take()
+    table.entry(key).or_insert_with(|| Seats::new(limit)).take_together(places)
 }
 
 #[cfg(test)]
@@ -164,12 +193,12 @@ mod tests {
     fn seats_of_those_who_left_pile_up() {
         let table = Mutex::default();
         for n in 0..100_000 {
-            assert!(seat(&table, n, 1).is_some());
+            assert!(seat(&table, n, 1, 1).is_some());
         }
         assert!(table.lock().unwrap().len() < 1_000);
-        let held = seat(&table, 0, 1).unwrap();
-        assert!(seat(&table, 0, 1).is_none());
+        let held = seat(&table, 0, 1, 1).unwrap();
+        assert!(seat(&table, 0, 1, 1).is_none());
         drop(held);
-        assert!(seat(&table, 0, 1).is_some());
+        assert!(seat(&table, 0, 1, 1).is_some());
     }
 }

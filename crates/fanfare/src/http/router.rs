@@ -158,6 +158,7 @@ impl Shared {
             shards: 1,
             heartbeat: second,
             write_timeout: second,
+            min_rate: 0,
             retry: Retry(second),
             seats: Seats::new(1),
         };
@@ -171,7 +172,7 @@ impl Shared {
             cluster: None,
             node: Node::new(None, settings.listen),
             quotas: Quotas::new(settings),
-            console: Arc::new(Console::open(second, second, Retry(second)).unwrap()),
+            console: Arc::new(Console::open(settings).unwrap()),
             hub,
             delivery,
             max_message: 1,

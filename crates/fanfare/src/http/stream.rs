@@ -1,5 +1,6 @@
 //! A granted subscription on its way from its handler to whatever carries its bytes.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -24,30 +25,40 @@ pub(crate) struct Granted {
     envelope: Envelope,
     start: Start,
     has_id: bool,
+    address: IpAddr,
     seat: Seat,
     lease: Option<Box<Lease>>,
 }
 
+/// What a subscriber may hear, and where it begins.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) selector: Authorised<Selector>,
+    pub(super) envelope: Envelope,
+    pub(super) start: Start,
+    /// Whether it holds an event id already.
+    pub(super) has_id: bool,
+}
+
 impl Granted {
     /// There is no other way to a stream than a selector that someone was authorised for.
-    /// `delivery` is the one that the seat and the start are of.
+    /// `delivery` is the one that the seat and the start are of; `address` is what counts as one.
     pub(super) fn new(
         delivery: &Arc<Delivery>,
-        selector: Authorised<Selector>,
-        envelope: Envelope,
-        start: Start,
-        has_id: bool,
+        asked: Asked,
+        address: IpAddr,
         seat: Seat,
         lease: Option<Box<Lease>>,
     ) -> Self {
+        let Asked { selector, envelope, start, has_id } = asked;
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner());
-        Self { delivery, interest, envelope, start, has_id, seat, lease }
+        Self { delivery, interest, envelope, start, has_id, address, seat, lease }
     }
 
     /// Hands it to delivery, with where its bytes go.
     pub(super) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
-        let Self { delivery, interest, envelope, start, has_id, seat, lease } = self;
+        let Self { delivery, interest, envelope, start, has_id, address, seat, lease } = self;
         delivery.join(NewSubscriber {
             sink,
             framing,
@@ -56,6 +67,7 @@ impl Granted {
             envelope,
             start,
             has_id,
+            address,
             seat,
             lease,
         });

@@ -13,10 +13,11 @@ use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
 
+use super::client::network_of;
 use super::error::Error;
 use super::query;
 use super::router::Shared;
-use super::stream::{Granted, Slot, head, head_only};
+use super::stream::{Asked, Granted, Slot, head, head_only};
 use crate::metrics::Refused;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -89,6 +90,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
     if named > shared.quotas.max_topics {
         return Err(Error::TooManyTopics { named, limit: shared.quotas.max_topics });
     }
+    let patterns = selector.topics.patterns().len();
     let selector = caller.subscribe(selector)?;
     if request.method == Method::HEAD {
         return Ok(Answer::Head);
@@ -96,7 +98,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
     if shared.is_draining() {
         return Ok(Answer::ComeBack(Refused::Draining));
     }
-    let lease = match shared.quotas.lease(&caller) {
+    let lease = match shared.quotas.lease(&caller, patterns) {
         Ok(lease) => lease,
         Err(reason) => return Ok(Answer::ComeBack(reason)),
     };
@@ -115,7 +117,8 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
         return Ok(Answer::ComeBack(Refused::Draining));
     }
     let delivery = &shared.delivery;
-    let granted = Granted::new(delivery, selector, envelope, start, has_id, seat, lease);
+    let asked = Asked { selector, envelope, start, has_id };
+    let granted = Granted::new(delivery, asked, network_of(caller.address), seat, lease);
     Ok(Answer::Stream(Box::new(granted)))
 }
 

@@ -232,6 +232,16 @@ settings! {
     /// Most topics and patterns in one subscription
     max_topics: usize = "256", in "1" to "256";
 
+    /// Most patterns named at once by all streams from one address
+    /// [default: 4096, and none for this machine]
+    ///
+    /// An event may have to be compared with each of them. Beyond it, a stream is answered, told
+    /// when to come back, and closed.
+    max_patterns_per_address: Option<usize>, in "0" to "10_000_000";
+
+    /// Most patterns named at once by all streams
+    max_patterns: usize = "1_000_000", in "0" to "100_000_000";
+
     /// Most requests being answered at once, not counting open streams
     max_requests: usize = "4_096", in "1" to "1_000_000";
 
@@ -253,6 +263,12 @@ settings! {
 
     /// Close a stream whose subscriber takes no byte for this long
     write_timeout: Duration = "30s", in "100ms" to "1h";
+
+    /// Close a stream whose subscriber takes fewer bytes a second than this while it is behind
+    ///
+    /// Measured over the write timeout, and only while there is something for it that its connection
+    /// does not take: one byte now and then keeps no place. `0B` asks for nothing.
+    min_rate: ByteSize = "256B", in "0B" to "1MiB";
 
     /// Spread the closing of streams over this long at shutdown
     drain: Duration = "5s", in "0s" to "10m";

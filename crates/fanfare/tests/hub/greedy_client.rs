@@ -67,6 +67,48 @@ fn an_address_takes_all_the_streams() {
 }
 
 #[test]
+fn an_address_takes_all_the_patterns() {
+    let hub = Hub::alone(&[
+        "--max-patterns-per-address",
+        "3",
+        "--max-patterns",
+        "5",
+        "--trusted-proxy",
+        "127.0.0.1",
+    ]);
+    let open = |client: &str, query: &str| {
+        hub.subscription().query(query).header("X-Forwarded-For", client).open()
+    };
+    let mut first = open("192.0.2.1", "topic=default/**&topic=b/*");
+    assert!(stays(&mut first, &hub, &[]));
+    assert_eq!(open("192.0.2.1", "topic=default/**&topic=c/*").until_closed(), []);
+    assert_eq!(refused(&hub, "pattern_capacity"), 1.0);
+    assert!(stays(&mut open("192.0.2.1", ""), &hub, &[]), "it may still name topics");
+    let mut second = open("192.0.2.2", "topic=default/**&topic=b/*");
+    assert!(stays(&mut second, &hub, &[]));
+    assert_eq!(open("192.0.2.3", "topic=default/**&topic=b/*").until_closed(), []);
+    assert_eq!(refused(&hub, "pattern_capacity"), 2.0, "there are so many for all together");
+    drop(first);
+    hub.await_metrics("patterns are free", |_| {
+        stays(&mut open("192.0.2.3", "topic=default/**&topic=b/*"), &hub, &[])
+    });
+}
+
+#[test]
+fn a_pattern_is_as_hard_to_compare_as_its_subscriber_likes() {
+    let hub = Hub::alone(&[]);
+    for (pattern, why) in [
+        ("**/a/**/b/**/c/**/d/**".to_owned(), "at most 4 times"),
+        ("a/".repeat(64) + "*", "64 segments"),
+    ] {
+        let response = hub.get(&format!("/sse/events?topic={pattern}"));
+        assert_eq!(response.status, 422, "{response:?}");
+        assert!(response.json()["detail"].to_string().contains(why), "{response:?}");
+    }
+    assert_eq!(refused(&hub, "invalid_subscribe"), 2.0);
+}
+
+#[test]
 fn a_client_names_its_own_address() {
     let hub = Hub::alone(&["--max-subscribers-per-address", "1"]);
     let open = |client: &str| hub.subscription().header("X-Forwarded-For", client).open();

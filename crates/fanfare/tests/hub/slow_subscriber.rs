@@ -121,6 +121,22 @@ fn one_that_lags_past_retention_while_connected_is_told_on_the_stream() {
 }
 
 #[test]
+fn one_that_takes_next_to_nothing_keeps_its_seat() {
+    let hub = Hub::alone(&["--write-timeout", "2s", "--min-rate", "1MiB"]);
+    let mut trickle = hub.subscription().narrow().open();
+    let mut publisher = hub.publisher();
+    for start in (0..MESSAGES).step_by(100) {
+        publisher.batch(numbered(start..start + 100));
+    }
+    let too_slow = || hub.metrics().labelled("fanfare_closed_total", "\"too_slow\"");
+    // It reads all the while, and asks something else between any two kilobytes.
+    while too_slow() < 1.0 {
+        assert!(matches!(trickle.try_next(), Ok(Some(_))) || too_slow() == 1.0);
+    }
+    assert_eq!(hub.metrics().sum("fanfare_closed_total"), 1.0);
+}
+
+#[test]
 fn many_that_stop_reading_cost_no_memory() {
     let hub = Hub::alone(&[
         "--write-timeout",

@@ -1,0 +1,141 @@
+//! What a backlog costs a shard: a batch over many topics with one subscriber each, as a shard finds
+//! it that has stood still; and a window that has overrun its shard, where almost nobody missed
+//! anything.
+//!
+//! ```sh
+//! cargo run --release -p fanfare-delivery --example backlog
+//! ```
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "an example may panic")]
+
+use std::fs;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanfare_delivery::{
+    BodyReader, Delivery, DeliverySettings, Framing, NewSubscriber, Retry, Seats, Sink, body,
+};
+use fanfare_event::{Draft, Selector, Topic};
+use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
+use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+
+const TOPICS: usize = 50_000;
+const PATIENCE: Duration = Duration::from_secs(300);
+
+struct Rig {
+    hub: Arc<Hub>,
+    delivery: Delivery,
+    readers: Vec<BodyReader>,
+}
+
+impl Rig {
+    fn new(window: usize) -> Self {
+        let retention =
+            Retention { count: 10_000_000, bytes: 1 << 34, age: Duration::from_secs(3600) };
+        let bounds = WindowBounds { count: window, bytes: 1 << 34 };
+        let window = Arc::new(Window::new(bounds, retention));
+        let memory = MemorySettings { retention, key_window: Duration::ZERO, key_capacity: 0 };
+        let log = MemoryLog::open(memory, Arc::clone(&window) as Arc<dyn Tail>);
+        let hub = Arc::new(Hub::new(window, log));
+        let settings = DeliverySettings {
+            shards: 1,
+            heartbeat: Duration::from_secs(3600),
+            write_timeout: Duration::from_secs(3600),
+            min_rate: 0,
+            retry: Retry(Duration::from_secs(3)),
+            seats: Seats::new(TOPICS),
+        };
+        let delivery = Delivery::start(&hub, &settings).unwrap();
+        let mut rig = Self { hub, delivery, readers: Vec::new() };
+        for n in 0..TOPICS {
+            rig.subscribe(&format!("topic/{n}"));
+        }
+        while rig.delivery.totals().writes < TOPICS as u64 {
+            sleep(Duration::from_millis(1));
+        }
+        rig.settle(0);
+        rig
+    }
+
+    fn subscribe(&mut self, topic: &str) {
+        let (writer, reader) = body();
+        self.readers.push(reader);
+        self.delivery.join(NewSubscriber {
+            sink: Sink::Body(writer),
+            framing: Framing::Bare,
+            head: Bytes::new(),
+            interest: Arc::new(Interest::new(Selector::parse([topic], []).unwrap())),
+            envelope: Envelope::None,
+            start: self.hub.resolve(&Requested::Live).into_start(),
+            has_id: false,
+            address: [127, 0, 0, 1].into(),
+            seat: self.delivery.seat().unwrap(),
+            lease: None,
+        });
+    }
+
+    fn publish(&self, topics: impl Iterator<Item = usize>) {
+        let draft = |n| Draft {
+            topic: Topic::parse(&format!("topic/{n}")).unwrap(),
+            event_type: None,
+            message: "x".repeat(100).into(),
+        };
+        let batch = Batch { drafts: topics.map(draft).collect(), key: None };
+        let mut appending = self.hub.publish(batch);
+        let polled = appending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(_))));
+    }
+
+    /// Waits until so much has been delivered, and takes it.
+    fn settle(&self, deliveries: u64) {
+        let begin = Instant::now();
+        while self.delivery.totals().deliveries < deliveries {
+            assert!(begin.elapsed() < PATIENCE, "{:?}", self.delivery.totals());
+            sleep(Duration::from_millis(1));
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        for reader in &self.readers {
+            while let Poll::Ready(Some(_)) = reader.poll_next(&mut context) {}
+        }
+    }
+
+    fn measure(&self, what: &str, topics: impl ExactSizeIterator<Item = usize>) {
+        let (before, ran) = (self.delivery.totals(), cpu());
+        let deliveries = topics.len() as u64;
+        self.publish(topics);
+        self.settle(before.deliveries + deliveries);
+        // Whoever has missed nothing may read all the same, a little later.
+        sleep(Duration::from_secs(1));
+        let pages = self.delivery.totals().pages - before.pages;
+        let ran = (cpu() - ran).as_secs_f64() * 1e3;
+        println!("{what}: {pages} pages read from the log, shard and readers ran {ran:.0} ms");
+    }
+}
+
+/// How long the shard and the readers have run.
+fn cpu() -> Duration {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let ran = tasks.filter_map(|task| {
+        let path = task.ok()?.path();
+        let name = fs::read_to_string(path.join("comm")).ok()?;
+        let ours = name.starts_with("shard-") || name.starts_with("reader-");
+        let ran = fs::read_to_string(path.join("schedstat")).ok()?;
+        ours.then(|| ran.split(' ').next()?.parse::<u64>().ok())?
+    });
+    Duration::from_nanos(ran.sum())
+}
+
+fn main() {
+    let rig = Rig::new(1 << 20);
+    for batch in [1_000, 2_500, 10_000, 50_000] {
+        let topics = (0..batch).map(|n| n * (TOPICS / batch));
+        rig.measure(&format!("{batch} events for as many of {TOPICS}, at once"), topics);
+    }
+    drop(rig);
+    let rig = Rig::new(4_096);
+    let topics = (0..20_000).map(|_| 7);
+    rig.measure("20000 events of one topic, past a window of 4096", topics);
+}
