@@ -87,10 +87,16 @@ pub(crate) enum Refused {
     TooManyKeys,
     /// There are too many connections.
     Connections,
+    /// An address has too many connections.
+    AddressConnections,
+    /// An address opens connections too fast.
+    ConnectionRate,
     /// There are too many connections on which no request has come yet.
     HalfOpen,
     /// There are too many connections between two requests.
     Idle,
+    /// An answer was not read.
+    Unread,
     /// A request's head took too long.
     HeadTimeout,
     /// A request's head is over its limit.
@@ -113,7 +119,7 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// Every reason.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::InvalidPublish,
         Self::InvalidSubscribe,
         Self::TooLarge,
@@ -134,8 +140,11 @@ impl Refused {
         Self::LogFull,
         Self::TooManyKeys,
         Self::Connections,
+        Self::AddressConnections,
+        Self::ConnectionRate,
         Self::HalfOpen,
         Self::Idle,
+        Self::Unread,
         Self::HeadTimeout,
         Self::HeadTooLarge,
         Self::TargetTooLong,
@@ -169,8 +178,11 @@ impl Refused {
             Self::LogFull => "log_full",
             Self::TooManyKeys => "too_many_keys",
             Self::Connections => "connections",
+            Self::AddressConnections => "address_connections",
+            Self::ConnectionRate => "connection_rate",
             Self::HalfOpen => "half_open",
             Self::Idle => "idle",
+            Self::Unread => "unread",
             Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
             Self::TargetTooLong => "target_too_long",
@@ -321,10 +333,11 @@ impl Collector for Observed {
         };
         gauge("subscribers", "Open streams", seats.taken())?;
         gauge("max_subscribers", "Streams that may be open", seats.capacity())?;
-        let Census { connections, half_open, idle } = self.roster.census();
+        let Census { connections, half_open, idle, unread } = self.roster.census();
         gauge("connections", "Open connections, those of streams included", connections)?;
         gauge("half_open_connections", "Connections without a first request yet", half_open)?;
         gauge("idle_connections", "Connections between two requests", idle)?;
+        gauge("unread_answers", "Answers that wait for their peers to read", unread)?;
         let ready = usize::from(self.hub.ready().is_ok());
         gauge("ready", "1 where the event log accepts publishes, else 0", ready)?;
         let last = self.hub.window().last();

@@ -20,10 +20,13 @@ use tokio::time::{interval, timeout};
 use crate::cluster::Presence;
 use crate::console::{Console, Observer};
 use crate::exit::Failure;
-use crate::http::{Access, Connections, Limits, Quotas, Roster, Shared, accept, router};
+use crate::http::{
+    Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, accept, router,
+};
 use crate::key_set_client::KeySetClient;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::reload::Reload;
 use crate::settings::{Flags, Settings};
 use crate::tls::{CertificateSource, Tls};
 use crate::{engine, listener, logging, open_files};
@@ -62,6 +65,9 @@ async fn run(
     listener: std::net::TcpListener,
 ) -> Result<(), Failure> {
     let signals = signals()?;
+    // From here on, a hangup does not end the process.
+    let hangup = signal(SignalKind::hangup())?;
+    let mut reload = Reload::default();
     let address = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
     let node = Node::new(settings.node_name.as_ref(), address);
@@ -104,17 +110,18 @@ async fn run(
         let presence = Presence { node: node.clone(), hub, delivery };
         tokio::spawn(async move { cluster.attend(presence).await })
     });
-    let (stop, stopping) = watch::channel(false);
+    let (enter, phase) = watch::channel(Phase::Serving);
     let router = router(Arc::clone(&shared), settings);
+    let addresses = Addresses::new(settings, limits.bounds.connections);
     let certificates = match (&tls, certificates) {
         (Some(tls), Some(source)) => {
-            let hangup = signal(SignalKind::hangup())?;
-            Some(tokio::spawn(source.keep(Arc::clone(tls), Arc::clone(&metrics), hangup)))
+            let asked = reload.part("the TLS certificate");
+            Some(tokio::spawn(source.keep(Arc::clone(tls), Arc::clone(&metrics), asked)))
         }
         _ => None,
     };
     let (connections, mut ended) =
-        Connections::new(router, Arc::clone(&shared), roster, limits, tls, stopping);
+        Connections::new(router, Arc::clone(&shared), roster, limits, addresses, tls, phase);
     let observer = Observer::new(
         Arc::clone(&hub),
         Arc::clone(&delivery),
@@ -126,6 +133,8 @@ async fn run(
     let feed = tokio::spawn(async move { feed.feed(observer).await });
     let expiry = tokio::spawn(expire(hub));
     let keys = tokio::spawn(refresh_keys(Arc::clone(&shared)));
+    // What else is read again while the hub runs registers above.
+    let reload = tokio::spawn(reload.obey(hangup));
     warn_of_mistakes(settings);
     greet(address, settings);
     tokio::spawn(accept(listener, connections));
@@ -133,7 +142,7 @@ async fn run(
     signals.await;
     tracing::info!(streams = shared.delivery.seats().taken(), "shutting down");
     shared.draining.store(true, Ordering::Relaxed);
-    let _ = stop.send(true);
+    let _ = enter.send(Phase::Draining);
     attendance.inspect(JoinHandle::abort);
     let over = settings.drain;
     // The console last: it shows the others going.
@@ -145,6 +154,7 @@ async fn run(
     if drained.is_err() {
         tracing::error!("the streams could not be closed in order");
     }
+    let _ = enter.send(Phase::Stopping);
     if timeout(GRACE, ended.recv()).await.is_err() {
         tracing::warn!("some requests were still in flight");
     }
@@ -155,6 +165,7 @@ async fn run(
     keys.abort();
     certificates.inspect(JoinHandle::abort);
     feed.abort();
+    reload.abort();
     tracing::info!("stopped");
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! one.
 
 mod access;
+mod addresses;
 mod admin;
 mod answer;
 mod client;
@@ -15,6 +16,7 @@ mod credentials;
 mod docs;
 mod embedded;
 mod error;
+mod frames;
 mod guard;
 mod limits;
 mod openapi;
@@ -23,6 +25,7 @@ mod pages;
 mod peer;
 #[cfg(any(test, fuzzing))]
 mod probe;
+mod progress;
 mod publish;
 mod query;
 mod quotas;
@@ -37,7 +40,8 @@ mod takeover;
 mod tickets;
 
 pub(crate) use access::Access;
-pub(crate) use connection::{Connections, accept};
+pub(crate) use addresses::Addresses;
+pub(crate) use connection::{Connections, Phase, accept};
 pub(crate) use limits::Limits;
 #[cfg(fuzzing)]
 pub use probe::probe_head;

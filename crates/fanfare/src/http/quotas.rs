@@ -58,7 +58,7 @@ struct Rates {
 
 /// A token bucket that may be overdrawn: how much is in a batch is known only when it is read.
 #[derive(Debug, Clone, Copy)]
-struct Bucket {
+pub(super) struct Bucket {
     left: f64,
     at: Instant,
 }
@@ -154,11 +154,11 @@ impl Rates {
         let full = self.buckets.len() >= PUBLISHERS;
         if full && now - self.swept >= SWEEP {
             self.swept = now;
-            self.buckets.retain(|_, bucket| bucket.refilled(rate, now).left < rate * Bucket::BURST);
+            self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
         }
         let known = self.buckets.len() < PUBLISHERS || self.buckets.contains_key(&publisher);
         let publisher = if known { publisher } else { Publisher::Others };
-        self.buckets.entry(publisher).or_insert(Bucket { left: rate * Bucket::BURST, at: now })
+        self.buckets.entry(publisher).or_insert(Bucket::full(rate, now))
     }
 }
 
@@ -166,13 +166,23 @@ impl Bucket {
     /// How many seconds' worth may come at once.
     const BURST: f64 = 2.0;
 
+    /// One from which nothing was taken yet.
+    pub(super) fn full(rate: f64, now: Instant) -> Self {
+        Self { left: rate * Self::BURST, at: now }
+    }
+
+    /// Whether all that was taken has come back.
+    pub(super) fn is_full(self, rate: f64, now: Instant) -> bool {
+        self.refilled(rate, now).left >= rate * Self::BURST
+    }
+
     fn refilled(self, rate: f64, now: Instant) -> Self {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         Self { left: (self.left + passed * rate).min(rate * Self::BURST), at: now }
     }
 
     /// Takes one, or says when there will be one.
-    fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
+    pub(super) fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
         *self = self.refilled(rate, now);
         let missing = 1.0 - self.left;
         if missing > 0.0 {
