@@ -62,6 +62,10 @@ pub(super) struct AnswerBody {
     body: Body,
     /// Of what the body gave last, what the protocol has not been handed yet.
     rest: Bytes,
+    /// Whether its last byte is handed over by itself. HTTP/2 takes a piece as soon as its peer has room
+    /// for one byte, keeps the rest, and asks no more: only whoever waits for a second time has to wait
+    /// until the first piece has gone.
+    keeps_last_byte: bool,
     busy: Busy,
     _share: Option<Arc<Share>>,
 }
@@ -85,14 +89,14 @@ impl Answer {
         let is_http1 = request.version() <= Version::HTTP_11;
         let refuse = |reason, status, said: String| {
             self.shared.metrics.refused(reason);
-            Err(detail(status, said))
+            detail(status, said)
         };
         let asked = if target_length(request.uri()) > target {
             let said = format!("the request's target is longer than {target} bytes");
-            refuse(Refused::TargetTooLong, StatusCode::URI_TOO_LONG, said)
+            Err(refuse(Refused::TargetTooLong, StatusCode::URI_TOO_LONG, said))
         } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
             let said = "an HTTP/1.1 request has one Host header".to_owned();
-            refuse(Refused::Malformed, StatusCode::BAD_REQUEST, said)
+            Err(refuse(Refused::Malformed, StatusCode::BAD_REQUEST, said))
         } else {
             let body = |incoming| RequestBody::new(incoming, body_timeout, Arc::clone(&share));
             let mut request = request.map(body);
@@ -111,7 +115,10 @@ impl Answer {
             if let Some(hsts) = hsts {
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
             }
-            if is_http1 && shared.is_draining() {
+            if !is_http1 {
+                // It has no meaning there (RFC 9113, 8.2.2).
+                response.headers_mut().remove(CONNECTION);
+            } else if shared.is_draining() {
                 // Whoever comes again comes to another hub.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -125,7 +132,13 @@ impl Answer {
             }
             let share = counted.then_some(share);
             busy.progress.waits();
-            let body = |body| AnswerBody { body, rest: Bytes::new(), busy, _share: share };
+            let body = |body| AnswerBody {
+                body,
+                rest: Bytes::new(),
+                keeps_last_byte: !is_http1,
+                busy,
+                _share: share,
+            };
             (response.map(body), slot.take())
         }
     }
@@ -215,7 +228,10 @@ impl http_body::Body for AnswerBody {
             }
         }
         self.busy.progress.waits();
-        let end = self.rest.len().min(PIECE);
+        let mut end = self.rest.len().min(PIECE);
+        if self.keeps_last_byte && end > 1 && end == self.rest.len() && self.body.is_end_stream() {
+            end -= 1;
+        }
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(end)))))
     }
 

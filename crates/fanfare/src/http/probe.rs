@@ -171,6 +171,35 @@ fn name_in(authority: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// What stands in a header that names addresses: pieces of them, and any bytes.
+    fn addresses() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(b"127.0.0.1".to_vec()),
+            Just(b"[::1]:80".to_vec()),
+            Just(b"10.0.0.1".to_vec()),
+            Just(b", ".to_vec()),
+            Just(b" \t,".to_vec()),
+            vec(any::<u8>(), 0..6),
+        ];
+        vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_gives_itself_another_address(lines in vec((0..4usize, addresses()), 0..4)) {
+            let names = ["X-Forwarded-For", "x-forwarded-for", "Forwarded", "X-Real-IP"];
+            let mut input = b"GET /\nHost: hub.example".to_vec();
+            for (name, value) in lines {
+                input.extend_from_slice(format!("\n{}: ", names[name]).as_bytes());
+                input.extend(value.into_iter().filter(|byte| *byte != b'\n'));
+            }
+            super::probe_head(&input);
+        }
+    }
+
     #[test]
     fn an_input_that_was_dealt_with_is_mistaken_again() {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/request_head");

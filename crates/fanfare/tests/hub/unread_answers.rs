@@ -76,6 +76,18 @@ fn an_answer_that_is_never_read_is_kept_for_good() {
 }
 
 #[test]
+fn an_answer_of_which_one_byte_is_read_is_taken_for_read() {
+    let hub = Hub::alone(&["--write-timeout", "2s"]);
+    for path in ["/healthz", "/metrics", "/sse/"] {
+        let attack = Unread::with_window(1, hub.address(), 2, 50, path);
+        assert_eq!(attack.answered, 100);
+        hub.await_metrics("all of them wait", |now| now.sum("fanfare_unread_answers") == 100.0);
+        hub.await_metrics("none of them waits", |now| now.sum("fanfare_unread_answers") == 0.0);
+    }
+    assert_eq!(unread(&hub), 300.0);
+}
+
+#[test]
 fn more_answers_wait_than_there_may_be_requests() {
     let hub = Hub::alone(&["--max-requests", "100"]);
     let attack = Unread::open(hub.address(), 2, 150, "/sse/");

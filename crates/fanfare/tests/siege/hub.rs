@@ -89,6 +89,16 @@ impl Hub {
         self.peak.load(Ordering::Relaxed)
     }
 
+    /// How much of a processor it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        /// Of the clock that `proc` counts by, in a second.
+        const TICKS: f64 = 100.0;
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let fields = text.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        let ticks: f64 = fields.map(|field| field.parse::<f64>().unwrap()).sum();
+        Duration::from_secs_f64(ticks / TICKS)
+    }
+
     /// What it has refused, and why.
     pub(crate) fn refusals(&self) -> String {
         let metrics = ask(self.address, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n");

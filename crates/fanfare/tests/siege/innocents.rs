@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Innocents {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    reading: JoinHandle<()>,
+    publishing: JoinHandle<()>,
     subscribers: usize,
 }
 
@@ -70,11 +71,9 @@ impl Innocents {
         });
         let streams: Vec<_> = (0..subscribers).map(|number| subscribe(hub, number)).collect();
         let (reading, publishing) = (Arc::clone(&shared), Arc::clone(&shared));
-        let threads = vec![
-            thread::spawn(move || read(streams, &reading)),
-            thread::spawn(move || publish(hub, rate, &publishing)),
-        ];
-        Self { shared, threads, subscribers }
+        let reading = thread::spawn(move || read(streams, &reading));
+        let publishing = thread::spawn(move || publish(hub, rate, &publishing));
+        Self { shared, reading, publishing, subscribers }
     }
 
     /// How long events take from now on, for so long.
@@ -86,8 +85,9 @@ impl Innocents {
 
     /// Publishes no more, waits for what is on its way, and says how it went.
     pub(crate) fn settle(self) -> Account {
-        let Self { shared, threads, subscribers } = self;
+        let Self { shared, reading, publishing, subscribers } = self;
         shared.over.store(true, Ordering::Relaxed);
+        publishing.join().unwrap();
         let began = Instant::now();
         let due = || shared.published.load(Ordering::Relaxed) * subscribers as u64;
         let received = || shared.received.load(Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Innocents {
             thread::sleep(Duration::from_millis(20));
         }
         shared.done.store(true, Ordering::Relaxed);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        reading.join().unwrap();
         Account {
             published: shared.published.load(Ordering::Relaxed),
             refused: shared.refused.load(Ordering::Relaxed),

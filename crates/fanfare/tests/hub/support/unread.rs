@@ -24,6 +24,17 @@ impl Unread {
     /// Opens `connections`, on each of which `path` is asked for so many times, and awaits the heads.
     /// Whoever is closed before is not counted as answered.
     pub(crate) fn open(address: SocketAddr, connections: usize, each: usize, path: &str) -> Self {
+        Self::with_window(0, address, connections, each, path)
+    }
+
+    /// The same, with room for so many bytes of each answer.
+    pub(crate) fn with_window(
+        window: u32,
+        address: SocketAddr,
+        connections: usize,
+        each: usize,
+        path: &str,
+    ) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (mut requests, mut answers, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
         runtime.block_on(async {
@@ -31,7 +42,7 @@ impl Unread {
                 let socket =
                     TcpStream::connect(address).await.expect("the hub accepts connections");
                 let mut client = client::Builder::new();
-                client.initial_window_size(0).initial_max_send_streams(each);
+                client.initial_window_size(window).initial_max_send_streams(each);
                 let Ok((sender, connection)) = client.handshake(socket).await else { continue };
                 tokio::spawn(connection);
                 for _ in 0..each {

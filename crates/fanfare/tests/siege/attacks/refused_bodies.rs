@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::attack::{Attack, Target, Waging};
-use crate::attack::{head, token};
+use crate::attack::{FROM_ELSEWHERE, head, token};
 
 #[derive(Debug)]
 pub(crate) struct RefusedBodies;
@@ -19,7 +19,7 @@ impl Attack for RefusedBodies {
         Box::pin(async move {
             let body = "\u{1}".repeat(1 << 20);
             let more = format!(
-                "Authorization: Bearer {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n",
+                "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n",
                 token(),
                 body.len()
             );

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::attack::{Attack, Target, Waging};
-use crate::attack::{head, token};
+use crate::attack::{FROM_ELSEWHERE, head, token};
 
 #[derive(Debug)]
 pub(crate) struct SlowBodies;
@@ -18,7 +18,7 @@ impl Attack for SlowBodies {
     fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
         Box::pin(async move {
             let more = format!(
-                "Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n",
+                "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n",
                 token()
             );
             let begun = head("POST", "/sse/send", &more) + &"x".repeat(1 << 20);

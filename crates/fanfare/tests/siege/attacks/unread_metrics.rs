@@ -22,7 +22,11 @@ impl Attack for UnreadMetrics {
                 let Some(requests) = target.http2(1).await else { continue };
                 for _ in 0..200 {
                     let Ok(mut ready) = requests.clone().ready().await else { break };
-                    let request = target.request("GET", "/metrics").body(()).unwrap();
+                    let request = target
+                        .request("GET", "/metrics")
+                        .header("x-forwarded-for", "192.0.2.66")
+                        .body(())
+                        .unwrap();
                     let Ok((answer, _)) = ready.send_request(request, true) else { break };
                     held.push(answer);
                 }
