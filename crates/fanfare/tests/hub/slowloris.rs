@@ -144,8 +144,8 @@ fn fleet() -> usize {
 #[test]
 fn a_fleet_that_connects_before_it_asks_is_taken_for_an_attack() {
     let fleet = fleet();
-    let hub = Hub::alone(&[]);
-    // Behind them, as many as may be half-open for longer, who never ask.
+    let hub = Hub::alone(PATIENT);
+    // Before them, a thousand who never ask.
     let silent: Vec<_> =
         (0..1_000).map(|_| Connection::open_from("127.0.0.2", hub.address())).collect();
     let mut crowd: Vec<_> = (0..fleet).map(|_| hub.connect()).collect();
