@@ -22,6 +22,7 @@ mod logging;
 mod metrics;
 mod node;
 mod open_files;
+mod reload;
 mod resident_memory;
 mod serve;
 mod tls;

@@ -95,10 +95,16 @@ reasons! {
         TooManyTickets = "too_many_tickets",
         /// There are too many connections.
         Connections = "connections",
+        /// An address has too many connections.
+        AddressConnections = "address_connections",
+        /// An address opens connections too fast.
+        ConnectionRate = "connection_rate",
         /// There are too many connections on which no request has come yet.
         HalfOpen = "half_open",
         /// There are too many connections between two requests.
         Idle = "idle",
+        /// An answer was not read.
+        Unread = "unread",
         /// A request's head took too long.
         HeadTimeout = "head_timeout",
         /// A request's head is over its limit.
@@ -257,10 +263,11 @@ impl Collector for Observed {
         };
         gauge("subscribers", "Open streams", seats.taken())?;
         gauge("max_subscribers", "Streams that may be open", seats.capacity())?;
-        let Census { connections, half_open, idle } = self.roster.census();
+        let Census { connections, half_open, idle, unread } = self.roster.census();
         gauge("connections", "Open connections, those of streams included", connections)?;
         gauge("half_open_connections", "Connections without a first request yet", half_open)?;
         gauge("idle_connections", "Connections between two requests", idle)?;
+        gauge("unread_answers", "Answers that wait for their peers to read", unread)?;
         let ready = usize::from(self.hub.ready().is_ok());
         gauge("ready", "1 where the event log accepts publishes, else 0", ready)?;
         let last = self.hub.window().last();

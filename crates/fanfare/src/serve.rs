@@ -21,11 +21,13 @@ use crate::cluster::Presence;
 use crate::console::{Console, Observer};
 use crate::exit::Failure;
 use crate::http::{
-    Access, Connections, Limits, Quotas, Roster, Shared, Trail, accept, keep_keys, router,
+    Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, Trail, accept, keep_keys,
+    router,
 };
 use crate::key_set_client::KeySetClient;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::reload::Reload;
 use crate::settings::{Flags, Settings};
 use crate::tls::{CertificateSource, Tls};
 use crate::{engine, listener, logging, open_files};
@@ -64,6 +66,9 @@ async fn run(
     listener: std::net::TcpListener,
 ) -> Result<(), Failure> {
     let signals = signals()?;
+    // From here on, a hangup does not end the process.
+    let hangup = signal(SignalKind::hangup())?;
+    let mut reload = Reload::default();
     let address = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
     let node = Node::new(settings.node_name.as_ref(), address);
@@ -107,17 +112,18 @@ async fn run(
         let presence = Presence { node: node.clone(), hub, delivery };
         tokio::spawn(async move { cluster.attend(presence).await })
     });
-    let (stop, stopping) = watch::channel(false);
+    let (enter, phase) = watch::channel(Phase::Serving);
     let router = router(Arc::clone(&shared), settings);
+    let addresses = Addresses::new(settings, limits.bounds.connections);
     let certificates = match (&tls, certificates) {
         (Some(tls), Some(source)) => {
-            let hangup = signal(SignalKind::hangup())?;
-            Some(tokio::spawn(source.keep(Arc::clone(tls), Arc::clone(&metrics), hangup)))
+            let asked = reload.part("the TLS certificate");
+            Some(tokio::spawn(source.keep(Arc::clone(tls), Arc::clone(&metrics), asked)))
         }
         _ => None,
     };
     let (connections, mut ended) =
-        Connections::new(router, Arc::clone(&shared), roster, limits, tls, stopping);
+        Connections::new(router, Arc::clone(&shared), roster, limits, addresses, tls, phase);
     let observer = Observer::new(
         Arc::clone(&hub),
         Arc::clone(&delivery),
@@ -129,8 +135,13 @@ async fn run(
     let feed = tokio::spawn(async move { feed.feed(observer).await });
     let expiry = tokio::spawn(expire(hub));
     let keys = tokio::spawn(refresh_keys(Arc::clone(&shared)));
-    let key_files = keep_keys(Arc::clone(&shared), signal(SignalKind::hangup())?);
-    let key_files = tokio::spawn(key_files);
+    let asked = match shared.access.reads_key_files() {
+        true => reload.part("the files of keys"),
+        false => Arc::default(),
+    };
+    let key_files = tokio::spawn(keep_keys(Arc::clone(&shared), asked));
+    // What else is read again while the hub runs registers above.
+    let reload = tokio::spawn(reload.obey(hangup));
     warn_of_mistakes(settings);
     greet(address, settings);
     tokio::spawn(accept(listener, connections));
@@ -138,7 +149,7 @@ async fn run(
     signals.await;
     tracing::info!(streams = shared.delivery.seats().taken(), "shutting down");
     shared.draining.store(true, Ordering::Relaxed);
-    let _ = stop.send(true);
+    let _ = enter.send(Phase::Draining);
     attendance.inspect(JoinHandle::abort);
     let over = settings.drain;
     // The console last: it shows the others going.
@@ -150,6 +161,7 @@ async fn run(
     if drained.is_err() {
         tracing::error!("the streams could not be closed in order");
     }
+    let _ = enter.send(Phase::Stopping);
     if timeout(GRACE, ended.recv()).await.is_err() {
         tracing::warn!("some requests were still in flight");
     }
@@ -161,6 +173,7 @@ async fn run(
     key_files.abort();
     certificates.inspect(JoinHandle::abort);
     feed.abort();
+    reload.abort();
     tracing::info!("stopped");
     Ok(())
 }

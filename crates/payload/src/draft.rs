@@ -39,16 +39,17 @@ pub(crate) fn read_slowly(text: &str) -> Result<Draft, Fault> {
         }
         Err(InvalidJson::TooDeep | InvalidJson::IntegerTooLong) => return Err(Fault::Unreadable),
     };
-    match value {
-        Value::Object(object) => check(&object),
+    match &value {
+        Value::Object(object) => check(&value, object),
         other => Err(Fault::Invalid(vec![Detail::of_body(Problem::NotAnObject, other)])),
     }
 }
 
-fn check(object: &Object) -> Result<Draft, Fault> {
+/// Checks the fields of `object`, which is `whole`.
+fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
     let mut wrong = Vec::new();
     let message = match object.get("message") {
-        None => Err(Detail::of_field("message", Problem::Missing, object.clone().into())),
+        None => Err(Detail::of_field("message", Problem::Missing, whole)),
         Some(value) => string("message", value),
     };
     let topic = optional("topic", object, Topic::given);
@@ -73,7 +74,7 @@ fn string<'a>(field: &'static str, value: &'a Value) -> Result<&'a str, Detail> 
         },
         _ => Problem::NotAString,
     };
-    Err(Detail::of_field(field, problem, value.clone()))
+    Err(Detail::of_field(field, problem, value))
 }
 
 /// A field that may be left out or null.
@@ -88,7 +89,7 @@ fn optional<T, E: ToString>(
     };
     parse(string(field, value)?)
         .map(Some)
-        .map_err(|error| Detail::of_field(field, Problem::Rule(error.to_string()), value.clone()))
+        .map_err(|error| Detail::of_field(field, Problem::Rule(error.to_string()), value))
 }
 
 #[cfg(test)]

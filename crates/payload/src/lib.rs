@@ -16,5 +16,6 @@ mod submission;
 mod value;
 
 pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
-pub use refusal::{Detail, MAX_DETAILS, Refusal};
+pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, Refusal};
 pub use submission::{Kind, Limits, Submission, decode};
+pub use value::cut;

@@ -2,10 +2,15 @@
 
 use std::fmt::{self, Write};
 
-use crate::value::{Object, Quoted, Value};
+use crate::value::{Quoted, Value};
 
 /// The most faults that one answer lists; a batch may hold more.
 pub const MAX_DETAILS: usize = 100;
+
+/// How much of what is wrong one fault repeats, in bytes of the answer; FastAPI repeats all of it.
+/// Beyond it, a text ends in `…`, and a `…` stands for the other members of an array or an object.
+/// What is being written then is finished, so that the answer stays JSON.
+pub const MAX_ECHO: usize = 4096;
 
 /// Why a body was refused. Nothing of it was published.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -50,8 +55,8 @@ impl Refusal {
         }
     }
 
-    /// The `application/json` body to answer with. It echoes what is wrong, as pydantic does, so it
-    /// may be a few times as long as what was sent.
+    /// The `application/json` body to answer with. It echoes what is wrong, as pydantic does, up to
+    /// [`MAX_ECHO`] bytes for each fault.
     pub fn body(&self) -> String {
         let detail = match self {
             Self::Invalid(details) => {
@@ -82,7 +87,8 @@ pub struct Detail {
     problem: Problem,
     line: Option<usize>,
     place: Place,
-    input: Value,
+    /// What is wrong, as JSON, not longer than it may be.
+    input: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,17 +113,17 @@ pub(crate) enum Problem {
 }
 
 impl Detail {
-    pub(crate) fn of_body(problem: Problem, input: Value) -> Self {
-        Self { problem, line: None, place: Place::Body, input }
+    pub(crate) fn of_body(problem: Problem, input: &Value) -> Self {
+        Self { problem, line: None, place: Place::Body, input: input.echo(MAX_ECHO) }
     }
 
-    pub(crate) fn of_field(field: &'static str, problem: Problem, input: Value) -> Self {
-        Self { problem, line: None, place: Place::Field(field), input }
+    pub(crate) fn of_field(field: &'static str, problem: Problem, input: &Value) -> Self {
+        Self { problem, line: None, place: Place::Field(field), input: input.echo(MAX_ECHO) }
     }
 
     pub(crate) fn of_syntax(error: &'static str, offset: usize) -> Self {
         let (problem, place) = (Problem::Syntax(error), Place::Offset(offset));
-        Self { problem, line: None, place, input: Object::default().into() }
+        Self { problem, line: None, place, input: "{}".to_owned() }
     }
 
     pub(crate) fn on_line(self, line: usize) -> Self {

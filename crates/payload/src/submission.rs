@@ -70,7 +70,7 @@ pub fn decode(
         },
         ContentType::Other => {
             let input = Value::Text(Text::from(readable(body)?));
-            Err(Detail::of_body(Problem::NotAnObject, input).into())
+            Err(Detail::of_body(Problem::NotAnObject, &input).into())
         }
     }
 }
@@ -136,5 +136,5 @@ fn without_bom(text: &str) -> &str {
 }
 
 fn missing_body() -> Refusal {
-    Detail::of_body(Problem::Missing, Value::Null).into()
+    Detail::of_body(Problem::Missing, &Value::Null).into()
 }

@@ -1,5 +1,6 @@
 //! A JSON value as Python holds it, kept to be echoed in a refusal.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 
@@ -78,45 +79,81 @@ impl Object {
     }
 }
 
-impl From<Object> for Value {
-    fn from(object: Object) -> Self {
-        Self::Object(object)
-    }
-}
+/// What stands for what is left out.
+const CUT: &str = "…";
 
-/// The value as `json.dumps` writes it without spaces, byte for byte; what JSON cannot say is
-/// null.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Value {
+    /// The value as `json.dumps` writes it without spaces, byte for byte; what JSON cannot say is
+    /// null. What is begun after `most` bytes is left out.
+    pub(crate) fn echo(&self, most: usize) -> String {
+        let mut echo = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut echo, most);
+        echo
+    }
+
+    fn write(&self, echo: &mut String, most: usize) -> fmt::Result {
         match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Integer(digits) => f.write_str(digits),
-            Self::Float(number) => write_float(f, *number),
-            Self::Text(text) => Quoted(&text.shown).fmt(f),
+            Self::Null => echo.write_str("null"),
+            Self::Bool(value) => write!(echo, "{value}"),
+            Self::Integer(digits) => echo.write_str(digits),
+            Self::Float(number) => write_float(echo, *number),
+            Self::Text(text) => write_text(echo, &text.shown, most),
             Self::Array(values) => {
-                f.write_char('[')?;
+                echo.push('[');
                 for (index, value) in values.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { "," })?;
-                    value.fmt(f)?;
+                    echo.push_str(if index == 0 { "" } else { "," });
+                    if echo.len() >= most {
+                        write!(echo, "{}", Quoted(CUT))?;
+                        break;
+                    }
+                    value.write(echo, most)?;
                 }
-                f.write_char(']')
+                echo.write_char(']')
             }
             Self::Object(Object(members)) => {
-                f.write_char('{')?;
+                echo.push('{');
                 for (index, (name, value)) in members.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { "," })?;
-                    write!(f, "{}:{value}", Quoted(name))?;
+                    echo.push_str(if index == 0 { "" } else { "," });
+                    if echo.len() >= most {
+                        write!(echo, "{0}:{0}", Quoted(CUT))?;
+                        break;
+                    }
+                    write_text(echo, name, most)?;
+                    echo.push(':');
+                    value.write(echo, most)?;
                 }
-                f.write_char('}')
+                echo.write_char('}')
             }
         }
     }
 }
 
+/// A text as a JSON string, as far as it fits.
+fn write_text(echo: &mut String, text: &str, most: usize) -> fmt::Result {
+    echo.push('"');
+    for character in text.chars() {
+        if echo.len() >= most {
+            echo.push_str(CUT);
+            break;
+        }
+        write_escaped(echo, character)?;
+    }
+    echo.write_char('"')
+}
+
+/// The beginning of a text, up to `most` bytes; where that is not all, with a `…` behind it.
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return text.into();
+    }
+    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}{CUT}", &text[..end]).into()
+}
+
 /// As Python's `repr`: the shortest digits that read back as the same number. Rust changes to
 /// exponents at the same sizes, but writes `1e16` for `1e+16` and `1e-5` for `1e-05`.
-fn write_float(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
+fn write_float(f: &mut impl Write, number: f64) -> fmt::Result {
     if !number.is_finite() {
         return f.write_str("null");
     }
@@ -134,19 +171,52 @@ pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        for character in self.0.chars() {
-            match character {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\n' => f.write_str("\\n")?,
-                '\r' => f.write_str("\\r")?,
-                '\t' => f.write_str("\\t")?,
-                '\u{8}' => f.write_str("\\b")?,
-                '\u{c}' => f.write_str("\\f")?,
-                '\0'..='\u{1f}' => write!(f, "\\u{:04x}", u32::from(character))?,
-                _ => f.write_char(character)?,
+        self.0.chars().try_for_each(|character| write_escaped(f, character))?;
+        f.write_char('"')
+    }
+}
+
+fn write_escaped(f: &mut impl Write, character: char) -> fmt::Result {
+    match character {
+        '"' => f.write_str("\\\""),
+        '\\' => f.write_str("\\\\"),
+        '\n' => f.write_str("\\n"),
+        '\r' => f.write_str("\\r"),
+        '\t' => f.write_str("\\t"),
+        '\u{8}' => f.write_str("\\b"),
+        '\u{c}' => f.write_str("\\f"),
+        '\0'..='\u{1f}' => write!(f, "\\u{:04x}", u32::from(character)),
+        _ => f.write_char(character),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn echo(text: &str, most: usize) -> String {
+        json::parse(text).unwrap().echo(most)
+    }
+
+    #[test]
+    fn what_fits_is_cut_or_what_does_not_is_no_json() {
+        for text in [r#""abc""#, r#"[1,2.5,"é"]"#, r#"{"a":[],"b":{"c":null}}"#, r#""\u0000""#] {
+            assert_eq!(echo(text, text.len()), text);
+            for most in 0..text.len() {
+                let cut = echo(text, most);
+                assert!(serde_json::from_str::<serde_json::Value>(&cut).is_ok(), "{cut}");
+                assert!(cut.len() <= most + 32, "{cut} is longer than {most}");
             }
         }
-        f.write_char('"')
+        assert_eq!(echo(r#"["abcdef",1,2]"#, 5), r#"["abc…","…"]"#);
+        assert_eq!(echo(r#"{"a":1,"b":2}"#, 6), r#"{"a":1,"…":"…"}"#);
+    }
+
+    #[test]
+    fn a_text_is_cut_within_a_character() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abé", 3), "ab…");
+        assert_eq!(cut("é", 0), "…");
     }
 }

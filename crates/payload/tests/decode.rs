@@ -1,6 +1,6 @@
 //! Batches, limits, and what must hold for any body at all.
 
-use fanfare_payload::{Kind, Limits, MAX_DEPTH, MAX_DETAILS, Submission, decode};
+use fanfare_payload::{Kind, Limits, MAX_DEPTH, MAX_DETAILS, MAX_ECHO, Submission, decode};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -22,6 +22,29 @@ fn batch(body: &str) -> Result<Vec<String>, (u16, String)> {
 fn a_batch_keeps_its_order_and_passes_over_blank_lines() {
     let body = "\u{feff}{\"message\":\"a\"}\r\n\n \t\r\n{\"message\":\"b\"}\n{\"message\":\"\"}";
     assert_eq!(batch(body), Ok(vec!["a".into(), "b".into(), "".into()]));
+}
+
+#[test]
+fn a_refusal_repeats_more_than_a_little_of_what_was_sent() {
+    let long = "\\u0000".repeat(100_000);
+    let values = "[],".repeat(100_000);
+    for (content_type, body) in [
+        (JSON, format!(r#""{long}""#)),
+        (JSON, format!(r#"{{"other":"{long}"}}"#)),
+        (JSON, format!(r#"{{"{long}":1}}"#)),
+        (JSON, format!(r#"{{"message":[{values}1]}}"#)),
+        (JSON, format!(r#"{{"message":"a","topic":"{long}","event":"{long}"}}"#)),
+        (None, "\u{1}".repeat(600_000)),
+    ] {
+        let refusal = decode(content_type, body.as_bytes(), &LIMITS).unwrap_err();
+        let answer = refusal.body();
+        assert!(answer.len() < 3 * MAX_ECHO, "{} bytes of {}", answer.len(), body.len());
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert!(answer["detail"][0]["input"].to_string().contains('…'));
+    }
+    let line = format!(r#"{{"message":["{long}"]}}"#);
+    let (_, answer) = batch(&vec![line; 400].join("\n")).unwrap_err();
+    assert!(answer.len() < MAX_DETAILS * (MAX_ECHO + 200), "{}", answer.len());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use cache::Cache;
@@ -69,7 +69,7 @@ impl Acme {
 
     /// Orders a certificate when one is due, and shows it. A hangup is a wish to try at once what
     /// is due, or has failed.
-    pub(crate) async fn keep(self, tls: &Tls, metrics: &Metrics, mut hangup: Signal) {
+    pub(crate) async fn keep(self, tls: &Tls, metrics: &Metrics, hangup: &Notify) {
         let kept = tls.shown().filter(|kept| self.is_for_all(kept));
         let mut due = kept.map_or_else(SystemTime::now, |kept| {
             tracing::info!(until = %time(kept.validity().until), "the certificate that was kept is shown");
@@ -78,7 +78,7 @@ impl Acme {
         let mut next = due;
         let mut failures = 0;
         loop {
-            await_time(next, &mut hangup).await;
+            await_time(next, hangup).await;
             if SystemTime::now() < due {
                 tracing::info!(due = %time(due), "the certificate need not be renewed yet");
                 continue;
@@ -138,11 +138,11 @@ impl Acme {
 }
 
 /// Waits until `next`, or for a hangup.
-async fn await_time(next: SystemTime, hangup: &mut Signal) {
+async fn await_time(next: SystemTime, hangup: &Notify) {
     while let Ok(left) = next.duration_since(SystemTime::now()) {
         tokio::select! {
             () = sleep(left.min(LOOK)) => {}
-            _ = hangup.recv() => return,
+            () = hangup.notified() => return,
         }
     }
 }

@@ -117,6 +117,11 @@ impl Access {
         *self.authenticator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 
+    /// Whether credentials are read from files.
+    pub(crate) fn reads_key_files(&self) -> bool {
+        !self.key_files.is_empty()
+    }
+
     /// The credentials that have gone since this was last asked.
     pub(super) fn withdrawn(&self) -> Vec<CredentialId> {
         let now = self.authenticator().credentials();

@@ -1,11 +1,10 @@
 //! Who may look at the console and cut subscribers: an administrator; and where nobody has
 //! credentials to say so, whoever is on the hub's own machine.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, HOST};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
@@ -15,6 +14,7 @@ use super::access::Caller;
 use super::audit::{Administrator, name_of};
 use super::client::is_passed_on;
 use super::error::Error;
+use super::guard;
 use super::peer::Peer;
 use super::router::Shared;
 
@@ -72,27 +72,14 @@ fn check(shared: &Shared, request: &Parts, caller: &Caller) -> Result<(), Error>
 fn is_local(request: &Parts) -> bool {
     let peer = request.extensions.get::<Peer>();
     let local = peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback());
-    let host = request.uri.host().or_else(|| host(&request.headers));
-    local && !is_passed_on(&request.headers) && host.is_some_and(is_this_machine)
-}
-
-/// The host a request is addressed to, without its port.
-fn host(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get(HOST)?.to_str().ok()?;
-    match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map(|(address, _)| address),
-        None => text.split(':').next(),
-    }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    let named = guard::host(request).is_ok_and(|host| host.is_some_and(|host| host.is_loopback()));
+    local && named && !is_passed_on(&request.headers)
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
+    use axum::http::header::HOST;
 
     use super::*;
 
@@ -110,7 +97,16 @@ mod tests {
     #[test]
     fn someone_elsewhere_is_let_in_or_someone_here_kept_out() {
         for peer in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            for host in ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000", "[::1]"] {
+            for host in [
+                "localhost",
+                "LOCALHOST:8000",
+                "127.0.0.1:8000",
+                "[::1]:8000",
+                "[::1]",
+                "localhost.",
+                "x.localhost:1",
+                "[::ffff:127.0.0.1]",
+            ] {
                 assert!(admits(Some(peer), host, None), "{peer} {host}");
             }
         }

@@ -4,28 +4,34 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Request, Response, StatusCode, Uri};
+use axum::http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use axum::response::IntoResponse as _;
 use fanfare_delivery::{Framing, Sink, body};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use super::error::detail;
+use super::addresses::Addresses;
+use super::client::{client, network_of};
+use super::error::{Error, detail};
 use super::limits::Limits;
 use super::peer::Peer;
-use super::request_body::{Budget, RequestBody};
+use super::request_body::{Broken, Budget, RequestBody, Share};
 use super::roster::{Busy, Entry};
 use super::router::Shared;
 use super::stream::{Granted, Slot, StreamBody};
 use crate::metrics::Refused;
+use crate::settings::parse_host;
 
 /// How the requests of one connection are answered.
 pub(super) struct Answer {
@@ -33,14 +39,35 @@ pub(super) struct Answer {
     pub(super) shared: Arc<Shared>,
     pub(super) limits: Limits,
     pub(super) budget: Arc<Budget>,
+    /// For large answers, which no body of a request may keep out.
+    pub(super) answers: Arc<Budget>,
+    pub(super) addresses: Arc<Addresses>,
     pub(super) peer: Peer,
     pub(super) entry: Arc<Entry>,
 }
 
-/// A response's body. Its connection is busy until it has gone.
+/// How much of a body the protocol is handed at once, in bytes: what it holds of an answer whose peer
+/// stops reading, and what a peer must take within the write timeout.
+const PIECE: usize = 16 * 1024;
+/// From what size on an answer counts among the bodies in memory, in bytes. How many smaller ones there
+/// may be is bounded by how many may be unread.
+const COUNTED: u64 = 4 * 1024;
+
+/// Says that a response's body is shared by all who are sent it, and costs no memory of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SharedBody;
+
+/// A response's body. Its connection is busy until it has gone, and so is the memory it takes up.
 pub(super) struct AnswerBody {
     body: Body,
-    _busy: Busy,
+    /// Of what the body gave last, what the protocol has not been handed yet.
+    rest: Bytes,
+    /// Whether its last byte is handed over by itself. HTTP/2 takes a piece as soon as its peer has room
+    /// for one byte, keeps the rest, and asks no more: only whoever waits for a second time has to wait
+    /// until the first piece has gone.
+    keeps_last_byte: bool,
+    busy: Busy,
+    _share: Option<Arc<Share>>,
 }
 
 pub(super) type Answering<E> =
@@ -55,11 +82,21 @@ impl Answer {
         let busy = self.entry.begin();
         let slot = Slot::default();
         let Limits { target, body_timeout, .. } = self.limits;
-        let share = self.budget.share();
+        let holder = self.holder(request.headers());
+        let (share, answers) = (self.budget.share(holder), Arc::clone(&self.answers));
+        let shared = Arc::clone(&self.shared);
+        let hsts = self.hsts(&request);
+        let is_http1 = request.version() <= Version::HTTP_11;
+        let refuse = |reason, status, said: String| {
+            self.shared.metrics.refused(reason);
+            detail(status, said)
+        };
         let asked = if target_length(request.uri()) > target {
-            self.shared.metrics.refused(Refused::TargetTooLong);
             let said = format!("the request's target is longer than {target} bytes");
-            Err(detail(StatusCode::URI_TOO_LONG, said))
+            Err(refuse(Refused::TargetTooLong, StatusCode::URI_TOO_LONG, said))
+        } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
+            let said = "an HTTP/1.1 request has one Host header".to_owned();
+            Err(refuse(Refused::Malformed, StatusCode::BAD_REQUEST, said))
         } else {
             let body = |incoming| RequestBody::new(incoming, body_timeout, Arc::clone(&share));
             let mut request = request.map(body);
@@ -75,11 +112,63 @@ impl Answer {
             // Whatever it is, it is what its type says.
             let nosniff = HeaderValue::from_static("nosniff");
             response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+            if let Some(hsts) = hsts {
+                response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+            }
+            if !is_http1 {
+                // It has no meaning there (RFC 9113, 8.2.2).
+                response.headers_mut().remove(CONNECTION);
+            } else if shared.is_draining() {
+                // Whoever comes again comes to another hub.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             // The handler has let go of the body by now.
             drop(share);
-            (response.map(|body| AnswerBody { body, _busy: busy }), slot.take())
+            let share = answers.share(holder);
+            let size = response.size_hint().lower();
+            let counted = size >= COUNTED && response.extensions().get::<SharedBody>().is_none();
+            if counted && share.take(usize::try_from(size).unwrap_or(usize::MAX)).is_err() {
+                response = Error::BodyRefused(Broken::NoRoom).answer(&shared.metrics);
+            }
+            let share = counted.then_some(share);
+            busy.progress.waits();
+            let body = |body| AnswerBody {
+                body,
+                rest: Bytes::new(),
+                keeps_last_byte: !is_http1,
+                busy,
+                _share: share,
+            };
+            (response.map(body), slot.take())
         }
     }
+
+    /// That browsers are to use nothing but HTTPS with this host from now on (RFC 6797). They go by
+    /// names, and this machine's is other servers' too.
+    fn hsts<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
+        if !self.peer.tls {
+            return None;
+        }
+        let host = match request.uri().authority() {
+            Some(authority) => authority.as_str(),
+            None => request.headers().get(HOST)?.to_str().ok()?,
+        };
+        let host = parse_host(host)?;
+        let seconds = self.limits.hsts.as_secs();
+        (!host.is_loopback() && !host.is_address())
+            .then(|| HeaderValue::try_from(format!("max-age={seconds}")).ok())?
+    }
+
+    /// Whose share of the memory for bodies a request takes up; nobody's on this machine.
+    fn holder(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let client = client(self.peer, headers, &self.addresses.proxies);
+        (!client.is_loopback()).then(|| network_of(client))
+    }
+}
+
+/// Whether there is exactly one `Host` (RFC 9112, 3.2).
+fn names_one_host(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().count() == 1
 }
 
 /// How long a request's target is, in bytes (RFC 9112, 3.2), as far as it matters.
@@ -122,15 +211,42 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        self.busy.progress.runs_here();
+        if self.rest.is_empty() {
+            let frame = match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    self.busy.progress.is_waited_for();
+                    return Poll::Pending;
+                }
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        self.busy.progress.waits();
+        let mut end = self.rest.len().min(PIECE);
+        if self.keeps_last_byte && end > 1 && end == self.rest.len() && self.body.is_end_stream() {
+            end -= 1;
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(end)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 

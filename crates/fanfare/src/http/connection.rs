@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -19,16 +19,19 @@ use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::addresses::Addresses;
 use super::answer::{Answer, AnswerBody, Feed};
+use super::frames::Frames;
 use super::limits::Limits;
 use super::peer::Peer;
+use super::progress::ResponseTasks;
 use super::request_body::Budget;
 use super::roster::{Entry, Leave, Roster};
 use super::router::Shared;
@@ -63,6 +66,17 @@ const SPEAKS_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
     Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 36\r\n\r\n\
     {\"detail\":\"this port speaks HTTPS\"}\n";
 
+/// How far the hub is on its way to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// It is not on its way.
+    Serving,
+    /// Streams are being closed. Whoever comes is answered all the same, as one who must come back.
+    Draining,
+    /// Nobody comes any more, and what was begun is finished.
+    Stopping,
+}
+
 /// What every connection shares: how requests are answered, what is allowed, and when to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
@@ -71,27 +85,42 @@ pub(crate) struct Connections {
     roster: Arc<Roster>,
     limits: Limits,
     budget: Arc<Budget>,
+    answers: Arc<Budget>,
+    addresses: Arc<Addresses>,
     /// Where it is, nothing but TLS is spoken.
     tls: Option<Arc<Tls>>,
-    stopping: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
     /// Dropped with the last connection.
     _alive: mpsc::Sender<Infallible>,
 }
 
 impl Connections {
-    /// Answers by `router` until `stopping` turns true. The receiver ends once every connection
-    /// has.
+    /// Answers by `router` until the hub is stopping. The receiver ends once every connection has.
     pub(crate) fn new(
         router: Router,
         shared: Arc<Shared>,
         roster: Arc<Roster>,
         limits: Limits,
+        addresses: Addresses,
         tls: Option<Arc<Tls>>,
-        stopping: watch::Receiver<bool>,
+        phase: watch::Receiver<Phase>,
     ) -> (Self, mpsc::Receiver<Infallible>) {
         let (alive, ended) = mpsc::channel(1);
-        let budget = Budget::new(limits.bodies);
-        (Self { router, shared, roster, limits, budget, tls, stopping, _alive: alive }, ended)
+        let [budget, answers] = [(); 2].map(|()| Budget::new(limits.bodies));
+        let addresses = Arc::new(addresses);
+        let connections = Self {
+            router,
+            shared,
+            roster,
+            limits,
+            budget,
+            answers,
+            addresses,
+            tls,
+            phase,
+            _alive: alive,
+        };
+        (connections, ended)
     }
 
     fn answer(&self, peer: Peer, entry: &Arc<Entry>) -> Answer {
@@ -100,9 +129,18 @@ impl Connections {
             shared: Arc::clone(&self.shared),
             limits: self.limits,
             budget: Arc::clone(&self.budget),
+            answers: Arc::clone(&self.answers),
+            addresses: Arc::clone(&self.addresses),
             peer,
             entry: Arc::clone(entry),
         }
+    }
+
+    /// Enters a connection on the roster, if its address and the hub have room for it.
+    fn enter(&self, address: SocketAddr) -> Result<(Arc<Entry>, Leave), Refused> {
+        let now = Instant::now();
+        let place = self.addresses.enter(address.ip(), now)?;
+        self.roster.enter(address.ip(), place, now).ok_or(Refused::Connections)
     }
 
     fn refused(&self, reason: Refused) {
@@ -118,45 +156,56 @@ impl Connections {
         })
     }
 
-    /// Resolves when connections are to finish what they are doing.
-    async fn stopped(&self) {
-        let mut stopping = self.stopping.clone();
+    /// Resolves when the hub has come so far.
+    async fn reached(&self, awaited: Phase) {
+        let mut phase = self.phase.clone();
         // The sender outlives the server; if it were gone, stopping would be right too.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+        let _ = phase.wait_for(|phase| *phase >= awaited).await;
     }
 
-    fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+    fn has_reached(&self, awaited: Phase) -> bool {
+        *self.phase.borrow() >= awaited
     }
 }
 
-/// Accepts connections until told to stop. Never fails: what the system refuses for want of
-/// descriptors is tried again.
+/// Accepts connections until the hub is stopping, and then those that the system has accepted
+/// before. Never fails: what the system refuses for want of descriptors is tried again.
 pub(crate) async fn accept(listener: TcpListener, connections: Connections) {
-    let mut stopped = pin!(connections.stopped());
+    let mut stopped = pin!(connections.reached(Phase::Stopping));
     let mut expiry = interval(EXPIRY);
     expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = expiry.tick() => {
-                connections.roster.expire(Instant::now());
+                for _ in 0..connections.roster.expire(Instant::now()) {
+                    connections.refused(Refused::Unread);
+                }
                 continue;
             }
-            () = &mut stopped => return,
+            () = &mut stopped => break,
         };
         match accepted {
-            Ok((socket, address)) => match connections.roster.enter() {
-                Some((entry, leave)) => {
-                    drop(tokio::spawn(serve(socket, address, entry, leave, connections.clone())));
-                }
-                None => connections.refused(Refused::Connections),
-            },
+            Ok((socket, address)) => admit(socket, address, &connections),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+    // Whoever is there by now gets an answer, and not a reset.
+    while let Ok(Ok((socket, address))) = timeout(Duration::ZERO, listener.accept()).await {
+        admit(socket, address, &connections);
+    }
+}
+
+/// Serves a connection, if there is room for it.
+fn admit(socket: TcpStream, address: SocketAddr, connections: &Connections) {
+    match connections.enter(address) {
+        Ok((entry, leave)) => {
+            drop(tokio::spawn(serve(socket, address, entry, leave, connections.clone())));
+        }
+        Err(reason) => connections.refused(reason),
     }
 }
 
@@ -216,7 +265,12 @@ async fn converse(
     entry: &Arc<Entry>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
-    match (beginning(&socket).await?, &connections.tls) {
+    let beginning = tokio::select! {
+        biased;
+        beginning = beginning(&socket) => beginning?,
+        () = connections.reached(Phase::Stopping) => Beginning::Nothing,
+    };
+    match (beginning, &connections.tls) {
         (Beginning::Nothing, _) => Ok(()),
         (Beginning::Tls, Some(tls)) => converse_in_tls(socket, tls, peer, entry, connections).await,
         (_, Some(_)) => {
@@ -228,7 +282,7 @@ async fn converse(
         (Beginning::Http2, None) => {
             serve_http2(socket, connections.answer(peer, entry), connections).await
         }
-        (_, None) => serve_socket(socket, connections.answer(peer, entry), connections).await,
+        (_, None) => serve_socket(socket, peer, entry, connections).await,
     }
 }
 
@@ -284,14 +338,16 @@ async fn converse_in_tls(
 /// Serves HTTP/1 in clear text, until the socket is taken over for a stream.
 async fn serve_socket(
     socket: TcpStream,
-    answer: Answer,
+    peer: Peer,
+    entry: &Arc<Entry>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
     let handover = Handover::default();
+    let answer = connections.answer(peer, entry);
     let service = TakeOver { answer, handover: handover.clone() };
     let (socket, served) = serve_http1(socket, service, connections).await;
     if let Some(taken) = handover.take() {
-        return taken.join(socket).map_err(Into::into);
+        return taken.join(socket, entry.take_place()).map_err(Into::into);
     }
     linger(socket, connections).await;
     served.map_err(Into::into)
@@ -316,17 +372,17 @@ where
         .max_header_size(connections.limits.head)
         .max_buf_size(connections.limits.head.max(UNSENT))
         .serve_connection(TokioIo::new(stream), service);
-    let mut stopped = pin!(connections.stopped());
+    let mut stopped = pin!(connections.reached(Phase::Stopping));
     let mut stopping = false;
     let served = poll_fn(|context| {
-        if !stopping && stopped.as_mut().poll(context).is_ready() {
+        // What has come by now is read first, and answered.
+        let polled = connection.poll_without_shutdown(context);
+        if polled.is_pending() && !stopping && stopped.as_mut().poll(context).is_ready() {
             stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
+            return connection.poll_without_shutdown(context);
         }
-        match connection.poll_without_shutdown(context) {
-            Poll::Ready(served) => Poll::Ready(served),
-            Poll::Pending => Poll::Pending,
-        }
+        polled
     })
     .await;
     (connection.into_parts().io.into_inner(), connections.count(served))
@@ -341,8 +397,12 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Limits { head, http2_requests, .. } = connections.limits;
+    // One that comes during the drain is told to go only when it has had its answers.
+    let late = connections.has_reached(Phase::Draining);
+    let goes = if late { Phase::Stopping } else { Phase::Draining };
+    let (stream, flooded) = Frames::new(stream);
     let mut connection = pin!(
-        http2::Builder::new(TokioExecutor::new())
+        http2::Builder::new(ResponseTasks)
             .timer(TokioTimer::new())
             .keep_alive_interval(PING.0)
             .keep_alive_timeout(PING.1)
@@ -355,16 +415,27 @@ where
             .max_send_buf_size(UNSENT)
             .serve_connection(TokioIo::new(stream), Feed(answer))
     );
-    tokio::select! {
-        served = &mut connection => return connections.count(served).map_err(Into::into),
-        () = connections.stopped() => connection.as_mut().graceful_shutdown(),
+    let early = tokio::select! {
+        served = &mut connection => Some(served),
+        () = connections.reached(goes) => None,
+    };
+    let served = match early {
+        Some(served) => served,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if flooded.load(Ordering::Relaxed) {
+        connections.refused(Refused::Flood);
+        return served.map_err(Into::into);
     }
-    connections.count(connection.await).map_err(Into::into)
+    connections.count(served).map_err(Into::into)
 }
 
 /// Closes a connection so that the peer can read what it was sent last.
 async fn linger<I: AsyncRead + AsyncWrite + Unpin>(mut stream: I, connections: &Connections) {
-    if connections.is_stopping() {
+    if connections.has_reached(Phase::Stopping) {
         let _ = stream.shutdown().await;
         return;
     }

@@ -2,11 +2,12 @@
 //!
 //! What must hold: they load nothing that is not the hub's, so they work without a network.
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::routing::get;
+use axum::{Extension, Router};
 
+use super::answer::SharedBody;
 use super::embedded::{Embedded, HTML, REVALIDATE, SCRIPT, STYLE, SVG, embedded, serve};
 use super::openapi;
 
@@ -62,8 +63,10 @@ static VIEWERS: [Viewer; 2] = [
 pub(super) fn docs(prefix: &str) -> Router {
     let description = Bytes::from(openapi::document(prefix));
     let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, REVALIDATE)];
-    let mut router =
-        Router::new().route("/openapi.json", get(move || async move { (headers, description) }));
+    let mut router = Router::new().route(
+        "/openapi.json",
+        get(move || async move { (Extension(SharedBody), headers, description) }),
+    );
     for Viewer { path, policy, page, assets } in &VIEWERS {
         router = serve(router, path, page, policy);
         for asset in *assets {

@@ -1,10 +1,14 @@
 //! Files that are part of the binary, and how they are served.
 //!
-//! They are held compressed (see `build.rs`) and sent as they are held; who takes no gzip gets
-//! them inflated. A file never changes while the hub runs.
+//! They are held compressed (see `build.rs`) and sent as they are held; who takes no gzip gets them
+//! inflated. A file never changes while the hub runs.
+//!
+//! What must hold: a file is in memory at most once in each form, however many are being sent it, and
+//! nobody who asks makes the hub inflate it a second time.
 
 use std::hash::Hasher as _;
 use std::io::Read as _;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,6 +20,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use flate2::read::GzDecoder;
+
+use super::answer::SharedBody;
 
 /// Scripts, styles, pictures and connections from the hub alone, nothing inline.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -78,6 +84,8 @@ fn inflate(gzip: &[u8]) -> Vec<u8> {
 pub(super) fn serve(router: Router, path: &str, file: &Embedded, policy: &'static str) -> Router {
     let (gzip, content_type) = (file.gzip, file.content_type);
     let [plain_tag, gzip_tag] = tags(gzip);
+    // Inflated when somebody asks for it so, and then kept.
+    let plain: Arc<OnceLock<Bytes>> = Arc::default();
     let answer = move |request: HeaderMap| async move {
         let compressed = takes_gzip(&request);
         let tag = if compressed { gzip_tag } else { plain_tag };
@@ -87,8 +95,10 @@ pub(super) fn serve(router: Router, path: &str, file: &Embedded, policy: &'stati
             let headers = [(CONTENT_TYPE, content_type), (CONTENT_ENCODING, "gzip")];
             (headers, Bytes::from_static(gzip)).into_response()
         } else {
-            ([(CONTENT_TYPE, content_type)], inflate(gzip)).into_response()
+            let content = plain.get_or_init(|| Bytes::from(inflate(gzip))).clone();
+            ([(CONTENT_TYPE, content_type)], content).into_response()
         };
+        response.extensions_mut().insert(SharedBody);
         let headers = response.headers_mut();
         headers.extend(DISCREET);
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
-use fanfare_payload::Refusal;
+use fanfare_payload::{MAX_ECHO, Refusal, cut};
 use fanfare_redis::CommonsError;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ pub(crate) enum Error {
     TooManyTopics { named: usize, limit: usize },
     #[error("Field required: either the id of a subscriber or a subject")]
     NobodyNamed,
-    #[error("the request is for a host that this hub does not answer for")]
+    #[error("the request is for a host that this hub does not answer for: name it by --allow-host")]
     ForeignHost,
     #[error(
         "a proxy has passed this request on, and the hub serves its own machine only: name the \
@@ -159,7 +159,8 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let said = self.to_string();
+        // It may quote what was sent.
+        let said = cut(&self.to_string(), MAX_ECHO).into_owned();
         match self {
             Self::Body(refusal) => {
                 let status = StatusCode::from_u16(refusal.status());
@@ -187,9 +188,9 @@ impl IntoResponse for Error {
             Self::Selector(error) => {
                 let (field, input) = match error {
                     InvalidSelector::Topic { text, .. } | InvalidSelector::Pattern { text, .. } => {
-                        ("topic", text.into())
+                        ("topic", echo(&text))
                     }
-                    InvalidSelector::Type { text } => ("event", text.into()),
+                    InvalidSelector::Type { text } => ("event", echo(&text)),
                     InvalidSelector::TooManyTopics(_) | InvalidSelector::TooManyPatterns(_) => {
                         ("topic", Value::Null)
                     }
@@ -197,7 +198,7 @@ impl IntoResponse for Error {
                 };
                 invalid(&["query", field], &said, &input)
             }
-            Self::Query(text) => invalid(&["query"], &said, &text.into()),
+            Self::Query(text) => invalid(&["query"], &said, &echo(&text)),
             Self::TooManyTopics { .. } => invalid(&["query", "topic"], &said, &Value::Null),
             Self::NobodyNamed => detail(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -239,7 +240,7 @@ impl IntoResponse for Error {
                     "type": "literal_error",
                     "loc": ["query", "envelope"],
                     "msg": "Input should be 'none', 'json' or 'sealed'",
-                    "input": text,
+                    "input": echo(&text),
                     "ctx": {"expected": "'none', 'json' or 'sealed'"},
                 }]),
             ),
@@ -252,6 +253,11 @@ fn too_many(said: String, wait: Duration) -> Response {
     let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
+}
+
+/// What was sent, as far as an answer repeats it.
+fn echo(text: &str) -> Value {
+    cut(text, MAX_ECHO).into()
 }
 
 fn retry_later(mut response: Response) -> Response {

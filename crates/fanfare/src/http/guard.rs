@@ -4,6 +4,10 @@
 //! hold there: a request is for a name of this machine (else a site could have its own name lead
 //! here: DNS rebinding), comes from the hub's own page, an allowed origin, or no page at all, and has
 //! not been passed on by a proxy that nobody has spoken of: through it, everyone is on this machine.
+//!
+//! Where everyone on a network may do everything (`--open`), a browser on that network is one of them
+//! too. Unless hosts are named, a request must then be for an address, or for a name that no stranger
+//! can have lead here. TLS sees to that by itself: a browser would not accept the certificate.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
@@ -19,6 +23,8 @@ pub(super) struct Guard {
     origins: Vec<Origin>,
     /// Whether everyone on this machine, and nobody else, may do everything.
     private: bool,
+    /// Whether everyone who reaches the hub may, without TLS.
+    open: bool,
 }
 
 impl Guard {
@@ -27,12 +33,13 @@ impl Guard {
             hosts: settings.allow_host.clone(),
             origins: settings.allow_origin.clone(),
             private: settings.is_private(),
+            open: settings.open && !settings.is_secure(),
         }
     }
 
     /// Checks where a request is meant for and where it comes from.
     pub(super) fn check(&self, request: &Parts) -> Result<(), Error> {
-        if !self.private && self.hosts.is_empty() {
+        if !self.private && !self.open && self.hosts.is_empty() {
             return Ok(());
         }
         if !self.knows_host(request) {
@@ -59,11 +66,28 @@ impl Guard {
     }
 
     fn knows_host(&self, request: &Parts) -> bool {
-        // No browser leaves it out.
-        let Some(authority) = authority(request) else { return true };
-        let Some(host) = authority.ok().and_then(parse_host) else { return false };
-        host.is_loopback() || self.hosts.iter().any(|known| known.admits(&host))
+        match host(request) {
+            // No browser leaves it out.
+            Ok(None) => true,
+            Ok(Some(host)) => {
+                let unnamed = self.open && self.hosts.is_empty();
+                host.is_loopback()
+                    || self.hosts.iter().any(|known| known.admits(&host))
+                    || (unnamed && host.is_beyond_strangers())
+            }
+            Err(NotAHost) => false,
+        }
     }
+}
+
+/// What a request names as its host is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotAHost;
+
+/// The host a request is meant for, if it says so.
+pub(super) fn host(request: &Parts) -> Result<Option<Host>, NotAHost> {
+    let Some(authority) = authority(request) else { return Ok(None) };
+    authority.ok().and_then(parse_host).map(Some).ok_or(NotAHost)
 }
 
 /// Whom a request is meant for, if it says so: the target's authority goes before the header (RFC
@@ -99,6 +123,7 @@ mod tests {
             hosts: hosts.iter().map(|host| parse_host(host).unwrap()).collect(),
             origins: origins.iter().map(|origin| parse_origin(origin).unwrap()).collect(),
             private,
+            open: false,
         }
     }
 
@@ -145,6 +170,20 @@ mod tests {
         assert!(!passes(&guard(true, &[], &["https://app.example"])));
         assert!(passes(&guard(true, &["proxy.example"], &[])), "someone has thought of it");
         assert!(passes(&guard(false, &[], &[])));
+    }
+
+    #[test]
+    fn a_site_reaches_an_open_hub_through_a_visitors_browser() {
+        let open = Guard { open: true, ..guard(false, &[], &[]) };
+        for host in ["evil.example", "evil.example:8000", "10.0.0.7.evil.example", ""] {
+            assert!(!passes(&open, host, None), "{host}");
+        }
+        for host in ["10.0.0.7:8000", "localhost", "hub:8000", "hub.local", "[fd00::1]:8000"] {
+            assert!(passes(&open, host, Some("http://other.example")), "{host}");
+        }
+        let named = Guard { open: true, ..guard(false, &["events.example.com"], &[]) };
+        assert!(passes(&named, "events.example.com", None));
+        assert!(!passes(&named, "10.0.0.7", None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fanfare_auth::{AccessKeys, Secret, VerificationKey};
-use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
 use tokio::time::interval;
 
 use super::audit::audit;
@@ -89,6 +89,11 @@ impl KeyFiles {
         }))
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stamps().is_empty()
+    }
+
     fn stamps(&self) -> Vec<Option<Stamp>> {
         let files = self.publish.1.iter().chain(&self.subscribe.1).map(KeyFile::path);
         let files = files.chain(self.secrets.iter().filter_map(TokenSecret::path));
@@ -96,14 +101,14 @@ impl KeyFiles {
     }
 }
 
-/// Keeps the credentials as the files and the key set have them, for as long as the hub runs. A
-/// hangup is a wish to look at once.
-pub(crate) async fn keep_keys(shared: Arc<Shared>, mut hangup: Signal) {
+/// Keeps the credentials as the files and the key set have them, for as long as the hub runs, and
+/// reads the files at once when it is asked to.
+pub(crate) async fn keep_keys(shared: Arc<Shared>, asked: Arc<Notify>) {
     let mut ticks = interval(REFRESH);
     loop {
         let asked = tokio::select! {
             _ = ticks.tick() => false,
-            _ = hangup.recv() => true,
+            () = asked.notified() => true,
         };
         let files = Arc::clone(&shared.access.key_files);
         // They may be on a disk that hangs.

@@ -6,6 +6,7 @@
 //! one.
 
 mod access;
+mod addresses;
 mod admin;
 mod answer;
 mod audit;
@@ -17,6 +18,7 @@ mod docs;
 mod embedded;
 mod error;
 mod failures;
+mod frames;
 mod guard;
 mod idempotency_key;
 mod key_files;
@@ -27,6 +29,7 @@ mod pages;
 mod peer;
 #[cfg(any(test, fuzzing))]
 mod probe;
+mod progress;
 mod publish;
 mod query;
 mod quotas;
@@ -43,8 +46,9 @@ mod takeover;
 mod tickets;
 
 pub(crate) use access::Access;
+pub(crate) use addresses::Addresses;
 pub(crate) use audit::Trail;
-pub(crate) use connection::{Connections, accept};
+pub(crate) use connection::{Connections, Phase, accept};
 pub(crate) use key_files::keep_keys;
 pub(crate) use limits::Limits;
 #[cfg(fuzzing)]

@@ -3,22 +3,29 @@
 //! What must hold: a page loads nothing that is not the hub's, and runs no inline code; both are
 //! left to the browser to enforce. Its addresses are relative, so any prefix works.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 
+use super::answer::SharedBody;
 use super::embedded::{
     DISCREET, Embedded, HTML, POLICY, REVALIDATE, SCRIPT, STYLE, SVG, embedded, serve,
 };
 
 /// The file that a templates directory holds, as in the guide's server.
 const TEMPLATE: &str = "sse_index.html";
+/// The longest such file that is served, in bytes.
+const MAX_TEMPLATE: u64 = 4 << 20;
 
 static PAGE: Embedded = embedded!("sse_index.html", HTML);
 
@@ -49,13 +56,13 @@ static ASSETS: [Embedded; 22] = [
 ];
 
 /// The page at `<prefix>/` and its assets at `<prefix>/assets/`. With a templates directory, the
-/// page is its `sse_index.html`, read at each request.
+/// page is its `sse_index.html`, looked at for each request and read when it has changed.
 pub(crate) fn pages(prefix: &str, templates: Option<&Path>) -> Router {
     let page = format!("{prefix}/");
     let router = match templates {
         Some(directory) => {
-            let file = directory.join(TEMPLATE);
-            Router::new().route(&page, get(move || template(file)))
+            let template = Arc::new(Template::new(directory.join(TEMPLATE)));
+            Router::new().route(&page, get(move || answer(template)))
         }
         None => serve(Router::new(), &page, &PAGE, POLICY),
     };
@@ -64,22 +71,61 @@ pub(crate) fn pages(prefix: &str, templates: Option<&Path>) -> Router {
     })
 }
 
-/// The operator's own page. No policy is set on it: the guide's page has its script inline.
-async fn template(file: PathBuf) -> Response {
-    let path = file.clone();
-    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+/// The operator's own page, and what was read of it last: all who are sent it share that.
+struct Template {
+    file: PathBuf,
+    read: Mutex<Option<(Stamp, Bytes)>>,
+}
+
+/// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
+type Stamp = (SystemTime, u64, u64);
+
+impl Template {
+    fn new(file: PathBuf) -> Self {
+        Self { file, read: Mutex::default() }
+    }
+
+    /// What it holds now. Blocks on the disk, and lets one reader in at a time.
+    fn content(&self) -> io::Result<Bytes> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = File::open(&self.file)?;
+        let metadata = file.metadata()?;
+        let stamp = (metadata.modified()?, metadata.len(), metadata.ino());
+        if let Some((seen, content)) = &*read
+            && *seen == stamp
+        {
+            return Ok(content.clone());
+        }
+        let mut content = Vec::new();
+        file.by_ref().take(MAX_TEMPLATE + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > MAX_TEMPLATE {
+            let message = format!("it is longer than {MAX_TEMPLATE} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        let content = Bytes::from(content);
+        *read = Some((stamp, content.clone()));
+        Ok(content)
+    }
+}
+
+/// Answers with the operator's page. No policy is set on it: the guide's page has its script inline.
+async fn answer(template: Arc<Template>) -> Response {
+    let page = Arc::clone(&template);
+    let read = tokio::task::spawn_blocking(move || page.content()).await;
     let (status, content) = match read.unwrap_or_else(|error| Err(error.into())) {
-        Ok(content) => (StatusCode::OK, Bytes::from(content)),
+        Ok(content) => (StatusCode::OK, content),
         Err(error) if missing(&error) => {
             (StatusCode::NOT_FOUND, Bytes::from_static(b"File not found"))
         }
         Err(error) => {
-            tracing::error!(file = %file.display(), %error, "the page's template cannot be read");
+            let file = template.file.display();
+            tracing::error!(%file, %error, "the page's template cannot be read");
             let content = Bytes::from_static(b"The page's template cannot be read");
             (StatusCode::INTERNAL_SERVER_ERROR, content)
         }
     };
-    (status, DISCREET, [(CONTENT_TYPE, HTML), (CACHE_CONTROL, REVALIDATE)], content).into_response()
+    let headers = [(CONTENT_TYPE, HTML), (CACHE_CONTROL, REVALIDATE)];
+    (status, Extension(SharedBody), DISCREET, headers, content).into_response()
 }
 
 fn missing(error: &io::Error) -> bool {

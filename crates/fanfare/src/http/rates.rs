@@ -35,18 +35,26 @@ impl<K: Eq + Hash> Rates<K> {
         let full = self.buckets.len() >= KEYS;
         if full && now - self.swept >= SWEEP {
             self.swept = now;
-            self.buckets.retain(|_, bucket| bucket.refilled(rate, now).left < rate * Bucket::BURST);
+            self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
         }
         let known = self.buckets.len() < KEYS || self.buckets.contains_key(&key);
-        self.buckets
-            .entry(key.filter(|_| known))
-            .or_insert(Bucket { left: rate * Bucket::BURST, at: now })
+        self.buckets.entry(key.filter(|_| known)).or_insert(Bucket::full(rate, now))
     }
 }
 
 impl Bucket {
     /// How many seconds' worth may come at once.
     const BURST: f64 = 2.0;
+
+    /// One from which nothing was taken yet.
+    pub(super) fn full(rate: f64, now: Instant) -> Self {
+        Self { left: rate * Self::BURST, at: now }
+    }
+
+    /// Whether all that was taken has come back.
+    pub(super) fn is_full(self, rate: f64, now: Instant) -> bool {
+        self.refilled(rate, now).left >= rate * Self::BURST
+    }
 
     fn refilled(self, rate: f64, now: Instant) -> Self {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();

@@ -1,12 +1,19 @@
 //! A request's body as handlers see it: it arrives in time and within a common budget, or breaks.
+//!
+//! What must hold: bodies never take up more memory together than their budget, nor those of one
+//! address from elsewhere more than its part of it. Large answers that are not read yet have a budget
+//! of the same size, and the same rules.
+//! One body alone may be larger: how large one may be is another setting.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::iter::successors;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,16 +22,22 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How many bytes of bodies may be in memory at once, over all requests.
+/// Which part of the budget one address from elsewhere may take up.
+const PART: usize = 4;
+
+/// How many bytes of bodies may be in memory at once.
 #[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicUsize,
     bytes: usize,
+    /// What each address from elsewhere takes up; none that takes up nothing.
+    holders: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// What one request has taken of a budget; given back when dropped.
 pub(crate) struct Share {
     budget: Arc<Budget>,
+    holder: Option<IpAddr>,
     bytes: AtomicUsize,
 }
 
@@ -50,34 +63,71 @@ pub(crate) struct RequestBody {
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), bytes })
+        Arc::new(Self { used: AtomicUsize::new(0), bytes, holders: Mutex::default() })
     }
 
-    /// A share of nothing so far, for one request.
-    pub(crate) fn share(self: &Arc<Self>) -> Arc<Share> {
-        Arc::new(Share { budget: Arc::clone(self), bytes: AtomicUsize::new(0) })
+    /// A share of nothing so far, for one request of this address, if it is one that is limited.
+    pub(crate) fn share(self: &Arc<Self>, holder: Option<IpAddr>) -> Arc<Share> {
+        Arc::new(Share { budget: Arc::clone(self), holder, bytes: AtomicUsize::new(0) })
+    }
+
+    fn holders(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Share {
-    /// Takes more, unless that would exceed the budget. A body that has the budget to itself is
-    /// let through however large it is: how large one may be is another setting.
-    fn take(&self, bytes: usize) -> Result<(), Broken> {
+    /// Takes more, unless that would exceed the budget, or the holder's part of it. A body that has
+    /// one of them to itself is let through however large it is.
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Broken> {
+        if bytes == 0 {
+            return Ok(());
+        }
         let mine = self.bytes.load(Ordering::Relaxed);
-        let room = |used| {
-            let alone = used == mine;
-            (alone || used + bytes <= self.budget.bytes).then_some(used + bytes)
-        };
+        let fits = |used: usize, most: usize| used == mine || used.saturating_add(bytes) <= most;
+        if let Some(holder) = self.holder {
+            let mut holders = self.budget.holders();
+            let held = holders.get(&holder).copied().unwrap_or(0);
+            if !fits(held, self.budget.bytes / PART) {
+                return Err(Broken::NoRoom);
+            }
+            holders.insert(holder, held + bytes);
+        }
+        let room = |used| fits(used, self.budget.bytes).then_some(used + bytes);
         let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
-        taken.map_err(|_| Broken::NoRoom)?;
+        if taken.is_err() {
+            self.forget(bytes);
+            return Err(Broken::NoRoom);
+        }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Gives everything back.
+    fn give_back(&mut self) {
+        let bytes = std::mem::take(self.bytes.get_mut());
+        if bytes > 0 {
+            self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.forget(bytes);
+        }
+    }
+
+    /// The holder takes up so much less.
+    fn forget(&self, bytes: usize) {
+        let Some(holder) = self.holder else { return };
+        let mut holders = self.budget.holders();
+        if let Some(held) = holders.get_mut(&holder) {
+            *held -= bytes;
+            if *held == 0 {
+                holders.remove(&holder);
+            }
+        }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.give_back();
     }
 }
 
@@ -141,7 +191,7 @@ mod tests {
     #[test]
     fn a_share_is_not_given_back_or_exceeds_the_budget() {
         let budget = Budget::new(10);
-        let (one, another) = (budget.share(), budget.share());
+        let (one, another) = (budget.share(None), budget.share(None));
         assert_eq!(one.take(6), Ok(()));
         assert_eq!(another.take(5), Err(Broken::NoRoom));
         assert_eq!(another.take(4), Ok(()));
@@ -152,9 +202,25 @@ mod tests {
     }
 
     #[test]
+    fn one_address_takes_the_whole_budget() {
+        let budget = Budget::new(40);
+        let of = |address: &str| budget.share(Some(address.parse().unwrap()));
+        let (one, another, other) = (of("192.0.2.1"), of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(one.take(6), Ok(()));
+        assert_eq!(another.take(6), Err(Broken::NoRoom));
+        assert_eq!(another.take(4), Ok(()));
+        assert_eq!(other.take(10), Ok(()));
+        drop(one);
+        assert_eq!(another.take(6), Ok(()));
+        drop((another, other));
+        assert_eq!(of("192.0.2.1").take(30), Ok(()), "alone it may be larger");
+        assert!(budget.holders().is_empty(), "nobody takes up anything");
+    }
+
+    #[test]
     fn one_body_larger_than_the_budget_never_gets_through() {
         let budget = Budget::new(10);
-        let (alone, late) = (budget.share(), budget.share());
+        let (alone, late) = (budget.share(None), budget.share(None));
         assert_eq!(alone.take(8), Ok(()));
         assert_eq!(alone.take(8), Ok(()));
         assert_eq!(late.take(1), Err(Broken::NoRoom));

@@ -1,40 +1,58 @@
 //! The roster: every connection that carries requests, and who leaves when there are too many.
 //!
 //! A connection is *half-open* until the head of its first request is whole (handshake included),
-//! *busy* while a request is being answered, *idle* between two. A socket that was taken over for
-//! a stream is no longer on the roster; it counts among the sockets of [`Seats`].
+//! *busy* while a request is being answered, *idle* between two. An answer that its peer does not
+//! read is *unread*. A socket that was taken over for a stream is no longer on the roster; it counts
+//! among the sockets of [`Seats`].
 //!
 //! What must hold:
 //!
-//! - *Bounded*: never more connections of a kind than [`Bounds`] allow, none half-open or idle for
+//! - *Bounded*: never more connections than [`Bounds`] allow, none half-open, idle or unread for
 //!   longer than they allow. There is no timer for each: the longest-standing are looked at.
-//! - *Who sends nothing makes room for who does*: where there are too many, the one that has been
-//!   half-open (then, idle) for longest leaves, and the newcomer stays. A busy one is never made to
-//!   leave.
+//! - *Who sends or reads nothing makes room for who does*: where there are too many, the one that
+//!   has been half-open (then, idle, then unread) for longest leaves, and the newcomer stays. Of
+//!   those that have been half-open for longest, one of the network with most of them goes first.
+//! - *A crowd is no attack*: while there may be more connections, whoever is new has [`GRACE`] for
+//!   its first request, however many others are new. One that is being answered, and reads, is never
+//!   made to leave.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use fanfare_delivery::Seats;
+use fanfare_delivery::{Seat, Seats};
 use slab::Slab;
 use tokio::sync::oneshot;
 
+use super::client::network_of;
+use super::progress::Progress;
 use crate::metrics::Refused;
+
+/// How long a newcomer has for its first request before it can be one too many half-open ones, and
+/// a peer to read something before its connection can be one too many.
+const GRACE: Duration = Duration::from_secs(1);
+/// How many of the longest-standing are looked at to find one that leaves.
+const CANDIDATES: usize = 16;
 
 /// What the roster allows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// The most connections, streams' included.
     pub(crate) connections: usize,
-    /// The most that have not sent a request's head yet.
+    /// The most that have not sent a request's head yet, beside those that are new.
     pub(crate) half_open: usize,
     /// The most that are idle.
     pub(crate) idle: usize,
+    /// The most answers that are not being read.
+    pub(crate) unread: usize,
     /// For how long one may be half-open.
     pub(crate) head_timeout: Duration,
     /// For how long one may be idle.
     pub(crate) idle_timeout: Duration,
+    /// For how long a peer may read nothing of an answer.
+    pub(crate) write_timeout: Duration,
 }
 
 /// Every connection that carries requests.
@@ -51,6 +69,8 @@ pub(crate) struct Census {
     pub(crate) connections: usize,
     pub(crate) half_open: usize,
     pub(crate) idle: usize,
+    /// Answers, not connections.
+    pub(crate) unread: usize,
 }
 
 /// A connection's entry; it leaves the roster when this is dropped.
@@ -58,11 +78,17 @@ pub(crate) struct Census {
 pub(crate) struct Entry {
     roster: Arc<Roster>,
     key: usize,
+    /// Its place among those of its address.
+    place: Mutex<Option<Seat>>,
 }
 
-/// Marks its connection as busy.
+/// Marks its connection as busy, for as long as there is something of one answer.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Entry>);
+pub(crate) struct Busy {
+    entry: Arc<Entry>,
+    answer: usize,
+    pub(super) progress: Arc<Progress>,
+}
 
 /// Tells a connection to leave, and why if that is a refusal.
 pub(crate) type Leave = oneshot::Receiver<Option<Refused>>;
@@ -70,7 +96,10 @@ pub(crate) type Leave = oneshot::Receiver<Option<Refused>>;
 #[derive(Debug, Default)]
 struct State {
     standings: Slab<Standing>,
+    answers: Slab<Answering>,
     half_open: Queue,
+    /// How many of those each network has.
+    networks: HashMap<IpAddr, usize>,
     idle: Queue,
     turn: u64,
 }
@@ -81,11 +110,18 @@ type Queue = BTreeMap<u64, usize>;
 #[derive(Debug)]
 struct Standing {
     kind: Kind,
+    network: IpAddr,
     /// Since when it is of its kind, and its place in that kind's queue.
     since: Instant,
     turn: u64,
     /// Gone once it has been told.
     leave: Option<oneshot::Sender<Option<Refused>>>,
+}
+
+#[derive(Debug)]
+struct Answering {
+    connection: usize,
+    progress: Arc<Progress>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,50 +137,71 @@ impl Roster {
         Arc::new(Self { bounds, seats, state: Mutex::default() })
     }
 
-    /// Adds a connection that was just accepted, as half-open. Others may have to leave for it; if
-    /// none can, it is refused.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<(Arc<Entry>, Leave)> {
+    /// Adds a connection from `address` that was accepted `now`, as half-open. Others may have to
+    /// leave for it; if none can, it is refused. `place` is given back when it ends.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        place: Option<Seat>,
+        now: Instant,
+    ) -> Option<(Arc<Entry>, Leave)> {
         let mut state = self.lock();
         if state.standings.len() + self.seats.sockets() >= self.bounds.connections {
-            let room = state.dismiss_half_open(Refused::Connections)
-                || state.dismiss_idle(Some(Refused::Connections));
+            let room = state.dismiss_half_open(Refused::Connections, None)
+                || state.dismiss_idle(Some(Refused::Connections))
+                || state.dismiss_unread(Refused::Connections, now);
             if !room {
                 return None;
             }
         }
         if state.half_open.len() >= self.bounds.half_open {
-            state.dismiss_half_open(Refused::HalfOpen);
+            state.dismiss_half_open(Refused::HalfOpen, Some(now));
         }
         let (leave, left) = oneshot::channel();
         let turn = state.next_turn();
-        let standing =
-            Standing { kind: Kind::HalfOpen, since: Instant::now(), turn, leave: Some(leave) };
+        let network = network_of(address.to_canonical());
+        let kind = Kind::HalfOpen;
+        let standing = Standing { kind, network, since: now, turn, leave: Some(leave) };
         let key = state.standings.insert(standing);
         state.half_open.insert(turn, key);
+        *state.networks.entry(network).or_default() += 1;
         drop(state);
-        Some((Arc::new(Entry { roster: Arc::clone(self), key }), left))
+        let place = Mutex::new(place);
+        Some((Arc::new(Entry { roster: Arc::clone(self), key, place }), left))
     }
 
-    /// Makes those leave whose time is over. To be called a few times a second.
-    pub(crate) fn expire(&self, now: Instant) {
+    /// Makes those leave whose time is over, and those that are too many and no longer new. Returns
+    /// how many answers were broken off whose connections stay. To be called a few times a second.
+    pub(crate) fn expire(&self, now: Instant) -> usize {
         let mut state = self.lock();
         let over = |since, allowed| now.saturating_duration_since(since) >= allowed;
         while state.oldest_half_open().is_some_and(|since| over(since, self.bounds.head_timeout)) {
-            state.dismiss_half_open(Refused::HeadTimeout);
+            state.dismiss_oldest_half_open(Refused::HeadTimeout);
         }
+        while state.half_open.len() > self.bounds.half_open
+            && state.dismiss_half_open(Refused::HalfOpen, Some(now))
+        {}
         while state.oldest_idle().is_some_and(|since| over(since, self.bounds.idle_timeout)) {
             state.dismiss_idle(None);
         }
+        let mut unread = state.unread(now);
+        let late = unread.partition_point(|(since, _)| over(*since, self.bounds.write_timeout));
+        let many = unread.len().saturating_sub(self.bounds.unread);
+        let leaving = unread.drain(..late.max(many));
+        leaving.filter(|(_, answer)| state.break_off(*answer, Refused::Unread)).count()
     }
 
     /// How many there are now.
     pub(crate) fn census(&self) -> Census {
         let sockets = self.seats.sockets();
         let state = self.lock();
+        let unread =
+            state.answers.iter().filter(|(_, answer)| answer.progress.waits_since().is_some());
         Census {
             connections: state.standings.len() + sockets,
             half_open: state.half_open.len(),
             idle: state.idle.len(),
+            unread: unread.count(),
         }
     }
 
@@ -157,34 +214,38 @@ impl Entry {
     /// A request's head is whole; it is being answered until what is returned is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         let mut state = self.roster.lock();
-        let State { standings, half_open, idle, .. } = &mut *state;
-        let standing = &mut standings[self.key];
+        state.leave_queue(self.key);
+        let standing = &mut state.standings[self.key];
         match &mut standing.kind {
             Kind::Busy { requests } => *requests += 1,
-            kind => {
-                let queue = if *kind == Kind::Idle { idle } else { half_open };
-                queue.remove(&standing.turn);
-                *kind = Kind::Busy { requests: 1 };
-            }
+            kind => *kind = Kind::Busy { requests: 1 },
         }
+        let progress = Arc::<Progress>::default();
+        let answering = Answering { connection: self.key, progress: Arc::clone(&progress) };
+        let answer = state.answers.insert(answering);
         drop(state);
-        Busy(Arc::clone(self))
+        Busy { entry: Arc::clone(self), answer, progress }
+    }
+
+    /// Its place among those of its address, for whoever has the socket from now on.
+    pub(crate) fn take_place(&self) -> Option<Seat> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut state = self.roster.lock();
-        let standing = state.standings.remove(self.key);
-        state.half_open.remove(&standing.turn);
-        state.idle.remove(&standing.turn);
+        state.leave_queue(self.key);
+        state.standings.remove(self.key);
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let Entry { roster, key } = &*self.0;
+        let Entry { roster, key, .. } = &*self.entry;
         let mut state = roster.lock();
+        state.answers.remove(self.answer);
         let turn = state.next_turn();
         let State { standings, idle, .. } = &mut *state;
         let standing = &mut standings[*key];
@@ -217,103 +278,100 @@ impl State {
         self.idle.first_key_value().map(|(_, key)| self.standings[*key].since)
     }
 
-    /// Tells the one that has been half-open for longest to leave. False: there is none.
-    fn dismiss_half_open(&mut self, why: Refused) -> bool {
-        let oldest = self.half_open.pop_first();
-        self.tell(oldest, Some(why))
+    /// Takes an entry out of the queue in which it is, if it is in one.
+    fn leave_queue(&mut self, key: usize) {
+        let Standing { turn, network, .. } = self.standings[key];
+        self.idle.remove(&turn);
+        if self.half_open.remove(&turn).is_some() {
+            self.leave_network(network);
+        }
+    }
+
+    fn leave_network(&mut self, network: IpAddr) {
+        if let Some(half_open) = self.networks.get_mut(&network) {
+            *half_open -= 1;
+            if *half_open == 0 {
+                self.networks.remove(&network);
+            }
+        }
+    }
+
+    /// Tells a half-open one to leave: of those that have been so for longest, one of the network
+    /// that has most of them. With a time, only if that one is no longer new then. False: nobody
+    /// leaves.
+    fn dismiss_half_open(&mut self, why: Refused, now: Option<Instant>) -> bool {
+        let oldest = self.half_open.iter().take(CANDIDATES).map(|(turn, key)| (*turn, *key));
+        let crowd = |key: usize| self.networks.get(&self.standings[key].network).copied();
+        let is_old = |key: usize| {
+            let since = self.standings[key].since;
+            now.is_none_or(|now| now.saturating_duration_since(since) >= GRACE)
+        };
+        let leaves = oldest.min_by_key(|(_, key)| Reverse(crowd(*key)));
+        self.dismiss_from_half_open(leaves.filter(|(_, key)| is_old(*key)), why)
+    }
+
+    fn dismiss_oldest_half_open(&mut self, why: Refused) -> bool {
+        let oldest = self.half_open.first_key_value().map(|(turn, key)| (*turn, *key));
+        self.dismiss_from_half_open(oldest, why)
+    }
+
+    fn dismiss_from_half_open(&mut self, whom: Option<(u64, usize)>, why: Refused) -> bool {
+        let Some((turn, key)) = whom else { return false };
+        self.half_open.remove(&turn);
+        self.leave_network(self.standings[key].network);
+        self.tell(key, Some(why));
+        true
     }
 
     fn dismiss_idle(&mut self, why: Option<Refused>) -> bool {
-        let oldest = self.idle.pop_first();
-        self.tell(oldest, why)
+        let Some((_, key)) = self.idle.pop_first() else { return false };
+        self.tell(key, why);
+        true
     }
 
-    fn tell(&mut self, whom: Option<(u64, usize)>, why: Option<Refused>) -> bool {
-        let Some((_, key)) = whom else { return false };
+    /// Tells the connection to leave whose answer has been unread for longest, unless that is not
+    /// long.
+    fn dismiss_unread(&mut self, why: Refused, now: Instant) -> bool {
+        let unread = self.answers.iter().filter_map(|(_, answer)| {
+            let since = answer.progress.waits_since()?;
+            let leaves = self.standings[answer.connection].leave.is_some();
+            (leaves && now.saturating_duration_since(since) >= GRACE)
+                .then_some((since, answer.connection))
+        });
+        let Some((_, key)) = unread.min() else { return false };
+        self.tell(key, Some(why));
+        true
+    }
+
+    /// The answers that are not being read, the one first that has waited for longest.
+    fn unread(&self, now: Instant) -> Vec<(Instant, usize)> {
+        let waiting = self.answers.iter().filter_map(|(answer, answering)| {
+            let since = answering.progress.waits_since()?;
+            (since <= now).then_some((since, answer))
+        });
+        let mut unread: Vec<_> = waiting.collect();
+        unread.sort_unstable();
+        unread
+    }
+
+    /// Breaks one answer off. False: its connection is told to leave with it, since it cannot carry
+    /// anything else.
+    fn break_off(&mut self, answer: usize, why: Refused) -> bool {
+        let Answering { connection, progress } = &self.answers[answer];
+        let (key, apart) = (*connection, progress.break_off());
+        if !apart {
+            self.tell(key, Some(why));
+        }
+        apart
+    }
+
+    fn tell(&mut self, key: usize, why: Option<Refused>) {
         if let Some(leave) = self.standings[key].leave.take() {
             // Who is not listening has left already.
             let _ = leave.send(why);
         }
-        true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds {
-        connections: 4,
-        half_open: 2,
-        idle: 1,
-        head_timeout: Duration::from_secs(1),
-        idle_timeout: Duration::from_secs(2),
-    };
-
-    fn roster(bounds: Bounds) -> Arc<Roster> {
-        Roster::new(bounds, Seats::new(0))
-    }
-
-    fn told(leave: &mut Leave) -> Option<Option<Refused>> {
-        leave.try_recv().ok()
-    }
-
-    #[test]
-    fn a_newcomer_is_shut_out_by_those_that_send_nothing() {
-        let roster = roster(BOUNDS);
-        let mut entered: Vec<_> = (0..3).map(|_| roster.enter().unwrap()).collect();
-        assert_eq!(told(&mut entered[0].1), Some(Some(Refused::HalfOpen)));
-        assert_eq!(told(&mut entered[1].1), None);
-        assert_eq!(told(&mut entered[2].1), None);
-    }
-
-    #[test]
-    fn a_busy_connection_is_made_to_leave() {
-        let roster = roster(BOUNDS);
-        let mut entered: Vec<_> = (0..4).map(|_| roster.enter().unwrap()).collect();
-        let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin()).collect();
-        assert!(roster.enter().is_none());
-        roster.expire(Instant::now() + BOUNDS.idle_timeout);
-        assert!(entered[2..].iter_mut().all(|(_, leave)| told(leave).is_none()));
-        drop(busy);
-    }
-
-    #[test]
-    fn the_wrong_idle_connection_leaves() {
-        let roster = roster(BOUNDS);
-        let (first, mut first_told) = roster.enter().unwrap();
-        let (second, mut second_told) = roster.enter().unwrap();
-        let (one, another) = (first.begin(), first.begin());
-        drop(second.begin());
-        drop(one);
-        assert_eq!(roster.census(), Census { connections: 2, half_open: 0, idle: 1 });
-        drop(another);
-        assert_eq!(told(&mut second_told), Some(Some(Refused::Idle)));
-        assert_eq!(told(&mut first_told), None);
-        assert_eq!(roster.census(), Census { connections: 2, half_open: 0, idle: 1 });
-    }
-
-    #[test]
-    fn time_passes_and_nobody_leaves() {
-        let roster = roster(BOUNDS);
-        let (idle, mut idle_told) = roster.enter().unwrap();
-        drop(idle.begin());
-        let (_half_open, mut half_open_told) = roster.enter().unwrap();
-        let now = Instant::now();
-        roster.expire(now + Duration::from_millis(500));
-        assert_eq!((told(&mut half_open_told), told(&mut idle_told)), (None, None));
-        roster.expire(now + BOUNDS.head_timeout);
-        assert_eq!(told(&mut half_open_told), Some(Some(Refused::HeadTimeout)));
-        roster.expire(now + BOUNDS.idle_timeout);
-        assert_eq!(told(&mut idle_told), Some(None));
-    }
-
-    #[test]
-    fn one_who_left_is_still_counted() {
-        let roster = roster(BOUNDS);
-        let (entry, _leave) = roster.enter().unwrap();
-        drop(entry.begin());
-        drop(entry);
-        assert_eq!(roster.census(), Census { connections: 0, half_open: 0, idle: 0 });
-    }
-}
+mod tests;

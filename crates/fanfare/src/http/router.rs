@@ -16,7 +16,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::access::Access;
 use super::audit::{Trail, trail};
-use super::error::detail;
+use super::error::{Error, detail};
 use super::failures::slow;
 use super::quotas::Quotas;
 use super::security_txt::security_txt;
@@ -59,6 +59,11 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
     let for_admins = Router::new()
         .route(&at("/subscribers"), get(subscribers::list).delete(subscribers::cut))
         .route_layer(from_fn_with_state(Arc::clone(&shared), admin::require_admin));
+    let pages = pages::pages(prefix, settings.templates.as_ref().map(|d| d.path()))
+        .merge(console::page(prefix))
+        .merge(docs::docs(prefix))
+        .merge(security_txt(&settings.security_contact))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), counted));
     let mut router = Router::new()
         .route(&at("/send"), post(publish::send))
         .route(&at("/events"), get(subscribe::events))
@@ -69,10 +74,7 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
         .route("/metrics", get(operations::metrics))
         .merge(for_admins)
         .with_state(Arc::clone(&shared))
-        .merge(pages::pages(prefix, settings.templates.as_ref().map(|d| d.path())))
-        .merge(console::page(prefix))
-        .merge(docs::docs(prefix))
-        .merge(security_txt(&settings.security_contact));
+        .merge(pages);
     let ours = ["/send/", "/events/", "/console/"].map(at);
     for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
         router = router.route(path, any(without_slash));
@@ -105,6 +107,14 @@ async fn guarded(State(shared): State<Arc<Shared>>, request: Request, next: Next
     match shared.access.guard.check(&head) {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(error) => error.answer(&shared.metrics),
+    }
+}
+
+/// Counts a request among those being answered, as the other handlers do themselves.
+async fn counted(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    match shared.quotas.request() {
+        Some(_place) => next.run(request).await,
+        None => Error::Busy.answer(&shared.metrics),
     }
 }
 

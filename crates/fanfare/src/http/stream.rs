@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
@@ -54,6 +55,18 @@ impl Granted {
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner());
         Self { delivery, interest, envelope, start, has_id, address, seat, lease }
+    }
+
+    /// The same, which gives a place back when it ends.
+    pub(super) fn holding(mut self, place: Option<Seat>) -> Self {
+        if let Some(place) = place {
+            let lease = self.lease.get_or_insert_with(|| {
+                let verified = Instant::now();
+                Box::new(Lease { subject: None, expires: None, verified, seats: Vec::new() })
+            });
+            lease.seats.push(place);
+        }
+        self
     }
 
     /// Hands it to delivery, with where its bytes go.

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use axum::body::Bytes;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use axum::http::{Request, Response, Version, response};
-use fanfare_delivery::{Framing, Sink};
+use fanfare_delivery::{Framing, Seat, Sink};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
@@ -78,15 +78,16 @@ impl Handover {
 
 impl Taken {
     /// Hands the socket to a shard, with the head of the response to write first. What the client
-    /// sent ahead of the response has no meaning on a stream and is dropped.
-    pub(super) fn join(self, socket: TcpStream) -> io::Result<()> {
+    /// sent ahead of the response has no meaning on a stream and is dropped. `place` is the
+    /// connection's among those of its address.
+    pub(super) fn join(self, socket: TcpStream, place: Option<Seat>) -> io::Result<()> {
         let framing = match self.version {
             Version::HTTP_11 => Framing::Chunked,
             _ => Framing::Bare,
         };
         let sink = Sink::Socket(mio::net::TcpStream::from_std(socket.into_std()?));
         let head = head(self.head, framing);
-        self.granted.join(sink, framing, head);
+        self.granted.holding(place).join(sink, framing, head);
         Ok(())
     }
 }

@@ -28,18 +28,35 @@ impl Host {
     pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.name)
     }
+
+    /// Whether it is an address, and no name.
+    pub(crate) fn is_address(&self) -> bool {
+        address(&self.name).is_some()
+    }
+
+    /// Whether no stranger can have it lead to a machine of ours: it is an address, or a name that no
+    /// public name server answers for.
+    pub(crate) fn is_beyond_strangers(&self) -> bool {
+        /// Kept for local use (RFC 6761, RFC 6762, RFC 8375, and ICANN's resolution on `internal`).
+        const LOCAL: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".test"];
+        let dotless = !self.name.contains('.');
+        dotless || self.is_address() || LOCAL.iter().any(|suffix| self.name.ends_with(suffix))
+    }
 }
 
 /// Whether a host names this machine itself: its addresses, and the names that are kept for it
 /// (RFC 6761, 6.3).
 pub(super) fn is_loopback(name: &str) -> bool {
-    let address = match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<Ipv6Addr>().map(IpAddr::from),
-        None => name.parse(),
-    };
-    match address {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => name == "localhost" || name.ends_with(".localhost"),
+    match address(name) {
+        Some(address) => address.to_canonical().is_loopback(),
+        None => name == "localhost" || name.ends_with(".localhost"),
+    }
+}
+
+fn address(name: &str) -> Option<IpAddr> {
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().map(IpAddr::from).ok(),
+        None => name.parse().ok(),
     }
 }
 
@@ -63,9 +80,17 @@ mod tests {
     #[test]
     fn a_name_that_merely_looks_local_is_taken_for_this_machine() {
         let local = |text: &str| Host::parse(text).is_ok_and(|host| host.is_loopback());
-        for text in
-            ["localhost", "LOCALHOST:8000", "a.localhost", "127.0.0.1", "127.9.9.9:1", "[::1]:80"]
-        {
+        for text in [
+            "localhost",
+            "LOCALHOST:8000",
+            "a.localhost",
+            "127.0.0.1",
+            "127.9.9.9:1",
+            "[::1]:80",
+            "localhost.",
+            "localhost.:8000",
+            "[::ffff:127.0.0.1]",
+        ] {
             assert!(local(text), "{text}");
         }
         for text in [
@@ -79,6 +104,18 @@ mod tests {
             "127.0.0.1@evil.example",
         ] {
             assert!(!local(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_has_a_name_of_its_own_lead_here() {
+        let ours = |text: &str| Host::parse(text).unwrap().is_beyond_strangers();
+        for text in ["10.0.0.7:8000", "[fd00::1]", "hub", "hub:8000", "hub.local", "a.b.internal."]
+        {
+            assert!(ours(text), "{text}");
+        }
+        for text in ["hub.example.com", "10.0.0.7.example.com", "local.example", "10.0.0.7.x"] {
+            assert!(!ours(text), "{text}");
         }
     }
 

@@ -133,6 +133,12 @@ settings! {
     /// Order from letsencrypt, letsencrypt-staging, or the authority with this ACME directory
     acme_directory: AcmeDirectory = "letsencrypt";
 
+    /// Tell browsers to use nothing but HTTPS with this hub's host for this long, ports and all
+    ///
+    /// Sent over TLS only (Strict-Transport-Security), and never for this machine or an address; `0s`
+    /// makes browsers forget it.
+    hsts: Duration = "180d", in "0s" to "3650d";
+
     heading "Access":
 
     /// Let whoever holds this key publish, everywhere; may be repeated
@@ -186,6 +192,10 @@ settings! {
     anonymous_subscribe: Vec<Pattern>;
 
     /// Let everyone publish and subscribe, wherever the hub listens
+    ///
+    /// Requests must then name the hub by an address, by this machine's name without a domain or by
+    /// one for local use (`.local`, `.internal`), else by --allow-host, so that no web site can reach
+    /// it through a visitor's browser. Over TLS they may name it as they like.
     open: bool = "false";
 
     /// Answer requests for this host; may be repeated
@@ -243,6 +253,8 @@ settings! {
     max_patterns: usize = "1_000_000", in "0" to "100_000_000";
 
     /// Most requests being answered at once, not counting open streams
+    ///
+    /// As many answers may wait to be read; beyond it, the one that has waited longest is broken off.
     max_requests: usize = "4_096", in "1" to "1_000_000";
 
     /// Believe the X-Forwarded-For of proxies in this range of addresses; may be repeated
@@ -262,6 +274,8 @@ settings! {
     retry: Duration = "3s", in "10ms" to "10m";
 
     /// Close a stream whose subscriber takes no byte for this long
+    ///
+    /// Any other answer that is not read for so long is broken off too.
     write_timeout: Duration = "30s", in "100ms" to "1h";
 
     /// Close a stream whose subscriber takes fewer bytes a second than this while it is behind
@@ -353,14 +367,29 @@ settings! {
 
     /// Most connections at once, streams included [default: what the limit of open files allows]
     ///
-    /// Beyond it, those that have sent no request yet and then those that are idle make room for
-    /// newcomers, the longest-standing first.
+    /// Beyond it, those that have sent no request yet, then those that are idle, then those that do
+    /// not read their answers make room for newcomers, the longest-standing first.
     max_connections: Option<usize>, in "1" to "10_000_000";
 
-    /// Most connections that have not sent a whole request yet
+    /// Most connections at once from one address, streams included
+    /// [default: a quarter of all, at most 2000; and none for this machine]
     ///
-    /// Beyond it, the longest-standing of them is closed.
-    max_half_open: usize = "4_096", in "1" to "1_000_000";
+    /// An IPv6 network of 64 bits counts as one address. Beyond it, a new one is closed at once.
+    /// Trusted proxies are not limited.
+    max_connections_per_address: Option<usize>, in "1" to "10_000_000";
+
+    /// Most new connections a second from one address [default: 500, and none for this machine]
+    ///
+    /// Twice as many may come at once. Beyond it, a new one is closed at once. Trusted proxies are
+    /// not limited.
+    connection_rate: Option<u64>, in "1" to "1_000_000";
+
+    /// Most connections that have not sent a whole request yet [default: half of all]
+    ///
+    /// Beyond it, the longest-standing of them are closed, those first whose address has most of
+    /// them. Whoever connected within the last second is not counted, so that a crowd can come at
+    /// once.
+    max_half_open: Option<usize>, in "1" to "10_000_000";
 
     /// Most connections kept open between two requests
     max_idle: usize = "16_384", in "0" to "1_000_000";
@@ -381,6 +410,9 @@ settings! {
     max_target: ByteSize = "32KiB", in "256B" to "64KiB";
 
     /// Most bytes of requests' bodies in memory at once; one alone may be larger
+    ///
+    /// Large answers that are not read yet may take up as much again. One address from elsewhere may
+    /// take up a quarter of each.
     max_bodies: ByteSize = "256MiB", in "1B" to "1TiB";
 
     /// Most requests and streams at once on one HTTP/2 connection

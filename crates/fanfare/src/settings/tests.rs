@@ -58,7 +58,7 @@ fn a_default_is_not_what_is_documented() {
     assert_eq!(settings.window_count, 65_536);
     assert_eq!(settings.window_bytes.get(), 64 << 20);
     assert_eq!(settings.max_connections, None);
-    assert_eq!(settings.max_half_open, 4096);
+    assert_eq!(settings.max_half_open, None);
     assert_eq!(settings.max_idle, 16_384);
     assert_eq!(settings.head_timeout, Duration::from_secs(10));
     assert_eq!(settings.body_timeout, Duration::from_secs(30));

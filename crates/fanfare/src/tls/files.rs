@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
 use tokio::time::interval;
 
 use super::{Certificate, Tls, TlsError};
@@ -38,13 +38,13 @@ impl Files {
     }
 
     /// Shows what the files hold whenever that changes.
-    pub(super) async fn keep(self, tls: &Tls, mut hangup: Signal) {
+    pub(super) async fn keep(self, tls: &Tls, hangup: &Notify) {
         let files = Arc::new(self);
         let mut ticks = interval(REFRESH);
         loop {
             let asked = tokio::select! {
                 _ = ticks.tick() => false,
-                _ = hangup.recv() => true,
+                () = hangup.notified() => true,
             };
             let files = Arc::clone(&files);
             // They may be on a disk that hangs.

@@ -15,7 +15,7 @@ use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
-use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
 
 pub(crate) use certificate::{Certificate, Validity};
 pub(crate) use challenges::{Answering, Challenges};
@@ -108,10 +108,10 @@ impl Tls {
 
 impl CertificateSource {
     /// Keeps what is shown fresh, for as long as the hub runs. A hangup is a wish to look at once.
-    pub(crate) async fn keep(self, tls: Arc<Tls>, metrics: Arc<Metrics>, hangup: Signal) {
+    pub(crate) async fn keep(self, tls: Arc<Tls>, metrics: Arc<Metrics>, hangup: Arc<Notify>) {
         match self {
-            Self::Files(files) => files.keep(&tls, hangup).await,
-            Self::Acme(acme) => acme.keep(&tls, &metrics, hangup).await,
+            Self::Files(files) => files.keep(&tls, &hangup).await,
+            Self::Acme(acme) => acme.keep(&tls, &metrics, &hangup).await,
         }
     }
 }

@@ -65,6 +65,7 @@ fn whoever_has_heard_nothing_yet_comes_back_to_what_is_live() {
 #[test]
 fn a_request_in_flight_is_finished() {
     let mut hub = Hub::start(&["--drain", "5s"]);
+    let mut others: Vec<_> = (0..20).map(|_| hub.subscribe("topic=others")).collect();
     let mut subscriber = hub.subscribe("");
     let mut connection = hub.connect();
     let body = r#"{"message": "in flight"}"#;
@@ -78,7 +79,7 @@ fn a_request_in_flight_is_finished() {
     assert_eq!(connection.head().status, 100);
     connection.send(first);
     hub.terminate();
-    hub.await_closed_door();
+    hub.await_drain();
     connection.send(second);
     let response = connection.response("POST");
     assert_eq!((response.status, &response.json()["status"]), (200, &"message sent".into()));
@@ -88,6 +89,65 @@ fn a_request_in_flight_is_finished() {
         assert_eq!((event.id, event.data.as_str()), (id.clone(), "in flight"));
     }
     assert_eq!(hub.wait().code(), Some(0));
+    for other in &mut others {
+        assert_eq!(other.until_closed(), []);
+    }
+}
+
+#[test]
+fn whoever_comes_during_the_drain_is_shown_the_door() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    let setup = Setup::new(&["--data", &data, "--drain", "5s"]).own_log();
+    let mut hub = setup.start();
+    let mut streams: Vec<_> = (0..50).map(|_| hub.subscribe("")).collect();
+    let mut idle = hub.connect();
+    assert_eq!(idle.request("GET", "/healthz", &[], b"").status, 200);
+    let mut silent = hub.connect();
+    hub.terminate();
+    hub.await_drain();
+    for http in [Http::One, Http::Two] {
+        let mut turned_away = hub.subscription().over(http).open();
+        assert_eq!(turned_away.head.status, 200);
+        assert_eq!(turned_away.until_closed(), []);
+        assert_eq!(turned_away.retries.len(), 1, "it is told when to come back");
+    }
+    // What is published is in the log, and those who come back find it there.
+    let id = hub.publisher().send("during the drain");
+    for connection in [&mut idle, &mut silent] {
+        let response = connection.request("GET", "/readyz", &[], b"");
+        assert_eq!(response.status, 503, "{response:?}");
+        assert_eq!(response.header("connection"), Some("close"));
+        connection.rest();
+    }
+    let refused = hub.metrics().labelled("fanfare_refused_total", "reason=\"draining\"");
+    assert_eq!(refused, 2.0);
+    let before: Vec<_> = streams
+        .iter_mut()
+        .map(|stream| {
+            let heard = stream.until_closed().into_iter().any(|event| event.id == id);
+            (heard, stream.last_event_id().to_owned())
+        })
+        .collect();
+    assert_eq!(hub.wait().code(), Some(0));
+    let hub = Setup::new(&["--data", &data]).own_log().start();
+    for (heard, last) in before.into_iter().filter(|(_, last)| !last.is_empty()) {
+        if !heard {
+            let mut back = hub.subscription().after(&last).open();
+            assert_eq!(back.messages(1), ["during the drain"]);
+        }
+    }
+}
+
+#[test]
+fn a_hangup_ends_the_hub() {
+    let mut hub = Hub::alone(&[]);
+    let mut subscriber = hub.subscribe("");
+    hub.signal(rustix::process::Signal::HUP);
+    hub.await_log("SIGHUP is ignored");
+    hub.publisher().send("it goes on");
+    assert_eq!(subscriber.messages(1), ["it goes on"]);
+    assert!(hub.runs());
 }
 
 #[test]
@@ -96,7 +156,7 @@ fn a_second_signal_ends_it_at_once() {
     let subscribers: Vec<_> = (0..10).map(|_| hub.subscribe("")).collect();
     hub.await_metrics("all of them", |now| now.sum("fanfare_subscribers") == 10.0);
     hub.terminate();
-    hub.await_closed_door();
+    hub.await_drain();
     assert!(hub.runs(), "it drains for ten minutes");
     hub.terminate();
     hub.wait();

@@ -1,7 +1,7 @@
 //! A page of another site may not use a hub that trusts everyone on its machine, by whatever name
 //! it reaches it.
 
-use crate::support::{Hub, Response};
+use crate::support::{Hub, Response, Setup};
 
 fn publish(hub: &Hub, host: &str, headers: &[(&str, &str)]) -> Response {
     let mut connection = hub.connect();
@@ -82,4 +82,22 @@ fn a_hub_with_credentials_turns_away_what_a_proxy_passes_on() {
         [("Authorization", "Bearer the-key-to-publish"), ("Origin", "https://elsewhere.example")];
     assert_eq!(publish(&hub, "Host: app.example\r\n", &key).status, 200);
     assert_eq!(publish(&hub, "Host: evil.example\r\n", &key).status, 403);
+}
+
+#[test]
+fn a_site_reaches_an_open_hub_through_a_browser_on_its_network() {
+    let allowed = |hosts: &[&str]| {
+        let hosts = hosts.iter().flat_map(|host| ["--allow-host", *host]);
+        Setup::new(&["--open"].into_iter().chain(hosts).collect::<Vec<_>>()).unnamed().start()
+    };
+    let hub = allowed(&[]);
+    for host in ["127.0.0.1:8000", "10.0.0.7", "[fd00::1]:8000", "hub", "hub.local:8000"] {
+        assert_eq!(publish(&hub, &format!("Host: {host}\r\n"), &[]).status, 200, "{host}");
+    }
+    for host in ["evil.example", "10.0.0.7.evil.example:8000"] {
+        assert_eq!(publish(&hub, &format!("Host: {host}\r\n"), &[]).status, 403, "{host}");
+    }
+    let hub = allowed(&["events.example.com"]);
+    assert_eq!(publish(&hub, "Host: events.example.com\r\n", &[]).status, 200);
+    assert_eq!(publish(&hub, "Host: 10.0.0.7\r\n", &[]).status, 403);
 }

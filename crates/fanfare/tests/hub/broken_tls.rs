@@ -116,3 +116,20 @@ fn a_failed_handshake_is_not_counted() {
     let metrics = connection.request("GET", "/metrics", &[], b"").text();
     assert!(metrics.contains("fanfare_refused_total{reason=\"tls_handshake\"} 2\n"), "{metrics}");
 }
+
+#[test]
+fn a_browser_may_come_back_in_clear_text() {
+    let (hub, trust) = hub();
+    let hsts = |host: &str| {
+        let mut connection = hub.connect_securely(&trust);
+        let response = connection.request("GET", "/healthz", &[("Host", host)], b"");
+        response.header("strict-transport-security").map(str::to_owned)
+    };
+    assert_eq!(hsts("hub.test:8000").as_deref(), Some("max-age=15552000"));
+    // Another server of this machine may have no TLS, and an address is no name.
+    for host in ["localhost:8000", "127.0.0.1", "10.0.0.7"] {
+        assert_eq!(hsts(host), None, "{host}");
+    }
+    let plain = Hub::alone(&[]);
+    assert_eq!(plain.get("/healthz").header("strict-transport-security"), None);
+}

@@ -117,3 +117,19 @@ fn a_large_http2_header_closes_more_than_its_stream_or_a_huge_one_less() {
     });
     assert_eq!(hub.get("/healthz").status, 200);
 }
+
+#[test]
+fn a_request_that_names_no_host_or_two_is_understood_as_somebody_pleases() {
+    let hub = Hub::alone(&[]);
+    for (lines, status) in [
+        ("HTTP/1.1\r\n\r\n", 400),
+        ("HTTP/1.1\r\nHost: hub.test\r\nHost: localhost\r\n\r\n", 400),
+        ("HTTP/1.1\r\nHost: hub.test\r\n\r\n", 200),
+        ("HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let mut connection = hub.connect();
+        connection.send(format!("GET /healthz {lines}"));
+        assert_eq!(connection.response("GET").status, status, "{lines:?}");
+    }
+    await_refused(&hub, "malformed", 2.0);
+}

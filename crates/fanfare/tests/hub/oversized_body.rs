@@ -55,3 +55,25 @@ fn a_message_one_byte_over_the_limit_is_one_too_many() {
     hub.publisher().send("after");
     assert_eq!(subscriber.messages(3), [largest.as_str(), largest.as_str(), "after"]);
 }
+
+#[test]
+fn a_refused_body_is_sent_back_and_grows() {
+    let hub = Hub::alone(&[]);
+    let body = "\u{1}".repeat(4 << 20);
+    let mut publisher = hub.publisher();
+    for content_type in ["text/plain", "application/json"] {
+        let text = if content_type == "text/plain" {
+            body.clone()
+        } else {
+            format!("[{}1]", "[],".repeat(1 << 20))
+        };
+        let response = publisher.post(&[("Content-Type", content_type)], &text);
+        assert_eq!(response.status, 422);
+        assert!(response.body.len() < 8192, "{} bytes of answer", response.body.len());
+        assert!(response.text().contains('…'), "it says that something is left out");
+    }
+    let query = format!("/sse/events?envelope={}", "%01".repeat(10_000));
+    let response = hub.get(&query);
+    assert_eq!(response.status, 422);
+    assert!(response.body.len() < 32 * 1024, "{} bytes of answer", response.body.len());
+}

@@ -63,3 +63,28 @@ fn streams_that_are_not_read_pile_up_in_memory() {
     });
     drop(unread);
 }
+
+/// A frame's bytes (RFC 9113, 4.1).
+fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, 0, 0, 0, 0, stream], payload].concat()
+}
+
+#[test]
+fn frames_that_ask_for_nothing_are_answered_without_end() {
+    let hub = Hub::alone(&[]);
+    let floods =
+        [frame(6, 0, &[0; 8]), frame(4, 0, &[]), frame(2, 1, &[0, 0, 0, 3, 0]), frame(0xf, 0, &[])];
+    for (number, flood) in floods.iter().enumerate() {
+        let mut connection = hub.connect();
+        connection.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        connection.send(frame(4, 0, &[]));
+        let block = flood.repeat(100);
+        let sent = (0..10_000).take_while(|_| connection.try_send(&block).is_ok()).count();
+        assert!(sent < 10_000, "a million frames of {flood:?} were dealt with");
+        connection.rest();
+        hub.await_metrics("it is counted", |now| {
+            now.labelled("fanfare_refused_total", "reason=\"http2_flood\"") == (number + 1) as f64
+        });
+    }
+}

@@ -2,9 +2,9 @@
 
 use std::net::TcpStream;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal, getrlimit};
 
-use crate::support::{Files, Hub, Identity, raise_open_files};
+use crate::support::{Connection, Files, Hub, Identity, raise_open_files};
 
 const PATIENT: &[&str] =
     &["--head-timeout", "10m", "--body-timeout", "10m", "--idle-timeout", "10m"];
@@ -103,7 +103,7 @@ fn a_thousand_half_open_connections_hold_up_everyone() {
             TcpStream::connect(hub.address()).unwrap()
         })
         .collect();
-    // The latest 500 are still there; whoever comes now is served all the same.
+    // 500 are still there; whoever comes now is served all the same.
     let metrics = hub.await_metrics("the others to leave", |metrics| {
         metrics.labelled("fanfare_refused_total", "reason=\"half_open\"") >= 500.0
     });
@@ -131,6 +131,48 @@ fn connections_without_a_request_use_up_all_there_may_be() {
     hub.await_metrics("the dismissed to be gone", |metrics| {
         metrics.sum("fanfare_connections") <= 10.0
     });
+}
+
+/// As many connections as a fleet has, where so many files may be open.
+fn fleet() -> usize {
+    raise_open_files();
+    // Other tests open files too, in this process.
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 3).unwrap_or(usize::MAX).min(5_000)
+}
+
+#[test]
+fn a_fleet_that_connects_before_it_asks_is_taken_for_an_attack() {
+    let fleet = fleet();
+    let hub = Hub::alone(PATIENT);
+    // Before them, a thousand who never ask.
+    let silent: Vec<_> =
+        (0..1_000).map(|_| Connection::open_from("127.0.0.2", hub.address())).collect();
+    let mut crowd: Vec<_> = (0..fleet).map(|_| hub.connect()).collect();
+    hub.await_metrics("all of them", |now| {
+        now.sum("fanfare_half_open_connections") >= (silent.len() + fleet) as f64
+    });
+    for connection in &mut crowd {
+        connection.send("GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+    }
+    for (number, connection) in crowd.iter_mut().enumerate() {
+        assert_eq!(connection.head().status, 200, "number {number}");
+    }
+    assert_eq!(hub.metrics().sum("fanfare_refused_total"), 0.0);
+}
+
+#[test]
+fn a_crowd_is_let_go_for_another_that_never_asks() {
+    let hub = Hub::alone(&[PATIENT, &["--max-half-open", "50"]].concat());
+    let mut honest: Vec<_> = (0..10).map(|_| hub.connect()).collect();
+    let _silent: Vec<_> =
+        (0..300).map(|_| Connection::open_from("127.0.0.2", hub.address())).collect();
+    hub.await_metrics("those of the one address to leave", |now| {
+        now.labelled("fanfare_refused_total", "reason=\"half_open\"") >= 250.0
+    });
+    for connection in &mut honest {
+        assert_eq!(connection.request("GET", "/healthz", &[], b"").status, 200);
+    }
 }
 
 #[test]

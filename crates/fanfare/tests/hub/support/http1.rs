@@ -39,6 +39,15 @@ impl Connection {
         Self::over(TcpStream::connect(address).expect("the hub accepts connections"))
     }
 
+    /// Connects from another address of this machine, such as 127.0.0.2.
+    pub(crate) fn open_from(source: &str, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let source = SocketAddr::new(source.parse().unwrap(), 0);
+        socket.bind(&source.into()).unwrap();
+        socket.connect(&address.into()).expect("the hub accepts connections");
+        Self::over(socket.into())
+    }
+
     /// Connects with so small a receive buffer that a reader who pauses is soon noticed.
     pub(crate) fn open_narrow(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -165,6 +174,12 @@ impl Connection {
             assert!(self.fill(), "closed after {:?}", String::from_utf8_lossy(&self.buffer));
         }
         self.buffer.drain(..length).collect()
+    }
+
+    /// Reads so many bytes, or fewer where the connection is closed before.
+    pub(crate) fn at_most(&mut self, length: usize) -> Vec<u8> {
+        while self.buffer.len() < length && self.fill() {}
+        self.buffer.drain(..length.min(self.buffer.len())).collect()
     }
 
     /// Reads until the connection is closed.

@@ -34,6 +34,7 @@ pub(crate) struct Setup {
     soft_limit: Option<u32>,
     alone: bool,
     own_log: bool,
+    unnamed: bool,
     variables: Vec<(&'static str, OsString)>,
 }
 
@@ -63,6 +64,13 @@ impl Setup {
         self
     }
 
+    /// Starts it without the name by which tests speak to it.
+    pub(crate) fn unnamed(mut self) -> Self {
+        self.unnamed = true;
+        self.alone = true;
+        self
+    }
+
     /// Starts it with this environment variable.
     pub(crate) fn variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
         self.variables.push((name, value.into()));
@@ -73,7 +81,9 @@ impl Setup {
     pub(crate) fn start(self) -> Hub {
         let profile = if self.own_log { Profile::bare() } else { Profile::fresh() };
         let count = if self.alone { 1 } else { profile.nodes };
-        let arguments = [&profile.arguments[..], &self.arguments].concat();
+        let named = if self.unnamed { vec![] } else { vec!["--allow-host", "hub.test"] };
+        let named: Vec<_> = named.into_iter().map(str::to_owned).collect();
+        let arguments = [&named[..], &profile.arguments, &self.arguments].concat();
         let starting: Vec<_> =
             (0..count).map(|_| Node::begin(&arguments, &self.variables, self.soft_limit)).collect();
         let nodes: Vec<_> = starting.into_iter().map(Starting::finish).collect();
@@ -233,9 +243,9 @@ impl Hub {
         self.signal(Signal::TERM);
     }
 
-    /// Waits until it accepts no new connection.
-    pub(crate) fn await_closed_door(&self) {
-        self.nodes.iter().for_each(Node::await_closed_door);
+    /// Waits until it says that it is on its way out.
+    pub(crate) fn await_drain(&self) {
+        self.nodes.iter().for_each(Node::await_drain);
     }
 
     /// Waits until every node has exited; how the first of those did that did not end well, if

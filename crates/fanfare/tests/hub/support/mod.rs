@@ -22,6 +22,7 @@ mod publisher;
 mod subscriber;
 mod tls;
 mod traffic;
+mod unread;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
 pub(crate) use tls::{Files, Identity, certificate_shown, trusting};
 pub(crate) use traffic::Traffic;
+pub(crate) use unread::Unread;
 
 /// How long anything may take before a test gives up. Nothing that works comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

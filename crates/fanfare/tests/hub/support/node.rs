@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -58,7 +58,6 @@ impl Node {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let mut child = command
-            .args(["--allow-host", "hub.test"])
             .args(arguments)
             .envs(variables.iter().cloned())
             .stdin(Stdio::null())
@@ -103,11 +102,11 @@ impl Node {
         kill_process(pid, signal).expect("the hub runs");
     }
 
-    /// Waits until it accepts no new connection.
-    pub(crate) fn await_closed_door(&self) {
+    /// Waits until it says that it is on its way out.
+    pub(crate) fn await_drain(&self) {
         let begun = Instant::now();
-        while TcpStream::connect(self.address).is_ok() {
-            assert!(begun.elapsed() < PATIENCE, "the hub still accepts connections");
+        while self.get("/readyz").status != 503 {
+            assert!(begun.elapsed() < PATIENCE, "the hub does not say that it goes");
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -1,0 +1,40 @@
+//! Reading again: what a hangup (SIGHUP) asks the hub for.
+//!
+//! What must hold: a hangup never ends the hub and never touches a stream, whatever the hub serves.
+//! Each part that can be read again while the hub runs waits for its own bell; for everything else
+//! there is a line in the log.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
+
+/// What is read again when the hub is told to.
+#[derive(Debug, Default)]
+pub(crate) struct Reload {
+    parts: Vec<(&'static str, Arc<Notify>)>,
+}
+
+impl Reload {
+    /// Adds a part of this name. Whoever reads it waits for what is returned.
+    pub(crate) fn part(&mut self, name: &'static str) -> Arc<Notify> {
+        let bell = Arc::<Notify>::default();
+        self.parts.push((name, Arc::clone(&bell)));
+        bell
+    }
+
+    /// Rings for all parts at each hangup, for as long as the hub runs.
+    pub(crate) async fn obey(self, mut hangup: Signal) {
+        let names: Vec<_> = self.parts.iter().map(|(name, _)| *name).collect();
+        while hangup.recv().await.is_some() {
+            if names.is_empty() {
+                tracing::info!(
+                    "SIGHUP is ignored: there is nothing that is read while the hub runs"
+                );
+                continue;
+            }
+            tracing::info!(parts = names.join(", "), "SIGHUP: reading again");
+            self.parts.iter().for_each(|(_, bell)| bell.notify_one());
+        }
+    }
+}

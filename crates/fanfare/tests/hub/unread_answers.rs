@@ -1,0 +1,122 @@
+//! Answers that their clients do not read cost little, for a bounded time, and keep nobody out.
+
+use crate::support::{Connection, Http, Hub, Unread, await_that};
+
+/// The largest file that is part of the hub.
+const PAGE: &str = "/redoc/redoc.standalone.js";
+
+fn unread(hub: &Hub) -> f64 {
+    hub.metrics().labelled("fanfare_refused_total", "reason=\"unread\"")
+}
+
+#[test]
+fn pages_that_nobody_reads_fill_the_memory() {
+    let hub = Hub::alone(&[]);
+    assert_eq!(hub.request("HEAD", PAGE, &[]).status, 200);
+    let before = hub.resident_memory();
+    let attack = Unread::open(hub.address(), 4, 200, PAGE);
+    assert_eq!(attack.answered, 800);
+    let growth = hub.resident_memory().saturating_sub(before);
+    assert!(growth < 48 << 20, "{growth} bytes more for pages that are not read");
+    hub.publisher().send("others publish");
+    drop(attack);
+}
+
+#[test]
+fn a_template_that_nobody_reads_fills_the_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("sse_index.html"), "x".repeat(2 << 20)).unwrap();
+    let hub = Hub::alone(&["--templates", &directory.path().display().to_string()]);
+    assert_eq!(hub.request("HEAD", "/sse/", &[]).status, 200);
+    let before = hub.resident_memory();
+    let attack = Unread::open(hub.address(), 2, 200, "/sse/");
+    assert_eq!(attack.answered, 400);
+    let growth = hub.resident_memory().saturating_sub(before);
+    assert!(growth < 48 << 20, "{growth} bytes more for pages that are not read");
+}
+
+#[test]
+fn connections_that_read_nothing_lock_everyone_out() {
+    let hub = Hub::alone(&["--max-connections", "20"]);
+    let attack = Unread::open(hub.address(), 19, 1, PAGE);
+    assert_eq!(attack.answered, 19);
+    // While they may still be about to read, a newcomer may be refused; it tries again.
+    let streams: Vec<_> = (0..10)
+        .map(|_| {
+            let mut stream = hub.connect();
+            await_that("a stream", || {
+                stream = hub.connect();
+                let sent = stream.try_send("GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n");
+                sent.is_ok() && stream.at_most(12) == b"HTTP/1.1 200"
+            });
+            stream
+        })
+        .collect();
+    hub.publisher().send("everyone is served");
+    assert_eq!(streams.len(), 10);
+}
+
+#[test]
+fn an_answer_that_is_never_read_is_kept_for_good() {
+    let hub = Hub::alone(&["--write-timeout", "500ms"]);
+    let attack = Unread::open(hub.address(), 2, 3, PAGE);
+    assert_eq!(attack.answered, 6);
+    hub.await_metrics("all of them to be broken off", |now| {
+        now.labelled("fanfare_refused_total", "reason=\"unread\"") == 6.0
+            && now.sum("fanfare_unread_answers") == 0.0
+    });
+    // HTTP/1.1: what the system takes of it is not all.
+    let mut connection = Connection::open_narrow(hub.address());
+    connection.send(format!("GET {PAGE} HTTP/1.1\r\nHost: hub.test\r\n\r\n"));
+    hub.await_metrics("it is broken off", |now| {
+        now.labelled("fanfare_refused_total", "reason=\"unread\"") == 7.0
+    });
+    assert_eq!(hub.get(PAGE).status, 200);
+    assert_eq!(unread(&hub), 7.0, "whoever reads is served");
+}
+
+#[test]
+fn an_answer_of_which_one_byte_is_read_is_taken_for_read() {
+    let hub = Hub::alone(&["--write-timeout", "2s"]);
+    for path in ["/healthz", "/metrics", "/sse/"] {
+        let attack = Unread::with_window(1, hub.address(), 2, 50, path);
+        assert_eq!(attack.answered, 100);
+        hub.await_metrics("all of them wait", |now| now.sum("fanfare_unread_answers") == 100.0);
+        hub.await_metrics("none of them waits", |now| now.sum("fanfare_unread_answers") == 0.0);
+    }
+    assert_eq!(unread(&hub), 300.0);
+}
+
+#[test]
+fn more_answers_wait_than_there_may_be_requests() {
+    let hub = Hub::alone(&["--max-requests", "100"]);
+    let attack = Unread::open(hub.address(), 2, 150, "/sse/");
+    hub.await_metrics("those that have waited longest to be broken off", |now| {
+        now.labelled("fanfare_refused_total", "reason=\"unread\"") >= 200.0
+            && now.sum("fanfare_unread_answers") <= 100.0
+    });
+    hub.publisher().send("others are served");
+    drop(attack);
+}
+
+#[test]
+fn one_unread_stream_takes_the_others_of_its_connection_with_it() {
+    let hub = Hub::alone(&["--write-timeout", "500ms", "--window-bytes", "4MiB"]);
+    let mut streams =
+        hub.subscription().query("topic=loud&topic=quiet").over(Http::Two).open_many(2);
+    let mut publisher = hub.publisher();
+    let _unread = streams.remove(1);
+    let read = &mut streams[0];
+    let message = "x".repeat(64 << 10);
+    let body = serde_json::json!({"topic": "loud", "message": message}).to_string();
+    let headers = [("Content-Type", "application/json")];
+    for _ in 0..100 {
+        assert_eq!(publisher.post(&headers, &body).status, 200);
+        assert_eq!(read.next().data, message);
+    }
+    hub.await_metrics("the other to be closed", |now| {
+        now.sum("fanfare_subscribers") == 1.0 && now.sum("fanfare_unread_answers") == 0.0
+    });
+    assert_eq!(publisher.post(&headers, &body).status, 200);
+    assert_eq!(read.next().data, message, "the stream that was read goes on");
+}

@@ -1,0 +1,31 @@
+//! Every publish has an idempotency key that has never been there.
+
+use crate::attack::{Attack, Target, Waging};
+use crate::attack::{head, token};
+
+#[derive(Debug)]
+pub(crate) struct IdempotencyKeys;
+
+impl Attack for IdempotencyKeys {
+    fn name(&self) -> &'static str {
+        "idempotency keys"
+    }
+
+    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+        Box::pin(async move {
+            let (body, token) = (r#"{"topic":"mallory/a","message":"m"}"#, token());
+            let mut requests = String::new();
+            for _ in 0..200 {
+                let more = format!(
+                    "Authorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                     Idempotency-Key: {}\r\n",
+                    body.len(),
+                    fastrand::u64(..)
+                );
+                requests.push_str(&head("POST", "/sse/send", &more));
+                requests.push_str(body);
+            }
+            let _ = target.hear(requests).await;
+        })
+    }
+}

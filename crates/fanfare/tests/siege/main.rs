@@ -1,0 +1,93 @@
+//! A siege: every attack we know of, all at once and without a pause, against a hub that goes on
+//! serving a thousand subscribers and their publisher.
+//!
+//! What must hold, and is asserted: no innocent stream is closed or misses an event, no holder of a
+//! good key is refused, and resident memory stays below [`MEMORY`]. How long events take is reported,
+//! beside what they take while nobody attacks, and left to whoever reads it: `scripts/siege` runs this
+//! on a machine that has nothing else to do.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod attack;
+mod attacks;
+mod hub;
+mod innocents;
+
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
+use tokio::time::{sleep, timeout};
+
+use attack::{Attack, Target};
+use hub::Hub;
+use innocents::Innocents;
+
+/// How long it lasts, in seconds, where `FANFARE_SIEGE_SECONDS` does not say. (`FANFARE_SIEGE_ATTACKS`
+/// names attacks, between commas, where not all are meant.)
+const SECONDS: u64 = 10;
+/// How many subscribe, and how many events they are sent in a second.
+const SUBSCRIBERS: usize = 1_000;
+const RATE: u32 = 100;
+/// The most memory that the hub may occupy, in bytes. Of its settings, see `hub::SETTINGS`: the window
+/// (16 MiB), the log (64 MiB) and bodies and large answers (64 MiB each); 1,500 answers unread at
+/// 24 KiB; 4,000 connections at 16 KiB; the rest for the hub itself and what its allocator keeps.
+const MEMORY: u64 = 400 << 20;
+/// How many source addresses each attack has, and where they begin: 127.0.0.0/8 is all this machine.
+const ADDRESSES: u8 = 2;
+
+#[test]
+fn the_innocent_notice_that_the_hub_is_under_attack() {
+    let seconds = std::env::var("FANFARE_SIEGE_SECONDS").ok();
+    let seconds = Duration::from_secs(seconds.map_or(SECONDS, |text| text.parse().unwrap()));
+    hub::raise_open_files();
+    let hub = Hub::start();
+    let mut innocents = Innocents::gather(hub.address(), SUBSCRIBERS, RATE);
+    let quiet = innocents.observe(seconds / 4);
+
+    let attackers = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let until = Instant::now() + seconds;
+    let only = std::env::var("FANFARE_SIEGE_ATTACKS").ok();
+    let is_meant = |name| only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name));
+    let (mut waged, spent) = (Vec::new(), hub.processor_time());
+    for (number, attack) in attacks::all().into_iter().enumerate() {
+        if !is_meant(attack.name()) {
+            continue;
+        }
+        let first = 10 + ADDRESSES * u8::try_from(number).unwrap();
+        let target = Target::new(hub.address(), first..first + ADDRESSES);
+        waged.push(attackers.spawn(async move {
+            let (name, waged) = (attack.name(), keep_waging(&*attack, &target));
+            let _ = timeout(until.saturating_duration_since(Instant::now()), waged).await;
+            println!("{name:<24} {}", target.summary());
+        }));
+    }
+    let besieged = innocents.observe(seconds);
+    let spent = hub.processor_time() - spent;
+    for attack in waged {
+        attackers.block_on(attack).unwrap();
+    }
+    attackers.shutdown_timeout(Duration::from_secs(5));
+    let peak = hub.peak_memory();
+    let account = innocents.settle();
+
+    println!("quiet      {quiet}\nbesieged   {besieged}");
+    println!("p99 is {:.1} times that of a quiet hub", besieged.p99() / quiet.p99());
+    println!("processor  {:.2} of it were the hub's", spent.as_secs_f64() / seconds.as_secs_f64());
+    println!("resident   {} MiB at most, of {} MiB allowed", peak >> 20, MEMORY >> 20);
+    println!("refused    {}", hub.refusals());
+    println!("innocents  {account}");
+    assert_eq!(account.closed, 0, "innocent streams were closed");
+    assert_eq!(account.missed, 0, "events did not reach the innocent");
+    assert_eq!(account.refused, 0, "the holder of a good key was refused");
+    assert!(peak < MEMORY, "the hub took {peak} bytes");
+}
+
+/// Wages an attack again and again.
+async fn keep_waging(attack: &dyn Attack, target: &Target) {
+    loop {
+        attack.wage(target).await;
+        target.waged();
+        // An attack that is repelled at once shall not become one on this machine.
+        sleep(Duration::from_millis(10)).await;
+    }
+}
