@@ -1,0 +1,512 @@
+//! Methods, versions and messages of HTTP: what any client, proxy or library may send and expect.
+
+use std::time::Instant;
+
+use crate::check::{Check, hub_level, must, should};
+use crate::finding::{Found, ensure, failed, quote, skipped};
+use crate::head::Head;
+use crate::rule::{hub, rfc9110, rfc9112};
+use crate::stream::{End, Stream};
+use crate::subject::{Subject, accepted, exactly, in_case};
+use crate::wire::{Answer, Wire};
+
+pub(super) const CHECKS: &[Check] = &[
+    must(
+        "http/head-of-a-stream-has-no-body",
+        rfc9110("9.3.2", "the answer to HEAD has no body"),
+        &[],
+        head_only,
+    ),
+    should(
+        "http/head-of-a-stream-is-that-of-get",
+        rfc9110("9.3.2", "HEAD is answered with the fields of GET"),
+        &[],
+        head_like_get,
+    ),
+    should(
+        "http/post-to-a-stream-is-refused",
+        rfc9110("15.5.6", "a method that the resource does not have is answered 405"),
+        &[],
+        |s| wrong_method(s, "POST", false),
+    ),
+    must(
+        "http/refused-method-names-those-allowed",
+        rfc9110("15.5.6", "a 405 must name the methods allowed, in Allow"),
+        &[],
+        |s| wrong_method(s, "POST", true),
+    ),
+    should(
+        "http/unknown-method-is-refused",
+        rfc9110("9.1", "a method that is not known is answered 501, or 405"),
+        &[],
+        unknown_method,
+    ),
+    must(
+        "http/stream-for-1.0-is-not-chunked",
+        rfc9112("6.1", "no Transfer-Encoding for a client of HTTP/1.0"),
+        &[],
+        old_unchunked,
+    ),
+    must(
+        "http/stream-for-1.0-delivers",
+        rfc9112("6.3", "without a length the body ends with the connection"),
+        &[],
+        old_delivers,
+    ),
+    must(
+        "http/stream-has-no-length",
+        rfc9112("6.3", "a length ends the stream where nobody knows its end"),
+        &[],
+        no_length,
+    ),
+    must(
+        "http/chunks-are-well-formed",
+        rfc9112("7.1", "size in hexadecimal, CR LF, as many bytes, CR LF"),
+        &[],
+        chunks,
+    ),
+    must(
+        "http/head-lines-end-in-crlf",
+        rfc9112("2.1", "each line of a head ends in CR LF"),
+        &[],
+        crlf,
+    ),
+    must(
+        "http/answers-are-dated",
+        rfc9110("6.6.1", "a server with a clock sends Date"),
+        &[],
+        dated,
+    ),
+    should(
+        "http/connection-is-kept-after-a-publish",
+        rfc9112("9.3", "connections persist unless one side says otherwise"),
+        &[],
+        kept,
+    ),
+    must(
+        "http/requests-in-one-packet-are-answered-in-order",
+        rfc9112("9.3.2", "pipelined requests are answered in their order"),
+        &[],
+        pipelined,
+    ),
+    must(
+        "http/close-is-honoured",
+        rfc9112("9.6", "after `Connection: close` the server closes"),
+        &[],
+        closes,
+    ),
+    must(
+        "http/request-without-host-is-refused",
+        rfc9112("3.2", "without Host, and with two, the answer is 400"),
+        &[],
+        |s| refused(s, |request| request.without("Host")),
+    ),
+    must(
+        "http/request-with-two-hosts-is-refused",
+        rfc9112("3.2", "without Host, and with two, the answer is 400"),
+        &[],
+        |s| refused(s, |request| request.field("Host", "another.example")),
+    ),
+    must(
+        "http/space-before-a-colon-is-refused",
+        rfc9112("5.1", "white space between a field's name and its colon is answered 400"),
+        &[],
+        |s| refused(s, |request| request.field("X-Test ", "1")),
+    ),
+    must(
+        "http/field-names-in-any-case",
+        rfc9110("5.1", "field names are case-insensitive"),
+        &[],
+        field_case,
+    ),
+    must(
+        "http/chunked-publish-is-read",
+        rfc9112("7.1", "every recipient must be able to read chunks; 411 asks for a length"),
+        &[],
+        chunked,
+    ),
+    must(
+        "http/chunk-extensions-are-ignored",
+        rfc9112("7.1.1", "extensions that are not known are ignored"),
+        &[],
+        extensions,
+    ),
+    must(
+        "http/bad-chunk-size-is-refused",
+        rfc9112("7.1", "what is no chunk is no message: it must not be accepted"),
+        &[],
+        bad_chunk,
+    ),
+    must(
+        "http/two-lengths-are-refused",
+        rfc9112("6.3", "lengths that differ are answered 400, and the connection closed"),
+        &[],
+        |s| refused_publish(s, "Content-Length: 1\r\n"),
+    ),
+    must(
+        "http/length-that-is-none-is-refused",
+        rfc9112("6.3", "a length that is not digits is answered 400"),
+        &[],
+        |s| refused_publish(s, "Content-Length: +7\r\n"),
+    ),
+    must(
+        "http/length-and-chunks-smuggle-nothing",
+        rfc9112(
+            "6.1",
+            "with both, chunks count or the request is refused; the connection is closed after",
+        ),
+        &[],
+        smuggling,
+    ),
+    must(
+        "http/expectation-is-answered",
+        rfc9110("10.1.1", "`Expect: 100-continue` is answered 100, or at once for good"),
+        &[],
+        expectation,
+    ),
+    must(
+        "http/absolute-target-is-understood",
+        rfc9112("3.2.2", "a server must accept a whole URL as its target"),
+        &[],
+        absolute,
+    ),
+    should(
+        "http/blank-line-before-a-request-is-skipped",
+        rfc9112("2.2", "at least one empty line before a request is ignored"),
+        &[],
+        blank_line,
+    ),
+    should(
+        "http/garbage-is-answered-400",
+        rfc9112("3", "what is no request is answered 400, or the connection closed"),
+        &[],
+        garbage,
+    ),
+    hub_level(
+        "http/client-that-ends-its-side-is-served",
+        hub("a client may shut down its sending side and go on reading"),
+        &[],
+        half_closed,
+    ),
+];
+
+fn head_only(s: &Subject<'_>) -> Found {
+    let request = s.subscription(&s.topic()).method("HEAD").field("Connection", "close");
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&request.bytes())?;
+    wire.head(s.soon())?;
+    wire.drained(Instant::now() + s.quiet());
+    ensure(wire.received.is_empty(), || format!("behind the head: {}", quote(&wire.received)))
+}
+
+fn head_like_get(s: &Subject<'_>) -> Found {
+    let request = s.subscription(&s.topic());
+    let get = s.open_any(&request)?.head;
+    let head = s.ask(&request.method("HEAD"))?.head;
+    let same = get.status == head.status && get.field("content-type") == head.field("content-type");
+    ensure(same, || {
+        let [get, head] =
+            [get, head].map(|head| format!("{}, {}", head.status, head.shown("content-type")));
+        format!("GET: {get}; HEAD: {head}")
+    })
+}
+
+fn wrong_method(s: &Subject<'_>, method: &str, allow: bool) -> Found {
+    let request = s.subscription(&s.topic()).method(method).body("").field("Connection", "close");
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&request.bytes())?;
+    let head = wire.head(s.soon())?;
+    if allow && head.status != 405 {
+        return skipped(format!("{method} was not answered 405 but {}", head.status));
+    }
+    ensure(!allow || head.field("allow").is_some(), || "405 without Allow".to_owned())?;
+    ensure(matches!(head.status, 404 | 405 | 501), || format!("answered {}", head.status))
+}
+
+fn unknown_method(s: &Subject<'_>) -> Found {
+    let request = s.subscription(&s.topic()).method("FANFARE");
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&request.bytes())?;
+    let head = wire.head(s.soon())?;
+    ensure(head.status >= 400, || format!("answered {}", head.status))
+}
+
+fn old(s: &Subject<'_>, topic: &str) -> Found<Stream> {
+    s.open(&s.subscription(topic).old())
+}
+
+fn old_unchunked(s: &Subject<'_>) -> Found {
+    let head = old(s, &s.topic())?.head;
+    let plain = head.field("transfer-encoding").is_none();
+    ensure(plain, || head.shown("transfer-encoding"))
+}
+
+fn old_delivers(s: &Subject<'_>) -> Found {
+    let (topic, messages) = (s.topic(), s.messages(3));
+    let mut stream = old(s, &topic)?;
+    s.publish_all(&topic, &messages)?;
+    exactly(&s.fenced(&mut stream, &topic)?, &messages)
+}
+
+fn no_length(s: &Subject<'_>) -> Found {
+    let head = s.subscribe(&s.topic())?.head;
+    ensure(head.field("content-length").is_none(), || head.shown("content-length"))
+}
+
+fn chunks(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    if !stream.head.lists("transfer-encoding", "chunked") {
+        return skipped("the stream is not chunked");
+    }
+    for length in [0, 1, 15, 16, 255, 256, 4095, 4096, 70_000] {
+        let message = format!("{length}:{}", "x".repeat(length));
+        s.publish(&topic, message)?;
+    }
+    s.fenced(&mut stream, &topic)?;
+    match &stream.end {
+        Some(End::Malformed(how)) => failed(how.clone()),
+        _ => Ok(()),
+    }
+}
+
+fn crlf(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let stream = s.open_any(&s.subscription(&topic))?.head;
+    for head in [stream, s.publish(&topic, "x")?.head] {
+        let bare = head
+            .raw
+            .iter()
+            .enumerate()
+            .find(|(at, byte)| **byte == b'\n' && (*at == 0 || head.raw[at - 1] != b'\r'));
+        ensure(bare.is_none(), || quote(&head.raw))?;
+    }
+    Ok(())
+}
+
+fn dated(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let has_date = |head: &Head| head.field("date").is_some();
+    ensure(has_date(&s.subscribe(&topic)?.head), || "the stream has no Date".to_owned())?;
+    let answer = s.publish(&topic, "x")?;
+    ensure(has_date(&answer.head), || "the answer to a publish has no Date".to_owned())
+}
+
+fn kept(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let request = s.publication(&topic, "one", None)?;
+    let mut wire = s.connect(&request.address)?;
+    for message in ["one", "two", "three"] {
+        wire.send(&s.publication(&topic, message, None)?.bytes())?;
+        let answer = wire.answer(false, s.soon());
+        in_case(&format!("message {message}"), answer.map(drop))?;
+    }
+    let heard = s.fenced(&mut stream, &topic)?;
+    exactly(&heard, &["one", "two", "three"].map(str::to_owned))
+}
+
+fn pipelined(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let good = s.publication(&topic, "one", None)?;
+    let missing = s.subscription(&topic).target("/no/such/path");
+    if missing.address != good.address {
+        return skipped("publishing has an address of its own");
+    }
+    let mut wire = s.connect(&good.address)?;
+    wire.send(
+        &[good.bytes(), missing.bytes(), s.publication(&topic, "two", None)?.bytes()].concat(),
+    )?;
+    let first = wire.answer(false, s.soon())?;
+    if first.head.lists("connection", "close") {
+        return skipped("the connection is closed after each answer");
+    }
+    let rest = [wire.answer(false, s.soon())?, wire.answer(false, s.soon())?];
+    let good = [first.head.is_success(), !rest[0].head.is_success(), rest[1].head.is_success()];
+    ensure(good == [true; 3], || {
+        let [second, third] = [&rest[0], &rest[1]].map(|answer| answer.head.status);
+        format!("answered {}, {second}, {third}", first.head.status)
+    })?;
+    exactly(&s.fenced(&mut stream, &topic)?, &["one", "two"].map(str::to_owned))
+}
+
+fn closes(s: &Subject<'_>) -> Found {
+    let request = s.publication(&s.topic(), "one", None)?.field("Connection", "close");
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&request.bytes())?;
+    accepted(b"one", wire.answer(false, s.soon())?)?;
+    ensure(wire.drained(s.soon()), || "the connection stayed open".to_owned())
+}
+
+/// A subscription that is wrong: it must be answered 400, or not at all.
+fn refused(
+    s: &Subject<'_>,
+    spoil: impl Fn(crate::request::Request) -> crate::request::Request,
+) -> Found {
+    let request = spoil(s.subscription(&s.topic()));
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&request.bytes())?;
+    refusal(s, &mut wire)
+}
+
+/// A refusal, or a connection that is closed without a word.
+fn refusal(s: &Subject<'_>, wire: &mut Wire) -> Found {
+    let deadline = s.soon();
+    match wire.head(deadline) {
+        Ok(head) if head.status >= 400 => Ok(()),
+        Ok(head) => failed(format!("answered {}", head.status)),
+        Err(_) if wire.drained(Instant::now() + s.quiet()) && wire.received.is_empty() => Ok(()),
+        Err(finding) => Err(finding),
+    }
+}
+
+/// A publish with a field that is wrong: refused, and nobody hears it.
+fn refused_publish(s: &Subject<'_>, field: &str) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let request = s.publication(&topic, "smuggled", None)?;
+    let mut head = request.head();
+    head.truncate(head.len() - 2);
+    let mut wire = s.connect(&request.address)?;
+    // The field comes last, before the length that is right where it replaces none.
+    wire.send(&[&head, field.as_bytes(), b"\r\n", request.payload()].concat())?;
+    refusal(s, &mut wire)?;
+    exactly(&s.fenced(&mut stream, &topic)?, &[])
+}
+
+fn field_case(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let request = s.publication(&topic, "one", None)?;
+    let head = String::from_utf8_lossy(&request.head()).into_owned();
+    let mut lines = head.split_inclusive("\r\n");
+    let mut spoilt = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        match line.split_once(':') {
+            Some((name, value)) => spoilt += &format!("{}:{value}", name.to_ascii_uppercase()),
+            None => spoilt += line,
+        }
+    }
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&[spoilt.as_bytes(), request.payload()].concat())?;
+    accepted(b"one", wire.answer(false, s.soon())?)?;
+    exactly(&s.fenced(&mut stream, &topic)?, &["one".to_owned()])
+}
+
+fn or_asks_for_a_length(answer: Answer) -> Found<Answer> {
+    if answer.head.status == 411 {
+        return skipped("the hub asks for a length (411), as it may");
+    }
+    accepted(b"one", answer)
+}
+
+fn chunked(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    or_asks_for_a_length(s.ask(&s.publication(&topic, "one", None)?.chunked())?)?;
+    exactly(&s.fenced(&mut stream, &topic)?, &["one".to_owned()])
+}
+
+/// Sends a publish whose body is chunked as `chunks` writes it.
+fn chunked_as(s: &Subject<'_>, topic: &str, chunks: impl Fn(&[u8]) -> Vec<u8>) -> Found<Wire> {
+    let request = s.publication(topic, "one", None)?.chunked();
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&[request.head(), chunks(request.payload())].concat())?;
+    Ok(wire)
+}
+
+fn extensions(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let mut wire = chunked_as(s, &topic, |body| {
+        let size = format!("{:x};name=\"value\";flag\r\n", body.len());
+        [size.as_bytes(), body, b"\r\n0;last\r\n\r\n"].concat()
+    })?;
+    or_asks_for_a_length(wire.answer(false, s.soon())?)?;
+    exactly(&s.fenced(&mut stream, &topic)?, &["one".to_owned()])
+}
+
+fn bad_chunk(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let mut wire = chunked_as(s, &topic, |body| {
+        [format!("0x{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
+    })?;
+    refusal(s, &mut wire)?;
+    exactly(&s.fenced(&mut stream, &topic)?, &[])
+}
+
+/// A second request hides where the length and the chunks disagree.
+fn smuggling(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let hidden = s.publication(&topic, "smuggled", None)?.bytes();
+    let request = s.publication(&topic, "one", None)?.chunked();
+    let mut head = request.head();
+    head.truncate(head.len() - 2);
+    let size = format!("{:x}\r\n", request.payload().len());
+    let chunks = [size.as_bytes(), request.payload(), b"\r\n0\r\n\r\n"].concat();
+    let length = format!("Content-Length: {}\r\n\r\n", chunks.len() + hidden.len());
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&[&head, length.as_bytes(), &chunks, &hidden].concat())?;
+    // Whatever it answers, the connection must not go on.
+    let ended = wire.drained(s.soon());
+    let heard = s.fenced(&mut stream, &topic)?;
+    ensure(!heard.iter().any(|event| event.data == "smuggled"), || {
+        "what stood behind the body was taken for a request".to_owned()
+    })?;
+    ensure(ended, || "the connection stayed open".to_owned())
+}
+
+fn expectation(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let mut stream = s.subscribe(&topic)?;
+    let request = s.publication(&topic, "one", None)?.field("Expect", "100-continue");
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&request.head())?;
+    let first = wire.any_head(s.soon())?;
+    if first.status >= 400 {
+        return Ok(());
+    }
+    ensure(first.status == 100, || format!("answered {} without the body", first.status))?;
+    wire.send(request.payload())?;
+    accepted(b"one", wire.answer(false, s.soon())?)?;
+    exactly(&s.fenced(&mut stream, &topic)?, &["one".to_owned()])
+}
+
+fn absolute(s: &Subject<'_>) -> Found {
+    let topic = s.topic();
+    let request = s.subscription(&topic);
+    let target = [b"http://", request.address.host.as_bytes(), &request.target].concat();
+    let mut stream = s.open(&request.target(target))?;
+    s.fenced(&mut stream, &topic).map(drop)
+}
+
+fn blank_line(s: &Subject<'_>) -> Found {
+    let request = s.publication(&s.topic(), "one", None)?;
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&[b"\r\n", request.bytes().as_slice()].concat())?;
+    accepted(b"one", wire.answer(false, s.soon())?).map(drop)
+}
+
+fn garbage(s: &Subject<'_>) -> Found {
+    // The second is how TLS begins: a client that was told https.
+    for (case, bytes) in [
+        ("words", b"this is no request\r\n\r\n".as_slice()),
+        ("TLS", b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n"),
+    ] {
+        let mut wire = s.connect(s.address())?;
+        wire.send(bytes)?;
+        in_case(case, refusal(s, &mut wire))?;
+    }
+    s.still_works()
+}
+
+fn half_closed(s: &Subject<'_>) -> Found {
+    let request = s.publication(&s.topic(), "one", None)?;
+    let mut wire = s.connect(&request.address)?;
+    wire.send(&request.bytes())?;
+    wire.finish();
+    accepted(b"one", wire.answer(false, s.soon())?).map(drop)
+}
