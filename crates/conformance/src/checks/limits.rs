@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
         &[],
         |s| {
             let request = s.subscription(&s.topic());
-            answered(s, (0..2000).fold(request, |request, n| request.field(&format!("X-{n}"), "x")))
+            answered(s, (0..5000).fold(request, |request, n| request.field(&format!("X-{n}"), "x")))
         },
     ),
     must(
