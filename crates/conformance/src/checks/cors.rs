@@ -109,8 +109,11 @@ fn allowed(s: &Subject<'_>, head: &Head) -> Found {
     ensure(good, || format!("{}, {}", head.status, head.shown(ALLOW)))
 }
 
+/// Refused outright, or without leave for the page to read it.
 fn not_allowed(head: &Head) -> Found {
-    ensure(head.field(ALLOW).is_none(), || head.shown(ALLOW))
+    ensure(!head.is_success() || head.field(ALLOW).is_none(), || {
+        format!("{}, {}", head.status, head.shown(ALLOW))
+    })
 }
 
 fn varies(s: &Subject<'_>) -> Found {

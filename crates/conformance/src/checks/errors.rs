@@ -29,8 +29,8 @@ pub(super) const CHECKS: &[Check] = &[
         |s| unknown_path(s),
     ),
     should(
-        "errors/wrong-method-to-publish-is-refused",
-        rfc9110("15.5.6", "a method that the resource does not have is answered 405"),
+        "errors/wrong-method-to-publish-is-405",
+        rfc9110("9.1", "a method that is known and not allowed there should be answered 405"),
         &[],
         wrong_method,
     ),
@@ -131,6 +131,7 @@ fn outlives(s: &Subject<'_>) -> Found {
     wire.send(&bad.bytes())?;
     let answer = wire.answer(false, s.soon())?;
     ensure(!answer.head.is_success(), || format!("answered {}", answer.head.status))?;
+    super::http1::announced(&answer)?;
     wire.send(&good.bytes())?;
     let answer = wire.answer(false, s.soon())?;
     ensure(answer.head.is_success(), || format!("then answered {}", answer.head.status))

@@ -24,8 +24,8 @@ pub(super) const CHECKS: &[Check] = &[
         head_like_get,
     ),
     should(
-        "http/post-to-a-stream-is-refused",
-        rfc9110("15.5.6", "a method that the resource does not have is answered 405"),
+        "http/post-to-a-stream-is-405",
+        rfc9110("9.1", "a method that is known and not allowed there should be answered 405"),
         &[],
         |s| wrong_method(s, "POST", false),
     ),
@@ -36,8 +36,8 @@ pub(super) const CHECKS: &[Check] = &[
         |s| wrong_method(s, "POST", true),
     ),
     should(
-        "http/unknown-method-is-refused",
-        rfc9110("9.1", "a method that is not known is answered 501, or 405"),
+        "http/unknown-method-is-501",
+        rfc9110("9.1", "a method that is not known should be answered 501"),
         &[],
         unknown_method,
     ),
@@ -232,7 +232,7 @@ fn unknown_method(s: &Subject<'_>) -> Found {
     let mut wire = s.connect(&request.address)?;
     wire.send(&request.bytes())?;
     let head = wire.head(s.soon())?;
-    ensure(head.status >= 400, || format!("answered {}", head.status))
+    ensure(matches!(head.status, 400 | 404 | 405 | 501), || format!("answered {}", head.status))
 }
 
 fn old(s: &Subject<'_>, topic: &str) -> Found<Stream> {
@@ -304,10 +304,18 @@ fn kept(s: &Subject<'_>) -> Found {
     for message in ["one", "two", "three"] {
         wire.send(&s.publication(&topic, message, None)?.bytes())?;
         let answer = wire.answer(false, s.soon());
-        in_case(&format!("message {message}"), answer.map(drop))?;
+        in_case(&format!("message {message}"), answer.and_then(|answer| announced(&answer)))?;
     }
     let heard = s.fenced(&mut stream, &topic)?;
     exactly(&heard, &["one", "two", "three"].map(str::to_owned))
+}
+
+/// A connection may be closed after an answer that says so: there is nothing to check then.
+pub(super) fn announced(answer: &Answer) -> Found {
+    if answer.head.minor == 0 || answer.head.lists("connection", "close") {
+        return skipped("each answer says that its connection is closed, as it may");
+    }
+    Ok(())
 }
 
 fn pipelined(s: &Subject<'_>) -> Found {
@@ -323,9 +331,7 @@ fn pipelined(s: &Subject<'_>) -> Found {
         &[good.bytes(), missing.bytes(), s.publication(&topic, "two", None)?.bytes()].concat(),
     )?;
     let first = wire.answer(false, s.soon())?;
-    if first.head.lists("connection", "close") {
-        return skipped("the connection is closed after each answer");
-    }
+    announced(&first)?;
     let rest = [wire.answer(false, s.soon())?, wire.answer(false, s.soon())?];
     let good = [first.head.is_success(), !rest[0].head.is_success(), rest[1].head.is_success()];
     ensure(good == [true; 3], || {

@@ -248,7 +248,7 @@ fn route(hub: &Hub, socket: &TcpStream, request: &Request) -> io::Result<bool> {
     let origin = request.text("origin");
     let origin = origin.as_deref();
     let error = |status, fields: &[&str]| {
-        answer(hub, socket, status, fields, b"", origin, hub.has("closes-after-errors"))
+        answer(hub, socket, status, fields, b"", origin, false)
             .map(|()| hub.has("closes-after-errors"))
     };
     match (path, request.method.as_str()) {

@@ -45,6 +45,8 @@ pub(crate) enum Error {
     TooManyTopics { named: usize, limit: usize },
     #[error("Field required: either the id of a subscriber or a subject")]
     NobodyNamed,
+    #[error("a request names its host, and names one")]
+    Host,
     #[error("the request is for a host that this hub does not answer for")]
     ForeignHost,
     #[error(
@@ -93,6 +95,7 @@ impl Error {
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
             Self::NobodyNamed => Refused::InvalidRevocation,
+            Self::Host => Refused::Malformed,
             Self::ForeignHost | Self::PassedOn => Refused::ForeignHost,
             Self::ForeignOrigin => Refused::ForeignOrigin,
             Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) => {
@@ -128,7 +131,7 @@ impl IntoResponse for Error {
             Self::BodyRefused(Broken::NoRoom) => {
                 retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said))
             }
-            Self::BodyBroken(_) => detail(StatusCode::BAD_REQUEST, said),
+            Self::BodyBroken(_) | Self::Host => detail(StatusCode::BAD_REQUEST, said),
             Self::Key(_) => invalid(&["header", "idempotency-key"], &said, &Value::Null),
             Self::Append(error) => {
                 let status = match error {

@@ -4,7 +4,10 @@
 //! hold there: a request is for a name of this machine (else a site could have its own name lead
 //! here: DNS rebinding), comes from the hub's own page, an allowed origin, or no page at all, and has
 //! not been passed on by a proxy that nobody has spoken of: through it, everyone is on this machine.
+//!
+//! Everywhere, an HTTP/1.1 request names its host, and names one.
 
+use axum::http::Version;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 
@@ -32,6 +35,9 @@ impl Guard {
 
     /// Checks where a request is meant for and where it comes from.
     pub(super) fn check(&self, request: &Parts) -> Result<(), Error> {
+        if !names_one_host(request) {
+            return Err(Error::Host);
+        }
         if !self.private && self.hosts.is_empty() {
             return Ok(());
         }
@@ -63,6 +69,14 @@ impl Guard {
         let Some(authority) = authority(request) else { return true };
         let Some(host) = authority.ok().and_then(parse_host) else { return false };
         host.is_loopback() || self.hosts.iter().any(|known| known.admits(&host))
+    }
+}
+
+/// RFC 9112, 3.2: a request of HTTP/1.1 has one `Host`, also where its target has an authority.
+fn names_one_host(request: &Parts) -> bool {
+    match request.headers.get_all(HOST).iter().count() {
+        0 => request.version != Version::HTTP_11,
+        count => count == 1,
     }
 }
 
