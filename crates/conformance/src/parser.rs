@@ -144,9 +144,9 @@ impl Parser {
         let has_fields = std::mem::take(&mut self.has_fields);
         if self.data.is_empty() {
             if has_fields {
-                self.seen.dataless += 1
+                self.seen.dataless += 1;
             } else {
-                self.seen.idle_blanks += 1
+                self.seen.idle_blanks += 1;
             }
             return;
         }

@@ -158,9 +158,9 @@ pub(crate) fn wait_until_it_answers(
     hub: &Hub,
     settings: &Settings,
 ) -> Result<(), String> {
-    // Each try is short: the first ones come before anyone listens.
+    // What is published too early may be lost, and is not waited for as long as there is time.
     let patient =
-        Settings { timeout: settings.timeout.min(Duration::from_secs(1)), ..settings.clone() };
+        Settings { timeout: settings.timeout.min(Duration::from_secs(5)), ..settings.clone() };
     started.wait_until(settings.start, |started| {
         Subject::new(hub, &patient, &started.url, Some(started))
             .is_ok_and(|subject| subject.still_works().is_ok())

@@ -69,7 +69,7 @@ fn patient() -> Settings {
 fn impatient() -> Settings {
     Settings {
         timeout: Duration::from_secs(1),
-        heartbeat: Duration::from_secs(1),
+        heartbeat: Duration::from_secs(10),
         stop: Duration::from_secs(1),
         ..patient()
     }

@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         "errors/unknown-path-is-404",
         rfc9110("15.5.5", "what is not there is answered 404"),
         &[],
-        |s| unknown_path(s),
+        unknown_path,
     ),
     should(
         "errors/wrong-method-to-publish-is-405",
@@ -131,7 +131,7 @@ fn outlives(s: &Subject<'_>) -> Found {
     wire.send(&bad.bytes())?;
     let answer = wire.answer(false, s.soon())?;
     ensure(!answer.head.is_success(), || format!("answered {}", answer.head.status))?;
-    super::http1::announced(&answer)?;
+    super::http_answers::announced(&answer)?;
     wire.send(&good.bytes())?;
     let answer = wire.answer(false, s.soon())?;
     ensure(answer.head.is_success(), || format!("then answered {}", answer.head.status))

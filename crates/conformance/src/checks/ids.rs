@@ -181,8 +181,8 @@ fn same_order(s: &Subject<'_>) -> Found {
     std::thread::scope(|scope| {
         let running: Vec<_> =
             batches.iter().map(|batch| scope.spawn(|| s.publish_all(&topic, batch))).collect();
-        let ends = running.into_iter().map(|thread| thread.join());
-        ends.map(|end| end.unwrap_or_else(|_| failed("a publisher broke down"))).collect::<Found>()
+        let mut ends = running.into_iter().map(|thread| thread.join());
+        ends.try_for_each(|end| end.unwrap_or_else(|_| failed("a publisher broke down")))
     })?;
     let one = s.fenced(&mut one, &topic)?;
     let two = s.fenced(&mut two, &topic)?;

@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
         "limits/long-header-is-answered",
         rfc9110("5.4", "fields larger than the server takes are answered with a 4xx"),
         &[],
-        |s| answered(s, s.subscription(&s.topic()).field("X-Long", "x".repeat(64 * 1024))),
+        |s| answered(s, &s.subscription(&s.topic()).field("X-Long", "x".repeat(64 * 1024))),
     ),
     must(
         "limits/many-headers-are-answered",
@@ -22,7 +22,10 @@ pub(super) const CHECKS: &[Check] = &[
         &[],
         |s| {
             let request = s.subscription(&s.topic());
-            answered(s, (0..5000).fold(request, |request, n| request.field(&format!("X-{n}"), "x")))
+            answered(
+                s,
+                &(0..5000).fold(request, |request, n| request.field(&format!("X-{n}"), "x")),
+            )
         },
     ),
     must(
@@ -41,7 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         "limits/long-last-event-id-is-answered",
         rfc9110("5.4", "fields larger than the server takes are answered with a 4xx"),
         &[],
-        |s| answered(s, s.subscription(&s.topic()).field("Last-Event-ID", "7".repeat(16 * 1024))),
+        |s| answered(s, &s.subscription(&s.topic()).field("Last-Event-ID", "7".repeat(16 * 1024))),
     ),
     hub_level(
         "limits/half-a-head-holds-up-nobody",
@@ -76,7 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// A 4xx, or the thing itself; not silence, and not a 5xx that blames the server.
-fn answered(s: &Subject<'_>, request: Request) -> Found {
+fn answered(s: &Subject<'_>, request: &Request) -> Found {
     let mut wire = s.connect(&request.address)?;
     // It may answer, and stop reading, before it has all.
     let _ = wire.try_send(&request.bytes());

@@ -6,7 +6,8 @@ mod first_byte;
 mod framing;
 mod headers;
 mod heartbeat;
-mod http1;
+mod http_answers;
+mod http_requests;
 mod ids;
 mod limits;
 mod replay;
@@ -16,13 +17,14 @@ mod slow;
 use crate::check::Check;
 
 /// Every area's checks, in the order they are run.
-pub(crate) const AREAS: [&[Check]; 12] = [
+pub(crate) const AREAS: [&[Check]; 13] = [
     framing::CHECKS,
     ids::CHECKS,
     replay::CHECKS,
     first_byte::CHECKS,
     heartbeat::CHECKS,
-    http1::CHECKS,
+    http_answers::CHECKS,
+    http_requests::CHECKS,
     headers::CHECKS,
     cors::CHECKS,
     errors::CHECKS,

@@ -42,7 +42,7 @@ fn changed(hub: &Hub, message: &str) -> String {
 
 pub(crate) fn encode(hub: &Hub, number: usize, record: &Record) -> Vec<u8> {
     let mut out = Vec::new();
-    if !(hub.has("forgets-some-ids") && number % 2 == 0) {
+    if !(hub.has("forgets-some-ids") && number.is_multiple_of(2)) {
         out.extend(format!("id: {}\n", hub.id(number)).bytes());
     }
     let kind = record.kind.as_deref().filter(|_| !hub.has("knows-no-types"));

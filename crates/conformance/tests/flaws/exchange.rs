@@ -48,14 +48,14 @@ struct Input<'h> {
 }
 
 /// Serves a connection to its end.
-pub(crate) fn serve(hub: &Hub, socket: TcpStream) -> io::Result<()> {
+pub(crate) fn serve(hub: &Hub, socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let mut input = Input { hub, socket: socket.try_clone()?, buffer: Vec::new() };
     loop {
         let request = match input.request() {
             Ok(request) => request,
             Err(Bad::Over) => return Ok(()),
-            Err(Bad::Status(status)) => return answer(hub, &socket, status, &[], b"", None, true),
+            Err(Bad::Status(status)) => return answer(hub, socket, status, &[], b"", None, true),
         };
         let close = request.text("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
         if hub.has("drops-half-closed") {
@@ -67,7 +67,7 @@ pub(crate) fn serve(hub: &Hub, socket: TcpStream) -> io::Result<()> {
         if hub.has("forgets-pipelined") {
             input.buffer.clear();
         }
-        if route(hub, &socket, &request)? || (close && !hub.has("never-closes")) || request.old {
+        if route(hub, socket, &request)? || (close && !hub.has("never-closes")) || request.old {
             return Ok(());
         }
         if hub.has("closes-always") {

@@ -93,7 +93,7 @@ impl Hub {
         let fence = record.message.starts_with(b"fence");
         let count = state.counts.entry(record.topic.clone()).or_default();
         *count += usize::from(!fence);
-        let even = *count % 2 == 0;
+        let even = count.is_multiple_of(2);
         if self.has("reorders") && even && !fence {
             state.held.insert(record.topic.clone(), record);
             return state.log.len() + 2;
@@ -165,11 +165,11 @@ fn accept(hub: &Arc<Hub>, listener: &TcpListener) {
         }
         let Ok(socket) = socket else { continue };
         if hub.has("serves-one-at-a-time") {
-            let _ = exchange::serve(hub, socket);
+            let _ = exchange::serve(hub, &socket);
             continue;
         }
         let hub = Arc::clone(hub);
-        thread::spawn(move || exchange::serve(&hub, socket));
+        thread::spawn(move || exchange::serve(&hub, &socket));
     }
 }
 

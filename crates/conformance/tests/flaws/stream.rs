@@ -175,7 +175,7 @@ fn stream(
         socket.write_all(head.as_bytes())?;
     }
     if hub.has("subscribes-late") {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(500));
         begin.cursor = hub.state().log.len();
     }
     if hub.has("ends-old-streams") && request.old {

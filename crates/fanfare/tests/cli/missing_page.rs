@@ -2,7 +2,7 @@
 
 use crate::support::{fanfare, run};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "serve",
     "publish",
     "subscribe",
