@@ -1,18 +1,20 @@
-//! A hub that the suite has started, and will not leave behind.
+//! A hub that the suite has started, and will not leave behind. It stays in the suite's process group,
+//! so that Ctrl-C reaches both.
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::hub::{Start, StopSignal};
 
 /// How often it is asked whether something has happened yet.
 const POLL: Duration = Duration::from_millis(10);
+/// How long one that is no longer needed may take to end before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
 /// How much of what it wrote is quoted where it does not start.
 const LAST_WORDS: usize = 600;
 
@@ -109,11 +111,15 @@ impl Started {
 }
 
 impl Drop for Started {
+    /// Asks first: what has processes of its own ends them too.
     fn drop(&mut self) {
-        if let (Ok(None), Some(pid)) = (self.child.try_wait(), self.pid()) {
-            // It leads a group of its own, so that what it has started goes with it.
-            let _ = kill_process_group(pid, Signal::KILL);
-            let _ = self.child.wait();
+        if let Ok(None) = self.child.try_wait() {
+            self.ask_to_stop();
+            if self.ended(Instant::now() + GRACE).is_none() {
+                // One that has gone meanwhile need not be killed.
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
         }
     }
 }
@@ -129,7 +135,7 @@ fn spawn(start: &Start, ports: &[String; 3], directory: &TempDir) -> Result<Chil
         .map_err(|error| format!("cannot keep what the hub writes: {error}"))?;
     let errors = output.try_clone().map_err(|error| format!("cannot keep errors: {error}"))?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+    command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(errors);
     if let Some(working) = &start.directory {
         command.current_dir(working);
     }
