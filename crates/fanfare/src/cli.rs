@@ -6,8 +6,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    BenchCommand, CompletionsArgs, DoctorArgs, LogCommand, ManArgs, PublishArgs, ReadyArgs,
-    SubscribeArgs, TokenCommand,
+    BenchCommand, CompletionsArgs, ConformanceArgs, DoctorArgs, LogCommand, ManArgs, PublishArgs,
+    ReadyArgs, SubscribeArgs, TokenCommand,
 };
 use crate::settings::Flags;
 
@@ -79,6 +79,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
     Bench(BenchCommand),
+    /// Hold a hub, this one or another, against what the standards and its clients ask of it
+    Conformance(ConformanceArgs),
     /// Look at the event log in a directory: verify it, or say what it holds
     #[command(subcommand)]
     Log(LogCommand),

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Ready(args) => exit::code(commands::ready(&args)),
         Command::Doctor(args) => exit::code(commands::doctor(&args)),
         Command::Bench(command) => commands::bench(&command),
+        Command::Conformance(args) => commands::conformance(&args),
         Command::Log(command) => exit::code(commands::log(&command)),
         Command::Completions(args) => exit::code(commands::completions(&args, Cli::command())),
         Command::Man(args) => exit::code(commands::man(&args, Cli::command())),

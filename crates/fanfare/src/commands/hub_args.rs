@@ -18,6 +18,14 @@ pub(super) struct HubArgs {
     /// hub without a prefix is named by its stream, as in http://host/events.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
+}
+
+/// What to show a hub.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Hub")]
+pub(super) struct TokenArgs {
     /// File that holds the token to show [env: FANFARE_TOKEN holds a token itself]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -50,6 +58,13 @@ impl HubArgs {
 
     /// The token to show, if there is one.
     pub(super) fn token(&self) -> Result<Option<Token>, CommandError> {
+        self.token.read()
+    }
+}
+
+impl TokenArgs {
+    /// The token to show, if there is one.
+    pub(super) fn read(&self) -> Result<Option<Token>, CommandError> {
         if let Some(path) = &self.token_file {
             let text = std::fs::read_to_string(path)
                 .map_err(|source| CommandError::TokenFile { path: path.clone(), source })?;

@@ -6,6 +6,7 @@
 
 mod bench;
 mod completions;
+mod conformance;
 mod doctor;
 mod error;
 mod hub_args;
@@ -19,6 +20,7 @@ mod token;
 
 pub use bench::{BenchCommand, bench};
 pub use completions::{CompletionsArgs, completions};
+pub use conformance::{ConformanceArgs, conformance};
 pub use doctor::{DoctorArgs, doctor};
 pub use error::CommandError;
 pub use log::{LogCommand, log};

@@ -369,6 +369,9 @@ where
         .timer(TokioTimer::new())
         // The roster sees to it.
         .header_read_timeout(None)
+        // A client may end its side and wait for its answer. Over TLS a stream is hyper's to watch,
+        // and the end of the client's side is how it learns that nobody listens any more.
+        .half_close(connections.tls.is_none())
         .max_header_size(connections.limits.head)
         .max_buf_size(connections.limits.head.max(UNSENT))
         .serve_connection(TokioIo::new(stream), service);

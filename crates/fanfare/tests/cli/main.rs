@@ -5,6 +5,7 @@
 
 mod support;
 
+mod broken_rule;
 mod false_readiness;
 mod hidden_fault;
 mod lost_line;

@@ -2,8 +2,18 @@
 
 use crate::support::{fanfare, run};
 
-const COMMANDS: [&str; 9] =
-    ["serve", "publish", "subscribe", "token", "ready", "doctor", "bench", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "serve",
+    "publish",
+    "subscribe",
+    "token",
+    "ready",
+    "doctor",
+    "bench",
+    "conformance",
+    "completions",
+    "man",
+];
 
 #[test]
 fn a_shell_is_offered_nothing() {

@@ -1,5 +1,8 @@
 //! A publisher that does not know whether its request arrived may repeat it under the same key.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -86,5 +89,23 @@ fn repeats_that_cross_on_the_way_are_published_once() {
         });
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         assert_eq!(subscriber.next().data, round.to_string());
+    }
+}
+
+/// One that is left without an answer has to publish again. Some shut down their side when they have
+/// sent all they have, as `nc -N` does, and wait; the log on disk is what lets them be done first.
+#[test]
+fn a_publisher_that_ends_its_side_is_left_without_an_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let hub = Setup::new(&["--data", directory.path().to_str().unwrap()]).own_log().start();
+    let request = "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: 16\r\n\r\n{\"message\": \"x\"}";
+    for _ in 0..50 {
+        let mut socket = TcpStream::connect(hub.address()).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        socket.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
     }
 }

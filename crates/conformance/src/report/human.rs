@@ -1,0 +1,34 @@
+//! The report for people: a line for each check, and what was seen where it failed.
+
+use super::Report;
+use crate::check::Level;
+use crate::suite::{Outcome, Verdict};
+
+/// One check's lines.
+#[must_use]
+pub fn line(outcome: &Outcome) -> String {
+    let check = outcome.check;
+    let head = |word: &str| format!("{word:<5} {:<6} {}", check.level, check.name);
+    match &outcome.verdict {
+        Verdict::Passed => head("ok"),
+        Verdict::Skipped(why) => format!("{}  ({why})", head("skip")),
+        Verdict::Failed(seen) => format!(
+            "{}\n      rule: {}: {}\n      seen: {seen}",
+            head("FAIL"),
+            check.rule,
+            check.rule.says
+        ),
+    }
+}
+
+pub(super) fn summary(report: &Report) -> String {
+    let levels = Level::ALL.map(|level| {
+        let count = report.count(level);
+        format!(
+            "{level:<6} {:>3} passed {:>3} failed {:>3} skipped",
+            count.passed, count.failed, count.skipped
+        )
+    });
+    let verdict = if report.conforms() { "no MUST failed" } else { "does not conform" };
+    format!("{}\n{} at {}: {verdict}", levels.join("\n"), report.hub, report.url)
+}

@@ -1,0 +1,168 @@
+//! A run: which checks, against what, and what came of each.
+
+use std::time::{Duration, Instant};
+
+use crate::check::{Check, Level};
+use crate::checks;
+use crate::finding::Finding;
+use crate::hub::{Capability, Hub, HubError};
+use crate::report::Report;
+use crate::settings::Settings;
+use crate::started::Started;
+use crate::subject::Subject;
+
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The claim holds.
+    Passed,
+    /// It does not; what was seen.
+    Failed(String),
+    /// It does not apply; why.
+    Skipped(String),
+}
+
+/// A check and what came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Which check.
+    pub check: &'static Check,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Which checks to run.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only those whose name begins with, or is, one of these; all if there are none.
+    pub only: Vec<String>,
+    /// None of those whose name begins with, or is, one of these.
+    pub skip: Vec<String>,
+    /// Only those of one of these levels; all if there are none.
+    pub levels: Vec<Level>,
+}
+
+/// Why no run could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// The description means nothing.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// The hub cannot be reached at all, or not as described.
+    #[error("cannot test the hub: {0}")]
+    Unreachable(String),
+    /// No check has such a name.
+    #[error("no check is called {0:?}, nor begins so; --list names them all")]
+    NoSuchCheck(String),
+}
+
+/// Every check there is, by area.
+pub fn all() -> impl Iterator<Item = &'static Check> {
+    checks::AREAS.iter().copied().flatten()
+}
+
+impl Selection {
+    fn includes(&self, check: &Check) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| matches(check.name, name));
+        (self.only.is_empty() || named(&self.only))
+            && !named(&self.skip)
+            && (self.levels.is_empty() || self.levels.contains(&check.level))
+    }
+
+    /// The checks that are meant.
+    ///
+    /// # Errors
+    ///
+    /// If a name means no check.
+    pub fn checks(&self) -> Result<Vec<&'static Check>, SuiteError> {
+        let mut names = self.only.iter().chain(&self.skip);
+        if let Some(name) = names.find(|name| !all().any(|check| matches(check.name, name))) {
+            return Err(SuiteError::NoSuchCheck(name.clone()));
+        }
+        Ok(all().filter(|check| self.includes(check)).collect())
+    }
+}
+
+fn matches(check: &str, name: &str) -> bool {
+    check.strip_prefix(name).is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with('/') || name.ends_with('/') || name.contains('/')
+    })
+}
+
+/// Runs the selected checks, one after another, and tells `heard` of each.
+///
+/// Without a URL the hub is started, by the command in its description, and stopped after.
+///
+/// # Errors
+///
+/// If there is no hub to test.
+pub fn run(
+    hub: &Hub,
+    url: Option<&str>,
+    settings: &Settings,
+    selection: &Selection,
+    mut heard: impl FnMut(&Outcome),
+) -> Result<Report, SuiteError> {
+    let selected = selection.checks()?;
+    let started = match url {
+        Some(_) => None,
+        None => Some(start(hub, settings)?),
+    };
+    let url = url.or(started.as_ref().map(|started| started.url.as_str())).unwrap_or_default();
+    let subject = Subject::new(hub, settings, url, started.as_ref());
+    let subject = subject.map_err(SuiteError::Unreachable)?;
+    if let Err(Finding::Failed(why) | Finding::Skipped(why)) = subject.connect(subject.address()) {
+        return Err(SuiteError::Unreachable(why));
+    }
+    let mut outcomes = Vec::with_capacity(selected.len());
+    for check in selected {
+        let outcome = put(check, &subject);
+        heard(&outcome);
+        outcomes.push(outcome);
+    }
+    Ok(Report { hub: hub.name.clone(), url: url.to_owned(), outcomes })
+}
+
+fn put(check: &'static Check, subject: &Subject<'_>) -> Outcome {
+    let begun = Instant::now();
+    let missing = check.needs.iter().find(|need| !subject.hub.offers(**need));
+    let verdict = match missing {
+        _ if check.needs.contains(&Capability::Start) && !subject.is_started => {
+            Verdict::Skipped("only where the hub is started for it: --start".to_owned())
+        }
+        Some(need) => Verdict::Skipped(format!("not offered: {}", need.name())),
+        None => match (check.run)(subject) {
+            Ok(()) => Verdict::Passed,
+            Err(Finding::Failed(seen)) => Verdict::Failed(seen),
+            Err(Finding::Skipped(why)) => Verdict::Skipped(why),
+        },
+    };
+    Outcome { check, verdict, took: begun.elapsed() }
+}
+
+fn start(hub: &Hub, settings: &Settings) -> Result<Started, SuiteError> {
+    let Some(start) = &hub.start else {
+        let why = "there is no URL, and the hub's description has no command that starts it";
+        return Err(SuiteError::Unreachable(why.to_owned()));
+    };
+    let mut started = Started::start(start).map_err(SuiteError::Unreachable)?;
+    wait_until_it_answers(&mut started, hub, settings).map_err(SuiteError::Unreachable)?;
+    Ok(started)
+}
+
+/// Waits until a hub that was started does its work: until what is published is heard.
+pub(crate) fn wait_until_it_answers(
+    started: &mut Started,
+    hub: &Hub,
+    settings: &Settings,
+) -> Result<(), String> {
+    // What is published too early may be lost, and is not waited for as long as there is time.
+    let patient =
+        Settings { timeout: settings.timeout.min(Duration::from_secs(5)), ..settings.clone() };
+    started.wait_until(settings.start, |started| {
+        Subject::new(hub, &patient, &started.url, Some(started))
+            .is_ok_and(|subject| subject.still_works().is_ok())
+    })
+}
