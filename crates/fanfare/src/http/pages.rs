@@ -41,9 +41,9 @@ static ASSETS: [Embedded; 22] = [
     embedded!("fanfare/error.js", SCRIPT),
     embedded!("fanfare/events.js", SCRIPT),
     embedded!("fanfare/hub.js", SCRIPT),
+    embedded!("fanfare/lead.js", SCRIPT),
     embedded!("fanfare/publish.js", SCRIPT),
     embedded!("fanfare/shared.js", SCRIPT),
-    embedded!("fanfare/worker.js", SCRIPT),
     embedded!("vendor/sweetalert2/sweetalert2.min.css", STYLE),
     embedded!("vendor/sweetalert2/sweetalert2.min.js", SCRIPT),
 ];
