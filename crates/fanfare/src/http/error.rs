@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::request_body::Broken;
 use crate::metrics::{Metrics, Refused};
+use crate::settings::Origin;
 
 /// How long a publisher is asked to wait before it tries again, in seconds.
 pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -45,15 +46,15 @@ pub(crate) enum Error {
     TooManyTopics { named: usize, limit: usize },
     #[error("Field required: either the id of a subscriber or a subject")]
     NobodyNamed,
-    #[error("the request is for a host that this hub does not answer for")]
+    #[error("the request is for a host that this hub does not answer for: name it by --allow-host")]
     ForeignHost,
     #[error(
         "a proxy has passed this request on, and the hub serves its own machine only: name the \
          proxy's host by --allow-host, or set credentials"
     )]
     PassedOn,
-    #[error("pages of this origin may not use this hub")]
-    ForeignOrigin,
+    #[error("pages of this origin may not use this hub{}", cure(.0.as_ref()))]
+    ForeignOrigin(Option<Origin>),
     #[error("Not authenticated")]
     Unauthenticated,
     #[error(transparent)]
@@ -94,7 +95,7 @@ impl Error {
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
             Self::NobodyNamed => Refused::InvalidRevocation,
             Self::ForeignHost | Self::PassedOn => Refused::ForeignHost,
-            Self::ForeignOrigin => Refused::ForeignOrigin,
+            Self::ForeignOrigin(_) => Refused::ForeignOrigin,
             Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) => {
                 Refused::CredentialsUnverifiable
             }
@@ -158,7 +159,7 @@ impl IntoResponse for Error {
                     "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
                 }]),
             ),
-            Self::ForeignHost | Self::PassedOn | Self::ForeignOrigin | Self::Elsewhere => {
+            Self::ForeignHost | Self::PassedOn | Self::ForeignOrigin(_) | Self::Elsewhere => {
                 detail(StatusCode::FORBIDDEN, said)
             }
             Self::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),
@@ -189,6 +190,13 @@ impl IntoResponse for Error {
             ),
         }
     }
+}
+
+/// What lets the pages of an origin in.
+fn cure(origin: Option<&Origin>) -> String {
+    let Some(origin) = origin else { return String::new() };
+    let local = if origin.is_local() { ", or those of this machine by --dev" } else { "" };
+    format!(": allow them by --allow-origin {}{local}", origin.as_str())
 }
 
 fn retry_later(mut response: Response) -> Response {

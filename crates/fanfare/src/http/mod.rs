@@ -26,6 +26,7 @@ mod probe;
 mod publish;
 mod query;
 mod quotas;
+mod refusals;
 mod request_body;
 mod revoke;
 mod roster;

@@ -48,6 +48,10 @@ static ASSETS: [Embedded; 22] = [
     embedded!("vendor/sweetalert2/sweetalert2.min.js", SCRIPT),
 ];
 
+/// The client for pages without a build: a stable address, and what it loads beside the page's own.
+static CLIENT: Embedded = embedded!("fanfare.js", SCRIPT);
+static ELEMENT: Embedded = embedded!("fanfare/element.js", SCRIPT);
+
 /// The page at `<prefix>/` and its assets at `<prefix>/assets/`. With a templates directory, the
 /// page is its `sse_index.html`, read at each request.
 pub(crate) fn pages(prefix: &str, templates: Option<&Path>) -> Router {
@@ -59,7 +63,8 @@ pub(crate) fn pages(prefix: &str, templates: Option<&Path>) -> Router {
         }
         None => serve(Router::new(), &page, &PAGE, POLICY),
     };
-    ASSETS.iter().fold(router, |router, asset| {
+    let router = serve(router, &format!("{prefix}/{}", CLIENT.path), &CLIENT, POLICY);
+    ASSETS.iter().chain([&ELEMENT]).fold(router, |router, asset| {
         serve(router, &format!("{prefix}/assets/{}", asset.path), asset, POLICY)
     })
 }
