@@ -138,7 +138,7 @@ class Connection {
       if (!answer.ok) reason = await import_error.FanfareError.from(answer);
       else if (!type.startsWith("text/event-stream")) reason = `${this.#settings.url} answered with ${type}`;
     } catch (error) {
-      reason = error;
+      reason = await (0, import_hub.explain)(this.#settings.url, error);
     } finally {
       clearTimeout(timer);
       request.abort();

@@ -20,7 +20,8 @@ __export(stdin_exports, {
   ANSWER_WITHIN_MS: () => ANSWER_WITHIN_MS,
   ask: () => ask,
   at: () => at,
-  drawTicket: () => drawTicket
+  drawTicket: () => drawTicket,
+  explain: () => explain
 });
 module.exports = __toCommonJS(stdin_exports);
 var import_error = require("./error.js");
@@ -39,15 +40,40 @@ async function ask(url, { token, headers, signal, ...request }) {
     if (one?.aborted) either.abort(one.reason);
     one?.addEventListener("abort", () => either.abort(one.reason), { once: true });
   }
-  const answer = await fetch(url, {
-    cache: "no-store",
-    credentials: "include",
-    ...request,
-    headers: bearer ? { ...headers, authorization: `Bearer ${bearer}` } : headers,
-    signal: either.signal
-  });
+  let answer;
+  try {
+    answer = await fetch(url, {
+      cache: "no-store",
+      credentials: "include",
+      ...request,
+      headers: bearer ? { ...headers, authorization: `Bearer ${bearer}` } : headers,
+      signal: either.signal
+    });
+  } catch (error) {
+    throw await explain(url, error);
+  }
   if (!answer.ok) throw await import_error.FanfareError.from(answer);
   return answer;
+}
+const told = /* @__PURE__ */ new Set();
+async function explain(url, error) {
+  const { origin } = new URL(url);
+  const page = globalThis.location?.origin;
+  if (!(error instanceof TypeError) || !page || page === origin) return error;
+  const probe = new AbortController();
+  const timer = setTimeout(() => probe.abort(), ANSWER_WITHIN_MS);
+  try {
+    await fetch(url, { mode: "no-cors", cache: "no-store", signal: probe.signal });
+  } catch {
+    return error;
+  } finally {
+    clearTimeout(timer);
+    probe.abort();
+  }
+  const message = `${origin} answered, but pages of ${page} may not read it: start the hub with --allow-origin ${page}, or --dev while developing on this machine (or a proxy answered in its place)`;
+  if (!told.has(origin)) console.error(`fanfare: ${message}`);
+  told.add(origin);
+  return new import_error.FanfareError(message, { blocked: true, cause: error });
 }
 async function drawTicket(hub, token) {
   const answer = await ask(at(hub, "ticket"), { method: "POST", token });

@@ -7,7 +7,7 @@
 // a ticket that has been used. And it would not say when it tries again.
 
 import { FanfareError } from './error.js';
-import { ANSWER_WITHIN_MS } from './hub.js';
+import { ANSWER_WITHIN_MS, explain } from './hub.js';
 
 // The longest wait between two attempts: while an outage is young, and later, as many times the first.
 const LONGEST_WHILE_YOUNG_MS = 5_000;
@@ -141,7 +141,7 @@ export class Connection {
       if (!answer.ok) reason = await FanfareError.from(answer);
       else if (!type.startsWith('text/event-stream')) reason = `${this.#settings.url} answered with ${type}`;
     } catch (error) {
-      reason = error;
+      reason = await explain(this.#settings.url, error);
     } finally {
       clearTimeout(timer);
       request.abort();

@@ -45,6 +45,31 @@ test('what no retry can mend is told, though an EventSource does not tell it', a
   await hub.subscribers(0);
 });
 
+test('a hub that does not let the page in is told from one that is not there', async (t) => {
+  const site = await Site.start(t);
+  const hub = await Hub.start(t);
+  site.allow(hub);
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const said = [];
+  context.on('console', (message) => said.push(message.text()));
+  const page = await tab(context, site, hub);
+  await page.waitForFunction(() => heard.events.state.reason?.blocked, undefined, { timeout: 60_000 });
+  const { message } = await page.evaluate(() => heard.events.state.reason.plain());
+  assert.match(message, new RegExp(`--allow-origin ${site.origin}`));
+  const publishing = page.evaluate(async (hub) => {
+    const { publish } = await import('/client/index.js');
+    return publish(hub, { message: 'x' }).catch((error) => error.message);
+  }, hub.url);
+  assert.match(await publishing, /--allow-origin/);
+  assert.equal(said.filter((text) => text.startsWith('fanfare:')).length, 1);
+  await hub.kill();
+  await page.waitForFunction(() => heard.events.state.at && !heard.events.state.reason?.blocked, undefined, { timeout: 60_000 });
+  // Once it is allowed, the page comes by itself.
+  await hub.again('--allow-origin', site.origin);
+  await state(page, 'live');
+});
+
 test('a listener that throws is reported, and the others hear', async (t) => {
   const { hub, site, context } = await set(t);
   const page = await tab(context, site, hub);

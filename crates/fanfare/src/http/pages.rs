@@ -23,16 +23,18 @@ const TEMPLATE: &str = "sse_index.html";
 static PAGE: Embedded = embedded!("sse_index.html", HTML);
 
 /// What the page loads, by its path under `assets/`; some of it is the console's too.
-static ASSETS: [Embedded; 22] = [
+static ASSETS: [Embedded; 24] = [
     embedded!("style.css", STYLE),
     embedded!("page.css", STYLE),
     embedded!("page.js", SCRIPT),
     embedded!("badge.js", SCRIPT),
     embedded!("entry.js", SCRIPT),
     embedded!("feed.js", SCRIPT),
+    embedded!("links.js", SCRIPT),
     embedded!("news.js", SCRIPT),
     embedded!("popups.js", SCRIPT),
     embedded!("publish.js", SCRIPT),
+    embedded!("replay.js", SCRIPT),
     embedded!("session.js", SCRIPT),
     embedded!("topics.js", SCRIPT),
     embedded!("icon.svg", SVG),
