@@ -15,7 +15,7 @@ use fanfare_hub::Hub;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::access::Access;
-use super::error::detail;
+use super::error::{Error, detail};
 use super::quotas::Quotas;
 use super::{admin, console, docs, operations, pages, publish, subscribe, subscribers, tickets};
 use crate::cluster::Cluster;
