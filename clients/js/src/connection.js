@@ -7,9 +7,11 @@
 // a ticket that has been used. And it would not say when it tries again.
 
 import { FanfareError } from './error.js';
-import { ANSWER_WITHIN_MS } from './hub.js';
+import { ANSWER_WITHIN_MS, explain } from './hub.js';
 
-// The longest wait between two attempts is this many times the first.
+// The longest wait between two attempts: while an outage is young, and later, as many times the first.
+const LONGEST_WHILE_YOUNG_MS = 5_000;
+const YOUNG_MS = 60_000;
 const LONGEST = 30;
 
 // A connection that lived so long was a good one: the next wait is the first again. The hub sheds
@@ -27,6 +29,7 @@ export class Connection {
   #timer;
   #failures = 0;
   #liveSince;
+  #lostAt; // when the outage began
   #end = new AbortController();
 
   // `url` is the subscription's address, to which `ticket()`, if there is one, adds a ticket each
@@ -37,7 +40,10 @@ export class Connection {
     this.#out = out;
     this.lastEventId = lastEventId ?? '';
     const on = (type, act) => globalThis.addEventListener?.(type, act, { signal: this.#end.signal });
-    on('online', () => this.state.at && this.reconnect());
+    on('online', () => this.state.name === 'reconnecting' && this.reconnect());
+    const { document } = globalThis;
+    const shown = () => document.hidden || this.hurry();
+    document?.addEventListener('visibilitychange', shown, { signal: this.#end.signal });
     // A page that is put aside may come back to life; until then it must hold no connection.
     on('pagehide', () => this.#release());
     on('pageshow', ({ persisted }) => persisted && this.state.name !== 'closed' && this.reconnect());
@@ -50,6 +56,11 @@ export class Connection {
     const { name, reason } = this.state;
     if (name !== 'connecting') this.#become({ name: 'reconnecting', at: null, reason });
     this.#attempt();
+  }
+
+  // Tries at once, if it waits.
+  hurry() {
+    if (this.state.at) this.reconnect();
   }
 
   close() {
@@ -86,7 +97,10 @@ export class Connection {
         heard(event);
       });
 
+    // Where packets vanish, a browser tries the same for minutes.
+    this.#timer = setTimeout(() => this.#lost(new Error('the hub did not answer')), ANSWER_WITHIN_MS);
     on('open', () => {
+      clearTimeout(this.#timer);
       this.#liveSince = performance.now();
       this.#become({ name: 'live' });
     });
@@ -127,7 +141,7 @@ export class Connection {
       if (!answer.ok) reason = await FanfareError.from(answer);
       else if (!type.startsWith('text/event-stream')) reason = `${this.#settings.url} answered with ${type}`;
     } catch (error) {
-      reason = error;
+      reason = await explain(this.#settings.url, error);
     } finally {
       clearTimeout(timer);
       request.abort();
@@ -143,8 +157,12 @@ export class Connection {
     const settled = performance.now() - (this.#liveSince ?? Infinity) >= SETTLED_MS;
     this.#liveSince = undefined;
     if (settled) this.#failures = 0;
+    if (this.#failures === 0) this.#lostAt = performance.now();
+    const { retry } = this.#settings;
+    const isYoung = performance.now() - this.#lostAt < YOUNG_MS;
+    const limit = isYoung ? Math.max(retry, LONGEST_WHILE_YOUNG_MS) : retry * LONGEST;
     // Spread, so that those who were lost together do not come back together.
-    const longest = this.#settings.retry * Math.min(2 ** this.#failures, LONGEST);
+    const longest = Math.min(retry * 2 ** this.#failures, limit);
     const spread = longest * (0.5 + Math.random() / 2);
     const wait = settled && expired ? 0 : Math.max(spread, (reason?.retryAfter ?? 0) * 1000);
     this.#failures += 1;

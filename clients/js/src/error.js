@@ -6,9 +6,9 @@ const TRANSIENT = [408, 425, 429];
 export class FanfareError extends Error {
   name = 'FanfareError';
 
-  constructor(message, { status, detail, retryAfter, cause } = {}) {
+  constructor(message, { status, detail, retryAfter, blocked, cause } = {}) {
     super(message, { cause });
-    Object.assign(this, { status, detail, retryAfter });
+    Object.assign(this, { status, detail, retryAfter, blocked });
   }
 
   // Whether the same request will fail again however often it is made.
@@ -34,8 +34,8 @@ export class FanfareError extends Error {
 
   // What of it can be sent to another tab.
   plain() {
-    const { message, status, detail } = this;
-    return { message, status, detail };
+    const { message, status, detail, blocked } = this;
+    return { message, status, detail, blocked };
   }
 }
 

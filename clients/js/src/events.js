@@ -35,8 +35,7 @@ export class Events {
   constructor(hub, options = {}) {
     const { topics = [], types = [], since = '', token, shared = false, retry = RETRY_MS } = options;
     const EventSource = options.EventSource ?? globalThis.EventSource;
-    const canShare = shared !== false && typeof SharedWorker === 'function';
-    if (!canShare && !EventSource) {
+    if (!EventSource) {
       throw new TypeError("there is no EventSource here: give one, such as that of npm's `eventsource`");
     }
     const url = at(hub, 'events');
@@ -56,7 +55,8 @@ export class Events {
       state: (state) => this.#become(state),
     };
     this.lastEventId = since;
-    this.#connection = canShare
+    // Only browsers have tabs.
+    this.#connection = shared !== false && globalThis.location
       ? new SharedConnection(settings, shared, out)
       : new Connection(settings, out);
   }

@@ -23,15 +23,45 @@ export async function ask(url, { token, headers, signal, ...request }) {
     if (one?.aborted) either.abort(one.reason);
     one?.addEventListener('abort', () => either.abort(one.reason), { once: true });
   }
-  const answer = await fetch(url, {
-    cache: 'no-store',
-    credentials: 'include',
-    ...request,
-    headers: bearer ? { ...headers, authorization: `Bearer ${bearer}` } : headers,
-    signal: either.signal,
-  });
+  let answer;
+  try {
+    answer = await fetch(url, {
+      cache: 'no-store',
+      credentials: 'include',
+      ...request,
+      headers: bearer ? { ...headers, authorization: `Bearer ${bearer}` } : headers,
+      signal: either.signal,
+    });
+  } catch (error) {
+    throw await explain(url, error);
+  }
   if (!answer.ok) throw await FanfareError.from(answer);
   return answer;
+}
+
+// The hubs that this page has been told of as walled.
+const told = new Set();
+
+// Why a hub of another origin did not answer. A browser says the same whether nobody is there or the
+// page may not read what was said; but it lets a page know that something was said.
+export async function explain(url, error) {
+  const { origin } = new URL(url);
+  const page = globalThis.location?.origin;
+  if (!(error instanceof TypeError) || !page || page === origin) return error;
+  const probe = new AbortController();
+  const timer = setTimeout(() => probe.abort(), ANSWER_WITHIN_MS);
+  try {
+    await fetch(url, { mode: 'no-cors', cache: 'no-store', signal: probe.signal });
+  } catch {
+    return error;
+  } finally {
+    clearTimeout(timer);
+    probe.abort();
+  }
+  const message = `${origin} answered, but pages of ${page} may not read it: start the hub with --allow-origin ${page}, or --dev while developing on this machine (or a proxy answered in its place)`;
+  if (!told.has(origin)) console.error(`fanfare: ${message}`);
+  told.add(origin);
+  return new FanfareError(message, { blocked: true, cause: error });
 }
 
 // A ticket for one stream, for whoever holds the token.

@@ -154,7 +154,7 @@ export function publish<P extends object = Payloads>(
 export class FanfareError extends Error {
   constructor(
     message: string,
-    of?: { status?: number; detail?: unknown; retryAfter?: number; cause?: unknown },
+    of?: { status?: number; detail?: unknown; retryAfter?: number; blocked?: boolean; cause?: unknown },
   );
   /** The hub's answer, if there was one. */
   readonly status?: number;
@@ -162,6 +162,8 @@ export class FanfareError extends Error {
   readonly detail?: unknown;
   /** In how many seconds the hub asks to be asked again. */
   readonly retryAfter?: number;
+  /** `true` if something answered that pages of this origin may not read: see `--allow-origin`. */
+  readonly blocked?: boolean;
   /** Whether no retry can mend it. */
   readonly final: boolean;
 }

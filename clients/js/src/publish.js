@@ -28,8 +28,8 @@ export async function publish(hub, events, options = {}) {
       return many ? ids : id;
     } catch (error) {
       const failure = FanfareError.of(error);
-      if (signal?.aborted || tried === TRIES || failure.final || failure.status === 507) {
-        throw failure.status ? failure : unknown(failure);
+      if (signal?.aborted || tried === TRIES || failure.final || failure.blocked || failure.status === 507) {
+        throw failure.status || failure.blocked ? failure : unknown(failure);
       }
       const pause = failure.retryAfter ? failure.retryAfter * 1000 : PAUSE_MS * 2 ** tried;
       await sleep(Math.min(pause, MAX_PAUSE_MS) * (0.5 + Math.random() / 2), signal);

@@ -1,56 +1,77 @@
-// A tab's side of a connection that the tabs of one browser share through a SharedWorker; where
-// that cannot be had, a connection of its own.
+// A connection that the tabs of one browser share: the tab that leads holds it, and tells the others
+// what it hears over a BroadcastChannel. Where that cannot be had, each tab has its own.
 //
-// What must hold: whatever happens to the worker, the tab goes on after the last id it received.
-// Worker and tab each hold a lock for as long as they live, since a port does not tell that its
-// other end has died. Without locks (they need a secure context) the browser still ends the worker,
-// and its connections, with the last tab.
+// What must hold: each tab hears everything after the id it came with, once and in order, whoever
+// leads. The leader says of each event after which id it comes, and a tab takes only what comes after
+// its own last id. One that stands elsewhere catches up through a connection of its own, until it has
+// an id in common with what the leader tells: from there, both go on alike.
 
 import { Connection } from './connection.js';
 import { FanfareError } from './error.js';
+import { seekLead } from './lead.js';
 
-// How long the worker may take to load before the tab connects by itself.
-const LOAD_WITHIN_MS = 5_000;
+// In the channel's name, so that pages with different versions do not meet.
+const PROTOCOL = 2;
 
-// In the worker's name, so that a page and a worker of different versions do not meet.
-const PROTOCOL = 1;
+// How often a tab that is looked at makes sure of its leader, and how long that may take to answer. A
+// leader's own timer would not do: browsers slow down those of hidden tabs, but not their messages.
+const PING_MS = 5_000;
+
+// The most ids that are remembered, and the most of what the leader tells while a tab catches up, to
+// find one in common.
+const MOST_IDS = 1_000;
+const MOST_TOLD = 100;
 
 export class SharedConnection {
   #settings;
-  #group;
+  #name;
   #out;
   #lastEventId;
-  #port;
-  #left; // lets go of the lock by which the worker knows that this tab lives
-  #own; // the connection of its own
+  #recent = []; // the ids this tab has come by, newest last
+  #me = `${Date.now()}-${Math.random()}`;
+  #channel;
+  #lead;
+  #connection; // the shared one, of the leader
+  #leader; // whose word counts
+  #leaderState = { name: 'connecting' };
+  #catchingUp; // a connection of its own
+  #told = []; // by the leader meanwhile
+  #own; // the connection, where none can be shared
+  #pinging;
+  #silence;
   #end = new AbortController();
 
   // `group` tells apart who may share: `true`, or a name.
   constructor(settings, group, out) {
     this.#settings = settings;
-    this.#group = group;
+    this.#name = `fanfare ${PROTOCOL} ${JSON.stringify([settings.url, group])}`;
     this.#lastEventId = settings.lastEventId;
-    const remember = (tell) => (what) => {
-      this.#lastEventId = what.id;
-      tell(what);
-    };
-    this.#out = {
-      event: remember(out.event),
-      gap: remember(out.gap),
-      cursor: (id) => out.cursor((this.#lastEventId = id)),
-      state: ({ reason, ...state }) =>
-        out.state(reason ? { ...state, reason: new FanfareError(reason.message, reason) } : state),
-    };
+    this.#out = out;
     const { signal } = this.#end;
-    // As a connection of its own does.
-    globalThis.addEventListener?.('pagehide', () => this.#leave(), { signal });
-    globalThis.addEventListener?.('pageshow', ({ persisted }) => persisted && this.#join(), { signal });
+    const on = (target, type, act) => target?.addEventListener?.(type, act, { signal });
+    // Who is put aside, or frozen, must not lead.
+    on(globalThis, 'pagehide', () => this.#leave());
+    on(globalThis, 'pageshow', ({ persisted }) => persisted && this.#join());
+    on(globalThis.document, 'freeze', () => this.#leave());
+    on(globalThis.document, 'resume', () => this.#join());
+    on(globalThis.document, 'visibilitychange', () => {
+      if (document.hidden) return;
+      this.#ping();
+      this.#post({ hurry: true });
+    });
     this.#join();
   }
 
   reconnect() {
     if (this.#own) this.#own.reconnect();
-    else this.#port?.postMessage({ reconnect: true });
+    else if (this.#connection) this.#connection.reconnect();
+    else if (!this.#channel) {
+      this.#out.state({ name: 'reconnecting', at: null });
+      this.#join();
+    } else {
+      this.#catchingUp?.reconnect();
+      this.#post({ reconnect: true });
+    }
   }
 
   close() {
@@ -60,73 +81,195 @@ export class SharedConnection {
   }
 
   #join() {
-    if (this.#own) return;
-    let worker;
+    if (this.#channel || this.#own) return;
     try {
-      const name = `fanfare-${PROTOCOL}`;
-      worker = new SharedWorker(new URL('./worker.js', import.meta.url), { type: 'module', name });
-    } catch {
-      return this.#goAlone(); // the worker's file is of another origin, or workers are forbidden
+      this.#channel = new BroadcastChannel(this.#name);
+      this.#channel.onmessage = ({ data }) => this.#hear(data);
+      this.#lead = seekLead(this.#name, {
+        won: () => this.#takeOver(),
+        lost: () => this.#stepDown(),
+        failed: (error) => this.#goAlone(error),
+      });
+    } catch (error) {
+      return this.#goAlone(error);
     }
-    const port = (this.#port = worker.port);
-    const late = setTimeout(() => this.#goAlone(port), LOAD_WITHIN_MS);
-    worker.onerror = () => this.#goAlone(port);
-    port.onmessage = ({ data }) => {
-      if (port !== this.#port) return;
-      if ('hello' in data) {
-        clearTimeout(late);
-        worker.onerror = null;
-        this.#enter(port, data.hello);
-      } else if ('ask' in data) {
-        this.#answer(port, data.ask);
-      } else {
-        for (const [what, value] of Object.entries(data)) this.#out[what](value);
-      }
-    };
-  }
-
-  // Asks to be told, once the worker can know that this tab has died.
-  #enter(port, workerLock) {
-    const { url, retry, ticket } = this.#settings;
-    const join = { url, retry, ticketed: Boolean(ticket), group: this.#group };
-    if (!navigator.locks) {
-      return port.postMessage({ join: { ...join, lastEventId: this.#lastEventId } });
-    }
-    const lock = `fanfare-tab-${crypto.randomUUID()}`;
-    const left = new Promise((resolve) => (this.#left = resolve));
-    navigator.locks.request(lock, () => {
-      if (port !== this.#port) return;
-      port.postMessage({ join: { ...join, lock, lastEventId: this.#lastEventId } });
-      return left;
-    });
-    const { signal } = this.#end;
-    const died = () => {
-      if (port !== this.#port) return;
-      this.#leave();
-      this.#join();
-    };
-    navigator.locks.request(workerLock, { signal }, died).catch(() => {});
+    this.#ask({ hello: true });
+    this.#pinging = setInterval(() => this.#ping(), PING_MS);
   }
 
   #leave() {
-    this.#port?.postMessage({ leave: true });
-    this.#left?.();
-    this.#port?.close();
-    this.#port = undefined;
+    clearInterval(this.#pinging);
+    this.#heardLeader();
+    this.#lead?.resign();
+    this.#channel?.close();
+    this.#connection?.close();
+    this.#stopCatchingUp();
+    this.#lead = this.#channel = this.#connection = this.#leader = undefined;
   }
 
-  #goAlone(port) {
-    if (port !== this.#port) return;
+  #goAlone(error) {
+    if (this.#own) return;
+    console.warn(`fanfare: this tab has a connection of its own, none can be shared: ${error.message}`);
     this.#leave();
-    this.#own = new Connection({ ...this.#settings, lastEventId: this.#lastEventId }, this.#out);
+    this.#own = this.#connect(this.#out);
   }
 
-  // The worker holds no credentials: for each ticket it asks a tab.
-  async #answer(port, ask) {
-    try {
-      port.postMessage({ ask, ticket: await this.#settings.ticket() });
-    } catch (error) {
-      port.postMessage({ ask, error: FanfareError.of(error).plain() });
+  #connect(out) {
+    return new Connection({ ...this.#settings, lastEventId: this.#lastEventId }, out);
+  }
+
+  #post(what) {
+    this.#channel?.postMessage({ from: this.#me, ...what });
+  }
+
+  // The leader.
+
+  #takeOver() {
+    if (!this.#channel) return;
+    this.#heardLeader();
+    this.#leader = undefined;
+    this.#stopCatchingUp();
+    const tell = (what) => {
+      const after = this.#lastEventId;
+      this.#pass(what);
+      this.#post({ after, id: this.#lastEventId, what });
+    };
+    this.#connection = this.#connect({
+      event: (event) => tell({ event }),
+      gap: (gap) => tell({ gap }),
+      cursor: (cursor) => tell({ cursor }),
+      state: (state) => {
+        this.#out.state(state);
+        // Others may be let in where this one was refused.
+        if (state.name === 'closed') this.#leave();
+        else this.#hail();
+      },
+    });
+    this.#hail();
+  }
+
+  // Says who leads, and where it stands. A successor says nothing new until its connection does.
+  #hail() {
+    const { name, at, reason } = this.#connection.state;
+    if (name !== 'connecting') this.#leaderState = { name, at, reason: reason?.plain() };
+    this.#post({ at: this.#lastEventId, state: this.#leaderState });
+  }
+
+  #stepDown() {
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#ask({ hello: true });
+  }
+
+  // Those who follow.
+
+  #hear({ from, ...said }) {
+    if (this.#connection) {
+      if (said.hello || said.ping) this.#hail();
+      else if (said.reconnect) this.#connection.reconnect();
+      else if (said.hurry) this.#connection.hurry();
+    } else if (said.state) {
+      this.#heardLeader();
+      this.#leaderState = said.state;
+      if (this.#leader !== from) this.#follow(from, said.at);
+      else if (!this.#catchingUp) this.#tellState();
+    } else if (said.what && from === this.#leader) {
+      this.#heardLeader();
+      this.#take(said);
     }
+  }
+
+  #follow(leader, at) {
+    this.#leader = leader;
+    this.#told = [{ id: at }];
+    if (this.#catchingUp) return this.#meet();
+    if (!this.#lastEventId && at) this.#pass({ cursor: at });
+    if (this.#knows(at)) this.#tellState();
+    else this.#catchUp();
+  }
+
+  // Takes what the leader tells, if that comes next. A tab may know it already: then it is ahead.
+  #take(said) {
+    if (this.#catchingUp) {
+      this.#told.push(said);
+      if (this.#told.length > MOST_TOLD) this.#told.shift();
+      this.#meet();
+    } else if (said.after === this.#lastEventId) {
+      this.#pass(said.what);
+    } else if (!this.#knows(said.id)) {
+      this.#told = [said];
+      this.#catchUp();
+    }
+  }
+
+  #knows(id) {
+    return id === this.#lastEventId || this.#recent.includes(id);
+  }
+
+  #catchUp() {
+    const pass = (what) => {
+      this.#pass(what);
+      this.#meet();
+    };
+    this.#catchingUp = this.#connect({
+      event: (event) => pass({ event }),
+      gap: (gap) => pass({ gap }),
+      cursor: (cursor) => pass({ cursor }),
+      state: (state) => {
+        this.#out.state(state);
+        if (state.name === 'closed') this.#leave();
+      },
+    });
+  }
+
+  // Ends catching up once there is an id that both have come by.
+  #meet() {
+    const here = this.#told.findIndex(({ id }) => id === this.#lastEventId);
+    if (here < 0 && !this.#knows(this.#told.at(-1)?.id)) return;
+    const missing = here < 0 ? [] : this.#told.slice(here + 1);
+    this.#stopCatchingUp();
+    for (const { what } of missing) this.#pass(what);
+    this.#tellState();
+  }
+
+  #stopCatchingUp() {
+    this.#catchingUp?.close();
+    this.#catchingUp = undefined;
+    this.#told = [];
+  }
+
+  #pass(what) {
+    const [[kind, value]] = Object.entries(what);
+    const id = kind === 'cursor' ? value : value.id;
+    if (id) {
+      this.#lastEventId = id;
+      this.#recent.push(id);
+      if (this.#recent.length > MOST_IDS) this.#recent.shift();
+    }
+    this.#out[kind](value);
+  }
+
+  #tellState() {
+    const { reason, ...state } = this.#leaderState;
+    this.#out.state(reason ? { ...state, reason: new FanfareError(reason.message, reason) } : state);
+  }
+
+  // Whether the leader is still there; frozen, or held up by a dialogue, it leads nobody.
+  #ping() {
+    const slept = globalThis.document?.hidden && navigator.locks;
+    if (!this.#connection && !slept) this.#ask({ ping: true });
+  }
+
+  #ask(what) {
+    this.#post(what);
+    this.#silence ??= setTimeout(() => {
+      this.#silence = undefined;
+      this.#lead?.take();
+    }, PING_MS);
+  }
+
+  #heardLeader() {
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
   }
 }

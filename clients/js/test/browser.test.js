@@ -45,6 +45,31 @@ test('what no retry can mend is told, though an EventSource does not tell it', a
   await hub.subscribers(0);
 });
 
+test('a hub that does not let the page in is told from one that is not there', async (t) => {
+  const site = await Site.start(t);
+  const hub = await Hub.start(t);
+  site.allow(hub);
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const said = [];
+  context.on('console', (message) => said.push(message.text()));
+  const page = await tab(context, site, hub);
+  await page.waitForFunction(() => heard.events.state.reason?.blocked, undefined, { timeout: 60_000 });
+  const { message } = await page.evaluate(() => heard.events.state.reason.plain());
+  assert.match(message, new RegExp(`--allow-origin ${site.origin}`));
+  const publishing = page.evaluate(async (hub) => {
+    const { publish } = await import('/client/index.js');
+    return publish(hub, { message: 'x' }).catch((error) => error.message);
+  }, hub.url);
+  assert.match(await publishing, /--allow-origin/);
+  assert.equal(said.filter((text) => text.startsWith('fanfare:')).length, 1);
+  await hub.kill();
+  await page.waitForFunction(() => heard.events.state.at && !heard.events.state.reason?.blocked, undefined, { timeout: 60_000 });
+  // Once it is allowed, the page comes by itself.
+  await hub.again('--allow-origin', site.origin);
+  await state(page, 'live');
+});
+
 test('a listener that throws is reported, and the others hear', async (t) => {
   const { hub, site, context } = await set(t);
   const page = await tab(context, site, hub);
@@ -71,6 +96,55 @@ test('a network that comes back is used at once', async (t) => {
   await hub.again();
   await context.setOffline(false);
   await state(page, 'live');
+});
+
+test('an outage of a minute is over within five seconds of the hub\'s return', async (t) => {
+  const { hub, site, context } = await set(t);
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.origin);
+  await listen(page, hub, { retry: 2_000 });
+  await state(page, 'live');
+  const begun = await page.evaluate(() => Date.now());
+  await hub.kill();
+  await state(page, 'reconnecting');
+  // The browser's time is told by the test: each wait that begins within a minute is read, and passed.
+  const waits = [];
+  for (;;) {
+    await page.waitForFunction(() => heard.events.state.at);
+    const { at, now } = await page.evaluate(() => ({ at: heard.events.state.at, now: Date.now() }));
+    if (now - begun >= 60_000) break;
+    waits.push(at - now);
+    await page.clock.runFor(Math.max(at - now, 1));
+  }
+  assert.ok(waits.length > 10, `${waits}`);
+  assert.ok(Math.max(...waits) <= 5_000, `${waits}`);
+});
+
+test('a tab that is shown tries at once', async (t) => {
+  const { hub, site, context } = await set(t);
+  const before = () => {
+    window.hide = (hidden) => {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+  };
+  for (const shared of [false, true]) {
+    const tabs = [];
+    for (let n = 0; n < 2; n += 1) {
+      tabs.push(await tab(context, site, hub, { retry: 3_600_000, shared }, { before }));
+      await state(tabs[n], 'live');
+    }
+    await hub.kill();
+    for (const page of tabs) await state(page, 'reconnecting');
+    await hub.again();
+    for (const page of tabs) await page.evaluate(() => hide(true));
+    for (const page of shared ? [tabs[1]] : tabs) await page.evaluate(() => hide(false));
+    for (const page of tabs) {
+      await state(page, 'live');
+      await page.close();
+    }
+  }
 });
 
 test('tabs share one connection, which ends with the last of them', async (t) => {
@@ -120,20 +194,81 @@ test('a tab that dies without a word leaves nothing behind', async (t) => {
   await heard(survivor, '1');
 });
 
-test('tabs survive their worker, and lose nothing', async (t) => {
+test('tabs survive the death of the one that leads, and lose nothing', async (t) => {
   const { hub, site, context } = await set(t);
   const tabs = [];
-  for (let n = 0; n < 2; n += 1) tabs.push(await tab(context, site, hub, { shared: true }));
-  for (const page of tabs) await state(page, 'live');
+  for (let n = 0; n < 4; n += 1) {
+    tabs.push(await tab(context, site, hub, { shared: true }));
+    await state(tabs.at(-1), 'live');
+  }
   await hub.publish('1');
   for (const page of tabs) await heard(page, '1');
-  for (let round = 2; round < 5; round += 1) {
-    await endWorker();
-    await hub.publish(String(round));
-    for (const page of tabs) await heard(page, String(round));
+  // The oldest leads. What comes while nobody does must reach all the same.
+  for (const [n, end] of ['Page.crash', 'close', 'Page.crash'].entries()) {
+    const leader = tabs.shift();
+    if (end === 'close') await leader.close();
+    else (await context.newCDPSession(leader)).send(end).catch(() => {});
+    for (let part = 0; part < 5; part += 1) await hub.publish(`${n} ${part}`);
+    for (const page of tabs) await heard(page, `${n} 4`);
   }
-  for (const page of tabs) assert.deepEqual(await data(page), ['1', '2', '3', '4']);
+  const parts = [0, 1, 2].flatMap((n) => [0, 1, 2, 3, 4].map((part) => `${n} ${part}`));
+  assert.deepEqual(await data(tabs[0]), ['1', ...parts]);
+  assert.deepEqual(await tabs[0].evaluate(() => heard.gaps), []);
   await hub.subscribers(1);
+});
+
+test('tabs that are opened and closed in a burst of events neither lose nor double one', async (t) => {
+  const { hub, site, context } = await set(t);
+  let published = 0;
+  let ended = false;
+  const publishing = (async () => {
+    while (!ended) await hub.publish(String(published++));
+  })();
+  const check = async (page) => {
+    const numbers = (await data(page)).map(Number);
+    assert.ok(numbers.length > 0);
+    assert.deepEqual(numbers, Array.from(numbers, (_, n) => numbers[0] + n));
+  };
+  const tabs = [];
+  for (let round = 0; round < 8; round += 1) {
+    const page = await tab(context, site, hub, { shared: true, since: round % 3 ? '' : 'earliest' });
+    tabs.push(page);
+    await page.waitForFunction(() => heard.data.length > 50);
+    if (tabs.length > 2) {
+      const leaving = tabs.shift();
+      await check(leaving);
+      await leaving.close();
+    }
+  }
+  ended = true;
+  await publishing;
+  for (const page of tabs) {
+    await heard(page, String(published - 1));
+    await check(page);
+    assert.deepEqual(await page.evaluate(() => heard.gaps), []);
+  }
+  await hub.subscribers(1);
+});
+
+test('a leader that does not answer is replaced, and follows when it wakes', async (t) => {
+  const { hub, site, context } = await set(t);
+  const first = await tab(context, site, hub, { shared: true });
+  await state(first, 'live');
+  const second = await tab(context, site, hub, { shared: true });
+  await state(second, 'live');
+  const opened = first.waitForEvent('dialog');
+  await first.evaluate(() => void setTimeout(() => alert('nothing runs until somebody answers'), 0));
+  const dialogue = await opened;
+  await hub.publish('1');
+  await heard(second, '1');
+  await dialogue.accept();
+  await heard(first, '1');
+  await hub.subscribers(1);
+  await hub.publish('2');
+  for (const page of [first, second]) {
+    await heard(page, '2');
+    assert.deepEqual(await data(page), ['1', '2']);
+  }
 });
 
 test('a tab that comes with an id catches up, and then shares', async (t) => {
@@ -231,28 +366,44 @@ test('a refusal reaches every tab', async (t) => {
   await assert.rejects(listen(page, hub, { shared: true, token: 'mint' }), /whose connection/);
 });
 
-test('where no worker can be had, each tab has a connection of its own', async (t) => {
+test('where nothing can be shared, each tab has a connection of its own, and says so', async (t) => {
   const { hub, site, context } = await set(t);
-  const without = { before: () => delete window.SharedWorker };
   const tabs = [];
-  for (let n = 0; n < 2; n += 1) tabs.push(await tab(context, site, hub, { shared: true }, without));
-  site.missing.add('worker.js');
-  for (let n = 0; n < 2; n += 1) tabs.push(await tab(context, site, hub, { shared: true }));
+  const said = [];
+  context.on('console', (message) => said.push(message.text()));
+  for (const before of [
+    () => delete window.BroadcastChannel,
+    () => (navigator.locks.request = () => Promise.reject(new DOMException('not here', 'SecurityError'))),
+  ]) {
+    tabs.push(await tab(context, site, hub, { shared: true }, { before }));
+  }
   for (const page of tabs) await state(page, 'live');
-  await hub.subscribers(4);
+  await hub.subscribers(2);
   await hub.publish('1');
   for (const page of tabs) await heard(page, '1');
   for (const page of tabs) assert.deepEqual(page.problems, []);
+  await until(() => said.filter((text) => text.includes('a connection of its own')).length === 2);
 });
 
 test('without locks tabs share all the same', async (t) => {
   const { hub, site, context } = await set(t);
   const before = () => Object.defineProperty(Navigator.prototype, 'locks', { value: undefined });
-  const tabs = [];
-  for (let n = 0; n < 2; n += 1) tabs.push(await tab(context, site, hub, { shared: true }, { before }));
+  const open = () => tab(context, site, hub, { shared: true }, { before });
+  const tabs = await Promise.all([open(), open(), open(), open()]);
   for (const page of tabs) await state(page, 'live');
   await hub.subscribers(1);
-  for (const page of tabs) await page.close();
+  await hub.publish('1');
+  for (const page of tabs) await heard(page, '1');
+  for (const end of ['close', 'Page.crash', 'close']) {
+    const leader = tabs.splice(await leading(tabs), 1)[0];
+    if (end === 'close') await leader.close();
+    else (await context.newCDPSession(leader)).send(end).catch(() => {});
+    await hub.publish(end);
+    for (const page of tabs) await heard(page, end);
+    await hub.subscribers(1);
+  }
+  assert.deepEqual(await data(tabs[0]), ['1', 'close', 'Page.crash', 'close']);
+  await tabs[0].close();
   await hub.subscribers(0);
 });
 
@@ -264,8 +415,7 @@ test('a page that was put aside goes on where it was when the reader comes back'
     await hub.publish('1');
     await heard(page, '1');
     await page.goto('about:blank');
-    // The browser may put the worker aside too, before it has heard that nobody is left.
-    if (!shared) await hub.subscribers(0);
+    await hub.subscribers(0);
     await hub.publish('2');
     await page.goBack({ waitUntil: 'commit' }); // nothing is loaded
     // The very page, not another of its address: what it had heard is still there.
@@ -277,12 +427,9 @@ test('a page that was put aside goes on where it was when the reader comes back'
   }
 });
 
-// Ends the shared worker, as its process's death would.
-async function endWorker() {
-  const session = await browser.newBrowserCDPSession();
-  const { targetInfos } = await session.send('Target.getTargets');
-  const workers = targetInfos.filter(({ type }) => type === 'shared_worker');
-  assert.equal(workers.length, 1);
-  await session.send('Target.closeTarget', { targetId: workers[0].targetId });
-  await session.detach();
+// Which of these pages holds the connection: the one that has a stream.
+async function leading(pages) {
+  const streams = (page) =>
+    page.evaluate(() => window.sources.filter(({ readyState }) => readyState !== EventSource.CLOSED).length);
+  return (await Promise.all(pages.map(streams))).findIndex((count) => count > 0);
 }

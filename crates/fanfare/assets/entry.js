@@ -1,7 +1,8 @@
 // An entry of the list: a message, or a gap.
 
 // How much of a message is shown at first.
-const SHOWN_CHARACTERS = 2_000;
+const SHOWN_CHARACTERS = 500;
+const SHOWN_LINES = 8;
 
 const GAPS = {
   trimmed: 'Some messages were no longer kept when this page came back.',
@@ -28,8 +29,9 @@ export function element(item) {
     what.append(create('strong', '', 'Gap '), create('p', '', GAPS[item.reason] ?? 'Messages may have been missed.'));
   } else {
     id.title = 'Event id';
+    what.dir = 'auto'; // as the message is written, whatever its topic
     if (item.several) what.append(topic(item.topic));
-    if (item.type !== 'message') what.append(create('span', 'type', item.type));
+    if (item.type !== 'message') what.append(label('type', item.type));
     what.append(...text(item.text));
   }
   entry.append(time, what, id);
@@ -43,8 +45,9 @@ export function searchable({ topic, type, id, text }) {
 
 // Long ones are cut, with a button that brings the rest.
 function text(whole) {
-  if (whole.length <= SHOWN_CHARACTERS) return [create('p', '', whole)];
-  const beginning = create('p', '', `${whole.slice(0, SHOWN_CHARACTERS)}…`);
+  const lines = whole.slice(0, SHOWN_CHARACTERS).split('\n', SHOWN_LINES).join('\n');
+  if (lines.length === whole.length) return [create('p', '', whole)];
+  const beginning = create('p', '', `${lines}…`);
   const all = create('button', 'link', `Show all ${number.format(whole.length)} characters`);
   all.type = 'button';
   all.addEventListener('click', () => {
@@ -56,11 +59,18 @@ function text(whole) {
 
 // A topic has its colour, the same wherever it is seen.
 function topic(name) {
-  const chip = create('span', 'topic', name);
+  const chip = label('topic', name);
   let hash = 0;
   for (const character of name) hash = (hash * 31 + character.codePointAt(0)) % 360;
   chip.style.setProperty('--hue', hash);
   return chip;
+}
+
+// What has a direction of its own tells nothing of the message's.
+function label(kind, content) {
+  const node = create('span', kind, content);
+  node.dir = 'ltr';
+  return node;
 }
 
 function create(name, kind, content = '') {

@@ -16,8 +16,8 @@ const FEW = 5;
 const number = new Intl.NumberFormat();
 
 export class Feed {
-  constructor({ list, empty, tally, newest, pause, clear, filter }) {
-    Object.assign(this, { list, empty, tally, newest, pauseButton: pause, filterField: filter });
+  constructor({ list, empty, nothing, tally, newest, pause, clear, filter }) {
+    Object.assign(this, { list, empty, nothing, tally, newest, pauseButton: pause, filterField: filter });
     this.several = false; // whether each message says its topic
     this.paused = false;
     this.following = true;
@@ -148,10 +148,12 @@ export class Feed {
     else if (this.received > this.entries.length && this.entries.length === MAX_ENTRIES) {
       parts.push(`the newest ${number.format(MAX_ENTRIES)} kept`);
     }
+    if (this.held) parts.push(`${number.format(this.held)} waiting`);
     this.tally.textContent = this.received || this.gaps ? parts.join(' · ') : '';
     this.empty.hidden = this.received > 0 || this.gaps > 0;
-    const waiting = this.held ? ` (${number.format(this.held)} waiting)` : '';
-    this.pauseButton.textContent = this.paused ? `Resume${waiting}` : 'Pause';
+    this.nothing.hidden = !this.wanted || this.shown > 0 || !this.empty.hidden;
+    this.nothing.textContent = `Nothing here contains “${this.wanted}”.`;
+    this.pauseButton.textContent = this.paused ? 'Resume' : 'Pause';
     this.pauseButton.classList.toggle('on', this.paused);
     this.offerNewest();
   }

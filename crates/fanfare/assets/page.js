@@ -4,9 +4,11 @@
 import { connect } from './fanfare/index.js';
 import { Badge } from './badge.js';
 import { Feed } from './feed.js';
+import { hideDeadLinks } from './links.js';
 import { News } from './news.js';
 import { Popups } from './popups.js';
 import { publishForm } from './publish.js';
+import { Replay } from './replay.js';
 import { Session } from './session.js';
 import { Topics } from './topics.js';
 
@@ -18,14 +20,16 @@ const byId = (id) => document.getElementById(id);
 const feed = new Feed({
   list: byId('messages'),
   empty: byId('empty'),
+  nothing: byId('nothing'),
   tally: byId('tally'),
   newest: byId('newest'),
   pause: byId('pause'),
   clear: byId('clear'),
   filter: byId('filter'),
 });
-const popups = new Popups(window.Swal);
+const popups = new Popups(window.Swal, byId('popups'));
 const news = new News(byId('news'));
+const replay = new Replay();
 const badge = new Badge({
   box: byId('connection'),
   state: byId('state'),
@@ -53,7 +57,7 @@ function listen(since) {
   });
   events.on((event) => {
     feed.add(event);
-    if (!feed.paused) {
+    if (!feed.paused && !replay.brings(event)) {
       popups.add(event.data);
       news.add(event.data);
     }
@@ -96,8 +100,10 @@ session.addEventListener('change', () => {
   forget();
   listen('');
 });
-byId('replay').addEventListener('click', () => listen('earliest'));
-byId('popups').addEventListener('change', (change) => popups.enable(change.target.checked));
+byId('replay').addEventListener('click', () => {
+  replay.begin();
+  listen('earliest');
+});
 
 document.addEventListener('visibilitychange', seen);
 
@@ -112,3 +118,4 @@ const publishing = publishForm({
   copy: byId('copy'),
 });
 listen('');
+hideDeadLinks();

@@ -19,9 +19,15 @@ const SHOWN_CHARACTERS = 1_000;
 const number = new Intl.NumberFormat();
 
 export class Popups {
-  constructor(swal) {
+  // `choice` is the checkbox by which the reader wants them or not, also the next time.
+  constructor(swal, choice) {
     this.swal = swal;
-    this.enabled = true;
+    choice.checked = recall() !== 'off';
+    this.enabled = choice.checked;
+    choice.addEventListener('change', () => {
+      this.enable(choice.checked);
+      remember(choice.checked ? 'on' : 'off');
+    });
     this.count = 0; // messages that the open popup, or else the next one, speaks for
     this.latest = '';
     this.open = null;
@@ -103,5 +109,24 @@ export class Popups {
     return this.count === 1
       ? '📨 New Message Received'
       : `📨 ${number.format(this.count)} New Messages Received`;
+  }
+}
+
+// Where the browser keeps nothing, the choice is for this time.
+const CHOICE = 'fanfare.popups';
+
+function recall() {
+  try {
+    return localStorage.getItem(CHOICE);
+  } catch {
+    return null;
+  }
+}
+
+function remember(choice) {
+  try {
+    localStorage.setItem(CHOICE, choice);
+  } catch {
+    // It is forgotten.
   }
 }

@@ -45,7 +45,8 @@ export function publishForm({ hub, session, topics, form, outcome, also, command
       message.value = '';
       write();
     } catch (failure) {
-      if (token === session.token) say(`Not sent: ${failure.message}`, 'failed');
+      const outcome = failure.message.includes('unknown') ? 'Perhaps sent' : 'Not sent';
+      if (token === session.token) say(`${outcome}: ${failure.message}`, 'failed');
     } finally {
       button.disabled = false;
     }

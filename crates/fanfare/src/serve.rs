@@ -245,11 +245,16 @@ fn greet(address: SocketAddr, settings: &Settings) {
         None => address.to_string(),
     };
     let scheme = if settings.is_secure() { "https" } else { "http" };
+    let development = if settings.dev {
+        "Development: pages of this machine, on any port, may use this hub (--dev).\n\n"
+    } else {
+        ""
+    };
     let greeting = format!(
         "Fanfare {version} is listening.\n\n  \
          Open  {scheme}://{host}{prefix}/\n  \
          Try   curl -X POST {scheme}://{host}{prefix}/send -H 'Content-Type: application/json' \
-         -d '{{\"message\": \"Hello from server!\"}}'\n\n",
+         -d '{{\"message\": \"Hello from server!\"}}'\n\n{development}",
         version = env!("CARGO_PKG_VERSION"),
     );
     let mut stdout = io::stdout().lock();

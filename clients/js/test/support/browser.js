@@ -17,9 +17,6 @@ export const open = () =>
   });
 
 export class Site {
-  // The files that are not there.
-  missing = new Set();
-
   static async start(test) {
     const site = new Site();
     const server = createServer((request, response) => site.#answer(request.url, response));
@@ -39,11 +36,10 @@ export class Site {
 
   async #answer(url, response) {
     const [, file] = /^\/client\/(\w+\.js)$/.exec(url) ?? [];
-    const found = file && !this.missing.has(file);
     const type = file ? 'text/javascript' : 'text/html';
-    const body = file ? found && (await readFile(SOURCES + file)) : '<!doctype html><title>A page</title>';
-    response.writeHead(body ? 200 : 404, { 'content-type': type, 'content-security-policy': this.policy });
-    response.end(body || undefined);
+    const body = file ? await readFile(SOURCES + file) : '<!doctype html><title>A page</title>';
+    response.writeHead(200, { 'content-type': type, 'content-security-policy': this.policy });
+    response.end(body);
   }
 }
 
@@ -53,6 +49,15 @@ export async function tab(context, site, hub, options = {}, { before } = {}) {
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(error.message));
   if (before) await page.addInitScript(before);
+  await page.addInitScript(() => {
+    window.sources = [];
+    window.EventSource = class extends EventSource {
+      constructor(...given) {
+        super(...given);
+        sources.push(this);
+      }
+    };
+  });
   await page.goto(site.origin);
   await listen(page, hub, options);
   return page;

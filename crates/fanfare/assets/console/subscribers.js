@@ -6,6 +6,9 @@ import { age, count, row } from './figures.js';
 // How often the list is renewed, while nobody is in it.
 const RENEW_MS = 5_000;
 
+// How long a question is open.
+const CONFIRM_WITHIN_MS = 5_000;
+
 export class Subscribers {
   constructor({ session, form, table, more, outcome }) {
     Object.assign(this, { session, form, table, more, outcome, turn: 0, pages: 0, listed: 0 });
@@ -82,8 +85,23 @@ export class Subscribers {
     who.textContent = peer ?? 'HTTP/2 or TLS';
     who.title = `Subscriber ${id}`;
     const behind = `${count(lag)}${blocked ? ', blocked' : ''}`;
-    cut.addEventListener('click', () => this.cut(id, cut));
+    cut.addEventListener('click', () => this.confirmed(cut) && this.cut(id, cut));
     return row([who], [topics, 'topic'], [age(connected), 'number'], [behind, 'number'], [cut, 'number']);
+  }
+
+  // The first press asks, the next one within a while is meant.
+  confirmed(button) {
+    const { dataset } = button;
+    const ask = (asking) => {
+      button.textContent = asking ? 'Really?' : 'Cut';
+      button.setAttribute('aria-label', `${asking ? 'Really cut' : 'Cut'} subscriber ${dataset.id}`);
+      if (asking) dataset.asked = '';
+      else delete dataset.asked;
+    };
+    if ('asked' in dataset) return true;
+    ask(true);
+    setTimeout(() => ask(false), CONFIRM_WITHIN_MS);
+    return false;
   }
 
   async cut(id, button) {

@@ -18,6 +18,7 @@ use super::audit::{self, Failure};
 use super::failures::Slowed;
 use super::request_body::Broken;
 use crate::metrics::{Metrics, Refused};
+use crate::settings::Origin;
 
 /// How long a publisher is asked to wait before it tries again, in seconds.
 pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -57,8 +58,8 @@ pub(crate) enum Error {
          proxy's host by --allow-host, or set credentials"
     )]
     PassedOn,
-    #[error("pages of this origin may not use this hub")]
-    ForeignOrigin,
+    #[error("pages of this origin may not use this hub{}", cure(.0.as_ref()))]
+    ForeignOrigin(Option<Origin>),
     #[error("Not authenticated")]
     Unauthenticated,
     #[error(transparent)]
@@ -107,7 +108,7 @@ impl Error {
             Self::NobodyNamed => Refused::InvalidRevocation,
             Self::Host => Refused::Malformed,
             Self::ForeignHost | Self::PassedOn => Refused::ForeignHost,
-            Self::ForeignOrigin => Refused::ForeignOrigin,
+            Self::ForeignOrigin(_) => Refused::ForeignOrigin,
             Self::TooManyTickets { .. } | Self::Tickets(StoreError::Share | StoreError::Full) => {
                 Refused::TooManyTickets
             }
@@ -209,7 +210,7 @@ impl IntoResponse for Error {
                     "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
                 }]),
             ),
-            Self::ForeignHost | Self::PassedOn | Self::ForeignOrigin | Self::Elsewhere => {
+            Self::ForeignHost | Self::PassedOn | Self::ForeignOrigin(_) | Self::Elsewhere => {
                 detail(StatusCode::FORBIDDEN, said)
             }
             Self::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),
@@ -261,6 +262,13 @@ fn too_many(said: String, wait: Duration) -> Response {
 /// What was sent, as far as an answer repeats it.
 fn echo(text: &str) -> Value {
     cut(text, MAX_ECHO).into()
+}
+
+/// What lets the pages of an origin in.
+fn cure(origin: Option<&Origin>) -> String {
+    let Some(origin) = origin else { return String::new() };
+    let local = if origin.is_local() { ", or those of this machine by --dev" } else { "" };
+    format!(": allow them by --allow-origin {}{local}", origin.as_str())
 }
 
 fn retry_later(mut response: Response) -> Response {

@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 
 use super::client::is_passed_on;
 use super::error::Error;
+use super::refusals::Refusals;
 use crate::settings::{Host, Origin, Settings, parse_host, parse_origin};
 
 /// Which hosts and origins are let through.
@@ -23,10 +24,13 @@ use crate::settings::{Host, Origin, Settings, parse_host, parse_origin};
 pub(super) struct Guard {
     hosts: Vec<Host>,
     origins: Vec<Origin>,
+    /// Whether any page of this machine is an allowed one.
+    dev: bool,
     /// Whether everyone on this machine, and nobody else, may do everything.
     private: bool,
     /// Whether everyone who reaches the hub may, without TLS.
     open: bool,
+    pub(super) refusals: Refusals,
 }
 
 impl Guard {
@@ -34,8 +38,10 @@ impl Guard {
         Self {
             hosts: settings.allow_host.clone(),
             origins: settings.allow_origin.clone(),
+            dev: settings.dev,
             private: settings.is_private(),
             open: settings.open && !settings.is_secure(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -54,7 +60,7 @@ impl Guard {
             return Err(Error::PassedOn);
         }
         if self.private && request.headers.contains_key(ORIGIN) && !self.trusts_origin(request) {
-            return Err(Error::ForeignOrigin);
+            return Err(Error::ForeignOrigin(self.turned_away(request)));
         }
         Ok(())
     }
@@ -67,7 +73,18 @@ impl Guard {
             _ => None,
         };
         let Some(origin) = origin else { return false };
-        self.origins.contains(&origin) || is_own(&origin, request)
+        self.allows(&origin) || is_own(&origin, request)
+    }
+
+    /// Whether pages of an origin that is not the hub's own may use it.
+    pub(super) fn allows(&self, origin: &Origin) -> bool {
+        self.origins.contains(origin) || (self.dev && origin.is_local())
+    }
+
+    /// The origin of a request whose page may not read the answer, or nothing that can be allowed.
+    pub(super) fn turned_away(&self, request: &Parts) -> Option<Origin> {
+        let origin = request.headers.get(ORIGIN)?.to_str().ok().and_then(parse_origin)?;
+        (!self.trusts_origin(request)).then_some(origin)
     }
 
     fn knows_host(&self, request: &Parts) -> bool {
@@ -135,8 +152,10 @@ mod tests {
         Guard {
             hosts: hosts.iter().map(|host| parse_host(host).unwrap()).collect(),
             origins: origins.iter().map(|origin| parse_origin(origin).unwrap()).collect(),
+            dev: false,
             private,
             open: false,
+            refusals: Refusals::default(),
         }
     }
 

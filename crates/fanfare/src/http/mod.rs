@@ -34,6 +34,7 @@ mod publish;
 mod query;
 mod quotas;
 mod rates;
+mod refusals;
 mod request_body;
 mod revoke;
 mod roster;

@@ -30,16 +30,18 @@ const MAX_TEMPLATE: u64 = 4 << 20;
 static PAGE: Embedded = embedded!("sse_index.html", HTML);
 
 /// What the page loads, by its path under `assets/`; some of it is the console's too.
-static ASSETS: [Embedded; 22] = [
+static ASSETS: [Embedded; 24] = [
     embedded!("style.css", STYLE),
     embedded!("page.css", STYLE),
     embedded!("page.js", SCRIPT),
     embedded!("badge.js", SCRIPT),
     embedded!("entry.js", SCRIPT),
     embedded!("feed.js", SCRIPT),
+    embedded!("links.js", SCRIPT),
     embedded!("news.js", SCRIPT),
     embedded!("popups.js", SCRIPT),
     embedded!("publish.js", SCRIPT),
+    embedded!("replay.js", SCRIPT),
     embedded!("session.js", SCRIPT),
     embedded!("topics.js", SCRIPT),
     embedded!("icon.svg", SVG),
@@ -48,12 +50,16 @@ static ASSETS: [Embedded; 22] = [
     embedded!("fanfare/error.js", SCRIPT),
     embedded!("fanfare/events.js", SCRIPT),
     embedded!("fanfare/hub.js", SCRIPT),
+    embedded!("fanfare/lead.js", SCRIPT),
     embedded!("fanfare/publish.js", SCRIPT),
     embedded!("fanfare/shared.js", SCRIPT),
-    embedded!("fanfare/worker.js", SCRIPT),
     embedded!("vendor/sweetalert2/sweetalert2.min.css", STYLE),
     embedded!("vendor/sweetalert2/sweetalert2.min.js", SCRIPT),
 ];
+
+/// The client for pages without a build: a stable address, and what it loads beside the page's own.
+static CLIENT: Embedded = embedded!("fanfare.js", SCRIPT);
+static ELEMENT: Embedded = embedded!("fanfare/element.js", SCRIPT);
 
 /// The page at `<prefix>/` and its assets at `<prefix>/assets/`. With a templates directory, the
 /// page is its `sse_index.html`, looked at for each request and read when it has changed.
@@ -66,7 +72,8 @@ pub(crate) fn pages(prefix: &str, templates: Option<&Path>) -> Router {
         }
         None => serve(Router::new(), &page, &PAGE, POLICY),
     };
-    ASSETS.iter().fold(router, |router, asset| {
+    let router = serve(router, &format!("{prefix}/{}", CLIENT.path), &CLIENT, POLICY);
+    ASSETS.iter().chain([&ELEMENT]).fold(router, |router, asset| {
         serve(router, &format!("{prefix}/assets/{}", asset.path), asset, POLICY)
     })
 }

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use fanfare_delivery::Delivery;
 use fanfare_hub::Hub;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::access::Access;
 use super::audit::{Trail, trail};
@@ -25,7 +25,7 @@ use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::settings::{Origin, Settings};
+use crate::settings::{Settings, parse_origin};
 
 /// What the handlers work with.
 #[derive(Debug)]
@@ -89,10 +89,10 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
         .method_not_allowed_fallback(async || {
             detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         });
-    let router = if settings.allow_origin.is_empty() {
+    let router = if settings.allow_origin.is_empty() && !settings.dev {
         router
     } else {
-        router.layer(cors(&settings.allow_origin))
+        router.layer(cors(Arc::clone(&shared)))
     };
     let failures = Arc::clone(&shared.access.failures);
     router
@@ -104,7 +104,17 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
 /// Lets no request through that the guard refuses.
 async fn guarded(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    match shared.access.guard.check(&head) {
+    let guard = &shared.access.guard;
+    let checked = guard.check(&head);
+    // Where it is let in, its page may not read the answer, which to the page is the same.
+    let wall = match &checked {
+        Ok(()) => guard.turned_away(&head).map(|origin| Error::ForeignOrigin(Some(origin))),
+        Err(_) => None,
+    };
+    if let Some(refusal) = checked.as_ref().err().or(wall.as_ref()) {
+        guard.refusals.tell(refusal);
+    }
+    match checked {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(error) => error.answer(&shared.metrics),
     }
@@ -118,19 +128,15 @@ async fn counted(State(shared): State<Arc<Shared>>, request: Request, next: Next
     }
 }
 
-/// The allowed origins, each echoed exactly; never `*`, which credentials rule out.
-fn cors(origins: &[Origin]) -> CorsLayer {
-    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin.as_str()).ok());
+/// The allowed origins, each echoed exactly; never `*`, which credentials rule out. What they may do,
+/// they may do with any header.
+fn cors(shared: Arc<Shared>) -> CorsLayer {
+    let allows = move |origin: &HeaderValue, _: &Parts| {
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(allows))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
-        .allow_headers([
-            HeaderName::from_static("last-event-id"),
-            AUTHORIZATION,
-            CONTENT_TYPE,
-            HeaderName::from_static("idempotency-key"),
-        ])
+        .allow_headers(AllowHeaders::mirror_request())
 }
 
 /// FastAPI's redirects between a path with and without its slash.

@@ -107,6 +107,11 @@ settings! {
     /// unless named here, except the hub's own page.
     allow_origin: Vec<Origin>;
 
+    /// Let pages of this machine, on any port, subscribe and publish; for development
+    ///
+    /// `http://localhost:5173` and its like, so that a development server's pages can use the hub.
+    dev: bool = "false";
+
     heading "TLS":
 
     /// Serve HTTPS with the certificates in this PEM file: the hub's own, then its issuers'

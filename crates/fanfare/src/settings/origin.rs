@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::field::Value;
+use super::host::is_loopback;
 
 /// A web origin as a browser's `Origin` header spells it (RFC 6454, 6.2): lower case, without the
 /// scheme's default port. Two of them are the same origin exactly if their bytes are equal.
@@ -38,6 +39,12 @@ impl Origin {
     /// The origin, as the header spells it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is of this machine itself, whatever its port.
+    pub(crate) fn is_local(&self) -> bool {
+        let authority = self.0.split_once("://").map_or("", |(_, authority)| authority);
+        split_port(authority).is_ok_and(|(host, _)| is_loopback(host))
     }
 }
 

@@ -116,6 +116,10 @@ async fn a_subscriber_is_cut_by_keyboard() {
     page.eval("document.querySelector('#subscribers button').focus()").await;
     let focused = page.client.active_element().await.unwrap();
     focused.send_keys(&Key::Enter.to_string()).await.unwrap();
+    // It asks first.
+    page.expect("return document.activeElement.textContent", "Really?").await;
+    assert_eq!(hub.metric("fanfare_subscribers"), 2.0);
+    focused.send_keys(&Key::Enter.to_string()).await.unwrap();
     page.until("return document.getElementById('outcome').textContent.includes('was cut')").await;
     page.until(&format!("{TILE} return tile('Subscribers') === '1'")).await;
     page.expect("return document.activeElement.id", "topic").await;
@@ -275,4 +279,25 @@ async fn keep(page: &Page, name: &str) {
     std::fs::create_dir_all(&artefacts).expect("there is room for pictures");
     let picture = page.client.screenshot().await.expect("a picture is taken");
     std::fs::write(artefacts.join(format!("{name}.png")), picture).expect("it is kept");
+}
+
+#[tokio::test]
+async fn a_figure_is_clipped() {
+    let hub = Hub::start();
+    let page = Page::open(&address(&hub)).await;
+    page.until("return document.querySelectorAll('#tiles dd').length > 0").await;
+    for width in [320, 480, 1024, 1280, 1440, 1920] {
+        page.resize(width, 900);
+        page.until(&format!("return innerWidth === {width}")).await;
+        // The longest that each can be.
+        page.expect(
+            "for (const dd of document.querySelectorAll('#tiles dd')) {
+               dd.firstChild.textContent = '23 h 59 min';
+               if (dd.scrollWidth > dd.clientWidth) return dd.parentElement.textContent;
+             }
+             return 'all fit'",
+            "all fit",
+        )
+        .await;
+    }
 }

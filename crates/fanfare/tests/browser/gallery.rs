@@ -76,7 +76,7 @@ async fn somebody_cannot_use_the_page() {
 
     page.by_id("pause").await.click().await.unwrap();
     hub.publish("held back");
-    page.until("return document.getElementById('pause').textContent.includes('1 waiting')").await;
+    page.until("return document.getElementById('tally').textContent.includes('1 waiting')").await;
     look(&page, "page-paused").await;
     page.by_id("pause").await.click().await.unwrap();
     page.until_newest("held back").await;

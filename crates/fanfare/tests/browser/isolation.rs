@@ -12,7 +12,7 @@ async fn no_request_leaves_the_hub_and_the_console_stays_empty() {
     let hub = Hub::start();
     let logs = tempfile::tempdir().unwrap();
     let log = logs.path().join("net.json");
-    // What a page's worker asks for is not in the page's log; it is in the browser's.
+    // What workers ask for is not in a page's log; it is in the browser's.
     let page = Page::with(&[format!("--log-net-log={}", log.display())]).await;
     page.goto(&hub.page).await;
     hub.publish("Hello from server!");
@@ -33,7 +33,7 @@ async fn no_request_leaves_the_hub_and_the_console_stays_empty() {
     let requested: BTreeSet<_> =
         lines.filter_map(|line| line.split_once("\"url\":\"")?.1.split('"').next()).collect();
     let origin = format!("http://{}/", hub.address);
-    for path in ["sse/events?topic=default", "sse/assets/fanfare/worker.js"] {
+    for path in ["sse/events?topic=default", "sse/assets/fanfare/shared.js"] {
         let begins = format!("{origin}{path}");
         assert!(requested.iter().any(|url| url.starts_with(&begins)), "{requested:?}");
     }

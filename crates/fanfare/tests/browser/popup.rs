@@ -55,3 +55,28 @@ async fn no_popup_opens_where_the_reader_has_turned_them_off() {
     page.until_newest("quiet").await;
     page.expect("return Swal.getPopup()", serde_json::Value::Null).await;
 }
+
+#[tokio::test]
+async fn popups_come_back_on_at_a_reload() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.expect("return document.getElementById('popups').checked", true).await;
+    page.toggle_popups().await;
+    page.goto(&hub.page).await;
+    page.expect("return document.getElementById('popups').checked", false).await;
+    hub.publish("in silence");
+    page.until_newest("in silence").await;
+    page.expect("return Swal.isVisible()", false).await;
+}
+
+#[tokio::test]
+async fn a_replay_is_announced_as_news() {
+    let hub = Hub::start();
+    (0..50).for_each(|n| drop(hub.publish(&format!("kept {n}"))));
+    let page = Page::open(&hub.page).await;
+    page.by_id("replay").await.click().await.unwrap();
+    page.until_newest("kept 49").await;
+    page.expect("return Swal.isVisible()", false).await;
+    hub.publish("news");
+    page.until_popup("📨 New Message Received").await;
+}

@@ -20,8 +20,7 @@ async fn a_pause_loses_something_or_lets_something_through() {
     pause.click().await.unwrap();
     page.expect("return document.getElementById('pause').textContent", "Resume").await;
     (1..=3).for_each(|n| drop(hub.publish(&format!("waiting {n}"))));
-    page.until("return document.getElementById('pause').textContent === 'Resume (3 waiting)'")
-        .await;
+    page.until("return document.getElementById('tally').textContent.includes('3 waiting')").await;
     assert_eq!(page.shown().await, ["seen"]);
     page.expect("return Swal.getPopup()", serde_json::Value::Null).await;
 
@@ -72,9 +71,65 @@ async fn a_long_message_fills_the_page_or_cannot_be_read() {
     let long = "x".repeat(100_000);
     hub.publish(&long);
     page.until("return document.querySelectorAll('#messages > *').length === 1").await;
-    page.expect("return document.querySelector('#messages p').textContent.length", 2_001).await;
+    page.expect("return document.querySelector('#messages p').textContent.length", 501).await;
     let all = page.client.find(fantoccini::Locator::Css("#messages button")).await.unwrap();
     assert_eq!(all.text().await.unwrap(), "Show all 100,000 characters");
     all.click().await.unwrap();
     assert_eq!(page.shown().await, [long]);
+}
+
+#[tokio::test]
+async fn many_short_lines_fill_the_page() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    hub.publish(&"line\n".repeat(40));
+    page.until("return document.querySelectorAll('#messages > *').length === 1").await;
+    page.expect("return document.querySelector('#messages p').textContent.split('\\n').length", 8)
+        .await;
+}
+
+#[tokio::test]
+async fn a_filter_that_nothing_matches_shows_a_blank_page() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    hub.publish("seen");
+    page.until_newest("seen").await;
+    page.by_id("filter").await.send_keys("elsewhere").await.unwrap();
+    page.until("return document.getElementById('nothing').checkVisibility()").await;
+    let said = "return document.getElementById('nothing').textContent";
+    page.expect(said, "Nothing here contains “elsewhere”.").await;
+    hub.publish("from elsewhere");
+    page.until("return !document.getElementById('nothing').checkVisibility()").await;
+}
+
+#[tokio::test]
+async fn the_toolbar_jumps_when_the_reader_pauses() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    hub.publish("seen");
+    page.until_newest("seen").await;
+    let places = "return JSON.stringify([...document.querySelectorAll('.tools > *')]
+         .map((tool) => tool.getBoundingClientRect().toJSON()))";
+    let before = page.eval(places).await;
+    page.by_id("pause").await.click().await.unwrap();
+    hub.publish("waiting");
+    page.until("return document.getElementById('tally').textContent.includes('1 waiting')").await;
+    page.expect(places, before).await;
+}
+
+#[tokio::test]
+async fn a_message_from_right_to_left_is_laid_out_from_left_to_right() {
+    let hub = Hub::start();
+    let page = Page::open(&format!("{}?topic=**", hub.page)).await;
+    page.toggle_popups().await;
+    for (message, direction) in [("שלום, עולם!", "rtl"), ("Hello, world!", "ltr")] {
+        hub.publish_to("orders/1", Some("greeting"), message);
+        page.until_newest(message).await;
+        let script = "return getComputedStyle(
+             [...document.querySelectorAll('#messages .what')].at(-1)).direction";
+        page.expect(script, direction).await;
+    }
 }

@@ -50,7 +50,10 @@ fn a_preflight_allows_what_clients_send() {
                 &[
                     ("Origin", origin),
                     ("Access-Control-Request-Method", method),
-                    ("Access-Control-Request-Headers", "last-event-id,authorization"),
+                    (
+                        "Access-Control-Request-Headers",
+                        "last-event-id,authorization,content-type,idempotency-key,datastar-request",
+                    ),
                 ],
             )
         };
@@ -58,7 +61,14 @@ fn a_preflight_allows_what_clients_send() {
         assert!(matches!(response.status, 200 | 204), "{response:?}");
         assert_eq!(response.header("access-control-allow-origin"), Some(OURS), "{response:?}");
         let headers = response.list("access-control-allow-headers");
-        for header in ["last-event-id", "authorization", "content-type", "idempotency-key"] {
+        // Also those of libraries that the hub does not know.
+        for header in [
+            "last-event-id",
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "datastar-request",
+        ] {
             assert!(headers.contains(&header.to_owned()), "{header} is not in {headers:?}");
         }
         let methods = response.list("access-control-allow-methods");

@@ -47,6 +47,7 @@ mod rapid_reset;
 mod refused_by_redis;
 mod rights_exceeded;
 mod silent_gap;
+mod silent_wall;
 mod slow_subscriber;
 mod slowloris;
 mod stale_api_docs;

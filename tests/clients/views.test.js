@@ -1,0 +1,154 @@
+// The hooks, the store, the element and the adapters of clients/js, each in a page of the hub's own
+// origin, in Chromium: an event of a type of its own is shown, and after a restart the gap and what
+// comes next.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { build } from 'esbuild';
+
+import { open } from '../../clients/js/test/support/browser.js';
+import { Hub } from '../../clients/js/test/support/hub.js';
+
+let browser;
+before(async () => (browser = await open()));
+after(() => browser?.close());
+
+// A page of the hub's, and what it says.
+async function show(t, hub, { script, body = '<div id="app"></div>' }) {
+  const { outputFiles } = await build({
+    stdin: { contents: script, loader: 'jsx', resolveDir: fileURLToPath(new URL('.', import.meta.url)) },
+    bundle: true,
+    format: 'esm',
+    write: false,
+    jsx: 'automatic',
+    preserveSymlinks: true,
+    // clients/js has one of its own, for its types; an application has one only.
+    alias: { vue: fileURLToPath(new URL('node_modules/vue', import.meta.url)) },
+    conditions: ['browser'],
+    define: { 'process.env.NODE_ENV': '"production"' },
+  });
+  const page = await browser.newPage();
+  t.after(() => page.close());
+  page.problems = [];
+  page.on('pageerror', (error) => page.problems.push(error.message));
+  await page.route(`${new URL('/page/', hub.url)}*`, (route) =>
+    route.request().url().endsWith('.js')
+      ? route.fulfill({ contentType: 'text/javascript', body: outputFiles[0].text })
+      : route.fulfill({ contentType: 'text/html', body: `<!doctype html><body>${body}<script type="module" src="page.js"></script>` }),
+  );
+  await page.goto(`${new URL('/page/', hub.url)}`);
+  return page;
+}
+
+const says = (page, text) =>
+  page.waitForFunction((text) => document.body.innerText.includes(text), text, { timeout: 60_000 });
+
+const VIEWS = {
+  React: {
+    script: `
+      import { createRoot } from 'react-dom/client';
+      import { StrictMode } from 'react';
+      import { useFanfare } from 'fanfare-client/react';
+      function View() {
+        const { events, state, gap } = useFanfare('/sse', { topics: 't', retry: 100, onEvent() {} });
+        return <>{state.name} {gap?.reason} {events.map(({ id, data }) => <p key={id}>{data}</p>)}</>;
+      }
+      createRoot(document.getElementById('app')).render(<StrictMode><View /></StrictMode>);`,
+  },
+  Vue: {
+    script: `
+      import { createApp, h } from 'vue';
+      import { useFanfare } from 'fanfare-client/vue';
+      createApp({
+        setup() {
+          const { events, state, gap } = useFanfare('/sse', () => ({ topics: 't', retry: 100 }));
+          return () => h('div', [state.value.name, ' ', gap.value?.reason,
+            ...events.value.map(({ id, data }) => h('p', { key: id }, data))]);
+        },
+      }).mount('#app');`,
+  },
+  Svelte: {
+    script: `
+      import { derived } from 'svelte/store';
+      import { fanfare } from 'fanfare-client/svelte';
+      const feed = fanfare('/sse', { topics: 't', retry: 100 });
+      derived(feed, ({ events, state, gap }) =>
+        [state.name, gap?.reason, ...events.map(({ data }) => data)].join(' '),
+      ).subscribe((text) => (document.getElementById('app').textContent = text));`,
+  },
+  'the element': {
+    body: '<fanfare-feed topic="t" shared><template>[<b data-fanfare="type"></b>] <i data-fanfare="data"></i></template></fanfare-feed>',
+    script: `
+      import { defineFeed } from 'fanfare-client/element';
+      const feed = document.querySelector('fanfare-feed');
+      const say = (text) => document.body.append(text, ' ');
+      feed.addEventListener('fanfare-gap', ({ detail }) => say(detail.reason));
+      feed.addEventListener('fanfare-state', ({ detail }) => say(detail.name));
+      feed.addEventListener('fanfare-event', ({ detail }) => say(detail.data));
+      feed.options = { retry: 100 };
+      defineFeed();`,
+  },
+  "htmx's sse extension": {
+    body: `<main hx-ext="sse" sse-connect="/sse/events?topic=t">
+      <p sse-swap="of a type" hx-swap="beforeend"></p>
+      <p hx-get="/page/gap" hx-trigger="sse:fanfare.gap" hx-swap="innerHTML"></p></main><p id="app"></p>`,
+    script: `
+      import htmx from 'htmx.org';
+      import { connectHtmx } from 'fanfare-client/htmx';
+      connectHtmx(htmx, '/sse', { retry: 100 });
+      window.htmx = htmx;
+      const say = (text) => document.getElementById('app').append(text, ' ');
+      document.body.addEventListener('htmx:sseOpen', () => say('live'));
+      document.body.addEventListener('htmx:configRequest', (event) => { say('unknown_epoch'); event.preventDefault(); });
+      await import('htmx-ext-sse');`,
+  },
+  'Turbo Streams': {
+    wrap: (data) => `<turbo-stream action="append" target="app"><template><p>${data}</p></template></turbo-stream>`,
+    type: undefined,
+    script: `
+      import * as Turbo from '@hotwired/turbo';
+      import { connectTurbo } from 'fanfare-client/turbo';
+      connectTurbo(Turbo, '/sse/events?topic=t', { retry: 100, onGap: ({ reason }) => document.body.append(reason) });
+      document.body.append('live');`,
+  },
+};
+
+for (const [name, view] of Object.entries(VIEWS)) {
+  test(`${name} shows what is published, and hears of a gap`, async (t) => {
+    const hub = await Hub.start(t);
+    const page = await show(t, hub, view);
+    const { wrap = (data) => data } = view;
+    const draft = { topic: 't', event: 'type' in view ? view.type : 'of a type' };
+    await says(page, 'live');
+    await hub.subscribers(1);
+    await hub.publish(wrap('the first'), draft);
+    await says(page, 'the first');
+    await hub.kill();
+    await hub.again();
+    await hub.publish(wrap('the second'), draft);
+    await says(page, 'the second');
+    await says(page, 'unknown_epoch');
+    assert.deepEqual(page.problems, []);
+    await hub.subscribers(1);
+    await page.goto('about:blank');
+    await hub.subscribers(0);
+  });
+}
+
+test('Turbo refreshes the page after a gap, if nobody says otherwise', async (t) => {
+  const hub = await Hub.start(t);
+  const script = `
+    import * as Turbo from '@hotwired/turbo';
+    import { connectTurbo } from 'fanfare-client/turbo';
+    document.addEventListener('turbo:before-stream-render', ({ target }) => document.body.append(target.action));
+    connectTurbo(Turbo, '/sse/events?topic=t', { retry: 100 });`;
+  const page = await show(t, hub, { script });
+  await hub.subscribers(1);
+  await hub.publish('<turbo-stream action="append" target="app"><template>one</template></turbo-stream>', { topic: 't' });
+  await says(page, 'one');
+  await hub.kill();
+  await hub.again();
+  await says(page, 'refresh');
+});
