@@ -1,0 +1,199 @@
+//! A round: a hub, publishers, clients, a schedule of faults, and a judgement at the end.
+//!
+//! What must hold: one seed is one plan. What the machine makes of it differs from run to run, so
+//! the judge asks for nothing that depends on time.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, Hub};
+use crate::follower::Crowd;
+use crate::judge::judge;
+use crate::ledger::{Finding, Ledger, What, Wrong};
+use crate::preload::Slot;
+use crate::publisher::{Habit, Publisher};
+
+/// What a round is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What everything that is left to chance follows from.
+    pub seed: u64,
+    /// Where events are kept.
+    pub engine: Engine,
+    /// Settings of the hub, as arguments.
+    pub settings: Vec<String>,
+    /// How long publishers publish at least.
+    pub time: Duration,
+    /// How many events are acknowledged at least, where the machine can do it in [`AT_MOST`].
+    pub events: u64,
+    /// The publishers.
+    pub publishers: Vec<Habit>,
+    /// How many clients follow.
+    pub followers: u32,
+    /// How many clients come back where retention is about to trim.
+    pub racers: u32,
+    /// How many events retention keeps, and how many it trims at a time.
+    pub retained: (usize, usize),
+    /// What the disk of nodes does from the beginning.
+    pub disk: Vec<(Slot, i64)>,
+}
+
+/// What a round was, in figures.
+#[derive(Debug, Default, Clone)]
+pub struct Report {
+    /// Faults, by name.
+    pub faults: BTreeMap<String, u64>,
+    /// Calls to the disk that were disturbed.
+    pub disturbed: u64,
+    /// Events acknowledged.
+    pub acknowledged: u64,
+    /// Events delivered.
+    pub delivered: u64,
+    /// Connections of clients.
+    pub connections: u64,
+    /// Batches refused or unanswered.
+    pub refused: u64,
+    /// Gaps told, by reason.
+    pub gaps: BTreeMap<String, u64>,
+    /// What went wrong, in events.
+    pub wrong: BTreeMap<Wrong, u64>,
+    /// The first of it, told.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Adds another round's.
+    pub fn add(&mut self, other: Self) {
+        for (name, count) in other.faults {
+            *self.faults.entry(name).or_default() += count;
+        }
+        for (reason, count) in other.gaps {
+            *self.gaps.entry(reason).or_default() += count;
+        }
+        for (wrong, count) in other.wrong {
+            *self.wrong.entry(wrong).or_default() += count;
+        }
+        self.disturbed += other.disturbed;
+        self.acknowledged += other.acknowledged;
+        self.delivered += other.delivered;
+        self.connections += other.connections;
+        self.refused += other.refused;
+        self.findings.extend(other.findings);
+    }
+
+    /// Whether nothing went wrong.
+    pub fn is_clean(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// How much of one kind went wrong.
+    pub fn count(&self, wrong: Wrong) -> u64 {
+        self.wrong.get(&wrong).copied().unwrap_or(0)
+    }
+}
+
+/// How long the hub may take to accept again, once nothing is in its way.
+const RECOVERS: Duration = Duration::from_secs(45);
+
+/// How long a slow machine may take for the events of a plan.
+pub const AT_MOST: Duration = Duration::from_secs(60);
+
+/// Clients are many and do little.
+const STACK: usize = 256 * 1024;
+
+/// Plays a round.
+pub fn play(plan: &Plan) -> io::Result<Report> {
+    let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
+    let hub = Hub::start(plan.engine, &plan.settings, place.path())?;
+    for node in &hub.nodes {
+        plan.disk.iter().for_each(|&(slot, value)| node.control.set(slot, value));
+    }
+    let addresses = hub.addresses();
+    let ledger = Ledger::default();
+    let crowd = Crowd::new(&addresses, &ledger);
+    let mut random = fastrand::Rng::with_seed(plan.seed);
+    thread::scope(|scope| -> io::Result<()> {
+        let mut publishers = Vec::new();
+        for (number, habit) in (1..).zip(&plan.publishers) {
+            let mut publisher = Publisher::new(number, &addresses, &ledger, random.u64(..));
+            let thread = thread::Builder::new().stack_size(STACK);
+            publishers.push(thread.spawn_scoped(scope, move || publisher.run(habit))?);
+        }
+        let crowd = &crowd;
+        for number in 0..plan.followers + plan.racers {
+            let seed = random.u64(..);
+            let thread = thread::Builder::new().stack_size(STACK);
+            thread.spawn_scoped(scope, move || {
+                if number < plan.followers {
+                    crowd.follow(number, seed);
+                } else {
+                    crowd.race(number, seed, plan.retained.0, plan.retained.1);
+                }
+            })?;
+        }
+        let begun = Instant::now();
+        let short = || ledger.look(<[_]>::len) < plan.events as usize;
+        while begun.elapsed() < plan.time || (short() && begun.elapsed() < AT_MOST) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        ledger.closing.store(true, Ordering::Release);
+        for publisher in publishers {
+            publisher.join().expect("publishers do not panic");
+        }
+        hub.nodes.iter().for_each(|node| node.control.calm());
+        let mut last = Publisher::new(0, &addresses, &ledger, random.u64(..));
+        if !last.finish(RECOVERS) {
+            ledger.wrong(Wrong::Stuck, 1, || {
+                let logs = hub.nodes.iter().map(|node| node.logged());
+                format!("the hub accepts nothing any more:\n{}", logs.collect::<String>())
+            });
+        }
+        crowd.finishing.store(true, Ordering::Release);
+        Ok(())
+    })?;
+    Ok(report(&ledger, &crowd, &hub))
+}
+
+fn report(ledger: &Ledger, crowd: &Crowd<'_>, hub: &Hub) -> Report {
+    let mut gaps = BTreeMap::new();
+    for stay in judge(ledger) {
+        for heard in stay.heard {
+            if let What::Gap { reason, .. } = heard.what {
+                *gaps.entry(reason).or_default() += 1;
+            }
+        }
+    }
+    let wrong = Wrong::ALL.map(|wrong| (wrong, ledger.count(wrong)));
+    let disturbed = hub.nodes.iter().map(|node| node.control.disturbed() as u64).sum();
+    Report {
+        faults: BTreeMap::new(),
+        disturbed,
+        acknowledged: ledger.look(<[_]>::len) as u64,
+        delivered: ledger.delivered.load(Ordering::Relaxed),
+        connections: crowd.connections.load(Ordering::Relaxed),
+        refused: ledger.refused.load(Ordering::Relaxed),
+        gaps,
+        wrong: wrong.into_iter().filter(|(_, count)| *count > 0).collect(),
+        findings: ledger.findings(),
+    }
+}
+
+/// How long something took, for summaries.
+#[derive(Debug)]
+pub struct Watch(Instant);
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Watch {
+    /// Seconds since it began.
+    pub fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}
