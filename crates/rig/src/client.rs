@@ -4,6 +4,7 @@
 //! What must hold: it looks at nothing but its stream; what it finds wrong in it, it finds while it
 //! reads, and what only others can tell it leaves to the judge.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::book::Page;
 use crate::http::{Body, Connection, Got};
 use crate::id::Id;
 use crate::ledger::{Heard, Ledger, Stay, What, Wrong};
-use crate::message::Meant;
+use crate::message::{Meant, Name};
 use crate::sse::{Event, Parser};
 use crate::topic::{KINDS, Selector, topic};
 
@@ -79,8 +80,12 @@ pub struct Client<'a> {
     page: Page,
     /// The last id it knows.
     pub position: Option<Id>,
+    /// The latest event of this connection.
+    latest: Option<Id>,
     /// The last gap it was told.
     pub gap: Option<Id>,
+    /// What it heard by name, where somebody wants to know.
+    pub names: Option<HashSet<Name>>,
     /// Everyone should come to the end now.
     finishing: &'a AtomicBool,
 }
@@ -113,7 +118,9 @@ impl<'a> Client<'a> {
             wanted,
             page: Page::default(),
             position: None,
+            latest: None,
             gap: None,
+            names: None,
             finishing,
         }
     }
@@ -125,6 +132,7 @@ impl<'a> Client<'a> {
             Cursor::Live | Cursor::Earliest => None,
         };
         self.position = after;
+        self.latest = None;
         let mut stay = Stay {
             client: self.number,
             node,
@@ -147,7 +155,7 @@ impl<'a> Client<'a> {
             }
         };
         // Nobody else has heard anything that the judge could use.
-        if !stay.heard.is_empty() {
+        if !stay.heard.is_empty() || self.finishing.load(Ordering::Relaxed) {
             self.ledger.stayed(stay);
         }
     }
@@ -172,6 +180,7 @@ impl<'a> Client<'a> {
             let told = format!("status {} to a client, for good", head.status);
             return Err(io::Error::new(io::ErrorKind::InvalidData, told));
         }
+        self.ledger.connections.fetch_add(1, Ordering::Relaxed);
         connection.be_patient(LOOK_UP)?;
         let (mut body, mut parser) = (Body::of(&head), Parser::default());
         let (mut bytes, mut count) = (Vec::new(), 0);
@@ -281,7 +290,8 @@ impl<'a> Client<'a> {
         if let Err(contradiction) = self.ledger.book.enter(&mut self.page, id, meant.name) {
             return self.spoilt(contradiction.into(), stay, &format!("{meant:?} as {id}"));
         }
-        if heard_before(&stay.heard, id) {
+        // What is later than everything need not be looked for.
+        if self.latest.is_some_and(|latest| id <= latest) && heard_before(&stay.heard, id) {
             return self.spoilt(Wrong::Duplicate, stay, &format!("{meant:?} as {id}"));
         }
         if self.position.is_some_and(|position| id <= position) {
@@ -289,6 +299,10 @@ impl<'a> Client<'a> {
             return self.spoilt(Wrong::Reordered, stay, &told);
         }
         self.position = Some(id);
+        self.latest = self.latest.max(Some(id));
+        if let Some(names) = &mut self.names {
+            names.insert(meant.name);
+        }
         self.ledger.delivered.fetch_add(1, Ordering::Relaxed);
         if let Some(Heard { what: What::Events { last, .. }, .. }) = stay.heard.last_mut()
             && last.touches(id)
@@ -328,20 +342,10 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Whether an event was heard on this connection. What is later than everything is not searched.
+/// Whether an event was heard on this connection.
 fn heard_before(heard: &[Heard], id: Id) -> bool {
-    for entry in heard.iter().rev() {
-        match entry.what {
-            What::Events { first, last } => {
-                if (first..=last).contains(&id) {
-                    return true;
-                }
-                if last < id && !heard.iter().any(|entry| matches!(entry.what, What::Gap { .. })) {
-                    return false;
-                }
-            }
-            What::Gap { .. } | What::Cursor(_) => {}
-        }
-    }
-    false
+    heard.iter().any(|entry| match entry.what {
+        What::Events { first, last } => (first..=last).contains(&id),
+        What::Gap { .. } | What::Cursor(_) => false,
+    })
 }

@@ -1,9 +1,9 @@
 //! Clients of two sorts: one follows the log wherever it is and is away now and then; the other
 //! comes back just where retention is about to trim.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, Cursor, Envelope, Leave};
 use crate::id::Id;
 use crate::ledger::Ledger;
+use crate::message::Name;
 use crate::topic::Selector;
 
 /// How long a client may take to come to the end, once nothing is in its way.
@@ -25,8 +26,6 @@ pub struct Crowd<'a> {
     pub ledger: &'a Ledger,
     /// Everyone should come to the end now.
     pub finishing: AtomicBool,
-    /// How often anyone connected.
-    pub connections: AtomicU64,
     /// What was told to be gone, by selector: the place where retention trims.
     edges: Mutex<HashMap<Selector, Id>>,
 }
@@ -38,7 +37,6 @@ impl<'a> Crowd<'a> {
             nodes,
             ledger,
             finishing: AtomicBool::new(false),
-            connections: AtomicU64::new(0),
             edges: Mutex::default(),
         }
     }
@@ -76,7 +74,6 @@ impl<'a> Crowd<'a> {
                 breath: if finishing { Duration::ZERO } else { breath },
             };
             let leave = if finishing { Leave { events: u64::MAX, ..leave } } else { leave };
-            self.connections.fetch_add(1, Ordering::Relaxed);
             client.stay(random.usize(..self.nodes.len()), cursor, leave);
             // Back at once, or after a while; now and then a client forgets.
             if !finishing {
@@ -128,7 +125,6 @@ impl<'a> Crowd<'a> {
                 at: None,
                 breath: Duration::ZERO,
             };
-            self.connections.fetch_add(1, Ordering::Relaxed);
             client.stay(random.usize(..self.nodes.len()), Cursor::After(cursor), leave);
             if let Some(gap) = client.gap {
                 let mut edges = self.edges();
@@ -136,6 +132,31 @@ impl<'a> Crowd<'a> {
                 *edge = gap.max(*edge);
             }
         }
+    }
+
+    /// Comes once, in a herd of others: for everything, or for what it missed of late.
+    pub fn herd(&self, number: u32, cold: bool, seed: u64) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let selector = Selector::any(&mut random);
+        let mut client = self.client(number, selector, Envelope::ALL[random.usize(..3)]);
+        let recent = self.ledger.look(|all| {
+            let back = random.usize(1..500).min(all.len());
+            all.get(all.len() - back).map(|event| event.id)
+        });
+        let cursor = if cold { Cursor::Earliest } else { recent.map_or(Cursor::Live, Cursor::After) };
+        let (events, time) = (random.u64(1..2000), Duration::from_secs(3));
+        let leave = Leave { events, time, at: None, breath: Duration::ZERO };
+        client.stay(random.usize(..self.nodes.len()), cursor, leave);
+    }
+
+    /// Reads everything that is retained; what it heard, by name.
+    pub fn audit(&self, number: u32) -> HashSet<Name> {
+        let mut client = self.client(number, Selector::of(&["**"]), Envelope::None);
+        client.names = Some(HashSet::new());
+        let leave =
+            Leave { events: u64::MAX, time: HOMEWARD, at: client.target(), breath: Duration::ZERO };
+        client.stay(0, Cursor::Earliest, leave);
+        client.names.take().unwrap_or_default()
     }
 
     fn edges(&self) -> std::sync::MutexGuard<'_, HashMap<Selector, Id>> {

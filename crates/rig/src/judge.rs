@@ -3,12 +3,13 @@
 //!
 //! What must hold: it excuses nothing that `docs/guarantees.md` does not name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::id::Id;
-use crate::ledger::{Acknowledged, Heard, Ledger, Stay, What, Wrong};
+use crate::ledger::{Acknowledged, Heard, Ledger, Stay, Unknown, What, Wrong};
+use crate::message::Name;
 use crate::topic::{KINDS, Selector, TOPICS, topic};
 
 /// Judges every connection of the ledger, and returns them.
@@ -20,9 +21,33 @@ pub fn judge(ledger: &Ledger) -> Vec<Stay> {
         let ids = wanted
             .entry(Arc::clone(&stay.selector))
             .or_insert_with(|| wanted_by(&stay.selector, &all));
-        judge_one(ledger, stay, ids);
+        judge_one(ledger, stay, ids, &stays);
     }
     stays
+}
+
+/// Holds what was still there at the end against what had been acknowledged, where nothing may be
+/// gone; and batches without an answer are there as a whole or not at all.
+pub fn audit(ledger: &Ledger, there: &HashSet<Name>) {
+    let all = sorted(ledger);
+    let gone: Vec<_> = all.iter().filter(|event| !there.contains(&event.meant.name)).collect();
+    if let [first, ..] = gone[..] {
+        ledger.wrong(Wrong::Lost, gone.len() as u64, || {
+            let mut text = format!("{} of {}, the first of them {first:?}", gone.len(), all.len());
+            ledger.events().iter().for_each(|(at, event)| {
+                let _ = write!(text, "\n  rig, {at} ms: {event}");
+            });
+            text
+        });
+    }
+    for Unknown { first, count } in ledger.all_unknown() {
+        let part = (0..count).filter(|n| there.contains(&Name { n: first.n + n, ..first })).count();
+        if part > 0 && part < count as usize {
+            ledger.wrong(Wrong::TornBatch, part as u64, || {
+                format!("{part} of {count} events were kept of the batch that began with {first:?}")
+            });
+        }
+    }
 }
 
 /// What was acknowledged, by id.
@@ -49,7 +74,7 @@ fn between(wanted: &[Id], from: Id, to: Id, included: bool) -> &[Id] {
     &wanted[begin..end.max(begin)]
 }
 
-fn judge_one(ledger: &Ledger, stay: &Stay, wanted: &[Id]) {
+fn judge_one(ledger: &Ledger, stay: &Stay, wanted: &[Id], stays: &[Stay]) {
     let mut position = stay.after;
     // The reason of a gap since which no event was heard.
     let mut told: Option<&str> = None;
@@ -88,7 +113,22 @@ fn judge_one(ledger: &Ledger, stay: &Stay, wanted: &[Id]) {
     let missing = between(wanted, from, end, true);
     if !missing.is_empty() {
         let count = missing.len() as u64;
-        ledger.wrong(Wrong::Stuck, count, || trace(ledger, stay, stay.heard.len(), missing));
+        ledger.wrong(Wrong::Stuck, count, || {
+            let mut text = trace(ledger, stay, stay.heard.len(), missing);
+            let own: Vec<_> = stays.iter().filter(|other| other.client == stay.client).collect();
+            for before in &own[own.len().saturating_sub(6)..] {
+                let after = before.after.map_or("none".to_owned(), |id| id.to_string());
+                let last = before.heard.last().map(|heard| (heard.at, &heard.what));
+                let Stay { node, at, end, heard, .. } = before;
+                let entries = heard.len();
+                let _ = write!(
+                    text,
+                    "\n  before, at node {node} since {at} ms, cursor {after}: {entries} entries, \
+                     the last {last:?}; {end}"
+                );
+            }
+            text
+        });
     }
 }
 
@@ -133,7 +173,7 @@ fn trace(ledger: &Ledger, stay: &Stay, n: usize, missing: &[Id]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Meant, Name};
+    use crate::message::Meant;
 
     fn id(epoch: u64, seq: u64) -> Id {
         Id { epoch, seq }

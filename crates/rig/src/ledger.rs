@@ -166,8 +166,12 @@ pub struct Ledger {
     counts: [AtomicU64; Wrong::ALL.len()],
     /// Events that were delivered.
     pub delivered: AtomicU64,
+    /// Streams that clients were given.
+    pub connections: AtomicU64,
     /// Publishes that were refused, or had no answer.
     pub refused: AtomicU64,
+    /// A fault happened after which acknowledged events may be gone.
+    pub forgets: AtomicBool,
     /// Publishers stop.
     pub closing: AtomicBool,
     /// Which id belongs to which event.
@@ -189,7 +193,9 @@ impl Default for Ledger {
             events: Mutex::default(),
             counts: [const { AtomicU64::new(0) }; Wrong::ALL.len()],
             delivered: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            forgets: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             book: Book::default(),
         }

@@ -16,6 +16,7 @@ pub mod binary;
 pub mod book;
 pub mod client;
 pub mod engine;
+pub mod fault;
 pub mod follower;
 pub mod http;
 pub mod id;

@@ -30,6 +30,7 @@ pub struct Process {
     /// What its disk and clock do.
     pub control: Control,
     child: Option<Child>,
+    served: bool,
 }
 
 impl Process {
@@ -51,6 +52,7 @@ impl Process {
             address,
             control,
             child: None,
+            served: false,
         })
     }
 
@@ -70,6 +72,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        self.served = false;
         self.control.preload(&mut command);
         command
             .args(&self.arguments)
@@ -87,7 +90,13 @@ impl Process {
             }
             thread::sleep(Duration::from_millis(5));
         }
+        self.served = true;
         Ok(())
+    }
+
+    /// Whether it came as far as serving.
+    pub fn served(&self) -> bool {
+        self.served
     }
 
     /// How it ended, if it did by itself.

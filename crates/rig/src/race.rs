@@ -40,5 +40,7 @@ pub fn race(engine: Engine, retention: Retention, slow_disk: bool, seed: u64) ->
         racers: 24,
         retained,
         disk: if slow_disk { vec![(Slot::ReadDelay, 30_000)] } else { Vec::new() },
+        faults: Vec::new(),
+        keeps: false,
     }
 }

@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Hub};
+use crate::fault::{self, Fault};
 use crate::follower::Crowd;
-use crate::judge::judge;
+use crate::judge::{audit, judge};
 use crate::ledger::{Finding, Ledger, What, Wrong};
 use crate::preload::Slot;
 use crate::publisher::{Habit, Publisher};
@@ -39,6 +40,39 @@ pub struct Plan {
     pub retained: (usize, usize),
     /// What the disk of nodes does from the beginning.
     pub disk: Vec<(Slot, i64)>,
+    /// What may happen, by chance.
+    pub faults: Vec<Fault>,
+    /// Retention is larger than what is published: what is acknowledged must be there at the end.
+    pub keeps: bool,
+}
+
+impl Plan {
+    /// Faults on this engine, as many clients of every kind, and one of two retentions.
+    pub fn faulty(seed: u64, engine: Engine, faults: Vec<Fault>, followers: u32) -> Self {
+        let keeps = fastrand::Rng::with_seed(seed).u8(..3) > 0;
+        let settings: &[&str] = if keeps {
+            &["--retain-count", "10000000", "--retain-bytes", "1GiB", "--window-count", "1000"]
+        } else {
+            &["--retain-count", "3000", "--window-count", "300"]
+        };
+        let mut settings: Vec<_> = settings.iter().map(|&word| word.to_owned()).collect();
+        settings.extend(["--heartbeat", "1s"].map(str::to_owned));
+        let habit = |batch, keyed| Habit { batch, rate: 250, keyed, one_topic: false };
+        Self {
+            seed,
+            engine,
+            settings,
+            time: Duration::from_secs(20),
+            events: 0,
+            publishers: vec![habit(40, true), habit(5, true), habit(100, false)],
+            followers,
+            racers: if keeps { 0 } else { followers / 10 },
+            retained: (3_000, 375),
+            disk: Vec::new(),
+            faults,
+            keeps,
+        }
+    }
 }
 
 /// What a round was, in figures.
@@ -52,7 +86,7 @@ pub struct Report {
     pub acknowledged: u64,
     /// Events delivered.
     pub delivered: u64,
-    /// Connections of clients.
+    /// Streams that clients were given.
     pub connections: u64,
     /// Batches refused or unanswered.
     pub refused: u64,
@@ -101,13 +135,19 @@ const RECOVERS: Duration = Duration::from_secs(45);
 /// How long a slow machine may take for the events of a plan.
 pub const AT_MOST: Duration = Duration::from_secs(60);
 
+/// The first of the clients that come in herds.
+const HERD: u32 = 1_000_000;
+
+/// The client that reads everything at the end.
+const AUDITOR: u32 = 2_000_000;
+
 /// Clients are many and do little.
 const STACK: usize = 256 * 1024;
 
 /// Plays a round.
 pub fn play(plan: &Plan) -> io::Result<Report> {
     let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
-    let hub = Hub::start(plan.engine, &plan.settings, place.path())?;
+    let mut hub = Hub::start(plan.engine, &plan.settings, place.path())?;
     for node in &hub.nodes {
         plan.disk.iter().for_each(|&(slot, value)| node.control.set(slot, value));
     }
@@ -115,6 +155,7 @@ pub fn play(plan: &Plan) -> io::Result<Report> {
     let ledger = Ledger::default();
     let crowd = Crowd::new(&addresses, &ledger);
     let mut random = fastrand::Rng::with_seed(plan.seed);
+    let mut faults = BTreeMap::new();
     thread::scope(|scope| -> io::Result<()> {
         let mut publishers = Vec::new();
         for (number, habit) in (1..).zip(&plan.publishers) {
@@ -136,14 +177,33 @@ pub fn play(plan: &Plan) -> io::Result<Report> {
         }
         let begun = Instant::now();
         let short = || ledger.look(<[_]>::len) < plan.events as usize;
+        let mut schedule = random.fork();
         while begun.elapsed() < plan.time || (short() && begun.elapsed() < AT_MOST) {
             thread::sleep(Duration::from_millis(20));
+            let Some(&fault) = schedule.choice(&plan.faults) else { continue };
+            thread::sleep(Duration::from_millis(schedule.u64(..900)));
+            *faults.entry(fault.name().to_owned()).or_default() += 1;
+            if fault.may_lose(plan.engine) {
+                ledger.forgets.store(true, Ordering::Relaxed);
+            }
+            ledger.event(fault.name().to_owned());
+            if matches!(fault, Fault::ColdHerd | Fault::WarmHerd) {
+                for number in 0..plan.followers {
+                    let (cold, seed) = (fault == Fault::ColdHerd, schedule.u64(..));
+                    let thread = thread::Builder::new().stack_size(STACK);
+                    thread.spawn_scoped(scope, move || crowd.herd(HERD + number, cold, seed))?;
+                }
+            }
+            fault::inflict(fault, &mut hub, &ledger, &mut schedule);
+            ledger.event(format!("{} is over", fault.name()));
+            (0..hub.nodes.len()).for_each(|n| fault::look_after(&mut hub, n, &ledger));
         }
+        fault::heal(&mut hub, &ledger);
+        ledger.event("everything is healed".to_owned());
         ledger.closing.store(true, Ordering::Release);
         for publisher in publishers {
             publisher.join().expect("publishers do not panic");
         }
-        hub.nodes.iter().for_each(|node| node.control.calm());
         let mut last = Publisher::new(0, &addresses, &ledger, random.u64(..));
         if !last.finish(RECOVERS) {
             ledger.wrong(Wrong::Stuck, 1, || {
@@ -154,10 +214,13 @@ pub fn play(plan: &Plan) -> io::Result<Report> {
         crowd.finishing.store(true, Ordering::Release);
         Ok(())
     })?;
-    Ok(report(&ledger, &crowd, &hub))
+    if plan.keeps && !ledger.forgets.load(Ordering::Relaxed) {
+        audit(&ledger, &crowd.audit(AUDITOR));
+    }
+    Ok(Report { faults, ..report(&ledger, &hub) })
 }
 
-fn report(ledger: &Ledger, crowd: &Crowd<'_>, hub: &Hub) -> Report {
+fn report(ledger: &Ledger, hub: &Hub) -> Report {
     let mut gaps = BTreeMap::new();
     for stay in judge(ledger) {
         for heard in stay.heard {
@@ -166,34 +229,22 @@ fn report(ledger: &Ledger, crowd: &Crowd<'_>, hub: &Hub) -> Report {
             }
         }
     }
+    // Where the log forgot, it forgot what it had accepted under which key.
+    let forgot = ledger.forgets.load(Ordering::Relaxed);
+    let excused = |wrong: Wrong| forgot && wrong == Wrong::OneEventTwoIds;
     let wrong = Wrong::ALL.map(|wrong| (wrong, ledger.count(wrong)));
+    let wrong = wrong.into_iter().filter(|(wrong, count)| *count > 0 && !excused(*wrong));
+    let findings = ledger.findings().into_iter().filter(|finding| !excused(finding.wrong));
     let disturbed = hub.nodes.iter().map(|node| node.control.disturbed() as u64).sum();
     Report {
         faults: BTreeMap::new(),
         disturbed,
         acknowledged: ledger.look(<[_]>::len) as u64,
         delivered: ledger.delivered.load(Ordering::Relaxed),
-        connections: crowd.connections.load(Ordering::Relaxed),
+        connections: ledger.connections.load(Ordering::Relaxed),
         refused: ledger.refused.load(Ordering::Relaxed),
         gaps,
-        wrong: wrong.into_iter().filter(|(_, count)| *count > 0).collect(),
-        findings: ledger.findings(),
-    }
-}
-
-/// How long something took, for summaries.
-#[derive(Debug)]
-pub struct Watch(Instant);
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Watch {
-    /// Seconds since it began.
-    pub fn seconds(&self) -> f64 {
-        self.0.elapsed().as_secs_f64()
+        wrong: wrong.collect(),
+        findings: findings.collect(),
     }
 }
