@@ -80,10 +80,10 @@ pub enum Fault {
 }
 
 use Fault::{
-    BitFlip, ClockAhead, ClockBack, ColdHerd, CommandForbidden, CutWay, FailingReads,
-    FailingSyncs, FailingWrites, Failover, Flushed, FullDisk, KeyDeleted, LostAnswers,
-    LostRequests, NodeKilled, NodeRestarted, NodeStopped, OutOfMemory, ReadOnly, RedisClock,
-    RedisKilled, RedisStopped, ShortTransfers, SlowReads, SlowSyncs, SlowWay, SlowWrites, WarmHerd,
+    BitFlip, ClockAhead, ClockBack, ColdHerd, CommandForbidden, CutWay, FailingReads, FailingSyncs,
+    FailingWrites, Failover, Flushed, FullDisk, KeyDeleted, LostAnswers, LostRequests, NodeKilled,
+    NodeRestarted, NodeStopped, OutOfMemory, ReadOnly, RedisClock, RedisKilled, RedisStopped,
+    ShortTransfers, SlowReads, SlowSyncs, SlowWay, SlowWrites, WarmHerd,
 };
 
 /// What a fault concerns.
@@ -235,7 +235,8 @@ pub fn inflict(fault: Fault, hub: &mut Hub, ledger: &Ledger, random: &mut fastra
             start(hub, n, ledger);
         }
         ClockAhead | ClockBack => {
-            let by = random.i64(1..=3) * random.choice([1_000, 60_000, 3_600_000, 86_400_000]).unwrap_or(1);
+            let by = random.i64(1..=3)
+                * random.choice([1_000, 60_000, 3_600_000, 86_400_000]).unwrap_or(1);
             let clock = hub.nodes[n].control.get(Slot::Clock);
             let by = if fault == ClockBack { -by } else { by };
             hub.nodes[n].control.set(Slot::Clock, clock + by);
@@ -317,7 +318,8 @@ const COMMANDS: [&str; 9] =
 fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fastrand::Rng) {
     let Some(server) = &mut hub.redis else { return };
     let tell = |told: std::io::Error| ledger.event(format!("Redis: {told}"));
-    let ask = |server: &Redis, words: &[&str]| server.command(words).map_err(tell).unwrap_or_default();
+    let ask =
+        |server: &Redis, words: &[&str]| server.command(words).map_err(tell).unwrap_or_default();
     match fault {
         RedisKilled => {
             // Snapshots are taken long before.
@@ -340,7 +342,8 @@ fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fa
             let name = format!("redis-{}", ledger.now());
             let replica = Redis::start(&name, &hub.place, Persistence::Always);
             let Ok(replica) = replica.map_err(tell) else { return };
-            let (host, port) = (server.address().ip().to_string(), server.address().port().to_string());
+            let (host, port) =
+                (server.address().ip().to_string(), server.address().port().to_string());
             ask(&replica, &["REPLICAOF", &host, &port]);
             for _ in 0..300 {
                 let info = ask(&replica, &["INFO", "replication"]);

@@ -33,12 +33,7 @@ pub struct Crowd<'a> {
 impl<'a> Crowd<'a> {
     /// Nobody yet.
     pub fn new(nodes: &'a [SocketAddr], ledger: &'a Ledger) -> Self {
-        Self {
-            nodes,
-            ledger,
-            finishing: AtomicBool::new(false),
-            edges: Mutex::default(),
-        }
+        Self { nodes, ledger, finishing: AtomicBool::new(false), edges: Mutex::default() }
     }
 
     fn client(&self, number: u32, selector: Selector, envelope: Envelope) -> Client<'_> {
@@ -113,7 +108,7 @@ impl<'a> Crowd<'a> {
                 };
                 let near = if random.bool() { 64 } else { step + step / 4 };
                 all.get((low + random.usize(..near)).min(all.len().saturating_sub(1)))
-            .map(|event| event.id)
+                    .map(|event| event.id)
             });
             let Some(cursor) = cursor else {
                 thread::sleep(Duration::from_millis(10));
@@ -143,7 +138,8 @@ impl<'a> Crowd<'a> {
             let back = random.usize(1..500).min(all.len());
             all.get(all.len() - back).map(|event| event.id)
         });
-        let cursor = if cold { Cursor::Earliest } else { recent.map_or(Cursor::Live, Cursor::After) };
+        let cursor =
+            if cold { Cursor::Earliest } else { recent.map_or(Cursor::Live, Cursor::After) };
         let (events, time) = (random.u64(1..2000), Duration::from_secs(3));
         let leave = Leave { events, time, at: None, breath: Duration::ZERO };
         client.stay(random.usize(..self.nodes.len()), cursor, leave);

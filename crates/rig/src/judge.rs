@@ -145,8 +145,7 @@ fn trace(ledger: &Ledger, stay: &Stay, n: usize, missing: &[Id]) -> String {
         stay.after.map_or(String::new(), |after| format!(", cursor {after}")),
     );
     if let [first, .., last] | [first @ last] = missing {
-        let acknowledged =
-            ledger.look(|all| all.iter().find(|event| event.id == *first).copied());
+        let acknowledged = ledger.look(|all| all.iter().find(|event| event.id == *first).copied());
         let _ = write!(text, "\n  never heard {} from {first} to {last}", missing.len());
         if let Some(event) = acknowledged {
             let _ = write!(text, "; the first was acknowledged at {} ms", event.at);
@@ -235,9 +234,8 @@ mod tests {
 
     #[test]
     fn a_gap_that_leads_nowhere_is_seen() {
-        let circular = |to| {
-            judged(id(1, 2), vec![gap("trimmed", to)], false).count(Wrong::Circular)
-        };
+        let circular =
+            |to| judged(id(1, 2), vec![gap("trimmed", to)], false).count(Wrong::Circular);
         assert_eq!(circular(id(1, 2)), 1);
         assert_eq!(circular(id(1, 3)), 0);
     }

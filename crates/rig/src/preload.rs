@@ -73,7 +73,9 @@ impl Control {
 
     /// Sets a number.
     pub fn set(&self, slot: Slot, value: i64) {
-        self.file.write_all_at(&value.to_ne_bytes(), slot as u64 * 8).expect("the control file is writable");
+        self.file
+            .write_all_at(&value.to_ne_bytes(), slot as u64 * 8)
+            .expect("the control file is writable");
     }
 
     /// What a number is.
@@ -104,7 +106,10 @@ impl Control {
 
     /// How many calls have been disturbed in any way.
     pub fn disturbed(&self) -> i64 {
-        [Slot::Slow, Slot::Failed, Slot::Shortened, Slot::Full].map(|slot| self.get(slot)).iter().sum()
+        [Slot::Slow, Slot::Failed, Slot::Shortened, Slot::Full]
+            .map(|slot| self.get(slot))
+            .iter()
+            .sum()
     }
 
     /// Makes a process that is about to start listen to it.
@@ -119,7 +124,9 @@ impl Control {
 /// Where the library is; builds it first.
 pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| build().unwrap_or_else(|error| panic!("cannot build the preload library: {error}")))
+    LIBRARY.get_or_init(|| {
+        build().unwrap_or_else(|error| panic!("cannot build the preload library: {error}"))
+    })
 }
 
 fn build() -> io::Result<PathBuf> {

@@ -58,11 +58,7 @@ impl Parser {
         Ok(true)
     }
 
-    fn take(
-        &mut self,
-        line: &[u8],
-        each: &mut impl FnMut(&Event) -> bool,
-    ) -> Result<bool, String> {
+    fn take(&mut self, line: &[u8], each: &mut impl FnMut(&Event) -> bool) -> Result<bool, String> {
         if !std::mem::replace(&mut self.begun, true) && line.starts_with(b"\xEF\xBB\xBF") {
             return Err("a byte order mark".to_owned());
         }

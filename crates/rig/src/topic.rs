@@ -76,9 +76,7 @@ impl Selector {
 fn is_of(pattern: &[&str], topic: &[&str]) -> bool {
     match (pattern, topic) {
         ([], []) => true,
-        (["**", rest @ ..], _) => {
-            (0..=topic.len()).any(|skipped| is_of(rest, &topic[skipped..]))
-        }
+        (["**", rest @ ..], _) => (0..=topic.len()).any(|skipped| is_of(rest, &topic[skipped..])),
         (["*", pattern @ ..], [_, topic @ ..]) => is_of(pattern, topic),
         ([literal, pattern @ ..], [segment, topic @ ..]) => {
             literal == segment && is_of(pattern, topic)
