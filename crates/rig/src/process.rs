@@ -5,7 +5,7 @@
 //! process's end at the end of the thread that started it; so what starts one stays.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +19,9 @@ use crate::preload::Control;
 /// How long a process may take to serve.
 const COMES_UP: Duration = Duration::from_secs(30);
 
+/// What a hub answers to, with whatever status.
+const HUB: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
 /// A process, or one that could be.
 #[derive(Debug)]
 pub struct Process {
@@ -27,6 +30,7 @@ pub struct Process {
     arguments: Vec<String>,
     log: PathBuf,
     address: SocketAddr,
+    probe: &'static [u8],
     /// What its disk and clock do.
     pub control: Control,
     child: Option<Child>,
@@ -50,10 +54,17 @@ impl Process {
             arguments,
             log: place.join(format!("{name}.log")),
             address,
+            probe: HUB,
             control,
             child: None,
             served: false,
         })
+    }
+
+    /// It is no hub; this is what it answers to.
+    pub fn probed_by(mut self, probe: &'static [u8]) -> Self {
+        self.probe = probe;
+        self
     }
 
     /// Where it serves.
@@ -81,7 +92,7 @@ impl Process {
             .stderr(log);
         self.child = Some(command.spawn().map_err(|error| format!("{}: {error}", self.name))?);
         let begun = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
+        while !self.answers() {
             if let Some(status) = self.ended() {
                 return Err(format!("{} ended with {status}:\n{}", self.name, self.logged()));
             }
@@ -92,6 +103,20 @@ impl Process {
         }
         self.served = true;
         Ok(())
+    }
+
+    /// Whether it serves. A hub may accept connections before it has opened its log.
+    fn answers(&self) -> bool {
+        let patience = Duration::from_secs(1);
+        let answer = || -> io::Result<u8> {
+            let mut stream = TcpStream::connect_timeout(&self.address, patience)?;
+            stream.set_read_timeout(Some(patience))?;
+            stream.write_all(self.probe)?;
+            let mut first = [0];
+            stream.read_exact(&mut first)?;
+            Ok(first[0])
+        };
+        matches!(answer(), Ok(b'H' | b'+'))
     }
 
     /// Whether it came as far as serving.

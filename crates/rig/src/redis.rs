@@ -50,6 +50,7 @@ impl Redis {
         arguments.extend(["--port".to_owned(), port, "--dir".to_owned(), place_of]);
         let program = Path::new("redis-server");
         let process = Process::new(name, program, arguments, address, place, &directory)?;
+        let process = process.probed_by(b"PING\r\n");
         let mut redis = Self { process, directory };
         redis.process.start().map_err(io::Error::other)?;
         Ok(redis)
