@@ -10,7 +10,7 @@ use fanfare_rig::race::{Retention, race};
 use fanfare_rig::round::{Plan, Report, play};
 
 const USAGE: &str = "\
-usage: rig [--seconds N] [--seed S] [--engine E] [--faults F,...] [--clients N] [--race R [--slow]]
+usage: rig [--seconds N] [--seed S] [--engine E] [--faults F,...] [--clients N] [--race R [--slow]] [--keep]
 
   --seconds N   begin rounds for so long; a round takes half a minute [default: 60]
   --seed S      the first round's seed; each round takes the next [default: by chance]
@@ -19,6 +19,7 @@ usage: rig [--seconds N] [--seed S] [--engine E] [--faults F,...] [--clients N] 
   --clients N   how many clients follow in each round [default: 200]
   --race R      no faults, but clients that come back where retention trims: default, small or topics
   --slow        a race on a slow disk
+  --keep        leave logs and data where they are, and say where
 
 The hub is the one that FANFARE_BIN names, or the one that was built beside this program.
 Exits with 1 where a promise was broken, and says how.";
@@ -31,6 +32,7 @@ struct Options {
     clients: u32,
     race: Option<Retention>,
     slow: bool,
+    keep: bool,
 }
 
 fn options() -> Option<Options> {
@@ -42,6 +44,7 @@ fn options() -> Option<Options> {
         clients: 200,
         race: None,
         slow: false,
+        keep: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -51,6 +54,7 @@ fn options() -> Option<Options> {
             "--seed" => options.seed = value()?.parse().ok()?,
             "--clients" => options.clients = value()?.parse().ok()?,
             "--slow" => options.slow = true,
+            "--keep" => options.keep = true,
             "--engine" => {
                 let name = value()?;
                 options.engine = Engine::ALL.into_iter().find(|engine| engine.as_str() == name);
@@ -85,7 +89,7 @@ fn main() -> ExitCode {
     while rounds == 0 || begun.elapsed() < Duration::from_secs(options.seconds) {
         let seed = options.seed + rounds;
         let engine = options.engine.unwrap_or(Engine::ALL[seed as usize % Engine::ALL.len()]);
-        let plan = match options.race {
+        let mut plan = match options.race {
             Some(retention) => race(engine, retention, options.slow, seed),
             None => {
                 let mut faults = Fault::of(engine);
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
                 Plan::faulty(seed, engine, faults, options.clients)
             }
         };
+        plan.leaves = options.keep;
         rounds += 1;
         match play(&plan) {
             Ok(report) => {

@@ -42,5 +42,6 @@ pub fn race(engine: Engine, retention: Retention, slow_disk: bool, seed: u64) ->
         disk: if slow_disk { vec![(Slot::ReadDelay, 30_000)] } else { Vec::new() },
         faults: Vec::new(),
         keeps: false,
+        leaves: false,
     }
 }

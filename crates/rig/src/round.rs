@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use crate::engine::{Engine, Hub};
 use crate::fault::{self, Fault};
@@ -44,12 +47,16 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// Retention is larger than what is published: what is acknowledged must be there at the end.
     pub keeps: bool,
+    /// Logs, data and control files stay where they are, for whoever wants to look at them.
+    pub leaves: bool,
 }
 
 impl Plan {
-    /// Faults on this engine, as many clients of every kind, and one of two retentions.
+    /// Faults on this engine, so many clients of every kind, and one of two retentions.
     pub fn faulty(seed: u64, engine: Engine, faults: Vec<Fault>, followers: u32) -> Self {
-        let keeps = fastrand::Rng::with_seed(seed).u8(..3) > 0;
+        // What is gone can be told from what is trimmed only where nothing is.
+        let lossless = faults.iter().all(|fault| !fault.may_lose(engine));
+        let keeps = lossless || fastrand::Rng::with_seed(seed).u8(..3) > 0;
         let settings: &[&str] = if keeps {
             &["--retain-count", "10000000", "--retain-bytes", "1GiB", "--window-count", "1000"]
         } else {
@@ -71,6 +78,7 @@ impl Plan {
             disk: Vec::new(),
             faults,
             keeps,
+            leaves: false,
         }
     }
 }
@@ -144,10 +152,29 @@ const AUDITOR: u32 = 2_000_000;
 /// Clients are many and do little.
 const STACK: usize = 256 * 1024;
 
+/// A directory for a round.
+struct Place {
+    path: PathBuf,
+    _removed: Option<TempDir>,
+}
+
+impl Place {
+    fn of(directory: TempDir, stays: bool) -> Self {
+        let path = directory.path().to_owned();
+        if stays {
+            eprintln!("everything of this round stays in {}", path.display());
+            let _ = directory.keep();
+            return Self { path, _removed: None };
+        }
+        Self { path, _removed: Some(directory) }
+    }
+}
+
 /// Plays a round.
 pub fn play(plan: &Plan) -> io::Result<Report> {
     let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
-    let mut hub = Hub::start(plan.engine, &plan.settings, place.path())?;
+    let place = Place::of(place, plan.leaves);
+    let mut hub = Hub::start(plan.engine, &plan.settings, &place.path)?;
     for node in &hub.nodes {
         plan.disk.iter().for_each(|&(slot, value)| node.control.set(slot, value));
     }

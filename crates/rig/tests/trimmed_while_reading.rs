@@ -15,6 +15,7 @@ fn nothing_is_lost_in_silence(engine: Engine, retention: Retention, slow_disk: b
     // It was a race: something was trimmed, and clients met it.
     assert!(report.acknowledged as usize > plan.retained.0, "{report:#?}");
     assert!(report.gaps.contains_key("trimmed"), "{report:#?}");
+    assert!(!slow_disk || report.disturbed > 0, "{report:#?}");
 }
 
 #[test]
