@@ -59,6 +59,8 @@ pub enum Body {
     Break,
     /// Until the connection closes.
     Close,
+    /// Nothing more.
+    Ended,
 }
 
 fn broken(what: &str) -> io::Error {
@@ -119,7 +121,11 @@ impl Connection {
 
     /// Reads the head of a response.
     pub fn head(&mut self) -> io::Result<Head> {
-        let first = self.whole_line()?;
+        let mut first = self.whole_line()?;
+        // What was left of the body before.
+        if first.is_empty() {
+            first = self.whole_line()?;
+        }
         let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| broken("no status"))?;
         let mut headers = String::new();
@@ -167,10 +173,10 @@ impl Connection {
                         let length = usize::from_str_radix(line.trim(), 16)
                             .map_err(|_| broken("the length of a chunk is not a number"))?;
                         if length == 0 {
-                            // The line that ends the body; whether it is there does not matter.
-                            return Ok(Got::End);
+                            *state = Body::Ended;
+                        } else {
+                            *state = Body::Chunk(length);
                         }
-                        *state = Body::Chunk(length);
                         continue;
                     }
                     None if into.len() > before => return Ok(Got::Bytes),
@@ -197,6 +203,8 @@ impl Connection {
                     return Ok(Got::Bytes);
                 }
                 _ if into.len() > before => return Ok(Got::Bytes),
+                // The line after the last chunk is not waited for.
+                Body::Ended => return Ok(Got::End),
                 _ => {}
             }
             match self.fill() {
