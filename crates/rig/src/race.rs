@@ -34,7 +34,7 @@ pub fn race(engine: Engine, retention: Retention, slow_disk: bool, seed: u64) ->
         engine,
         settings: settings.iter().map(|&word| word.to_owned()).collect(),
         time: Duration::from_secs(4),
-        events: retained.0 as u64 * 5 / 2,
+        events: retained.0 as u64 * 3 / 2,
         publishers: vec![habit; 3],
         followers: 8,
         racers: 24,
