@@ -122,8 +122,9 @@ impl TopicSelector {
         let (mut topics, mut patterns) = (Vec::new(), Vec::new());
         for text in texts {
             if text.contains('*') {
-                patterns.push(Pattern::given(text).map_err(|source| {
-                    InvalidSelector::Pattern { text: text.to_owned(), source }
+                patterns.push(Pattern::given(text).map_err(|source| InvalidSelector::Pattern {
+                    text: text.to_owned(),
+                    source,
                 })?);
             } else {
                 topics.push(

@@ -21,8 +21,8 @@ use crate::cluster::Presence;
 use crate::console::{Console, Observer};
 use crate::exit::Failure;
 use crate::http::{
-    Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, Trail, accept, keep_keys,
-    router,
+    Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, Trail, accept,
+    keep_keys, router,
 };
 use crate::key_set_client::KeySetClient;
 use crate::metrics::Metrics;

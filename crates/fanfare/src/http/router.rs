@@ -132,6 +132,9 @@ async fn counted(State(shared): State<Arc<Shared>>, request: Request, next: Next
 /// they may do with any header.
 fn cors(shared: Arc<Shared>) -> CorsLayer {
     let allows = move |origin: &HeaderValue, _: &Parts| {
+        let origin = origin.to_str().ok().and_then(parse_origin);
+        origin.is_some_and(|origin| shared.access.guard.allows(&origin))
+    };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allows))
         .allow_credentials(true)

@@ -1,0 +1,358 @@
+//! A client: it subscribes, notes what it hears, goes away, and comes back with the last id it
+//! heard.
+//!
+//! What must hold: it looks at nothing but its stream; what it finds wrong in it, it finds while it
+//! reads, and what only others can tell it leaves to the judge.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::book::Page;
+use crate::http::{Body, Connection, Got};
+use crate::id::Id;
+use crate::ledger::{Heard, Ledger, Stay, What, Wrong};
+use crate::message::{Meant, Name};
+use crate::sse::{Event, Parser};
+use crate::topic::{KINDS, Selector, topic};
+
+/// How events are wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Envelope {
+    /// The data is the message.
+    None,
+    /// The data is JSON that holds it.
+    Json,
+    /// The same, and no event has a type outside.
+    Sealed,
+}
+
+impl Envelope {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Json, Self::Sealed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Json => "json",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
+/// With what a client comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursor {
+    /// Nothing: what is published from now on.
+    Live,
+    /// Everything that is retained.
+    Earliest,
+    /// What comes after this.
+    After(Id),
+}
+
+/// When it leaves, whichever is first.
+#[derive(Debug, Clone, Copy)]
+pub struct Leave {
+    /// After so many events.
+    pub events: u64,
+    /// After this time.
+    pub time: Duration,
+    /// Once it has come this far.
+    pub at: Option<Id>,
+    /// It takes a breath of this length after each read.
+    pub breath: Duration,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client<'a> {
+    number: u32,
+    nodes: &'a [SocketAddr],
+    ledger: &'a Ledger,
+    /// What it wants.
+    pub selector: Arc<Selector>,
+    envelope: Envelope,
+    wanted: Vec<bool>,
+    page: Page,
+    /// The last id it knows.
+    pub position: Option<Id>,
+    /// The latest event of this connection.
+    latest: Option<Id>,
+    /// The last gap it was told.
+    pub gap: Option<Id>,
+    /// What it heard by name, where somebody wants to know.
+    pub names: Option<HashSet<Name>>,
+    /// Everyone should come to the end now.
+    finishing: &'a AtomicBool,
+}
+
+/// How long an answer may take. A node that waits for its engine keeps a client for two seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a client looks up from a quiet stream.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+impl<'a> Client<'a> {
+    /// One with a number that no other has.
+    pub fn new(
+        number: u32,
+        nodes: &'a [SocketAddr],
+        ledger: &'a Ledger,
+        finishing: &'a AtomicBool,
+        selector: Selector,
+        envelope: Envelope,
+    ) -> Self {
+        let wanted = (0..crate::topic::TOPICS * KINDS.len())
+            .map(|n| selector.wants(&topic(n / KINDS.len()), n % KINDS.len()))
+            .collect();
+        Self {
+            number,
+            nodes,
+            ledger,
+            selector: Arc::new(selector),
+            envelope,
+            wanted,
+            page: Page::default(),
+            position: None,
+            latest: None,
+            gap: None,
+            names: None,
+            finishing,
+        }
+    }
+
+    /// One connection to a node, noted in the ledger.
+    pub fn stay(&mut self, node: usize, cursor: Cursor, leave: Leave) {
+        let after = match cursor {
+            Cursor::After(id) => Some(id),
+            Cursor::Live | Cursor::Earliest => None,
+        };
+        self.position = after;
+        self.latest = None;
+        let mut stay = Stay {
+            client: self.number,
+            node,
+            selector: Arc::clone(&self.selector),
+            after,
+            at: self.ledger.now(),
+            heard: Vec::new(),
+            end: String::new(),
+            to_the_end: false,
+        };
+        stay.end = match self.listen(&mut stay, cursor, leave) {
+            Ok(why) => why.to_owned(),
+            Err(error) => {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    self.ledger.wrong(Wrong::Malformed, 1, || {
+                        format!("client {} at node {node}: {error}", self.number)
+                    });
+                }
+                error.to_string()
+            }
+        };
+        // Nobody else has heard anything that the judge could use.
+        if !stay.heard.is_empty() || self.finishing.load(Ordering::Relaxed) {
+            self.ledger.stayed(stay);
+        }
+    }
+
+    fn listen(
+        &mut self,
+        stay: &mut Stay,
+        cursor: Cursor,
+        leave: Leave,
+    ) -> io::Result<&'static str> {
+        let begun = Instant::now();
+        let address = self.nodes[stay.node];
+        let mut connection = Connection::open(address, PATIENCE)?;
+        let cursor = match cursor {
+            Cursor::Live => String::new(),
+            Cursor::Earliest => "last_event_id=earliest&".to_owned(),
+            Cursor::After(id) => format!("last_event_id={id}&"),
+        };
+        let query = self.selector.query();
+        let envelope = self.envelope.as_str();
+        let request = format!(
+            "GET /sse/events?{query}{cursor}envelope={envelope} HTTP/1.1\r\nHost: {address}\r\n\r\n"
+        );
+        connection.send(request.as_bytes())?;
+        let head = connection.head()?;
+        if head.status != 200 {
+            let told = format!("status {} to a client, for good", head.status);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, told));
+        }
+        self.ledger.connections.fetch_add(1, Ordering::Relaxed);
+        connection.be_patient(LOOK_UP)?;
+        let (mut body, mut parser) = (Body::of(&head), Parser::default());
+        let (mut bytes, mut count) = (Vec::new(), 0);
+        let mut target = leave.at;
+        loop {
+            bytes.clear();
+            match connection.more(&mut body, &mut bytes)? {
+                Got::Bytes => {
+                    let go_on = parser
+                        .push(&bytes, |event| {
+                            let well = self.hear(stay, event);
+                            count += 1;
+                            well && count < leave.events
+                        })
+                        .map_err(|told| io::Error::new(io::ErrorKind::InvalidData, told))?;
+                    if !go_on {
+                        return Ok("the client left");
+                    }
+                }
+                Got::Nothing => {}
+                Got::End => return Ok("the hub closed it"),
+            }
+            if target.is_none() && self.finishing.load(Ordering::Acquire) {
+                target = self.target();
+            }
+            // Who knows no id is owed nothing, unless it came for everything.
+            let is_far = |end| self.position.map_or(leave.at.is_none(), |here| here >= end);
+            if target.is_some_and(is_far) {
+                return Ok("the client has come far enough");
+            }
+            if begun.elapsed() >= leave.time {
+                return Ok("the client had enough");
+            }
+            if !leave.breath.is_zero() {
+                std::thread::sleep(leave.breath);
+            }
+        }
+    }
+
+    /// The last that was acknowledged of what this client wants.
+    pub fn target(&self) -> Option<Id> {
+        self.ledger.look(|all| {
+            let wanted = all
+                .iter()
+                .filter(|event| self.wanted[event.meant.topic * KINDS.len() + event.meant.kind]);
+            wanted.map(|event| event.id).max()
+        })
+    }
+
+    /// Says in the ledger that this client should have everything now.
+    pub fn conclude(&self) {
+        self.ledger.stayed(Stay {
+            client: self.number,
+            node: 0,
+            selector: Arc::clone(&self.selector),
+            after: self.position,
+            at: self.ledger.now(),
+            heard: Vec::new(),
+            end: "it was given up".to_owned(),
+            to_the_end: true,
+        });
+    }
+
+    /// Whether it has everything.
+    pub fn is_at_the_end(&self) -> bool {
+        let Some(position) = self.position else { return true };
+        self.target().is_none_or(|target| position >= target)
+    }
+
+    /// Notes an event; `false` if the stream is not worth reading on.
+    fn hear(&mut self, stay: &mut Stay, event: &Event) -> bool {
+        let at = self.ledger.now();
+        let Some(id) = Id::parse(&event.id) else {
+            return self.spoilt(Wrong::Malformed, stay, &format!("an id that is none: {event:?}"));
+        };
+        match event.kind.as_str() {
+            "fanfare.gap" => {
+                let told: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();
+                let to = told["resumed_from"].as_str().and_then(Id::parse);
+                if to != Some(id) {
+                    let told = format!("a gap whose id is not where it resumes: {event:?}");
+                    return self.spoilt(Wrong::Malformed, stay, &told);
+                }
+                let reason = told["reason"].as_str().unwrap_or_default().to_owned();
+                stay.heard.push(Heard { at, what: What::Gap { reason, to: id } });
+                self.gap = Some(id);
+                self.position = Some(id);
+                return true;
+            }
+            "fanfare.cursor" => {
+                stay.heard.push(Heard { at, what: What::Cursor(id) });
+                if self.position.is_some_and(|position| id < position) {
+                    return self.spoilt(Wrong::Reordered, stay, "a cursor event goes back");
+                }
+                self.position = Some(id);
+                return true;
+            }
+            _ => {}
+        }
+        let Some((meant, kind)) = self.open(event) else {
+            return self.spoilt(Wrong::Garbled, stay, &format!("{event:?}"));
+        };
+        if KINDS[meant.kind] != kind {
+            return self.spoilt(Wrong::Garbled, stay, &format!("its type: {event:?}"));
+        }
+        if !self.wanted[meant.topic * KINDS.len() + meant.kind] {
+            return self.spoilt(Wrong::Unwanted, stay, &format!("{event:?}"));
+        }
+        if let Err(contradiction) = self.ledger.book.enter(&mut self.page, id, meant.name) {
+            return self.spoilt(contradiction.into(), stay, &format!("{meant:?} as {id}"));
+        }
+        // What is later than everything need not be looked for.
+        if self.latest.is_some_and(|latest| id <= latest) && heard_before(&stay.heard, id) {
+            return self.spoilt(Wrong::Duplicate, stay, &format!("{meant:?} as {id}"));
+        }
+        if self.position.is_some_and(|position| id <= position) {
+            let told = format!("{id} after {:?}", self.position);
+            return self.spoilt(Wrong::Reordered, stay, &told);
+        }
+        self.position = Some(id);
+        self.latest = self.latest.max(Some(id));
+        if let Some(names) = &mut self.names {
+            names.insert(meant.name);
+        }
+        self.ledger.delivered.fetch_add(1, Ordering::Relaxed);
+        if let Some(Heard { what: What::Events { last, .. }, .. }) = stay.heard.last_mut()
+            && last.touches(id)
+        {
+            *last = id;
+        } else {
+            stay.heard.push(Heard { at, what: What::Events { first: id, last: id } });
+        }
+        true
+    }
+
+    /// What an event holds, and its type.
+    fn open(&self, event: &Event) -> Option<(Meant, String)> {
+        if self.envelope == Envelope::None {
+            return Some((Meant::read(&event.data)?, event.kind.clone()));
+        }
+        let data: serde_json::Value = serde_json::from_str(&event.data).ok()?;
+        let meant = Meant::read(data["message"].as_str()?)?;
+        let inside = data["event"].as_str().unwrap_or_default();
+        let outside = if self.envelope == Envelope::Sealed { "" } else { inside };
+        let agrees = event.kind == outside && data["topic"] == topic(meant.topic);
+        agrees.then(|| (meant, inside.to_owned()))
+    }
+
+    fn spoilt(&self, wrong: Wrong, stay: &Stay, told: &str) -> bool {
+        self.ledger.wrong(wrong, 1, || {
+            let last: Vec<_> = stay.heard.iter().rev().take(8).rev().collect();
+            format!(
+                "client {} at node {}, {} with cursor {:?}: {told}; heard before: {last:?}",
+                self.number,
+                stay.node,
+                self.selector.query(),
+                stay.after.map(|id| id.to_string())
+            )
+        });
+        false
+    }
+}
+
+/// Whether an event was heard on this connection.
+fn heard_before(heard: &[Heard], id: Id) -> bool {
+    heard.iter().any(|entry| match entry.what {
+        What::Events { first, last } => (first..=last).contains(&id),
+        What::Gap { .. } | What::Cursor(_) => false,
+    })
+}

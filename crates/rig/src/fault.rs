@@ -1,0 +1,469 @@
+//! The faults: one table, a row for each, and what each does.
+//!
+//! What must hold: a fault ends what it began, so that faults may follow in any order; and what it
+//! may cost is said in its row, by the promise, not by what the hub happens to do.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::engine::{Engine, Hub, NAMESPACE};
+use crate::ledger::{Ledger, Wrong};
+use crate::preload::Slot;
+use crate::redis::{Persistence, Redis};
+
+/// Something that happens to a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// `kill -9` of a node, which comes back.
+    NodeKilled,
+    /// A node stands still for a while.
+    NodeStopped,
+    /// A node is asked to end, and comes back.
+    NodeRestarted,
+    /// Reads take long.
+    SlowReads,
+    /// Writes take long.
+    SlowWrites,
+    /// Syncs take long.
+    SlowSyncs,
+    /// Reads and writes transfer less than was asked.
+    ShortTransfers,
+    /// Some reads fail.
+    FailingReads,
+    /// Some writes fail; then the node is started anew.
+    FailingWrites,
+    /// Some syncs fail; then the node is started anew.
+    FailingSyncs,
+    /// The disk is full for a while.
+    FullDisk,
+    /// A bit of a file flips between two starts.
+    BitFlip,
+    /// The wall clock of nodes jumps ahead.
+    ClockAhead,
+    /// The wall clock of nodes jumps back.
+    ClockBack,
+    /// `kill -9` of Redis, which comes back with what it kept.
+    RedisKilled,
+    /// Redis stands still for a while.
+    RedisStopped,
+    /// A replica takes over that lacks the last writes.
+    Failover,
+    /// `FLUSHALL`.
+    Flushed,
+    /// `DEL` of one of the hub's keys.
+    KeyDeleted,
+    /// Redis refuses a command for a while.
+    CommandForbidden,
+    /// Redis has no memory left for a while.
+    OutOfMemory,
+    /// Redis refuses to write, as a master without its replicas does.
+    ReadOnly,
+    /// The wall clock of Redis jumps.
+    RedisClock,
+    /// The way to Redis is slow for a while.
+    SlowWay,
+    /// The connections to Redis break.
+    CutWay,
+    /// The way to Redis swallows what nodes ask.
+    LostRequests,
+    /// The way to Redis swallows what it answers.
+    LostAnswers,
+    /// Many clients come at once and want everything.
+    ColdHerd,
+    /// Many clients come back at once with a recent cursor.
+    WarmHerd,
+}
+
+use Fault::{
+    BitFlip, ClockAhead, ClockBack, ColdHerd, CommandForbidden, CutWay, FailingReads, FailingSyncs,
+    FailingWrites, Failover, Flushed, FullDisk, KeyDeleted, LostAnswers, LostRequests, NodeKilled,
+    NodeRestarted, NodeStopped, OutOfMemory, ReadOnly, RedisClock, RedisKilled, RedisStopped,
+    ShortTransfers, SlowReads, SlowSyncs, SlowWay, SlowWrites, WarmHerd,
+};
+
+/// What a fault concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    Every,
+    Disk,
+    Redis,
+    /// Where an epoch follows on its parent, whatever the clock says.
+    Lineage,
+}
+
+/// What a fault may cost. Whatever it is, a client whose cursor lies before it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cost {
+    /// Nothing that was acknowledged.
+    Nothing,
+    /// Events and keys where they are only in memory.
+    Memory,
+    /// The same where Redis takes only snapshots.
+    Snapshots,
+    /// What is older than the hub believes, where it goes by its own clock.
+    Age,
+    /// Events and keys, told by a gap.
+    Told,
+}
+
+/// The table.
+const TABLE: [(Fault, &str, On, Cost); 29] = [
+    (NodeKilled, "node-killed", On::Every, Cost::Memory),
+    (NodeStopped, "node-stopped", On::Every, Cost::Nothing),
+    (NodeRestarted, "node-restarted", On::Every, Cost::Memory),
+    (SlowReads, "slow-reads", On::Disk, Cost::Nothing),
+    (SlowWrites, "slow-writes", On::Disk, Cost::Nothing),
+    (SlowSyncs, "slow-syncs", On::Disk, Cost::Nothing),
+    (ShortTransfers, "short-transfers", On::Disk, Cost::Nothing),
+    (FailingReads, "failing-reads", On::Disk, Cost::Nothing),
+    (FailingWrites, "failing-writes", On::Disk, Cost::Nothing),
+    (FailingSyncs, "failing-syncs", On::Disk, Cost::Nothing),
+    (FullDisk, "full-disk", On::Disk, Cost::Nothing),
+    (BitFlip, "bit-flip", On::Disk, Cost::Told),
+    (ClockAhead, "clock-ahead", On::Every, Cost::Age),
+    (ClockBack, "clock-back", On::Lineage, Cost::Age),
+    (RedisKilled, "redis-killed", On::Redis, Cost::Snapshots),
+    (RedisStopped, "redis-stopped", On::Redis, Cost::Nothing),
+    (Failover, "failover", On::Redis, Cost::Told),
+    (Flushed, "flushed", On::Redis, Cost::Told),
+    (KeyDeleted, "key-deleted", On::Redis, Cost::Told),
+    (CommandForbidden, "command-forbidden", On::Redis, Cost::Nothing),
+    (OutOfMemory, "out-of-memory", On::Redis, Cost::Nothing),
+    (ReadOnly, "read-only", On::Redis, Cost::Nothing),
+    (RedisClock, "redis-clock", On::Redis, Cost::Told),
+    (SlowWay, "slow-way", On::Redis, Cost::Nothing),
+    (CutWay, "cut-way", On::Redis, Cost::Nothing),
+    (LostRequests, "lost-requests", On::Redis, Cost::Nothing),
+    (LostAnswers, "lost-answers", On::Redis, Cost::Nothing),
+    (ColdHerd, "cold-herd", On::Every, Cost::Nothing),
+    (WarmHerd, "warm-herd", On::Every, Cost::Nothing),
+];
+
+impl Fault {
+    /// Every fault that this engine can meet.
+    pub fn of(engine: Engine) -> Vec<Self> {
+        let concerns = |on| match on {
+            On::Every => true,
+            On::Disk => engine == Engine::Data,
+            On::Redis => engine.is_redis(),
+            On::Lineage => engine != Engine::Memory,
+        };
+        TABLE.iter().filter(|row| concerns(row.2)).map(|row| row.0).collect()
+    }
+
+    fn row(self) -> &'static (Self, &'static str, On, Cost) {
+        TABLE.iter().find(|row| row.0 == self).expect("every fault has a row")
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The fault of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        TABLE.iter().find(|row| row.1 == name).map(|row| row.0)
+    }
+
+    /// Whether acknowledged events may be gone after it. Those who were behind must be told.
+    pub fn may_lose(self, engine: Engine) -> bool {
+        match self.row().3 {
+            Cost::Nothing => false,
+            Cost::Memory => engine == Engine::Memory,
+            Cost::Snapshots => engine == Engine::Snapshots,
+            Cost::Age => !engine.is_redis(),
+            Cost::Told => true,
+        }
+    }
+}
+
+/// Lets a fault happen, all of it.
+pub fn inflict(fault: Fault, hub: &mut Hub, ledger: &Ledger, random: &mut fastrand::Rng) {
+    let n = random.usize(..hub.nodes.len());
+    let while_ = |random: &mut fastrand::Rng| pause(random, 100..2500);
+    match fault {
+        NodeKilled => {
+            hub.nodes[n].kill();
+            pause(random, 1..800);
+            start(hub, n, ledger);
+        }
+        NodeStopped => {
+            hub.nodes[n].signal(Signal::STOP);
+            while_(random);
+            hub.nodes[n].signal(Signal::CONT);
+        }
+        NodeRestarted => restart(hub, n, ledger),
+        SlowReads => disk(hub, random, &[(Slot::ReadDelay, 30_000), (Slot::ReadOneIn, 3)]),
+        SlowWrites => disk(hub, random, &[(Slot::WriteDelay, 60_000)]),
+        SlowSyncs => disk(hub, random, &[(Slot::SyncDelay, 150_000)]),
+        ShortTransfers => disk(hub, random, &[(Slot::Shorten, 1)]),
+        FailingReads => disk(hub, random, &[(Slot::ReadError, EIO), (Slot::ReadOneIn, 4)]),
+        FailingWrites => {
+            disk(hub, random, &[(Slot::WriteError, EIO), (Slot::WriteOneIn, 4)]);
+            restart(hub, n, ledger);
+        }
+        FailingSyncs => {
+            disk(hub, random, &[(Slot::SyncError, EIO), (Slot::SyncOneIn, 4)]);
+            restart(hub, n, ledger);
+        }
+        FullDisk => {
+            let room = random.i64(0..4000);
+            disk(hub, random, &[(Slot::Room, room)]);
+            // Some are started anew while the disk is full.
+            if random.bool() {
+                hub.nodes[n].control.set(Slot::Room, random.i64(0..200));
+                hub.nodes[n].kill();
+                let _ = hub.nodes[n].start();
+                hub.nodes[n].control.calm();
+                if hub.nodes[n].ended().is_some() {
+                    start(hub, n, ledger);
+                }
+            }
+        }
+        BitFlip => {
+            if random.bool() {
+                hub.nodes[n].kill();
+            } else {
+                hub.nodes[n].terminate(TERMINATES);
+            }
+            flip(hub, ledger, random);
+            start(hub, n, ledger);
+        }
+        ClockAhead | ClockBack => {
+            let by = random.i64(1..=3)
+                * random.choice([1_000, 60_000, 3_600_000, 86_400_000]).unwrap_or(1);
+            let clock = hub.nodes[n].control.get(Slot::Clock);
+            let by = if fault == ClockBack { -by } else { by };
+            hub.nodes[n].control.set(Slot::Clock, clock + by);
+            if random.bool() {
+                restart(hub, n, ledger);
+            }
+        }
+        ColdHerd | WarmHerd => {}
+        _ => redis(fault, hub, n, ledger, random),
+    }
+}
+
+const EIO: i64 = 5;
+
+/// How long a node may find no Redis where nothing is in the way.
+const STARTS: Duration = Duration::from_secs(30);
+
+/// How long a node that is asked to end may take. It drains in half a second.
+const TERMINATES: Duration = Duration::from_secs(10);
+
+fn pause(random: &mut fastrand::Rng, millis: std::ops::Range<u64>) {
+    thread::sleep(Duration::from_millis(random.u64(millis)));
+}
+
+fn disk(hub: &Hub, random: &mut fastrand::Rng, settings: &[(Slot, i64)]) {
+    for node in &hub.nodes {
+        settings.iter().for_each(|&(slot, value)| node.control.set(slot, value));
+    }
+    pause(random, 200..2000);
+    hub.nodes.iter().for_each(|node| node.control.calm());
+}
+
+/// Starts a node. One that finds no Redis, or a slow one, ends and is started again, as whatever
+/// looks after it would do.
+fn start(hub: &mut Hub, n: usize, ledger: &Ledger) {
+    let begun = Instant::now();
+    while let Err(told) = hub.nodes[n].start() {
+        if hub.redis.is_none() || begun.elapsed() > STARTS {
+            ledger.wrong(Wrong::Down, 1, || with_events(&told, ledger));
+            return;
+        }
+        ledger.event(format!("node {n} did not start"));
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn with_events(told: &str, ledger: &Ledger) -> String {
+    let mut text = told.to_owned();
+    for (at, event) in ledger.events() {
+        let _ = write!(text, "\n  rig, {at} ms: {event}");
+    }
+    text
+}
+
+fn restart(hub: &mut Hub, n: usize, ledger: &Ledger) {
+    hub.nodes[n].terminate(TERMINATES);
+    start(hub, n, ledger);
+}
+
+/// Flips a bit of a file that is large enough to hold events.
+fn flip(hub: &Hub, ledger: &Ledger, random: &mut fastrand::Rng) {
+    let size = |path: &std::path::PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+    let files: Vec<_> = hub.files().into_iter().filter(|path| size(path) > 4096).collect();
+    let Some(path) = random.choice(&files) else { return };
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return };
+    let (at, bit) = (random.u64(..size(path)), random.u8(..8));
+    let mut byte = [0];
+    if file.read_exact_at(&mut byte, at).is_ok() {
+        byte[0] ^= 1 << bit;
+        file.write_all_at(&byte, at).expect("the rig may write to its own files");
+        ledger.event(format!("bit {bit} of byte {at} in {}", path.display()));
+    }
+}
+
+/// Commands that a hub may find forbidden.
+const COMMANDS: [&str; 9] =
+    ["xadd", "xread", "xrange", "xtrim", "rpush", "lrange", "set", "get", "evalsha"];
+
+fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fastrand::Rng) {
+    let Some(server) = &mut hub.redis else { return };
+    let tell = |told: std::io::Error| ledger.event(format!("Redis: {told}"));
+    let ask =
+        |server: &Redis, words: &[&str]| server.command(words).map_err(tell).unwrap_or_default();
+    match fault {
+        RedisKilled => {
+            // Snapshots are taken long before.
+            if random.bool() {
+                ask(server, &["SAVE"]);
+                pause(random, 50..800);
+            }
+            server.process.kill();
+            pause(random, 1..1500);
+            if let Err(told) = server.process.start() {
+                ledger.event(told);
+            }
+        }
+        RedisStopped => {
+            server.process.signal(Signal::STOP);
+            pause(random, 100..4000);
+            server.process.signal(Signal::CONT);
+        }
+        Failover => {
+            let name = format!("redis-{}", ledger.now());
+            let replica = Redis::start(&name, &hub.place, Persistence::Always);
+            let Ok(replica) = replica.map_err(tell) else { return };
+            let (host, port) =
+                (server.address().ip().to_string(), server.address().port().to_string());
+            ask(&replica, &["REPLICAOF", &host, &port]);
+            for _ in 0..300 {
+                let info = ask(&replica, &["INFO", "replication"]);
+                if info.iter().any(|text| text.contains("master_link_status:up")) {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            pause(random, 50..300);
+            // From now on the master accepts what the replica never hears.
+            ask(&replica, &["REPLICAOF", "NO", "ONE"]);
+            if random.bool() {
+                pause(random, 1..600);
+            }
+            hub.ways.iter().for_each(|way| way.lead_to(replica.address()));
+            hub.redis = Some(replica);
+        }
+        Flushed => drop(ask(server, &["FLUSHALL"])),
+        KeyDeleted => {
+            let keys = ask(server, &["KEYS", &format!("{{{NAMESPACE}}}:*")]);
+            // There may be many keys of publishers, and few others.
+            let few: Vec<_> = keys.iter().filter(|key| !key.contains("rig-")).collect();
+            let key = if random.u8(..4) > 0 { random.choice(few) } else { random.choice(&keys) };
+            if let Some(key) = key {
+                ledger.event(format!("DEL {key}"));
+                ask(server, &["DEL", key]);
+            }
+        }
+        CommandForbidden => {
+            let command = COMMANDS[random.usize(..COMMANDS.len())];
+            ledger.event(format!("without {command}"));
+            ask(server, &["ACL", "SETUSER", "default", &format!("-{command}")]);
+            if random.bool() {
+                hub.ways[n].cut();
+            }
+            pause(random, 100..2500);
+            ask(server, &["ACL", "SETUSER", "default", "+@all"]);
+        }
+        OutOfMemory => {
+            ask(server, &["CONFIG", "SET", "maxmemory", "1mb"]);
+            if random.bool() {
+                hub.ways[n].cut();
+            }
+            pause(random, 100..2500);
+            ask(server, &["CONFIG", "SET", "maxmemory", "0"]);
+        }
+        ReadOnly => {
+            ask(server, &["CONFIG", "SET", "min-replicas-to-write", "1"]);
+            if random.bool() {
+                hub.ways[n].cut();
+            }
+            pause(random, 100..2500);
+            ask(server, &["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        }
+        RedisClock => {
+            let by = random.i64(-3..=3) * random.choice([1_000, 60_000, 3_600_000]).unwrap_or(1);
+            let control = &server.process.control;
+            control.set(Slot::Clock, control.get(Slot::Clock) + by);
+        }
+        SlowWay => {
+            hub.ways[n].delay(Duration::from_millis(random.u64(5..300)));
+            pause(random, 200..2500);
+            hub.ways[n].delay(Duration::ZERO);
+        }
+        CutWay => hub.ways[n].cut(),
+        LostRequests | LostAnswers => {
+            hub.ways[n].swallow(fault == LostRequests, fault == LostAnswers);
+            pause(random, 100..4000);
+            if random.bool() {
+                hub.ways[n].cut();
+            }
+            hub.ways[n].swallow(false, false);
+        }
+        _ => {}
+    }
+}
+
+/// Takes everything out of the hub's way, and sees that all of it runs.
+pub fn heal(hub: &mut Hub, ledger: &Ledger) {
+    for way in &hub.ways {
+        way.delay(Duration::ZERO);
+        way.swallow(false, false);
+    }
+    if let Some(server) = &mut hub.redis {
+        server.process.control.calm();
+        server.process.signal(Signal::CONT);
+        if (server.process.ended().is_some() || !server.process.is_meant_to_run())
+            && let Err(told) = server.process.start()
+        {
+            ledger.event(told);
+        }
+    }
+    for n in 0..hub.nodes.len() {
+        hub.nodes[n].control.calm();
+        hub.nodes[n].signal(Signal::CONT);
+        look_after(hub, n, ledger);
+    }
+}
+
+/// A node that ended by itself is a finding, and is started anew.
+pub fn look_after(hub: &mut Hub, n: usize, ledger: &Ledger) {
+    let node = &mut hub.nodes[n];
+    if let Some(status) = node.ended().filter(|_| node.served()) {
+        let told = format!("node {n} ended with {status}:\n{}", node.logged());
+        ledger.wrong(Wrong::Down, 1, || with_events(&told, ledger));
+        start(hub, n, ledger);
+    } else if !node.is_meant_to_run() || node.ended().is_some() {
+        start(hub, n, ledger);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_has_one_row_and_one_name() {
+        for (at, row) in TABLE.iter().enumerate() {
+            assert_eq!(Fault::named(row.1), Some(row.0));
+            assert!(TABLE[..at].iter().all(|other| other.0 != row.0 && other.1 != row.1));
+        }
+    }
+}

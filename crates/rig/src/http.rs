@@ -1,0 +1,231 @@
+//! As much of HTTP/1.1 as publishers and subscribers speak, over a plain socket.
+//!
+//! What must hold: every wait ends. A read that takes longer than the connection's patience is an
+//! error, so that a hub that hangs is seen and nobody hangs with it.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    from: usize,
+}
+
+/// The head of a response.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Its status.
+    pub status: u16,
+    headers: String,
+}
+
+impl Head {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+    }
+}
+
+/// What a read of a stream's body brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Got {
+    /// Bytes, put into the caller's buffer.
+    Bytes,
+    /// Nothing within the time.
+    Nothing,
+    /// The body ended as a body should.
+    End,
+}
+
+/// The state of a chunked body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// The length of the next chunk comes next.
+    Length,
+    /// So much of the chunk is still to come.
+    Chunk(usize),
+    /// The line break after a chunk.
+    Break,
+    /// Until the connection closes.
+    Close,
+    /// Nothing more.
+    Ended,
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+impl Connection {
+    /// Connects; no later read or write takes longer than `patience`.
+    pub fn open(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self { stream, buffer: Vec::new(), from: 0 })
+    }
+
+    /// How long a read may take from now on.
+    pub fn be_patient(&self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))
+    }
+
+    /// Sends bytes.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        if self.from == self.buffer.len() {
+            self.buffer.clear();
+            self.from = 0;
+        }
+        let old = self.buffer.len();
+        self.buffer.resize(old + 16 * 1024, 0);
+        let read = self.stream.read(&mut self.buffer[old..]);
+        self.buffer.truncate(old + read.as_ref().map_or(0, |&read| read));
+        read
+    }
+
+    fn line(&mut self) -> io::Result<Option<String>> {
+        let rest = &self.buffer[self.from..];
+        let Some(end) = memchr::memchr(b'\n', rest) else { return Ok(None) };
+        let line = str::from_utf8(&rest[..end]).map_err(|_| broken("a line is not UTF-8"))?;
+        let line = line.trim_end_matches('\r').to_owned();
+        self.from += end + 1;
+        Ok(Some(line))
+    }
+
+    fn whole_line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(line) = self.line()? {
+                return Ok(line);
+            }
+            if self.fill()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// Reads the head of a response.
+    pub fn head(&mut self) -> io::Result<Head> {
+        let mut first = self.whole_line()?;
+        // What was left of the body before.
+        if first.is_empty() {
+            first = self.whole_line()?;
+        }
+        let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| broken("no status"))?;
+        let mut headers = String::new();
+        loop {
+            let line = self.whole_line()?;
+            if line.is_empty() {
+                return Ok(Head { status, headers });
+            }
+            headers.push_str(&line);
+            headers.push('\n');
+        }
+    }
+
+    /// Reads the whole of a short body.
+    pub fn body(&mut self, head: &Head) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        if let Some(length) = head.header("content-length").and_then(|l| l.parse().ok()) {
+            while self.buffer.len() - self.from < length {
+                if self.fill()? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            body.extend_from_slice(&self.buffer[self.from..self.from + length]);
+            self.from += length;
+            return Ok(body);
+        }
+        let mut state = Body::of(head);
+        loop {
+            match self.more(&mut state, &mut body)? {
+                Got::Bytes => {}
+                Got::Nothing => return Err(io::ErrorKind::TimedOut.into()),
+                Got::End => return Ok(body),
+            }
+        }
+    }
+
+    /// Reads some of a body.
+    pub fn more(&mut self, state: &mut Body, into: &mut Vec<u8>) -> io::Result<Got> {
+        let before = into.len();
+        loop {
+            let rest = &self.buffer[self.from..];
+            match *state {
+                Body::Length => match self.line()? {
+                    Some(line) => {
+                        let length = usize::from_str_radix(line.trim(), 16)
+                            .map_err(|_| broken("the length of a chunk is not a number"))?;
+                        if length == 0 {
+                            *state = Body::Ended;
+                        } else {
+                            *state = Body::Chunk(length);
+                        }
+                        continue;
+                    }
+                    None if into.len() > before => return Ok(Got::Bytes),
+                    None => {}
+                },
+                Body::Chunk(left) if !rest.is_empty() => {
+                    let take = left.min(rest.len());
+                    into.extend_from_slice(&rest[..take]);
+                    self.from += take;
+                    *state = if take == left { Body::Break } else { Body::Chunk(left - take) };
+                    continue;
+                }
+                Body::Break if rest.len() >= 2 => {
+                    if !rest.starts_with(b"\r\n") {
+                        return Err(broken("a chunk does not end where it said"));
+                    }
+                    self.from += 2;
+                    *state = Body::Length;
+                    continue;
+                }
+                Body::Close if !rest.is_empty() => {
+                    into.extend_from_slice(rest);
+                    self.from = self.buffer.len();
+                    return Ok(Got::Bytes);
+                }
+                _ if into.len() > before => return Ok(Got::Bytes),
+                // The line after the last chunk is not waited for.
+                Body::Ended => return Ok(Got::End),
+                _ => {}
+            }
+            match self.fill() {
+                Ok(0) if *state == Body::Close => return Ok(Got::End),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => return Ok(Got::Nothing),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Body {
+    /// How this response's body is framed.
+    pub fn of(head: &Head) -> Self {
+        if head.is_chunked() { Self::Length } else { Self::Close }
+    }
+}
+
+/// Whether this is a read that took too long.
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

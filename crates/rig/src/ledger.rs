@@ -1,0 +1,272 @@
+//! What publishers were acknowledged and what clients heard: all that the judge knows.
+//!
+//! What must hold: nothing of it comes from the hub by another way than a publisher's answer or a
+//! client's stream.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use crate::book::Book;
+use crate::id::Id;
+use crate::message::{Meant, Name};
+use crate::topic::Selector;
+
+/// An event that a publisher was told is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Acknowledged {
+    /// Its place.
+    pub id: Id,
+    /// What it is.
+    pub meant: Meant,
+    /// When, in milliseconds from the ledger's beginning.
+    pub at: u64,
+}
+
+/// A batch of which nobody knows whether it was accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Unknown {
+    /// Its first event.
+    pub first: Name,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// A connection of a client: with what it came, and what it heard.
+#[derive(Debug, Clone)]
+pub struct Stay {
+    /// Whose.
+    pub client: u32,
+    /// At which node.
+    pub node: usize,
+    /// What it wanted.
+    pub selector: Arc<Selector>,
+    /// The last id it knew.
+    pub after: Option<Id>,
+    /// When it began.
+    pub at: u64,
+    /// What it heard, in order.
+    pub heard: Vec<Heard>,
+    /// How it ended.
+    pub end: String,
+    /// It should have received everything that was acknowledged before it ended.
+    pub to_the_end: bool,
+}
+
+/// Something heard, and when.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// In milliseconds from the ledger's beginning.
+    pub at: u64,
+    /// What.
+    pub what: What,
+}
+
+/// What a client can hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Events whose ids follow one on another: every one from the first to the last.
+    Events {
+        /// The first of them.
+        first: Id,
+        /// The last of them.
+        last: Id,
+    },
+    /// A gap.
+    Gap {
+        /// Why.
+        reason: String,
+        /// Where the stream goes on.
+        to: Id,
+    },
+    /// A cursor event.
+    Cursor(Id),
+}
+
+/// What must not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wrong {
+    /// Acknowledged, wanted, neither delivered nor covered by a gap.
+    SilentLoss,
+    /// Twice on one connection.
+    Duplicate,
+    /// An event before its predecessor, or at or before the cursor.
+    Reordered,
+    /// An id that two events have.
+    TwoEventsOneId,
+    /// An event that has two ids.
+    OneEventTwoIds,
+    /// A batch of which a part was accepted, or whose ids do not follow one on another.
+    TornBatch,
+    /// What was promised to be durable is gone, with or without a gap.
+    Lost,
+    /// An event that was not asked for.
+    Unwanted,
+    /// An event that nobody published, or whose bytes are not what was published.
+    Garbled,
+    /// A stream that no client can read.
+    Malformed,
+    /// A gap that leads nowhere: who comes back with its id meets it again.
+    Circular,
+    /// A client that did not get to the end, although nothing was in its way any more.
+    Stuck,
+    /// A hub that did not start, or ended by itself, although nothing gave it cause.
+    Down,
+}
+
+impl Wrong {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::SilentLoss,
+        Self::Duplicate,
+        Self::Reordered,
+        Self::TwoEventsOneId,
+        Self::OneEventTwoIds,
+        Self::TornBatch,
+        Self::Lost,
+        Self::Unwanted,
+        Self::Garbled,
+        Self::Malformed,
+        Self::Circular,
+        Self::Stuck,
+        Self::Down,
+    ];
+}
+
+/// Something that went wrong, and how to see it.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What it is.
+    pub wrong: Wrong,
+    /// How many events it is about.
+    pub events: u64,
+    /// Who, where, what was missing, and what was heard around it.
+    pub trace: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({} events): {}", self.wrong, self.events, self.trace)
+    }
+}
+
+/// The findings of each kind that are kept with their trace.
+const TRACES: usize = 5;
+
+/// Everything that was seen in a round.
+#[derive(Debug)]
+pub struct Ledger {
+    begun: Instant,
+    acknowledged: RwLock<Vec<Acknowledged>>,
+    unknown: Mutex<Vec<Unknown>>,
+    stays: Mutex<Vec<Stay>>,
+    findings: Mutex<Vec<Finding>>,
+    events: Mutex<Vec<(u64, String)>>,
+    counts: [AtomicU64; Wrong::ALL.len()],
+    /// Events that were delivered.
+    pub delivered: AtomicU64,
+    /// Streams that clients were given.
+    pub connections: AtomicU64,
+    /// Publishes that were refused, or had no answer.
+    pub refused: AtomicU64,
+    /// A fault happened after which acknowledged events may be gone.
+    pub forgets: AtomicBool,
+    /// Publishers stop.
+    pub closing: AtomicBool,
+    /// Which id belongs to which event.
+    pub book: Book,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            acknowledged: RwLock::default(),
+            unknown: Mutex::default(),
+            stays: Mutex::default(),
+            findings: Mutex::default(),
+            events: Mutex::default(),
+            counts: [const { AtomicU64::new(0) }; Wrong::ALL.len()],
+            delivered: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            forgets: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            book: Book::default(),
+        }
+    }
+}
+
+impl Ledger {
+    /// Milliseconds since it began.
+    pub fn now(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64
+    }
+
+    /// A batch was acknowledged.
+    pub fn acknowledge(&self, batch: impl Iterator<Item = (Id, Meant)>) {
+        let at = self.now();
+        let batch = batch.map(|(id, meant)| Acknowledged { id, meant, at });
+        self.acknowledged.write().unwrap_or_else(PoisonError::into_inner).extend(batch);
+    }
+
+    /// Looks at what was acknowledged, in the order of acknowledgement.
+    pub fn look<R>(&self, at: impl FnOnce(&[Acknowledged]) -> R) -> R {
+        at(&self.acknowledged.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Nobody knows about a batch.
+    pub fn unknown(&self, batch: Unknown) {
+        lock(&self.unknown).push(batch);
+    }
+
+    /// All batches that nobody knows about.
+    pub fn all_unknown(&self) -> Vec<Unknown> {
+        lock(&self.unknown).clone()
+    }
+
+    /// A connection ended.
+    pub fn stayed(&self, stay: Stay) {
+        lock(&self.stays).push(stay);
+    }
+
+    /// All connections.
+    pub fn stays(&self) -> Vec<Stay> {
+        std::mem::take(&mut lock(&self.stays))
+    }
+
+    /// The rig did something, to be told beside a finding.
+    pub fn event(&self, what: String) {
+        let now = self.now();
+        lock(&self.events).push((now, what));
+    }
+
+    /// What the rig did.
+    pub fn events(&self) -> Vec<(u64, String)> {
+        lock(&self.events).clone()
+    }
+
+    /// Something went wrong with so many events.
+    pub fn wrong(&self, wrong: Wrong, events: u64, trace: impl FnOnce() -> String) {
+        self.counts[wrong as usize].fetch_add(events, Ordering::Relaxed);
+        let mut findings = lock(&self.findings);
+        if findings.iter().filter(|finding| finding.wrong == wrong).count() < TRACES {
+            findings.push(Finding { wrong, events, trace: trace() });
+        }
+    }
+
+    /// How many events went wrong so.
+    pub fn count(&self, wrong: Wrong) -> u64 {
+        self.counts[wrong as usize].load(Ordering::Relaxed)
+    }
+
+    /// The first of what went wrong.
+    pub fn findings(&self) -> Vec<Finding> {
+        lock(&self.findings).clone()
+    }
+}

@@ -1,0 +1,47 @@
+//! The race between trimming and reading: publishers in batches, clients that come back where
+//! retention is about to trim. It once lost events in silence.
+
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::preload::Slot;
+use crate::publisher::Habit;
+use crate::round::Plan;
+
+/// What is retained in a race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// As the hub does it unasked.
+    Default,
+    /// So little that something is trimmed all the time.
+    Small,
+    /// So much of each topic.
+    OfTopics,
+}
+
+/// A race on this engine.
+pub fn race(engine: Engine, retention: Retention, slow_disk: bool, seed: u64) -> Plan {
+    let (settings, retained): (&[&str], _) = match retention {
+        Retention::Default => (&[], (100_000, 12_500)),
+        Retention::Small => (&["--retain-count", "8000", "--window-count", "500"], (8_000, 1_000)),
+        Retention::OfTopics => {
+            (&["--retain-topic-count", "500", "--window-count", "500"], (6_000, 400))
+        }
+    };
+    let habit = Habit { batch: 500, rate: 0, keyed: false, one_topic: true };
+    Plan {
+        seed,
+        engine,
+        settings: settings.iter().map(|&word| word.to_owned()).collect(),
+        time: Duration::from_secs(4),
+        events: retained.0 as u64 * 3 / 2,
+        publishers: vec![habit; 3],
+        followers: 8,
+        racers: 24,
+        retained,
+        disk: if slow_disk { vec![(Slot::ReadDelay, 30_000)] } else { Vec::new() },
+        faults: Vec::new(),
+        keeps: false,
+        leaves: false,
+    }
+}

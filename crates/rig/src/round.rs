@@ -1,0 +1,277 @@
+//! A round: a hub, publishers, clients, a schedule of faults, and a judgement at the end.
+//!
+//! What must hold: one seed is one plan. What the machine makes of it differs from run to run, so
+//! the judge asks for nothing that depends on time.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::engine::{Engine, Hub};
+use crate::fault::{self, Fault};
+use crate::follower::Crowd;
+use crate::judge::{audit, judge};
+use crate::ledger::{Finding, Ledger, What, Wrong};
+use crate::preload::Slot;
+use crate::publisher::{Habit, Publisher};
+
+/// What a round is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What everything that is left to chance follows from.
+    pub seed: u64,
+    /// Where events are kept.
+    pub engine: Engine,
+    /// Settings of the hub, as arguments.
+    pub settings: Vec<String>,
+    /// How long publishers publish at least.
+    pub time: Duration,
+    /// How many events are acknowledged at least, where the machine can do it in [`AT_MOST`].
+    pub events: u64,
+    /// The publishers.
+    pub publishers: Vec<Habit>,
+    /// How many clients follow.
+    pub followers: u32,
+    /// How many clients come back where retention is about to trim.
+    pub racers: u32,
+    /// How many events retention keeps, and how many it trims at a time.
+    pub retained: (usize, usize),
+    /// What the disk of nodes does from the beginning.
+    pub disk: Vec<(Slot, i64)>,
+    /// What may happen, by chance.
+    pub faults: Vec<Fault>,
+    /// Retention is larger than what is published: what is acknowledged must be there at the end.
+    pub keeps: bool,
+    /// Logs, data and control files stay where they are, for whoever wants to look at them.
+    pub leaves: bool,
+}
+
+impl Plan {
+    /// Faults on this engine, so many clients of every kind, and one of two retentions.
+    pub fn faulty(seed: u64, engine: Engine, faults: Vec<Fault>, followers: u32) -> Self {
+        // What is gone can be told from what is trimmed only where nothing is.
+        let lossless = faults.iter().all(|fault| !fault.may_lose(engine));
+        let keeps = lossless || fastrand::Rng::with_seed(seed).u8(..3) > 0;
+        let settings: &[&str] = if keeps {
+            &["--retain-count", "10000000", "--retain-bytes", "1GiB", "--window-count", "1000"]
+        } else {
+            &["--retain-count", "3000", "--window-count", "300"]
+        };
+        let mut settings: Vec<_> = settings.iter().map(|&word| word.to_owned()).collect();
+        settings.extend(["--heartbeat", "1s"].map(str::to_owned));
+        let habit = |batch, keyed| Habit { batch, rate: 250, keyed, one_topic: false };
+        Self {
+            seed,
+            engine,
+            settings,
+            time: Duration::from_secs(20),
+            events: 0,
+            publishers: vec![habit(40, true), habit(5, true), habit(100, false)],
+            followers,
+            racers: if keeps { 0 } else { followers / 10 },
+            retained: (3_000, 375),
+            disk: Vec::new(),
+            faults,
+            keeps,
+            leaves: false,
+        }
+    }
+}
+
+/// What a round was, in figures.
+#[derive(Debug, Default, Clone)]
+pub struct Report {
+    /// Faults, by name.
+    pub faults: BTreeMap<String, u64>,
+    /// Calls to the disk that were disturbed.
+    pub disturbed: u64,
+    /// Events acknowledged.
+    pub acknowledged: u64,
+    /// Events delivered.
+    pub delivered: u64,
+    /// Streams that clients were given.
+    pub connections: u64,
+    /// Batches refused or unanswered.
+    pub refused: u64,
+    /// Gaps told, by reason.
+    pub gaps: BTreeMap<String, u64>,
+    /// What went wrong, in events.
+    pub wrong: BTreeMap<Wrong, u64>,
+    /// The first of it, told.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Adds another round's.
+    pub fn add(&mut self, other: Self) {
+        for (name, count) in other.faults {
+            *self.faults.entry(name).or_default() += count;
+        }
+        for (reason, count) in other.gaps {
+            *self.gaps.entry(reason).or_default() += count;
+        }
+        for (wrong, count) in other.wrong {
+            *self.wrong.entry(wrong).or_default() += count;
+        }
+        self.disturbed += other.disturbed;
+        self.acknowledged += other.acknowledged;
+        self.delivered += other.delivered;
+        self.connections += other.connections;
+        self.refused += other.refused;
+        self.findings.extend(other.findings);
+    }
+
+    /// Whether nothing went wrong.
+    pub fn is_clean(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// How much of one kind went wrong.
+    pub fn count(&self, wrong: Wrong) -> u64 {
+        self.wrong.get(&wrong).copied().unwrap_or(0)
+    }
+}
+
+/// How long the hub may take to accept again, once nothing is in its way.
+const RECOVERS: Duration = Duration::from_secs(45);
+
+/// How long a slow machine may take for the events of a plan.
+pub const AT_MOST: Duration = Duration::from_secs(60);
+
+/// The first of the clients that come in herds.
+const HERD: u32 = 1_000_000;
+
+/// The client that reads everything at the end.
+const AUDITOR: u32 = 2_000_000;
+
+/// Clients are many and do little.
+const STACK: usize = 256 * 1024;
+
+/// A directory for a round.
+struct Place {
+    path: PathBuf,
+    _removed: Option<TempDir>,
+}
+
+impl Place {
+    fn of(directory: TempDir, stays: bool) -> Self {
+        let path = directory.path().to_owned();
+        if stays {
+            eprintln!("everything of this round stays in {}", path.display());
+            let _ = directory.keep();
+            return Self { path, _removed: None };
+        }
+        Self { path, _removed: Some(directory) }
+    }
+}
+
+/// Plays a round.
+pub fn play(plan: &Plan) -> io::Result<Report> {
+    let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
+    let place = Place::of(place, plan.leaves);
+    let mut hub = Hub::start(plan.engine, &plan.settings, &place.path)?;
+    for node in &hub.nodes {
+        plan.disk.iter().for_each(|&(slot, value)| node.control.set(slot, value));
+    }
+    let addresses = hub.addresses();
+    let ledger = Ledger::default();
+    let crowd = Crowd::new(&addresses, &ledger);
+    let mut random = fastrand::Rng::with_seed(plan.seed);
+    let mut faults = BTreeMap::new();
+    thread::scope(|scope| -> io::Result<()> {
+        let mut publishers = Vec::new();
+        for (number, habit) in (1..).zip(&plan.publishers) {
+            let mut publisher = Publisher::new(number, &addresses, &ledger, random.u64(..));
+            let thread = thread::Builder::new().stack_size(STACK);
+            publishers.push(thread.spawn_scoped(scope, move || publisher.run(habit))?);
+        }
+        let crowd = &crowd;
+        for number in 0..plan.followers + plan.racers {
+            let seed = random.u64(..);
+            let thread = thread::Builder::new().stack_size(STACK);
+            thread.spawn_scoped(scope, move || {
+                if number < plan.followers {
+                    crowd.follow(number, seed);
+                } else {
+                    crowd.race(number, seed, plan.retained.0, plan.retained.1);
+                }
+            })?;
+        }
+        let begun = Instant::now();
+        let short = || ledger.look(<[_]>::len) < plan.events as usize;
+        let mut schedule = random.fork();
+        while begun.elapsed() < plan.time || (short() && begun.elapsed() < AT_MOST) {
+            thread::sleep(Duration::from_millis(20));
+            let Some(&fault) = schedule.choice(&plan.faults) else { continue };
+            thread::sleep(Duration::from_millis(schedule.u64(..900)));
+            *faults.entry(fault.name().to_owned()).or_default() += 1;
+            if fault.may_lose(plan.engine) {
+                ledger.forgets.store(true, Ordering::Relaxed);
+            }
+            ledger.event(fault.name().to_owned());
+            if matches!(fault, Fault::ColdHerd | Fault::WarmHerd) {
+                for number in 0..plan.followers {
+                    let (cold, seed) = (fault == Fault::ColdHerd, schedule.u64(..));
+                    let thread = thread::Builder::new().stack_size(STACK);
+                    thread.spawn_scoped(scope, move || crowd.herd(HERD + number, cold, seed))?;
+                }
+            }
+            fault::inflict(fault, &mut hub, &ledger, &mut schedule);
+            ledger.event(format!("{} is over", fault.name()));
+            (0..hub.nodes.len()).for_each(|n| fault::look_after(&mut hub, n, &ledger));
+        }
+        fault::heal(&mut hub, &ledger);
+        ledger.event("everything is healed".to_owned());
+        ledger.closing.store(true, Ordering::Release);
+        for publisher in publishers {
+            publisher.join().expect("publishers do not panic");
+        }
+        let mut last = Publisher::new(0, &addresses, &ledger, random.u64(..));
+        if !last.finish(RECOVERS) {
+            ledger.wrong(Wrong::Stuck, 1, || {
+                let logs = hub.nodes.iter().map(|node| node.logged());
+                format!("the hub accepts nothing any more:\n{}", logs.collect::<String>())
+            });
+        }
+        crowd.finishing.store(true, Ordering::Release);
+        Ok(())
+    })?;
+    if plan.keeps && !ledger.forgets.load(Ordering::Relaxed) {
+        audit(&ledger, &crowd.audit(AUDITOR));
+    }
+    Ok(Report { faults, ..report(&ledger, &hub) })
+}
+
+fn report(ledger: &Ledger, hub: &Hub) -> Report {
+    let mut gaps = BTreeMap::new();
+    for stay in judge(ledger) {
+        for heard in stay.heard {
+            if let What::Gap { reason, .. } = heard.what {
+                *gaps.entry(reason).or_default() += 1;
+            }
+        }
+    }
+    // Where the log forgot, it forgot what it had accepted under which key.
+    let forgot = ledger.forgets.load(Ordering::Relaxed);
+    let excused = |wrong: Wrong| forgot && wrong == Wrong::OneEventTwoIds;
+    let wrong = Wrong::ALL.map(|wrong| (wrong, ledger.count(wrong)));
+    let wrong = wrong.into_iter().filter(|(wrong, count)| *count > 0 && !excused(*wrong));
+    let findings = ledger.findings().into_iter().filter(|finding| !excused(finding.wrong));
+    let disturbed = hub.nodes.iter().map(|node| node.control.disturbed() as u64).sum();
+    Report {
+        faults: BTreeMap::new(),
+        disturbed,
+        acknowledged: ledger.look(<[_]>::len) as u64,
+        delivered: ledger.delivered.load(Ordering::Relaxed),
+        connections: ledger.connections.load(Ordering::Relaxed),
+        refused: ledger.refused.load(Ordering::Relaxed),
+        gaps,
+        wrong: wrong.collect(),
+        findings: findings.collect(),
+    }
+}
