@@ -55,6 +55,7 @@ impl Granted {
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner());
         Self { delivery, interest, envelope, start, has_id, address, seat, lease }
+<<<<<<< HEAD
     }
 
     /// The same, which gives a place back when it ends.
@@ -67,6 +68,8 @@ impl Granted {
             lease.seats.push(place);
         }
         self
+=======
+>>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
     }
 
     /// Hands it to delivery, with where its bytes go.
