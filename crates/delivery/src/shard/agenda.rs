@@ -33,6 +33,7 @@ impl Agenda {
                 Command::Signal(..) => &mut self.signals,
                 Command::Cut(..)
                 | Command::CutOne(..)
+                | Command::Reverify(..)
                 | Command::Drain(_)
                 | Command::List(..)
                 | Command::Count(..) => &mut self.requests,
