@@ -49,8 +49,6 @@ pub(crate) enum Error {
     TooManyTopics { named: usize, limit: usize },
     #[error("Field required: either the id of a subscriber or a subject")]
     NobodyNamed,
-    #[error("a request names its host, and names one")]
-    Host,
     #[error("the request is for a host that this hub does not answer for: name it by --allow-host")]
     ForeignHost,
     #[error(
@@ -106,7 +104,6 @@ impl Error {
             Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => Refused::InvalidSubscribe,
             Self::TooManyTopics { .. } => Refused::TooManyTopics,
             Self::NobodyNamed => Refused::InvalidRevocation,
-            Self::Host => Refused::Malformed,
             Self::ForeignHost | Self::PassedOn => Refused::ForeignHost,
             Self::ForeignOrigin(_) => Refused::ForeignOrigin,
             Self::TooManyTickets { .. } | Self::Tickets(StoreError::Share | StoreError::Full) => {
@@ -176,7 +173,7 @@ impl IntoResponse for Error {
             Self::BodyRefused(Broken::NoRoom) => {
                 retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said))
             }
-            Self::BodyBroken(_) | Self::Host => detail(StatusCode::BAD_REQUEST, said),
+            Self::BodyBroken(_) => detail(StatusCode::BAD_REQUEST, said),
             Self::Key(_) => invalid(&["header", "idempotency-key"], &said, &Value::Null),
             // draft-ietf-httpapi-idempotency-key-header, 2.6.
             Self::Append(AppendError::KeyReused) => {

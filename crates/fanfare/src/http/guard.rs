@@ -10,7 +10,6 @@
 //! can have lead here. TLS sees to that by itself: a browser would not accept the certificate.
 //! Everywhere, an HTTP/1.1 request names its host, and names one.
 
-use axum::http::Version;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 
@@ -47,9 +46,6 @@ impl Guard {
 
     /// Checks where a request is meant for and where it comes from.
     pub(super) fn check(&self, request: &Parts) -> Result<(), Error> {
-        if !names_one_host(request) {
-            return Err(Error::Host);
-        }
         if !self.private && !self.open && self.hosts.is_empty() {
             return Ok(());
         }
@@ -110,14 +106,6 @@ pub(super) struct NotAHost;
 pub(super) fn host(request: &Parts) -> Result<Option<Host>, NotAHost> {
     let Some(authority) = authority(request) else { return Ok(None) };
     authority.ok().and_then(parse_host).map(Some).ok_or(NotAHost)
-}
-
-/// RFC 9112, 3.2: a request of HTTP/1.1 has one `Host`, also where its target has an authority.
-fn names_one_host(request: &Parts) -> bool {
-    match request.headers.get_all(HOST).iter().count() {
-        0 => request.version != Version::HTTP_11,
-        count => count == 1,
-    }
 }
 
 /// Whom a request is meant for, if it says so: the target's authority goes before the header (RFC

@@ -60,23 +60,6 @@ fn a_subscription_with_every_topic_it_may_name_is_refused() {
 }
 
 #[test]
-fn a_request_that_names_no_host_or_two_is_served() {
-    let hub = Hub::alone(&["--open"]);
-    for hosts in ["", "Host: one.test\r\nHost: two.test\r\n"] {
-        for target in ["/healthz", "http://one.test/healthz"] {
-            let mut connection = hub.connect();
-            connection.send(format!("GET {target} HTTP/1.1\r\n{hosts}\r\n"));
-            let response = connection.response("GET");
-            assert_eq!(response.status, 400, "{target} with {hosts:?}: {response:?}");
-        }
-    }
-    await_refused(&hub, "malformed", 4.0);
-    let mut old = hub.connect();
-    old.send("GET /healthz HTTP/1.0\r\n\r\n");
-    assert_eq!(old.response("GET").status, 200, "HTTP/1.0 knows no hosts");
-}
-
-#[test]
 fn garbage_goes_unanswered_or_does_harm() {
     let hub = Hub::alone(&[]);
     let mut subscriber = hub.subscribe("");
