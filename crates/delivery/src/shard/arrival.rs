@@ -77,10 +77,6 @@ impl Shard {
         if let Some(at) = lease.expires {
             self.expiries.insert(token, at);
         }
-<<<<<<< HEAD
         lease.names().find_map(|name| self.cuts.hit(name, lease.verified))
-=======
-        self.cuts.hit(lease.subject.as_deref()?, lease.verified)
->>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
     }
 }
