@@ -16,11 +16,7 @@ use crate::cut::Cut;
 #[derive(Debug, Default)]
 pub(crate) struct Cuts {
     subjects: HashMap<Arc<str>, Instant>,
-<<<<<<< HEAD
     /// When the last of the cuts was said that were forgotten, or may have been missed.
-=======
-    /// When the last of the forgotten cuts was said.
->>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
     forgotten: Option<Instant>,
 }
 
@@ -43,14 +39,11 @@ impl Cuts {
         self.subjects.insert(Arc::clone(&cut.subject), cut.at);
     }
 
-<<<<<<< HEAD
     /// Cuts may have been missed until then: whoever was verified before is to be verified anew.
     pub(crate) fn reverify(&mut self, until: Instant) {
         self.forgotten = self.forgotten.max(Some(until));
     }
 
-=======
->>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
     /// Why a stream of `subject`, verified at `verified`, may not begin, if so.
     pub(crate) fn hit(&self, subject: &str, verified: Instant) -> Option<CloseReason> {
         if self.subjects.get(subject).is_some_and(|at| *at >= verified) {

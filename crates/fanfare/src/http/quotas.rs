@@ -26,13 +26,6 @@ const TICKET_RATE: u64 = 1_000;
 const SUBSCRIBERS_PER_ADDRESS: usize = 1_000;
 /// How many patterns all streams of one address from elsewhere may name, if nothing is set.
 const PATTERNS_PER_ADDRESS: usize = 4_096;
-<<<<<<< HEAD
-=======
-/// How many publishers are told apart.
-const PUBLISHERS: usize = 65_536;
-/// How often publishers that have been quiet are looked for when there are too many.
-const SWEEP: Duration = Duration::from_secs(1);
->>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
 
 /// The quotas, and how much of them everyone has used.
 #[derive(Debug)]
@@ -190,49 +183,6 @@ fn seat<K: Eq + Hash>(
         table.reserve(used);
     }
     table.entry(key).or_insert_with(|| Seats::new(limit)).take_together(places)
-<<<<<<< HEAD
-=======
-}
-
-impl Rates {
-    fn bucket(&mut self, publisher: Publisher, rate: f64, now: Instant) -> &mut Bucket {
-        let full = self.buckets.len() >= PUBLISHERS;
-        if full && now - self.swept >= SWEEP {
-            self.swept = now;
-            self.buckets.retain(|_, bucket| bucket.refilled(rate, now).left < rate * Bucket::BURST);
-        }
-        let known = self.buckets.len() < PUBLISHERS || self.buckets.contains_key(&publisher);
-        let publisher = if known { publisher } else { Publisher::Others };
-        self.buckets.entry(publisher).or_insert(Bucket { left: rate * Bucket::BURST, at: now })
-    }
-}
-
-impl Bucket {
-    /// How many seconds' worth may come at once.
-    const BURST: f64 = 2.0;
-
-    fn refilled(self, rate: f64, now: Instant) -> Self {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        Self { left: (self.left + passed * rate).min(rate * Self::BURST), at: now }
-    }
-
-    /// Takes one, or says when there will be one.
-    fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
-        *self = self.refilled(rate, now);
-        let missing = 1.0 - self.left;
-        if missing > 0.0 {
-            return Err(Duration::from_secs_f64(missing / rate));
-        }
-        self.left -= 1.0;
-        Ok(())
-    }
-
-    /// Takes so many, whether they are there or not.
-    fn charge(&mut self, events: f64, rate: f64, now: Instant) {
-        *self = self.refilled(rate, now);
-        self.left -= events;
-    }
->>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
 }
 
 #[cfg(test)]

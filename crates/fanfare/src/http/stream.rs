@@ -55,7 +55,6 @@ impl Granted {
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner());
         Self { delivery, interest, envelope, start, has_id, address, seat, lease }
-<<<<<<< HEAD
     }
 
     /// The same, which gives a place back when it ends.
@@ -63,13 +62,17 @@ impl Granted {
         if let Some(place) = place {
             let lease = self.lease.get_or_insert_with(|| {
                 let verified = Instant::now();
-                Box::new(Lease { subject: None, expires: None, verified, seats: Vec::new() })
+                Box::new(Lease {
+                    subject: None,
+                    credential: None,
+                    expires: None,
+                    verified,
+                    seats: Vec::new(),
+                })
             });
             lease.seats.push(place);
         }
         self
-=======
->>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
     }
 
     /// Hands it to delivery, with where its bytes go.

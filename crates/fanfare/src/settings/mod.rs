@@ -287,11 +287,7 @@ settings! {
     ///
     /// Measured over the write timeout, and only while there is something for it that its connection
     /// does not take: one byte now and then keeps no place. `0B` asks for nothing.
-<<<<<<< HEAD
-    min_rate: ByteSize = "256B", in "0B" to "1MiB";
-=======
     min_rate: ByteSize = "256B", in "0B" to "1GiB";
->>>>>>> 0d1f86e (Bound what a shard does in a turn, and what it holds for those who are slow)
 
     /// Spread the closing of streams over this long at shutdown
     drain: Duration = "5s", in "0s" to "10m";
