@@ -110,7 +110,7 @@ fn a_run_that_was_not_made_passes_for_one() {
 fn a_check_is_listed_without_its_rule() {
     let listed = run(&mut fanfare(&["conformance", "--list", "--level", "must"]));
     let lines = listed.lines();
-    assert!(lines.len() > 100 && lines.len() % 2 == 0, "{listed:?}");
+    assert!(lines.len() > 100 && lines.len().is_multiple_of(2), "{listed:?}");
     for pair in lines.chunks(2) {
         assert!(pair[0].starts_with("MUST   ") && pair[1].contains(": "), "{pair:?}");
     }
