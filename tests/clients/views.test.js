@@ -152,3 +152,15 @@ test('Turbo refreshes the page after a gap, if nobody says otherwise', async (t)
   await hub.again();
   await says(page, 'refresh');
 });
+
+test('a page without a build has the element from the hub itself', async (t) => {
+  const hub = await Hub.start(t);
+  const page = await browser.newPage();
+  t.after(() => page.close());
+  const html = '<!doctype html><script type="module" src="/sse/fanfare.js"></script><fanfare-feed topic="t"></fanfare-feed>';
+  await page.route('**/page/', (route) => route.fulfill({ contentType: 'text/html', body: html }));
+  await page.goto(`${new URL('/page/', hub.url)}`);
+  await hub.subscribers(1);
+  await hub.publish('<b>without a build</b>', { topic: 't' });
+  await says(page, '<b>without a build</b>');
+});

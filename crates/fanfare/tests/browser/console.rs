@@ -286,7 +286,7 @@ async fn a_figure_is_clipped() {
     let hub = Hub::start();
     let page = Page::open(&address(&hub)).await;
     page.until("return document.querySelectorAll('#tiles dd').length > 0").await;
-    for width in [320, 480, 1024, 1280, 1440, 1920] {
+    for width in [320, 360, 480, 768, 960, 1024, 1280, 1440, 1920] {
         page.resize(width, 900);
         page.until(&format!("return innerWidth === {width}")).await;
         // The longest that each can be.
