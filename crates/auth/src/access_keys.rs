@@ -31,7 +31,7 @@ impl AccessKeys {
         let presented = KeyDigest::of(presented);
         let same =
             |known: &&(KeyDigest, _)| verify_slices_are_equal(&known.0.0, &presented.0).is_ok();
-        self.0.iter().filter(same).last().cloned()
+        self.0.iter().filter(same).fold(None, |_, known| Some(known.clone()))
     }
 
     /// Which keys these are.

@@ -80,7 +80,7 @@ impl Requested {
         };
         match survey.standing {
             Standing::Current if position > survey.last => Resolution::Ahead(lost(survey.last)),
-            Standing::EndedAt(end) if position > end => Resolution::Ready(lost(end)),
+            Standing::EndedAt(end) if position > end => Resolution::Ready(lost(survey.goes_on)),
             Standing::Current | Standing::EndedAt(_) => ready(None, ReadFrom::After(position)),
             Standing::Unknown => {
                 let gap = gap(GapReason::UnknownEpoch, position.to_string(), survey.floor);
@@ -119,7 +119,7 @@ fn gap(reason: GapReason, requested: String, resumed_from: Position) -> Gap {
 mod tests {
     use std::time::Duration;
 
-    use fanfare_log::{Lineage, Retention, Tail};
+    use fanfare_log::{Ended, Lineage, Retention, Tail};
 
     use super::*;
     use crate::WindowBounds;
@@ -127,8 +127,10 @@ mod tests {
     fn window() -> Window {
         let retention = Retention { count: 1000, bytes: 1 << 20, age: Duration::from_secs(3600) };
         let window = Window::new(WindowBounds { count: 100, bytes: 1 << 20 }, retention);
-        let ends = [Position::new(10, 950), Position::new(20, 3)];
-        window.begin(&Lineage::recorded(ends, 30).unwrap(), Position::new(30, 7));
+        let whole = |epoch, seq| Ended::whole(Position::new(epoch, seq));
+        let lossy = Ended { lossy: true, ..whole(20, 3) };
+        window
+            .begin(&Lineage::recorded([whole(10, 950), lossy], 30).unwrap(), Position::new(30, 7));
         window.trim(Position::new(10, 5));
         window
     }
@@ -149,6 +151,11 @@ mod tests {
         assert_eq!(
             resolve("10-1000"),
             (Some((GapReason::EngineLostWrites, Position::new(10, 950))), after(10, 950))
+        );
+        assert_eq!(
+            resolve("20-4"),
+            (Some((GapReason::EngineLostWrites, Position::new(30, 0))), after(30, 0)),
+            "told once, and from behind the loss"
         );
         assert_eq!(
             resolve("11-1"),

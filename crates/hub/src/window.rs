@@ -57,6 +57,8 @@ pub(crate) struct Survey {
     pub(crate) last: Position,
     /// Everything retained lies after this position.
     pub(crate) floor: Position,
+    /// Where the log goes on for whoever had more of the epoch than is left of it.
+    pub(crate) goes_on: Position,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,15 @@ impl Window {
             None => (Standing::Unknown, 0),
         };
         let floor = state.trimmed.max(Position::new(oldest, 0));
-        Survey { standing, last: state.last, floor }
+        // Whoever had what was lost has been told: it must not cross the same loss once more.
+        let goes_on = match (&state.lineage, standing) {
+            (Some(lineage), Standing::EndedAt(end)) => lineage
+                .next_loss(end, state.last)
+                .filter(|loss| loss.after == end)
+                .map_or(end, |loss| loss.resumes),
+            _ => state.last,
+        };
+        Survey { standing, last: state.last, floor, goes_on }
     }
 
     /// The first known loss between two positions: no page is read across it.
