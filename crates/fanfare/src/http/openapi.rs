@@ -119,6 +119,7 @@ mod tests {
             "/sse/send/",
             "/sse/events/",
             "/sse/console/",
+            "/sse/fanfare.js",
             "/docs",
             "/redoc",
             "/openapi.json",
