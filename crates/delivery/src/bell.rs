@@ -41,9 +41,10 @@ impl<W: Wake> Bell<W> {
         }
     }
 
-    /// To be called before looking for news: whoever rings from now on wakes the poller again.
-    pub(crate) fn answer(&self) {
+    /// Looks for news: whoever rings from when it begins to look wakes the poller again.
+    pub(crate) fn answer<T>(&self, look: impl FnOnce() -> T) -> T {
         // Not a mere store: by reading what the last to ring wrote, it sees what that one did.
         self.rung.swap(false, Ordering::AcqRel);
+        look()
     }
 }

@@ -121,8 +121,7 @@ impl ShardHandle {
 
     /// Takes everything. News that come from now on wake the poller again.
     pub(crate) fn take(&self) -> Vec<Command> {
-        self.bell.answer();
-        std::mem::take(&mut self.lock().commands)
+        self.bell.answer(|| std::mem::take(&mut self.lock().commands))
     }
 
     /// Ends the inbox, unless something has come in.

@@ -23,6 +23,8 @@ mod drain;
 mod expiries;
 mod farewell;
 mod follow;
+#[cfg(test)]
+mod granted;
 mod heartbeat;
 mod matcher;
 #[cfg(test)]

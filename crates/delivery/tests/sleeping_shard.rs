@@ -65,8 +65,8 @@ fn what_is_published_while_a_shard_falls_asleep_waits_for_the_next_event() {
         let mut seen = 0;
         while seen < PUBLISHERS {
             sleep.sleep();
-            bell.answer();
-            seen = published.iter().map(|news| news.load(Ordering::Relaxed)).sum();
+            let look = || published.iter().map(|news| news.load(Ordering::Relaxed)).sum();
+            seen = bell.answer(look);
         }
     });
 }

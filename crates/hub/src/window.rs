@@ -280,6 +280,27 @@ mod tests {
         state.ring.from(0).next().map(|slot| slot.frame.gap().unwrap().reason)
     }
 
+    #[derive(Debug, Default)]
+    struct Listener(AtomicBool);
+
+    impl Notify for Listener {
+        fn notify(&self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn all_who_listen_are_told_of_news() {
+        let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
+        let window = Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention);
+        let listeners = [Arc::<Listener>::default(), Arc::default()];
+        window.listen(listeners.iter().map(|it| Arc::clone(it) as Arc<dyn Notify>).collect());
+        let told = || listeners.iter().filter(|it| it.0.load(Ordering::Relaxed)).count();
+        assert_eq!(told(), 0);
+        window.wake();
+        assert_eq!(told(), 2);
+    }
+
     #[test]
     fn a_node_that_slept_through_an_epoch_says_so() {
         let whole = |epoch, seq| Ended::whole(Position::new(epoch, seq));

@@ -30,17 +30,17 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 
 /// A shard over a log, driven by hand.
-struct Rig {
+pub(super) struct Rig {
     hub: Arc<Hub>,
     readers: Arc<Readers>,
-    shard: Shard,
+    pub(super) shard: Shard,
     settings: DeliverySettings,
-    now: Instant,
+    pub(super) now: Instant,
     no_readiness: Events,
 }
 
 impl Rig {
-    fn new(bounds: WindowBounds) -> Self {
+    pub(super) fn new(bounds: WindowBounds) -> Self {
         let retention =
             Retention { count: 1 << 30, bytes: 1 << 40, age: Duration::from_secs(3600) };
         let window = Arc::new(Window::new(bounds, retention));
@@ -69,7 +69,7 @@ impl Rig {
         Self::new(WindowBounds { count: 1 << 20, bytes: 1 << 40 })
     }
 
-    fn publish(&self, drafts: impl IntoIterator<Item = (&'static str, String)>) {
+    pub(super) fn publish(&self, drafts: impl IntoIterator<Item = (&'static str, String)>) {
         let draft = |(topic, text): (&str, String)| Draft {
             topic: Topic::parse(topic).unwrap(),
             event_type: None,
@@ -81,7 +81,12 @@ impl Rig {
         assert!(matches!(polled, Poll::Ready(Ok(_))));
     }
 
-    fn subscriber(&self, topic: &str, script: &Script, requested: &Requested) -> NewSubscriber {
+    pub(super) fn subscriber(
+        &self,
+        topic: &str,
+        script: &Script,
+        requested: &Requested,
+    ) -> NewSubscriber {
         NewSubscriber {
             sink: Sink::Script(script.clone()),
             framing: Framing::Chunked,
@@ -104,7 +109,7 @@ impl Rig {
     }
 
     /// A subscriber of what is published from now on, whose sink takes everything.
-    fn listen(&mut self, topic: &str) -> Script {
+    pub(super) fn listen(&mut self, topic: &str) -> Script {
         let script = self.ask(topic, &Requested::Live);
         script.make_room(usize::MAX);
         self.turn_until_idle();
@@ -116,7 +121,7 @@ impl Rig {
     }
 
     /// Turns for as long as there is something to do without the log and without room.
-    fn turn_until_idle(&mut self) {
+    pub(super) fn turn_until_idle(&mut self) {
         self.turn();
         while self.shard.patience() == Some(Duration::ZERO) {
             self.turn();
@@ -140,7 +145,7 @@ impl Rig {
     }
 }
 
-fn text(script: &Script) -> String {
+pub(super) fn text(script: &Script) -> String {
     String::from_utf8(script.taken()).unwrap()
 }
 
