@@ -15,7 +15,7 @@ use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, EventLog, ReadFrom, Retention, Tail};
 use fanfare_sse::{Parsed, ParsedEvent, Parser};
 use fanfare_testkit::{FickleLog, Loss};
-use mio::Events;
+use mio::{Events, Token};
 use proptest::prelude::*;
 
 use super::Shard;
@@ -445,7 +445,12 @@ impl World {
     fn make_room(&self, client: usize, bytes: usize) {
         let Some(connection) = &self.clients[client].connection else { return };
         connection.script.make_room(bytes);
-        if let Some(token) = connection.script.token() {
+        // Only who is blocked is told: a signal must not wake one that should have been woken already.
+        let is_blocked = |token: &Token| {
+            let subscriber = self.shards[client % SHARDS].roster.get(*token);
+            subscriber.is_some_and(|subscriber| subscriber.blocked)
+        };
+        if let Some(token) = connection.script.token().filter(is_blocked) {
             self.handle(client).send(Command::Signal(token, Signal::Room));
         }
     }
