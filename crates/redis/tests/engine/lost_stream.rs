@@ -66,6 +66,29 @@ async fn a_stream_restored_from_an_older_copy_begins_an_epoch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_and_its_lineage_restored_together_begin_an_epoch() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&node.log, "a", &["0.0".to_owned()]).await.unwrap();
+    let kept = ledger.last();
+    server.command(&["COPY", "{test}:events", "{test}:events:older"]);
+    server.command(&["COPY", "{test}:lineage", "{test}:lineage:older"]);
+    ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    // The two agree with each other: only what the node has heard tells that they went back.
+    let restore = "for _, key in ipairs(KEYS) do redis.call('RENAME', key .. ':older', key) end";
+    server.command(&["EVAL", restore, "2", "{test}:events", "{test}:lineage"]);
+    until("a new epoch begins", || node.tail.begins().len() == 2).await;
+    let (lineage, at) = node.tail.begins().pop().unwrap();
+    assert_eq!(lineage.standing(kept.epoch), Standing::EndedAt(kept));
+    assert!(!lineage.continuous(kept, at), "the second event is lost, and that is said");
+    ledger.publish(&node.log, "a", &["2.0".to_owned()]).await.unwrap();
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_nobody_understands_is_not_passed_over_in_silence() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
