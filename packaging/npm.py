@@ -1,0 +1,60 @@
+"""The packages for `npx fanfare`: a launcher, and for each platform one with the program. npm installs
+of those only the one that runs where it is installed."""
+
+import json
+
+from files import File, from_repository, tar_gz
+
+PLATFORMS = [("linux", "x64"), ("linux", "arm64"), ("darwin", "x64"), ("darwin", "arm64")]
+
+
+def name(platform):
+    """The package with the program for a platform. The scope keeps others from taking its name."""
+    return "@fanfare/" + "-".join(platform)
+
+
+def described(version, **more):
+    """A package.json."""
+    description = {"version": version, "license": "MIT OR Apache-2.0", **more}
+    return File("package.json", (json.dumps(description, indent=2) + "\n").encode())
+
+
+def write(out, binary, version, program, licences):
+    """Writes the launcher's package and this platform's to the folder `out`."""
+    system, processor = platform = binary.node_platform
+    readme = from_repository("packaging/registry.md", "README.md")
+    launcher = [
+        described(
+            version,
+            name="fanfare",
+            description="A hub for Server-Sent Events",
+            keywords=["sse", "server-sent-events", "eventsource", "pubsub"],
+            bin={"fanfare": "bin/fanfare.js"},
+            files=["bin"],
+            engines={"node": ">=18"},
+            optionalDependencies={name(each): version for each in PLATFORMS},
+        ),
+        from_repository("packaging/npm/fanfare.js", "bin/fanfare.js", 0o755),
+        readme,
+        *licences[:2],
+    ]
+    libc = {"libc": ["glibc"]} if system == "linux" else {}
+    whole = [
+        described(
+            version,
+            name=name(platform),
+            description=f"The program of the package fanfare, for {system} on {processor}",
+            files=["bin", "THIRD-PARTY-LICENSES.txt", "embedded"],
+            os=[system],
+            cpu=[processor],
+            **libc,
+            preferUnplugged=True,
+        ),
+        File("bin/fanfare", program, 0o755),
+        readme,
+        *licences,
+    ]
+    return [
+        tar_gz(out / f"fanfare-{version}.tgz", "package", launcher),
+        tar_gz(out / f"fanfare-{system}-{processor}-{version}.tgz", "package", whole),
+    ]
