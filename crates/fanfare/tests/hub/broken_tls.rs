@@ -3,11 +3,13 @@
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use serde_json::json;
 
-use crate::support::{Files, Http, Hub, Identity, Publisher, trusting};
+use crate::support::{Files, Http, Hub, Identity, PATIENCE, Publisher, trusting};
 
 fn hub() -> (Hub, Arc<ClientConfig>) {
     let identity = Identity::generate();
@@ -113,8 +115,15 @@ fn a_failed_handshake_is_not_counted() {
     nonsense.send([22, 3, 1, 0, 5, 1, 2, 3, 4, 5]);
     nonsense.rest();
     let mut connection = hub.connect_securely(&trust);
-    let metrics = connection.request("GET", "/metrics", &[], b"").text();
-    assert!(metrics.contains("fanfare_refused_total{reason=\"tls_handshake\"} 2\n"), "{metrics}");
+    let begun = Instant::now();
+    loop {
+        let metrics = connection.request("GET", "/metrics", &[], b"").text();
+        if metrics.contains("fanfare_refused_total{reason=\"tls_handshake\"} 2\n") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{metrics}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn bodies_that_never_end_fill_the_memory() {
     hub.await_metrics("refusals", |metrics| {
         metrics.labelled("fanfare_refused_total", "reason=\"bodies\"") >= 12.0
     });
-    let response = begin(32 << 10).response("POST");
+    // More than all of it, however much the last of the others has taken by now.
+    let response = begin(300 << 10).response("POST");
     assert_eq!((response.status, response.header("retry-after")), (503, Some("1")), "{response:?}");
     waiting.clear();
     hub.await_metrics("connections to end", |metrics| metrics.sum("fanfare_connections") <= 1.0);
