@@ -15,7 +15,12 @@ impl CredentialId {
     pub(crate) const MARK: char = '\0';
 
     pub(crate) fn of(key: &[u8]) -> Self {
-        Self(format!("{}{}", Self::MARK, KeyDigest::of_bytes(key).to_text()).into())
+        Self::of_digest(KeyDigest::of_bytes(key))
+    }
+
+    /// The id of the access key with this digest.
+    pub(crate) fn of_digest(digest: KeyDigest) -> Self {
+        Self(format!("{}{}", Self::MARK, digest.to_text()).into())
     }
 
     /// The id as a text that no subject of a token is.

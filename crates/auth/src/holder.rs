@@ -5,6 +5,7 @@ use fanfare_event::{Pattern, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::access_keys::KeyDigest;
+use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
 use crate::principal::{Identity, Principal};
 
@@ -69,6 +70,11 @@ impl Principal {
             }
             _ => return Err(InvalidHolder),
         };
+        // Whoever has shown a token is let go with it; an access key has no end of its own.
+        let credential = match &identity {
+            Identity::AccessKey(digest) => Some(CredentialId::of_digest(*digest)),
+            _ => None,
+        };
         let patterns = subscribe.iter().map(|pattern| Pattern::parse(pattern));
         let patterns: Vec<_> = patterns.collect::<Result<_, _>>().map_err(|_| InvalidHolder)?;
         Ok(Self {
@@ -77,8 +83,7 @@ impl Principal {
             subscribe: SubscribeGrant::new(patterns),
             admin,
             expires: expires.map(Timestamp),
-            // Each node knows of its own keys when one is taken away.
-            credential: None,
+            credential,
         })
     }
 }
@@ -102,7 +107,8 @@ mod tests {
                 let expires = Some(Timestamp(7));
                 let identity = identity.clone();
                 let admin = identity != Identity::Anonymous;
-                let credential = None;
+                let by_key = matches!(identity, Identity::AccessKey(_));
+                let credential = by_key.then(|| CredentialId::of(b"key"));
                 let holder = Principal { identity, publish, subscribe, admin, expires, credential };
                 let back = Principal::listener_from_text(&holder.listener_to_text()).unwrap();
                 assert_eq!(back, holder.as_listener());

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use fanfare_hub::{Catchup, Envelope, Hub, Interest};
@@ -33,6 +33,8 @@ pub(crate) struct Readers(Arc<Shared>);
 /// Read on for one subscriber.
 pub(crate) struct Job {
     pub(crate) source: Source,
+    /// Gone as soon as its subscriber has left.
+    pub(crate) awaited: Weak<()>,
     pub(crate) from: ReadFrom,
     pub(crate) interest: Arc<Interest>,
     pub(crate) envelope: Envelope,
@@ -171,7 +173,7 @@ fn run(hub: &Hub, shared: &Arc<Shared>) {
 }
 
 fn read(hub: &Hub, job: Job, permit: Permit) {
-    if Arc::strong_count(&job.interest) == 1 {
+    if job.awaited.strong_count() == 0 {
         // The subscriber has left in the meantime.
         return;
     }
@@ -202,18 +204,48 @@ impl Readers {
 #[cfg(test)]
 mod tests {
     use fanfare_event::Selector;
+    use fanfare_hub::{Window, WindowBounds};
+    use fanfare_log::{Retention, Tail};
+    use fanfare_testkit::FickleLog;
 
     use super::*;
 
     fn job(source: u32) -> Job {
         Job {
             source: Source(source),
+            awaited: Weak::new(),
             from: ReadFrom::Earliest,
             interest: Arc::new(Interest::new(Selector::default())),
             envelope: Envelope::None,
             limit: PAGE,
             done: Box::new(|_| ()),
         }
+    }
+
+    #[test]
+    fn the_log_is_read_for_one_who_has_left() {
+        let retention =
+            Retention { count: 10, bytes: 1 << 20, age: std::time::Duration::from_secs(60) };
+        let window = Arc::new(Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention));
+        let log = FickleLog::open(10, Arc::clone(&window) as Arc<dyn Tail>);
+        let hub = Hub::new(window, log);
+        let readers = Readers::by_hand();
+        let (reading, answered) = (Arc::new(()), Arc::new(Mutex::new(0)));
+        let ask = |reading: &Arc<()>| {
+            let answered = Arc::clone(&answered);
+            // The interest in the default topic alone is one that all share.
+            readers.submit(Job {
+                awaited: Arc::downgrade(reading),
+                done: Box::new(move |_| *answered.lock().unwrap() += 1),
+                ..job(1)
+            });
+        };
+        ask(&reading);
+        assert!(readers.read_one(&hub));
+        ask(&reading);
+        drop(reading);
+        assert!(readers.read_one(&hub));
+        assert_eq!(*answered.lock().unwrap(), 1);
     }
 
     #[test]

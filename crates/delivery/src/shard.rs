@@ -206,7 +206,7 @@ impl Shard {
     fn turn(&mut self, token: Token, now: Instant) {
         let Some(subscriber) = self.roster.get_mut(token) else { return };
         // While a page is on its way, the cursor belongs to it.
-        let turned = if subscriber.reading || subscriber.is_closing() {
+        let turned = if subscriber.reading.is_some() || subscriber.is_closing() {
             subscriber.send_aside(Bytes::new(), now, &mut self.totals)
         } else {
             subscriber.turn(&self.ring, self.offset, now, &mut self.totals)
@@ -231,7 +231,7 @@ impl Shard {
         match turn {
             Turn::CaughtUp => {}
             Turn::Yielded => {
-                if !subscriber.queued && !subscriber.reading {
+                if !subscriber.queued && subscriber.reading.is_none() {
                     subscriber.queued = true;
                     self.queue.push_back(token);
                 }

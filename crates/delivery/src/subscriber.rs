@@ -54,8 +54,8 @@ pub(crate) struct Subscriber {
     pub(crate) armed: bool,
     /// Its stall has a deadline.
     pub(crate) stalled: bool,
-    /// A reader is at work for it.
-    pub(crate) reading: bool,
+    /// A reader is at work for it: the reader's job is of no use once this is gone.
+    pub(crate) reading: Option<Arc<()>>,
     /// It is listed for another turn.
     pub(crate) queued: bool,
     /// Its page could not be read and will be asked for again.
@@ -143,7 +143,7 @@ impl Subscriber {
             blocked: false,
             armed: false,
             stalled: false,
-            reading: false,
+            reading: None,
             queued: false,
             unread: false,
             closing: None,
@@ -347,7 +347,7 @@ impl Subscriber {
 
     /// Whether it is behind and nothing will ever wake it, which must not be.
     pub(crate) fn is_forgotten(&self) -> bool {
-        let awaited = self.blocked || self.queued || self.reading || self.unread;
+        let awaited = self.blocked || self.queued || self.reading.is_some() || self.unread;
         !(awaited || self.is_closing() || self.cursor == Cursor::Live)
     }
 

@@ -53,6 +53,24 @@ fn a_directory_moved_away_takes_its_hub_with_it() {
 }
 
 #[test]
+fn a_lineage_put_back_from_an_earlier_start_costs_no_history() {
+    let directory = tempfile::tempdir().unwrap();
+    let epochs = directory.path().join("epochs");
+    let (log, _) = open_in(directory.path());
+    append(&log, batch("a", ["one"])).unwrap();
+    drop(log);
+    let old = fs::read(&epochs).unwrap();
+    let (log, _) = open_in(directory.path());
+    let last = append(&log, batch("a", ["two"])).unwrap().first;
+    drop(log);
+    fs::write(&epochs, old).unwrap();
+    let (log, tail) = open_in(directory.path());
+    assert_eq!(earliest(&log, &tail).messages(), ["one", "two"]);
+    let next = append(&log, batch("a", ["three"])).unwrap().first;
+    assert!(next.epoch > last.epoch, "no epoch is given out twice");
+}
+
+#[test]
 fn a_lost_format_file_costs_no_history() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = open_in(directory.path());

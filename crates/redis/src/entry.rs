@@ -27,6 +27,14 @@ impl Entry {
         }
     }
 
+    /// About how many bytes it takes on its way.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Event(event) => event.weight(),
+            Self::Marker(_) | Self::Foreign(_) => 64,
+        }
+    }
+
     /// Up to where nothing stands before this entry, as far as its own epoch goes.
     pub(crate) fn before(&self) -> Position {
         let at = self.position();

@@ -7,7 +7,7 @@ use fanfare_event::{Position, Selector};
 use fanfare_log::{Page, PageLimit, ReadError, ReadFrom};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{Dialer, Link};
 use crate::entry::Entry;
@@ -18,6 +18,9 @@ use crate::view::View;
 
 /// How many bytes one page should bring over the network, about.
 const PAGE_BYTES: usize = 512 << 10;
+/// How many entries are asked for at once, at most. Redis counts entries, not bytes: what is asked
+/// for may weigh any multiple of what came before it.
+const AT_ONCE: usize = 64;
 
 /// Serves reads from threads outside the runtime.
 pub(crate) struct Reader {
@@ -71,26 +74,65 @@ impl Reader {
         if start >= until {
             return Ok(Page { trimmed: None, events: Vec::new(), next: start });
         }
-        let count = self.view.entries_in(limit.bytes.clamp(1, PAGE_BYTES));
+        let bytes = limit.bytes.clamp(1, PAGE_BYTES);
+        let count = self.view.entries_in(bytes);
         // What the lineage does not name is not of this log: nobody could go on from there.
         let floor = Position::new(seen.lineage.oldest(), 0);
         if floor > until {
             return Err(unavailable("the log has just begun anew".to_owned()));
         }
-        let fetching = self.fetch(start.max(floor), until, count, seen.lineage.current());
-        let entries = match self.runtime.block_on(async { timeout(self.deadline, fetching).await })
-        {
-            Ok(fetched) => fetched.map_err(unavailable)?,
-            Err(_) => {
-                let reason = format!("no answer within {} ms", self.deadline.as_millis());
-                return Err(unavailable(reason));
-            }
-        };
-        let complete = entries.len() < count;
+        let epoch = seen.lineage.current();
+        let (entries, complete) = self
+            .runtime
+            .block_on(self.gather(start.max(floor), until, count, bytes, epoch))
+            .map_err(unavailable)?;
         let misses = |at, before| {
             !seen.lineage.continuous(at, before) && self.view.lost(&selector.topics, at, before)
         };
         Ok(page(entries, complete, from, until, selector, limit, misses))
+    }
+
+    /// The first entries after `start`, up to `until`: about so many, or so many bytes of them; and
+    /// whether these are all there are. Begins with one, so that a page gets somewhere however slow
+    /// the link is and however large the entries.
+    async fn gather(
+        &self,
+        start: Position,
+        until: Position,
+        count: usize,
+        bytes: usize,
+        epoch: u64,
+    ) -> Result<(Vec<Entry>, bool), String> {
+        let end = Instant::now() + self.deadline;
+        let (mut entries, mut held, mut largest) = (Vec::<Entry>::new(), 0, 0);
+        loop {
+            let asked = match entries.is_empty() {
+                true => 1,
+                false => (bytes.saturating_sub(held) / largest.max(1))
+                    .clamp(1, AT_ONCE)
+                    .min(count - entries.len()),
+            };
+            let after = entries.last().map_or(start, Entry::position);
+            let more = match timeout_at(end, self.fetch(after, until, asked, epoch)).await {
+                Ok(Ok(more)) => more,
+                // What has come already is a page.
+                Ok(Err(_)) | Err(_) if !entries.is_empty() => return Ok((entries, false)),
+                Ok(Err(reason)) => return Err(reason),
+                Err(_) => {
+                    return Err(format!("no answer within {} ms", self.deadline.as_millis()));
+                }
+            };
+            let complete = more.len() < asked;
+            for entry in &more {
+                let weight = entry.weight();
+                held += weight;
+                largest = largest.max(weight);
+            }
+            entries.extend(more);
+            if complete || entries.len() >= count || held >= bytes {
+                return Ok((entries, complete));
+            }
+        }
     }
 
     /// The first entries after `start`, up to `until`.

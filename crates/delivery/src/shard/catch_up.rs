@@ -20,13 +20,16 @@ impl Shard {
     pub(super) fn read_on(&mut self, token: Token) {
         let Some(subscriber) = self.roster.get_mut(token) else { return };
         let Cursor::At(from) = subscriber.cursor else { return };
-        if subscriber.reading {
+        if subscriber.reading.is_some() {
             return;
         }
-        subscriber.reading = true;
+        let reading = Arc::new(());
+        let awaited = Arc::downgrade(&reading);
+        subscriber.reading = Some(reading);
         let handle = Arc::clone(&self.handle);
         self.readers.submit(Job {
             source: subscriber.source,
+            awaited,
             from,
             limit: PageLimit { events: PAGE.events, bytes: PAGE.bytes.min(subscriber.offer()) },
             interest: Arc::clone(&subscriber.interest),
@@ -38,7 +41,7 @@ impl Shard {
     /// Sends what was read, or has it read again a little later.
     pub(super) fn take_read(&mut self, token: Token, read: Result<Page, ReadError>, now: Instant) {
         let Some(subscriber) = self.roster.get_mut(token) else { return };
-        subscriber.reading = false;
+        subscriber.reading = None;
         if subscriber.is_closing() {
             return;
         }

@@ -79,7 +79,7 @@ fn clear_text_is_left_without_an_answer() {
 #[test]
 fn the_greeting_sends_people_to_clear_text() {
     let (hub, _) = hub();
-    assert!(hub.logged().contains(&format!("https://{}/sse/", hub.address())));
+    hub.await_log(&format!("https://{}/sse/", hub.address()));
 }
 
 #[test]

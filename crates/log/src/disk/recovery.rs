@@ -57,6 +57,17 @@ pub(super) fn recover(
     let trims = trims_file::load(storage).map_err(io("read what was trimmed in"))?;
     names.sort_unstable();
     let firsts: Vec<_> = names.iter().filter_map(|file| parse_name(file)).collect();
+    // One of an earlier start, put back beside later segments, knows nothing of them.
+    let found = match (found, firsts.last()) {
+        (lineage_file::Found::Whole(lineage), Some(last)) if last.epoch > lineage.current() => {
+            tracing::error!(
+                place,
+                "the lineage is older than the log: it is told from the segments"
+            );
+            lineage_file::Found::Damaged
+        }
+        (found, _) => found,
+    };
     let latest = match &found {
         lineage_file::Found::Whole(lineage) => lineage.current(),
         _ => firsts.last().map_or(0, |first| first.epoch),
