@@ -394,15 +394,15 @@ test('without locks tabs share all the same', async (t) => {
   await hub.subscribers(1);
   await hub.publish('1');
   for (const page of tabs) await heard(page, '1');
-  for (const end of ['close', 'Page.crash', 'close']) {
+  for (const [text, end] of [['2', 'close'], ['3', 'Page.crash'], ['4', 'close']]) {
     const leader = tabs.splice(await leading(tabs), 1)[0];
     if (end === 'close') await leader.close();
     else (await context.newCDPSession(leader)).send(end).catch(() => {});
-    await hub.publish(end);
-    for (const page of tabs) await heard(page, end);
+    await hub.publish(text);
+    for (const page of tabs) await heard(page, text);
     await hub.subscribers(1);
   }
-  assert.deepEqual(await data(tabs[0]), ['1', 'close', 'Page.crash', 'close']);
+  assert.deepEqual(await data(tabs[0]), ['1', '2', '3', '4']);
   await tabs[0].close();
   await hub.subscribers(0);
 });
