@@ -70,6 +70,11 @@ impl Hub {
         self.window.busiest(now, limit)
     }
 
+    /// Somebody looks at the busiest topics from now on: they are counted.
+    pub fn watch(&self) {
+        self.window.watch();
+    }
+
     /// Nobody looks at the busiest topics any more: they are not counted until someone does.
     pub fn unwatch(&self) {
         self.window.unwatch();

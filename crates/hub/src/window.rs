@@ -175,8 +175,13 @@ impl Window {
     /// busiest first. To be called about once a second, by one caller: counts fade from call to
     /// call.
     pub(crate) fn busiest(&self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
-        self.watched.store(true, Ordering::Relaxed);
+        self.watch();
         self.busiest.lock().unwrap_or_else(PoisonError::into_inner).look(now, limit)
+    }
+
+    /// Somebody looks at the busiest topics from now on.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
     }
 
     /// Nobody looks at the busiest topics any more: they are not counted until someone does.

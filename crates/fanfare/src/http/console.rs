@@ -78,6 +78,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
     let console = &shared.console;
     let seat = console.delivery.seat().filter(|_| !shared.is_draining());
     let (Some(seat), Ok(lease)) = (seat, shared.quotas.lease(&caller, 0)) else { return Ok(None) };
+    shared.hub.watch();
     let requested =
         Requested::parse(cursor(&request.headers, asked.last_event_id.as_deref()).as_deref());
     let has_id = matches!(requested, Requested::After(_));

@@ -229,7 +229,8 @@ async fn nothing_runs_over_at_320_pixels_and_pictures_are_kept() {
     let streams: Vec<_> = (0..8).map(|n| subscribe(&hub, &format!("orders/{}", n % 3))).collect();
     let page = Page::open(&address(&hub)).await;
     list(&page, streams.len()).await;
-    // What happened before somebody looked was not counted.
+    // What happens before somebody looks is not counted.
+    page.until("return document.getElementById('connection').dataset.state === 'live'").await;
     (0..3).for_each(|n| publish(&hub, &format!("orders/{n}"), 10 * (n + 1)));
     page.until("return document.querySelectorAll('#topics tr').length === 3").await;
     for (name, width, height) in [("console", 1280, 1400), ("console-narrow", 320, 2400)] {
