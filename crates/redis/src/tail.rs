@@ -111,7 +111,11 @@ impl TailTask {
             let idle = match self.read(link).await {
                 Ok(idle) => idle,
                 Err(error) => {
-                    self.slowness.grow();
+                    // A link that breaks is not a slow one: the next lost answer must not be waited
+                    // for as long as a large one on a slow link.
+                    if matches!(error, RequestError::Silent(_)) {
+                        self.slowness.grow();
+                    }
                     return error;
                 }
             };
