@@ -59,11 +59,9 @@ impl Shard {
             }
         };
         match self.window.dropped(before..base) {
-            Some(topics) => {
-                for topic in &topics {
-                    self.roster.concerned_by(topic, &mut miss);
-                }
-            }
+            Some(topics) => topics.each(|topic| {
+                self.roster.concerned_by(topic, &mut miss);
+            }),
             None => self.roster.iter_mut().for_each(|(token, subscriber)| miss(token, subscriber)),
         }
         self.offset = base;
