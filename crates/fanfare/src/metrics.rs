@@ -280,6 +280,8 @@ impl Collector for Observed {
         if let Some(size) = self.hub.log_size() {
             gauge("log_events", "Events retained by the log", number(size.events))?;
             gauge("log_bytes", "What they weigh", number(size.bytes))?;
+            let help = "Trimmed, and still on disk until its idempotency keys have room elsewhere";
+            gauge("log_unreclaimed_bytes", help, number(size.unreclaimed))?;
         }
         if let Some(certificate) = self.tls.as_ref().and_then(|tls| tls.shown()) {
             let until = certificate.validity().until.duration_since(UNIX_EPOCH);
@@ -304,6 +306,12 @@ impl Collector for Observed {
         counter("fresh_cursors", "Ids sent to subscribers of quiet topics", fresh_cursors)?;
         counter("catchup_pages", "Pages read from the log for those behind the window", pages)?;
         counter("catchup_events", "Events read in those pages", page_events)?;
+        let failed = self.hub.failed_pages();
+        counter("catchup_failures", "Pages that could not be read, and are asked for again", failed)?;
+        let (concerned, everyone) = self.hub.window().overruns();
+        let help = "Times a shard was overrun by the window, by who had to read the log";
+        let overruns = [("concerned", concerned), ("everyone", everyone)];
+        by_label(&mut encoder, "window_overruns", help, "who", overruns)?;
         let gaps = GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]));
         by_reason(&mut encoder, "gaps", "Gaps told to subscribers, by reason", gaps)?;
         let closed = CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]));
@@ -317,10 +325,20 @@ fn by_reason<const N: usize>(
     help: &str,
     counts: [(&'static str, u64); N],
 ) -> fmt::Result {
+    by_label(encoder, name, help, "reason", counts)
+}
+
+fn by_label<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &'static str,
+    counts: [(&'static str, u64); N],
+) -> fmt::Result {
     use prometheus_client::metrics::MetricType;
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (reason, count) in counts {
-        let label = [("reason", reason)];
+    for (value, count) in counts {
+        let label = [(label, value)];
         ConstCounter::new(count).encode(family.encode_family(&label)?)?;
     }
     Ok(())

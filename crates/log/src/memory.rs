@@ -13,8 +13,8 @@ use std::time::Duration;
 use fanfare_event::{Position, Selector, Timestamp};
 
 use crate::{
-    Appending, Batch, EventLog, Lineage, LogSize, Page, PageLimit, ReadError, ReadFrom, Retention,
-    Tail, Unready, epoch_entropy, next_epoch,
+    Appending, Batch, Environment, EventLog, Lineage, LogSize, Page, PageLimit, ReadError,
+    ReadFrom, Retention, SystemEnvironment, Tail, Unready, next_epoch,
 };
 use store::{Bounds, Store};
 
@@ -50,6 +50,7 @@ pub struct MemoryStats {
 /// of an earlier one are unknown to it.
 pub struct MemoryLog {
     store: Mutex<Store>,
+    environment: Arc<dyn Environment>,
     tail: Arc<dyn Tail>,
 }
 
@@ -60,11 +61,21 @@ impl MemoryLog {
 
     /// An empty log in an epoch of its own.
     pub fn open(settings: MemorySettings, tail: Arc<dyn Tail>) -> Arc<Self> {
-        let lineage = Lineage::root(next_epoch(0, Timestamp::now(), epoch_entropy()));
-        let store = Store::new(lineage.current(), settings, Bounds::DEFAULT);
+        Self::open_in(Arc::new(SystemEnvironment::new()), settings, tail)
+    }
+
+    /// The same, with time and chance from elsewhere.
+    pub fn open_in(
+        environment: Arc<dyn Environment>,
+        settings: MemorySettings,
+        tail: Arc<dyn Tail>,
+    ) -> Arc<Self> {
+        let epoch = next_epoch(0, environment.now(), environment.random());
+        let lineage = Lineage::root(epoch);
+        let store = Store::new(epoch, settings, Bounds::DEFAULT);
         tail.begin(&lineage, store.last());
         tail.wake();
-        Arc::new(Self { store: Mutex::new(store), tail })
+        Arc::new(Self { store: Mutex::new(store), environment, tail })
     }
 
     /// What the log holds now. Takes the lock for a moment.
@@ -83,7 +94,7 @@ impl EventLog for MemoryLog {
     fn append(&self, batch: Batch) -> Appending {
         let mut store = self.store();
         // Read under the lock, so that the times of publishing ascend as the positions do.
-        let outcome = store.append(batch, Timestamp::now());
+        let outcome = store.append(batch, self.environment.now());
         if let Ok(accepted) = &outcome {
             if !accepted.events.is_empty() {
                 self.tail.append(&accepted.events);
@@ -117,7 +128,7 @@ impl EventLog for MemoryLog {
 
     fn size(&self) -> Option<LogSize> {
         let stats = self.stats();
-        Some(LogSize { events: stats.events as u64, bytes: stats.bytes })
+        Some(LogSize { events: stats.events as u64, bytes: stats.bytes, unreclaimed: 0 })
     }
 
     fn expire(&self, now: Timestamp) {

@@ -11,8 +11,7 @@ use fanfare_event::{Position, Timestamp, Topic};
 use super::index::Index;
 use super::open_error::OpenError;
 use super::scan::{Tail, scan};
-use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, name, parse_name};
-use super::state::lost_between;
+use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, before, name, parse_name};
 use super::storage::{Directory, Storage, read_file, read_full};
 use super::{format, index_file, keys_file, lineage_file, trims_file, unsynced_file};
 use crate::Lineage;
@@ -110,7 +109,7 @@ pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, 
     let mut names = storage.list().map_err(io)?;
     names.sort_unstable();
     if names.iter().any(|name| name == trims_file::NAME)
-        && trims_file::load(storage).map_err(io)?.through.is_none()
+        && trims_file::load(storage).map_err(io)?.is_none()
     {
         report.note(trims_file::NAME, 0, "it is damaged");
     }
@@ -234,8 +233,9 @@ impl LogReport {
         last: Option<Position>,
     ) {
         let file = format!("{}{SEGMENT}", name(first));
-        let ends = || self.lineage.iter().flat_map(Lineage::ends).map(|ended| ended.end);
-        if let Some(lost) = last.and_then(|last| lost_between(last, first, ends())) {
+        let root = Lineage::root(first.epoch);
+        let lineage = self.lineage.as_ref().unwrap_or(&root);
+        if let Some(lost) = last.and_then(|last| lineage.missing(last, before(first))) {
             self.note(&file, 0, format!("records up to {lost} are missing before it"));
         }
         index.topics(|topic, ordinals| {
