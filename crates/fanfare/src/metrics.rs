@@ -307,7 +307,11 @@ impl Collector for Observed {
         counter("catchup_pages", "Pages read from the log for those behind the window", pages)?;
         counter("catchup_events", "Events read in those pages", page_events)?;
         let failed = self.hub.failed_pages();
-        counter("catchup_failures", "Pages that could not be read, and are asked for again", failed)?;
+        counter(
+            "catchup_failures",
+            "Pages that could not be read, and are asked for again",
+            failed,
+        )?;
         let (concerned, everyone) = self.hub.window().overruns();
         let help = "Times a shard was overrun by the window, by who had to read the log";
         let overruns = [("concerned", concerned), ("everyone", everyone)];

@@ -51,7 +51,7 @@ impl Continuity {
     }
 
     /// The engine has accepted events up to here.
-    pub(crate) fn pass(&mut self, position: Position) {
+    pub(crate) fn advance(&mut self, position: Position) {
         self.last = position;
     }
 
@@ -62,7 +62,7 @@ impl Continuity {
 
     /// The engine goes on at `at`. Says of what everyone is told who has everything so far; of
     /// nothing where the one follows on from the other, or nobody has been told anything yet.
-    pub(crate) fn go_on(&mut self, lineage: &Lineage, at: Position) -> Option<Gap> {
+    pub(crate) fn begin(&mut self, lineage: &Lineage, at: Position) -> Option<Gap> {
         let last = std::mem::replace(&mut self.last, at);
         self.lineage.replace(Arc::new(lineage.clone()))?;
         let reason = match lineage.between(last, at) {
@@ -131,7 +131,7 @@ impl Continuity {
             }
             at = loss.resumes;
             span.from = ReadFrom::After(at);
-            span.tell(GapReason::EngineLostWrites, at);
+            span.add_gap(GapReason::EngineLostWrites, at);
         }
         span
     }
@@ -157,7 +157,7 @@ impl Continuity {
 impl Span {
     /// What comes before the events of the page that was read for it. Fails where the page does not
     /// lead on: to go on would be to ask the same again, for ever; later the answer may be another.
-    pub(crate) fn judge(mut self, page: &Page) -> Result<Option<Gap>, ReadError> {
+    pub(crate) fn gap_before(mut self, page: &Page) -> Result<Option<Gap>, ReadError> {
         let leads_on = match self.from {
             ReadFrom::Earliest => page.next > Position::ORIGIN,
             ReadFrom::After(at) => page.next > at || at >= self.until,
@@ -167,13 +167,13 @@ impl Span {
             return Err(ReadError::Unavailable { reason });
         }
         if let Some(through) = page.trimmed {
-            self.tell(GapReason::Trimmed, through);
+            self.add_gap(GapReason::Trimmed, through);
         }
         Ok(self.gap)
     }
 
     /// Two gaps at once are one to the subscriber: the first cause, the later place.
-    fn tell(&mut self, reason: GapReason, resumed_from: Position) {
+    fn add_gap(&mut self, reason: GapReason, resumed_from: Position) {
         match &mut self.gap {
             Some(gap) => gap.resumed_from = resumed_from,
             none => {
@@ -203,7 +203,7 @@ mod tests {
         let lossy = Ended { lossy: true, ..whole(20, 3) };
         let lineage = Lineage::recorded([whole(10, 950), lossy], 30).unwrap();
         let mut known = Continuity::unknown();
-        assert_eq!(known.go_on(&lineage, Position::new(30, 7)), None, "nobody was told anything");
+        assert_eq!(known.begin(&lineage, Position::new(30, 7)), None, "nobody was told anything");
         known.trim(Position::new(10, 5));
         known
     }
@@ -258,8 +258,8 @@ mod tests {
     /// What a node that had heard everything up to 1-5 is told when it hears again at `at`.
     fn told(ends: [Ended; 2], at: Position) -> Option<GapReason> {
         let mut known = Continuity::unknown();
-        known.go_on(&Lineage::root(1), Position::new(1, 5));
-        known.go_on(&Lineage::recorded(ends, 3).unwrap(), at).map(|gap| gap.reason)
+        known.begin(&Lineage::root(1), Position::new(1, 5));
+        known.begin(&Lineage::recorded(ends, 3).unwrap(), at).map(|gap| gap.reason)
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
         let then = known.clone();
         let ends = [whole(10, 950), Ended { lossy: true, ..whole(20, 3) }];
         let later = Lineage::recorded(ends.into_iter().chain([whole(30, 5)]), 40).unwrap();
-        known.go_on(&later, Position::new(40, 0));
+        known.begin(&later, Position::new(40, 0));
         let from = ReadFrom::After(Position::new(30, 6));
         assert_eq!(then.span(from).until, Position::new(30, 7));
         assert_eq!(known.span(from).until, Position::new(40, 0));

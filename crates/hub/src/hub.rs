@@ -119,7 +119,7 @@ impl Hub {
     ) -> Result<Catchup, ReadError> {
         let span = self.window.continuity().span(from);
         let page = self.log.read(span.from, span.until, interest.selector(), limit)?;
-        let gap = span.judge(&page)?;
+        let gap = span.gap_before(&page)?;
         let (mut slots, mut held, mut next) = (Vec::new(), 0, page.next);
         let mut events = page.events.into_iter().peekable();
         while let Some(event) = events.next() {

@@ -195,7 +195,7 @@ impl Tail for Window {
         let mut state = self.write();
         let last = state.continuity.last();
         let first = !state.continuity.has_begun();
-        if let Some(gap) = state.continuity.go_on(lineage, at) {
+        if let Some(gap) = state.continuity.begin(lineage, at) {
             state.ring.restart(at, last);
             state.ring.push(Slot::new(Frame::of_gap(gap).counted_in(&self.ledger)));
         } else if first {
@@ -218,7 +218,7 @@ impl Tail for Window {
         let state = &mut *guard;
         for (slot, event) in slots.into_iter().zip(events) {
             state.milestones.pass(state.ring.end(), event, &self.retention);
-            state.continuity.pass(event.position);
+            state.continuity.advance(event.position);
             state.ring.push(slot);
         }
         self.bound(state);

@@ -20,6 +20,7 @@
 
 mod bytes;
 mod completion;
+mod file_names;
 mod format;
 mod index;
 mod index_file;
@@ -33,16 +34,18 @@ mod reader;
 mod reclaim;
 mod record;
 mod recovery;
+mod refusal;
+mod report;
 mod scan;
 mod segment;
 mod selection;
+mod shared;
 mod state;
 mod storage;
 mod topic_limit;
 mod trims;
 mod trims_file;
 mod unsynced_file;
-mod verify;
 mod writer;
 
 use std::path::Path;
@@ -57,23 +60,21 @@ use crate::{
     LogSize, Page, PageLimit, ReadError, ReadFrom, SystemEnvironment, Tail, Unready,
 };
 use completion::completion;
+use file_names::is_ours;
+use format::Marking;
 use keys_file::KeptKey;
 use lock::Lock;
 use queue::{Queue, Waiting};
 use recovery::{Recovered, recover};
+use shared::{Ending, Shared};
 use state::State;
 use storage::{create_private, is_full, make_private};
-use writer::{Ending, Shared};
 
 pub use open_error::OpenError;
 pub use options::{DiskOptions, InvalidSyncPolicy, SyncPolicy};
+pub use report::{Damage, LogReport, SegmentReport, stats, verify};
 pub use storage::{Directory, Storage, StoredFile};
-pub use verify::{Damage, LogReport, SegmentReport, stats, verify};
 pub use writer::{Progress, Writer};
-
-/// The files that are no segment's.
-const FILES: [&str; 5] =
-    [format::NAME, lineage_file::NAME, trims_file::NAME, keys_file::NAME, unsynced_file::NAME];
 
 /// An event log in a directory. Dropping it writes what is queued, and waits for that.
 pub struct DiskLog {
@@ -143,10 +144,10 @@ impl DiskLog {
     ) -> Result<(Self, Writer), OpenError> {
         let place = storage.place();
         let found = format::check(&*storage)?;
-        if found == format::Found::Unmarked {
+        if found == Marking::Unmarked {
             tracing::error!(place, "FORMAT is missing or damaged: it is written anew");
         }
-        let mut marked = found == format::Found::Log;
+        let mut marked = found == Marking::Log;
         if !marked {
             match format::mark(&*storage) {
                 Ok(()) => marked = true,
@@ -200,14 +201,6 @@ impl DiskLog {
         };
         Ok((Self { shared, unreclaimed, thread: None, lock: None }, writer))
     }
-}
-
-/// Whether a file of this name is a log's.
-fn is_ours(name: &str) -> bool {
-    let stem = name.strip_suffix(segment::SET_ASIDE).unwrap_or(name);
-    let stem = stem.strip_suffix(segment::INDEX).or(stem.strip_suffix(segment::SEGMENT));
-    let segment = |stem| segment::parse_name(&format!("{stem}{}", segment::SEGMENT));
-    FILES.contains(&name) || name == lock::NAME || stem.and_then(segment).is_some()
 }
 
 /// The largest batch, in bytes of its records: several fit into a file whose offsets have 32 bits.

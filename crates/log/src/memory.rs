@@ -5,46 +5,21 @@
 
 #[cfg(test)]
 mod model;
+mod settings;
+mod stats;
 mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use fanfare_event::{Position, Selector, Timestamp};
 
 use crate::{
     Appending, Batch, Environment, EventLog, Lineage, LogSize, Page, PageLimit, ReadError,
-    ReadFrom, Retention, SystemEnvironment, Tail, Unready, next_epoch,
+    ReadFrom, SystemEnvironment, Tail, Unready, next_epoch,
 };
+pub use settings::MemorySettings;
+pub use stats::MemoryStats;
 use store::{Bounds, Store};
-
-/// What a log in memory is told to keep.
-#[derive(Debug, Clone, Copy)]
-pub struct MemorySettings {
-    /// How many events, how many bytes of them, and for how long.
-    pub retention: Retention,
-    /// For how long an idempotency key is answered.
-    pub key_window: Duration,
-    /// How many idempotency keys are remembered at most; further ones are refused.
-    pub key_capacity: usize,
-}
-
-/// What a log in memory holds at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryStats {
-    /// How many events are retained.
-    pub events: usize,
-    /// What they weigh, by [`Event::weight`](fanfare_event::Event::weight).
-    pub bytes: u64,
-    /// How many topics are known, with or without retained events.
-    pub topics: usize,
-    /// How many idempotency keys are remembered, since the latest expiry.
-    pub keys: usize,
-    /// The oldest retained event.
-    pub oldest: Option<Position>,
-    /// The latest position that was assigned.
-    pub last: Position,
-}
 
 /// An event log in this process's memory. Every start is a new epoch without ancestors: cursors
 /// of an earlier one are unknown to it.
@@ -150,11 +125,12 @@ mod tests {
     use std::pin::pin;
     use std::sync::OnceLock;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
 
     use fanfare_event::{Draft, Event, Topic};
 
     use super::*;
-    use crate::{AppendError, Appended, IdempotencyKey};
+    use crate::{AppendError, Appended, IdempotencyKey, Retention};
 
     const PAGE: PageLimit = PageLimit { events: 100, bytes: 1 << 20 };
 

@@ -240,6 +240,6 @@ fn decode(file: &SegmentFile, position: Position, bytes: &[u8]) -> Option<Event>
     let body = bytes.get(HEADER..)?;
     let whole = header.seq == position.seq
         && header.record_length() == bytes.len() as u64
-        && header.vouches_for(body);
+        && header.matches(body);
     Body::parse(body).filter(|_| whole)?.event(position)
 }

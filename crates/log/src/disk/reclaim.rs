@@ -21,7 +21,7 @@ use super::storage::{Storage, is_full};
 
 /// What was trimmed and still takes room.
 pub(super) struct Reclaimer {
-    waiting: Vec<Waiting>,
+    waiting: Vec<TrimmedFiles>,
     keys_file: KeysFile,
     /// For how long a key is answered, in milliseconds.
     window: u64,
@@ -29,14 +29,14 @@ pub(super) struct Reclaimer {
 }
 
 /// The files of a trimmed segment.
-pub(super) struct Waiting {
+pub(super) struct TrimmedFiles {
     first: Position,
     keys: Vec<KeptKey>,
     /// Of the segment and its index.
     bytes: [u64; 2],
 }
 
-impl Waiting {
+impl TrimmedFiles {
     /// Both files of a segment.
     pub(super) fn of(storage: &dyn Storage, segment: &Segment) -> Self {
         let first = segment.index.first();
@@ -78,7 +78,7 @@ impl Reclaimer {
     }
 
     /// These are no longer part of the log.
-    pub(super) fn add(&mut self, trimmed: impl IntoIterator<Item = Waiting>) {
+    pub(super) fn add(&mut self, trimmed: impl IntoIterator<Item = TrimmedFiles>) {
         self.waiting.extend(trimmed);
     }
 
@@ -136,7 +136,7 @@ impl Reclaimer {
         freed
     }
 
-    fn remove(&mut self, storage: &dyn Storage, goes: impl Fn(&Waiting) -> bool) {
+    fn remove(&mut self, storage: &dyn Storage, goes: impl Fn(&TrimmedFiles) -> bool) {
         self.waiting.retain(|waiting| {
             if !goes(waiting) {
                 return true;

@@ -15,16 +15,18 @@ use std::io;
 
 use fanfare_event::{Position, Timestamp};
 
-use super::keys_file::{KeptKey, KeysFile};
+use super::file_names::FILES;
+use super::keys_file::{KeptKey, KeysFile, StoredKeys};
+use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
-use super::reclaim::{Reclaimer, Waiting};
-use super::scan::{Scan, Tail, scan};
+use super::reclaim::{Reclaimer, TrimmedFiles};
+use super::scan::{Scan, SegmentEnd, scan};
 use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, Segment, SegmentFile};
 use super::segment::{before, name, parse_name};
 use super::state::Restored;
 use super::storage::{Storage, UNFINISHED, is_full, read_full};
 use super::trims::Trims;
-use super::{FILES, index_file, keys_file, lineage_file, record, trims_file, unsynced_file};
+use super::{index_file, keys_file, lineage_file, record, trims_file, unsynced_file};
 use crate::{Ended, Environment, Lineage, Standing, TopicTable, next_epoch};
 
 /// What is found in a directory, made ready to go on.
@@ -63,21 +65,21 @@ pub(super) fn recover(
     let firsts: Vec<_> = names.iter().filter_map(|file| parse_name(file)).collect();
     // One of an earlier start, put back beside later segments, knows nothing of them.
     let found = match (found, firsts.last()) {
-        (lineage_file::Found::Whole(lineage), Some(last)) if last.epoch > lineage.current() => {
+        (StoredLineage::Whole(lineage), Some(last)) if last.epoch > lineage.current() => {
             tracing::error!(
                 place,
                 "the lineage is older than the log: it is told from the segments"
             );
-            lineage_file::Found::Damaged
+            StoredLineage::Damaged
         }
         (found, _) => found,
     };
     let latest = match &found {
-        lineage_file::Found::Whole(lineage) => lineage.current(),
+        StoredLineage::Whole(lineage) => lineage.current(),
         _ => firsts.last().map_or(0, |first| first.epoch),
     };
     let lossy =
-        unsynced_file::fears_loss(storage, latest).map_err(io("read what was synced in"))?;
+        unsynced_file::may_have_lost(storage, latest).map_err(io("read what was synced in"))?;
     if lossy {
         tracing::error!(
             place,
@@ -91,7 +93,7 @@ pub(super) fn recover(
         // The one that was being written when the log ended.
         let last = at + 1 == firsts.len()
             && match &found {
-                lineage_file::Found::Whole(lineage) => first.epoch == lineage.current(),
+                StoredLineage::Whole(lineage) => first.epoch == lineage.current(),
                 _ => true,
             };
         let indexed = names.binary_search(&format!("{}{INDEX}", name(first))).is_ok();
@@ -100,8 +102,8 @@ pub(super) fn recover(
         segments.extend(segment);
     }
     let mut lineage = match found {
-        lineage_file::Found::Whole(lineage) => Some(lineage),
-        lineage_file::Found::Nothing if firsts.is_empty() => None,
+        StoredLineage::Whole(lineage) => Some(lineage),
+        StoredLineage::Nothing if firsts.is_empty() => None,
         _ => {
             tracing::error!(place, "the lineage is missing or damaged: it is told from segments");
             firsts.last().and_then(|newest| lineage_of(&segments, newest.epoch))
@@ -138,14 +140,14 @@ pub(super) fn recover(
         Err(error) => return Err(io("write the lineage in")(error)),
     };
     if recorded {
-        unsynced_file::settle(storage);
+        unsynced_file::clear(storage);
     }
 
     let orphans = load_orphans(storage, &orphans);
     let (mut keys, keys_file) = recover_keys(storage, &segments, &orphans, keys_since);
     let (restored, dropped) = assemble(segments, &lineage, trims);
     let mut reclaimer = Reclaimer::new(keys_file, window);
-    reclaimer.add(dropped.iter().map(|segment| Waiting::of(storage, segment)));
+    reclaimer.add(dropped.iter().map(|segment| TrimmedFiles::of(storage, segment)));
     reclaimer.add(orphans);
     reclaimer.reclaim(storage, now);
     keys.sort_unstable_by_key(|key| key.first);
@@ -154,9 +156,9 @@ pub(super) fn recover(
 }
 
 /// The indices of segments that had to go before their keys could be kept elsewhere.
-fn load_orphans(storage: &dyn Storage, orphans: &[Position]) -> Vec<Waiting> {
+fn load_orphans(storage: &dyn Storage, orphans: &[Position]) -> Vec<TrimmedFiles> {
     let load = |&first: &Position| match index_file::load(storage, first) {
-        Ok(Some((_, index))) => Some(Waiting::of_index(storage, &index)),
+        Ok(Some((_, index))) => Some(TrimmedFiles::of_index(storage, &index)),
         found => {
             let file = index_file::file_name(first);
             tracing::warn!(file, "what is left of a trimmed segment cannot be read, it is removed");
@@ -171,13 +173,13 @@ fn load_orphans(storage: &dyn Storage, orphans: &[Position]) -> Vec<Waiting> {
 fn recover_keys(
     storage: &dyn Storage,
     segments: &[Segment],
-    orphans: &[Waiting],
+    orphans: &[TrimmedFiles],
     since: Timestamp,
 ) -> (Vec<KeptKey>, KeysFile) {
     let mut file = KeysFile::default();
     let found = keys_file::load(storage).unwrap_or_else(|error| {
         tracing::error!(%error, "idempotency keys of what was trimmed cannot be read: forgotten");
-        keys_file::Found::default()
+        StoredKeys::default()
     });
     if found.whole < found.size {
         let (offset, name) = (found.whole, keys_file::NAME);
@@ -191,7 +193,7 @@ fn recover_keys(
         tracing::warn!(%error, "cannot write the keys anew");
     }
     keys.extend(segments.iter().flat_map(|segment| segment.kept_keys()).filter(lives));
-    keys.extend(orphans.iter().flat_map(Waiting::keys).filter(|key| lives(key)).cloned());
+    keys.extend(orphans.iter().flat_map(TrimmedFiles::keys).filter(|key| lives(key)).cloned());
     (keys, file)
 }
 
@@ -275,7 +277,7 @@ fn load(
         );
     }
     if let Some(newest) = last {
-        settle(&segment, &mut found, bytes.size()?, newest);
+        cut_torn_end(&segment, &mut found, bytes.size()?, newest);
         if u64::from(found.index.end()) < bytes.size()? {
             bytes.truncate(found.index.end().into())?;
         }
@@ -290,15 +292,15 @@ fn load(
 }
 
 /// Decides what the end of the segment that was being written is worth.
-fn settle(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
+fn cut_torn_end(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
     let worth = if newest.acknowledged { "perhaps acknowledged" } else { "never acknowledged" };
-    match found.tail {
-        Tail::Whole => {}
-        Tail::Torn(offset) => {
+    match found.end {
+        SegmentEnd::Whole => {}
+        SegmentEnd::Torn(offset) => {
             let bytes = size - u64::from(offset);
             tracing::warn!(segment, offset, bytes, worth, "a torn tail is cut off");
         }
-        Tail::Damaged(offset) => {
+        SegmentEnd::Damaged(offset) => {
             tracing::error!(segment, offset, "the end is damaged: its readers get a gap");
             let length = size.min(u32::MAX.into()) as u32 - offset;
             found.index.push_lost(most_records(length), length);
@@ -358,7 +360,7 @@ fn assemble(
     trims: Option<Trims>,
 ) -> (Restored, Vec<Segment>) {
     let head = Position::new(lineage.current(), 0);
-    let Trims { through: gone, of_any, topics } = trims.unwrap_or_else(Trims::none);
+    let Trims { through: gone, any_topic, topics } = trims.unwrap_or_else(Trims::none);
     // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now;
     // what an empty segment tells, where its epoch ended, the lineage has taken over.
     let of_use = |segment: &Segment| {
@@ -387,9 +389,9 @@ fn assemble(
         }
     }
     // What is gone and was not written down may have been of any topic.
-    let of_any = if through <= gone { of_any } else { through };
-    let topics = TopicTable::restored(TopicTable::QUIET_LIMIT, of_any, through, topics);
+    let any_topic = if through <= gone { any_topic } else { through };
+    let topics = TopicTable::restored(TopicTable::QUIET_LIMIT, any_topic, through, topics);
     let lineage = lineage.clone();
-    let restored = Restored { segments, lineage, topics, of_any, through, head };
+    let restored = Restored { segments, lineage, topics, any_topic, through, head };
     (restored, dropped)
 }

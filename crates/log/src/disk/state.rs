@@ -22,7 +22,7 @@ pub(super) struct State {
     lineage: Lineage,
     topics: TopicTable,
     /// What was trimmed up to here may have been of any topic.
-    of_any: Position,
+    any_topic: Position,
     /// Everything up to here is gone.
     through: Position,
     /// The same as readers are given it: with every trim a new one.
@@ -38,7 +38,7 @@ pub(super) struct Restored {
     pub segments: Vec<Segment>,
     pub lineage: Lineage,
     pub topics: TopicTable,
-    pub of_any: Position,
+    pub any_topic: Position,
     pub through: Position,
     pub head: Position,
 }
@@ -81,13 +81,13 @@ const GROWING_AT_ONCE: usize = 1024;
 
 impl State {
     pub(super) fn new(restored: Restored, topic_count: Option<u64>) -> Self {
-        let Restored { segments, lineage, topics, of_any, through, head } = restored;
+        let Restored { segments, lineage, topics, any_topic, through, head } = restored;
         let mut state = Self {
             closed: VecDeque::new(),
             growing: None,
             lineage,
             topics,
-            of_any,
+            any_topic,
             through,
             trims: Arc::new(Trims::none()),
             head,
@@ -180,10 +180,10 @@ impl State {
         self.events -= u64::from(index.count());
         self.bytes -= u64::from(index.end());
         if let Some(missing) = self.lineage.missing(self.through, before(index.first())) {
-            self.of_any = self.of_any.max(missing);
+            self.any_topic = self.any_topic.max(missing);
         }
         for lost in index.lost() {
-            self.of_any = self.of_any.max(index.position(lost.end - 1));
+            self.any_topic = self.any_topic.max(index.position(lost.end - 1));
         }
         self.through = self.through.max(index.last());
         let (topics, limit) = (&mut self.topics, &mut self.limit);
@@ -202,7 +202,7 @@ impl State {
         let topics = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
         self.trims = Arc::new(Trims {
             through: self.through,
-            of_any: self.of_any.max(self.topics.forgotten()).min(self.through),
+            any_topic: self.any_topic.max(self.topics.forgotten()).min(self.through),
             topics: topics.collect(),
         });
         self.trims.clone()
@@ -270,8 +270,8 @@ impl State {
     fn trimmed_after(&self, after: Position, wanted: &TopicSelector) -> Option<Position> {
         let mut trimmed = None;
         if after < self.through {
-            let of_any = (self.of_any > after).then_some(self.of_any);
-            trimmed = self.topics.trimmed_after(wanted, after).max(of_any);
+            let any_topic = (self.any_topic > after).then_some(self.any_topic);
+            trimmed = self.topics.trimmed_after(wanted, after).max(any_topic);
             trimmed = trimmed.map(|trimmed| trimmed.min(self.through));
         }
         if self.limit.is_some() {

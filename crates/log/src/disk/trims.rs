@@ -12,7 +12,7 @@ pub(super) struct Trims {
     /// Everything up to here is gone.
     pub through: Position,
     /// What is gone up to here may have been of any topic.
-    pub of_any: Position,
+    pub any_topic: Position,
     /// The last that is gone of each topic, in no order. Of those that are not named nothing is gone
     /// beyond the second position.
     pub topics: Vec<(Topic, Position)>,
@@ -21,7 +21,7 @@ pub(super) struct Trims {
 impl Trims {
     /// Nothing was trimmed, as far as is known.
     pub(super) fn none() -> Self {
-        Self { through: Position::ORIGIN, of_any: Position::ORIGIN, topics: Vec::new() }
+        Self { through: Position::ORIGIN, any_topic: Position::ORIGIN, topics: Vec::new() }
     }
 
     /// How often one question compares a pattern with a topic at most: some milliseconds.
@@ -36,7 +36,7 @@ impl Trims {
             return Some(self.through);
         }
         let patterns = wanted.patterns().len().max(1);
-        let mut last = after.max(self.of_any);
+        let mut last = after.max(self.any_topic);
         let mut compared = 0;
         for (topic, trimmed) in self.topics.iter().filter(|(_, trimmed)| *trimmed > after) {
             if *trimmed <= last {
@@ -70,7 +70,7 @@ mod tests {
         let topic = |name: &str| Topic::parse(name).unwrap();
         let at = |seq| Position::new(1, seq);
         let topics = vec![(topic("chat/1"), at(20)), (topic("orders/1"), at(9))];
-        let trims = Trims { through: at(20), of_any: at(3), topics };
+        let trims = Trims { through: at(20), any_topic: at(3), topics };
         assert_eq!(after(&trims, "orders/*", 5), Some(9));
         assert_eq!(after(&trims, "orders/*", 9), None);
         assert_eq!(after(&trims, "chat/*", 9), Some(20));
@@ -85,7 +85,7 @@ mod tests {
         let topics =
             many.map(|seq| (Topic::parse(&format!("users/{seq}")).unwrap(), Position::new(1, seq)));
         let through = Position::new(1, Trims::MOST_COMPARED as u64 + 1);
-        let trims = Trims { through, of_any: Position::ORIGIN, topics: topics.collect() };
+        let trims = Trims { through, any_topic: Position::ORIGIN, topics: topics.collect() };
         assert_eq!(after(&trims, "orders/*", 0), Some(through.seq));
         assert_eq!(after(&trims, "orders/*", 1), None);
     }

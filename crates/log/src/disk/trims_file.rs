@@ -45,7 +45,7 @@ pub(super) fn store(storage: &dyn Storage, trims: &Trims) -> io::Result<()> {
         bytes.extend_from_slice(&position.seq.to_le_bytes());
     };
     position(&mut bytes, trims.through);
-    position(&mut bytes, trims.of_any);
+    position(&mut bytes, trims.any_topic);
     for (topic, trimmed) in &trims.topics {
         position(&mut bytes, (*trimmed).min(trims.through));
         bytes.extend_from_slice(&(topic.as_str().len() as u16).to_le_bytes());
@@ -62,12 +62,12 @@ fn decode(bytes: &[u8]) -> Option<Trims> {
         return None;
     }
     let through = Position::new(cut.u64()?, cut.u64()?);
-    let of_any = Position::new(cut.u64()?, cut.u64()?);
+    let any_topic = Position::new(cut.u64()?, cut.u64()?);
     let mut topics = Vec::new();
     while !cut.0.is_empty() {
         let position = Position::new(cut.u64()?, cut.u64()?);
         let length = cut.u16()?;
         topics.push((Topic::parse(cut.str(length.into())?).ok()?, position));
     }
-    Some(Trims { through, of_any, topics })
+    Some(Trims { through, any_topic, topics })
 }

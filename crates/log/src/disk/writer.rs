@@ -12,7 +12,7 @@
 //! - What does not fit a full disk is cut off again, refused, and the next batch tries anew.
 
 use std::io;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_event::{Event, Position, Timestamp};
@@ -21,12 +21,14 @@ use super::completion::Completion;
 use super::index::{Index, KeyMark};
 use super::index_file;
 use super::options::{DiskOptions, SyncPolicy};
-use super::queue::{Queue, Task, Waiting};
-use super::reclaim::{Reclaimer, Waiting as Trimmed};
-use super::record::{self, Frame};
+use super::queue::{Task, Waiting};
+use super::reclaim::{Reclaimer, TrimmedFiles};
+use super::record::{self, RecordMeta};
+use super::refusal::Refusal;
 use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
-use super::state::{Admitted, State};
-use super::storage::{Storage, is_full, write_all};
+use super::shared::{Ending, Shared};
+use super::state::Admitted;
+use super::storage::{Storage, write_all};
 use super::{format, lineage_file, trims_file, unsynced_file};
 use crate::{
     AppendError, Appended, Ended, Environment, IdempotencyKey, IdempotencyTable, Lineage, Tail,
@@ -35,31 +37,6 @@ use crate::{
 /// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
 /// power cut need not be feared to have taken what was acknowledged long before.
 const QUIET: u64 = 10_000;
-
-/// What the writer shares with everyone else.
-pub(super) struct Shared {
-    pub state: RwLock<State>,
-    pub queue: Queue,
-    /// Why nothing is accepted any more.
-    pub failure: OnceLock<String>,
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sees to it that nobody waits for a writer that has ended, however it ended.
-pub(super) struct Ending(pub Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        // The first reason stands.
-        let _ = self.0.failure.set("the log's writer has ended".to_owned());
-        self.0.queue.abandon();
-    }
-}
 
 /// The writer. It does what is queued, one [`Writer::step`] after the other.
 pub struct Writer {
@@ -78,7 +55,7 @@ pub struct Writer {
     pub(super) parent: Ended,
     /// The last position that was written.
     pub(super) head: Position,
-    pub(super) growing: Option<Growing>,
+    pub(super) growing: Option<OpenSegment>,
     /// Since when something written is not synced, by [`Environment::elapsed`].
     pub(super) unsynced: Option<Duration>,
     /// When something was written last.
@@ -100,7 +77,7 @@ pub enum Progress {
 }
 
 /// The segment that is written to.
-pub(super) struct Growing {
+pub(super) struct OpenSegment {
     file: Arc<SegmentFile>,
     size: u32,
     count: u64,
@@ -112,30 +89,6 @@ struct Planned {
     key: Option<IdempotencyKey>,
     appended: Appended,
     completion: Completion,
-}
-
-/// Why a group was not written.
-enum Refusal {
-    /// The disk has no room. Nothing was kept.
-    Full(io::Error),
-    /// Nothing was kept, and nothing is accepted any more.
-    Failed(String),
-    /// Nothing is accepted any more. What was written may be found by the next start.
-    Unknown(String),
-}
-
-impl Refusal {
-    fn of(action: &str, error: io::Error) -> Self {
-        if is_full(&error) { Self::Full(error) } else { Self::Failed(format!("{action}: {error}")) }
-    }
-
-    fn error(&self) -> AppendError {
-        match self {
-            Self::Full(error) => AppendError::Full { reason: error.to_string() },
-            Self::Failed(reason) => AppendError::Unavailable { reason: reason.clone() },
-            Self::Unknown(reason) => AppendError::OutcomeUnknown { reason: reason.clone() },
-        }
-    }
 }
 
 impl Writer {
@@ -221,7 +174,7 @@ impl Writer {
             return Err(Refusal::Full(io::Error::new(io::ErrorKind::StorageFull, reason)));
         }
         self.record()?;
-        if let Some(Growing { size, count, .. }) = self.growing {
+        if let Some(OpenSegment { size, count, .. }) = self.growing {
             let most = self.options.roll_bytes();
             let full = u64::from(size).saturating_add(bytes as u64) > most
                 || count >= self.options.roll_count();
@@ -240,7 +193,7 @@ impl Writer {
             format::mark(&*self.storage)
                 .and_then(|()| lineage_file::store(&*self.storage, lineage))
                 .map_err(|error| Refusal::of("the epoch cannot be written down", error))?;
-            unsynced_file::settle(&*self.storage);
+            unsynced_file::clear(&*self.storage);
             self.unrecorded = None;
         }
         if !self.ahead && self.options.sync != SyncPolicy::Disk {
@@ -289,7 +242,7 @@ impl Writer {
             for (at, draft) in batch.drafts.into_iter().enumerate() {
                 self.head = self.head.next();
                 let key = batch.key.as_ref().filter(|_| at == 0);
-                let frame = Frame {
+                let frame = RecordMeta {
                     salt,
                     seq: self.head.seq,
                     time: now,
@@ -410,7 +363,7 @@ impl Writer {
         self.reclaimer.reclaim(&*self.storage, now);
         let quiet = now.as_millis().saturating_sub(self.written.as_millis());
         if self.ahead && quiet >= QUIET {
-            self.settle();
+            self.note_synced();
         }
     }
 
@@ -444,17 +397,17 @@ impl Writer {
         if let Err(error) = trims_file::store(&*self.storage, &trims) {
             tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
         }
-        self.reclaimer.add(gone.iter().map(|segment| Trimmed::of(&*self.storage, segment)));
+        self.reclaimer.add(gone.iter().map(|segment| TrimmedFiles::of(&*self.storage, segment)));
         self.reclaimer.reclaim(&*self.storage, self.environment.now());
         self.tail.trim(trims.through);
         self.tail.wake();
     }
 
     /// Notes that nothing acknowledged is ahead of the disk any more.
-    fn settle(&mut self) {
+    fn note_synced(&mut self) {
         self.sync_or_fail();
         if self.ahead && self.shared.failure.get().is_none() {
-            unsynced_file::settle(&*self.storage);
+            unsynced_file::clear(&*self.storage);
             self.ahead = false;
         }
     }
@@ -481,7 +434,7 @@ impl Writer {
             .map_err(|error| Refusal::Failed(format!("the directory cannot be synced: {error}")))?;
         let file = SegmentFile::new(identity, bytes);
         let segment = Segment::new(file, Index::new(identity.first, START));
-        self.growing = Some(Growing { file: segment.file.clone(), size: START, count: 0 });
+        self.growing = Some(OpenSegment { file: segment.file.clone(), size: START, count: 0 });
         self.unsynced.get_or_insert_with(|| self.environment.elapsed());
         self.shared.state().begin_segment(segment);
         Ok(())
@@ -538,7 +491,7 @@ impl Writer {
             self.fail(&refusal);
         }
         if self.ahead && self.shared.failure.get().is_none() {
-            unsynced_file::settle(&*self.storage);
+            unsynced_file::clear(&*self.storage);
         }
     }
 }

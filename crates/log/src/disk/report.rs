@@ -8,9 +8,11 @@ use std::path::Path;
 
 use fanfare_event::{Position, Timestamp, Topic};
 
+use super::format::Marking;
 use super::index::Index;
+use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
-use super::scan::{Tail, scan};
+use super::scan::{SegmentEnd, scan};
 use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, before, name, parse_name};
 use super::storage::{Directory, Storage, read_file, read_full};
 use super::{format, index_file, keys_file, lineage_file, trims_file, unsynced_file};
@@ -98,13 +100,13 @@ pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, 
     let marked = format::check(storage)?;
     let io = |source| OpenError::io("read", &place, source);
     let mut report = LogReport::default();
-    if marked == format::Found::Unmarked {
+    if marked == Marking::Unmarked {
         report.note(format::NAME, 0, "it is missing or damaged: the next start writes it anew");
     }
     match lineage_file::load(storage).map_err(io)? {
-        lineage_file::Found::Whole(lineage) => report.lineage = Some(lineage),
-        lineage_file::Found::Damaged => report.note(lineage_file::NAME, 0, "it is damaged"),
-        lineage_file::Found::Nothing => {}
+        StoredLineage::Whole(lineage) => report.lineage = Some(lineage),
+        StoredLineage::Damaged => report.note(lineage_file::NAME, 0, "it is damaged"),
+        StoredLineage::Nothing => {}
     }
     let mut names = storage.list().map_err(io)?;
     names.sort_unstable();
@@ -119,7 +121,7 @@ pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, 
     }
     report.keys = keys.keys.len() as u64;
     report.may_lose = match &report.lineage {
-        Some(lineage) => unsynced_file::fears_loss(storage, lineage.current()).map_err(io)?,
+        Some(lineage) => unsynced_file::may_have_lost(storage, lineage.current()).map_err(io)?,
         None => false,
     };
     for name in names.iter().filter(|name| name.ends_with(SET_ASIDE)) {
@@ -211,13 +213,13 @@ impl LogReport {
                 format!("{} records belong to a batch of which more is lost", dropped.records);
             self.note(&file, dropped.offset.into(), what);
         }
-        match found.tail {
-            Tail::Whole => {}
-            Tail::Torn(at) if newest && !closed => {
+        match found.end {
+            SegmentEnd::Whole => {}
+            SegmentEnd::Torn(at) if newest && !closed => {
                 let what = "the last write was cut off".to_owned();
                 self.unfinished = Some(Damage { file, offset: at.into(), what });
             }
-            Tail::Torn(at) | Tail::Damaged(at) => {
+            SegmentEnd::Torn(at) | SegmentEnd::Damaged(at) => {
                 self.note(&file, at.into(), "the rest of the segment is damaged");
             }
         }
