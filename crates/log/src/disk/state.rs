@@ -101,14 +101,9 @@ impl State {
             let mut counted = Vec::new();
             segment.index.topics(|topic, ordinals| counted.push((topic.clone(), ordinals.len())));
             let mut names = counted.iter().map(|(topic, events)| {
-                // Never none: a topic is in the index because it has a record.
-                let mut name = topic.clone();
-                for _ in 0..*events {
-                    let id;
-                    (id, name) = state.topics.retain(topic);
-                    if let Some(limit) = &mut state.limit {
-                        limit.count(id);
-                    }
+                let (id, name) = state.topics.retain_many(topic, *events as u64);
+                if let Some(limit) = &mut state.limit {
+                    limit.count(id, *events as u64);
                 }
                 name
             });
@@ -151,7 +146,7 @@ impl State {
             self.events += 1;
             self.bytes += u64::from(length);
             if let Some(limit) = &mut self.limit {
-                limit.count(id);
+                limit.count(id, 1);
                 self.hide_excess(&topic);
             }
         }

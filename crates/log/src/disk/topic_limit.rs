@@ -32,12 +32,12 @@ impl TopicLimit {
         Self { most: most.max(1), shown: Vec::new() }
     }
 
-    /// Counts one more event of a topic.
-    pub(super) fn count(&mut self, id: TopicId) {
+    /// Counts so many more events of a topic.
+    pub(super) fn count(&mut self, id: TopicId, events: u64) {
         if self.shown.len() <= id.index() {
             self.shown.resize(id.index() + 1, Shown::NONE);
         }
-        self.shown[id.index()].events += 1;
+        self.shown[id.index()].events += events;
     }
 
     /// Up to where events of a topic are not shown.
