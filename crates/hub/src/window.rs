@@ -270,4 +270,25 @@ mod tests {
         window.wake();
         assert_eq!(told(), 3);
     }
+
+    #[test]
+    fn an_overrun_is_not_counted() {
+        let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
+        let window = Window::new(WindowBounds { count: 2, bytes: 1 << 20 }, retention);
+        window.begin(&Lineage::root(1), Position::new(1, 0));
+        let event = |seq| {
+            Arc::new(Event {
+                position: Position::new(1, seq),
+                topic: fanfare_event::Topic::default(),
+                event_type: None,
+                published_at: Timestamp(0),
+                message: "".into(),
+            })
+        };
+        window.append(&(1..=5).map(event).collect::<Vec<_>>());
+        assert!(window.dropped(0..3).is_some());
+        assert_eq!(window.overruns(), (1, 0));
+        assert!(window.dropped(0..4).is_none(), "the fourth is still there");
+        assert_eq!(window.overruns(), (1, 1));
+    }
 }

@@ -123,3 +123,24 @@ fn what_waits_for_room_for_its_keys_grows() {
         assert_eq!(again, Appended { repeated: true, ..first }, "key {n}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_removed_takes_room_and_is_not_counted() {
+    let disk = Disk::new(1);
+    let (log, _) = open(&disk, brief());
+    let first = append(&log, keyed_large(0)).unwrap();
+    (1..12).for_each(|n| drop(append(&log, keyed_large(n)).unwrap()));
+    let segment = disk.names().into_iter().find(|name| name.ends_with(".log")).unwrap();
+    disk.refuse_to_remove(&segment);
+    outlive_retention(&log);
+    assert!(disk.names().contains(&segment));
+    assert!(log.size().unwrap().unreclaimed > 0);
+    disk.refuse_to_remove("");
+    log.expire(Timestamp::now());
+    while log.size().unwrap().unreclaimed > 0 {
+        std::thread::yield_now();
+    }
+    assert!(!disk.names().contains(&segment));
+    let again = append(&log, keyed_large(0)).unwrap();
+    assert_eq!(again, Appended { repeated: true, ..first });
+}

@@ -137,20 +137,18 @@ impl Reclaimer {
     }
 
     fn remove(&mut self, storage: &dyn Storage, goes: impl Fn(&TrimmedFiles) -> bool) {
-        self.waiting.retain(|waiting| {
+        self.waiting.retain_mut(|waiting| {
             if !goes(waiting) {
                 return true;
             }
-            for ending in [SEGMENT, INDEX] {
-                unlink(storage, waiting.first, ending);
-            }
-            false
+            // They are kept; what cannot be removed is tried again.
+            waiting.keys.clear();
+            !(unlink(storage, waiting.first, SEGMENT) && unlink(storage, waiting.first, INDEX))
         });
     }
 }
 
-/// Removes a file of a segment; whether it is gone. What cannot be removed is found again at the next
-/// start.
+/// Removes a file of a segment; whether it is gone.
 fn unlink(storage: &dyn Storage, first: Position, ending: &str) -> bool {
     let file = format!("{}{ending}", name(first));
     match storage.unlink(&file) {

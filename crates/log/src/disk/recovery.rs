@@ -148,6 +148,8 @@ pub(super) fn recover(
     let (restored, dropped) = assemble(segments, &lineage, trims);
     let mut reclaimer = Reclaimer::new(keys_file, window);
     reclaimer.add(dropped.iter().map(|segment| TrimmedFiles::of(storage, segment)));
+    // A file that is open keeps its room.
+    drop(dropped);
     reclaimer.add(orphans);
     reclaimer.reclaim(storage, now);
     keys.sort_unstable_by_key(|key| key.first);

@@ -168,8 +168,8 @@ impl Writer {
         if segments > self.options.unreclaimed_segments {
             // To go on would be to forget keys, or to let what is trimmed fill the disk.
             let reason = format!(
-                "the idempotency keys of {segments} trimmed segments cannot be written: free some \
-                 space for them"
+                "the idempotency keys of {segments} trimmed segments cannot be written, or their files \
+                 not be removed: free some space, and see what the hub logs"
             );
             return Err(Refusal::Full(io::Error::new(io::ErrorKind::StorageFull, reason)));
         }
@@ -398,6 +398,8 @@ impl Writer {
             tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
         }
         self.reclaimer.add(gone.iter().map(|segment| TrimmedFiles::of(&*self.storage, segment)));
+        // A file that is open keeps its room.
+        drop(gone);
         self.reclaimer.reclaim(&*self.storage, self.environment.now());
         self.tail.trim(trims.through);
         self.tail.wake();
