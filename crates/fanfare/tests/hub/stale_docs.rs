@@ -73,10 +73,8 @@ fn installed_clients() -> PathBuf {
 
 fn run(guide: &str) {
     let hub = Hub::alone(&[]);
-    let places = [
-        (ADDRESS, hub.address().to_string()),
-        (SECOND, format!("127.0.0.1:{}", free_port())),
-    ];
+    let places =
+        [(ADDRESS, hub.address().to_string()), (SECOND, format!("127.0.0.1:{}", free_port()))];
     run_at(guide, &places);
 }
 
