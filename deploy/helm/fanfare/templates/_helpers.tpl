@@ -57,5 +57,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if has $name (list "publish_key" "subscribe_key" "jwt_secret") }}
 {{- fail (printf "put %s under secrets, not under settings" $name) }}
 {{- end }}
+{{- if or (hasPrefix "tls_" $name) (hasPrefix "acme_" $name) }}
+{{- fail (printf "settings.%s: the chart's probes and Service speak HTTP; end TLS in the Ingress" $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
