@@ -129,7 +129,9 @@ fn a_file_that_cannot_be_removed_takes_room_and_is_not_counted() {
     let disk = Disk::new(1);
     let (log, _) = open(&disk, brief());
     let first = append(&log, keyed_large(0)).unwrap();
-    (1..12).for_each(|n| drop(append(&log, keyed_large(n)).unwrap()));
+    for n in 1..12 {
+        append(&log, keyed_large(n)).unwrap();
+    }
     let segment = disk.names().into_iter().find(|name| name.ends_with(".log")).unwrap();
     disk.refuse_to_remove(&segment);
     outlive_retention(&log);
