@@ -47,6 +47,8 @@ pub(crate) struct Link {
     pub(crate) patience: Duration,
     /// What the fence found when the connection was opened, or since.
     pub(crate) fenced: Fenced,
+    /// Until the server refuses to say how it is configured.
+    pub(crate) may_ask_config: bool,
 }
 
 impl Dialer {
@@ -73,6 +75,7 @@ impl Dialer {
             keys: self.keys.clone(),
             patience: self.patience,
             fenced: Fenced::UNKNOWN,
+            may_ask_config: true,
         };
         link.prepare().await?;
         link.fence(heard).await.map_err(|error| error.at(&link.node))?;

@@ -218,11 +218,18 @@ fn persistence(info: &str, sync: Option<&str>) -> Vec<Finding> {
                 "CONFIG SET appendfsync everysec, or always",
             ),
             Some("always") => fine(CHECK, what, "what is acknowledged is on disk"),
-            _ => fine(
+            Some(_) => fine(
                 CHECK,
                 what,
-                "a crash of the machine loses a second at most with everysec; clients are told of \
-                 it by a gap",
+                "a crash of the machine loses two seconds at most with everysec; clients are told \
+                 of it by a gap, as of every restart together with all nodes",
+            ),
+            None => warning(
+                CHECK,
+                what,
+                "where the nodes may not ask, Redis counts as one that can lose writes: a restart \
+                 together with all nodes is then a gap for everyone",
+                "allow CONFIG GET to this user: ACL SETUSER … +config|get",
             ),
         }
     } else {

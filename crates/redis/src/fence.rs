@@ -84,17 +84,27 @@ impl Link {
     /// Fences: a new epoch where the server may have lost writes, or has less than `heard`, the last
     /// position of each epoch that this node knows of.
     pub(crate) async fn fence(&mut self, heard: &[Position]) -> Result<(), RequestError> {
-        let check = self.call_fence(&self.scripts.check, "check", heard);
+        let syncs = self.syncs_always().await?;
+        let check = self.call_fence(&self.scripts.check, "check", syncs, heard);
         let mut found = Found::parse(self.request(&check).await?)?;
         for _ in 0..MAX_NAMES {
             match found {
-                Found::State(fenced) => {
+                Found::State { fenced, to_note } => {
                     self.fenced = fenced;
+                    if to_note {
+                        let note = self.call_fence(&self.scripts.fence, "0", syncs, heard);
+                        // Where this is refused, so are publishes: there is nothing to fear for. The
+                        // next fence tries again.
+                        match self.request(&note).await {
+                            Ok(_) | Err(RequestError::Refused(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
                     return Ok(());
                 }
                 Found::Due { greatest, now } => {
                     let name = next_epoch(greatest, now, epoch_entropy()).to_string();
-                    let begin = self.call_fence(&self.scripts.fence, &name, heard);
+                    let begin = self.call_fence(&self.scripts.fence, &name, syncs, heard);
                     found = Found::parse(self.request(&begin).await?)?;
                 }
             }
@@ -102,11 +112,33 @@ impl Link {
         Err(RequestError::Unexpected("the fence: other nodes are always faster"))
     }
 
-    fn call_fence(&self, script: &str, name: &str, heard: &[Position]) -> Cmd {
+    /// Whether this server says that it syncs every write before it answers. Asked anew each time,
+    /// since it can be told otherwise while it runs; not where this user may not ask.
+    async fn syncs_always(&mut self) -> Result<bool, RequestError> {
+        if !self.may_ask_config {
+            return Ok(false);
+        }
+        let mut question = redis::cmd("CONFIG");
+        question.arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
+        let answer = match self.request(&question).await {
+            Err(RequestError::Refused(_)) => {
+                self.may_ask_config = false;
+                return Ok(false);
+            }
+            answer => answer?,
+        };
+        let Value::Array(words) = answer else { return Ok(false) };
+        let words: Vec<_> = words.into_iter().filter_map(text).collect();
+        let is = |name: &str, value: &str| words.chunks(2).any(|pair| pair == [name, value]);
+        Ok(is("appendfsync", "always") && is("no-appendfsync-on-rewrite", "no"))
+    }
+
+    fn call_fence(&self, script: &str, name: &str, syncs: bool, heard: &[Position]) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(script).arg(3);
         call.arg(&*self.keys.events).arg(&*self.keys.lineage).arg(&*self.keys.notices);
-        call.arg(name).arg(Lineage::MAX_ANCESTORS);
+        call.arg(name).arg(Lineage::MAX_ANCESTORS).arg(Lineage::RECENT);
+        call.arg(if syncs { "always" } else { "" });
         for position in heard {
             call.arg(position.to_string());
         }
@@ -148,8 +180,8 @@ fn recorded(current: &str, ancestors: &str, epoch: u64) -> Option<Lineage> {
 /// What a fence answers.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    /// All is well, or is now.
-    State(Fenced),
+    /// All is well, or is now. It may be to be noted that from now on something could be lost.
+    State { fenced: Fenced, to_note: bool },
     /// Something is to be written, under a name greater than any.
     Due { greatest: u64, now: Timestamp },
 }
@@ -166,18 +198,19 @@ impl Found {
                 now: now.ok_or(UNEXPECTED)?,
             });
         }
-        let [last, first, Value::Int(length)] =
-            <[Value; 3]>::try_from(fields).map_err(|_| UNEXPECTED)?
+        let [last, first, Value::Int(length), Value::Int(to_note)] =
+            <[Value; 4]>::try_from(fields).map_err(|_| UNEXPECTED)?
         else {
             return Err(UNEXPECTED);
         };
         let text = |value| text(value).ok_or(UNEXPECTED);
         let (last, first) = (text(last)?, text(first)?);
-        Ok(Self::State(Fenced {
+        let fenced = Fenced {
             last: last.parse().map_err(|_| UNEXPECTED)?,
             first: first.parse().ok(),
             length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
-        }))
+        };
+        Ok(Self::State { fenced, to_note: to_note != 0 })
     }
 }
 

@@ -250,9 +250,10 @@ impl TailTask {
             self.view.will_miss(at);
         }
         self.view.know(at);
+        // Before the hub is told, whose readers must find named what it sends them to.
+        self.view.began(self.lineage.clone(), at);
         self.tail.begin(&self.lineage, at);
         self.heard = at;
-        self.view.began(self.lineage.clone(), at);
         self.health.heard(at);
         Ok(())
     }
@@ -262,7 +263,7 @@ impl TailTask {
         let fenced = &link.fenced;
         self.missed = (fenced.last > self.heard).then_some(fenced.last);
         self.view.found(*fenced);
-        let trimmed = fenced.trimmed_through().min(self.heard);
+        let trimmed = self.lineage.named_up_to(fenced.trimmed_through()).min(self.heard);
         if trimmed > self.trimmed {
             self.trimmed = trimmed;
             self.tail.trim(trimmed);

@@ -9,6 +9,8 @@ mod half_done;
 mod idempotency;
 mod ledger;
 mod lost_stream;
+mod many_epochs;
+mod no_witness;
 mod one_key_gone;
 mod order;
 mod places;
