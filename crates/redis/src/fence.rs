@@ -3,82 +3,15 @@
 
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{Ended, Lineage, epoch_entropy, next_epoch};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 
-use crate::connection::Link;
 use crate::entry::text;
 use crate::error::RequestError;
+use crate::link::Link;
+use crate::stream_state::StreamState;
 
 /// How many names for an epoch are tried: each of the others was taken by another node meanwhile.
 const MAX_NAMES: usize = 16;
-
-/// What a fence found, or made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fenced {
-    /// The last position the stream has given out; its epoch is the current one.
-    pub(crate) last: Position,
-    /// The first entry, event or marker, that is retained.
-    pub(crate) first: Option<Position>,
-    /// How many entries are retained, markers among them.
-    pub(crate) length: u64,
-}
-
-/// The hashes by which a connection calls its scripts.
-#[derive(Default)]
-pub(crate) struct Scripts {
-    check: String,
-    fence: String,
-    pub(crate) publish: String,
-    pub(crate) expire: String,
-    pub(crate) notify: String,
-    pub(crate) attend: String,
-    pub(crate) deposit: String,
-    pub(crate) withdraw: String,
-}
-
-/// The fence's text, allowed to write nothing: works where writes are refused, so that reading
-/// goes on there.
-const CHECK: &str = concat!("#!lua flags=no-writes\n", include_str!("fence.lua"));
-/// The same, allowed to write even when memory is full: its few bytes let reading go on.
-const FENCE: &str = concat!("#!lua flags=allow-oom\n", include_str!("fence.lua"));
-/// Refused as a whole, before it begins, where writes are refused.
-const PUBLISH: &str = concat!("#!lua\n", include_str!("publish.lua"));
-/// Frees memory, and is therefore allowed when it is full.
-const EXPIRE: &str = concat!("#!lua flags=allow-oom\n", include_str!("expire.lua"));
-/// What nodes share are a few bytes for a while, and must come through when memory is full.
-const NOTIFY: &str = concat!("#!lua flags=allow-oom\n", include_str!("notify.lua"));
-const ATTEND: &str = concat!("#!lua flags=allow-oom\n", include_str!("attend.lua"));
-const DEPOSIT: &str = concat!("#!lua flags=allow-oom\n", include_str!("deposit.lua"));
-const WITHDRAW: &str = concat!("#!lua flags=allow-oom\n", include_str!("withdraw.lua"));
-
-impl Scripts {
-    pub(crate) const COUNT: usize = 8;
-
-    pub(crate) fn load(setup: &mut Pipeline) {
-        for script in [CHECK, FENCE, PUBLISH, EXPIRE, NOTIFY, ATTEND, DEPOSIT, WITHDRAW] {
-            setup.cmd("SCRIPT").arg("LOAD").arg(script);
-        }
-    }
-
-    pub(crate) fn loaded(answers: impl Iterator<Item = Value>) -> Result<Self, RequestError> {
-        let mut hashes = answers.map(|answer| match answer {
-            Value::ServerError(error) => Err(RequestError::Refused(error)),
-            answer => text(answer).ok_or(RequestError::Unexpected("SCRIPT LOAD")),
-        });
-        let mut next =
-            || hashes.next().unwrap_or(Err(RequestError::Unexpected("the number of scripts")));
-        Ok(Self {
-            check: next()?,
-            fence: next()?,
-            publish: next()?,
-            expire: next()?,
-            notify: next()?,
-            attend: next()?,
-            deposit: next()?,
-            withdraw: next()?,
-        })
-    }
-}
 
 impl Link {
     /// Fences: a new epoch where the server may have lost writes, or has less than `heard`, the last
@@ -181,7 +114,7 @@ fn recorded(current: &str, ancestors: &str, epoch: u64) -> Option<Lineage> {
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// All is well, or is now. It may be to be noted that from now on something could be lost.
-    State { fenced: Fenced, to_note: bool },
+    State { fenced: StreamState, to_note: bool },
     /// Something is to be written, under a name greater than any.
     Due { greatest: u64, now: Timestamp },
 }
@@ -205,24 +138,11 @@ impl Found {
         };
         let text = |value| text(value).ok_or(UNEXPECTED);
         let (last, first) = (text(last)?, text(first)?);
-        let fenced = Fenced {
+        let fenced = StreamState {
             last: last.parse().map_err(|_| UNEXPECTED)?,
             first: first.parse().ok(),
             length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
         };
         Ok(Self::State { fenced, to_note: to_note != 0 })
-    }
-}
-
-impl Fenced {
-    /// Before the first fence.
-    pub(crate) const UNKNOWN: Self = Self { last: Position::ORIGIN, first: None, length: 0 };
-
-    /// The position up to which nothing is retained.
-    pub(crate) fn trimmed_through(&self) -> Position {
-        match self.first {
-            Some(first) => Position::new(first.epoch, first.seq.saturating_sub(1)),
-            None => self.last,
-        }
     }
 }

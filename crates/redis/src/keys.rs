@@ -51,7 +51,7 @@ pub(crate) struct Keys {
     pub(crate) lineage: Box<str>,
     /// The stream of notices.
     pub(crate) notices: Box<str>,
-    /// The roll of nodes.
+    /// The list of nodes.
     pub(crate) nodes: Box<str>,
     /// Holds nothing; written so that replicas have something to confirm.
     pub(crate) waited: Box<str>,

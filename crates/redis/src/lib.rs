@@ -30,27 +30,32 @@
 //! An idle node sends about three commands a second: one blocking read, one check of the fence, and one
 //! question whether the server still syncs every write.
 
-mod commons;
-mod connection;
+mod back_off;
+mod budget;
+mod cluster_store;
+mod dialer;
 pub mod doctor;
 mod entry;
 mod error;
 mod fence;
 mod health;
 mod keys;
+mod link;
 mod log;
 mod publish;
 mod read;
 mod refusal;
+mod request;
 mod retention;
+mod scripts;
 mod settings;
+mod stream_state;
 mod tail;
 mod trims;
 mod url;
 mod view;
-mod waiting;
 
-pub use commons::{Commons, CommonsError, Notice, Notices};
+pub use cluster_store::{ClusterStore, ClusterStoreError, Notice, NoticeListener};
 pub use error::ConnectError;
 pub use keys::{InvalidNamespace, Namespace};
 pub use log::RedisLog;

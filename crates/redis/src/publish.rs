@@ -14,15 +14,18 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::connection::{BackOff, Dialer, Link};
+use crate::back_off::BackOff;
+use crate::budget::Budget;
+use crate::dialer::Dialer;
 use crate::entry::text;
 use crate::error::words;
 use crate::health::Health;
+use crate::link::Link;
 use crate::refusal::Refusal;
+use crate::request::{Request, weight};
 use crate::retention::Upkeep;
 use crate::settings::RedisSettings;
 use crate::view::View;
-use crate::waiting::{Request, Room, weight};
 
 /// The most events of one round trip, a single batch excepted.
 const MAX_TRIP_EVENTS: usize = 1024;
@@ -35,7 +38,7 @@ const MAX_ATTEMPTS: u32 = 5;
 pub(crate) struct Publisher {
     /// Bounded by the room.
     queue: mpsc::UnboundedSender<Request>,
-    room: Arc<Room>,
+    budget: Arc<Budget>,
     /// The keys that this node has sent within their window: what they take up in Redis is bounded
     /// and shared out here. What they were answered, only Redis knows.
     keys: Mutex<IdempotencyTable>,
@@ -69,7 +72,7 @@ impl Publisher {
         let (sender, receiver) = mpsc::unbounded_channel();
         let publisher = Self {
             queue: sender,
-            room: Room::new(settings.max_waiting, settings.max_waiting_bytes),
+            budget: Budget::new(settings.max_waiting, settings.max_waiting_bytes),
             keys: Mutex::new(IdempotencyTable::new(
                 settings.idempotency_window,
                 settings.idempotency_keys,
@@ -99,13 +102,13 @@ impl Publisher {
                 return Box::pin(async move { Err(full.into()) });
             }
         }
-        let Some(space) = self.room.take(weight(&batch)) else {
+        let Some(reservation) = self.budget.reserve(weight(&batch)) else {
             let reason = "too many publishes wait for redis".to_owned();
             return Box::pin(async { Err(AppendError::Unavailable { reason }) });
         };
         let within = self.deadline;
         let deadline = Instant::now() + within;
-        let (request, stage, answer) = Request::new(batch, deadline, space);
+        let (request, stage, answer) = Request::new(batch, deadline, reservation);
         // Where the task has ended, the answer's channel is closed and says so.
         let _ = self.queue.send(request);
         let _timers = self.runtime.enter();
@@ -219,7 +222,7 @@ impl PublishTask {
             // From Redis 7.2 on, what is waited for is this connection's last write, and a repeated
             // answer writes nothing.
             commands.cmd("SET").arg(&*link.keys.waited).arg("");
-            let within = link.patience.as_millis() / 2;
+            let within = link.response_timeout.as_millis() / 2;
             commands.cmd("WAIT").arg(self.wait_replicas).arg(within as u64);
         }
         let mut answers = match link.pipeline(&commands, calls.len() + waits).await {
@@ -266,7 +269,7 @@ impl PublishTask {
                 Outcome::Accepted(appended) => {
                     if !appended.repeated {
                         let through = appended.first.plus(appended.count as u64 - 1);
-                        self.view.know(through);
+                        self.view.record_known(through);
                         last = Some(through);
                     }
                     let copied = copied.clone().map(|()| appended);

@@ -9,10 +9,11 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::connection::{Dialer, Link};
+use crate::dialer::Dialer;
 use crate::entry::Entry;
 use crate::error::RequestError;
 use crate::health::Health;
+use crate::link::Link;
 use crate::settings::RedisSettings;
 use crate::view::View;
 
