@@ -14,6 +14,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fanfare_log::Cause;
 use redis::{Cmd, Value};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -71,10 +72,10 @@ pub enum ClusterStoreError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// Redis did not answer, refused, or is known to be away.
-    #[error("redis is not available: {reason}")]
+    #[error("redis is not available: {source}")]
     Unavailable {
         /// What was seen.
-        reason: String,
+        source: Cause,
     },
 }
 
@@ -108,7 +109,7 @@ fn ids(answer: Value) -> Result<Vec<String>, RequestError> {
 
 impl From<RequestError> for ClusterStoreError {
     fn from(error: RequestError) -> Self {
-        Self::Unavailable { reason: error.to_string() }
+        Self::Unavailable { source: error.into() }
     }
 }
 
@@ -190,8 +191,7 @@ impl ClusterStore {
             call
         });
         let Value::Array(lines) = answer.await? else {
-            let reason = RequestError::Unexpected("the list of nodes").to_string();
-            return Err(ClusterStoreError::Unavailable { reason });
+            return Err(RequestError::Unexpected("the list of nodes").into());
         };
         Ok(lines.into_iter().filter_map(text).collect())
     }
@@ -218,7 +218,7 @@ impl ClusterStore {
     async fn ask(&self, command: impl Fn(&Link) -> Cmd) -> Result<Value, ClusterStoreError> {
         // While Redis is away, those who come must not all wait for a connection.
         if let Some(reason) = self.health.is_tail_down() {
-            return Err(ClusterStoreError::Unavailable { reason });
+            return Err(ClusterStoreError::Unavailable { source: reason.into() });
         }
         let asking = async {
             let link = self.link().await?;
@@ -270,7 +270,7 @@ fn unique() -> u64 {
 fn is_elsewhere(error: &RequestError) -> bool {
     match error {
         RequestError::Lost(_) => true,
-        RequestError::Refused(said) => matches!(Refusal::of(said), Refusal::Elsewhere(_)),
+        RequestError::Refused(said) => matches!(Refusal::of(said.clone()), Refusal::Elsewhere(_)),
         RequestError::Silent(_) | RequestError::Unexpected(_) => false,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_event::{Position, Selector};
-use fanfare_log::{Lineage, Page, PageLimit, ReadError, ReadFrom};
+use fanfare_log::{Cause, Lineage, Page, PageLimit, ReadError, ReadFrom};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -62,10 +62,10 @@ impl Reader {
         selector: &Selector,
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
-        let unavailable = |reason| ReadError::Unavailable { reason };
+        let unavailable = |source: Cause| ReadError::Unavailable { source };
         // While Redis is away, hundreds of waiting readers must not all try to connect.
         if let Some(reason) = self.health.is_tail_down() {
-            return Err(unavailable(reason));
+            return Err(unavailable(reason.into()));
         }
         let seen = self.view.seen();
         let start = match from {
@@ -80,7 +80,7 @@ impl Reader {
         // What the lineage does not name is not of this log: nobody could go on from there.
         let floor = Position::new(seen.lineage.oldest(), 0);
         if floor > until || !seen.lineage.names(until.epoch) {
-            return Err(unavailable("the log has just begun anew".to_owned()));
+            return Err(unavailable("the log has just begun anew".into()));
         }
         let (entries, complete) = self
             .runtime
@@ -106,7 +106,7 @@ impl Reader {
         count: usize,
         bytes: usize,
         lineage: &Lineage,
-    ) -> Result<(Vec<Entry>, bool), String> {
+    ) -> Result<(Vec<Entry>, bool), Cause> {
         let end = Instant::now() + self.deadline;
         let (mut entries, mut named) = (Vec::<Entry>::new(), 0);
         let (mut held, mut largest) = (0, 0);
@@ -124,10 +124,8 @@ impl Reader {
                 Ok(Ok(more)) => more,
                 // What has come already is a page.
                 Ok(Err(_)) | Err(_) if named > 0 => return Ok((entries, false)),
-                Ok(Err(reason)) => return Err(reason),
-                Err(_) => {
-                    return Err(format!("no answer within {} ms", self.deadline.as_millis()));
-                }
+                Ok(Err(cause)) => return Err(cause),
+                Err(_) => return Err(RequestError::Silent(self.deadline).into()),
             };
             let complete = more.len() < asked;
             for entry in &more {
@@ -152,8 +150,8 @@ impl Reader {
         until: Position,
         count: usize,
         epoch: u64,
-    ) -> Result<Vec<Entry>, String> {
-        let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
+    ) -> Result<Vec<Entry>, Cause> {
+        let _permit = self.permits.acquire().await?;
         let mut question = redis::cmd("XRANGE");
         question.arg(&*self.dialer.keys.events);
         question.arg(format!("({start}")).arg(until.to_string()).arg("COUNT").arg(count);
@@ -164,10 +162,8 @@ impl Reader {
             self.keep(link);
             return Ok(entries);
         }
-        let opened = self.dialer.open(&self.view.known()).await;
-        let mut link = opened.map_err(|error| error.to_string())?;
-        let entries = range(&mut link, &question, self.deadline).await;
-        let entries = entries.map_err(|error| error.to_string())?;
+        let mut link = self.dialer.open(&self.view.known()).await?;
+        let entries = range(&mut link, &question, self.deadline).await?;
         self.keep(link);
         Ok(entries)
     }

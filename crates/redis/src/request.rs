@@ -75,8 +75,8 @@ impl Request {
         if Instant::now() < self.deadline && !self.stage.is_abandoned() {
             return Some(self);
         }
-        let reason = "redis could not be reached in time".to_owned();
-        self.answer(Err(AppendError::Unavailable { reason }));
+        let source = "redis could not be reached in time".into();
+        self.answer(Err(AppendError::Unavailable { source }));
         None
     }
 
