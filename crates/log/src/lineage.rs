@@ -196,12 +196,16 @@ impl Lineage {
     }
 
     /// Forgets first, of those that are not recent, the epochs in which nothing happened: a hub that
-    /// starts a thousand times in vain must not make the log forget its history.
+    /// starts a thousand times in vain must not make the log forget its history. A loss in such an
+    /// epoch is told by the next one too, if nothing happened there either and it is lossy as well.
     fn forget_excess(ends: &mut VecDeque<Ended>) {
         while ends.len() > Self::MAX_ANCESTORS {
             let long_past = ends.len() - Self::RECENT;
-            let empty = |ended: &Ended| ended.end.seq == 0 && !ended.lossy;
-            let forgotten = ends.iter().take(long_past).position(empty);
+            let is_empty = |at: usize| ends[at].end.seq == 0;
+            let is_void = |&at: &usize| {
+                is_empty(at) && (!ends[at].lossy || (is_empty(at + 1) && ends[at + 1].lossy))
+            };
+            let forgotten = (0..long_past).find(is_void);
             ends.remove(forgotten.unwrap_or(0));
         }
     }
@@ -256,6 +260,21 @@ mod tests {
             assert_eq!(lineage.standing(recent), Standing::EndedAt(Position::new(recent, 0)));
         }
         assert_eq!(lineage.standing(900), Standing::Unknown);
+    }
+
+    #[test]
+    fn feared_losses_in_vain_are_forgotten_before_any_history() {
+        let mut lineage = Lineage::root(1);
+        lineage.begin(2, 5, false);
+        for epoch in 3..=3000 {
+            lineage.begin(epoch, 0, true);
+        }
+        lineage.begin(3001, 3, false);
+        assert_eq!(lineage.standing(1), Standing::EndedAt(Position::new(1, 5)));
+        for after in [Position::new(1, 5), Position::new(2990, 0)] {
+            assert_eq!(lineage.between(after, Position::new(3000, 1)), Between::Lost);
+        }
+        assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
     }
 
     #[test]

@@ -165,16 +165,23 @@ end
 table.sort(order, function(a, b) return later(b, a) end)
 -- Those in which nothing happened are the first to be forgotten, the recent excepted; then the oldest.
 -- The same rule as that of Lineage in Rust, which must name what is named here.
-local excess, named = #order - most, {}
+local function is_void(i)
+  local its, following = known[order[i]], known[order[i + 1]]
+  return its.stop == 0 and (not its.lossy or (following.stop == 0 and following.lossy))
+end
+while #order > most do
+  local forgotten = 1
+  for i = 1, #order - recent do
+    if is_void(i) then forgotten = i break end
+  end
+  table.remove(order, forgotten)
+end
+local named = {}
 for i, ancestor in ipairs(order) do
   local its = known[ancestor]
-  if excess > 0 and i <= #order - recent and its.stop == 0 and not its.lossy then
-    excess = excess - 1
-  else
-    named[#named + 1] = string.format('%s-%.0f %d', ancestor, its.stop, its.lossy and 1 or 0)
-  end
+  named[i] = string.format('%s-%.0f %d', ancestor, its.stop, its.lossy and 1 or 0)
 end
-local ends = table.concat(named, ' ', math.max(excess, 0) + 1)
+local ends = table.concat(named, ' ')
 
 redis.call('HSET', KEYS[2], 'epoch', name, 'seq', '0', 'server', server,
   'safe', safe and not rewrites and '1' or '0', 'ancestors', ends)

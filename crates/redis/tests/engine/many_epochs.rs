@@ -19,6 +19,11 @@ const EPOCHS: u64 = 2_000;
 const BUSY: [u64; 5] = [FIRST + 3, FIRST + 4, FIRST + 1_100, FIRST + 1_990, FIRST + EPOCHS - 1];
 const EVENTS_EACH: u64 = 5;
 
+/// Of these, nobody vouches for what is left.
+fn is_feared(epoch: u64) -> bool {
+    (FIRST + 200..FIRST + 600).contains(&epoch)
+}
+
 /// As many starts of another server, and what a lineage in Rust makes of them.
 fn begin_epochs(server: &RedisServer) -> Lineage {
     let load = |script| server.command(&["SCRIPT", "LOAD", script]);
@@ -33,14 +38,17 @@ fn begin_epochs(server: &RedisServer) -> Lineage {
             vec!["EVALSHA", &fence, "3", EVENTS, LINEAGE, NOTICES, &name, &most, &recent, ""];
         if lineage.is_some() {
             server.command(&["HSET", LINEAGE, "server", "another"]);
-            fencing.push(&heard);
+            if !is_feared(end.epoch) {
+                fencing.push(&heard);
+            }
         }
         server.command(&fencing);
         end = Position::new(epoch, 0);
         match &mut lineage {
             Some(lineage) => {
                 let before = parse(&heard);
-                assert_eq!(lineage.begin(epoch, before.seq, false), epoch);
+                let lossy = is_feared(before.epoch);
+                assert_eq!(lineage.begin(epoch, before.seq, lossy), epoch);
             }
             None => lineage = Some(Lineage::root(epoch)),
         }
@@ -78,11 +86,21 @@ async fn a_reader_is_sent_to_an_epoch_that_was_forgotten() {
             if start == Position::ORIGIN {
                 from = ReadFrom::Earliest;
             }
-            let mut at = start;
+            let mut at = start.max(Position::new(lineage.oldest(), 0));
             while at < last {
+                // As the hub does it: no page crosses a loss.
+                let mut until = last;
+                if let Some(loss) = lineage.next_loss(at, last) {
+                    if at >= loss.after {
+                        at = loss.resumes;
+                        from = ReadFrom::After(at);
+                        continue;
+                    }
+                    until = loss.after;
+                }
                 let log = node.log.clone();
                 let reading = tokio::task::spawn_blocking(move || {
-                    log.read(from, last, &Selector::default(), limit)
+                    log.read(from, until, &Selector::default(), limit)
                 });
                 let page = reading.await.unwrap().unwrap();
                 assert_eq!(page.trimmed, None);
@@ -99,10 +117,10 @@ async fn a_reader_is_sent_to_an_epoch_that_was_forgotten() {
     }
 
     // Nor is it told that nothing is retained up to such an epoch.
-    let forgotten = Position::new(FIRST + 1_200, 0);
+    let forgotten = Position::new(FIRST + 800, 0);
     assert!(!is_named(forgotten));
     server.command(&["XTRIM", EVENTS, "MINID", "=", &forgotten.to_string()]);
-    let end = Position::new(BUSY[2], EVENTS_EACH);
+    let end = Position::new(FIRST + 599, 0);
     until("the trim is told", || node.tail.trimmed() >= end).await;
     assert_eq!(node.tail.trimmed(), end);
 }
