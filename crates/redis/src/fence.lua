@@ -61,7 +61,7 @@ local rewrites = info:match('aof_rewrite_in_progress:(%d+)') ~= '0'
 
 -- What the lineage knows: by epoch, what is left of it, and whether more is known to have been lost.
 local known = {}
-local epoch, seq, fenced, ancestors, was_safe =
+local epoch, seq, fenced, ancestors, safe_epoch =
   unpack(redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'server', 'ancestors', 'safe'))
 local intact = epoch and seq and ancestors and epoch:match('^%d+$') and seq:match('^%d+$')
   and (ancestors == '' or (ancestors .. ' '):gsub('%d+%-%d+ [01] ', '') == '')
@@ -99,8 +99,8 @@ for i = 5, #ARGV do
 end
 if continues then
   -- From now on, or from before this epoch began, something can be lost: never the other way round.
-  local to_note = was_safe == '1' and not safe
-  if to_note and ARGV[1] ~= 'check' then redis.call('HSET', KEYS[2], 'safe', '0') end
+  local to_note = safe_epoch == epoch and not safe
+  if to_note and ARGV[1] ~= 'check' then redis.call('HSET', KEYS[2], 'safe', '') end
   return state(found, to_note)
 end
 
@@ -153,7 +153,7 @@ end
 if told_late then known[last].lossy = true end
 -- Another server, or this one after a restart, may lack the latest of what was acknowledged. Where it was
 -- not safe, this must be feared, unless the node vouches for it: it has heard of all that is left.
-if last and fenced ~= server and not is_witness and not (safe and was_safe == '1') then
+if last and fenced ~= server and not is_witness and not (safe and safe_epoch == last) then
   known[last].lossy = true
 end
 
@@ -184,7 +184,7 @@ end
 local ends = table.concat(named, ' ')
 
 redis.call('HSET', KEYS[2], 'epoch', name, 'seq', '0', 'server', server,
-  'safe', safe and not rewrites and '1' or '0', 'ancestors', ends)
+  'safe', safe and not rewrites and name or '', 'ancestors', ends)
 redis.call('XADD', KEYS[1], name .. '-0', 'a', now, 'parent', found and found.last or '',
   'lossy', last and known[last].lossy and '1' or '0')
 return state(stream())
