@@ -23,7 +23,7 @@ if #ARGV < 6 or epoch ~= ARGV[1] or not seq or seq < tonumber(ARGV[2]) then retu
 local count = (#ARGV - 5) / 3
 local first = epoch .. '-' .. seq + 1
 local time = redis.call('TIME')
-local now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+local now = '' .. time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
 
 local function forget(answer)
   if KEYS[3] then redis.call('SET', KEYS[3], '', 'PX', 1) end
