@@ -52,7 +52,7 @@ pub(crate) async fn open(
             tail,
         )
         .await?;
-        cluster = Some(Cluster::new(node, Arc::clone(log.commons())));
+        cluster = Some(Cluster::new(node, Arc::clone(log.cluster_store())));
         log
     } else if let Some(data) = &settings.data {
         Arc::new(DiskLog::open(

@@ -163,8 +163,8 @@ impl Span {
             ReadFrom::After(at) => page.next > at || at >= self.until,
         };
         if !leads_on {
-            let reason = "a page did not lead on from where it began".to_owned();
-            return Err(ReadError::Unavailable { reason });
+            let source = "a page did not lead on from where it began".into();
+            return Err(ReadError::Unavailable { source });
         }
         if let Some(through) = page.trimmed {
             self.add_gap(GapReason::Trimmed, through);

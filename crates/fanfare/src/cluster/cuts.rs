@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::{Cut, Delivery};
-use fanfare_redis::{Notice, Notices};
+use fanfare_redis::{Notice, NoticeListener};
 
 use crate::node::NodeId;
 
@@ -22,8 +22,8 @@ pub(super) struct HeardCuts {
     pub(super) deliveries: Vec<Arc<Delivery>>,
 }
 
-impl Notices for HeardCuts {
-    fn miss(&self) {
+impl NoticeListener for HeardCuts {
+    fn on_missed(&self) {
         let now = Instant::now();
         for delivery in &self.deliveries {
             delivery.reverify(now, |streams| {
@@ -35,7 +35,7 @@ impl Notices for HeardCuts {
         }
     }
 
-    fn hear(&self, notices: Vec<Notice>) {
+    fn on_notices(&self, notices: Vec<Notice>) {
         let now = Instant::now();
         let this = self.node.to_string();
         let cuts = notices.into_iter().filter_map(|Notice { text, age }| {

@@ -8,7 +8,7 @@ mod tickets;
 use std::sync::Arc;
 
 use fanfare_delivery::Delivery;
-use fanfare_redis::{Commons, CommonsError};
+use fanfare_redis::{ClusterStore, ClusterStoreError};
 use fanfare_shares::Amount;
 use serde_json::Value;
 
@@ -22,23 +22,23 @@ use crate::node::NodeId;
 #[derive(Debug)]
 pub(crate) struct Cluster {
     node: NodeId,
-    commons: Arc<Commons>,
+    store: Arc<ClusterStore>,
     roll: Roll,
 }
 
 impl Cluster {
-    pub(crate) fn new(node: NodeId, commons: Arc<Commons>) -> Self {
-        Self { node, commons, roll: Roll::default() }
+    pub(crate) fn new(node: NodeId, store: Arc<ClusterStore>) -> Self {
+        Self { node, store, roll: Roll::default() }
     }
 
     /// Tickets that are good once on any node, at most `capacity` of this node's at a time.
     pub(crate) fn tickets(&self, capacity: Amount) -> SharedTickets {
-        SharedTickets::new(Arc::clone(&self.commons), capacity)
+        SharedTickets::new(Arc::clone(&self.store), capacity)
     }
 
     /// Ends in `deliveries` what other nodes say is to end.
     pub(crate) fn obey(&self, deliveries: Vec<Arc<Delivery>>) {
-        self.commons.listen(Arc::new(HeardCuts { node: self.node, deliveries }));
+        self.store.listen(Arc::new(HeardCuts { node: self.node, deliveries }));
     }
 
     /// The nodes that are there, as each last said of itself; empty while they cannot be heard.
@@ -48,18 +48,18 @@ impl Cluster {
 
     /// Keeps this node on the roll, for ever.
     pub(crate) async fn attend(&self, presence: Presence) {
-        self.roll.call(&self.commons, presence).await;
+        self.roll.call(&self.store, presence).await;
     }
 
     /// Takes this node off the roll; where that fails it is struck off in a few seconds.
     pub(crate) async fn leave(&self) {
-        if let Err(error) = self.commons.leave(&self.node.to_string()).await {
+        if let Err(error) = self.store.leave(&self.node.to_string()).await {
             tracing::debug!(%error, "the other nodes could not be told of the end");
         }
     }
 
     /// Tells the other nodes that the streams of a subject are to end.
-    pub(crate) async fn cut(&self, subject: &str) -> Result<(), CommonsError> {
-        self.commons.notify(&cuts::notice(self.node, subject)).await
+    pub(crate) async fn cut(&self, subject: &str) -> Result<(), ClusterStoreError> {
+        self.store.broadcast(&cuts::notice(self.node, subject)).await
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use fanfare_delivery::Delivery;
 use fanfare_hub::Hub;
-use fanfare_redis::Commons;
+use fanfare_redis::ClusterStore;
 use serde_json::{Value, json};
 use tokio::time::interval;
 
 use crate::node::Node;
 
-/// How often a node says that it is there; a few times within [`Commons::PRESENCE`].
+/// How often a node says that it is there; a few times within [`ClusterStore::HEARTBEAT_TIMEOUT`].
 const EVERY: Duration = Duration::from_secs(3);
 
 /// The nodes as they were last heard, this one among them; empty while nobody can be heard.
@@ -32,12 +32,12 @@ impl Roll {
     }
 
     /// Calls this node's line out, and hears the others, for ever.
-    pub(super) async fn call(&self, commons: &Commons, presence: Presence) {
+    pub(super) async fn call(&self, store: &ClusterStore, presence: Presence) {
         let mut ticks = interval(EVERY);
         let id = presence.node.id.to_string();
         loop {
             ticks.tick().await;
-            let heard = match commons.attend(&id, &presence.line(commons).to_string()).await {
+            let heard = match store.heartbeat(&id, &presence.line(store).to_string()).await {
                 Ok(lines) => lines,
                 Err(error) => {
                     tracing::debug!(%error, "the other nodes cannot be heard");
@@ -55,7 +55,7 @@ impl Roll {
 }
 
 impl Presence {
-    fn line(&self, commons: &Commons) -> Value {
+    fn line(&self, store: &ClusterStore) -> Value {
         json!({
             "id": self.node.id.to_string(),
             "name": self.node.name,
@@ -63,7 +63,7 @@ impl Presence {
             "started": self.node.started.as_millis(),
             "subscribers": self.delivery.seats().taken(),
             "heard": self.hub.window().last().to_string(),
-            "lag": commons.lag(),
+            "lag": store.lag(),
             "ready": self.hub.ready().is_ok(),
         })
     }

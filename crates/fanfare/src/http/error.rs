@@ -11,7 +11,7 @@ use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_payload::{MAX_ECHO, Refusal, cut};
-use fanfare_redis::CommonsError;
+use fanfare_redis::ClusterStoreError;
 use serde_json::{Value, json};
 
 use super::audit::{self, Failure};
@@ -75,7 +75,7 @@ pub(crate) enum Error {
     #[error(
         "{count} streams were closed at this node, and the other nodes could not be told: {source}"
     )]
-    Untold { count: usize, source: CommonsError },
+    Untold { count: usize, source: ClusterStoreError },
     #[error("too many events in too short a time")]
     TooFast { wait: Duration },
     #[error("too many tickets in too short a time")]

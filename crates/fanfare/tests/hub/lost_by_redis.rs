@@ -174,20 +174,62 @@ fn redis_forgets_and_who_was_behind_is_not_told() {
 }
 
 #[test]
+fn redis_and_all_nodes_are_killed_and_who_was_behind_is_not_told() {
+    let every_second = ["--appendonly", "yes", "--appendfsync", "everysec"];
+    let always = ["--appendonly", "yes", "--appendfsync", "always"];
+    for (options, restarts, is_told) in [
+        (every_second, true, true),
+        // What is known to be whole is not feared for.
+        (always, true, false),
+        (every_second, false, false),
+    ] {
+        let (mut redis, mut nodes) = pair(&options);
+        let ids = nodes[0].publisher().count("t", 0..20);
+        for node in &mut nodes {
+            node.signal(Signal::KILL);
+            node.wait();
+        }
+        if restarts {
+            redis.restart();
+            await_that("it has loaded what it kept", || redis.info("loading") == "0");
+        }
+        let nodes = [node(&redis.url()), node(&redis.url())];
+        nodes[0].publisher().send_to("t", "after");
+        for (last, missed) in [(&ids[10], 9), (&ids[19], 0)] {
+            for node in &nodes {
+                let mut back = node.subscription().query("topic=t").after(last).open();
+                assert_eq!(back.messages(missed).len(), missed, "what is left comes first");
+                if is_told {
+                    back.gap("engine_lost_writes");
+                }
+                assert_eq!(back.next().data, "after", "{options:?}, restarts: {restarts}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_only_node_that_knows_of_a_loss_comes_late() {
     let mut redis = RedisServer::start(&[]);
-    let way = Proxy::to(redis.port());
-    let knowing = node(&way.url());
+    let ways = [Proxy::to(redis.port()), Proxy::to(redis.port())];
+    let [way, other_way] = &ways;
+    let (knowing, other) = (node(&way.url()), node(&other_way.url()));
     let ids = knowing.publisher().count("t", 0..50);
+    let mut heard = other.subscription().query("topic=t").after(&ids[48]).open();
+    assert_eq!(heard.messages(1), ["49"]);
     redis.command(&["SAVE"]);
-    knowing.publisher().count("t", 50..100);
     // Nobody listens at port 1.
+    other_way.redirect(1);
+    await_ready(&other, false);
+    knowing.publisher().count("t", 50..100);
     way.redirect(1);
     await_ready(&knowing, false);
     back_to_its_snapshot(&mut redis);
 
-    // Those who are there now know of nothing, and go on.
-    let nodes = [node(&redis.url()), node(&redis.url())];
+    // Those who are there now have heard of all that is left, know of nothing more, and go on.
+    other_way.redirect(redis.port());
+    await_ready(&other, true);
+    let nodes = [other, node(&redis.url())];
     let crossed = nodes[0].publisher().send_to("t", "across");
     let mut live = nodes[1].subscription().query("topic=t").after(&ids[40]).open();
     assert_eq!(live.messages(9).len(), 9);

@@ -22,9 +22,9 @@ impl Refusal {
 
     pub(super) fn error(&self) -> AppendError {
         match self {
-            Self::Full(error) => AppendError::Full { reason: error.to_string() },
-            Self::Failed(reason) => AppendError::Unavailable { reason: reason.clone() },
-            Self::Unknown(reason) => AppendError::OutcomeUnknown { reason: reason.clone() },
+            Self::Full(error) => AppendError::Full { source: error.to_string().into() },
+            Self::Failed(reason) => AppendError::Unavailable { source: reason.clone().into() },
+            Self::Unknown(reason) => AppendError::OutcomeUnknown { source: reason.clone().into() },
         }
     }
 }

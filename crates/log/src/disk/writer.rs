@@ -133,8 +133,8 @@ impl Writer {
     fn commit(&mut self, group: Vec<Waiting>) {
         if let Some(reason) = self.shared.failure.get() {
             for waiting in group {
-                let reason = reason.clone();
-                waiting.completion.answer(Err(AppendError::Unavailable { reason }));
+                let source = reason.clone().into();
+                waiting.completion.answer(Err(AppendError::Unavailable { source }));
             }
             return;
         }
