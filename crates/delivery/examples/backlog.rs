@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_delivery::{
-    BodyReader, Delivery, DeliverySettings, Framing, NewSubscriber, Retry, Seats, Sink, body,
+    BodyReader, Delivery, DeliverySettings, Framing, NewSubscriber, Retry, Seats, Sink, StepLimits,
+    Wire, body,
 };
 use fanfare_event::{Draft, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
@@ -47,6 +48,7 @@ impl Rig {
             min_rate: 0,
             retry: Retry(Duration::from_secs(3)),
             seats: Seats::new(TOPICS),
+            limits: StepLimits::default(),
         };
         let delivery = Delivery::start(&hub, &settings).unwrap();
         let mut rig = Self { hub, delivery, readers: Vec::new() };
@@ -65,10 +67,9 @@ impl Rig {
         self.readers.push(reader);
         self.delivery.join(NewSubscriber {
             sink: Sink::Body(writer),
-            framing: Framing::Bare,
+            wire: Wire::native(Envelope::None, Framing::Bare),
             head: Bytes::new(),
             interest: Arc::new(Interest::new(Selector::parse([topic], []).unwrap())),
-            envelope: Envelope::None,
             start: self.hub.resolve(&Requested::Live).into_start(),
             has_id: false,
             address: [127, 0, 0, 1].into(),
@@ -98,7 +99,7 @@ impl Rig {
         }
         let mut context = Context::from_waker(Waker::noop());
         for reader in &self.readers {
-            while let Poll::Ready(Some(_)) = reader.poll_next(&mut context) {}
+            while let Poll::Ready(Some(_)) = reader.poll_next(&mut context, Instant::now()) {}
         }
     }
 
