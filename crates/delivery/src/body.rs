@@ -229,15 +229,15 @@ mod tests {
         reader.poll_next(&mut Context::from_waker(Waker::noop()), Instant::now())
     }
 
-    fn push(writer: &BodyWriter, buffers: &[Bytes]) -> Option<(usize, bool)> {
-        let accepted = writer.push(buffers.iter().cloned());
+    fn push(writer: &BodyWriter, buffers: &[&Bytes]) -> Option<(usize, bool)> {
+        let accepted = writer.push(buffers.iter().copied().cloned());
         accepted.map(|accepted| (accepted.bytes, accepted.blocked))
     }
 
     fn full() -> (BodyWriter, BodyReader) {
         let (writer, reader) = body();
         let buffer = Bytes::from(vec![b'x'; CAPACITY]);
-        assert_eq!(push(&writer, &[buffer.clone(), buffer]), Some((CAPACITY, true)));
+        assert_eq!(push(&writer, &[&buffer, &buffer]), Some((CAPACITY, true)));
         (writer, reader)
     }
 
@@ -245,10 +245,10 @@ mod tests {
     fn no_more_than_the_capacity_waits_of_one_large_buffer() {
         let (writer, reader) = body();
         let buffer = Bytes::from(vec![b'x'; 3 * CAPACITY]);
-        assert_eq!(push(&writer, &[buffer.clone()]), Some((CAPACITY, true)));
-        assert_eq!(push(&writer, &[buffer.clone()]), Some((0, true)));
+        assert_eq!(push(&writer, &[&buffer]), Some((CAPACITY, true)));
+        assert_eq!(push(&writer, &[&buffer]), Some((0, true)));
         assert_eq!(next(&reader), Poll::Ready(Some(Ok(buffer.slice(..CAPACITY)))));
-        assert_eq!(push(&writer, &[buffer]), Some((CAPACITY, true)));
+        assert_eq!(push(&writer, &[&buffer]), Some((CAPACITY, true)));
     }
 
     #[test]

@@ -158,7 +158,6 @@ fn literal_prefix(pattern: &Pattern) -> &str {
 mod tests {
     use std::collections::BTreeSet;
 
-    use SubscriberKey;
     use fanfare_event::Selector;
 
     use super::*;
