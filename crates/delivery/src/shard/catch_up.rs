@@ -9,10 +9,10 @@ use std::sync::Arc;
 use fanfare_log::{PageLimit, ReadError, ReadFrom};
 
 use super::Shard;
+use crate::cursor::Cursor;
 use crate::inbox::Command;
 use crate::now::Now;
 use crate::readers::{Page, ReadJob};
-use crate::subscriber::Cursor;
 use crate::subscriber_key::SubscriberKey;
 
 impl Shard {

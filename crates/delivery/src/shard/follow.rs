@@ -8,8 +8,9 @@ use fanfare_log::ReadFrom;
 
 use super::Shard;
 use crate::context::Context;
+use crate::cursor::Cursor;
 use crate::now::Now;
-use crate::subscriber::{Cursor, Outcome, Subscriber};
+use crate::subscriber::{Outcome, Subscriber};
 
 impl Shard {
     /// Processes a batch of what the window has that is new: gives each of those it concerns one
