@@ -138,12 +138,20 @@ impl Rig {
         self.turn_until_idle();
     }
 
+    /// Reads one page that is asked for, and has it sent; whether there was one.
+    pub(super) fn read_one(&mut self) -> bool {
+        let did = self.stepped.read_page();
+        if did {
+            self.turn_until_idle();
+        }
+        did
+    }
+
     /// Reads all pages that are asked for; how many those were.
     pub(super) fn read_all(&mut self) -> usize {
         let mut pages = 0;
-        while self.stepped.read_page() {
+        while self.read_one() {
             pages += 1;
-            self.turn_until_idle();
         }
         pages
     }
