@@ -284,6 +284,8 @@ impl Collector for Observed {
         if let Some(size) = self.hub.log_size() {
             gauge(&mut encoder, "log_events", "Events retained by the log", number(size.events))?;
             gauge(&mut encoder, "log_bytes", "What they weigh", number(size.bytes))?;
+            let help = "Trimmed, and still on disk until its idempotency keys have room elsewhere";
+            gauge(&mut encoder, "log_unreclaimed_bytes", help, number(size.unreclaimed))?;
         }
         if let Some(certificate) = self.tls.as_ref().and_then(|tls| tls.shown()) {
             let until = certificate.validity().until.duration_since(UNIX_EPOCH);
@@ -312,6 +314,13 @@ impl Collector for Observed {
                 }
             }
         }
+        let failed = self.hub.failed_pages();
+        let help = "Pages that could not be read, and are asked for again";
+        counter(&mut encoder, "catchup_failures", help, failed)?;
+        let (concerned, everyone) = self.hub.window().overruns();
+        let help = "Times a shard was overrun by the window, by who had to read the log";
+        let overruns = vec![("concerned", concerned), ("everyone", everyone)];
+        by_label(&mut encoder, "window_overruns", help, "who", overruns)?;
         for MetricByReason { name, help, values } in totals.metrics_by_reason() {
             by_reason(&mut encoder, name, help, values)?;
         }
@@ -335,10 +344,20 @@ fn by_reason(
     help: &str,
     counts: Vec<(&'static str, u64)>,
 ) -> fmt::Result {
+    by_label(encoder, name, help, "reason", counts)
+}
+
+fn by_label(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &'static str,
+    counts: Vec<(&'static str, u64)>,
+) -> fmt::Result {
     use prometheus_client::metrics::MetricType;
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (reason, count) in counts {
-        let label = [("reason", reason)];
+    for (value, count) in counts {
+        let label = [(label, value)];
         ConstCounter::new(count).encode(family.encode_family(&label)?)?;
     }
     Ok(())

@@ -119,7 +119,7 @@ impl Ring {
         self.base += 1;
         self.floor = self.floor.max(slot.frame.position());
         self.passed = self.floor;
-        self.let_go(&slot);
+        self.release(&slot);
         Some(slot)
     }
 
@@ -129,12 +129,12 @@ impl Ring {
         self.base = self.end();
         self.passed = passed;
         for slot in std::mem::take(&mut self.slots) {
-            self.let_go(&slot);
+            self.release(&slot);
         }
         self.floor = floor;
     }
 
-    fn let_go(&self, slot: &Slot) {
+    fn release(&self, slot: &Slot) {
         if self.counted {
             slot.frame.leave();
         }

@@ -55,3 +55,19 @@ fn a_page_that_does_not_lead_on_is_asked_for_at_once_again() {
     assert_eq!(read(ReadFrom::After(at(4)), at(5)).unwrap(), at(5));
     assert_eq!(read(ReadFrom::After(at(9)), at(9)).unwrap(), at(9), "there is no more");
 }
+
+#[test]
+fn a_page_that_could_not_be_read_is_not_counted() {
+    let at = |seq| Position::new(7, seq);
+    let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
+    let window = Arc::new(Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention));
+    window.begin(&Lineage::root(7), at(9));
+    let hub = Hub::new(window, Arc::new(StandingStill(at(5))));
+    let interest = Interest::new(Selector::default());
+    let limit = PageLimit { events: 10, bytes: 1 << 20 };
+    let read = |seq| hub.catch_up(ReadFrom::After(at(seq)), &interest, Envelope::None, limit);
+    assert!(read(4).is_ok());
+    assert_eq!(hub.failed_pages(), 0);
+    assert!(read(5).is_err() && read(6).is_err());
+    assert_eq!(hub.failed_pages(), 2);
+}

@@ -187,6 +187,9 @@ pub struct LogSize {
     pub events: u64,
     /// What they occupy, by the engine's own measure.
     pub bytes: u64,
+    /// How many bytes of what was trimmed still take room: on disk, what waits until the idempotency
+    /// keys in it can be kept elsewhere.
+    pub unreclaimed: u64,
 }
 
 /// Why a log is not ready.

@@ -53,7 +53,6 @@ impl Shard {
             Ok(page) => page.catchup,
             Err(error) => {
                 tracing::debug!(%error, "a subscriber's catching up has to wait");
-                self.totals.failed_pages += 1;
                 subscriber.awaits.retry = true;
                 self.failed_reads.push(key);
                 return;

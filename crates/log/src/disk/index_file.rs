@@ -4,17 +4,49 @@
 //! What must hold: it only repeats what the segment says. Where it is missing, damaged or does not
 //! fit, the segment is scanned instead.
 
+use std::io;
+
 use fanfare_event::{Position, Timestamp, Topic};
 
 use super::bytes::{Cut, seal, unseal};
 use super::index::{Index, KeyMark, Parts};
-use super::segment::Identity;
+use super::segment::{INDEX, Identity, name};
+use super::storage::{Storage, read_file, replace};
 use crate::IdempotencyKey;
 
 const MAGIC: &[u8; 8] = b"FFINDEX1";
 
+/// No more than this is read of it: some eight bytes for each record, the shortest of which has more
+/// than thirty.
+const LIMIT: u64 = 2 << 30;
+
+/// The file's name.
+pub(super) fn file_name(first: Position) -> String {
+    format!("{}{INDEX}", name(first))
+}
+
+/// Reads the index of the segment that begins here; `None` where there is none, or a damaged one.
+pub(super) fn load(
+    storage: &dyn Storage,
+    first: Position,
+) -> io::Result<Option<(Identity, Index)>> {
+    let bytes = match read_file(storage, &file_name(first), LIMIT) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    Ok(decode(&bytes).filter(|(identity, _)| identity.first == first))
+}
+
+/// Writes the index of a closed segment. Without it the next start only takes longer.
+pub(super) fn store(storage: &dyn Storage, identity: &Identity, index: &Index) {
+    let file = file_name(identity.first);
+    if let Err(error) = replace(storage, &file, &encode(identity, index)) {
+        tracing::warn!(file, %error, "cannot write an index, the next start scans its segment");
+    }
+}
+
 /// The content of the file. The index must be closed.
-pub(super) fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
+fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(index.count() as usize * 8 + 4096);
     bytes.extend_from_slice(MAGIC);
     identity.encode(&mut bytes);

@@ -60,7 +60,7 @@ impl Header {
     }
 
     /// Whether this is the body the header was written for.
-    pub(super) fn vouches_for(&self, body: &[u8]) -> bool {
+    pub(super) fn matches(&self, body: &[u8]) -> bool {
         crc32c::crc32c(body) == self.body_sum
     }
 
@@ -131,7 +131,7 @@ impl<'a> Body<'a> {
 
 /// What a record says beside its draft.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'a> {
+pub(super) struct RecordMeta<'a> {
     pub salt: u64,
     pub seq: u64,
     pub time: Timestamp,
@@ -155,7 +155,7 @@ pub(super) fn length_of(event: &Event, place: usize) -> usize {
 }
 
 /// Appends a record to `into`; its length must be less than 4 GiB.
-pub(super) fn encode(into: &mut Vec<u8>, frame: Frame<'_>, draft: &Draft) {
+pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
     let key = frame.key.map_or("", IdempotencyKey::as_str);
     let event_type = draft.event_type.as_ref().map_or("", EventType::as_str);
     let topic = draft.topic.as_str();
@@ -193,8 +193,8 @@ mod tests {
 
     use super::*;
 
-    fn frame(key: Option<&IdempotencyKey>) -> Frame<'_> {
-        Frame {
+    fn frame(key: Option<&IdempotencyKey>) -> RecordMeta<'_> {
+        RecordMeta {
             salt: 7,
             seq: 42,
             time: Timestamp(99),
@@ -222,7 +222,7 @@ mod tests {
             };
             let key = key.map(|key| IdempotencyKey::parse(&key).unwrap());
             let mut bytes = b"before".to_vec();
-            encode(&mut bytes, Frame { place, synced_before, ..frame(key.as_ref()) }, &draft);
+            encode(&mut bytes, RecordMeta { place, synced_before, ..frame(key.as_ref()) }, &draft);
             let record = &bytes[6..];
             let key_length = key.as_ref().map_or(0, |key| key.as_str().len());
             prop_assert!(record.len() <= length(&draft) + key_length);
@@ -230,7 +230,7 @@ mod tests {
             prop_assert_eq!(header.record_length(), record.len() as u64);
             prop_assert_eq!(header.seq, 42);
             prop_assert!(Header::parse(record, 8).is_none(), "another segment's record");
-            prop_assert!(header.vouches_for(&record[HEADER..]));
+            prop_assert!(header.matches(&record[HEADER..]));
             let body = Body::parse(&record[HEADER..]).unwrap();
             prop_assert_eq!(body.key, key.as_ref().map(IdempotencyKey::as_str));
             prop_assert!(body.batch_goes_on && body.marked);
@@ -254,7 +254,7 @@ mod tests {
             encode(&mut bytes, frame(None), &draft);
             bytes[bit / 8] ^= 1 << (bit % 8);
             let whole = Header::parse(&bytes, 7)
-                .is_some_and(|header| header.vouches_for(&bytes[HEADER..]));
+                .is_some_and(|header| header.matches(&bytes[HEADER..]));
             prop_assert!(!whole);
         }
 

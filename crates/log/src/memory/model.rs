@@ -5,7 +5,7 @@ use std::time::Duration;
 use fanfare_event::{Draft, Event, EventType, Position, Selector, Timestamp, Topic};
 use proptest::prelude::*;
 
-use super::MemorySettings;
+use super::settings::MemorySettings;
 use super::store::{Bounds, Store};
 use crate::{Batch, IdempotencyKey, Page, PageLimit, ReadFrom, Retention};
 

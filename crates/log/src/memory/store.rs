@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use fanfare_event::{Draft, Event, Position, Selector, Timestamp, Topic};
 
-use super::{MemorySettings, MemoryStats};
+use super::settings::MemorySettings;
+use super::stats::MemoryStats;
 use crate::{
     AppendError, Appended, Batch, Durability, IdempotencyTable, Page, PageLimit, ReadFrom,
     Retention, TopicId, TopicTable,

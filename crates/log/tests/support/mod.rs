@@ -2,6 +2,7 @@
 // Each test file, and the fuzz target, uses another part of this.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
+pub mod environment;
 pub mod recovery;
 pub mod simulated;
 
