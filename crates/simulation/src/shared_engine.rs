@@ -384,7 +384,9 @@ impl EventLog for NodeLog {
             if first && is_earliest {
                 at = state.topics.trimmed().max(Position::new(state.lineage.oldest(), 0));
             }
-            if let Some(through) = state.topics.trimmed_after(&selector.topics, at) {
+            let trimmed = state.topics.trimmed_after(&selector.topics, at);
+            // What comes after that is told of on another page.
+            if let Some(through) = trimmed.map(|through| through.min(until)) {
                 if !first {
                     // The next page begins with the gap.
                     break;

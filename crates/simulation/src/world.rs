@@ -245,7 +245,11 @@ impl World {
             found
         };
         let Some((batch, key, _)) = found else { return };
-        let messages = lock(&self.ledger).messages(batch);
+        let messages = {
+            let mut ledger = lock(&self.ledger);
+            ledger.repeated(batch);
+            ledger.messages(batch)
+        };
         let appending = it.hub.publish(batch_of(messages, Some(&key)));
         lock(&self.pending).push((batch, node, appending));
     }

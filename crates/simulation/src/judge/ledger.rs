@@ -61,11 +61,11 @@ pub(super) struct Recorded {
 #[derive(Debug)]
 struct Batch {
     messages: std::ops::Range<usize>,
-    /// Its publisher was told that nothing of it was accepted.
-    refused: bool,
+    /// How often it was sent and no answer has come yet.
+    awaited: usize,
+    /// An answer will never come.
+    is_unknown: bool,
     first: Option<Id>,
-    /// Accepted once more after the first was lost.
-    renewed: bool,
 }
 
 impl Ledger {
@@ -109,7 +109,7 @@ impl Ledger {
         let record = |message| Recorded { message, begun, batch, place: None };
         facts.messages.extend(messages.into_iter().map(record));
         let messages = first..facts.messages.len();
-        facts.batches.push(Batch { messages, refused: false, first: None, renewed: false });
+        facts.batches.push(Batch { messages, awaited: 1, is_unknown: false, first: None });
         batch
     }
 
@@ -131,20 +131,24 @@ impl Ledger {
             let text = format!("batch {batch} of {expected} was accepted as {count}");
             self.facts.report(FindingKind::TornBatch, text);
         }
-        self.facts.batches[batch].refused = false;
+        self.facts.batches[batch].awaited -= 1;
         self.place(batch, first);
     }
 
-    /// A publisher was told that nothing of a batch was accepted.
+    /// A batch is sent once more, under its key.
+    pub(crate) fn repeated(&mut self, batch: BatchNumber) {
+        self.facts.batches[batch].awaited += 1;
+    }
+
+    /// A publisher was told that nothing of what it sent was accepted.
     pub(crate) fn refused(&mut self, batch: BatchNumber) {
-        let known = &mut self.facts.batches[batch];
-        // It was accepted before, and this was a repetition.
-        known.refused = known.first.is_none();
+        self.facts.batches[batch].awaited -= 1;
     }
 
     /// Nobody will be told what became of a batch.
     pub(crate) fn unanswered(&mut self, batch: BatchNumber) {
-        self.facts.batches[batch].refused = false;
+        self.facts.batches[batch].awaited -= 1;
+        self.facts.batches[batch].is_unknown = true;
     }
 
     /// A batch is known to stand in the log, or to have stood there.
@@ -153,11 +157,12 @@ impl Ledger {
         let known = &mut facts.batches[batch];
         match known.first {
             Some(before) if before == first => return,
-            Some(before) if !facts.may_lose || known.renewed => {
+            // Sent again after the first was lost; who sent it first may hear of that late.
+            Some(before) if facts.may_lose && before.epoch != first.epoch => {}
+            Some(before) => {
                 let text = format!("batch {batch} stands at {before} and at {first}");
                 return facts.report(FindingKind::OneEventTwoIds, text);
             }
-            Some(_) => known.renewed = true,
             None => {}
         }
         known.first = Some(first);
@@ -287,7 +292,9 @@ impl Facts {
         Some((batch, Id { epoch: id.epoch, seq }))
     }
 
+    /// Whether every answer to its publisher was that nothing of it was accepted.
     pub(super) fn is_refused(&self, number: usize) -> bool {
-        self.batches[self.messages[number].batch].refused
+        let Batch { awaited, is_unknown, first, .. } = &self.batches[self.messages[number].batch];
+        *awaited == 0 && !is_unknown && first.is_none()
     }
 }
