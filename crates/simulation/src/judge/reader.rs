@@ -53,7 +53,7 @@ pub(super) struct Claim {
 struct Connection {
     unchunked: Unchunked,
     stream: EventStream,
-    received: HashSet<usize>,
+    received: HashSet<Place>,
     beginning: Beginning,
     was_open: bool,
     /// Nothing may come before a gap.
@@ -296,7 +296,7 @@ impl Reader {
             let text = format!("{self} was cut and received m{number}");
             return facts.report(FindingKind::Overstayed, text);
         }
-        if !connection.received.insert(number) {
+        if !connection.received.insert(place) {
             let text = format!("{self}: m{number} at {id}, twice on one connection");
             return facts.report(FindingKind::Duplicate, text);
         }
