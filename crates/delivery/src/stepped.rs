@@ -79,6 +79,12 @@ impl SteppedDelivery {
     }
 }
 
+impl Drop for SteppedDelivery {
+    fn drop(&mut self) {
+        self.delivery.read_queue().close();
+    }
+}
+
 /// Reads pages of the log when it is told to.
 pub struct SteppedReader {
     hub: Arc<Hub>,

@@ -662,7 +662,9 @@ impl World {
                 break;
             }
             if round + 1 == ROUNDS {
-                let text = "someone never comes in".to_owned();
+                let open = |it: &usize| lock(&self.ledger).reader(*it).is_open();
+                let out: Vec<_> = (0..self.setup.clients.len()).filter(|it| !open(it)).collect();
+                let text = format!("not everything comes to rest, and these are not in: {out:?}");
                 lock(&self.ledger).report(FindingKind::Stuck, text);
             }
         }
