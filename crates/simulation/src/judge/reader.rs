@@ -256,9 +256,17 @@ impl Reader {
         if self.is_untold(facts, name) {
             return;
         }
-        if self.accounted.is_some_and(|accounted| place < accounted) {
-            let text = format!("{self}: {name} goes back to {place:?} from {:?}", self.accounted);
-            return facts.report(FindingKind::Reordered, text);
+        if let Some(accounted) = self.accounted.filter(|accounted| place < *accounted) {
+            // The end of an epoch and the beginning of the next are one place, if none was lost.
+            let between = facts.held.range(place..=accounted);
+            let numbers = between.filter(|(at, _)| **at > place).map(|(_, number)| *number);
+            let back = numbers.map(|number| &facts.messages[number]).find(|it| self.wants(it));
+            if let Some(back) = back {
+                let back = &back.message.text;
+                let text = format!("{self}: {name} goes back to {place:?}, before {back:?}");
+                facts.report(FindingKind::Reordered, text);
+            }
+            return;
         }
         let inclusive = Place { seq: place.seq + 1, ..place };
         self.advance(facts, inclusive, place);
