@@ -47,6 +47,8 @@ pub(super) struct Claim {
     after: Option<Place>,
     before: Place,
     since: u64,
+    /// When this was said: it says nothing of what is published later.
+    said: u64,
 }
 
 #[derive(Debug)]
@@ -287,7 +289,8 @@ impl Reader {
             return facts.report(FindingKind::Invented, text);
         };
         let Recorded { message, begun, .. } = &facts.messages[number];
-        let (begun, wanted) = (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
+        let (begun, wanted) =
+            (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
         if !wanted {
             let text = format!("{self} did not ask for m{number} on {:?}", message.topic);
             return facts.report(FindingKind::Unwanted, text);
@@ -333,7 +336,8 @@ impl Reader {
             let text = format!("{self} is at {at:?} and never received {text:?} at {place:?}");
             return facts.report(FindingKind::SilentLoss, text);
         }
-        self.claims.push(Claim { after: self.after(before), before, since: self.since });
+        let (after, since, said) = (self.after(before), self.since, facts.tick);
+        self.claims.push(Claim { after, before, since, said });
         (self.accounted, self.since) = (Some(at), 0);
         if self.lost_rest.is_some_and(|rank| at.rank > rank) {
             self.lost_rest = None;
@@ -349,22 +353,17 @@ impl Reader {
     }
 
     /// The first that it wants, is owed and was not given, before this.
-    fn missed<'a>(
-        &self,
-        facts: &'a Facts,
-        before: Place,
-        inclusive: bool,
-    ) -> Option<&'a Recorded> {
-        let claim = Claim { after: self.after(before), before, since: self.since };
+    fn missed<'a>(&self, facts: &'a Facts, before: Place, inclusive: bool) -> Option<&'a Recorded> {
+        let after = self.after(before);
         let end = Place { seq: before.seq + u64::from(inclusive), ..before };
         let numbers = facts.held.range(..end).rev();
         let mut first = None;
         for (place, number) in numbers {
-            if claim.after.is_some_and(|after| *place <= after) {
+            if after.is_some_and(|after| *place <= after) {
                 break;
             }
             let recorded = &facts.messages[*number];
-            if recorded.begun >= claim.since && self.wants(recorded) {
+            if recorded.begun >= self.since && self.wants(recorded) {
                 first = Some(recorded);
             }
         }
@@ -384,7 +383,7 @@ impl Reader {
         let denied = |claim: &&Claim| {
             claim.after.is_none_or(|after| place > after)
                 && place < claim.before
-                && recorded.begun >= claim.since
+                && (claim.since..=claim.said).contains(&recorded.begun)
         };
         self.claims.iter().find(denied).copied()
     }
