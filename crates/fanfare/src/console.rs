@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fanfare_delivery::{CloseReason, Delivery, DeliverySettings, Retry, Seats};
+use fanfare_delivery::{CloseReason, Delivery, DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_event::{Draft, Timestamp, Topic};
 use fanfare_hub::{BusyTopic, GapReason, Hub, Window, WindowBounds};
 use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
@@ -77,6 +77,7 @@ impl Console {
             min_rate: settings.min_rate.get(),
             retry: Retry(settings.retry),
             seats,
+            limits: StepLimits::default(),
         };
         let delivery = Arc::new(Delivery::start(&hub, &settings)?);
         Ok(Self { hub, delivery })

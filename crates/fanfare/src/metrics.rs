@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use fanfare_delivery::{CloseReason, Delivery, Totals};
-use fanfare_hub::{GapReason, Hub, reasons};
+use fanfare_delivery::{Delivery, Metric, MetricByReason, MetricKind};
+use fanfare_hub::{Hub, reasons};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder,
@@ -257,87 +257,102 @@ impl Collector for Observed {
         let seats = self.delivery.seats();
         let (frames, bytes) = self.hub.window().held();
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        let mut gauge = |name, help, value: usize| {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
-        };
-        gauge("subscribers", "Open streams", seats.taken())?;
-        gauge("max_subscribers", "Streams that may be open", seats.capacity())?;
+        gauge(&mut encoder, "subscribers", "Open streams", seats.taken())?;
+        gauge(&mut encoder, "max_subscribers", "Streams that may be open", seats.capacity())?;
         let Census { connections, half_open, idle, unread } = self.roster.census();
-        gauge("connections", "Open connections, those of streams included", connections)?;
-        gauge("half_open_connections", "Connections without a first request yet", half_open)?;
-        gauge("idle_connections", "Connections between two requests", idle)?;
-        gauge("unread_answers", "Answers that wait for their peers to read", unread)?;
+        gauge(
+            &mut encoder,
+            "connections",
+            "Open connections, those of streams included",
+            connections,
+        )?;
+        gauge(
+            &mut encoder,
+            "half_open_connections",
+            "Connections without a first request yet",
+            half_open,
+        )?;
+        gauge(&mut encoder, "idle_connections", "Connections between two requests", idle)?;
+        gauge(&mut encoder, "unread_answers", "Answers that wait for their peers to read", unread)?;
         let ready = usize::from(self.hub.ready().is_ok());
-        gauge("ready", "1 where the event log accepts publishes, else 0", ready)?;
+        gauge(&mut encoder, "ready", "1 where the event log accepts publishes, else 0", ready)?;
         let last = self.hub.window().last();
-        gauge("last_epoch", "Epoch of the last event heard of", number(last.epoch))?;
-        gauge("last_seq", "Its number within the epoch", number(last.seq))?;
-        gauge("window_events", "Recent events held ready to send", frames)?;
-        gauge("window_bytes", "What they occupy", bytes)?;
-        let lag = number(totals.slowest_lag);
-        gauge("slowest_lag_events", "How far the slowest subscriber is behind", lag)?;
+        gauge(&mut encoder, "last_epoch", "Epoch of the last event heard of", number(last.epoch))?;
+        gauge(&mut encoder, "last_seq", "Its number within the epoch", number(last.seq))?;
+        gauge(&mut encoder, "window_events", "Recent events held ready to send", frames)?;
+        gauge(&mut encoder, "window_bytes", "What they occupy", bytes)?;
         if let Some(size) = self.hub.log_size() {
-            gauge("log_events", "Events retained by the log", number(size.events))?;
-            gauge("log_bytes", "What they weigh", number(size.bytes))?;
+            gauge(&mut encoder, "log_events", "Events retained by the log", number(size.events))?;
+            gauge(&mut encoder, "log_bytes", "What they weigh", number(size.bytes))?;
             let help = "Trimmed, and still on disk until its idempotency keys have room elsewhere";
-            gauge("log_unreclaimed_bytes", help, number(size.unreclaimed))?;
+            gauge(&mut encoder, "log_unreclaimed_bytes", help, number(size.unreclaimed))?;
         }
         if let Some(certificate) = self.tls.as_ref().and_then(|tls| tls.shown()) {
             let until = certificate.validity().until.duration_since(UNIX_EPOCH);
             let name = "certificate_expiry_timestamp_seconds";
             let seconds = until.unwrap_or_default().as_secs();
-            gauge(name, "When the certificate that is shown runs out", number(seconds))?;
+            gauge(
+                &mut encoder,
+                name,
+                "When the certificate that is shown runs out",
+                number(seconds),
+            )?;
         }
         if let Some(bytes) = resident_memory() {
-            gauge("resident_memory_bytes", "Memory the process occupies", number(bytes))?;
+            gauge(
+                &mut encoder,
+                "resident_memory_bytes",
+                "Memory the process occupies",
+                number(bytes),
+            )?;
         }
-        let mut counter = |name, help, value: u64| {
-            let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
-        };
-        let Totals {
-            deliveries, bytes, writes, keepalives, fresh_cursors, pages, page_events, ..
-        } = totals;
-        counter("deliveries", "Events handed to subscribers", deliveries)?;
-        counter("delivered_bytes", "Bytes that subscribers took", bytes)?;
-        counter("writes", "Writes to subscribers", writes)?;
-        counter("keepalives", "Comments that kept quiet streams open", keepalives)?;
-        counter("fresh_cursors", "Ids sent to subscribers of quiet topics", fresh_cursors)?;
-        counter("catchup_pages", "Pages read from the log for those behind the window", pages)?;
-        counter("catchup_events", "Events read in those pages", page_events)?;
+        for Metric { name, help, kind, value } in totals.metrics() {
+            match kind {
+                MetricKind::Counter => counter(&mut encoder, name, help, value)?,
+                MetricKind::Gauge | MetricKind::Greatest => {
+                    gauge(&mut encoder, name, help, number(value))?;
+                }
+            }
+        }
         let failed = self.hub.failed_pages();
-        counter(
-            "catchup_failures",
-            "Pages that could not be read, and are asked for again",
-            failed,
-        )?;
+        let help = "Pages that could not be read, and are asked for again";
+        counter(&mut encoder, "catchup_failures", help, failed)?;
         let (concerned, everyone) = self.hub.window().overruns();
         let help = "Times a shard was overrun by the window, by who had to read the log";
-        let overruns = [("concerned", concerned), ("everyone", everyone)];
+        let overruns = vec![("concerned", concerned), ("everyone", everyone)];
         by_label(&mut encoder, "window_overruns", help, "who", overruns)?;
-        let gaps = GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]));
-        by_reason(&mut encoder, "gaps", "Gaps told to subscribers, by reason", gaps)?;
-        let closed = CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]));
-        by_reason(&mut encoder, "closed", "Streams closed, by reason", closed)
+        for MetricByReason { name, help, values } in totals.metrics_by_reason() {
+            by_reason(&mut encoder, name, help, values)?;
+        }
+        Ok(())
     }
 }
 
-fn by_reason<const N: usize>(
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: usize) -> fmt::Result {
+    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let counter = ConstCounter::new(value);
+    counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+}
+
+fn by_reason(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    counts: [(&'static str, u64); N],
+    counts: Vec<(&'static str, u64)>,
 ) -> fmt::Result {
     by_label(encoder, name, help, "reason", counts)
 }
 
-fn by_label<const N: usize>(
+fn by_label(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     label: &'static str,
-    counts: [(&'static str, u64); N],
+    counts: Vec<(&'static str, u64)>,
 ) -> fmt::Result {
     use prometheus_client::metrics::MetricType;
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
+use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_event::Timestamp;
 use fanfare_hub::Hub;
 use tokio::net::TcpListener;
@@ -84,6 +84,7 @@ async fn run(
             min_rate: settings.min_rate.get(),
             retry: Retry(settings.retry),
             seats: Seats::new(seats),
+            limits: StepLimits::default(),
         },
     )?);
     let roster = Roster::new(limits.bounds, delivery.seats().clone());

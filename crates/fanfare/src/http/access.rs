@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
@@ -272,11 +272,8 @@ impl Caller {
     }
 
     /// When their right ends.
-    pub(super) fn expires(&self) -> Option<Instant> {
-        /// Further ahead than any connection lives, and within what clocks can hold.
-        const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-        let left = self.principal.expires?.as_millis().saturating_sub(Timestamp::now().as_millis());
-        Some(Instant::now() + Duration::from_millis(left).min(FAR))
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        self.principal.expires
     }
 
     /// Refuses those who may publish nowhere, before their body is read.

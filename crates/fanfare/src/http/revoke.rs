@@ -1,6 +1,7 @@
 //! Revocation: `DELETE <prefix>/subscribers?subject=…` ends the streams of a subject.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use fanfare_delivery::Cut;
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ pub(super) async fn revoke(shared: &Shared, subject: &str) -> Result<Value, Erro
 /// were.
 pub(super) async fn end(shared: &Shared, subject: &str) -> usize {
     let (done, mut counts) = mpsc::unbounded_channel();
-    let cut = Arc::from([Cut::now(subject)]);
+    let cut = Arc::from([Cut { subject: subject.into(), at: Instant::now() }]);
     // The channel closes when the last shard has answered, or has gone.
     for delivery in [&shared.delivery, &shared.console.delivery] {
         let done = done.clone();

@@ -163,7 +163,7 @@ impl Shared {
         use std::time::Duration;
 
         use super::{Limits, Roster};
-        use fanfare_delivery::{DeliverySettings, Retry, Seats};
+        use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
         use fanfare_hub::{Window, WindowBounds};
         use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
 
@@ -180,6 +180,7 @@ impl Shared {
             min_rate: 0,
             retry: Retry(second),
             seats: Seats::new(1),
+            limits: StepLimits::default(),
         };
         let delivery = Arc::new(Delivery::start(&hub, &delivery).unwrap());
         let bounds = Limits::new(settings, 1024).bounds;

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Authorised;
 use fanfare_delivery::{
-    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Seat, Sink, body,
+    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Seat, Sink, Wire, body,
 };
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Interest, Start};
@@ -60,11 +60,13 @@ impl Granted {
     /// The same, which gives a place back when it ends.
     pub(super) fn holding(mut self, place: Option<Seat>) -> Self {
         if let Some(place) = place {
+            let address = self.address;
             let lease = self.lease.get_or_insert_with(|| {
                 let verified = Instant::now();
                 Box::new(Lease {
                     subject: None,
                     credential: None,
+                    address,
                     expires: None,
                     verified,
                     seats: Vec::new(),
@@ -80,10 +82,9 @@ impl Granted {
         let Self { delivery, interest, envelope, start, has_id, address, seat, lease } = self;
         delivery.join(NewSubscriber {
             sink,
-            framing,
+            wire: Wire::native(envelope, framing),
             head,
             interest,
-            envelope,
             start,
             has_id,
             address,
@@ -137,6 +138,8 @@ impl http_body::Body for StreamBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_next(context).map(|next| next.map(|bytes| bytes.map(Frame::data)))
+        self.0
+            .poll_next(context, Instant::now())
+            .map(|next| next.map(|bytes| bytes.map(Frame::data)))
     }
 }
