@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use fanfare_delivery::{CloseReason, Delivery, Totals};
 use fanfare_hub::{GapReason, Hub, reasons};
+use fanfare_tls::Tls;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder,
@@ -21,7 +22,6 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::http::{Census, Roster};
 use crate::latency::{Latencies, Tally};
 use crate::resident_memory::resident_memory;
-use crate::tls::Tls;
 
 /// What the HTTP side counts, and the registry that reads everything.
 #[derive(Debug)]

@@ -5,9 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 
 use fanfare_event::Timestamp;
+use fanfare_settings::NodeName;
 use rustix::system::uname;
-
-use crate::settings::NodeName;
 
 /// One run of the program.
 #[derive(Debug, Clone)]

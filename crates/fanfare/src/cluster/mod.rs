@@ -8,7 +8,8 @@ mod tickets;
 use std::sync::Arc;
 
 use fanfare_delivery::Delivery;
-use fanfare_redis::{Commons, CommonsError};
+use fanfare_redis::Commons;
+pub(crate) use fanfare_redis::CommonsError;
 use fanfare_shares::Amount;
 use serde_json::Value;
 

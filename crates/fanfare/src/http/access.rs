@@ -81,8 +81,8 @@ impl Access {
         let waiters = (settings.max_requests / 4).clamp(1, KEY_SET_WAITERS);
         let key_set = key_set.map(|client| Jwks::new(Box::new(client), Jwks::INTERVAL, waiters));
         let rules = TokenRules {
-            issuers: settings.jwt_issuer.iter().map(|name| name.0.clone()).collect(),
-            audiences: settings.jwt_audience.iter().map(|name| name.0.clone()).collect(),
+            issuers: settings.jwt_issuer.iter().map(|name| name.as_str().to_owned()).collect(),
+            audiences: settings.jwt_audience.iter().map(|name| name.as_str().to_owned()).collect(),
         };
         let (key_files, keys) = KeyFiles::new(settings);
         let authenticator = authenticator(keys, key_set.clone(), rules.clone());
@@ -97,7 +97,7 @@ impl Access {
                 None => Box::new(MemoryTickets::new(TICKETS)),
             },
             anyone: Arc::new(anyone),
-            cookie: settings.cookie_name.as_ref().map(|name| name.0.clone()),
+            cookie: settings.cookie_name.as_ref().map(|name| name.as_str().to_owned()),
             guard: Guard::new(settings),
             failures: Arc::new(Failures::new(settings.failure_rate)),
             proxies: settings.trusted_proxy.clone(),

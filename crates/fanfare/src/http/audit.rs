@@ -12,9 +12,9 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use fanfare_auth::Identity;
+use fanfare_event::printable;
 
 use super::router::Shared;
-use crate::commands::printable;
 use crate::metrics::Refused;
 
 /// How many lines of one kind are written in a second.

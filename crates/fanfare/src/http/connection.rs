@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{Request, Response};
+use fanfare_tls::Tls;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
@@ -37,7 +38,6 @@ use super::roster::{Entry, Leave, Roster};
 use super::router::Shared;
 use super::takeover::{Handover, TakeOver};
 use crate::metrics::Refused;
-use crate::tls::Tls;
 
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));

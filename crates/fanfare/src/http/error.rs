@@ -11,12 +11,12 @@ use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_payload::{MAX_ECHO, Refusal, cut};
-use fanfare_redis::CommonsError;
 use serde_json::{Value, json};
 
 use super::audit::{self, Failure};
 use super::failures::Slowed;
 use super::request_body::Broken;
+use crate::cluster::CommonsError;
 use crate::metrics::{Metrics, Refused};
 use crate::settings::Origin;
 

@@ -134,14 +134,14 @@ pub(crate) async fn keep_keys(shared: Arc<Shared>, asked: Arc<Notify>) {
 }
 
 fn access_keys(keys: &[AccessKey], files: &[KeyFile]) -> AccessKeys {
-    let given = keys.iter().map(|key| &key.0);
-    let all: Vec<Secret> = given.chain(files.iter().flat_map(|file| &file.keys)).cloned().collect();
+    let given = keys.iter().map(AccessKey::secret);
+    let all: Vec<Secret> = given.chain(files.iter().flat_map(KeyFile::keys)).cloned().collect();
     AccessKeys::new(&all)
 }
 
 fn token_keys(secrets: &[TokenSecret], public: &[PublicKey]) -> Vec<VerificationKey> {
-    let secrets = secrets.iter().map(|given| VerificationKey::from_secret(&given.secret));
-    secrets.chain(public.iter().map(|public| public.key.clone())).collect()
+    let secrets = secrets.iter().map(|given| VerificationKey::from_secret(given.secret()));
+    secrets.chain(public.iter().map(|public| public.key().clone())).collect()
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

@@ -7,6 +7,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use fanfare_event::Timestamp;
 
 use crate::settings::SecurityContact;
 
@@ -19,7 +20,7 @@ pub(super) fn security_txt(contacts: &[SecurityContact]) -> Router {
         return Router::new();
     }
     let contacts: String =
-        contacts.iter().map(|contact| format!("Contact: {}\r\n", contact.0)).collect();
+        contacts.iter().map(|contact| format!("Contact: {}\r\n", contact.as_str())).collect();
     let answer = move || {
         let contacts = contacts.clone();
         async move {
@@ -27,8 +28,7 @@ pub(super) fn security_txt(contacts: &[SecurityContact]) -> Router {
                 (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
                 (CACHE_CONTROL, HeaderValue::from_static("max-age=86400")),
             ];
-            let until = jiff::Timestamp::try_from(SystemTime::now() + GOOD).unwrap_or_default();
-            let until = until.strftime("%Y-%m-%dT00:00:00Z");
+            let until = Timestamp::from(SystemTime::now() + GOOD).start_of_day();
             (headers, format!("{contacts}Expires: {until}\r\n")).into_response()
         }
     };

@@ -9,6 +9,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use fanfare_delivery::{Delivery, ListFrom, Listed, Listing};
 use fanfare_event::Topic;
+use fanfare_event::printable;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -18,7 +19,6 @@ use super::error::{Error, RETRY_AFTER_SECONDS, detail, invalid};
 use super::query;
 use super::revoke::revoke;
 use super::router::Shared;
-use crate::commands::printable;
 use crate::node::Node;
 
 /// How many subscribers a page holds, unless asked otherwise, and at most.
