@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fanfare_auth::{
-    AccessKey, AccessKeys, InvalidCredential, KeyFile, PublicKey, Secret, TokenSecret, VerificationKey,
+    AccessKey, AccessKeys, InvalidCredential, KeyFile, PublicKey, Secret, TokenSecret,
+    VerificationKey,
 };
 use fanfare_settings::Settings;
 use tokio::sync::Notify;
 use tokio::time::interval;
 
-use crate::http::{AppState, Keys};
+use fanfare_http::{AppState, Keys};
 
 /// How often they are looked at.
 const REFRESH: Duration = Duration::from_secs(2);
