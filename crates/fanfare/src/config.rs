@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
-use fanfare_delivery::{DeliverySettings, Retry, Seats};
+use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_settings::Settings;
 
 use crate::key_set_client::KeySetClient;
@@ -107,6 +107,7 @@ pub(crate) fn delivery(settings: &Settings, seats: usize) -> DeliverySettings {
         min_rate: settings.min_rate.get(),
         retry: Retry(settings.retry),
         seats: Seats::new(seats),
+        limits: StepLimits::default(),
     }
 }
 
