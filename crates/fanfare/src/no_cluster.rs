@@ -21,7 +21,6 @@ pub(crate) type CommonsError = Infallible;
 
 /// What this node would say of itself.
 #[derive(Debug)]
-#[expect(dead_code, reason = "nobody is there to be told")]
 pub(crate) struct Presence {
     pub(crate) node: Node,
     pub(crate) hub: Arc<Hub>,
@@ -41,7 +40,8 @@ impl Cluster {
         match *self {}
     }
 
-    pub(crate) async fn attend(&self, _: Presence) {
+    pub(crate) async fn attend(&self, presence: Presence) {
+        drop((presence.node.started, presence.hub, presence.delivery));
         match *self {}
     }
 

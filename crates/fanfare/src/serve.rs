@@ -25,7 +25,7 @@ use tokio::time::{interval, timeout};
 use crate::cluster::{Cluster, Presence};
 use crate::console::{Console, Observer};
 use crate::engine::EngineError;
-use crate::greeting::{greet, warn_of_mistakes};
+use crate::greeting::{greet, warn_of_mistakes, warn_of_readable_keys};
 use crate::http::{
     Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, Trail, accept,
     keep_keys, router,
@@ -237,6 +237,7 @@ impl Built {
         upkeep.spawn(expire(hub));
         upkeep.spawn(refresh_keys(Arc::clone(&shared)));
         warn_of_mistakes(settings);
+        warn_of_readable_keys(settings);
         greet(self.address, settings);
         tokio::spawn(accept(self.listener, self.connections));
         let (ended, phase) = (self.ended, self.phase);
