@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fanfare_http::NodeId;
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::{
     DiskLog, DiskOptions, EventLog, MemoryLog, MemorySettings, OpenError, Retention, Tail,
@@ -10,8 +11,7 @@ use fanfare_log::{
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
 use fanfare_settings::{RedisUrl, Settings};
 
-use crate::cluster::Cluster;
-use crate::node::NodeId;
+use crate::cluster::RedisCluster;
 
 /// Why there is no log to run a hub on.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum EngineError {
 pub(crate) async fn open(
     settings: &Settings,
     node: NodeId,
-) -> Result<(Hub, Option<Cluster>), EngineError> {
+) -> Result<(Hub, Option<RedisCluster>), EngineError> {
     let retention = Retention {
         count: settings.retain_count,
         bytes: settings.retain_bytes.get(),
@@ -78,7 +78,7 @@ async fn open_redis(
     retention: Retention,
     tail: Arc<dyn Tail>,
     node: NodeId,
-) -> Result<(Arc<dyn EventLog>, Cluster), EngineError> {
+) -> Result<(Arc<dyn EventLog>, RedisCluster), EngineError> {
     let settings = RedisSettings {
         retention,
         idempotency_window: settings.idempotency_window,
@@ -87,7 +87,7 @@ async fn open_redis(
         ..RedisSettings::new(url.clone(), settings.namespace.clone())
     };
     let log = RedisLog::connect(settings, tail).await?;
-    let cluster = Cluster::new(node, Arc::clone(log.commons()));
+    let cluster = RedisCluster::new(node, Arc::clone(log.commons()));
     Ok((log, cluster))
 }
 
@@ -98,6 +98,6 @@ async fn open_redis(
     _: Retention,
     _: Arc<dyn Tail>,
     _: NodeId,
-) -> Result<(Arc<dyn EventLog>, Cluster), EngineError> {
+) -> Result<(Arc<dyn EventLog>, RedisCluster), EngineError> {
     match *url {}
 }

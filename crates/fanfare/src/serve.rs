@@ -4,15 +4,20 @@
 //! What must hold: what cannot be served is an error before anybody is let in, and who was let in is
 //! answered before the process ends.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fanfare_cli::Failure;
-use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
+use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
+use fanfare_http::{
+    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle,
+    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
+};
 use fanfare_hub::Hub;
 use fanfare_settings::{Flags, Settings, SettingsError};
 use fanfare_tls::{CertificateSource, Tls, TlsConfig, TlsError};
@@ -22,19 +27,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
-use crate::cluster::{Cluster, Presence};
-use crate::console::{Console, Observer};
+use crate::certificate_metrics::CertificateMetrics;
+use crate::cluster::{Heartbeat, RedisCluster};
 use crate::engine::EngineError;
 use crate::greeting::{greet, warn_of_mistakes, warn_of_readable_keys};
-use crate::http::{
-    Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, Trail, accept,
-    keep_keys, router,
-};
+use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
-use crate::metrics::Metrics;
-use crate::node::Node;
 use crate::reload::Reload;
-use crate::{engine, listener, logging, open_files, signals};
+use crate::{config, engine, listener, logging, open_files, signals};
 
 /// How often the log is asked to let go of what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -106,28 +106,25 @@ struct Built {
     listener: TcpListener,
     /// From the moment it is built, a hangup does not end the process.
     hangup: Signal,
-    node: Node,
-    hub: Arc<Hub>,
-    cluster: Option<Arc<Cluster>>,
-    console: Arc<Console>,
-    metrics: Arc<Metrics>,
-    shared: Arc<Shared>,
+    app: Arc<AppState>,
+    cluster: Option<Arc<RedisCluster>>,
+    key_files: KeyFiles,
     certificates: Option<(Arc<Tls>, CertificateSource)>,
+    orders: Arc<CertificateMetrics>,
     connections: Connections,
     /// Ends once every connection has.
-    ended: mpsc::Receiver<std::convert::Infallible>,
-    phase: watch::Sender<Phase>,
+    ended: mpsc::Receiver<Infallible>,
+    lifecycle: watch::Sender<Lifecycle>,
 }
 
 /// A hub that answers.
 struct Running {
-    cluster: Option<Arc<Cluster>>,
-    console: Arc<Console>,
-    shared: Arc<Shared>,
-    ended: mpsc::Receiver<std::convert::Infallible>,
-    phase: watch::Sender<Phase>,
+    app: Arc<AppState>,
+    cluster: Option<Arc<RedisCluster>>,
+    ended: mpsc::Receiver<Infallible>,
+    lifecycle: watch::Sender<Lifecycle>,
     /// What says to others that this node is there.
-    presence: JoinSet<()>,
+    heartbeats: JoinSet<()>,
     /// What keeps things fresh, until nobody is left.
     upkeep: JoinSet<()>,
 }
@@ -142,118 +139,125 @@ impl Built {
         let hangup = signal(SignalKind::hangup())?;
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
-        let node = Node::new(settings.node_name.as_ref(), address);
+        let node = Node::new(settings.node_name.as_ref().map(|name| name.as_str()), address);
         let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
-        let limits = Limits::new(settings, open_files);
+        let limits = config::limits(settings, open_files);
         let max_connections = limits.bounds.connections;
         tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
         let (hub, cluster) = engine::open(settings, node.id).await?;
         let (hub, cluster) = (Arc::new(hub), cluster.map(Arc::new));
-        let delivery = Arc::new(Delivery::start(
-            &hub,
-            &DeliverySettings {
-                shards: settings.shards.unwrap_or_else(cores),
-                heartbeat: settings.heartbeat,
-                write_timeout: settings.write_timeout,
-                min_rate: settings.min_rate.get(),
-                retry: Retry(settings.retry),
-                seats: Seats::new(seats),
-            },
-        )?);
-        let console = Arc::new(Console::open(settings)?);
+        let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
+        let console = Arc::new(Console::open(config::console(settings))?);
         if let Some(cluster) = &cluster {
-            cluster.obey(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
+            cluster.listen_for_cuts(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
         }
-        let roster = Roster::new(limits.bounds, delivery.seats().clone());
+        let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
+        let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
         let tls = certificates.as_ref().map(|(tls, _)| Arc::clone(tls));
-        let (hub_seen, delivery_seen) = (Arc::clone(&hub), Arc::clone(&delivery));
-        let metrics =
-            Arc::new(Metrics::new(hub_seen, delivery_seen, Arc::clone(&roster), tls.clone()));
+        let orders = Arc::new(CertificateMetrics::new(tls.clone()));
+        let metrics = Arc::new(Metrics::new(
+            Arc::clone(&hub),
+            Arc::clone(&delivery),
+            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))],
+        ));
         let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
-        let shared = Arc::new(Shared {
-            metrics: Arc::clone(&metrics),
-            console: Arc::clone(&console),
-            hub: Arc::clone(&hub),
+        let (key_files, keys) = KeyFiles::new(settings);
+        let tickets = others.as_ref().map(|others| others.tickets(Access::TICKETS));
+        let app = Arc::new(AppState {
+            hub,
             delivery,
-            access: Access::new(settings, key_set, cluster.as_deref()),
+            metrics,
+            console,
+            access: Access::new(config::access(settings, keys, key_set, tickets)),
             trail: Trail::default(),
-            cluster: cluster.clone(),
-            node: node.clone(),
-            quotas: Quotas::new(settings),
+            cluster: others,
+            node,
+            quotas: Quotas::new(&config::quotas(settings)),
             max_message: settings.max_message.in_memory(),
             draining: AtomicBool::new(false),
         });
-        let router = router(Arc::clone(&shared), settings);
-        let addresses = Addresses::new(settings, max_connections);
-        let (phase, reached) = watch::channel(Phase::Serving);
+        let contacts = settings.security_contact.iter();
+        let contacts: Vec<_> = contacts.map(|contact| contact.as_str().to_owned()).collect();
+        let router = router(
+            &app,
+            RouterConfig {
+                prefix: settings.prefix.as_str(),
+                templates: settings.templates.as_ref().map(|directory| directory.path()),
+                security_contacts: &contacts,
+            },
+        );
+        let addresses = Addresses::new(config::addresses(settings, max_connections));
+        let tls = tls.map(|tls| tls.config());
+        let (lifecycle, reached) = watch::channel(Lifecycle::Serving);
         let (connections, ended) =
-            Connections::new(router, Arc::clone(&shared), roster, limits, addresses, tls, reached);
+            Connections::new(router, Arc::clone(&app), table, limits, addresses, tls, reached);
         Ok(Self {
             address,
             listener,
             hangup,
-            node,
-            hub,
+            app,
             cluster,
-            console,
-            metrics,
-            shared,
+            key_files,
             certificates,
+            orders,
             connections,
             ended,
-            phase,
+            lifecycle,
         })
     }
 
     /// Lets everyone in.
     fn run(self, settings: &Settings) -> Running {
-        let Self { hub, cluster, console, metrics, shared, .. } = self;
-        let delivery = Arc::clone(&shared.delivery);
-        let mut presence = JoinSet::new();
+        let Self { app, cluster, ended, lifecycle, .. } = self;
+        let (hub, delivery) = (&app.hub, &app.delivery);
+        let mut heartbeats = JoinSet::new();
         if let Some(cluster) = cluster.clone() {
-            let (hub, delivery) = (Arc::clone(&hub), Arc::clone(&delivery));
-            let line = Presence { node: self.node.clone(), hub, delivery };
-            presence.spawn(async move { cluster.attend(line).await });
+            let (node, hub, delivery) = (app.node.clone(), Arc::clone(hub), Arc::clone(delivery));
+            let heartbeat = Heartbeat { node, hub, delivery };
+            heartbeats.spawn(async move { cluster.send_heartbeats(heartbeat).await });
         }
         let mut upkeep = JoinSet::new();
         // What is read again while the hub runs registers here.
         let mut reload = Reload::default();
         if let Some((tls, source)) = self.certificates {
             let asked = reload.part("the TLS certificate");
-            let metrics = Arc::clone(&metrics);
-            let ordered = move |issued| metrics.certificate_ordered(issued);
-            upkeep.spawn(source.keep(tls, ordered, asked));
+            let orders = self.orders;
+            upkeep.spawn(source.keep(tls, move |issued| orders.ordered(issued), asked));
         }
-        let asked = match shared.access.reads_key_files() {
-            true => reload.part("the files of keys"),
-            false => Arc::default(),
+        let asked = match self.key_files.is_empty() {
+            true => Arc::default(),
+            false => reload.part("the files of keys"),
         };
-        upkeep.spawn(keep_keys(Arc::clone(&shared), asked));
-        upkeep.spawn(reload.obey(self.hangup));
-        let observer =
-            Observer::new(Arc::clone(&hub), delivery, metrics, self.node, cluster.clone());
-        let feed = Arc::clone(&console);
+        upkeep.spawn(keep_keys(self.key_files, Arc::clone(&app), asked));
+        upkeep.spawn(reload.notify_on_hangup(self.hangup));
+        let observer = Observer::new(
+            Arc::clone(hub),
+            Arc::clone(delivery),
+            Arc::clone(&app.metrics),
+            app.node.clone(),
+            app.cluster.clone(),
+        );
+        let feed = Arc::clone(&app.console);
         upkeep.spawn(async move { feed.feed(observer).await });
-        upkeep.spawn(expire(hub));
-        upkeep.spawn(refresh_keys(Arc::clone(&shared)));
+        upkeep.spawn(expire(Arc::clone(hub)));
+        upkeep.spawn(refresh_key_set(Arc::clone(&app)));
         warn_of_mistakes(settings);
         warn_of_readable_keys(settings);
         greet(self.address, settings);
         tokio::spawn(accept(self.listener, self.connections));
-        let (ended, phase) = (self.ended, self.phase);
-        Running { cluster, console, shared, ended, phase, presence, upkeep }
+        Running { app, cluster, ended, lifecycle, heartbeats, upkeep }
     }
 }
 
 impl Running {
     /// Closes the streams, spread over so long, and then everything else.
     async fn drain(mut self, over: Duration) {
-        let delivery = Arc::clone(&self.shared.delivery);
+        let delivery = Arc::clone(&self.app.delivery);
         tracing::info!(streams = delivery.seats().taken(), "shutting down");
-        self.shared.draining.store(true, Ordering::Relaxed);
-        let _ = self.phase.send(Phase::Draining);
-        self.presence.abort_all();
-        let console = self.console;
+        self.app.begin_drain();
+        let _ = self.lifecycle.send(Lifecycle::Draining);
+        self.heartbeats.abort_all();
+        let console = Arc::clone(&self.app.console);
         // The console last: it shows the others going.
         let drained = tokio::task::spawn_blocking(move || {
             delivery.drain(over);
@@ -262,7 +266,7 @@ impl Running {
         if drained.await.is_err() {
             tracing::error!("the streams could not be closed in order");
         }
-        let _ = self.phase.send(Phase::Stopping);
+        let _ = self.lifecycle.send(Lifecycle::Stopping);
         if timeout(GRACE, self.ended.recv()).await.is_err() {
             tracing::warn!("some requests were still in flight");
         }
@@ -292,11 +296,11 @@ fn tls_config(settings: &Settings) -> Option<TlsConfig> {
     None
 }
 
-async fn refresh_keys(shared: Arc<Shared>) {
+async fn refresh_key_set(app: Arc<AppState>) {
     let mut ticks = interval(KEY_SET);
     loop {
         ticks.tick().await;
-        shared.access.refresh_keys().await;
+        app.access.refresh_key_set().await;
     }
 }
 
@@ -306,8 +310,4 @@ async fn expire(hub: Arc<Hub>) {
         ticks.tick().await;
         hub.expire(Timestamp::now());
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
