@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_delivery::Delivery;
+use fanfare_http::Node;
 use fanfare_hub::Hub;
 use fanfare_redis::Commons;
 use serde_json::{Value, json};
 use tokio::time::interval;
-
-use fanfare_http::Node;
 
 /// How often a node says that it is there; a few times within [`Commons::PRESENCE`].
 const EVERY: Duration = Duration::from_secs(3);
