@@ -158,6 +158,7 @@ impl Access {
             (Err(Error::UsedTicket | Error::Tickets(_)), cookie @ Some(_)) => {
                 self.know(request, cookie).await
             }
+            (Err(Error::UsedTicket), None) => Err(self.fail_ticket(request)),
             (known, _) => known,
         }
     }
@@ -180,7 +181,11 @@ impl Access {
                 (Arc::new(self.with_what_anyone_may(principal)), true)
             }
             Some(Presented::Ticket(text)) => {
-                let holder = self.tickets.take(TicketId::of(&text), now).await?;
+                // What is no ticket is looked for nowhere: in Redis that is a command.
+                let holder = match TicketId::parse(&text) {
+                    Some(id) => self.tickets.take(id, now).await?,
+                    None => None,
+                };
                 // A ticket gives no time that its holder had not.
                 let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
                 let holder = holder.filter(good).filter(|holder| self.accepts(holder));
@@ -213,6 +218,17 @@ impl Access {
                 }
             }
             _ => untrusted.into(),
+        }
+    }
+
+    /// Counts a ticket that may be a guess.
+    fn fail_ticket(&self, request: &Parts) -> Error {
+        let Some(address) = self.address(&request.extensions, &request.headers) else {
+            return Error::NoPeer;
+        };
+        match self.failures.count(address) {
+            Ok(()) => Error::UsedTicket,
+            Err(wait) => Error::TooManyFalseTickets { address, wait },
         }
     }
 

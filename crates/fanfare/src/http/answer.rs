@@ -24,6 +24,7 @@ use tower::Service as _;
 use super::addresses::Addresses;
 use super::client::{client, network_of};
 use super::error::{Error, detail};
+use super::failures::EndsConnection;
 use super::limits::Limits;
 use super::peer::Peer;
 use super::request_body::{Broken, Budget, RequestBody, Share};
@@ -79,14 +80,16 @@ impl Answer {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = (Response<AnswerBody>, Option<Granted>)> + Send + 'static {
-        let busy = self.entry.begin();
         let slot = Slot::default();
         let Limits { target, body_timeout, .. } = self.limits;
         let holder = self.holder(request.headers());
+        let busy = self.entry.begin(holder);
         let (share, answers) = (self.budget.share(holder), Arc::clone(&self.answers));
         let shared = Arc::clone(&self.shared);
         let hsts = self.hsts(&request);
         let is_http1 = request.version() <= Version::HTTP_11;
+        // A proxy's connection is other people's too.
+        let may_end = !is_http1 && !self.addresses.is_proxy(self.peer.address.ip());
         let refuse = |reason, status, said: String| {
             self.shared.metrics.refused(reason);
             detail(status, said)
@@ -106,9 +109,14 @@ impl Answer {
         };
         async move {
             let mut response = match asked {
+                // What came with the last guess of a connection is no more looked at than what follows.
+                Ok(_) if busy.connection().has_ended() => Error::Ended.answer(&shared.metrics),
                 Ok(answer) => answer.await.into_response(),
                 Err(refusal) => refusal,
             };
+            if may_end && response.extensions().get::<EndsConnection>().is_some() {
+                busy.connection().end(Refused::CredentialRate);
+            }
             // Whatever it is, it is what its type says.
             let nosniff = HeaderValue::from_static("nosniff");
             response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);

@@ -17,6 +17,7 @@ use super::admin;
 use super::client::network_of;
 use super::embedded::{Embedded, HTML, POLICY, SCRIPT, STYLE, embedded, serve};
 use super::error::Error;
+use super::places::Placed;
 use super::router::Shared;
 use super::stream::{Asked, Granted, Slot, head_only};
 use super::subscribe::{Parameters, come_back, cursor, resolve};
@@ -65,7 +66,6 @@ pub(super) async fn events(
 
 /// `None` where there is no room.
 async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Error> {
-    let Some(place) = shared.quotas.request() else { return Ok(None) };
     let caller = match admin::watcher(shared, request).await {
         // As for every stream: any other status would end an EventSource for good.
         Err(error) if error.is_passing() => {
@@ -82,7 +82,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Option<Granted>, Erro
     let requested =
         Requested::parse(cursor(&request.headers, asked.last_event_id.as_deref()).as_deref());
     let has_id = matches!(requested, Requested::After(_));
-    drop(place);
+    Placed::leave(request);
     let Some(start) = resolve(&console.hub, &requested).await else { return Ok(None) };
     // An administrator may see all of this log; it holds nothing of the users'.
     let selector = SubscribeGrant::EVERYTHING.authorise(Selector::default());

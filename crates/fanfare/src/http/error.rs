@@ -64,6 +64,10 @@ pub(crate) enum Error {
     Untrusted(#[from] Untrusted),
     #[error("{invalid}; too many from your address have failed lately")]
     TooManyFailures { invalid: InvalidToken, address: IpAddr, wait: Duration },
+    #[error("the ticket has been used, or its time is over; too many have failed lately")]
+    TooManyFalseTickets { address: IpAddr, wait: Duration },
+    #[error("the connection ends: too many credentials have failed")]
+    Ended,
     #[error("there is more than one Authorization header: send one")]
     TwoCredentials,
     #[error("the ticket has been used, or its time is over")]
@@ -82,6 +86,10 @@ pub(crate) enum Error {
     TooManyTickets { wait: Duration },
     #[error("too many requests are being answered")]
     Busy,
+    #[error("too many requests from your address are being answered")]
+    BusyAddress,
+    #[error("too many requests from your address in too short a time")]
+    TooManyRequests { wait: Duration },
     #[error("the console answers only requests from the hub's own machine")]
     Elsewhere,
     #[error("the request came over no connection")]
@@ -115,11 +123,15 @@ impl Error {
             Self::Unauthenticated | Self::Untrusted(_) | Self::UsedTicket => {
                 Refused::Unauthenticated
             }
-            Self::TooManyFailures { .. } => Refused::CredentialRate,
+            Self::TooManyFailures { .. } | Self::TooManyFalseTickets { .. } | Self::Ended => {
+                Refused::CredentialRate
+            }
             Self::TwoCredentials => Refused::Unauthenticated,
             Self::Forbidden(_) | Self::Elsewhere => Refused::Forbidden,
             Self::TooFast { .. } => Refused::PublishRate,
             Self::Busy | Self::NoPeer => Refused::Requests,
+            Self::BusyAddress => Refused::AddressRequests,
+            Self::TooManyRequests { .. } => Refused::RequestRate,
         }
     }
 
@@ -134,7 +146,9 @@ impl Error {
         match self {
             Self::Untrusted(Untrusted::Invalid(invalid))
             | Self::TooManyFailures { invalid, .. } => Some(Failure(invalid.to_string())),
-            Self::UsedTicket | Self::TwoCredentials => Some(Failure(self.to_string())),
+            Self::UsedTicket | Self::TooManyFalseTickets { .. } | Self::TwoCredentials => {
+                Some(Failure(self.to_string()))
+            }
             _ => None,
         }
     }
@@ -218,7 +232,8 @@ impl IntoResponse for Error {
             Self::TwoCredentials => {
                 challenge(StatusCode::BAD_REQUEST, said, Some("invalid_request"))
             }
-            Self::TooManyFailures { address, wait, .. } => {
+            Self::TooManyFailures { address, wait, .. }
+            | Self::TooManyFalseTickets { address, wait } => {
                 let mut response = too_many(said, wait);
                 response.extensions_mut().insert(Slowed(address));
                 response
@@ -226,14 +241,16 @@ impl IntoResponse for Error {
             Self::Forbidden(_) => {
                 challenge(StatusCode::FORBIDDEN, said, Some("insufficient_scope"))
             }
-            Self::Tickets(StoreError::Share) => {
+            Self::Tickets(StoreError::Share) | Self::BusyAddress | Self::Ended => {
                 retry_later(detail(StatusCode::TOO_MANY_REQUESTS, said))
             }
             Self::Untrusted(Untrusted::Unavailable(_))
             | Self::Tickets(_)
             | Self::Untold { .. }
             | Self::Busy => retry_later(detail(StatusCode::SERVICE_UNAVAILABLE, said)),
-            Self::TooFast { wait } | Self::TooManyTickets { wait } => too_many(said, wait),
+            Self::TooFast { wait }
+            | Self::TooManyTickets { wait }
+            | Self::TooManyRequests { wait } => too_many(said, wait),
             Self::NoPeer => detail(StatusCode::INTERNAL_SERVER_ERROR, said),
             Self::Envelope(text) => detail(
                 StatusCode::UNPROCESSABLE_ENTITY,

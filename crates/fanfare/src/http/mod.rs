@@ -14,6 +14,7 @@ mod client;
 mod connection;
 mod console;
 mod credentials;
+mod crowd;
 mod docs;
 mod embedded;
 mod error;
@@ -27,6 +28,7 @@ mod openapi;
 mod operations;
 mod pages;
 mod peer;
+mod places;
 #[cfg(any(test, fuzzing))]
 mod probe;
 mod progress;

@@ -40,7 +40,6 @@ pub(crate) async fn send(State(shared): State<Arc<Shared>>, request: Request) ->
 
 /// Who publishes is known, and how much they have published lately, before the body is read.
 async fn accept(shared: &Shared, request: &Parts, body: Body) -> Result<Response, Error> {
-    let _place = shared.quotas.request().ok_or(Error::Busy)?;
     let caller = shared.access.caller(request).await?;
     caller.may_publish()?;
     shared.quotas.publish(&caller)?;

@@ -14,6 +14,7 @@ use fanfare_delivery::{Lease, Seat, Seats};
 use super::access::Caller;
 use super::client::network_of;
 use super::error::Error;
+use super::places::Places;
 use super::rates::{Bucket, Rates};
 use crate::metrics::Refused;
 use crate::settings::Settings;
@@ -44,7 +45,7 @@ pub(crate) struct Quotas {
     pattern_addresses: Mutex<HashMap<IpAddr, Seats>>,
     /// The most topics and patterns in a subscription.
     pub(super) max_topics: usize,
-    requests: Seats,
+    pub(super) places: Arc<Places>,
 }
 
 /// Who counts as one publisher.
@@ -70,13 +71,8 @@ impl Quotas {
             patterns_per_address: settings.max_patterns_per_address,
             pattern_addresses: Mutex::default(),
             max_topics: settings.max_topics,
-            requests: Seats::new(settings.max_requests),
+            places: Places::new(settings),
         }
-    }
-
-    /// A place among the requests being answered.
-    pub(super) fn request(&self) -> Option<Seat> {
-        self.requests.take()
     }
 
     /// Counts one event of this caller, or says when to try again.

@@ -18,6 +18,7 @@ use super::access::Access;
 use super::audit::{Trail, trail};
 use super::error::{Error, detail};
 use super::failures::slow;
+use super::places::{Doors, place};
 use super::quotas::Quotas;
 use super::security_txt::security_txt;
 use super::{admin, console, docs, operations, pages, publish, subscribe, subscribers, tickets};
@@ -62,8 +63,7 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
     let pages = pages::pages(prefix, settings.templates.as_ref().map(|d| d.path()))
         .merge(console::page(prefix))
         .merge(docs::docs(prefix))
-        .merge(security_txt(&settings.security_contact))
-        .route_layer(from_fn_with_state(Arc::clone(&shared), counted));
+        .merge(security_txt(&settings.security_contact));
     let mut router = Router::new()
         .route(&at("/send"), post(publish::send))
         .route(&at("/events"), get(subscribe::events))
@@ -89,6 +89,9 @@ pub(crate) fn router(shared: Arc<Shared>, settings: &Settings) -> Router {
         .method_not_allowed_fallback(async || {
             detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         });
+    // Inside CORS: a page that is asked to come back must be able to read so.
+    let doors = Doors::new(Arc::clone(&shared), ["/events", "/console/events"].map(at));
+    let router = router.layer(from_fn_with_state(doors, place));
     let router = if settings.allow_origin.is_empty() && !settings.dev {
         router
     } else {
@@ -112,19 +115,12 @@ async fn guarded(State(shared): State<Arc<Shared>>, request: Request, next: Next
         Err(_) => None,
     };
     if let Some(refusal) = checked.as_ref().err().or(wall.as_ref()) {
-        guard.refusals.tell(refusal);
+        let from = shared.access.address(&head.extensions, &head.headers);
+        guard.refusals.tell(refusal, from);
     }
     match checked {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(error) => error.answer(&shared.metrics),
-    }
-}
-
-/// Counts a request among those being answered, as the other handlers do themselves.
-async fn counted(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    match shared.quotas.request() {
-        Some(_place) => next.run(request).await,
-        None => Error::Busy.answer(&shared.metrics),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::client::network_of;
 use super::error::Error;
+use super::places::Placed;
 use super::query;
 use super::router::Shared;
 use super::stream::{Asked, Granted, Slot, head, head_only};
@@ -75,9 +76,6 @@ enum Answer {
 }
 
 async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
-    let Some(place) = shared.quotas.request() else {
-        return Ok(Answer::ComeBack(Refused::Requests));
-    };
     let caller = match shared.access.listener(request).await {
         Err(error) if error.is_passing() => return Ok(Answer::ComeBack(error.reason())),
         caller => caller?,
@@ -109,7 +107,7 @@ async fn grant(shared: &Shared, request: &Parts) -> Result<Answer, Error> {
     let requested = Requested::parse(cursor.as_deref());
     let has_id = matches!(requested, Requested::After(_));
     // Whoever has to wait for this node holds a seat, and keeps no other request out.
-    drop(place);
+    Placed::leave(request);
     let Some(start) = resolve(&shared.hub, &requested).await else {
         return Ok(Answer::ComeBack(Refused::LogUnavailable));
     };

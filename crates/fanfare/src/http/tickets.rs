@@ -28,7 +28,6 @@ pub(crate) async fn issue(State(shared): State<Arc<Shared>>, request: Request) -
 }
 
 async fn draw(shared: &Shared, request: &Parts) -> Result<Ticket, Error> {
-    let _place = shared.quotas.request().ok_or(Error::Busy)?;
     let caller = shared.access.caller(request).await?;
     shared.quotas.ticket(&caller)?;
     let ticket = shared.access.ticket(&caller).await?;

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::issuer::{Issuer, bearer, good_claims, sign_with_secret};
-use crate::support::{Hub, Setup, Subscriber};
+use crate::support::{Hub, Subscriber};
 
 const OLD: &str = "the old secret of the tests, which is long enough";
 const NEW: &str = "the new secret of the tests, which is long enough";
@@ -34,8 +34,7 @@ fn a_secret_cannot_be_replaced_without_a_restart() {
     std::fs::write(&one, OLD).unwrap();
     std::fs::write(&two, format!("{NEW}\n")).unwrap();
     let [first, second] = [&one, &two].map(|path| format!("@{}", path.display()));
-    // In Redis, tickets do not say by which key they were drawn.
-    let hub = Setup::new(&["--jwt-secret", &first, "--jwt-secret", &second]).own_log().start();
+    let hub = Hub::alone(&["--jwt-secret", &first, "--jwt-secret", &second]);
     let by = |secret: &str| sign_with_secret(Algorithm::HS256, secret, &good_claims());
     let (old, new) = (by(OLD), by(NEW));
     assert_eq!([publish(&hub, &old), publish(&hub, &new)], [200, 200], "both are good");
