@@ -298,7 +298,8 @@ mod tests {
         let ticket = Ticket::draw().unwrap();
         assert_eq!(TicketId::parse(ticket.expose()), Some(TicketId::of(ticket.expose())));
         let text = |length: usize| "a".repeat(length);
-        for wrong in [String::new(), text(42), text(44), text(4000), text(42) + "=", text(42) + "+"] {
+        for wrong in [String::new(), text(42), text(44), text(4000), text(42) + "=", text(42) + "+"]
+        {
             assert_eq!(TicketId::parse(&wrong), None, "{wrong}");
         }
     }

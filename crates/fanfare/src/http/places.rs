@@ -155,7 +155,11 @@ impl Doors {
 }
 
 /// Gives each request a place while it is being answered, or refuses it.
-pub(super) async fn place(State(doors): State<Doors>, mut request: Request, next: Next) -> Response {
+pub(super) async fn place(
+    State(doors): State<Doors>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let Doors { shared, streams } = &doors;
     let path = request.uri().path();
     let kind = match path {
@@ -210,10 +214,17 @@ mod tests {
         let places = places(&[("FANFARE_MAX_REQUESTS", "8")]);
         let greedy = fill(&places, "2001:db8::1", Kind::Ordinary);
         assert_eq!(greedy.len(), 4);
-        assert!(fill(&places, "2001:db8::2", Kind::Ordinary).is_empty(), "it is of the same network");
+        assert!(
+            fill(&places, "2001:db8::2", Kind::Ordinary).is_empty(),
+            "it is of the same network"
+        );
         let other = fill(&places, "192.0.2.1", Kind::Ordinary);
         assert_eq!(other.len(), 2);
-        assert_eq!(fill(&places, "127.0.0.1", Kind::Ordinary).len(), 2, "this machine is not limited");
+        assert_eq!(
+            fill(&places, "127.0.0.1", Kind::Ordinary).len(),
+            2,
+            "this machine is not limited"
+        );
         drop((greedy, other));
         assert_eq!(fill(&places, "192.0.2.2", Kind::Ordinary).len(), 4);
     }

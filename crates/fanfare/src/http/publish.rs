@@ -1,10 +1,9 @@
 //! Publishing: `POST /sse/send`.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -15,6 +14,7 @@ use fanfare_hub::Hub;
 use fanfare_log::{Appended, Appending, Batch, Durability, IdempotencyKey};
 use fanfare_payload::{Kind, Limits, Submission, decode};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use super::error::Error;
@@ -68,20 +68,33 @@ fn append(hub: &Hub, drafts: Authorised<Vec<Draft>>, key: Option<IdempotencyKey>
     hub.publish(Batch { drafts: drafts.into_inner(), key })
 }
 
-/// The whole body, of which never more than `limit` bytes are held.
-async fn read(body: Body, limit: usize) -> Result<Bytes, Error> {
+/// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they
+/// come: kept apart, those of one byte each would take up forty times what they hold.
+async fn read(mut body: Body, limit: usize) -> Result<Bytes, Error> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Error::BodyTooLarge { limit });
     }
-    to_bytes(body, limit).await.map_err(|error| {
-        let over =
-            error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        match Broken::cause_of(&error) {
-            _ if over => Error::BodyTooLarge { limit },
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match Broken::cause_of(&error) {
             Some(broken) => Error::BodyRefused(broken),
             None => Error::BodyBroken(error),
+        })?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if first.len() + whole.len() + piece.len() > limit {
+            return Err(Error::BodyTooLarge { limit });
         }
-    })
+        if first.is_empty() && whole.is_empty() {
+            // Most come in one piece.
+            first = piece;
+            continue;
+        }
+        if !first.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
 fn acknowledge(appended: &Appended, kind: Kind) -> Response {

@@ -204,8 +204,10 @@ impl Roster {
         while state.oldest_idle().is_some_and(|since| over(since, self.bounds.idle_timeout)) {
             state.dismiss_idle(None);
         }
-        let (late, unread): (Vec<_>, Vec<_>) =
-            state.unread(now).into_iter().partition(|one| over(one.since, self.bounds.write_timeout));
+        let (late, unread): (Vec<_>, Vec<_>) = state
+            .unread(now)
+            .into_iter()
+            .partition(|one| over(one.since, self.bounds.write_timeout));
         let many = unread.len().saturating_sub(self.bounds.unread);
         state.unread.count = unread.len() - many;
         let mut order = greediest_first(unread);
