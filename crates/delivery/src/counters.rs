@@ -33,14 +33,15 @@ reasons! {
     }
 }
 
-/// Declares what a shard counts: the plain integers it counts in, and the atomics it publishes them
-/// in. Like [`reasons!`], so that nothing is counted and not published, or not summed up.
+/// Declares what a shard counts: the plain integers it counts in, the atomics it publishes them in, and
+/// what metrics call them, whose help is the documentation. Like [`reasons!`], so that nothing is counted
+/// and not published, not summed up or not shown.
 macro_rules! totals {
-    ($($(#[$meta:meta])* $sum:ident,)+) => {
+    ($(#[doc = $help:literal] $sum:ident = $name:literal,)+) => {
         /// Sums since the start, and the one figure that is of the moment.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Totals {
-            $($(#[$meta])* pub $sum: u64,)+
+            $(#[doc = $help] pub $sum: u64,)+
             /// Gap events, by [`GapReason::index`].
             pub gaps: [u64; GapReason::ALL.len()],
             /// Closed subscribers, by [`CloseReason::index`].
@@ -65,6 +66,11 @@ macro_rules! totals {
                 self.gaps.iter_mut().zip(other.gaps).for_each(|(sum, n)| *sum += n);
                 self.closed.iter_mut().zip(other.closed).for_each(|(sum, n)| *sum += n);
                 self.slowest_lag = self.slowest_lag.max(other.slowest_lag);
+            }
+
+            /// The sums, each with its name and its help as metrics have them.
+            pub fn sums(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$(($name, $help.trim_start(), self.$sum)),+].into_iter()
             }
         }
 
@@ -94,20 +100,20 @@ macro_rules! totals {
 }
 
 totals! {
-    /// Events handed to sinks whole or in part.
-    deliveries,
-    /// Bytes that sinks took.
-    bytes,
-    /// Writes that sinks were asked for.
-    writes,
-    /// Keepalive comments.
-    keepalives,
-    /// `fanfare.cursor` events.
-    fresh_cursors,
-    /// Pages read from the log for those the window could not serve.
-    pages,
-    /// Events in those pages, however few of them were taken.
-    page_events,
+    /// Events handed to subscribers
+    deliveries = "deliveries",
+    /// Bytes that subscribers took
+    bytes = "delivered_bytes",
+    /// Writes to subscribers
+    writes = "writes",
+    /// Comments that kept quiet streams open
+    keepalives = "keepalives",
+    /// Ids sent to subscribers of quiet topics
+    fresh_cursors = "fresh_cursors",
+    /// Pages read from the log for those behind the window
+    pages = "catchup_pages",
+    /// Events read in those pages
+    page_events = "catchup_events",
 }
 
 fn store_all(published: &[AtomicU64], totals: &[u64]) {

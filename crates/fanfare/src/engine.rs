@@ -8,8 +8,8 @@ use fanfare_log::{
 };
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
 
-use crate::cluster::Cluster;
-use crate::node::NodeId;
+use crate::cluster::RedisCluster;
+use crate::http::NodeId;
 use crate::settings::Settings;
 
 /// Why there is no log to run a hub on.
@@ -28,7 +28,7 @@ pub enum EngineError {
 pub(crate) async fn open(
     settings: &Settings,
     node: NodeId,
-) -> Result<(Hub, Option<Cluster>), EngineError> {
+) -> Result<(Hub, Option<RedisCluster>), EngineError> {
     let retention = Retention {
         count: settings.retain_count,
         bytes: settings.retain_bytes.get(),
@@ -52,7 +52,7 @@ pub(crate) async fn open(
             tail,
         )
         .await?;
-        cluster = Some(Cluster::new(node, Arc::clone(log.commons())));
+        cluster = Some(RedisCluster::new(node, Arc::clone(log.commons())));
         log
     } else if let Some(data) = &settings.data {
         Arc::new(DiskLog::open(

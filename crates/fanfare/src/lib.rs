@@ -11,19 +11,17 @@ pub mod exit;
 pub mod settings;
 
 mod acme;
+mod certificate_metrics;
 mod cluster;
-mod console;
+mod config;
 mod http;
 mod http_client;
+mod key_files;
 mod key_set_client;
-mod latency;
 mod listener;
 mod logging;
-mod metrics;
-mod node;
 mod open_files;
 mod reload;
-mod resident_memory;
 mod serve;
 mod tls;
 

@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
+use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
 use fanfare_hub::Hub;
 use tokio::net::TcpListener;
@@ -17,20 +17,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
-use crate::cluster::Presence;
-use crate::console::{Console, Observer};
+use crate::certificate_metrics::CertificateMetrics;
+use crate::cluster::Heartbeat;
 use crate::exit::Failure;
 use crate::http::{
-    Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, Trail, accept,
-    keep_keys, router,
+    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle, Limits,
+    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
 };
+use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
-use crate::metrics::Metrics;
-use crate::node::Node;
 use crate::reload::Reload;
 use crate::settings::{Flags, Settings};
 use crate::tls::{CertificateSource, Tls};
-use crate::{engine, listener, logging, open_files};
+use crate::{config, engine, listener, logging, open_files};
 
 /// How often the log is asked to let go of what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -48,7 +47,7 @@ pub fn serve(flags: &Flags) -> Result<(), Failure> {
     let listener = listener::bind(settings.listen, settings.write_timeout)
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
-    let limits = Limits::new(&settings, open_files);
+    let limits = config::limits(&settings, open_files);
     let connections = limits.bounds.connections;
     tracing::info!(open_files, max_subscribers = seats, max_connections = connections, "capacity");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -71,75 +70,81 @@ async fn run(
     let mut reload = Reload::default();
     let address = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
-    let node = Node::new(settings.node_name.as_ref(), address);
+    let node = Node::new(settings.node_name.as_ref().map(|name| name.as_str()), address);
     let (hub, cluster) = engine::open(settings, node.id).await?;
     let hub = Arc::new(hub);
     let cluster = cluster.map(Arc::new);
-    let delivery = Arc::new(Delivery::start(
-        &hub,
-        &DeliverySettings {
-            shards: settings.shards.unwrap_or_else(cores),
-            heartbeat: settings.heartbeat,
-            write_timeout: settings.write_timeout,
-            min_rate: settings.min_rate.get(),
-            retry: Retry(settings.retry),
-            seats: Seats::new(seats),
-        },
-    )?);
-    let roster = Roster::new(limits.bounds, delivery.seats().clone());
+    let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
+    let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
     let (tls, certificates) = tls.unzip();
-    let metrics =
-        Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster), tls.clone());
-    let metrics = Arc::new(metrics);
+    let orders = Arc::new(CertificateMetrics::new(tls.clone()));
+    let metrics = Arc::new(Metrics::new(
+        Arc::clone(&hub),
+        Arc::clone(&delivery),
+        vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))],
+    ));
     let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
-    let console = Arc::new(Console::open(settings)?);
-    let shared = Arc::new(Shared {
+    let (key_files, keys) = KeyFiles::new(settings);
+    let console = Arc::new(Console::open(config::console(settings))?);
+    let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
+    let tickets = others.as_ref().map(|cluster| cluster.tickets(Access::TICKETS));
+    let app = Arc::new(AppState {
         metrics: Arc::clone(&metrics),
         console: Arc::clone(&console),
         hub: Arc::clone(&hub),
         delivery: Arc::clone(&delivery),
-        access: Access::new(settings, key_set, cluster.as_deref()),
+        access: Access::new(config::access(settings, keys, key_set, tickets)),
         trail: Trail::default(),
-        cluster: cluster.clone(),
+        cluster: others.clone(),
         node: node.clone(),
-        quotas: Quotas::new(settings),
+        quotas: Quotas::new(&config::quotas(settings)),
         max_message: settings.max_message.in_memory(),
         draining: AtomicBool::new(false),
     });
-    let attendance = cluster.clone().map(|cluster| {
-        cluster.obey(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
+    let heartbeats = cluster.clone().map(|cluster| {
+        cluster.listen_for_cuts(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
         let (hub, delivery) = (Arc::clone(&hub), Arc::clone(&delivery));
-        let presence = Presence { node: node.clone(), hub, delivery };
-        tokio::spawn(async move { cluster.attend(presence).await })
+        let heartbeat = Heartbeat { node: node.clone(), hub, delivery };
+        tokio::spawn(async move { cluster.send_heartbeats(heartbeat).await })
     });
-    let (enter, phase) = watch::channel(Phase::Serving);
-    let router = router(Arc::clone(&shared), settings);
-    let addresses = Addresses::new(settings, limits.bounds.connections);
+    let (enter, phase) = watch::channel(Lifecycle::Serving);
+    let contacts: Vec<_> = settings.security_contact.iter().map(|c| c.0.clone()).collect();
+    let router = router(
+        &app,
+        RouterConfig {
+            prefix: settings.prefix.as_str(),
+            templates: settings.templates.as_ref().map(|directory| directory.path()),
+            security_contacts: &contacts,
+        },
+    );
+    let addresses = Addresses::new(config::addresses(settings, limits.bounds.connections));
     let certificates = match (&tls, certificates) {
         (Some(tls), Some(source)) => {
             let asked = reload.part("the TLS certificate");
-            Some(tokio::spawn(source.keep(Arc::clone(tls), Arc::clone(&metrics), asked)))
+            Some(tokio::spawn(source.keep(Arc::clone(tls), orders, asked)))
         }
         _ => None,
     };
-    let (connections, mut ended) =
-        Connections::new(router, Arc::clone(&shared), roster, limits, addresses, tls, phase);
-    let observer = Observer::new(
-        Arc::clone(&hub),
-        Arc::clone(&delivery),
-        metrics,
-        node.clone(),
-        cluster.clone(),
+    let (connections, mut ended) = Connections::new(
+        router,
+        Arc::clone(&app),
+        table,
+        limits,
+        addresses,
+        tls.map(|tls| tls.config()),
+        phase,
     );
+    let observer =
+        Observer::new(Arc::clone(&hub), Arc::clone(&delivery), metrics, node.clone(), others);
     let feed = Arc::clone(&console);
     let feed = tokio::spawn(async move { feed.feed(observer).await });
     let expiry = tokio::spawn(expire(hub));
-    let keys = tokio::spawn(refresh_keys(Arc::clone(&shared)));
-    let asked = match shared.access.reads_key_files() {
-        true => reload.part("the files of keys"),
-        false => Arc::default(),
+    let keys = tokio::spawn(refresh_keys(Arc::clone(&app)));
+    let asked = match key_files.is_empty() {
+        true => Arc::default(),
+        false => reload.part("the files of keys"),
     };
-    let key_files = tokio::spawn(keep_keys(Arc::clone(&shared), asked));
+    let key_files = tokio::spawn(keep_keys(key_files, Arc::clone(&app), asked));
     // What else is read again while the hub runs registers above.
     let reload = tokio::spawn(reload.obey(hangup));
     warn_of_mistakes(settings);
@@ -147,10 +152,10 @@ async fn run(
     tokio::spawn(accept(listener, connections));
 
     signals.await;
-    tracing::info!(streams = shared.delivery.seats().taken(), "shutting down");
-    shared.draining.store(true, Ordering::Relaxed);
-    let _ = enter.send(Phase::Draining);
-    attendance.inspect(JoinHandle::abort);
+    tracing::info!(streams = app.delivery.seats().taken(), "shutting down");
+    app.begin_drain();
+    let _ = enter.send(Lifecycle::Draining);
+    heartbeats.inspect(JoinHandle::abort);
     let over = settings.drain;
     // The console last: it shows the others going.
     let drain = move || {
@@ -161,7 +166,7 @@ async fn run(
     if drained.is_err() {
         tracing::error!("the streams could not be closed in order");
     }
-    let _ = enter.send(Phase::Stopping);
+    let _ = enter.send(Lifecycle::Stopping);
     if timeout(GRACE, ended.recv()).await.is_err() {
         tracing::warn!("some requests were still in flight");
     }
@@ -178,11 +183,11 @@ async fn run(
     Ok(())
 }
 
-async fn refresh_keys(shared: Arc<Shared>) {
+async fn refresh_keys(app: Arc<AppState>) {
     let mut ticks = interval(KEY_SET);
     loop {
         ticks.tick().await;
-        shared.access.refresh_keys().await;
+        app.access.refresh_key_set().await;
     }
 }
 
@@ -259,8 +264,4 @@ fn greet(address: SocketAddr, settings: &Settings) {
     );
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(greeting.as_bytes()).and_then(|()| stdout.flush());
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -21,8 +21,8 @@ pub use cache::CacheError;
 pub use error::AcmeError;
 use wire::BOUNDS;
 
+use crate::certificate_metrics::CertificateMetrics;
 use crate::http_client::HttpClient;
-use crate::metrics::Metrics;
 use crate::settings::{AcmeDirectory, Contact, Domain, Settings};
 use crate::tls::{Certificate, Challenges, Tls};
 
@@ -69,7 +69,7 @@ impl Acme {
 
     /// Orders a certificate when one is due, and shows it. A hangup is a wish to try at once what
     /// is due, or has failed.
-    pub(crate) async fn keep(self, tls: &Tls, metrics: &Metrics, hangup: &Notify) {
+    pub(crate) async fn keep(self, tls: &Tls, metrics: &CertificateMetrics, hangup: &Notify) {
         let kept = tls.shown().filter(|kept| self.is_for_all(kept));
         let mut due = kept.map_or_else(SystemTime::now, |kept| {
             tracing::info!(until = %time(kept.validity().until), "the certificate that was kept is shown");
@@ -85,7 +85,7 @@ impl Acme {
             }
             let ordered = timeout(ORDER, self.order()).await;
             let ordered = ordered.unwrap_or(Err(AcmeError::Late(ORDER)));
-            metrics.certificate_ordered(ordered.is_ok());
+            metrics.ordered(ordered.is_ok());
             match ordered {
                 Ok(certificate) => {
                     let validity = certificate.validity();

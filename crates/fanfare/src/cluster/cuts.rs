@@ -8,7 +8,7 @@ use std::time::Instant;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_redis::{Notice, Notices};
 
-use crate::node::NodeId;
+use crate::http::NodeId;
 
 /// What a node says to have the streams of a subject ended.
 pub(super) fn notice(node: NodeId, subject: &str) -> String {
@@ -17,12 +17,12 @@ pub(super) fn notice(node: NodeId, subject: &str) -> String {
 
 /// Passes on to delivery what others have said. What this node has said it has done, and heard back
 /// it would be taken for later than it was: it would hit those who have returned since.
-pub(super) struct HeardCuts {
+pub(super) struct CutListener {
     pub(super) node: NodeId,
     pub(super) deliveries: Vec<Arc<Delivery>>,
 }
 
-impl Notices for HeardCuts {
+impl Notices for CutListener {
     fn miss(&self) {
         let now = Instant::now();
         for delivery in &self.deliveries {

@@ -11,15 +11,15 @@ use fanfare_shares::Amount;
 
 /// Deposits under the tickets' digests.
 #[derive(Debug)]
-pub(crate) struct SharedTickets {
-    commons: Arc<Commons>,
+pub(super) struct SharedTickets {
+    store: Arc<Commons>,
     /// What this node has left in Redis: all of it stays there until it runs out.
     put: Mutex<TicketShares>,
 }
 
 impl SharedTickets {
-    pub(super) fn new(commons: Arc<Commons>, capacity: Amount) -> Self {
-        Self { commons, put: Mutex::new(TicketShares::new(capacity)) }
+    pub(super) fn new(store: Arc<Commons>, capacity: Amount) -> Self {
+        Self { store, put: Mutex::new(TicketShares::new(capacity)) }
     }
 }
 
@@ -39,7 +39,7 @@ impl TicketStore for SharedTickets {
                 let mut put = self.put.lock().unwrap_or_else(PoisonError::into_inner);
                 put.take(drawn_by, holder.len(), expires, now)?;
             }
-            let kept = self.commons.deposit(&id, &holder, Duration::from_millis(keep));
+            let kept = self.store.deposit(&id, &holder, Duration::from_millis(keep));
             kept.await.map_err(unavailable)
         })
     }
@@ -50,8 +50,7 @@ impl TicketStore for SharedTickets {
         _: Timestamp,
     ) -> Pending<'_, Result<Option<Principal>, StoreError>> {
         Box::pin(async move {
-            let Some(text) = self.commons.withdraw(&id.to_text()).await.map_err(unavailable)?
-            else {
+            let Some(text) = self.store.withdraw(&id.to_text()).await.map_err(unavailable)? else {
                 return Ok(None);
             };
             Principal::listener_from_text(&text).map(Some).map_err(unavailable)

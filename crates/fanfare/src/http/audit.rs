@@ -5,17 +5,13 @@
 //! says how many were left out.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
 use fanfare_auth::Identity;
 
-use super::router::Shared;
 use crate::commands::printable;
-use crate::metrics::Refused;
+use crate::http::refusal::RefusalNote;
 
 /// How many lines of one kind are written in a second.
 const LINES: u64 = 20;
@@ -27,57 +23,44 @@ macro_rules! audit {
         tracing::info!(target: "audit", action = $action $(, $($field)+)?)
     };
 }
-pub(super) use audit;
+pub(crate) use audit;
 
 /// How many lines were written lately.
 #[derive(Debug, Default)]
-pub(crate) struct Trail {
-    failures: Mutex<Budget>,
-    refusals: Mutex<Budget>,
-    tickets: Mutex<Budget>,
+pub struct Trail {
+    failures: Mutex<LineBudget>,
+    refusals: Mutex<LineBudget>,
+    tickets: Mutex<LineBudget>,
 }
 
 #[derive(Debug, Default)]
-struct Budget {
+struct LineBudget {
     since: Option<Instant>,
     written: u64,
     left_out: u64,
 }
 
-/// Goes with the answer to a request that was refused.
-#[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    pub(super) reason: Refused,
-    /// What was wrong with a credential.
-    pub(super) failure: Option<Failure>,
-    /// Who it was, where that is known.
-    pub(super) who: Option<Identity>,
-}
-
-/// What was wrong with a credential: words of ours, never its own.
-#[derive(Debug, Clone)]
-pub(super) struct Failure(pub(super) String);
-
 /// An administrator, as a request of theirs carries it.
 #[derive(Debug, Clone)]
-pub(super) struct Administrator {
-    pub(super) who: String,
-    pub(super) from: IpAddr,
+pub(crate) struct Administrator {
+    pub(crate) who: String,
+    pub(crate) from: IpAddr,
 }
 
 impl Trail {
     /// A ticket was drawn.
-    pub(super) fn ticket(&self, who: &Identity, from: IpAddr) {
+    pub(crate) fn ticket(&self, who: &Identity, from: IpAddr) {
         if let Some(left_out) = spend(&self.tickets) {
             audit!("ticket_drawn", who = &*name_of(who), %from, left_out);
         }
     }
 
-    fn refused(&self, refusal: &Refusal, from: IpAddr) {
-        let Refusal { reason, failure, who } = refusal;
+    /// A request from this address was refused.
+    pub(crate) fn refused(&self, refusal: &RefusalNote, from: IpAddr) {
+        let RefusalNote { reason, failure, who, .. } = refusal;
         let reason = reason.as_str();
         match failure {
-            Some(Failure(why)) => {
+            Some(why) => {
                 if let Some(left_out) = spend(&self.failures) {
                     audit!("login_failed", reason, why = &**why, %from, left_out);
                 }
@@ -93,12 +76,12 @@ impl Trail {
 }
 
 /// Room for one line; how many were left out since the last.
-fn spend(budget: &Mutex<Budget>) -> Option<u64> {
+fn spend(budget: &Mutex<LineBudget>) -> Option<u64> {
     let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
     budget.spend(Instant::now())
 }
 
-impl Budget {
+impl LineBudget {
     fn spend(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now - since >= SECOND) {
             (self.since, self.written) = (Some(now), 0);
@@ -114,7 +97,7 @@ impl Budget {
 
 /// Who someone is, in a form that no line is broken by. An access key is told from others by a
 /// digest under a secret of this process, from which nobody can find the key.
-pub(super) fn name_of(identity: &Identity) -> String {
+pub(crate) fn name_of(identity: &Identity) -> String {
     match identity {
         Identity::Anonymous => "anonymous".to_owned(),
         Identity::AccessKey(key) => format!("key:{:08x}", salted(key)),
@@ -133,27 +116,13 @@ fn salted(digest: &impl std::hash::Hash) -> u32 {
     SALT.get_or_init(RandomState::new).hash_one(digest) as u32
 }
 
-/// Writes down whatever is refused.
-pub(super) async fn trail(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let from = shared.access.address(request.extensions(), request.headers());
-    let response = next.run(request).await;
-    if let (Some(refusal), Some(from)) = (response.extensions().get::<Refusal>(), from) {
-        shared.trail.refused(refusal, from);
-    }
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_flood_of_refusals_floods_the_trail_or_leaves_no_trace() {
-        let mut budget = Budget::default();
+        let mut budget = LineBudget::default();
         let now = Instant::now();
         let written = (0..1_000).filter(|_| budget.spend(now).is_some()).count();
         assert_eq!(written as u64, LINES);

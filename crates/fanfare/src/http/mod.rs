@@ -1,61 +1,45 @@
 //! What the hub answers over HTTP.
 //!
-//! Requests go through one axum router whatever carries them. A subscription that was granted
-//! leaves the router as a [`stream::Granted`], and [`connection`] decides how its bytes travel: the
-//! socket of plain HTTP/1 is taken over for a delivery shard, elsewhere a response body is fed by
-//! one.
+//! Requests go through one axum router whatever carries them. A subscription that is admitted leaves the
+//! router as a stream, and [`connection`] decides how its bytes travel: the socket of plain HTTP/1 is
+//! taken over for a delivery shard, elsewhere a response body is fed by one.
+//!
+//! What must hold: HTTP knows no engine, only a [`Cluster`]; each part is given a small configuration of
+//! its own; nothing here imports what imports it.
 
 mod access;
-mod addresses;
-mod admin;
-mod answer;
+mod admission;
 mod audit;
-mod client;
+mod cluster;
 mod connection;
 mod console;
-mod credentials;
-mod crowd;
-mod docs;
-mod embedded;
-mod error;
-mod failures;
-mod frames;
-mod guard;
-mod idempotency_key;
-mod key_files;
-mod limits;
-mod openapi;
-mod operations;
+mod dialect;
+mod handlers;
+mod layers;
+mod metrics;
+mod node;
 mod pages;
-mod peer;
-mod places;
 #[cfg(any(test, fuzzing))]
 mod probe;
-mod progress;
-mod publish;
 mod query;
 mod quotas;
 mod rates;
-mod refusals;
+mod refusal;
 mod request_body;
-mod revoke;
-mod roster;
 mod router;
-mod security_txt;
+mod shared_body;
+mod state;
 mod stream;
-mod subscribe;
-mod subscribers;
-mod takeover;
-mod tickets;
 
-pub(crate) use access::Access;
-pub(crate) use addresses::Addresses;
-pub(crate) use audit::Trail;
-pub(crate) use connection::{Connections, Phase, accept};
-pub(crate) use key_files::keep_keys;
-pub(crate) use limits::Limits;
+pub use self::access::{Access, AccessConfig, GuardConfig, Keys};
+pub use self::audit::Trail;
+pub use self::cluster::{Cluster, Unreachable};
+pub use self::connection::{Bounds, ConnectionTable, Connections, Lifecycle, Limits, accept};
+pub use self::console::{Console, Observer, StreamConfig};
+pub use self::metrics::{MetricSource, Metrics, RefusalReason, Rows};
+pub use self::node::{Node, NodeId};
 #[cfg(fuzzing)]
-pub use probe::probe_head;
-pub(crate) use quotas::Quotas;
-pub(crate) use roster::{Census, Roster};
-pub(crate) use router::{Shared, router};
+pub use self::probe::probe_head;
+pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
+pub use self::router::{RouterConfig, router};
+pub use self::state::AppState;

@@ -16,25 +16,24 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 
-use super::client::{UNKNOWN, client, is_passed_on};
-use super::credentials::{self, Presented};
-use super::guard::Guard;
-use super::peer::Peer;
-use super::subscribe;
-use crate::settings::{Flags, Network, Settings};
+use crate::http::access::{
+    Guard, GuardConfig, Peer, Presented, UNKNOWN, client, is_passed_on, presented,
+};
+use crate::http::{dialect, query};
+use crate::settings::{Network, parse_host, parse_network, parse_origin};
 
 const PEERS: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 1)];
 
 /// A hub on this machine behind a proxy on this machine.
-static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
-    let variables = |name: &str| match name {
-        "FANFARE_ALLOW_HOST" => Some("hub.example".into()),
-        "FANFARE_ALLOW_ORIGIN" => Some("https://app.example".into()),
-        "FANFARE_TRUSTED_PROXY" => Some("127.0.0.0/8".into()),
-        _ => None,
-    };
-    Settings::resolve(&Flags::default(), variables, None)
-        .unwrap_or_else(|error| panic!("{error:?}"))
+static TRUSTED: LazyLock<Vec<Network>> =
+    LazyLock::new(|| Vec::from_iter(parse_network("127.0.0.0/8")));
+static GUARD: LazyLock<Guard> = LazyLock::new(|| {
+    Guard::new(GuardConfig {
+        hosts: Vec::from_iter(parse_host("hub.example")),
+        origins: Vec::from_iter(parse_origin("https://app.example")),
+        private: true,
+        ..GuardConfig::default()
+    })
 });
 
 /// What the proxy knows its client's address to be, whatever that says.
@@ -54,7 +53,7 @@ enum Way {
 /// to hyper as bytes, as a socket would.
 #[cfg_attr(test, allow(unreachable_pub, reason = "only a fuzz target reaches it"))]
 pub fn probe_head(input: &[u8]) {
-    let trusted: &[Network] = &SETTINGS.trusted_proxy;
+    let trusted: &[Network] = &TRUSTED;
     let [proxy, elsewhere] =
         PEERS.map(|peer| Peer { address: SocketAddr::from((peer, 1)), tls: false });
     for way in [Way::Appended, Way::OnItsOwnLine] {
@@ -64,7 +63,7 @@ pub fn probe_head(input: &[u8]) {
         }
     }
     let Some(head) = read(input, Way::Straight) else { return };
-    let guard = Guard::new(&SETTINGS);
+    let guard = &*GUARD;
     if guard.check(&head).is_ok() {
         assert_meant_for_us(&head);
     }
@@ -76,17 +75,15 @@ pub fn probe_head(input: &[u8]) {
     let unnamed = client(proxy, &head.headers, &[]);
     assert_eq!(unnamed, nobody, "a proxy that nobody named says who somebody is");
     for cookie in [None, Some("token")] {
-        let found =
-            [credentials::header(&head).ok().flatten(), credentials::cookie(&head, &guard, cookie)];
-        for Presented::Bearer(text) | Presented::Ticket(text) in found.into_iter().flatten() {
+        for Presented::Bearer(text) | Presented::Ticket(text) in presented(&head, guard, cookie) {
             let holds =
                 |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).contains(&*text);
             assert!(head.headers.values().any(holds), "nobody presented {text:?}");
         }
     }
     let query = head.uri.query().unwrap_or_default();
-    let _ = credentials::ticket(query);
-    subscribe::probe(query);
+    let _ = query::find(query, "ticket");
+    dialect::probe(query);
 }
 
 /// What hyper makes of an input that comes this way; `None` where it refuses it.

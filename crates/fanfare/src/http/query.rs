@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::error::Error;
+use crate::http::refusal::Refusal;
 
 /// Its parameters, in order. An empty one has an empty name.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String), Error>> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String), Refusal>> {
     query.split('&').map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((decode(name)?, decode(value)?))
@@ -15,7 +15,7 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String)
 }
 
 /// The first parameter of this name.
-pub(super) fn find(query: &str, name: &str) -> Result<Option<String>, Error> {
+pub(crate) fn find(query: &str, name: &str) -> Result<Option<String>, Refusal> {
     for pair in pairs(query) {
         let (found, value) = pair?;
         if found == name {
@@ -27,8 +27,8 @@ pub(super) fn find(query: &str, name: &str) -> Result<Option<String>, Error> {
 
 /// Undoes a form's encoding (WHATWG URL, 5.1). Strictly: a topic that cannot be read must not
 /// become another one.
-fn decode(text: &str) -> Result<String, Error> {
+fn decode(text: &str) -> Result<String, Refusal> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| Error::Query(text.to_owned()))
+    decoded.map(Cow::into_owned).map_err(|_| Refusal::Query(text.to_owned()))
 }

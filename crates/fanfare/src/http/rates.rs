@@ -13,24 +13,24 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// A bucket for each; `None` is for those for whom there is no place in the table.
 #[derive(Debug)]
-pub(super) struct Rates<K> {
+pub(crate) struct Rates<K> {
     buckets: HashMap<Option<K>, Bucket>,
     swept: Instant,
 }
 
 /// A token bucket that may be overdrawn: how much is in a batch is known only when it is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     left: f64,
     at: Instant,
 }
 
 impl<K: Eq + Hash> Rates<K> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { buckets: HashMap::new(), swept: Instant::now() }
     }
 
-    pub(super) fn bucket(&mut self, key: K, rate: f64, now: Instant) -> &mut Bucket {
+    pub(crate) fn bucket(&mut self, key: K, rate: f64, now: Instant) -> &mut Bucket {
         let key = Some(key);
         let full = self.buckets.len() >= KEYS;
         if full && now - self.swept >= SWEEP {
@@ -47,12 +47,12 @@ impl Bucket {
     const BURST: f64 = 2.0;
 
     /// One from which nothing was taken yet.
-    pub(super) fn full(rate: f64, now: Instant) -> Self {
+    pub(crate) fn full(rate: f64, now: Instant) -> Self {
         Self { left: rate * Self::BURST, at: now }
     }
 
     /// Whether all that was taken has come back.
-    pub(super) fn is_full(self, rate: f64, now: Instant) -> bool {
+    pub(crate) fn is_full(self, rate: f64, now: Instant) -> bool {
         self.refilled(rate, now).left >= rate * Self::BURST
     }
 
@@ -62,7 +62,7 @@ impl Bucket {
     }
 
     /// Takes one, or says when there will be one.
-    pub(super) fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
         *self = self.refilled(rate, now);
         let missing = 1.0 - self.left;
         if missing > 0.0 {
@@ -73,7 +73,7 @@ impl Bucket {
     }
 
     /// Takes so many, whether they are there or not.
-    pub(super) fn charge(&mut self, events: f64, rate: f64, now: Instant) {
+    pub(crate) fn charge(&mut self, events: f64, rate: f64, now: Instant) {
         *self = self.refilled(rate, now);
         self.left -= events;
     }

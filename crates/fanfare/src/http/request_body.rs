@@ -27,7 +27,7 @@ const PART: usize = 4;
 
 /// How many bytes of bodies may be in memory at once.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct MemoryBudget {
     used: AtomicUsize,
     bytes: usize,
     /// What each address from elsewhere takes up; none that takes up nothing.
@@ -35,15 +35,15 @@ pub(crate) struct Budget {
 }
 
 /// What one request has taken of a budget; given back when dropped.
-pub(crate) struct Share {
-    budget: Arc<Budget>,
+pub(crate) struct MemoryShare {
+    budget: Arc<MemoryBudget>,
     holder: Option<IpAddr>,
     bytes: AtomicUsize,
 }
 
 /// Why a body broke that its sender did not break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Broken {
+pub(crate) enum BodyLimit {
     /// It took too long.
     #[error("the body did not arrive in time")]
     Late,
@@ -58,17 +58,17 @@ pub(crate) struct RequestBody {
     deadline: Instant,
     /// Exists once the body has kept its reader waiting.
     timer: Option<Pin<Box<Sleep>>>,
-    share: Arc<Share>,
+    share: Arc<MemoryShare>,
 }
 
-impl Budget {
+impl MemoryBudget {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self { used: AtomicUsize::new(0), bytes, holders: Mutex::default() })
     }
 
     /// A share of nothing so far, for one request of this address, if it is one that is limited.
-    pub(crate) fn share(self: &Arc<Self>, holder: Option<IpAddr>) -> Arc<Share> {
-        Arc::new(Share { budget: Arc::clone(self), holder, bytes: AtomicUsize::new(0) })
+    pub(crate) fn share(self: &Arc<Self>, holder: Option<IpAddr>) -> Arc<MemoryShare> {
+        Arc::new(MemoryShare { budget: Arc::clone(self), holder, bytes: AtomicUsize::new(0) })
     }
 
     fn holders(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -76,10 +76,10 @@ impl Budget {
     }
 }
 
-impl Share {
+impl MemoryShare {
     /// Takes more, unless that would exceed the budget, or the holder's part of it. A body that has
     /// one of them to itself is let through however large it is.
-    pub(crate) fn take(&self, bytes: usize) -> Result<(), Broken> {
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), BodyLimit> {
         if bytes == 0 {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl Share {
             let mut holders = self.budget.holders();
             let held = holders.get(&holder).copied().unwrap_or(0);
             if !fits(held, self.budget.bytes / PART) {
-                return Err(Broken::NoRoom);
+                return Err(BodyLimit::NoRoom);
             }
             holders.insert(holder, held + bytes);
         }
@@ -97,7 +97,7 @@ impl Share {
         let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
         if taken.is_err() {
             self.forget(bytes);
-            return Err(Broken::NoRoom);
+            return Err(BodyLimit::NoRoom);
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
@@ -125,13 +125,13 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryShare {
     fn drop(&mut self) {
         self.give_back();
     }
 }
 
-impl Broken {
+impl BodyLimit {
     /// Finds it in what a handler was told of its body.
     pub(crate) fn cause_of(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut causes = successors(Some(error), |&error| error.source());
@@ -142,7 +142,7 @@ impl Broken {
 impl RequestBody {
     /// `incoming`, which must be whole `allowed` from now. `share` is to be kept for as long as the
     /// handler may hold the bytes.
-    pub(crate) fn new(incoming: Incoming, allowed: Duration, share: Arc<Share>) -> Self {
+    pub(crate) fn new(incoming: Incoming, allowed: Duration, share: Arc<MemoryShare>) -> Self {
         Self { incoming, deadline: Instant::now() + allowed, timer: None, share }
     }
 }
@@ -164,7 +164,7 @@ impl http_body::Body for RequestBody {
             Poll::Pending => {
                 let deadline = self.deadline;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-                timer.as_mut().poll(context).map(|()| Some(Err(Broken::Late.into())))
+                timer.as_mut().poll(context).map(|()| Some(Err(BodyLimit::Late.into())))
             }
         }
     }
@@ -190,10 +190,10 @@ mod tests {
 
     #[test]
     fn a_share_is_not_given_back_or_exceeds_the_budget() {
-        let budget = Budget::new(10);
+        let budget = MemoryBudget::new(10);
         let (one, another) = (budget.share(None), budget.share(None));
         assert_eq!(one.take(6), Ok(()));
-        assert_eq!(another.take(5), Err(Broken::NoRoom));
+        assert_eq!(another.take(5), Err(BodyLimit::NoRoom));
         assert_eq!(another.take(4), Ok(()));
         drop(one);
         assert_eq!(another.take(6), Ok(()));
@@ -203,11 +203,11 @@ mod tests {
 
     #[test]
     fn one_address_takes_the_whole_budget() {
-        let budget = Budget::new(40);
+        let budget = MemoryBudget::new(40);
         let of = |address: &str| budget.share(Some(address.parse().unwrap()));
         let (one, another, other) = (of("192.0.2.1"), of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(one.take(6), Ok(()));
-        assert_eq!(another.take(6), Err(Broken::NoRoom));
+        assert_eq!(another.take(6), Err(BodyLimit::NoRoom));
         assert_eq!(another.take(4), Ok(()));
         assert_eq!(other.take(10), Ok(()));
         drop(one);
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn one_body_larger_than_the_budget_never_gets_through() {
-        let budget = Budget::new(10);
+        let budget = MemoryBudget::new(10);
         let (alone, late) = (budget.share(None), budget.share(None));
         assert_eq!(alone.take(8), Ok(()));
         assert_eq!(alone.take(8), Ok(()));
-        assert_eq!(late.take(1), Err(Broken::NoRoom));
+        assert_eq!(late.take(1), Err(BodyLimit::NoRoom));
     }
 }

@@ -1,4 +1,4 @@
-//! A granted subscription on its way from its handler to whatever carries its bytes.
+//! An admitted subscription on its way from its handler to whatever carries its bytes.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Authorised;
 use fanfare_delivery::{
-    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Seat, Sink, body,
+    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Retry, Seat, Sink, body,
 };
 use fanfare_event::Selector;
 use fanfare_hub::{Envelope, Interest, Start};
@@ -20,7 +20,7 @@ use http_body::Frame;
 
 /// A subscription that was asked for, authorised and given a seat.
 #[derive(Debug)]
-pub(crate) struct Granted {
+pub(crate) struct AdmittedStream {
     delivery: Arc<Delivery>,
     interest: Arc<Interest>,
     envelope: Envelope,
@@ -33,32 +33,32 @@ pub(crate) struct Granted {
 
 /// What a subscriber may hear, and where it begins.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) selector: Authorised<Selector>,
-    pub(super) envelope: Envelope,
-    pub(super) start: Start,
+pub(crate) struct Admissible {
+    pub(crate) selector: Authorised<Selector>,
+    pub(crate) envelope: Envelope,
+    pub(crate) start: Start,
     /// Whether it holds an event id already.
-    pub(super) has_id: bool,
+    pub(crate) has_id: bool,
 }
 
-impl Granted {
+impl AdmittedStream {
     /// There is no other way to a stream than a selector that someone was authorised for.
     /// `delivery` is the one that the seat and the start are of; `address` is what counts as one.
-    pub(super) fn new(
+    pub(crate) fn new(
         delivery: &Arc<Delivery>,
-        asked: Asked,
+        what: Admissible,
         address: IpAddr,
         seat: Seat,
         lease: Option<Box<Lease>>,
     ) -> Self {
-        let Asked { selector, envelope, start, has_id } = asked;
+        let Admissible { selector, envelope, start, has_id } = what;
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner());
         Self { delivery, interest, envelope, start, has_id, address, seat, lease }
     }
 
     /// The same, which gives a place back when it ends.
-    pub(super) fn holding(mut self, place: Option<Seat>) -> Self {
+    pub(crate) fn holding(mut self, place: Option<Seat>) -> Self {
         if let Some(place) = place {
             let lease = self.lease.get_or_insert_with(|| {
                 let verified = Instant::now();
@@ -76,7 +76,7 @@ impl Granted {
     }
 
     /// Hands it to delivery, with where its bytes go.
-    pub(super) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
+    pub(crate) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
         let Self { delivery, interest, envelope, start, has_id, address, seat, lease } = self;
         delivery.join(NewSubscriber {
             sink,
@@ -93,30 +93,38 @@ impl Granted {
     }
 }
 
-/// Where a handler leaves a granted subscription; a request carries it as an extension. The
+/// Where a handler leaves an admitted stream; a request carries it as an extension. The
 /// response the handler returns beside it is only a head.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Slot(Arc<Mutex<Option<Granted>>>);
+pub(crate) struct StreamSlot(Arc<Mutex<Option<AdmittedStream>>>);
 
-impl Slot {
-    pub(super) fn put(&self, granted: Granted) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(granted);
+impl StreamSlot {
+    pub(crate) fn put(&self, stream: AdmittedStream) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
     }
 
-    pub(super) fn take(&self) -> Option<Granted> {
+    pub(crate) fn take(&self) -> Option<AdmittedStream> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 /// A head alone, of no stated length, as the stream's would be.
-pub(super) fn head_only() -> Response {
+pub(crate) fn head_only() -> Response {
     let (writer, ended) = body();
     writer.finish();
     head(Body::new(StreamBody(ended)))
 }
 
+/// A stream that only says when to come back: any status but 200 would end an EventSource for good
+/// (WHATWG HTML, 9.2.3).
+pub(crate) fn come_back(retry: Retry) -> Response {
+    let mut response = head(fanfare_sse::opening(retry.pick()).bare_bytes());
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// The head of every stream, and what it says before anything else.
-pub(super) fn head(content: impl IntoResponse) -> Response {
+fn head(content: impl IntoResponse) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
@@ -127,7 +135,7 @@ pub(super) fn head(content: impl IntoResponse) -> Response {
 }
 
 /// A response body that a delivery shard feeds.
-pub(super) struct StreamBody(pub(super) BodyReader);
+pub(crate) struct StreamBody(pub(crate) BodyReader);
 
 impl http_body::Body for StreamBody {
     type Data = Bytes;

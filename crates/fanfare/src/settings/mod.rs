@@ -561,7 +561,7 @@ pub(crate) fn parse_host(text: &str) -> Option<Host> {
     field::Value::parse(text).ok()
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn parse_network(text: &str) -> Option<Network> {
     field::Value::parse(text).ok()
 }

@@ -22,7 +22,7 @@ pub(crate) use challenges::{Answering, Challenges};
 pub use error::TlsError;
 
 use crate::acme::Acme;
-use crate::metrics::Metrics;
+use crate::certificate_metrics::CertificateMetrics;
 use crate::settings::Settings;
 use files::Files;
 
@@ -108,7 +108,12 @@ impl Tls {
 
 impl CertificateSource {
     /// Keeps what is shown fresh, for as long as the hub runs. A hangup is a wish to look at once.
-    pub(crate) async fn keep(self, tls: Arc<Tls>, metrics: Arc<Metrics>, hangup: Arc<Notify>) {
+    pub(crate) async fn keep(
+        self,
+        tls: Arc<Tls>,
+        metrics: Arc<CertificateMetrics>,
+        hangup: Arc<Notify>,
+    ) {
         match self {
             Self::Files(files) => files.keep(&tls, &hangup).await,
             Self::Acme(acme) => acme.keep(&tls, &metrics, &hangup).await,

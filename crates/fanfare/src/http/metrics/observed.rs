@@ -1,0 +1,50 @@
+//! What is read off the hub and its delivery when `/metrics` is asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fanfare_delivery::{CloseReason, Delivery};
+use fanfare_hub::{GapReason, Hub};
+
+use super::resident_memory;
+use super::source::{MetricSource, Rows};
+
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) hub: Arc<Hub>,
+    pub(super) delivery: Arc<Delivery>,
+}
+
+impl MetricSource for Observed {
+    fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
+        let seats = self.delivery.seats();
+        let totals = self.delivery.totals();
+        let window = self.hub.window();
+        let (frames, bytes) = window.held();
+        let last = window.last();
+        let ready = u64::from(self.hub.ready().is_ok());
+        rows.gauge("subscribers", "Open streams", seats.taken() as u64)?;
+        rows.gauge("max_subscribers", "Streams that may be open", seats.capacity() as u64)?;
+        rows.gauge("ready", "1 where the event log accepts publishes, else 0", ready)?;
+        rows.gauge("last_epoch", "Epoch of the last event heard of", last.epoch)?;
+        rows.gauge("last_seq", "Its number within the epoch", last.seq)?;
+        rows.gauge("window_events", "Recent events held ready to send", frames as u64)?;
+        rows.gauge("window_bytes", "What they occupy", bytes as u64)?;
+        let lag = "How far the slowest subscriber is behind";
+        rows.gauge("slowest_lag_events", lag, totals.slowest_lag)?;
+        if let Some(size) = self.hub.log_size() {
+            rows.gauge("log_events", "Events retained by the log", size.events)?;
+            rows.gauge("log_bytes", "What they weigh", size.bytes)?;
+        }
+        if let Some(bytes) = resident_memory() {
+            rows.gauge("resident_memory_bytes", "Memory the process occupies", bytes)?;
+        }
+        for (name, help, value) in totals.sums() {
+            rows.counter(name, help, value)?;
+        }
+        let gaps = GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]));
+        rows.counters_by("reason", "gaps", "Gaps told to subscribers, by reason", gaps)?;
+        let closed = CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]));
+        rows.counters_by("reason", "closed", "Streams closed, by reason", closed)
+    }
+}
