@@ -26,5 +26,5 @@ mod serve;
 mod tls;
 
 #[cfg(fuzzing)]
-pub use http::probe_head;
+pub use http::{probe_head, probe_socket};
 pub use serve::serve;

@@ -9,7 +9,7 @@ use fanfare_delivery::{Cut, Delivery};
 use fanfare_hub::Hub;
 use tokio::sync::mpsc;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use crate::http::access::AccessConfig;
 use crate::http::access::{Access, Keys};
 use crate::http::audit::{Trail, audit};
@@ -18,7 +18,7 @@ use crate::http::console::Console;
 use crate::http::dialect::Dialect;
 use crate::http::metrics::Metrics;
 use crate::http::node::Node;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use crate::http::quotas::QuotaLimits;
 use crate::http::quotas::{Kind, Place, Quotas};
 use crate::http::refusal::Refusal;
@@ -125,7 +125,7 @@ impl Endpoint {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl AppState {
     /// Of a hub that nobody uses, with so many seats for streams.
     pub(crate) fn idle(limits: &QuotaLimits, access: AccessConfig, seats: usize) -> Arc<Self> {

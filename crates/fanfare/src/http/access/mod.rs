@@ -306,7 +306,7 @@ fn authenticator(keys: Keys, key_set: Option<Jwks>, rules: TokenRules) -> Authen
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl AccessConfig {
     /// Of a hub without credentials.
     pub(crate) fn private() -> Self {

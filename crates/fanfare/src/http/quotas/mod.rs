@@ -208,7 +208,7 @@ fn seat<K: Eq + Hash>(
     table.entry(key).or_insert_with(|| Seats::new(limit)).take_together(places)
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl QuotaLimits {
     /// Room for one of everything.
     pub(crate) fn few() -> Self {
