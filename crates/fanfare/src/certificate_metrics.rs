@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use fanfare_tls::Tls;
+
 use crate::http::{MetricSource, Rows};
-use crate::tls::Tls;
 
 /// The certificate that is shown, and the orders of new ones.
 #[derive(Debug)]

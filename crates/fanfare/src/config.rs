@@ -4,13 +4,13 @@ use std::num::NonZero;
 
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
 use fanfare_delivery::{DeliverySettings, Retry, Seats};
+use fanfare_settings::Settings;
 
 use crate::http::{
     AccessConfig, AddressLimits, Bounds, GuardConfig, Keys, Limits, QuotaLimits, StreamConfig,
 };
 use crate::key_set_client::KeySetClient;
 use crate::open_files;
-use crate::settings::Settings;
 
 /// The most requests that wait for the key set at once, because their tokens name unknown keys.
 const KEY_SET_WAITERS: usize = 32;
@@ -33,12 +33,12 @@ pub(crate) fn access(
         keys,
         key_set: key_set.map(|client| Jwks::new(Box::new(client), Jwks::INTERVAL, waiters)),
         token_rules: TokenRules {
-            issuers: settings.jwt_issuer.iter().map(|name| name.0.clone()).collect(),
-            audiences: settings.jwt_audience.iter().map(|name| name.0.clone()).collect(),
+            issuers: settings.jwt_issuer.iter().map(|name| name.as_str().to_owned()).collect(),
+            audiences: settings.jwt_audience.iter().map(|name| name.as_str().to_owned()).collect(),
         },
         tickets,
         anyone,
-        cookie: settings.cookie_name.as_ref().map(|name| name.0.clone()),
+        cookie: settings.cookie_name.as_ref().map(|name| name.as_str().to_owned()),
         guard: GuardConfig {
             hosts: settings.allow_host.clone(),
             origins: settings.allow_origin.clone(),

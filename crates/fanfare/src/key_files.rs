@@ -8,12 +8,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use fanfare_auth::{AccessKeys, Secret, VerificationKey};
+use fanfare_auth::{
+    AccessKey, AccessKeys, InvalidCredential, KeyFile, PublicKey, Secret, TokenSecret,
+    VerificationKey,
+};
+use fanfare_settings::Settings;
 use tokio::sync::Notify;
 use tokio::time::interval;
 
 use crate::http::{AppState, Keys};
-use crate::settings::{AccessKey, InvalidCredential, KeyFile, PublicKey, Settings, TokenSecret};
 
 /// How often they are looked at.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -149,14 +152,14 @@ pub(crate) async fn keep_keys(files: KeyFiles, app: Arc<AppState>, asked: Arc<No
 }
 
 fn access_keys(keys: &[AccessKey], files: &[KeyFile]) -> AccessKeys {
-    let given = keys.iter().map(|key| &key.0);
-    let all: Vec<Secret> = given.chain(files.iter().flat_map(|file| &file.keys)).cloned().collect();
+    let given = keys.iter().map(AccessKey::secret);
+    let all: Vec<Secret> = given.chain(files.iter().flat_map(KeyFile::keys)).cloned().collect();
     AccessKeys::new(&all)
 }
 
 fn token_keys(secrets: &[TokenSecret], public: &[PublicKey]) -> Vec<VerificationKey> {
-    let secrets = secrets.iter().map(|given| VerificationKey::from_secret(&given.secret));
-    secrets.chain(public.iter().map(|public| public.key.clone())).collect()
+    let secrets = secrets.iter().map(|given| VerificationKey::from_secret(given.secret()));
+    secrets.chain(public.iter().map(|public| public.key().clone())).collect()
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

@@ -1,21 +1,15 @@
-//! The hub as a server: its command line, its settings, what it answers over HTTP.
+//! The hub as a server: what it answers over HTTP, and how it is built, run and drained.
 //!
-//! What must hold: whatever people type is checked here, once, and becomes a value of a precise
-//! type; nothing is bound or opened before all of it is good. HTTP knows the hub and delivery;
-//! neither of them knows HTTP.
+//! What must hold: nothing is bound or opened before all settings are good. HTTP knows the hub and
+//! delivery; neither of them knows HTTP.
 
-pub mod cli;
-pub mod commands;
-pub mod engine;
-pub mod exit;
-pub mod settings;
-
-mod acme;
 mod certificate_metrics;
+#[cfg_attr(not(feature = "redis"), path = "no_cluster.rs")]
 mod cluster;
 mod config;
+mod engine;
+mod greeting;
 mod http;
-mod http_client;
 mod key_files;
 mod key_set_client;
 mod listener;
@@ -23,8 +17,10 @@ mod logging;
 mod open_files;
 mod reload;
 mod serve;
-mod tls;
+mod settings;
+mod signals;
 
+pub use engine::EngineError;
 #[cfg(fuzzing)]
 pub use http::{probe_head, probe_socket};
-pub use serve::serve;
+pub use serve::{ServeError, serve};

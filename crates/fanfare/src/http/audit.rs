@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fanfare_auth::Identity;
+use fanfare_event::printable;
 
-use crate::commands::printable;
 use crate::http::refusal::RefusalNote;
 
 /// How many lines of one kind are written in a second.

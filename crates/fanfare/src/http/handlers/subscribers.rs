@@ -5,12 +5,11 @@ use std::time::Duration;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use fanfare_delivery::{Delivery, ListFrom, Listed, Listing};
-use fanfare_event::Topic;
+use fanfare_event::{Topic, printable};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::commands::printable;
 use crate::http::audit::{Administrator, audit};
 use crate::http::node::Node;
 use crate::http::query;

@@ -7,6 +7,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use fanfare_event::Timestamp;
 
 /// How long the file is good for from when it is asked for: less than a year (RFC 9116, 2.5.5).
 const GOOD: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -25,8 +26,7 @@ pub(crate) fn security_txt(contacts: &[String]) -> Router {
                 (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
                 (CACHE_CONTROL, HeaderValue::from_static("max-age=86400")),
             ];
-            let until = jiff::Timestamp::try_from(SystemTime::now() + GOOD).unwrap_or_default();
-            let until = until.strftime("%Y-%m-%dT00:00:00Z");
+            let until = Timestamp::from(SystemTime::now() + GOOD).start_of_day();
             (headers, format!("{contacts}Expires: {until}\r\n")).into_response()
         }
     };
