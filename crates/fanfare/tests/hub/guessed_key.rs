@@ -51,18 +51,24 @@ fn a_key_that_is_easily_guessed_is_accepted() {
     assert!(said.contains("at least 16 bytes") && said.contains("openssl rand -hex 32"), "{said}");
 }
 
-/// As many guesses over HTTP/2 at once as there may be requests: those that are answered.
-fn guess_over_http2(hub: &Hub, header: (&str, &str), path: &str) -> usize {
-    Unread::saying(header, hub.address(), 4, 250, path).answered
+/// Guesses over HTTP/2, as many at once as four connections carry, until one of those is closed.
+fn guess_until_a_connection_ends(hub: &Hub, header: (&str, &str), path: &str) {
+    let asked = 4 * 250;
+    let mut rounds = 0..20;
+    let ended = rounds.any(|_| {
+        let answered = Unread::saying(header, hub.address(), 4, 250, path).answered;
+        assert!(answered > 0, "nobody is answered");
+        answered < asked
+    });
+    assert!(ended, "twenty thousand guesses were answered");
+    assert!(hub.metrics().labelled("fanfare_refused_total", "\"credential_rate\"") >= 512.0);
 }
 
 #[test]
 fn guesses_over_http2_go_on_at_full_speed() {
     let hub = Hub::alone(&["--subscribe-key", KEY, "--failure-rate", "5"]);
     let guess = bearer("a-guess-that-is-wrong");
-    let answered = guess_over_http2(&hub, ("authorization", &guess), "/sse/events");
-    // Half of what may wait, those at the beginning, and what two connections asked before they ended.
-    assert!((500..600).contains(&answered), "{answered} of 1000 were answered");
+    guess_until_a_connection_ends(&hub, ("authorization", &guess), "/sse/events");
     let listening = hub.subscription().header("Authorization", &bearer(KEY)).over(Http::Two).ask();
     assert_eq!(listening.0.status, 200, "the holder is kept out");
 }
@@ -70,11 +76,8 @@ fn guesses_over_http2_go_on_at_full_speed() {
 #[test]
 fn false_tickets_are_free() {
     let hub = Hub::alone(&["--subscribe-key", KEY, "--failure-rate", "5"]);
-    let ticket = "A".repeat(43);
-    let answered =
-        guess_over_http2(&hub, ("accept", "*/*"), &format!("/sse/events?ticket={ticket}"));
-    assert!((500..600).contains(&answered), "{answered} of 1000 were answered");
-    assert!(hub.metrics().labelled("fanfare_refused_total", "\"credential_rate\"") >= 400.0);
+    let path = format!("/sse/events?ticket={}", "A".repeat(43));
+    guess_until_a_connection_ends(&hub, ("accept", "*/*"), &path);
     let drawn = hub.request("POST", "/sse/ticket", &[("Authorization", &bearer(KEY))]).json();
     let good = format!("ticket={}", drawn["ticket"].as_str().unwrap());
     assert_eq!(hub.subscription().query(&good).ask().0.status, 200, "a good one is kept out");

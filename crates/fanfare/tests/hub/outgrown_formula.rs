@@ -20,7 +20,9 @@ fn hub(settings: &[&str]) -> (Hub, u64) {
     let hub = Hub::alone(&arguments);
     // What is made on first use is no part of any term.
     assert_eq!(hub.get("/metrics").status, 200);
-    hub.publisher().send("warm");
+    let headers = [("Content-Type", "application/json")];
+    let warm = hub.publisher().post(&headers, r#"{"message": "warm"}"#).status;
+    assert!([200, 401].contains(&warm));
     let before = hub.peak_memory();
     (hub, before)
 }
