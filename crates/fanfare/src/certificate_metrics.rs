@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use fanfare_tls::Tls;
 
-use crate::http::{MetricSource, Rows};
+use fanfare_http::{MetricSource, Rows};
 
 /// The certificate that is shown, and the orders of new ones.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl CertificateMetrics {
     }
 }
 
-impl MetricSource for Arc<CertificateMetrics> {
+impl MetricSource for CertificateMetrics {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
         let counts = [("issued", &self.issued), ("failed", &self.failed)];
         let counts = counts.map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)));

@@ -6,11 +6,11 @@ use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
 use fanfare_delivery::{DeliverySettings, Retry, Seats};
 use fanfare_settings::Settings;
 
-use crate::http::{
-    AccessConfig, AddressLimits, Bounds, GuardConfig, Keys, Limits, QuotaLimits, StreamConfig,
-};
 use crate::key_set_client::KeySetClient;
 use crate::open_files;
+use fanfare_http::{
+    AccessConfig, AddressLimits, Bounds, GuardConfig, Keys, Limits, QuotaLimits, StreamConfig,
+};
 
 /// The most requests that wait for the key set at once, because their tokens name unknown keys.
 const KEY_SET_WAITERS: usize = 32;

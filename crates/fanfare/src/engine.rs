@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fanfare_http::NodeId;
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::{
     DiskLog, DiskOptions, EventLog, MemoryLog, MemorySettings, OpenError, Retention, Tail,
@@ -11,7 +12,6 @@ use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
 use fanfare_settings::{RedisUrl, Settings};
 
 use crate::cluster::RedisCluster;
-use crate::http::NodeId;
 
 /// Why there is no log to run a hub on.
 #[derive(Debug, thiserror::Error)]

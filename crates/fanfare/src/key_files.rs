@@ -16,7 +16,7 @@ use fanfare_settings::Settings;
 use tokio::sync::Notify;
 use tokio::time::interval;
 
-use crate::http::{AppState, Keys};
+use fanfare_http::{AppState, Keys};
 
 /// How often they are looked at.
 const REFRESH: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
-//! The hub as a server: what it answers over HTTP, and how it is built, run and drained.
+//! The hub as a server: how it is built of its parts, run and drained.
 //!
-//! What must hold: nothing is bound or opened before all settings are good. HTTP knows the hub and
-//! delivery; neither of them knows HTTP.
+//! What must hold: nothing is bound or opened before all settings are good. Each part is
+//! told what it needs of them, and no more.
 
 mod certificate_metrics;
 #[cfg_attr(not(feature = "redis"), path = "no_cluster.rs")]
@@ -9,7 +9,6 @@ mod cluster;
 mod config;
 mod engine;
 mod greeting;
-mod http;
 mod key_files;
 mod key_set_client;
 mod listener;
@@ -17,10 +16,7 @@ mod logging;
 mod open_files;
 mod reload;
 mod serve;
-mod settings;
 mod signals;
 
 pub use engine::EngineError;
-#[cfg(fuzzing)]
-pub use http::{probe_head, probe_socket};
 pub use serve::{ServeError, serve};

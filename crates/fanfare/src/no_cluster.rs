@@ -9,7 +9,7 @@ use fanfare_hub::Hub;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
-use crate::http::{Cluster, Node, Unreachable};
+use fanfare_http::{Cluster, Node, Unreachable};
 
 /// The other nodes.
 #[derive(Debug)]

@@ -14,6 +14,10 @@ use std::time::Duration;
 use fanfare_cli::Failure;
 use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
+use fanfare_http::{
+    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle,
+    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
+};
 use fanfare_hub::Hub;
 use fanfare_settings::{Flags, Settings, SettingsError};
 use fanfare_tls::{CertificateSource, Tls, TlsConfig, TlsError};
@@ -27,10 +31,6 @@ use crate::certificate_metrics::CertificateMetrics;
 use crate::cluster::{Heartbeat, RedisCluster};
 use crate::engine::EngineError;
 use crate::greeting::{greet, warn_of_mistakes};
-use crate::http::{
-    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle,
-    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
-};
 use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
 use crate::reload::Reload;

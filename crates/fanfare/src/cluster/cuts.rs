@@ -8,7 +8,7 @@ use std::time::Instant;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_redis::{Notice, Notices};
 
-use crate::http::NodeId;
+use fanfare_http::NodeId;
 
 /// What a node says to have the streams of a subject ended.
 pub(super) fn notice(node: NodeId, subject: &str) -> String {

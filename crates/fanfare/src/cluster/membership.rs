@@ -9,7 +9,7 @@ use fanfare_redis::Commons;
 use serde_json::{Value, json};
 use tokio::time::interval;
 
-use crate::http::Node;
+use fanfare_http::Node;
 
 /// How often a node says that it is there; a few times within [`Commons::PRESENCE`].
 const EVERY: Duration = Duration::from_secs(3);

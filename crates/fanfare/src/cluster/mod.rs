@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
+use fanfare_http::{Cluster, NodeId, Unreachable};
 use fanfare_redis::Commons;
 use fanfare_shares::Amount;
 use serde_json::Value;
@@ -17,7 +18,6 @@ use self::cuts::CutListener;
 pub(crate) use self::membership::Heartbeat;
 use self::membership::Membership;
 use self::tickets::SharedTickets;
-use crate::http::{Cluster, NodeId, Unreachable};
 
 /// The other nodes, as this one reaches them through Redis.
 #[derive(Debug)]
