@@ -15,7 +15,6 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::access::hold_slowed;
 use crate::dialect::{Dialect, NATIVE, not_found};
 use crate::layers::{self, RequestRate};
-use crate::settings::parse_origin;
 use crate::state::{AppState, Endpoint};
 use crate::{handlers, pages};
 

@@ -29,7 +29,6 @@ use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, MemoryBudget, MemoryShare, RequestBody};
-use crate::settings::parse_host;
 use crate::shared_body::SharedBody;
 use crate::state::Endpoint;
 use crate::stream::{AdmittedStream, StreamBody, StreamSlot};

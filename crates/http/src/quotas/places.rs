@@ -93,7 +93,7 @@ impl Places {
         let rate = self.rate.or((!address.is_loopback()).then_some(RATE));
         let (Some(rate), Kind::Ordinary | Kind::Metrics) = (rate, kind) else { return Ok(()) };
         let rate = rate as f64;
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonRefusal::into_inner);
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = rates.bucket(network_of(address), rate, now);
         bucket.draw(rate, now).map_err(|wait| Refusal::TooManyRequests { wait })?;
         if kind == Kind::Metrics {
@@ -104,7 +104,7 @@ impl Places {
 
     fn take_ordinary(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refusal> {
         let network = network_of(address);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonRefusal::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if !address.is_loopback() {
             taken.take(network, 0).map_err(|none| match none {
                 NoRoom::Share => Refusal::BusyAddress,
@@ -123,7 +123,7 @@ impl Places {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Self::Ordinary(places, network) = self {
-            let mut taken = places.taken.lock().unwrap_or_else(PoisonRefusal::into_inner);
+            let mut taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
             taken.give_back(*network, 0);
         }
     }
