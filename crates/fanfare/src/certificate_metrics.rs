@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
-use fanfare_tls::Tls;
-
 use fanfare_http::{MetricSource, Rows};
+use fanfare_tls::Tls;
 
 /// The certificate that is shown, and the orders of new ones.
 #[derive(Debug)]

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::{Cut, Delivery};
-use fanfare_redis::{Notice, Notices};
-
 use fanfare_http::NodeId;
+use fanfare_redis::{Notice, Notices};
 
 /// What a node says to have the streams of a subject ended.
 pub(super) fn notice(node: NodeId, subject: &str) -> String {
