@@ -372,6 +372,8 @@ settings! {
     heading "Logging":
 
     /// Form of the log lines on standard error: text or json
+    ///
+    /// With json, each line is an object: timestamp, level, target, message, and what else it tells.
     log_format: LogFormat = "text";
 
     /// Least severe level to log: error, warn, info, debug, trace or off

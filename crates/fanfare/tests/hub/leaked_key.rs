@@ -1,5 +1,7 @@
 //! A key that is taken away lets nobody in any more, and what it had let in ends; the hub goes on.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use jsonwebtoken::Algorithm;
@@ -110,4 +112,18 @@ fn keys_that_could_not_be_read_for_a_moment_are_never_read() {
     // Nobody touches the file again.
     await_that("the new key to be good", || publish(&hub, "the-second-of-the-keys") == 200);
     assert_eq!(publish(&hub, "the-first-of-the-keys"), 401);
+}
+
+#[test]
+fn a_key_file_that_every_user_can_read_is_named_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let [open, ours] = ["open", "ours"].map(|name| directory.path().join(name));
+    for (path, mode) in [(&open, 0o644), (&ours, 0o640)] {
+        std::fs::write(path, "a-key-that-is-long-enough\n").unwrap();
+        set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let [open, ours] = [&open, &ours].map(|path| path.to_str().unwrap());
+    let hub = Hub::alone(&["--publish-key-file", open, "--subscribe-key-file", ours]);
+    hub.await_log(&format!("chmod 600 {open}"));
+    assert!(!hub.logged().contains(&format!("chmod 600 {ours}")), "{}", hub.logged());
 }
