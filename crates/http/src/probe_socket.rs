@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Hub {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<(Peer, Option<IpAddr>)>>>,
+    /// One connection at a time.
+    turn: Mutex<()>,
     runtime: Runtime,
     _lifecycle: watch::Sender<Lifecycle>,
 }
@@ -93,7 +95,7 @@ impl Hub {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         runtime.spawn(accept(listener, connections));
-        Ok(Self { address, seen, runtime, _lifecycle: lifecycle })
+        Ok(Self { address, seen, turn: Mutex::default(), runtime, _lifecycle: lifecycle })
     }
 
     /// Whom the requests in these bytes were taken to come from, and where they did.
@@ -102,6 +104,7 @@ impl Hub {
         sender: Ipv4Addr,
         bytes: &[u8],
     ) -> std::io::Result<(SocketAddr, Vec<(Peer, Option<IpAddr>)>)> {
+        let _turn = lock(&self.turn);
         lock(&self.seen).clear();
         let connected = self.runtime.block_on(async {
             let socket = TcpSocket::new_v4()?;
@@ -129,19 +132,49 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn somebody_gives_itself_another_address_by_bytes_on_a_socket() {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::{HUB, SENDERS, probe_socket};
+
+    static CORPUS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/socket");
         let inputs = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path());
         let inputs: Vec<_> = inputs.map(|path| std::fs::read(path).unwrap()).collect();
         assert!(inputs.len() > 3, "{corpus} is empty");
-        for input in &inputs {
+        inputs
+    });
+
+    #[test]
+    fn somebody_gives_itself_another_address_by_bytes_on_a_socket() {
+        for input in CORPUS.iter() {
             for sender in [0, 1] {
-                super::probe_socket(&[&[sender], &input[1..]].concat());
+                probe_socket(&[&[sender], &input[1..]].concat());
             }
         }
         let understood = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let (_, seen) = super::HUB.send(super::SENDERS[1], understood).unwrap();
+        let (_, seen) = HUB.send(SENDERS[1], understood).unwrap();
         assert!(!seen.is_empty(), "nothing gets as far as a handler");
+    }
+
+    proptest! {
+        /// What a fuzzer makes of the corpus, without being guided (`PROPTEST_CASES` for more of it).
+        #[test]
+        fn somebody_gives_itself_another_address_by_damaged_bytes(
+            input in 0..CORPUS.len(),
+            damage in proptest::collection::vec((any::<usize>(), 0..3u8, any::<u8>()), 0..6),
+        ) {
+            let mut bytes = CORPUS[input].clone();
+            for (at, how, byte) in damage {
+                let at = at % bytes.len();
+                match how {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ => { let again = bytes[at..].to_vec(); bytes.extend(again); }
+                }
+            }
+            probe_socket(&bytes);
+        }
     }
 }
