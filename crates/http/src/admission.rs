@@ -263,8 +263,8 @@ mod tests {
             access.keys.subscribe = AccessKeys::new(&[Secret::new("k".repeat(32), 1).unwrap()]);
             access.tickets = Some(Box::new(Away));
             let app = AppState::idle(&QuotaLimits::few(), access, 8);
-            let turned_away =
-                admit(&app, &NATIVE, feed, &request(Method::GET, "/?ticket=some")).await;
+            let asked = request(Method::GET, &format!("/?ticket={}", "A".repeat(43)));
+            let turned_away = admit(&app, &NATIVE, feed, &asked).await;
             let why = RefusalReason::CredentialsUnverifiable;
             assert_told_to_come_back(&app, &turned_away, why);
         }

@@ -145,7 +145,7 @@ fn idempotency_keys() {
 
 #[test]
 fn tickets() {
-    let (hub, before) = hub(&["--jwt-secret", SECRET, "--anonymous-subscribe", "**"]);
+    let (hub, before) = hub(&["--jwt-secret", SECRET]);
     let rights = json!({"subscribe": (0..50).map(|n| format!("{n}/{}", "x".repeat(200))).collect::<Vec<_>>()});
     let credential = bearer(&token(&claims("ada", 600.0, &rights)));
     let mut connection = hub.connect();
