@@ -31,7 +31,7 @@ impl MetricSource for CertificateMetrics {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
         let counts = [("issued", &self.issued), ("failed", &self.failed)];
         let counts = counts.map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)));
-        let orders = "Certificates ordered by ACME, by outcome";
+        let orders = "Certificates ordered by ACME, by outcome.";
         rows.counters_by("outcome", "certificate_orders", orders, counts)?;
         let Some(certificate) = self.tls.as_ref().and_then(|tls| tls.shown()) else {
             return Ok(());

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
-use fanfare_delivery::{DeliverySettings, Retry, Seats};
+use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_settings::Settings;
 
 use crate::key_set_client::KeySetClient;
@@ -108,6 +108,7 @@ pub(crate) fn delivery(settings: &Settings, seats: usize) -> DeliverySettings {
         min_rate: settings.min_rate.get(),
         retry: Retry(settings.retry),
         seats: Seats::new(seats),
+        limits: StepLimits::default(),
     }
 }
 

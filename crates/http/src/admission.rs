@@ -74,7 +74,7 @@ async fn decide(
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let Subscription { selector, envelope, cursor } = match feed {
+    let Subscription { selector, format, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
@@ -104,7 +104,7 @@ async fn decide(
     let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
-    let what = Admissible { selector, envelope, start, has_id };
+    let what = Admissible { selector, format, start, has_id };
     let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
     Ok(Some(Box::new(stream)))
 }
