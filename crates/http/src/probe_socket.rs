@@ -24,10 +24,13 @@ const SENDERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 
 /// How long a connection may last: nothing here has to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The peers of requests, and whom they were taken to come from.
+type Seen = Vec<(Peer, Option<IpAddr>)>;
+
 /// A hub whose only handler notes whom requests come from.
 struct Hub {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<(Peer, Option<IpAddr>)>>>,
+    seen: Arc<Mutex<Seen>>,
     /// One connection at a time.
     turn: Mutex<()>,
     runtime: Runtime,
@@ -60,7 +63,7 @@ impl Hub {
         let proxies = Vec::from_iter(Network::parse("127.0.0.2/32"));
         let access = AccessConfig { proxies: proxies.clone(), ..AccessConfig::private() };
         let app = AppState::idle(&QuotaLimits::few(), access, 1);
-        let seen = Arc::<Mutex<Vec<_>>>::default();
+        let seen = Arc::<Mutex<Seen>>::default();
         let (noted, state) = (Arc::clone(&seen), Arc::clone(&app));
         let note = async move |request: Request| {
             let peer = request.extensions().get::<Peer>().copied();
@@ -99,11 +102,7 @@ impl Hub {
     }
 
     /// Whom the requests in these bytes were taken to come from, and where they did.
-    fn send(
-        &self,
-        sender: Ipv4Addr,
-        bytes: &[u8],
-    ) -> std::io::Result<(SocketAddr, Vec<(Peer, Option<IpAddr>)>)> {
+    fn send(&self, sender: Ipv4Addr, bytes: &[u8]) -> std::io::Result<(SocketAddr, Seen)> {
         let _turn = lock(&self.turn);
         lock(&self.seen).clear();
         let connected = self.runtime.block_on(async {

@@ -127,6 +127,7 @@ impl Endpoint {
 }
 
 #[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, reason = "for tests, which fail by panicking")]
 impl AppState {
     /// Of a hub that nobody uses, with so many seats for streams.
     pub(crate) fn idle(limits: &QuotaLimits, access: AccessConfig, seats: usize) -> Arc<Self> {
