@@ -34,7 +34,7 @@ pub(crate) use self::client::{UNKNOWN, client, network_of};
 pub(crate) use self::credentials::presented;
 pub(crate) use self::credentials::{CredentialPlaces, Presented};
 use self::failures::Failures;
-pub(crate) use self::failures::hold_slowed;
+pub(crate) use self::failures::{EndsConnection, hold_slowed};
 pub(crate) use self::guard::Guard;
 pub use self::guard::GuardConfig;
 pub(crate) use self::peer::Peer;
@@ -193,6 +193,7 @@ impl Access {
             (Err(Refusal::UsedTicket | Refusal::Tickets(_)), cookie @ Some(_)) => {
                 self.verify(request, cookie).await
             }
+            (Err(Refusal::UsedTicket), None) => Err(self.fail_ticket(request)),
             (known, _) => known,
         }
     }
@@ -220,7 +221,11 @@ impl Access {
                 (Arc::new(self.with_what_anyone_may(principal)), true)
             }
             Some(Presented::Ticket(text)) => {
-                let holder = self.tickets.take(TicketId::of(&text), now).await?;
+                // What is no ticket is looked for nowhere: in Redis that is a command.
+                let holder = match TicketId::parse(&text) {
+                    Some(id) => self.tickets.take(id, now).await?,
+                    None => None,
+                };
                 // A ticket gives no time that its holder had not.
                 let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
                 let holder = holder.filter(good).filter(|holder| self.accepts(holder));
@@ -253,6 +258,17 @@ impl Access {
                 }
             }
             _ => untrusted.into(),
+        }
+    }
+
+    /// Counts a ticket that may be a guess.
+    fn fail_ticket(&self, request: &Parts) -> Refusal {
+        let Some(address) = self.address(&request.extensions, &request.headers) else {
+            return Refusal::NoPeer;
+        };
+        match self.failures.count(address) {
+            Ok(()) => Refusal::UsedTicket,
+            Err(wait) => Refusal::TooManyFalseTickets { address, wait },
         }
     }
 
@@ -290,7 +306,7 @@ fn authenticator(keys: Keys, key_set: Option<Jwks>, rules: TokenRules) -> Authen
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl AccessConfig {
     /// Of a hub without credentials.
     pub(crate) fn private() -> Self {
