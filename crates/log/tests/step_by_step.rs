@@ -89,7 +89,8 @@ fn the_same_seed_gives_another_log() {
 #[test]
 fn a_sync_that_is_due_waits_for_the_next_event() {
     let interval = SyncPolicy::Interval(Duration::from_millis(100));
-    let mut machine = Machine::start(&SimulatedDisk::new(1), 1, DiskOptions { sync: interval, ..small() });
+    let mut machine =
+        Machine::start(&SimulatedDisk::new(1), 1, DiskOptions { sync: interval, ..small() });
     let mut appending = machine.log.append(batch("a", ["one"]));
     let left = machine.work();
     assert!(poll(&mut appending).is_ready());

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 
 use fanfare_event::{Position, Selector, Topic};
 use fanfare_log::{DiskLog, DiskOptions, EventLog, PageLimit, ReadFrom};
-use fastrand::Rng;
 use fanfare_testkit::SimulatedDisk;
+use fastrand::Rng;
 use proptest::prelude::*;
 use support::{Recorder, append, batch, open, options, replay, small};
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use fanfare_delivery::{
-    DeliverySettings, Now, Ready, Retry, Seats, SteppedDelivery, SteppedReader, StepLimits,
+    DeliverySettings, Now, Ready, Retry, Seats, StepLimits, SteppedDelivery, SteppedReader,
 };
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::disk::{Progress, Writer};
@@ -60,10 +60,7 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now {
-            monotonic: self.began + self.environment.elapsed(),
-            wall: self.environment.now(),
-        }
+        Now { monotonic: self.began + self.environment.elapsed(), wall: self.environment.now() }
     }
 }
 

@@ -205,12 +205,8 @@ impl State {
     fn append(&mut self, batch: Batch, now: Timestamp) -> Appended {
         let Batch { drafts, key } = batch;
         let count = drafts.len();
-        let appended = |first, repeated| Appended {
-            first,
-            count,
-            repeated,
-            durability: Durability::Engine,
-        };
+        let appended =
+            |first, repeated| Appended { first, count, repeated, durability: Durability::Engine };
         let key = key.map(|key| key.as_str().to_owned());
         let known = key.as_ref().and_then(|key| self.keys.get(key));
         if let Some((first, _)) = known {

@@ -68,8 +68,7 @@ impl World {
         };
         let wishes = setup.clients.iter().map(|wish| WISHES[*wish].clone());
         let ledger = Ledger::new(promises, wishes);
-        let disk =
-            matches!(setup.engine, Engine::Disk(_)).then(|| SimulatedDisk::new(plan.seed));
+        let disk = matches!(setup.engine, Engine::Disk(_)).then(|| SimulatedDisk::new(plan.seed));
         let engine = (setup.engine == Engine::Shared)
             .then(|| SharedEngine::new(plan.seed, setup.retain_count, setup.retain_age));
         let clocks: Vec<_> =
@@ -500,9 +499,7 @@ impl World {
     fn start(&self, node: usize) {
         let ground = match self.setup.engine {
             Engine::Memory => Ground::Memory,
-            Engine::Disk(sync) => {
-                Ground::Disk(self.disk.clone().expect("there is one"), sync)
-            }
+            Engine::Disk(sync) => Ground::Disk(self.disk.clone().expect("there is one"), sync),
             Engine::Shared => {
                 Ground::Shared(Arc::clone(self.engine.as_ref().expect("there is one")), node)
             }
@@ -648,9 +645,8 @@ impl World {
             if let Some(engine) = &self.engine {
                 engine.set_reachable(node, true);
             }
-            let is_well = self
-                .node(node)
-                .is_some_and(|node| node.hub.ready().is_ok() && !node.has_drained());
+            let is_well =
+                self.node(node).is_some_and(|node| node.hub.ready().is_ok() && !node.has_drained());
             if !is_well {
                 self.take(&Step::Restart { node, how: Stop::Closed });
             }
@@ -722,9 +718,10 @@ impl World {
     fn all_are_open(&self) -> bool {
         let clients = lock(&self.clients);
         let ledger = lock(&self.ledger);
-        clients.iter().enumerate().all(|(number, client)| {
-            client.socket.is_some() && ledger.reader(number).is_open()
-        })
+        clients
+            .iter()
+            .enumerate()
+            .all(|(number, client)| client.socket.is_some() && ledger.reader(number).is_open())
     }
 
     fn is_settled(&self) -> bool {

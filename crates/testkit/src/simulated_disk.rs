@@ -131,7 +131,11 @@ impl SimulatedDisk {
             room: u64::MAX,
             rng: Rng::with_seed(seed),
         };
-        Self { world: Arc::new(Mutex::new(world)), reading: Reading::default(), before_change: Hook::default() }
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            reading: Reading::default(),
+            before_change: Hook::default(),
+        }
     }
 
     /// Calls `hook` before each read, while no lock is held; it may write to the log.

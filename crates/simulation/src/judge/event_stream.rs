@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_read_as_the_standard_says() {
-        let text = "retry: 5\n:\nid: 7-1\nevent: made\ndata: a\ndata:\r\ndata:  b\n\ndata: c\n\nid: 9";
+        let text =
+            "retry: 5\n:\nid: 7-1\nevent: made\ndata: a\ndata:\r\ndata:  b\n\ndata: c\n\nid: 9";
         let mut stream = EventStream::new("");
         let events: Vec<_> =
             text.bytes().flat_map(|byte| stream.push(&[byte]).expect("text")).collect();

@@ -279,7 +279,8 @@ impl Reader {
             return facts.report(FindingKind::Invented, text);
         };
         let Recorded { message, begun, .. } = &facts.messages[number];
-        let (begun, wanted) = (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
+        let (begun, wanted) =
+            (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
         if !wanted {
             let text = format!("{self} did not ask for m{number} on {:?}", message.topic);
             return facts.report(FindingKind::Unwanted, text);
@@ -341,12 +342,7 @@ impl Reader {
     }
 
     /// The first that it wants, is owed and was not given, before this.
-    fn missed<'a>(
-        &self,
-        facts: &'a Facts,
-        before: Place,
-        inclusive: bool,
-    ) -> Option<&'a Recorded> {
+    fn missed<'a>(&self, facts: &'a Facts, before: Place, inclusive: bool) -> Option<&'a Recorded> {
         let claim = Claim { after: self.after(before), before, since: self.since };
         let end = Place { seq: before.seq + u64::from(inclusive), ..before };
         let numbers = facts.held.range(..end).rev();
