@@ -52,7 +52,7 @@ def completions(program):
 
 def licences(third_party):
     """The licences of the program, of what is compiled into it, and of the pages embedded in it."""
-    vendor = REPOSITORY / "crates/fanfare/assets/vendor"
+    vendor = REPOSITORY / "crates/http/assets/vendor"
     names = ("LICENSE", "NOTICE", ".LICENSE.txt")
     embedded = [path for path in sorted(vendor.glob("*/*")) if path.name.endswith(names)]
     return [

@@ -72,7 +72,7 @@ def crates(target):
 
 def vendored():
     """The packages of npm whose files are embedded, as scripts/vendor fetches them."""
-    vendor = REPOSITORY / "crates/fanfare/assets/vendor"
+    vendor = REPOSITORY / "crates/http/assets/vendor"
     script = (REPOSITORY / "scripts/vendor").read_text()
     fetched = re.findall(r"^take (\S+) (\S+)@(\S+) \\\n +sha512-(\S+)", script, re.MULTILINE)
     described = (vendor / "VENDORED.md").read_text()

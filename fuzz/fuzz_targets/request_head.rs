@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| fanfare::probe_head(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fanfare_http::probe_head(input));

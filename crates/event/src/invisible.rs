@@ -16,6 +16,20 @@ pub fn is_deceptive(c: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether a character would drive a terminal, or make a text look like another one.
+pub fn is_harmful(c: char) -> bool {
+    c.is_control() || is_deceptive(c)
+}
+
+/// The text with what is harmful in it made visible, but for tabs.
+pub fn printable(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmful(c) && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,12 +10,14 @@ mod invisible;
 mod pattern;
 mod position;
 mod selector;
+mod timestamp;
 mod topic;
 
-pub use event::{Draft, Event, Timestamp};
+pub use event::{Draft, Event};
 pub use event_type::{EventType, InvalidEventType};
-pub use invisible::is_deceptive;
+pub use invisible::{is_deceptive, is_harmful, printable};
 pub use pattern::{InvalidPattern, Pattern};
 pub use position::{InvalidPosition, Position};
 pub use selector::{InvalidSelector, Selector, TopicSelector};
+pub use timestamp::Timestamp;
 pub use topic::{InvalidTopic, Topic};

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use fanfare_http::NodeId;
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::{
     DiskLog, DiskOptions, EventLog, MemoryLog, MemorySettings, OpenError, Retention, Tail,
 };
+#[cfg(feature = "redis")]
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
+use fanfare_settings::{RedisUrl, Settings};
 
-use crate::cluster::Cluster;
-use crate::node::NodeId;
-use crate::settings::Settings;
+use crate::cluster::RedisCluster;
 
 /// Why there is no log to run a hub on.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,7 @@ pub enum EngineError {
     #[error(transparent)]
     Disk(#[from] OpenError),
     /// Redis cannot be used.
+    #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] ConnectError),
 }
@@ -28,7 +30,7 @@ pub enum EngineError {
 pub(crate) async fn open(
     settings: &Settings,
     node: NodeId,
-) -> Result<(Hub, Option<Cluster>), EngineError> {
+) -> Result<(Hub, Option<RedisCluster>), EngineError> {
     let retention = Retention {
         count: settings.retain_count,
         bytes: settings.retain_bytes.get(),
@@ -40,19 +42,8 @@ pub(crate) async fn open(
     let tail = Arc::clone(&window) as Arc<dyn Tail>;
     let mut cluster = None;
     let log: Arc<dyn EventLog> = if let Some(url) = &settings.redis {
-        let namespace = settings.namespace.clone();
-        let log = RedisLog::connect(
-            RedisSettings {
-                retention,
-                idempotency_window: settings.idempotency_window,
-                idempotency_keys: settings.idempotency_keys,
-                wait_replicas: settings.redis_wait_replicas,
-                ..RedisSettings::new(url.clone(), namespace)
-            },
-            tail,
-        )
-        .await?;
-        cluster = Some(Cluster::new(node, Arc::clone(log.cluster_store())));
+        let (log, others) = open_redis(settings, url, retention, tail, node).await?;
+        cluster = Some(others);
         log
     } else if let Some(data) = &settings.data {
         Arc::new(DiskLog::open(
@@ -77,4 +68,36 @@ pub(crate) async fn open(
         )
     };
     Ok((Hub::new(window, log), cluster))
+}
+
+/// The log in Redis, and the nodes that share it.
+#[cfg(feature = "redis")]
+async fn open_redis(
+    settings: &Settings,
+    url: &RedisUrl,
+    retention: Retention,
+    tail: Arc<dyn Tail>,
+    node: NodeId,
+) -> Result<(Arc<dyn EventLog>, RedisCluster), EngineError> {
+    let settings = RedisSettings {
+        retention,
+        idempotency_window: settings.idempotency_window,
+        idempotency_keys: settings.idempotency_keys,
+        wait_replicas: settings.redis_wait_replicas,
+        ..RedisSettings::new(url.clone(), settings.namespace.clone())
+    };
+    let log = RedisLog::connect(settings, tail).await?;
+    let cluster = RedisCluster::new(node, Arc::clone(log.cluster_store()));
+    Ok((log, cluster))
+}
+
+#[cfg(not(feature = "redis"))]
+async fn open_redis(
+    _: &Settings,
+    url: &RedisUrl,
+    _: Retention,
+    _: Arc<dyn Tail>,
+    _: NodeId,
+) -> Result<(Arc<dyn EventLog>, RedisCluster), EngineError> {
+    match *url {}
 }

@@ -3,13 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::http::header::ACCEPT;
-use axum::http::{Request, StatusCode};
+use bytes::Bytes;
 use fanfare_auth::{FetchError, FetchKeys, Jwks, Pending};
-
-use crate::http_client::{AnswerBounds, HttpClient};
-use crate::settings::KeySetUrl;
+use fanfare_net::KeySetUrl;
+use fanfare_tls::{AnswerBounds, HttpClient};
+use http::header::ACCEPT;
+use http::{Request, StatusCode};
 
 /// What the answer may be.
 const BOUNDS: AnswerBounds = AnswerBounds { bytes: Jwks::MAX_BYTES, time: Duration::from_secs(5) };

@@ -1,32 +1,22 @@
-//! The hub as a server: its command line, its settings, what it answers over HTTP.
+//! The hub as a server: how it is built of its parts, run and drained.
 //!
-//! What must hold: whatever people type is checked here, once, and becomes a value of a precise
-//! type; nothing is bound or opened before all of it is good. HTTP knows the hub and delivery;
-//! neither of them knows HTTP.
+//! What must hold: nothing is bound or opened before all settings are good. Each part is
+//! told what it needs of them, and no more.
 
-pub mod cli;
-pub mod commands;
-pub mod engine;
-pub mod exit;
-pub mod settings;
-
-mod acme;
+mod certificate_metrics;
+#[cfg_attr(not(feature = "redis"), path = "no_cluster.rs")]
 mod cluster;
-mod console;
-mod http;
-mod http_client;
+mod config;
+mod engine;
+mod greeting;
+mod key_files;
 mod key_set_client;
-mod latency;
 mod listener;
 mod logging;
-mod metrics;
-mod node;
 mod open_files;
 mod reload;
-mod resident_memory;
 mod serve;
-mod tls;
+mod signals;
 
-#[cfg(fuzzing)]
-pub use http::probe_head;
-pub use serve::serve;
+pub use engine::EngineError;
+pub use serve::{ServeError, serve};

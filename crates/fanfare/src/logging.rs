@@ -6,14 +6,14 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fanfare_settings::{LogFormat, Settings};
 use tracing::Level;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, fmt};
-
-use crate::settings::{LogFormat, Settings};
+use tracing_subscriber::{Registry, fmt};
 
 /// What the lines of the audit trail are marked with.
 const AUDIT: &str = "audit";
@@ -21,11 +21,9 @@ const AUDIT: &str = "audit";
 /// Sets up logging for the process. A second call changes nothing.
 pub(crate) fn start(settings: &Settings) -> io::Result<()> {
     let trail = settings.audit_log.as_ref().map(|path| AuditLog::open(path.path())).transpose()?;
-    let mut filter = EnvFilter::new(settings.log_level.as_str());
-    if trail.is_some()
-        && let Ok(apart) = format!("{AUDIT}=off").parse()
-    {
-        filter = filter.add_directive(apart);
+    let mut filter: Targets = settings.log_level.as_str().parse().map_err(io::Error::other)?;
+    if trail.is_some() {
+        filter = filter.with_target(AUDIT, LevelFilter::OFF);
     }
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let lines = match settings.log_format {

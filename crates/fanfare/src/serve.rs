@@ -1,36 +1,40 @@
-//! Serving: from settings to a running hub, and back to nothing.
+//! Serving, in three steps: [`Built`] is everything that a hub is made of, with nobody let in;
+//! [`Running`] answers; and drained it is nothing again.
+//!
+//! What must hold: what cannot be served is an error before anybody is let in, and who was let in is
+//! answered before the process ends.
 
-use std::future::Future;
-use std::io::{self, Write as _};
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
-use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats, StepLimits};
+use fanfare_cli::Failure;
+use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
+use fanfare_http::{
+    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle,
+    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
+};
 use fanfare_hub::Hub;
+use fanfare_settings::{Flags, Settings, SettingsError};
+use fanfare_tls::{CertificateSource, Tls, TlsConfig, TlsError};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
-use crate::cluster::Presence;
-use crate::console::{Console, Observer};
-use crate::exit::Failure;
-use crate::http::{
-    Access, Addresses, Connections, Limits, Phase, Quotas, Roster, Shared, Trail, accept,
-    keep_keys, router,
-};
+use crate::certificate_metrics::CertificateMetrics;
+use crate::cluster::{Heartbeat, RedisCluster};
+use crate::engine::EngineError;
+use crate::greeting::{greet, warn_of_mistakes, warn_of_readable_keys};
+use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
-use crate::metrics::Metrics;
-use crate::node::Node;
 use crate::reload::Reload;
-use crate::settings::{Flags, Settings};
-use crate::tls::{CertificateSource, Tls};
-use crate::{engine, listener, logging, open_files};
+use crate::{config, engine, listener, logging, open_files, signals};
 
 /// How often the log is asked to let go of what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -39,176 +43,264 @@ const KEY_SET: Duration = Duration::from_secs(300);
 /// How long requests in flight may take to finish once the streams are closed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Why there is no hub.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// What was typed or configured is wrong.
+    #[error("the settings are wrong")]
+    Settings(Vec<SettingsError>),
+    /// HTTPS cannot be served with the files that were named.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The event log cannot be opened.
+    #[error("cannot open the event log: {0}")]
+    Log(#[from] EngineError),
+    /// The system refused a thread, a poller, a signal handler.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Settings(errors) => Self::Settings(errors),
+            ServeError::Tls(error) => Self::Usage(error.into()),
+            error => Self::Serve(error.into()),
+        }
+    }
+}
+
 /// Runs a hub until it is told to stop.
-pub fn serve(flags: &Flags) -> Result<(), Failure> {
-    let settings = Settings::load(flags).map_err(Failure::Settings)?;
+pub fn serve(flags: &Flags) -> Result<(), ServeError> {
+    let settings = Settings::load(flags).map_err(ServeError::Settings)?;
     logging::start(&settings)?;
-    let tls = Tls::open(&settings)?;
+    let tls = tls_config(&settings).map(CertificateSource::open).transpose()?;
     let open_files = open_files::raise_limit();
     let listener = listener::bind(settings.listen, settings.write_timeout)
-        .map_err(|source| Failure::Listen { address: settings.listen, source })?;
-    let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
-    let limits = Limits::new(&settings, open_files);
-    let connections = limits.bounds.connections;
-    tracing::info!(open_files, max_subscribers = seats, max_connections = connections, "capacity");
+        .map_err(|source| ServeError::Listen { address: settings.listen, source })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(&settings, seats, limits, tls, listener))?;
+    runtime.block_on(async {
+        let stop = signals::stop()?;
+        let built = Built::new(&settings, open_files, tls, listener).await?;
+        let running = built.run(&settings);
+        stop.await;
+        running.drain(settings.drain).await;
+        Ok::<_, ServeError>(())
+    })?;
     // Whatever still runs has had its time.
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn run(
-    settings: &Settings,
-    seats: usize,
-    limits: Limits,
-    tls: Option<(Arc<Tls>, CertificateSource)>,
-    listener: std::net::TcpListener,
-) -> Result<(), Failure> {
-    let signals = signals()?;
-    // From here on, a hangup does not end the process.
-    let hangup = signal(SignalKind::hangup())?;
-    let mut reload = Reload::default();
-    let address = listener.local_addr()?;
-    let listener = TcpListener::from_std(listener)?;
-    let node = Node::new(settings.node_name.as_ref(), address);
-    let (hub, cluster) = engine::open(settings, node.id).await?;
-    let hub = Arc::new(hub);
-    let cluster = cluster.map(Arc::new);
-    let delivery = Arc::new(Delivery::start(
-        &hub,
-        &DeliverySettings {
-            shards: settings.shards.unwrap_or_else(cores),
-            heartbeat: settings.heartbeat,
-            write_timeout: settings.write_timeout,
-            min_rate: settings.min_rate.get(),
-            retry: Retry(settings.retry),
-            seats: Seats::new(seats),
-            limits: StepLimits::default(),
-        },
-    )?);
-    let roster = Roster::new(limits.bounds, delivery.seats().clone());
-    let (tls, certificates) = tls.unzip();
-    let metrics =
-        Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), Arc::clone(&roster), tls.clone());
-    let metrics = Arc::new(metrics);
-    let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
-    let console = Arc::new(Console::open(settings)?);
-    let shared = Arc::new(Shared {
-        metrics: Arc::clone(&metrics),
-        console: Arc::clone(&console),
-        hub: Arc::clone(&hub),
-        delivery: Arc::clone(&delivery),
-        access: Access::new(settings, key_set, cluster.as_deref()),
-        trail: Trail::default(),
-        cluster: cluster.clone(),
-        node: node.clone(),
-        quotas: Quotas::new(settings),
-        max_message: settings.max_message.in_memory(),
-        draining: AtomicBool::new(false),
-    });
-    let attendance = cluster.clone().map(|cluster| {
-        cluster.obey(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
-        let (hub, delivery) = (Arc::clone(&hub), Arc::clone(&delivery));
-        let presence = Presence { node: node.clone(), hub, delivery };
-        tokio::spawn(async move { cluster.attend(presence).await })
-    });
-    let (enter, phase) = watch::channel(Phase::Serving);
-    let router = router(Arc::clone(&shared), settings);
-    let addresses = Addresses::new(settings, limits.bounds.connections);
-    let certificates = match (&tls, certificates) {
-        (Some(tls), Some(source)) => {
-            let asked = reload.part("the TLS certificate");
-            Some(tokio::spawn(source.keep(Arc::clone(tls), Arc::clone(&metrics), asked)))
-        }
-        _ => None,
-    };
-    let (connections, mut ended) =
-        Connections::new(router, Arc::clone(&shared), roster, limits, addresses, tls, phase);
-    let observer = Observer::new(
-        Arc::clone(&hub),
-        Arc::clone(&delivery),
-        metrics,
-        node.clone(),
-        cluster.clone(),
-    );
-    let feed = Arc::clone(&console);
-    let feed = tokio::spawn(async move { feed.feed(observer).await });
-    let expiry = tokio::spawn(expire(hub));
-    let keys = tokio::spawn(refresh_keys(Arc::clone(&shared)));
-    let asked = match shared.access.reads_key_files() {
-        true => reload.part("the files of keys"),
-        false => Arc::default(),
-    };
-    let key_files = tokio::spawn(keep_keys(Arc::clone(&shared), asked));
-    // What else is read again while the hub runs registers above.
-    let reload = tokio::spawn(reload.obey(hangup));
-    warn_of_mistakes(settings);
-    greet(address, settings);
-    tokio::spawn(accept(listener, connections));
-
-    signals.await;
-    tracing::info!(streams = shared.delivery.seats().taken(), "shutting down");
-    shared.draining.store(true, Ordering::Relaxed);
-    let _ = enter.send(Phase::Draining);
-    attendance.inspect(JoinHandle::abort);
-    let over = settings.drain;
-    // The console last: it shows the others going.
-    let drain = move || {
-        delivery.drain(over);
-        console.delivery.drain(Duration::ZERO);
-    };
-    let drained = tokio::task::spawn_blocking(drain).await;
-    if drained.is_err() {
-        tracing::error!("the streams could not be closed in order");
-    }
-    let _ = enter.send(Phase::Stopping);
-    if timeout(GRACE, ended.recv()).await.is_err() {
-        tracing::warn!("some requests were still in flight");
-    }
-    if let Some(cluster) = &cluster {
-        cluster.leave().await;
-    }
-    expiry.abort();
-    keys.abort();
-    key_files.abort();
-    certificates.inspect(JoinHandle::abort);
-    feed.abort();
-    reload.abort();
-    tracing::info!("stopped");
-    Ok(())
+/// A hub that nobody has reached yet.
+struct Built {
+    address: SocketAddr,
+    listener: TcpListener,
+    /// From the moment it is built, a hangup does not end the process.
+    hangup: Signal,
+    app: Arc<AppState>,
+    cluster: Option<Arc<RedisCluster>>,
+    key_files: KeyFiles,
+    certificates: Option<(Arc<Tls>, CertificateSource)>,
+    orders: Arc<CertificateMetrics>,
+    connections: Connections,
+    /// Ends once every connection has.
+    ended: mpsc::Receiver<Infallible>,
+    lifecycle: watch::Sender<Lifecycle>,
 }
 
-async fn refresh_keys(shared: Arc<Shared>) {
+/// A hub that answers.
+struct Running {
+    app: Arc<AppState>,
+    cluster: Option<Arc<RedisCluster>>,
+    ended: mpsc::Receiver<Infallible>,
+    lifecycle: watch::Sender<Lifecycle>,
+    /// What says to others that this node is there.
+    heartbeats: JoinSet<()>,
+    /// What keeps things fresh, until nobody is left.
+    upkeep: JoinSet<()>,
+}
+
+impl Built {
+    async fn new(
+        settings: &Settings,
+        open_files: u64,
+        certificates: Option<(Arc<Tls>, CertificateSource)>,
+        listener: std::net::TcpListener,
+    ) -> Result<Self, ServeError> {
+        let hangup = signal(SignalKind::hangup())?;
+        let address = listener.local_addr()?;
+        let listener = TcpListener::from_std(listener)?;
+        let node = Node::new(settings.node_name.as_ref().map(|name| name.as_str()), address);
+        let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
+        let limits = config::limits(settings, open_files);
+        let max_connections = limits.bounds.connections;
+        tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
+        let (hub, cluster) = engine::open(settings, node.id).await?;
+        let (hub, cluster) = (Arc::new(hub), cluster.map(Arc::new));
+        let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
+        let console = Arc::new(Console::open(config::console(settings))?);
+        if let Some(cluster) = &cluster {
+            cluster.listen_for_cuts(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
+        }
+        let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
+        let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
+        let tls = certificates.as_ref().map(|(tls, _)| Arc::clone(tls));
+        let orders = Arc::new(CertificateMetrics::new(tls.clone()));
+        let metrics = Arc::new(Metrics::new(
+            Arc::clone(&hub),
+            Arc::clone(&delivery),
+            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))],
+        ));
+        let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
+        let (key_files, keys) = KeyFiles::new(settings);
+        let tickets = others.as_ref().map(|others| others.tickets(Access::TICKETS));
+        let app = Arc::new(AppState {
+            hub,
+            delivery,
+            metrics,
+            console,
+            access: Access::new(config::access(settings, keys, key_set, tickets)),
+            trail: Trail::default(),
+            cluster: others,
+            node,
+            quotas: Quotas::new(&config::quotas(settings)),
+            max_message: settings.max_message.in_memory(),
+            draining: AtomicBool::new(false),
+        });
+        let contacts = settings.security_contact.iter();
+        let contacts: Vec<_> = contacts.map(|contact| contact.as_str().to_owned()).collect();
+        let router = router(
+            &app,
+            RouterConfig {
+                prefix: settings.prefix.as_str(),
+                templates: settings.templates.as_ref().map(|directory| directory.path()),
+                security_contacts: &contacts,
+            },
+        );
+        let addresses = Addresses::new(config::addresses(settings, max_connections));
+        let tls = tls.map(|tls| tls.config());
+        let (lifecycle, reached) = watch::channel(Lifecycle::Serving);
+        let (connections, ended) =
+            Connections::new(router, Arc::clone(&app), table, limits, addresses, tls, reached);
+        Ok(Self {
+            address,
+            listener,
+            hangup,
+            app,
+            cluster,
+            key_files,
+            certificates,
+            orders,
+            connections,
+            ended,
+            lifecycle,
+        })
+    }
+
+    /// Lets everyone in.
+    fn run(self, settings: &Settings) -> Running {
+        let Self { app, cluster, ended, lifecycle, .. } = self;
+        let (hub, delivery) = (&app.hub, &app.delivery);
+        let mut heartbeats = JoinSet::new();
+        if let Some(cluster) = cluster.clone() {
+            let (node, hub, delivery) = (app.node.clone(), Arc::clone(hub), Arc::clone(delivery));
+            let heartbeat = Heartbeat { node, hub, delivery };
+            heartbeats.spawn(async move { cluster.send_heartbeats(heartbeat).await });
+        }
+        let mut upkeep = JoinSet::new();
+        // What is read again while the hub runs registers here.
+        let mut reload = Reload::default();
+        if let Some((tls, source)) = self.certificates {
+            let asked = reload.part("the TLS certificate");
+            let orders = self.orders;
+            upkeep.spawn(source.keep(tls, move |issued| orders.ordered(issued), asked));
+        }
+        let asked = match self.key_files.is_empty() {
+            true => Arc::default(),
+            false => reload.part("the files of keys"),
+        };
+        upkeep.spawn(keep_keys(self.key_files, Arc::clone(&app), asked));
+        upkeep.spawn(reload.notify_on_hangup(self.hangup));
+        let observer = Observer::new(
+            Arc::clone(hub),
+            Arc::clone(delivery),
+            Arc::clone(&app.metrics),
+            app.node.clone(),
+            app.cluster.clone(),
+        );
+        let feed = Arc::clone(&app.console);
+        upkeep.spawn(async move { feed.feed(observer).await });
+        upkeep.spawn(expire(Arc::clone(hub)));
+        upkeep.spawn(refresh_key_set(Arc::clone(&app)));
+        warn_of_mistakes(settings);
+        warn_of_readable_keys(settings);
+        greet(self.address, settings);
+        tokio::spawn(accept(self.listener, self.connections));
+        Running { app, cluster, ended, lifecycle, heartbeats, upkeep }
+    }
+}
+
+impl Running {
+    /// Closes the streams, spread over so long, and then everything else.
+    async fn drain(mut self, over: Duration) {
+        let delivery = Arc::clone(&self.app.delivery);
+        tracing::info!(streams = delivery.seats().taken(), "shutting down");
+        self.app.begin_drain();
+        let _ = self.lifecycle.send(Lifecycle::Draining);
+        self.heartbeats.abort_all();
+        let console = Arc::clone(&self.app.console);
+        // The console last: it shows the others going.
+        let drained = tokio::task::spawn_blocking(move || {
+            delivery.drain(over);
+            console.delivery.drain(Duration::ZERO);
+        });
+        if drained.await.is_err() {
+            tracing::error!("the streams could not be closed in order");
+        }
+        let _ = self.lifecycle.send(Lifecycle::Stopping);
+        if timeout(GRACE, self.ended.recv()).await.is_err() {
+            tracing::warn!("some requests were still in flight");
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
+        }
+        self.upkeep.abort_all();
+        tracing::info!("stopped");
+    }
+}
+
+/// Where the certificate is to come from; `None` where clear text is spoken.
+fn tls_config(settings: &Settings) -> Option<TlsConfig> {
+    if let (Some(certificates), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
+        let (certificates, key) = (certificates.path().to_owned(), key.path().to_owned());
+        return Some(TlsConfig::Files { certificates, key });
+    }
+    #[cfg(feature = "acme")]
+    if let Some(cache) = &settings.acme_cache {
+        return Some(TlsConfig::Acme(fanfare_tls::AcmeConfig {
+            domains: settings.acme_domain.clone(),
+            contacts: settings.acme_contact.clone(),
+            directory: settings.acme_directory.clone(),
+            cache: cache.path().to_owned(),
+        }));
+    }
+    None
+}
+
+async fn refresh_key_set(app: Arc<AppState>) {
     let mut ticks = interval(KEY_SET);
     loop {
         ticks.tick().await;
-        shared.access.refresh_keys().await;
-    }
-}
-
-/// Says what is allowed and most likely not meant.
-fn warn_of_mistakes(settings: &Settings) {
-    if settings.open {
-        if !settings.listen.ip().to_canonical().is_loopback() {
-            tracing::warn!("everyone on the network may publish and subscribe (--open)");
-        }
-        return;
-    }
-    if settings.is_private() || settings.has_token_keys() {
-        return;
-    }
-    if settings.publish_key.is_empty() && settings.publish_key_file.is_empty() {
-        tracing::warn!("nobody may publish: no --publish-key and no key for tokens is given");
-    }
-    if settings.subscribe_key.is_empty()
-        && settings.subscribe_key_file.is_empty()
-        && settings.anonymous_subscribe.is_empty()
-    {
-        tracing::warn!(
-            "nobody may subscribe: give --subscribe-key, a key for tokens, or \
-             --anonymous-subscribe '**'"
-        );
+        app.access.refresh_key_set().await;
     }
 }
 
@@ -218,50 +310,4 @@ async fn expire(hub: Arc<Hub>) {
         ticks.tick().await;
         hub.expire(Timestamp::now());
     }
-}
-
-/// Resolves at the first signal to stop; a second one ends the process at once.
-fn signals() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut next = async move || {
-        tokio::select! {
-            _ = terminate.recv() => 143,
-            _ = interrupt.recv() => 130,
-        }
-    };
-    Ok(async move {
-        next().await;
-        tokio::spawn(async move { process::exit(next().await) });
-    })
-}
-
-/// Says where the page is and how to send a first message. Nobody need be listening.
-fn greet(address: SocketAddr, settings: &Settings) {
-    let prefix = settings.prefix.as_str();
-    let host = match settings.acme_domain.first() {
-        Some(domain) if address.port() == 443 => domain.as_str().to_owned(),
-        Some(domain) => format!("{}:{}", domain.as_str(), address.port()),
-        None if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
-        None => address.to_string(),
-    };
-    let scheme = if settings.is_secure() { "https" } else { "http" };
-    let development = if settings.dev {
-        "Development: pages of this machine, on any port, may use this hub (--dev).\n\n"
-    } else {
-        ""
-    };
-    let greeting = format!(
-        "Fanfare {version} is listening.\n\n  \
-         Open  {scheme}://{host}{prefix}/\n  \
-         Try   curl -X POST {scheme}://{host}{prefix}/send -H 'Content-Type: application/json' \
-         -d '{{\"message\": \"Hello from server!\"}}'\n\n{development}",
-        version = env!("CARGO_PKG_VERSION"),
-    );
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(greeting.as_bytes()).and_then(|()| stdout.flush());
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -156,10 +156,7 @@ fn type_of(event: &Event) -> Option<&str> {
 
 /// One line: JSON escapes every line end.
 fn enveloped(event: &Event) -> String {
-    let published_at = i64::try_from(event.published_at.as_millis())
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .unwrap_or(jiff::Timestamp::MAX);
+    let published_at = event.published_at;
     // `Value`s of strings print compact and cannot fail.
     format!(
         r#"{{"topic":{},"event":{},"published_at":"{published_at:.3}","message":{}}}"#,

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::{Cut, Delivery};
+use fanfare_http::NodeId;
 use fanfare_redis::{Notice, NoticeListener};
-
-use crate::node::NodeId;
 
 /// What a node says to have the streams of a subject ended.
 pub(super) fn notice(node: NodeId, subject: &str) -> String {
@@ -17,12 +16,12 @@ pub(super) fn notice(node: NodeId, subject: &str) -> String {
 
 /// Passes on to delivery what others have said. What this node has said it has done, and heard back
 /// it would be taken for later than it was: it would hit those who have returned since.
-pub(super) struct HeardCuts {
+pub(super) struct CutListener {
     pub(super) node: NodeId,
     pub(super) deliveries: Vec<Arc<Delivery>>,
 }
 
-impl NoticeListener for HeardCuts {
+impl NoticeListener for CutListener {
     fn on_missed(&self) {
         let now = Instant::now();
         for delivery in &self.deliveries {

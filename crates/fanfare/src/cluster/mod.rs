@@ -1,65 +1,68 @@
-//! The cluster: what this node shares with the others on the same engine, beside the log. On an
-//! engine of its own a node is alone, and there is none of this.
+//! The cluster on Redis: how this node shares tickets, cuts and its presence with the others on the same
+//! log. On an engine of its own a node is alone, and there is none of this.
 
 mod cuts;
-mod roll;
+mod membership;
 mod tickets;
 
 use std::sync::Arc;
 
+use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
-use fanfare_redis::{ClusterStore, ClusterStoreError};
+use fanfare_http::{Cluster, NodeId, Unreachable};
+use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
-use self::cuts::HeardCuts;
-pub(crate) use self::roll::Presence;
-use self::roll::Roll;
-pub(crate) use self::tickets::SharedTickets;
-use crate::node::NodeId;
+use self::cuts::CutListener;
+pub(crate) use self::membership::Heartbeat;
+use self::membership::Membership;
+use self::tickets::SharedTickets;
 
-/// The other nodes, as this one reaches them.
+/// The other nodes, as this one reaches them through Redis.
 #[derive(Debug)]
-pub(crate) struct Cluster {
+pub(crate) struct RedisCluster {
     node: NodeId,
     store: Arc<ClusterStore>,
-    roll: Roll,
+    membership: Membership,
 }
 
-impl Cluster {
+impl RedisCluster {
     pub(crate) fn new(node: NodeId, store: Arc<ClusterStore>) -> Self {
-        Self { node, store, roll: Roll::default() }
+        Self { node, store, membership: Membership::default() }
     }
 
-    /// Tickets that are good once on any node, at most `capacity` of this node's at a time.
-    pub(crate) fn tickets(&self, capacity: Amount) -> SharedTickets {
-        SharedTickets::new(Arc::clone(&self.store), capacity)
+    /// Ends in `deliveries`, from now on, what other nodes say is to end.
+    pub(crate) fn listen_for_cuts(&self, deliveries: Vec<Arc<Delivery>>) {
+        self.store.listen(Arc::new(CutListener { node: self.node, deliveries }));
     }
 
-    /// Ends in `deliveries` what other nodes say is to end.
-    pub(crate) fn obey(&self, deliveries: Vec<Arc<Delivery>>) {
-        self.store.listen(Arc::new(HeardCuts { node: self.node, deliveries }));
+    /// Tells the other nodes every few seconds that this one is there, for ever.
+    pub(crate) async fn send_heartbeats(&self, heartbeat: Heartbeat) {
+        self.membership.keep(&self.store, heartbeat).await;
     }
 
-    /// The nodes that are there, as each last said of itself; empty while they cannot be heard.
-    pub(crate) fn nodes(&self) -> Vec<Value> {
-        self.roll.nodes()
-    }
-
-    /// Keeps this node on the roll, for ever.
-    pub(crate) async fn attend(&self, presence: Presence) {
-        self.roll.call(&self.store, presence).await;
-    }
-
-    /// Takes this node off the roll; where that fails it is struck off in a few seconds.
+    /// Tells the other nodes that this one goes; where that fails they notice in a few seconds.
     pub(crate) async fn leave(&self) {
         if let Err(error) = self.store.leave(&self.node.to_string()).await {
             tracing::debug!(%error, "the other nodes could not be told of the end");
         }
     }
+}
 
-    /// Tells the other nodes that the streams of a subject are to end.
-    pub(crate) async fn cut(&self, subject: &str) -> Result<(), ClusterStoreError> {
-        self.store.broadcast(&cuts::notice(self.node, subject)).await
+impl Cluster for RedisCluster {
+    fn tickets(&self, capacity: Amount) -> Box<dyn TicketStore> {
+        Box::new(SharedTickets::new(Arc::clone(&self.store), capacity))
+    }
+
+    fn announce_cut<'a>(&'a self, subject: &'a str) -> Pending<'a, Result<(), Unreachable>> {
+        Box::pin(async move {
+            let notice = cuts::notice(self.node, subject);
+            self.store.broadcast(&notice).await.map_err(Unreachable::because)
+        })
+    }
+
+    fn members(&self) -> Vec<Value> {
+        self.membership.nodes()
     }
 }

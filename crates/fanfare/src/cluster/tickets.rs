@@ -11,7 +11,7 @@ use fanfare_shares::Amount;
 
 /// Deposits under the tickets' digests.
 #[derive(Debug)]
-pub(crate) struct SharedTickets {
+pub(super) struct SharedTickets {
     store: Arc<ClusterStore>,
     /// What this node has left in Redis: all of it stays there until it runs out.
     put: Mutex<TicketShares>,

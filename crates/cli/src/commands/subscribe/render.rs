@@ -1,0 +1,155 @@
+//! How an event is printed.
+
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use fanfare_client::{Event, Subscription};
+use fanfare_event::printable;
+use serde_json::json;
+
+use crate::commands::terminal::{output_has_colour, output_is_terminal, printable_json};
+
+/// How an event is printed: as JSON, or as its data with what the command line has not said
+/// before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Json {
+        /// Whether what could drive a terminal is escaped.
+        harmless: bool,
+    },
+    Text(Text),
+}
+
+/// What a line of text shows beside the data.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text {
+    topic: bool,
+    event_type: bool,
+    colour: bool,
+    /// Whether control characters in the data are made visible.
+    harmless: bool,
+}
+
+const TOPIC: Style = AnsiColor::Cyan.on_default();
+const EVENT_TYPE: Style = AnsiColor::Yellow.on_default();
+
+impl Form {
+    /// The form for events of `subscription`.
+    pub(super) fn new(json: bool, subscription: &Subscription) -> Self {
+        if json {
+            return Self::Json { harmless: output_is_terminal() };
+        }
+        Self::Text(Text {
+            topic: subscription.has_several_topics(),
+            event_type: !subscription.has_one_type(),
+            colour: output_has_colour(),
+            harmless: output_is_terminal(),
+        })
+    }
+
+    /// Appends the event's line or lines.
+    pub(super) fn render(self, event: &Event, out: &mut Vec<u8>) {
+        match self {
+            Self::Json { harmless } => {
+                let Event { id, event, topic, data } = event;
+                let object = json!({ "id": id, "event": event, "topic": topic, "data": data });
+                let object = object.to_string();
+                let object = if harmless { printable_json(&object) } else { object };
+                out.extend_from_slice(object.as_bytes());
+                out.push(b'\n');
+            }
+            Self::Text(text) => text.render(event, out),
+        }
+    }
+}
+
+impl Text {
+    fn render(self, event: &Event, out: &mut Vec<u8>) {
+        for line in event.data.split('\n') {
+            if self.topic {
+                self.label(TOPIC, &event.topic, out);
+            }
+            if let Some(event_type) = event.event.as_deref().filter(|_| self.event_type) {
+                self.label(EVENT_TYPE, event_type, out);
+            }
+            self.plain(line, out);
+            out.push(b'\n');
+        }
+    }
+
+    fn label(self, style: Style, label: &str, out: &mut Vec<u8>) {
+        let style = if self.colour { style } else { Style::new() };
+        let _ = write!(out, "{style}");
+        self.plain(label, out);
+        let _ = write!(out, "{style:#} ");
+    }
+
+    fn plain(self, text: &str, out: &mut Vec<u8>) {
+        if self.harmless {
+            out.extend_from_slice(printable(text).as_bytes());
+        } else {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(form: Form, data: &str) -> String {
+        let event = Event {
+            id: "1-2".into(),
+            event: Some("alert".into()),
+            topic: "a/b".into(),
+            data: data.into(),
+        };
+        let mut out = Vec::new();
+        form.render(&event, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    const BARE: Text = Text { topic: false, event_type: false, colour: false, harmless: false };
+
+    #[test]
+    fn scripts_get_other_bytes_than_were_published() {
+        assert_eq!(rendered(Form::Text(BARE), " \u{1b}[1m\tx "), " \u{1b}[1m\tx \n");
+        assert_eq!(
+            rendered(Form::Json { harmless: false }, "a\nb"),
+            "{\"id\":\"1-2\",\"event\":\"alert\",\"topic\":\"a/b\",\"data\":\"a\\nb\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_second_line_passes_for_an_event_of_its_own_topic() {
+        let text = Text { topic: true, event_type: true, ..BARE };
+        assert_eq!(rendered(Form::Text(text), "x\ny"), "a/b alert x\na/b alert y\n");
+    }
+
+    #[test]
+    fn a_message_in_json_drives_the_terminal_or_comes_out_another() {
+        let data = "\u{9b}2J\u{1b}[1m\u{7f}\u{202e}evil\u{2066}\u{200b}\u{e0041}caf\u{e9}\n";
+        let shown = rendered(Form::Json { harmless: true }, data);
+        let lone = shown.trim_end_matches('\n');
+        assert!(!lone.chars().any(|c| c.is_control() || fanfare_event::is_deceptive(c)), "{lone}");
+        assert!(
+            lone.contains(r"\u009b2J\u001b[1m\u007f\u202eevil") && lone.contains("café"),
+            "{lone}"
+        );
+        let back: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(back["data"], data);
+    }
+
+    #[test]
+    fn a_message_turns_the_line_it_stands_in() {
+        let text = Text { harmless: true, ..BARE };
+        assert_eq!(rendered(Form::Text(text), "a\u{202e}b"), "a\\u{202e}b\n");
+    }
+
+    #[test]
+    fn a_message_drives_the_terminal() {
+        let text = Text { colour: true, event_type: true, harmless: true, ..BARE };
+        let shown = rendered(Form::Text(text), "\u{1b}]0;title\u{7}\r\u{9b}x");
+        assert_eq!(shown, "\u{1b}[33malert\u{1b}[0m \\u{1b}]0;title\\u{7}\\r\\u{9b}x\n");
+    }
+}

@@ -1,0 +1,122 @@
+//! Configuration: what each part of the hub is told of the settings, and no more.
+
+use std::num::NonZero;
+
+use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
+use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
+use fanfare_settings::Settings;
+
+use crate::key_set_client::KeySetClient;
+use crate::open_files;
+use fanfare_http::{
+    AccessConfig, AddressLimits, Bounds, GuardConfig, Keys, Limits, QuotaLimits, StreamConfig,
+};
+
+/// The most requests that wait for the key set at once, because their tokens name unknown keys.
+const KEY_SET_WAITERS: usize = 32;
+
+pub(crate) fn access(
+    settings: &Settings,
+    keys: Keys,
+    key_set: Option<KeySetClient>,
+    tickets: Option<Box<dyn TicketStore>>,
+) -> AccessConfig {
+    let anyone = if settings.open || settings.is_private() {
+        (PublishGrant::EVERYTHING, SubscribeGrant::EVERYTHING)
+    } else {
+        let topics = settings.anonymous_subscribe.iter().cloned();
+        (PublishGrant::default(), SubscribeGrant::new(topics))
+    };
+    // Those who wait keep a place among the requests being answered: most must be left.
+    let waiters = (settings.max_requests / 4).clamp(1, KEY_SET_WAITERS);
+    AccessConfig {
+        keys,
+        key_set: key_set.map(|client| Jwks::new(Box::new(client), Jwks::INTERVAL, waiters)),
+        token_rules: TokenRules {
+            issuers: settings.jwt_issuer.iter().map(|name| name.as_str().to_owned()).collect(),
+            audiences: settings.jwt_audience.iter().map(|name| name.as_str().to_owned()).collect(),
+        },
+        tickets,
+        anyone,
+        cookie: settings.cookie_name.as_ref().map(|name| name.as_str().to_owned()),
+        guard: GuardConfig {
+            hosts: settings.allow_host.clone(),
+            origins: settings.allow_origin.clone(),
+            dev: settings.dev,
+            private: settings.is_private(),
+            open: settings.open && !settings.is_secure(),
+        },
+        failure_rate: settings.failure_rate,
+        proxies: settings.trusted_proxy.clone(),
+    }
+}
+
+pub(crate) fn quotas(settings: &Settings) -> QuotaLimits {
+    QuotaLimits {
+        publish_rate: settings.publish_rate,
+        ticket_rate: settings.ticket_rate,
+        streams_per_address: settings.max_subscribers_per_address,
+        streams_per_subject: settings.max_subscribers_per_subject,
+        topics: settings.max_topics,
+        patterns_per_address: settings.max_patterns_per_address,
+        patterns: settings.max_patterns,
+        request_rate: settings.request_rate,
+        requests: settings.max_requests,
+    }
+}
+
+/// Where there may be so many connections in all.
+pub(crate) fn addresses(settings: &Settings, all: usize) -> AddressLimits {
+    AddressLimits {
+        all,
+        each: settings.max_connections_per_address,
+        rate: settings.connection_rate,
+        proxies: settings.trusted_proxy.clone(),
+    }
+}
+
+/// In a process that may have `open_files` descriptors.
+pub(crate) fn limits(settings: &Settings, open_files: u64) -> Limits {
+    let connections =
+        settings.max_connections.unwrap_or_else(|| open_files::connections(open_files));
+    Limits {
+        head: settings.max_head.in_memory(),
+        target: settings.max_target.in_memory(),
+        body_timeout: settings.body_timeout,
+        bodies: settings.max_bodies.in_memory(),
+        http2_requests: u32::try_from(settings.max_http2_requests).unwrap_or(u32::MAX),
+        hsts: settings.hsts,
+        bounds: Bounds {
+            connections,
+            half_open: settings.max_half_open.unwrap_or(connections.div_ceil(2)),
+            idle: settings.max_idle,
+            unread: settings.max_requests,
+            head_timeout: settings.head_timeout,
+            idle_timeout: settings.idle_timeout,
+            write_timeout: settings.write_timeout,
+        },
+    }
+}
+
+/// For so many streams.
+pub(crate) fn delivery(settings: &Settings, seats: usize) -> DeliverySettings {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    DeliverySettings {
+        shards: settings.shards.unwrap_or_else(cores),
+        heartbeat: settings.heartbeat,
+        write_timeout: settings.write_timeout,
+        min_rate: settings.min_rate.get(),
+        retry: Retry(settings.retry),
+        seats: Seats::new(seats),
+        limits: StepLimits::default(),
+    }
+}
+
+pub(crate) fn console(settings: &Settings) -> StreamConfig {
+    StreamConfig {
+        heartbeat: settings.heartbeat,
+        write_timeout: settings.write_timeout,
+        min_rate: settings.min_rate.get(),
+        retry: settings.retry,
+    }
+}

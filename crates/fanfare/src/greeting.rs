@@ -1,0 +1,82 @@
+//! What a hub says when it starts: where it is, and what looks like a mistake.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use fanfare_auth::{KeyFile, TokenSecret};
+use fanfare_settings::{FilePath, Settings};
+
+/// What users may do with a file who are neither its owner nor of its group. A group may be there to
+/// read it.
+const OTHERS: u32 = 0o007;
+
+/// Says what is allowed and most likely not meant.
+pub(crate) fn warn_of_mistakes(settings: &Settings) {
+    if settings.open {
+        if !settings.listen.ip().to_canonical().is_loopback() {
+            tracing::warn!("everyone on the network may publish and subscribe (--open)");
+        }
+        return;
+    }
+    if settings.is_private() || settings.has_token_keys() {
+        return;
+    }
+    if settings.publish_key.is_empty() && settings.publish_key_file.is_empty() {
+        tracing::warn!("nobody may publish: no --publish-key and no key for tokens is given");
+    }
+    if settings.subscribe_key.is_empty()
+        && settings.subscribe_key_file.is_empty()
+        && settings.anonymous_subscribe.is_empty()
+    {
+        tracing::warn!(
+            "nobody may subscribe: give --subscribe-key, a key for tokens, or \
+             --anonymous-subscribe '**'"
+        );
+    }
+}
+
+/// Says which files of secrets every user of this machine can read.
+pub(crate) fn warn_of_readable_keys(settings: &Settings) {
+    let keys = settings.publish_key_file.iter().chain(&settings.subscribe_key_file);
+    let secrets = settings.jwt_secret.iter().filter_map(TokenSecret::path);
+    let files = keys.map(KeyFile::path).chain(secrets);
+    let mut said = Vec::new();
+    for file in files.chain(settings.tls_key.iter().map(FilePath::path)) {
+        if !said.contains(&file) && others_may(file) {
+            tracing::warn!("other users can read the key in {0}: chmod 600 {0}", file.display());
+            said.push(file);
+        }
+    }
+}
+
+fn others_may(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & OTHERS != 0)
+}
+
+/// Says where the page is and how to send a first message. Nobody need be listening.
+pub(crate) fn greet(address: SocketAddr, settings: &Settings) {
+    let prefix = settings.prefix.as_str();
+    let host = match settings.acme_domain.first() {
+        Some(domain) if address.port() == 443 => domain.as_str().to_owned(),
+        Some(domain) => format!("{}:{}", domain.as_str(), address.port()),
+        None if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
+        None => address.to_string(),
+    };
+    let scheme = if settings.is_secure() { "https" } else { "http" };
+    let development = if settings.dev {
+        "Development: pages of this machine, on any port, may use this hub (--dev).\n\n"
+    } else {
+        ""
+    };
+    let greeting = format!(
+        "Fanfare {version} is listening.\n\n  \
+         Open  {scheme}://{host}{prefix}/\n  \
+         Try   curl -X POST {scheme}://{host}{prefix}/send -H 'Content-Type: application/json' \
+         -d '{{\"message\": \"Hello from server!\"}}'\n\n{development}",
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(greeting.as_bytes()).and_then(|()| stdout.flush());
+}

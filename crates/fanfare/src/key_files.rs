@@ -1,0 +1,168 @@
+//! Key files: the credentials that are read from files, when the hub starts and when they change.
+//!
+//! What must hold: files that cannot be used change nothing. What a key let in ends when the key is
+//! taken away: streams, also those on their way, and tickets.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use fanfare_auth::{
+    AccessKey, AccessKeys, InvalidCredential, KeyFile, PublicKey, Secret, TokenSecret,
+    VerificationKey,
+};
+use fanfare_settings::Settings;
+use tokio::sync::Notify;
+use tokio::time::interval;
+
+use fanfare_http::{AppState, Keys};
+
+/// How often they are looked at.
+const REFRESH: Duration = Duration::from_secs(2);
+
+/// Which credentials there are, and which of them are in files.
+#[derive(Debug)]
+pub(crate) struct KeyFiles {
+    publish: (Vec<AccessKey>, Vec<KeyFile>),
+    subscribe: (Vec<AccessKey>, Vec<KeyFile>),
+    secrets: Vec<TokenSecret>,
+    public: Vec<PublicKey>,
+    seen: Mutex<Seen>,
+}
+
+/// What was last found in the files.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What they looked like when they were last read, or found wanting.
+    stamps: Vec<Option<Stamp>>,
+    /// Why they could not be read since. Until they can, they are tried again, and said to fail once.
+    failure: Option<String>,
+}
+
+/// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
+type Stamp = (SystemTime, u64, u64);
+
+impl KeyFiles {
+    /// With what the settings have read just now.
+    pub(crate) fn new(settings: &Settings) -> (Self, Keys) {
+        let files = Self {
+            publish: (settings.publish_key.clone(), settings.publish_key_file.clone()),
+            subscribe: (settings.subscribe_key.clone(), settings.subscribe_key_file.clone()),
+            secrets: settings.jwt_secret.clone(),
+            public: settings.jwt_public_key.clone(),
+            seen: Mutex::default(),
+        };
+        files.seen().stamps = files.stamps();
+        let keys = Keys {
+            publish: access_keys(&files.publish.0, &files.publish.1),
+            subscribe: access_keys(&files.subscribe.0, &files.subscribe.1),
+            tokens: token_keys(&files.secrets, &files.public),
+        };
+        (files, keys)
+    }
+
+    /// What there is, if the files have changed since they were last looked at, or if `asked`. Files
+    /// that cannot be read (there may be no descriptor left) are tried again the next time, and told of
+    /// once. Blocks on the disk.
+    fn refresh(&self, asked: bool) -> Result<Option<Keys>, InvalidCredential> {
+        // Before they are read: what changes meanwhile is a change again.
+        let stamps = self.stamps();
+        if self.seen().stamps == stamps && !asked {
+            return Ok(None);
+        }
+        let read = self.read();
+        let mut seen = self.seen();
+        match read {
+            Err(error @ InvalidCredential::Unreadable { .. }) => {
+                let said = Some(error.to_string());
+                if seen.failure == said && !asked {
+                    return Ok(None);
+                }
+                seen.failure = said;
+                Err(error)
+            }
+            read => {
+                *seen = Seen { stamps, failure: None };
+                read.map(Some)
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Keys, InvalidCredential> {
+        let again = |files: &[KeyFile]| {
+            files.iter().map(|file| KeyFile::read(file.path())).collect::<Result<Vec<_>, _>>()
+        };
+        let secrets = self.secrets.iter().map(|secret| match secret.path() {
+            Some(path) => TokenSecret::read(path),
+            None => Ok(secret.clone()),
+        });
+        let public = self.public.iter().map(|key| PublicKey::read(key.path()));
+        let secrets: Vec<_> = secrets.collect::<Result<_, _>>()?;
+        let public: Vec<_> = public.collect::<Result<_, _>>()?;
+        Ok(Keys {
+            publish: access_keys(&self.publish.0, &again(&self.publish.1)?),
+            subscribe: access_keys(&self.subscribe.0, &again(&self.subscribe.1)?),
+            tokens: token_keys(&secrets, &public),
+        })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stamps().is_empty()
+    }
+
+    fn stamps(&self) -> Vec<Option<Stamp>> {
+        let files = self.publish.1.iter().chain(&self.subscribe.1).map(KeyFile::path);
+        let files = files.chain(self.secrets.iter().filter_map(TokenSecret::path));
+        files.chain(self.public.iter().map(PublicKey::path)).map(stamp).collect()
+    }
+}
+
+/// Keeps the credentials of `app` as `files` and the key set have them, for as long as the hub runs, and
+/// reads the files at once when it is asked to.
+pub(crate) async fn keep_keys(files: KeyFiles, app: Arc<AppState>, asked: Arc<Notify>) {
+    let files = Arc::new(files);
+    let mut ticks = interval(REFRESH);
+    loop {
+        let asked = tokio::select! {
+            _ = ticks.tick() => false,
+            () = asked.notified() => true,
+        };
+        let files = Arc::clone(&files);
+        // They may be on a disk that hangs.
+        match tokio::task::spawn_blocking(move || files.refresh(asked)).await {
+            Ok(Ok(Some(keys))) => {
+                app.replace_keys(keys);
+                tracing::info!("the keys were read again");
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the new keys are not used; the old ones stay");
+            }
+            Err(error) => tracing::error!(%error, "the keys could not be looked at"),
+        }
+        // The key set may have lost some too.
+        app.end_withdrawn().await;
+    }
+}
+
+fn access_keys(keys: &[AccessKey], files: &[KeyFile]) -> AccessKeys {
+    let given = keys.iter().map(AccessKey::secret);
+    let all: Vec<Secret> = given.chain(files.iter().flat_map(KeyFile::keys)).cloned().collect();
+    AccessKeys::new(&all)
+}
+
+fn token_keys(secrets: &[TokenSecret], public: &[PublicKey]) -> Vec<VerificationKey> {
+    let secrets = secrets.iter().map(|given| VerificationKey::from_secret(given.secret()));
+    secrets.chain(public.iter().map(|public| public.key().clone())).collect()
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}

@@ -1,0 +1,77 @@
+//! The caller: whoever made a request, and what they were granted.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use fanfare_auth::{Authorised, CredentialId, Forbidden, HolderId, Identity, Principal};
+use fanfare_event::{Draft, Selector, Timestamp};
+
+use super::client::network_of;
+use crate::refusal::Refusal;
+
+/// Whoever made a request.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(super) principal: Arc<Principal>,
+    /// Where they are.
+    pub(crate) address: IpAddr,
+    /// When their credentials were looked at.
+    pub(crate) verified: Instant,
+    /// Whether they said who they are.
+    pub(super) presented: bool,
+}
+
+impl Caller {
+    /// Who they are, as far as they have said.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.principal.identity
+    }
+
+    /// Under whom what they take of a shared table is counted.
+    pub(crate) fn holder(&self) -> HolderId {
+        HolderId::of(self.identity(), network_of(self.address))
+    }
+
+    /// Whose streams theirs are.
+    pub(crate) fn subject(&self) -> Option<&Arc<str>> {
+        self.principal.subject()
+    }
+
+    /// By which credential they were let in.
+    pub(crate) fn credential(&self) -> Option<&CredentialId> {
+        self.principal.credential.as_ref()
+    }
+
+    /// When their right ends.
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        self.principal.expires
+    }
+
+    /// Refuses those who may publish nowhere, before their body is read.
+    pub(crate) fn may_publish(&self) -> Result<(), Refusal> {
+        if self.principal.publish.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }
+    }
+
+    pub(crate) fn publish(&self, drafts: Vec<Draft>) -> Result<Authorised<Vec<Draft>>, Refusal> {
+        self.principal.publish.authorise(drafts).map_err(|error| self.refuse(error))
+    }
+
+    pub(crate) fn subscribe(&self, selector: Selector) -> Result<Authorised<Selector>, Refusal> {
+        self.principal.subscribe.authorise(selector).map_err(|error| self.refuse(error))
+    }
+
+    /// Refuses those who may not cut the streams of others.
+    pub(crate) fn administer(&self) -> Result<(), Refusal> {
+        if self.principal.admin { Ok(()) } else { Err(self.refuse(Forbidden)) }
+    }
+
+    /// Those who have not said who they are may try again when they have.
+    fn refuse(&self, _: Forbidden) -> Refusal {
+        if self.presented {
+            Refusal::Forbidden(self.identity().clone())
+        } else {
+            Refusal::Unauthenticated
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Credentials: what a request presents to say who sent it.
+
+use std::fmt;
+
+use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Method};
+
+use super::guard::Guard;
+use super::peer::Peer;
+use crate::query;
+use crate::refusal::Refusal;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Where the requests of one dialect carry credentials, beside the `Authorization` header, which goes before
+/// all of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CredentialPlaces {
+    /// A cookie with a key or a token, in place of the one that the settings name.
+    pub(crate) cookie: Option<&'static str>,
+    /// A parameter with a ticket for a stream, which goes before the cookie.
+    pub(crate) ticket: Option<&'static str>,
+    /// A parameter with a key or a token, which goes behind the cookie.
+    pub(crate) token: Option<&'static str>,
+}
+
+/// What a request presents. Not to be logged.
+pub(crate) enum Presented {
+    /// An access key or a token.
+    Bearer(String),
+    /// A ticket for one stream.
+    Ticket(String),
+}
+
+/// A bearer's credential in the header. Of two, either might be meant (RFC 6750, 2 and 3.1).
+pub(super) fn header(request: &Parts) -> Result<Option<Presented>, Refusal> {
+    let mut lines = request.headers.get_all(AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(Refusal::TwoCredentials);
+    }
+    // What is not text is not a credential either, and is refused as one that is not valid.
+    let line = String::from_utf8_lossy(line.as_bytes());
+    // The scheme's name is in any case (RFC 9110, 11.1); another scheme is not for us.
+    let bearer = line.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(bearer.map(|(_, text)| Presented::Bearer(text.trim().to_owned())))
+}
+
+/// A bearer's credential in the cookie, if the request is of the same site.
+pub(super) fn cookie(request: &Parts, guard: &Guard, name: Option<&str>) -> Option<Presented> {
+    let tls = request.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
+    // A browser lets only this very host set a cookie with this prefix (RFC 6265bis, 4.1.3.2).
+    let name = name.unwrap_or(if tls { "__Host-fanfare" } else { "fanfare" });
+    let value = find_cookie(request, name)?;
+    is_same_site(request, guard).then_some(Presented::Bearer(value))
+}
+
+/// What a parameter of this name holds.
+pub(super) fn parameter(
+    request: &Parts,
+    name: Option<&str>,
+    presented: fn(String) -> Presented,
+) -> Result<Option<Presented>, Refusal> {
+    let Some(name) = name else { return Ok(None) };
+    let query = request.uri.query().unwrap_or_default();
+    Ok(query::find(query, name)?.map(presented))
+}
+
+fn find_cookie(request: &Parts, name: &str) -> Option<String> {
+    let lines = request.headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(found, _)| found.trim() == name)?;
+    Some(value.trim().trim_matches('"').to_owned())
+}
+
+/// Whether a browser sent the request for a page that may use the visitor's cookie. One that is
+/// silent about where a request came from sends no `Origin` only with a GET, whose answer another
+/// site's page cannot read.
+fn is_same_site(request: &Parts, guard: &Guard) -> bool {
+    let site = request.headers.get(FETCH_SITE).map(|site| site.as_bytes());
+    match site {
+        Some(b"same-origin" | b"same-site" | b"none") => true,
+        Some(_) => guard.trusts_origin(request),
+        None if request.headers.contains_key(ORIGIN) => guard.trusts_origin(request),
+        None => matches!(request.method, Method::GET | Method::HEAD),
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented(hidden)")
+    }
+}
+
+/// For fuzzing: what stands in a request's headers.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn presented(
+    request: &Parts,
+    guard: &Guard,
+    cookie_name: Option<&str>,
+) -> Vec<Presented> {
+    let found = [header(request).ok().flatten(), cookie(request, guard, cookie_name)];
+    found.into_iter().flatten().collect()
+}

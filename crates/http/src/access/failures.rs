@@ -1,0 +1,96 @@
+//! Failures: credentials that were not accepted, by address, and how whoever guesses is slowed.
+//!
+//! What must hold: a credential that is good is accepted, whatever others at the same address do. What
+//! is slowed is the answer to one that is not: it waits, among a bounded number, of which each address
+//! has a share; and whoever finds no place there is answered at once on a connection that ends, with
+//! everything else on it. So an address guesses as fast as it may have answers waiting and open
+//! connections, whatever it speaks. Only a trusted proxy's HTTP/2 connection goes on, since it is other
+//! people's too: behind it, guesses are as fast as requests may be.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::Next;
+use axum::response::Response;
+use fanfare_shares::{Amount, Shares};
+use tokio::time::sleep;
+
+use super::client::network_of;
+use crate::rates::Rates;
+use crate::refusal::RefusalNote;
+
+/// How many credentials a second may fail for one address from elsewhere, if nothing is set.
+const FAILURE_RATE: u64 = 10;
+/// How many answers wait at once.
+const HELD: usize = 1_024;
+/// How long an answer waits.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// Who has presented what was not accepted.
+#[derive(Debug)]
+pub(crate) struct Failures {
+    rate: Option<u64>,
+    rates: Mutex<Rates<IpAddr>>,
+    held: Mutex<Shares<IpAddr>>,
+}
+
+/// Marks an answer after which its connection is to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndsConnection;
+
+/// A place among the answers that wait.
+struct Held<'a>(&'a Failures, IpAddr);
+
+impl Failures {
+    pub(super) fn new(rate: Option<u64>) -> Self {
+        let held = Shares::new(Amount { count: HELD, bytes: usize::MAX });
+        Self { rate, rates: Mutex::new(Rates::new()), held: Mutex::new(held) }
+    }
+
+    /// Counts a failure of this address; if there have been too many, when there may be another.
+    pub(super) fn count(&self, address: IpAddr) -> Result<(), Duration> {
+        let rate = self.rate.or((!address.is_loopback()).then_some(FAILURE_RATE));
+        let Some(rate) = rate else { return Ok(()) };
+        let (rate, now) = (rate as f64, Instant::now());
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.bucket(network_of(address), rate, now).draw(rate, now)
+    }
+
+    fn hold(&self, address: IpAddr) -> Option<Held<'_>> {
+        let network = network_of(address);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.take(network, 0).ok().map(|()| Held(self, network))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.give_back(self.1, 0);
+    }
+}
+
+/// Holds back the answers to credentials that failed after too many others from the same address. By then
+/// their requests hold no place any more.
+pub(crate) async fn hold_slowed(
+    State(failures): State<Arc<Failures>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    let note = response.extensions().get::<RefusalNote>();
+    if let Some(address) = note.and_then(|note| note.slowed) {
+        match failures.hold(address) {
+            Some(_held) => sleep(DELAY).await,
+            None => {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response.extensions_mut().insert(EndsConnection);
+            }
+        }
+    }
+    response
+}

@@ -1,0 +1,329 @@
+//! Access: who a request's caller is, and what a hub grants them.
+
+mod administrator;
+mod caller;
+mod client;
+mod credentials;
+mod failures;
+mod guard;
+mod hints;
+mod peer;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
+use fanfare_auth::{
+    AccessKeys, Authenticator, CredentialId, Jwks, MemoryTickets, Principal, PublishGrant,
+    SubscribeGrant, Ticket, TicketId, TicketStore, TokenRules, TokenVerifier, Untrusted,
+    VerificationKey,
+};
+use fanfare_event::Timestamp;
+use fanfare_net::Network;
+use fanfare_shares::Amount;
+
+use self::administrator::is_local;
+pub(crate) use self::caller::Caller;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::client::is_passed_on;
+pub(crate) use self::client::{UNKNOWN, client, network_of};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::credentials::presented;
+pub(crate) use self::credentials::{CredentialPlaces, Presented};
+use self::failures::Failures;
+pub(crate) use self::failures::{EndsConnection, hold_slowed};
+pub(crate) use self::guard::Guard;
+pub use self::guard::GuardConfig;
+pub(crate) use self::peer::Peer;
+use crate::refusal::Refusal;
+
+/// Who is let in, and how they are known.
+#[derive(Debug)]
+pub struct Access {
+    authenticator: RwLock<Arc<Authenticator>>,
+    key_set: Option<Jwks>,
+    rules: TokenRules,
+    /// The credentials that were accepted when they were last looked at.
+    accepted: Mutex<HashSet<CredentialId>>,
+    tickets: Box<dyn TicketStore>,
+    /// What those are granted who present nothing; everyone else is granted it too.
+    anyone: Arc<Principal>,
+    cookie: Option<String>,
+    pub(crate) guard: Guard,
+    pub(crate) failures: Arc<Failures>,
+    proxies: Vec<Network>,
+}
+
+/// What access goes by.
+#[derive(Debug)]
+pub struct AccessConfig {
+    /// The keys that are accepted at first.
+    pub keys: Keys,
+    /// Where further keys for tokens come from.
+    pub key_set: Option<Jwks>,
+    /// Whose tokens are accepted.
+    pub token_rules: TokenRules,
+    /// Where tickets are kept; `None` is here.
+    pub tickets: Option<Box<dyn TicketStore>>,
+    /// What everyone is granted, whoever they are.
+    pub anyone: (PublishGrant, SubscribeGrant),
+    /// The cookie that carries a key or a token; `None` is the hub's own name for it.
+    pub cookie: Option<String>,
+    /// Which hosts and pages are let through.
+    pub guard: GuardConfig,
+    /// How many credentials a second may fail for one address; `None` is ten, and no limit for this
+    /// machine.
+    pub failure_rate: Option<u64>,
+    /// Who may say whom a request comes from.
+    pub proxies: Vec<Network>,
+}
+
+/// The keys there are at one moment, without those of the key set.
+#[derive(Debug)]
+pub struct Keys {
+    /// Keys that publish.
+    pub publish: AccessKeys,
+    /// Keys that listen.
+    pub subscribe: AccessKeys,
+    /// Keys that tokens are verified with.
+    pub tokens: Vec<VerificationKey>,
+}
+
+impl Access {
+    /// How many tickets may wait to be used or to run out, and what they may take up. Whoever draws them
+    /// gets a share; in a store that nodes share, each node leaves at most so much.
+    pub const TICKETS: Amount = Amount { count: 100_000, bytes: 64 << 20 };
+
+    /// Goes by this from now on.
+    pub fn new(config: AccessConfig) -> Self {
+        let AccessConfig {
+            keys, key_set, token_rules: rules, anyone: (publish, subscribe), ..
+        } = config;
+        let authenticator = authenticator(keys, key_set.clone(), rules.clone());
+        Self {
+            accepted: Mutex::new(authenticator.credentials()),
+            authenticator: RwLock::new(Arc::new(authenticator)),
+            key_set,
+            rules,
+            tickets: config.tickets.unwrap_or_else(|| Box::new(MemoryTickets::new(Self::TICKETS))),
+            anyone: Arc::new(Principal::anonymous(publish, subscribe)),
+            cookie: config.cookie,
+            guard: Guard::new(config.guard),
+            failures: Arc::new(Failures::new(config.failure_rate)),
+            proxies: config.proxies,
+        }
+    }
+
+    /// Asks for the key set once more, if there is one.
+    pub async fn refresh_key_set(&self) {
+        if let Some(key_set) = &self.key_set {
+            key_set.refresh().await;
+        }
+    }
+
+    /// Accepts these keys from now on, and no others but those of the key set.
+    pub(crate) fn replace_keys(&self, keys: Keys) {
+        let new = authenticator(keys, self.key_set.clone(), self.rules.clone());
+        *self.authenticator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+    }
+
+    /// The credentials that have gone since this was last asked.
+    pub(crate) fn withdrawn(&self) -> Vec<CredentialId> {
+        let now = self.authenticator().credentials();
+        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = accepted.difference(&now).cloned().collect();
+        *accepted = now;
+        gone
+    }
+
+    /// Refuses a caller who may not look at the console and cut the streams of others.
+    pub(crate) fn require_administrator(
+        &self,
+        request: &Parts,
+        caller: &Caller,
+    ) -> Result<(), Refusal> {
+        if self.has_credentials() {
+            caller.administer()
+        } else if is_local(request) {
+            Ok(())
+        } else {
+            Err(Refusal::Elsewhere)
+        }
+    }
+
+    fn authenticator(&self) -> Arc<Authenticator> {
+        Arc::clone(&self.authenticator.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether there is any credential that would be accepted.
+    pub(crate) fn has_credentials(&self) -> bool {
+        !self.authenticator().is_empty()
+    }
+
+    /// Who sent this request.
+    pub(crate) async fn caller(
+        &self,
+        request: &Parts,
+        places: CredentialPlaces,
+    ) -> Result<Caller, Refusal> {
+        let presented = match credentials::header(request)?.or_else(|| self.cookie(request, places))
+        {
+            None => credentials::parameter(request, places.token, Presented::Bearer)?,
+            presented => presented,
+        };
+        self.verify(request, presented).await
+    }
+
+    /// Who sent this request for a stream, for which a ticket will do. It goes before the cookie,
+    /// which browsers send unasked.
+    pub(crate) async fn listener(
+        &self,
+        request: &Parts,
+        places: CredentialPlaces,
+    ) -> Result<Caller, Refusal> {
+        let ticket = credentials::parameter(request, places.ticket, Presented::Ticket)?;
+        if ticket.is_none() || credentials::header(request)?.is_some() {
+            return self.caller(request, places).await;
+        }
+        match (self.verify(request, ticket).await, self.cookie(request, places)) {
+            // An EventSource that comes back repeats its address, with a ticket that has been used.
+            (Err(Refusal::UsedTicket | Refusal::Tickets(_)), cookie @ Some(_)) => {
+                self.verify(request, cookie).await
+            }
+            (Err(Refusal::UsedTicket), None) => Err(self.fail_ticket(request)),
+            (known, _) => known,
+        }
+    }
+
+    fn cookie(&self, request: &Parts, places: CredentialPlaces) -> Option<Presented> {
+        let name = places.cookie.or(self.cookie.as_deref());
+        credentials::cookie(request, &self.guard, name)
+    }
+
+    async fn verify(
+        &self,
+        request: &Parts,
+        presented: Option<Presented>,
+    ) -> Result<Caller, Refusal> {
+        let verified = Instant::now();
+        // Nothing that is presented means anything to a hub that knows no credentials.
+        let presented = presented.filter(|_| self.has_credentials());
+        let now = Timestamp::now();
+        let address = self.address(&request.extensions, &request.headers).ok_or(Refusal::NoPeer)?;
+        let (principal, presented) = match presented {
+            None => (Arc::clone(&self.anyone), false),
+            Some(Presented::Bearer(text)) => {
+                let known = self.authenticator().authenticate(&text, now).await;
+                let principal = known.map_err(|untrusted| self.fail(untrusted, address))?;
+                (Arc::new(self.with_what_anyone_may(principal)), true)
+            }
+            Some(Presented::Ticket(text)) => {
+                // What is no ticket is looked for nowhere: in Redis that is a command.
+                let holder = match TicketId::parse(&text) {
+                    Some(id) => self.tickets.take(id, now).await?,
+                    None => None,
+                };
+                // A ticket gives no time that its holder had not.
+                let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
+                let holder = holder.filter(good).filter(|holder| self.accepts(holder));
+                let holder = holder.ok_or(Refusal::UsedTicket)?;
+                (Arc::new(self.with_what_anyone_may(holder)), true)
+            }
+        };
+        Ok(Caller { principal, address, verified, presented })
+    }
+
+    /// Whether the credential that someone was known by is accepted still.
+    fn accepts(&self, holder: &Principal) -> bool {
+        let Some(credential) = &holder.credential else { return true };
+        self.authenticator().credentials().contains(credential)
+    }
+
+    /// Where a request comes from.
+    pub(crate) fn address(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = extensions.get::<Peer>().copied()?;
+        Some(client(peer, headers, &self.proxies))
+    }
+
+    /// Counts a credential that may be a guess.
+    fn fail(&self, untrusted: Untrusted, address: IpAddr) -> Refusal {
+        match untrusted {
+            Untrusted::Invalid(invalid) if invalid.is_foreign() => {
+                match self.failures.count(address) {
+                    Ok(()) => untrusted.into(),
+                    Err(wait) => Refusal::TooManyFailures { invalid, address, wait },
+                }
+            }
+            _ => untrusted.into(),
+        }
+    }
+
+    /// Counts a ticket that may be a guess.
+    fn fail_ticket(&self, request: &Parts) -> Refusal {
+        let Some(address) = self.address(&request.extensions, &request.headers) else {
+            return Refusal::NoPeer;
+        };
+        match self.failures.count(address) {
+            Ok(()) => Refusal::UsedTicket,
+            Err(wait) => Refusal::TooManyFalseTickets { address, wait },
+        }
+    }
+
+    fn with_what_anyone_may(&self, principal: Principal) -> Principal {
+        Principal {
+            publish: principal.publish.or(&self.anyone.publish),
+            subscribe: principal.subscribe.or(&self.anyone.subscribe),
+            ..principal
+        }
+    }
+
+    /// A ticket for one stream, with the caller's rights to listen.
+    pub(crate) async fn ticket(&self, caller: &Caller) -> Result<Ticket, Refusal> {
+        if !self.has_credentials() {
+            // A page that draws tickets works on an open hub too, where nobody looks at them.
+            return Ok(Ticket::draw()?);
+        }
+        if !caller.presented {
+            return Err(Refusal::Unauthenticated);
+        }
+        let ticket = Ticket::draw()?;
+        let expires = Timestamp(Timestamp::now().as_millis() + Ticket::SECONDS * 1000);
+        let holder = caller.principal.as_listener();
+        let id = TicketId::of(ticket.expose());
+        self.tickets.put(id, holder, caller.holder(), expires).await?;
+        Ok(ticket)
+    }
+}
+
+fn authenticator(keys: Keys, key_set: Option<Jwks>, rules: TokenRules) -> Authenticator {
+    Authenticator {
+        publish_keys: keys.publish,
+        subscribe_keys: keys.subscribe,
+        tokens: TokenVerifier::new(keys.tokens, key_set, rules),
+    }
+}
+
+#[cfg(any(test, fuzzing))]
+impl AccessConfig {
+    /// Of a hub without credentials.
+    pub(crate) fn private() -> Self {
+        Self {
+            keys: Keys {
+                publish: AccessKeys::default(),
+                subscribe: AccessKeys::default(),
+                tokens: Vec::new(),
+            },
+            key_set: None,
+            token_rules: TokenRules::default(),
+            tickets: None,
+            anyone: (PublishGrant::EVERYTHING, SubscribeGrant::EVERYTHING),
+            cookie: None,
+            guard: GuardConfig { private: true, ..GuardConfig::default() },
+            failure_rate: None,
+            proxies: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Admission: the one way to a stream, whatever it is of and in whatever dialect it was asked for.
+//!
+//! In this order: a place among the requests, who asks, what for, whether they may, a place among the
+//! streams, where to begin. What must hold: whoever is not admitted is counted, once, and under the reason
+//! that is given; and nobody is given a seat who could not be let in otherwise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use axum::http::request::Parts;
+use fanfare_auth::{Authorised, Forbidden, SubscribeGrant};
+use fanfare_delivery::Delivery;
+use fanfare_event::Selector;
+use fanfare_hub::{Hub, Requested, Resolution, Start};
+use tokio::time::{Instant, sleep};
+
+use crate::access::{Caller, network_of};
+use crate::dialect::{self, Dialect, Subscription};
+use crate::metrics::RefusalReason;
+use crate::refusal::Refusal;
+use crate::state::AppState;
+use crate::stream::{Admissible, AdmittedStream};
+
+/// How long a client that is ahead of this node waits for it, and how often it looks.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
+
+/// What can be listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feed {
+    /// What is published, for whoever may hear it.
+    Events,
+    /// What the hub is doing, for administrators.
+    Statistics,
+}
+
+/// What comes of a request for a stream.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// The stream begins.
+    Admitted(Box<AdmittedStream>),
+    /// It would begin: the request was only for its head.
+    HeadOnly,
+    /// Not now. A client that comes back may be admitted.
+    ComeBack(RefusalReason),
+    /// Not like this.
+    Refused(Refusal),
+}
+
+/// Decides on a request for a stream, and counts it if it is turned down.
+pub(crate) async fn admit(
+    app: &AppState,
+    dialect: &dyn Dialect,
+    feed: Feed,
+    request: &Parts,
+) -> Admission {
+    let admission = match decide(app, dialect, feed, request).await {
+        Ok(stream) => stream.map_or(Admission::HeadOnly, Admission::Admitted),
+        Err(denied) => denied,
+    };
+    if let Some(reason) = admission.denied() {
+        app.metrics.refused(reason);
+    }
+    admission
+}
+
+/// The stream, or nothing where only its head was asked for. An error is one of the other admissions.
+async fn decide(
+    app: &AppState,
+    dialect: &dyn Dialect,
+    feed: Feed,
+    request: &Parts,
+) -> Result<Option<Box<AdmittedStream>>, Admission> {
+    let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
+    let caller = app.access.listener(request, dialect.credentials()).await?;
+    let Subscription { selector, format, cursor } = match feed {
+        Feed::Events => dialect.subscription(request)?,
+        Feed::Statistics => {
+            app.access.require_administrator(request, &caller)?;
+            dialect::statistics(request)?
+        }
+    };
+    let patterns = selector.topics.patterns().len();
+    let named = selector.topics.topics().len() + patterns;
+    let limit = app.quotas.max_topics;
+    if named > limit {
+        return Err(Refusal::TooManyTopics { named, limit }.into());
+    }
+    let selector = feed.authorise(&caller, selector)?;
+    if request.method == Method::HEAD {
+        return Ok(None);
+    }
+    not_draining(app)?;
+    let lease = app.quotas.lease(&caller, patterns).map_err(Admission::ComeBack)?;
+    let (hub, delivery) = feed.of(app);
+    let seat = delivery.seat().ok_or(Admission::ComeBack(RefusalReason::Capacity))?;
+    if feed == Feed::Statistics {
+        app.hub.watch();
+    }
+    // Whoever has to wait for this node holds a seat, and keeps no other request out.
+    drop(place);
+    let start = resolve(hub, &cursor).await;
+    let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
+    not_draining(app)?;
+    let has_id = matches!(cursor, Requested::After(_));
+    let what = Admissible { selector, format, start, has_id };
+    let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
+    Ok(Some(Box::new(stream)))
+}
+
+impl Feed {
+    /// The hub whose events it is made of, and who delivers them.
+    fn of(self, app: &AppState) -> (&Hub, &Arc<Delivery>) {
+        match self {
+            Self::Events => (&app.hub, &app.delivery),
+            Self::Statistics => (&app.console.hub, &app.console.delivery),
+        }
+    }
+
+    fn authorise(
+        self,
+        caller: &Caller,
+        selector: Selector,
+    ) -> Result<Authorised<Selector>, Refusal> {
+        match self {
+            Self::Events => caller.subscribe(selector),
+            // An administrator may see all of that hub; it holds nothing of the users'.
+            Self::Statistics => SubscribeGrant::EVERYTHING
+                .authorise(selector)
+                .map_err(|Forbidden| Refusal::Forbidden(caller.identity().clone())),
+        }
+    }
+}
+
+fn not_draining(app: &AppState) -> Result<(), Admission> {
+    if app.is_draining() { Err(Admission::ComeBack(RefusalReason::Draining)) } else { Ok(()) }
+}
+
+/// Where the subscriber begins; waits a moment for a node that is behind its client. `None` where the
+/// node cannot hear its engine: what another node has given out is then not lost, and whoever comes
+/// back finds it there, or here later.
+async fn resolve(hub: &Hub, requested: &Requested) -> Option<Start> {
+    let deadline = Instant::now() + CATCH_UP;
+    loop {
+        match hub.resolve(requested) {
+            Resolution::Ready(start) => return Some(start),
+            Resolution::Ahead(start) if Instant::now() >= deadline => {
+                return hub.is_in_step().then_some(start);
+            }
+            Resolution::Ahead(_) => sleep(CATCH_UP_LOOK).await,
+        }
+    }
+}
+
+impl Admission {
+    /// Why nobody was admitted; `None` for those who were.
+    fn denied(&self) -> Option<RefusalReason> {
+        match self {
+            Self::Admitted(_) | Self::HeadOnly => None,
+            Self::ComeBack(reason) => Some(*reason),
+            Self::Refused(refusal) => Some(refusal.reason()),
+        }
+    }
+}
+
+impl From<Refusal> for Admission {
+    fn from(refusal: Refusal) -> Self {
+        if refusal.is_passing() { Self::ComeBack(refusal.reason()) } else { Self::Refused(refusal) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::http::Request;
+    use axum::http::header::HOST;
+    use fanfare_auth::{
+        AccessKeys, HolderId, Pending, Principal, Secret, StoreError, TicketId, TicketStore,
+    };
+    use fanfare_event::Timestamp;
+
+    use super::*;
+    use crate::access::{AccessConfig, Peer};
+    use crate::dialect::NATIVE;
+    use crate::quotas::QuotaLimits;
+
+    const FEEDS: [Feed; 2] = [Feed::Events, Feed::Statistics];
+
+    fn request(method: Method, target: &str) -> Parts {
+        let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)), tls: false };
+        let request = Request::builder().method(method).uri(target).header(HOST, "localhost");
+        request.extension(peer).body(()).unwrap().into_parts().0
+    }
+
+    fn hub() -> Arc<AppState> {
+        AppState::idle(&QuotaLimits::few(), AccessConfig::private(), 8)
+    }
+
+    async fn ask(app: &AppState, feed: Feed) -> Admission {
+        admit(app, &NATIVE, feed, &request(Method::GET, "/")).await
+    }
+
+    /// Each reason that was counted, as often as it was.
+    fn counted(app: &AppState) -> Vec<(&'static str, u64)> {
+        app.metrics.refusals().into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    #[track_caller]
+    fn assert_told_to_come_back(app: &AppState, admission: &Admission, why: RefusalReason) {
+        assert_eq!(admission.denied(), Some(why), "{admission:?}");
+        assert!(matches!(admission, Admission::ComeBack(_)), "{admission:?}");
+        assert_eq!(counted(app), [(why.as_str(), 1)]);
+    }
+
+    #[tokio::test]
+    async fn too_many_requests_are_told_to_come_back_and_counted_at_either_stream() {
+        for feed in FEEDS {
+            let app = hub();
+            let _place = app.place(&request(Method::GET, "/")).unwrap();
+            let turned_away = ask(&app, feed).await;
+            assert_told_to_come_back(&app, &turned_away, RefusalReason::Requests);
+        }
+    }
+
+    #[tokio::test]
+    async fn too_many_streams_are_told_to_come_back_and_counted_at_either_stream() {
+        for feed in FEEDS {
+            let app = hub();
+            let first = ask(&app, feed).await;
+            assert!(matches!(first, Admission::Admitted(_)), "{first:?}");
+            let second = ask(&app, feed).await;
+            assert_told_to_come_back(&app, &second, RefusalReason::AddressCapacity);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_a_seat_is_told_to_come_back_and_counted_at_either_stream() {
+        for feed in FEEDS {
+            let app = hub();
+            let _taken: Vec<_> = std::iter::from_fn(|| feed.of(&app).1.seat()).collect();
+            let turned_away = ask(&app, feed).await;
+            assert_told_to_come_back(&app, &turned_away, RefusalReason::Capacity);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_draining_hub_says_to_come_back_and_counts_it_at_either_stream() {
+        for feed in FEEDS {
+            let app = hub();
+            app.begin_drain();
+            let turned_away = ask(&app, feed).await;
+            assert_told_to_come_back(&app, &turned_away, RefusalReason::Draining);
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_that_cannot_be_looked_at_are_told_to_come_back_and_counted_at_either_stream()
+     {
+        for feed in FEEDS {
+            let mut access = AccessConfig::private();
+            access.keys.subscribe = AccessKeys::new(&[Secret::new("k".repeat(32), 1).unwrap()]);
+            access.tickets = Some(Box::new(Away));
+            let app = AppState::idle(&QuotaLimits::few(), access, 8);
+            let asked = request(Method::GET, &format!("/?ticket={}", "A".repeat(43)));
+            let turned_away = admit(&app, &NATIVE, feed, &asked).await;
+            let why = RefusalReason::CredentialsUnverifiable;
+            assert_told_to_come_back(&app, &turned_away, why);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_for_the_head_takes_no_seat_at_either_stream() {
+        for feed in FEEDS {
+            let app = hub();
+            let admission = admit(&app, &NATIVE, feed, &request(Method::HEAD, "/")).await;
+            assert!(matches!(admission, Admission::HeadOnly), "{admission:?}");
+            assert_eq!(feed.of(&app).1.seats().taken(), 0);
+            assert_eq!(counted(&app), []);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_in_vain_is_refused_and_counted_once() {
+        let app = hub();
+        let request = request(Method::GET, "/?topic=a&topic=b");
+        let refused = admit(&app, &NATIVE, Feed::Events, &request).await;
+        assert!(matches!(refused, Admission::Refused(Refusal::TooManyTopics { .. })));
+        assert_eq!(counted(&app), [("too_many_topics", 1)]);
+    }
+
+    /// A store of tickets that nobody can reach.
+    #[derive(Debug)]
+    struct Away;
+
+    impl TicketStore for Away {
+        fn put(
+            &self,
+            _: TicketId,
+            _: Principal,
+            _: HolderId,
+            _: Timestamp,
+        ) -> Pending<'_, Result<(), StoreError>> {
+            Box::pin(async { Err(StoreError::Unavailable("away".into())) })
+        }
+
+        fn take(
+            &self,
+            _: TicketId,
+            _: Timestamp,
+        ) -> Pending<'_, Result<Option<Principal>, StoreError>> {
+            Box::pin(async { Err(StoreError::Unavailable("away".into())) })
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The cluster: what this node shares with the others on the same log, as HTTP needs it.
+//!
+//! A seam: whoever knows the engine implements it. A node on an engine of its own has no cluster.
+
+use std::error::Error;
+use std::fmt;
+
+use fanfare_auth::{Pending, TicketStore};
+use fanfare_shares::Amount;
+use serde_json::Value;
+
+/// The other nodes, as this one reaches them.
+pub trait Cluster: fmt::Debug + Send + Sync {
+    /// Tickets that are good once at any node, at most `capacity` of this node's at a time.
+    fn tickets(&self, capacity: Amount) -> Box<dyn TicketStore>;
+
+    /// Tells the other nodes that the streams of a subject are to end. To tell them twice does no harm.
+    fn announce_cut<'a>(&'a self, subject: &'a str) -> Pending<'a, Result<(), Unreachable>>;
+
+    /// The nodes that are there, this one among them, as each last said of itself; empty while they
+    /// cannot be heard.
+    fn members(&self) -> Vec<Value>;
+}
+
+/// Why the other nodes could not be told.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unreachable(#[from] Box<dyn Error + Send + Sync>);
+
+impl Unreachable {
+    /// For this reason.
+    pub fn because(reason: impl Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(reason))
+    }
+}

@@ -1,0 +1,263 @@
+//! An answer: a request of any connection goes through the router, within the limits that hold
+//! before any handler is asked.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
+use axum::response::IntoResponse as _;
+use fanfare_delivery::{Framing, Sink, body};
+use fanfare_net::Host;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::Service as _;
+
+use super::limits::Limits;
+use super::table::{ActiveRequest, ConnectionEntry};
+use crate::access::{EndsConnection, Peer, client, network_of};
+use crate::metrics::RefusalReason;
+use crate::quotas::Addresses;
+use crate::refusal::Refusal;
+use crate::request_body::{BodyLimit, MemoryBudget, MemoryShare, RequestBody};
+use crate::shared_body::SharedBody;
+use crate::state::Endpoint;
+use crate::stream::{AdmittedStream, StreamBody, StreamSlot};
+
+/// How the requests of one connection are answered.
+pub(super) struct Answerer {
+    pub(super) router: Router,
+    /// What is refused before a route is known is answered in its dialect.
+    pub(super) endpoint: Endpoint,
+    pub(super) limits: Limits,
+    pub(super) budget: Arc<MemoryBudget>,
+    /// For large answers, which no body of a request may keep out.
+    pub(super) answers: Arc<MemoryBudget>,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) peer: Peer,
+    pub(super) entry: Arc<ConnectionEntry>,
+}
+
+/// How much of a body the protocol is handed at once, in bytes: what it holds of an answer whose peer
+/// stops reading, and what a peer must take within the write timeout.
+const PIECE: usize = 16 * 1024;
+/// From what size on an answer counts among the bodies in memory, in bytes. How many smaller ones there
+/// may be is bounded by how many may be unread.
+const COUNTED: u64 = 4 * 1024;
+
+/// A response's body. Its connection is busy until it has gone, and so is the memory it takes up.
+pub(super) struct AnswerBody {
+    body: Body,
+    /// Of what the body gave last, what the protocol has not been handed yet.
+    rest: Bytes,
+    /// Whether its last byte is handed over by itself. HTTP/2 takes a piece as soon as its peer has room
+    /// for one byte, keeps the rest, and asks no more: only whoever waits for a second time has to wait
+    /// until the first piece has gone.
+    keeps_last_byte: bool,
+    busy: ActiveRequest,
+    _share: Option<Arc<MemoryShare>>,
+}
+
+pub(super) type AnswerFuture<E> =
+    Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, E>> + Send>>;
+
+impl Answerer {
+    /// Answers a request; what comes back beside the response is the stream it was admitted to.
+    pub(super) fn to(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = (Response<AnswerBody>, Option<AdmittedStream>)> + Send + 'static {
+        let slot = StreamSlot::default();
+        let Limits { target, body_timeout, .. } = self.limits;
+        let holder = self.holder(request.headers());
+        let busy = self.entry.begin(holder);
+        let (share, answers) = (self.budget.share(holder), Arc::clone(&self.answers));
+        let endpoint = self.endpoint.clone();
+        let hsts = self.hsts(&request);
+        let is_http1 = request.version() <= Version::HTTP_11;
+        // A proxy's connection is other people's too.
+        let may_end = !is_http1 && !self.addresses.is_proxy(self.peer.address.ip());
+        let asked = if target_length(request.uri()) > target {
+            Err(endpoint.refuse(&Refusal::TargetTooLong { limit: target }))
+        } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
+            Err(endpoint.refuse(&Refusal::NotOneHost))
+        } else {
+            let body = |incoming| RequestBody::new(incoming, body_timeout, Arc::clone(&share));
+            let mut request = request.map(body);
+            request.extensions_mut().insert(slot.clone());
+            request.extensions_mut().insert(self.peer);
+            Ok(self.router.clone().call(request))
+        };
+        async move {
+            let mut response = match asked {
+                // What came with the last guess of a connection is no more looked at than what follows.
+                Ok(_) if busy.connection().has_ended() => {
+                    endpoint.refuse(&Refusal::ConnectionEnded)
+                }
+                Ok(answer) => answer.await.into_response(),
+                Err(refusal) => refusal,
+            };
+            if may_end && response.extensions().get::<EndsConnection>().is_some() {
+                busy.connection().end(RefusalReason::CredentialRate);
+            }
+            // Whatever it is, it is what its type says.
+            let nosniff = HeaderValue::from_static("nosniff");
+            response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+            if let Some(hsts) = hsts {
+                response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+            }
+            if !is_http1 {
+                // It has no meaning there (RFC 9113, 8.2.2).
+                response.headers_mut().remove(CONNECTION);
+            } else if endpoint.app.is_draining() {
+                // Whoever comes again comes to another hub.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            // The handler has let go of the body by now.
+            drop(share);
+            let share = answers.share(holder);
+            let size = response.size_hint().lower();
+            let counted = size >= COUNTED && response.extensions().get::<SharedBody>().is_none();
+            if counted && share.take(usize::try_from(size).unwrap_or(usize::MAX)).is_err() {
+                response = endpoint.refuse(&Refusal::BodyLimit(BodyLimit::NoRoom));
+            }
+            let share = counted.then_some(share);
+            busy.progress.waits();
+            let body = |body| AnswerBody {
+                body,
+                rest: Bytes::new(),
+                keeps_last_byte: !is_http1,
+                busy,
+                _share: share,
+            };
+            (response.map(body), slot.take())
+        }
+    }
+
+    /// That browsers are to use nothing but HTTPS with this host from now on (RFC 6797). They go by
+    /// names, and this machine's is other servers' too.
+    fn hsts<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
+        if !self.peer.tls {
+            return None;
+        }
+        let host = match request.uri().authority() {
+            Some(authority) => authority.as_str(),
+            None => request.headers().get(HOST)?.to_str().ok()?,
+        };
+        let host = Host::parse(host).ok()?;
+        let seconds = self.limits.hsts.as_secs();
+        (!host.is_loopback() && !host.is_address())
+            .then(|| HeaderValue::try_from(format!("max-age={seconds}")).ok())?
+    }
+
+    /// Whose share of the memory for bodies a request takes up; nobody's on this machine.
+    fn holder(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let client = client(self.peer, headers, &self.addresses.proxies);
+        (!client.is_loopback()).then(|| network_of(client))
+    }
+}
+
+/// Whether there is exactly one `Host` (RFC 9112, 3.2).
+fn names_one_host(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().count() == 1
+}
+
+/// How long a request's target is, in bytes (RFC 9112, 3.2), as far as it matters.
+fn target_length(uri: &Uri) -> usize {
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    authority + uri.path_and_query().map_or(0, |path| path.as_str().len())
+}
+
+/// Answers requests of a connection whose bytes another layer frames or encrypts: an admitted stream
+/// is a response body that a shard feeds.
+#[derive(Debug)]
+pub(super) struct BodyService(pub(super) Answerer);
+
+impl hyper::service::Service<Request<Incoming>> for BodyService {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = AnswerFuture<Infallible>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let answer = self.0.to(request);
+        Box::pin(async move {
+            let (mut response, stream) = answer.await;
+            if let Some(stream) = stream {
+                let (writer, reader) = body();
+                response.body_mut().body = Body::new(StreamBody(reader));
+                response.headers_mut().remove(CONTENT_LENGTH);
+                let sink = Sink::Body(writer);
+                stream.join(sink, Framing::Bare, Bytes::new());
+            }
+            Ok(response)
+        })
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.busy.progress.runs_here();
+        if self.rest.is_empty() {
+            let frame = match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    self.busy.progress.is_waited_for();
+                    return Poll::Pending;
+                }
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        self.busy.progress.waits();
+        let mut end = self.rest.len().min(PIECE);
+        if self.keeps_last_byte && end > 1 && end == self.rest.len() && self.body.is_end_stream() {
+            end -= 1;
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(end)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
+impl fmt::Debug for Answerer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answerer").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AnswerBody").field(&self.body).finish()
+    }
+}

@@ -1,0 +1,91 @@
+//! The console's feed: what the hub is doing, once a second.
+//!
+//! The statistics are events of a log of their own, five minutes long, with a hub and a delivery of
+//! their own. So they reach the console as every event reaches its subscribers; a console that is
+//! opened begins with the last minutes, by asking for `earliest`; and one that reconnects has no
+//! hole in its charts. A reserved topic in the users' log would have cost that log retention and
+//! ids, would have reached whoever subscribes to `**`, and would have counted itself.
+
+mod observer;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats, StepLimits};
+use fanfare_event::{Draft, Timestamp, Topic};
+use fanfare_hub::{Hub, Window, WindowBounds};
+use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+use tokio::time::interval;
+
+pub use self::observer::Observer;
+
+/// How often statistics are published.
+const EVERY: Duration = Duration::from_secs(1);
+/// How far back they go.
+const KEPT: Retention =
+    Retention { count: 300, bytes: 4 * 1024 * 1024, age: Duration::from_secs(300) };
+/// How many consoles may be open at once.
+const CONSOLES: usize = 32;
+
+/// The log of statistics, and its delivery.
+#[derive(Debug)]
+pub struct Console {
+    /// Where statistics are published.
+    pub hub: Arc<Hub>,
+    /// Where they go.
+    pub delivery: Arc<Delivery>,
+}
+
+/// How its streams are kept, as the users' streams are.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamConfig {
+    /// How often a quiet stream gets a comment.
+    pub heartbeat: Duration,
+    /// How long a subscriber may take no byte while there are some for it.
+    pub write_timeout: Duration,
+    /// The fewest bytes a second that it may take then; 0 asks for none.
+    pub min_rate: u64,
+    /// About how long it is told to wait before it comes back.
+    pub retry: Duration,
+}
+
+impl Console {
+    /// An empty log, whose streams are kept like this.
+    pub fn open(streams: StreamConfig) -> io::Result<Self> {
+        let bounds = WindowBounds { count: KEPT.count as usize, bytes: KEPT.bytes as usize };
+        let window = Arc::new(Window::new(bounds, KEPT));
+        let memory =
+            MemorySettings { retention: KEPT, key_window: Duration::ZERO, key_capacity: 0 };
+        let log = MemoryLog::open(memory, Arc::clone(&window) as Arc<dyn Tail>);
+        let hub = Arc::new(Hub::new(window, log));
+        let seats = Seats::new(CONSOLES);
+        let delivery = DeliverySettings {
+            shards: 1,
+            heartbeat: streams.heartbeat,
+            write_timeout: streams.write_timeout,
+            min_rate: streams.min_rate,
+            retry: Retry(streams.retry),
+            seats,
+            limits: StepLimits::default(),
+        };
+        let delivery = Arc::new(Delivery::start(&hub, &delivery)?);
+        Ok(Self { hub, delivery })
+    }
+
+    /// Publishes what `observer` sees, every second, for ever.
+    pub async fn feed(&self, mut observer: Observer) {
+        let mut ticks = interval(EVERY);
+        loop {
+            ticks.tick().await;
+            let now = Timestamp::now();
+            let watched = self.delivery.seats().taken() > 0;
+            let message = observer.look(now, watched).await.to_string().into();
+            let draft = Draft { topic: Topic::default(), event_type: None, message };
+            if let Err(error) = self.hub.publish(Batch { drafts: vec![draft], key: None }).await {
+                tracing::warn!(%error, "the console's statistics could not be published");
+            }
+            self.hub.expire(now);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a dialect is: how it reads what was asked for, and writes what came of it.
+
+use std::fmt;
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+use fanfare_delivery::StreamFormat;
+use fanfare_event::{Draft, Selector};
+use fanfare_hub::Requested;
+use fanfare_log::Appended;
+use fanfare_payload::Kind;
+
+use super::idempotency_key::KeyName;
+use crate::access::CredentialPlaces;
+use crate::refusal::Refusal;
+
+/// How requests and answers are spelled.
+pub(crate) trait Dialect: fmt::Debug + Send + Sync {
+    /// Where it is spoken on a hub under this prefix.
+    fn paths(&self, prefix: &str) -> Paths;
+
+    /// Where its clients put what says who they are.
+    fn credentials(&self) -> CredentialPlaces;
+
+    /// What a subscriber asks for. Who it is, is known by then.
+    fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal>;
+
+    /// The longest body of a publish, in bytes, where a message may have `message` of them.
+    fn body_limit(&self, message: usize) -> usize;
+
+    /// What a publisher sent, of which no message may have more than `message` bytes. There is at least
+    /// one event.
+    fn publication(
+        &self,
+        headers: &HeaderMap,
+        body: &Bytes,
+        message: usize,
+    ) -> Result<Publication, Refusal>;
+
+    /// The answer to a publish that the log has accepted.
+    fn accepted(&self, kind: Kind, appended: &Appended) -> Response;
+
+    /// The answer to a request that is refused.
+    fn refused(&self, refusal: &Refusal) -> Response;
+
+    /// The answer to a request of a method that its path does not know.
+    fn method_not_allowed(&self) -> Response;
+}
+
+/// Where a dialect is spoken; the two may be the same.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    pub(crate) publish: String,
+    pub(crate) subscribe: String,
+}
+
+/// What a subscriber asks for.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) selector: Selector,
+    /// How its stream is written.
+    pub(crate) format: &'static dyn StreamFormat,
+    /// Where it begins.
+    pub(crate) cursor: Requested,
+}
+
+/// What a publisher sent.
+pub(crate) struct Publication {
+    pub(crate) drafts: Vec<Draft>,
+    /// Which answer it expects.
+    pub(crate) kind: Kind,
+    pub(crate) key: Option<KeyName>,
+}

@@ -1,0 +1,66 @@
+//! The hub's own dialect: what a FastAPI server would make of the guide's two routes, and what Fanfare
+//! adds to them. Its rules are those of `docs/from-fastapi.md`.
+
+mod publication;
+mod refusal;
+mod subscription;
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+use fanfare_log::Appended;
+use fanfare_payload::Kind;
+
+pub(crate) use self::refusal::{detail, not_found};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::subscription::probe;
+pub(crate) use self::subscription::statistics;
+use super::contract::{Dialect, Paths, Publication, Subscription};
+use crate::access::CredentialPlaces;
+use crate::refusal::Refusal;
+
+/// The hub's own dialect.
+pub(crate) static NATIVE: Native = Native;
+
+#[derive(Debug)]
+pub(crate) struct Native;
+
+impl Dialect for Native {
+    fn paths(&self, prefix: &str) -> Paths {
+        Paths { publish: format!("{prefix}/send"), subscribe: format!("{prefix}/events") }
+    }
+
+    fn credentials(&self) -> CredentialPlaces {
+        CredentialPlaces { ticket: Some("ticket"), ..CredentialPlaces::default() }
+    }
+
+    fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal> {
+        subscription::read(request)
+    }
+
+    fn body_limit(&self, message: usize) -> usize {
+        publication::body_limit(message)
+    }
+
+    fn publication(
+        &self,
+        headers: &HeaderMap,
+        body: &Bytes,
+        message: usize,
+    ) -> Result<Publication, Refusal> {
+        publication::read(headers, body, message)
+    }
+
+    fn accepted(&self, kind: Kind, appended: &Appended) -> Response {
+        publication::accepted(kind, appended)
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Response {
+        refusal::render(refusal)
+    }
+
+    fn method_not_allowed(&self) -> Response {
+        refusal::method_not_allowed()
+    }
+}

@@ -1,0 +1,164 @@
+//! Refusals in the hub's own dialect: the one place where one becomes a status and a body, in the shapes
+//! that callers of a FastAPI server parse.
+
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use fanfare_auth::{StoreError, Untrusted};
+use fanfare_event::InvalidSelector;
+use fanfare_log::AppendError;
+use fanfare_payload::{MAX_ECHO, cut};
+use serde_json::{Value, json};
+
+use crate::refusal::Refusal;
+use crate::request_body::BodyLimit;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The answer to a request that is refused.
+pub(super) fn render(refusal: &Refusal) -> Response {
+    let mut response = body(refusal);
+    if let Some(wait) = refusal.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, seconds(wait));
+    }
+    response
+}
+
+/// `404`, as FastAPI has it.
+pub(crate) fn not_found() -> Response {
+    detail(StatusCode::NOT_FOUND, "Not Found")
+}
+
+/// `405`, as FastAPI has it.
+pub(super) fn method_not_allowed() -> Response {
+    detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+}
+
+/// An answer in FastAPI's one shape for errors.
+pub(crate) fn detail(status: StatusCode, detail: impl Into<Value>) -> Response {
+    let body = json!({ "detail": detail.into() });
+    (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
+}
+
+fn body(refusal: &Refusal) -> Response {
+    // It may quote what was sent.
+    let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
+    match refusal {
+        Refusal::Body(invalid) => {
+            let status = StatusCode::from_u16(invalid.status());
+            let status = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+            (status, [(CONTENT_TYPE, JSON)], invalid.body()).into_response()
+        }
+        Refusal::BodyTooLarge { .. } => detail(StatusCode::PAYLOAD_TOO_LARGE, said),
+        Refusal::BodyLimit(BodyLimit::Late) => detail(StatusCode::REQUEST_TIMEOUT, said),
+        Refusal::BodyBroken(_) | Refusal::NotOneHost => detail(StatusCode::BAD_REQUEST, said),
+        Refusal::TargetTooLong { .. } => detail(StatusCode::URI_TOO_LONG, said),
+        // draft-ietf-httpapi-idempotency-key-header, 2.6.
+        Refusal::Key(_) | Refusal::Append(AppendError::KeyReused) => {
+            invalid(&["header", "idempotency-key"], &said, &Value::Null)
+        }
+        Refusal::Append(AppendError::Full { .. }) => detail(StatusCode::INSUFFICIENT_STORAGE, said),
+        Refusal::Selector(error) => {
+            let (field, input) = match error {
+                InvalidSelector::Topic { text, .. } | InvalidSelector::Pattern { text, .. } => {
+                    ("topic", echo(text))
+                }
+                InvalidSelector::Type { text } => ("event", echo(text)),
+                InvalidSelector::TooManyTopics(_) | InvalidSelector::TooManyPatterns(_) => {
+                    ("topic", Value::Null)
+                }
+                InvalidSelector::TooManyTypes(_) => ("event", Value::Null),
+            };
+            invalid(&["query", field], &said, &input)
+        }
+        Refusal::Query(text) => invalid(&["query"], &said, &echo(text)),
+        Refusal::Parameter { name, value, .. } => {
+            invalid(&["query", name], &refusal.to_string(), &value.as_str().into())
+        }
+        Refusal::TooManyTopics { .. } => invalid(&["query", "topic"], &said, &Value::Null),
+        Refusal::NobodyNamed => detail(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            json!([{
+                "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
+            }]),
+        ),
+        Refusal::UnknownSubscriber(_) => detail(StatusCode::NOT_FOUND, refusal.to_string()),
+        Refusal::ForeignHost
+        | Refusal::PassedOn
+        | Refusal::ForeignOrigin(_)
+        | Refusal::Elsewhere => detail(StatusCode::FORBIDDEN, said),
+        Refusal::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),
+        Refusal::Untrusted(Untrusted::Invalid(_)) | Refusal::UsedTicket => {
+            challenge(StatusCode::UNAUTHORIZED, said, Some("invalid_token"))
+        }
+        // RFC 6750, 3.1.
+        Refusal::TwoCredentials => {
+            challenge(StatusCode::BAD_REQUEST, said, Some("invalid_request"))
+        }
+        Refusal::Forbidden(_) => challenge(StatusCode::FORBIDDEN, said, Some("insufficient_scope")),
+        Refusal::Tickets(StoreError::Share)
+        | Refusal::TooFast { .. }
+        | Refusal::TooManyTickets { .. }
+        | Refusal::TooManyFailures { .. }
+        | Refusal::TooManyFalseTickets { .. }
+        | Refusal::ConnectionEnded
+        | Refusal::BusyAddress
+        | Refusal::TooManyRequests { .. } => detail(StatusCode::TOO_MANY_REQUESTS, said),
+        Refusal::BodyLimit(BodyLimit::NoRoom)
+        | Refusal::Append(_)
+        | Refusal::Untrusted(Untrusted::Unavailable(_))
+        | Refusal::Tickets(_)
+        | Refusal::CutNotAnnounced { .. }
+        | Refusal::DeliveryBusy
+        | Refusal::Busy => detail(StatusCode::SERVICE_UNAVAILABLE, said),
+        Refusal::NoPeer => detail(StatusCode::INTERNAL_SERVER_ERROR, said),
+        Refusal::Envelope(text) => detail(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            json!([{
+                "type": "literal_error",
+                "loc": ["query", "envelope"],
+                "msg": "Input should be 'none', 'json' or 'sealed'",
+                "input": echo(text),
+                "ctx": {"expected": "'none', 'json' or 'sealed'"},
+            }]),
+        ),
+    }
+}
+
+/// Whole seconds, as `Retry-After` wants them; never none (RFC 9110, 10.2.3).
+fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64)
+}
+
+/// What was sent, as far as an answer repeats it.
+fn echo(text: &str) -> Value {
+    cut(text, MAX_ECHO).into()
+}
+
+/// An answer that says which credentials are wanted (RFC 6750, 3). `said` is a refusal's own text, and
+/// holds no quotes.
+fn challenge(status: StatusCode, said: String, error: Option<&str>) -> Response {
+    let challenge = match error {
+        None => r#"Bearer realm="fanfare""#.to_owned(),
+        Some(error) => {
+            format!(r#"Bearer realm="fanfare", error="{error}", error_description="{said}""#)
+        }
+    };
+    let mut response = detail(status, said);
+    if let Ok(challenge) = HeaderValue::try_from(challenge) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// pydantic's rendering of a value that a validator refused.
+fn invalid(location: &[&str], said: &str, input: &Value) -> Response {
+    let message = format!("Value error, {said}");
+    let problem = json!([{
+        "type": "value_error", "loc": location, "msg": message, "input": input,
+        "ctx": {"error": {}},
+    }]);
+    detail(StatusCode::UNPROCESSABLE_ENTITY, problem)
+}

@@ -1,0 +1,13 @@
+//! Handlers: what each path answers, beside the files of the pages.
+
+mod operations;
+mod publish;
+mod subscribe;
+mod subscribers;
+mod tickets;
+
+pub(crate) use self::operations::{healthz, metrics, readyz};
+pub(crate) use self::publish::publish;
+pub(crate) use self::subscribe::{events, statistics};
+pub(crate) use self::subscribers::{cut, list};
+pub(crate) use self::tickets::issue;

@@ -1,0 +1,82 @@
+//! Publishing, in any dialect.
+
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use fanfare_auth::Authorised;
+use fanfare_event::Draft;
+use fanfare_hub::Hub;
+use fanfare_log::{Appending, Batch, IdempotencyKey};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use crate::dialect::Publication;
+use crate::refusal::Refusal;
+use crate::state::Endpoint;
+
+/// Accepts one message, or a batch of them as a whole.
+pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let (request, body) = request.into_parts();
+    match accept(&endpoint, &request, body).await {
+        Ok(response) => response,
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
+/// Who publishes is known, and how much they have published lately, before the body is read.
+async fn accept(endpoint: &Endpoint, request: &Parts, body: Body) -> Result<Response, Refusal> {
+    let Endpoint { app, dialect } = endpoint;
+    let _place = app.place(request)?;
+    let caller = app.access.caller(request, dialect.credentials()).await?;
+    caller.may_publish()?;
+    app.quotas.publish(&caller)?;
+    let body = read(body, dialect.body_limit(app.max_message)).await?;
+    let began = Instant::now();
+    let Publication { drafts, kind, key } =
+        dialect.publication(&request.headers, &body, app.max_message)?;
+    app.quotas.publish_more(&caller, drafts.len().saturating_sub(1));
+    let drafts = caller.publish(drafts)?;
+    let key = key.map(|name| name.of(caller.holder(), &drafts));
+    let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
+    let appended = append(&app.hub, drafts, key).await?;
+    if appended.repeated {
+        app.metrics.repeated();
+    } else {
+        app.metrics.published(appended.count, bytes, began.elapsed());
+    }
+    Ok(dialect.accepted(kind, &appended))
+}
+
+/// There is no other way into the log than drafts that someone was authorised for.
+fn append(hub: &Hub, drafts: Authorised<Vec<Draft>>, key: Option<IdempotencyKey>) -> Appending {
+    hub.publish(Batch { drafts: drafts.into_inner(), key })
+}
+
+/// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they
+/// come: kept apart, those of one byte each would take up forty times what they hold.
+async fn read(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Refusal::BodyTooLarge { limit });
+    }
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(Refusal::of_body)?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if first.len() + whole.len() + piece.len() > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        if first.is_empty() && whole.is_empty() {
+            // Most come in one piece.
+            first = piece;
+            continue;
+        }
+        if !first.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
+}

@@ -1,0 +1,123 @@
+//! Layers: what is done with every request, or with all of a kind, around its handler.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::audit::{Administrator, name_of};
+use crate::quotas::Kind;
+use crate::refusal::{Refusal, RefusalNote};
+use crate::state::{AppState, Endpoint};
+use crate::stream::come_back;
+
+/// For answers that are meant for nobody but whoever asked.
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Writes down whatever is refused.
+pub(crate) async fn keep_trail(
+    State(app): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let from = app.access.address(request.extensions(), request.headers());
+    let response = next.run(request).await;
+    if let (Some(note), Some(from)) = (response.extensions().get::<RefusalNote>(), from) {
+        app.trail.refused(note, from);
+    }
+    response
+}
+
+/// Lets no request through that the guard refuses.
+pub(crate) async fn guard(
+    State(endpoint): State<Endpoint>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let from = endpoint.app.access.address(&head.extensions, &head.headers);
+    match endpoint.app.access.guard.admit(&head, from) {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
+/// Counts a request among those being answered, as the other handlers do themselves.
+pub(crate) async fn count_request(
+    State(endpoint): State<Endpoint>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    match endpoint.app.place(&head) {
+        Ok(_place) => next.run(Request::from_parts(head, body)).await,
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
+/// What the layer that limits how fast requests may come has to know.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestRate {
+    pub(crate) endpoint: Endpoint,
+    /// The paths of streams: whoever asks for one is told to come back, since any other answer would end
+    /// an EventSource for good.
+    pub(crate) streams: Arc<[String]>,
+}
+
+/// Lets no address send requests faster than it may.
+pub(crate) async fn limit_rate(
+    State(limit): State<RequestRate>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let RequestRate { endpoint, streams } = &limit;
+    let app = &endpoint.app;
+    let path = request.uri().path();
+    let counted = match app.access.address(request.extensions(), request.headers()) {
+        Some(address) => app.quotas.places.count(address, Kind::of(path), Instant::now()),
+        None => Err(Refusal::NoPeer),
+    };
+    match counted {
+        Ok(()) => next.run(request).await,
+        Err(refusal) if streams.iter().any(|stream| stream == path) => {
+            app.metrics.refused(refusal.reason());
+            come_back(app.delivery.retry())
+        }
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
+/// Lets a request through that an administrator has sent; refuses all others.
+pub(crate) async fn require_administrator(
+    State(endpoint): State<Endpoint>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut head, body) = request.into_parts();
+    let _place = match endpoint.app.place(&head) {
+        Ok(place) => place,
+        Err(refusal) => return endpoint.refuse(&refusal),
+    };
+    let mut response = match administrator(&endpoint, &head).await {
+        Ok(administrator) => {
+            head.extensions.insert(administrator);
+            next.run(Request::from_parts(head, body)).await
+        }
+        Err(refusal) => endpoint.refuse(&refusal),
+    };
+    // Who listens, and from where, is for whoever asked.
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+async fn administrator(endpoint: &Endpoint, request: &Parts) -> Result<Administrator, Refusal> {
+    let access = &endpoint.app.access;
+    let caller = access.caller(request, endpoint.dialect.credentials()).await?;
+    access.require_administrator(request, &caller)?;
+    Ok(Administrator { who: name_of(caller.identity()), from: caller.address })
+}

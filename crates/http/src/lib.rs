@@ -1,0 +1,49 @@
+//! What the hub answers over HTTP.
+//!
+//! Requests go through one axum router whatever carries them. A subscription that is admitted leaves the
+//! router as a stream, and [`connection`] decides how its bytes travel: the socket of plain HTTP/1 is
+//! taken over for a delivery shard, elsewhere a response body is fed by one.
+//!
+//! What must hold: HTTP knows no engine, only a [`Cluster`]; each part is given a small configuration of
+//! its own; nothing here imports what imports it.
+
+mod access;
+mod admission;
+mod audit;
+mod cluster;
+mod connection;
+mod console;
+mod dialect;
+mod handlers;
+mod layers;
+mod metrics;
+mod node;
+mod pages;
+#[cfg(any(test, fuzzing))]
+mod probe;
+#[cfg(any(test, fuzzing))]
+mod probe_socket;
+mod query;
+mod quotas;
+mod rates;
+mod refusal;
+mod request_body;
+mod router;
+mod shared_body;
+mod state;
+mod stream;
+
+pub use self::access::{Access, AccessConfig, GuardConfig, Keys};
+pub use self::audit::Trail;
+pub use self::cluster::{Cluster, Unreachable};
+pub use self::connection::{Bounds, ConnectionTable, Connections, Lifecycle, Limits, accept};
+pub use self::console::{Console, Observer, StreamConfig};
+pub use self::metrics::{MetricSource, Metrics, RefusalReason, Rows};
+pub use self::node::{Node, NodeId};
+#[cfg(fuzzing)]
+pub use self::probe::probe_head;
+#[cfg(fuzzing)]
+pub use self::probe_socket::probe_socket;
+pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
+pub use self::router::{RouterConfig, router};
+pub use self::state::AppState;

@@ -1,0 +1,246 @@
+//! Quotas: how much of the hub one client may take up.
+//!
+//! What must hold: every table is bounded, and what does not fit into one is limited all the same.
+
+mod addresses;
+mod places;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use fanfare_auth::{Identity, KeyDigest};
+use fanfare_delivery::{Lease, Seat, Seats};
+
+pub use self::addresses::{AddressLimits, Addresses};
+use self::places::Places;
+pub(crate) use self::places::{Kind, Place};
+use crate::access::{Caller, network_of};
+use crate::metrics::RefusalReason;
+use crate::rates::{Bucket, Rates};
+use crate::refusal::Refusal;
+
+/// What one key, subject or address from elsewhere may publish in a second, if nothing is set.
+const PUBLISH_RATE: u64 = 10_000;
+/// How many tickets one address from elsewhere may draw in a second, if nothing is set.
+const TICKET_RATE: u64 = 1_000;
+/// How many streams one address from elsewhere may have, if nothing is set.
+const SUBSCRIBERS_PER_ADDRESS: usize = 1_000;
+/// How many patterns all streams of one address from elsewhere may name, if nothing is set.
+const PATTERNS_PER_ADDRESS: usize = 4_096;
+
+/// The quotas, and how much of them everyone has used.
+#[derive(Debug)]
+pub struct Quotas {
+    publish_rate: Option<u64>,
+    rates: Mutex<Rates<Publisher>>,
+    ticket_rate: Option<u64>,
+    tickets: Mutex<Rates<IpAddr>>,
+    per_address: Option<usize>,
+    addresses: Mutex<HashMap<IpAddr, Seats>>,
+    per_subject: usize,
+    subjects: Mutex<HashMap<Arc<str>, Seats>>,
+    /// An event may have to be compared with each pattern, whoever named it.
+    patterns: Seats,
+    patterns_per_address: Option<usize>,
+    pattern_addresses: Mutex<HashMap<IpAddr, Seats>>,
+    /// The most topics and patterns in a subscription.
+    pub(crate) max_topics: usize,
+    pub(crate) places: Arc<Places>,
+}
+
+/// Who counts as one publisher.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Publisher {
+    Key(KeyDigest),
+    Subject(Arc<str>),
+    Address(IpAddr),
+}
+
+/// How much one client may take up. `None` is a default for others, and no limit for this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaLimits {
+    /// Events a second from one key, subject or address; `None` is 10,000.
+    pub publish_rate: Option<u64>,
+    /// Tickets a second drawn from one address; `None` is 1,000.
+    pub ticket_rate: Option<u64>,
+    /// Streams from one address; `None` is 1,000.
+    pub streams_per_address: Option<usize>,
+    /// Streams of one subject.
+    pub streams_per_subject: usize,
+    /// Topics and patterns in one subscription.
+    pub topics: usize,
+    /// Patterns that all streams of one address name; `None` is 4,096.
+    pub patterns_per_address: Option<usize>,
+    /// Patterns that all streams name.
+    pub patterns: usize,
+    /// Requests a second from one address; `None` is 20,000.
+    pub request_rate: Option<u64>,
+    /// Requests that are being answered, of which each address has a share.
+    pub requests: usize,
+}
+
+impl Quotas {
+    /// Of which nothing is used yet.
+    pub fn new(limits: &QuotaLimits) -> Self {
+        Self {
+            publish_rate: limits.publish_rate,
+            rates: Mutex::new(Rates::new()),
+            ticket_rate: limits.ticket_rate,
+            tickets: Mutex::new(Rates::new()),
+            per_address: limits.streams_per_address,
+            addresses: Mutex::default(),
+            per_subject: limits.streams_per_subject,
+            subjects: Mutex::default(),
+            patterns: Seats::new(limits.patterns),
+            patterns_per_address: limits.patterns_per_address,
+            pattern_addresses: Mutex::default(),
+            max_topics: limits.topics,
+            places: Places::new(limits.requests, limits.request_rate),
+        }
+    }
+
+    /// Counts one event of this caller, or says when to try again.
+    pub(crate) fn publish(&self, caller: &Caller) -> Result<(), Refusal> {
+        let drawn = self.bucket(caller, |bucket, rate, now| bucket.draw(rate, now));
+        drawn.unwrap_or(Ok(())).map_err(|wait| Refusal::TooFast { wait })
+    }
+
+    /// Counts the other events of a batch, which has been let in.
+    pub(crate) fn publish_more(&self, caller: &Caller, events: usize) {
+        // Whoever overdraws waits the longer before the next.
+        self.bucket(caller, |bucket, rate, now| bucket.charge(events as f64, rate, now));
+    }
+
+    /// Counts one ticket of this caller's address, or says when to try again.
+    pub(crate) fn ticket(&self, caller: &Caller) -> Result<(), Refusal> {
+        let local = caller.address.is_loopback();
+        let Some(rate) = self.ticket_rate.or((!local).then_some(TICKET_RATE)) else {
+            return Ok(());
+        };
+        let (rate, now) = (rate as f64, Instant::now());
+        let address = network_of(caller.address);
+        let mut rates = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        rates
+            .bucket(address, rate, now)
+            .draw(rate, now)
+            .map_err(|wait| Refusal::TooManyTickets { wait })
+    }
+
+    /// Does something with this caller's bucket; `None` if there is no limit for them.
+    fn bucket<T>(
+        &self,
+        caller: &Caller,
+        each: impl FnOnce(&mut Bucket, f64, Instant) -> T,
+    ) -> Option<T> {
+        let local = caller.address.is_loopback();
+        let rate = self.publish_rate.or((!local).then_some(PUBLISH_RATE))?;
+        let publisher = match caller.identity() {
+            Identity::AccessKey(key) => Publisher::Key(*key),
+            Identity::Subject { name, .. } => Publisher::Subject(Arc::clone(name)),
+            Identity::Anonymous | Identity::Bearer(_) => {
+                Publisher::Address(network_of(caller.address))
+            }
+        };
+        let now = Instant::now();
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(each(rates.bucket(publisher, rate as f64, now), rate as f64, now))
+    }
+
+    /// A place for one more stream of this caller, which names so many patterns, and under what
+    /// conditions it may stay. `None` if there are none to note.
+    pub(crate) fn lease(
+        &self,
+        caller: &Caller,
+        patterns: usize,
+    ) -> Result<Option<Box<Lease>>, RefusalReason> {
+        let mut seats = Vec::new();
+        let local = caller.address.is_loopback();
+        if let Some(limit) = self.per_address.or((!local).then_some(SUBSCRIBERS_PER_ADDRESS)) {
+            let seat = seat(&self.addresses, network_of(caller.address), limit, 1);
+            seats.push(seat.ok_or(RefusalReason::AddressCapacity)?);
+        }
+        let subject = caller.subject();
+        if let Some(subject) = subject {
+            let seat = seat(&self.subjects, Arc::clone(subject), self.per_subject, 1);
+            seats.push(seat.ok_or(RefusalReason::SubjectCapacity)?);
+        }
+        if patterns > 0 {
+            let places = u32::try_from(patterns).unwrap_or(u32::MAX);
+            let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
+            if let Some(limit) = limit {
+                let network = network_of(caller.address);
+                let seat = seat(&self.pattern_addresses, network, limit, places);
+                seats.push(seat.ok_or(RefusalReason::PatternCapacity)?);
+            }
+            let seat = self.patterns.take_together(places);
+            seats.push(seat.ok_or(RefusalReason::PatternCapacity)?);
+        }
+        let expires = caller.expires();
+        let credential = caller.credential().map(|credential| Arc::clone(credential.name()));
+        if seats.is_empty() && subject.is_none() && expires.is_none() && credential.is_none() {
+            return Ok(None);
+        }
+        let (subject, verified) = (subject.cloned(), caller.verified);
+        let address = network_of(caller.address);
+        let lease = Lease { subject, credential, address, expires, verified, seats };
+        Ok(Some(Box::new(lease)))
+    }
+}
+
+/// So many seats among those of one key. When the table is full, the keys nobody sits under are forgotten
+/// and it is made twice as large as what remains: a seat costs constant time on average, and there
+/// are never many more keys than streams.
+fn seat<K: Eq + Hash>(
+    table: &Mutex<HashMap<K, Seats>>,
+    key: K,
+    limit: usize,
+    places: u32,
+) -> Option<Seat> {
+    let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+    if table.len() == table.capacity() {
+        table.retain(|_, seats| seats.taken() > 0);
+        let used = table.len();
+        table.shrink_to(used * 2);
+        table.reserve(used);
+    }
+    table.entry(key).or_insert_with(|| Seats::new(limit)).take_together(places)
+}
+
+#[cfg(any(test, fuzzing))]
+impl QuotaLimits {
+    /// Room for one of everything.
+    pub(crate) fn few() -> Self {
+        Self {
+            publish_rate: None,
+            ticket_rate: None,
+            streams_per_address: Some(1),
+            streams_per_subject: 1,
+            topics: 1,
+            patterns_per_address: None,
+            patterns: 1,
+            request_rate: None,
+            requests: 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_of_those_who_left_pile_up() {
+        let table = Mutex::default();
+        for n in 0..100_000 {
+            assert!(seat(&table, n, 1, 1).is_some());
+        }
+        assert!(table.lock().unwrap().len() < 1_000);
+        let held = seat(&table, 0, 1, 1).unwrap();
+        assert!(seat(&table, 0, 1, 1).is_none());
+        drop(held);
+        assert!(seat(&table, 0, 1, 1).is_some());
+    }
+}

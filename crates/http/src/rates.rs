@@ -1,0 +1,136 @@
+//! Rates: how often something may be done in a second, by whom.
+//!
+//! What must hold: the table is bounded, and those who do not fit into it are limited all the same.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+/// How many are told apart.
+const KEYS: usize = 65_536;
+/// How often those that have been quiet are looked for when there are too many.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A bucket for each; `None` is for those for whom there is no place in the table.
+#[derive(Debug)]
+pub(crate) struct Rates<K> {
+    buckets: HashMap<Option<K>, Bucket>,
+    swept: Instant,
+}
+
+/// A token bucket that may be overdrawn: how much is in a batch is known only when it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl<K: Eq + Hash> Rates<K> {
+    pub(crate) fn new() -> Self {
+        Self { buckets: HashMap::new(), swept: Instant::now() }
+    }
+
+    pub(crate) fn bucket(&mut self, key: K, rate: f64, now: Instant) -> &mut Bucket {
+        let key = Some(key);
+        let full = self.buckets.len() >= KEYS;
+        if full && now - self.swept >= SWEEP {
+            self.swept = now;
+            self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
+        }
+        let known = self.buckets.len() < KEYS || self.buckets.contains_key(&key);
+        self.buckets.entry(key.filter(|_| known)).or_insert(Bucket::full(rate, now))
+    }
+}
+
+impl Bucket {
+    /// How many seconds' worth may come at once.
+    const BURST: f64 = 2.0;
+
+    /// One from which nothing was taken yet.
+    pub(crate) fn full(rate: f64, now: Instant) -> Self {
+        Self { left: rate * Self::BURST, at: now }
+    }
+
+    /// Whether all that was taken has come back.
+    pub(crate) fn is_full(self, rate: f64, now: Instant) -> bool {
+        self.refilled(rate, now).left >= rate * Self::BURST
+    }
+
+    fn refilled(self, rate: f64, now: Instant) -> Self {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        Self { left: (self.left + passed * rate).min(rate * Self::BURST), at: now }
+    }
+
+    /// Takes one, or says when there will be one.
+    pub(crate) fn draw(&mut self, rate: f64, now: Instant) -> Result<(), Duration> {
+        *self = self.refilled(rate, now);
+        let missing = 1.0 - self.left;
+        if missing > 0.0 {
+            return Err(Duration::from_secs_f64(missing / rate));
+        }
+        self.left -= 1.0;
+        Ok(())
+    }
+
+    /// Takes so many, whether they are there or not.
+    pub(crate) fn charge(&mut self, events: f64, rate: f64, now: Instant) {
+        *self = self.refilled(rate, now);
+        self.left -= events;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_on_for_ever_or_a_quiet_publisher_waits() {
+        let begin = Instant::now();
+        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
+        let mut bucket = Bucket { left: 20.0, at: begin };
+        for _ in 0..20 {
+            bucket.draw(10.0, begin).unwrap();
+        }
+        let wait = bucket.draw(10.0, begin).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(100));
+        bucket.draw(10.0, at(0.1)).unwrap();
+        assert!(bucket.draw(10.0, at(0.1)).is_err());
+        for _ in 0..20 {
+            bucket.draw(10.0, at(100.0)).unwrap();
+        }
+        assert!(bucket.draw(10.0, at(100.0)).is_err());
+    }
+
+    #[test]
+    fn a_batch_costs_no_more_than_one_event() {
+        let begin = Instant::now();
+        let mut bucket = Bucket { left: 20.0, at: begin };
+        bucket.draw(10.0, begin).unwrap();
+        bucket.charge(118.0, 10.0, begin);
+        let wait = bucket.draw(10.0, begin).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(10));
+        let mut bucket = Bucket { left: 2.0, at: begin };
+        let mut accepted = 0;
+        for second in 0..20 {
+            let now = begin + Duration::from_secs(second);
+            if bucket.draw(1.0, now).is_ok() {
+                bucket.charge(1.0, 1.0, now);
+                accepted += 2;
+            }
+        }
+        assert!(accepted <= 22, "batches of two go at twice the rate: {accepted}");
+    }
+
+    #[test]
+    fn a_million_addresses_fill_the_memory() {
+        let mut rates = Rates::new();
+        let now = rates.swept;
+        for n in 0..KEYS as u32 + 1_000 {
+            let _ = rates.bucket(n, 1.0, now).draw(1.0, now);
+        }
+        assert_eq!(rates.buckets.len(), KEYS + 1);
+        assert!(rates.buckets[&None].left < 1.0, "they share one");
+        rates.bucket(KEYS as u32 + 5_000, 1.0, now + Duration::from_secs(60));
+        assert_eq!(rates.buckets.len(), 1, "the quiet ones are forgotten");
+    }
+}

@@ -1,0 +1,233 @@
+//! A refusal: why a request is not served as asked, whatever dialect it was made in.
+//!
+//! What must hold: a refusal says what happened and what to do, and under which reason it is counted.
+//! How it looks on the wire is its dialect's; nobody else makes an answer of one.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
+use fanfare_event::InvalidSelector;
+use fanfare_log::{AppendError, InvalidKey};
+use fanfare_net::Origin;
+use fanfare_payload::Refusal as InvalidBody;
+
+use crate::cluster::Unreachable;
+use crate::metrics::RefusalReason;
+use crate::request_body::BodyLimit;
+
+/// Why a request is not served as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the body is not a publish")]
+    Body(InvalidBody),
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge { limit: usize },
+    #[error(transparent)]
+    BodyLimit(BodyLimit),
+    #[error("the body did not arrive whole")]
+    BodyBroken(#[source] axum::Error),
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error(transparent)]
+    Selector(#[from] InvalidSelector),
+    #[error("the envelope {0:?} is unknown")]
+    Envelope(String),
+    #[error("{0:?} does not decode to UTF-8")]
+    Query(String),
+    #[error("a subscription may name {limit} topics and patterns here, this one names {named}")]
+    TooManyTopics { named: usize, limit: usize },
+    #[error("Field required: either the id of a subscriber or a subject")]
+    NobodyNamed,
+    /// `said` is what is wrong with the value of an operator's parameter.
+    #[error("{said}")]
+    Parameter { name: &'static str, value: String, said: String },
+    #[error("no subscriber of this node has the id {0}")]
+    UnknownSubscriber(String),
+    #[error("delivery is shutting down or too busy")]
+    DeliveryBusy,
+    #[error("the request's target is longer than {limit} bytes")]
+    TargetTooLong { limit: usize },
+    #[error("an HTTP/1.1 request has one Host header")]
+    NotOneHost,
+    #[error("the request is for a host that this hub does not answer for: name it by --allow-host")]
+    ForeignHost,
+    #[error(
+        "a proxy has passed this request on, and the hub serves its own machine only: name the \
+         proxy's host by --allow-host, or set credentials"
+    )]
+    PassedOn,
+    #[error("pages of this origin may not use this hub{}", cure(.0.as_ref()))]
+    ForeignOrigin(Option<Origin>),
+    #[error("Not authenticated")]
+    Unauthenticated,
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    #[error("{invalid}; too many from your address have failed lately")]
+    TooManyFailures { invalid: InvalidToken, address: IpAddr, wait: Duration },
+    #[error("the ticket has been used, or its time is over; too many have failed lately")]
+    TooManyFalseTickets { address: IpAddr, wait: Duration },
+    #[error("the connection ends: too many credentials have failed")]
+    ConnectionEnded,
+    #[error("there is more than one Authorization header: send one")]
+    TwoCredentials,
+    #[error("the ticket has been used, or its time is over")]
+    UsedTicket,
+    #[error(transparent)]
+    Tickets(#[from] StoreError),
+    #[error("{Forbidden}")]
+    Forbidden(Identity),
+    #[error(
+        "{count} streams were closed at this node, and the other nodes could not be told: {source}"
+    )]
+    CutNotAnnounced { count: usize, source: Unreachable },
+    #[error("too many events in too short a time")]
+    TooFast { wait: Duration },
+    #[error("too many tickets in too short a time")]
+    TooManyTickets { wait: Duration },
+    #[error("too many requests are being answered")]
+    Busy,
+    #[error("too many requests from your address are being answered")]
+    BusyAddress,
+    #[error("too many requests from your address in too short a time")]
+    TooManyRequests { wait: Duration },
+    #[error("the console answers only requests from the hub's own machine")]
+    Elsewhere,
+    #[error("the request came over no connection")]
+    NoPeer,
+}
+
+/// What the rest of the program is told of a refusal, as an extension of its answer.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusalNote {
+    pub(crate) reason: RefusalReason,
+    /// What was wrong with a credential: words of ours, never its own.
+    pub(crate) failure: Option<String>,
+    /// Who it was, where that is known.
+    pub(crate) who: Option<Identity>,
+    /// The address whose failures are too many, so that the answer is to be slow in coming.
+    pub(crate) slowed: Option<IpAddr>,
+}
+
+impl Refusal {
+    /// Under which reason the refusal is counted.
+    pub(crate) fn reason(&self) -> RefusalReason {
+        match self {
+            Self::Body(invalid) if invalid.status() == 413 => RefusalReason::TooLarge,
+            Self::BodyTooLarge { .. } => RefusalReason::TooLarge,
+            Self::BodyLimit(BodyLimit::Late) => RefusalReason::BodyTimeout,
+            Self::BodyLimit(BodyLimit::NoRoom) => RefusalReason::Bodies,
+            Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => RefusalReason::InvalidPublish,
+            Self::Append(AppendError::Full { .. }) => RefusalReason::LogFull,
+            Self::Append(AppendError::TooManyKeys { .. }) => RefusalReason::TooManyKeys,
+            Self::Append(AppendError::KeyReused) => RefusalReason::KeyReused,
+            Self::Append(_) | Self::CutNotAnnounced { .. } => RefusalReason::LogUnavailable,
+            Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => {
+                RefusalReason::InvalidSubscribe
+            }
+            Self::TooManyTopics { .. } => RefusalReason::TooManyTopics,
+            Self::NobodyNamed => RefusalReason::InvalidRevocation,
+            Self::Parameter { .. } | Self::UnknownSubscriber(_) => RefusalReason::InvalidQuery,
+            Self::DeliveryBusy => RefusalReason::DeliveryBusy,
+            Self::TargetTooLong { .. } => RefusalReason::TargetTooLong,
+            Self::NotOneHost => RefusalReason::Malformed,
+            Self::ForeignHost | Self::PassedOn => RefusalReason::ForeignHost,
+            Self::ForeignOrigin(_) => RefusalReason::ForeignOrigin,
+            Self::TooManyTickets { .. } | Self::Tickets(StoreError::Share | StoreError::Full) => {
+                RefusalReason::TooManyTickets
+            }
+            Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) => {
+                RefusalReason::CredentialsUnverifiable
+            }
+            Self::Unauthenticated | Self::Untrusted(_) | Self::UsedTicket => {
+                RefusalReason::Unauthenticated
+            }
+            Self::TooManyFailures { .. }
+            | Self::TooManyFalseTickets { .. }
+            | Self::ConnectionEnded => RefusalReason::CredentialRate,
+            Self::TwoCredentials => RefusalReason::Unauthenticated,
+            Self::Forbidden(_) | Self::Elsewhere => RefusalReason::Forbidden,
+            Self::TooFast { .. } => RefusalReason::PublishRate,
+            Self::Busy | Self::NoPeer => RefusalReason::Requests,
+            Self::BusyAddress => RefusalReason::AddressRequests,
+            Self::TooManyRequests { .. } => RefusalReason::RequestRate,
+        }
+    }
+
+    /// Whether credentials could not be looked at for now, which a client that comes back may find
+    /// mended.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_))
+    }
+
+    /// What the rest of the program is to know of it.
+    pub(crate) fn note(&self) -> RefusalNote {
+        let failure = match self {
+            Self::Untrusted(Untrusted::Invalid(invalid))
+            | Self::TooManyFailures { invalid, .. } => Some(invalid.to_string()),
+            Self::UsedTicket | Self::TooManyFalseTickets { .. } | Self::TwoCredentials => {
+                Some(self.to_string())
+            }
+            _ => None,
+        };
+        let who = match self {
+            Self::Forbidden(identity) => Some(identity.clone()),
+            _ => None,
+        };
+        let slowed = match self {
+            Self::TooManyFailures { address, .. } | Self::TooManyFalseTickets { address, .. } => {
+                Some(*address)
+            }
+            _ => None,
+        };
+        RefusalNote { reason: self.reason(), failure, who, slowed }
+    }
+
+    /// How long whoever was refused is to wait before they try again; `None` where waiting does not help.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        /// How long a moment is.
+        const MOMENT: Duration = Duration::from_secs(1);
+        match self {
+            Self::TooFast { wait }
+            | Self::TooManyTickets { wait }
+            | Self::TooManyFailures { wait, .. }
+            | Self::TooManyFalseTickets { wait, .. }
+            | Self::TooManyRequests { wait } => Some(*wait),
+            Self::BodyLimit(BodyLimit::NoRoom)
+            | Self::Untrusted(Untrusted::Unavailable(_))
+            | Self::Tickets(_)
+            | Self::CutNotAnnounced { .. }
+            | Self::DeliveryBusy
+            | Self::ConnectionEnded
+            | Self::BusyAddress
+            | Self::Busy => Some(MOMENT),
+            Self::Append(error) if !matches!(error, AppendError::KeyReused) => Some(MOMENT),
+            _ => None,
+        }
+    }
+
+    /// Turns what is wrong with the value of an operator's parameter into a refusal.
+    pub(crate) fn of_parameter<E: ToString>(
+        name: &'static str,
+        value: &str,
+    ) -> impl FnOnce(E) -> Self {
+        move |error| Self::Parameter { name, value: value.to_owned(), said: error.to_string() }
+    }
+
+    /// Why a body could not be read whole.
+    pub(crate) fn of_body(error: axum::Error) -> Self {
+        match BodyLimit::cause_of(&error) {
+            Some(broken) => Self::BodyLimit(broken),
+            None => Self::BodyBroken(error),
+        }
+    }
+}
+
+/// What lets the pages of an origin in.
+fn cure(origin: Option<&Origin>) -> String {
+    let Some(origin) = origin else { return String::new() };
+    let local = if origin.is_local() { ", or those of this machine by --dev" } else { "" };
+    format!(": allow them by --allow-origin {}{local}", origin.as_str())
+}

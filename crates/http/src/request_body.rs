@@ -1,0 +1,228 @@
+//! A request's body as handlers see it: it arrives in time and within a common budget, or breaks.
+//!
+//! What must hold: bodies never take up more memory together than their budget, nor those of one
+//! address from elsewhere more than its part of it. Large answers that are not read yet have a budget
+//! of the same size, and the same rules.
+//! One body alone may be larger: how large one may be is another setting.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::iter::successors;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Which part of the budget one address from elsewhere may take up.
+const PART: usize = 4;
+
+/// How many bytes of bodies may be in memory at once.
+#[derive(Debug)]
+pub(crate) struct MemoryBudget {
+    used: AtomicUsize,
+    bytes: usize,
+    /// What each address from elsewhere takes up; none that takes up nothing.
+    holders: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// What one request has taken of a budget; given back when dropped.
+pub(crate) struct MemoryShare {
+    budget: Arc<MemoryBudget>,
+    holder: Option<IpAddr>,
+    bytes: AtomicUsize,
+}
+
+/// Why a body broke that its sender did not break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyLimit {
+    /// It took too long.
+    #[error("the body did not arrive in time")]
+    Late,
+    /// Other bodies take up what memory there is for them.
+    #[error("too many bodies are arriving at once")]
+    NoRoom,
+}
+
+/// A request's body.
+pub(crate) struct RequestBody {
+    incoming: Incoming,
+    deadline: Instant,
+    /// Exists once the body has kept its reader waiting.
+    timer: Option<Pin<Box<Sleep>>>,
+    share: Arc<MemoryShare>,
+}
+
+impl MemoryBudget {
+    pub(crate) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), bytes, holders: Mutex::default() })
+    }
+
+    /// A share of nothing so far, for one request of this address, if it is one that is limited.
+    pub(crate) fn share(self: &Arc<Self>, holder: Option<IpAddr>) -> Arc<MemoryShare> {
+        Arc::new(MemoryShare { budget: Arc::clone(self), holder, bytes: AtomicUsize::new(0) })
+    }
+
+    fn holders(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryShare {
+    /// Takes more, unless that would exceed the budget, or the holder's part of it. A body that has
+    /// one of them to itself is let through however large it is.
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), BodyLimit> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let mine = self.bytes.load(Ordering::Relaxed);
+        let fits = |used: usize, most: usize| used == mine || used.saturating_add(bytes) <= most;
+        if let Some(holder) = self.holder {
+            let mut holders = self.budget.holders();
+            let held = holders.get(&holder).copied().unwrap_or(0);
+            if !fits(held, self.budget.bytes / PART) {
+                return Err(BodyLimit::NoRoom);
+            }
+            holders.insert(holder, held + bytes);
+        }
+        let room = |used| fits(used, self.budget.bytes).then_some(used + bytes);
+        let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+        if taken.is_err() {
+            self.forget(bytes);
+            return Err(BodyLimit::NoRoom);
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives everything back.
+    fn give_back(&mut self) {
+        let bytes = std::mem::take(self.bytes.get_mut());
+        if bytes > 0 {
+            self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.forget(bytes);
+        }
+    }
+
+    /// The holder takes up so much less.
+    fn forget(&self, bytes: usize) {
+        let Some(holder) = self.holder else { return };
+        let mut holders = self.budget.holders();
+        if let Some(held) = holders.get_mut(&holder) {
+            *held -= bytes;
+            if *held == 0 {
+                holders.remove(&holder);
+            }
+        }
+    }
+}
+
+impl Drop for MemoryShare {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+impl BodyLimit {
+    /// Finds it in what a handler was told of its body.
+    pub(crate) fn cause_of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut causes = successors(Some(error), |&error| error.source());
+        causes.find_map(|error| error.downcast_ref()).copied()
+    }
+}
+
+impl RequestBody {
+    /// `incoming`, which must be whole `allowed` from now. `share` is to be kept for as long as the
+    /// handler may hold the bytes.
+    pub(crate) fn new(incoming: Incoming, allowed: Duration, share: Arc<MemoryShare>) -> Self {
+        Self { incoming, deadline: Instant::now() + allowed, timer: None, share }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match Pin::new(&mut self.incoming).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let taken = self.share.take(frame.data_ref().map_or(0, Bytes::len));
+                Poll::Ready(Some(taken.map(|()| frame).map_err(Into::into)))
+            }
+            Poll::Ready(other) => Poll::Ready(other.map(|read| read.map_err(Into::into))),
+            Poll::Pending => {
+                let deadline = self.deadline;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                timer.as_mut().poll(context).map(|()| Some(Err(BodyLimit::Late.into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_not_given_back_or_exceeds_the_budget() {
+        let budget = MemoryBudget::new(10);
+        let (one, another) = (budget.share(None), budget.share(None));
+        assert_eq!(one.take(6), Ok(()));
+        assert_eq!(another.take(5), Err(BodyLimit::NoRoom));
+        assert_eq!(another.take(4), Ok(()));
+        drop(one);
+        assert_eq!(another.take(6), Ok(()));
+        drop(another);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_address_takes_the_whole_budget() {
+        let budget = MemoryBudget::new(40);
+        let of = |address: &str| budget.share(Some(address.parse().unwrap()));
+        let (one, another, other) = (of("192.0.2.1"), of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(one.take(6), Ok(()));
+        assert_eq!(another.take(6), Err(BodyLimit::NoRoom));
+        assert_eq!(another.take(4), Ok(()));
+        assert_eq!(other.take(10), Ok(()));
+        drop(one);
+        assert_eq!(another.take(6), Ok(()));
+        drop((another, other));
+        assert_eq!(of("192.0.2.1").take(30), Ok(()), "alone it may be larger");
+        assert!(budget.holders().is_empty(), "nobody takes up anything");
+    }
+
+    #[test]
+    fn one_body_larger_than_the_budget_never_gets_through() {
+        let budget = MemoryBudget::new(10);
+        let (alone, late) = (budget.share(None), budget.share(None));
+        assert_eq!(alone.take(8), Ok(()));
+        assert_eq!(alone.take(8), Ok(()));
+        assert_eq!(late.take(1), Err(BodyLimit::NoRoom));
+    }
+}

@@ -1,0 +1,153 @@
+//! The router: which path answers what.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
+use fanfare_net::Origin;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::access::hold_slowed;
+use crate::dialect::{Dialect, NATIVE, not_found};
+use crate::layers::{self, RequestRate};
+use crate::state::{AppState, Endpoint};
+use crate::{handlers, pages};
+
+/// The dialects that a hub speaks beside its own.
+static OTHER_DIALECTS: [&dyn Dialect; 0] = [];
+
+/// Where the hub answers, and with which files.
+#[derive(Debug, Clone, Copy)]
+pub struct RouterConfig<'a> {
+    /// What stands before the paths that are not fixed: empty, or such as `/sse`.
+    pub prefix: &'a str,
+    /// A directory with a page of the operator's own.
+    pub templates: Option<&'a Path>,
+    /// Where to report a security problem, each as a URL.
+    pub security_contacts: &'a [String],
+}
+
+/// Everything the hub answers.
+pub fn router(app: &Arc<AppState>, config: RouterConfig<'_>) -> Router {
+    speaking(app, config, &OTHER_DIALECTS)
+}
+
+/// The same, which speaks these dialects beside its own.
+fn speaking(
+    app: &Arc<AppState>,
+    config: RouterConfig<'_>,
+    dialects: &[&'static dyn Dialect],
+) -> Router {
+    let native = Endpoint { app: Arc::clone(app), dialect: &NATIVE };
+    let mut all = around(native_routes(&native, config), &native, config.prefix);
+    for &dialect in dialects {
+        let endpoint = Endpoint { app: Arc::clone(app), dialect };
+        all = all.merge(around(routes(&endpoint, config.prefix), &endpoint, config.prefix));
+    }
+    let failures = Arc::clone(&app.access.failures);
+    all.layer(from_fn_with_state(failures, hold_slowed))
+        .layer(from_fn_with_state(Arc::clone(app), layers::keep_trail))
+}
+
+/// The two routes of every dialect.
+fn routes(endpoint: &Endpoint, prefix: &str) -> Router {
+    let Endpoint { dialect, .. } = *endpoint;
+    let paths = dialect.paths(prefix);
+    Router::new()
+        .route(&paths.publish, post(handlers::publish))
+        .route(&paths.subscribe, get(handlers::events))
+        .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .with_state(endpoint.clone())
+}
+
+/// The hub's own dialect, and all else that is answered in it.
+fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
+    let RouterConfig { prefix, templates, security_contacts } = config;
+    let at = |path: &str| format!("{prefix}{path}");
+    let for_administrators = Router::new()
+        .route(&at("/subscribers"), get(handlers::list).delete(handlers::cut))
+        .route_layer(from_fn_with_state(endpoint.clone(), layers::require_administrator));
+    let files = pages::index(prefix, templates)
+        .merge(pages::console(prefix))
+        .merge(pages::docs(prefix))
+        .merge(pages::security_txt(security_contacts));
+    let Endpoint { dialect, .. } = *endpoint;
+    // Those who answer these take a place themselves, as they do in every dialect.
+    let placed = Router::new()
+        .route(&at("/ticket"), post(handlers::issue))
+        .route(&at("/console/events"), get(handlers::statistics))
+        .merge(for_administrators)
+        .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .with_state(endpoint.clone())
+        .merge(routes(endpoint, prefix));
+    let mut router = Router::new()
+        .route("/healthz", get(handlers::healthz))
+        .route("/readyz", get(handlers::readyz))
+        .route("/metrics", get(handlers::metrics))
+        .with_state(endpoint.clone())
+        .merge(files);
+    let ours = ["/send/", "/events/", "/console/"].map(at);
+    for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
+        router = router.route(path, any(without_slash));
+    }
+    if !prefix.is_empty() {
+        let page = at("/");
+        let home = move || async move { Redirect::temporary(&page) };
+        router = router.route("/", get(home)).route(prefix, any(with_slash));
+    }
+    router
+        .fallback(async || not_found())
+        .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .layer(from_fn_with_state(endpoint.clone(), layers::count_request))
+        .merge(placed)
+}
+
+/// What is checked around the routes of a dialect, and answered in it.
+fn around(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
+    let streams = [endpoint.dialect.paths(prefix).subscribe, format!("{prefix}/console/events")];
+    let rate = RequestRate { endpoint: endpoint.clone(), streams: Arc::new(streams) };
+    // Inside CORS: a page that is asked to come back must be able to read so.
+    let routes = routes.layer(from_fn_with_state(rate, layers::limit_rate));
+    let routes = if endpoint.app.access.guard.allows_some_origin() {
+        routes.layer(cors(Arc::clone(&endpoint.app)))
+    } else {
+        routes
+    };
+    routes.layer(from_fn_with_state(endpoint.clone(), layers::guard))
+}
+
+/// The allowed origins, each echoed exactly; never `*`, which credentials rule out. What they may do,
+/// they may do with any header.
+fn cors(app: Arc<AppState>) -> CorsLayer {
+    let allows = move |origin: &HeaderValue, _: &Parts| {
+        let origin = origin.to_str().ok().and_then(|text| Origin::parse(text).ok());
+        origin.is_some_and(|origin| app.access.guard.allows(&origin))
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allows))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+}
+
+/// FastAPI's redirects between a path with and without its slash.
+async fn without_slash(uri: Uri) -> Response {
+    redirect(uri.path().trim_end_matches('/'), &uri)
+}
+
+async fn with_slash(uri: Uri) -> Response {
+    redirect(&format!("{}/", uri.path()), &uri)
+}
+
+fn redirect(path: &str, uri: &Uri) -> Response {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::temporary(&format!("{path}{query}")).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! An admitted subscription on its way from its handler to whatever carries its bytes.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use fanfare_auth::Authorised;
+use fanfare_delivery::{
+    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Retry, Seat, Sink, StreamFormat,
+    Wire, body,
+};
+use fanfare_event::Selector;
+use fanfare_hub::{Interest, Start};
+use http_body::Frame;
+
+/// A subscription that was asked for, authorised and given a seat.
+#[derive(Debug)]
+pub(crate) struct AdmittedStream {
+    delivery: Arc<Delivery>,
+    interest: Arc<Interest>,
+    format: &'static dyn StreamFormat,
+    start: Start,
+    has_id: bool,
+    address: IpAddr,
+    seat: Seat,
+    lease: Option<Box<Lease>>,
+}
+
+/// What a subscriber may hear, and where it begins.
+#[derive(Debug)]
+pub(crate) struct Admissible {
+    pub(crate) selector: Authorised<Selector>,
+    /// How it is written.
+    pub(crate) format: &'static dyn StreamFormat,
+    pub(crate) start: Start,
+    /// Whether it holds an event id already.
+    pub(crate) has_id: bool,
+}
+
+impl AdmittedStream {
+    /// There is no other way to a stream than a selector that someone was authorised for.
+    /// `delivery` is the one that the seat and the start are of; `address` is what counts as one.
+    pub(crate) fn new(
+        delivery: &Arc<Delivery>,
+        what: Admissible,
+        address: IpAddr,
+        seat: Seat,
+        lease: Option<Box<Lease>>,
+    ) -> Self {
+        let Admissible { selector, format, start, has_id } = what;
+        let delivery = Arc::clone(delivery);
+        let interest = Interest::shared(selector.into_inner());
+        Self { delivery, interest, format, start, has_id, address, seat, lease }
+    }
+
+    /// The same, which gives a place back when it ends.
+    pub(crate) fn holding(mut self, place: Option<Seat>) -> Self {
+        if let Some(place) = place {
+            let address = self.address;
+            let lease = self.lease.get_or_insert_with(|| {
+                let verified = Instant::now();
+                Box::new(Lease {
+                    subject: None,
+                    credential: None,
+                    address,
+                    expires: None,
+                    verified,
+                    seats: Vec::new(),
+                })
+            });
+            lease.seats.push(place);
+        }
+        self
+    }
+
+    /// Hands it to delivery, with where its bytes go.
+    pub(crate) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
+        let Self { delivery, interest, format, start, has_id, address, seat, lease } = self;
+        delivery.join(NewSubscriber {
+            sink,
+            wire: Wire::new(format, framing),
+            head,
+            interest,
+            start,
+            has_id,
+            address,
+            seat,
+            lease,
+        });
+    }
+}
+
+/// Where a handler leaves an admitted stream; a request carries it as an extension. The
+/// response the handler returns beside it is only a head.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StreamSlot(Arc<Mutex<Option<AdmittedStream>>>);
+
+impl StreamSlot {
+    pub(crate) fn put(&self, stream: AdmittedStream) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+    }
+
+    pub(crate) fn take(&self) -> Option<AdmittedStream> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A head alone, of no stated length, as the stream's would be.
+pub(crate) fn head_only() -> Response {
+    let (writer, ended) = body();
+    writer.finish();
+    head(Body::new(StreamBody(ended)))
+}
+
+/// A stream that only says when to come back: any status but 200 would end an EventSource for good
+/// (WHATWG HTML, 9.2.3).
+pub(crate) fn come_back(retry: Retry) -> Response {
+    let mut response = head(fanfare_sse::opening(retry.pick()).bare_bytes());
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The head of every stream, and what it says before anything else.
+fn head(content: impl IntoResponse) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (StatusCode::OK, headers, content).into_response()
+}
+
+/// A response body that a delivery shard feeds.
+pub(crate) struct StreamBody(pub(crate) BodyReader);
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0
+            .poll_next(context, Instant::now())
+            .map(|next| next.map(|bytes| bytes.map(Frame::data)))
+    }
+}
