@@ -5,8 +5,9 @@
 -- Returns how many were forgotten.
 
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-if not first then return 0 end
-local epoch, seq = first[1]:match('^(%d+)-(%d+)$')
+-- Of an empty stream nothing is retained.
+local epoch, seq
+if first then epoch, seq = first[1]:match('^(%d+)-(%d+)$') end
 
 -- Numbers of up to twenty digits, as texts: the longer is the greater.
 local function before(a, b)
@@ -18,8 +19,11 @@ for forgotten = 0, tonumber(ARGV[1]) - 1 do
   local oldest = redis.call('LINDEX', KEYS[3], 0)
   if not oldest then return forgotten end
   local position, its_epoch, its_seq, id = oldest:match('^((%d+)-(%d+)) (.*)$')
-  if position and its_epoch == epoch and not before(its_seq, seq) then return forgotten end
-  if position and its_epoch ~= epoch and not before(its_epoch, epoch) then return forgotten end
+  if position and epoch then
+    local is_gone
+    if its_epoch == epoch then is_gone = before(its_seq, seq) else is_gone = before(its_epoch, epoch) end
+    if not is_gone then return forgotten end
+  end
   if position and redis.call('HGET', KEYS[2], id) == position then
     redis.call('HDEL', KEYS[2], id)
   end
