@@ -139,7 +139,9 @@ fn an_id_outlives_its_event_or_hides_a_later_one() {
 fn a_trim_of_one_of_several_topics_is_no_gap_of_the_other() {
     let log = memory(2);
     let first = append(&*log, draft(&["a", "b"], false, None, "0"));
-    (0..3).for_each(|n| drop(append(&*log, draft(&["c"], false, None, &n.to_string()))));
+    for n in 0..3 {
+        append(&*log, draft(&["c"], false, None, &n.to_string()));
+    }
     for (wanted, gap) in [("a", true), ("b", true), ("**", true), ("d", false)] {
         let selector = Selector::parse([wanted], []).unwrap();
         let limit = PageLimit { events: 10, bytes: 1 << 20 };
@@ -156,7 +158,9 @@ fn a_topics_limit_hides_what_another_wanted_topic_shows() {
     few.retain_topic_count = Some(2);
     let (log, tail) = open(&disk, few);
     let first = append(&log, draft(&["busy", "quiet"], false, None, "both"));
-    (0..3).for_each(|n| drop(append(&log, draft(&["busy"], false, None, &n.to_string()))));
+    for n in 0..3 {
+        append(&log, draft(&["busy"], false, None, &n.to_string()));
+    }
     let start = Position::new(first.epoch, 0);
     assert_eq!(after(&log, &tail, start, &["quiet"]).messages(), ["both"]);
     assert_eq!(after(&log, &tail, start, &["busy", "quiet"]).messages(), ["both", "1", "2"]);
@@ -179,7 +183,7 @@ fn a_directory_that_an_older_version_wrote_is_not_read() {
         let log =
             DiskLog::open(directory.path(), options(), Arc::new(Recorder::default())).unwrap();
         assert_eq!(read(&log, &["**"])[..6], ["m1", "a1", "b1", "m2", "a2", "b2"], "{round}");
-        assert_eq!(read(&log, &["orders/1"])[..3], ["m1", "b1", "b2"], "{round}");
+        assert_eq!(read(&log, &["orders/1"])[..4], ["m1", "b1", "m2", "b2"], "{round}");
         append(&log, draft(&["new", "orders/1"], true, Some("urn:1"), "new"));
         assert!(find(&log, "urn:1").is_some());
     }
