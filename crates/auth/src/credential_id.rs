@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::access_keys::KeyDigest;
+use crate::key_digest::KeyDigest;
 
 /// Which access key, or which key for tokens. Says nothing of the key to whoever sees it, as long as
 /// nobody can guess the key. Cloning costs one reference count.

@@ -4,9 +4,9 @@
 use fanfare_event::{Pattern, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::access_keys::KeyDigest;
 use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::key_digest::KeyDigest;
 use crate::principal::{Identity, Principal};
 
 /// A text that is not a ticket's holder.

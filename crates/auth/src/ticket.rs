@@ -16,8 +16,8 @@ use fanfare_event::Timestamp;
 use fanfare_shares::{Amount, NoRoom, Shares};
 
 use crate::Pending;
-use crate::access_keys::KeyDigest;
 use crate::holder_id::HolderId;
+use crate::key_digest::KeyDigest;
 use crate::principal::Principal;
 
 /// What is handed out: 256 random bits, written for a URL.

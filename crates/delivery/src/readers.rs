@@ -150,8 +150,13 @@ impl ReadQueue {
         (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
     }
 
-    fn close(&self) {
-        self.0.lock().closed = true;
+    /// Nobody reads any more. What waits is let go of, since it holds shards that may hold pages.
+    pub(crate) fn close(&self) {
+        let mut state = self.0.lock();
+        state.closed = true;
+        let jobs = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(jobs);
         self.0.changed.notify_all();
     }
 }

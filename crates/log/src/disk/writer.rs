@@ -109,7 +109,9 @@ impl Writer {
         if self.ended {
             return Progress::Ended;
         }
-        let left = match (self.options.sync, self.unsynced) {
+        // After a failure nothing is synced any more: what is due then would be due for ever.
+        let unsynced = self.unsynced.filter(|_| self.shared.failure.get().is_none());
+        let left = match (self.options.sync, unsynced) {
             (SyncPolicy::Interval(time), Some(since)) => {
                 Some((since + time).saturating_sub(self.environment.elapsed()))
             }

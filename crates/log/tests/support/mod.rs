@@ -2,9 +2,7 @@
 // Each test file, and the fuzz target, uses another part of this.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
-pub mod environment;
 pub mod recovery;
-pub mod simulated;
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -17,6 +15,7 @@ use fanfare_log::{
     AppendError, Appended, Batch, DiskLog, DiskOptions, EventLog, IdempotencyKey, Lineage,
     PageLimit, ReadFrom, Retention, Tail,
 };
+use fanfare_testkit::SimulatedDisk;
 
 /// Writes down what it hears.
 #[derive(Default)]
@@ -184,7 +183,7 @@ pub fn after(log: &DiskLog, tail: &Recorder, position: Position, topics: &[&str]
 }
 
 /// Opens the log on a simulated disk.
-pub fn open(disk: &simulated::Disk, options: DiskOptions) -> (DiskLog, Arc<Recorder>) {
+pub fn open(disk: &SimulatedDisk, options: DiskOptions) -> (DiskLog, Arc<Recorder>) {
     let tail = Arc::<Recorder>::default();
     let log = DiskLog::open_on(Arc::new(disk.clone()), options, tail.clone()).unwrap();
     (log, tail)
