@@ -104,7 +104,8 @@ async fn decide(
     let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
-    let what = Admissible { selector, format, start, has_id };
+    let private = caller.private_rights();
+    let what = Admissible { selector, private, format, start, has_id };
     let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
     Ok(Some(Box::new(stream)))
 }

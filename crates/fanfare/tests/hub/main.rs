@@ -33,6 +33,7 @@ mod hostile_heads;
 mod killed_hub;
 mod lapsed_certificate;
 mod leaked_key;
+mod leaked_private_event;
 mod loss_at_the_seam;
 mod lost_by_redis;
 mod lost_on_reconnect;

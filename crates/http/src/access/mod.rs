@@ -213,12 +213,13 @@ impl Access {
         let presented = presented.filter(|_| self.has_credentials());
         let now = Timestamp::now();
         let address = self.address(&request.extensions, &request.headers).ok_or(Refusal::NoPeer)?;
-        let (principal, presented) = match presented {
-            None => (Arc::clone(&self.anyone), false),
+        let (principal, own, presented) = match presented {
+            None => (Arc::clone(&self.anyone), SubscribeGrant::default(), false),
             Some(Presented::Bearer(text)) => {
                 let known = self.authenticator().authenticate(&text, now).await;
                 let principal = known.map_err(|untrusted| self.fail(untrusted, address))?;
-                (Arc::new(self.with_what_anyone_may(principal)), true)
+                let own = principal.subscribe.clone();
+                (Arc::new(self.with_what_anyone_may(principal)), own, true)
             }
             Some(Presented::Ticket(text)) => {
                 // What is no ticket is looked for nowhere: in Redis that is a command.
@@ -230,10 +231,11 @@ impl Access {
                 let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
                 let holder = holder.filter(good).filter(|holder| self.accepts(holder));
                 let holder = holder.ok_or(Refusal::UsedTicket)?;
-                (Arc::new(self.with_what_anyone_may(holder)), true)
+                let own = holder.subscribe.clone();
+                (Arc::new(self.with_what_anyone_may(holder)), own, true)
             }
         };
-        Ok(Caller { principal, address, verified, presented })
+        Ok(Caller { principal, own, address, verified, presented })
     }
 
     /// Whether the credential that someone was known by is accepted still.
@@ -291,7 +293,7 @@ impl Access {
         }
         let ticket = Ticket::draw()?;
         let expires = Timestamp(Timestamp::now().as_millis() + Ticket::SECONDS * 1000);
-        let holder = caller.principal.as_listener();
+        let holder = caller.as_listener();
         let id = TicketId::of(ticket.expose());
         self.tickets.put(id, holder, caller.holder(), expires).await?;
         Ok(ticket)
