@@ -16,7 +16,7 @@ mod topic;
 pub use event::{Draft, Event};
 pub use event_type::{EventType, InvalidEventType};
 pub use invisible::{is_deceptive, is_harmful, printable};
-pub use pattern::{InvalidPattern, Pattern};
+pub use pattern::{Expression, InvalidPattern, Pattern};
 pub use position::{InvalidPosition, Position};
 pub use selector::{InvalidSelector, Selector, TopicSelector};
 pub use timestamp::Timestamp;

@@ -19,6 +19,8 @@ pub(crate) struct TopicIndex {
     /// By the segments before the first wildcard, joined by `/`.
     patterns: HashMap<Box<str>, HashMap<Pattern, Family>>,
     segments: Segments,
+    /// Those that are not written with wildcards: each is asked of each event.
+    expressions: HashMap<Pattern, Members>,
 }
 
 /// A pattern's subscribers.
@@ -45,6 +47,13 @@ impl TopicIndex {
             }
         }
         for pattern in selector.patterns() {
+            if !pattern.has_segments() {
+                match self.expressions.get_mut(pattern) {
+                    Some(members) => members.tokens.push(token),
+                    None => drop(self.expressions.insert(pattern.clone(), Members::of(token))),
+                }
+                continue;
+            }
             let bucket = self.patterns.entry(literal_prefix(pattern).into()).or_default();
             match bucket.get_mut(pattern) {
                 Some(family) => family.members.tokens.push(token),
@@ -69,6 +78,12 @@ impl TopicIndex {
             }
         }
         for pattern in selector.patterns() {
+            if !pattern.has_segments() {
+                if self.expressions.get_mut(pattern).is_some_and(|m| m.leave(&is_member)) {
+                    self.expressions.remove(pattern);
+                }
+                continue;
+            }
             let prefix = literal_prefix(pattern);
             let Some(bucket) = self.patterns.get_mut(prefix) else { continue };
             if bucket.get_mut(pattern).is_some_and(|family| family.members.leave(&is_member)) {
@@ -106,6 +121,12 @@ impl TopicIndex {
         let mut tried = 0;
         if let Some(members) = self.topics.get(topic) {
             visit(members);
+        }
+        for (expression, members) in &self.expressions {
+            tried += 1;
+            if expression.matches(topic) {
+                visit(members);
+            }
         }
         if self.patterns.is_empty() {
             return tried;
