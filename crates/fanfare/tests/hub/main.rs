@@ -36,6 +36,7 @@ mod leaked_key;
 mod loss_at_the_seam;
 mod lost_by_redis;
 mod lost_on_reconnect;
+mod mercure;
 mod misdelivery;
 mod misleading_console;
 mod missing_page;

@@ -74,7 +74,8 @@ const KEY: &str = "a-key-that-is-long-enough-for-anyone";
 
 fn hub(access: AccessConfig) -> (Arc<AppState>, Router) {
     let app = AppState::idle(&QuotaLimits::few(), access, 1);
-    let config = RouterConfig { prefix: "/sse", templates: None, security_contacts: &[] };
+    let config =
+        RouterConfig { prefix: "/sse", templates: None, security_contacts: &[], mercure: None };
     let router = speaking(&app, config, &[&Plain]);
     (app, router)
 }
