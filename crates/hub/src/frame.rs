@@ -19,6 +19,8 @@ pub enum Envelope {
     /// The same line, and nothing of it outside: an EventSource hears a typed event only through a
     /// listener for that very type, and so could never hear all of them.
     Sealed,
+    /// The message itself, under an id that is a fragment: Mercure's protocol wants a reference.
+    Mercure,
 }
 
 /// An event's encoded bytes, shared by everyone who receives it; or the notice that the log lost
@@ -33,6 +35,7 @@ pub struct Frame {
     plain: OnceLock<Encoded>,
     json: OnceLock<Encoded>,
     sealed: OnceLock<Encoded>,
+    mercure: OnceLock<Encoded>,
 }
 
 /// What a notice of loss counts for, in bytes.
@@ -47,16 +50,19 @@ enum Content {
 impl Frame {
     /// A frame for `event`. Nothing is encoded before the first subscriber needs it.
     pub fn new(event: Arc<Event>) -> Self {
-        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let weight = weight_of(&event);
-        Self { content: Content::Event(event), weight, entry: None, plain, json, sealed }
+        Self::of(Content::Event(event), weight)
     }
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
-        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        let content = Content::Gap(gap);
-        Self { content, weight: GAP_WEIGHT, entry: None, plain, json, sealed }
+        Self::of(Content::Gap(gap), GAP_WEIGHT)
+    }
+
+    fn of(content: Content, weight: usize) -> Self {
+        let (plain, json) = (OnceLock::new(), OnceLock::new());
+        let (sealed, mercure) = (OnceLock::new(), OnceLock::new());
+        Self { content, weight, entry: None, plain, json, sealed, mercure }
     }
 
     /// The same, counted in this ledger between [`Frame::enter`] and [`Frame::leave`].
@@ -122,6 +128,14 @@ impl Frame {
             (Content::Event(event), Envelope::Sealed) => self
                 .sealed
                 .get_or_init(|| self.counted(encode_event(event, None, &enveloped(event)))),
+            (Content::Event(event), Envelope::Mercure) => self.mercure.get_or_init(|| {
+                let (id, event_type) = (format!("#{}", event.position), type_of(event));
+                self.counted(encode(Fields {
+                    id: Some(&id),
+                    event: event_type,
+                    data: &event.message,
+                }))
+            }),
         }
     }
 
@@ -189,6 +203,7 @@ mod tests {
         let text = |envelope| std::str::from_utf8(frame.encoded(envelope).bare()).unwrap();
         assert_eq!(text(Envelope::Json), format!("id: 7-1\nevent: made\n{data}"));
         assert_eq!(text(Envelope::Sealed), format!("id: 7-1\n{data}"));
+        assert_eq!(text(Envelope::Mercure), "id: #7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n");
         assert_eq!(
             frame.encoded(Envelope::None).bare(),
             "id: 7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n".as_bytes()

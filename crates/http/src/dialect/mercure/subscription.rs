@@ -29,7 +29,7 @@ pub(super) fn read(request: &Parts, hub: &Arc<HubUrl>) -> Result<Subscription, R
     let selector: Selector =
         asked.selector().map_err(Refusal::unreadable(Unreadable::Subscription))?;
     let cursor = cursor(request, asked.last_event_id.as_deref());
-    Ok(Subscription { selector, envelope: Envelope::None, cursor })
+    Ok(Subscription { selector, envelope: Envelope::Mercure, cursor })
 }
 
 /// The cursor: of the header, and without one of the parameter.
