@@ -1,6 +1,6 @@
 //! What a backlog costs a shard: a batch over many topics with one subscriber each, as a shard finds
-//! it that has stood still; and a window that has overrun its shard, where almost nobody missed
-//! anything.
+//! it that has stood still; how soon a shard that stood still under load has caught up; and a window
+//! that has overrun its shard, where almost nobody missed anything.
 //!
 //! ```sh
 //! cargo run --release -p fanfare-delivery --example backlog
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_delivery::{
-    BodyReader, Delivery, DeliverySettings, Framing, NewSubscriber, Retry, Seats, Sink, body,
+    BodyReader, Delivery, DeliverySettings, Framing, NewSubscriber, Retry, Seats, Sink, StepLimits,
+    Wire, body,
 };
 use fanfare_event::{Draft, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
@@ -47,6 +48,7 @@ impl Rig {
             min_rate: 0,
             retry: Retry(Duration::from_secs(3)),
             seats: Seats::new(TOPICS),
+            limits: StepLimits::default(),
         };
         let delivery = Delivery::start(&hub, &settings).unwrap();
         let mut rig = Self { hub, delivery, readers: Vec::new() };
@@ -65,10 +67,9 @@ impl Rig {
         self.readers.push(reader);
         self.delivery.join(NewSubscriber {
             sink: Sink::Body(writer),
-            framing: Framing::Bare,
+            wire: Wire::native(Envelope::None, Framing::Bare),
             head: Bytes::new(),
             interest: Arc::new(Interest::new(Selector::parse([topic], []).unwrap())),
-            envelope: Envelope::None,
             start: self.hub.resolve(&Requested::Live).into_start(),
             has_id: false,
             address: [127, 0, 0, 1].into(),
@@ -98,7 +99,7 @@ impl Rig {
         }
         let mut context = Context::from_waker(Waker::noop());
         for reader in &self.readers {
-            while let Poll::Ready(Some(_)) = reader.poll_next(&mut context) {}
+            while let Poll::Ready(Some(_)) = reader.poll_next(&mut context, Instant::now()) {}
         }
     }
 
@@ -112,6 +113,46 @@ impl Rig {
         let pages = self.delivery.totals().pages - before.pages;
         let ran = (cpu() - ran).as_secs_f64() * 1e3;
         println!("{what}: {pages} pages read from the log, shard and readers ran {ran:.0} ms");
+    }
+}
+
+/// A shard that events keep coming for stands still for a while: how long until it has delivered all
+/// that has come by then.
+fn stall(rig: &Rig, a_second: usize, stall: Duration) {
+    const TICK: Duration = Duration::from_millis(10);
+    let batch = a_second / 100;
+    let delivered = rig.delivery.totals().deliveries;
+    let (mut published, mut next) = (0, 0);
+    let mut publish = |published: &mut u64| {
+        rig.publish((next..next + batch).map(|n| n % TOPICS));
+        next += batch;
+        *published += batch as u64;
+    };
+    let begin = Instant::now();
+    let mut stalled = None;
+    let mut worst = 0;
+    for tick in 1.. {
+        publish(&mut published);
+        if tick == 100 {
+            // What is counted is told on the shard's own thread.
+            rig.delivery.count(&[].into(), move |_| sleep(stall));
+            stalled = Some(Instant::now());
+        }
+        sleep((TICK * tick).saturating_sub(begin.elapsed()));
+        let behind = published - (rig.delivery.totals().deliveries - delivered);
+        if let Some(stalled) = stalled.filter(|at| at.elapsed() > stall) {
+            worst = worst.max(behind);
+            if behind <= 2 * batch as u64 {
+                let took = (stalled.elapsed() - stall).as_millis();
+                let rate = published as f64 / begin.elapsed().as_secs_f64();
+                println!(
+                    "{rate:.0} events a second for as many of {TOPICS}, a stall of {stall:?}: \
+                     {worst} behind, caught up after {took} ms"
+                );
+                return;
+            }
+            assert!(stalled.elapsed() < PATIENCE, "{behind} behind");
+        }
     }
 }
 
@@ -133,6 +174,9 @@ fn main() {
     for batch in [1_000, 2_500, 10_000, 50_000] {
         let topics = (0..batch).map(|n| n * (TOPICS / batch));
         rig.measure(&format!("{batch} events for as many of {TOPICS}, at once"), topics);
+    }
+    for _ in 0..5 {
+        stall(&rig, 50_000, Duration::from_millis(200));
     }
     drop(rig);
     let rig = Rig::new(4_096);

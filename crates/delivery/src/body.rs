@@ -13,33 +13,35 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::sink::Accepted;
+
 /// How much may wait in a body before its subscriber counts as blocked, in bytes.
 const CAPACITY: usize = 64 * 1024;
 
 /// The shard's end.
-pub struct BodyWriter(Arc<Shared>);
+pub struct BodyWriter(Arc<BodyPipe>);
 
 /// The protocol's end: yields what is to be sent, in order.
-pub struct BodyReader(Arc<Shared>);
+pub struct BodyReader(Arc<BodyPipe>);
 
 /// What a reader tells the shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signal {
+pub(crate) enum BodySignal {
     /// There is room again.
     Room,
     /// The reader is gone.
     Gone,
 }
 
-type OnSignal = Arc<dyn Fn(Signal) + Send + Sync>;
+type OnSignal = Arc<dyn Fn(BodySignal) + Send + Sync>;
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct BodyPipe {
+    state: Mutex<PipeState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PipeState {
     waiting: VecDeque<Bytes>,
     bytes: usize,
     /// What the reader has taken since the shard last asked, and when it took the last of it.
@@ -56,12 +58,12 @@ struct State {
 
 /// Both ends of a new body.
 pub fn body() -> (BodyWriter, BodyReader) {
-    let shared = Arc::new(Shared::default());
-    (BodyWriter(Arc::clone(&shared)), BodyReader(shared))
+    let pipe = Arc::new(BodyPipe::default());
+    (BodyWriter(Arc::clone(&pipe)), BodyReader(pipe))
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl BodyPipe {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,19 +75,19 @@ impl BodyWriter {
         let gone = state.reader_gone;
         if gone {
             drop(state);
-            tell(Signal::Gone);
+            tell(BodySignal::Gone);
         } else {
             state.on_signal = Some(tell);
         }
     }
 
-    /// Takes as much of `buffers` as there is room for, and returns how many bytes that were; 0
-    /// means that it is full. `None`: the reader is gone.
-    pub(crate) fn push(&self, buffers: impl Iterator<Item = Bytes>) -> Option<usize> {
+    /// Takes as much of `buffers` as there is room for. `None`: the reader is gone.
+    pub(crate) fn push(&self, buffers: impl Iterator<Item = Bytes>) -> Option<Accepted> {
         let mut state = self.0.lock();
         if state.reader_gone {
             return None;
         }
+        state.blocked = false;
         let mut taken = 0;
         for mut buffer in buffers {
             let room = CAPACITY - state.bytes;
@@ -101,11 +103,12 @@ impl BodyWriter {
             }
         }
         let reader = state.reader.take();
+        let accepted = Accepted { bytes: taken, blocked: state.blocked };
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
-        Some(taken)
+        Some(accepted)
     }
 
     /// What the reader has taken since this was last asked, and when the last of it.
@@ -132,7 +135,7 @@ impl BodyWriter {
         });
     }
 
-    fn end(&self, how: impl FnOnce(&mut State)) {
+    fn end(&self, how: impl FnOnce(&mut PipeState)) {
         let mut state = self.0.lock();
         how(&mut state);
         let reader = state.reader.take();
@@ -162,8 +165,12 @@ impl fmt::Display for Aborted {
 impl std::error::Error for Aborted {}
 
 impl BodyReader {
-    /// The next buffer; `None` after the last.
-    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+    /// The next buffer; `None` after the last. `now` is when it is taken.
+    pub fn poll_next(
+        &self,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) -> Poll<Option<Result<Bytes, Aborted>>> {
         let mut state = self.0.lock();
         if state.aborted {
             return Poll::Ready(Some(Err(Aborted)));
@@ -177,13 +184,13 @@ impl BodyReader {
         };
         state.bytes -= buffer.len();
         state.taken += buffer.len() as u64;
-        state.taken_at = Some(Instant::now());
+        state.taken_at = Some(now);
         let room = state.blocked && state.bytes < CAPACITY / 2;
         state.blocked &= !room;
         let tell = state.on_signal.clone().filter(|_| room);
         drop(state);
         if let Some(tell) = tell {
-            tell(Signal::Room);
+            tell(BodySignal::Room);
         }
         Poll::Ready(Some(Ok(buffer)))
     }
@@ -197,7 +204,7 @@ impl Drop for BodyReader {
         let tell = state.on_signal.take();
         drop(state);
         if let Some(tell) = tell {
-            tell(Signal::Gone);
+            tell(BodySignal::Gone);
         }
     }
 }
@@ -219,28 +226,33 @@ mod tests {
     use super::*;
 
     fn next(reader: &BodyReader) -> Poll<Option<Result<Bytes, Aborted>>> {
-        reader.poll_next(&mut Context::from_waker(Waker::noop()))
+        reader.poll_next(&mut Context::from_waker(Waker::noop()), Instant::now())
+    }
+
+    fn push(writer: &BodyWriter, buffers: &[&Bytes]) -> Option<(usize, bool)> {
+        let accepted = writer.push(buffers.iter().copied().cloned());
+        accepted.map(|accepted| (accepted.bytes, accepted.blocked))
     }
 
     fn full() -> (BodyWriter, BodyReader) {
         let (writer, reader) = body();
         let buffer = Bytes::from(vec![b'x'; CAPACITY]);
-        assert_eq!(writer.push([buffer.clone(), buffer].into_iter()), Some(CAPACITY));
+        assert_eq!(push(&writer, &[&buffer, &buffer]), Some((CAPACITY, true)));
         (writer, reader)
     }
 
     #[test]
-    fn one_large_buffer_is_more_than_may_wait() {
+    fn no_more_than_the_capacity_waits_of_one_large_buffer() {
         let (writer, reader) = body();
         let buffer = Bytes::from(vec![b'x'; 3 * CAPACITY]);
-        assert_eq!(writer.push(std::iter::once(buffer.clone())), Some(CAPACITY));
-        assert_eq!(writer.push(std::iter::once(buffer.clone())), Some(0));
+        assert_eq!(push(&writer, &[&buffer]), Some((CAPACITY, true)));
+        assert_eq!(push(&writer, &[&buffer]), Some((0, true)));
         assert_eq!(next(&reader), Poll::Ready(Some(Ok(buffer.slice(..CAPACITY)))));
-        assert_eq!(writer.push(std::iter::once(buffer)), Some(CAPACITY));
+        assert_eq!(push(&writer, &[&buffer]), Some((CAPACITY, true)));
     }
 
     #[test]
-    fn a_reader_that_was_given_up_holds_on_to_what_it_never_took() {
+    fn a_reader_that_was_given_up_lets_go_of_what_it_never_took() {
         let (writer, reader) = full();
         drop(writer);
         assert_eq!(reader.0.lock().bytes, 0);
@@ -248,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_stream_overtakes_its_last_bytes() {
+    fn the_last_bytes_of_a_stream_come_before_its_end() {
         let (writer, reader) = body();
         writer.push(std::iter::once(Bytes::from_static(b"last")));
         writer.finish();
@@ -258,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_made_room_is_cut_off() {
+    fn a_stream_that_was_finished_ends_in_order_after_its_writer_is_gone() {
         let (writer, reader) = full();
         assert!(matches!(next(&reader), Poll::Ready(Some(Ok(_)))));
         writer.finish();

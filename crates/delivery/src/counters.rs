@@ -33,66 +33,107 @@ reasons! {
     }
 }
 
-/// Declares what a shard counts: the plain integers it counts in, the atomics it publishes them in, and
-/// what metrics call them, whose help is the documentation. Like [`reasons!`], so that nothing is counted
-/// and not published, not summed up or not shown.
+/// What a metric is, and how those of several shards are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows; summed up.
+    Counter,
+    /// Is of the moment; summed up.
+    Gauge,
+    /// Is of the moment; the greatest counts.
+    Greatest,
+}
+
+/// A figure, for whoever publishes figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, without a prefix or suffix.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// What it is.
+    pub kind: MetricKind,
+    /// The figure.
+    pub value: u64,
+}
+
+/// Counters of the same, one for each reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricByReason {
+    /// Its name, without a prefix or suffix.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// The figures.
+    pub values: Vec<(&'static str, u64)>,
+}
+
+/// Declares what delivery counts: a figure is a row, and nothing else is to be written for it but the
+/// place that counts.
 macro_rules! totals {
-    ($(#[doc = $help:literal] $sum:ident = $name:literal,)+) => {
-        /// Sums since the start, and the one figure that is of the moment.
+    (
+        figures {
+            $($(#[$meta:meta])* $figure:ident: $kind:ident $name:literal $help:literal,)+
+        }
+        by_reason {
+            $($(#[$array_meta:meta])* $array:ident: $reason:ident $array_name:literal $array_help:literal,)+
+        }
+    ) => {
+        /// What has been done since the start, and what is so at the moment.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Totals {
-            $(#[doc = $help] pub $sum: u64,)+
-            /// Gap events, by [`GapReason::index`].
-            pub gaps: [u64; GapReason::ALL.len()],
-            /// Closed subscribers, by [`CloseReason::index`].
-            pub closed: [u64; CloseReason::ALL.len()],
-            /// How many events the slowest subscriber is behind, at the last look.
-            pub slowest_lag: u64,
+            $($(#[$meta])* pub $figure: u64,)+
+            $($(#[$array_meta])* pub $array: [u64; $reason::ALL.len()],)+
         }
 
         /// Where a shard publishes its totals once a turn; it counts in plain integers meanwhile.
         #[derive(Debug, Default)]
         pub(crate) struct Published {
-            $($sum: AtomicU64,)+
-            gaps: [AtomicU64; GapReason::ALL.len()],
-            closed: [AtomicU64; CloseReason::ALL.len()],
-            slowest_lag: AtomicU64,
+            $($figure: AtomicU64,)+
+            $($array: [AtomicU64; $reason::ALL.len()],)+
         }
 
         impl Totals {
-            /// Adds another shard's figures; of the lags the greater counts.
-            pub(crate) fn add(&mut self, other: &Self) {
-                $(self.$sum += other.$sum;)+
-                self.gaps.iter_mut().zip(other.gaps).for_each(|(sum, n)| *sum += n);
-                self.closed.iter_mut().zip(other.closed).for_each(|(sum, n)| *sum += n);
-                self.slowest_lag = self.slowest_lag.max(other.slowest_lag);
+            /// Each figure.
+            pub fn metrics(&self) -> impl Iterator<Item = Metric> {
+                [$(Metric {
+                    name: $name,
+                    help: $help,
+                    kind: MetricKind::$kind,
+                    value: self.$figure,
+                }),+]
+                .into_iter()
             }
 
-            /// The sums, each with its name and its help as metrics have them.
-            pub fn sums(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$(($name, $help.trim_start(), self.$sum)),+].into_iter()
+            /// Each figure that is one for each reason.
+            pub fn metrics_by_reason(&self) -> impl Iterator<Item = MetricByReason> {
+                [$(MetricByReason {
+                    name: $array_name,
+                    help: $array_help,
+                    values: $reason::ALL
+                        .map(|reason| (reason.as_str(), self.$array[reason.index()]))
+                        .to_vec(),
+                }),+]
+                .into_iter()
+            }
+
+            /// Adds another shard's figures.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$figure = MetricKind::$kind.join(self.$figure, other.$figure);)+
+                $(self.$array.iter_mut().zip(other.$array).for_each(|(sum, n)| *sum += n);)+
             }
         }
 
         impl Published {
-            /// Counts what came after a shard had counted for the last time.
-            pub(crate) fn closed(&self, reason: CloseReason) {
-                self.closed[reason.index()].fetch_add(1, Ordering::Relaxed);
-            }
-
             pub(crate) fn set(&self, totals: &Totals) {
-                $(self.$sum.store(totals.$sum, Ordering::Relaxed);)+
-                store_all(&self.gaps, &totals.gaps);
-                store_all(&self.closed, &totals.closed);
-                self.slowest_lag.store(totals.slowest_lag, Ordering::Relaxed);
+                $(self.$figure.store(totals.$figure, Ordering::Relaxed);)+
+                $(store_all(&self.$array, &totals.$array);)+
             }
 
             pub(crate) fn get(&self) -> Totals {
                 Totals {
-                    $($sum: self.$sum.load(Ordering::Relaxed),)+
-                    gaps: self.gaps.each_ref().map(|n| n.load(Ordering::Relaxed)),
-                    closed: self.closed.each_ref().map(|n| n.load(Ordering::Relaxed)),
-                    slowest_lag: self.slowest_lag.load(Ordering::Relaxed),
+                    $($figure: self.$figure.load(Ordering::Relaxed),)+
+                    $($array: self.$array.each_ref().map(|n| n.load(Ordering::Relaxed)),)+
                 }
             }
         }
@@ -100,20 +141,54 @@ macro_rules! totals {
 }
 
 totals! {
-    /// Events handed to subscribers
-    deliveries = "deliveries",
-    /// Bytes that subscribers took
-    bytes = "delivered_bytes",
-    /// Writes to subscribers
-    writes = "writes",
-    /// Comments that kept quiet streams open
-    keepalives = "keepalives",
-    /// Ids sent to subscribers of quiet topics
-    fresh_cursors = "fresh_cursors",
-    /// Pages read from the log for those behind the window
-    pages = "catchup_pages",
-    /// Events read in those pages
-    page_events = "catchup_events",
+    figures {
+        /// Events handed to sinks whole or in part.
+        deliveries: Counter "deliveries" "Events handed to subscribers",
+        /// Bytes that sinks took.
+        bytes: Counter "delivered_bytes" "Bytes that subscribers took",
+        /// Writes that sinks were asked for.
+        writes: Counter "writes" "Writes to subscribers",
+        /// Keepalive comments.
+        keepalives: Counter "keepalives" "Comments that kept quiet streams open",
+        /// `fanfare.cursor` events.
+        fresh_cursors: Counter "fresh_cursors" "Ids sent to subscribers of quiet topics",
+        /// Pages read from the log for those the window could not serve.
+        pages: Counter "catchup_pages" "Pages read from the log for those behind the window",
+        /// Events in those pages, however few of them were taken.
+        page_events: Counter "catchup_events" "Events read in those pages",
+        /// Pages that could not be read, and were asked for again.
+        failed_pages: Counter "catchup_failures" "Pages that the log could not be asked for",
+        /// Pages that readers have not begun to read; known to delivery as a whole, not to a shard.
+        waiting_pages: Gauge "catchup_queue" "Pages that readers of the log have not come to",
+        /// Times a shard found that the window had dropped what it had not come to.
+        overruns: Counter "overruns" "Times the window dropped what a shard had not delivered",
+        /// What shards have been asked and have not done.
+        waiting_commands: Gauge "shard_backlog" "Joins, pages and requests that shards have not come to",
+        /// How many events the slowest subscriber is behind, at the last look.
+        slowest_lag: Greatest "slowest_lag_events" "How far the slowest subscriber is behind",
+    }
+    by_reason {
+        /// Gap events, by [`GapReason::index`].
+        gaps: GapReason "gaps" "Gaps told to subscribers, by reason",
+        /// Closed subscribers, by [`CloseReason::index`].
+        closed: CloseReason "closed" "Streams closed, by reason",
+    }
+}
+
+impl Published {
+    /// Counts what came after a shard had counted for the last time.
+    pub(crate) fn count_closed(&self, reason: CloseReason) {
+        self.closed[reason.index()].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl MetricKind {
+    fn join(self, one: u64, other: u64) -> u64 {
+        match self {
+            Self::Counter | Self::Gauge => one + other,
+            Self::Greatest => one.max(other),
+        }
+    }
 }
 
 fn store_all(published: &[AtomicU64], totals: &[u64]) {

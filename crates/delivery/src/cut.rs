@@ -12,10 +12,3 @@ pub struct Cut {
     /// credentials were verified later is not meant.
     pub at: Instant,
 }
-
-impl Cut {
-    /// A cut of all streams there are now.
-    pub fn now(subject: &str) -> Self {
-        Self { subject: subject.into(), at: Instant::now() }
-    }
-}

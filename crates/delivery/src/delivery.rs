@@ -2,119 +2,90 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use fanfare_event::Topic;
-use fanfare_hub::{Envelope, Hub, Interest, Notify, Start};
-use fanfare_sse::{LAST_CHUNK, opening};
+use fanfare_hub::{Hub, Notify};
+use mio::Poll;
 
+use crate::abort_on_panic::abort_on_panic;
 use crate::counters::Totals;
 use crate::cut::Cut;
 use crate::inbox::ShardHandle;
-use crate::lease::Lease;
 use crate::listing::{ListFrom, Listing, Query, SubscriberId};
-use crate::readers::Readers;
+use crate::now::Now;
+use crate::readers::{ReadQueue, ReaderThreads};
 use crate::retry::Retry;
 use crate::seats::{Seat, Seats};
+use crate::settings::DeliverySettings;
 use crate::shard::Shard;
-use crate::sink::{Framing, Piece, Sink};
-
-/// What delivery is to be like.
-#[derive(Debug, Clone)]
-pub struct DeliverySettings {
-    /// How many shards; at least one.
-    pub shards: usize,
-    /// How often a quiet subscriber gets a comment.
-    pub heartbeat: Duration,
-    /// How long a subscriber may take no byte while there are some for it.
-    pub write_timeout: Duration,
-    /// The fewest bytes a second that it may take then, over that time; 0 asks for none.
-    pub min_rate: u64,
-    /// What subscribers are told about reconnecting.
-    pub retry: Retry,
-    /// How many subscribers there may be.
-    pub seats: Seats,
-}
-
-/// Someone who has been granted a subscription, and how to reach them.
-#[derive(Debug)]
-pub struct NewSubscriber {
-    /// Where its bytes go.
-    pub sink: Sink,
-    /// How they are framed there.
-    pub framing: Framing,
-    /// What goes out before the stream: an HTTP response head, or nothing.
-    pub head: Bytes,
-    /// What it wants.
-    pub interest: Arc<Interest>,
-    /// How it wants it.
-    pub envelope: Envelope,
-    /// Where it begins.
-    pub start: Start,
-    /// Whether the client holds an event id already.
-    pub has_id: bool,
-    /// Where it comes from, or the network that counts as one: reading from the log, those of one
-    /// address take turns with those of another.
-    pub address: IpAddr,
-    /// Its place.
-    pub seat: Seat,
-    /// Under what conditions it may stay; `None` is none.
-    pub lease: Option<Box<Lease>>,
-}
-
-impl NewSubscriber {
-    /// Ends a stream that no shard takes any more, in good order: its head, and when to come back.
-    /// A connection whose first bytes are not taken at once is one that has gone.
-    fn turn_away(mut self, retry: Retry) {
-        let mut whole = self.head.to_vec();
-        whole.extend_from_slice(self.framing.slice(&opening(retry.pick())));
-        if self.framing == Framing::Chunked {
-            whole.extend_from_slice(LAST_CHUNK);
-        }
-        if let Err(error) = self.sink.write(&[Piece::Pending(&whole.into())], self.framing) {
-            tracing::trace!(%error, "a subscriber that came too late had gone");
-        }
-        if let Sink::Body(body) = &self.sink {
-            body.finish();
-        }
-    }
-}
+use crate::shard_thread;
+use crate::sink::Buffer;
+use crate::subscription::{Detached, NewSubscriber};
 
 /// The shards and what they share.
 pub struct Delivery {
     shards: Vec<Arc<ShardHandle>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    read_queue: ReadQueue,
+    threads: Mutex<Threads>,
     next: AtomicUsize,
     seats: Seats,
     retry: Retry,
+}
+
+/// None, where whoever has the shards turns them.
+#[derive(Default)]
+struct Threads {
+    shards: Vec<JoinHandle<()>>,
+    readers: Option<ReaderThreads>,
 }
 
 impl Delivery {
     /// Starts the shards' and the readers' threads over `hub`, whose window they listen to from
     /// now on.
     pub fn start(hub: &Arc<Hub>, settings: &DeliverySettings) -> io::Result<Self> {
-        let readers = Arc::new(Readers::start(hub)?);
-        let mut shards = Vec::new();
-        let mut threads = Vec::new();
-        for number in 0..settings.shards.max(1) {
-            let shard = Shard::new(Arc::clone(hub.window()), Arc::clone(&readers), settings)?;
-            shards.push(shard.handle());
+        let (mut delivery, shards) = Self::without_threads(hub, settings, Now::read())?;
+        let readers = Some(ReaderThreads::start(delivery.read_queue.clone(), hub)?);
+        let mut threads = Threads { shards: Vec::new(), readers };
+        for (number, (shard, poll)) in shards.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("shard-{number}"));
-            threads.push(thread.spawn(|| vital(|| shard.run()))?);
+            let run = move || abort_on_panic(|| shard_thread::run(shard, poll));
+            threads.shards.push(thread.spawn(run)?);
         }
-        hub.window().listen(shards.iter().map(|s| Arc::clone(s) as Arc<dyn Notify>).collect());
-        Ok(Self {
-            shards,
-            threads: Mutex::new(threads),
+        delivery.threads = Mutex::new(threads);
+        Ok(delivery)
+    }
+
+    /// The same without threads: whoever has the shards turns them.
+    pub(crate) fn without_threads(
+        hub: &Arc<Hub>,
+        settings: &DeliverySettings,
+        now: Now,
+    ) -> io::Result<(Self, Vec<(Shard, Poll)>)> {
+        let read_queue = ReadQueue::new();
+        let mut shards = Vec::new();
+        for _ in 0..settings.shards.max(1) {
+            let (poll, window) = (Poll::new()?, Arc::clone(hub.window()));
+            shards.push((Shard::new(&poll, window, read_queue.clone(), settings, now)?, poll));
+        }
+        let handles: Vec<_> = shards.iter().map(|(shard, _)| shard.handle()).collect();
+        hub.window().listen(handles.iter().map(|it| Arc::clone(it) as Arc<dyn Notify>).collect());
+        let delivery = Self {
+            shards: handles,
+            read_queue,
+            threads: Mutex::default(),
             next: AtomicUsize::new(0),
             seats: settings.seats.clone(),
             retry: settings.retry,
-        })
+        };
+        Ok((delivery, shards))
+    }
+
+    pub(crate) fn read_queue(&self) -> &ReadQueue {
+        &self.read_queue
     }
 
     /// Takes a seat for a subscriber-to-be, if there is one.
@@ -135,15 +106,42 @@ impl Delivery {
     /// Hands a subscriber to a shard. Its stream begins when the shard comes to it. After a drain it
     /// is told when to come back, and its connection is closed.
     pub fn join(&self, mut subscriber: NewSubscriber) {
-        if matches!(subscriber.sink, Sink::Socket(_)) {
+        if subscriber.sink.has_socket() {
             subscriber.seat = subscriber.seat.with_socket();
         }
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let shard = &self.shards[next % self.shards.len()];
+        let shard = self.next_shard();
         if let Some(late) = shard.join(subscriber) {
-            shard.turned_away();
-            late.turn_away(self.retry);
+            shard.count_turned_away();
+            turn_away(*late, self.retry);
         }
+    }
+
+    /// Takes at most `limit` streams out of a shard, as data and connection, to go on elsewhere;
+    /// those whose connection another layer holds stay. `then` is called on the shard's thread and
+    /// must be quick; never, if there is no such shard or it has ended.
+    pub fn detach(
+        &self,
+        shard: usize,
+        limit: usize,
+        then: impl FnOnce(Vec<Detached>) + Send + 'static,
+    ) {
+        if let Some(shard) = self.shards.get(shard) {
+            shard.detach(limit, Box::new(then));
+        }
+    }
+
+    /// Goes on with a stream that was taken out of a shard, here or in another process; gives it back
+    /// where this delivery has been drained.
+    pub fn attach(&self, mut detached: Detached) -> Option<Box<Detached>> {
+        if detached.sink.has_socket() {
+            detached.seat = detached.seat.with_socket();
+        }
+        self.next_shard().attach(detached)
+    }
+
+    fn next_shard(&self) -> &ShardHandle {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        &self.shards[next % self.shards.len()]
     }
 
     /// Ends the streams that are meant, and those of them that are on their way. Each shard calls
@@ -167,12 +165,13 @@ impl Delivery {
     /// meanwhile are closed too.
     pub fn drain(&self, over: Duration) {
         self.shards.iter().for_each(|shard| shard.drain(over));
-        let threads =
+        let Threads { shards, readers } =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
+        for thread in shards {
             // A panic would have ended the process.
             let _ = thread.join();
         }
+        drop(readers);
     }
 
     /// Lists at most `limit` subscribers from one shard, of those whom `topic` concerns if it is
@@ -206,7 +205,7 @@ impl Delivery {
     /// of this name; it is called on the shard's thread and must be quick.
     pub fn cut_one(&self, id: SubscriberId, then: impl FnOnce(bool) + Send + 'static) {
         match self.shards.get(id.shard) {
-            Some(shard) => shard.cut_one(id.token, Box::new(then)),
+            Some(shard) => shard.cut_one(id.key, Box::new(then)),
             None => then(false),
         }
     }
@@ -220,24 +219,19 @@ impl Delivery {
     pub fn totals(&self) -> Totals {
         let mut sum = Totals::default();
         self.shards.iter().for_each(|shard| sum.add(&shard.totals()));
+        sum.waiting_pages = self.read_queue.waiting() as u64;
         sum
     }
 }
 
-/// Runs a thread that others rely on. Should it panic, the process ends: its subscribers would
-/// hang in silence, where a restarted hub lets them resume.
-pub(crate) fn vital(run: impl FnOnce()) {
-    struct Fuse;
-    impl Drop for Fuse {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                tracing::error!("a delivery thread panicked; stopping, so that clients can resume");
-                std::process::abort();
-            }
-        }
+/// Ends a stream that no shard takes any more, in good order: its head, and when to come back.
+/// A connection whose first bytes are not taken at once is one that has gone.
+fn turn_away(mut late: NewSubscriber, retry: Retry) {
+    let whole = late.wire.turned_away(&late.head, retry.pick());
+    if let Err(error) = late.sink.write(&[Buffer::Pending(&whole)]) {
+        tracing::trace!(%error, "a subscriber that came too late had gone");
     }
-    let _fuse = Fuse;
-    run();
+    late.sink.finish();
 }
 
 impl fmt::Debug for Delivery {

@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 use fanfare_event::Topic;
 use fanfare_hub::Notify;
 use fanfare_log::ReadError;
-use mio::{Token, Waker};
+use mio::Waker;
 
-use crate::bell::Bell;
-use crate::body::Signal;
+use crate::body::BodySignal;
 use crate::counters::{CloseReason, Published, Totals};
 use crate::cut::Cut;
-use crate::delivery::NewSubscriber;
 use crate::listing::{Listing, Query};
 use crate::readers::Page;
+use crate::subscriber_key::SubscriberKey;
+use crate::subscription::{Detached, NewSubscriber};
+use crate::wake_flag::WakeFlag;
 
 /// What others see of a shard.
 #[derive(Debug)]
 pub(crate) struct ShardHandle {
     inbox: Mutex<Inbox>,
-    bell: Bell<Waker>,
+    news: WakeFlag<Waker>,
     published: Published,
 }
 
@@ -36,13 +37,16 @@ struct Inbox {
 
 pub(crate) enum Command {
     Join(Box<NewSubscriber>),
-    Read(Token, Result<Page, ReadError>),
-    Signal(Token, Signal),
+    Attach(Box<Detached>),
+    /// At most so many.
+    Detach(usize, Reply<Vec<Detached>>),
+    Read(SubscriberKey, Result<Page, ReadError>),
+    Signal(SubscriberKey, BodySignal),
     Cut(Arc<[Cut]>, Reply<usize>),
     /// Everyone's of whom this is not known to be later.
     Reverify(Instant, Reply<usize>),
     /// Whether there was anyone.
-    CutOne(Token, Reply<bool>),
+    CutOne(SubscriberKey, Reply<bool>),
     Drain(Duration),
     List(Query, Reply<Listing>),
     /// How many subscribers each topic concerns.
@@ -54,7 +58,11 @@ pub(crate) type Reply<T> = Box<dyn FnOnce(T) + Send>;
 
 impl ShardHandle {
     pub(crate) fn new(waker: Waker) -> Self {
-        Self { inbox: Mutex::default(), bell: Bell::new(waker), published: Published::default() }
+        Self {
+            inbox: Mutex::default(),
+            news: WakeFlag::new(waker),
+            published: Published::default(),
+        }
     }
 
     /// Hands over a subscriber, or gives it back where the shard has ended.
@@ -65,9 +73,21 @@ impl ShardHandle {
         }
     }
 
+    /// Hands over a stream that goes on, or gives it back where the shard has ended.
+    pub(crate) fn attach(&self, detached: Detached) -> Option<Box<Detached>> {
+        match self.post(Command::Attach(Box::new(detached))) {
+            Some(Command::Attach(detached)) => Some(detached),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn detach(&self, limit: usize, reply: Reply<Vec<Detached>>) {
+        self.send(Command::Detach(limit, reply));
+    }
+
     /// Counts a subscriber that came when the shard had ended.
-    pub(crate) fn turned_away(&self) {
-        self.published.closed(CloseReason::Shutdown);
+    pub(crate) fn count_turned_away(&self) {
+        self.published.count_closed(CloseReason::Shutdown);
     }
 
     pub(crate) fn cut(&self, cuts: Arc<[Cut]>, reply: Reply<usize>) {
@@ -78,8 +98,8 @@ impl ShardHandle {
         self.send(Command::Reverify(at, reply));
     }
 
-    pub(crate) fn cut_one(&self, token: Token, reply: Reply<bool>) {
-        self.send(Command::CutOne(token, reply));
+    pub(crate) fn cut_one(&self, key: SubscriberKey, reply: Reply<bool>) {
+        self.send(Command::CutOne(key, reply));
     }
 
     pub(crate) fn list(&self, query: Query, reply: Reply<Listing>) {
@@ -115,13 +135,13 @@ impl ShardHandle {
         }
         inbox.commands.push(command);
         drop(inbox);
-        self.bell.ring();
+        self.news.raise();
         None
     }
 
     /// Takes everything. News that come from now on wake the poller again.
     pub(crate) fn take(&self) -> Vec<Command> {
-        self.bell.answer(|| std::mem::take(&mut self.lock().commands))
+        self.news.lower_and(|| std::mem::take(&mut self.lock().commands))
     }
 
     /// Ends the inbox, unless something has come in.
@@ -138,7 +158,7 @@ impl ShardHandle {
 
 impl Notify for ShardHandle {
     fn notify(&self) {
-        self.bell.ring();
+        self.news.raise();
     }
 }
 
@@ -146,6 +166,8 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Join(_) => "Join",
+            Self::Attach(_) => "Attach",
+            Self::Detach(..) => "Detach",
             Self::Read(..) => "Read",
             Self::Signal(..) => "Signal",
             Self::Cut(..) => "Cut",

@@ -13,33 +13,55 @@
 //!   connection, with no frame begun at a close of our choosing left unfinished while the peer
 //!   still reads.
 
-mod arrears;
-mod bell;
+mod abort_on_panic;
+mod address_group;
+mod backpressure;
 mod body;
+mod context;
 mod counters;
 mod cut;
 mod delivery;
 mod inbox;
 mod lease;
 mod listing;
+mod now;
 mod readers;
+mod ready;
 mod retry;
-#[cfg(test)]
-mod script;
 mod seats;
+mod settings;
 mod shard;
+mod shard_thread;
+mod simulated_socket;
 mod sink;
+mod stepped;
+mod stream_format;
 mod subscriber;
+mod subscriber_key;
+mod subscription;
+mod wake_flag;
+mod wire;
+mod write_batch;
 
-/// A test has the bell take its atomics from elsewhere.
+/// A test has the wake flag take its atomics from elsewhere.
 use std::sync;
 
+pub use address_group::AddressGroup;
 pub use body::{Aborted, BodyReader, BodyWriter, body};
-pub use counters::{CloseReason, Totals};
+pub use counters::{CloseReason, Metric, MetricByReason, MetricKind, Totals};
 pub use cut::Cut;
-pub use delivery::{Delivery, DeliverySettings, NewSubscriber};
-pub use lease::Lease;
+pub use delivery::Delivery;
+pub use lease::{Grant, Lease};
 pub use listing::{InvalidListFrom, InvalidSubscriberId, ListFrom, Listed, Listing, SubscriberId};
+pub use now::Now;
+pub use ready::Ready;
 pub use retry::Retry;
 pub use seats::{Seat, Seats};
-pub use sink::{Framing, Sink};
+pub use settings::{DeliverySettings, StepLimits};
+pub use simulated_socket::SimulatedSocket;
+pub use sink::Sink;
+pub use stepped::SteppedDelivery;
+pub use stream_format::{StreamFormat, native};
+pub use subscriber_key::SubscriberKey;
+pub use subscription::{Detached, NewSubscriber, Subscription};
+pub use wire::{Framing, Wire};

@@ -1,31 +1,23 @@
 //! A listing: who is subscribed, a page at a time, for an operator to look at.
 //!
-//! What must hold: a shard spends a bounded moment on it, however many subscribers it has; a page
-//! that comes back short says where to go on.
+//! What must hold: a page that comes back short says where to go on.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use fanfare_event::Topic;
 use fanfare_hub::Interest;
-use mio::Token;
 
-use crate::shard::Roster;
-use crate::shard::token::{entry, generation, token};
-use crate::subscriber::Subscriber;
-
-/// How many entries of the roster one listing looks at.
-const LOOKS: usize = 4096;
+use crate::subscriber_key::SubscriberKey;
 
 /// A subscriber's name for as long as it is connected, `<shard>-<entry>-<generation>`; opaque to
 /// whoever reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubscriberId {
     pub(crate) shard: usize,
-    pub(crate) token: Token,
+    pub(crate) key: SubscriberKey,
 }
 
 /// A text is not the name of a subscriber.
@@ -80,44 +72,9 @@ pub(crate) struct Query {
     pub(crate) topic: Option<Topic>,
 }
 
-impl Query {
-    /// The page; its `next` is of this shard, or `None` after its last subscriber.
-    pub(crate) fn answer(
-        &self,
-        roster: &Roster,
-        now: Instant,
-        lag: impl Fn(&Subscriber) -> u64,
-    ) -> Listing {
-        let ListFrom { shard, entry: first } = self.from;
-        let end = roster.entries().min(first.saturating_add(LOOKS));
-        let mut listing = Listing::default();
-        for entry in first..end {
-            let Some((token, subscriber)) = roster.at(entry) else { continue };
-            let selector = subscriber.interest.selector();
-            if self.topic.as_ref().is_some_and(|topic| !selector.topics.matches(topic)) {
-                continue;
-            }
-            if listing.subscribers.len() == self.limit {
-                listing.next = Some(ListFrom { shard, entry });
-                return listing;
-            }
-            listing.subscribers.push(Listed {
-                id: SubscriberId { shard, token },
-                peer: subscriber.sink.peer(),
-                interest: Arc::clone(&subscriber.interest),
-                connected: (now - subscriber.joined).as_secs(),
-                lag: lag(subscriber),
-                blocked: subscriber.blocked,
-            });
-        }
-        listing.next = (end < roster.entries()).then_some(ListFrom { shard, entry: end });
-        listing
-    }
-}
-
 impl fmt::Display for SubscriberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.shard, entry(self.token), generation(self.token))
+        write!(f, "{}-{}-{}", self.shard, self.key.entry(), self.key.generation())
     }
 }
 
@@ -131,7 +88,7 @@ impl FromStr for SubscriberId {
         if numbers.next().is_some() {
             return Err(InvalidSubscriberId);
         }
-        Ok(Self { shard: shard as usize, token: token(entry as usize, generation) })
+        Ok(Self { shard: shard as usize, key: SubscriberKey::new(entry as usize, generation) })
     }
 }
 
@@ -156,8 +113,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_does_not_come_back_as_it_was_or_nonsense_is_a_name() {
-        let id = SubscriberId { shard: 3, token: token(70_000, u32::MAX) };
+    fn a_name_comes_back_as_it_was_and_nonsense_is_no_name() {
+        let id = SubscriberId { shard: 3, key: SubscriberKey::new(70_000, u32::MAX) };
         assert_eq!(id.to_string().parse(), Ok(id));
         let from = ListFrom { shard: 1, entry: 9 };
         assert_eq!(from.to_string().parse(), Ok(from));

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A number of seats, some of them taken. Cloning refers to the same seats.
 #[derive(Debug, Clone)]
 pub struct Seats {
-    counts: Arc<Counts>,
+    counts: Arc<SeatCounts>,
     capacity: usize,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct SeatCounts {
     taken: AtomicUsize,
     sockets: AtomicUsize,
 }
@@ -20,7 +20,7 @@ struct Counts {
 /// there is no subscribing.
 #[derive(Debug)]
 pub struct Seat {
-    counts: Arc<Counts>,
+    counts: Arc<SeatCounts>,
     places: u32,
     has_socket: bool,
 }

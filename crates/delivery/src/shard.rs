@@ -1,7 +1,7 @@
-//! A shard: one thread, one poller, a roster of subscribers.
+//! A shard: one poller, a table of subscribers, driven turn by turn.
 //!
-//! A turn of its loop: take the inbox, follow the window, give each subscriber whom new frames
-//! concern one turn, do a share of what was asked, serve the poller, see to what is due by now.
+//! A turn: take the inbox, follow the window, give each subscriber whom new events concern one turn, do
+//! a share of what was asked, act on what the poller says, see to what is due by now.
 //!
 //! What must hold:
 //!
@@ -11,27 +11,25 @@
 //!   that the followed ring reaches, so that nobody receives what was published before. Where the
 //!   shard has not come to it, the newcomer waits.
 //! - Each turn does a bounded amount of each kind of work, live delivery first.
+//! - It reads no clock, and whoever turns it twice in the same way sees the same twice.
 
-mod agenda;
 mod arrival;
-#[cfg(test)]
-mod bounds;
 mod catch_up;
-mod concerned;
+mod closing;
+mod command_queue;
 mod cuts;
 mod drain;
 mod expiries;
-mod farewell;
+mod fan_out;
 mod follow;
-#[cfg(test)]
-mod granted;
 mod heartbeat;
+mod heartbeat_walk;
+mod list;
 mod matcher;
-#[cfg(test)]
-mod model;
-mod roster;
 mod stalls;
-pub(crate) mod token;
+mod subscriber_table;
+#[cfg(test)]
+mod tests;
 mod topic_index;
 
 use std::collections::VecDeque;
@@ -40,36 +38,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::Position;
 use fanfare_hub::{Ring, Window};
 use fanfare_log::ReadFrom;
-use fanfare_sse::{Encoded, comment};
-use mio::{Events, Interest as Readiness, Poll, Token, Waker};
+use mio::{Poll, Registry, Token, Waker};
 
-use self::agenda::Agenda;
-use self::concerned::Concerned;
+use self::command_queue::CommandQueue;
 use self::cuts::Cuts;
 use self::drain::Drain;
 use self::expiries::Expiries;
-use self::heartbeat::Walk;
-pub(crate) use self::roster::Roster;
+use self::fan_out::FanOut;
+use self::heartbeat_walk::HeartbeatWalk;
 use self::stalls::Stalls;
-use crate::arrears::{Pace, Verdict};
-use crate::body::Signal;
+use self::subscriber_table::SubscriberTable;
+use crate::backpressure::{StallPolicy, StallVerdict};
+use crate::body::BodySignal;
+use crate::context::Context;
 use crate::counters::{CloseReason, Totals};
-use crate::delivery::DeliverySettings;
 use crate::inbox::{Command, ShardHandle};
-use crate::readers::Readers;
+use crate::now::Now;
+use crate::readers::ReadQueue;
+use crate::ready::Ready;
 use crate::retry::Retry;
-use crate::sink::{Heard, Sink};
-use crate::subscriber::{Cursor, Subscriber, Turn};
+use crate::settings::{DeliverySettings, StepLimits};
+use crate::sink::Inbound;
+use crate::subscriber::{Cursor, Outcome, Subscriber};
+use crate::subscriber_key::SubscriberKey;
 
 /// The poller's word that the inbox or the window has news.
-const NEWS: Token = Token(usize::MAX);
-/// How many readiness events one turn takes.
-const EVENTS: usize = 1024;
-/// How many subscribers that want another turn get one before the poller is asked again.
-const QUEUED_A_TURN: usize = 256;
+pub(crate) const NEWS: Token = Token(usize::MAX);
 /// How often housekeeping is done: lag, retried reads, ids that grow stale.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// How often a drain closes a few.
@@ -79,65 +76,68 @@ const LAG_SAMPLE: usize = 10_000;
 
 pub(crate) struct Shard {
     handle: Arc<ShardHandle>,
-    poll: Poll,
+    registry: Registry,
     window: Arc<Window>,
-    readers: Arc<Readers>,
+    read_queue: ReadQueue,
+    limits: StepLimits,
     ring: Ring,
     /// Up to where the window has been processed, and the position of the last frame before it.
     offset: u64,
     position: Position,
-    roster: Roster,
+    table: SubscriberTable,
     /// Whom what is being delivered concerns.
-    concerned: Concerned,
+    fan_out: FanOut,
     stalls: Stalls,
     expiries: Expiries,
     cuts: Cuts,
-    agenda: Agenda,
+    commands: CommandQueue,
     /// Who wants another turn.
-    queue: VecDeque<Token>,
+    queue: VecDeque<SubscriberKey>,
     /// Whose read failed and is to be tried again.
-    unread: Vec<Token>,
+    failed_reads: Vec<SubscriberKey>,
     totals: Totals,
     retry: Retry,
-    walk: Walk,
+    walk: HeartbeatWalk,
     housekept: Instant,
     drain: Option<Drain>,
-    keepalive: Encoded,
 }
 
 impl Shard {
+    /// A shard whose sockets report to `poll`. It has what the window holds by now.
     pub(crate) fn new(
+        poll: &Poll,
         window: Arc<Window>,
-        readers: Arc<Readers>,
+        read_queue: ReadQueue,
         settings: &DeliverySettings,
+        now: Now,
     ) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), NEWS)?;
+        let registry = poll.registry().try_clone()?;
+        let waker = Waker::new(&registry, NEWS)?;
         let mut ring = Ring::new(Position::ORIGIN);
         window.follow(&mut ring);
-        let now = Instant::now();
+        let policy = StallPolicy { timeout: settings.write_timeout, rate: settings.min_rate };
         Ok(Self {
             handle: Arc::new(ShardHandle::new(waker)),
-            poll,
+            registry,
             window,
-            readers,
+            read_queue,
+            limits: settings.limits,
             offset: ring.end(),
             position: ring.position_before(ring.end()),
             ring,
-            roster: Roster::default(),
-            concerned: Concerned::default(),
-            stalls: Stalls::new(Pace { timeout: settings.write_timeout, rate: settings.min_rate }),
+            table: SubscriberTable::default(),
+            fan_out: FanOut::default(),
+            stalls: Stalls::new(policy),
             expiries: Expiries::default(),
             cuts: Cuts::default(),
-            agenda: Agenda::default(),
+            commands: CommandQueue::default(),
             queue: VecDeque::new(),
-            unread: Vec::new(),
+            failed_reads: Vec::new(),
             totals: Totals::default(),
             retry: settings.retry,
-            walk: Walk::new(settings.heartbeat, now),
-            housekept: now,
+            walk: HeartbeatWalk::new(settings.heartbeat, now.monotonic),
+            housekept: now.monotonic,
             drain: None,
-            keepalive: comment(),
         })
     }
 
@@ -145,233 +145,229 @@ impl Shard {
         Arc::clone(&self.handle)
     }
 
-    /// Runs until a drain is complete.
-    pub(crate) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS);
-        loop {
-            if let Err(error) = self.poll.poll(&mut events, self.patience())
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                tracing::error!(%error, "a shard's poller failed");
-            }
-            if self.revolve(&events, Instant::now()) {
-                return;
-            }
-        }
-    }
-
-    /// One turn of the loop. True once there is nothing more to do, ever.
-    fn revolve(&mut self, events: &Events, now: Instant) -> bool {
-        self.agenda.extend(self.handle.take());
+    /// One turn; `ready` is what the poller has said since the last. True once there is nothing more
+    /// to do, ever.
+    pub(crate) fn turn(&mut self, now: Now, ready: impl IntoIterator<Item = Ready>) -> bool {
+        self.commands.extend(self.handle.take());
         self.follow(now);
-        for command in self.agenda.share() {
-            self.obey(command, now);
+        for command in self.commands.share(&self.limits) {
+            self.handle_command(command, now);
         }
-        for event in events {
-            if event.token() != NEWS {
-                self.hear(event, now);
-            }
+        for ready in ready {
+            self.on_ready(ready, now);
         }
         self.serve_queue(now);
-        self.see_to_what_is_due(now);
-        let drained = self.drain(now) && self.agenda.is_empty();
+        self.run_timers(now);
+        let drained = self.drain(now) && self.commands.is_empty();
+        self.totals.waiting_commands = self.commands.len() as u64;
         self.handle.publish(&self.totals);
         drained && self.handle.close()
     }
 
-    fn see_to_what_is_due(&mut self, now: Instant) {
+    /// Sees to what is due by now.
+    fn run_timers(&mut self, now: Now) {
         self.expire(now);
         self.end_stalls(now);
         self.housekeep(now);
         self.heartbeat(now);
     }
 
-    /// How long the poller may sleep.
-    fn patience(&self) -> Option<Duration> {
-        if !self.queue.is_empty() || !self.agenda.is_empty() || self.is_behind() {
+    /// For how long nothing is due, unless the poller or others have news; `None` is for ever.
+    pub(crate) fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        if !self.queue.is_empty() || !self.commands.is_empty() || self.is_behind() {
             Some(Duration::ZERO)
         } else if self.drain.is_some() {
             Some(DRAIN_STEP)
-        } else if self.roster.is_empty() {
+        } else if self.table.is_empty() {
             None
         } else {
-            let step = self.walk.patience();
-            let expiry =
-                self.expiries.next().map(|at| at.saturating_duration_since(Instant::now()));
+            let step = self.walk.next_step();
+            let expiry = self.expiries.next().map(|at| now.until(at));
             Some(expiry.map_or(step, |expiry| expiry.min(step)))
         }
     }
 
     /// Gives one subscriber a turn.
-    fn turn(&mut self, token: Token, now: Instant) {
-        let Some(subscriber) = self.roster.get_mut(token) else { return };
+    fn serve(&mut self, key: SubscriberKey, now: Now) {
+        let Some(subscriber) = self.table.get_mut(key) else { return };
+        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
         // While a page is on its way, the cursor belongs to it.
-        let turned = if subscriber.reading.is_some() || subscriber.is_closing() {
-            subscriber.send_aside(Bytes::new(), now, &mut self.totals)
+        let outcome = if subscriber.reading.is_some() || subscriber.is_closing() {
+            subscriber.send_aside(Bytes::new(), &mut context)
         } else {
-            subscriber.turn(&self.ring, self.offset, now, &mut self.totals)
+            subscriber.send_from_ring(&self.ring, self.offset, &mut context)
         };
         self.window.shed();
-        self.settle(token, turned, now);
+        self.act_on(key, outcome, now);
     }
 
-    /// Acts on how a turn ended.
-    fn settle(&mut self, token: Token, turned: io::Result<Turn>, now: Instant) {
-        let Some(subscriber) = self.roster.get_mut(token) else { return };
-        let turn = match turned {
-            Ok(turn) => turn,
+    /// Has a subscriber send something, and acts on how that ended.
+    fn with(
+        &mut self,
+        key: SubscriberKey,
+        now: Now,
+        send: impl FnOnce(&mut Subscriber, &mut Context<'_>) -> io::Result<Outcome>,
+    ) {
+        let Some(subscriber) = self.table.get_mut(key) else { return };
+        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        let outcome = send(subscriber, &mut context);
+        self.act_on(key, outcome, now);
+    }
+
+    /// Sends a subscriber bytes that are not part of the log.
+    fn send_aside(&mut self, key: SubscriberKey, bytes: Bytes, now: Now) {
+        self.with(key, now, |subscriber, context| subscriber.send_aside(bytes, context));
+    }
+
+    /// Acts on how a subscriber's turn ended.
+    fn act_on(&mut self, key: SubscriberKey, outcome: io::Result<Outcome>, now: Now) {
+        let Some(subscriber) = self.table.get_mut(key) else { return };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             Err(error) => {
                 tracing::trace!(%error, "a subscriber's connection failed");
-                return self.remove(token, CloseReason::ConnectionError);
+                return self.remove(key, CloseReason::ConnectionError);
             }
         };
         if let Some(reason) = subscriber.closing.filter(|_| subscriber.is_clear()) {
-            return self.remove(token, reason);
+            return self.remove(key, reason);
         }
-        match turn {
-            Turn::CaughtUp => {}
-            Turn::Yielded => {
-                if !subscriber.queued && subscriber.reading.is_none() {
-                    subscriber.queued = true;
-                    self.queue.push_back(token);
+        match outcome {
+            Outcome::CaughtUp => {}
+            Outcome::Yielded => {
+                if !subscriber.awaits.turn && subscriber.reading.is_none() {
+                    subscriber.awaits.turn = true;
+                    self.queue.push_back(key);
                 }
             }
-            Turn::NeedsLog => self.read_on(token),
-            Turn::Blocked => {
-                if !subscriber.stalled {
-                    subscriber.stalled = true;
-                    self.stalls.insert(token, subscriber.deadline(self.stalls.pace(), now));
+            Outcome::NeedsLog => self.request_page(key),
+            Outcome::Blocked => {
+                if !subscriber.awaits.deadline {
+                    subscriber.awaits.deadline = true;
+                    let deadline = subscriber.stall_deadline(self.stalls.policy(), now);
+                    self.stalls.insert(key, deadline);
                 }
             }
         }
         debug_assert!(
-            self.roster.get(token).is_none_or(|subscriber| !subscriber.is_forgotten()),
+            self.table.get(key).is_none_or(|subscriber| !subscriber.is_forgotten()),
             "behind, and nothing will wake it"
         );
-        self.arm(token);
+        self.watch_for_room(key);
     }
 
-    /// Asks the poller for word of writability exactly while a socket is blocked.
-    fn arm(&mut self, token: Token) {
-        let Some(subscriber) = self.roster.get_mut(token) else { return };
-        if subscriber.blocked == subscriber.armed {
+    /// Asks the poller for word of room exactly while a subscriber waits for it.
+    fn watch_for_room(&mut self, key: SubscriberKey) {
+        let Some(subscriber) = self.table.get_mut(key) else { return };
+        let wanted = subscriber.awaits.room;
+        if wanted == subscriber.awaits.poller {
             return;
         }
-        let Sink::Socket(socket) = &mut subscriber.sink else { return };
-        let wanted = if subscriber.blocked {
-            Readiness::READABLE | Readiness::WRITABLE
-        } else {
-            Readiness::READABLE
-        };
-        match self.poll.registry().reregister(socket, token, wanted) {
-            Ok(()) => subscriber.armed = subscriber.blocked,
+        match subscriber.sink.want_room(wanted, &self.registry, key) {
+            Ok(()) => subscriber.awaits.poller = wanted,
             Err(error) => {
                 tracing::warn!(%error, "a subscriber's socket could not be watched");
-                self.remove(token, CloseReason::ConnectionError);
+                self.remove(key, CloseReason::ConnectionError);
             }
         }
     }
 
-    fn obey(&mut self, command: Command, now: Instant) {
+    fn handle_command(&mut self, command: Command, now: Now) {
         match command {
             Command::Join(subscriber) => self.join(*subscriber, now),
-            Command::Read(token, read) => self.take_read(token, read, now),
-            Command::Signal(token, Signal::Room) => self.turn(token, now),
-            Command::Signal(token, Signal::Gone) => self.remove(token, CloseReason::ClientGone),
+            Command::Attach(detached) => self.attach(*detached, now),
+            Command::Detach(limit, reply) => reply(self.detach(limit, now)),
+            Command::Read(key, read) => self.take_page(key, read, now),
+            Command::Signal(key, BodySignal::Room) => self.serve(key, now),
+            Command::Signal(key, BodySignal::Gone) => self.remove(key, CloseReason::ClientGone),
             Command::Cut(cuts, done) => done(self.cut(&cuts, now)),
             Command::Reverify(at, done) => done(self.reverify(at, now)),
             Command::Drain(over) => {
-                self.drain = Some(Drain::begin(now, over, self.roster.len()));
+                self.drain = Some(Drain::begin(now.monotonic, over, self.table.len()));
             }
             Command::List(query, reply) => {
                 let lag = |subscriber: &Subscriber| self.lag(subscriber);
-                reply(query.answer(&self.roster, now, lag));
+                reply(query.answer(&self.table, now, lag));
             }
             Command::Count(topics, reply) => {
-                reply(topics.iter().map(|topic| self.roster.count(topic)).collect());
+                reply(topics.iter().map(|topic| self.table.count(topic)).collect());
             }
-            Command::CutOne(token, reply) => reply(self.cut_one(token, now)),
+            Command::CutOne(key, reply) => reply(self.cut_one(key, now)),
         }
     }
 
     /// Reacts to what the poller says of a socket.
-    fn hear(&mut self, event: &mio::event::Event, now: Instant) {
-        let token = event.token();
-        let Some(subscriber) = self.roster.get_mut(token) else { return };
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            let reason = match subscriber.sink.discard() {
-                Heard::Nothing => None,
-                Heard::End => Some(CloseReason::ClientGone),
-                Heard::Error => Some(CloseReason::ConnectionError),
-                Heard::Flood => Some(CloseReason::ClientTalks),
+    fn on_ready(&mut self, ready: Ready, now: Now) {
+        let Ready { key, readable, writable } = ready;
+        let Some(subscriber) = self.table.get_mut(key) else { return };
+        if readable {
+            let reason = match subscriber.sink.discard_input() {
+                Inbound::Nothing => None,
+                Inbound::End => Some(CloseReason::ClientGone),
+                Inbound::Error => Some(CloseReason::ConnectionError),
+                Inbound::Flood => Some(CloseReason::ClientTalks),
             };
             if let Some(reason) = reason {
-                return self.remove(token, reason);
+                return self.remove(key, reason);
             }
         }
-        if event.is_writable() && subscriber.blocked {
-            self.turn(token, now);
+        if writable && subscriber.awaits.room {
+            self.serve(key, now);
         }
     }
 
-    fn serve_queue(&mut self, now: Instant) {
-        let count = self.queue.len().min(QUEUED_A_TURN);
-        for token in self.queue.drain(..count).collect::<Vec<_>>() {
-            if let Some(subscriber) = self.roster.get_mut(token) {
-                subscriber.queued = false;
-                self.turn(token, now);
+    fn serve_queue(&mut self, now: Now) {
+        let count = self.queue.len().min(self.limits.queued);
+        for key in self.queue.drain(..count).collect::<Vec<_>>() {
+            if let Some(subscriber) = self.table.get_mut(key) {
+                subscriber.awaits.turn = false;
+                self.serve(key, now);
             }
         }
     }
 
-    fn remove(&mut self, token: Token, reason: CloseReason) {
-        let Some(subscriber) = self.roster.remove(token) else { return };
-        if let Sink::Body(body) = &subscriber.sink
-            && subscriber.is_closing()
-            && subscriber.is_clear()
-        {
-            body.finish();
-        }
-        if let Some(at) = subscriber.lease.as_deref().and_then(|lease| lease.expires) {
-            self.expiries.remove(token, at);
+    fn remove(&mut self, key: SubscriberKey, reason: CloseReason) {
+        let Some(mut subscriber) = self.take_out(key) else { return };
+        if subscriber.is_closing() && subscriber.is_clear() {
+            subscriber.sink.finish();
         }
         self.totals.closed[reason.index()] += 1;
     }
 
     /// Ends those who have been blocked for too long, or have taken too little.
-    fn end_stalls(&mut self, now: Instant) {
-        while let Some(token) = self.stalls.pop_due(now) {
-            let Some(subscriber) = self.roster.get_mut(token) else { continue };
-            subscriber.stalled = false;
-            if !subscriber.blocked {
+    fn end_stalls(&mut self, now: Now) {
+        while let Some(key) = self.stalls.pop_due(now.monotonic) {
+            let Some(subscriber) = self.table.get_mut(key) else { continue };
+            subscriber.awaits.deadline = false;
+            if !subscriber.awaits.room {
                 continue;
             }
-            match subscriber.judge(self.stalls.pace(), now) {
-                Verdict::Silent => self.remove(token, CloseReason::WriteTimeout),
-                Verdict::TooSlow => self.remove(token, CloseReason::TooSlow),
-                Verdict::Until(deadline) => {
-                    subscriber.stalled = true;
-                    self.stalls.insert(token, deadline);
+            match subscriber.judge_stall(self.stalls.policy(), now, &self.limits) {
+                StallVerdict::Silent => self.remove(key, CloseReason::WriteTimeout),
+                StallVerdict::TooSlow => self.remove(key, CloseReason::TooSlow),
+                StallVerdict::Until(deadline) => {
+                    subscriber.awaits.deadline = true;
+                    self.stalls.insert(key, deadline);
                 }
             }
         }
     }
 
     /// What need not be done at every turn.
-    fn housekeep(&mut self, now: Instant) {
-        if now - self.housekept < HOUSEKEEPING {
+    fn housekeep(&mut self, now: Now) {
+        if now.monotonic.saturating_duration_since(self.housekept) < HOUSEKEEPING {
             return;
         }
-        self.housekept = now;
-        for token in std::mem::take(&mut self.unread) {
-            if let Some(subscriber) = self.roster.get_mut(token) {
-                subscriber.unread = false;
-                self.turn(token, now);
+        self.housekept = now.monotonic;
+        for key in std::mem::take(&mut self.failed_reads) {
+            if let Some(subscriber) = self.table.get_mut(key) {
+                subscriber.awaits.retry = false;
+                self.serve(key, now);
             }
         }
-        self.walk.refresh(self.window.stale_before(Timestamp::now()));
-        let blocked = self.stalls.tokens().take(LAG_SAMPLE);
-        let lags = blocked.filter_map(|token| self.roster.get(token)).map(|s| self.lag(s));
+        self.walk.refresh(self.window.stale_before(now.wall));
+        let blocked = self.stalls.keys().take(LAG_SAMPLE);
+        let lags = blocked.filter_map(|key| self.table.get(key)).map(|s| self.lag(s));
         self.totals.slowest_lag = lags.max().unwrap_or(0);
     }
 

@@ -1,17 +1,22 @@
-//! A sink: where a subscriber's bytes go.
+//! A sink: where a subscriber's bytes go. Whatever differs from one kind to another is here, and
+//! nowhere in the shard.
 
 use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use fanfare_sse::Encoded;
 use mio::net::TcpStream;
+use mio::{Interest as Readiness, Registry};
 use rustix::io::{Errno, writev};
 use rustix::net::{SendFlags, send};
 use smallvec::SmallVec;
 
-use crate::body::BodyWriter;
+use crate::body::{BodySignal, BodyWriter};
+use crate::simulated_socket::SimulatedSocket;
+use crate::subscriber_key::SubscriberKey;
+use crate::wire::FramedEvent;
 
 /// Where a subscriber's bytes go.
 #[derive(Debug)]
@@ -20,108 +25,130 @@ pub enum Sink {
     Socket(TcpStream),
     /// Another layer's response body.
     Body(BodyWriter),
-    /// What a test says.
-    #[cfg(test)]
-    Script(crate::script::Script),
-}
-
-/// Whether frames travel as HTTP/1.1 chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// With chunk framing.
-    Chunked,
-    /// As they are: HTTP/1.0, whose body ends with the connection, and bodies that another layer
-    /// frames.
-    Bare,
-}
-
-impl Framing {
-    /// A frame, so framed.
-    pub(crate) fn slice(self, encoded: &Encoded) -> &[u8] {
-        match self {
-            Self::Chunked => encoded.chunked(),
-            Self::Bare => encoded.bare(),
-        }
-    }
-
-    /// The same, sharing the frame's buffer.
-    pub(crate) fn bytes(self, encoded: &Encoded) -> Bytes {
-        match self {
-            Self::Chunked => encoded.chunked_bytes(),
-            Self::Bare => encoded.bare_bytes(),
-        }
-    }
+    /// What a test or a simulation says.
+    Simulated(SimulatedSocket),
 }
 
 /// One buffer to write.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Piece<'a> {
-    /// The rest of one that was begun, or what comes before the first frame; framed already.
+pub(crate) enum Buffer<'a> {
+    /// Bytes of the subscriber's own: the rest of an event that was begun, or what comes before the
+    /// next.
     Pending(&'a Bytes),
-    /// A frame.
-    Frame(&'a Encoded),
+    /// An event.
+    Event(FramedEvent<'a>),
 }
 
-impl Piece<'_> {
-    pub(crate) fn as_slice(&self, framing: Framing) -> &[u8] {
+impl<'a> Buffer<'a> {
+    pub(crate) fn as_slice(&self) -> &'a [u8] {
         match self {
             Self::Pending(bytes) => bytes,
-            Self::Frame(encoded) => framing.slice(encoded),
+            Self::Event(event) => event.as_slice(),
         }
     }
 
-    pub(crate) fn to_bytes(self, framing: Framing) -> Bytes {
+    pub(crate) fn share(&self) -> Bytes {
         match self {
-            Self::Pending(bytes) => bytes.clone(),
-            Self::Frame(encoded) => framing.bytes(encoded),
+            Self::Pending(bytes) => (*bytes).clone(),
+            Self::Event(event) => event.share(),
         }
     }
 }
 
-/// How many pieces one write takes at most; few in tests, so that it is met.
-pub(crate) const MAX_PIECES: usize = if cfg!(test) { 4 } else { 128 };
+/// How many buffers a write is likely to have at most.
+pub(crate) const LIKELY_BUFFERS: usize = 128;
 
-pub(crate) type Pieces<'a> = SmallVec<[Piece<'a>; MAX_PIECES]>;
+pub(crate) type Buffers<'a> = SmallVec<[Buffer<'a>; LIKELY_BUFFERS]>;
+
+/// What a sink has made of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// How many bytes it took, or holds: they are not to be offered again.
+    pub(crate) bytes: usize,
+    /// Whether it is to be written to again when there is room, though it be with nothing: it took
+    /// less than was offered, or holds something back.
+    pub(crate) blocked: bool,
+}
 
 impl Sink {
-    /// Writes as much as the sink takes at once and returns how many bytes that were. Anything
-    /// less than everything means that it is blocked.
-    pub(crate) fn write(&mut self, pieces: &[Piece<'_>], framing: Framing) -> io::Result<usize> {
-        let socket = match self {
-            Self::Socket(socket) => socket,
+    /// Begins to report to a shard: `tell` is for what does not come from the poller.
+    pub(crate) fn register(
+        &mut self,
+        registry: &Registry,
+        key: SubscriberKey,
+        tell: impl Fn(BodySignal) + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        match self {
+            Self::Socket(socket) => registry.register(socket, key.to_token(), Readiness::READABLE),
             Self::Body(body) => {
-                let buffers = pieces.iter().map(|piece| piece.to_bytes(framing));
-                return body.push(buffers).ok_or_else(|| io::ErrorKind::BrokenPipe.into());
+                body.on_signal(Arc::new(tell));
+                Ok(())
             }
-            #[cfg(test)]
-            Self::Script(script) => return script.write(pieces, framing),
-        };
-        loop {
-            // The system call itself, for want of what libc adds to it in a program with threads;
-            // `send` for one buffer is measurably cheaper than `writev` for one.
-            let written = if let [piece] = pieces {
-                send(&*socket, piece.as_slice(framing), SendFlags::NOSIGNAL)
-            } else {
-                let slices: SmallVec<[IoSlice<'_>; MAX_PIECES]> =
-                    pieces.iter().map(|piece| IoSlice::new(piece.as_slice(framing))).collect();
-                writev(&*socket, &slices)
-            };
-            match written {
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                written => return Ok(written?),
+            Self::Simulated(socket) => {
+                socket.register(key);
+                Ok(())
             }
         }
     }
 
-    /// What was taken, since this was last asked, of what [`Sink::write`] had accepted before, and
-    /// when the last of it; `None` where accepting is all there is to see.
-    pub(crate) fn taken_beyond(&self) -> Option<(u64, Instant)> {
+    /// No longer reports to a shard.
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
-            Self::Socket(_) => None,
+            Self::Socket(socket) => registry.deregister(socket),
+            Self::Body(_) | Self::Simulated(_) => Ok(()),
+        }
+    }
+
+    /// Says whether word of room is wanted, which must be so exactly while it is blocked.
+    pub(crate) fn want_room(
+        &mut self,
+        wanted: bool,
+        registry: &Registry,
+        key: SubscriberKey,
+    ) -> io::Result<()> {
+        let Self::Socket(socket) = self else { return Ok(()) };
+        let readiness =
+            if wanted { Readiness::READABLE | Readiness::WRITABLE } else { Readiness::READABLE };
+        registry.reregister(socket, key.to_token(), readiness)
+    }
+
+    /// Writes as much as the sink takes at once.
+    pub(crate) fn write(&mut self, buffers: &[Buffer<'_>]) -> io::Result<Accepted> {
+        match self {
+            Self::Socket(socket) => write_to_socket(socket, buffers),
+            Self::Body(body) => body
+                .push(buffers.iter().map(Buffer::share))
+                .ok_or_else(|| io::ErrorKind::BrokenPipe.into()),
+            Self::Simulated(socket) => socket.write(buffers),
+        }
+    }
+
+    /// Ends it after what it has accepted, where closing would not do that.
+    pub(crate) fn finish(&mut self) {
+        if let Self::Body(body) = self {
+            body.finish();
+        }
+    }
+
+    /// What has been passed on, since this was last asked, of what [`Sink::write`] had accepted, and
+    /// when the last of it; `None` where accepting is all there is to see.
+    pub(crate) fn passed_on(&self) -> Option<(u64, Instant)> {
+        match self {
+            Self::Socket(_) | Self::Simulated(_) => None,
             Self::Body(body) => body.taken(),
-            #[cfg(test)]
-            Self::Script(_) => None,
+        }
+    }
+
+    /// Whether it has a socket of its own.
+    pub(crate) fn has_socket(&self) -> bool {
+        matches!(self, Self::Socket(_))
+    }
+
+    /// Whether it can be given to another shard or process.
+    pub(crate) fn can_move(&self) -> bool {
+        match self {
+            Self::Socket(_) | Self::Simulated(_) => true,
+            Self::Body(_) => false,
         }
     }
 
@@ -129,34 +156,60 @@ impl Sink {
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Socket(socket) => socket.peer_addr().ok(),
-            Self::Body(_) => None,
-            #[cfg(test)]
-            Self::Script(_) => None,
+            Self::Body(_) | Self::Simulated(_) => None,
         }
     }
 
     /// Reads and discards what a client sends on its stream.
-    pub(crate) fn discard(&mut self) -> Heard {
+    pub(crate) fn discard_input(&mut self) -> Inbound {
         /// What a client may send in one go; nothing it sends here has a meaning.
         const ROUNDS: usize = 16;
-        let Self::Socket(socket) = self else { return Heard::Nothing };
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Simulated(socket) => return socket.read(),
+            Self::Body(_) => return Inbound::Nothing,
+        };
         let mut scratch = [0; 4096];
         for _ in 0..ROUNDS {
             match socket.read(&mut scratch) {
-                Ok(0) => return Heard::End,
+                Ok(0) => return Inbound::End,
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Inbound::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Heard::Error,
+                Err(_) => return Inbound::Error,
             }
         }
-        Heard::Flood
+        Inbound::Flood
+    }
+}
+
+fn write_to_socket(socket: &TcpStream, buffers: &[Buffer<'_>]) -> io::Result<Accepted> {
+    if buffers.is_empty() {
+        return Ok(Accepted { bytes: 0, blocked: false });
+    }
+    loop {
+        // The system call itself, for want of what libc adds to it in a program with threads;
+        // `send` for one buffer is measurably cheaper than `writev` for one.
+        let written = if let [buffer] = buffers {
+            send(socket, buffer.as_slice(), SendFlags::NOSIGNAL)
+        } else {
+            let slices: SmallVec<[IoSlice<'_>; LIKELY_BUFFERS]> =
+                buffers.iter().map(|buffer| IoSlice::new(buffer.as_slice())).collect();
+            writev(socket, &slices)
+        };
+        let bytes = match written {
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => 0,
+            written => written?,
+        };
+        let offered: usize = buffers.iter().map(|buffer| buffer.as_slice().len()).sum();
+        return Ok(Accepted { bytes, blocked: bytes < offered });
     }
 }
 
 /// What a client says on its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Inbound {
     /// Nothing further.
     Nothing,
     /// It closed the connection, or its half.

@@ -1,73 +1,74 @@
 //! A subscriber: a sink, an interest and a cursor, and how the log flows through them.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf as _, Bytes};
-use fanfare_event::Position;
-use fanfare_hub::{Envelope, Interest, Ring, Slot};
+use bytes::Bytes;
+use fanfare_event::{Position, Timestamp};
+use fanfare_hub::{Gap, Interest, Ring, Slot};
 use fanfare_log::ReadFrom;
-use fanfare_sse::Encoded;
-use smallvec::SmallVec;
 
-use crate::arrears::{Arrears, Pace, Verdict};
-use crate::counters::{CloseReason, Totals};
-use crate::delivery::NewSubscriber;
+use crate::address_group::AddressGroup;
+use crate::backpressure::{Backpressure, StallPolicy, StallVerdict};
+use crate::context::Context;
+use crate::counters::CloseReason;
 use crate::lease::Lease;
-use crate::readers::Source;
+use crate::now::Now;
 use crate::seats::Seat;
-use crate::sink::{Framing, MAX_PIECES, Piece, Pieces, Sink};
+use crate::settings::StepLimits;
+use crate::sink::Sink;
+use crate::stream_format::StreamFormat;
+use crate::subscription::{Detached, Subscription};
+use crate::wire::{Framing, Wire};
+use crate::write_batch::{WriteBatch, Written};
 
-// The bounds are small in tests, so that they are met.
-
-/// How many slots one turn of one subscriber looks at, so that a far-behind one with a quiet
-/// topic does not hold up its shard. A slot counts once more for each of its patterns.
-const MAX_SCAN: usize = if cfg!(test) { 12 } else { 4096 };
-/// How many bytes one write is offered.
-pub(crate) const MAX_WRITE: usize = if cfg!(test) { 600 } else { 256 * 1024 };
-/// How many bytes one turn of one subscriber writes before others have theirs.
-const MAX_TURN: usize = if cfg!(test) { 1500 } else { 1024 * 1024 };
-
-/// One subscriber. A plain value: descriptor, interest, cursor, and what it has not taken.
+/// One subscriber: a [`Subscription`] under way, and what belongs to this process beside it.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    pub(crate) sink: Sink,
+    // The subscription. Its wire is taken apart, for there is room for its framing below.
     pub(crate) interest: Arc<Interest>,
     pub(crate) cursor: Cursor,
-    /// Only while it has not taken everything.
-    arrears: Option<Box<Arrears>>,
-    /// The shard's offset when it last got an event id; `None` before the first.
-    pub(crate) refreshed: Option<u64>,
+    pub(crate) held_id: HeldId,
+    format: &'static dyn StreamFormat,
+    /// The rest, and more; only while it has not taken everything.
+    backpressure: Option<Box<Backpressure>>,
+    pub(crate) lease: Option<Box<Lease>>,
     /// When it joined.
-    pub(crate) joined: Instant,
-    /// Tells this subscriber from others that had its slab entry.
-    pub(crate) generation: u32,
-    /// With whom it shares its turns at the log.
-    pub(crate) source: Source,
+    pub(crate) joined: Timestamp,
+    pub(crate) address_group: AddressGroup,
     framing: Framing,
-    envelope: Envelope,
-    /// The sink took less than it was offered.
-    pub(crate) blocked: bool,
-    /// The poller reports when the sink takes more.
-    pub(crate) armed: bool,
-    /// Its stall has a deadline.
-    pub(crate) stalled: bool,
-    /// A reader is at work for it: the reader's job is of no use once this is gone.
-    pub(crate) reading: Option<Arc<()>>,
-    /// It is listed for another turn.
-    pub(crate) queued: bool,
-    /// Its page could not be read and will be asked for again.
-    pub(crate) unread: bool,
     /// Why it closes once nothing waits for it any more, if it does.
     pub(crate) closing: Option<CloseReason>,
-    pub(crate) lease: Option<Box<Lease>>,
-    _seat: Seat,
+
+    // What belongs to this process.
+    pub(crate) awaits: Awaits,
+    /// Tells this subscriber from others that had its slab entry.
+    pub(crate) generation: u32,
+    pub(crate) sink: Sink,
+    /// A reader is at work for it: the reader's job is of no use once this is gone.
+    pub(crate) reading: Option<Arc<()>>,
+    seat: Seat,
+}
+
+/// What a subscriber waits for, or is listed for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Awaits {
+    /// Room: the sink took less than it was offered.
+    pub(crate) room: bool,
+    /// The poller reports when the sink takes more.
+    pub(crate) poller: bool,
+    /// Its stall has a deadline.
+    pub(crate) deadline: bool,
+    /// Another turn.
+    pub(crate) turn: bool,
+    /// Another attempt to read its page, which could not be read.
+    pub(crate) retry: bool,
 }
 
 /// There may be a million of them, and each delivery reads through one: none grows unnoticed.
-#[cfg(not(test))]
 const _: () = assert!(size_of::<Option<Subscriber>>() <= 144);
 
 /// Where a subscriber stands in the log.
@@ -80,9 +81,27 @@ pub(crate) enum Cursor {
     At(ReadFrom),
 }
 
-/// How a turn ended.
+/// The shard's offset when a subscriber last got an event id, if it ever did; in a single word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) struct HeldId(Option<NonZeroU64>);
+
+impl HeldId {
+    pub(crate) const NONE: Self = Self(None);
+    /// From before anything in the ring.
+    const OLD: Self = Self::at(0);
+
+    pub(crate) const fn at(offset: u64) -> Self {
+        Self(NonZeroU64::new(offset.saturating_add(1)))
+    }
+
+    pub(crate) fn offset(self) -> Option<u64> {
+        self.0.map(|after| after.get() - 1)
+    }
+}
+
+/// How what there was for a subscriber to be sent came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
     /// It has everything.
     CaughtUp,
     /// The sink takes no more for now.
@@ -97,7 +116,7 @@ pub(crate) enum Turn {
 struct Sent {
     /// Slots before this place are done with: passed over, or handed to the sink.
     reached: u64,
-    /// Whether a frame was among those handed over.
+    /// Whether an event was among those handed over.
     any: bool,
     /// How many bytes the sink took, and how many of them at the last write.
     bytes: usize,
@@ -115,68 +134,115 @@ enum Stop {
 }
 
 impl Subscriber {
-    /// A subscriber to whom nothing has been sent yet, `opening` first. `refreshed` is where in
-    /// the ring the id stands that it holds already.
-    pub(crate) fn new(
-        new: NewSubscriber,
-        opening: Bytes,
-        refreshed: Option<u64>,
+    /// Goes on with a stream. `ring` is the shard's.
+    pub(crate) fn attach(
+        detached: Detached,
         generation: u32,
-        now: Instant,
+        ring: &Ring,
+        now: Now,
+        limits: &StepLimits,
     ) -> Self {
-        let NewSubscriber {
-            sink, framing, interest, envelope, start, seat, lease, address, ..
-        } = new;
-        let mut arrears = Arrears::new(now);
-        arrears.push(opening);
-        Self {
-            sink,
+        let Detached { subscription, sink, seat, seats } = detached;
+        let Subscription {
             interest,
-            cursor: Cursor::At(start.from),
-            arrears: Some(Box::new(arrears)),
-            refreshed,
-            joined: now,
+            wire,
+            rest,
+            cursor,
+            held_id,
+            joined,
+            address_group,
+            grant,
+            closing,
+        } = subscription;
+        let mut backpressure = Backpressure::new(now.monotonic, limits);
+        rest.into_iter().for_each(|bytes| backpressure.push(bytes));
+        let held_id = held_id.map_or(HeldId::NONE, |position| {
+            ring.offset_after(position).map_or(HeldId::OLD, HeldId::at)
+        });
+        Self {
+            interest,
+            cursor: Cursor::At(cursor),
+            held_id,
+            format: wire.format(),
+            backpressure: Some(Box::new(backpressure)),
+            lease: grant.map(|grant| Box::new(grant.lease(seats, now))),
+            joined,
+            address_group,
+            framing: wire.framing(),
+            closing,
+            // It may hold something back from where it comes from: it is written to in any case.
+            awaits: Awaits { room: true, ..Awaits::default() },
             generation,
-            source: Source::of(address),
-            framing,
-            envelope,
-            blocked: false,
-            armed: false,
-            stalled: false,
+            sink,
             reading: None,
-            queued: false,
-            unread: false,
-            closing: None,
-            lease,
-            _seat: seat,
+            seat,
         }
+    }
+
+    /// Takes the stream out of its shard, which has processed the log up to `here`, of which `ring`
+    /// is the shard's copy.
+    pub(crate) fn detach(self, here: Position, ring: &Ring, now: Now) -> Detached {
+        let wire = self.wire();
+        let (grant, seats) = self.lease.map(|lease| lease.split(now)).unzip();
+        let held_id = self.held_id.offset().map(|offset| {
+            if offset < ring.base() { Position::ORIGIN } else { ring.position_before(offset) }
+        });
+        let subscription = Subscription {
+            interest: self.interest,
+            wire,
+            rest: self.backpressure.map_or_else(Vec::new, |it| it.into_rest()),
+            cursor: match self.cursor {
+                Cursor::Live => ReadFrom::After(here),
+                Cursor::At(from) => from,
+            },
+            held_id,
+            joined: self.joined,
+            address_group: self.address_group,
+            grant,
+            closing: self.closing,
+        };
+        Detached {
+            subscription,
+            sink: self.sink,
+            seat: self.seat,
+            seats: seats.unwrap_or_default(),
+        }
+    }
+
+    /// Up to where it has everything, in a shard that has processed the log up to `here`; `None`
+    /// while it waits for the first of all there is.
+    pub(crate) fn position(&self, here: Position) -> Option<Position> {
+        let position = match self.cursor {
+            Cursor::Live => here,
+            Cursor::At(ReadFrom::After(position)) => position,
+            Cursor::At(ReadFrom::Earliest) => return None,
+        };
+        Some(position).filter(|position| *position > Position::ORIGIN)
     }
 
     /// Sends what of `slots`, each with its offset, is of a type it wants: what its shard has just
     /// seen, whose topics it is known to want. It has everything before, and afterwards everything
     /// before `end`, unless its sink takes less.
-    pub(crate) fn follow<'a>(
+    pub(crate) fn send_live<'a>(
         &mut self,
         slots: impl Iterator<Item = (u64, &'a Slot)>,
         ring: &Ring,
         end: u64,
-        now: Instant,
-        totals: &mut Totals,
-    ) -> io::Result<Turn> {
+        context: &mut Context<'_>,
+    ) -> io::Result<Outcome> {
         let wants = |interest: &Interest, slot: &Slot| interest.wants_type(slot);
         // Bounded by what a shard collects before it writes.
-        let sent = self.send(slots, end..end, usize::MAX, wants, now, totals)?;
-        Ok(self.advance(&sent, ring, end, now))
+        let sent = self.send(slots, end..end, usize::MAX, wants, context)?;
+        Ok(self.advance(&sent, ring, end, context))
     }
 
     /// Sends what the ring holds for it from where it stands up to `end`.
-    pub(crate) fn turn(
+    pub(crate) fn send_from_ring(
         &mut self,
         ring: &Ring,
         end: u64,
-        now: Instant,
-        totals: &mut Totals,
-    ) -> io::Result<Turn> {
+        context: &mut Context<'_>,
+    ) -> io::Result<Outcome> {
         let offset = match self.cursor {
             Cursor::Live => Some(end),
             Cursor::At(ReadFrom::After(position)) => ring.offset_after(position),
@@ -184,37 +250,36 @@ impl Subscriber {
         };
         // What waits goes out even when the log must be asked for what follows, or when the shard
         // has not come to where it stands.
-        let Some(offset) = offset else { return self.flush(Turn::NeedsLog, now, totals) };
+        let Some(offset) = offset else { return self.flush(Outcome::NeedsLog, context) };
         if offset > end {
-            return self.flush(Turn::Yielded, now, totals);
+            return self.flush(Outcome::Yielded, context);
         }
         let patterns = self.interest.selector().topics.patterns().len();
-        let scan = (MAX_SCAN / (1 + patterns)).max(1);
+        let scan = (context.limits.turn_slots / (1 + patterns)).max(1);
         let slots = (offset..end).zip(ring.from(offset));
-        let sent = self.send(slots, offset..end, scan, Interest::wants, now, totals)?;
-        Ok(self.advance(&sent, ring, end, now))
+        let sent = self.send(slots, offset..end, scan, Interest::wants, context)?;
+        Ok(self.advance(&sent, ring, end, context))
     }
 
     /// Sends a page that was read from the log for it. What the sink does not take is dropped and
     /// will be read again, so that a slow subscriber holds no page.
-    pub(crate) fn take_page(
+    pub(crate) fn send_page(
         &mut self,
-        gap: Option<(Bytes, Position)>,
+        gap: Option<&Gap>,
         slots: &[Slot],
         next: ReadFrom,
-        now: Instant,
-        totals: &mut Totals,
-    ) -> io::Result<Turn> {
-        if let Some((notice, resumed_from)) = gap {
-            self.arrears(now).push(notice);
-            self.cursor = Cursor::At(ReadFrom::After(resumed_from));
+        context: &mut Context<'_>,
+    ) -> io::Result<Outcome> {
+        if let Some(gap) = gap {
+            let notice = self.wire().gap(gap);
+            self.backpressure(context).push(notice);
+            self.cursor = Cursor::At(ReadFrom::After(gap.resumed_from));
         }
         let wants = |_: &Interest, _: &Slot| true;
-        let sent =
-            self.send((0..).zip(slots), 0..slots.len() as u64, usize::MAX, wants, now, totals)?;
+        let places = 0..slots.len() as u64;
+        let sent = self.send((0..).zip(slots), places, usize::MAX, wants, context)?;
         if sent.any {
-            // Older than anything in the ring.
-            self.refreshed = Some(0);
+            self.held_id = HeldId::OLD;
         }
         match sent.stop {
             Stop::End => self.cursor = Cursor::At(next),
@@ -225,32 +290,31 @@ impl Subscriber {
                 }
             }
         }
-        Ok(self.after(&sent, Turn::Yielded, now))
+        Ok(self.outcome(&sent, Outcome::Yielded, context))
     }
 
-    /// Sends bytes that are not part of the log, unless others must go first.
+    /// Sends bytes that are not part of the log, after those that must go first; none at all where
+    /// only those are to be sent.
     pub(crate) fn send_aside(
         &mut self,
         bytes: Bytes,
-        now: Instant,
-        totals: &mut Totals,
-    ) -> io::Result<Turn> {
-        self.arrears(now).push(bytes);
+        context: &mut Context<'_>,
+    ) -> io::Result<Outcome> {
+        self.backpressure(context).push(bytes);
         // Having sent this says nothing of the log: who was behind still is.
-        let done = if self.cursor == Cursor::Live { Turn::CaughtUp } else { Turn::Yielded };
-        self.flush(done, now, totals)
+        let done = if self.cursor == Cursor::Live { Outcome::CaughtUp } else { Outcome::Yielded };
+        self.flush(done, context)
     }
 
     /// Adds the last bytes. The subscriber is to be removed once nothing waits for it.
-    pub(crate) fn bid_farewell(
+    pub(crate) fn begin_close(
         &mut self,
         bytes: Bytes,
         reason: CloseReason,
-        now: Instant,
-        totals: &mut Totals,
-    ) -> io::Result<Turn> {
+        context: &mut Context<'_>,
+    ) -> io::Result<Outcome> {
         self.closing = Some(reason);
-        self.send_aside(bytes, now, totals)
+        self.send_aside(bytes, context)
     }
 
     /// Whether it is on its way out.
@@ -258,56 +322,57 @@ impl Subscriber {
         self.closing.is_some()
     }
 
-    /// Whether nothing waits to go out before the next frame.
+    /// Whether nothing waits to go out before the next event.
     pub(crate) fn is_clear(&self) -> bool {
-        self.arrears.as_ref().is_none_or(|arrears| arrears.rest().is_empty())
+        self.rest().is_empty() && !self.awaits.room
     }
 
-    /// What waits to go out before the next frame.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> &[Bytes] {
-        self.arrears.as_ref().map_or(&[], |arrears| arrears.rest())
+    /// What waits to go out before the next event.
+    pub(crate) fn rest(&self) -> &[Bytes] {
+        self.backpressure.as_ref().map_or(&[], |backpressure| backpressure.rest())
     }
 
-    /// How the connection's bytes are framed.
-    pub(crate) fn framing(&self) -> Framing {
-        self.framing
-    }
-
-    /// How it wants its data.
-    pub(crate) fn envelope(&self) -> Envelope {
-        self.envelope
+    /// How its stream is written.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire::new(self.format, self.framing)
     }
 
     /// How many bytes it is worth offering at once: about as many again as it took last.
-    pub(crate) fn offer(&self) -> usize {
-        self.arrears.as_ref().map_or(MAX_WRITE, |arrears| arrears.offer())
+    pub(crate) fn offer(&self, limits: &StepLimits) -> usize {
+        let backpressure = self.backpressure.as_ref();
+        backpressure.map_or(limits.write_bytes, |backpressure| backpressure.offer())
     }
 
     /// When it is to be judged, if it is still blocked then.
-    pub(crate) fn deadline(&self, pace: Pace, now: Instant) -> Instant {
-        self.arrears.as_ref().map_or(now, |arrears| arrears.deadline(pace))
+    pub(crate) fn stall_deadline(&self, policy: StallPolicy, now: Now) -> Instant {
+        let backpressure = self.backpressure.as_ref();
+        backpressure.map_or(now.monotonic, |backpressure| backpressure.deadline(policy))
     }
 
     /// Whether it may stay, blocked as it is.
-    pub(crate) fn judge(&mut self, pace: Pace, now: Instant) -> Verdict {
-        let taken = self.sink.taken_beyond();
-        let arrears = self.arrears(now);
-        if let Some((bytes, at)) = taken {
-            arrears.saw(bytes, at);
+    pub(crate) fn judge_stall(
+        &mut self,
+        policy: StallPolicy,
+        now: Now,
+        limits: &StepLimits,
+    ) -> StallVerdict {
+        let passed_on = self.sink.passed_on();
+        let backpressure = backpressure(&mut self.backpressure, now, limits);
+        if let Some((bytes, at)) = passed_on {
+            backpressure.passed_on(bytes, at);
         }
-        arrears.judge(pace, now)
+        backpressure.judge(policy, now.monotonic)
     }
 
     /// Sends what waits.
-    fn flush(&mut self, done: Turn, now: Instant, totals: &mut Totals) -> io::Result<Turn> {
+    fn flush(&mut self, done: Outcome, context: &mut Context<'_>) -> io::Result<Outcome> {
         let wants = |_: &Interest, _: &Slot| false;
-        let sent = self.send(std::iter::empty(), 0..0, usize::MAX, wants, now, totals)?;
-        Ok(self.after(&sent, done, now))
+        let sent = self.send(std::iter::empty(), 0..0, usize::MAX, wants, context)?;
+        Ok(self.outcome(&sent, done, context))
     }
 
     /// Takes note of how far it got on the way to `end`.
-    fn advance(&mut self, sent: &Sent, ring: &Ring, end: u64, now: Instant) -> Turn {
+    fn advance(&mut self, sent: &Sent, ring: &Ring, end: u64, context: &Context<'_>) -> Outcome {
         let reached = match sent.stop {
             Stop::End => end,
             Stop::Blocked | Stop::Budget => sent.reached,
@@ -320,25 +385,26 @@ impl Subscriber {
             Cursor::At(ReadFrom::After(ring.position_before(reached)))
         };
         if sent.any {
-            self.refreshed = Some(reached);
+            self.held_id = HeldId::at(reached);
         }
-        self.after(sent, Turn::CaughtUp, now)
+        self.outcome(sent, Outcome::CaughtUp, context)
     }
 
-    fn after(&mut self, sent: &Sent, done: Turn, now: Instant) -> Turn {
-        self.blocked = matches!(sent.stop, Stop::Blocked);
-        if self.blocked {
-            self.arrears(now).block(sent.at_last, sent.bytes, now);
-            return Turn::Blocked;
+    fn outcome(&mut self, sent: &Sent, done: Outcome, context: &Context<'_>) -> Outcome {
+        self.awaits.room = matches!(sent.stop, Stop::Blocked);
+        let now = context.now.monotonic;
+        if self.awaits.room {
+            self.backpressure(context).block(sent.at_last, sent.bytes, now, context.limits);
+            return Outcome::Blocked;
         }
-        if let Some(arrears) = &mut self.arrears {
-            arrears.unblock(now);
+        if let Some(backpressure) = &mut self.backpressure {
+            backpressure.unblock(now);
         }
         match sent.stop {
-            Stop::Budget => Turn::Yielded,
+            Stop::Budget => Outcome::Yielded,
             Stop::End | Stop::Blocked => {
-                if done == Turn::CaughtUp {
-                    self.arrears = None;
+                if done == Outcome::CaughtUp {
+                    self.backpressure = None;
                 }
                 done
             }
@@ -347,12 +413,13 @@ impl Subscriber {
 
     /// Whether it is behind and nothing will ever wake it, which must not be.
     pub(crate) fn is_forgotten(&self) -> bool {
-        let awaited = self.blocked || self.queued || self.reading.is_some() || self.unread;
+        let Awaits { room, turn, retry, .. } = self.awaits;
+        let awaited = room || turn || retry || self.reading.is_some();
         !(awaited || self.is_closing() || self.cursor == Cursor::Live)
     }
 
-    fn arrears(&mut self, now: Instant) -> &mut Arrears {
-        self.arrears.get_or_insert_with(|| Box::new(Arrears::new(now)))
+    fn backpressure(&mut self, context: &Context<'_>) -> &mut Backpressure {
+        backpressure(&mut self.backpressure, context.now, context.limits)
     }
 
     /// Hands the sink what waits and then whatever of `slots` the subscriber wants, in writes of
@@ -364,19 +431,19 @@ impl Subscriber {
         places: Range<u64>,
         scan: usize,
         wants: impl Fn(&Interest, &Slot) -> bool,
-        now: Instant,
-        totals: &mut Totals,
+        context: &mut Context<'_>,
     ) -> io::Result<Sent> {
+        let (wire, limits) = (self.wire(), context.limits);
         let (mut passed, mut seen) = (0, places.start);
         let (mut turn_bytes, mut any) = (0, false);
         loop {
             let mut exhausted = false;
-            let offer = {
-                let arrears = self.arrears.as_deref();
-                let rest = arrears.map_or(&[][..], Arrears::rest);
-                let mut offer = Offer::of(rest);
-                let limit = self.offer();
-                while offer.pieces.len() < MAX_PIECES && offer.bytes < limit && passed < scan {
+            let (offered, written) = {
+                let backpressure = self.backpressure.as_deref();
+                let rest = backpressure.map_or(&[][..], Backpressure::rest);
+                let mut batch = WriteBatch::of(rest);
+                let offer = self.offer(limits);
+                while batch.len() < limits.write_buffers && batch.bytes() < offer && passed < scan {
                     let Some((place, slot)) = slots.next() else {
                         (exhausted, seen) = (true, places.end);
                         break;
@@ -384,108 +451,58 @@ impl Subscriber {
                     passed += 1;
                     seen = place + 1;
                     if wants(&self.interest, slot) {
-                        offer.add(slot.frame.encoded(self.envelope), place);
+                        batch.push(wire.event(&slot.frame), place);
                     }
                 }
-                if offer.pieces.is_empty() {
-                    None
+                // One that waits for room is written to all the same: it may hold something back.
+                let offered = !batch.is_empty();
+                let written = if offered || self.awaits.room {
+                    Some(batch.write(&mut self.sink)?)
                 } else {
-                    Some(offer.make(&mut self.sink, self.framing)?)
-                }
+                    None
+                };
+                (offered, written)
             };
             let mut stop = exhausted.then_some(Stop::End);
             let mut reached = seen;
-            let written = offer.as_ref().map_or(0, |taken| taken.bytes);
-            if let Some(taken) = offer {
-                totals.writes += 1;
-                totals.bytes += taken.bytes as u64;
-                turn_bytes += taken.bytes;
-                totals.deliveries += taken.handed as u64;
-                any |= taken.handed > 0;
-                if taken.is_blocked {
+            let at_last = written.as_ref().map_or(0, |written| written.bytes);
+            if let Some(Written { bytes, of_rest, handed, next, begun, blocked }) = written {
+                context.totals.writes += u64::from(offered);
+                context.totals.bytes += bytes as u64;
+                turn_bytes += bytes;
+                context.totals.deliveries += handed as u64;
+                any |= handed > 0;
+                self.awaits.room = blocked;
+                if blocked {
                     stop = Some(Stop::Blocked);
-                    reached = taken.next.unwrap_or(seen);
+                    reached = next.unwrap_or(seen);
                 }
-                if let Some(arrears) = &mut self.arrears {
-                    arrears.advance(taken.of_rest);
+                if let Some(backpressure) = &mut self.backpressure {
+                    backpressure.advance(of_rest);
                 }
-                if let Some(begun) = taken.begun {
-                    self.arrears(now).push(begun);
+                if let Some(begun) = begun {
+                    self.backpressure(context).push(begun);
                 }
             }
-            if stop.is_none() && (passed >= scan || turn_bytes >= MAX_TURN) {
+            if stop.is_none() && (passed >= scan || turn_bytes >= limits.turn_bytes) {
                 stop = Some(Stop::Budget);
             }
             if !matches!(stop, Some(Stop::Blocked))
-                && let Some(arrears) = &mut self.arrears
+                && let Some(backpressure) = &mut self.backpressure
             {
-                arrears.took(written);
+                backpressure.took(at_last, limits);
             }
             if let Some(stop) = stop {
-                return Ok(Sent { reached, any, bytes: turn_bytes, at_last: written, stop });
+                return Ok(Sent { reached, any, bytes: turn_bytes, at_last, stop });
             }
         }
     }
 }
 
-/// What is written at once.
-struct Offer<'a> {
-    pieces: Pieces<'a>,
-    /// Where the slots of the frames among the pieces stand.
-    places: SmallVec<[u64; MAX_PIECES]>,
-    /// How many pieces come before the first frame, and their bytes.
-    lead: usize,
-    rest: usize,
-    bytes: usize,
-}
-
-/// What has become of an offer.
-struct Taken {
-    bytes: usize,
-    /// How many of them were of what had to go out first.
-    of_rest: usize,
-    /// How many frames the sink took whole or in part.
-    handed: usize,
-    /// The place of the first that it did not take.
-    next: Option<u64>,
-    /// The rest of one that it took in part.
-    begun: Option<Bytes>,
-    is_blocked: bool,
-}
-
-impl<'a> Offer<'a> {
-    fn of(rest: &'a [Bytes]) -> Self {
-        let bytes = rest.iter().map(Bytes::len).sum();
-        let pieces: Pieces<'a> = rest.iter().map(Piece::Pending).collect();
-        Self { lead: pieces.len(), pieces, places: SmallVec::new(), rest: bytes, bytes }
-    }
-
-    fn add(&mut self, frame: &'a Encoded, place: u64) {
-        self.bytes += frame.len();
-        self.pieces.push(Piece::Frame(frame));
-        self.places.push(place);
-    }
-
-    fn make(self, sink: &mut Sink, framing: Framing) -> io::Result<Taken> {
-        let bytes = sink.write(&self.pieces, framing)?;
-        let of_rest = bytes.min(self.rest);
-        let (mut left, mut whole, mut begun) = (bytes - of_rest, 0, None);
-        for frame in &self.pieces[self.lead..] {
-            let length = frame.as_slice(framing).len();
-            if left < length {
-                begun = (left > 0).then(|| {
-                    let mut rest = frame.to_bytes(framing);
-                    rest.advance(left);
-                    rest
-                });
-                break;
-            }
-            left -= length;
-            whole += 1;
-        }
-        let handed = whole + usize::from(begun.is_some());
-        let next = self.places.get(handed).copied();
-        let is_blocked = of_rest < self.rest || whole < self.places.len();
-        Ok(Taken { bytes, of_rest, handed, next, begun, is_blocked })
-    }
+fn backpressure<'a>(
+    kept: &'a mut Option<Box<Backpressure>>,
+    now: Now,
+    limits: &StepLimits,
+) -> &'a mut Backpressure {
+    kept.get_or_insert_with(|| Box::new(Backpressure::new(now.monotonic, limits)))
 }

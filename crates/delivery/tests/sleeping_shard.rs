@@ -1,22 +1,22 @@
-//! A shard sleeps over news. The very code of its bell, run by loom in the orders in which a shard
+//! A shard sleeps over news. The very code of its wake flag, run by loom in the orders in which a shard
 //! and two publishers can be run, and with every value that memory allows them to see.
 //!
 //! Invariant: *nobody waits*.
 
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "a test may panic")]
 
-/// What the bell takes its atomics from.
+/// What the wake flag takes its atomics from.
 use loom::sync;
 
-#[path = "../src/bell.rs"]
-mod bell;
+#[path = "../src/wake_flag.rs"]
+mod wake_flag;
 
 use std::io;
 
-use bell::{Bell, Wake};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
+use wake_flag::{Wake, WakeFlag};
 
 /// As an eventfd in a poller: waking is remembered until the poller has slept.
 #[derive(Default)]
@@ -45,28 +45,28 @@ impl Wake for Arc<Sleep> {
 
 /// A shard that slept over something would never end, which loom calls a deadlock.
 #[test]
-fn what_is_published_while_a_shard_falls_asleep_waits_for_the_next_event() {
+fn what_is_published_while_a_shard_falls_asleep_wakes_it() {
     const PUBLISHERS: usize = 2;
     let mut model = loom::model::Builder::new();
     // Without a bound it takes minutes; faults of this kind need a switch or two.
     model.preemption_bound = Some(2);
     model.check(|| {
         let sleep = Arc::new(Sleep::default());
-        let bell = Arc::new(Bell::new(Arc::clone(&sleep)));
-        // Relaxed: it is the bell that must make it visible.
+        let flag = Arc::new(WakeFlag::new(Arc::clone(&sleep)));
+        // Relaxed: it is the flag that must make it visible.
         let published: [_; PUBLISHERS] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
         for news in &published {
-            let (bell, news) = (Arc::clone(&bell), Arc::clone(news));
+            let (flag, news) = (Arc::clone(&flag), Arc::clone(news));
             thread::spawn(move || {
                 news.store(1, Ordering::Relaxed);
-                bell.ring();
+                flag.raise();
             });
         }
         let mut seen = 0;
         while seen < PUBLISHERS {
             sleep.sleep();
             let look = || published.iter().map(|news| news.load(Ordering::Relaxed)).sum();
-            seen = bell.answer(look);
+            seen = flag.lower_and(look);
         }
     });
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
-use fanfare_tls::Tls;
-
 use fanfare_http::{MetricSource, Rows};
+use fanfare_tls::Tls;
 
 /// The certificate that is shown, and the orders of new ones.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ impl MetricSource for CertificateMetrics {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
         let counts = [("issued", &self.issued), ("failed", &self.failed)];
         let counts = counts.map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)));
-        let orders = "Certificates ordered by ACME, by outcome";
+        let orders = "Certificates ordered by ACME, by outcome.";
         rows.counters_by("outcome", "certificate_orders", orders, counts)?;
         let Some(certificate) = self.tls.as_ref().and_then(|tls| tls.shown()) else {
             return Ok(());

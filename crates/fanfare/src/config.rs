@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
-use fanfare_delivery::{DeliverySettings, Retry, Seats};
+use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_mercure::HubUrl;
 use fanfare_settings::{Name, Settings};
 
@@ -26,7 +26,8 @@ pub(crate) fn mercure(settings: &Settings, port: u16) -> Option<MercureConfig> {
     let scheme = if settings.is_secure() { "https" } else { "http" };
     let local = || HubUrl::parse(&format!("{scheme}://localhost:{port}{}", HubUrl::PATH)).ok();
     let hub = Arc::new(settings.mercure_url.clone().or_else(local)?);
-    Some(MercureConfig { hub, token_in_query: settings.mercure_query_token })
+    let (token_in_query, gap_events) = (settings.mercure_query_token, settings.mercure_gap_events);
+    Some(MercureConfig { hub, token_in_query, gap_events })
 }
 
 /// Whose tokens of Mercure's protocol count, and what those may do who have none: never publish.
@@ -138,6 +139,7 @@ pub(crate) fn delivery(settings: &Settings, seats: usize) -> DeliverySettings {
         min_rate: settings.min_rate.get(),
         retry: Retry(settings.retry),
         seats: Seats::new(seats),
+        limits: StepLimits::default(),
     }
 }
 

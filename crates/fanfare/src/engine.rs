@@ -87,7 +87,7 @@ async fn open_redis(
         ..RedisSettings::new(url.clone(), settings.namespace.clone())
     };
     let log = RedisLog::connect(settings, tail).await?;
-    let cluster = RedisCluster::new(node, Arc::clone(log.commons()));
+    let cluster = RedisCluster::new(node, Arc::clone(log.cluster_store()));
     Ok((log, cluster))
 }
 

@@ -1,8 +1,8 @@
 //! Reading again: what a hangup (SIGHUP) asks the hub for.
 //!
 //! What must hold: a hangup never ends the hub and never touches a stream, whatever the hub serves.
-//! Each part that can be read again while the hub runs waits for its own bell; for everything else
-//! there is a line in the log.
+//! Each part that can be read again while the hub runs is told by a notification of its own; for
+//! everything else there is a line in the log.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ pub(crate) struct Reload {
 impl Reload {
     /// Adds a part of this name. Whoever reads it waits for what is returned.
     pub(crate) fn part(&mut self, name: &'static str) -> Arc<Notify> {
-        let bell = Arc::<Notify>::default();
-        self.parts.push((name, Arc::clone(&bell)));
-        bell
+        let asked = Arc::<Notify>::default();
+        self.parts.push((name, Arc::clone(&asked)));
+        asked
     }
 
-    /// Rings for all parts at each hangup, for as long as the hub runs.
-    pub(crate) async fn obey(self, mut hangup: Signal) {
+    /// Notifies all parts at each hangup, for as long as the hub runs.
+    pub(crate) async fn notify_on_hangup(self, mut hangup: Signal) {
         let names: Vec<_> = self.parts.iter().map(|(name, _)| *name).collect();
         while hangup.recv().await.is_some() {
             if names.is_empty() {
@@ -34,7 +34,7 @@ impl Reload {
                 continue;
             }
             tracing::info!(parts = names.join(", "), "SIGHUP: reading again");
-            self.parts.iter().for_each(|(_, bell)| bell.notify_one());
+            self.parts.iter().for_each(|(_, asked)| asked.notify_one());
         }
     }
 }

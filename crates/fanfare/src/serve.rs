@@ -231,7 +231,7 @@ impl Built {
             false => reload.part("the files of keys"),
         };
         upkeep.spawn(keep_keys(self.key_files, Arc::clone(&app), asked));
-        upkeep.spawn(reload.obey(self.hangup));
+        upkeep.spawn(reload.notify_on_hangup(self.hangup));
         let observer = Observer::new(
             Arc::clone(hub),
             Arc::clone(delivery),

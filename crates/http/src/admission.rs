@@ -74,7 +74,7 @@ async fn decide(
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.quotas.request().ok_or(Admission::ComeBack(RefusalReason::Requests))?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let Subscription { selector, envelope, cursor } = match feed {
+    let Subscription { selector, format, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
@@ -91,7 +91,7 @@ async fn decide(
     if request.method == Method::HEAD {
         return Ok(None);
     }
-    stays_open(app)?;
+    not_draining(app)?;
     let lease = app.quotas.lease(&caller, patterns).map_err(Admission::ComeBack)?;
     let (hub, delivery) = feed.of(app);
     let seat = delivery.seat().ok_or(Admission::ComeBack(RefusalReason::Capacity))?;
@@ -102,9 +102,9 @@ async fn decide(
     drop(place);
     let start = resolve(hub, &cursor).await;
     let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
-    stays_open(app)?;
+    not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
-    let what = Admissible { selector, envelope, start, has_id };
+    let what = Admissible { selector, format, start, has_id };
     let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
     Ok(Some(Box::new(stream)))
 }
@@ -133,7 +133,7 @@ impl Feed {
     }
 }
 
-fn stays_open(app: &AppState) -> Result<(), Admission> {
+fn not_draining(app: &AppState) -> Result<(), Admission> {
     if app.is_draining() { Err(Admission::ComeBack(RefusalReason::Draining)) } else { Ok(()) }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use axum::response::Response;
 use fanfare_delivery::{Cut, Delivery};
@@ -85,7 +86,7 @@ impl AppState {
     /// node; how many those were.
     pub(crate) async fn end_streams(&self, subject: &str) -> usize {
         let (done, mut counts) = mpsc::unbounded_channel();
-        let cut = Arc::from([Cut::now(subject)]);
+        let cut = Arc::from([Cut { subject: subject.into(), at: Instant::now() }]);
         // The channel closes when the last shard has answered, or has gone.
         for delivery in [&self.delivery, &self.console.delivery] {
             let done = done.clone();
@@ -123,7 +124,7 @@ impl AppState {
     pub(crate) fn idle(limits: &QuotaLimits, access: AccessConfig, seats: usize) -> Arc<Self> {
         use std::time::Duration;
 
-        use fanfare_delivery::{DeliverySettings, Retry, Seats};
+        use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
         use fanfare_hub::{Window, WindowBounds};
         use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
 
@@ -142,6 +143,7 @@ impl AppState {
             min_rate: 0,
             retry: Retry(second),
             seats: Seats::new(seats),
+            limits: StepLimits::default(),
         };
         let delivery = Arc::new(Delivery::start(&hub, &delivery).unwrap());
         let streams =

@@ -12,10 +12,11 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Authorised;
 use fanfare_delivery::{
-    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Retry, Seat, Sink, body,
+    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Retry, Seat, Sink, StreamFormat,
+    Wire, body,
 };
 use fanfare_event::Selector;
-use fanfare_hub::{Envelope, Interest, Start};
+use fanfare_hub::{Interest, Start};
 use http_body::Frame;
 
 /// A subscription that was asked for, authorised and given a seat.
@@ -23,7 +24,7 @@ use http_body::Frame;
 pub(crate) struct AdmittedStream {
     delivery: Arc<Delivery>,
     interest: Arc<Interest>,
-    envelope: Envelope,
+    format: &'static dyn StreamFormat,
     start: Start,
     has_id: bool,
     address: IpAddr,
@@ -35,7 +36,8 @@ pub(crate) struct AdmittedStream {
 #[derive(Debug)]
 pub(crate) struct Admissible {
     pub(crate) selector: Authorised<Selector>,
-    pub(crate) envelope: Envelope,
+    /// How it is written.
+    pub(crate) format: &'static dyn StreamFormat,
     pub(crate) start: Start,
     /// Whether it holds an event id already.
     pub(crate) has_id: bool,
@@ -51,10 +53,10 @@ impl AdmittedStream {
         seat: Seat,
         lease: Option<Box<Lease>>,
     ) -> Self {
-        let Admissible { selector, envelope, start, has_id } = what;
+        let Admissible { selector, format, start, has_id } = what;
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner());
-        Self { delivery, interest, envelope, start, has_id, address, seat, lease }
+        Self { delivery, interest, format, start, has_id, address, seat, lease }
     }
 
     /// Where it begins.
@@ -70,11 +72,13 @@ impl AdmittedStream {
     /// The same, which gives a place back when it ends.
     pub(crate) fn holding(mut self, place: Option<Seat>) -> Self {
         if let Some(place) = place {
+            let address = self.address;
             let lease = self.lease.get_or_insert_with(|| {
                 let verified = Instant::now();
                 Box::new(Lease {
                     subject: None,
                     credential: None,
+                    address,
                     expires: None,
                     verified,
                     seats: Vec::new(),
@@ -87,13 +91,12 @@ impl AdmittedStream {
 
     /// Hands it to delivery, with where its bytes go.
     pub(crate) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
-        let Self { delivery, interest, envelope, start, has_id, address, seat, lease } = self;
+        let Self { delivery, interest, format, start, has_id, address, seat, lease } = self;
         delivery.join(NewSubscriber {
             sink,
-            framing,
+            wire: Wire::new(format, framing),
             head,
             interest,
-            envelope,
             start,
             has_id,
             address,
@@ -155,6 +158,8 @@ impl http_body::Body for StreamBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_next(context).map(|next| next.map(|bytes| bytes.map(Frame::data)))
+        self.0
+            .poll_next(context, Instant::now())
+            .map(|next| next.map(|bytes| bytes.map(Frame::data)))
     }
 }

@@ -161,7 +161,7 @@ fn weight_of(event: &Event) -> usize {
 }
 
 fn encode_event(event: &Event, event_type: Option<&str>, data: &str) -> Encoded {
-    encode(Fields { id: &event.position.to_string(), event: event_type, data })
+    encode(Fields { id: Some(&event.position.to_string()), event: event_type, data })
 }
 
 fn type_of(event: &Event) -> Option<&str> {

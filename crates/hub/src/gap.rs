@@ -44,14 +44,14 @@ impl Gap {
             self.reason.as_str(),
             serde_json::Value::from(requested),
         );
-        encode(Fields { id: &id, event: Some("fanfare.gap"), data: &data })
+        encode(Fields { id: Some(&id), event: Some("fanfare.gap"), data: &data })
     }
 }
 
 /// The `fanfare.cursor` event: a newer id for a subscriber whose topics are quiet, so that the one
 /// it holds does not age out of retention while nothing was missed.
 pub fn fresh_cursor(position: Position) -> Encoded {
-    encode(Fields { id: &position.to_string(), event: Some("fanfare.cursor"), data: "{}" })
+    encode(Fields { id: Some(&position.to_string()), event: Some("fanfare.cursor"), data: "{}" })
 }
 
 #[cfg(test)]

@@ -152,8 +152,8 @@ impl Hub {
         };
         if !progresses {
             // To go on would be to ask the same again, for ever; later the answer may be another.
-            let reason = "a page did not lead on from where it began".to_owned();
-            return Err(ReadError::Unavailable { reason });
+            let source = "a page did not lead on from where it began".into();
+            return Err(ReadError::Unavailable { source });
         }
         let trimmed = page.trimmed.map(|through| gap(GapReason::Trimmed, through));
         let (mut slots, mut held, mut next) = (Vec::new(), 0, page.next);

@@ -17,7 +17,7 @@ struct StandingStill(Position);
 
 impl EventLog for StandingStill {
     fn append(&self, _: Batch) -> Appending {
-        Box::pin(ready(Err(AppendError::Unavailable { reason: "a test says so".to_owned() })))
+        Box::pin(ready(Err(AppendError::Unavailable { source: "a test says so".into() })))
     }
 
     fn read(

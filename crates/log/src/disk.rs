@@ -190,7 +190,8 @@ const MAX_BATCH: usize = 1 << 30;
 impl EventLog for DiskLog {
     fn append(&self, batch: Batch) -> Appending {
         let refuse = |error| -> Appending { Box::pin(std::future::ready(Err(error))) };
-        let unavailable = |reason: String| refuse(AppendError::Unavailable { reason });
+        let unavailable =
+            |reason: String| refuse(AppendError::Unavailable { source: reason.into() });
         if let Some(reason) = self.shared.failure.get() {
             return unavailable(reason.clone());
         }
@@ -198,7 +199,7 @@ impl EventLog for DiskLog {
         let bytes = batch.drafts.iter().map(record::length).sum::<usize>() + key;
         if bytes > MAX_BATCH {
             let reason = format!("a batch has at most {MAX_BATCH} bytes, this one {bytes}");
-            return refuse(AppendError::Full { reason });
+            return refuse(AppendError::Full { source: reason.into() });
         }
         let (completion, completed) = completion();
         match self.shared.queue.push(Waiting { batch, bytes, completion }) {

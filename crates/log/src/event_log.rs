@@ -97,27 +97,30 @@ pub enum Durability {
     Engine,
 }
 
+/// What an engine saw go wrong. Its text is for whoever reads the error that carries it.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a batch was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The log accepts nothing now. Nothing of the batch was kept; a retry later may succeed.
-    #[error("the event log is not accepting events: {reason}")]
+    #[error("the event log is not accepting events: {source}")]
     Unavailable {
         /// What is wrong, for the publisher to read.
-        reason: String,
+        source: Cause,
     },
     /// The engine did not answer in time: the batch may or may not have been accepted. Only an
     /// idempotency key makes a retry safe.
-    #[error("the event log did not answer in time, the outcome is unknown: {reason}")]
+    #[error("the event log did not answer in time, the outcome is unknown: {source}")]
     OutcomeUnknown {
         /// What is wrong, for the publisher to read.
-        reason: String,
+        source: Cause,
     },
     /// There is no room to store it. Nothing of the batch was kept.
-    #[error("the event log has no room: {reason}")]
+    #[error("the event log has no room: {source}")]
     Full {
         /// What is full, for the publisher to read.
-        reason: String,
+        source: Cause,
     },
     /// There is no room for another idempotency key. Nothing of the batch was kept.
     #[error(
@@ -173,10 +176,10 @@ pub struct Page {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The engine cannot be reached or did not answer; trying again later may succeed.
-    #[error("the event log cannot be read: {reason}")]
+    #[error("the event log cannot be read: {source}")]
     Unavailable {
         /// What is wrong.
-        reason: String,
+        source: Cause,
     },
 }
 

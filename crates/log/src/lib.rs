@@ -26,7 +26,7 @@ pub use disk::{
 };
 pub use epoch::{epoch_entropy, next_epoch};
 pub use event_log::{
-    AppendError, Appended, Appending, Batch, Durability, EventLog, LogSize, Page, PageLimit,
+    AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, LogSize, Page, PageLimit,
     ReadError, ReadFrom, Retention, Unready,
 };
 pub use idempotency::{

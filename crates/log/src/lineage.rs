@@ -81,8 +81,9 @@ impl Lineage {
     pub const MAX_ANCESTORS: usize = 1024;
 
     /// How many ancestors are remembered though nothing was published in them: a client may hold
-    /// the id before an epoch's first event.
-    const RECENT: usize = 512;
+    /// the id before an epoch's first event. Engines that keep a lineage elsewhere forget by the same
+    /// rule.
+    pub const RECENT: usize = 512;
 
     /// A log without a past.
     pub fn root(epoch: u64) -> Self {
@@ -119,6 +120,22 @@ impl Lineage {
     /// The oldest epoch that is remembered.
     pub fn oldest(&self) -> u64 {
         self.ends.front().map_or(self.current, |ended| ended.end.epoch)
+    }
+
+    /// Whether `epoch` is the current one or a remembered ancestor.
+    pub fn names(&self, epoch: u64) -> bool {
+        epoch == self.current || self.find(epoch).is_some()
+    }
+
+    /// The last position up to `position` that lies in an epoch which is named: the position itself, or
+    /// the end of the ancestor before it; [`Position::ORIGIN`] where there is none. Whatever clients are
+    /// told to go on from must be named.
+    pub fn named_up_to(&self, position: Position) -> Position {
+        if self.names(position.epoch) {
+            return position;
+        }
+        let before = self.ends.partition_point(|ended| ended.end.epoch < position.epoch);
+        before.checked_sub(1).map_or(Position::ORIGIN, |at| self.ends[at].end)
     }
 
     /// How each ancestor ended, oldest first.
@@ -179,12 +196,16 @@ impl Lineage {
     }
 
     /// Forgets first, of those that are not recent, the epochs in which nothing happened: a hub that
-    /// starts a thousand times in vain must not make the log forget its history.
+    /// starts a thousand times in vain must not make the log forget its history. A loss in such an
+    /// epoch is told by the next one too, if nothing happened there either and it is lossy as well.
     fn forget_excess(ends: &mut VecDeque<Ended>) {
         while ends.len() > Self::MAX_ANCESTORS {
             let long_past = ends.len() - Self::RECENT;
-            let empty = |ended: &Ended| ended.end.seq == 0 && !ended.lossy;
-            let forgotten = ends.iter().take(long_past).position(empty);
+            let is_empty = |at: usize| ends[at].end.seq == 0;
+            let is_void = |&at: &usize| {
+                is_empty(at) && (!ends[at].lossy || (is_empty(at + 1) && ends[at + 1].lossy))
+            };
+            let forgotten = (0..long_past).find(is_void);
             ends.remove(forgotten.unwrap_or(0));
         }
     }
@@ -239,6 +260,36 @@ mod tests {
             assert_eq!(lineage.standing(recent), Standing::EndedAt(Position::new(recent, 0)));
         }
         assert_eq!(lineage.standing(900), Standing::Unknown);
+    }
+
+    #[test]
+    fn feared_losses_in_vain_are_forgotten_before_any_history() {
+        let mut lineage = Lineage::root(1);
+        lineage.begin(2, 5, false);
+        for epoch in 3..=3000 {
+            lineage.begin(epoch, 0, true);
+        }
+        lineage.begin(3001, 3, false);
+        assert_eq!(lineage.standing(1), Standing::EndedAt(Position::new(1, 5)));
+        for after in [Position::new(1, 5), Position::new(2990, 0)] {
+            assert_eq!(lineage.between(after, Position::new(3000, 1)), Between::Lost);
+        }
+        assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
+    }
+
+    #[test]
+    fn a_position_that_is_handed_out_is_named() {
+        let lineage = Lineage::recorded([Position::new(2, 9), Position::new(5, 0)], 8).unwrap();
+        let at = Position::new;
+        for (position, named) in [
+            (at(1, 3), Position::ORIGIN),
+            (at(2, 4), at(2, 4)),
+            (at(3, 0), at(2, 9)),
+            (at(6, 1), at(5, 0)),
+            (at(8, 7), at(8, 7)),
+        ] {
+            assert_eq!(lineage.named_up_to(position), named, "{position}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl TopicId {
 #[derive(Debug)]
 pub struct TopicTable {
     ids: HashMap<Topic, TopicId>,
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<TopicSlot>>,
     vacant: Vec<TopicId>,
     quiet: Quiet,
     quiet_limit: usize,
@@ -37,7 +37,7 @@ pub struct TopicTable {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct TopicSlot {
     topic: Topic,
     /// How many events are retained.
     retained: u64,
@@ -110,7 +110,7 @@ impl TopicTable {
                 return (id, slot.topic.clone());
             }
         }
-        let slot = Slot {
+        let slot = TopicSlot {
             topic: topic.clone(),
             retained: 1,
             trimmed: self.forgotten,

@@ -6,8 +6,9 @@ use fanfare_event::Timestamp;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
-use crate::connection::{Dialer, clock, info_field, is_new_enough, request};
+use crate::dialer::Dialer;
 use crate::entry::text;
+use crate::link::{clock, info_field, is_new_enough, request};
 use crate::{Namespace, RedisSettings, RedisUrl};
 
 /// How often the round trip is measured.
@@ -50,7 +51,7 @@ pub async fn diagnose(url: &RedisUrl, namespace: &Namespace) -> Vec<Finding> {
     diagnose_with(&settings).await
 }
 
-/// The same with a certificate authority or a patience of one's own.
+/// The same with a certificate authority or a response timeout of one's own.
 pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Finding> {
     let dialer = Dialer::new(settings);
     let (mut connection, node) = match dialer.reach().await {
@@ -66,27 +67,30 @@ pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Finding> {
     };
     let mut findings =
         vec![fine("connection", format!("redis at {node} answers"), "publishing needs it")];
-    let mut patient =
-        Patient { connection: &mut connection, patience: settings.patience, findings: vec![] };
-    if let Err(reason) = patient.examine().await {
-        patient.findings.push(problem(
+    let mut examination = Examination {
+        connection: &mut connection,
+        response_timeout: settings.response_timeout,
+        findings: vec![],
+    };
+    if let Err(reason) = examination.examine().await {
+        examination.findings.push(problem(
             "examination",
             format!("the examination ended early: {reason}"),
             "what could not be asked could not be judged",
             "allow INFO, TIME and PING to this user, or look at the server's log",
         ));
     }
-    findings.append(&mut patient.findings);
+    findings.append(&mut examination.findings);
     findings
 }
 
-struct Patient<'a> {
+struct Examination<'a> {
     connection: &'a mut MultiplexedConnection,
-    patience: Duration,
+    response_timeout: Duration,
     findings: Vec<Finding>,
 }
 
-impl Patient<'_> {
+impl Examination<'_> {
     async fn examine(&mut self) -> Result<(), String> {
         let info = self.ask(redis::cmd("INFO").arg("everything")).await?;
         let info = text(info).ok_or("INFO gave an answer that is not understood")?;
@@ -101,7 +105,9 @@ impl Patient<'_> {
     }
 
     async fn ask(&mut self, command: &Cmd) -> Result<Value, String> {
-        request(self.connection, command, self.patience).await.map_err(|error| error.to_string())
+        request(self.connection, command, self.response_timeout)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     /// How the append-only file is synced; not every user may ask.
@@ -218,11 +224,18 @@ fn persistence(info: &str, sync: Option<&str>) -> Vec<Finding> {
                 "CONFIG SET appendfsync everysec, or always",
             ),
             Some("always") => fine(CHECK, what, "what is acknowledged is on disk"),
-            _ => fine(
+            Some(_) => fine(
                 CHECK,
                 what,
-                "a crash of the machine loses a second at most with everysec; clients are told of \
-                 it by a gap",
+                "a crash of the machine loses two seconds at most with everysec; clients are told \
+                 of it by a gap, as of every restart together with all nodes",
+            ),
+            None => warning(
+                CHECK,
+                what,
+                "where the nodes may not ask, Redis counts as one that can lose writes: a restart \
+                 together with all nodes is then a gap for everyone",
+                "allow CONFIG GET to this user: ACL SETUSER … +config|get",
             ),
         }
     } else {

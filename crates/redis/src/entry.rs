@@ -80,14 +80,14 @@ impl Entry {
 
 /// What an answer to `XREAD` brings that is new.
 #[derive(Debug, Default)]
-pub(crate) struct News {
+pub(crate) struct NewEntries {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) notices: Vec<Given>,
+    pub(crate) notices: Vec<NoticeEntry>,
 }
 
 /// A notice as it stands in its stream.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct NoticeEntry {
     pub(crate) id: String,
     /// What has no text is not a notice, and has an id all the same.
     pub(crate) text: Option<String>,
@@ -95,7 +95,7 @@ pub(crate) struct Given {
     pub(crate) before: Option<String>,
 }
 
-impl News {
+impl NewEntries {
     /// Of the stream of events, by its name, and that of notices; nothing new is `Nil`.
     pub(crate) fn parse(answer: Value, events: &str) -> Option<Self> {
         let mut news = Self::default();
@@ -118,7 +118,7 @@ impl News {
                 let Value::Array(fields) = fields else { return None };
                 let mut fields = fields.into_iter().map(text);
                 let (said, before) = (fields.nth(1).flatten(), fields.nth(3).flatten());
-                news.notices.push(Given { id: text(id)?, text: said, before });
+                news.notices.push(NoticeEntry { id: text(id)?, text: said, before });
             }
         }
         Some(news)

@@ -3,98 +3,41 @@
 
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{Ended, Lineage, epoch_entropy, next_epoch};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 
-use crate::connection::Link;
 use crate::entry::text;
 use crate::error::RequestError;
+use crate::link::Link;
+use crate::stream_state::StreamState;
 
 /// How many names for an epoch are tried: each of the others was taken by another node meanwhile.
 const MAX_NAMES: usize = 16;
-
-/// What a fence found, or made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fenced {
-    /// The last position the stream has given out; its epoch is the current one.
-    pub(crate) last: Position,
-    /// The first entry, event or marker, that is retained.
-    pub(crate) first: Option<Position>,
-    /// How many entries are retained, markers among them.
-    pub(crate) length: u64,
-}
-
-/// The hashes by which a connection calls its scripts.
-#[derive(Default)]
-pub(crate) struct Scripts {
-    check: String,
-    fence: String,
-    pub(crate) publish: String,
-    pub(crate) expire: String,
-    pub(crate) notify: String,
-    pub(crate) attend: String,
-    pub(crate) deposit: String,
-    pub(crate) withdraw: String,
-}
-
-/// The fence's text, allowed to write nothing: works where writes are refused, so that reading
-/// goes on there.
-const CHECK: &str = concat!("#!lua flags=no-writes\n", include_str!("fence.lua"));
-/// The same, allowed to write even when memory is full: its few bytes let reading go on.
-const FENCE: &str = concat!("#!lua flags=allow-oom\n", include_str!("fence.lua"));
-/// Refused as a whole, before it begins, where writes are refused.
-const PUBLISH: &str = concat!("#!lua\n", include_str!("publish.lua"));
-/// Frees memory, and is therefore allowed when it is full.
-const EXPIRE: &str = concat!("#!lua flags=allow-oom\n", include_str!("expire.lua"));
-/// What nodes share are a few bytes for a while, and must come through when memory is full.
-const NOTIFY: &str = concat!("#!lua flags=allow-oom\n", include_str!("notify.lua"));
-const ATTEND: &str = concat!("#!lua flags=allow-oom\n", include_str!("attend.lua"));
-const DEPOSIT: &str = concat!("#!lua flags=allow-oom\n", include_str!("deposit.lua"));
-const WITHDRAW: &str = concat!("#!lua flags=allow-oom\n", include_str!("withdraw.lua"));
-
-impl Scripts {
-    pub(crate) const COUNT: usize = 8;
-
-    pub(crate) fn load(setup: &mut Pipeline) {
-        for script in [CHECK, FENCE, PUBLISH, EXPIRE, NOTIFY, ATTEND, DEPOSIT, WITHDRAW] {
-            setup.cmd("SCRIPT").arg("LOAD").arg(script);
-        }
-    }
-
-    pub(crate) fn loaded(answers: impl Iterator<Item = Value>) -> Result<Self, RequestError> {
-        let mut hashes = answers.map(|answer| match answer {
-            Value::ServerError(error) => Err(RequestError::Refused(error)),
-            answer => text(answer).ok_or(RequestError::Unexpected("SCRIPT LOAD")),
-        });
-        let mut next =
-            || hashes.next().unwrap_or(Err(RequestError::Unexpected("the number of scripts")));
-        Ok(Self {
-            check: next()?,
-            fence: next()?,
-            publish: next()?,
-            expire: next()?,
-            notify: next()?,
-            attend: next()?,
-            deposit: next()?,
-            withdraw: next()?,
-        })
-    }
-}
 
 impl Link {
     /// Fences: a new epoch where the server may have lost writes, or has less than `heard`, the last
     /// position of each epoch that this node knows of.
     pub(crate) async fn fence(&mut self, heard: &[Position]) -> Result<(), RequestError> {
-        let check = self.call_fence(&self.scripts.check, "check", heard);
+        let syncs = self.syncs_always().await?;
+        let check = self.call_fence(&self.scripts.check, "check", syncs, heard);
         let mut found = Found::parse(self.request(&check).await?)?;
         for _ in 0..MAX_NAMES {
             match found {
-                Found::State(fenced) => {
+                Found::State { fenced, to_note } => {
                     self.fenced = fenced;
+                    if to_note {
+                        let note = self.call_fence(&self.scripts.fence, "0", syncs, heard);
+                        // Where this is refused, so are publishes: there is nothing to fear for. The
+                        // next fence tries again.
+                        match self.request(&note).await {
+                            Ok(_) | Err(RequestError::Refused(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
                     return Ok(());
                 }
                 Found::Due { greatest, now } => {
                     let name = next_epoch(greatest, now, epoch_entropy()).to_string();
-                    let begin = self.call_fence(&self.scripts.fence, &name, heard);
+                    let begin = self.call_fence(&self.scripts.fence, &name, syncs, heard);
                     found = Found::parse(self.request(&begin).await?)?;
                 }
             }
@@ -102,11 +45,33 @@ impl Link {
         Err(RequestError::Unexpected("the fence: other nodes are always faster"))
     }
 
-    fn call_fence(&self, script: &str, name: &str, heard: &[Position]) -> Cmd {
+    /// Whether this server says that it syncs every write before it answers. Asked anew each time,
+    /// since it can be told otherwise while it runs; not where this user may not ask.
+    async fn syncs_always(&mut self) -> Result<bool, RequestError> {
+        if !self.may_ask_config {
+            return Ok(false);
+        }
+        let mut question = redis::cmd("CONFIG");
+        question.arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
+        let answer = match self.request(&question).await {
+            Err(RequestError::Refused(_)) => {
+                self.may_ask_config = false;
+                return Ok(false);
+            }
+            answer => answer?,
+        };
+        let Value::Array(words) = answer else { return Ok(false) };
+        let words: Vec<_> = words.into_iter().filter_map(text).collect();
+        let is = |name: &str, value: &str| words.chunks(2).any(|pair| pair == [name, value]);
+        Ok(is("appendfsync", "always") && is("no-appendfsync-on-rewrite", "no"))
+    }
+
+    fn call_fence(&self, script: &str, name: &str, syncs: bool, heard: &[Position]) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(script).arg(3);
         call.arg(&*self.keys.events).arg(&*self.keys.lineage).arg(&*self.keys.notices);
-        call.arg(name).arg(Lineage::MAX_ANCESTORS);
+        call.arg(name).arg(Lineage::MAX_ANCESTORS).arg(Lineage::RECENT);
+        call.arg(if syncs { "always" } else { "" });
         for position in heard {
             call.arg(position.to_string());
         }
@@ -148,8 +113,8 @@ fn recorded(current: &str, ancestors: &str, epoch: u64) -> Option<Lineage> {
 /// What a fence answers.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    /// All is well, or is now.
-    State(Fenced),
+    /// All is well, or is now. It may be to be noted that from now on something could be lost.
+    State { fenced: StreamState, to_note: bool },
     /// Something is to be written, under a name greater than any.
     Due { greatest: u64, now: Timestamp },
 }
@@ -166,30 +131,18 @@ impl Found {
                 now: now.ok_or(UNEXPECTED)?,
             });
         }
-        let [last, first, Value::Int(length)] =
-            <[Value; 3]>::try_from(fields).map_err(|_| UNEXPECTED)?
+        let [last, first, Value::Int(length), Value::Int(to_note)] =
+            <[Value; 4]>::try_from(fields).map_err(|_| UNEXPECTED)?
         else {
             return Err(UNEXPECTED);
         };
         let text = |value| text(value).ok_or(UNEXPECTED);
         let (last, first) = (text(last)?, text(first)?);
-        Ok(Self::State(Fenced {
+        let fenced = StreamState {
             last: last.parse().map_err(|_| UNEXPECTED)?,
             first: first.parse().ok(),
             length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
-        }))
-    }
-}
-
-impl Fenced {
-    /// Before the first fence.
-    pub(crate) const UNKNOWN: Self = Self { last: Position::ORIGIN, first: None, length: 0 };
-
-    /// The position up to which nothing is retained.
-    pub(crate) fn trimmed_through(&self) -> Position {
-        match self.first {
-            Some(first) => Position::new(first.epoch, first.seq.saturating_sub(1)),
-            None => self.last,
-        }
+        };
+        Ok(Self::State { fenced, to_note: to_note != 0 })
     }
 }

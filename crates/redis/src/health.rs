@@ -8,12 +8,12 @@ use fanfare_log::Unready;
 
 /// What publisher and tail report, and readiness is read from.
 pub(crate) struct Health {
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
     echo_deadline: Duration,
 }
 
 #[derive(Default)]
-struct State {
+struct HealthState {
     /// Why there is no connection to publish on.
     publish_down: Option<String>,
     /// Why there is no connection to hear events on.
@@ -94,7 +94,7 @@ impl Health {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HealthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -46,12 +46,12 @@ impl fmt::Debug for Namespace {
 pub(crate) struct Keys {
     /// The stream of events and markers.
     pub(crate) events: Box<str>,
-    /// A hash: the current epoch and what was last given out of it, the server it was fenced on, what
-    /// is left of each ancestor and how far it had come (`fence.lua`).
+    /// A hash: the current epoch and what was last given out of it, the server it was fenced on, whether
+    /// nothing of it can be lost, and how each ancestor ended (`fence.lua`).
     pub(crate) lineage: Box<str>,
     /// The stream of notices.
     pub(crate) notices: Box<str>,
-    /// The roll of nodes.
+    /// The list of nodes.
     pub(crate) nodes: Box<str>,
     /// Holds nothing; written so that replicas have something to confirm.
     pub(crate) waited: Box<str>,

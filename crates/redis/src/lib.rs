@@ -13,7 +13,8 @@
 //!   has a hole, and gives no position out again. Only both keys put back at once, on a running server,
 //!   escape this; what the nodes have heard of remains.
 //! - *Who knows more says so*: each node reports what it has heard of each epoch with every fence, and
-//!   the lineage keeps it beside what is left.
+//!   the lineage keeps it beside what is left. Where the server has changed and nobody can vouch that
+//!   what is left is all there was, something counts as lost.
 //! - *Half a script does no harm*: each writes so that any beginning of it is harmless and running it
 //!   again completes it (`tests/engine/half_done.rs`).
 //! - *One clock*: Redis's, which dates events and judges their age.
@@ -26,29 +27,35 @@
 //!   the publish deadline. One that was never sent is `Unavailable`; one that was sent and not
 //!   answered is `OutcomeUnknown`.
 //!
-//! An idle node sends about two commands a second: one blocking read and one check of the fence.
+//! An idle node sends about three commands a second: one blocking read, one check of the fence, and one
+//! question whether the server still syncs every write.
 
-mod commons;
-mod connection;
+mod back_off;
+mod budget;
+mod cluster_store;
+mod dialer;
 pub mod doctor;
 mod entry;
 mod error;
 mod fence;
 mod health;
 mod keys;
+mod link;
 mod log;
 mod publish;
 mod read;
 mod refusal;
+mod request;
 mod retention;
+mod scripts;
 mod settings;
+mod stream_state;
 mod tail;
 mod trims;
 mod url;
 mod view;
-mod waiting;
 
-pub use commons::{Commons, CommonsError, Notice, Notices};
+pub use cluster_store::{ClusterStore, ClusterStoreError, Notice, NoticeListener};
 pub use error::ConnectError;
 pub use keys::{InvalidNamespace, Namespace};
 pub use log::RedisLog;

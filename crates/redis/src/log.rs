@@ -9,8 +9,8 @@ use fanfare_log::{
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::commons::{Commons, Listener};
-use crate::connection::Dialer;
+use crate::cluster_store::{ClusterStore, Listener};
+use crate::dialer::Dialer;
 use crate::error::ConnectError;
 use crate::health::Health;
 use crate::publish::Publisher;
@@ -26,7 +26,7 @@ pub struct RedisLog {
     reader: Reader,
     view: Arc<View>,
     health: Arc<Health>,
-    commons: Arc<Commons>,
+    store: Arc<ClusterStore>,
     tasks: [AbortHandle; 2],
 }
 
@@ -56,11 +56,11 @@ impl RedisLog {
         health.heard(last);
 
         let listener = Listener::default();
-        let commons = Arc::new(Commons::new(
+        let store = Arc::new(ClusterStore::new(
             dialer.clone(),
             view.clone(),
             health.clone(),
-            settings.patience,
+            settings.response_timeout,
             listener.clone(),
         ));
         let task =
@@ -76,12 +76,12 @@ impl RedisLog {
         let publishing = runtime.spawn(task.run(Some(publishing)));
         let reader = Reader::new(&settings, runtime, dialer, view.clone(), health.clone());
         let tasks = [following.abort_handle(), publishing.abort_handle()];
-        Ok(Arc::new(Self { publisher, reader, view, health, commons, tasks }))
+        Ok(Arc::new(Self { publisher, reader, view, health, store, tasks }))
     }
 
     /// What the nodes of the namespace share beside the log.
-    pub fn commons(&self) -> &Arc<Commons> {
-        &self.commons
+    pub fn cluster_store(&self) -> &Arc<ClusterStore> {
+        &self.store
     }
 }
 

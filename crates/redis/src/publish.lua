@@ -19,35 +19,36 @@ local epoch, seq = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'seq'))
 seq = tonumber(seq)
 if #ARGV < 6 or epoch ~= ARGV[1] or not seq or seq < tonumber(ARGV[2]) then return false end
 
+-- Numbers become texts by `..`, several times cheaper than string.format, and exact up to 14 digits.
 local count = (#ARGV - 5) / 3
-local function id(n) return string.format('%s-%.0f', epoch, seq + n) end
+local first = epoch .. '-' .. seq + 1
 local time = redis.call('TIME')
-local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+local now = '' .. time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
 
 local function forget(answer)
   if KEYS[3] then redis.call('SET', KEYS[3], '', 'PX', 1) end
   return answer
 end
-local function is_error(answer) return type(answer) == 'table' and answer.err end
 
 if KEYS[3] then
-  redis.call('SET', KEYS[3], string.format('%s %.0f %s', id(1), count, ARGV[5]), 'PX', ARGV[4])
+  redis.call('SET', KEYS[3], first .. ' ' .. count .. ' ' .. ARGV[5], 'PX', ARGV[4])
 end
-local counted = redis.pcall('HSET', KEYS[2], 'seq', string.format('%.0f', seq + count))
-if is_error(counted) then return forget(counted) end
-for n = 1, count do
-  local at = 3 + 3 * n
+local counted = redis.pcall('HSET', KEYS[2], 'seq', seq + count)
+if type(counted) == 'table' then return forget(counted) end
+local id = first
+for at = 6, #ARGV, 3 do
+  if at > 6 then id = epoch .. '-' .. (seq + at / 3 - 1) end
   local added
   if ARGV[at + 1] == '' then
-    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id(n),
+    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id,
       'a', now, 't', ARGV[at], 'm', ARGV[at + 2])
   else
-    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id(n),
+    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], id,
       'a', now, 't', ARGV[at], 'm', ARGV[at + 2], 'e', ARGV[at + 1])
   end
-  if not added or is_error(added) then
-    redis.call('HSET', KEYS[2], 'seq', string.format('%.0f', seq))
+  if type(added) ~= 'string' then
+    redis.call('HSET', KEYS[2], 'seq', seq)
     return forget(added)
   end
 end
-return id(1)
+return first

@@ -7,22 +7,25 @@ use std::time::Duration;
 
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Durability, IdempotencyKey, IdempotencyTable,
+    AppendError, Appended, Appending, Batch, Cause, Durability, IdempotencyKey, IdempotencyTable,
 };
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::connection::{BackOff, Dialer, Link};
+use crate::back_off::BackOff;
+use crate::budget::Budget;
+use crate::dialer::Dialer;
 use crate::entry::text;
-use crate::error::words;
+use crate::error::{RequestError, words};
 use crate::health::Health;
+use crate::link::Link;
 use crate::refusal::Refusal;
+use crate::request::{Request, weight};
 use crate::retention::Upkeep;
 use crate::settings::RedisSettings;
 use crate::view::View;
-use crate::waiting::{Request, Room, weight};
 
 /// The most events of one round trip, a single batch excepted.
 const MAX_TRIP_EVENTS: usize = 1024;
@@ -35,7 +38,7 @@ const MAX_ATTEMPTS: u32 = 5;
 pub(crate) struct Publisher {
     /// Bounded by the room.
     queue: mpsc::UnboundedSender<Request>,
-    room: Arc<Room>,
+    budget: Arc<Budget>,
     /// The keys that this node has sent within their window: what they take up in Redis is bounded
     /// and shared out here. What they were answered, only Redis knows.
     keys: Mutex<IdempotencyTable>,
@@ -69,7 +72,7 @@ impl Publisher {
         let (sender, receiver) = mpsc::unbounded_channel();
         let publisher = Self {
             queue: sender,
-            room: Room::new(settings.max_waiting, settings.max_waiting_bytes),
+            budget: Budget::new(settings.max_waiting, settings.max_waiting_bytes),
             keys: Mutex::new(IdempotencyTable::new(
                 settings.idempotency_window,
                 settings.idempotency_keys,
@@ -99,27 +102,27 @@ impl Publisher {
                 return Box::pin(async move { Err(full.into()) });
             }
         }
-        let Some(space) = self.room.take(weight(&batch)) else {
-            let reason = "too many publishes wait for redis".to_owned();
-            return Box::pin(async { Err(AppendError::Unavailable { reason }) });
+        let Some(reservation) = self.budget.reserve(weight(&batch)) else {
+            let source = "too many publishes wait for redis".into();
+            return Box::pin(async { Err(AppendError::Unavailable { source }) });
         };
         let within = self.deadline;
         let deadline = Instant::now() + within;
-        let (request, stage, answer) = Request::new(batch, deadline, space);
+        let (request, stage, answer) = Request::new(batch, deadline, reservation);
         // Where the task has ended, the answer's channel is closed and says so.
         let _ = self.queue.send(request);
         let _timers = self.runtime.enter();
         let answer = timeout_at(deadline, answer);
         Box::pin(async move {
-            let reason = match answer.await {
+            let source = match answer.await {
                 Ok(Ok(answer)) => return answer,
-                Ok(Err(_)) => "the log has shut down".to_owned(),
-                Err(_) => format!("redis did not answer within {} ms", within.as_millis()),
+                Ok(Err(_)) => "the log has shut down".into(),
+                Err(_) => format!("redis did not answer within {} ms", within.as_millis()).into(),
             };
             if stage.abandon() {
-                Err(AppendError::Unavailable { reason })
+                Err(AppendError::Unavailable { source })
             } else {
-                Err(AppendError::OutcomeUnknown { reason })
+                Err(AppendError::OutcomeUnknown { source })
             }
         })
     }
@@ -145,25 +148,24 @@ impl PublishTask {
             self.health.publish_up();
             match self.serve(&mut open, &mut back_off).await {
                 Ok(()) => return,
-                Err(reason) => {
-                    tracing::warn!(node = open.node, %reason, "the publish connection is given up");
-                    self.health.publish_down(reason);
+                Err(cause) => {
+                    tracing::warn!(node = open.node, %cause, "the publish connection is given up");
+                    self.health.publish_down(cause.to_string());
                     sleep(back_off.pause()).await;
                 }
             }
         }
     }
 
-    /// Sends over one link. Ends well when there will be no more to send, otherwise with the
-    /// reason why the link is of no use any longer.
-    async fn serve(&mut self, link: &mut Link, back_off: &mut BackOff) -> Result<(), String> {
+    /// Sends over one link. Ends well when there will be no more to send, otherwise with why the link
+    /// is of no use any longer.
+    async fn serve(&mut self, link: &mut Link, back_off: &mut BackOff) -> Result<(), Cause> {
         loop {
             if self.again.is_empty() {
                 tokio::select! {
                     biased;
                     () = sleep_until(self.upkeep.due()) => {
-                        let kept = self.upkeep.run(link, &self.view, &self.health).await;
-                        kept.map_err(|error| error.to_string())?;
+                        self.upkeep.run(link, &self.view, &self.health).await?;
                         continue;
                     }
                     request = self.queue.recv() => match request {
@@ -173,7 +175,7 @@ impl PublishTask {
                 }
             }
             if link.fenced.last.epoch < self.view.heard().epoch {
-                return Err("the tail has gone on to another server or epoch".to_owned());
+                return Err("the tail has gone on to another server or epoch".into());
             }
             let trip = self.gather();
             if !trip.is_empty() {
@@ -206,7 +208,7 @@ impl PublishTask {
         self.again = self.again.drain(..).filter_map(Request::in_time).collect();
     }
 
-    async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), String> {
+    async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), Cause> {
         let epoch = link.fenced.last.epoch;
         let known = self.view.known_of(epoch);
         let waits = if self.wait_replicas > 0 { 2 } else { 0 };
@@ -219,19 +221,20 @@ impl PublishTask {
             // From Redis 7.2 on, what is waited for is this connection's last write, and a repeated
             // answer writes nothing.
             commands.cmd("SET").arg(&*link.keys.waited).arg("");
-            let within = link.patience.as_millis() / 2;
+            let within = link.response_timeout.as_millis() / 2;
             commands.cmd("WAIT").arg(self.wait_replicas).arg(within as u64);
         }
         let mut answers = match link.pipeline(&commands, calls.len() + waits).await {
             Ok(answers) => answers,
             Err(error) => {
                 self.trip_bytes = (self.trip_bytes / 4).max(1);
-                let reason = error.to_string();
+                // One error, and all of them have it.
+                let error = Arc::new(error);
                 for request in trip {
-                    let reason = reason.clone();
-                    request.answer(Err(AppendError::OutcomeUnknown { reason }));
+                    let source = Arc::clone(&error).into();
+                    request.answer(Err(AppendError::OutcomeUnknown { source }));
                 }
-                return Err(reason);
+                return Err(error.into());
             }
         };
         self.trip_bytes = (self.trip_bytes * 2).min(MAX_TRIP_BYTES);
@@ -259,45 +262,49 @@ impl PublishTask {
         answers: Vec<Value>,
         copied: Result<(), String>,
         link: &mut Link,
-    ) -> Result<(), String> {
+    ) -> Result<(), Cause> {
         let (mut last, mut stale, mut elsewhere) = (None, false, None);
         for (mut request, answer) in trip.into_iter().zip(answers) {
-            let reason = match Self::outcome(&request, answer) {
+            let source: Cause = match Self::outcome(&request, answer) {
                 Outcome::Accepted(appended) => {
                     if !appended.repeated {
                         let through = appended.first.plus(appended.count as u64 - 1);
-                        self.view.know(through);
+                        self.view.record_known(through);
                         last = Some(through);
                     }
-                    let copied = copied.clone().map(|()| appended);
-                    request.answer(copied.map_err(|reason| AppendError::OutcomeUnknown { reason }));
+                    request.answer(match &copied {
+                        Ok(()) => Ok(appended),
+                        Err(why) => Err(AppendError::OutcomeUnknown { source: why.clone().into() }),
+                    });
                     continue;
                 }
-                Outcome::Unclear(reason) => {
-                    request.answer(Err(AppendError::OutcomeUnknown { reason }));
+                Outcome::Unclear(error) => {
+                    let source = error.into();
+                    request.answer(Err(AppendError::OutcomeUnknown { source }));
                     continue;
                 }
                 Outcome::Reused => {
                     request.answer(Err(AppendError::KeyReused));
                     continue;
                 }
-                Outcome::Refused(Refusal::Full(reason)) => {
-                    self.refused(&reason);
-                    request.answer(Err(AppendError::Full { reason }));
+                Outcome::Refused(Refusal::Full(error)) => {
+                    self.refused(&error);
+                    request.answer(Err(AppendError::Full { source: error.into() }));
                     continue;
                 }
-                Outcome::Refused(Refusal::Unwilling(reason)) => {
-                    self.refused(&reason);
-                    request.answer(Err(AppendError::Unavailable { reason }));
+                Outcome::Refused(Refusal::Unwilling(error)) => {
+                    self.refused(&error);
+                    request.answer(Err(AppendError::Unavailable { source: error.into() }));
                     continue;
                 }
                 Outcome::Refused(Refusal::Stale) => {
                     stale = true;
-                    "the epoch changed again and again".to_owned()
+                    "the epoch changed again and again".into()
                 }
-                Outcome::Refused(Refusal::Elsewhere(reason)) => {
-                    elsewhere = Some(reason.clone());
-                    reason
+                Outcome::Refused(Refusal::Elsewhere(error)) => {
+                    let error = Arc::new(error);
+                    elsewhere = Some(Arc::clone(&error));
+                    error.into()
                 }
             };
             request.attempts += 1;
@@ -305,25 +312,25 @@ impl PublishTask {
                 request.stage.unsend();
                 self.again.push_back(request);
             } else {
-                request.answer(Err(AppendError::Unavailable { reason }));
+                request.answer(Err(AppendError::Unavailable { source }));
             }
         }
         if let Some(last) = last {
             self.health.published(last);
             self.health.refusing(None);
         }
-        if let Some(reason) = elsewhere {
-            return Err(reason);
+        if let Some(error) = elsewhere {
+            return Err(error.into());
         }
         if stale {
-            link.fence(&self.view.known()).await.map_err(|error| error.to_string())?;
+            link.fence(&self.view.known()).await?;
         }
         Ok(())
     }
 
     /// Before the publisher is answered, so that readiness never contradicts the answer.
-    fn refused(&mut self, reason: &str) {
-        self.health.refusing(Some(reason.to_owned()));
+    fn refused(&mut self, error: &RequestError) {
+        self.health.refusing(Some(error.to_string()));
         self.upkeep.hurry();
     }
 
@@ -350,9 +357,9 @@ impl PublishTask {
     }
 
     fn outcome(request: &Request, answer: Value) -> Outcome {
-        let unclear = || Outcome::Unclear("redis gave an answer that is not understood".to_owned());
+        let unclear = || Outcome::Unclear(RequestError::Unexpected("to a publish"));
         match answer {
-            Value::ServerError(error) => Outcome::Refused(Refusal::of(&error)),
+            Value::ServerError(error) => Outcome::Refused(Refusal::of(error)),
             Value::Nil => Outcome::Refused(Refusal::Stale),
             Value::Array(mut earlier) => {
                 let earlier = earlier.pop().and_then(text);
@@ -404,7 +411,7 @@ enum Outcome {
     Refused(Refusal),
     /// The key is known, with another content.
     Reused,
-    Unclear(String),
+    Unclear(RequestError),
 }
 
 fn appended(first: Position, count: usize, repeated: bool) -> Appended {

@@ -4,15 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_event::{Position, Selector};
-use fanfare_log::{Page, PageLimit, ReadError, ReadFrom};
+use fanfare_log::{Cause, Lineage, Page, PageLimit, ReadError, ReadFrom};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::connection::{Dialer, Link};
+use crate::dialer::Dialer;
 use crate::entry::Entry;
 use crate::error::RequestError;
 use crate::health::Health;
+use crate::link::Link;
 use crate::settings::RedisSettings;
 use crate::view::View;
 
@@ -61,10 +62,10 @@ impl Reader {
         selector: &Selector,
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
-        let unavailable = |reason| ReadError::Unavailable { reason };
+        let unavailable = |source: Cause| ReadError::Unavailable { source };
         // While Redis is away, hundreds of waiting readers must not all try to connect.
         if let Some(reason) = self.health.is_tail_down() {
-            return Err(unavailable(reason));
+            return Err(unavailable(reason.into()));
         }
         let seen = self.view.seen();
         let start = match from {
@@ -78,58 +79,65 @@ impl Reader {
         let count = self.view.entries_in(bytes);
         // What the lineage does not name is not of this log: nobody could go on from there.
         let floor = Position::new(seen.lineage.oldest(), 0);
-        if floor > until {
-            return Err(unavailable("the log has just begun anew".to_owned()));
+        if floor > until || !seen.lineage.names(until.epoch) {
+            return Err(unavailable("the log has just begun anew".into()));
         }
-        let epoch = seen.lineage.current();
         let (entries, complete) = self
             .runtime
-            .block_on(self.gather(start.max(floor), until, count, bytes, epoch))
+            .block_on(self.gather(start.max(floor), until, count, bytes, &seen.lineage))
             .map_err(unavailable)?;
         let misses = |at, before| {
             !seen.lineage.continuous(at, before) && self.view.lost(&selector.topics, at, before)
         };
-        Ok(page(entries, complete, from, until, selector, limit, misses))
+        let names = |epoch| seen.lineage.names(epoch);
+        Ok(page(entries, complete, from, until, selector, limit, names, misses))
     }
 
     /// The first entries after `start`, up to `until`: about so many, or so many bytes of them; and
     /// whether these are all there are. Begins with one, so that a page gets somewhere however slow
     /// the link is and however large the entries.
+    ///
+    /// Entries of epochs that the lineage does not name come along and do not count: no page may end
+    /// on one.
     async fn gather(
         &self,
         start: Position,
         until: Position,
         count: usize,
         bytes: usize,
-        epoch: u64,
-    ) -> Result<(Vec<Entry>, bool), String> {
+        lineage: &Lineage,
+    ) -> Result<(Vec<Entry>, bool), Cause> {
         let end = Instant::now() + self.deadline;
-        let (mut entries, mut held, mut largest) = (Vec::<Entry>::new(), 0, 0);
+        let (mut entries, mut named) = (Vec::<Entry>::new(), 0);
+        let (mut held, mut largest) = (0, 0);
+        let epoch = lineage.current();
         loop {
-            let asked = match entries.is_empty() {
-                true => 1,
-                false => (bytes.saturating_sub(held) / largest.max(1))
+            let asked = match (entries.len(), named) {
+                (0, _) => 1,
+                (_, 0) => AT_ONCE,
+                _ => (bytes.saturating_sub(held) / largest.max(1))
                     .clamp(1, AT_ONCE)
-                    .min(count - entries.len()),
+                    .min(count - named),
             };
             let after = entries.last().map_or(start, Entry::position);
             let more = match timeout_at(end, self.fetch(after, until, asked, epoch)).await {
                 Ok(Ok(more)) => more,
                 // What has come already is a page.
-                Ok(Err(_)) | Err(_) if !entries.is_empty() => return Ok((entries, false)),
-                Ok(Err(reason)) => return Err(reason),
-                Err(_) => {
-                    return Err(format!("no answer within {} ms", self.deadline.as_millis()));
-                }
+                Ok(Err(_)) | Err(_) if named > 0 => return Ok((entries, false)),
+                Ok(Err(cause)) => return Err(cause),
+                Err(_) => return Err(RequestError::Silent(self.deadline).into()),
             };
             let complete = more.len() < asked;
             for entry in &more {
                 let weight = entry.weight();
-                held += weight;
                 largest = largest.max(weight);
+                if lineage.names(entry.position().epoch) {
+                    named += 1;
+                    held += weight;
+                }
             }
             entries.extend(more);
-            if complete || entries.len() >= count || held >= bytes {
+            if complete || named >= count || held >= bytes {
                 return Ok((entries, complete));
             }
         }
@@ -142,8 +150,8 @@ impl Reader {
         until: Position,
         count: usize,
         epoch: u64,
-    ) -> Result<Vec<Entry>, String> {
-        let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
+    ) -> Result<Vec<Entry>, Cause> {
+        let _permit = self.permits.acquire().await?;
         let mut question = redis::cmd("XRANGE");
         question.arg(&*self.dialer.keys.events);
         question.arg(format!("({start}")).arg(until.to_string()).arg("COUNT").arg(count);
@@ -154,10 +162,8 @@ impl Reader {
             self.keep(link);
             return Ok(entries);
         }
-        let opened = self.dialer.open(&self.view.known()).await;
-        let mut link = opened.map_err(|error| error.to_string())?;
-        let entries = range(&mut link, &question, self.deadline).await;
-        let entries = entries.map_err(|error| error.to_string())?;
+        let mut link = self.dialer.open(&self.view.known()).await?;
+        let entries = range(&mut link, &question, self.deadline).await?;
         self.keep(link);
         Ok(entries)
     }
@@ -187,8 +193,13 @@ async fn range(
 /// Makes a page of entries, and finds out whether any are missing: an entry that does not follow
 /// on from the one before it begins a new page, which says so.
 ///
-/// `complete` says that `entries` is all there is up to `until`; `misses`, whether something the
-/// selector wants may be missing between two positions that have no entry between them.
+/// `complete` says that `entries` is all there is up to `until`; `names`, whether an epoch is of this
+/// log; `misses`, whether something the selector wants may be missing between two positions that have no
+/// entry between them.
+///
+/// What stands in an epoch that is not named is passed over: nobody could go on from there. The mark of
+/// such an epoch is all that is left of one in which nothing happened; anything else is a gap.
+#[expect(clippy::too_many_arguments, reason = "one caller, and each is a fact of its own")]
 fn page(
     entries: Vec<Entry>,
     complete: bool,
@@ -196,6 +207,7 @@ fn page(
     until: Position,
     selector: &Selector,
     limit: PageLimit,
+    names: impl Fn(u64) -> bool,
     misses: impl Fn(Position, Position) -> bool,
 ) -> Page {
     let mut page = Page { trimmed: None, events: Vec::new(), next: Position::ORIGIN };
@@ -205,18 +217,23 @@ fn page(
         ReadFrom::After(position) => Some(position),
     };
     page.next = at.unwrap_or(Position::ORIGIN);
-    let (mut bytes, mut begun) = (0, false);
+    let (mut bytes, mut begun, mut is_broken) = (0, false, false);
     for entry in entries {
+        if !names(entry.position().epoch) {
+            is_broken |= !matches!(entry, Entry::Marker(_));
+            continue;
+        }
         let before = match &entry {
             Entry::Foreign(position) => *position,
             entry => entry.before(),
         };
-        if at.is_some_and(|at| misses(at, before)) {
+        if at.is_some_and(|at| is_broken || misses(at, before)) {
             if begun {
                 return page;
             }
             page.trimmed = Some(before);
         }
+        is_broken = false;
         if let Entry::Event(event) = &entry
             && selector.matches(event)
         {
@@ -234,7 +251,7 @@ fn page(
     }
     if complete && page.next < until {
         // What should stand between here and `until` is gone.
-        let gone = at.is_some_and(|at| misses(at, until));
+        let gone = at.is_some_and(|at| is_broken || misses(at, until));
         if gone && begun {
             return page;
         }
@@ -249,7 +266,6 @@ fn page(
 #[cfg(test)]
 mod tests {
     use fanfare_event::{Event, Timestamp, Topic};
-    use fanfare_log::Lineage;
 
     use super::*;
 
@@ -270,7 +286,8 @@ mod tests {
         let lineage = Lineage::recorded([Position::new(1, 3)], 2).unwrap();
         let from = ReadFrom::After(Position::new(after.0, after.1));
         let until = Position::new(until.0, until.1);
-        page(entries, true, from, until, &Selector::default(), LIMIT, |at, before| {
+        let names = |epoch| lineage.names(epoch);
+        page(entries, true, from, until, &Selector::default(), LIMIT, names, |at, before| {
             !lineage.continuous(at, before)
         })
     }
@@ -314,11 +331,33 @@ mod tests {
     }
 
     #[test]
+    fn a_page_ends_where_nobody_could_go_on() {
+        let lineage = Lineage::recorded([Position::new(1, 3)], 9).unwrap();
+        let page_of = |entries, complete| {
+            let (from, until) = (ReadFrom::After(Position::new(1, 2)), Position::new(9, 1));
+            let names = |epoch| lineage.names(epoch);
+            let misses = |at, before| !lineage.continuous(at, before);
+            page(entries, complete, from, until, &Selector::default(), LIMIT, names, misses)
+        };
+        let forgotten = |epoch| Entry::Marker(Position::new(epoch, 0));
+        let page = page_of(vec![event(1, 3), forgotten(4), forgotten(5)], false);
+        assert_eq!((page.trimmed, page.next), (None, Position::new(1, 3)));
+        let page = page_of(vec![event(1, 3), forgotten(4), forgotten(9), event(9, 1)], true);
+        assert_eq!((page.trimmed, page.next), (None, Position::new(9, 1)));
+        // What stands in such an epoch is no event of this log, and not passed over in silence.
+        let page = page_of(vec![event(1, 3), event(4, 1), forgotten(9)], false);
+        assert_eq!((page.trimmed, page.next), (None, Position::new(1, 3)));
+        let page = page_of(vec![event(4, 1), forgotten(9), event(9, 1)], true);
+        assert_eq!((page.trimmed, page.events.len()), (Some(Position::new(9, 0)), 1));
+    }
+
+    #[test]
     fn the_earliest_has_no_gap() {
         let until = Position::new(2, 9);
         let entries = vec![event(2, 8), event(2, 9)];
         let selector = Selector::default();
-        let page = page(entries, true, ReadFrom::Earliest, until, &selector, LIMIT, |a, b| a != b);
+        let from = ReadFrom::Earliest;
+        let page = page(entries, true, from, until, &selector, LIMIT, |_| true, |a, b| a != b);
         assert_eq!((page.trimmed, page.events.len(), page.next), (None, 2, until));
     }
 }

@@ -2,25 +2,27 @@
 
 use redis::{ServerError, ServerErrorKind};
 
-use crate::error::words;
+use crate::error::{RequestError, words};
 
 /// Why Redis did not execute a publish.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Refusal {
     /// The epoch is over: fence, and send it again.
     Stale,
     /// This server or connection is not, or no longer, the right one: open another.
-    Elsewhere(String),
+    Elsewhere(RequestError),
     /// There is no room, in memory or on disk.
-    Full(String),
+    Full(RequestError),
     /// The server does not accept writes, or not these.
-    Unwilling(String),
+    Unwilling(RequestError),
 }
 
 impl Refusal {
-    pub(crate) fn of(error: &ServerError) -> Self {
-        let said = words(error);
-        match error.kind() {
+    pub(crate) fn of(error: ServerError) -> Self {
+        let (said, kind) = (words(&error), error.kind());
+        let is_out_of_memory = error.code() == "OOM";
+        let error = RequestError::Refused(error);
+        match kind {
             Some(
                 ServerErrorKind::Moved
                 | ServerErrorKind::Ask
@@ -30,12 +32,10 @@ impl Refusal {
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::ClusterDown
                 | ServerErrorKind::TryAgain,
-            ) => Self::Elsewhere(said),
+            ) => Self::Elsewhere(error),
             _ if said.contains("equal or smaller than the target stream") => Self::Stale,
-            _ if error.code() == "OOM" || said.contains("No space left on device") => {
-                Self::Full(said)
-            }
-            _ => Self::Unwilling(said),
+            _ if is_out_of_memory || said.contains("No space left on device") => Self::Full(error),
+            _ => Self::Unwilling(error),
         }
     }
 }

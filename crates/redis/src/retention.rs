@@ -11,9 +11,9 @@ use fanfare_log::Retention;
 use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
-use crate::connection::Link;
 use crate::error::{RequestError, words};
 use crate::health::Health;
+use crate::link::Link;
 use crate::view::View;
 
 /// How often the stream is looked after, and an idle publish connection is tried.

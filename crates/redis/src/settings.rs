@@ -37,7 +37,7 @@ pub struct RedisSettings {
     pub wait_replicas: u32,
     /// How long opening and fencing a connection, or one answer, may take before the server
     /// counts as silent. Default 1.5 s.
-    pub patience: Duration,
+    pub response_timeout: Duration,
     /// How long an event this node published may take to come back through the tail before the
     /// node is not ready. Default 3 s.
     pub echo_deadline: Duration,
@@ -65,7 +65,7 @@ impl RedisSettings {
             max_waiting: 4096,
             max_waiting_bytes: 64 << 20,
             wait_replicas: 0,
-            patience: Duration::from_millis(1500),
+            response_timeout: Duration::from_millis(1500),
             echo_deadline: Duration::from_secs(3),
             readers: 4,
             read_deadline: Duration::from_secs(5),

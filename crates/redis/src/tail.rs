@@ -11,11 +11,13 @@ use fanfare_event::{Event, Position};
 use fanfare_log::{Lineage, Tail};
 use tokio::time::{Instant, sleep};
 
-use crate::commons::{Listener, NO_NOTICE, Notice};
-use crate::connection::{BackOff, Dialer, Link, clock};
-use crate::entry::{Entry, Given, News};
+use crate::back_off::BackOff;
+use crate::cluster_store::{Listener, NO_NOTICE, Notice};
+use crate::dialer::Dialer;
+use crate::entry::{Entry, NewEntries, NoticeEntry};
 use crate::error::RequestError;
 use crate::health::Health;
+use crate::link::{Link, clock};
 use crate::view::View;
 
 /// How long Redis holds an `XREAD` when there is nothing new.
@@ -25,7 +27,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How many bytes one answer should bring, about.
 const PAGE_BYTES: usize = 256 << 10;
 /// How long an answer may take at most on a link so slow that time and again none arrives.
-const MAX_PATIENCE: Duration = Duration::from_secs(30);
+const MAX_RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct TailTask {
     dialer: Arc<Dialer>,
@@ -103,10 +105,10 @@ impl TailTask {
     async fn follow(&mut self, link: &mut Link, back_off: &mut BackOff) -> RequestError {
         // A link is good once it has read: a stopped server accepts connections too.
         let mut checked = Instant::now();
-        if let Err(error) = self.find_notices(link).await {
+        if let Err(error) = self.check_notices(link).await {
             return error;
         }
-        self.found(link);
+        self.on_fenced(link);
         loop {
             let idle = match self.read(link).await {
                 Ok(idle) => idle,
@@ -127,7 +129,7 @@ impl TailTask {
                     return error;
                 }
                 checked = Instant::now();
-                self.found(link);
+                self.on_fenced(link);
             }
         }
     }
@@ -139,47 +141,52 @@ impl TailTask {
         question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
         question.arg("STREAMS").arg(&*link.keys.events).arg(&*link.keys.notices);
         question.arg(self.heard.to_string()).arg(&self.noticed);
-        let within = BLOCK + (link.patience * self.slowness.factor).min(MAX_PATIENCE);
+        let within =
+            BLOCK + (link.response_timeout * self.slowness.factor).min(MAX_RESPONSE_TIMEOUT);
         let answer = link.request_within(&question, within).await?;
-        let news = News::parse(answer, &link.keys.events);
-        let News { entries, notices } = news.ok_or(RequestError::Unexpected("XREAD"))?;
+        let new = NewEntries::parse(answer, &link.keys.events);
+        let NewEntries { entries, notices } = new.ok_or(RequestError::Unexpected("XREAD"))?;
         if !notices.is_empty() {
-            self.notice(link, notices).await?;
+            self.on_notices(link, notices).await?;
         }
         if entries.is_empty() {
             if let Some(through) = self.missed.take() {
                 // The stream went on, and nothing of that is left to read.
-                self.go_on(link, through).await?;
+                self.resume_at(link, through).await?;
                 self.tail.wake();
             }
             return Ok(true);
         }
         self.missed = None;
-        self.hear(link, entries).await?;
+        self.on_entries(link, entries).await?;
         self.tail.wake();
         Ok(false)
     }
 
     /// On a new link, or in a new epoch, which may be of another server: whether the last notice that
     /// was heard is there still.
-    async fn find_notices(&mut self, link: &mut Link) -> Result<(), RequestError> {
+    async fn check_notices(&mut self, link: &mut Link) -> Result<(), RequestError> {
         let is_there = self.noticed == NO_NOTICE || link.has_notice(&self.noticed).await?;
         if !is_there {
             self.noticed = link.last_notice().await?;
-            self.miss();
+            self.on_missed_notices();
         }
         Ok(())
     }
 
-    /// Notices were given that this node has not heard.
-    fn miss(&self) {
+    /// NoticeListener were given that this node has not heard.
+    fn on_missed_notices(&self) {
         tracing::warn!("notices of other nodes were lost to this one");
         if let Some(listener) = self.listener.get() {
-            listener.miss();
+            listener.on_missed();
         }
     }
 
-    async fn notice(&mut self, link: &mut Link, notices: Vec<Given>) -> Result<(), RequestError> {
+    async fn on_notices(
+        &mut self,
+        link: &mut Link,
+        notices: Vec<NoticeEntry>,
+    ) -> Result<(), RequestError> {
         let now = clock(link.request(&redis::cmd("TIME")).await?)?;
         let mut last = std::mem::take(&mut self.noticed);
         let mut missed = false;
@@ -190,79 +197,84 @@ impl TailTask {
         }
         self.noticed = last;
         if missed {
-            self.miss();
+            self.on_missed_notices();
         }
-        let notices = notices.into_iter().filter_map(|Given { id, text, .. }| {
+        let notices = notices.into_iter().filter_map(|NoticeEntry { id, text, .. }| {
             // An id of Redis's own making begins with its time.
             let at: u64 = id.split('-').next()?.parse().ok()?;
             Some(Notice { text: text?, age: Duration::from_millis(now.saturating_sub(at + 1)) })
         });
         if let Some(listener) = self.listener.get() {
-            listener.hear(notices.collect());
+            listener.on_notices(notices.collect());
         }
         Ok(())
     }
 
-    async fn hear(&mut self, link: &mut Link, entries: Vec<Entry>) -> Result<(), RequestError> {
+    async fn on_entries(
+        &mut self,
+        link: &mut Link,
+        entries: Vec<Entry>,
+    ) -> Result<(), RequestError> {
         let mut run = Vec::with_capacity(entries.len());
         for entry in entries {
             let before = entry.before();
             let heard = run.last().map_or(self.heard, |event: &Arc<Event>| event.position);
             if heard != before {
-                self.tell(&mut run);
-                self.go_on(link, before).await?;
+                self.deliver(&mut run);
+                self.resume_at(link, before).await?;
             }
             match entry {
                 Entry::Event(event) => run.push(event),
                 Entry::Marker(_) => {}
                 Entry::Foreign(position) => {
-                    self.tell(&mut run);
-                    self.go_on(link, position).await?;
+                    self.deliver(&mut run);
+                    self.resume_at(link, position).await?;
                 }
             }
         }
-        self.tell(&mut run);
+        self.deliver(&mut run);
         Ok(())
     }
 
-    fn tell(&mut self, run: &mut Vec<Arc<Event>>) {
+    fn deliver(&mut self, run: &mut Vec<Arc<Event>>) {
         let Some(last) = run.last().map(|event| event.position) else { return };
-        self.view.will_hear(run);
+        self.view.before_append(run);
         self.tail.append(run);
         self.heard = last;
-        self.view.heard_events(run);
+        self.view.after_append(run);
         self.health.heard(last);
         run.clear();
     }
 
     /// Tells the hub that the log goes on after `at`: an epoch begins, or something was missed.
-    async fn go_on(&mut self, link: &mut Link, at: Position) -> Result<(), RequestError> {
+    async fn resume_at(&mut self, link: &mut Link, at: Position) -> Result<(), RequestError> {
         if at.epoch != self.lineage.current() {
             // What this node has heard of the epoch that ended must be in the lineage by which it goes on.
             link.fence(&self.view.known()).await?;
             self.lineage = Arc::new(link.lineage(at.epoch).await?);
-            self.find_notices(link).await?;
+            self.check_notices(link).await?;
         }
         if self.lineage.continuous(self.heard, at) {
             tracing::info!(from = %self.heard, %at, "a new epoch begins, nothing was lost");
         } else {
             tracing::warn!(from = %self.heard, %at, "events were lost to this node, a gap follows");
-            self.view.will_miss(at);
+            self.view.before_gap(at);
         }
-        self.view.know(at);
+        self.view.record_known(at);
+        // Before the hub is told, whose readers must find named what it sends them to.
+        self.view.before_begin(self.lineage.clone(), at);
         self.tail.begin(&self.lineage, at);
         self.heard = at;
-        self.view.began(self.lineage.clone(), at);
         self.health.heard(at);
         Ok(())
     }
 
     /// Takes note of what the fence found.
-    fn found(&mut self, link: &Link) {
+    fn on_fenced(&mut self, link: &Link) {
         let fenced = &link.fenced;
         self.missed = (fenced.last > self.heard).then_some(fenced.last);
-        self.view.found(*fenced);
-        let trimmed = fenced.trimmed_through().min(self.heard);
+        self.view.on_fenced(*fenced);
+        let trimmed = self.lineage.named_up_to(fenced.trimmed_through()).min(self.heard);
         if trimmed > self.trimmed {
             self.trimmed = trimmed;
             self.tail.trim(trimmed);

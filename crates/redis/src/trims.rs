@@ -28,7 +28,7 @@ impl Trims {
         Self { topics, heard: VecDeque::new() }
     }
 
-    pub(crate) fn hear(&mut self, event: &Event) {
+    pub(crate) fn on_event(&mut self, event: &Event) {
         let (id, _) = self.topics.retain(&event.topic);
         self.heard.push_back((event.position, id));
         if self.heard.len() > MAX_HEARD
@@ -77,7 +77,7 @@ mod tests {
     /// Hears of one event of each topic, from `first` on.
     fn hear(trims: &mut Trims, first: u64, topics: &[&str]) {
         for (seq, topic) in (first..).zip(topics) {
-            trims.hear(&Event {
+            trims.on_event(&Event {
                 position: at(seq),
                 topic: Topic::parse(topic).unwrap(),
                 event_type: None,

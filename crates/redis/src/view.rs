@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fanfare_event::{Event, Position, TopicSelector};
 use fanfare_log::{Lineage, LogSize};
 
-use crate::fence::Fenced;
+use crate::stream_state::StreamState;
 use crate::trims::Trims;
 
 /// The most entries asked for at once.
@@ -19,7 +19,7 @@ pub(crate) struct Seen {
     /// The last position the tail was told of.
     pub(crate) heard: Position,
     /// What the fence last found to be retained.
-    pub(crate) fenced: Fenced,
+    pub(crate) fenced: StreamState,
 }
 
 /// The latest epochs that this node has heard of, and how far each had come: what a Redis that has
@@ -40,7 +40,11 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new(lineage: Lineage, heard: Position) -> Self {
         Self {
-            seen: Mutex::new(Seen { lineage: Arc::new(lineage), heard, fenced: Fenced::UNKNOWN }),
+            seen: Mutex::new(Seen {
+                lineage: Arc::new(lineage),
+                heard,
+                fenced: StreamState::UNKNOWN,
+            }),
             trims: Mutex::new(Trims::since(heard)),
             known: Mutex::new(vec![heard]),
             weight: AtomicUsize::new(1024),
@@ -68,7 +72,7 @@ impl View {
     }
 
     /// This was given out. To be called before anyone else is told.
-    pub(crate) fn know(&self, position: Position) {
+    pub(crate) fn record_known(&self, position: Position) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let at = known.partition_point(|known| known.epoch < position.epoch);
         match known.get_mut(at) {
@@ -80,27 +84,27 @@ impl View {
         }
     }
 
-    pub(crate) fn began(&self, lineage: Arc<Lineage>, at: Position) {
+    pub(crate) fn before_begin(&self, lineage: Arc<Lineage>, at: Position) {
         let mut seen = self.lock();
         seen.lineage = lineage;
         seen.heard = at;
     }
 
     /// Before the tail tells the hub of these, so that no reader is ahead of what is known of them.
-    pub(crate) fn will_hear(&self, events: &[Arc<Event>]) {
+    pub(crate) fn before_append(&self, events: &[Arc<Event>]) {
         if let Some(last) = events.last() {
-            self.know(last.position);
+            self.record_known(last.position);
         }
         let mut trims = self.trims();
-        events.iter().for_each(|event| trims.hear(event));
+        events.iter().for_each(|event| trims.on_event(event));
     }
 
     /// Before the tail tells the hub that the log goes on after `at` with something missing.
-    pub(crate) fn will_miss(&self, at: Position) {
+    pub(crate) fn before_gap(&self, at: Position) {
         *self.trims() = Trims::since(at);
     }
 
-    pub(crate) fn heard_events(&self, events: &[Arc<Event>]) {
+    pub(crate) fn after_append(&self, events: &[Arc<Event>]) {
         let Some(last) = events.last() else { return };
         self.lock().heard = last.position;
         let mean = events.iter().map(|event| event.weight()).sum::<usize>() / events.len();
@@ -111,7 +115,7 @@ impl View {
     }
 
     /// What the fence found just now.
-    pub(crate) fn found(&self, fenced: Fenced) {
+    pub(crate) fn on_fenced(&self, fenced: StreamState) {
         self.trims().trim(fenced.trimmed_through());
         self.lock().fenced = fenced;
     }

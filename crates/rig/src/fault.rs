@@ -49,6 +49,8 @@ pub enum Fault {
     ClockBack,
     /// `kill -9` of Redis, which comes back with what it kept.
     RedisKilled,
+    /// `kill -9` of Redis and all nodes at once, which come back: nobody is left who knows what is lost.
+    AllKilled,
     /// Redis stands still for a while.
     RedisStopped,
     /// A replica takes over that lacks the last writes.
@@ -80,10 +82,10 @@ pub enum Fault {
 }
 
 use Fault::{
-    BitFlip, ClockAhead, ClockBack, ColdHerd, CommandForbidden, CutWay, FailingReads, FailingSyncs,
-    FailingWrites, Failover, Flushed, FullDisk, KeyDeleted, LostAnswers, LostRequests, NodeKilled,
-    NodeRestarted, NodeStopped, OutOfMemory, ReadOnly, RedisClock, RedisKilled, RedisStopped,
-    ShortTransfers, SlowReads, SlowSyncs, SlowWay, SlowWrites, WarmHerd,
+    AllKilled, BitFlip, ClockAhead, ClockBack, ColdHerd, CommandForbidden, CutWay, FailingReads,
+    FailingSyncs, FailingWrites, Failover, Flushed, FullDisk, KeyDeleted, LostAnswers,
+    LostRequests, NodeKilled, NodeRestarted, NodeStopped, OutOfMemory, ReadOnly, RedisClock,
+    RedisKilled, RedisStopped, ShortTransfers, SlowReads, SlowSyncs, SlowWay, SlowWrites, WarmHerd,
 };
 
 /// What a fault concerns.
@@ -112,7 +114,7 @@ enum Cost {
 }
 
 /// The table.
-const TABLE: [(Fault, &str, On, Cost); 29] = [
+const TABLE: [(Fault, &str, On, Cost); 30] = [
     (NodeKilled, "node-killed", On::Every, Cost::Memory),
     (NodeStopped, "node-stopped", On::Every, Cost::Nothing),
     (NodeRestarted, "node-restarted", On::Every, Cost::Memory),
@@ -128,6 +130,7 @@ const TABLE: [(Fault, &str, On, Cost); 29] = [
     (ClockAhead, "clock-ahead", On::Every, Cost::Age),
     (ClockBack, "clock-back", On::Lineage, Cost::Age),
     (RedisKilled, "redis-killed", On::Redis, Cost::Snapshots),
+    (AllKilled, "all-killed", On::Redis, Cost::Snapshots),
     (RedisStopped, "redis-stopped", On::Redis, Cost::Nothing),
     (Failover, "failover", On::Redis, Cost::Told),
     (Flushed, "flushed", On::Redis, Cost::Told),
@@ -332,6 +335,18 @@ fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fa
             if let Err(told) = server.process.start() {
                 ledger.event(told);
             }
+        }
+        AllKilled => {
+            if random.bool() {
+                ask(server, &["SAVE"]);
+                pause(random, 50..800);
+            }
+            hub.nodes.iter_mut().for_each(|node| node.kill());
+            server.process.kill();
+            if let Err(told) = server.process.start() {
+                ledger.event(told);
+            }
+            (0..hub.nodes.len()).for_each(|n| start(hub, n, ledger));
         }
         RedisStopped => {
             server.process.signal(Signal::STOP);

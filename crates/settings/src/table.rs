@@ -338,6 +338,11 @@ settings! {
     /// not.
     mercure_query_token: bool = "false";
 
+    /// Tell of what a stream may have missed within it: the event fanfare.gap
+    ///
+    /// An EventSource can hear that; the header Mercure-Last-Event-ID, which says so too, it cannot see.
+    mercure_gap_events: bool = "true";
+
     heading "Connections":
 
     /// Most connections at once, streams included [default: what the limit of open files allows]

@@ -8,8 +8,8 @@ use bytes::Bytes;
 /// to it. `data` may hold anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
-    /// The `id:` field; every event Fanfare sends has one.
-    pub id: &'a str,
+    /// The `id:` field, left out where `None`: a client keeps the id that it has, or has none.
+    pub id: Option<&'a str>,
     /// The `event:` field, left out where `None`.
     pub event: Option<&'a str>,
     /// The payload: one `data:` line for each of its lines, at least one.
@@ -71,30 +71,35 @@ impl Encoded {
     }
 }
 
-/// Encodes an event: `id`, `event` where it has a type, its `data` lines, a blank line. Lines end
+/// Encodes an event: `id` and `event` where it has them, its `data` lines, a blank line. Lines end
 /// in LF, one space follows each colon.
 ///
 /// The data is split at CR LF, CR and LF and at nothing else, exactly where a parser would end a
 /// line. One allocation; two passes over the data.
 pub fn encode(fields: Fields<'_>) -> Encoded {
     let Fields { id, event, data } = fields;
-    debug_assert!(!id.contains(['\r', '\n', '\0']), "ids are positions");
+    debug_assert!(!id.is_some_and(|id| id.contains(['\r', '\n', '\0'])), "ids are positions");
     debug_assert!(!event.is_some_and(|e| e.contains(['\r', '\n'])), "event types are checked");
     let data_length: usize = lines(data).map(|line| "data: \n".len() + line.len()).sum();
+    let id_length = id.map_or(0, |id| "id: \n".len() + id.len());
     let event_length = event.map_or(0, |event| "event: \n".len() + event.len());
-    let length = "id: \n".len() + id.len() + event_length + data_length + "\n".len();
+    let length = id_length + event_length + data_length + "\n".len();
     Encoded::chunk(length, |out| {
-        out.extend_from_slice(b"id: ");
-        out.extend_from_slice(id.as_bytes());
+        let mut line = |name: &[u8], value: &[u8]| {
+            out.extend_from_slice(name);
+            out.extend_from_slice(value);
+            out.push(b'\n');
+        };
+        if let Some(id) = id {
+            line(b"id: ", id.as_bytes());
+        }
         if let Some(event) = event {
-            out.extend_from_slice(b"\nevent: ");
-            out.extend_from_slice(event.as_bytes());
+            line(b"event: ", event.as_bytes());
         }
-        for line in lines(data) {
-            out.extend_from_slice(b"\ndata: ");
-            out.extend_from_slice(line);
+        for text in lines(data) {
+            line(b"data: ", text);
         }
-        out.extend_from_slice(b"\n\n");
+        out.push(b'\n');
     })
 }
 
@@ -104,7 +109,7 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The comment that keeps a quiet stream alive: `:` and a line end, without a blank line, which
 /// several clients turn into an empty message.
 pub fn comment() -> Encoded {
-    Encoded::chunk(2, |out| out.extend_from_slice(b":\n"))
+    Encoded { bytes: Bytes::from_static(b"2\r\n:\n\r\n"), prefix: 3 }
 }
 
 /// A `retry:` field, in milliseconds, without a blank line: it takes effect when it is read
@@ -147,7 +152,7 @@ mod tests {
     use super::*;
 
     fn bare(event: Option<&str>, data: &str) -> String {
-        String::from_utf8(encode(Fields { id: "7-1", event, data }).bare().to_vec()).unwrap()
+        String::from_utf8(encode(Fields { id: Some("7-1"), event, data }).bare().to_vec()).unwrap()
     }
 
     #[test]
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn a_chunk_states_its_exact_length() {
         for size in [0, 1, 15, 16, 255, 256, 4096, 70_000] {
-            let encoded = encode(Fields { id: "1-1", event: None, data: &"x".repeat(size) });
+            let encoded = encode(Fields { id: Some("1-1"), event: None, data: &"x".repeat(size) });
             let text = std::str::from_utf8(encoded.chunked()).unwrap();
             let (length, rest) = text.split_once("\r\n").unwrap();
             assert_eq!(usize::from_str_radix(length, 16).unwrap(), rest.len() - 2);
@@ -178,6 +183,7 @@ mod tests {
             assert!(rest.ends_with("\n\n\r\n"));
         }
         assert_eq!(comment().chunked(), b"2\r\n:\n\r\n");
+        assert_eq!(comment().bare(), b":\n");
         assert_eq!(retry(2871).bare(), b"retry: 2871\n");
     }
 }

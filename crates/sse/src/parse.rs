@@ -349,7 +349,7 @@ mod tests {
             let mut stream = [comment().bare(), retry(2871).bare()].concat();
             let mut expected = vec![Parsed::Comment(String::new()), Parsed::Retry(2871)];
             for (id, kind, message) in &events {
-                let fields = Fields { id, event: kind.as_deref(), data: message };
+                let fields = Fields { id: Some(id), event: kind.as_deref(), data: message };
                 stream.extend_from_slice(encode(fields).bare());
                 let seen = message.replace("\r\n", "\n").replace('\r', "\n");
                 expected.push(event(id, kind.as_deref(), &seen));

@@ -197,7 +197,7 @@ impl EventLog for FickleLog {
     ) -> Result<Page, ReadError> {
         let state = self.lock();
         if !state.readable {
-            return Err(ReadError::Unavailable { reason: "a test says so".to_owned() });
+            return Err(ReadError::Unavailable { source: "a test says so".into() });
         }
         let (asked, trimmed) = match from {
             ReadFrom::Earliest => (state.topics.trimmed(), None),

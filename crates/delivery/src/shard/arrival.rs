@@ -1,82 +1,111 @@
-//! An arrival: how a subscriber that has been granted its stream joins a shard.
-
-use std::sync::Arc;
-use std::time::Instant;
+//! An arrival: how a subscriber joins a shard, with a new stream or with one that goes on; and how it
+//! is taken out of it again, with its stream going on elsewhere.
 
 use fanfare_event::Position;
-use fanfare_hub::{Envelope, fresh_cursor};
 use fanfare_log::ReadFrom;
-use fanfare_sse::opening;
-use mio::{Interest as Readiness, Token};
 
 use super::Shard;
-use super::token::generation;
+use crate::address_group::AddressGroup;
 use crate::counters::CloseReason;
-use crate::delivery::NewSubscriber;
 use crate::inbox::Command;
-use crate::sink::Sink;
+use crate::now::Now;
 use crate::subscriber::Subscriber;
+use crate::subscriber_key::SubscriberKey;
+use crate::subscription::{Detached, NewSubscriber, Subscription};
 
 impl Shard {
-    /// Begins a stream: what comes before the first frame, then whatever the ring has for it.
-    pub(super) fn join(&mut self, mut new: NewSubscriber, now: Instant) {
-        let token = self.roster.vacancy();
-        match &mut new.sink {
-            Sink::Socket(socket) => {
-                if let Err(error) =
-                    self.poll.registry().register(socket, token, Readiness::READABLE)
-                {
-                    tracing::warn!(%error, "a subscriber's socket could not be watched");
-                    self.totals.closed[CloseReason::ConnectionError.index()] += 1;
-                    return;
-                }
-            }
-            Sink::Body(body) => {
-                let handle = Arc::clone(&self.handle);
-                body.on_signal(Arc::new(move |signal| {
-                    handle.send(Command::Signal(token, signal));
-                }));
-            }
-            #[cfg(test)]
-            Sink::Script(script) => script.name(token),
-        }
-        let mut beginning = new.head.to_vec();
-        beginning.extend_from_slice(new.framing.slice(&opening(self.retry.pick())));
-        if let Some(gap) = &new.start.gap {
-            beginning.extend_from_slice(new.framing.slice(&gap.encode()));
-            self.totals.gaps[gap.reason.index()] += 1;
-        }
-        let mut refreshed = match new.start.from {
-            _ if new.start.gap.is_some() => Some(self.ring.end()),
-            ReadFrom::After(position) if new.has_id => {
-                Some(self.ring.offset_after(position).unwrap_or(0))
-            }
-            _ => None,
+    /// Begins a stream: what comes before the first event, then whatever the ring has for it.
+    pub(super) fn join(&mut self, new: NewSubscriber, now: Now) {
+        let NewSubscriber { sink, wire, head, interest, start, has_id, address, seat, lease } = new;
+        let position = match start.from {
+            ReadFrom::After(position) => Some(position),
+            ReadFrom::Earliest => None,
         };
-        // Whoever opens a sealed envelope keeps ids, and need not wait for a heartbeat to have one.
-        if let (None, Envelope::Sealed, ReadFrom::After(position)) =
-            (refreshed, new.envelope, new.start.from)
-            && position > Position::ORIGIN
-        {
-            beginning.extend_from_slice(new.framing.slice(&fresh_cursor(position)));
-            self.totals.fresh_cursors += 1;
-            refreshed = Some(self.ring.offset_after(position).unwrap_or(0));
+        let cursor = position.filter(|position| {
+            let has_none = !has_id && start.gap.is_none();
+            has_none && wire.format().begins_with_cursor() && *position > Position::ORIGIN
+        });
+        let held_id = if let Some(gap) = &start.gap {
+            self.totals.gaps[gap.reason.index()] += 1;
+            Some(self.ring.position_before(self.ring.end()))
+        } else if has_id {
+            position
+        } else {
+            self.totals.fresh_cursors += u64::from(cursor.is_some());
+            cursor
+        };
+        let retry = self.retry.pick();
+        let (grant, seats) = lease.map(|lease| lease.split(now)).unzip();
+        let subscription = Subscription {
+            interest,
+            wire,
+            rest: vec![wire.beginning(&head, retry, start.gap.as_ref(), cursor)],
+            cursor: start.from,
+            held_id,
+            joined: now.wall,
+            address_group: AddressGroup::of(address),
+            grant,
+            closing: None,
+        };
+        self.attach(Detached { subscription, sink, seat, seats: seats.unwrap_or_default() }, now);
+    }
+
+    /// Goes on with a stream.
+    pub(super) fn attach(&mut self, mut detached: Detached, now: Now) {
+        let key = self.table.vacancy();
+        let handle = std::sync::Arc::clone(&self.handle);
+        let tell = move |signal| handle.send(Command::Signal(key, signal));
+        if let Err(error) = detached.sink.register(&self.registry, key, tell) {
+            tracing::warn!(%error, "a subscriber's socket could not be watched");
+            self.totals.closed[CloseReason::ConnectionError.index()] += 1;
+            return;
         }
-        let subscriber = Subscriber::new(new, beginning.into(), refreshed, generation(token), now);
-        self.roster.insert(token, subscriber);
-        match self.admit(token) {
-            None => self.turn(token, now),
-            Some(reason) => self.dismiss(token, None, reason, now),
+        let generation = key.generation();
+        let subscriber = Subscriber::attach(detached, generation, &self.ring, now, &self.limits);
+        self.table.insert(key, subscriber);
+        match self.admit(key) {
+            None => self.serve(key, now),
+            Some(reason) => self.close(key, reason, now),
         }
     }
 
     /// Notes when a subscriber's lease ends; why it may not stay, if its subject has been cut
     /// meanwhile.
-    fn admit(&mut self, token: Token) -> Option<CloseReason> {
-        let lease = self.roster.get(token)?.lease.as_deref()?;
+    fn admit(&mut self, key: SubscriberKey) -> Option<CloseReason> {
+        let subscriber = self.table.get(key)?;
+        let lease = subscriber.lease.as_deref()?;
         if let Some(at) = lease.expires {
-            self.expiries.insert(token, at);
+            self.expiries.insert(key, at);
+        }
+        if subscriber.is_closing() {
+            return None;
         }
         lease.names().find_map(|name| self.cuts.hit(name, lease.verified))
+    }
+
+    /// Takes out at most so many of those whose connections can go on elsewhere.
+    pub(super) fn detach(&mut self, limit: usize, now: Now) -> Vec<Detached> {
+        let can_move = self.table.iter().filter(|(_, subscriber)| subscriber.sink.can_move());
+        let keys: Vec<_> = can_move.map(|(key, _)| key).take(limit).collect();
+        let taken = keys.into_iter().filter_map(|key| self.take_out(key));
+        let taken: Vec<_> = taken.collect();
+        let detached = taken.into_iter().filter_map(|mut subscriber| {
+            if let Err(error) = subscriber.sink.deregister(&self.registry) {
+                tracing::warn!(%error, "a subscriber's socket could not be given away");
+                self.totals.closed[CloseReason::ConnectionError.index()] += 1;
+                return None;
+            }
+            Some(subscriber.detach(self.position, &self.ring, now))
+        });
+        detached.collect()
+    }
+
+    /// Removes a subscriber, whatever is to become of it.
+    pub(super) fn take_out(&mut self, key: SubscriberKey) -> Option<Subscriber> {
+        let subscriber = self.table.remove(key)?;
+        if let Some(at) = subscriber.lease.as_deref().and_then(|lease| lease.expires) {
+            self.expiries.remove(key, at);
+        }
+        Some(subscriber)
     }
 }

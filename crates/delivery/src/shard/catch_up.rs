@@ -5,20 +5,20 @@
 //! one that sips costs no more than what it takes.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use fanfare_log::{PageLimit, ReadError, ReadFrom};
-use mio::Token;
 
 use super::Shard;
 use crate::inbox::Command;
-use crate::readers::{Job, PAGE, Page};
+use crate::now::Now;
+use crate::readers::{Page, ReadJob};
 use crate::subscriber::Cursor;
+use crate::subscriber_key::SubscriberKey;
 
 impl Shard {
     /// Has the log read for a subscriber that the ring cannot serve.
-    pub(super) fn read_on(&mut self, token: Token) {
-        let Some(subscriber) = self.roster.get_mut(token) else { return };
+    pub(super) fn request_page(&mut self, key: SubscriberKey) {
+        let Some(subscriber) = self.table.get_mut(key) else { return };
         let Cursor::At(from) = subscriber.cursor else { return };
         if subscriber.reading.is_some() {
             return;
@@ -27,41 +27,45 @@ impl Shard {
         let awaited = Arc::downgrade(&reading);
         subscriber.reading = Some(reading);
         let handle = Arc::clone(&self.handle);
-        self.readers.submit(Job {
-            source: subscriber.source,
+        let page = self.limits.page;
+        self.read_queue.submit(ReadJob {
+            address_group: subscriber.address_group,
             awaited,
             from,
-            limit: PageLimit { events: PAGE.events, bytes: PAGE.bytes.min(subscriber.offer()) },
+            limit: PageLimit { bytes: page.bytes.min(subscriber.offer(&self.limits)), ..page },
             interest: Arc::clone(&subscriber.interest),
-            envelope: subscriber.envelope(),
-            done: Box::new(move |read| handle.send(Command::Read(token, read))),
+            envelope: subscriber.wire().envelope(),
+            done: Box::new(move |read| handle.send(Command::Read(key, read))),
         });
     }
 
     /// Sends what was read, or has it read again a little later.
-    pub(super) fn take_read(&mut self, token: Token, read: Result<Page, ReadError>, now: Instant) {
-        let Some(subscriber) = self.roster.get_mut(token) else { return };
+    pub(super) fn take_page(
+        &mut self,
+        key: SubscriberKey,
+        read: Result<Page, ReadError>,
+        now: Now,
+    ) {
+        let Some(subscriber) = self.table.get_mut(key) else { return };
         subscriber.reading = None;
-        if subscriber.is_closing() {
-            return;
-        }
         let page = match read {
+            _ if subscriber.is_closing() => return,
             Ok(page) => page.catchup,
             Err(error) => {
                 tracing::debug!(%error, "a subscriber's catching up has to wait");
-                subscriber.unread = true;
-                self.unread.push(token);
+                self.totals.failed_pages += 1;
+                subscriber.awaits.retry = true;
+                self.failed_reads.push(key);
                 return;
             }
         };
         self.totals.pages += 1;
         self.totals.page_events += page.slots.len() as u64;
-        let gap = page.gap.map(|gap| {
+        if let Some(gap) = &page.gap {
             self.totals.gaps[gap.reason.index()] += 1;
-            (subscriber.framing().bytes(&gap.encode()), gap.resumed_from)
-        });
+        }
         let next = ReadFrom::After(page.next);
-        let turned = subscriber.take_page(gap, &page.slots, next, now, &mut self.totals);
-        self.settle(token, turned, now);
+        let (gap, slots) = (page.gap.as_ref(), &page.slots);
+        self.with(key, now, |subscriber, context| subscriber.send_page(gap, slots, next, context));
     }
 }

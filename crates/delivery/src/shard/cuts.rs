@@ -22,7 +22,7 @@ pub(crate) struct Cuts {
 
 /// How long a cut is remembered by its subject; hardly a stream is on its way to its shard for
 /// longer.
-const WAY: Duration = Duration::from_secs(30);
+const ON_THE_WAY: Duration = Duration::from_secs(30);
 /// How many subjects are remembered.
 const CAPACITY: usize = 4096;
 
@@ -59,7 +59,7 @@ impl Cuts {
     fn forget(&mut self, now: Instant) {
         let mut said: Vec<_> = self.subjects.values().copied().collect();
         let (_, middle, _) = said.select_nth_unstable(CAPACITY / 2);
-        let old = now.checked_sub(WAY).map_or(*middle, |old| old.max(*middle));
+        let old = now.checked_sub(ON_THE_WAY).map_or(*middle, |old| old.max(*middle));
         self.subjects.retain(|_, at| *at > old);
         let last = said.into_iter().filter(|at| *at <= old).max();
         self.forgotten = self.forgotten.max(last);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_on_its_way_escapes_or_a_later_one_is_hit() {
+    fn a_cut_hits_a_stream_on_its_way_and_no_later_one() {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut cuts = Cuts::default();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_that_is_one_of_too_many_is_forgotten() {
+    fn a_cut_that_is_one_of_too_many_has_everyone_verified_anew() {
         let begin = Instant::now();
         let at = |millis| begin + Duration::from_millis(millis);
         let mut cuts = Cuts::default();

@@ -10,12 +10,12 @@ pub(crate) struct Drain {
     over: Duration,
     /// How many subscribers there were.
     total: usize,
-    /// How many have been bidden farewell.
+    /// How many closes have begun.
     closed: usize,
 }
 
 impl Drain {
-    /// How long a farewell may wait for a subscriber that is not reading, past the end.
+    /// How long a close may wait for a subscriber that is not reading, past the end.
     const GRACE: Duration = Duration::from_millis(500);
 
     pub(crate) fn begin(now: Instant, over: Duration, total: usize) -> Self {
@@ -33,7 +33,7 @@ impl Drain {
         more
     }
 
-    /// Whether all farewells have been said, or are due now.
+    /// Whether all closes have begun, or are due now.
     pub(crate) fn is_complete(&self, now: Instant) -> bool {
         self.closed >= self.total || now >= self.began + self.over
     }

@@ -4,25 +4,21 @@
 //! has dropped before the shard came to it is read from the log by those whom it concerned, and by
 //! nobody else.
 
-use std::time::Instant;
-
 use fanfare_log::ReadFrom;
 
 use super::Shard;
-use crate::subscriber::{Cursor, Turn};
-
-/// How much one turn walks: slots, and for each slot those whom it concerns and what finding them
-/// has taken. Little in tests, so that one turn is not enough.
-const STRETCH: usize = if cfg!(test) { 24 } else { 262_144 };
+use crate::context::Context;
+use crate::now::Now;
+use crate::subscriber::{Cursor, Outcome, Subscriber};
 
 impl Shard {
-    /// Processes a stretch of what the window has that is new: gives each of those it concerns one
+    /// Processes a batch of what the window has that is new: gives each of those it concerns one
     /// turn, with everything there is for it in as few writes as possible.
-    pub(super) fn follow(&mut self, now: Instant) {
+    pub(super) fn follow(&mut self, now: Now) {
         let before = self.offset;
         self.window.follow(&mut self.ring);
         if self.ring.base() > before {
-            self.leap(before);
+            self.skip_dropped(before);
         }
         if self.ring.end() == self.offset {
             // The log may have begun just now.
@@ -45,26 +41,27 @@ impl Shard {
     /// The window has dropped what this shard has not come to. Those whom none of it concerned have
     /// missed nothing. The others read the log, as do those who are behind already, who have
     /// something that will wake them.
-    fn leap(&mut self, before: u64) {
+    fn skip_dropped(&mut self, before: u64) {
+        self.totals.overruns += 1;
         let from = Cursor::At(ReadFrom::After(self.position));
         let base = self.ring.base();
         let queue = &mut self.queue;
-        let mut miss = |token, subscriber: &mut crate::subscriber::Subscriber| {
+        let mut miss = |key, subscriber: &mut Subscriber| {
             if subscriber.cursor == Cursor::Live {
                 subscriber.cursor = from;
-                if !subscriber.queued {
-                    subscriber.queued = true;
-                    queue.push_back(token);
+                if !subscriber.awaits.turn {
+                    subscriber.awaits.turn = true;
+                    queue.push_back(key);
                 }
             }
         };
         match self.window.dropped(before..base) {
             Some(topics) => {
                 for topic in &topics {
-                    self.roster.concerned_by(topic, &mut miss);
+                    self.table.for_each_concerned_by(topic, &mut miss);
                 }
             }
-            None => self.roster.iter_mut().for_each(|(token, subscriber)| miss(token, subscriber)),
+            None => self.table.iter_mut().for_each(|(key, subscriber)| miss(key, subscriber)),
         }
         self.offset = base;
         self.position = self.ring.position_before(base);
@@ -73,22 +70,22 @@ impl Shard {
     /// Walks from `first` on and collects whom it concerns; where it stopped.
     fn collect(&mut self, first: u64) -> u64 {
         let (mut end, mut work) = (first, 0);
-        let Self { ring, roster, concerned, totals, .. } = self;
+        let Self { ring, table, fan_out, totals, limits, .. } = self;
         for (offset, slot) in (first..).zip(ring.from(first)) {
-            if work >= STRETCH {
+            if work >= limits.batch_work {
                 break;
             }
             end = offset + 1;
             let distance = (offset - first) as u32;
             let gap = slot.frame.gap().map(|gap| gap.reason.index());
             work += 1;
-            work += roster.concerned(&slot.frame, |subscribers, token| {
-                concerned.add(token, distance, || {
-                    let Some(subscriber) = subscribers.get_mut(token) else { return false };
+            work += table.for_each_concerned(&slot.frame, |subscribers, key| {
+                fan_out.add(key, distance, || {
+                    let Some(subscriber) = subscribers.get_mut(key) else { return false };
                     if subscriber.cursor != Cursor::Live || subscriber.is_closing() {
                         return false;
                     }
-                    if subscriber.blocked {
+                    if subscriber.awaits.room {
                         // From here on it is behind.
                         let here = ring.position_before(offset);
                         subscriber.cursor = Cursor::At(ReadFrom::After(here));
@@ -104,25 +101,26 @@ impl Shard {
         end
     }
 
-    /// Gives a turn to those whom the stretch from `first` on concerns.
-    fn deliver(&mut self, first: u64, now: Instant) {
+    /// Gives a turn to those whom the batch from `first` on concerns.
+    fn deliver(&mut self, first: u64, now: Now) {
         let mut unsettled = Vec::new();
         let end = self.offset;
-        for place in 0..self.concerned.len() {
-            let Some((token, slots)) = self.concerned.at(place, &self.ring, first) else {
+        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        for place in 0..self.fan_out.len() {
+            let Some((key, slots)) = self.fan_out.at(place, &self.ring, first) else {
                 continue;
             };
-            let Some(subscriber) = self.roster.get_mut(token) else { continue };
-            let turned = subscriber.follow(slots, &self.ring, end, now, &mut self.totals);
+            let Some(subscriber) = self.table.get_mut(key) else { continue };
+            let outcome = subscriber.send_live(slots, &self.ring, end, &mut context);
             // By far the most turns end so, and there is nothing to act on.
-            if !matches!(turned, Ok(Turn::CaughtUp)) || subscriber.armed {
-                unsettled.push((token, turned));
+            if !matches!(outcome, Ok(Outcome::CaughtUp)) || subscriber.awaits.poller {
+                unsettled.push((key, outcome));
             }
             self.window.shed();
         }
-        self.concerned.clear();
-        for (token, turned) in unsettled {
-            self.settle(token, turned, now);
+        self.fan_out.clear();
+        for (key, outcome) in unsettled {
+            self.act_on(key, outcome, now);
         }
     }
 }

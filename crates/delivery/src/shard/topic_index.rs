@@ -1,10 +1,11 @@
 //! The topic index: which of a shard's subscribers an event concerns.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fanfare_event::{Pattern, Topic, TopicSelector};
 
 use super::matcher::{Matcher, Segments};
+use crate::subscriber_key::SubscriberKey;
 
 /// What trying a pattern costs, measured by what visiting a subscriber does.
 const PATTERN_WORK: usize = 8;
@@ -12,20 +13,21 @@ const PATTERN_WORK: usize = 8;
 /// Subscribers by topic and by pattern.
 ///
 /// What a topic costs to look up does not depend on how many topics there are; patterns are found
-/// by their literal beginning, so that `user/7/*` costs nothing to events of `user/8`.
+/// by their literal beginning, so that `user/7/*` costs nothing to events of `user/8`. Whom an event
+/// concerns comes in the same order each time, so that a run can be repeated.
 #[derive(Debug, Default)]
 pub(crate) struct TopicIndex {
     topics: HashMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: HashMap<Box<str>, HashMap<Pattern, Family>>,
+    patterns: HashMap<Box<str>, BTreeMap<Pattern, PatternMembers>>,
     segments: Segments,
     /// Those that are not written with wildcards: each is asked of each event.
-    expressions: HashMap<Pattern, Members>,
+    expressions: BTreeMap<Pattern, Members>,
 }
 
 /// A pattern's subscribers.
 #[derive(Debug)]
-struct Family {
+struct PatternMembers {
     matcher: Matcher,
     members: Members,
 }
@@ -34,32 +36,32 @@ struct Family {
 /// of it, so that leaving costs constant time on average.
 #[derive(Debug, Default)]
 struct Members {
-    tokens: Vec<mio::Token>,
+    keys: Vec<SubscriberKey>,
     gone: usize,
 }
 
 impl TopicIndex {
-    pub(crate) fn insert(&mut self, selector: &TopicSelector, token: mio::Token) {
+    pub(crate) fn insert(&mut self, selector: &TopicSelector, key: SubscriberKey) {
         for topic in selector.topics() {
             match self.topics.get_mut(topic) {
-                Some(members) => members.tokens.push(token),
-                None => drop(self.topics.insert(topic.clone(), Members::of(token))),
+                Some(members) => members.keys.push(key),
+                None => drop(self.topics.insert(topic.clone(), Members::of(key))),
             }
         }
         for pattern in selector.patterns() {
             if !pattern.has_segments() {
                 match self.expressions.get_mut(pattern) {
-                    Some(members) => members.tokens.push(token),
-                    None => drop(self.expressions.insert(pattern.clone(), Members::of(token))),
+                    Some(members) => members.keys.push(key),
+                    None => drop(self.expressions.insert(pattern.clone(), Members::of(key))),
                 }
                 continue;
             }
             let bucket = self.patterns.entry(literal_prefix(pattern).into()).or_default();
             match bucket.get_mut(pattern) {
-                Some(family) => family.members.tokens.push(token),
+                Some(family) => family.members.keys.push(key),
                 None => {
                     let matcher = self.segments.matcher(pattern);
-                    let family = Family { matcher, members: Members::of(token) };
+                    let family = PatternMembers { matcher, members: Members::of(key) };
                     bucket.insert(pattern.clone(), family);
                 }
             }
@@ -70,7 +72,7 @@ impl TopicIndex {
     pub(crate) fn remove(
         &mut self,
         selector: &TopicSelector,
-        is_member: impl Fn(mio::Token) -> bool,
+        is_member: impl Fn(SubscriberKey) -> bool,
     ) {
         for topic in selector.topics() {
             if self.topics.get_mut(topic).is_some_and(|members| members.leave(&is_member)) {
@@ -99,11 +101,11 @@ impl TopicIndex {
     /// Calls `visit` for each subscriber that an event of `topic` concerns, and perhaps for some
     /// who have left; for one with several matching topics and patterns more than once. Returns how
     /// much work that was: each of these calls, and each pattern that was tried.
-    pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(mio::Token)) -> usize {
+    pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(SubscriberKey)) -> usize {
         let mut calls = 0;
         let tried = self.visit_members(topic, |members| {
-            calls += members.tokens.len();
-            members.tokens.iter().copied().for_each(&mut visit);
+            calls += members.keys.len();
+            members.keys.iter().copied().for_each(&mut visit);
         });
         calls + tried * PATTERN_WORK
     }
@@ -112,7 +114,7 @@ impl TopicIndex {
     /// patterns counts for each.
     pub(crate) fn count(&self, topic: &Topic) -> usize {
         let mut count = 0;
-        self.visit_members(topic, |members| count += members.tokens.len() - members.gone);
+        self.visit_members(topic, |members| count += members.keys.len() - members.gone);
         count
     }
 
@@ -150,19 +152,19 @@ impl TopicIndex {
 }
 
 impl Members {
-    fn of(token: mio::Token) -> Self {
-        Self { tokens: vec![token], gone: 0 }
+    fn of(key: SubscriberKey) -> Self {
+        Self { keys: vec![key], gone: 0 }
     }
 
     /// Notes that one has left; true when nobody remains.
-    fn leave(&mut self, is_member: impl Fn(mio::Token) -> bool) -> bool {
+    fn leave(&mut self, is_member: impl Fn(SubscriberKey) -> bool) -> bool {
         self.gone += 1;
-        if self.gone * 2 > self.tokens.len() {
-            self.tokens.retain(|token| is_member(*token));
-            self.tokens.shrink_to(self.tokens.len() * 2);
+        if self.gone * 2 > self.keys.len() {
+            self.keys.retain(|key| is_member(*key));
+            self.keys.shrink_to(self.keys.len() * 2);
             self.gone = 0;
         }
-        self.tokens.is_empty()
+        self.keys.is_empty()
     }
 }
 
@@ -178,7 +180,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use fanfare_event::Selector;
-    use mio::Token;
 
     use super::*;
 
@@ -205,15 +206,15 @@ mod tests {
             .collect();
         let mut index = TopicIndex::default();
         for (n, selector) in selectors.iter().enumerate() {
-            index.insert(&selector.as_ref().unwrap().topics, Token(n));
+            index.insert(&selector.as_ref().unwrap().topics, SubscriberKey::new(n, 1));
         }
         loop {
             for name in texts.iter().filter(|text| !text.contains('*')) {
                 let topic = Topic::parse(name).unwrap();
                 let mut found = BTreeSet::new();
-                index.visit(&topic, |token| {
-                    if selectors[token.0].is_some() {
-                        found.insert(token.0);
+                index.visit(&topic, |key| {
+                    if selectors[key.entry()].is_some() {
+                        found.insert(key.entry());
                     }
                 });
                 let wanted: BTreeSet<_> = (0..selectors.len())
@@ -234,7 +235,7 @@ mod tests {
             }
             for n in present.into_iter().take(150) {
                 let selector = selectors[n].take().unwrap();
-                index.remove(&selector.topics, |token| selectors[token.0].is_some());
+                index.remove(&selector.topics, |key| selectors[key.entry()].is_some());
             }
         }
         let is_empty = index.topics.is_empty() && index.patterns.is_empty();

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::{Cut, Delivery};
-use fanfare_redis::{Notice, Notices};
-
 use fanfare_http::NodeId;
+use fanfare_redis::{Notice, NoticeListener};
 
 /// What a node says to have the streams of a subject ended.
 pub(super) fn notice(node: NodeId, subject: &str) -> String {
@@ -22,8 +21,8 @@ pub(super) struct CutListener {
     pub(super) deliveries: Vec<Arc<Delivery>>,
 }
 
-impl Notices for CutListener {
-    fn miss(&self) {
+impl NoticeListener for CutListener {
+    fn on_missed(&self) {
         let now = Instant::now();
         for delivery in &self.deliveries {
             delivery.reverify(now, |streams| {
@@ -35,7 +34,7 @@ impl Notices for CutListener {
         }
     }
 
-    fn hear(&self, notices: Vec<Notice>) {
+    fn on_notices(&self, notices: Vec<Notice>) {
         let now = Instant::now();
         let this = self.node.to_string();
         let cuts = notices.into_iter().filter_map(|Notice { text, age }| {

@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_delivery::Delivery;
+use fanfare_http::Node;
 use fanfare_hub::Hub;
-use fanfare_redis::Commons;
+use fanfare_redis::ClusterStore;
 use serde_json::{Value, json};
 use tokio::time::interval;
 
-use fanfare_http::Node;
-
-/// How often a node says that it is there; a few times within [`Commons::PRESENCE`].
+/// How often a node says that it is there; a few times within [`ClusterStore::HEARTBEAT_TIMEOUT`].
 const EVERY: Duration = Duration::from_secs(3);
 
 /// The nodes as they were last heard, this one among them; empty while nobody can be heard.
@@ -32,12 +31,12 @@ impl Membership {
     }
 
     /// Sends this node's heartbeats, and notes those of the others, for ever.
-    pub(super) async fn keep(&self, store: &Commons, heartbeat: Heartbeat) {
+    pub(super) async fn keep(&self, store: &ClusterStore, heartbeat: Heartbeat) {
         let mut ticks = interval(EVERY);
         let id = heartbeat.node.id.to_string();
         loop {
             ticks.tick().await;
-            let heard = match store.attend(&id, &heartbeat.line(store).to_string()).await {
+            let heard = match store.heartbeat(&id, &heartbeat.line(store).to_string()).await {
                 Ok(lines) => lines,
                 Err(error) => {
                     tracing::debug!(%error, "the other nodes cannot be heard");
@@ -55,7 +54,7 @@ impl Membership {
 }
 
 impl Heartbeat {
-    fn line(&self, store: &Commons) -> Value {
+    fn line(&self, store: &ClusterStore) -> Value {
         json!({
             "id": self.node.id.to_string(),
             "name": self.node.name,

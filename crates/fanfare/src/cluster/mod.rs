@@ -10,7 +10,7 @@ use std::sync::Arc;
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
 use fanfare_http::{Cluster, NodeId, Unreachable};
-use fanfare_redis::Commons;
+use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
@@ -23,12 +23,12 @@ use self::tickets::SharedTickets;
 #[derive(Debug)]
 pub(crate) struct RedisCluster {
     node: NodeId,
-    store: Arc<Commons>,
+    store: Arc<ClusterStore>,
     membership: Membership,
 }
 
 impl RedisCluster {
-    pub(crate) fn new(node: NodeId, store: Arc<Commons>) -> Self {
+    pub(crate) fn new(node: NodeId, store: Arc<ClusterStore>) -> Self {
         Self { node, store, membership: Membership::default() }
     }
 
@@ -58,7 +58,7 @@ impl Cluster for RedisCluster {
     fn announce_cut<'a>(&'a self, subject: &'a str) -> Pending<'a, Result<(), Unreachable>> {
         Box::pin(async move {
             let notice = cuts::notice(self.node, subject);
-            self.store.notify(&notice).await.map_err(Unreachable::because)
+            self.store.broadcast(&notice).await.map_err(Unreachable::because)
         })
     }
 

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use fanfare_auth::{HolderId, Pending, Principal, StoreError, TicketId, TicketShares, TicketStore};
 use fanfare_event::Timestamp;
-use fanfare_redis::Commons;
+use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 
 /// Deposits under the tickets' digests.
 #[derive(Debug)]
 pub(super) struct SharedTickets {
-    store: Arc<Commons>,
+    store: Arc<ClusterStore>,
     /// What this node has left in Redis: all of it stays there until it runs out.
     put: Mutex<TicketShares>,
 }
 
 impl SharedTickets {
-    pub(super) fn new(store: Arc<Commons>, capacity: Amount) -> Self {
+    pub(super) fn new(store: Arc<ClusterStore>, capacity: Amount) -> Self {
         Self { store, put: Mutex::new(TicketShares::new(capacity)) }
     }
 }

@@ -149,13 +149,13 @@ fn requests_that_wait_keep_others_out() {
     let mut waiting = hub.connect();
     waiting.send(
         "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
-         Content-Length: 16\r\n\r\n",
+         Expect: 100-continue\r\nContent-Length: 16\r\n\r\n",
     );
-    hub.await_metrics("the place is taken", |_| {
-        let headers = [("Content-Type", "application/json")];
-        let response = hub.publisher().post(&headers, r#"{"message": "a"}"#);
-        response.status == 503 && response.header("retry-after").is_some()
-    });
+    assert_eq!(waiting.head().status, 100, "the hub asks for the body: the place is taken");
+    let headers = [("Content-Type", "application/json")];
+    let refusal = hub.publisher().post(&headers, r#"{"message": "a"}"#);
+    assert_eq!(refusal.status, 503);
+    assert!(refusal.header("retry-after").is_some());
     assert_eq!(hub.subscribe("").until_closed(), [], "a stream is asked to come back");
     assert_eq!(hub.get("/healthz").status, 200);
     waiting.send(r#"{"message": "b"}"#);

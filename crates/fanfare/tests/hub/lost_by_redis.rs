@@ -174,6 +174,41 @@ fn redis_forgets_and_who_was_behind_is_not_told() {
 }
 
 #[test]
+fn redis_and_all_nodes_are_killed_and_who_was_behind_is_not_told() {
+    let every_second = ["--appendonly", "yes", "--appendfsync", "everysec"];
+    let always = ["--appendonly", "yes", "--appendfsync", "always"];
+    for (options, restarts, is_told) in [
+        (every_second, true, true),
+        // What is known to be whole is not feared for.
+        (always, true, false),
+        (every_second, false, false),
+    ] {
+        let (mut redis, mut nodes) = pair(&options);
+        let ids = nodes[0].publisher().count("t", 0..20);
+        for node in &mut nodes {
+            node.signal(Signal::KILL);
+            node.wait();
+        }
+        if restarts {
+            redis.restart();
+            await_that("it has loaded what it kept", || redis.info("loading") == "0");
+        }
+        let nodes = [node(&redis.url()), node(&redis.url())];
+        nodes[0].publisher().send_to("t", "after");
+        for (last, missed) in [(&ids[10], 9), (&ids[19], 0)] {
+            for node in &nodes {
+                let mut back = node.subscription().query("topic=t").after(last).open();
+                assert_eq!(back.messages(missed).len(), missed, "what is left comes first");
+                if is_told {
+                    back.gap("engine_lost_writes");
+                }
+                assert_eq!(back.next().data, "after", "{options:?}, restarts: {restarts}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_only_node_that_knows_of_a_loss_comes_late() {
     let mut redis = RedisServer::start(&[]);
     let way = Proxy::to(redis.port());

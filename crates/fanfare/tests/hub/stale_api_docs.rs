@@ -34,7 +34,7 @@ fn what_is_described_is_not_answered() {
 
 #[test]
 fn what_is_served_is_not_what_is_checked_in() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/openapi.json");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../http/assets/openapi.json");
     let served = Hub::alone(&[]).get("/openapi.json");
     assert_eq!(served.text(), fs::read_to_string(file).unwrap());
     assert!(serde_json::from_str::<Value>(&served.text()).is_ok());

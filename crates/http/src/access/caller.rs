@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fanfare_auth::{Authorised, CredentialId, Forbidden, HolderId, Identity, Principal};
 use fanfare_event::{Draft, Selector, Timestamp};
@@ -44,11 +44,8 @@ impl Caller {
     }
 
     /// When their right ends.
-    pub(crate) fn expires(&self) -> Option<Instant> {
-        /// Further ahead than any connection lives, and within what clocks can hold.
-        const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-        let left = self.principal.expires?.as_millis().saturating_sub(Timestamp::now().as_millis());
-        Some(Instant::now() + Duration::from_millis(left).min(FAR))
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        self.principal.expires
     }
 
     /// Refuses those who may publish nowhere, before their body is read.

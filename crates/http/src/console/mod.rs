@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats};
+use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_event::{Draft, Timestamp, Topic};
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
@@ -67,6 +67,7 @@ impl Console {
             min_rate: streams.min_rate,
             retry: Retry(streams.retry),
             seats,
+            limits: StepLimits::default(),
         };
         let delivery = Arc::new(Delivery::start(&hub, &delivery)?);
         Ok(Self { hub, delivery })

@@ -7,8 +7,9 @@ use axum::body::Bytes;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
+use fanfare_delivery::StreamFormat;
 use fanfare_event::{Draft, Selector};
-use fanfare_hub::{Envelope, Requested};
+use fanfare_hub::Requested;
 use fanfare_log::Appended;
 use fanfare_payload::Kind;
 
@@ -87,8 +88,8 @@ pub(crate) struct Paths {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) selector: Selector,
-    /// How its events are written.
-    pub(crate) envelope: Envelope,
+    /// How its stream is written.
+    pub(crate) format: &'static dyn StreamFormat,
     /// Where it begins.
     pub(crate) cursor: Requested,
 }

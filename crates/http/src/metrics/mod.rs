@@ -67,11 +67,11 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Events accepted
+    /// Events accepted.
     published_events = "publishes",
-    /// Bytes of messages accepted
+    /// Bytes of messages accepted.
     published_bytes = "published_bytes",
-    /// Requests answered from their idempotency key, publishing nothing
+    /// Requests answered from their idempotency key, publishing nothing.
     repeated_publishes = "repeated_publishes",
 }
 
@@ -160,9 +160,9 @@ impl Own {
 impl MetricSource for Own {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
         self.counters.rows(rows)?;
-        let help = "Time from a request's last byte to its acknowledgement";
+        let help = "Time from a request's last byte to its acknowledgement.";
         rows.write("publish_duration", help, Some(&Unit::Seconds), &self.publish_duration)?;
-        rows.counters_by("reason", "refused", "Requests refused, by reason", self.refusals())
+        rows.counters_by("reason", "refused", "Requests refused, by reason.", self.refusals())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fanfare_delivery::{CloseReason, Delivery};
-use fanfare_hub::{GapReason, Hub};
+use fanfare_delivery::{Delivery, Metric, MetricByReason, MetricKind};
+use fanfare_hub::Hub;
 
 use super::resident_memory;
 use super::source::{MetricSource, Rows};
@@ -30,8 +30,6 @@ impl MetricSource for Observed {
         rows.gauge("last_seq", "Its number within the epoch", last.seq)?;
         rows.gauge("window_events", "Recent events held ready to send", frames as u64)?;
         rows.gauge("window_bytes", "What they occupy", bytes as u64)?;
-        let lag = "How far the slowest subscriber is behind";
-        rows.gauge("slowest_lag_events", lag, totals.slowest_lag)?;
         if let Some(size) = self.hub.log_size() {
             rows.gauge("log_events", "Events retained by the log", size.events)?;
             rows.gauge("log_bytes", "What they weigh", size.bytes)?;
@@ -39,12 +37,14 @@ impl MetricSource for Observed {
         if let Some(bytes) = resident_memory() {
             rows.gauge("resident_memory_bytes", "Memory the process occupies", bytes)?;
         }
-        for (name, help, value) in totals.sums() {
-            rows.counter(name, help, value)?;
+        for Metric { name, help, kind, value } in totals.metrics() {
+            match kind {
+                MetricKind::Counter => rows.counter(name, help, value)?,
+                MetricKind::Gauge | MetricKind::Greatest => rows.gauge(name, help, value)?,
+            }
         }
-        let gaps = GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]));
-        rows.counters_by("reason", "gaps", "Gaps told to subscribers, by reason", gaps)?;
-        let closed = CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]));
-        rows.counters_by("reason", "closed", "Streams closed, by reason", closed)
+        totals.metrics_by_reason().try_for_each(|MetricByReason { name, help, values }| {
+            rows.counters_by("reason", name, help, values)
+        })
     }
 }

@@ -184,7 +184,8 @@ impl Quotas {
             return Ok(None);
         }
         let (subject, verified) = (subject.cloned(), caller.verified);
-        let lease = Lease { subject, credential, expires, verified, seats };
+        let address = network_of(caller.address);
+        let lease = Lease { subject, credential, address, expires, verified, seats };
         Ok(Some(Box::new(lease)))
     }
 }

@@ -5,6 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{ALLOW, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Request, StatusCode};
 use fanfare_auth::{AccessKeys, Secret};
+use fanfare_delivery::native;
 use fanfare_event::{Draft, Selector, Topic};
 use fanfare_hub::{Envelope, Requested};
 use fanfare_log::Appended;
@@ -38,7 +39,11 @@ impl Dialect for Plain {
         let query = request.uri.query().unwrap_or_default();
         let topic = query::find(query, "topic")?.unwrap_or_default();
         let selector = Selector::parse([&*topic], [])?;
-        Ok(Subscription { selector, envelope: Envelope::None, cursor: Requested::parse(None) })
+        Ok(Subscription {
+            selector,
+            format: native(Envelope::None),
+            cursor: Requested::parse(None),
+        })
     }
 
     fn body_limit(&self, message: usize) -> usize {

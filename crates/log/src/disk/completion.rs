@@ -58,7 +58,7 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         self.put(Err(AppendError::OutcomeUnknown {
-            reason: "the log's writer ended before it answered".to_owned(),
+            source: "the log's writer ended before it answered".into(),
         }));
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn read(
         looks += run.records.len();
         let shown = page.events.len();
         let mut stopped = page.take(&run).map_err(|error| ReadError::Unavailable {
-            reason: format!("a segment cannot be read: {error}"),
+            source: format!("a segment cannot be read: {error}").into(),
         })?;
         if hides {
             stopped = page.hide(shown, &lock()).or(stopped);

@@ -117,9 +117,9 @@ impl Refusal {
 
     fn error(&self) -> AppendError {
         match self {
-            Self::Full(error) => AppendError::Full { reason: error.to_string() },
-            Self::Failed(reason) => AppendError::Unavailable { reason: reason.clone() },
-            Self::Unknown(reason) => AppendError::OutcomeUnknown { reason: reason.clone() },
+            Self::Full(error) => AppendError::Full { source: error.to_string().into() },
+            Self::Failed(reason) => AppendError::Unavailable { source: reason.clone().into() },
+            Self::Unknown(reason) => AppendError::OutcomeUnknown { source: reason.clone().into() },
         }
     }
 }
@@ -147,8 +147,8 @@ impl Writer {
     fn commit(&mut self, group: Vec<Waiting>) {
         if let Some(reason) = self.shared.failure.get() {
             for waiting in group {
-                let reason = reason.clone();
-                waiting.completion.answer(Err(AppendError::Unavailable { reason }));
+                let source = reason.clone().into();
+                waiting.completion.answer(Err(AppendError::Unavailable { source }));
             }
             return;
         }

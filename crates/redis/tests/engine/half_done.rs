@@ -96,28 +96,28 @@ async fn what_nodes_share_is_left_for_ever_or_given_out_twice() {
     for command in WRITES {
         let (server, url) = guarded();
         let node = Node::connect(&url).await;
-        let commons = node.log.commons();
+        let store = node.log.cluster_store();
         let keep = std::time::Duration::from_secs(60);
         deny(&server, command);
-        let kept = commons.deposit("a", "for a", keep).await.is_ok();
+        let kept = store.deposit("a", "for a", keep).await.is_ok();
         if server.number(&["EXISTS", "{test}:deposit:a"]) == 1 {
             assert!(server.number(&["PTTL", "{test}:deposit:a"]) > 0, "without {command}");
         }
-        let taken = commons.withdraw("a").await.ok().flatten();
-        let _ = commons.notify("notice").await;
-        let _ = commons.attend("one", "I am one").await;
+        let taken = store.withdraw("a").await.ok().flatten();
+        let _ = store.broadcast("notice").await;
+        let _ = store.heartbeat("one", "I am one").await;
         allow(&server, command);
         if !kept {
-            commons.deposit("a", "for a", keep).await.unwrap();
+            store.deposit("a", "for a", keep).await.unwrap();
         }
         if taken.is_none() {
-            assert_eq!(commons.withdraw("a").await.unwrap().as_deref(), Some("for a"));
+            assert_eq!(store.withdraw("a").await.unwrap().as_deref(), Some("for a"));
         }
-        assert_eq!(commons.withdraw("a").await.unwrap(), None, "without {command}");
-        commons.notify("another").await.unwrap();
+        assert_eq!(store.withdraw("a").await.unwrap(), None, "without {command}");
+        store.broadcast("another").await.unwrap();
         let given = server.command(&["XRANGE", "{test}:notices", "-", "+"]);
         assert_eq!(given.matches("another").count(), 1, "without {command}: {given}");
-        assert_eq!(commons.attend("one", "I am one").await.unwrap(), ["I am one"]);
+        assert_eq!(store.heartbeat("one", "I am one").await.unwrap(), ["I am one"]);
         until("the roll ends some day", || server.number(&["PTTL", "{test}:nodes"]) > 0).await;
     }
 }

@@ -87,7 +87,7 @@ pub(crate) struct Node {
 /// Settings with deadlines short enough for a test, long enough for a busy machine.
 pub(crate) fn settings(url: &str) -> RedisSettings {
     let mut settings = RedisSettings::new(url.parse().unwrap(), Namespace::parse("test").unwrap());
-    settings.patience = Duration::from_secs(2);
+    settings.response_timeout = Duration::from_secs(2);
     settings.publish_deadline = Duration::from_secs(2);
     settings.read_deadline = Duration::from_secs(20);
     settings

@@ -1,7 +1,7 @@
 //! The engine against a real redis-server, with a ledger of what was acknowledged as judge.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
-mod commons;
+mod cluster_store;
 mod crash;
 mod doctor;
 mod failover;
@@ -9,6 +9,8 @@ mod half_done;
 mod idempotency;
 mod ledger;
 mod lost_stream;
+mod many_epochs;
+mod no_witness;
 mod one_key_gone;
 mod order;
 mod places;

@@ -36,9 +36,9 @@ async fn used() -> (RedisServer, [Node; 2], Ledger) {
     drop((node, replica));
 
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
-    nodes[0].log.commons().deposit("a", "for a", LONG).await.unwrap();
-    nodes[0].log.commons().notify("notice").await.unwrap();
-    nodes[0].log.commons().attend("one", "I am one").await.unwrap();
+    nodes[0].log.cluster_store().deposit("a", "for a", LONG).await.unwrap();
+    nodes[0].log.cluster_store().broadcast("notice").await.unwrap();
+    nodes[0].log.cluster_store().heartbeat("one", "I am one").await.unwrap();
     let keys = server.command(&["KEYS", "*"]);
     let keys: BTreeSet<&str> = keys.split(' ').collect();
     assert_eq!(keys, BTreeSet::from(KEYS));
@@ -62,11 +62,11 @@ async fn befalls(key: &str, what: impl Fn(&RedisServer)) {
         node.heard(ledger.last()).await;
         ledger.judge(&node.tail);
     }
-    let commons = nodes[1].log.commons();
-    commons.notify("another").await.unwrap();
-    commons.attend("two", "I am two").await.unwrap();
-    commons.deposit("b", "for b", LONG).await.unwrap();
-    assert_eq!(commons.withdraw("b").await.unwrap().as_deref(), Some("for b"));
+    let store = nodes[1].log.cluster_store();
+    store.broadcast("another").await.unwrap();
+    store.heartbeat("two", "I am two").await.unwrap();
+    store.deposit("b", "for b", LONG).await.unwrap();
+    assert_eq!(store.withdraw("b").await.unwrap().as_deref(), Some("for b"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,7 @@ async fn one_message_slower_than_all_patience_arrives_in_the_end() {
     let server = RedisServer::start(&[]);
     let proxy = Proxy::to(server.port());
     let mut impatient = settings(&proxy.url());
-    impatient.patience = Duration::from_millis(500);
+    impatient.response_timeout = Duration::from_millis(500);
     let (fast, slow) = (Node::connect(&server.url()).await, Node::with(impatient).await);
     proxy.throttle(150_000);
     let appended = fast.log.append(batch(vec![draft("a", "x".repeat(400_000))])).await.unwrap();

@@ -4,6 +4,7 @@
 mod metadata;
 mod publication;
 mod refusal;
+mod stream_format;
 mod subscription;
 mod tokens;
 
@@ -31,6 +32,8 @@ pub struct MercureConfig {
     pub hub: Arc<HubUrl>,
     /// Whether a token may stand in a request's address.
     pub token_in_query: bool,
+    /// Whether a stream tells of what may be missing in it.
+    pub gap_events: bool,
 }
 
 /// The protocol at one hub.
@@ -70,7 +73,7 @@ impl Dialect for Mercure {
     }
 
     fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal> {
-        subscription::read(request, &self.config.hub)
+        subscription::read(request, &self.config.hub, self.config.gap_events)
     }
 
     fn body_limit(&self, message: usize) -> usize {

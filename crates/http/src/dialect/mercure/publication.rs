@@ -9,6 +9,7 @@ use fanfare_log::Appended;
 use fanfare_mercure::{HubUrl, Update};
 use fanfare_payload::Kind;
 
+use super::stream_format::reference;
 use crate::dialect::contract::Publication;
 use crate::dialect::idempotency_key::KeyName;
 use crate::refusal::{Refusal, Unreadable};
@@ -59,5 +60,5 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 pub(super) fn accepted(appended: &Appended) -> Response {
     // As text it has the media type and the charset that the protocol wants.
-    format!("#{}", appended.first).into_response()
+    reference(appended.first).into_response()
 }

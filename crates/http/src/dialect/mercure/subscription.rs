@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fanfare_event::Selector;
-use fanfare_hub::{Envelope, Requested};
+use fanfare_hub::Requested;
 use fanfare_mercure::{HubUrl, Subscription as Asked};
 
+use super::stream_format::format;
 use crate::dialect::contract::{QueryForm, Subscription};
 use crate::refusal::{Refusal, Unreadable};
 
@@ -21,7 +22,11 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A stream that nothing comes before.
 const EARLIEST: &str = "earliest";
 
-pub(super) fn read(request: &Parts, hub: &Arc<HubUrl>) -> Result<Subscription, Refusal> {
+pub(super) fn read(
+    request: &Parts,
+    hub: &Arc<HubUrl>,
+    gaps: bool,
+) -> Result<Subscription, Refusal> {
     let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);
     let query = request.uri.query().unwrap_or_default();
     let asked = Asked::parse(query, form, hub);
@@ -29,7 +34,7 @@ pub(super) fn read(request: &Parts, hub: &Arc<HubUrl>) -> Result<Subscription, R
     let selector: Selector =
         asked.selector().map_err(Refusal::unreadable(Unreadable::Subscription))?;
     let cursor = cursor(request, asked.last_event_id.as_deref());
-    Ok(Subscription { selector, envelope: Envelope::Mercure, cursor })
+    Ok(Subscription { selector, format: format(gaps), cursor })
 }
 
 /// The cursor: of the header, and without one of the parameter.

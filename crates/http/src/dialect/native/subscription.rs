@@ -1,6 +1,7 @@
 //! A subscription in the hub's own dialect: `GET <prefix>/events`, with its wishes in the query.
 
 use axum::http::request::Parts;
+use fanfare_delivery::native;
 use fanfare_event::Selector;
 use fanfare_hub::Envelope;
 #[cfg(any(test, fuzzing))]
@@ -25,14 +26,14 @@ pub(super) fn read(request: &Parts) -> Result<Subscription, Refusal> {
     let topics = parameters.topics.iter().map(String::as_str);
     let selector = Selector::parse(topics, parameters.types.iter().map(String::as_str))?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
-    Ok(Subscription { selector, envelope: parameters.envelope, cursor })
+    Ok(Subscription { selector, format: native(parameters.envelope), cursor })
 }
 
 /// What a console asks for: everything there is, from where it was, written as it likes.
 pub(crate) fn statistics(request: &Parts) -> Result<Subscription, Refusal> {
     let parameters = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
-    Ok(Subscription { selector: Selector::default(), envelope: parameters.envelope, cursor })
+    Ok(Subscription { selector: Selector::default(), format: native(parameters.envelope), cursor })
 }
 
 /// For fuzzing: reads what a subscription asks for.

@@ -1,5 +1,4 @@
-//! A connection: found by way of the URL, checked, fenced; used until its first failure, then
-//! thrown away. Nothing here reconnects.
+//! The dialer: finds the server by way of the URL and opens connections to it. Nothing here reconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +7,15 @@ use fanfare_event::Position;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline,
-    RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, ServerErrorKind, TlsCertificates, Value,
 };
 use tokio::time::timeout;
 
 use crate::entry::text;
 use crate::error::{ConnectError, RequestError, words};
-use crate::fence::{Fenced, Scripts};
 use crate::keys::Keys;
+use crate::link::{Link, request};
 use crate::settings::RedisSettings;
 use crate::url::{Credentials, Node, Place, RedisUrl};
 
@@ -24,29 +23,14 @@ use crate::url::{Credentials, Node, Place, RedisUrl};
 const MAX_REDIRECTIONS: usize = 5;
 /// An idle peer is probed after this long, and as often.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// The pause after the first failure to connect; it doubles up to [`MAX_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause between two attempts to connect.
-const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Opens connections to the server that holds the namespace.
 pub(crate) struct Dialer {
     url: RedisUrl,
     certificates: TlsCertificates,
     /// For setting up a connection as a whole, and for each request but blocking ones.
-    patience: Duration,
+    response_timeout: Duration,
     pub(crate) keys: Keys,
-}
-
-/// A fenced connection to the server that holds the namespace.
-pub(crate) struct Link {
-    pub(crate) connection: MultiplexedConnection,
-    pub(crate) node: String,
-    pub(crate) scripts: Scripts,
-    pub(crate) keys: Keys,
-    pub(crate) patience: Duration,
-    /// What the fence found when the connection was opened, or since.
-    pub(crate) fenced: Fenced,
 }
 
 impl Dialer {
@@ -57,7 +41,7 @@ impl Dialer {
                 client_tls: None,
                 root_cert: settings.certificate_authority.clone(),
             },
-            patience: settings.patience,
+            response_timeout: settings.response_timeout,
             keys: Keys::of(&settings.namespace),
         }
     }
@@ -66,14 +50,7 @@ impl Dialer {
     /// epoch that this node knows of; a server that has less begins a new epoch.
     pub(crate) async fn open(&self, heard: &[Position]) -> Result<Link, ConnectError> {
         let (connection, node) = self.reach().await?;
-        let mut link = Link {
-            connection,
-            node,
-            scripts: Scripts::default(),
-            keys: self.keys.clone(),
-            patience: self.patience,
-            fenced: Fenced::UNKNOWN,
-        };
+        let mut link = Link::new(connection, node, self.keys.clone(), self.response_timeout);
         link.prepare().await?;
         link.fence(heard).await.map_err(|error| error.at(&link.node))?;
         Ok(link)
@@ -109,7 +86,7 @@ impl Dialer {
             };
             let mut question = redis::cmd("SENTINEL");
             question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-            match request(&mut connection, &question, self.patience).await {
+            match request(&mut connection, &question, self.response_timeout).await {
                 Ok(Value::Array(address)) => {
                     let mut parts = address.into_iter().map(text);
                     if let (Some(Some(host)), Some(Some(port))) = (parts.next(), parts.next())
@@ -146,7 +123,7 @@ impl Dialer {
                         break;
                     }
                 };
-                match request(&mut connection, &question, self.patience).await {
+                match request(&mut connection, &question, self.response_timeout).await {
                     Ok(_) => return Ok((connection, name)),
                     Err(RequestError::Refused(error))
                         if error.kind() == Some(ServerErrorKind::Moved) =>
@@ -183,11 +160,11 @@ impl Dialer {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let opening = client.get_multiplexed_async_connection_with_config(&config);
-        match timeout(self.patience, opening).await {
+        match timeout(self.response_timeout, opening).await {
             Ok(Ok(connection)) => Ok((connection, name)),
             Ok(Err(error)) if error.is_io_error() => Err(RequestError::Lost(error).at(&name)),
             Ok(Err(error)) => Err(ConnectError::Refused { node: name, message: error.to_string() }),
-            Err(_) => Err(RequestError::Silent(self.patience).at(&name)),
+            Err(_) => Err(RequestError::Silent(self.response_timeout).at(&name)),
         }
     }
 
@@ -220,153 +197,5 @@ impl Dialer {
         } else {
             Client::open(info)
         }
-    }
-}
-
-impl Link {
-    /// Checks version and policy, and loads the scripts: one round trip.
-    async fn prepare(&mut self) -> Result<(), ConnectError> {
-        let mut setup = Pipeline::with_capacity(2 + Scripts::COUNT);
-        setup.cmd("INFO").arg("server");
-        setup.cmd("INFO").arg("memory");
-        Scripts::load(&mut setup);
-        let mut answers = self
-            .pipeline(&setup, 2 + Scripts::COUNT)
-            .await
-            .map_err(|error| error.at(&self.node))?
-            .into_iter();
-        let unexpected = |what| ConnectError::Unexpected { node: self.node.clone(), what };
-        let mut info = || match answers.next() {
-            Some(Value::ServerError(error)) => Err(RequestError::Refused(error).at(&self.node)),
-            Some(value) => text(value).ok_or_else(|| unexpected("INFO")),
-            None => Err(unexpected("INFO")),
-        };
-        let (server, memory) = (info()?, info()?);
-        let version = info_field(&server, "redis_version").unwrap_or("unknown");
-        if !is_new_enough(version) {
-            return Err(ConnectError::TooOld {
-                node: self.node.clone(),
-                found: version.to_owned(),
-            });
-        }
-        let policy = info_field(&memory, "maxmemory_policy").unwrap_or("noeviction");
-        if policy != "noeviction" {
-            return Err(ConnectError::Evicts {
-                node: self.node.clone(),
-                policy: policy.to_owned(),
-            });
-        }
-        self.scripts = Scripts::loaded(answers).map_err(|error| error.at(&self.node))?;
-        Ok(())
-    }
-
-    /// One command, answered within the link's patience. After any error but
-    /// [`RequestError::Refused`] the link must not be used again.
-    pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, RequestError> {
-        request(&mut self.connection, command, self.patience).await
-    }
-
-    /// The same for a command that may take longer.
-    pub(crate) async fn request_within(
-        &mut self,
-        command: &Cmd,
-        within: Duration,
-    ) -> Result<Value, RequestError> {
-        request(&mut self.connection, command, within).await
-    }
-
-    /// Several commands in one round trip; refusals are among the values.
-    pub(crate) async fn pipeline(
-        &mut self,
-        commands: &Pipeline,
-        count: usize,
-    ) -> Result<Vec<Value>, RequestError> {
-        let answering = self.connection.send_packed_commands(commands, 0, count);
-        let values = match timeout(self.patience, answering).await {
-            Ok(answer) => answer.map_err(RequestError::Lost)?,
-            Err(_) => return Err(RequestError::Silent(self.patience)),
-        };
-        if values.len() == count {
-            Ok(values)
-        } else {
-            Err(RequestError::Unexpected("the number of answers to a pipeline"))
-        }
-    }
-}
-
-/// One command on a connection of any kind.
-pub(crate) async fn request(
-    connection: &mut MultiplexedConnection,
-    command: &Cmd,
-    within: Duration,
-) -> Result<Value, RequestError> {
-    match timeout(within, connection.send_packed_command(command)).await {
-        Ok(Ok(Value::ServerError(error))) => Err(RequestError::Refused(error)),
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(RequestError::Lost(error)),
-        Err(_) => Err(RequestError::Silent(within)),
-    }
-}
-
-/// The server's clock, in milliseconds since 1970, in an answer to `TIME`.
-pub(crate) fn clock(answer: Value) -> Result<u64, RequestError> {
-    const UNEXPECTED: RequestError = RequestError::Unexpected("TIME");
-    let Value::Array(parts) = answer else { return Err(UNEXPECTED) };
-    let mut parts = parts.into_iter().filter_map(|part| text(part)?.parse::<u64>().ok());
-    match (parts.next(), parts.next()) {
-        (Some(seconds), Some(micros)) => Ok(seconds * 1000 + micros / 1000),
-        _ => Err(UNEXPECTED),
-    }
-}
-
-/// The value of a field in an answer to `INFO`.
-pub(crate) fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
-}
-
-/// Whether a `redis_version` has `XADD … <epoch>-*` and script flags: 7.0 and newer.
-pub(crate) fn is_new_enough(version: &str) -> bool {
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    major.is_some_and(|major| major >= 7)
-}
-
-/// Pauses between attempts to connect: exponential with jitter, bounded.
-pub(crate) struct BackOff {
-    next: Duration,
-}
-
-impl BackOff {
-    pub(crate) fn new() -> Self {
-        Self { next: FIRST_PAUSE }
-    }
-
-    /// How long to pause now: between half and all of a bound that doubles from call to call.
-    pub(crate) fn pause(&mut self) -> Duration {
-        let bound = self.next;
-        self.next = (bound * 2).min(MAX_PAUSE);
-        bound.mul_f64(0.5 + fastrand::f64() / 2.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_are_jittered_and_bounded() {
-        let mut back_off = BackOff::new();
-        let pauses: Vec<_> = (0..20).map(|_| back_off.pause()).collect();
-        assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE);
-        assert!(pauses.iter().all(|&pause| pause <= MAX_PAUSE));
-        assert!(pauses[10..].iter().all(|&pause| pause >= MAX_PAUSE / 2));
-    }
-
-    #[test]
-    fn versions_before_7_are_too_old() {
-        assert!(is_new_enough("7.0.15"));
-        assert!(is_new_enough("8.2"));
-        assert!(!is_new_enough("6.2.14"));
-        assert!(!is_new_enough("unknown"));
-        assert_eq!(info_field("# A\r\nrun_id:ab\r\nrun_idx:c\r\n", "run_id"), Some("ab"));
     }
 }

@@ -1,21 +1,21 @@
--- Writes a node's line to the roll, strikes those who have not called out theirs for too long, and
--- returns the lines of all others.
+-- Lists a node with its line, takes off the list whoever's last heartbeat is too long ago, and returns the
+-- lines of all that are there.
 --
--- KEYS: the roll, a hash of '<ms> <line>' by name. ARGV: the node's name, its line, how long a line
+-- KEYS: the list, a hash of '<ms> <line>' by name. ARGV: the node's name, its line, how long a line
 --       stands in ms, how many nodes there may be.
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local lines, there = {}, false
-local roll = redis.call('HGETALL', KEYS[1])
-for i = 1, #roll, 2 do
-  local at, line = roll[i + 1]:match('^(%d+) (.*)$')
-  if roll[i] == ARGV[1] then
+local nodes = redis.call('HGETALL', KEYS[1])
+for i = 1, #nodes, 2 do
+  local at, line = nodes[i + 1]:match('^(%d+) (.*)$')
+  if nodes[i] == ARGV[1] then
     there = true
   elseif at and now - tonumber(at) <= tonumber(ARGV[3]) then
     lines[#lines + 1] = line
   else
-    redis.call('HDEL', KEYS[1], roll[i])
+    redis.call('HDEL', KEYS[1], nodes[i])
   end
 end
 lines[#lines + 1] = ARGV[2]

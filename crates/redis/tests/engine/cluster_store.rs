@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fanfare_log::EventLog;
-use fanfare_redis::{Commons, Notice, Notices, RedisSettings};
+use fanfare_redis::{ClusterStore, Notice, NoticeListener, RedisSettings};
 use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Node, settings, until};
@@ -17,13 +17,13 @@ const LONG: Duration = Duration::from_secs(60);
 #[derive(Default)]
 struct Heard(Mutex<Vec<(String, Instant)>>, AtomicUsize);
 
-impl Notices for Heard {
-    fn hear(&self, notices: Vec<Notice>) {
+impl NoticeListener for Heard {
+    fn on_notices(&self, notices: Vec<Notice>) {
         let given = |notice: Notice| (notice.text, Instant::now() - notice.age);
         self.0.lock().unwrap().extend(notices.into_iter().map(given));
     }
 
-    fn miss(&self) {
+    fn on_missed(&self) {
         self.1.fetch_add(1, SeqCst);
     }
 }
@@ -31,7 +31,7 @@ impl Notices for Heard {
 impl Heard {
     fn at(node: &Node) -> Arc<Self> {
         let heard = Arc::new(Self::default());
-        node.log.commons().listen(heard.clone());
+        node.log.cluster_store().listen(heard.clone());
         heard
     }
 
@@ -48,11 +48,11 @@ impl Heard {
 async fn a_deposit_is_given_out_once_at_whichever_node() {
     let server = RedisServer::start(&[]);
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
-    let [one, two] = nodes.each_ref().map(|node| node.log.commons().clone());
+    let [one, two] = nodes.each_ref().map(|node| node.log.cluster_store().clone());
     one.deposit("a", "for a", LONG).await.unwrap();
     let takers: Vec<_> = (0..20)
         .map(|n| {
-            let taker: Arc<Commons> = [&one, &two][n % 2].clone();
+            let taker: Arc<ClusterStore> = [&one, &two][n % 2].clone();
             tokio::spawn(async move { taker.withdraw("a").await.unwrap() })
         })
         .collect();
@@ -70,46 +70,46 @@ async fn a_deposit_is_given_out_once_at_whichever_node() {
 async fn a_redis_that_restarts_between_two_requests_costs_neither() {
     let mut server = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let node = Node::connect(&server.url()).await;
-    node.log.commons().deposit("a", "for a", LONG).await.unwrap();
+    node.log.cluster_store().deposit("a", "for a", LONG).await.unwrap();
     server.restart();
     node.ready().await;
-    assert_eq!(node.log.commons().withdraw("a").await.unwrap().as_deref(), Some("for a"));
+    assert_eq!(node.log.cluster_store().withdraw("a").await.unwrap().as_deref(), Some("for a"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_is_lost_with_the_answer_that_brought_it() {
     let server = RedisServer::start(&[]);
     let way = Proxy::to(server.port());
-    let node = Node::with(RedisSettings { patience: LONG, ..settings(&way.url()) }).await;
-    let commons = node.log.commons().clone();
-    commons.deposit("a", "for a", LONG).await.unwrap();
+    let node = Node::with(RedisSettings { response_timeout: LONG, ..settings(&way.url()) }).await;
+    let store = node.log.cluster_store().clone();
+    store.deposit("a", "for a", LONG).await.unwrap();
     way.mute(true);
-    let taking = tokio::spawn(async move { commons.withdraw("a").await.unwrap() });
+    let taking = tokio::spawn(async move { store.withdraw("a").await.unwrap() });
     let is_taken = || server.command(&["GETRANGE", "{test}:deposit:a", "0", "0"]) != " ";
     until("it is given out", is_taken).await;
     way.redirect(server.port());
     way.mute(false);
     assert_eq!(taking.await.unwrap().as_deref(), Some("for a"));
     let other = Node::connect(&server.url()).await;
-    assert_eq!(other.log.commons().withdraw("a").await.unwrap(), None);
+    assert_eq!(other.log.cluster_store().withdraw("a").await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_is_given_twice_because_an_answer_was_lost() {
     let server = RedisServer::start(&[]);
     let way = Proxy::to(server.port());
-    let node = Node::with(RedisSettings { patience: LONG, ..settings(&way.url()) }).await;
+    let node = Node::with(RedisSettings { response_timeout: LONG, ..settings(&way.url()) }).await;
     let other = Node::connect(&server.url()).await;
     let heard = Heard::at(&other);
-    let commons = node.log.commons().clone();
-    commons.notify("before").await.unwrap();
+    let store = node.log.cluster_store().clone();
+    store.broadcast("before").await.unwrap();
     way.mute(true);
-    let giving = tokio::spawn(async move { commons.notify("once").await.unwrap() });
+    let giving = tokio::spawn(async move { store.broadcast("once").await.unwrap() });
     until("it is given", || heard.texts() == ["before", "once"]).await;
     way.redirect(server.port());
     way.mute(false);
     giving.await.unwrap();
-    other.log.commons().notify("after").await.unwrap();
+    other.log.cluster_store().broadcast("after").await.unwrap();
     until("what follows is heard", || heard.texts() == ["before", "once", "after"]).await;
 }
 
@@ -117,16 +117,16 @@ async fn a_notice_is_given_twice_because_an_answer_was_lost() {
 async fn whoever_waits_for_a_stopped_redis_is_answered() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
-    let commons = node.log.commons();
-    commons.deposit("a", "for a", LONG).await.unwrap();
+    let store = node.log.cluster_store();
+    store.deposit("a", "for a", LONG).await.unwrap();
     server.stop();
-    let error = commons.deposit("b", "for b", LONG).await.unwrap_err().to_string();
+    let error = store.deposit("b", "for b", LONG).await.unwrap_err().to_string();
     assert!(error.contains("no answer within"), "{error}");
     until("the node notices", || node.log.ready().is_err()).await;
-    commons.notify("late").await.unwrap_err();
+    store.broadcast("late").await.unwrap_err();
     server.go_on();
     node.ready().await;
-    assert_eq!(commons.withdraw("a").await.unwrap().as_deref(), Some("for a"));
+    assert_eq!(store.withdraw("a").await.unwrap().as_deref(), Some("for a"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,14 +135,14 @@ async fn every_node_hears_a_notice_also_one_that_was_away() {
     let proxy = Proxy::to(server.port());
     let (here, away) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
     let (heard, heard_late) = (Heard::at(&here), Heard::at(&away));
-    here.log.commons().notify("first").await.unwrap();
+    here.log.cluster_store().broadcast("first").await.unwrap();
     until("both hear", || [&heard, &heard_late].iter().all(|h| h.texts() == ["first"])).await;
 
     // Port 1 is where nobody listens.
     proxy.redirect(1);
     until("it is away", || away.log.ready().is_err()).await;
     let before = Instant::now();
-    here.log.commons().notify("second").await.unwrap();
+    here.log.cluster_store().broadcast("second").await.unwrap();
     let after = Instant::now();
     until("one hears", || heard.texts() == ["first", "second"]).await;
     proxy.redirect(server.port());
@@ -159,14 +159,14 @@ async fn what_is_shared_comes_through_when_memory_is_full_and_after_a_flush() {
     let node = Node::connect(&server.url()).await;
     let heard = Heard::at(&node);
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    node.log.commons().notify("full").await.unwrap();
+    node.log.cluster_store().broadcast("full").await.unwrap();
     until("it is heard", || heard.texts() == ["full"]).await;
-    node.log.commons().deposit("a", "for a", LONG).await.unwrap();
-    assert_eq!(node.log.commons().withdraw("a").await.unwrap().as_deref(), Some("for a"));
+    node.log.cluster_store().deposit("a", "for a", LONG).await.unwrap();
+    assert_eq!(node.log.cluster_store().withdraw("a").await.unwrap().as_deref(), Some("for a"));
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     server.command(&["FLUSHALL"]);
     until("an epoch begins", || node.tail.begins().len() == 2).await;
-    node.log.commons().notify("flushed").await.unwrap();
+    node.log.cluster_store().broadcast("flushed").await.unwrap();
     until("it is heard", || heard.texts().last().is_some_and(|last| last == "flushed")).await;
 }
 
@@ -176,8 +176,8 @@ async fn notices_are_bounded() {
     let node = Node::connect(&server.url()).await;
     let fill = "for n = 1, 5000 do redis.call('XADD', KEYS[1], '*', 't', 'old') end";
     server.command(&["EVAL", fill, "1", "{test}:notices"]);
-    node.log.commons().notify("new").await.unwrap();
-    assert_eq!(server.number(&["XLEN", "{test}:notices"]), Commons::NOTICES as i64);
+    node.log.cluster_store().broadcast("new").await.unwrap();
+    assert_eq!(server.number(&["XLEN", "{test}:notices"]), ClusterStore::MAX_NOTICES as i64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,8 +187,8 @@ async fn a_node_that_comes_back_too_late_is_not_told_that_it_missed_notices() {
     let (here, away) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);
     let (heard, heard_late) = (Heard::at(&here), Heard::at(&away));
     let give = |text: &'static str| {
-        let commons = here.log.commons().clone();
-        async move { commons.notify(text).await.unwrap() }
+        let store = here.log.cluster_store().clone();
+        async move { store.broadcast(text).await.unwrap() }
     };
     // What they know of before the first is that there is none.
     proxy.redirect(1);
@@ -220,25 +220,25 @@ async fn a_node_that_comes_back_too_late_is_not_told_that_it_missed_notices() {
 async fn the_roll_is_of_those_who_are_there() {
     let server = RedisServer::start(&[]);
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];
-    let [one, two] = nodes.each_ref().map(|node| node.log.commons().clone());
-    assert_eq!(one.attend("one", "I am one").await.unwrap(), ["I am one"]);
-    let mut lines = two.attend("two", "I am two").await.unwrap();
+    let [one, two] = nodes.each_ref().map(|node| node.log.cluster_store().clone());
+    assert_eq!(one.heartbeat("one", "I am one").await.unwrap(), ["I am one"]);
+    let mut lines = two.heartbeat("two", "I am two").await.unwrap();
     lines.sort();
     assert_eq!(lines, ["I am one", "I am two"]);
     // One that has said nothing for long.
     server.command(&["HSET", "{test}:nodes", "three", "1000 I was three"]);
-    assert_eq!(one.attend("one", "I am one still").await.unwrap().len(), 2);
+    assert_eq!(one.heartbeat("one", "I am one still").await.unwrap().len(), 2);
     assert_eq!(server.number(&["HLEN", "{test}:nodes"]), 2);
     two.leave("two").await.unwrap();
-    assert_eq!(one.attend("one", "alone").await.unwrap(), ["alone"]);
+    assert_eq!(one.heartbeat("one", "alone").await.unwrap(), ["alone"]);
     let left = server.number(&["PTTL", "{test}:nodes"]);
     assert!((1..=15_000).contains(&left), "{left} ms");
 
     let time = server.command(&["TIME"]);
     let now = format!("{}000 crowd", time.split(' ').next().unwrap());
-    for n in 0..Commons::NODES {
+    for n in 0..ClusterStore::MAX_NODES {
         server.command(&["HSET", "{test}:nodes", &format!("n{n}"), &now]);
     }
-    assert_eq!(two.attend("two", "late").await.unwrap().len(), Commons::NODES + 2);
+    assert_eq!(two.heartbeat("two", "late").await.unwrap().len(), ClusterStore::MAX_NODES + 2);
     assert_eq!(server.number(&["HEXISTS", "{test}:nodes", "two"]), 0, "there is no room");
 }

@@ -1,12 +1,12 @@
-//! Commons: what the nodes of a namespace share beside its log.
+//! The cluster store: what the nodes of a namespace share beside its log.
 //!
 //! - A *deposit* is kept under a name for a while, and given out once, at whichever node.
-//! - A *notice* is a short text that every node hears: at once, or when it comes back to Redis. The
-//!   latest [`Commons::NOTICES`] are kept. Nodes hear of them in the same read as of events, and of it
-//!   where they have missed some.
-//! - The *roll* is of the nodes that are there: each calls its own line out every few seconds.
+//! - A *notice* is a short text that every node receives: at once, or when it comes back to Redis. The
+//!   latest [`ClusterStore::MAX_NOTICES`] are kept. Nodes receive them in the same read as events, and are
+//!   told where they have missed some.
+//! - A *heartbeat* says that a node is there, in a line of its own, every few seconds.
 //!
-//! What must hold: whoever waits here waits no longer than the patience; to ask twice for a lost
+//! What must hold: whoever waits here waits no longer than the response timeout; to ask twice for a lost
 //! answer is to ask once. What Redis loses of this is lost: there are no epochs here.
 
 use std::fmt;
@@ -14,14 +14,16 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fanfare_log::Cause;
 use redis::{Cmd, Value};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::connection::{Dialer, Link, request};
+use crate::dialer::Dialer;
 use crate::entry::text;
 use crate::error::{ConnectError, RequestError};
 use crate::health::Health;
+use crate::link::{Link, request};
 use crate::refusal::Refusal;
 use crate::view::View;
 
@@ -30,13 +32,13 @@ pub(crate) const NO_NOTICE: &str = "0";
 /// Among how many of the latest notices a repeated one is known again.
 const REPEATS: usize = 64;
 
-/// Hears what nodes tell each other.
-pub trait Notices: Send + Sync + 'static {
-    /// These were given, oldest first. Some may have been heard before. Must be quick.
-    fn hear(&self, notices: Vec<Notice>);
+/// Receives what nodes tell each other.
+pub trait NoticeListener: Send + Sync + 'static {
+    /// These were broadcast, oldest first. Some may have been received before. Must be quick.
+    fn on_notices(&self, notices: Vec<Notice>);
 
-    /// Others were given until now, and are no longer there to be heard. Must be quick.
-    fn miss(&self);
+    /// Others were broadcast until now, and are no longer there to be received. Must be quick.
+    fn on_missed(&self);
 }
 
 /// What one node has told all.
@@ -50,30 +52,30 @@ pub struct Notice {
 }
 
 /// What the nodes of a namespace share beside its log, as one node reaches it.
-pub struct Commons {
+pub struct ClusterStore {
     dialer: Arc<Dialer>,
     view: Arc<View>,
     health: Arc<Health>,
-    patience: Duration,
+    response_timeout: Duration,
     /// One connection, opened when it is wanted and thrown away when it is of no more use.
     link: Mutex<Option<Arc<Link>>>,
     listener: Listener,
 }
 
-/// Whoever hears of notices, once there is someone.
-pub(crate) type Listener = Arc<OnceLock<Arc<dyn Notices>>>;
+/// Whoever receives notices, once there is someone.
+pub(crate) type Listener = Arc<OnceLock<Arc<dyn NoticeListener>>>;
 
 /// Why something could be neither left nor fetched.
 #[derive(Debug, thiserror::Error)]
-pub enum CommonsError {
+pub enum ClusterStoreError {
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// Redis did not answer, refused, or is known to be away.
-    #[error("redis is not available: {reason}")]
+    #[error("redis is not available: {source}")]
     Unavailable {
         /// What was seen.
-        reason: String,
+        source: Cause,
     },
 }
 
@@ -105,32 +107,32 @@ fn ids(answer: Value) -> Result<Vec<String>, RequestError> {
     entries.into_iter().map(|entry| id(entry).ok_or(UNEXPECTED)).collect()
 }
 
-impl From<RequestError> for CommonsError {
+impl From<RequestError> for ClusterStoreError {
     fn from(error: RequestError) -> Self {
-        Self::Unavailable { reason: error.to_string() }
+        Self::Unavailable { source: error.into() }
     }
 }
 
-impl Commons {
+impl ClusterStore {
     /// How many notices are kept.
-    pub const NOTICES: usize = 4096;
-    /// How many nodes a roll holds; further ones are not on it.
-    pub const NODES: usize = 256;
-    /// How long a node stays on the roll after it last called out its line.
-    pub const PRESENCE: Duration = Duration::from_secs(15);
+    pub const MAX_NOTICES: usize = 4096;
+    /// How many nodes are listed; further ones are not.
+    pub const MAX_NODES: usize = 256;
+    /// How long a node is listed after its last heartbeat.
+    pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
 
     pub(crate) fn new(
         dialer: Arc<Dialer>,
         view: Arc<View>,
         health: Arc<Health>,
-        patience: Duration,
+        response_timeout: Duration,
         listener: Listener,
     ) -> Self {
-        Self { dialer, view, health, patience, link: Mutex::default(), listener }
+        Self { dialer, view, health, response_timeout, link: Mutex::default(), listener }
     }
 
-    /// Names the one who hears of notices from now on; the first stays.
-    pub fn listen(&self, notices: Arc<dyn Notices>) {
+    /// Names the one who receives notices from now on; the first stays.
+    pub fn listen(&self, notices: Arc<dyn NoticeListener>) {
         let first = self.listener.set(notices).is_ok();
         debug_assert!(first, "there is one listener");
     }
@@ -141,7 +143,7 @@ impl Commons {
         name: &str,
         value: &str,
         keep: Duration,
-    ) -> Result<(), CommonsError> {
+    ) -> Result<(), ClusterStoreError> {
         self.ask(|link| {
             let mut keeping = redis::cmd("EVALSHA");
             keeping.arg(&link.scripts.deposit).arg(1).arg(link.keys.deposit(name));
@@ -153,7 +155,7 @@ impl Commons {
     }
 
     /// Takes what is kept under a name. Of several who ask, on whatever node, one gets it.
-    pub async fn withdraw(&self, name: &str) -> Result<Option<String>, CommonsError> {
+    pub async fn withdraw(&self, name: &str) -> Result<Option<String>, ClusterStoreError> {
         let taker = unique();
         let take = self.ask(|link| {
             let mut take = redis::cmd("EVALSHA");
@@ -164,29 +166,32 @@ impl Commons {
     }
 
     /// Tells every node, this one among them.
-    pub async fn notify(&self, notice: &str) -> Result<(), CommonsError> {
+    pub async fn broadcast(&self, notice: &str) -> Result<(), ClusterStoreError> {
         let name = unique();
         self.ask(|link| {
             let mut add = redis::cmd("EVALSHA");
-            add.arg(&link.scripts.notify).arg(1).arg(&*link.keys.notices);
-            add.arg(Self::NOTICES).arg(notice).arg(name).arg(REPEATS);
+            add.arg(&link.scripts.broadcast).arg(1).arg(&*link.keys.notices);
+            add.arg(Self::MAX_NOTICES).arg(notice).arg(name).arg(REPEATS);
             add
         })
         .await
         .map(drop)
     }
 
-    /// Calls out the line of the node of this name, and returns those of all that are there.
-    pub async fn attend(&self, name: &str, line: &str) -> Result<Vec<String>, CommonsError> {
-        let roll = self.ask(|link| {
+    /// Lists the node of this name with its line, and returns the lines of all that are there.
+    pub async fn heartbeat(
+        &self,
+        name: &str,
+        line: &str,
+    ) -> Result<Vec<String>, ClusterStoreError> {
+        let answer = self.ask(|link| {
             let mut call = redis::cmd("EVALSHA");
-            call.arg(&link.scripts.attend).arg(1).arg(&*link.keys.nodes);
-            call.arg(name).arg(line).arg(millis(Self::PRESENCE)).arg(Self::NODES);
+            call.arg(&link.scripts.heartbeat).arg(1).arg(&*link.keys.nodes);
+            call.arg(name).arg(line).arg(millis(Self::HEARTBEAT_TIMEOUT)).arg(Self::MAX_NODES);
             call
         });
-        let Value::Array(lines) = roll.await? else {
-            let reason = RequestError::Unexpected("the roll").to_string();
-            return Err(CommonsError::Unavailable { reason });
+        let Value::Array(lines) = answer.await? else {
+            return Err(RequestError::Unexpected("the list of nodes").into());
         };
         Ok(lines.into_iter().filter_map(text).collect())
     }
@@ -197,8 +202,8 @@ impl Commons {
         self.view.lag()
     }
 
-    /// Takes a node off the roll.
-    pub async fn leave(&self, name: &str) -> Result<(), CommonsError> {
+    /// Takes a node off the list.
+    pub async fn leave(&self, name: &str) -> Result<(), ClusterStoreError> {
         self.ask(|link| {
             let mut remove = redis::cmd("HDEL");
             remove.arg(&*link.keys.nodes).arg(name);
@@ -210,10 +215,10 @@ impl Commons {
 
     /// One command that may be repeated, on a new connection where the one there was has gone
     /// meanwhile.
-    async fn ask(&self, command: impl Fn(&Link) -> Cmd) -> Result<Value, CommonsError> {
+    async fn ask(&self, command: impl Fn(&Link) -> Cmd) -> Result<Value, ClusterStoreError> {
         // While Redis is away, those who come must not all wait for a connection.
         if let Some(reason) = self.health.is_tail_down() {
-            return Err(CommonsError::Unavailable { reason });
+            return Err(ClusterStoreError::Unavailable { source: reason.into() });
         }
         let asking = async {
             let link = self.link().await?;
@@ -225,9 +230,9 @@ impl Commons {
                 answer => Ok(answer?),
             }
         };
-        timeout(self.patience, asking)
+        timeout(self.response_timeout, asking)
             .await
-            .unwrap_or_else(|_| Err(RequestError::Silent(self.patience).into()))
+            .unwrap_or_else(|_| Err(RequestError::Silent(self.response_timeout).into()))
     }
 
     async fn link(&self) -> Result<Arc<Link>, ConnectError> {
@@ -243,7 +248,7 @@ impl Commons {
     async fn ask_over(&self, link: &Arc<Link>, command: &Cmd) -> Result<Value, RequestError> {
         let mut connection = link.connection.clone();
         // Sooner than whoever waits gives up, so that a silent link is thrown away.
-        let answer = request(&mut connection, command, self.patience.mul_f64(0.9)).await;
+        let answer = request(&mut connection, command, self.response_timeout.mul_f64(0.9)).await;
         // A refusal for want of memory, say, is not the connection's fault.
         let useless = |error| !matches!(error, &RequestError::Refused(_)) || is_elsewhere(error);
         if answer.as_ref().is_err_and(useless) {
@@ -265,7 +270,7 @@ fn unique() -> u64 {
 fn is_elsewhere(error: &RequestError) -> bool {
     match error {
         RequestError::Lost(_) => true,
-        RequestError::Refused(said) => matches!(Refusal::of(said), Refusal::Elsewhere(_)),
+        RequestError::Refused(said) => matches!(Refusal::of(said.clone()), Refusal::Elsewhere(_)),
         RequestError::Silent(_) | RequestError::Unexpected(_) => false,
     }
 }
@@ -274,8 +279,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-impl fmt::Debug for Commons {
+impl fmt::Debug for ClusterStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Commons").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("ClusterStore")
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,14 @@
-//! A batch on its way to Redis, and the bound on how many there may be.
+//! A batch on its way to Redis.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfare_event::Draft;
 use fanfare_log::{AppendError, Appended, Batch};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use crate::budget::Reservation;
 
 /// A batch that waits for its answer.
 pub(crate) struct Request {
@@ -17,7 +19,7 @@ pub(crate) struct Request {
     pub(crate) attempts: u32,
     pub(crate) stage: Arc<Stage>,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
-    _space: Space,
+    _reservation: Reservation,
 }
 
 /// Whether a batch may have reached Redis. Decides between `Unavailable` and `OutcomeUnknown`
@@ -53,12 +55,18 @@ impl Request {
     pub(crate) fn new(
         batch: Batch,
         deadline: Instant,
-        space: Space,
+        reservation: Reservation,
     ) -> (Self, Arc<Stage>, oneshot::Receiver<Result<Appended, AppendError>>) {
         let (answer, receiver) = oneshot::channel();
         let stage = Arc::new(Stage(AtomicU8::new(QUEUED)));
-        let request =
-            Self { batch, deadline, attempts: 0, stage: stage.clone(), answer, _space: space };
+        let request = Self {
+            batch,
+            deadline,
+            attempts: 0,
+            stage: stage.clone(),
+            answer,
+            _reservation: reservation,
+        };
         (request, stage, receiver)
     }
 
@@ -67,8 +75,8 @@ impl Request {
         if Instant::now() < self.deadline && !self.stage.is_abandoned() {
             return Some(self);
         }
-        let reason = "redis could not be reached in time".to_owned();
-        self.answer(Err(AppendError::Unavailable { reason }));
+        let source = "redis could not be reached in time".into();
+        self.answer(Err(AppendError::Unavailable { source }));
         None
     }
 
@@ -84,52 +92,6 @@ pub(crate) fn weight(batch: &Batch) -> usize {
     batch.drafts.iter().map(weight).sum()
 }
 
-/// How much may wait at once.
-pub(crate) struct Room {
-    used: Mutex<Used>,
-    max_batches: usize,
-    max_bytes: usize,
-}
-
-#[derive(Default)]
-struct Used {
-    batches: usize,
-    bytes: usize,
-}
-
-/// A share of the room, given back when dropped.
-pub(crate) struct Space {
-    room: Arc<Room>,
-    bytes: usize,
-}
-
-impl Room {
-    pub(crate) fn new(max_batches: usize, max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { used: Mutex::default(), max_batches, max_bytes })
-    }
-
-    /// A share for one batch, if there is so much left. Any batch gets in when the room is empty.
-    pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Space> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits =
-            used.batches < self.max_batches && used.bytes.saturating_add(bytes) <= self.max_bytes;
-        if !fits && used.batches > 0 {
-            return None;
-        }
-        used.batches += 1;
-        used.bytes += bytes;
-        Some(Space { room: self.clone(), bytes })
-    }
-}
-
-impl Drop for Space {
-    fn drop(&mut self) {
-        let mut used = self.room.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.batches -= 1;
-        used.bytes -= self.bytes;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,19 +104,5 @@ mod tests {
         stage.unsend();
         assert!(stage.abandon());
         assert!(!stage.send());
-    }
-
-    #[test]
-    fn room_is_bounded_and_given_back() {
-        let room = Room::new(2, 10);
-        let big = room.take(50).unwrap();
-        assert!(room.take(1).is_none());
-        drop(big);
-        let (one, two) = (room.take(6).unwrap(), room.take(4).unwrap());
-        assert!(room.take(0).is_none(), "two batches at most");
-        drop(two);
-        assert!(room.take(5).is_none(), "ten bytes at most");
-        drop(one);
-        assert!(room.take(10).is_some());
     }
 }

@@ -1,0 +1,17 @@
+//! What becomes of the process when one of delivery's threads panics.
+
+/// Runs a thread that others rely on. Should it panic, the process ends: its subscribers would
+/// hang in silence, where a restarted hub lets them resume.
+pub(crate) fn abort_on_panic(run: impl FnOnce()) {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                tracing::error!("a delivery thread panicked; stopping, so that clients can resume");
+                std::process::abort();
+            }
+        }
+    }
+    let _abort = Abort;
+    run();
+}

@@ -1,0 +1,12 @@
+//! What every step of a shard's turn needs beside what it is about.
+
+use crate::counters::Totals;
+use crate::now::Now;
+use crate::settings::StepLimits;
+
+/// The time, the bounds, and where to count.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Now,
+    pub(crate) limits: &'a StepLimits,
+    pub(crate) totals: &'a mut Totals,
+}

@@ -1,0 +1,126 @@
+//! Closing: how a stream ends when it is the hub that ends it.
+//!
+//! What must hold, the *clean close*: it ends between events, with its last chunk, and with word of
+//! when to come back; and whoever leaves holds an id to come back with.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::Shard;
+use crate::counters::CloseReason;
+use crate::cut::Cut;
+use crate::now::Now;
+use crate::subscriber::{HeldId, Subscriber};
+use crate::subscriber_key::SubscriberKey;
+use crate::wire::Farewell;
+
+impl Shard {
+    /// Ends a stream in good order. One that has never had an id gets where it stands: without it, it
+    /// would come back to what is live and miss what came meanwhile.
+    pub(super) fn close(&mut self, key: SubscriberKey, reason: CloseReason, now: Now) {
+        let Some(subscriber) = self.table.get(key) else { return };
+        let position = subscriber.position(self.position);
+        let farewell = match position {
+            Some(position) if subscriber.held_id == HeldId::NONE => Farewell::Cursor(position),
+            _ => Farewell::Silent,
+        };
+        self.close_with(key, farewell, reason, now);
+    }
+
+    /// Ends a stream in good order: what was begun is finished, a farewell and when to come back
+    /// follow, and nothing of the log any more.
+    fn close_with(
+        &mut self,
+        key: SubscriberKey,
+        farewell: Farewell,
+        reason: CloseReason,
+        now: Now,
+    ) {
+        let retry = self.retry.pick();
+        self.totals.fresh_cursors += u64::from(matches!(farewell, Farewell::Cursor(_)));
+        self.with(key, now, |subscriber, context| {
+            let bytes = subscriber.wire().farewell(farewell, retry);
+            subscriber.begin_close(bytes, reason, context)
+        });
+    }
+
+    /// Ends the stream of this name; whether there was one.
+    pub(super) fn cut_one(&mut self, key: SubscriberKey, now: Now) -> bool {
+        let known = self.table.get(key).is_some_and(|subscriber| !subscriber.is_closing());
+        if known {
+            self.close(key, CloseReason::Cut, now);
+        }
+        known
+    }
+
+    /// Ends the streams that are meant; how many those were. Looks at every subscriber, once for
+    /// all cuts: this is rare, and an index would cost each of them memory.
+    pub(super) fn cut(&mut self, cuts: &[Cut], now: Now) -> usize {
+        let mut latest = HashMap::new();
+        for cut in cuts {
+            self.cuts.insert(cut, now.monotonic);
+            let at = latest.entry(&*cut.subject).or_insert(cut.at);
+            *at = cut.at.max(*at);
+        }
+        let is_meant = |subscriber: &Subscriber| {
+            let lease = subscriber.lease.as_deref();
+            let at =
+                lease.and_then(|lease| lease.names().filter_map(|name| latest.get(name)).max());
+            at.is_some_and(|at| lease.is_some_and(|lease| lease.verified <= *at))
+                && !subscriber.is_closing()
+        };
+        let meant = self.table.iter().filter(|(_, subscriber)| is_meant(subscriber));
+        let meant: Vec<_> = meant.map(|(key, _)| key).collect();
+        for key in &meant {
+            self.close(*key, CloseReason::Revoked, now);
+        }
+        meant.len()
+    }
+
+    /// Ends every stream of a subject that was verified until `at`; how many those were.
+    pub(super) fn reverify(&mut self, at: Instant, now: Now) -> usize {
+        self.cuts.reverify(at);
+        let is_meant = |subscriber: &Subscriber| {
+            let lease = subscriber.lease.as_deref();
+            lease.is_some_and(|lease| lease.names().next().is_some() && lease.verified <= at)
+                && !subscriber.is_closing()
+        };
+        let meant = self.table.iter().filter(|(_, subscriber)| is_meant(subscriber));
+        let meant: Vec<_> = meant.map(|(key, _)| key).collect();
+        for key in &meant {
+            self.close(*key, CloseReason::Reverify, now);
+        }
+        meant.len()
+    }
+
+    /// Ends the streams whose lease has run out, each with word of it.
+    pub(super) fn expire(&mut self, now: Now) {
+        while let Some(key) = self.expiries.pop_due(now.wall) {
+            let Some(subscriber) = self.table.get(key) else { continue };
+            if subscriber.is_closing() {
+                continue;
+            }
+            let farewell = Farewell::Expired(subscriber.position(self.position));
+            self.close_with(key, farewell, CloseReason::Expired, now);
+        }
+    }
+
+    /// Ends those whose turn it is in a drain. True once everyone is gone and the shard has no more
+    /// to do.
+    pub(super) fn drain(&mut self, now: Now) -> bool {
+        let Some(drain) = &mut self.drain else { return false };
+        let due = drain.due(now.monotonic);
+        let (complete, over) = (drain.is_complete(now.monotonic), drain.is_over(now.monotonic));
+        let staying = self.table.iter().filter(|(_, subscriber)| !subscriber.is_closing());
+        let leaving = staying.take(if complete { usize::MAX } else { due });
+        for key in leaving.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.close(key, CloseReason::Shutdown, now);
+        }
+        if over {
+            for key in self.table.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+                self.remove(key, CloseReason::ShutdownForced);
+            }
+        }
+        complete && self.table.is_empty()
+    }
+}

@@ -1,0 +1,6 @@
+//! A shard, turned by hand.
+
+mod bounds;
+mod ends;
+mod model;
+mod rig;

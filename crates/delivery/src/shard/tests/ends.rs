@@ -1,0 +1,111 @@
+//! How long a stream goes on, and what it is sent away with.
+//!
+//! Invariants: *no longer than granted*, *clean close*.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use fanfare_event::Timestamp;
+use fanfare_hub::{Requested, WindowBounds};
+
+use super::rig::{Rig, text};
+use crate::counters::CloseReason;
+use crate::cut::Cut;
+use crate::lease::Lease;
+use crate::simulated_socket::SimulatedSocket;
+use crate::subscription::NewSubscriber;
+
+fn rig() -> Rig {
+    Rig::new(WindowBounds { count: 100, bytes: 1 << 20 })
+}
+
+fn lease(verified: Instant, expires: Option<Timestamp>) -> Lease {
+    Lease {
+        subject: Some("ada".into()),
+        credential: None,
+        address: Ipv4Addr::LOCALHOST.into(),
+        expires,
+        verified,
+        seats: Vec::new(),
+    }
+}
+
+/// A stream that was granted at a time, and until another.
+fn granted(rig: &mut Rig, verified: Instant, expires: Option<Timestamp>) -> SimulatedSocket {
+    let socket = SimulatedSocket::default();
+    socket.make_room(usize::MAX);
+    let lease = Some(Box::new(lease(verified, expires)));
+    let subscriber = NewSubscriber { lease, ..rig.subscriber("a", &socket, &Requested::Live) };
+    rig.delivery().join(subscriber);
+    rig.turn_until_idle();
+    socket
+}
+
+#[test]
+fn a_stream_ends_with_its_token() {
+    let mut rig = rig();
+    let (begun, minute) = (rig.now, Duration::from_secs(60));
+    let short = granted(&mut rig, begun.monotonic, Some((begun + minute).wall));
+    let long = granted(&mut rig, begun.monotonic, Some((begun + 2 * minute).wall));
+    rig.now = begun + (minute - Duration::from_secs(1));
+    rig.turn_until_idle();
+    assert!(!short.is_closed(), "it may stay for a second");
+    rig.now = begun + minute;
+    rig.turn_until_idle();
+    assert!(short.is_closed() && !long.is_closed());
+    let received = text(&short);
+    assert!(received.contains("\nevent: fanfare.expired\n"), "{received}");
+    assert_eq!(rig.shard().totals.closed[CloseReason::Expired.index()], 1);
+}
+
+#[test]
+fn a_cut_ends_a_stream_on_its_way_and_no_later_one() {
+    let mut rig = rig();
+    let (before, second) = (rig.now.monotonic, Duration::from_secs(1));
+    rig.now = rig.now + second;
+    let there = granted(&mut rig, before, None);
+    let cut = Cut { subject: "ada".into(), at: rig.now.monotonic };
+    rig.delivery().cut(&[cut].into(), |_| ());
+    rig.turn_until_idle();
+    let late = granted(&mut rig, before, None);
+    let now = rig.now.monotonic + second;
+    let anew = granted(&mut rig, now, None);
+    assert!(there.is_closed() && late.is_closed() && !anew.is_closed());
+    assert_eq!(rig.shard().totals.closed[CloseReason::Revoked.index()], 2);
+}
+
+#[test]
+fn one_who_never_had_an_id_is_sent_away_with_one() {
+    let mut rig = rig();
+    rig.publish([("b", "before".to_owned())]);
+    let socket = rig.listen("a");
+    rig.publish([("b", "not for it".to_owned())]);
+    rig.turn_until_idle();
+    let here = rig.shard().position;
+    let now = rig.now;
+    assert!(rig.shard_mut().cut_one(socket.key().unwrap(), now));
+    let received = text(&socket);
+    assert!(received.contains(&format!("\nid: {here}\n")), "{received}");
+}
+
+#[test]
+fn a_stream_that_expires_before_its_first_page_names_no_position() {
+    let mut rig = rig();
+    rig.publish([("a", "retained".to_owned())]);
+    let (begun, minute) = (rig.now, Duration::from_secs(60));
+    let socket = SimulatedSocket::default();
+    socket.make_room(usize::MAX);
+    let expires = Some((begun + minute).wall);
+    let lease = Some(Box::new(lease(begun.monotonic, expires)));
+    let subscriber = NewSubscriber { lease, ..rig.subscriber("a", &socket, &Requested::Earliest) };
+    rig.delivery().join(subscriber);
+    rig.turn_until_idle();
+    rig.now = begun + minute;
+    rig.turn_until_idle();
+    let received = text(&socket);
+    assert!(received.contains("event: fanfare.expired\n"), "{received}");
+    // With an id, the client would come back with one that the log has never given out, and be told
+    // of a gap. Without, it asks for the earliest again.
+    assert!(!received.contains("id: "), "{received}");
+    assert!(socket.is_closed());
+}

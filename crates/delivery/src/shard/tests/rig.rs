@@ -1,0 +1,158 @@
+//! A shard over a log that does what it is told, turned by hand.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_event::{Draft, Selector, Topic};
+use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
+use fanfare_log::{Batch, EventLog, Retention, Tail};
+use fanfare_testkit::FickleLog;
+
+use super::super::Shard;
+use crate::delivery::Delivery;
+use crate::now::Now;
+use crate::ready::Ready;
+use crate::retry::Retry;
+use crate::seats::Seats;
+use crate::settings::{DeliverySettings, StepLimits};
+use crate::simulated_socket::SimulatedSocket;
+use crate::sink::Sink;
+use crate::stepped::SteppedDelivery;
+use crate::subscription::NewSubscriber;
+use crate::wire::{Framing, Wire};
+
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+
+/// A shard over a log, driven by hand.
+pub(super) struct Rig {
+    pub(super) hub: Arc<Hub>,
+    stepped: SteppedDelivery,
+    pub(super) settings: DeliverySettings,
+    pub(super) now: Now,
+}
+
+impl Rig {
+    pub(super) fn new(bounds: WindowBounds) -> Self {
+        let retention =
+            Retention { count: 1 << 30, bytes: 1 << 40, age: Duration::from_secs(3600) };
+        let window = Arc::new(Window::new(bounds, retention));
+        let log = FickleLog::open(1 << 30, Arc::clone(&window) as Arc<dyn Tail>);
+        let settings = DeliverySettings {
+            shards: 1,
+            heartbeat: Duration::from_secs(15),
+            write_timeout: WRITE_TIMEOUT,
+            min_rate: 256,
+            retry: Retry(Duration::from_secs(3)),
+            seats: Seats::new(1 << 20),
+            limits: StepLimits::SMALL,
+        };
+        let hub = Arc::new(Hub::new(window, log as Arc<dyn EventLog>));
+        let now = Now::read();
+        let stepped = SteppedDelivery::new(&hub, &settings, now).unwrap();
+        Self { hub, stepped, settings, now }
+    }
+
+    pub(super) fn shard(&self) -> &Shard {
+        self.stepped.shard(0)
+    }
+
+    pub(super) fn shard_mut(&mut self) -> &mut Shard {
+        self.stepped.shard_mut(0)
+    }
+
+    pub(super) fn delivery(&self) -> &Delivery {
+        self.stepped.delivery()
+    }
+
+    pub(super) fn wide() -> Self {
+        Self::new(WindowBounds { count: 1 << 20, bytes: 1 << 40 })
+    }
+
+    pub(super) fn publish(&self, drafts: impl IntoIterator<Item = (&'static str, String)>) {
+        let draft = |(topic, text): (&str, String)| Draft {
+            topic: Topic::parse(topic).unwrap(),
+            event_type: None,
+            message: text.into(),
+        };
+        let drafts = drafts.into_iter().map(draft).collect();
+        let mut appending = self.hub.publish(Batch { drafts, key: None });
+        let polled = appending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(_))));
+    }
+
+    pub(super) fn subscriber(
+        &self,
+        topic: &str,
+        socket: &SimulatedSocket,
+        requested: &Requested,
+    ) -> NewSubscriber {
+        NewSubscriber {
+            sink: Sink::Simulated(socket.clone()),
+            wire: Wire::native(Envelope::None, Framing::Chunked),
+            head: Bytes::from_static(HEAD),
+            interest: Arc::new(Interest::new(Selector::parse([topic], []).unwrap())),
+            start: self.hub.resolve(requested).into_start(),
+            has_id: false,
+            address: [127, 0, 0, 1].into(),
+            seat: self.settings.seats.take().unwrap(),
+            lease: None,
+        }
+    }
+
+    pub(super) fn ask(&self, topic: &str, requested: &Requested) -> SimulatedSocket {
+        let socket = SimulatedSocket::default();
+        let subscriber = self.subscriber(topic, &socket, requested);
+        self.delivery().join(subscriber);
+        socket
+    }
+
+    /// A subscriber of what is published from now on, whose sink takes everything.
+    pub(super) fn listen(&mut self, topic: &str) -> SimulatedSocket {
+        let socket = self.ask(topic, &Requested::Live);
+        socket.make_room(usize::MAX);
+        self.turn_until_idle();
+        socket
+    }
+
+    /// Whether that was the last turn.
+    pub(super) fn turn(&mut self) -> bool {
+        self.stepped.turn(0, self.now, [])
+    }
+
+    /// Turns for as long as there is something to do without the log and without room.
+    pub(super) fn turn_until_idle(&mut self) {
+        self.turn();
+        while self.stepped.poll_timeout(0, self.now) == Some(Duration::ZERO) {
+            self.turn();
+        }
+    }
+
+    pub(super) fn room(&mut self, socket: &SimulatedSocket, bytes: usize) {
+        socket.make_room(bytes);
+        // A client that has left is none of its shard's business.
+        let key = socket.key().unwrap();
+        self.stepped.turn(0, self.now, [Ready { key, readable: false, writable: true }]);
+        self.turn_until_idle();
+    }
+
+    /// Reads all pages that are asked for; how many those were.
+    pub(super) fn read_all(&mut self) -> usize {
+        let mut pages = 0;
+        while self.stepped.read_page() {
+            pages += 1;
+            self.turn_until_idle();
+        }
+        pages
+    }
+}
+
+pub(super) fn text(socket: &SimulatedSocket) -> String {
+    String::from_utf8(socket.taken()).unwrap()
+}
+
+pub(super) fn events(text: &str) -> usize {
+    text.matches("\ndata: ").count()
+}

@@ -1,0 +1,97 @@
+//! A stream format: what a stream says, in bytes. One is Fanfare's own; another protocol brings another,
+//! and delivery need not know of it.
+
+use std::fmt;
+
+use fanfare_event::Position;
+use fanfare_hub::{Envelope, Gap, fresh_cursor};
+use fanfare_sse::{Encoded, Fields, comment, encode, opening, retry};
+
+/// How a protocol writes what a stream says. What it returns is sent as it is, in the framing of each
+/// connection.
+pub trait StreamFormat: fmt::Debug + Send + Sync {
+    /// By which a subscription that was written down finds it again.
+    fn name(&self) -> &'static str;
+
+    /// Which of a frame's encodings its events are sent in. They are encoded once, for all.
+    fn envelope(&self) -> Envelope;
+
+    /// Tells of a loss. Its id is where the gap resumes from.
+    fn gap(&self, gap: &Gap) -> Encoded;
+
+    /// Gives a client an id to resume with: it has been sent everything up to `position`.
+    fn cursor(&self, position: Position) -> Encoded;
+
+    /// Says that the right to listen has ended. `position` is up to where the client has been sent
+    /// everything; `None` where there is no such id, and then the notice must not carry one either.
+    fn expired(&self, position: Option<Position>) -> Encoded;
+
+    /// Whether a client is given an id at once, before any event.
+    fn begins_with_cursor(&self) -> bool {
+        false
+    }
+
+    /// What a stream begins with; `retry` is in milliseconds.
+    fn opening(&self, retry: u64) -> Encoded {
+        opening(retry)
+    }
+
+    /// When to come back, in milliseconds; the last of a stream that the hub ends.
+    fn retry(&self, milliseconds: u64) -> Encoded {
+        retry(milliseconds)
+    }
+
+    /// What keeps a quiet stream open.
+    fn keepalive(&self) -> Encoded {
+        comment()
+    }
+}
+
+/// Fanfare's own format, in one of its envelopes.
+#[derive(Debug)]
+struct Native(Envelope);
+
+/// Fanfare's own format.
+pub fn native(envelope: Envelope) -> &'static dyn StreamFormat {
+    static PLAIN: Native = Native(Envelope::None);
+    static JSON: Native = Native(Envelope::Json);
+    static SEALED: Native = Native(Envelope::Sealed);
+    match envelope {
+        // Who is sent it in another protocol brings a format.
+        Envelope::None | Envelope::Mercure => &PLAIN,
+        Envelope::Json => &JSON,
+        Envelope::Sealed => &SEALED,
+    }
+}
+
+impl StreamFormat for Native {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Envelope::None | Envelope::Mercure => "native",
+            Envelope::Json => "native-json",
+            Envelope::Sealed => "native-sealed",
+        }
+    }
+
+    fn envelope(&self) -> Envelope {
+        self.0
+    }
+
+    fn gap(&self, gap: &Gap) -> Encoded {
+        gap.encode()
+    }
+
+    fn cursor(&self, position: Position) -> Encoded {
+        fresh_cursor(position)
+    }
+
+    fn expired(&self, position: Option<Position>) -> Encoded {
+        let id = position.map(|position| position.to_string());
+        encode(Fields { id: id.as_deref(), event: Some("fanfare.expired"), data: "{}" })
+    }
+
+    /// Whoever opens a sealed envelope keeps ids, and need not wait for a heartbeat to have one.
+    fn begins_with_cursor(&self) -> bool {
+        self.0 == Envelope::Sealed
+    }
+}

@@ -1,0 +1,82 @@
+//! A subscription: what of a subscriber means something outside its shard and its process.
+//!
+//! What must hold: it is data. All of it can be written down, in no matter what form, and read by
+//! another process: times are by the wall clock, places in the log are positions, the format has a
+//! name. Whoever has it and the connection can go on with the stream as if nothing had happened.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_event::{Position, Timestamp};
+use fanfare_hub::{Interest, Start};
+use fanfare_log::ReadFrom;
+
+use crate::address_group::AddressGroup;
+use crate::counters::CloseReason;
+use crate::lease::{Grant, Lease};
+use crate::seats::Seat;
+use crate::sink::Sink;
+use crate::wire::Wire;
+
+/// A stream that goes on, as data; beside it stands the connection, see [`Detached`].
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// What it wants: written down as its selector.
+    pub interest: Arc<Interest>,
+    /// How it is written: written down as the format's name and the framing.
+    pub wire: Wire,
+    /// What must go out first, framed already: the stream's beginning, the rest of an event that was
+    /// begun.
+    pub rest: Vec<Bytes>,
+    /// Where the log goes on after that.
+    pub cursor: ReadFrom,
+    /// Up to where the log had come when the client last got an event id; the very beginning where
+    /// that is too long ago to be known, `None` where it never did.
+    pub held_id: Option<Position>,
+    /// When it joined.
+    pub joined: Timestamp,
+    /// With whom it shares its turns at the log.
+    pub address_group: AddressGroup,
+    /// To whom it was granted, and for how long.
+    pub grant: Option<Grant>,
+    /// Why it ends once nothing waits for it any more, if it does.
+    pub closing: Option<CloseReason>,
+}
+
+/// A subscriber that has been taken out of its shard. Its places are held until this is dropped.
+#[derive(Debug)]
+pub struct Detached {
+    /// The stream.
+    pub subscription: Subscription,
+    /// The connection.
+    pub sink: Sink,
+    /// Its place.
+    pub seat: Seat,
+    /// Its places among those of its address and of its subject.
+    pub seats: Vec<Seat>,
+}
+
+/// Someone who has been granted a subscription, and how to reach them.
+#[derive(Debug)]
+pub struct NewSubscriber {
+    /// Where its bytes go.
+    pub sink: Sink,
+    /// How they are written.
+    pub wire: Wire,
+    /// What goes out before the stream: an HTTP response head, or nothing.
+    pub head: Bytes,
+    /// What it wants.
+    pub interest: Arc<Interest>,
+    /// Where it begins.
+    pub start: Start,
+    /// Whether the client holds an event id already.
+    pub has_id: bool,
+    /// Where it comes from, or the network that counts as one: reading from the log, those of one
+    /// address take turns with those of another.
+    pub address: IpAddr,
+    /// Its place.
+    pub seat: Seat,
+    /// Under what conditions it may stay; `None` is none.
+    pub lease: Option<Box<Lease>>,
+}
