@@ -191,7 +191,9 @@ impl Set {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_event::Topic;
+    use std::sync::Arc;
+
+    use fanfare_event::{Expression, Topic};
     use proptest::prelude::*;
 
     use super::*;
@@ -233,6 +235,30 @@ mod tests {
         ] {
             assert!(!inside(inner, outer), "{inner} does not lie inside {outer}");
         }
+    }
+
+    /// Written like wildcards, and matching nothing.
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Expression for Nothing {
+        fn as_str(&self) -> &str {
+            "orders/**"
+        }
+
+        fn matches(&self, _: &Topic) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn an_expression_grants_what_its_text_would_as_wildcards() {
+        let expression = Pattern::of_expression(Arc::new(Nothing));
+        let wildcards = Pattern::parse("orders/*").unwrap();
+        let inside = |inner, outer| contains(outer, inner, &mut Budget::new());
+        assert!(!inside(&wildcards, &expression) && !inside(&expression, &wildcards));
+        assert!(inside(&expression, &expression));
+        assert!(inside(&expression, &Pattern::everything()));
     }
 
     #[test]

@@ -240,6 +240,29 @@ mod tests {
         assert!(deep.unwrap_err().to_string().contains("at most 4 times, this one 5 times"));
     }
 
+    #[derive(Debug)]
+    struct Ends(&'static str);
+
+    impl Expression for Ends {
+        fn as_str(&self) -> &str {
+            self.0
+        }
+
+        fn matches(&self, topic: &Topic) -> bool {
+            topic.as_str().ends_with(self.0)
+        }
+    }
+
+    #[test]
+    fn an_expression_is_taken_for_the_wildcards_it_is_written_like() {
+        let ends = |text| Pattern::of_expression(Arc::new(Ends(text)));
+        assert!(ends("b").matches(&Topic::parse("ab").unwrap()));
+        assert!(!ends("b").matches(&Topic::parse("ba").unwrap()));
+        assert_eq!(ends("b"), ends("b"));
+        assert_ne!(ends("b"), Pattern::parse("b").unwrap());
+        assert!(!ends("**").matches_everything() && !ends("a/*").has_segments());
+    }
+
     /// The definition, by recursion: obviously right, exponential at worst.
     fn by_definition(pattern: &[&str], name: &[&str]) -> bool {
         match (pattern.split_first(), name.split_first()) {

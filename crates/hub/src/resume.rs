@@ -18,6 +18,8 @@ pub enum Requested {
     After(Position),
     /// Something that is not an event id.
     Unreadable(String),
+    /// An id, but none of this log's: everything retained, behind a gap.
+    Unknown(String),
 }
 
 /// Where a subscriber begins to read, after the gap it must be told of, if any.
@@ -59,7 +61,7 @@ impl Requested {
     pub(crate) fn survey(&self, window: &Window) -> Survey {
         window.survey(match self {
             Self::After(position) => position.epoch,
-            Self::Live | Self::Earliest | Self::Unreadable(_) => 0,
+            Self::Live | Self::Earliest | Self::Unreadable(_) | Self::Unknown(_) => 0,
         })
     }
 
@@ -72,6 +74,10 @@ impl Requested {
             Self::Unreadable(text) => {
                 let gap = gap(GapReason::BadId, text.clone(), survey.last);
                 return ready(Some(gap), ReadFrom::After(survey.last));
+            }
+            Self::Unknown(text) => {
+                let gap = gap(GapReason::BadId, text.clone(), survey.floor);
+                return ready(Some(gap), ReadFrom::After(survey.floor));
             }
         };
         let lost = |end| {

@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_pattern_takes_as_long_or_as_much_as_its_author_likes() {
-        let evil = "https://example.com/((a+)+)b";
+        let evil = "https://example.com/((?:a+)+)b";
         let topic = format!("https://example.com/{}", "a".repeat(230));
         let began = Instant::now();
         assert!(!pattern(evil, &topic));

@@ -178,8 +178,10 @@ fn literal_prefix(pattern: &Pattern) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use fanfare_event::Selector;
+    use fanfare_event::{Expression, Selector};
 
     use super::*;
 
@@ -240,5 +242,45 @@ mod tests {
         }
         let is_empty = index.topics.is_empty() && index.patterns.is_empty();
         assert!(is_empty && index.segments.is_empty(), "nobody is left behind");
+    }
+
+    /// Counts how often it is asked.
+    #[derive(Debug, Default)]
+    struct Long(AtomicUsize);
+
+    impl Expression for Long {
+        fn as_str(&self) -> &str {
+            "long"
+        }
+
+        fn matches(&self, topic: &Topic) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            topic.as_str().len() > 3
+        }
+    }
+
+    #[test]
+    fn an_expression_is_asked_once_for_each_subscriber() {
+        let mut index = TopicIndex::default();
+        let asked = Arc::new(Long::default());
+        let selectors: Vec<_> = (0..10)
+            .map(|n| {
+                let expression: Arc<dyn Expression> = match n {
+                    0 => Arc::clone(&asked) as _,
+                    _ => Arc::new(Long::default()),
+                };
+                Selector::of(Vec::new(), vec![Pattern::of_expression(expression)]).unwrap()
+            })
+            .collect();
+        for (n, selector) in selectors.iter().enumerate() {
+            index.insert(&selector.topics, SubscriberKey::new(n, 1));
+        }
+        let count = |name| index.count(&Topic::parse(name).unwrap());
+        assert_eq!((count("abcd"), count("abc")), (10, 0));
+        assert_eq!(asked.0.load(Ordering::Relaxed), 2, "two events");
+        for selector in &selectors {
+            index.remove(&selector.topics, |_| false);
+        }
+        assert!(index.expressions.is_empty());
     }
 }

@@ -80,3 +80,12 @@ fn whoever_asks_for_nothing_is_told_nothing() {
     publish(&hub, "topic=a&data=1");
     assert_eq!(heard.next().data, "1");
 }
+
+#[test]
+fn a_stream_may_be_without_what_the_protocol_does_not_know() {
+    let hub = hub_with(&["--mercure-gap-events=false"]);
+    publish(&hub, "topic=a&data=0");
+    let mut heard = asking(&hub, "match=a").after("urn:uuid:0").open();
+    assert_eq!(heard.head.header("mercure-last-event-id"), Some("earliest"));
+    assert_eq!(heard.next().data, "0", "no gap comes before it");
+}

@@ -107,3 +107,15 @@ fn a_body_of_another_kind_is_refused() {
     assert_eq!(send(&format!("{FORM}; charset=UTF-8")), 200);
     assert_eq!(send("Application/X-WWW-Form-Urlencoded"), 200);
 }
+
+#[test]
+fn what_the_hub_does_not_know_yet_is_refused_and_not_published_otherwise() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match=*");
+    for form in ["topic=a&private=on", "topic=a&private", "topic=a&topic=b"] {
+        let answer = post(&hub, &publisher(), form);
+        assert_eq!(answer.status, 501, "{form}: {}", answer.text());
+    }
+    publish(&hub, "topic=a&data=last");
+    assert_eq!(heard.next().data, "last");
+}

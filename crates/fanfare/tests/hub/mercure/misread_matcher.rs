@@ -70,7 +70,7 @@ fn a_topic_that_is_no_url_matches_no_pattern() {
 fn a_pattern_that_was_made_to_be_hard_costs_little() {
     let hub = hub();
     let topic = format!("https://example.com/{}", "a".repeat(200));
-    let heard = heard_of(&hub, "match_urlpattern=https://example.com/((a%2B)%2B)b", &[&topic]);
+    let heard = heard_of(&hub, "match_urlpattern=https://example.com/((?:a%2B)%2B)b", &[&topic]);
     assert!(heard.is_empty());
 }
 

@@ -41,8 +41,12 @@ pub(super) fn read(
 fn cursor(request: &Parts, parameter: Option<&str>) -> Requested {
     match header(request).or(parameter.map(Cow::Borrowed)).as_deref() {
         None | Some("") => Requested::Live,
+        Some(EARLIEST) => Requested::Earliest,
         // What the hub names itself begins with a mark, which positions do not have.
-        Some(id) => Requested::parse(Some(id.strip_prefix('#').unwrap_or(id))),
+        Some(id) => {
+            let position = id.strip_prefix('#').unwrap_or(id).parse();
+            position.map_or_else(|_| Requested::Unknown(id.to_owned()), Requested::After)
+        }
     }
 }
 
