@@ -23,6 +23,16 @@ impl CredentialId {
         Self(format!("{}{}", Self::MARK, digest.to_text()).into())
     }
 
+    /// The id as [`CredentialId::to_text`] writes it.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        KeyDigest::from_text(text).map(Self::of_digest)
+    }
+
+    /// The id as text that a file or a header can hold.
+    pub(crate) fn to_text(&self) -> &str {
+        self.0.trim_start_matches(Self::MARK)
+    }
+
     /// The id as a text that no subject of a token is.
     pub fn name(&self) -> &Arc<str> {
         &self.0

@@ -32,7 +32,7 @@ pub trait ReadClaims: fmt::Debug + Send + Sync {
 pub struct Granted {
     /// Where its bearer may publish.
     pub publish: PublishGrant,
-    /// What its bearer may listen to.
+    /// What its bearer may listen to, also where it is private.
     pub subscribe: SubscribeGrant,
 }
 

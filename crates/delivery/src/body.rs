@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::sink::Accepted;
+use crate::sink_io::Accepted;
 
 /// How much may wait in a body before its subscriber counts as blocked, in bytes.
 const CAPACITY: usize = 64 * 1024;

@@ -156,12 +156,8 @@ totals! {
         pages: Counter "catchup_pages" "Pages read from the log for those behind the window",
         /// Events in those pages, however few of them were taken.
         page_events: Counter "catchup_events" "Events read in those pages",
-        /// Pages that could not be read, and were asked for again.
-        failed_pages: Counter "catchup_failures" "Pages that the log could not be asked for",
         /// Pages that readers have not begun to read; known to delivery as a whole, not to a shard.
         waiting_pages: Gauge "catchup_queue" "Pages that readers of the log have not come to",
-        /// Times a shard found that the window had dropped what it had not come to.
-        overruns: Counter "overruns" "Times the window dropped what a shard had not delivered",
         /// What shards have been asked and have not done.
         waiting_commands: Gauge "shard_backlog" "Joins, pages and requests that shards have not come to",
         /// How many events the slowest subscriber is behind, at the last look.

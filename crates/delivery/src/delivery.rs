@@ -23,7 +23,7 @@ use crate::seats::{Seat, Seats};
 use crate::settings::DeliverySettings;
 use crate::shard::Shard;
 use crate::shard_thread;
-use crate::sink::Buffer;
+use crate::sink_io::Buffer;
 use crate::subscription::{Detached, NewSubscriber};
 
 /// The shards and what they share.

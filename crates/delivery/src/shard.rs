@@ -55,14 +55,15 @@ use crate::backpressure::{StallPolicy, StallVerdict};
 use crate::body::BodySignal;
 use crate::context::Context;
 use crate::counters::{CloseReason, Totals};
+use crate::cursor::Cursor;
 use crate::inbox::{Command, ShardHandle};
 use crate::now::Now;
 use crate::readers::ReadQueue;
 use crate::ready::Ready;
 use crate::retry::Retry;
 use crate::settings::{DeliverySettings, StepLimits};
-use crate::sink::Inbound;
-use crate::subscriber::{Cursor, Outcome, Subscriber};
+use crate::sink_io::Inbound;
+use crate::subscriber::{Outcome, Subscriber};
 use crate::subscriber_key::SubscriberKey;
 
 /// The poller's word that the inbox or the window has news.

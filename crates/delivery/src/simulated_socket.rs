@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::sink::{Accepted, Buffer, Inbound};
+use crate::sink_io::{Accepted, Buffer, Inbound};
 use crate::subscriber_key::SubscriberKey;
 
 /// Both ends of it: clones share what was taken.

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use mio::net::TcpStream;
 use mio::{Interest as Readiness, Registry};
 use rustix::io::{Errno, writev};
@@ -15,8 +14,8 @@ use smallvec::SmallVec;
 
 use crate::body::{BodySignal, BodyWriter};
 use crate::simulated_socket::SimulatedSocket;
+use crate::sink_io::{Accepted, Buffer, Inbound, LIKELY_BUFFERS};
 use crate::subscriber_key::SubscriberKey;
-use crate::wire::FramedEvent;
 
 /// Where a subscriber's bytes go.
 #[derive(Debug)]
@@ -27,47 +26,6 @@ pub enum Sink {
     Body(BodyWriter),
     /// What a test or a simulation says.
     Simulated(SimulatedSocket),
-}
-
-/// One buffer to write.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Buffer<'a> {
-    /// Bytes of the subscriber's own: the rest of an event that was begun, or what comes before the
-    /// next.
-    Pending(&'a Bytes),
-    /// An event.
-    Event(FramedEvent<'a>),
-}
-
-impl<'a> Buffer<'a> {
-    pub(crate) fn as_slice(&self) -> &'a [u8] {
-        match self {
-            Self::Pending(bytes) => bytes,
-            Self::Event(event) => event.as_slice(),
-        }
-    }
-
-    pub(crate) fn share(&self) -> Bytes {
-        match self {
-            Self::Pending(bytes) => (*bytes).clone(),
-            Self::Event(event) => event.share(),
-        }
-    }
-}
-
-/// How many buffers a write is likely to have at most.
-pub(crate) const LIKELY_BUFFERS: usize = 128;
-
-pub(crate) type Buffers<'a> = SmallVec<[Buffer<'a>; LIKELY_BUFFERS]>;
-
-/// What a sink has made of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Accepted {
-    /// How many bytes it took, or holds: they are not to be offered again.
-    pub(crate) bytes: usize,
-    /// Whether it is to be written to again when there is room, though it be with nothing: it took
-    /// less than was offered, or holds something back.
-    pub(crate) blocked: bool,
 }
 
 impl Sink {
@@ -205,17 +163,4 @@ fn write_to_socket(socket: &TcpStream, buffers: &[Buffer<'_>]) -> io::Result<Acc
         let offered: usize = buffers.iter().map(|buffer| buffer.as_slice().len()).sum();
         return Ok(Accepted { bytes, blocked: bytes < offered });
     }
-}
-
-/// What a client says on its stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Inbound {
-    /// Nothing further.
-    Nothing,
-    /// It closed the connection, or its half.
-    End,
-    /// The connection broke.
-    Error,
-    /// More than is reasonable.
-    Flood,
 }

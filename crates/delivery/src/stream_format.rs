@@ -57,8 +57,8 @@ pub fn native(envelope: Envelope) -> &'static dyn StreamFormat {
     static JSON: Native = Native(Envelope::Json);
     static SEALED: Native = Native(Envelope::Sealed);
     match envelope {
-        // Who is sent it in another protocol brings a format.
-        Envelope::None | Envelope::Mercure => &PLAIN,
+        // A native id is a position.
+        Envelope::None | Envelope::OwnId => &PLAIN,
         Envelope::Json => &JSON,
         Envelope::Sealed => &SEALED,
     }
@@ -67,7 +67,7 @@ pub fn native(envelope: Envelope) -> &'static dyn StreamFormat {
 impl StreamFormat for Native {
     fn name(&self) -> &'static str {
         match self.0 {
-            Envelope::None | Envelope::Mercure => "native",
+            Envelope::None | Envelope::OwnId => "native",
             Envelope::Json => "native-json",
             Envelope::Sealed => "native-sealed",
         }

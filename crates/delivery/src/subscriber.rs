@@ -1,7 +1,6 @@
 //! A subscriber: a sink, an interest and a cursor, and how the log flows through them.
 
 use std::io;
-use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +14,7 @@ use crate::address_group::AddressGroup;
 use crate::backpressure::{Backpressure, StallPolicy, StallVerdict};
 use crate::context::Context;
 use crate::counters::CloseReason;
+use crate::cursor::{Cursor, HeldId};
 use crate::lease::Lease;
 use crate::now::Now;
 use crate::seats::Seat;
@@ -70,34 +70,6 @@ pub(crate) struct Awaits {
 
 /// There may be a million of them, and each delivery reads through one: none grows unnoticed.
 const _: () = assert!(size_of::<Option<Subscriber>>() <= 144);
-
-/// Where a subscriber stands in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cursor {
-    /// At its shard's position: it has everything the shard has seen, and needs no place of its
-    /// own.
-    Live,
-    /// Behind.
-    At(ReadFrom),
-}
-
-/// The shard's offset when a subscriber last got an event id, if it ever did; in a single word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HeldId(Option<NonZeroU64>);
-
-impl HeldId {
-    pub(crate) const NONE: Self = Self(None);
-    /// From before anything in the ring.
-    const OLD: Self = Self::at(0);
-
-    pub(crate) const fn at(offset: u64) -> Self {
-        Self(NonZeroU64::new(offset.saturating_add(1)))
-    }
-
-    pub(crate) fn offset(self) -> Option<u64> {
-        self.0.map(|after| after.get() - 1)
-    }
-}
 
 /// How what there was for a subscriber to be sent came to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,8 @@ pub enum Framing {
 #[derive(Debug, Clone, Copy)]
 pub struct Wire {
     format: &'static dyn StreamFormat,
+    /// The format's, at hand for each event.
+    envelope: Envelope,
     framing: Framing,
 }
 
@@ -41,7 +43,7 @@ pub(crate) enum Farewell {
 impl Wire {
     /// A stream in this format, so framed.
     pub fn new(format: &'static dyn StreamFormat, framing: Framing) -> Self {
-        Self { format, framing }
+        Self { format, envelope: format.envelope(), framing }
     }
 
     /// A stream in Fanfare's own format.
@@ -61,7 +63,7 @@ impl Wire {
 
     /// Which of a frame's encodings is sent.
     pub(crate) fn envelope(self) -> Envelope {
-        self.format.envelope()
+        self.envelope
     }
 
     /// The beginning of a stream: what comes before it, as an HTTP response head; its opening; a gap
@@ -93,7 +95,7 @@ impl Wire {
 
     /// An event, or a notice of loss from the window.
     pub(crate) fn event<'a>(self, frame: &'a Frame) -> FramedEvent<'a> {
-        FramedEvent { encoded: frame.encoded(self.envelope()), framing: self.framing }
+        FramedEvent { encoded: frame.encoded(self.envelope), framing: self.framing }
     }
 
     /// A notice of loss.

@@ -5,7 +5,8 @@ use std::io;
 use bytes::{Buf as _, Bytes};
 use smallvec::SmallVec;
 
-use crate::sink::{Accepted, Buffer, Buffers, LIKELY_BUFFERS, Sink};
+use crate::sink::Sink;
+use crate::sink_io::{Accepted, Buffer, Buffers, LIKELY_BUFFERS};
 use crate::wire::FramedEvent;
 
 /// What is written at once: what must go out first, then events.

@@ -2,8 +2,15 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
-use fanfare_settings::Settings;
+use fanfare_auth::{KeyFile, TokenSecret};
+use fanfare_settings::{FilePath, Settings};
+
+/// What users may do with a file who are neither its owner nor of its group. A group may be there to
+/// read it.
+const OTHERS: u32 = 0o007;
 
 /// Says what is allowed and most likely not meant.
 pub(crate) fn warn_of_mistakes(settings: &Settings) {
@@ -28,6 +35,24 @@ pub(crate) fn warn_of_mistakes(settings: &Settings) {
              --anonymous-subscribe '**'"
         );
     }
+}
+
+/// Says which files of secrets every user of this machine can read.
+pub(crate) fn warn_of_readable_keys(settings: &Settings) {
+    let keys = settings.publish_key_file.iter().chain(&settings.subscribe_key_file);
+    let secrets = settings.jwt_secret.iter().filter_map(TokenSecret::path);
+    let files = keys.map(KeyFile::path).chain(secrets);
+    let mut said = Vec::new();
+    for file in files.chain(settings.tls_key.iter().map(FilePath::path)) {
+        if !said.contains(&file) && others_may(file) {
+            tracing::warn!("other users can read the key in {0}: chmod 600 {0}", file.display());
+            said.push(file);
+        }
+    }
+}
+
+fn others_may(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & OTHERS != 0)
 }
 
 /// Says where the page is and how to send a first message. Nobody need be listening.

@@ -30,7 +30,7 @@ use tokio::time::{interval, timeout};
 use crate::certificate_metrics::CertificateMetrics;
 use crate::cluster::{Heartbeat, RedisCluster};
 use crate::engine::EngineError;
-use crate::greeting::{greet, warn_of_mistakes};
+use crate::greeting::{greet, warn_of_mistakes, warn_of_readable_keys};
 use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
 use crate::reload::Reload;
@@ -244,6 +244,7 @@ impl Built {
         upkeep.spawn(expire(Arc::clone(hub)));
         upkeep.spawn(refresh_key_set(Arc::clone(&app)));
         warn_of_mistakes(settings);
+        warn_of_readable_keys(settings);
         greet(self.address, settings);
         tokio::spawn(accept(self.listener, self.connections));
         Running { app, cluster, ended, lifecycle, heartbeats, upkeep }

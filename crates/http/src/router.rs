@@ -14,8 +14,9 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::access::hold_slowed;
 use crate::dialect::{Dialect, Mercure, MercureConfig, NATIVE, not_found};
+use crate::layers::{self, RequestRate};
 use crate::state::{AppState, Endpoint};
-use crate::{handlers, layers, pages};
+use crate::{handlers, pages};
 
 /// Where the hub answers, and with which files.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +47,10 @@ fn speaking(
     dialects: &[&'static dyn Dialect],
 ) -> Router {
     let native = Endpoint { app: Arc::clone(app), dialect: &NATIVE };
-    let mut all = around(native_routes(&native, config), &native);
+    let mut all = around(native_routes(&native, config), &native, config.prefix);
     for &dialect in dialects {
         let endpoint = Endpoint { app: Arc::clone(app), dialect };
-        all = all.merge(around(routes(&endpoint, config.prefix), &endpoint));
+        all = all.merge(around(routes(&endpoint, config.prefix), &endpoint, config.prefix));
     }
     let failures = Arc::clone(&app.access.failures);
     all.layer(from_fn_with_state(failures, hold_slowed))
@@ -83,17 +84,21 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
     let files = pages::index(prefix, templates)
         .merge(pages::console(prefix))
         .merge(pages::docs(prefix))
-        .merge(pages::security_txt(security_contacts))
-        .route_layer(from_fn_with_state(endpoint.clone(), layers::count_request));
-    let mut router = Router::new()
+        .merge(pages::security_txt(security_contacts));
+    let Endpoint { dialect, .. } = *endpoint;
+    // Those who answer these take a place themselves, as they do in every dialect.
+    let placed = Router::new()
         .route(&at("/ticket"), post(handlers::issue))
         .route(&at("/console/events"), get(handlers::statistics))
+        .merge(for_administrators)
+        .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .with_state(endpoint.clone())
+        .merge(routes(endpoint, prefix));
+    let mut router = Router::new()
         .route("/healthz", get(handlers::healthz))
         .route("/readyz", get(handlers::readyz))
         .route("/metrics", get(handlers::metrics))
-        .merge(for_administrators)
         .with_state(endpoint.clone())
-        .merge(routes(endpoint, prefix))
         .merge(files);
     let ours = ["/send/", "/events/", "/console/"].map(at);
     for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
@@ -104,14 +109,19 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
         let home = move || async move { Redirect::temporary(&page) };
         router = router.route("/", get(home)).route(prefix, any(with_slash));
     }
-    let Endpoint { dialect, .. } = *endpoint;
     router
         .fallback(async || not_found())
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .layer(from_fn_with_state(endpoint.clone(), layers::count_request))
+        .merge(placed)
 }
 
 /// What is checked around the routes of a dialect, and answered in it.
-fn around(routes: Router, endpoint: &Endpoint) -> Router {
+fn around(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
+    let streams = [endpoint.dialect.paths(prefix).subscribe, format!("{prefix}/console/events")];
+    let rate = RequestRate { endpoint: endpoint.clone(), streams: Arc::new(streams) };
+    // Inside CORS: a page that is asked to come back must be able to read so.
+    let routes = routes.layer(from_fn_with_state(rate, layers::limit_rate));
     let routes = if endpoint.app.access.guard.allows_some_origin() {
         routes.layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
     } else {

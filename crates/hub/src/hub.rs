@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{Appending, Batch, EventLog, LogSize, PageLimit, ReadError, ReadFrom, Unready};
 
 use crate::{
-    BusyTopic, Envelope, Frame, Gap, GapReason, Interest, Requested, Resolution, Slot, Start,
-    Window,
+    BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Start, Window,
 };
 
 /// One log and its window.
 pub struct Hub {
     window: Arc<Window>,
     log: Arc<dyn EventLog>,
+    failed_pages: AtomicU64,
 }
 
 /// A stretch of the log, read for one subscriber that the window could not serve.
@@ -31,7 +32,7 @@ pub struct Catchup {
 impl Hub {
     /// A hub over `log`, which reports to `window`.
     pub fn new(window: Arc<Window>, log: Arc<dyn EventLog>) -> Self {
-        Self { window, log }
+        Self { window, log, failed_pages: AtomicU64::new(0) }
     }
 
     /// The recent part of the log.
@@ -45,9 +46,17 @@ impl Hub {
         self.log.append(batch)
     }
 
+    /// What is asked for by position: finds the event that a publisher's id names. Where no event that is
+    /// retained has the id, what was asked for is returned as it is; to go on with that is a gap.
+    pub async fn locate(&self, requested: Requested) -> Result<Requested, ReadError> {
+        let Requested::AfterId(id) = &requested else { return Ok(requested) };
+        let found = self.log.find(id).await?;
+        Ok(found.map_or(requested, Requested::After))
+    }
+
     /// Where a subscriber begins.
     pub fn resolve(&self, requested: &Requested) -> Resolution {
-        requested.resolve(&self.window)
+        self.window.continuity().resume(requested)
     }
 
     /// Whether nothing that a subscriber wants is known to be missing between what it asked for and where it
@@ -113,52 +122,35 @@ impl Hub {
         envelope: Envelope,
         limit: PageLimit,
     ) -> Result<Catchup, ReadError> {
-        let start = match from {
-            ReadFrom::Earliest => Requested::Earliest,
-            ReadFrom::After(position) => Requested::After(position),
-        };
-        // One moment for both: a cursor that was good for one epoch must not read into the next.
-        let survey = start.survey(&self.window);
-        let mut start = start.resolve_in(&survey).into_start();
-        let gap = |reason, resumed_from| Gap {
-            reason,
-            requested: match from {
-                ReadFrom::Earliest => "earliest".to_owned(),
-                ReadFrom::After(position) => position.to_string(),
-            },
-            resumed_from,
-        };
-        let mut until = survey.last;
-        let mut at = match start.from {
-            ReadFrom::Earliest => survey.floor,
-            ReadFrom::After(position) => position,
-        };
-        while let Some(loss) = self.window.next_loss(at, survey.last) {
-            if at < loss.after {
-                until = loss.after;
-                break;
-            }
-            at = loss.resumes;
-            start.from = ReadFrom::After(at);
-            start.gap = Some(match start.gap {
-                Some(first) => Gap { resumed_from: at, ..first },
-                None => gap(GapReason::EngineLostWrites, at),
-            });
+        let read = self.read_page(from, interest, envelope, limit);
+        if read.is_err() {
+            self.failed_pages.fetch_add(1, Ordering::Relaxed);
         }
-        let page = self.log.read(start.from, until, interest.selector(), limit)?;
-        let progresses = match start.from {
-            ReadFrom::Earliest => page.next > Position::ORIGIN,
-            ReadFrom::After(at) => page.next > at || at >= until,
-        };
-        if !progresses {
-            // To go on would be to ask the same again, for ever; later the answer may be another.
-            let source = "a page did not lead on from where it began".into();
-            return Err(ReadError::Unavailable { source });
-        }
-        let trimmed = page.trimmed.map(|through| gap(GapReason::Trimmed, through));
+        read
+    }
+
+    /// How many pages could not be read. Whoever waits for one asks again.
+    pub fn failed_pages(&self) -> u64 {
+        self.failed_pages.load(Ordering::Relaxed)
+    }
+
+    fn read_page(
+        &self,
+        from: ReadFrom,
+        interest: &Interest,
+        envelope: Envelope,
+        limit: PageLimit,
+    ) -> Result<Catchup, ReadError> {
+        let span = self.window.continuity().span(from);
+        let page = self.log.read(span.from, span.until, interest.selector(), limit)?;
+        let gap = span.gap_before(&page)?;
         let (mut slots, mut held, mut next) = (Vec::new(), 0, page.next);
         let mut events = page.events.into_iter().peekable();
         while let Some(event) = events.next() {
+            // The log knows what is wanted, not what may be heard.
+            if !interest.hears(&event) {
+                continue;
+            }
             let (slot, position) = (Slot::new(Frame::new(Arc::clone(&event))), event.position);
             held += slot.frame.encoded(envelope).len();
             slots.push(slot);
@@ -168,11 +160,6 @@ impl Hub {
                 break;
             }
         }
-        // Both at once are one gap to the subscriber: the first cause, the later place.
-        let gap = match (start.gap, trimmed) {
-            (Some(first), Some(then)) => Some(Gap { resumed_from: then.resumed_from, ..first }),
-            (first, then) => first.or(then),
-        };
         Ok(Catchup { gap, slots, next })
     }
 }

@@ -11,6 +11,7 @@
 //! - *No silent loss*: a cursor is resumed exactly, or a [`Gap`] stands before anything later.
 
 mod busiest;
+mod continuity;
 mod dropped;
 mod frame;
 mod gap;
@@ -24,6 +25,7 @@ mod ring;
 mod window;
 
 pub use busiest::BusyTopic;
+pub use dropped::DroppedTopics;
 pub use frame::{Envelope, Frame};
 pub use gap::{Gap, GapReason, fresh_cursor};
 pub use hub::{Catchup, Hub};

@@ -1,17 +1,19 @@
 //! The window: the log's most recent events, in memory, ready to send.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use fanfare_event::{Event, Position, Timestamp, Topic};
-use fanfare_log::{Between, Lineage, Loss, Retention, Standing, Tail};
+use fanfare_event::{Event, Position, Timestamp};
+use fanfare_log::{Lineage, Retention, Tail};
 
 use crate::busiest::Busiest;
-use crate::dropped::Dropped;
+use crate::continuity::Continuity;
+use crate::dropped::{Dropped, DroppedTopics};
 use crate::ledger::Ledger;
 use crate::milestones::Milestones;
-use crate::{BusyTopic, Frame, Gap, GapReason, Ring, Slot};
+use crate::ring::Concern;
+use crate::{BusyTopic, Frame, Ring, Slot, TopicKey};
 
 /// The recent part of the log. The engine below fills it through [`Tail`]; shards above copy from
 /// it what is new to them.
@@ -23,12 +25,14 @@ pub struct Window {
     bounds: WindowBounds,
     retention: Retention,
     state: RwLock<State>,
-    listeners: OnceLock<Vec<Arc<dyn Notify>>>,
+    listeners: RwLock<Arc<[Arc<dyn Notify>]>>,
     /// What the ring holds, encodings included.
     ledger: Arc<Ledger>,
     busiest: Mutex<Busiest>,
     /// Whether anyone looks at the busiest topics.
     watched: AtomicBool,
+    overruns: AtomicU64,
+    unknown_overruns: AtomicU64,
 }
 
 /// How much a window holds at most; the oldest frames leave first.
@@ -48,28 +52,11 @@ pub trait Notify: std::fmt::Debug + Send + Sync {
     fn notify(&self);
 }
 
-/// What a window knows of the log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Survey {
-    /// What the current lineage knows of the epoch asked for.
-    pub(crate) standing: Standing,
-    /// The log's last position.
-    pub(crate) last: Position,
-    /// Everything retained lies after this position.
-    pub(crate) floor: Position,
-    /// Where the log goes on for whoever had more of the epoch than is left of it.
-    pub(crate) goes_on: Position,
-}
-
 #[derive(Debug)]
 struct State {
     ring: Ring,
     dropped: Dropped,
-    lineage: Option<Lineage>,
-    /// The last position the engine reported.
-    last: Position,
-    /// Nothing up to here is retained by the log.
-    trimmed: Position,
+    continuity: Continuity,
     milestones: Milestones,
 }
 
@@ -84,22 +71,23 @@ impl Window {
             state: RwLock::new(State {
                 ring: Ring::counted(Position::ORIGIN),
                 dropped: Dropped::default(),
-                lineage: None,
-                last: Position::ORIGIN,
-                trimmed: Position::ORIGIN,
+                continuity: Continuity::unknown(),
                 milestones: Milestones::default(),
             }),
-            listeners: OnceLock::new(),
+            listeners: RwLock::new(Arc::new([])),
             ledger,
             busiest: Mutex::default(),
             watched: AtomicBool::new(false),
+            overruns: AtomicU64::new(0),
+            unknown_overruns: AtomicU64::new(0),
         }
     }
 
-    /// Names those to notify of changes; may be called once, before anything is published.
+    /// These are notified of changes from now on, beside those that are already. To be called before
+    /// anything is published that they should not miss.
     pub fn listen(&self, listeners: Vec<Arc<dyn Notify>>) {
-        let first = self.listeners.set(listeners).is_ok();
-        debug_assert!(first, "listeners are set once");
+        let mut all = self.listeners.write().unwrap_or_else(PoisonError::into_inner);
+        *all = all.iter().cloned().chain(listeners).collect();
     }
 
     /// Brings a copy of the ring up to date. Costs what has changed since the last call.
@@ -109,31 +97,12 @@ impl Window {
 
     /// The last position the log has reported.
     pub fn last(&self) -> Position {
-        self.read().last
+        self.read().continuity.last()
     }
 
-    /// What is known of the log with regard to `epoch`, all of one moment.
-    pub(crate) fn survey(&self, epoch: u64) -> Survey {
-        let state = self.read();
-        let (standing, oldest) = match &state.lineage {
-            Some(lineage) => (lineage.standing(epoch), lineage.oldest()),
-            None => (Standing::Unknown, 0),
-        };
-        let floor = state.trimmed.max(Position::new(oldest, 0));
-        // Whoever had what was lost has been told: it must not cross the same loss once more.
-        let goes_on = match (&state.lineage, standing) {
-            (Some(lineage), Standing::EndedAt(end)) => lineage
-                .next_loss(end, state.last)
-                .filter(|loss| loss.after == end)
-                .map_or(end, |loss| loss.resumes),
-            _ => state.last,
-        };
-        Survey { standing, last: state.last, floor, goes_on }
-    }
-
-    /// The first known loss between two positions: no page is read across it.
-    pub(crate) fn next_loss(&self, after: Position, until: Position) -> Option<Loss> {
-        self.read().lineage.as_ref()?.next_loss(after, until)
+    /// What is known of the log, all of one moment.
+    pub(crate) fn continuity(&self) -> Continuity {
+        self.read().continuity.clone()
     }
 
     /// The offset before which a subscriber's last id is getting old: the log has since moved on
@@ -155,10 +124,21 @@ impl Window {
         }
     }
 
-    /// The topics of frames with these offsets that have left the window, each once; `None` where
-    /// that is not known of all of them.
-    pub fn dropped(&self, offsets: Range<u64>) -> Option<Vec<Topic>> {
-        self.read().dropped.topics(offsets)
+    /// The topics of frames with these offsets that have left the window; `None` where that is not
+    /// known of all of them. For a shard that the window has overrun. Holds the lock for a few
+    /// hundred reference counts.
+    pub fn dropped(&self, offsets: Range<u64>) -> Option<DroppedTopics> {
+        let dropped = self.read().dropped.topics(offsets);
+        let counter = if dropped.is_some() { &self.overruns } else { &self.unknown_overruns };
+        counter.fetch_add(1, Ordering::Relaxed);
+        dropped
+    }
+
+    /// How often a shard has asked what the window dropped before it came to it: where that was
+    /// known, and only those concerned read the log; and where it was not, and everyone did.
+    pub fn overruns(&self) -> (u64, u64) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&self.overruns), count(&self.unknown_overruns))
     }
 
     fn is_over_bytes(&self) -> bool {
@@ -206,7 +186,9 @@ impl State {
     fn drop_oldest(&mut self) {
         let offset = self.ring.base();
         if let Some(slot) = self.ring.pop() {
-            self.dropped.note(offset, slot.frame.event().map(|event| &event.topic));
+            let event = slot.frame.event();
+            let others = event.map_or(&[][..], Event::others);
+            self.dropped.note(offset, event.map(|event| &event.topic), others);
         }
     }
 }
@@ -214,22 +196,15 @@ impl State {
 impl Tail for Window {
     fn begin(&self, lineage: &Lineage, at: Position) {
         let mut state = self.write();
-        let last = state.last;
-        let missed = match lineage.between(last, at) {
-            Between::Nothing => None,
-            Between::Events => Some(GapReason::Trimmed),
-            Between::Lost => Some(GapReason::EngineLostWrites),
-        };
-        if state.lineage.is_none() {
+        let last = state.continuity.last();
+        let first = !state.continuity.has_begun();
+        if let Some(gap) = state.continuity.begin(lineage, at) {
+            state.ring.restart(at, last);
+            state.ring.push(Slot::new(Frame::of_gap(gap).counted_in(&self.ledger)));
+        } else if first {
             // Nobody has been told anything yet.
             state.ring.restart(at, at);
-        } else if let Some(reason) = missed {
-            state.ring.restart(at, last);
-            let gap = Gap { reason, requested: last.to_string(), resumed_from: at };
-            state.ring.push(Slot::new(Frame::of_gap(gap).counted_in(&self.ledger)));
         }
-        state.lineage = Some(lineage.clone());
-        state.last = at;
     }
 
     fn append(&self, events: &[Arc<Event>]) {
@@ -239,14 +214,19 @@ impl Tail for Window {
         if self.watched.load(Ordering::Relaxed) {
             let mut busiest = self.busiest.lock().unwrap_or_else(PoisonError::into_inner);
             for (slot, event) in slots.iter().zip(events) {
-                slot.key.into_iter().for_each(|key| busiest.count(key, &event.topic));
+                match slot.concern {
+                    Concern::Topic(key) => busiest.count(key, &event.topic),
+                    Concern::Everyone | Concern::Special => {
+                        event.topics().for_each(|topic| busiest.count(TopicKey::of(topic), topic));
+                    }
+                }
             }
         }
         let mut guard = self.write();
         let state = &mut *guard;
         for (slot, event) in slots.into_iter().zip(events) {
             state.milestones.pass(state.ring.end(), event, &self.retention);
-            state.last = event.position;
+            state.continuity.advance(event.position);
             state.ring.push(slot);
         }
         self.bound(state);
@@ -254,14 +234,16 @@ impl Tail for Window {
 
     fn trim(&self, through: Position) {
         let mut state = self.write();
-        state.trimmed = state.trimmed.max(through);
+        state.continuity.trim(through);
         while state.ring.from(0).next().is_some_and(|slot| slot.frame.position() <= through) {
             state.drop_oldest();
         }
     }
 
     fn wake(&self) {
-        for listener in self.listeners.get().into_iter().flatten() {
+        // To notify may be a system call: no lock is held.
+        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for listener in &*listeners {
             listener.notify();
         }
     }
@@ -271,19 +253,7 @@ impl Tail for Window {
 mod tests {
     use std::time::Duration;
 
-    use fanfare_log::Ended;
-
     use super::*;
-
-    /// What a node that had heard everything up to 1-5 is told when it hears again at `at`.
-    fn told(ends: [Ended; 2], at: Position) -> Option<GapReason> {
-        let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
-        let window = Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention);
-        window.begin(&Lineage::root(1), Position::new(1, 5));
-        window.begin(&Lineage::recorded(ends, 3).unwrap(), at);
-        let state = window.read();
-        state.ring.from(0).next().map(|slot| slot.frame.gap().unwrap().reason)
-    }
 
     #[derive(Debug, Default)]
     struct Listener(AtomicBool);
@@ -298,23 +268,36 @@ mod tests {
     fn all_who_listen_are_told_of_news() {
         let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
         let window = Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention);
-        let listeners = [Arc::<Listener>::default(), Arc::default()];
-        window.listen(listeners.iter().map(|it| Arc::clone(it) as Arc<dyn Notify>).collect());
+        let listeners = [Arc::<Listener>::default(), Arc::default(), Arc::default()];
+        // One delivery listens with its shards, then another does.
+        for shards in [&listeners[..2], &listeners[2..]] {
+            window.listen(shards.iter().map(|it| Arc::clone(it) as Arc<dyn Notify>).collect());
+        }
         let told = || listeners.iter().filter(|it| it.0.load(Ordering::Relaxed)).count();
         assert_eq!(told(), 0);
         window.wake();
-        assert_eq!(told(), 2);
+        assert_eq!(told(), 3);
     }
 
     #[test]
-    fn a_node_that_slept_through_an_epoch_says_so() {
-        let whole = |epoch, seq| Ended::whole(Position::new(epoch, seq));
-        let at = Position::new(3, 0);
-        assert_eq!(told([whole(1, 5), whole(2, 0)], at), None, "an epoch without events");
-        assert_eq!(told([whole(1, 5), whole(2, 7)], at), Some(GapReason::Trimmed));
-        assert_eq!(told([whole(1, 5), whole(2, 0)], at.next()), Some(GapReason::Trimmed));
-        assert_eq!(told([whole(1, 4), whole(2, 0)], at), Some(GapReason::EngineLostWrites));
-        let lossy = Ended { lossy: true, ..whole(1, 5) };
-        assert_eq!(told([lossy, whole(2, 0)], at), Some(GapReason::EngineLostWrites));
+    fn an_overrun_is_not_counted() {
+        let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
+        let window = Window::new(WindowBounds { count: 2, bytes: 1 << 20 }, retention);
+        window.begin(&Lineage::root(1), Position::new(1, 0));
+        let event = |seq| {
+            Arc::new(Event {
+                position: Position::new(1, seq),
+                topic: fanfare_event::Topic::default(),
+                event_type: None,
+                published_at: Timestamp(0),
+                message: "".into(),
+                extras: None,
+            })
+        };
+        window.append(&(1..=5).map(event).collect::<Vec<_>>());
+        assert!(window.dropped(0..3).is_some());
+        assert_eq!(window.overruns(), (1, 0));
+        assert!(window.dropped(0..4).is_none(), "the fourth is still there");
+        assert_eq!(window.overruns(), (1, 1));
     }
 }

@@ -8,7 +8,7 @@
 //! keys                      idempotency keys whose events were trimmed within their window
 //! unsynced                  there while events are acknowledged that are not on disk yet
 //! <epoch>-<seq>.log         a segment, named by its first position
-//! <epoch>-<seq>.idx         its index, once it is closed
+//! <epoch>-<seq>.idx         its index, once it is closed; alone where the disk was full and it has keys
 //! <epoch>-<seq>.log.damaged a segment of which nothing can be read
 //! ```
 //!
@@ -20,6 +20,7 @@
 
 mod bytes;
 mod completion;
+mod file_names;
 mod format;
 mod index;
 mod index_file;
@@ -30,50 +31,59 @@ mod open_error;
 mod options;
 mod queue;
 mod reader;
+mod reclaim;
 mod record;
 mod recovery;
+mod refusal;
+mod report;
 mod scan;
 mod segment;
+mod selection;
+mod shared;
 mod state;
 mod storage;
-mod trim;
+mod topic_limit;
+mod trims;
 mod trims_file;
 mod unsynced_file;
-mod verify;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use fanfare_event::{Position, Selector, Timestamp};
+use fanfare_event::{EventId, Position, Selector, Timestamp};
 
 use crate::{
-    AppendError, Appending, Batch, EventLog, IdempotencyKey, IdempotencyTable, LogSize, Page,
-    PageLimit, ReadError, ReadFrom, Tail, Unready,
+    AppendError, Appending, Batch, Environment, EventLog, Finding, IdempotencyKey,
+    IdempotencyTable, LogSize, Page, PageLimit, ReadError, ReadFrom, SystemEnvironment, Tail,
+    Unready,
 };
 use completion::completion;
+use file_names::is_ours;
+use format::Marking;
 use keys_file::KeptKey;
 use lock::Lock;
 use queue::{Queue, Waiting};
 use recovery::{Recovered, recover};
+use shared::{Ending, Shared};
 use state::State;
 use storage::{create_private, is_full, make_private};
-use writer::{Shared, Writer};
 
 pub use open_error::OpenError;
 pub use options::{DiskOptions, InvalidSyncPolicy, SyncPolicy};
+pub use report::{Damage, LogReport, SegmentReport, stats, verify};
 pub use storage::{Directory, Storage, StoredFile};
-pub use verify::{Damage, LogReport, SegmentReport, stats, verify};
-
-/// The files that are no segment's.
-const FILES: [&str; 5] =
-    [format::NAME, lineage_file::NAME, trims_file::NAME, keys_file::NAME, unsynced_file::NAME];
+pub use writer::{Progress, Writer};
 
 /// An event log in a directory. Dropping it writes what is queued, and waits for that.
 pub struct DiskLog {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    /// What was trimmed and still takes room, in bytes.
+    unreclaimed: Arc<AtomicU64>,
+    /// The writer's.
+    thread: Option<JoinHandle<()>>,
     /// Let go of after the writer has ended.
     lock: Option<Lock>,
 }
@@ -115,11 +125,30 @@ impl DiskLog {
         tail: Arc<dyn Tail>,
     ) -> Result<Self, OpenError> {
         let place = storage.place();
+        let environment = Arc::new(SystemEnvironment::new());
+        let (mut log, writer) = Self::open_by_hand(storage, environment, options, tail)?;
+        let thread = std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::io("start a thread for", &place, source))?;
+        log.thread = Some(thread);
+        Ok(log)
+    }
+
+    /// The same without a thread, with time and chance from elsewhere: nothing is written but by
+    /// [`Writer::step`]. After the log is dropped, a step writes what is queued and closes it.
+    pub fn open_by_hand(
+        storage: Arc<dyn Storage>,
+        environment: Arc<dyn Environment>,
+        options: DiskOptions,
+        tail: Arc<dyn Tail>,
+    ) -> Result<(Self, Writer), OpenError> {
+        let place = storage.place();
         let found = format::check(&*storage)?;
-        if found == format::Found::Unmarked {
+        if found == Marking::Unmarked {
             tracing::error!(place, "FORMAT is missing or damaged: it is written anew");
         }
-        let mut marked = found == format::Found::Log;
+        let mut marked = found == Marking::Log;
         if !marked {
             match format::mark(&*storage) {
                 Ok(()) => marked = true,
@@ -127,12 +156,11 @@ impl DiskLog {
                 Err(source) => return Err(OpenError::io("write FORMAT in", &place, source)),
             }
         }
-        let now = Timestamp::now();
-        let window = u64::try_from(options.key_window.as_millis()).unwrap_or(u64::MAX);
-        let keys_since = Timestamp(now.as_millis().saturating_sub(window));
-        let Recovered { lineage, recorded, parent, restored, keys, keys_file } =
-            recover(&*storage, now, keys_since)?;
-        let mut table = IdempotencyTable::new(options.key_window, options.key_capacity);
+        let Recovered { lineage, recorded, parent, restored, keys, reclaimer } =
+            recover(&*storage, &*environment, options.key_window())?;
+        let secret = u128::from(environment.random()) << 64 | u128::from(environment.random());
+        let (window, capacity) = (options.key_window, options.key_capacity);
+        let mut table = IdempotencyTable::with_secret(secret.to_ne_bytes(), window, capacity);
         for KeptKey { key, first, count, time } in keys {
             let key =
                 std::str::from_utf8(&key).ok().and_then(|key| IdempotencyKey::parse(key).ok());
@@ -152,36 +180,28 @@ impl DiskLog {
             queue: Queue::new(options.queue_batches, options.queue_bytes),
             failure: OnceLock::new(),
         });
+        let unreclaimed = reclaimer.bytes();
+        let written = environment.now();
         let writer = Writer {
             shared: shared.clone(),
             storage,
+            environment,
             tail,
             options,
             keys: table,
-            keys_file,
-            leaving: Vec::new(),
+            reclaimer,
             unrecorded: (!recorded || !marked).then(|| lineage.clone()),
             ahead: false,
             parent,
             head,
             growing: None,
             unsynced: None,
-            written: now,
+            written,
+            ended: false,
+            _ending: Ending(shared.clone()),
         };
-        let writer = std::thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|source| OpenError::io("start a thread for", &place, source))?;
-        Ok(Self { shared, writer: Some(writer), lock: None })
+        Ok((Self { shared, unreclaimed, thread: None, lock: None }, writer))
     }
-}
-
-/// Whether a file of this name is a log's.
-fn is_ours(name: &str) -> bool {
-    let stem = name.strip_suffix(segment::SET_ASIDE).unwrap_or(name);
-    let stem = stem.strip_suffix(segment::INDEX).or(stem.strip_suffix(segment::SEGMENT));
-    let segment = |stem| segment::parse_name(&format!("{stem}{}", segment::SEGMENT));
-    FILES.contains(&name) || name == lock::NAME || stem.and_then(segment).is_some()
 }
 
 /// The largest batch, in bytes of its records: several fit into a file whose offsets have 32 bits.
@@ -218,6 +238,11 @@ impl EventLog for DiskLog {
         reader::read(&self.shared.state, from, until, selector, limit)
     }
 
+    fn find(&self, id: &EventId) -> Finding {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        Box::pin(std::future::ready(Ok(state.find(id))))
+    }
+
     /// A full disk is no reason not to be ready: publishes are answered one by one, and whoever
     /// reads should not be turned away.
     fn ready(&self) -> Result<(), Unready> {
@@ -229,7 +254,8 @@ impl EventLog for DiskLog {
 
     fn size(&self) -> Option<LogSize> {
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-        Some(LogSize { events: state.events(), bytes: state.bytes() })
+        let unreclaimed = self.unreclaimed.load(Ordering::Relaxed);
+        Some(LogSize { events: state.events(), bytes: state.bytes(), unreclaimed })
     }
 
     fn expire(&self, now: Timestamp) {
@@ -240,8 +266,8 @@ impl EventLog for DiskLog {
 impl Drop for DiskLog {
     fn drop(&mut self) {
         self.shared.queue.close();
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
         {
             tracing::error!("the log's writer panicked");
         }

@@ -12,6 +12,7 @@
 //! - *Whole or nothing*: a batch is accepted as a whole, with consecutive positions, or not at all.
 
 pub mod disk;
+mod environment;
 mod epoch;
 mod event_log;
 mod idempotency;
@@ -24,10 +25,11 @@ pub use disk::{
     Damage, DiskLog, DiskOptions, InvalidSyncPolicy, LogReport, OpenError, SegmentReport,
     SyncPolicy, stats, verify,
 };
+pub use environment::{Environment, SystemEnvironment};
 pub use epoch::{epoch_entropy, next_epoch};
 pub use event_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, LogSize, Page, PageLimit,
-    ReadError, ReadFrom, Retention, Unready,
+    AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, LogSize, Page,
+    PageLimit, ReadError, ReadFrom, Retention, Unready,
 };
 pub use idempotency::{
     Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, KeyDigest, OtherContent, Remembered,

@@ -171,14 +171,27 @@ impl Lineage {
         let crossed = || self.ends.range(found..).take_while(|ended| ended.end.epoch < at.epoch);
         if crossed().any(|ended| ended.lossy) {
             Between::Lost
-        } else if after == self.ends[found].end
-            && crossed().skip(1).all(|ended| ended.end.seq == 0)
-            && at.seq == 0
-        {
-            Between::Nothing
-        } else {
+        } else if self.missing(after, at).is_some() {
             Between::Events
+        } else {
+            Between::Nothing
         }
+    }
+
+    /// The last event that a reader lacks which has everything up to `after` and goes on behind
+    /// `through`: what an engine asks where it no longer holds what lies between the two.
+    ///
+    /// Counts what this log accepted, by where its epochs ended; what it is known to have lost beyond
+    /// that is told by [`Lineage::next_loss`].
+    pub fn missing(&self, after: Position, through: Position) -> Option<Position> {
+        let last = if through.seq > 0 {
+            Some(through)
+        } else {
+            let earlier = self.ends.partition_point(|ended| ended.end.epoch < through.epoch);
+            let ends = self.ends.range(..earlier).rev().map(|ended| ended.end);
+            ends.take_while(|end| end.epoch >= after.epoch).find(|end| end.seq > 0)
+        };
+        last.filter(|last| *last > after)
     }
 
     /// Whether a reader that has exactly the log up to `after` has it up to `through` as well.
@@ -309,6 +322,26 @@ mod tests {
         assert!(!continuous((0, 7), (4, 0)), "an unknown epoch");
         assert!(continuous((4, 2), (4, 2)));
         assert!(!continuous((4, 2), (4, 3)));
+    }
+
+    #[test]
+    fn what_is_missing_ends_with_the_last_event_there_was() {
+        let lineage =
+            Lineage::recorded([Position::new(1, 9), Position::new(2, 0), Position::new(3, 4)], 4)
+                .unwrap();
+        let missing = |after: (u64, u64), through: (u64, u64)| {
+            let through = Position::new(through.0, through.1);
+            let last = lineage.missing(Position::new(after.0, after.1), through);
+            last.map(|last| (last.epoch, last.seq))
+        };
+        assert_eq!(missing((1, 5), (1, 5)), None);
+        assert_eq!(missing((1, 5), (1, 7)), Some((1, 7)));
+        assert_eq!(missing((1, 5), (3, 0)), Some((1, 9)), "an epoch without events lies between");
+        assert_eq!(missing((1, 9), (3, 0)), None);
+        assert_eq!(missing((1, 9), (3, 1)), Some((3, 1)));
+        assert_eq!(missing((2, 0), (4, 0)), Some((3, 4)));
+        assert_eq!(missing((0, 0), (1, 0)), None, "nothing came before the first");
+        assert_eq!(missing((0, 0), (4, 0)), Some((3, 4)));
     }
 
     #[test]

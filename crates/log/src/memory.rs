@@ -5,51 +5,27 @@
 
 #[cfg(test)]
 mod model;
+mod settings;
+mod stats;
 mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use fanfare_event::{Position, Selector, Timestamp};
+use fanfare_event::{EventId, Position, Selector, Timestamp};
 
 use crate::{
-    Appending, Batch, EventLog, Lineage, LogSize, Page, PageLimit, ReadError, ReadFrom, Retention,
-    Tail, Unready, epoch_entropy, next_epoch,
+    Appending, Batch, Environment, EventLog, Finding, Lineage, LogSize, Page, PageLimit, ReadError,
+    ReadFrom, SystemEnvironment, Tail, Unready, next_epoch,
 };
+pub use settings::MemorySettings;
+pub use stats::MemoryStats;
 use store::{Bounds, Store};
-
-/// What a log in memory is told to keep.
-#[derive(Debug, Clone, Copy)]
-pub struct MemorySettings {
-    /// How many events, how many bytes of them, and for how long.
-    pub retention: Retention,
-    /// For how long an idempotency key is answered.
-    pub key_window: Duration,
-    /// How many idempotency keys are remembered at most; further ones are refused.
-    pub key_capacity: usize,
-}
-
-/// What a log in memory holds at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryStats {
-    /// How many events are retained.
-    pub events: usize,
-    /// What they weigh, by [`Event::weight`](fanfare_event::Event::weight).
-    pub bytes: u64,
-    /// How many topics are known, with or without retained events.
-    pub topics: usize,
-    /// How many idempotency keys are remembered, since the latest expiry.
-    pub keys: usize,
-    /// The oldest retained event.
-    pub oldest: Option<Position>,
-    /// The latest position that was assigned.
-    pub last: Position,
-}
 
 /// An event log in this process's memory. Every start is a new epoch without ancestors: cursors
 /// of an earlier one are unknown to it.
 pub struct MemoryLog {
     store: Mutex<Store>,
+    environment: Arc<dyn Environment>,
     tail: Arc<dyn Tail>,
 }
 
@@ -60,11 +36,21 @@ impl MemoryLog {
 
     /// An empty log in an epoch of its own.
     pub fn open(settings: MemorySettings, tail: Arc<dyn Tail>) -> Arc<Self> {
-        let lineage = Lineage::root(next_epoch(0, Timestamp::now(), epoch_entropy()));
-        let store = Store::new(lineage.current(), settings, Bounds::DEFAULT);
+        Self::open_in(Arc::new(SystemEnvironment::new()), settings, tail)
+    }
+
+    /// The same, with time and chance from elsewhere.
+    pub fn open_in(
+        environment: Arc<dyn Environment>,
+        settings: MemorySettings,
+        tail: Arc<dyn Tail>,
+    ) -> Arc<Self> {
+        let epoch = next_epoch(0, environment.now(), environment.random());
+        let lineage = Lineage::root(epoch);
+        let store = Store::new(epoch, settings, Bounds::DEFAULT);
         tail.begin(&lineage, store.last());
         tail.wake();
-        Arc::new(Self { store: Mutex::new(store), tail })
+        Arc::new(Self { store: Mutex::new(store), environment, tail })
     }
 
     /// What the log holds now. Takes the lock for a moment.
@@ -83,7 +69,7 @@ impl EventLog for MemoryLog {
     fn append(&self, batch: Batch) -> Appending {
         let mut store = self.store();
         // Read under the lock, so that the times of publishing ascend as the positions do.
-        let outcome = store.append(batch, Timestamp::now());
+        let outcome = store.append(batch, self.environment.now());
         if let Ok(accepted) = &outcome {
             if !accepted.events.is_empty() {
                 self.tail.append(&accepted.events);
@@ -111,13 +97,18 @@ impl EventLog for MemoryLog {
         Ok(stretch.select(selector, limit))
     }
 
+    fn find(&self, id: &EventId) -> Finding {
+        let found = self.store().find(id);
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
     fn ready(&self) -> Result<(), Unready> {
         Ok(())
     }
 
     fn size(&self) -> Option<LogSize> {
         let stats = self.stats();
-        Some(LogSize { events: stats.events as u64, bytes: stats.bytes })
+        Some(LogSize { events: stats.events as u64, bytes: stats.bytes, unreclaimed: 0 })
     }
 
     fn expire(&self, now: Timestamp) {
@@ -139,11 +130,12 @@ mod tests {
     use std::pin::pin;
     use std::sync::OnceLock;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
 
     use fanfare_event::{Draft, Event, Topic};
 
     use super::*;
-    use crate::{AppendError, Appended, IdempotencyKey};
+    use crate::{AppendError, Appended, IdempotencyKey, Retention};
 
     const PAGE: PageLimit = PageLimit { events: 100, bytes: 1 << 20 };
 
@@ -162,6 +154,7 @@ mod tests {
             topic: topic.clone(),
             event_type: None,
             message: (*message).into(),
+            extras: None,
         };
         Batch { drafts: messages.iter().map(draft).collect(), key: None }
     }

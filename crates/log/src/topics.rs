@@ -28,7 +28,7 @@ impl TopicId {
 #[derive(Debug)]
 pub struct TopicTable {
     ids: HashMap<Topic, TopicId>,
-    slots: Vec<Option<TopicSlot>>,
+    slots: Vec<Option<KnownTopic>>,
     vacant: Vec<TopicId>,
     quiet: Quiet,
     quiet_limit: usize,
@@ -37,7 +37,7 @@ pub struct TopicTable {
 }
 
 #[derive(Debug)]
-struct TopicSlot {
+struct KnownTopic {
     topic: Topic,
     /// How many events are retained.
     retained: u64,
@@ -101,18 +101,24 @@ impl TopicTable {
     /// Counts one more retained event of `topic`. Returns the topic's place, and its name as the
     /// table holds it: events that share it share one allocation.
     pub fn retain(&mut self, topic: &Topic) -> (TopicId, Topic) {
+        self.retain_many(topic, 1)
+    }
+
+    /// Counts so many more retained events of `topic`; one at least. Costs what one does.
+    pub fn retain_many(&mut self, topic: &Topic, events: u64) -> (TopicId, Topic) {
+        let events = events.max(1);
         if let Some(&id) = self.ids.get(topic) {
             if self.slots[id.0].as_ref().is_some_and(|slot| slot.retained == 0) {
                 self.leave_quiet(id);
             }
             if let Some(slot) = &mut self.slots[id.0] {
-                slot.retained += 1;
+                slot.retained += events;
                 return (id, slot.topic.clone());
             }
         }
-        let slot = TopicSlot {
+        let slot = KnownTopic {
             topic: topic.clone(),
-            retained: 1,
+            retained: events,
             trimmed: self.forgotten,
             older: None,
             newer: None,
@@ -330,6 +336,17 @@ mod tests {
         assert!(table.id(&topic("a")).is_some());
         assert_eq!(table.id(&topic("b")), None);
         assert_eq!(table.trimmed_after(&wanted(&["a"]), at(2)), None);
+    }
+
+    #[test]
+    fn events_counted_at_once_are_one_event() {
+        let mut table = TopicTable::new(0);
+        let (id, _) = table.retain_many(&topic("a"), 2);
+        assert_eq!(table.retain_many(&topic("a"), 3).0, id);
+        table.trim(id, 4, at(4));
+        assert_eq!(table.id(&topic("a")), Some(id), "one is left");
+        table.trim(id, 1, at(5));
+        assert_eq!(table.id(&topic("a")), None);
     }
 
     #[test]

@@ -58,16 +58,18 @@ fn keys_whose_window_has_ended_leave_the_disk() {
 }
 
 #[test]
-fn a_trimmed_segment_stays_while_there_is_no_room_for_its_keys() {
+fn the_last_place_of_a_key_goes_while_there_is_no_room_for_another() {
     let disk = Disk::new(1);
     let (log, tail) = open(&disk, small());
     let first = append(&log, keyed("k", batch("a", ["one"]))).unwrap();
     let segment = disk.names().into_iter().find(|name| name.ends_with(".log")).unwrap();
+    let index = segment.replace(".log", ".idx");
     disk.refuse_to_create("keys.tmp");
     publish_beyond_retention(&log);
     drop(log);
     assert!(tail.trimmed() > first.first);
-    assert!(disk.names().contains(&segment), "its key is nowhere else");
+    assert!(!disk.names().contains(&segment), "its index has the key, too");
+    assert!(disk.names().contains(&index), "its key is nowhere else");
     let kept = disk.names().iter().filter(|name| name.ends_with(".log")).count();
     assert!(kept < 10, "what has no keys goes: {kept}");
     let (log, _) = open(&disk, small());
@@ -76,6 +78,6 @@ fn a_trimmed_segment_stays_while_there_is_no_room_for_its_keys() {
     publish_beyond_retention(&log);
     drop(log);
     let (log, _) = open(&disk, small());
-    assert!(!disk.names().contains(&segment), "it goes once there is room for its key");
+    assert!(!disk.names().contains(&index), "it goes once there is room for its key");
     assert!(append(&log, keyed("k", batch("a", ["one"]))).unwrap().repeated);
 }

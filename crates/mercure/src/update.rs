@@ -1,6 +1,6 @@
 //! An update: what a publisher sends as a form.
 
-use fanfare_event::{EventType, InvalidEventType, Topic};
+use fanfare_event::{EventId, EventType, Extras, InvalidEventId, InvalidEventType, Topic};
 
 use crate::characters::are_allowed;
 use crate::form::{self, NotUtf8};
@@ -17,7 +17,7 @@ pub struct Update {
     /// Whether only those may receive it who are granted one of its topics.
     pub private: bool,
     /// The id that its publisher has chosen.
-    pub id: Option<Box<str>>,
+    pub id: Option<EventId>,
     /// Its type.
     pub event_type: Option<EventType>,
     /// After how many milliseconds whoever receives it is to reconnect, once its connection is lost.
@@ -45,15 +45,15 @@ pub enum InvalidUpdate {
     /// A topic is the hub's own.
     #[error("topics under {} are the hub's own", HubUrl::PATH)]
     Reserved,
-    /// The id begins with what ids of the hub's do, or is a word of the protocol's.
-    #[error("an id must not begin with `#`, nor be `earliest`")]
+    /// The id begins with what ids of the hub's do.
+    #[error("an id must not begin with `#`")]
     ReservedId,
     /// The id holds what does not show.
     #[error("an id must not contain control or format characters")]
     ForbiddenId,
-    /// The id is too long.
-    #[error("an id is at most {} bytes long", Update::MAX_ID)]
-    LongId,
+    /// The id is none.
+    #[error(transparent)]
+    Id(#[from] InvalidEventId),
     /// The type is none.
     #[error(transparent)]
     Type(#[from] InvalidEventType),
@@ -78,7 +78,7 @@ impl InvalidUpdate {
             self,
             Self::TooManyTopics
                 | Self::Topic(InvalidTopicName::TooLong)
-                | Self::LongId
+                | Self::Id(InvalidEventId::TooLong(_))
                 | Self::Type(InvalidEventType::TooLong(_))
                 | Self::LongData(_)
         )
@@ -87,9 +87,7 @@ impl InvalidUpdate {
 
 impl Update {
     /// The most topics of one update.
-    pub const MAX_TOPICS: usize = 64;
-    /// The longest id, in bytes.
-    pub const MAX_ID: usize = 256;
+    pub const MAX_TOPICS: usize = Extras::MAX_TOPICS;
     /// The most digits of a time to reconnect.
     const MAX_DIGITS: usize = 15;
     /// The type of the hub's own events.
@@ -145,7 +143,7 @@ impl Update {
             topics,
             data: data.into(),
             private,
-            id: given(id).map(check_id).transpose()?,
+            id: given(id).map(|id| parse_id(&id)).transpose()?,
             event_type: given(event_type).map(|text| parse_type(&text)).transpose()?,
             retry: given(retry).map(|text| parse_retry(&text)).transpose()?,
         })
@@ -160,17 +158,14 @@ fn topic(name: &str, hub: &HubUrl) -> Result<Topic, InvalidUpdate> {
     if hub.owns(name) { Err(InvalidUpdate::Reserved) } else { Ok(topic) }
 }
 
-fn check_id(id: String) -> Result<Box<str>, InvalidUpdate> {
-    if id.starts_with('#') || id == "earliest" {
+fn parse_id(id: &str) -> Result<EventId, InvalidUpdate> {
+    if id.starts_with('#') {
         return Err(InvalidUpdate::ReservedId);
     }
-    if !are_allowed(&id) {
+    if !are_allowed(id) {
         return Err(InvalidUpdate::ForbiddenId);
     }
-    if id.len() > Update::MAX_ID {
-        return Err(InvalidUpdate::LongId);
-    }
-    Ok(id.into())
+    Ok(EventId::parse(id)?)
 }
 
 fn parse_type(text: &str) -> Result<EventType, InvalidUpdate> {
@@ -211,7 +206,7 @@ mod tests {
         assert_eq!(update.topics, ["a", "b/c"].map(|name| topic_of(name).unwrap()));
         assert_eq!(&*update.data, "x y\nz");
         assert!(update.private);
-        assert_eq!(update.id.as_deref(), Some("urn:1"));
+        assert_eq!(update.id.unwrap().as_str(), "urn:1");
         assert_eq!(update.event_type.unwrap().as_str(), "t");
         assert_eq!(update.retry, Some(150));
         let bare = parse("topic=a").unwrap();
@@ -238,7 +233,8 @@ mod tests {
             ("topic=%FF", E::NotUtf8(NotUtf8)),
             ("topic=a&data=%FF", E::NotUtf8(NotUtf8)),
             ("topic=a&id=%23x", E::ReservedId),
-            ("topic=a&id=earliest", E::ReservedId),
+            ("topic=a&id=earliest", E::Id(InvalidEventId::Reserved)),
+            ("topic=a&id=17-4", E::Id(InvalidEventId::Reserved)),
             ("topic=a&id=a%00", E::ForbiddenId),
             ("topic=a&id=a%0D", E::ForbiddenId),
             ("topic=a&id=%E2%80%8B", E::ForbiddenId),
@@ -270,7 +266,7 @@ mod tests {
         fn an_update_that_is_accepted_could_forge_a_field(form in "((topic|id|type|data|retry|private)=([a-z#*/.]|%[0-9A-F]{2}){0,9}&){0,6}") {
             if let Ok(update) = parse(&form) {
                 let texts = update.topics.iter().map(|topic| topic.as_str());
-                let texts = texts.chain(update.id.as_deref());
+                let texts = texts.chain(update.id.as_ref().map(EventId::as_str));
                 let texts = texts.chain(update.event_type.as_ref().map(EventType::as_str));
                 for text in texts {
                     prop_assert!(!text.contains(['\r', '\n', '\0']), "{text:?}");

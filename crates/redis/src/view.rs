@@ -143,7 +143,7 @@ impl View {
         let is_retained = |epoch: &u64| fenced.first <= Some(Position::new(*epoch, 0));
         let markers = fenced.first.map_or(0, |_| epochs.filter(is_retained).count() as u64);
         let events = fenced.length.saturating_sub(markers);
-        Some(LogSize { events, bytes: fenced.length * occupies })
+        Some(LogSize { events, bytes: fenced.length * occupies, unreclaimed: 0 })
     }
 
     /// How many events the fence found beyond what was heard; those of another epoch count in full.

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::SettingsError;
-use crate::table::TABLE;
+use crate::setting::Setting;
 
 /// A settings file, read but not yet checked.
 #[derive(Debug, Clone)]
@@ -88,8 +88,8 @@ impl ConfigFile {
     }
 
     /// An error for each key that no setting has.
-    pub(crate) fn unknown_keys(&self) -> Vec<SettingsError> {
-        let unknown = |key: &str| TABLE.iter().all(|setting| setting.name != key);
+    pub(crate) fn unknown_keys(&self, table: &[Setting]) -> Vec<SettingsError> {
+        let unknown = |key: &str| table.iter().all(|setting| setting.name != key);
         self.entries
             .iter()
             .filter(|(key, ..)| unknown(key))
@@ -97,7 +97,7 @@ impl ConfigFile {
                 path: self.path.clone(),
                 line: *line,
                 key: key.clone(),
-                hint: match nearest(key) {
+                hint: match nearest(key, table) {
                     Some(name) => format!("did you mean {name}?"),
                     None => "`fanfare --help` lists the settings".to_owned(),
                 },
@@ -146,9 +146,9 @@ fn scalar(value: &Spanned<DeValue<'_>>, text: &str) -> Option<String> {
 }
 
 /// The name of the setting that a mistyped key most likely meant.
-fn nearest(key: &str) -> Option<&'static str> {
+fn nearest(key: &str, table: &[Setting]) -> Option<&'static str> {
     let (distance, name) =
-        TABLE.iter().map(|setting| (edits(key, setting.name), setting.name)).min()?;
+        table.iter().map(|setting| (edits(key, setting.name), setting.name)).min()?;
     (distance <= name.len().min(key.len()) / 3 + 1).then_some(name)
 }
 
@@ -170,14 +170,15 @@ fn edits(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::TABLE;
 
     #[test]
     fn a_mistyped_key_is_answered_with_a_far_fetched_one() {
-        assert_eq!(nearest("retain-age"), Some("retain_age"));
-        assert_eq!(nearest("hartbeat"), Some("heartbeat"));
-        assert_eq!(nearest("max_subscriber"), Some("max_subscribers"));
-        assert_eq!(nearest("database_url"), None);
-        assert_eq!(nearest(""), None);
+        assert_eq!(nearest("retain-age", TABLE), Some("retain_age"));
+        assert_eq!(nearest("hartbeat", TABLE), Some("heartbeat"));
+        assert_eq!(nearest("max_subscriber", TABLE), Some("max_subscribers"));
+        assert_eq!(nearest("database_url", TABLE), None);
+        assert_eq!(nearest("", TABLE), None);
     }
 
     #[cfg(unix)]
@@ -190,8 +191,8 @@ mod tests {
     #[test]
     fn an_error_names_the_wrong_line() {
         let file = ConfigFile::parse(Path::new("f"), "# one\n\n[two]\nthree = 3\n").unwrap();
-        let [SettingsError::UnknownKey { line: 3, .. }] = &file.unknown_keys()[..] else {
-            panic!("{:?}", file.unknown_keys());
+        let [SettingsError::UnknownKey { line: 3, .. }] = &file.unknown_keys(TABLE)[..] else {
+            panic!("{:?}", file.unknown_keys(TABLE));
         };
     }
 }

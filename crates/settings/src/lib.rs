@@ -38,6 +38,7 @@ pub use value::{
 };
 
 use source::Sources;
+use table::TABLE;
 
 impl Settings {
     /// Resolves the settings of this process: `flags`, its environment, and the file that
@@ -62,8 +63,8 @@ impl Settings {
         file: Option<&ConfigFile>,
     ) -> Result<Self, Vec<SettingsError>> {
         let sources = Sources { flags, env, file };
-        let settings =
-            Self::read(&sources, file.map(ConfigFile::unknown_keys).unwrap_or_default())?;
+        let unknown = file.map(|file| file.unknown_keys(TABLE)).unwrap_or_default();
+        let settings = Self::read(&sources, unknown)?;
         let errors = settings.contradictions();
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }

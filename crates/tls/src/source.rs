@@ -27,10 +27,10 @@ pub enum TlsConfig {
 
 /// Where the certificate comes from.
 #[derive(Debug)]
-pub struct CertificateSource(Source);
+pub struct CertificateSource(Supply);
 
 #[derive(Debug)]
-enum Source {
+enum Supply {
     Files(Files),
     #[cfg(feature = "acme")]
     Acme(Box<Acme>),
@@ -42,12 +42,12 @@ impl CertificateSource {
         let (tls, source) = match config {
             TlsConfig::Files { certificates, key } => {
                 let files = Files::new(certificates, key);
-                (Tls::new(Some(files.read()?), None)?, Source::Files(files))
+                (Tls::new(Some(files.read()?), None)?, Supply::Files(files))
             }
             #[cfg(feature = "acme")]
             TlsConfig::Acme(config) => {
                 let (acme, kept) = Acme::open(config)?;
-                (Tls::new(kept, Some(acme.challenges()))?, Source::Acme(Box::new(acme)))
+                (Tls::new(kept, Some(acme.challenges()))?, Supply::Acme(Box::new(acme)))
             }
         };
         Ok((Arc::new(tls), Self(source)))
@@ -63,9 +63,9 @@ impl CertificateSource {
         hangup: Arc<Notify>,
     ) {
         match self.0 {
-            Source::Files(files) => files.keep(&tls, &hangup).await,
+            Supply::Files(files) => files.keep(&tls, &hangup).await,
             #[cfg(feature = "acme")]
-            Source::Acme(acme) => acme.keep(&tls, ordered, &hangup).await,
+            Supply::Acme(acme) => acme.keep(&tls, ordered, &hangup).await,
         }
     }
 }

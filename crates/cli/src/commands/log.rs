@@ -15,14 +15,14 @@ const TOPICS: usize = 20;
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
     /// Read every byte and say what is damaged; exits with 1 if anything is
-    Verify(Directory),
+    Verify(LogDirectory),
     /// Say what a log holds: segments, epochs, the busiest topics
-    Stats(Directory),
+    Stats(LogDirectory),
 }
 
 /// The directory that `--data` names.
 #[derive(Debug, Args)]
-pub(crate) struct Directory {
+pub(crate) struct LogDirectory {
     /// The directory given to `fanfare --data`
     #[arg(value_name = "DIR")]
     path: PathBuf,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use fanfare_log::{PageLimit, ReadError, ReadFrom};
 
 use super::Shard;
+use crate::cursor::Cursor;
 use crate::inbox::Command;
 use crate::now::Now;
 use crate::readers::{Page, ReadJob};
-use crate::subscriber::Cursor;
 use crate::subscriber_key::SubscriberKey;
 
 impl Shard {
@@ -53,7 +53,6 @@ impl Shard {
             Ok(page) => page.catchup,
             Err(error) => {
                 tracing::debug!(%error, "a subscriber's catching up has to wait");
-                self.totals.failed_pages += 1;
                 subscriber.awaits.retry = true;
                 self.failed_reads.push(key);
                 return;

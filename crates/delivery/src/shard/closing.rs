@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use super::Shard;
 use crate::counters::CloseReason;
+use crate::cursor::HeldId;
 use crate::cut::Cut;
 use crate::now::Now;
-use crate::subscriber::{HeldId, Subscriber};
+use crate::subscriber::Subscriber;
 use crate::subscriber_key::SubscriberKey;
 use crate::wire::Farewell;
 

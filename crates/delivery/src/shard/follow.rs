@@ -8,8 +8,9 @@ use fanfare_log::ReadFrom;
 
 use super::Shard;
 use crate::context::Context;
+use crate::cursor::Cursor;
 use crate::now::Now;
-use crate::subscriber::{Cursor, Outcome, Subscriber};
+use crate::subscriber::{Outcome, Subscriber};
 
 impl Shard {
     /// Processes a batch of what the window has that is new: gives each of those it concerns one
@@ -42,7 +43,6 @@ impl Shard {
     /// missed nothing. The others read the log, as do those who are behind already, who have
     /// something that will wake them.
     fn skip_dropped(&mut self, before: u64) {
-        self.totals.overruns += 1;
         let from = Cursor::At(ReadFrom::After(self.position));
         let base = self.ring.base();
         let queue = &mut self.queue;
@@ -56,11 +56,9 @@ impl Shard {
             }
         };
         match self.window.dropped(before..base) {
-            Some(topics) => {
-                for topic in &topics {
-                    self.table.for_each_concerned_by(topic, &mut miss);
-                }
-            }
+            Some(topics) => topics.each(|topic| {
+                self.table.for_each_concerned_by(topic, &mut miss);
+            }),
             None => self.table.iter_mut().for_each(|(key, subscriber)| miss(key, subscriber)),
         }
         self.offset = base;

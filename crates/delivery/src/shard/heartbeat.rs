@@ -3,8 +3,8 @@
 use fanfare_event::Position;
 
 use super::Shard;
+use crate::cursor::{Cursor, HeldId};
 use crate::now::Now;
-use crate::subscriber::{Cursor, HeldId};
 use crate::subscriber_key::SubscriberKey;
 
 impl Shard {

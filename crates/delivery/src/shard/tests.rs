@@ -3,4 +3,5 @@
 mod bounds;
 mod ends;
 mod model;
+mod repeatable;
 mod rig;

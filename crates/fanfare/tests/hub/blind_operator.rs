@@ -29,6 +29,9 @@ fn counters_move_with_what_happens() {
     assert!(now.sum("fanfare_publish_duration_seconds_count") > 0.0, "{now:#?}");
     assert!(now.has("fanfare_publish_duration_seconds_bucket"), "{now:#?}");
     assert_eq!(now.sum("fanfare_gaps_total"), 0.0);
+    for name in ["fanfare_catchup_failures_total", "fanfare_window_overruns_total"] {
+        assert!(now.has(name) && now.sum(name) == 0.0, "{name}: {now:#?}");
+    }
 
     drop(kept);
     hub.await_metrics("all gone", |now| now.sum("fanfare_subscribers") == 0.0);

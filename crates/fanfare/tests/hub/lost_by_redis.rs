@@ -211,18 +211,25 @@ fn redis_and_all_nodes_are_killed_and_who_was_behind_is_not_told() {
 #[test]
 fn the_only_node_that_knows_of_a_loss_comes_late() {
     let mut redis = RedisServer::start(&[]);
-    let way = Proxy::to(redis.port());
-    let knowing = node(&way.url());
+    let ways = [Proxy::to(redis.port()), Proxy::to(redis.port())];
+    let [way, other_way] = &ways;
+    let (knowing, other) = (node(&way.url()), node(&other_way.url()));
     let ids = knowing.publisher().count("t", 0..50);
+    let mut heard = other.subscription().query("topic=t").after(&ids[48]).open();
+    assert_eq!(heard.messages(1), ["49"]);
     redis.command(&["SAVE"]);
-    knowing.publisher().count("t", 50..100);
     // Nobody listens at port 1.
+    other_way.redirect(1);
+    await_ready(&other, false);
+    knowing.publisher().count("t", 50..100);
     way.redirect(1);
     await_ready(&knowing, false);
     back_to_its_snapshot(&mut redis);
 
-    // Those who are there now know of nothing, and go on.
-    let nodes = [node(&redis.url()), node(&redis.url())];
+    // Those who are there now have heard of all that is left, know of nothing more, and go on.
+    other_way.redirect(redis.port());
+    await_ready(&other, true);
+    let nodes = [other, node(&redis.url())];
     let crossed = nodes[0].publisher().send_to("t", "across");
     let mut live = nodes[1].subscription().query("topic=t").after(&ids[40]).open();
     assert_eq!(live.messages(9).len(), 9);

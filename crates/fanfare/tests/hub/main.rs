@@ -41,6 +41,7 @@ mod misdelivery;
 mod misleading_console;
 mod missing_page;
 mod missing_trail;
+mod outgrown_formula;
 mod outstayed_welcome;
 mod oversized_body;
 mod pulled_cable;

@@ -11,13 +11,19 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fanfare_testkit::RedisServer;
+use fanfare_testkit::{RedisServer, free_port};
 
 use crate::support::issuer::SECRET;
 use crate::support::{Hub, PATIENCE, Setup};
 
 /// The hub's address as the guides have it.
 const ADDRESS: &str = "127.0.0.1:8000";
+
+/// The address of a second hub, which a guide starts itself.
+const SECOND: &str = "127.0.0.1:8001";
+
+/// The port of the programs in the recipes.
+const PROGRAM: &str = "3000";
 
 fn guides() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
@@ -67,10 +73,20 @@ fn installed_clients() -> PathBuf {
 
 fn run(guide: &str) {
     let hub = Hub::alone(&[]);
-    run_at(guide, &[(ADDRESS, hub.address().to_string())]);
+    let places =
+        [(ADDRESS, hub.address().to_string()), (SECOND, format!("127.0.0.1:{}", free_port()))];
+    run_at(guide, &places);
 }
 
-/// Runs a guide's blocks, with the addresses it has replaced by others.
+/// Runs a recipe, whose program listens on a port of its own.
+fn run_recipe(recipe: &str) {
+    let hub = Hub::alone(&[]);
+    let places = [(ADDRESS, hub.address().to_string()), (PROGRAM, free_port().to_string())];
+    run_at(recipe, &places);
+}
+
+/// Runs a guide's blocks, with the addresses it has replaced by others. Commands that name no hub
+/// mean that of the first.
 fn run_at(guide: &str, places: &[(&str, String)]) {
     let text = fs::read_to_string(guides().join(guide)).unwrap();
     let blocks = blocks(&text);
@@ -102,6 +118,7 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
             .current_dir(directory.path())
             .env("PATH", &path)
             .env("CLIENTS", &clients)
+            .env("FANFARE_URL", format!("http://{}", places[0].1))
             .output()
             .expect("`timeout` and `bash` are there");
         assert!(
@@ -148,6 +165,33 @@ guides! {
     from_fastapi: "from-fastapi.md",
     clients: "clients.md",
     sizing: "sizing.md",
+    tour: "tour.md",
+    troubleshooting: "troubleshooting.md",
+    upgrading: "upgrading.md",
+}
+
+macro_rules! recipes {
+    ($($name:ident: $file:literal),+ $(,)?) => {
+        const RECIPES: &[&str] = &[$($file),+];
+        $(#[test]
+        fn $name() {
+            run_recipe(concat!("recipes/", $file));
+        })+
+    };
+}
+
+recipes! {
+    recipe_for_datastar: "datastar.md",
+    recipe_for_django: "django.md",
+    recipe_for_express: "express.md",
+    recipe_for_fastapi: "fastapi.md",
+    recipe_for_flask: "flask.md",
+    recipe_for_go: "go.md",
+    recipe_for_htmx: "htmx.md",
+    recipe_for_llms: "llm.md",
+    recipe_for_php: "php.md",
+    recipe_for_react: "react.md",
+    recipe_for_sinatra: "sinatra.md",
 }
 
 const CLUSTER: &str = "cluster.md";
@@ -212,10 +256,20 @@ fn a_threat_is_answered_by_a_test_that_there_is_not() {
 
 #[test]
 fn a_guide_has_commands_that_nobody_runs() {
-    for entry in fs::read_dir(guides()).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let runs = path.is_file() && !blocks(&fs::read_to_string(&path).unwrap()).is_empty();
-        assert!(!runs || GUIDES.contains(&&*name), "add docs/{name} to the list above");
+    for (directory, listed) in [(guides(), GUIDES), (guides().join("recipes"), RECIPES)] {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let runs = path.is_file() && !blocks(&fs::read_to_string(&path).unwrap()).is_empty();
+            assert!(!runs || listed.contains(&&*name), "add {} to the list above", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_recipe_is_there_that_nobody_runs() {
+    for entry in fs::read_dir(guides().join("recipes")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        assert!(name == "README.md" || RECIPES.contains(&&*name), "docs/recipes/{name} is not run");
     }
 }

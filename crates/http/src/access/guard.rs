@@ -10,6 +10,8 @@
 //! can have lead here. TLS sees to that by itself: a browser would not accept the certificate.
 //! Everywhere, an HTTP/1.1 request names its host, and names one.
 
+use std::net::IpAddr;
+
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use fanfare_net::{Host, Origin};
@@ -45,8 +47,8 @@ impl Guard {
         Self { config, hints: Hints::default() }
     }
 
-    /// Checks a request, and tells the operator of what a setting would let in.
-    pub(crate) fn admit(&self, request: &Parts) -> Result<(), Refusal> {
+    /// Checks a request of someone `from` there, and tells the operator of what a setting would let in.
+    pub(crate) fn admit(&self, request: &Parts, from: Option<IpAddr>) -> Result<(), Refusal> {
         let checked = self.check(request);
         // Where it is let in, its page may not read the answer, which to the page is the same.
         let wall = match &checked {
@@ -54,7 +56,7 @@ impl Guard {
             Err(_) => None,
         };
         if let Some(refusal) = checked.as_ref().err().or(wall.as_ref()) {
-            self.hints.tell(refusal);
+            self.hints.tell(refusal, from);
         }
         checked
     }

@@ -34,7 +34,7 @@ pub(crate) use self::client::{UNKNOWN, client, network_of};
 pub(crate) use self::credentials::presented;
 pub(crate) use self::credentials::{CredentialPlaces, Presented, Realm};
 use self::failures::Failures;
-pub(crate) use self::failures::hold_slowed;
+pub(crate) use self::failures::{EndsConnection, hold_slowed};
 pub(crate) use self::guard::Guard;
 pub use self::guard::GuardConfig;
 pub(crate) use self::peer::Peer;
@@ -54,8 +54,9 @@ pub struct Access {
     tickets: Box<dyn TicketStore>,
     /// What those are granted who present nothing; everyone else is granted it too.
     anyone: Arc<Principal>,
-    /// The same in the other realm.
+    /// The same in the other realm, and what whoever has a credential of it is granted beside that.
     foreign_anyone: Arc<Principal>,
+    foreign_bearer: Arc<Principal>,
     cookie: Option<String>,
     pub(crate) guard: Guard,
     pub(crate) failures: Arc<Failures>,
@@ -133,6 +134,10 @@ impl Access {
             key_set,
             rules,
             foreign,
+            foreign_bearer: Arc::new(Principal::anonymous(
+                foreign_anyone.0.clone(),
+                SubscribeGrant::EVERYTHING,
+            )),
             foreign_anyone: Arc::new(Principal::anonymous(foreign_anyone.0, foreign_anyone.1)),
             tickets: config.tickets.unwrap_or_else(|| Box::new(MemoryTickets::new(Self::TICKETS))),
             anyone: Arc::new(Principal::anonymous(publish, subscribe)),
@@ -230,6 +235,7 @@ impl Access {
             (Err(Refusal::UsedTicket | Refusal::Tickets(_)), cookie @ Some(_)) => {
                 self.verify(request, cookie, role).await
             }
+            (Err(Refusal::UsedTicket), None) => Err(self.fail_ticket(request)),
             (known, _) => known,
         }
     }
@@ -247,28 +253,37 @@ impl Access {
         let verified = Instant::now();
         let authenticators = self.authenticators();
         let authenticator = authenticators.of(role);
-        let anyone = if role == Role::Own { &self.anyone } else { &self.foreign_anyone };
+        let (anyone, bearer) = match role {
+            Role::Own => (&self.anyone, &self.anyone),
+            Role::Publisher | Role::Subscriber => (&self.foreign_anyone, &self.foreign_bearer),
+        };
         // Nothing that is presented means anything to a hub that knows no credentials.
         let presented = presented.filter(|_| !authenticator.is_empty());
         let now = Timestamp::now();
         let address = self.address(&request.extensions, &request.headers).ok_or(Refusal::NoPeer)?;
-        let (principal, presented) = match presented {
-            None => (Arc::clone(anyone), false),
+        let (principal, own, presented) = match presented {
+            None => (Arc::clone(anyone), SubscribeGrant::default(), false),
             Some(Presented::Bearer(text)) => {
                 let known = authenticator.authenticate(&text, now).await;
                 let principal = known.map_err(|untrusted| self.fail(untrusted, address))?;
-                (Arc::new(with_what_anyone_may(principal, anyone)), true)
+                let own = principal.subscribe.clone();
+                (Arc::new(with_what_anyone_may(principal, bearer)), own, true)
             }
             Some(Presented::Ticket(text)) => {
-                let holder = self.tickets.take(TicketId::of(&text), now).await?;
+                // What is no ticket is looked for nowhere: in Redis that is a command.
+                let holder = match TicketId::parse(&text) {
+                    Some(id) => self.tickets.take(id, now).await?,
+                    None => None,
+                };
                 // A ticket gives no time that its holder had not.
                 let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
                 let holder = holder.filter(good).filter(|holder| self.accepts(holder));
                 let holder = holder.ok_or(Refusal::UsedTicket)?;
-                (Arc::new(with_what_anyone_may(holder, anyone)), true)
+                let own = holder.subscribe.clone();
+                (Arc::new(with_what_anyone_may(holder, bearer)), own, true)
             }
         };
-        Ok(Caller { principal, address, verified, presented })
+        Ok(Caller { principal, own, address, verified, presented })
     }
 
     /// Whether the credential that someone was known by is accepted still.
@@ -296,6 +311,17 @@ impl Access {
         }
     }
 
+    /// Counts a ticket that may be a guess.
+    fn fail_ticket(&self, request: &Parts) -> Refusal {
+        let Some(address) = self.address(&request.extensions, &request.headers) else {
+            return Refusal::NoPeer;
+        };
+        match self.failures.count(address) {
+            Ok(()) => Refusal::UsedTicket,
+            Err(wait) => Refusal::TooManyFalseTickets { address, wait },
+        }
+    }
+
     /// A ticket for one stream, with the caller's rights to listen.
     pub(crate) async fn ticket(&self, caller: &Caller) -> Result<Ticket, Refusal> {
         if !self.has_credentials() {
@@ -307,7 +333,7 @@ impl Access {
         }
         let ticket = Ticket::draw()?;
         let expires = Timestamp(Timestamp::now().as_millis() + Ticket::SECONDS * 1000);
-        let holder = caller.principal.as_listener();
+        let holder = caller.as_listener();
         let id = TicketId::of(ticket.expose());
         self.tickets.put(id, holder, caller.holder(), expires).await?;
         Ok(ticket)
@@ -322,7 +348,7 @@ fn with_what_anyone_may(principal: Principal, anyone: &Principal) -> Principal {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl AccessConfig {
     /// Of a hub without credentials.
     pub(crate) fn private() -> Self {

@@ -19,7 +19,7 @@ use super::{ForeignKeys, Keys};
 pub struct ForeignRealm {
     /// Reads what its tokens claim.
     pub reader: Arc<dyn ReadClaims>,
-    /// What everyone is granted, whoever they are.
+    /// What everyone is granted, whoever they are. Whoever has a credential may also hear all that is not private.
     pub anyone: (PublishGrant, SubscribeGrant),
 }
 

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use fanfare_delivery::StreamFormat;
-use fanfare_event::{Draft, Selector};
+use fanfare_event::{Draft, EventId, Selector};
 use fanfare_hub::Requested;
 use fanfare_log::Appended;
 use fanfare_payload::Kind;
@@ -40,8 +40,8 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
         message: usize,
     ) -> Result<Publication, Refusal>;
 
-    /// The answer to a publish that the log has accepted.
-    fn accepted(&self, kind: Kind, appended: &Appended) -> Response;
+    /// The answer to a publish that the log has accepted; `id` is what its publisher calls the first event.
+    fn accepted(&self, kind: Kind, appended: &Appended, id: Option<&EventId>) -> Response;
 
     /// The answer to a request that is refused.
     fn refused(&self, refusal: &Refusal) -> Response;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -11,6 +11,7 @@ use fanfare_event::Draft;
 use fanfare_hub::Hub;
 use fanfare_log::{Appending, Batch, IdempotencyKey};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 
 use crate::dialect::Publication;
 use crate::refusal::Refusal;
@@ -28,7 +29,7 @@ pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) 
 /// Who publishes is known, and how much they have published lately, before the body is read.
 async fn accept(endpoint: &Endpoint, request: &Parts, body: Body) -> Result<Response, Refusal> {
     let Endpoint { app, dialect } = endpoint;
-    let _place = app.quotas.request().ok_or(Refusal::Busy)?;
+    let _place = app.place(request)?;
     let caller = app.access.caller(request, dialect.credentials()).await?;
     caller.may_publish()?;
     app.quotas.publish(&caller)?;
@@ -40,13 +41,14 @@ async fn accept(endpoint: &Endpoint, request: &Parts, body: Body) -> Result<Resp
     let drafts = caller.publish(drafts)?;
     let key = key.map(|name| name.of(caller.holder(), &drafts));
     let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
+    let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
     let appended = append(&app.hub, drafts, key).await?;
     if appended.repeated {
         app.metrics.repeated();
     } else {
         app.metrics.published(appended.count, bytes, began.elapsed());
     }
-    Ok(dialect.accepted(kind, &appended))
+    Ok(dialect.accepted(kind, &appended, id.as_ref()))
 }
 
 /// There is no other way into the log than drafts that someone was authorised for.
@@ -54,10 +56,28 @@ fn append(hub: &Hub, drafts: Authorised<Vec<Draft>>, key: Option<IdempotencyKey>
     hub.publish(Batch { drafts: drafts.into_inner(), key })
 }
 
-/// The whole body, of which never more than `limit` bytes are held.
-async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+/// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they
+/// come: kept apart, those of one byte each would take up forty times what they hold.
+pub(super) async fn read(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::BodyTooLarge { limit });
     }
-    to_bytes(body, limit).await.map_err(|error| Refusal::of_body(error, limit))
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(Refusal::of_body)?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if first.len() + whole.len() + piece.len() > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        if first.is_empty() && whole.is_empty() {
+            // Most come in one piece.
+            first = piece;
+            continue;
+        }
+        if !first.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 
+use super::publish::read;
 use crate::admission::{Admission, Feed, admit};
 use crate::dialect::QueryForm;
 use crate::refusal::{Refusal, Unreadable};
@@ -55,8 +56,7 @@ pub(crate) fn query_method() -> Method {
 async fn form(headers: &HeaderMap, body: Body) -> Result<QueryForm, Refusal> {
     let given = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     let kind = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let bytes =
-        to_bytes(body, MAX_FORM).await.map_err(|error| Refusal::of_body(error, MAX_FORM))?;
+    let bytes = read(body, MAX_FORM).await?;
     if !bytes.is_empty() && !kind.eq_ignore_ascii_case(FORM) {
         let said = "send the matchers as application/x-www-form-urlencoded".to_owned();
         return Err(Refusal::Unreadable { what: Unreadable::ContentType, said });

@@ -33,10 +33,18 @@ impl MetricSource for Observed {
         if let Some(size) = self.hub.log_size() {
             rows.gauge("log_events", "Events retained by the log", size.events)?;
             rows.gauge("log_bytes", "What they weigh", size.bytes)?;
+            let help = "Trimmed, and still on disk until its idempotency keys have room elsewhere";
+            rows.gauge("log_unreclaimed_bytes", help, size.unreclaimed)?;
         }
         if let Some(bytes) = resident_memory() {
             rows.gauge("resident_memory_bytes", "Memory the process occupies", bytes)?;
         }
+        let help = "Pages that could not be read, and are asked for again";
+        rows.counter("catchup_failures", help, self.hub.failed_pages())?;
+        let (concerned, everyone) = window.overruns();
+        let help = "Times a shard was overrun by the window, by who had to read the log";
+        let overruns = vec![("concerned", concerned), ("everyone", everyone)];
+        rows.counters_by("who", "window_overruns", help, overruns)?;
         for Metric { name, help, kind, value } in totals.metrics() {
             match kind {
                 MetricKind::Counter => rows.counter(name, help, value)?,

@@ -13,7 +13,7 @@ use crate::{AppendError, Appended};
 type Outcome = Result<Appended, AppendError>;
 
 #[derive(Debug, Default)]
-struct Slot {
+struct Pending {
     outcome: Option<Outcome>,
     waker: Option<Waker>,
 }
@@ -21,19 +21,19 @@ struct Slot {
 /// The writer's end.
 #[derive(Debug)]
 pub(super) struct Completion {
-    slot: Option<Arc<Mutex<Slot>>>,
+    pending: Option<Arc<Mutex<Pending>>>,
 }
 
 /// The publisher's end.
 #[derive(Debug)]
 pub(super) struct Completed {
-    slot: Arc<Mutex<Slot>>,
+    pending: Arc<Mutex<Pending>>,
 }
 
 /// Two ends of one answer.
 pub(super) fn completion() -> (Completion, Completed) {
-    let slot = Arc::new(Mutex::new(Slot::default()));
-    (Completion { slot: Some(slot.clone()) }, Completed { slot })
+    let pending = Arc::new(Mutex::new(Pending::default()));
+    (Completion { pending: Some(pending.clone()) }, Completed { pending })
 }
 
 impl Completion {
@@ -43,11 +43,11 @@ impl Completion {
     }
 
     fn put(&mut self, outcome: Outcome) {
-        let Some(slot) = self.slot.take() else { return };
+        let Some(pending) = self.pending.take() else { return };
         let waker = {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.outcome = Some(outcome);
-            slot.waker.take()
+            let mut pending = pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.outcome = Some(outcome);
+            pending.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -67,11 +67,11 @@ impl Future for Completed {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        match slot.outcome.take() {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        match pending.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
             None => {
-                match &mut slot.waker {
+                match &mut pending.waker {
                     Some(waker) => waker.clone_from(context.waker()),
                     none => *none = Some(context.waker().clone()),
                 }

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
 use super::segment::{Identity, START, parse_name};
 use super::storage::{Storage, UNFINISHED, read_file, replace};
@@ -17,15 +18,16 @@ pub(super) const NAME: &str = "FORMAT";
 /// What it begins with; the version's number follows, and a line feed.
 const MAGIC: &str = "fanfare log ";
 
-/// The version written here. Records of version 1 do not say whether their batch is whole.
-const VERSION: u32 = 2;
+/// The version written here. Records of version 1 do not say whether their batch is whole; none before
+/// version 3 has extras.
+const VERSION: u32 = 3;
 
 /// The oldest version read.
 const OLDEST: u32 = 1;
 
 /// Whether the directory holds a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Marking {
     Log,
     /// A log that an older version wrote.
     Older,
@@ -35,12 +37,12 @@ pub(super) enum Found {
 }
 
 /// Looks, and touches nothing.
-pub(super) fn check(storage: &dyn Storage) -> Result<Found, OpenError> {
+pub(super) fn check(storage: &dyn Storage) -> Result<Marking, OpenError> {
     let place = || storage.place();
     let names = storage.list().map_err(|source| OpenError::io("list", &place(), source))?;
     let marked = names.iter().any(|name| name == NAME);
     if !marked && is_ours(storage, &names) {
-        return Ok(Found::Unmarked);
+        return Ok(Marking::Unmarked);
     }
     if !marked {
         let leftover = |name: &str| {
@@ -49,7 +51,7 @@ pub(super) fn check(storage: &dyn Storage) -> Result<Found, OpenError> {
         };
         return match names.into_iter().find(|name| !leftover(name)) {
             Some(entry) => Err(OpenError::Foreign { place: place(), entry }),
-            None => Ok(Found::Nothing),
+            None => Ok(Marking::Nothing),
         };
     }
     let bytes = read_file(storage, NAME, 64)
@@ -58,10 +60,10 @@ pub(super) fn check(storage: &dyn Storage) -> Result<Found, OpenError> {
         .ok()
         .and_then(|text| text.strip_prefix(MAGIC)?.strip_suffix('\n')?.parse().ok());
     match version {
-        Some(VERSION) => Ok(Found::Log),
-        Some(OLDEST..VERSION) => Ok(Found::Older),
+        Some(VERSION) => Ok(Marking::Log),
+        Some(OLDEST..VERSION) => Ok(Marking::Older),
         Some(version) => Err(OpenError::Version { place: place(), version, ours: VERSION }),
-        None if is_ours(storage, &names) => Ok(Found::Unmarked),
+        None if is_ours(storage, &names) => Ok(Marking::Unmarked),
         None => Err(OpenError::Foreign { place: place(), entry: NAME.to_owned() }),
     }
 }
@@ -73,8 +75,7 @@ fn is_ours(storage: &dyn Storage, names: &[String]) -> bool {
         let header = read_file(storage, name, START.into());
         header.ok().and_then(|bytes| Identity::parse(&bytes)).is_some_and(|it| it.first == first)
     };
-    names.iter().any(segment)
-        || matches!(lineage_file::load(storage), Ok(lineage_file::Found::Whole(_)))
+    names.iter().any(segment) || matches!(lineage_file::load(storage), Ok(StoredLineage::Whole(_)))
 }
 
 /// Marks a directory as ours, durably.

@@ -1,17 +1,19 @@
-//! The index of one segment, in memory: where its records lie, and which belong to which topic.
+//! The index of one segment, in memory: where its records lie, which belong to which topic, and by what
+//! ids their publishers call them. A record with several topics belongs to each of them.
 //!
 //! What must hold: an ordinal is a record's number within its segment, so `seq` is the first
 //! record's plus the ordinal, whether or not the records between can still be read. What was lost
 //! to damage keeps its ordinals.
 //!
-//! Memory: 8 bytes per event, and 20 bytes per topic of a closed segment beside the topic's name,
+//! Memory: 8 bytes per event, 12 while its segment grows, and 20 bytes per topic of a closed segment beside the topic's name,
 //! which segments share.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use fanfare_event::{Position, Timestamp, Topic, TopicSelector};
+use fanfare_event::{EventId, Position, Timestamp, Topic};
 
+use super::keys_file::KeptKey;
 use crate::IdempotencyKey;
 
 /// Where the records of one segment lie.
@@ -25,6 +27,8 @@ pub(super) struct Index {
     times: Option<(Timestamp, Timestamp)>,
     /// The batches that were published with a key.
     pub keys: Vec<KeyMark>,
+    /// The records whose publishers chose an id, ascending.
+    ids: Vec<(u32, EventId)>,
 }
 
 /// A batch that was published with an idempotency key.
@@ -40,22 +44,75 @@ pub(super) struct KeyMark {
 #[derive(Debug)]
 enum Postings {
     /// Of a segment that still grows.
-    Growing(HashMap<Topic, Vec<u32>>),
+    Growing(GrowingPostings),
     /// Of a closed one: the ordinals of `topics[n]` end at `ends[n]`. Topics are sorted.
     Closed { topics: Box<[Topic]>, ends: Box<[u32]>, ordinals: Box<[u32]> },
 }
 
-/// Which records to look at. Others than those wanted may be among them.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Selection {
-    /// Ascending.
-    pub ordinals: Vec<u32>,
-    /// Nothing else before this ordinal is wanted.
-    pub covered: u32,
+/// What is known of topics while records are still added.
+#[derive(Debug, Default)]
+struct GrowingPostings {
+    /// Each topic's place in `topics`.
+    places: HashMap<Topic, u32>,
+    /// A topic stays though its records are lost.
+    topics: Vec<(Topic, Vec<u32>)>,
+    /// The place of each record's topic; [`GrowingPostings::LOST`] of those that are lost,
+    /// [`GrowingPostings::SEVERAL`] of those that have several.
+    of_record: Vec<u32>,
 }
 
-/// Reading one record of so many in order costs less than seeking out single ones.
-const DENSE: usize = 8;
+impl GrowingPostings {
+    const LOST: u32 = u32::MAX;
+    /// Stands for the topics of a record that has several.
+    const SEVERAL: u32 = u32::MAX - 1;
+
+    fn push(&mut self, topic: &Topic, ordinal: u32) {
+        let place = self.enter(topic, ordinal);
+        self.of_record.push(place);
+    }
+
+    fn push_others(&mut self, others: &[Topic], ordinal: u32) {
+        for topic in others {
+            self.enter(topic, ordinal);
+        }
+        if let Some(place) = self.of_record.last_mut() {
+            *place = Self::SEVERAL;
+        }
+    }
+
+    /// Returns the topic's place.
+    fn enter(&mut self, topic: &Topic, ordinal: u32) -> u32 {
+        let place = match self.places.get(topic) {
+            Some(&place) => place,
+            None => {
+                let place = self.topics.len() as u32;
+                self.places.insert(topic.clone(), place);
+                self.topics.push((topic.clone(), Vec::new()));
+                place
+            }
+        };
+        self.topics[place as usize].1.push(ordinal);
+        place
+    }
+
+    fn lose(&mut self, ordinals: &Range<u32>) {
+        for (_, of_topic) in &mut self.topics {
+            of_topic.retain(|ordinal| !ordinals.contains(ordinal));
+        }
+        self.of_record[ordinals.start as usize..ordinals.end as usize].fill(Self::LOST);
+    }
+
+    fn truncate(&mut self, ordinal: u32) {
+        for (_, of_topic) in &mut self.topics {
+            of_topic.truncate(of_topic.partition_point(|&o| o < ordinal));
+        }
+        self.of_record.truncate(ordinal as usize);
+    }
+
+    fn of(&self, topic: &Topic) -> &[u32] {
+        self.places.get(topic).map_or(&[], |&place| &self.topics[place as usize].1)
+    }
+}
 
 impl Index {
     /// Of a segment without records, the first of which will stand at `first` in the log and at
@@ -66,16 +123,17 @@ impl Index {
             offsets: Vec::new(),
             end,
             lost: Vec::new(),
-            postings: Postings::Growing(HashMap::new()),
+            postings: Postings::Growing(GrowingPostings::default()),
             times: None,
             keys: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
     /// From its parts as they were written down. `topics` are sorted, each with the end of its
     /// ordinals. `None` where the parts contradict each other.
     pub(super) fn closed(parts: Parts) -> Option<Self> {
-        let Parts { first, offsets, end, lost, topics, ordinals, times, keys } = parts;
+        let Parts { first, offsets, end, lost, topics, ordinals, times, keys, ids } = parts;
         let count = u32::try_from(offsets.len()).ok()?;
         let ascending = |numbers: &[u32]| numbers.is_sorted_by(|a, b| a < b);
         let offsets_fit = offsets.is_sorted() && offsets.last().is_none_or(|&last| last <= end);
@@ -94,7 +152,9 @@ impl Index {
         let keys_fit = keys.iter().all(|mark| {
             mark.ordinal.checked_add(mark.count).is_some_and(|end| mark.count > 0 && end <= count)
         });
-        let fits = offsets_fit && lost_fit && postings_fit && keys_fit;
+        let ids_fit = ids.is_sorted_by(|(a, _), (b, _)| a < b)
+            && ids.last().is_none_or(|(ordinal, _)| *ordinal < count);
+        let fits = offsets_fit && lost_fit && postings_fit && keys_fit && ids_fit;
         fits.then(|| Self {
             first,
             offsets,
@@ -103,6 +163,7 @@ impl Index {
             postings: Postings::Closed { topics: topics.into(), ends: ends.into(), ordinals },
             times,
             keys,
+            ids,
         })
     }
 
@@ -119,18 +180,27 @@ impl Index {
             debug_assert!(false, "a closed segment does not grow");
             return;
         };
-        match postings.get_mut(topic) {
-            Some(ordinals) => ordinals.push(ordinal),
-            None => {
-                postings.insert(topic.clone(), vec![ordinal]);
-            }
+        postings.push(topic, ordinal);
+    }
+
+    /// Notes what few records have, of the one that was pushed last: further topics, and an id.
+    pub(super) fn push_extras(&mut self, others: &[Topic], id: Option<&EventId>) {
+        let Some(ordinal) = self.count().checked_sub(1) else { return };
+        if let Postings::Growing(postings) = &mut self.postings
+            && !others.is_empty()
+        {
+            postings.push_others(others, ordinal);
         }
+        self.ids.extend(id.map(|id| (ordinal, id.clone())));
     }
 
     /// Notes that `records` records cannot be read, in a stretch of `length` bytes.
     pub(super) fn push_lost(&mut self, records: u32, length: u32) {
         let start = self.count();
         self.offsets.extend((0..records).map(|_| self.end));
+        if let Postings::Growing(postings) = &mut self.postings {
+            postings.of_record.resize(self.offsets.len(), GrowingPostings::LOST);
+        }
         self.end += length;
         match self.lost.last_mut() {
             Some(before) if before.end == start => before.end += records,
@@ -144,11 +214,9 @@ impl Index {
             return;
         }
         self.keys.retain(|mark| !ordinals.contains(&mark.ordinal));
+        self.ids.retain(|(ordinal, _)| !ordinals.contains(ordinal));
         if let Postings::Growing(postings) = &mut self.postings {
-            for of_topic in postings.values_mut() {
-                of_topic.retain(|ordinal| !ordinals.contains(ordinal));
-            }
-            postings.retain(|_, of_topic| !of_topic.is_empty());
+            postings.lose(&ordinals);
         }
         self.lost.push(ordinals);
         self.lost.sort_unstable_by_key(|lost| lost.start);
@@ -165,20 +233,20 @@ impl Index {
         self.offsets.truncate(ordinal as usize);
         self.end = end;
         self.keys.retain(|mark| mark.ordinal < ordinal);
+        self.ids.retain(|(of, _)| *of < ordinal);
         self.lost.retain(|lost| lost.start < ordinal);
         if let Postings::Growing(postings) = &mut self.postings {
-            for ordinals in postings.values_mut() {
-                ordinals.truncate(ordinals.partition_point(|&o| o < ordinal));
-            }
-            postings.retain(|_, ordinals| !ordinals.is_empty());
+            postings.truncate(ordinal);
         }
     }
 
     /// Makes it compact, once its segment grows no more.
     pub(super) fn close(&mut self) {
         self.offsets.shrink_to_fit();
+        self.ids.shrink_to_fit();
         let Postings::Growing(postings) = &mut self.postings else { return };
-        let mut sorted: Vec<_> = std::mem::take(postings).into_iter().collect();
+        let mut sorted = std::mem::take(&mut postings.topics);
+        sorted.retain(|(_, of_topic)| !of_topic.is_empty());
         sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut ordinals = Vec::with_capacity(self.offsets.len());
         let mut ends = Vec::with_capacity(sorted.len());
@@ -226,6 +294,21 @@ impl Index {
         at(ordinal as usize)..at(ordinal as usize + 1)
     }
 
+    /// What the keys of its batches were answered.
+    pub(super) fn kept_keys(&self) -> impl Iterator<Item = KeptKey> + '_ {
+        self.keys.iter().map(|mark| KeptKey {
+            key: mark.key.as_str().as_bytes().into(),
+            first: self.position(mark.ordinal),
+            count: mark.count,
+            time: mark.time,
+        })
+    }
+
+    /// The ids that publishers chose, each with its record, ascending.
+    pub(super) fn ids(&self) -> &[(u32, EventId)] {
+        &self.ids
+    }
+
     /// The stretches of ordinals that cannot be read.
     pub(super) fn lost(&self) -> &[Range<u32>] {
         &self.lost
@@ -250,7 +333,7 @@ impl Index {
     /// The ordinals of one topic.
     pub(super) fn of(&self, topic: &Topic) -> &[u32] {
         match &self.postings {
-            Postings::Growing(postings) => postings.get(topic).map_or(&[], Vec::as_slice),
+            Postings::Growing(postings) => postings.of(topic),
             Postings::Closed { topics, ends, ordinals } => match topics.binary_search(topic) {
                 Ok(at) => slice(ends, ordinals, at),
                 Err(_) => &[],
@@ -262,7 +345,8 @@ impl Index {
     pub(super) fn topics<'a>(&'a self, mut each: impl FnMut(&'a Topic, &'a [u32])) {
         match &self.postings {
             Postings::Growing(postings) => {
-                postings.iter().for_each(|(topic, ordinals)| each(topic, ordinals));
+                let known = postings.topics.iter().filter(|(_, of_topic)| !of_topic.is_empty());
+                known.for_each(|(topic, ordinals)| each(topic, ordinals));
             }
             Postings::Closed { topics, ends, ordinals } => {
                 for (at, topic) in topics.iter().enumerate() {
@@ -279,52 +363,27 @@ impl Index {
         }
     }
 
-    /// What is wanted of `range`, at most about `most` records; what was lost is always wanted,
-    /// since it may have been of any topic.
-    pub(super) fn select(
-        &self,
-        wanted: &TopicSelector,
-        range: Range<u32>,
-        most: usize,
-    ) -> Selection {
-        if range.is_empty() {
-            return Selection { ordinals: Vec::new(), covered: range.end };
+    /// The topics of a closed segment, in the order of names; empty while it grows.
+    pub(super) fn names(&self) -> &[Topic] {
+        match &self.postings {
+            Postings::Growing(_) => &[],
+            Postings::Closed { topics, .. } => topics,
         }
-        let all = wanted.matches_everything();
-        let within = |ordinals: &'_ [u32]| {
-            let start = ordinals.partition_point(|&o| o < range.start);
-            start..ordinals.partition_point(|&o| o < range.end)
-        };
-        let mut parts: Vec<&[u32]> = Vec::new();
-        if !all && wanted.patterns().is_empty() {
-            parts.extend(wanted.topics().iter().map(|topic| {
-                let ordinals = self.of(topic);
-                &ordinals[within(ordinals)]
-            }));
-        } else if !all {
-            self.topics(|topic, ordinals| {
-                let part = within(ordinals);
-                if !part.is_empty() && wanted.matches(topic) {
-                    parts.push(&ordinals[part]);
-                }
-            });
+    }
+
+    /// The ordinals of the topic at this place among [`Index::names`].
+    pub(super) fn at(&self, place: usize) -> &[u32] {
+        match &self.postings {
+            Postings::Growing(_) => &[],
+            Postings::Closed { ends, ordinals, .. } => slice(ends, ordinals, place),
         }
-        let total: usize = parts.iter().map(|part| part.len()).sum();
-        if all || total * DENSE >= range.len() {
-            let covered = range.end.min(range.start.saturating_add(most as u32));
-            return Selection { ordinals: (range.start..covered).collect(), covered };
-        }
-        let lost = self.lost.iter().filter(|lost| lost.start < range.end);
-        let lost = lost.map(|lost| lost.end.min(range.end) - 1).filter(|&o| o >= range.start);
-        let mut ordinals: Vec<u32> = parts.into_iter().flatten().copied().chain(lost).collect();
-        let mut covered = range.end;
-        if ordinals.len() > most {
-            ordinals.select_nth_unstable(most);
-            covered = ordinals[most];
-            ordinals.truncate(most);
-        }
-        ordinals.sort_unstable();
-        Selection { ordinals, covered }
+    }
+
+    /// The topic of a record of a segment that grows; `None` where it is lost, or has several.
+    pub(super) fn topic_of(&self, ordinal: u32) -> Option<&Topic> {
+        let Postings::Growing(postings) = &self.postings else { return None };
+        let place = *postings.of_record.get(ordinal as usize)?;
+        postings.topics.get(place as usize).map(|(topic, _)| topic)
     }
 }
 
@@ -339,60 +398,10 @@ pub(super) struct Parts {
     pub ordinals: Box<[u32]>,
     pub times: Option<(Timestamp, Timestamp)>,
     pub keys: Vec<KeyMark>,
+    pub ids: Vec<(u32, EventId)>,
 }
 
 fn slice<'a>(ends: &[u32], ordinals: &'a [u32], at: usize) -> &'a [u32] {
     let start = at.checked_sub(1).map_or(0, |before| ends[before]);
     &ordinals[start as usize..ends[at] as usize]
-}
-
-#[cfg(test)]
-mod tests {
-    use fanfare_event::Selector;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NAMES: [&str; 5] = ["a", "b/1", "b/2", "c", "d"];
-
-    proptest! {
-        /// Against a plain scan; going on from where a selection ends finds everything once.
-        #[test]
-        fn selecting_page_by_page_finds_what_a_scan_finds(
-            records in prop::collection::vec(prop_oneof![8 => 0_usize..5, 1 => Just(9)], 1..300),
-            wanted in prop::collection::vec(
-                prop_oneof!["a", "b/1", "b/\\*", "c", "x", "\\*\\*"], 1..3),
-            most in 1_usize..40,
-            close: bool,
-        ) {
-            let mut index = Index::new(Position::new(1, 1), 52);
-            for &record in &records {
-                match NAMES.get(record) {
-                    Some(name) => index.push(&Topic::parse(name).unwrap(), 40, Timestamp(1)),
-                    None => index.push_lost(1, 33),
-                }
-            }
-            if close {
-                index.close();
-            }
-            let selector = Selector::parse(wanted.iter().map(String::as_str), []).unwrap().topics;
-            let is_wanted = |o: u32| NAMES.get(records[o as usize])
-                .is_none_or(|name| selector.matches(&Topic::parse(name).unwrap()));
-            let (mut at, mut found) = (0, Vec::new());
-            while at < index.count() {
-                let page = index.select(&selector, at..index.count(), most);
-                prop_assert!(page.covered > at && page.ordinals.len() <= most.max(1));
-                prop_assert!(page.ordinals.iter().all(|o| (at..page.covered).contains(o)));
-                found.extend(page.ordinals.into_iter().filter(|&o| is_wanted(o)));
-                at = page.covered;
-            }
-            // Of a run of lost records the last stands for all.
-            let lost = |o: u32| index.is_lost(o);
-            let ends_run = |o: u32| !lost(o) || o + 1 == index.count() || !lost(o + 1);
-            found.retain(|&o| ends_run(o));
-            let expected: Vec<_> =
-                (0..index.count()).filter(|&o| is_wanted(o) && ends_run(o)).collect();
-            prop_assert_eq!(found, expected);
-        }
-    }
 }

@@ -48,7 +48,7 @@ pub(super) struct KeptKey {
 
 /// What the file says.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct StoredKeys {
     pub keys: Vec<KeptKey>,
     /// How much of it makes sense, and how much there is, in bytes.
     pub whole: u64,
@@ -65,12 +65,12 @@ pub(super) struct KeysFile {
 }
 
 /// Reads it. What a write left unfinished, and what comes behind damage, is not among the keys.
-pub(super) fn load(storage: &dyn Storage) -> io::Result<Found> {
+pub(super) fn load(storage: &dyn Storage) -> io::Result<StoredKeys> {
     let bytes = match read_file(storage, NAME, LIMIT) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(StoredKeys::default()),
         bytes => bytes?,
     };
-    let mut found = Found { size: bytes.len() as u64, ..Found::default() };
+    let mut found = StoredKeys { size: bytes.len() as u64, ..StoredKeys::default() };
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else { return Ok(found) };
     found.whole = MAGIC.len() as u64;
     while let Some((key, length)) = decode(rest) {

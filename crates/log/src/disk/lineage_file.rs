@@ -21,18 +21,18 @@ const MAGIC_WITHOUT_LOSSES: &[u8; 8] = b"FFEPOCH1";
 
 /// What is found of a lineage.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum StoredLineage {
     Nothing,
     Damaged,
     Whole(Lineage),
 }
 
 /// Reads it.
-pub(super) fn load(storage: &dyn Storage) -> io::Result<Found> {
+pub(super) fn load(storage: &dyn Storage) -> io::Result<StoredLineage> {
     let limit = 64 + 17 * Lineage::MAX_ANCESTORS as u64;
     match read_file(storage, NAME, limit) {
-        Ok(bytes) => Ok(decode(&bytes).map_or(Found::Damaged, Found::Whole)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Ok(bytes) => Ok(decode(&bytes).map_or(StoredLineage::Damaged, StoredLineage::Whole)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StoredLineage::Nothing),
         Err(error) => Err(error),
     }
 }

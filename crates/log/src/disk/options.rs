@@ -32,11 +32,15 @@ pub struct DiskOptions {
     pub queue_batches: usize,
     /// How many bytes of events may wait for the disk; a single batch may be larger.
     pub queue_bytes: usize,
+    /// How many trimmed segments may wait on disk because there is no room to keep their idempotency
+    /// keys elsewhere. While there are more, publishes are answered
+    /// [`AppendError::Full`](crate::AppendError::Full).
+    pub unreclaimed_segments: usize,
 }
 
 impl DiskOptions {
     /// Segments of 64 MiB, a queue of 16,384 batches or 64 MiB, acknowledged when on disk, 100,000
-    /// idempotency keys for ten minutes.
+    /// idempotency keys for ten minutes, of eight trimmed segments at most without a place of their own.
     pub fn new(retention: Retention) -> Self {
         Self {
             retention,
@@ -47,6 +51,7 @@ impl DiskOptions {
             key_capacity: 100_000,
             queue_batches: 16_384,
             queue_bytes: 64 << 20,
+            unreclaimed_segments: 8,
         }
     }
 
@@ -65,6 +70,11 @@ impl DiskOptions {
     /// The age at which a segment is closed, in milliseconds.
     pub(super) fn roll_age(&self) -> u64 {
         (millis(self.retention.age) / GRAIN).max(1000)
+    }
+
+    /// For how long a key is answered, in milliseconds.
+    pub(super) fn key_window(&self) -> u64 {
+        millis(self.key_window)
     }
 
     /// The greatest age, in milliseconds.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use fanfare_event::Timestamp;
 
@@ -29,8 +29,8 @@ pub(super) enum Task {
     Write(Vec<Waiting>),
     /// Let go of what is too old at this time.
     Expire(Timestamp),
-    /// The time asked for has come.
-    Deadline,
+    /// Sync what was written: the time for that has come.
+    Sync,
     /// Nothing more will come.
     Close,
 }
@@ -98,30 +98,32 @@ impl Queue {
         drop(waiting);
     }
 
-    /// Waits for something to do, until `deadline` at most.
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Task {
+    /// What is to be done first; `None` where there is nothing. `due` says whether the time has come
+    /// that the writer waits for.
+    pub(super) fn next(&self, due: bool) -> Option<Task> {
         let mut inner = self.lock();
-        loop {
-            if let Some(now) = inner.expire.take() {
-                return Task::Expire(now);
-            }
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Task::Deadline;
-            }
-            if !inner.waiting.is_empty() {
-                return Task::Write(inner.group());
-            }
-            if inner.closed {
-                return Task::Close;
-            }
-            inner = match left {
-                Some(left) => {
-                    let waited = self.filled.wait_timeout(inner, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner),
-            };
+        if let Some(now) = inner.expire.take() {
+            return Some(Task::Expire(now));
+        }
+        if due {
+            return Some(Task::Sync);
+        }
+        if !inner.waiting.is_empty() {
+            return Some(Task::Write(inner.group()));
+        }
+        inner.closed.then_some(Task::Close)
+    }
+
+    /// Waits until there may be something to do, at most for so long.
+    pub(super) fn wait(&self, most: Option<Duration>) {
+        let inner = self.lock();
+        if inner.expire.is_some() || !inner.waiting.is_empty() || inner.closed {
+            return;
+        }
+        // Woken for nothing, the writer finds nothing and waits again.
+        match most {
+            Some(most) => drop(self.filled.wait_timeout(inner, most)),
+            None => drop(self.filled.wait(inner)),
         }
     }
 

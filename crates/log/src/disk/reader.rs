@@ -7,25 +7,26 @@
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use fanfare_event::{Event, Position, Selector};
+use fanfare_event::{Event, Position, Selector, Topic};
 
 use super::record::{Body, HEADER, Header};
 use super::segment::{Extent, Run, SegmentFile, before};
-use super::state::{State, Step};
+use super::selection::comparisons;
+use super::state::{Next, State, Step};
 use super::storage::read_full;
 use crate::{Page, PageLimit, ReadError, ReadFrom};
 
-/// How many records one page looks at, at most, beyond those it returns.
-const LOOKS: usize = 4096;
+/// How many records one page reads, at most, beyond those it returns.
+const RECORDS: usize = 4096;
+
+/// How often one page compares a pattern with a topic or takes a step, at most: some milliseconds.
+const LOOKS: usize = 65_536;
 
 /// With how many records a step begins where each may turn out to be missing.
 const FEW: usize = 64;
 
 /// How many bytes one page reads of files, unless a single record is longer.
 const READ_MOST: u64 = 4 << 20;
-
-/// How many stretches of segments one page looks at.
-const STRETCHES: usize = 256;
 
 /// How many bytes are read at once, unless a record is longer.
 const READ_AT_ONCE: u32 = 256 << 10;
@@ -43,7 +44,8 @@ pub(super) fn read(
 ) -> Result<Page, ReadError> {
     let lock = || state.read().unwrap_or_else(PoisonError::into_inner);
     let wanted = &selector.topics;
-    let (mut at, until, hides) = {
+    let patterns = wanted.patterns().len();
+    let (begin, until, hides) = {
         let state = lock();
         (state.start(from), until.min(state.head()), state.hides())
     };
@@ -51,8 +53,8 @@ pub(super) fn read(
         // A page may end at any of them, so a step begins with a few.
         (true, _) => FEW,
         // A record is looked at for nothing where types are filtered.
-        (false, true) => LOOKS,
-        (false, false) => limit.events.clamp(1, LOOKS),
+        (false, true) => RECORDS,
+        (false, false) => limit.events.clamp(1, RECORDS),
     };
     let from_earliest = from == ReadFrom::Earliest;
     let mut page = Assembly {
@@ -64,38 +66,56 @@ pub(super) fn read(
         bytes: 0,
         read: 0,
     };
-    let mut looks = 0;
-    for _ in 0..STRETCHES {
-        if at >= until || looks >= LOOKS || page.read >= READ_MOST {
-            break;
+    let mut at = begin;
+    let (mut records, mut looks) = (0, 0);
+    while at < until && records < RECORDS && looks < LOOKS && page.read < READ_MOST {
+        // What was trimmed is asked anew with every step, of the same moment as what comes next.
+        let Step { trims, mut next } = lock().step(at, until, wanted, most);
+        looks += 1;
+        if let Some(trims) = trims {
+            looks += (trims.topics.len() * patterns).min(LOOKS / 2);
+            next = trims.after(at, wanted).map_or(next, Next::Trimmed);
         }
-        // What was trimmed is asked anew with every step, in the same breath as what comes next.
-        let step = lock().step(at, until, wanted, most);
-        let run = match step {
-            Step::End => {
+        let run = match next {
+            Next::End => {
                 at = until;
                 break;
             }
-            Step::Trimmed(through) if page.pass(through) => {
+            Next::Trimmed(through) if page.pass(through) => {
                 at = through;
                 continue;
             }
-            Step::Hole(through) if page.skip(through) => {
+            Next::Hole(through) if page.skip(through) => {
                 at = through;
                 continue;
             }
-            Step::Trimmed(_) | Step::Hole(_) => break,
-            Step::Closed(segment, range) => segment.run(wanted, range, most),
-            Step::Growing(run) => run,
+            Next::Trimmed(_) | Next::Hole(_) => break,
+            Next::Closed(segment, range) => {
+                match comparisons(&segment.index, wanted) {
+                    // So many that its records are looked at one by one.
+                    LOOKS.. if !hides => segment.run(wanted, range, RECORDS, LOOKS - 1),
+                    // The next page has all its looks for this segment.
+                    comparisons if at > begin && looks + comparisons > LOOKS => break,
+                    comparisons => {
+                        looks += comparisons;
+                        segment.run(wanted, range, most, LOOKS - 1)
+                    }
+                }
+            }
+            Next::Growing(run) => run,
+            Next::Unmatched(unmatched) => {
+                looks += unmatched.len() * patterns;
+                unmatched.matching(wanted)
+            }
         };
-        looks += run.records.len();
+        records += run.records.len();
         let shown = page.events.len();
         let mut stopped = page.take(&run).map_err(|error| ReadError::Unavailable {
             source: format!("a segment cannot be read: {error}").into(),
         })?;
         if hides {
             stopped = page.hide(shown, &lock()).or(stopped);
-            most = (most * 2).min(LOOKS);
+            most = (most * 2).min(RECORDS);
         }
         at = stopped.unwrap_or(run.covered);
         if stopped.is_some() {
@@ -140,7 +160,14 @@ impl Assembly<'_> {
         let fresh = self.events.split_off(shown);
         for event in fresh {
             let position = event.position;
-            if position > state.hidden(&event.topic) {
+            let wanted = &self.selector.topics;
+            let shown = |topic: &Topic| position > state.hidden(topic);
+            let is_shown = match event.others() {
+                [] => shown(&event.topic),
+                // By one of those that are wanted of it.
+                _ => event.topics().any(|topic| wanted.matches(topic) && shown(topic)),
+            };
+            if is_shown {
                 self.events.push(event);
             } else if !self.pass(position) {
                 return Some(before(position));
@@ -220,6 +247,6 @@ fn decode(file: &SegmentFile, position: Position, bytes: &[u8]) -> Option<Event>
     let body = bytes.get(HEADER..)?;
     let whole = header.seq == position.seq
         && header.record_length() == bytes.len() as u64
-        && header.vouches_for(body);
+        && header.matches(body);
     Body::parse(body).filter(|_| whole)?.event(position)
 }

@@ -15,16 +15,19 @@ use std::io;
 
 use fanfare_event::{Position, Timestamp};
 
-use super::index::Index;
-use super::keys_file::{KeptKey, KeysFile};
+use super::file_names::FILES;
+use super::keys_file::{KeptKey, KeysFile, StoredKeys};
+use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
-use super::scan::{Scan, Tail, scan};
+use super::reclaim::{Reclaimer, TrimmedFiles};
+use super::scan::{Scan, SegmentEnd, scan};
 use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, Segment, SegmentFile};
 use super::segment::{before, name, parse_name};
-use super::state::{Restored, lost_between};
-use super::storage::{Storage, UNFINISHED, is_full, read_file, read_full, replace};
-use super::{FILES, index_file, keys_file, lineage_file, record, trims_file, unsynced_file};
-use crate::{Ended, Lineage, Standing, TopicTable, epoch_entropy, next_epoch};
+use super::state::Restored;
+use super::storage::{Storage, UNFINISHED, is_full, read_full};
+use super::trims::Trims;
+use super::{index_file, keys_file, lineage_file, record, trims_file, unsynced_file};
+use crate::{Ended, Environment, Lineage, Standing, TopicTable, next_epoch};
 
 /// What is found in a directory, made ready to go on.
 pub(super) struct Recovered {
@@ -37,43 +40,46 @@ pub(super) struct Recovered {
     pub restored: Restored,
     /// What the keys within their window were answered, oldest first.
     pub keys: Vec<KeptKey>,
-    pub keys_file: KeysFile,
+    pub reclaimer: Reclaimer,
 }
 
-/// Recovers the log and begins a new epoch.
+/// Recovers the log and begins a new epoch. Idempotency keys are answered for `window` milliseconds.
 pub(super) fn recover(
     storage: &dyn Storage,
-    now: Timestamp,
-    keys_since: Timestamp,
+    environment: &dyn Environment,
+    window: u64,
 ) -> Result<Recovered, OpenError> {
     let place = storage.place();
+    let now = environment.now();
+    let keys_since = Timestamp(now.as_millis().saturating_sub(window));
     let io = |action| {
         let place = place.clone();
         move |source| OpenError::io(action, &place, source)
     };
     let mut names = storage.list().map_err(io("list"))?;
     remove_leftovers(storage, &names);
+    let orphans: Vec<_> = names.iter().filter_map(|file| orphan(file, &names)).collect();
     let found = lineage_file::load(storage).map_err(io("read the lineage in"))?;
     let trims = trims_file::load(storage).map_err(io("read what was trimmed in"))?;
     names.sort_unstable();
     let firsts: Vec<_> = names.iter().filter_map(|file| parse_name(file)).collect();
     // One of an earlier start, put back beside later segments, knows nothing of them.
     let found = match (found, firsts.last()) {
-        (lineage_file::Found::Whole(lineage), Some(last)) if last.epoch > lineage.current() => {
+        (StoredLineage::Whole(lineage), Some(last)) if last.epoch > lineage.current() => {
             tracing::error!(
                 place,
                 "the lineage is older than the log: it is told from the segments"
             );
-            lineage_file::Found::Damaged
+            StoredLineage::Damaged
         }
         (found, _) => found,
     };
     let latest = match &found {
-        lineage_file::Found::Whole(lineage) => lineage.current(),
+        StoredLineage::Whole(lineage) => lineage.current(),
         _ => firsts.last().map_or(0, |first| first.epoch),
     };
     let lossy =
-        unsynced_file::fears_loss(storage, latest).map_err(io("read what was synced in"))?;
+        unsynced_file::may_have_lost(storage, latest).map_err(io("read what was synced in"))?;
     if lossy {
         tracing::error!(
             place,
@@ -87,7 +93,7 @@ pub(super) fn recover(
         // The one that was being written when the log ended.
         let last = at + 1 == firsts.len()
             && match &found {
-                lineage_file::Found::Whole(lineage) => first.epoch == lineage.current(),
+                StoredLineage::Whole(lineage) => first.epoch == lineage.current(),
                 _ => true,
             };
         let indexed = names.binary_search(&format!("{}{INDEX}", name(first))).is_ok();
@@ -96,8 +102,8 @@ pub(super) fn recover(
         segments.extend(segment);
     }
     let mut lineage = match found {
-        lineage_file::Found::Whole(lineage) => Some(lineage),
-        lineage_file::Found::Nothing if firsts.is_empty() => None,
+        StoredLineage::Whole(lineage) => Some(lineage),
+        StoredLineage::Nothing if firsts.is_empty() => None,
         _ => {
             tracing::error!(place, "the lineage is missing or damaged: it is told from segments");
             firsts.last().and_then(|newest| lineage_of(&segments, newest.epoch))
@@ -117,13 +123,14 @@ pub(super) fn recover(
             let lost = set_aside.filter(|(first, _)| of_current(first) && Some(*first) > last);
             let end = last.max(lost.map(|(_, last)| last).max());
             let end = end.unwrap_or(Position::new(current, 0));
-            lineage.begin(next_epoch(current, now, epoch_entropy()), end.seq, lossy);
+            lineage.begin(next_epoch(current, now, environment.random()), end.seq, lossy);
             Ended { end, lossy }
         }
     };
     // Whatever is known of epochs that were: none of them is given out again.
-    let known = trims.through.map_or(latest, |through| through.epoch.max(latest));
-    let lineage = lineage.unwrap_or_else(|| Lineage::root(next_epoch(known, now, epoch_entropy())));
+    let known = trims.as_ref().map_or(latest, |trims| trims.through.epoch.max(latest));
+    let lineage =
+        lineage.unwrap_or_else(|| Lineage::root(next_epoch(known, now, environment.random())));
     let recorded = match lineage_file::store(storage, &lineage) {
         Ok(()) => true,
         Err(error) if is_full(&error) => {
@@ -133,33 +140,48 @@ pub(super) fn recover(
         Err(error) => return Err(io("write the lineage in")(error)),
     };
     if recorded {
-        unsynced_file::settle(storage);
+        unsynced_file::clear(storage);
     }
 
-    let (mut keys, keys_file) = recover_keys(storage, &segments, keys_since);
+    let orphans = load_orphans(storage, &orphans);
+    let (mut keys, keys_file) = recover_keys(storage, &segments, &orphans, keys_since);
     let (restored, dropped) = assemble(segments, &lineage, trims);
-    let leaving: Vec<_> = keys.iter().filter(|key| dropped.of(key.first)).cloned().collect();
-    let mut keys_file = keys_file;
-    match keys_file.append(storage, &leaving, |key| key.time >= keys_since) {
-        Ok(()) => dropped.unlink(storage),
-        // The next start finds them again.
-        Err(error) => tracing::warn!(%error, "cannot keep the keys of what is trimmed: it stays"),
-    }
+    let mut reclaimer = Reclaimer::new(keys_file, window);
+    reclaimer.add(dropped.iter().map(|segment| TrimmedFiles::of(storage, segment)));
+    // A file that is open keeps its room.
+    drop(dropped);
+    reclaimer.add(orphans);
+    reclaimer.reclaim(storage, now);
     keys.sort_unstable_by_key(|key| key.first);
     keys.dedup_by_key(|key| key.first);
-    Ok(Recovered { lineage, recorded, parent, restored, keys, keys_file })
+    Ok(Recovered { lineage, recorded, parent, restored, keys, reclaimer })
+}
+
+/// The indices of segments that had to go before their keys could be kept elsewhere.
+fn load_orphans(storage: &dyn Storage, orphans: &[Position]) -> Vec<TrimmedFiles> {
+    let load = |&first: &Position| match index_file::load(storage, first) {
+        Ok(Some((_, index))) => Some(TrimmedFiles::of_index(storage, &index)),
+        found => {
+            let file = index_file::file_name(first);
+            tracing::warn!(file, "what is left of a trimmed segment cannot be read, it is removed");
+            found.is_ok().then(|| storage.unlink(&file));
+            None
+        }
+    };
+    orphans.iter().filter_map(load).collect()
 }
 
 /// All keys within their window, whether or not their segments are still there.
 fn recover_keys(
     storage: &dyn Storage,
     segments: &[Segment],
+    orphans: &[TrimmedFiles],
     since: Timestamp,
 ) -> (Vec<KeptKey>, KeysFile) {
     let mut file = KeysFile::default();
     let found = keys_file::load(storage).unwrap_or_else(|error| {
         tracing::error!(%error, "idempotency keys of what was trimmed cannot be read: forgotten");
-        keys_file::Found::default()
+        StoredKeys::default()
     });
     if found.whole < found.size {
         let (offset, name) = (found.whole, keys_file::NAME);
@@ -173,26 +195,29 @@ fn recover_keys(
         tracing::warn!(%error, "cannot write the keys anew");
     }
     keys.extend(segments.iter().flat_map(|segment| segment.kept_keys()).filter(lives));
+    keys.extend(orphans.iter().flat_map(TrimmedFiles::keys).filter(|key| lives(key)).cloned());
     (keys, file)
 }
 
 /// Removes what an interrupted start, stop or trim left behind; nothing that may be another's.
 fn remove_leftovers(storage: &dyn Storage, names: &[String]) {
-    let is_index = |file: &str| {
-        let stem = file.strip_suffix(INDEX)?;
-        let segment = format!("{stem}{SEGMENT}");
-        parse_name(&segment).map(|_| segment)
-    };
-    let ours = |stem: &str| FILES.contains(&stem) || is_index(stem).is_some();
-    let leftover = |file: &&String| match is_index(file) {
-        Some(segment) => !names.contains(&segment),
-        None => file.strip_suffix(UNFINISHED).is_some_and(ours),
-    };
+    let ours = |stem: &str| FILES.contains(&stem) || of_index(stem).is_some();
+    let leftover = |file: &&String| file.strip_suffix(UNFINISHED).is_some_and(ours);
     for name in names.iter().filter(leftover) {
         if let Err(error) = storage.unlink(name) {
             tracing::warn!(file = name, %error, "cannot remove an unfinished file");
         }
     }
+}
+
+/// The first position of the segment whose index this is, if it is one and its segment is gone.
+fn orphan(file: &str, names: &[String]) -> Option<Position> {
+    of_index(file).filter(|&first| !names.contains(&format!("{}{SEGMENT}", name(first))))
+}
+
+/// The first position of the segment whose index a file of this name is.
+fn of_index(file: &str) -> Option<Position> {
+    parse_name(&format!("{}{SEGMENT}", file.strip_suffix(INDEX)?))
 }
 
 /// What is known of the segment that was being written.
@@ -215,7 +240,7 @@ fn load(
     let read = read_full(&*bytes, &mut header, 0)?;
     let of_segment = |identity: &Identity| identity.first == first;
     let identity = Identity::parse(&header[..read]).filter(of_segment);
-    let index = if indexed { load_index(storage, first)? } else { None };
+    let index = if indexed { index_file::load(storage, first)? } else { None };
     let mut promised = 0;
     if let Some((indexed, index)) = index {
         let fits = identity.is_none_or(|identity| identity == indexed);
@@ -254,7 +279,7 @@ fn load(
         );
     }
     if let Some(newest) = last {
-        settle(&segment, &mut found, bytes.size()?, newest);
+        cut_torn_end(&segment, &mut found, bytes.size()?, newest);
         if u64::from(found.index.end()) < bytes.size()? {
             bytes.truncate(found.index.end().into())?;
         }
@@ -264,20 +289,20 @@ fn load(
         found.index.push_lost(missing, 0);
     }
     found.index.close();
-    store_index(storage, &identity, &found.index);
+    index_file::store(storage, &identity, &found.index);
     Ok(Some(Segment::new(SegmentFile::new(identity, bytes), found.index)))
 }
 
 /// Decides what the end of the segment that was being written is worth.
-fn settle(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
+fn cut_torn_end(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
     let worth = if newest.acknowledged { "perhaps acknowledged" } else { "never acknowledged" };
-    match found.tail {
-        Tail::Whole => {}
-        Tail::Torn(offset) => {
+    match found.end {
+        SegmentEnd::Whole => {}
+        SegmentEnd::Torn(offset) => {
             let bytes = size - u64::from(offset);
             tracing::warn!(segment, offset, bytes, worth, "a torn tail is cut off");
         }
-        Tail::Damaged(offset) => {
+        SegmentEnd::Damaged(offset) => {
             tracing::error!(segment, offset, "the end is damaged: its readers get a gap");
             let length = size.min(u32::MAX.into()) as u32 - offset;
             found.index.push_lost(most_records(length), length);
@@ -309,23 +334,6 @@ fn set_aside(first: Position) -> String {
     format!("{}{SEGMENT}{SET_ASIDE}", name(first))
 }
 
-fn load_index(storage: &dyn Storage, first: Position) -> io::Result<Option<(Identity, Index)>> {
-    // Some eight bytes for each record, the shortest of which has more than thirty.
-    let bytes = match read_file(storage, &format!("{}{INDEX}", name(first)), 2 << 30) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        bytes => bytes?,
-    };
-    Ok(index_file::decode(&bytes).filter(|(identity, _)| identity.first == first))
-}
-
-/// Writes a closed segment's index. Without it the next start only takes longer.
-pub(super) fn store_index(storage: &dyn Storage, identity: &Identity, index: &Index) {
-    let file = format!("{}{INDEX}", name(identity.first));
-    if let Err(error) = replace(storage, &file, &index_file::encode(identity, index)) {
-        tracing::warn!(file, %error, "cannot write an index, the next start scans its segment");
-    }
-}
-
 /// A lineage as far as segments tell it: each knows where the epoch before its own ended. Where
 /// none does, the end is taken to be one further than can be seen, so that it reads as a gap.
 fn lineage_of(segments: &[Segment], current: u64) -> Option<Lineage> {
@@ -346,29 +354,15 @@ fn lineage_of(segments: &[Segment], current: u64) -> Option<Lineage> {
     Lineage::recorded(ends.into_values(), current)
 }
 
-/// Segments that are no longer part of the log, and are still there.
-struct Dropped(Vec<Segment>);
-
-impl Dropped {
-    fn of(&self, first: Position) -> bool {
-        let holds =
-            |segment: &Segment| segment.index.first() <= first && first <= segment.index.last();
-        self.0.iter().any(holds)
-    }
-
-    fn unlink(self, storage: &dyn Storage) {
-        self.0.iter().for_each(|segment| unlink(storage, segment.index.first()));
-    }
-}
-
-/// Puts the segments in their order, with what is missing between them.
+/// Puts the segments in their order; apart from them those that are no longer part of the log, and are
+/// still there.
 fn assemble(
     mut segments: Vec<Segment>,
     lineage: &Lineage,
-    trims: trims_file::Trims,
-) -> (Restored, Dropped) {
+    trims: Option<Trims>,
+) -> (Restored, Vec<Segment>) {
     let head = Position::new(lineage.current(), 0);
-    let gone = trims.through.unwrap_or(Position::ORIGIN);
+    let Trims { through: gone, any_topic, topics } = trims.unwrap_or_else(Trims::none);
     // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now;
     // what an empty segment tells, where its epoch ended, the lineage has taken over.
     let of_use = |segment: &Segment| {
@@ -384,43 +378,22 @@ fn assemble(
         }
         known && index.count() > 0 && index.last() > gone
     };
-    let dropped = segments.extract_if(.., |segment| !of_use(segment)).collect();
-    let dropped = Dropped(dropped);
-    let events = dropped.0.iter().filter(|segment| segment.index.count() > 0);
+    let dropped: Vec<_> = segments.extract_if(.., |segment| !of_use(segment)).collect();
+    let events = dropped.iter().filter(|segment| segment.index.count() > 0);
     let last_dropped = events.map(|segment| segment.index.last()).max();
-    let next = |at: usize| segments.get(at).map_or(head.next(), |segment| segment.index.first());
-    let behind = |last, next| lost_between(last, next, lineage.ends().map(|ended| ended.end));
-    let through = behind(Position::ORIGIN, next(0)).max(last_dropped).unwrap_or(Position::ORIGIN);
-    let lost: Vec<_> = segments
-        .iter()
-        .enumerate()
-        .map(|(at, segment)| behind(segment.index.last(), next(at + 1)))
-        .collect();
-    for lost in lost.iter().flatten() {
-        tracing::warn!(through = %lost, "records are missing from the log: their readers get a gap");
-    }
-    let mut lost_before = None;
-    for (segment, lost_behind) in segments.iter_mut().zip(lost) {
-        segment.lost_before = std::mem::replace(&mut lost_before, lost_behind);
-    }
-    // What is gone and was not written down may have been of any topic.
-    let noted = trims.of_any.filter(|_| through <= gone).unwrap_or(through);
-    let limit = TopicTable::QUIET_LIMIT;
-    let topics = TopicTable::restored(limit, noted, through, trims.topics);
-    let restored =
-        Restored { segments, lost_tail: lost_before, topics, of_any: noted, through, head };
-    (restored, dropped)
-}
-
-/// Removes a segment's files. What cannot be removed is found again at the next start.
-pub(super) fn unlink(storage: &dyn Storage, first: Position) {
-    for ending in [SEGMENT, INDEX] {
-        let file = format!("{}{ending}", name(first));
-        match storage.unlink(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(file, %error, "cannot remove a file of a trimmed segment");
-            }
-            _ => {}
+    let begins =
+        |at: usize| before(segments.get(at).map_or(head.next(), |segment| segment.index.first()));
+    let through = lineage.missing(Position::ORIGIN, begins(0)).max(last_dropped);
+    let through = through.unwrap_or(Position::ORIGIN);
+    for (at, segment) in segments.iter().enumerate() {
+        if let Some(lost) = lineage.missing(segment.index.last(), begins(at + 1)) {
+            tracing::warn!(through = %lost, "records are missing from the log: their readers get a gap");
         }
     }
+    // What is gone and was not written down may have been of any topic.
+    let any_topic = if through <= gone { any_topic } else { through };
+    let topics = TopicTable::restored(TopicTable::QUIET_LIMIT, any_topic, through, topics);
+    let lineage = lineage.clone();
+    let restored = Restored { segments, lineage, topics, any_topic, through, head };
+    (restored, dropped)
 }

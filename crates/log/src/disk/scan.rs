@@ -22,17 +22,17 @@ pub(super) struct Scan {
     /// Everything up to where the segment was torn.
     pub index: Index,
     /// Where the file stops making sense, if it does so before its end.
-    pub tail: Tail,
+    pub end: SegmentEnd,
     /// Where records were lost, in the order of the file.
-    pub damage: Vec<Damage>,
+    pub damage: Vec<Unreadable>,
     /// Records that can be read and count as lost, because others of their batch cannot.
-    pub dropped: Vec<Damage>,
+    pub dropped: Vec<Unreadable>,
     /// The record with which a batch begins whose end is missing.
     pub unfinished: Option<u32>,
 }
 
 /// A batch of which records are found.
-struct Open {
+struct OpenBatch {
     /// The first that is found.
     start: u32,
     /// The place in the batch that comes next.
@@ -46,7 +46,7 @@ struct Open {
 
 /// How a segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
+pub(super) enum SegmentEnd {
     /// With a whole record.
     Whole,
     /// With the beginning of a record, or with zeros: a write that was cut off, and therefore
@@ -58,7 +58,7 @@ pub(super) enum Tail {
 
 /// Bytes that should be records and are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Damage {
+pub(super) struct Unreadable {
     /// Where they begin in the file.
     pub offset: u32,
     /// How many records they held.
@@ -70,13 +70,13 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
     let size = file.size()?.min(u32::MAX.into()) as u32;
     let mut found = Scan {
         index: Index::new(identity.first, START),
-        tail: Tail::Whole,
+        end: SegmentEnd::Whole,
         damage: Vec::new(),
         dropped: Vec::new(),
         unfinished: None,
     };
-    let mut window = Window { file, size, start: 0, bytes: Vec::new() };
-    let mut open: Option<Open> = None;
+    let mut buffer = ReadBuffer { file, size, start: 0, bytes: Vec::new() };
+    let mut open: Option<OpenBatch> = None;
     let mut incomplete: Vec<Range<u32>> = Vec::new();
     // Everything before this record was synced.
     let mut synced = 0;
@@ -86,36 +86,41 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
         if at >= size {
             break;
         }
-        let Some(bytes) = window.get(at, record::HEADER)? else {
-            found.tail = Tail::Torn(at);
+        let Some(bytes) = buffer.get(at, record::HEADER)? else {
+            found.end = SegmentEnd::Torn(at);
             break;
         };
         let header = match Header::parse(bytes, identity.salt) {
             Some(header) if header.seq == expected => header,
             _ => {
-                match window.next_header(at, identity.salt, expected)? {
+                match buffer.next_header(at, identity.salt, expected)? {
                     Some((next, header)) => {
                         let records = (header.seq - expected) as u32;
-                        found.damage.push(Damage { offset: at, records });
+                        found.damage.push(Unreadable { offset: at, records });
                         incomplete.extend(open.take().and_then(|open| open.cut_off(&found.index)));
                         found.index.push_lost(records, next - at);
                         continue;
                     }
-                    None if window.is_zero(at)? => found.tail = Tail::Torn(at),
-                    None => found.tail = Tail::Damaged(at),
+                    None if buffer.is_zero(at)? => found.end = SegmentEnd::Torn(at),
+                    None => found.end = SegmentEnd::Damaged(at),
                 }
                 break;
             }
         };
-        let Some(record) = window.get(at, header.record_length() as usize)? else {
-            found.tail = Tail::Torn(at);
+        let Some(record) = buffer.get(at, header.record_length() as usize)? else {
+            found.end = SegmentEnd::Torn(at);
             break;
         };
         let ordinal = found.index.count();
         let (body, length) = (&record[record::HEADER..], record.len() as u32);
-        let body = Some(body).filter(|body| header.vouches_for(body)).and_then(Body::parse);
-        let Some((body, topic)) = body.and_then(|b| Some((b, Topic::parse(b.topic).ok()?))) else {
-            found.damage.push(Damage { offset: at, records: 1 });
+        let body = Some(body).filter(|body| header.matches(body)).and_then(Body::parse);
+        let body = body.and_then(|body| {
+            let topic = Topic::parse(body.topic).ok()?;
+            let extras = body.extras(&topic).ok()?;
+            Some((body, topic, extras))
+        });
+        let Some((body, topic, extras)) = body else {
+            found.damage.push(Unreadable { offset: at, records: 1 });
             incomplete.extend(open.take().and_then(|open| open.cut_off(&found.index)));
             found.index.push_lost(1, length);
             continue;
@@ -123,15 +128,18 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
         if body.synced_before {
             synced = ordinal;
         }
-        let goes_on = |open: &Open| !body.marked || open.next == body.place;
+        let goes_on = |open: &OpenBatch| !body.marked || open.next == body.place;
         let mut batch = match open.take() {
             Some(open) if goes_on(&open) => open,
             other => {
                 incomplete.extend(other.and_then(|open| open.cut_off(&found.index)));
-                Open::at(ordinal, &body)
+                OpenBatch::at(ordinal, &body)
             }
         };
         found.index.push(&topic, length, body.time);
+        if let Some(extras) = extras {
+            found.index.push_extras(extras.others(), extras.id());
+        }
         batch.next = body.place + 1;
         if body.batch_goes_on {
             open = Some(batch);
@@ -141,19 +149,19 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
             found.index.keys.push(KeyMark { count: ordinal - batch.start + 1, ..mark });
         }
     }
-    match (open, found.tail) {
-        (Some(open), Tail::Damaged(_)) => incomplete.extend(open.cut_off(&found.index)),
+    match (open, found.end) {
+        (Some(open), SegmentEnd::Damaged(_)) => incomplete.extend(open.cut_off(&found.index)),
         (open, _) => found.unfinished = open.map(|open| open.start),
     }
     for records in incomplete.into_iter().filter(|records| records.start >= synced) {
         let offset = found.index.extent(records.start).start;
-        found.dropped.push(Damage { offset, records: records.len() as u32 });
+        found.dropped.push(Unreadable { offset, records: records.len() as u32 });
         found.index.lose(records);
     }
     Ok(found)
 }
 
-impl Open {
+impl OpenBatch {
     fn at(ordinal: u32, body: &Body<'_>) -> Self {
         let key = body.key.and_then(|text| IdempotencyKey::parse(text).ok());
         Self {
@@ -173,14 +181,14 @@ impl Open {
 }
 
 /// A stretch of the file in memory.
-struct Window<'a> {
+struct ReadBuffer<'a> {
     file: &'a dyn StoredFile,
     size: u32,
     start: u32,
     bytes: Vec<u8>,
 }
 
-impl Window<'_> {
+impl ReadBuffer<'_> {
     /// How much is read at once, unless a record is longer.
     const LENGTH: usize = 1 << 20;
 

@@ -9,15 +9,20 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fanfare_event::{Position, TopicSelector};
+use fanfare_event::{Position, Topic, TopicSelector};
 
 use super::bytes::{Cut, seal, unseal};
 use super::index::Index;
 use super::keys_file::KeptKey;
+use super::selection::{Selection, select};
 use super::storage::StoredFile;
 use crate::Ended;
 
-const MAGIC: &[u8; 8] = b"FFSEGMT1";
+const MAGIC: &[u8; 8] = b"FFSEGMT2";
+
+/// What it began with before records could have extras, which whoever does not know of them would read as
+/// something else.
+const MAGIC_WITHOUT_EXTRAS: &[u8; 8] = b"FFSEGMT1";
 
 /// Where the first record begins, in bytes.
 pub(super) const START: u32 = 8 + Identity::BYTES as u32 + 4;
@@ -74,7 +79,8 @@ impl Identity {
     /// Reads them; `None` where they are damaged.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut cut = unseal(bytes.get(..START as usize)?)?;
-        if cut.take(MAGIC.len())? != MAGIC {
+        let magic = cut.take(MAGIC.len())?;
+        if magic != MAGIC && magic != MAGIC_WITHOUT_EXTRAS {
             return None;
         }
         Self::decode(&mut cut)
@@ -106,8 +112,6 @@ impl SegmentFile {
 pub(super) struct Segment {
     pub file: Arc<SegmentFile>,
     pub index: Index,
-    /// The last of the records that are missing between the segment before and this one.
-    pub lost_before: Option<Position>,
 }
 
 /// What is to be read of a segment.
@@ -116,6 +120,15 @@ pub(super) struct Run {
     pub records: Vec<Extent>,
     /// Nothing else up to and including this position is wanted.
     pub covered: Position,
+}
+
+/// Records of a segment that grows, of which it is yet to be seen whether they are wanted: the
+/// writer waits for nobody who compares patterns.
+pub(super) struct Unmatched {
+    file: Arc<SegmentFile>,
+    /// With their topics; none where a record has several, or is lost: it is looked at.
+    records: Vec<(Extent, Option<Topic>)>,
+    covered: Position,
 }
 
 /// Where a record lies.
@@ -128,22 +141,12 @@ pub(super) struct Extent {
 
 impl Segment {
     pub(super) fn new(file: SegmentFile, index: Index) -> Self {
-        Self { file: Arc::new(file), index, lost_before: None }
-    }
-
-    /// The last position it answers for, whether or not there is a record.
-    pub(super) fn reaches(&self) -> Position {
-        self.lost_before.map_or(self.index.last(), |lost| lost.max(self.index.last()))
+        Self { file: Arc::new(file), index }
     }
 
     /// What the keys of its batches were answered.
     pub(super) fn kept_keys(&self) -> impl Iterator<Item = KeptKey> + '_ {
-        self.index.keys.iter().map(|mark| KeptKey {
-            key: mark.key.as_str().as_bytes().into(),
-            first: self.index.position(mark.ordinal),
-            count: mark.count,
-            time: mark.time,
-        })
+        self.index.kept_keys()
     }
 
     /// Its records after one position and up to another.
@@ -159,20 +162,56 @@ impl Segment {
         count(after)..count(until)
     }
 
-    /// What is wanted of `range`, which must not be empty; at most about `most` records.
-    pub(super) fn run(&self, wanted: &TopicSelector, range: Range<u32>, most: usize) -> Run {
-        let selection = self.index.select(wanted, range, most);
-        let extent = |ordinal: u32| {
-            let lost = self.index.is_lost(ordinal);
-            let Range { start, end } = self.index.extent(ordinal);
-            let bytes = start..if lost { start } else { end };
-            Extent { position: self.index.position(ordinal), bytes, lost }
-        };
+    /// What is wanted of `range`, which must not be empty; at most about `most` records. Compares
+    /// patterns with `most_compared` topics at most.
+    pub(super) fn run(
+        &self,
+        wanted: &TopicSelector,
+        range: Range<u32>,
+        most: usize,
+        most_compared: usize,
+    ) -> Run {
+        let Selection { ordinals, covered } =
+            select(&self.index, wanted, range, most, most_compared);
         Run {
             file: self.file.clone(),
-            records: selection.ordinals.into_iter().map(extent).collect(),
-            covered: before(self.index.position(selection.covered)),
+            records: ordinals.into_iter().map(|ordinal| self.extent(ordinal)).collect(),
+            covered: before(self.index.position(covered)),
         }
+    }
+
+    /// The first of `range`, which must not be empty, with the names of their topics; only while the
+    /// segment grows. Copies, and compares nothing.
+    pub(super) fn unmatched(&self, range: Range<u32>, most: usize) -> Unmatched {
+        let covered = range.end.min(range.start.saturating_add(most.max(1) as u32));
+        let record = |ordinal| (self.extent(ordinal), self.index.topic_of(ordinal).cloned());
+        Unmatched {
+            file: self.file.clone(),
+            records: (range.start..covered).map(record).collect(),
+            covered: before(self.index.position(covered)),
+        }
+    }
+
+    fn extent(&self, ordinal: u32) -> Extent {
+        let lost = self.index.is_lost(ordinal);
+        let Range { start, end } = self.index.extent(ordinal);
+        let bytes = start..if lost { start } else { end };
+        Extent { position: self.index.position(ordinal), bytes, lost }
+    }
+}
+
+impl Unmatched {
+    /// How many records there are.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Those that are wanted, or may be; what was lost always is.
+    pub(super) fn matching(self, wanted: &TopicSelector) -> Run {
+        let is_wanted = |topic: Option<Topic>| topic.is_none_or(|topic| wanted.matches(&topic));
+        let records = self.records.into_iter();
+        let records = records.filter_map(|(extent, topic)| is_wanted(topic).then_some(extent));
+        Run { file: self.file, records: records.collect(), covered: self.covered }
     }
 }
 

@@ -3,56 +3,44 @@
 //! What must hold: everything here is memory work, done under one lock; whoever reads a file does
 //! so outside it. Only the writer changes it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use fanfare_event::{Position, Timestamp, Topic, TopicSelector};
+use fanfare_event::{EventId, Extras, Position, Timestamp, Topic, TopicSelector};
 
-use super::segment::{Run, Segment, before};
-use crate::{ReadFrom, TopicId, TopicTable};
+use super::segment::{Run, Segment, Unmatched, before};
+use super::topic_limit::TopicLimit;
+use super::trims::Trims;
+use crate::{Lineage, ReadFrom, TopicTable};
 
 /// The log, in memory.
 pub(super) struct State {
     closed: VecDeque<Arc<Segment>>,
     growing: Option<Segment>,
-    /// What is missing behind the last closed segment, while no other follows it.
-    lost_tail: Option<Position>,
+    /// Judges whether anything is missing between what segments hold.
+    lineage: Lineage,
     topics: TopicTable,
     /// What was trimmed up to here may have been of any topic.
-    of_any: Position,
+    any_topic: Position,
     /// Everything up to here is gone.
     through: Position,
+    /// The same as readers are given it: with every trim a new one.
+    trims: Arc<Trims>,
     head: Position,
-    per_topic: Option<PerTopic>,
+    limit: Option<TopicLimit>,
+    /// Where the latest event stands of each id that publishers chose.
+    ids: HashMap<EventId, Position>,
     events: u64,
     bytes: u64,
-}
-
-/// What is kept of each topic where their events are counted.
-struct PerTopic {
-    limit: u64,
-    /// By [`TopicId::index`].
-    kept: Vec<Kept>,
-}
-
-#[derive(Clone, Copy)]
-struct Kept {
-    visible: u64,
-    /// What stands up to here is no longer shown; its segment may be retained all the same.
-    hidden: Position,
-}
-
-impl Kept {
-    const NONE: Self = Self { visible: 0, hidden: Position::ORIGIN };
 }
 
 /// What a state begins with.
 pub(super) struct Restored {
     pub segments: Vec<Segment>,
-    pub lost_tail: Option<Position>,
+    pub lineage: Lineage,
     pub topics: TopicTable,
-    pub of_any: Position,
+    pub any_topic: Position,
     pub through: Position,
     pub head: Position,
 }
@@ -60,13 +48,22 @@ pub(super) struct Restored {
 /// An event that the disk has accepted.
 pub(super) struct Admitted<'a> {
     pub topic: &'a Topic,
+    pub extras: Option<&'a Extras>,
     /// Of its record, in bytes.
     pub length: u32,
     pub time: Timestamp,
 }
 
 /// What a reader does next.
-pub(super) enum Step {
+pub(super) struct Step {
+    /// To be asked first, outside the lock, whether something wanted is no longer retained: there
+    /// are patterns to compare.
+    pub trims: Option<Arc<Trims>>,
+    pub next: Next,
+}
+
+/// What comes next for a reader.
+pub(super) enum Next {
     /// There is nothing more.
     End,
     /// Something wanted up to here is no longer retained.
@@ -77,57 +74,61 @@ pub(super) enum Step {
     Closed(Arc<Segment>, Range<u32>),
     /// This is to be read of the growing segment.
     Growing(Run),
+    /// Of this of the growing segment, what is wanted is to be read.
+    Unmatched(Unmatched),
 }
+
+/// How many records are picked out of the growing segment at once: some ten microseconds, in which
+/// the writer may wait.
+const GROWING_AT_ONCE: usize = 1024;
 
 impl State {
     pub(super) fn new(restored: Restored, topic_count: Option<u64>) -> Self {
-        let Restored { segments, lost_tail, topics, of_any, through, head } = restored;
-        let per_topic = topic_count.map(|limit| PerTopic { limit: limit.max(1), kept: Vec::new() });
+        let Restored { segments, lineage, topics, any_topic, through, head } = restored;
         let mut state = Self {
             closed: VecDeque::new(),
             growing: None,
-            lost_tail,
+            lineage,
             topics,
-            of_any,
+            any_topic,
             through,
+            trims: Arc::new(Trims::none()),
             head,
-            per_topic,
+            limit: topic_count.map(TopicLimit::new),
+            ids: HashMap::new(),
             events: 0,
             bytes: 0,
         };
         for mut segment in segments {
             state.events += u64::from(segment.index.count());
             state.bytes += u64::from(segment.index.end());
+            let ids = segment.index.ids().iter();
+            state.ids.extend(ids.map(|(at, id)| (id.clone(), segment.index.position(*at))));
             let mut counted = Vec::new();
             segment.index.topics(|topic, ordinals| counted.push((topic.clone(), ordinals.len())));
             let mut names = counted.iter().map(|(topic, events)| {
-                // Never none: a topic is in the index because it has a record.
-                let mut name = topic.clone();
-                for _ in 0..*events {
-                    let id;
-                    (id, name) = state.topics.retain(topic);
-                    if let Some(per_topic) = &mut state.per_topic {
-                        per_topic.of(id).visible += 1;
-                    }
+                let (id, name) = state.topics.retain_many(topic, *events as u64);
+                if let Some(limit) = &mut state.limit {
+                    limit.count(id, *events as u64);
                 }
                 name
             });
             segment.index.share_names(|topic| names.next().unwrap_or_else(|| topic.clone()));
             state.closed.push_back(Arc::new(segment));
-            if state.per_topic.is_some() {
+            if state.limit.is_some() {
                 for (topic, _) in counted {
                     state.hide_excess(&topic);
                 }
             }
         }
+        state.note_trims();
         state
     }
 
     // What the writer does.
 
     /// Adds a segment that is to grow.
-    pub(super) fn begin_segment(&mut self, mut segment: Segment) {
-        segment.lost_before = self.lost_tail.take();
+    pub(super) fn begin_segment(&mut self, segment: Segment) {
         self.bytes += u64::from(segment.index.end());
         self.growing = Some(segment);
     }
@@ -143,16 +144,37 @@ impl State {
 
     /// Takes in what was written to the growing segment.
     pub(super) fn admit<'a>(&mut self, events: impl Iterator<Item = Admitted<'a>>) {
-        for Admitted { topic, length, time } in events {
-            let (id, topic) = self.topics.retain(topic);
+        for Admitted { topic, extras, length, time } in events {
+            let (place, topic) = self.topics.retain(topic);
             let Some(segment) = &mut self.growing else { return };
             segment.index.push(&topic, length, time);
             self.head = segment.index.last();
             self.events += 1;
             self.bytes += u64::from(length);
-            if let Some(per_topic) = &mut self.per_topic {
-                per_topic.of(id).visible += 1;
+            if let Some(extras) = extras {
+                self.admit_extras(extras);
+            }
+            if let Some(limit) = &mut self.limit {
+                limit.count(place, 1);
                 self.hide_excess(&topic);
+            }
+        }
+    }
+
+    /// Of the event that was admitted last.
+    fn admit_extras(&mut self, extras: &Extras) {
+        let retained: Vec<_> = extras.others().iter().map(|it| self.topics.retain(it)).collect();
+        let others: Vec<_> = retained.iter().map(|(_, topic)| topic.clone()).collect();
+        if let Some(segment) = &mut self.growing {
+            segment.index.push_extras(&others, extras.id());
+        }
+        if let Some(id) = extras.id() {
+            self.ids.insert(id.clone(), self.head);
+        }
+        for (place, topic) in &retained {
+            if let Some(limit) = &mut self.limit {
+                limit.count(*place, 1);
+                self.hide_excess(topic);
             }
         }
     }
@@ -179,26 +201,41 @@ impl State {
         let index = &segment.index;
         self.events -= u64::from(index.count());
         self.bytes -= u64::from(index.end());
-        self.through = self.through.max(segment.reaches());
-        for lost in index.lost() {
-            self.of_any = self.of_any.max(index.position(lost.end - 1));
+        if let Some(missing) = self.lineage.missing(self.through, before(index.first())) {
+            self.any_topic = self.any_topic.max(missing);
         }
-        self.of_any = self.of_any.max(segment.lost_before.unwrap_or(Position::ORIGIN));
-        let (topics, per_topic) = (&mut self.topics, &mut self.per_topic);
+        for lost in index.lost() {
+            self.any_topic = self.any_topic.max(index.position(lost.end - 1));
+        }
+        self.through = self.through.max(index.last());
+        for (ordinal, id) in index.ids() {
+            if self.ids.get(id) == Some(&index.position(*ordinal)) {
+                self.ids.remove(id);
+            }
+        }
+        if self.ids.capacity() > 64 + 8 * self.ids.len() {
+            self.ids.shrink_to(2 * self.ids.len());
+        }
+        let (topics, limit) = (&mut self.topics, &mut self.limit);
         index.topics(|topic, ordinals| {
             let (Some(&last), Some(id)) = (ordinals.last(), topics.id(topic)) else { return };
-            let events = ordinals.len();
-            if let Some(per_topic) = per_topic {
-                let kept = per_topic.of(id);
-                let hidden = ordinals.partition_point(|&o| index.position(o) <= kept.hidden);
-                kept.visible = kept.visible.saturating_sub((events - hidden) as u64);
-                if kept.visible == 0 {
-                    // The place may become another topic's.
-                    *kept = Kept::NONE;
-                }
+            if let Some(limit) = limit {
+                limit.trim(id, index, ordinals);
             }
-            topics.trim(id, events as u64, index.position(last));
+            topics.trim(id, ordinals.len() as u64, index.position(last));
         });
+    }
+
+    /// To be called after trimming, under the same lock: what readers are told from now on, and what
+    /// is to be written down.
+    pub(super) fn note_trims(&mut self) -> Arc<Trims> {
+        let topics = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
+        self.trims = Arc::new(Trims {
+            through: self.through,
+            any_topic: self.any_topic.max(self.topics.forgotten()).min(self.through),
+            topics: topics.collect(),
+        });
+        self.trims.clone()
     }
 
     /// How many events there are.
@@ -216,74 +253,35 @@ impl State {
         self.head
     }
 
-    /// What is to be written down of what was trimmed: everything up to the first position is
-    /// gone, of any topic up to the second, of these up to theirs.
-    pub(super) fn trims(&self) -> (Position, Position, impl Iterator<Item = (&Topic, Position)>) {
-        let of_any = self.of_any.max(self.topics.forgotten()).min(self.through);
-        (self.through, of_any, self.topics.trims())
-    }
-
     fn hide_excess(&mut self, topic: &Topic) {
-        let (Some(per_topic), Some(id)) = (&mut self.per_topic, self.topics.id(topic)) else {
-            return;
-        };
-        let limit = per_topic.limit;
-        let kept = per_topic.of(id);
-        let excess = kept.visible.saturating_sub(limit);
-        if excess == 0 {
-            return;
-        }
-        let mut rest = excess;
-        let hidden = kept.hidden;
+        let (Some(limit), Some(id)) = (&mut self.limit, self.topics.id(topic)) else { return };
+        let hidden = limit.hidden(id);
         let from = self.closed.partition_point(|segment| segment.index.last() <= hidden);
-        let closed = self.closed.iter().skip(from).map(|segment| &segment.index);
-        for index in closed.chain(self.growing.as_ref().map(|segment| &segment.index)) {
-            let ordinals = index.of(topic);
-            let start = ordinals.partition_point(|&o| index.position(o) <= kept.hidden);
-            let shown = &ordinals[start..];
-            let hiding = rest.min(shown.len() as u64);
-            if let Some(&last) = hiding.checked_sub(1).and_then(|n| shown.get(n as usize)) {
-                kept.hidden = index.position(last);
-            }
-            rest -= hiding;
-            if rest == 0 {
-                break;
-            }
-        }
-        kept.visible = limit;
+        let closed = self.closed.range(from..).map(|segment| &segment.index);
+        limit.hide_excess(id, topic, closed.chain(self.growing.as_ref().map(|it| &it.index)));
     }
 
     // What readers ask.
+
+    /// Where the latest event stands that its publisher gave this id.
+    pub(super) fn find(&self, id: &EventId) -> Option<Position> {
+        self.ids.get(id).copied()
+    }
 
     /// Where a reader begins.
     pub(super) fn start(&self, from: ReadFrom) -> Position {
         match from {
             ReadFrom::Earliest => {
-                let lost = self.closed.front().and_then(|oldest| oldest.lost_before);
-                self.through.max(lost.unwrap_or(self.through))
+                let first = self.closed.front().map(|oldest| &**oldest).or(self.growing.as_ref());
+                let first = first.map_or(self.head, |oldest| before(oldest.index.first()));
+                self.lineage.missing(self.through, first).unwrap_or(self.through)
             }
             ReadFrom::After(after) => after,
         }
     }
 
-    /// Whether something wanted after a position is no longer retained; if so, up to where. All
-    /// of it that lies before what is retained, and what single topics no longer show as far as
-    /// none of those wanted shows anything.
-    fn trimmed_after(&self, after: Position, wanted: &TopicSelector) -> Option<Position> {
-        let mut trimmed = None;
-        if after < self.through {
-            let of_any = (self.of_any > after).then_some(self.of_any);
-            trimmed = self.topics.trimmed_after(wanted, after).max(of_any);
-            trimmed = trimmed.map(|trimmed| trimmed.min(self.through));
-        }
-        if self.per_topic.is_some() && wanted.patterns().is_empty() {
-            let hidden = wanted.topics().iter().map(|topic| self.hidden(topic)).min();
-            trimmed = trimmed.max(hidden.filter(|&hidden| hidden > after));
-        }
-        trimmed
-    }
-
-    /// What to read of what is wanted after one position and up to another.
+    /// What to read of what is wanted after one position and up to another, all of one moment.
+    /// Compares no patterns.
     pub(super) fn step(
         &self,
         after: Position,
@@ -291,65 +289,68 @@ impl State {
         wanted: &TopicSelector,
         most: usize,
     ) -> Step {
-        if let Some(trimmed) = self.trimmed_after(after, wanted) {
-            return Step::Trimmed(trimmed);
-        }
-        let at = self.closed.partition_point(|segment| segment.reaches() <= after);
-        let segment = self.closed.get(at).map(|segment| &**segment);
-        let growing = self.growing.as_ref().filter(|segment| segment.reaches() > after);
-        let Some(next) = segment.or(growing) else {
-            let lost = self.lost_tail.filter(|&lost| lost > after && lost <= until);
-            return lost.map_or(Step::End, Step::Hole);
+        let compares = !wanted.patterns().is_empty();
+        let trims = (compares && after < self.through).then(|| self.trims.clone());
+        let trimmed = if compares { None } else { self.trimmed_after(after, wanted) };
+        let next = match trimmed {
+            Some(trimmed) => Next::Trimmed(trimmed),
+            None => self.next(after, until, wanted, most),
         };
-        if let Some(lost) = next.lost_before.filter(|&lost| lost > after && lost <= until) {
-            return Step::Hole(lost);
+        Step { trims, next }
+    }
+
+    /// Whether something of topics named outright is no longer retained after a position; if so, up
+    /// to where. All of it that lies before what is retained, and what single topics no longer show
+    /// as far as none of those wanted shows anything.
+    fn trimmed_after(&self, after: Position, wanted: &TopicSelector) -> Option<Position> {
+        let mut trimmed = None;
+        if after < self.through {
+            let any_topic = (self.any_topic > after).then_some(self.any_topic);
+            trimmed = self.topics.trimmed_after(wanted, after).max(any_topic);
+            trimmed = trimmed.map(|trimmed| trimmed.min(self.through));
         }
+        if self.limit.is_some() {
+            let hidden = wanted.topics().iter().map(|topic| self.hidden(topic)).min();
+            trimmed = trimmed.max(hidden.filter(|&hidden| hidden > after));
+        }
+        trimmed
+    }
+
+    fn next(&self, after: Position, until: Position, wanted: &TopicSelector, most: usize) -> Next {
+        let at = self.closed.partition_point(|segment| segment.index.last() <= after);
+        let closed = self.closed.get(at);
+        let growing = self.growing.as_ref().filter(|segment| segment.index.last() > after);
+        let next = closed.map(|segment| &**segment).or(growing);
+        let begins = next.map_or(self.head, |next| before(next.index.first()));
+        // What was trimmed is another question, which has been asked.
+        let has = after.max(self.through);
+        if let Some(missing) = self.lineage.missing(has, begins.min(until)) {
+            return Next::Hole(missing);
+        }
+        let Some(next) = next else { return Next::End };
         let range = next.range(after, until);
         if range.is_empty() {
-            return Step::End;
+            return Next::End;
         }
-        match self.closed.get(at) {
-            Some(segment) => Step::Closed(segment.clone(), range),
-            None => Step::Growing(next.run(wanted, range, most)),
+        let most_of_growing = most.min(GROWING_AT_ONCE);
+        match closed {
+            Some(segment) => Next::Closed(segment.clone(), range),
+            None if wanted.patterns().is_empty() || wanted.matches_everything() => {
+                Next::Growing(next.run(wanted, range, most_of_growing, 0))
+            }
+            None => Next::Unmatched(next.unmatched(range, GROWING_AT_ONCE)),
         }
     }
 
     /// Whether events of single topics are counted, and may therefore be hidden.
     pub(super) fn hides(&self) -> bool {
-        self.per_topic.is_some()
+        self.limit.is_some()
     }
 
     /// Up to where events of a topic are no longer shown.
     pub(super) fn hidden(&self, topic: &Topic) -> Position {
-        let kept =
-            self.topics.id(topic).and_then(|id| self.per_topic.as_ref()?.kept.get(id.index()));
-        kept.map_or(Position::ORIGIN, |kept| kept.hidden)
+        let id = self.topics.id(topic);
+        let hidden = id.and_then(|id| Some(self.limit.as_ref()?.hidden(id)));
+        hidden.unwrap_or(Position::ORIGIN)
     }
-}
-
-impl PerTopic {
-    fn of(&mut self, id: TopicId) -> &mut Kept {
-        if self.kept.len() <= id.index() {
-            self.kept.resize(id.index() + 1, Kept::NONE);
-        }
-        &mut self.kept[id.index()]
-    }
-}
-
-/// The last position that is missing where a segment that ends at `last` is followed by what
-/// begins at `next`, if any is; `ends` says where epochs ended.
-pub(super) fn lost_between(
-    last: Position,
-    next: Position,
-    ends: impl Iterator<Item = Position>,
-) -> Option<Position> {
-    let follows = last.epoch == next.epoch && last.seq + 1 == next.seq;
-    if follows {
-        return None;
-    }
-    if next.seq > 1 {
-        return Some(before(next));
-    }
-    let missing = |end: &Position| end.seq > 0 && *end > last && *end < next;
-    ends.filter(missing).max()
 }

@@ -11,6 +11,7 @@ use fanfare_event::{Position, Topic};
 
 use super::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
+use super::trims::Trims;
 
 /// Its name.
 pub(super) const NAME: &str = "trimmed";
@@ -20,45 +21,33 @@ const MAGIC: &[u8; 8] = b"FFTRIMS1";
 /// No more than this is read of it: names of a million topics.
 const LIMIT: u64 = 256 << 20;
 
-/// What was trimmed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Trims {
-    /// Everything up to here is gone.
-    pub through: Option<Position>,
-    /// What is gone up to here may have been of any topic.
-    pub of_any: Option<Position>,
-    /// The last that is gone of each topic.
-    pub topics: Vec<(Topic, Position)>,
-}
-
 /// Reads it. Nothing where there is none, or a damaged one.
-pub(super) fn load(storage: &dyn Storage) -> io::Result<Trims> {
+pub(super) fn load(storage: &dyn Storage) -> io::Result<Option<Trims>> {
     match read_file(storage, NAME, LIMIT) {
-        Ok(bytes) => Ok(decode(&bytes).unwrap_or_else(|| {
-            tracing::warn!(file = NAME, "the file is damaged: old cursors get gaps of all topics");
-            Trims::default()
-        })),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Trims::default()),
+        Ok(bytes) => {
+            let trims = decode(&bytes);
+            if trims.is_none() {
+                let file = NAME;
+                tracing::warn!(file, "the file is damaged: old cursors get gaps of all topics");
+            }
+            Ok(trims)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 /// Writes it, durably.
-pub(super) fn store<'a>(
-    storage: &dyn Storage,
-    through: Position,
-    of_any: Position,
-    topics: impl Iterator<Item = (&'a Topic, Position)>,
-) -> io::Result<()> {
+pub(super) fn store(storage: &dyn Storage, trims: &Trims) -> io::Result<()> {
     let mut bytes = MAGIC.to_vec();
     let position = |bytes: &mut Vec<u8>, position: Position| {
         bytes.extend_from_slice(&position.epoch.to_le_bytes());
         bytes.extend_from_slice(&position.seq.to_le_bytes());
     };
-    position(&mut bytes, through);
-    position(&mut bytes, of_any);
-    for (topic, trimmed) in topics {
-        position(&mut bytes, trimmed.min(through));
+    position(&mut bytes, trims.through);
+    position(&mut bytes, trims.any_topic);
+    for (topic, trimmed) in &trims.topics {
+        position(&mut bytes, (*trimmed).min(trims.through));
         bytes.extend_from_slice(&(topic.as_str().len() as u16).to_le_bytes());
         bytes.extend_from_slice(topic.as_str().as_bytes());
     }
@@ -73,12 +62,12 @@ fn decode(bytes: &[u8]) -> Option<Trims> {
         return None;
     }
     let through = Position::new(cut.u64()?, cut.u64()?);
-    let of_any = Position::new(cut.u64()?, cut.u64()?);
+    let any_topic = Position::new(cut.u64()?, cut.u64()?);
     let mut topics = Vec::new();
     while !cut.0.is_empty() {
         let position = Position::new(cut.u64()?, cut.u64()?);
         let length = cut.u16()?;
         topics.push((Topic::parse(cut.str(length.into())?).ok()?, position));
     }
-    Some(Trims { through: Some(through), of_any: Some(of_any), topics })
+    Some(Trims { through, any_topic, topics })
 }

@@ -19,7 +19,7 @@ pub(super) const NAME: &str = "unsynced";
 const MAGIC: &[u8; 8] = b"FFUNSYN1";
 
 /// Whether events of `epoch`, the last one that is known, may be lost that were acknowledged.
-pub(super) fn fears_loss(storage: &dyn Storage, epoch: u64) -> io::Result<bool> {
+pub(super) fn may_have_lost(storage: &dyn Storage, epoch: u64) -> io::Result<bool> {
     let bytes = match read_file(storage, NAME, 64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         bytes => bytes?,
@@ -39,7 +39,7 @@ pub(super) fn note(storage: &dyn Storage, epoch: u64) -> io::Result<()> {
 }
 
 /// Notes, durably, that they no longer are.
-pub(super) fn settle(storage: &dyn Storage) {
+pub(super) fn clear(storage: &dyn Storage) {
     match storage.unlink(NAME).and_then(|()| storage.sync_dir()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(file = NAME, %error, "cannot remove a file: a loss may be feared later");

@@ -1,4 +1,4 @@
-//! The writer: the one thread that changes the log.
+//! The writer: the one that changes the log, step by step, on a thread of its own or by hand.
 //!
 //! What must hold:
 //!
@@ -11,82 +11,73 @@
 //!   recovers.
 //! - What does not fit a full disk is cut off again, refused, and the next batch tries anew.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_event::{Event, Position, Timestamp};
 
 use super::completion::Completion;
 use super::index::{Index, KeyMark};
-use super::keys_file::KeysFile;
+use super::index_file;
 use super::options::{DiskOptions, SyncPolicy};
-use super::queue::{Queue, Task, Waiting};
-use super::record::{self, Frame};
-use super::recovery::store_index;
+use super::queue::{Task, Waiting};
+use super::reclaim::{Reclaimer, TrimmedFiles};
+use super::record::{self, RecordMeta};
+use super::refusal::Refusal;
 use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
-use super::state::{Admitted, State};
-use super::storage::{Storage, is_full, write_all};
-use super::{format, lineage_file, unsynced_file};
-use crate::{AppendError, Appended, Ended, IdempotencyKey, IdempotencyTable, Lineage, Tail};
+use super::shared::{Ending, Shared};
+use super::state::Admitted;
+use super::storage::{Storage, write_all};
+use super::{format, lineage_file, trims_file, unsynced_file};
+use crate::{
+    AppendError, Appended, Ended, Environment, IdempotencyKey, IdempotencyTable, Lineage, Tail,
+};
 
 /// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
 /// power cut need not be feared to have taken what was acknowledged long before.
 const QUIET: u64 = 10_000;
 
-/// What the writer shares with everyone else.
-pub(super) struct Shared {
-    pub state: RwLock<State>,
-    pub queue: Queue,
-    /// Why nothing is accepted any more.
-    pub failure: OnceLock<String>,
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sees to it that nobody waits for a writer that has ended, however it ended.
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        // The first reason stands.
-        let _ = self.0.failure.set("the log's writer has ended".to_owned());
-        self.0.queue.abandon();
-    }
-}
-
-/// The thread's own.
-pub(super) struct Writer {
-    pub shared: Arc<Shared>,
-    pub storage: Arc<dyn Storage>,
-    pub tail: Arc<dyn Tail>,
-    pub options: DiskOptions,
-    pub keys: IdempotencyTable,
-    pub keys_file: KeysFile,
-    /// Segments that were trimmed and stay until their keys are kept elsewhere, or have ended.
-    pub leaving: Vec<Arc<Segment>>,
+/// The writer. It does what is queued, one [`Writer::step`] after the other.
+pub struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) environment: Arc<dyn Environment>,
+    pub(super) tail: Arc<dyn Tail>,
+    pub(super) options: DiskOptions,
+    pub(super) keys: IdempotencyTable,
+    pub(super) reclaimer: Reclaimer,
     /// The lineage, while there was no room to write it down.
-    pub unrecorded: Option<Lineage>,
+    pub(super) unrecorded: Option<Lineage>,
     /// Whether it is noted that acknowledgements may be ahead of the disk.
-    pub ahead: bool,
+    pub(super) ahead: bool,
     /// How the epoch before the current one ended.
-    pub parent: Ended,
+    pub(super) parent: Ended,
     /// The last position that was written.
-    pub head: Position,
-    pub growing: Option<Growing>,
-    /// Since when something written is not synced.
-    pub unsynced: Option<Instant>,
+    pub(super) head: Position,
+    pub(super) growing: Option<OpenSegment>,
+    /// Since when something written is not synced, by [`Environment::elapsed`].
+    pub(super) unsynced: Option<Duration>,
     /// When something was written last.
-    pub written: Timestamp,
+    pub(super) written: Timestamp,
+    pub(super) ended: bool,
+    /// Dropped last: nobody waits any more for what a panic left undone.
+    pub(super) _ending: Ending,
+}
+
+/// What a step of the writer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Something was done; there may be more.
+    Worked,
+    /// There is nothing to do until something is published or expires, or so much time has passed.
+    Idle(Option<Duration>),
+    /// The log is closed, and all is done.
+    Ended,
 }
 
 /// The segment that is written to.
-pub(super) struct Growing {
+pub(super) struct OpenSegment {
     file: Arc<SegmentFile>,
     size: u32,
     count: u64,
@@ -100,47 +91,42 @@ struct Planned {
     completion: Completion,
 }
 
-/// Why a group was not written.
-enum Refusal {
-    /// The disk has no room. Nothing was kept.
-    Full(io::Error),
-    /// Nothing was kept, and nothing is accepted any more.
-    Failed(String),
-    /// Nothing is accepted any more. What was written may be found by the next start.
-    Unknown(String),
-}
-
-impl Refusal {
-    fn of(action: &str, error: io::Error) -> Self {
-        if is_full(&error) { Self::Full(error) } else { Self::Failed(format!("{action}: {error}")) }
-    }
-
-    fn error(&self) -> AppendError {
-        match self {
-            Self::Full(error) => AppendError::Full { source: error.to_string().into() },
-            Self::Failed(reason) => AppendError::Unavailable { source: reason.clone().into() },
-            Self::Unknown(reason) => AppendError::OutcomeUnknown { source: reason.clone().into() },
-        }
-    }
-}
-
 impl Writer {
-    /// Works until the queue is closed and empty.
+    /// Works until the log is closed and everything is done.
     pub(super) fn run(mut self) {
-        let _ending = Ending(self.shared.clone());
         loop {
-            let deadline = match (self.options.sync, self.unsynced) {
-                (SyncPolicy::Interval(time), Some(since)) => Some(since + time),
-                _ => None,
-            };
-            match self.shared.queue.take(deadline) {
-                Task::Write(group) => self.commit(group),
-                Task::Expire(now) => self.expire(now),
-                Task::Deadline => self.sync_or_fail(),
-                Task::Close => break,
+            match self.step() {
+                Progress::Worked => {}
+                Progress::Idle(most) => self.shared.queue.wait(most),
+                Progress::Ended => break,
             }
         }
-        self.finish();
+    }
+
+    /// Does what comes next: writes what is queued, trims what is too old, or syncs. Never waits but
+    /// for the storage.
+    pub fn step(&mut self) -> Progress {
+        if self.ended {
+            return Progress::Ended;
+        }
+        let left = match (self.options.sync, self.unsynced) {
+            (SyncPolicy::Interval(time), Some(since)) => {
+                Some((since + time).saturating_sub(self.environment.elapsed()))
+            }
+            _ => None,
+        };
+        match self.shared.queue.next(left.is_some_and(|left| left.is_zero())) {
+            Some(Task::Write(group)) => self.commit(group),
+            Some(Task::Expire(now)) => self.expire(now),
+            Some(Task::Sync) => self.sync_or_fail(),
+            Some(Task::Close) => {
+                self.finish();
+                self.ended = true;
+                return Progress::Ended;
+            }
+            None => return Progress::Idle(left),
+        }
+        Progress::Worked
     }
 
     /// Writes a group, and answers each of its batches.
@@ -178,8 +164,17 @@ impl Writer {
 
     /// Sees to it that a segment is there to write to.
     fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let segments = self.reclaimer.len();
+        if segments > self.options.unreclaimed_segments {
+            // To go on would be to forget keys, or to let what is trimmed fill the disk.
+            let reason = format!(
+                "the idempotency keys of {segments} trimmed segments cannot be written, or their files \
+                 not be removed: free some space, and see what the hub logs"
+            );
+            return Err(Refusal::Full(io::Error::new(io::ErrorKind::StorageFull, reason)));
+        }
         self.record()?;
-        if let Some(Growing { size, count, .. }) = self.growing {
+        if let Some(OpenSegment { size, count, .. }) = self.growing {
             let most = self.options.roll_bytes();
             let full = u64::from(size).saturating_add(bytes as u64) > most
                 || count >= self.options.roll_count();
@@ -198,7 +193,7 @@ impl Writer {
             format::mark(&*self.storage)
                 .and_then(|()| lineage_file::store(&*self.storage, lineage))
                 .map_err(|error| Refusal::of("the epoch cannot be written down", error))?;
-            unsynced_file::settle(&*self.storage);
+            unsynced_file::clear(&*self.storage);
             self.unrecorded = None;
         }
         if !self.ahead && self.options.sync != SyncPolicy::Disk {
@@ -206,13 +201,13 @@ impl Writer {
                 .map_err(|error| Refusal::of("the start of writing cannot be noted", error))?;
             self.ahead = true;
         }
-        self.written = Timestamp::now();
+        self.written = self.environment.now();
         Ok(())
     }
 
     /// Gives the events their positions, and encodes them.
     fn plan(&mut self, group: Vec<Waiting>, buffer: &mut Vec<u8>) -> Vec<Planned> {
-        let now = Timestamp::now();
+        let now = self.environment.now();
         let salt = self.growing.as_ref().map_or(0, |growing| growing.file.identity.salt);
         let durability = self.options.sync.durability();
         let mut planned = Vec::with_capacity(group.len());
@@ -247,7 +242,7 @@ impl Writer {
             for (at, draft) in batch.drafts.into_iter().enumerate() {
                 self.head = self.head.next();
                 let key = batch.key.as_ref().filter(|_| at == 0);
-                let frame = Frame {
+                let frame = RecordMeta {
                     salt,
                     seq: self.head.seq,
                     time: now,
@@ -257,13 +252,7 @@ impl Writer {
                     key,
                 };
                 record::encode(buffer, frame, &draft);
-                events.push(Arc::new(Event {
-                    position: self.head,
-                    topic: draft.topic,
-                    event_type: draft.event_type,
-                    published_at: now,
-                    message: draft.message,
-                }));
+                events.push(Arc::new(draft.accepted(self.head, now)));
             }
             planned.push(Planned { events, key: batch.key, appended: fresh, completion });
         }
@@ -294,7 +283,7 @@ impl Writer {
                 file.sync().map_err(|error| Refusal::Unknown(format!("a sync failed: {error}")))
             }
             SyncPolicy::Interval(_) | SyncPolicy::Os => {
-                self.unsynced.get_or_insert_with(Instant::now);
+                self.unsynced.get_or_insert_with(|| self.environment.elapsed());
                 Ok(())
             }
         }
@@ -326,6 +315,7 @@ impl Writer {
             state.admit(planned.iter().flat_map(|plan| {
                 plan.events.iter().enumerate().map(move |(at, event)| Admitted {
                     topic: &event.topic,
+                    extras: event.extras.as_deref(),
                     length: length(plan, at),
                     time: event.published_at,
                 })
@@ -355,25 +345,66 @@ impl Writer {
         let age = |time: Timestamp| now.as_millis().saturating_sub(time.as_millis());
         if times.is_some_and(|(oldest, _)| age(oldest) >= self.options.roll_age()) {
             // The next one is there before any is unlinked: its name tells how far the epoch got.
-            if let Err(refusal) = self.close_segment().and_then(|()| self.begin_segment()) {
-                self.fail(&refusal);
+            match self.close_segment().and_then(|()| self.begin_segment()) {
+                Ok(()) => self.sync_or_fail(),
+                // What is trimmed may be what makes the room.
+                Err(refusal) => self.fail(&refusal),
+            }
+            if self.shared.failure.get().is_some() {
                 return;
             }
-            self.sync_or_fail();
         }
         self.trim(Some(now));
-        self.let_leave(now);
+        self.reclaimer.reclaim(&*self.storage, now);
         let quiet = now.as_millis().saturating_sub(self.written.as_millis());
         if self.ahead && quiet >= QUIET {
-            self.settle();
+            self.note_synced();
         }
     }
 
+    /// Takes the segments out of the log that are beyond the retention as a whole; also by their age,
+    /// where the time is given.
+    fn trim(&mut self, now: Option<Timestamp>) {
+        let mut gone = Vec::new();
+        let mut state = self.shared.state();
+        while let Some(oldest) = state.oldest() {
+            let retention = &self.options.retention;
+            let (events, bytes) = (oldest.index.count(), oldest.index.end());
+            let old = |(_, newest): (Timestamp, Timestamp)| {
+                let age = now.map(|now| now.as_millis().saturating_sub(newest.as_millis()));
+                age.is_some_and(|age| age >= self.options.age())
+            };
+            let beyond = state.events() - u64::from(events) >= retention.count
+                || state.bytes() - u64::from(bytes) >= retention.bytes
+                || oldest.index.times().is_none_or(old);
+            if !beyond {
+                break;
+            }
+            gone.push(oldest.clone());
+            state.trim_oldest();
+        }
+        if gone.is_empty() {
+            return;
+        }
+        let trims = state.note_trims();
+        drop(state);
+        // Before any file goes.
+        if let Err(error) = trims_file::store(&*self.storage, &trims) {
+            tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
+        }
+        self.reclaimer.add(gone.iter().map(|segment| TrimmedFiles::of(&*self.storage, segment)));
+        // A file that is open keeps its room.
+        drop(gone);
+        self.reclaimer.reclaim(&*self.storage, self.environment.now());
+        self.tail.trim(trims.through);
+        self.tail.wake();
+    }
+
     /// Notes that nothing acknowledged is ahead of the disk any more.
-    fn settle(&mut self) {
+    fn note_synced(&mut self) {
         self.sync_or_fail();
         if self.ahead && self.shared.failure.get().is_none() {
-            unsynced_file::settle(&*self.storage);
+            unsynced_file::clear(&*self.storage);
             self.ahead = false;
         }
     }
@@ -382,7 +413,7 @@ impl Writer {
         let identity = Identity {
             first: self.head.next(),
             parent: self.parent,
-            salt: RandomState::new().hash_one(self.head.seq),
+            salt: self.environment.random(),
         };
         let name = format!("{}{SEGMENT}", name(identity.first));
         let storage = &self.storage;
@@ -400,8 +431,8 @@ impl Writer {
             .map_err(|error| Refusal::Failed(format!("the directory cannot be synced: {error}")))?;
         let file = SegmentFile::new(identity, bytes);
         let segment = Segment::new(file, Index::new(identity.first, START));
-        self.growing = Some(Growing { file: segment.file.clone(), size: START, count: 0 });
-        self.unsynced.get_or_insert_with(Instant::now);
+        self.growing = Some(OpenSegment { file: segment.file.clone(), size: START, count: 0 });
+        self.unsynced.get_or_insert_with(|| self.environment.elapsed());
         self.shared.state().begin_segment(segment);
         Ok(())
     }
@@ -412,7 +443,7 @@ impl Writer {
         // Its own statement: the lock is released before the index is written.
         let closed = self.shared.state().close_segment();
         if let Some(segment) = closed {
-            store_index(&*self.storage, &segment.file.identity, &segment.index);
+            index_file::store(&*self.storage, &segment.file.identity, &segment.index);
         }
         Ok(())
     }
@@ -457,7 +488,7 @@ impl Writer {
             self.fail(&refusal);
         }
         if self.ahead && self.shared.failure.get().is_none() {
-            unsynced_file::settle(&*self.storage);
+            unsynced_file::clear(&*self.storage);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fanfare_event::{Draft, Event, EventType, Position, Selector, Timestamp, Topic};
 use proptest::prelude::*;
 
-use super::MemorySettings;
+use super::settings::MemorySettings;
 use super::store::{Bounds, Store};
 use crate::{Batch, IdempotencyKey, Page, PageLimit, ReadFrom, Retention};
 
@@ -235,6 +235,7 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
                             event_type: draft.event_type,
                             published_at: Timestamp(model.now),
                             message: draft.message,
+                            extras: None,
                         });
                     }
                     let lost = model.lost;
@@ -306,6 +307,7 @@ fn make((topic, event_type, length): (usize, usize, usize)) -> Draft {
         topic: Topic::parse(TOPICS[topic]).unwrap(),
         event_type: event_type.map(|name| EventType::parse(name).unwrap()),
         message: "x".repeat(length).into(),
+        extras: None,
     }
 }
 

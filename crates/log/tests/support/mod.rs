@@ -2,6 +2,7 @@
 // Each test file, and the fuzz target, uses another part of this.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
+pub mod environment;
 pub mod recovery;
 pub mod simulated;
 
@@ -104,7 +105,8 @@ pub fn small() -> DiskOptions {
 
 pub fn batch(topic: &str, messages: impl IntoIterator<Item = impl Into<Box<str>>>) -> Batch {
     let topic = Topic::parse(topic).unwrap();
-    let draft = |message: Box<str>| Draft { topic: topic.clone(), event_type: None, message };
+    let draft =
+        |message: Box<str>| Draft { topic: topic.clone(), event_type: None, message, extras: None };
     Batch { drafts: messages.into_iter().map(|m| draft(m.into())).collect(), key: None }
 }
 

@@ -53,6 +53,7 @@ struct World {
     crashed: bool,
     boot: u128,
     refused: String,
+    held: String,
     /// How many bytes all files together may have.
     room: u64,
     rng: Rng,
@@ -108,6 +109,7 @@ impl Disk {
             crashed: false,
             boot: 1,
             refused: String::new(),
+            held: String::new(),
             room: u64::MAX,
             rng: Rng::with_seed(seed),
         };
@@ -153,6 +155,11 @@ impl Disk {
     /// Lets nothing of this name be created; an empty name ends that.
     pub fn refuse_to_create(&self, name: &str) {
         self.world().refused = name.to_owned();
+    }
+
+    /// Lets nothing of this name be removed; an empty name ends that.
+    pub fn refuse_to_remove(&self, name: &str) {
+        self.world().held = name.to_owned();
     }
 
     /// How many bytes all files have.
@@ -367,6 +374,9 @@ impl Storage for Disk {
         let mut world = self.world();
         let fault = world.operate()?;
         World::check(fault)?;
+        if world.held == name {
+            return Err(io::Error::other("input/output error"));
+        }
         world.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
         world.renames.push(NameChange::Remove(name.to_owned()));
         Ok(())

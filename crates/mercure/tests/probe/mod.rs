@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_event::{EventType, Topic};
+use fanfare_event::{EventId, EventType, Topic};
 use fanfare_mercure::{
     Expected, HubUrl, Matcher, MatcherType, Rights, Subscription, Update, name_of, topic_of,
 };
@@ -20,7 +20,7 @@ pub(crate) fn form(input: &[u8]) {
     if let Ok(update) = Update::parse(form, 1000, &hub) {
         assert!(!update.topics.is_empty() && update.data.len() <= 1000);
         let names = update.topics.iter().map(Topic::as_str);
-        let names = names.chain(update.id.as_deref());
+        let names = names.chain(update.id.as_ref().map(EventId::as_str));
         for text in names.chain(update.event_type.as_ref().map(EventType::as_str)) {
             assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
         }
@@ -28,7 +28,9 @@ pub(crate) fn form(input: &[u8]) {
             let name = name_of(topic);
             assert!(name != "*" && !hub.owns(&name), "{name}");
         }
-        assert!(update.id.is_none_or(|id| !id.starts_with('#') && &*id != "earliest"));
+        assert!(
+            update.id.is_none_or(|id| !id.as_str().starts_with('#') && id.as_str() != "earliest")
+        );
         assert!(update.event_type.is_none_or(|kind| kind.as_str() != Update::RESERVED_TYPE));
     }
     let (query, body) = form.split_once('\n').unwrap_or((form, ""));

@@ -59,6 +59,7 @@ impl Finding {
     }
 
     /// The same finding, with why it matters.
+    #[cfg(feature = "redis")]
     pub(super) fn because(self, why: &'static str) -> Self {
         Self { why: Some(why), ..self }
     }

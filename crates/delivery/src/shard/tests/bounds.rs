@@ -11,8 +11,8 @@ use fanfare_hub::{Envelope, Requested, WindowBounds};
 
 use super::rig::{HEAD, Rig, events, text};
 use crate::counters::CloseReason;
+use crate::cursor::Cursor;
 use crate::simulated_socket::SimulatedSocket;
-use crate::subscriber::Cursor;
 use crate::subscription::NewSubscriber;
 use crate::wire::{Framing, Wire};
 
@@ -65,7 +65,10 @@ fn only_those_who_missed_something_read_the_log_when_the_window_overruns_their_s
     rig.turn_until_idle();
     let readers = rig.shard().table.iter().filter(|(_, s)| s.reading.is_some()).count();
     assert_eq!(readers, loud.len(), "only those whom it concerned have missed anything");
+    let totals = rig.delivery().totals();
+    assert_eq!(totals.waiting_pages, loud.len() as u64);
     rig.read_all();
+    assert_eq!(rig.delivery().totals().waiting_pages, 0);
     for socket in &loud {
         let received = text(socket);
         let all = (0..100).all(|n| received.contains(&format!("\ndata: {n}\n")));
@@ -124,7 +127,9 @@ fn live_events_do_not_wait_until_all_who_come_have_joined() {
     first.taken();
     rig.turn();
     assert_eq!(events(&text(&first)), 1);
-    assert!(rig.shard().table.len() < 10, "a turn took in {}", rig.shard().table.len());
+    let joined = rig.shard().table.len();
+    assert!(joined < 10, "a turn took in {joined}");
+    assert_eq!(rig.delivery().totals().waiting_commands, 101 - joined as u64);
     rig.turn_until_idle();
     assert_eq!(rig.shard().table.len(), 101);
     let given: usize = crowd.iter().map(|socket| events(&text(socket))).sum();

@@ -109,3 +109,27 @@ fn a_stream_that_expires_before_its_first_page_names_no_position() {
     assert!(!received.contains("id: "), "{received}");
     assert!(socket.is_closed());
 }
+
+#[test]
+fn a_stream_that_is_handed_over_while_its_sink_holds_back_its_end_ends_in_order() {
+    let mut rig = rig();
+    let beginning = rig.listen("a").taken().len();
+    let socket = SimulatedSocket::sealing();
+    rig.delivery().join(rig.subscriber("a", &socket, &Requested::Live));
+    socket.make_room(beginning + 5);
+    rig.turn_until_idle();
+    let now = rig.now;
+    assert!(rig.shard_mut().cut_one(socket.key().unwrap(), now));
+    assert!(!socket.is_closed(), "nothing is held back");
+    let (moved, taken) = std::sync::mpsc::channel();
+    rig.delivery().detach(0, 2, move |detached| moved.send(detached).unwrap());
+    rig.turn_until_idle();
+    let detached = taken.recv().unwrap().pop().unwrap();
+    assert!(rig.delivery().attach(detached).is_none());
+    rig.turn_until_idle();
+    assert!(!socket.is_closed(), "it was closed with its end held back");
+    rig.room(&socket, usize::MAX);
+    let received = text(&socket);
+    assert!(received.ends_with("\r\n0\r\n\r\n"), "{received}");
+    assert!(socket.is_closed());
+}

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_event::{Draft, EventType, Position, Selector, Topic};
+use fanfare_event::{Draft, EventType, Position, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, EventLog, ReadFrom, Retention, Tail};
 use fanfare_sse::Parser;
@@ -27,6 +27,7 @@ use self::log::{Log, Message};
 use self::unframer::{HEAD, Unframer};
 use super::super::Shard;
 use crate::counters::CloseReason;
+use crate::cursor::Cursor;
 use crate::inbox::{Command, ShardHandle};
 use crate::lease::Lease;
 use crate::now::Now;
@@ -37,7 +38,6 @@ use crate::settings::{DeliverySettings, StepLimits};
 use crate::simulated_socket::SimulatedSocket;
 use crate::sink::Sink;
 use crate::stepped::SteppedDelivery;
-use crate::subscriber::Cursor;
 use crate::subscriber_key::SubscriberKey;
 use crate::subscription::{Detached, NewSubscriber};
 use crate::wire::{Framing, Wire};
@@ -171,6 +171,7 @@ impl World {
         let client = |(topics, types, framing, envelope, sealing): Wish| Client {
             interest: Arc::new(Interest::new(
                 Selector::parse(topics.iter().copied(), types.iter().copied()).unwrap(),
+                PrivateRights::None,
             )),
             framing,
             envelope,
@@ -273,6 +274,7 @@ impl World {
             topic,
             event_type,
             message: text.into(),
+            extras: None,
         });
         let mut appending = self.hub.publish(Batch { drafts: drafts.collect(), key: None });
         let mut context = Context::from_waker(Waker::noop());

@@ -89,3 +89,20 @@ fn a_stream_may_be_without_what_the_protocol_does_not_know() {
     assert_eq!(heard.head.header("mercure-last-event-id"), Some("earliest"));
     assert_eq!(heard.next().data, "0", "no gap comes before it");
 }
+
+#[test]
+fn an_id_of_the_publishers_is_an_exact_cursor() {
+    let hub = hub();
+    for n in 0..3 {
+        publish(&hub, &format!("topic=a&id=urn:x:{n}&data={n}"));
+    }
+    for subscription in
+        [asking(&hub, "match=a").after("urn:x:0"), asking(&hub, "match=a&last_event_id=urn:x:0")]
+    {
+        let mut heard = subscription.open();
+        assert_eq!(heard.head.header("mercure-last-event-id"), Some("urn:x:0"));
+        let (first, second) = (heard.next(), heard.next());
+        assert_eq!((&*first.id, &*first.data), ("urn:x:1", "1"));
+        assert_eq!((&*second.id, &*second.data), ("urn:x:2", "2"));
+    }
+}

@@ -109,13 +109,28 @@ fn a_body_of_another_kind_is_refused() {
 }
 
 #[test]
-fn what_the_hub_does_not_know_yet_is_refused_and_not_published_otherwise() {
+fn an_id_of_the_publishers_is_the_events() {
     let hub = hub();
-    let mut heard = listen(&hub, "match=*");
-    for form in ["topic=a&private=on", "topic=a&private", "topic=a&topic=b"] {
-        let answer = post(&hub, &publisher(), form);
-        assert_eq!(answer.status, 501, "{form}: {}", answer.text());
-    }
-    publish(&hub, "topic=a&data=last");
-    assert_eq!(heard.next().data, "last");
+    let mut heard = listen(&hub, "match=a");
+    let id = publish(&hub, "topic=a&id=urn:uuid:1&data=x");
+    assert_eq!(id, "urn:uuid:1");
+    let event = heard.next();
+    assert_eq!((&*event.id, &*event.data), ("urn:uuid:1", "x"));
+}
+
+#[test]
+fn an_update_of_several_topics_comes_once() {
+    let hub = hub();
+    let query = "match=https://example.com/a&match=https://example.com/b&match=the-end";
+    let mut both = listen(&hub, query);
+    let mut second = listen(&hub, "match=https://example.com/b");
+    let mut by_pattern = listen(&hub, "match_urlpattern=https://example.com/users/:id");
+    publish(
+        &hub,
+        "topic=https://example.com/a&topic=https://example.com/b&topic=https://example.com/users/1&data=one",
+    );
+    publish(&hub, "topic=the-end&data=end");
+    assert_eq!((both.next().data, both.next().data), ("one".to_owned(), "end".to_owned()));
+    assert_eq!(second.next().data, "one");
+    assert_eq!(by_pattern.next().data, "one");
 }

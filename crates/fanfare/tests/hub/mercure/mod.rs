@@ -4,6 +4,7 @@
 mod confused_languages;
 mod false_beginning;
 mod forged_update;
+mod leaked_update;
 mod misread_matcher;
 mod unclear_challenge;
 

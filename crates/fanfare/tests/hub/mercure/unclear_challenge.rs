@@ -134,7 +134,7 @@ fn every_topic_needs_a_grant() {
          "topics": [{"match": "https://example.com/:id", "match_type": "urlpattern"}]},
         detail(&["subscribe"], &["*"]),
     ]));
-    for form in ["topic=b", "topic=A", "topic=https://example.com/1/2"] {
+    for form in ["topic=b", "topic=a&topic=b", "topic=b&topic=a", "topic=https://example.com/1/2"] {
         assert_challenged(&post(&hub, &limited, form), 403, Some("insufficient_scope"));
     }
     for nothing in [token(&json!([])), subscriber(), token(&json!([detail(&["dance"], &["*"])]))] {

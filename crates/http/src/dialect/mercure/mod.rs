@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use axum::routing::get;
+use fanfare_event::EventId;
 use fanfare_log::Appended;
 use fanfare_mercure::HubUrl;
 use fanfare_payload::Kind;
@@ -89,8 +90,8 @@ impl Dialect for Mercure {
         publication::read(headers, body, message, &self.config.hub)
     }
 
-    fn accepted(&self, _: Kind, appended: &Appended) -> Response {
-        publication::accepted(appended)
+    fn accepted(&self, _: Kind, appended: &Appended, id: Option<&EventId>) -> Response {
+        publication::accepted(appended, id)
     }
 
     fn refused(&self, refusal: &Refusal) -> Response {

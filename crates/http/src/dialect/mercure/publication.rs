@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use fanfare_event::Draft;
+use fanfare_event::{Draft, EventId, Extras};
 use fanfare_log::Appended;
 use fanfare_mercure::{HubUrl, Update};
 use fanfare_payload::Kind;
@@ -41,13 +41,13 @@ pub(super) fn read(
         let what = if long { Unreadable::LongPublish } else { Unreadable::Publish };
         Refusal::unreadable(what)(invalid)
     })?;
-    let Update { mut topics, data, event_type, private, .. } = update;
-    // Better refused than heard by those for whom it is not meant, or not by all for whom it is.
-    if private || topics.len() > 1 {
-        let said = "this hub has no private updates yet, and none with several topics".to_owned();
-        return Err(Refusal::Unreadable { what: Unreadable::Unsupported, said });
-    }
-    let draft = Draft { topic: topics.swap_remove(0), event_type, message: data };
+    let Update { topics, data, event_type, private, id, .. } = update;
+    let mut topics = topics.into_iter();
+    // There is one at least.
+    let topic = topics.next().unwrap_or_default();
+    let extras = Extras::new(&topic, topics, private, id);
+    let extras = extras.map_err(Refusal::unreadable(Unreadable::LongPublish))?;
+    let draft = Draft { topic, event_type, message: data, extras };
     Ok(Publication { drafts: vec![draft], kind: Kind::Single, key })
 }
 
@@ -58,7 +58,8 @@ fn is_form(headers: &HeaderMap) -> bool {
     kind.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())
 }
 
-pub(super) fn accepted(appended: &Appended) -> Response {
+pub(super) fn accepted(appended: &Appended, id: Option<&EventId>) -> Response {
+    let id = id.map_or_else(|| reference(appended.first), |id| id.as_str().to_owned());
     // As text it has the media type and the charset that the protocol wants.
-    reference(appended.first).into_response()
+    id.into_response()
 }

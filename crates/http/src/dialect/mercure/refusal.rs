@@ -49,7 +49,6 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Unreadable { what: Unreadable::ContentType, .. } => {
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         }
-        Refusal::Unreadable { what: Unreadable::Unsupported, .. } => StatusCode::NOT_IMPLEMENTED,
         Refusal::Unreadable { .. }
         | Refusal::Body(_)
         | Refusal::BodyBroken(_)
@@ -78,7 +77,11 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Tickets(StoreError::Share)
         | Refusal::TooFast { .. }
         | Refusal::TooManyTickets { .. }
-        | Refusal::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+        | Refusal::TooManyFailures { .. }
+        | Refusal::TooManyFalseTickets { .. }
+        | Refusal::ConnectionEnded
+        | Refusal::BusyAddress
+        | Refusal::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::BodyLimit(BodyLimit::NoRoom)
         | Refusal::Append(_)
         | Refusal::Untrusted(Untrusted::Unavailable(_))

@@ -30,7 +30,7 @@ impl StreamFormat for Format {
     }
 
     fn envelope(&self) -> Envelope {
-        Envelope::Mercure
+        Envelope::OwnId
     }
 
     fn gap(&self, gap: &Gap) -> Encoded {

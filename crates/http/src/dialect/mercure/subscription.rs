@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fanfare_event::Selector;
+use fanfare_event::{EventId, Selector};
 use fanfare_hub::Requested;
 use fanfare_mercure::{HubUrl, Subscription as Asked};
 
@@ -44,8 +44,11 @@ fn cursor(request: &Parts, parameter: Option<&str>) -> Requested {
         Some(EARLIEST) => Requested::Earliest,
         // What the hub names itself begins with a mark, which positions do not have.
         Some(id) => {
-            let position = id.strip_prefix('#').unwrap_or(id).parse();
-            position.map_or_else(|_| Requested::Unknown(id.to_owned()), Requested::After)
+            if let Ok(position) = id.strip_prefix('#').unwrap_or(id).parse() {
+                return Requested::After(position);
+            }
+            let chosen = EventId::parse(id);
+            chosen.map_or_else(|_| Requested::Unknown(id.to_owned()), Requested::AfterId)
         }
     }
 }

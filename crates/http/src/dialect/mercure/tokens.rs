@@ -35,8 +35,7 @@ impl ReadClaims for MercureTokens {
         let rights = Rights::read(kind, claims, expected, &self.hub).map_err(fault)?;
         Ok(Granted {
             publish: PublishGrant::new(rights.publish),
-            // Whoever has a token may hear what is not private.
-            subscribe: SubscribeGrant::EVERYTHING,
+            subscribe: SubscribeGrant::new(rights.subscribe),
         })
     }
 }

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use fanfare_event::{Position, Timestamp, Topic};
 
+use super::format::Marking;
 use super::index::Index;
+use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
-use super::scan::{Tail, scan};
-use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, name, parse_name};
-use super::state::lost_between;
+use super::scan::{SegmentEnd, scan};
+use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, before, name, parse_name};
 use super::storage::{Directory, Storage, read_file, read_full};
 use super::{format, index_file, keys_file, lineage_file, trims_file, unsynced_file};
 use crate::Lineage;
@@ -99,18 +100,18 @@ pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, 
     let marked = format::check(storage)?;
     let io = |source| OpenError::io("read", &place, source);
     let mut report = LogReport::default();
-    if marked == format::Found::Unmarked {
+    if marked == Marking::Unmarked {
         report.note(format::NAME, 0, "it is missing or damaged: the next start writes it anew");
     }
     match lineage_file::load(storage).map_err(io)? {
-        lineage_file::Found::Whole(lineage) => report.lineage = Some(lineage),
-        lineage_file::Found::Damaged => report.note(lineage_file::NAME, 0, "it is damaged"),
-        lineage_file::Found::Nothing => {}
+        StoredLineage::Whole(lineage) => report.lineage = Some(lineage),
+        StoredLineage::Damaged => report.note(lineage_file::NAME, 0, "it is damaged"),
+        StoredLineage::Nothing => {}
     }
     let mut names = storage.list().map_err(io)?;
     names.sort_unstable();
     if names.iter().any(|name| name == trims_file::NAME)
-        && trims_file::load(storage).map_err(io)?.through.is_none()
+        && trims_file::load(storage).map_err(io)?.is_none()
     {
         report.note(trims_file::NAME, 0, "it is damaged");
     }
@@ -120,7 +121,7 @@ pub(super) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, 
     }
     report.keys = keys.keys.len() as u64;
     report.may_lose = match &report.lineage {
-        Some(lineage) => unsynced_file::fears_loss(storage, lineage.current()).map_err(io)?,
+        Some(lineage) => unsynced_file::may_have_lost(storage, lineage.current()).map_err(io)?,
         None => false,
     };
     for name in names.iter().filter(|name| name.ends_with(SET_ASIDE)) {
@@ -212,13 +213,13 @@ impl LogReport {
                 format!("{} records belong to a batch of which more is lost", dropped.records);
             self.note(&file, dropped.offset.into(), what);
         }
-        match found.tail {
-            Tail::Whole => {}
-            Tail::Torn(at) if newest && !closed => {
+        match found.end {
+            SegmentEnd::Whole => {}
+            SegmentEnd::Torn(at) if newest && !closed => {
                 let what = "the last write was cut off".to_owned();
                 self.unfinished = Some(Damage { file, offset: at.into(), what });
             }
-            Tail::Torn(at) | Tail::Damaged(at) => {
+            SegmentEnd::Torn(at) | SegmentEnd::Damaged(at) => {
                 self.note(&file, at.into(), "the rest of the segment is damaged");
             }
         }
@@ -234,8 +235,9 @@ impl LogReport {
         last: Option<Position>,
     ) {
         let file = format!("{}{SEGMENT}", name(first));
-        let ends = || self.lineage.iter().flat_map(Lineage::ends).map(|ended| ended.end);
-        if let Some(lost) = last.and_then(|last| lost_between(last, first, ends())) {
+        let root = Lineage::root(first.epoch);
+        let lineage = self.lineage.as_ref().unwrap_or(&root);
+        if let Some(lost) = last.and_then(|last| lineage.missing(last, before(first))) {
             self.note(&file, 0, format!("records up to {lost} are missing before it"));
         }
         index.topics(|topic, ordinals| {
