@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fanfare_event::{Event, Position, Selector, Timestamp};
+use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Durability, Environment, EventLog, Lineage, Page,
-    PageLimit, ReadError, ReadFrom, Tail, TopicTable, Unready, next_epoch,
+    AppendError, Appended, Appending, Batch, Durability, Environment, EventLog, Finding, Lineage,
+    Page, PageLimit, ReadError, ReadFrom, Tail, TopicTable, Unready, next_epoch,
 };
 use fanfare_testkit::SimulatedEnvironment;
 use fastrand::Rng;
@@ -161,7 +161,9 @@ impl SharedEngine {
             let mut topics =
                 TopicTable::restored(TopicTable::QUIET_LIMIT, forgotten, trimmed, trims);
             for event in &state.events {
-                topics.retain(&event.topic);
+                for topic in event.topics() {
+                    topics.retain(topic);
+                }
             }
             state.topics = topics;
         }
@@ -216,13 +218,11 @@ impl State {
         for draft in drafts {
             self.last = self.last.next();
             let (_, topic) = self.topics.retain(&draft.topic);
-            self.events.push_back(Arc::new(Event {
-                position: self.last,
-                topic,
-                event_type: draft.event_type,
-                published_at: now,
-                message: draft.message,
-            }));
+            draft.extras.iter().flat_map(|extras| extras.others()).for_each(|other| {
+                self.topics.retain(other);
+            });
+            let draft = Draft { topic, ..draft };
+            self.events.push_back(Arc::new(draft.accepted(self.last, now)));
         }
         if let Some(key) = &key {
             self.keys.insert(key.clone(), (first, count));
@@ -235,8 +235,10 @@ impl State {
 
     fn trim(&mut self, events: usize) {
         for event in self.events.drain(..events.min(self.events.len())) {
-            if let Some(id) = self.topics.id(&event.topic) {
-                self.topics.trim(id, 1, event.position);
+            for topic in event.topics() {
+                if let Some(id) = self.topics.id(topic) {
+                    self.topics.trim(id, 1, event.position);
+                }
             }
         }
     }
@@ -418,6 +420,13 @@ impl EventLog for NodeLog {
         }
         page.next = at;
         Ok(page)
+    }
+
+    fn find(&self, id: &EventId) -> Finding {
+        let state = lock(&self.engine.state);
+        let latest = state.events.iter().rev().find(|event| event.id() == Some(id));
+        let found = Ok(latest.map(|event| event.position));
+        Box::pin(std::future::ready(found))
     }
 
     fn ready(&self) -> Result<(), Unready> {
