@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fanfare_event::{Event, EventId, Position, Selector, Timestamp};
+use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp};
 use fanfare_log::{
     AppendError, Appended, Appending, Batch, Durability, Environment, EventLog, Finding, Lineage,
     Page, PageLimit, ReadError, ReadFrom, Tail, TopicTable, Unready, next_epoch,
@@ -161,7 +161,9 @@ impl SharedEngine {
             let mut topics =
                 TopicTable::restored(TopicTable::QUIET_LIMIT, forgotten, trimmed, trims);
             for event in &state.events {
-                topics.retain(&event.topic);
+                for topic in event.topics() {
+                    topics.retain(topic);
+                }
             }
             state.topics = topics;
         }
@@ -216,14 +218,11 @@ impl State {
         for draft in drafts {
             self.last = self.last.next();
             let (_, topic) = self.topics.retain(&draft.topic);
-            self.events.push_back(Arc::new(Event {
-                position: self.last,
-                topic,
-                event_type: draft.event_type,
-                published_at: now,
-                message: draft.message,
-                extras: draft.extras,
-            }));
+            draft.extras.iter().flat_map(|extras| extras.others()).for_each(|other| {
+                self.topics.retain(other);
+            });
+            let draft = Draft { topic, ..draft };
+            self.events.push_back(Arc::new(draft.accepted(self.last, now)));
         }
         if let Some(key) = &key {
             self.keys.insert(key.clone(), (first, count));
@@ -236,8 +235,10 @@ impl State {
 
     fn trim(&mut self, events: usize) {
         for event in self.events.drain(..events.min(self.events.len())) {
-            if let Some(id) = self.topics.id(&event.topic) {
-                self.topics.trim(id, 1, event.position);
+            for topic in event.topics() {
+                if let Some(id) = self.topics.id(topic) {
+                    self.topics.trim(id, 1, event.position);
+                }
             }
         }
     }
@@ -424,7 +425,8 @@ impl EventLog for NodeLog {
     fn find(&self, id: &EventId) -> Finding {
         let state = lock(&self.engine.state);
         let latest = state.events.iter().rev().find(|event| event.id() == Some(id));
-        Box::pin(std::future::ready(Ok(latest.map(|event| event.position))))
+        let found = Ok(latest.map(|event| event.position));
+        Box::pin(std::future::ready(found))
     }
 
     fn ready(&self) -> Result<(), Unready> {
