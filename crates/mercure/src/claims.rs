@@ -215,6 +215,7 @@ fn read_matcher(
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "claims are written where they are passed")]
 mod tests {
     use fanfare_event::Topic;
     use serde_json::json;

@@ -83,7 +83,9 @@ fn subscriber() -> String {
 fn post(hub: &Hub, token: &str, form: &str) -> Response {
     let bearer = format!("Bearer {token}");
     let headers = [("Authorization", &*bearer), ("Content-Type", FORM)];
-    hub.connect().request("POST", PATH, &headers, form.as_bytes())
+    let mut publisher = hub.publisher();
+    PATH.clone_into(&mut publisher.path);
+    publisher.post(&headers, form)
 }
 
 /// Publishes what must be accepted; returns the id.

@@ -111,7 +111,7 @@ fn details_count_as_a_whole_or_not_at_all() {
         with(&|detail| detail["topics"] = json!(["a"])),
         with(&|detail| detail["topics"] = json!([{"match": "a", "match_type": "regex"}])),
         with(&|detail| {
-            detail["topics"] = json!([{"match": "https://[", "match_type": "urlpattern"}])
+            detail["topics"] = json!([{"match": "https://[", "match_type": "urlpattern"}]);
         }),
         token(&json!("x")),
         token(&json!(vec![good.clone(); 100])),

@@ -35,9 +35,14 @@ impl Acknowledged {
         if answer.status != 200 {
             return;
         }
+        let mut last = self.last.lock().unwrap();
+        if answer.header("content-type") != Some("application/json") {
+            // In Mercure's protocol: an id, which is a position unless the publisher chose it.
+            *last = (*last).max(answer.text().strip_prefix('#').and_then(position));
+            return;
+        }
         let answer: Value = serde_json::from_slice(&answer.body).expect("the answer is JSON");
         let id = answer["ids"].as_array().and_then(|ids| ids.last()).unwrap_or(&answer["id"]);
-        let mut last = self.last.lock().unwrap();
         *last = (*last).max(id.as_str().and_then(position));
     }
 
