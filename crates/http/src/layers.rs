@@ -43,6 +43,19 @@ pub(crate) async fn guard(
     }
 }
 
+/// The same for requests for figures.
+pub(crate) async fn guard_figures(
+    State(endpoint): State<Endpoint>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    match endpoint.app.access.guard.admit_monitor(&head) {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
 /// Counts a request among those being answered, as the other handlers do themselves.
 pub(crate) async fn count_request(
     State(endpoint): State<Endpoint>,

@@ -43,7 +43,7 @@ fn speaking(
     dialects: &[&'static dyn Dialect],
 ) -> Router {
     let native = Endpoint { app: Arc::clone(app), dialect: &NATIVE };
-    let mut all = around(native_routes(&native, config), &native);
+    let mut all = around(native_routes(&native, config), &native).merge(for_operators(&native));
     for &dialect in dialects {
         let endpoint = Endpoint { app: Arc::clone(app), dialect };
         all = all.merge(around(routes(&endpoint, config.prefix), &endpoint));
@@ -79,9 +79,7 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
     let mut router = Router::new()
         .route(&at("/ticket"), post(handlers::issue))
         .route(&at("/console/events"), get(handlers::statistics))
-        .route("/healthz", get(handlers::healthz))
-        .route("/readyz", get(handlers::readyz))
-        .route("/metrics", get(handlers::metrics))
+        .route(&at("/topics/{*topic}"), post(handlers::publish_text))
         .merge(for_administrators)
         .with_state(endpoint.clone())
         .merge(routes(endpoint, prefix))
@@ -101,14 +99,34 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
 }
 
+/// What programs on the hub's network ask. Its health tells nothing and is changed by nobody, so it may
+/// be asked for under any name: orchestrators know a hub by an address that nobody can foresee.
+fn for_operators(endpoint: &Endpoint) -> Router {
+    let Endpoint { dialect, .. } = *endpoint;
+    let guarded = from_fn_with_state(endpoint.clone(), layers::guard_figures);
+    let routes = Router::new()
+        .route("/metrics", get(handlers::metrics))
+        .route_layer(guarded)
+        .route("/healthz", get(handlers::healthz))
+        .route("/readyz", get(handlers::readyz))
+        .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .with_state(endpoint.clone());
+    readable(routes, endpoint)
+}
+
 /// What is checked around the routes of a dialect, and answered in it.
 fn around(routes: Router, endpoint: &Endpoint) -> Router {
-    let routes = if endpoint.app.access.guard.allows_some_origin() {
+    let guarded = from_fn_with_state(endpoint.clone(), layers::guard);
+    readable(routes, endpoint).layer(guarded)
+}
+
+/// Pages of allowed origins, if there are any, may read the answers.
+fn readable(routes: Router, endpoint: &Endpoint) -> Router {
+    if endpoint.app.access.guard.allows_some_origin() {
         routes.layer(cors(Arc::clone(&endpoint.app)))
     } else {
         routes
-    };
-    routes.layer(from_fn_with_state(endpoint.clone(), layers::guard))
+    }
 }
 
 /// The allowed origins, each echoed exactly; never `*`, which credentials rule out. What they may do,

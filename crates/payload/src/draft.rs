@@ -1,11 +1,17 @@
 //! A draft from one JSON object.
 
+use std::borrow::Cow;
+
 use fanfare_event::{Draft, EventType, Topic};
 
 use crate::fast;
 use crate::json::{self, InvalidJson};
+use crate::near_miss::near_miss;
 use crate::refusal::{Detail, Problem};
-use crate::value::{Object, Value};
+use crate::value::{NotJson, Object, Value};
+
+/// The fields that a publish may have.
+pub(crate) const FIELDS: [&str; 4] = ["message", "json", "topic", "event"];
 
 /// Why a text is not a draft.
 #[derive(Debug)]
@@ -48,9 +54,14 @@ pub(crate) fn read_slowly(text: &str) -> Result<Draft, Fault> {
 /// Checks the fields of `object`, which is `whole`.
 fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
     let mut wrong = Vec::new();
-    let message = match object.get("message") {
-        None => Err(Detail::of_field("message", Problem::Missing, whole)),
-        Some(value) => string("message", value),
+    let message = match (object.get("message"), object.get("json")) {
+        (None, None) => Err(Detail::of_field("message", Problem::Missing, whole)),
+        (Some(value), None) => string("message", value).map(Cow::Borrowed),
+        (None, Some(value)) => written(value).map(Cow::Owned),
+        (Some(_), Some(value)) => {
+            let rule = "a publish has a message or json, not both".to_owned();
+            Err(Detail::of_field("json", Problem::Rule(rule), value))
+        }
     };
     let topic = optional("topic", object, Topic::given);
     let event_type = optional("event", object, EventType::given);
@@ -58,12 +69,33 @@ fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
     let message = message.map_err(&mut keep);
     let topic = topic.map_err(&mut keep);
     let event_type = event_type.map_err(&mut keep);
+    near_misses(object).for_each(keep);
     match (message, topic, event_type) {
-        (Ok(message), Ok(topic), Ok(event_type)) => {
+        (Ok(message), Ok(topic), Ok(event_type)) if wrong.is_empty() => {
             Ok(Draft { topic: topic.unwrap_or_default(), event_type, message: message.into() })
         }
         _ => Err(Fault::Invalid(wrong)),
     }
+}
+
+/// Fields that are not known and look like one that is: ignoring `topci` would publish to another
+/// topic than was meant.
+fn near_misses(object: &Object) -> impl Iterator<Item = Detail> {
+    object.members().filter_map(|(name, value)| {
+        let meant = near_miss(name, &FIELDS)?;
+        Some(Detail::of_field(name.to_owned(), Problem::NearMiss(meant), value))
+    })
+}
+
+/// The text of the field `json`: what stood there, without its spaces.
+fn written(value: &Value) -> Result<String, Detail> {
+    value.to_json().map_err(|error| {
+        let problem = match error {
+            NotJson::NotFinite => Problem::Rule("JSON has no NaN and no Infinity".to_owned()),
+            NotJson::NotUnicode => Problem::NotUnicode,
+        };
+        Detail::of_field("json", problem, value)
+    })
 }
 
 fn string<'a>(field: &'static str, value: &'a Value) -> Result<&'a str, Detail> {
@@ -116,6 +148,10 @@ mod tests {
             r#"{"message":"x","other":"\ud800"}"#,
             r#"{"message":"x","other":NaN}"#,
             r#"{"message":"x","topic":"*"}"#,
+            r#"{"message":"x","topci":"a"}"#,
+            r#"{"message":"x","Event":null}"#,
+            r#"{"json":1}"#,
+            r#"{"json":1,"message":"x"}"#,
         ] {
             assert_eq!(agreed(text), None, "{text}");
         }
@@ -146,6 +182,8 @@ mod tests {
             r#""message""#,
             r#""topic""#,
             r#""event""#,
+            r#""json""#,
+            r#""topci""#,
             r#""mess\u0061ge""#,
             r#""a""#,
             r#""\u0061""#,

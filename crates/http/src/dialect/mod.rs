@@ -14,4 +14,4 @@ pub(crate) use self::contract::Paths;
 pub(crate) use self::contract::{Dialect, Publication, Subscription};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::native::probe;
-pub(crate) use self::native::{NATIVE, detail, not_found, statistics};
+pub(crate) use self::native::{NATIVE, detail, not_found, statistics, text};
