@@ -55,7 +55,7 @@ fn a_parameter_that_is_nearly_a_known_one_is_ignored() {
     for (path, name, meant) in [
         ("/sse/events?topc=a", "topc", "topic"),
         ("/sse/events?topic=a&events=b", "events", "event"),
-        ("/sse/events?Last-Event-ID=1-1", "Last-Event-ID", "last_event_id"),
+        ("/sse/events?last_event_ids=1-1", "last_event_ids", "last_event_id"),
         ("/sse/events?tiket=a", "tiket", "ticket"),
         ("/sse/console/events?envelop=json", "envelop", "envelope"),
         ("/sse/subscribers?topik=a", "topik", "topic"),
