@@ -6,9 +6,9 @@ use fanfare_event::{Pattern, Timestamp};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::access_keys::KeyDigest;
 use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::key_digest::KeyDigest;
 use crate::principal::{Identity, Principal};
 
 /// The claims Fanfare reads; the times, the issuer and the audience are checked beside.

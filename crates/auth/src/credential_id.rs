@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::access_keys::KeyDigest;
+use crate::key_digest::KeyDigest;
 
 /// Which access key, or which key for tokens. Says nothing of the key to whoever sees it, as long as
 /// nobody can guess the key. Cloning costs one reference count.
@@ -21,6 +21,16 @@ impl CredentialId {
     /// The id of the access key with this digest.
     pub(crate) fn of_digest(digest: KeyDigest) -> Self {
         Self(format!("{}{}", Self::MARK, digest.to_text()).into())
+    }
+
+    /// The id as [`CredentialId::to_text`] writes it.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        KeyDigest::from_text(text).map(Self::of_digest)
+    }
+
+    /// The id as text that a file or a header can hold.
+    pub(crate) fn to_text(&self) -> &str {
+        self.0.trim_start_matches(Self::MARK)
     }
 
     /// The id as a text that no subject of a token is.

@@ -4,9 +4,9 @@
 use fanfare_event::{Pattern, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::access_keys::KeyDigest;
 use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::key_digest::KeyDigest;
 use crate::principal::{Identity, Principal};
 
 /// A text that is not a ticket's holder.
@@ -29,6 +29,9 @@ struct Written {
     admin: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
+    /// Which key had signed the token, so that a ticket is worth nothing when that is taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<String>,
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -52,13 +55,17 @@ impl Principal {
         let subscribe = self.subscribe.patterns().map(str::to_owned).collect();
         let expires = self.expires.map(Timestamp::as_millis);
         let admin = self.admin;
-        let written = Written { subject, issuer, key, bearer, subscribe, admin, expires };
+        // An access key says it itself.
+        let credential = self.credential.as_ref().filter(|_| key.is_none());
+        let credential = credential.map(|id| id.to_text().to_owned());
+        let written =
+            Written { subject, issuer, key, bearer, subscribe, admin, expires, credential };
         serde_json::to_string(&written).unwrap_or_default()
     }
 
     /// What [`Principal::listener_to_text`] has written, and nothing more.
     pub fn listener_from_text(text: &str) -> Result<Self, InvalidHolder> {
-        let Written { subject, issuer, key, bearer, subscribe, admin, expires } =
+        let Written { subject, issuer, key, bearer, subscribe, admin, expires, credential } =
             serde_json::from_str(text).map_err(|_| InvalidHolder)?;
         let digest = |text: String| KeyDigest::from_text(&text).ok_or(InvalidHolder);
         let identity = match (subject, key, bearer) {
@@ -70,10 +77,12 @@ impl Principal {
             }
             _ => return Err(InvalidHolder),
         };
-        // Whoever has shown a token is let go with it; an access key has no end of its own.
         let credential = match &identity {
             Identity::AccessKey(digest) => Some(CredentialId::of_digest(*digest)),
-            _ => None,
+            _ => {
+                let read = |text: String| CredentialId::from_text(&text).ok_or(InvalidHolder);
+                credential.map(read).transpose()?
+            }
         };
         let patterns = subscribe.iter().map(|pattern| Pattern::parse(pattern));
         let patterns: Vec<_> = patterns.collect::<Result<_, _>>().map_err(|_| InvalidHolder)?;
@@ -107,8 +116,8 @@ mod tests {
                 let expires = Some(Timestamp(7));
                 let identity = identity.clone();
                 let admin = identity != Identity::Anonymous;
-                let by_key = matches!(identity, Identity::AccessKey(_));
-                let credential = by_key.then(|| CredentialId::of(b"key"));
+                let known = identity != Identity::Anonymous;
+                let credential = known.then(|| CredentialId::of(b"key"));
                 let holder = Principal { identity, publish, subscribe, admin, expires, credential };
                 let back = Principal::listener_from_text(&holder.listener_to_text()).unwrap();
                 assert_eq!(back, holder.as_listener());
@@ -126,6 +135,7 @@ mod tests {
             r#"{"subscribe":[],"key":"short"}"#,
             r#"{"subscribe":[],"key":"a","subject":"a"}"#,
             r#"{"subscribe":[],"bearer":"short"}"#,
+            r#"{"subscribe":[],"subject":"a","credential":"short"}"#,
         ] {
             assert!(Principal::listener_from_text(text).is_err(), "{text}");
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use fanfare_event::Timestamp;
 
-use crate::access_keys::KeyDigest;
 use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::key_digest::KeyDigest;
 
 /// Someone whose credentials have been verified, or nobody in particular.
 #[derive(Debug, Clone, PartialEq, Eq)]

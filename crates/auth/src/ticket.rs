@@ -16,8 +16,8 @@ use fanfare_event::Timestamp;
 use fanfare_shares::{Amount, NoRoom, Shares};
 
 use crate::Pending;
-use crate::access_keys::KeyDigest;
 use crate::holder_id::HolderId;
+use crate::key_digest::KeyDigest;
 use crate::principal::Principal;
 
 /// What is handed out: 256 random bits, written for a URL.
@@ -80,6 +80,13 @@ impl Ticket {
 }
 
 impl TicketId {
+    /// The name of the ticket with this text, if a ticket can have it: 256 bits in base64url.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bits = [0; 33];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bits).ok()?;
+        (length == 32).then(|| Self::of(text))
+    }
+
     /// The name of the ticket with this text.
     pub fn of(text: &str) -> Self {
         Self(KeyDigest::of(text))
@@ -284,6 +291,17 @@ mod tests {
             }
         };
         assert!(matches!(refused, StoreError::Share) && (1..=4).contains(&put), "{put} {refused}");
+    }
+
+    #[test]
+    fn what_no_hub_has_handed_out_is_looked_for() {
+        let ticket = Ticket::draw().unwrap();
+        assert_eq!(TicketId::parse(ticket.expose()), Some(TicketId::of(ticket.expose())));
+        let text = |length: usize| "a".repeat(length);
+        for wrong in [String::new(), text(42), text(44), text(4000), text(42) + "=", text(42) + "+"]
+        {
+            assert_eq!(TicketId::parse(&wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::plan::InvalidPlan;
 use crate::response::BadResponse;
+use crate::target::InvalidTarget;
 
 /// Why a run could not be made. What a run found wrong with the messages is part of its
 /// [`Report`](crate::Report) instead.
@@ -13,6 +14,9 @@ pub enum BenchError {
     /// The plan asks for what cannot be done.
     #[error(transparent)]
     Plan(#[from] InvalidPlan),
+    /// The URL is not one of a hub.
+    #[error(transparent)]
+    Target(#[from] InvalidTarget),
     /// The URL's host has no address.
     #[error("cannot find the address of {host}: {source}")]
     Resolve {

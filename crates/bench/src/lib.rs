@@ -41,4 +41,4 @@ pub use report::{
 };
 pub use response::BadResponse;
 pub use run::run;
-pub use target::Target;
+pub use target::{InvalidTarget, Target};

@@ -84,9 +84,6 @@ pub enum Load {
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidPlan {
-    /// The URL is not one of a hub.
-    #[error("{0:?} is not a hub's URL: write `http://HOST:PORT/sse/`")]
-    Url(String),
     /// There is nobody to deliver to.
     #[error("there must be 1 to 1,000,000 subscribers, not {0}")]
     Subscribers(u32),

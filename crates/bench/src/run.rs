@@ -1,5 +1,6 @@
 //! One run, from connecting to the report.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,6 +17,7 @@ use crate::progress::Progress;
 use crate::publisher::Publisher;
 use crate::report::{Latency, Report, Server, Window};
 use crate::spread::Spread;
+use crate::target::Target;
 
 /// Files this process has open besides its subscribers and publishers.
 const OTHER_FILES: u64 = 16;
@@ -46,8 +48,8 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
     if needed > limit {
         return Err(BenchError::OpenFiles { needed, limit });
     }
-    let address = plan.url.resolve()?;
-    let publish_address = plan.publish_target().resolve()?;
+    let address = address_of(&plan.url)?;
+    let publish_address = address_of(plan.publish_target())?;
     let process = plan.pid.map(Process::new).transpose()?;
     let (clock, flow) = (Clock::start(), Arc::new(Flow::default()));
     let (number, spread) = (run_number(), Spread::new(plan.subscribers, plan.topics));
@@ -130,6 +132,11 @@ fn hold(
         tick(since.elapsed());
     }
     Ok(())
+}
+
+fn address_of(target: &Target) -> Result<SocketAddr, BenchError> {
+    let error = |source| BenchError::Resolve { host: target.authority().to_owned(), source };
+    target.resolve().map_err(error)
 }
 
 /// A number that tells this run's messages from those of others.

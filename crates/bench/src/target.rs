@@ -1,13 +1,11 @@
 //! The hub under load: where it listens and the paths it serves.
 
 use std::fmt;
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use serde::Serialize;
-
-use crate::error::BenchError;
-use crate::plan::InvalidPlan;
 
 /// A hub's page URL, taken apart: `http://HOST[:PORT]/PREFIX/`. `events` and `send` lie below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +16,11 @@ pub struct Target {
     /// The path without its last slash; empty for the root.
     prefix: String,
 }
+
+/// This is not the URL of a hub.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a hub's URL: write `http://HOST:PORT/sse/`")]
+pub struct InvalidTarget(String);
 
 impl Target {
     /// Host and port.
@@ -31,15 +34,13 @@ impl Target {
     }
 
     /// Looks the host's address up.
-    pub(crate) fn resolve(&self) -> Result<SocketAddr, BenchError> {
-        let error = |source| BenchError::Resolve { host: self.authority.clone(), source };
+    pub(crate) fn resolve(&self) -> io::Result<SocketAddr> {
         let with_port = match self.authority.parse::<SocketAddr>() {
             Ok(address) => return Ok(address),
             Err(_) if self.has_port() => self.authority.clone(),
             Err(_) => format!("{}:80", self.authority),
         };
-        let mut addresses = with_port.to_socket_addrs().map_err(error)?;
-        addresses.next().ok_or_else(|| error(std::io::ErrorKind::NotFound.into()))
+        with_port.to_socket_addrs()?.next().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn has_port(&self) -> bool {
@@ -50,10 +51,10 @@ impl Target {
 }
 
 impl FromStr for Target {
-    type Err = InvalidPlan;
+    type Err = InvalidTarget;
 
-    fn from_str(url: &str) -> Result<Self, InvalidPlan> {
-        let invalid = || InvalidPlan::Url(url.to_owned());
+    fn from_str(url: &str) -> Result<Self, InvalidTarget> {
+        let invalid = || InvalidTarget(url.to_owned());
         let rest = url.strip_prefix("http://").ok_or_else(invalid)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
@@ -114,7 +115,7 @@ mod tests {
             "http://user@host/",
         ] {
             let refused = url.parse::<Target>();
-            assert_eq!(refused, Err(InvalidPlan::Url(url.to_owned())));
+            assert_eq!(refused, Err(InvalidTarget(url.to_owned())));
         }
     }
 }

@@ -1,37 +1,17 @@
 //! A run: which checks, against what, and what came of each.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::check::{Check, Level};
 use crate::checks;
 use crate::finding::Finding;
 use crate::hub::{Capability, Hub, HubError};
+use crate::outcome::{Outcome, Verdict};
+use crate::readiness::wait_until_it_answers;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::started::Started;
 use crate::subject::Subject;
-
-/// What came of a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The claim holds.
-    Passed,
-    /// It does not; what was seen.
-    Failed(String),
-    /// It does not apply; why.
-    Skipped(String),
-}
-
-/// A check and what came of it.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Which check.
-    pub check: &'static Check,
-    /// What came of it.
-    pub verdict: Verdict,
-    /// How long it took.
-    pub took: Duration,
-}
 
 /// Which checks to run.
 #[derive(Debug, Clone, Default)]
@@ -150,19 +130,4 @@ fn start(hub: &Hub, settings: &Settings) -> Result<Started, SuiteError> {
     let mut started = Started::start(start).map_err(SuiteError::Unreachable)?;
     wait_until_it_answers(&mut started, hub, settings).map_err(SuiteError::Unreachable)?;
     Ok(started)
-}
-
-/// Waits until a hub that was started does its work: until what is published is heard.
-pub(crate) fn wait_until_it_answers(
-    started: &mut Started,
-    hub: &Hub,
-    settings: &Settings,
-) -> Result<(), String> {
-    // What is published too early may be lost, and is not waited for as long as there is time.
-    let patient =
-        Settings { timeout: settings.timeout.min(Duration::from_secs(5)), ..settings.clone() };
-    started.wait_until(settings.start, |started| {
-        Subject::new(hub, &patient, &started.url, Some(started))
-            .is_ok_and(|subject| subject.still_works().is_ok())
-    })
 }

@@ -58,10 +58,11 @@ impl Lease {
 }
 
 impl Grant {
-    /// The lease of whoever has it and these places.
-    pub(crate) fn lease(self, seats: Vec<Seat>, now: Now) -> Lease {
+    /// The lease of whoever has it and these places. `known` is when it was verified, in the process that verified
+    /// it.
+    pub(crate) fn lease(self, seats: Vec<Seat>, known: Option<Instant>, now: Now) -> Lease {
         let Self { subject, credential, address, expires, verified } = self;
-        let verified = now.monotonic_at(verified);
+        let verified = known.unwrap_or_else(|| now.monotonic_at(verified));
         Lease { subject, credential, address, expires, verified, seats }
     }
 }

@@ -62,7 +62,7 @@ pub use seats::{Seat, Seats};
 pub use settings::{DeliverySettings, StepLimits};
 pub use simulated_socket::SimulatedSocket;
 pub use sink::Sink;
-pub use stepped::SteppedDelivery;
+pub use stepped::{SteppedDelivery, SteppedReader};
 pub use stream_format::{StreamFormat, native};
 pub use subscriber_key::SubscriberKey;
 pub use subscription::{Detached, NewSubscriber, Subscription};

@@ -150,8 +150,13 @@ impl ReadQueue {
         (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
     }
 
-    fn close(&self) {
-        self.0.lock().closed = true;
+    /// Nobody reads any more. What waits is let go of, since it holds shards that may hold pages.
+    pub(crate) fn close(&self) {
+        let mut state = self.0.lock();
+        state.closed = true;
+        let jobs = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(jobs);
         self.0.changed.notify_all();
     }
 }
@@ -202,7 +207,7 @@ impl Drop for ReaderThreads {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_event::Selector;
+    use fanfare_event::{PrivateRights, Selector};
     use fanfare_hub::{Window, WindowBounds};
     use fanfare_log::{Retention, Tail};
     use fanfare_testkit::FickleLog;
@@ -215,7 +220,7 @@ mod tests {
             address_group: AddressGroup(group),
             awaited: Weak::new(),
             from: ReadFrom::Earliest,
-            interest: Arc::new(Interest::new(Selector::default())),
+            interest: Arc::new(Interest::new(Selector::default(), PrivateRights::None)),
             envelope: Envelope::None,
             limit: StepLimits::SMALL.page,
             done: Box::new(|_| ()),

@@ -12,6 +12,7 @@ use mio::Poll;
 
 use crate::delivery::Delivery;
 use crate::now::Now;
+use crate::readers::ReadQueue;
 use crate::ready::Ready;
 use crate::settings::DeliverySettings;
 use crate::shard::Shard;
@@ -59,7 +60,12 @@ impl SteppedDelivery {
     /// Has the next page of the log read that a subscriber waits for; whether there was one. Its shard
     /// is given it at its next turn.
     pub fn read_page(&mut self) -> bool {
-        self.delivery.read_queue().step(&self.hub)
+        self.reader().read_page()
+    }
+
+    /// What reads pages while shards turn, as a thread would.
+    pub fn reader(&self) -> SteppedReader {
+        SteppedReader { hub: Arc::clone(&self.hub), queue: self.delivery.read_queue().clone() }
     }
 
     #[cfg(test)]
@@ -70,6 +76,31 @@ impl SteppedDelivery {
     #[cfg(test)]
     pub(crate) fn shard_mut(&mut self, shard: usize) -> &mut Shard {
         &mut self.shards[shard].0
+    }
+}
+
+impl Drop for SteppedDelivery {
+    fn drop(&mut self) {
+        self.delivery.read_queue().close();
+    }
+}
+
+/// Reads pages of the log when it is told to.
+pub struct SteppedReader {
+    hub: Arc<Hub>,
+    queue: ReadQueue,
+}
+
+impl SteppedReader {
+    /// As [`SteppedDelivery::read_page`].
+    pub fn read_page(&self) -> bool {
+        self.queue.step(&self.hub)
+    }
+}
+
+impl fmt::Debug for SteppedReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SteppedReader").field("hub", &self.hub).finish_non_exhaustive()
     }
 }
 

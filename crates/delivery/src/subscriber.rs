@@ -114,7 +114,7 @@ impl Subscriber {
         now: Now,
         limits: &StepLimits,
     ) -> Self {
-        let Detached { subscription, sink, seat, seats } = detached;
+        let Detached { subscription, sink, seat, seats, verified } = detached;
         let Subscription {
             interest,
             wire,
@@ -137,7 +137,7 @@ impl Subscriber {
             held_id,
             format: wire.format(),
             backpressure: Some(Box::new(backpressure)),
-            lease: grant.map(|grant| Box::new(grant.lease(seats, now))),
+            lease: grant.map(|grant| Box::new(grant.lease(seats, verified, now))),
             joined,
             address_group,
             framing: wire.framing(),
@@ -155,6 +155,7 @@ impl Subscriber {
     /// is the shard's copy.
     pub(crate) fn detach(self, here: Position, ring: &Ring, now: Now) -> Detached {
         let wire = self.wire();
+        let verified = self.lease.as_ref().map(|lease| lease.verified);
         let (grant, seats) = self.lease.map(|lease| lease.split(now)).unzip();
         let held_id = self.held_id.offset().map(|offset| {
             if offset < ring.base() { Position::ORIGIN } else { ring.position_before(offset) }
@@ -178,6 +179,7 @@ impl Subscriber {
             sink: self.sink,
             seat: self.seat,
             seats: seats.unwrap_or_default(),
+            verified,
         }
     }
 

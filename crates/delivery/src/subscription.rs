@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use fanfare_event::{Position, Timestamp};
@@ -55,6 +56,9 @@ pub struct Detached {
     pub seat: Seat,
     /// Its places among those of its address and of its subject.
     pub seats: Vec<Seat>,
+    /// When its grant was verified, where it stays in this process: a wall clock that is set meanwhile
+    /// must not let it escape a cut.
+    pub verified: Option<Instant>,
 }
 
 /// Someone who has been granted a subscription, and how to reach them.

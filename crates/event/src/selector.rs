@@ -89,7 +89,7 @@ impl Selector {
 
     /// Whether a subscriber with this selector receives `event`.
     pub fn matches(&self, event: &Event) -> bool {
-        self.wants_type(event.event_type.as_ref()) && self.topics.matches(&event.topic)
+        self.wants_type(event.event_type.as_ref()) && self.topics.matches_any(event.topics())
     }
 
     /// Whether the filter on types lets this one through.
@@ -167,6 +167,11 @@ impl TopicSelector {
             || self.patterns.iter().any(|pattern| pattern.matches(topic))
     }
 
+    /// Whether events of these topics are wanted: of one of them.
+    pub fn matches_any<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) -> bool {
+        topics.into_iter().any(|topic| self.matches(topic))
+    }
+
     /// Whether every topic there can be is wanted.
     pub fn matches_everything(&self) -> bool {
         self.patterns.iter().any(Pattern::matches_everything)
@@ -185,6 +190,7 @@ mod tests {
             event_type: event_type.map(|t| EventType::parse(t).unwrap()),
             published_at: Timestamp(0),
             message: "".into(),
+            extras: None,
         }
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn quotas(settings: &Settings) -> QuotaLimits {
         topics: settings.max_topics,
         patterns_per_address: settings.max_patterns_per_address,
         patterns: settings.max_patterns,
+        request_rate: settings.request_rate,
         requests: settings.max_requests,
     }
 }

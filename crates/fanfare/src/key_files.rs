@@ -5,7 +5,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fanfare_auth::{
@@ -28,8 +28,16 @@ pub(crate) struct KeyFiles {
     subscribe: (Vec<AccessKey>, Vec<KeyFile>),
     secrets: Vec<TokenSecret>,
     public: Vec<PublicKey>,
-    /// What the files looked like when they were last read, or found wanting.
-    seen: Mutex<Vec<Option<Stamp>>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was last found in the files.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What they looked like when they were last read, or found wanting.
+    stamps: Vec<Option<Stamp>>,
+    /// Why they could not be read since. Until they can, they are tried again, and said to fail once.
+    failure: Option<String>,
 }
 
 /// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
@@ -45,7 +53,7 @@ impl KeyFiles {
             public: settings.jwt_public_key.clone(),
             seen: Mutex::default(),
         };
-        *files.seen.lock().unwrap_or_else(PoisonError::into_inner) = files.stamps();
+        files.seen().stamps = files.stamps();
         let keys = Keys {
             publish: access_keys(&files.publish.0, &files.publish.1),
             subscribe: access_keys(&files.subscribe.0, &files.subscribe.1),
@@ -54,18 +62,34 @@ impl KeyFiles {
         (files, keys)
     }
 
-    /// What there is, if the files have changed since they were last looked at, or if `asked`.
-    /// Blocks on the disk.
+    /// What there is, if the files have changed since they were last looked at, or if `asked`. Files
+    /// that cannot be read (there may be no descriptor left) are tried again the next time, and told of
+    /// once. Blocks on the disk.
     fn refresh(&self, asked: bool) -> Result<Option<Keys>, InvalidCredential> {
+        // Before they are read: what changes meanwhile is a change again.
         let stamps = self.stamps();
-        {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == stamps && !asked {
-                return Ok(None);
-            }
-            // Before they are read: what changes meanwhile is a change again.
-            *seen = stamps;
+        if self.seen().stamps == stamps && !asked {
+            return Ok(None);
         }
+        let read = self.read();
+        let mut seen = self.seen();
+        match read {
+            Err(error @ InvalidCredential::Unreadable { .. }) => {
+                let said = Some(error.to_string());
+                if seen.failure == said && !asked {
+                    return Ok(None);
+                }
+                seen.failure = said;
+                Err(error)
+            }
+            read => {
+                *seen = Seen { stamps, failure: None };
+                read.map(Some)
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Keys, InvalidCredential> {
         let again = |files: &[KeyFile]| {
             files.iter().map(|file| KeyFile::read(file.path())).collect::<Result<Vec<_>, _>>()
         };
@@ -76,11 +100,15 @@ impl KeyFiles {
         let public = self.public.iter().map(|key| PublicKey::read(key.path()));
         let secrets: Vec<_> = secrets.collect::<Result<_, _>>()?;
         let public: Vec<_> = public.collect::<Result<_, _>>()?;
-        Ok(Some(Keys {
+        Ok(Keys {
             publish: access_keys(&self.publish.0, &again(&self.publish.1)?),
             subscribe: access_keys(&self.subscribe.0, &again(&self.subscribe.1)?),
             tokens: token_keys(&secrets, &public),
-        }))
+        })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there are none.

@@ -72,7 +72,7 @@ async fn decide(
     feed: Feed,
     request: &Parts,
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
-    let place = app.quotas.request().ok_or(Admission::ComeBack(RefusalReason::Requests))?;
+    let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
     let Subscription { selector, format, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
@@ -104,7 +104,8 @@ async fn decide(
     let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
-    let what = Admissible { selector, format, start, has_id };
+    let private = caller.private_rights();
+    let what = Admissible { selector, private, format, start, has_id };
     let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
     Ok(Some(Box::new(stream)))
 }
@@ -218,7 +219,7 @@ mod tests {
     async fn too_many_requests_are_told_to_come_back_and_counted_at_either_stream() {
         for feed in FEEDS {
             let app = hub();
-            let _place = app.quotas.request().unwrap();
+            let _place = app.place(&request(Method::GET, "/")).unwrap();
             let turned_away = ask(&app, feed).await;
             assert_told_to_come_back(&app, &turned_away, RefusalReason::Requests);
         }
@@ -263,8 +264,8 @@ mod tests {
             access.keys.subscribe = AccessKeys::new(&[Secret::new("k".repeat(32), 1).unwrap()]);
             access.tickets = Some(Box::new(Away));
             let app = AppState::idle(&QuotaLimits::few(), access, 8);
-            let turned_away =
-                admit(&app, &NATIVE, feed, &request(Method::GET, "/?ticket=some")).await;
+            let asked = request(Method::GET, &format!("/?ticket={}", "A".repeat(43)));
+            let turned_away = admit(&app, &NATIVE, feed, &asked).await;
             let why = RefusalReason::CredentialsUnverifiable;
             assert_told_to_come_back(&app, &turned_away, why);
         }

@@ -1,6 +1,7 @@
 //! Layers: what is done with every request, or with all of a kind, around its handler.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -10,8 +11,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::audit::{Administrator, name_of};
+use crate::quotas::Kind;
 use crate::refusal::{Refusal, RefusalNote};
 use crate::state::{AppState, Endpoint};
+use crate::stream::come_back;
 
 /// For answers that are meant for nobody but whoever asked.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -37,7 +40,8 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    match endpoint.app.access.guard.admit(&head) {
+    let from = endpoint.app.access.address(&head.extensions, &head.headers);
+    match endpoint.app.access.guard.admit(&head, from) {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(refusal) => endpoint.refuse(&refusal),
     }
@@ -50,7 +54,8 @@ pub(crate) async fn guard_figures(
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    match endpoint.app.access.guard.admit_monitor(&head) {
+    let from = endpoint.app.access.address(&head.extensions, &head.headers);
+    match endpoint.app.access.guard.admit_monitor(&head, from) {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(refusal) => endpoint.refuse(&refusal),
     }
@@ -62,9 +67,42 @@ pub(crate) async fn count_request(
     request: Request,
     next: Next,
 ) -> Response {
-    match endpoint.app.quotas.request() {
-        Some(_place) => next.run(request).await,
-        None => endpoint.refuse(&Refusal::Busy),
+    let (head, body) = request.into_parts();
+    match endpoint.app.place(&head) {
+        Ok(_place) => next.run(Request::from_parts(head, body)).await,
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
+/// What the layer that limits how fast requests may come has to know.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestRate {
+    pub(crate) endpoint: Endpoint,
+    /// The paths of streams: whoever asks for one is told to come back, since any other answer would end
+    /// an EventSource for good.
+    pub(crate) streams: Arc<[String]>,
+}
+
+/// Lets no address send requests faster than it may.
+pub(crate) async fn limit_rate(
+    State(limit): State<RequestRate>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let RequestRate { endpoint, streams } = &limit;
+    let app = &endpoint.app;
+    let path = request.uri().path();
+    let counted = match app.access.address(request.extensions(), request.headers()) {
+        Some(address) => app.quotas.places.count(address, Kind::of(path), Instant::now()),
+        None => Err(Refusal::NoPeer),
+    };
+    match counted {
+        Ok(()) => next.run(request).await,
+        Err(refusal) if streams.iter().any(|stream| stream == path) => {
+            app.metrics.refused(refusal.reason());
+            come_back(app.delivery.retry())
+        }
+        Err(refusal) => endpoint.refuse(&refusal),
     }
 }
 
@@ -74,10 +112,11 @@ pub(crate) async fn require_administrator(
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(_place) = endpoint.app.quotas.request() else {
-        return endpoint.refuse(&Refusal::Busy);
-    };
     let (mut head, body) = request.into_parts();
+    let _place = match endpoint.app.place(&head) {
+        Ok(place) => place,
+        Err(refusal) => return endpoint.refuse(&refusal),
+    };
     let mut response = match administrator(&endpoint, &head).await {
         Ok(administrator) => {
             head.extensions.insert(administrator);

@@ -21,6 +21,8 @@ mod node;
 mod pages;
 #[cfg(any(test, fuzzing))]
 mod probe;
+#[cfg(any(test, fuzzing))]
+mod probe_socket;
 mod query;
 mod quotas;
 mod rates;
@@ -40,6 +42,8 @@ pub use self::metrics::{MetricSource, Metrics, RefusalReason, Rows};
 pub use self::node::{Node, NodeId};
 #[cfg(fuzzing)]
 pub use self::probe::probe_head;
+#[cfg(fuzzing)]
+pub use self::probe_socket::probe_socket;
 pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
 pub use self::router::{RouterConfig, router};
 pub use self::state::AppState;

@@ -3,7 +3,6 @@
 //! What must hold: a refusal says what happened and what to do, and under which reason it is counted.
 //! How it looks on the wire is its dialect's; nobody else makes an answer of one.
 
-use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -73,6 +72,10 @@ pub(crate) enum Refusal {
     Untrusted(#[from] Untrusted),
     #[error("{invalid}; too many from your address have failed lately")]
     TooManyFailures { invalid: InvalidToken, address: IpAddr, wait: Duration },
+    #[error("the ticket has been used, or its time is over; too many have failed lately")]
+    TooManyFalseTickets { address: IpAddr, wait: Duration },
+    #[error("the connection ends: too many credentials have failed")]
+    ConnectionEnded,
     #[error("there is more than one Authorization header: send one")]
     TwoCredentials,
     #[error("the ticket has been used, or its time is over")]
@@ -91,6 +94,10 @@ pub(crate) enum Refusal {
     TooManyTickets { wait: Duration },
     #[error("too many requests are being answered")]
     Busy,
+    #[error("too many requests from your address are being answered")]
+    BusyAddress,
+    #[error("too many requests from your address in too short a time")]
+    TooManyRequests { wait: Duration },
     #[error("the console answers only requests from the hub's own machine")]
     Elsewhere,
     #[error("the request came over no connection")]
@@ -144,11 +151,15 @@ impl Refusal {
             Self::Unauthenticated | Self::Untrusted(_) | Self::UsedTicket => {
                 RefusalReason::Unauthenticated
             }
-            Self::TooManyFailures { .. } => RefusalReason::CredentialRate,
+            Self::TooManyFailures { .. }
+            | Self::TooManyFalseTickets { .. }
+            | Self::ConnectionEnded => RefusalReason::CredentialRate,
             Self::TwoCredentials => RefusalReason::Unauthenticated,
             Self::Forbidden(_) | Self::Elsewhere => RefusalReason::Forbidden,
             Self::TooFast { .. } => RefusalReason::PublishRate,
             Self::Busy | Self::NoPeer => RefusalReason::Requests,
+            Self::BusyAddress => RefusalReason::AddressRequests,
+            Self::TooManyRequests { .. } => RefusalReason::RequestRate,
         }
     }
 
@@ -163,7 +174,9 @@ impl Refusal {
         let failure = match self {
             Self::Untrusted(Untrusted::Invalid(invalid))
             | Self::TooManyFailures { invalid, .. } => Some(invalid.to_string()),
-            Self::UsedTicket | Self::TwoCredentials => Some(self.to_string()),
+            Self::UsedTicket | Self::TooManyFalseTickets { .. } | Self::TwoCredentials => {
+                Some(self.to_string())
+            }
             _ => None,
         };
         let who = match self {
@@ -171,7 +184,9 @@ impl Refusal {
             _ => None,
         };
         let slowed = match self {
-            Self::TooManyFailures { address, .. } => Some(*address),
+            Self::TooManyFailures { address, .. } | Self::TooManyFalseTickets { address, .. } => {
+                Some(*address)
+            }
             _ => None,
         };
         RefusalNote { reason: self.reason(), failure, who, slowed }
@@ -184,12 +199,16 @@ impl Refusal {
         match self {
             Self::TooFast { wait }
             | Self::TooManyTickets { wait }
-            | Self::TooManyFailures { wait, .. } => Some(*wait),
+            | Self::TooManyFailures { wait, .. }
+            | Self::TooManyFalseTickets { wait, .. }
+            | Self::TooManyRequests { wait } => Some(*wait),
             Self::BodyLimit(BodyLimit::NoRoom)
             | Self::Untrusted(Untrusted::Unavailable(_))
             | Self::Tickets(_)
             | Self::CutNotAnnounced { .. }
             | Self::DeliveryBusy
+            | Self::ConnectionEnded
+            | Self::BusyAddress
             | Self::Busy => Some(MOMENT),
             Self::Append(error) if !matches!(error, AppendError::KeyReused) => Some(MOMENT),
             _ => None,
@@ -209,12 +228,9 @@ impl Refusal {
         Self::Publish { place, value: value.to_owned(), said: said.to_string() }
     }
 
-    /// Why a body could not be read whole, of which `limit` bytes would have been taken.
-    pub(crate) fn of_body(error: axum::Error, limit: usize) -> Self {
-        let over =
-            error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+    /// Why a body could not be read whole.
+    pub(crate) fn of_body(error: axum::Error) -> Self {
         match BodyLimit::cause_of(&error) {
-            _ if over => Self::BodyTooLarge { limit },
             Some(broken) => Self::BodyLimit(broken),
             None => Self::BodyBroken(error),
         }

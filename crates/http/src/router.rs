@@ -14,8 +14,9 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::access::hold_slowed;
 use crate::dialect::{Dialect, NATIVE, not_found};
+use crate::layers::{self, RequestRate};
 use crate::state::{AppState, Endpoint};
-use crate::{handlers, layers, pages};
+use crate::{handlers, pages};
 
 /// The dialects that a hub speaks beside its own.
 static OTHER_DIALECTS: [&dyn Dialect; 0] = [];
@@ -43,10 +44,11 @@ fn speaking(
     dialects: &[&'static dyn Dialect],
 ) -> Router {
     let native = Endpoint { app: Arc::clone(app), dialect: &NATIVE };
-    let mut all = around(native_routes(&native, config), &native).merge(for_operators(&native));
+    let mut all = around(native_routes(&native, config), &native, config.prefix)
+        .merge(for_operators(&native, config.prefix));
     for &dialect in dialects {
         let endpoint = Endpoint { app: Arc::clone(app), dialect };
-        all = all.merge(around(routes(&endpoint, config.prefix), &endpoint));
+        all = all.merge(around(routes(&endpoint, config.prefix), &endpoint, config.prefix));
     }
     let failures = Arc::clone(&app.access.failures);
     all.layer(from_fn_with_state(failures, hold_slowed))
@@ -74,16 +76,18 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
     let files = pages::index(prefix, templates)
         .merge(pages::console(prefix))
         .merge(pages::docs(prefix))
-        .merge(pages::security_txt(security_contacts))
-        .route_layer(from_fn_with_state(endpoint.clone(), layers::count_request));
-    let mut router = Router::new()
+        .merge(pages::security_txt(security_contacts));
+    let Endpoint { dialect, .. } = *endpoint;
+    // Those who answer these take a place themselves, as they do in every dialect.
+    let placed = Router::new()
         .route(&at("/ticket"), post(handlers::issue))
         .route(&at("/console/events"), get(handlers::statistics))
         .route(&at("/topics/{*topic}"), post(handlers::publish_text))
         .merge(for_administrators)
+        .method_not_allowed_fallback(async move || dialect.method_not_allowed())
         .with_state(endpoint.clone())
-        .merge(routes(endpoint, prefix))
-        .merge(files);
+        .merge(routes(endpoint, prefix));
+    let mut router = Router::new().with_state(endpoint.clone()).merge(files);
     let ours = ["/send/", "/events/", "/console/"].map(at);
     for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
         router = router.route(path, any(without_slash));
@@ -93,15 +97,16 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
         let home = move || async move { Redirect::temporary(&page) };
         router = router.route("/", get(home)).route(prefix, any(with_slash));
     }
-    let Endpoint { dialect, .. } = *endpoint;
     router
         .fallback(async || not_found())
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .layer(from_fn_with_state(endpoint.clone(), layers::count_request))
+        .merge(placed)
 }
 
 /// What programs on the hub's network ask. Its health tells nothing and is changed by nobody, so it may
 /// be asked for under any name: orchestrators know a hub by an address that nobody can foresee.
-fn for_operators(endpoint: &Endpoint) -> Router {
+fn for_operators(endpoint: &Endpoint, prefix: &str) -> Router {
     let Endpoint { dialect, .. } = *endpoint;
     let guarded = from_fn_with_state(endpoint.clone(), layers::guard_figures);
     let routes = Router::new()
@@ -110,18 +115,23 @@ fn for_operators(endpoint: &Endpoint) -> Router {
         .route("/healthz", get(handlers::healthz))
         .route("/readyz", get(handlers::readyz))
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
-        .with_state(endpoint.clone());
-    readable(routes, endpoint)
+        .with_state(endpoint.clone())
+        .layer(from_fn_with_state(endpoint.clone(), layers::count_request));
+    bounded(routes, endpoint, prefix)
 }
 
 /// What is checked around the routes of a dialect, and answered in it.
-fn around(routes: Router, endpoint: &Endpoint) -> Router {
+fn around(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
     let guarded = from_fn_with_state(endpoint.clone(), layers::guard);
-    readable(routes, endpoint).layer(guarded)
+    bounded(routes, endpoint, prefix).layer(guarded)
 }
 
-/// Pages of allowed origins, if there are any, may read the answers.
-fn readable(routes: Router, endpoint: &Endpoint) -> Router {
+/// Requests are limited by their rate, and pages of allowed origins, if there are any, may read the answers.
+fn bounded(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
+    let streams = [endpoint.dialect.paths(prefix).subscribe, format!("{prefix}/console/events")];
+    let rate = RequestRate { endpoint: endpoint.clone(), streams: Arc::new(streams) };
+    // Inside CORS: a page that is asked to come back must be able to read so.
+    let routes = routes.layer(from_fn_with_state(rate, layers::limit_rate));
     if endpoint.app.access.guard.allows_some_origin() {
         routes.layer(cors(Arc::clone(&endpoint.app)))
     } else {

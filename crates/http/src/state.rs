@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_hub::Hub;
 use tokio::sync::mpsc;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use crate::access::AccessConfig;
 use crate::access::{Access, Keys};
 use crate::audit::{Trail, audit};
@@ -18,9 +19,9 @@ use crate::console::Console;
 use crate::dialect::Dialect;
 use crate::metrics::Metrics;
 use crate::node::Node;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use crate::quotas::QuotaLimits;
-use crate::quotas::Quotas;
+use crate::quotas::{Kind, Place, Quotas};
 use crate::refusal::Refusal;
 
 /// What one hub's handlers share.
@@ -82,6 +83,13 @@ impl AppState {
         }
     }
 
+    /// A place for a request while it is being answered.
+    pub(crate) fn place(&self, request: &Parts) -> Result<Place, Refusal> {
+        let address = self.access.address(&request.extensions, &request.headers);
+        let address = address.ok_or(Refusal::NoPeer)?;
+        self.quotas.places.take(address, Kind::of(request.uri.path()))
+    }
+
     /// Ends the streams of a subject, or those that a credential let in, consoles among them, at this
     /// node; how many those were.
     pub(crate) async fn end_streams(&self, subject: &str) -> usize {
@@ -118,7 +126,8 @@ impl Endpoint {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, reason = "for tests, which fail by panicking")]
 impl AppState {
     /// Of a hub that nobody uses, with so many seats for streams.
     pub(crate) fn idle(limits: &QuotaLimits, access: AccessConfig, seats: usize) -> Arc<Self> {

@@ -44,6 +44,14 @@ impl Hub {
         self.log.append(batch)
     }
 
+    /// What is asked for by position: finds the event that a publisher's id names. Where no event that is
+    /// retained has the id, what was asked for is returned as it is; to go on with that is a gap.
+    pub async fn locate(&self, requested: Requested) -> Result<Requested, ReadError> {
+        let Requested::AfterId(id) = &requested else { return Ok(requested) };
+        let found = self.log.find(id).await?;
+        Ok(found.map_or(requested, Requested::After))
+    }
+
     /// Where a subscriber begins.
     pub fn resolve(&self, requested: &Requested) -> Resolution {
         self.window.continuity().resume(requested)
@@ -123,6 +131,10 @@ impl Hub {
         let (mut slots, mut held, mut next) = (Vec::new(), 0, page.next);
         let mut events = page.events.into_iter().peekable();
         while let Some(event) = events.next() {
+            // The log knows what is wanted, not what may be heard.
+            if !interest.hears(&event) {
+                continue;
+            }
             let (slot, position) = (Slot::new(Frame::new(Arc::clone(&event))), event.position);
             held += slot.frame.encoded(envelope).len();
             slots.push(slot);

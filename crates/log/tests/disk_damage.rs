@@ -11,12 +11,12 @@ use std::sync::Arc;
 use fanfare_event::{Event, Position};
 use fanfare_log::disk::{OpenError, stats, verify};
 use fanfare_log::{DiskLog, Standing};
-use support::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
 use support::{Recorder, after, append, batch, earliest, keyed, open, options, small};
 
 /// A log of three epochs, and what is in it.
-fn three_epochs(closed: bool) -> (Disk, Vec<Arc<Event>>) {
-    let disk = Disk::new(1);
+fn three_epochs(closed: bool) -> (SimulatedDisk, Vec<Arc<Event>>) {
+    let disk = SimulatedDisk::new(1);
     let mut events = Vec::new();
     for epoch in 0..3 {
         let (log, tail) = open(&disk, options());
@@ -33,7 +33,7 @@ fn three_epochs(closed: bool) -> (Disk, Vec<Arc<Event>>) {
 }
 
 /// Everything is there, or its readers are told.
-fn assert_nothing_silent(disk: &Disk, events: &[Arc<Event>], what: &str) {
+fn assert_nothing_silent(disk: &SimulatedDisk, events: &[Arc<Event>], what: &str) {
     let (log, tail) = open(disk, options());
     let found = earliest(&log, &tail);
     for event in &found.events {
@@ -96,7 +96,7 @@ fn no_missing_file_is_silent_but_the_newest() {
 
 #[test]
 fn a_tail_torn_at_any_byte_loses_only_what_was_being_written() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     append(&log, batch("a", ["one"])).unwrap();
     append(&log, batch("a", ["two"])).unwrap();
@@ -127,7 +127,7 @@ fn a_tail_torn_at_any_byte_loses_only_what_was_being_written() {
 
 #[test]
 fn cursors_behind_a_hole_are_exact_and_those_before_it_get_a_gap() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     for n in 0..20 {
         append(&log, batch("a", [format!("message {n}")])).unwrap();
@@ -158,7 +158,7 @@ fn a_message_that_looks_like_a_record_is_never_taken_for_one() {
     let (disk, _) = three_epochs(true);
     let name = disk.names().into_iter().find(|name| name.ends_with(".log")).unwrap();
     let forged = String::from_utf8_lossy(&disk.read(&name)[52..]).into_owned();
-    let disk = Disk::new(2);
+    let disk = SimulatedDisk::new(2);
     let (log, tail) = open(&disk, options());
     append(&log, batch("a", [format!("{forged}{forged}")])).unwrap();
     append(&log, batch("a", ["behind"])).unwrap();

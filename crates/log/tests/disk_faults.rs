@@ -12,12 +12,12 @@ use fanfare_log::{
     AppendError, Appended, DiskLog, Durability, EventLog, Lineage, Retention, Standing, SyncPolicy,
     Tail,
 };
-use support::simulated::{Disk, Fault};
+use fanfare_testkit::{DiskFault, SimulatedDisk};
 use support::{Recorder, after, append, batch, block_on, earliest, keyed, open, options, small};
 
 #[test]
 fn a_full_disk_refuses_publishes_serves_readers_and_recovers_with_room() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     append(&log, batch("a", ["before"])).unwrap();
     let used = disk.used();
@@ -39,10 +39,10 @@ fn a_full_disk_refuses_publishes_serves_readers_and_recovers_with_room() {
 
 #[test]
 fn after_a_failed_sync_nothing_is_accepted_until_the_log_is_opened_anew() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     append(&log, batch("a", ["before"])).unwrap();
-    disk.fail(1, Fault::Error);
+    disk.fail(1, DiskFault::Error);
     let unknown = append(&log, batch("a", ["lost or not"]));
     assert!(matches!(unknown, Err(AppendError::OutcomeUnknown { .. })), "{unknown:?}");
     let refused = append(&log, batch("a", ["refused"]));
@@ -67,7 +67,7 @@ fn a_fault_above_the_log_leaves_no_publisher_waiting() {
         fn trim(&self, _: Position) {}
         fn wake(&self) {}
     }
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let log = DiskLog::open_on(Arc::new(disk.clone()), options(), Arc::new(Faulty)).unwrap();
     let unknown = append(&log, batch("a", ["on disk"]));
     assert!(matches!(unknown, Err(AppendError::OutcomeUnknown { .. })), "{unknown:?}");
@@ -83,7 +83,7 @@ fn a_fault_above_the_log_leaves_no_publisher_waiting() {
 
 #[test]
 fn a_disk_that_falls_behind_makes_publishers_try_again_not_memory_grow() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let mut few = options();
     few.queue_batches = 5;
     let (log, tail) = open(&disk, few);
@@ -104,7 +104,7 @@ fn a_disk_that_falls_behind_makes_publishers_try_again_not_memory_grow() {
 
 #[test]
 fn an_interval_says_what_it_promises_and_keeps_it() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let mut interval = options();
     interval.sync = SyncPolicy::Interval(Duration::from_millis(5));
     let (log, tail) = open(&disk, interval.clone());
@@ -113,7 +113,7 @@ fn an_interval_says_what_it_promises_and_keeps_it() {
     while !disk.is_synced() {
         std::thread::yield_now();
     }
-    disk.fail(0, Fault::Crash);
+    disk.fail(0, DiskFault::Crash);
     let last = tail.last();
     drop(log);
     disk.restart();
@@ -154,7 +154,7 @@ fn many_publishers_share_the_disk_and_the_tail_hears_each_once() {
 
 #[test]
 fn idempotency_keys_survive_a_restart_for_their_window() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, options());
     let first = append(&log, keyed("k", batch("a", ["one", "two", "three"]))).unwrap();
     let same = append(&log, keyed("k", batch("a", ["one", "two", "three"]))).unwrap();
@@ -176,7 +176,7 @@ fn idempotency_keys_survive_a_restart_for_their_window() {
 
 #[test]
 fn a_trim_of_another_topic_is_no_gap_not_even_after_a_restart() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, small());
     append(&log, batch("quiet", ["kept as a cursor"])).unwrap();
     let cursor = tail.last();
@@ -202,7 +202,7 @@ fn a_trim_of_another_topic_is_no_gap_not_even_after_a_restart() {
 
 #[test]
 fn a_lost_note_of_what_was_trimmed_is_a_gap_of_every_topic() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, small());
     append(&log, batch("quiet", ["kept as a cursor"])).unwrap();
     let cursor = tail.last();
@@ -217,7 +217,7 @@ fn a_lost_note_of_what_was_trimmed_is_a_gap_of_every_topic() {
 
 #[test]
 fn each_topic_keeps_its_own_count() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let mut counted = options();
     counted.segment_bytes = 4096;
     counted.retain_topic_count = Some(3);
@@ -247,7 +247,7 @@ fn each_topic_keeps_its_own_count() {
 
 #[test]
 fn what_has_outlived_its_age_goes_though_nothing_is_published() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let age = Duration::from_secs(3600);
     let mut aged = options();
     aged.retention = Retention { age, ..aged.retention };
@@ -275,7 +275,7 @@ fn what_has_outlived_its_age_goes_though_nothing_is_published() {
 
 #[test]
 fn a_cursor_resumes_exactly_across_several_restarts() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let mut published: Vec<(Position, String)> = Vec::new();
     for start in 0..6 {
         let (log, tail) = open(&disk, small());

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use fanfare_event::{Position, Timestamp, Topic};
 use fanfare_log::disk::Storage;
 use fanfare_log::{AppendError, Between, DiskLog, DiskOptions, EventLog, Standing, SyncPolicy};
+use fanfare_testkit::{DiskFault, SimulatedDisk};
 use proptest::prelude::*;
-use support::simulated::{Disk, Fault};
 use support::{Recorder, after, append, batch, earliest, keyed, small};
 
 const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c"];
@@ -27,7 +27,7 @@ enum Op {
     },
     Fail {
         ahead: u64,
-        fault: Fault,
+        fault: DiskFault,
     },
     Expire,
     /// The machine stops and starts.
@@ -38,10 +38,10 @@ enum Op {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let fault = prop_oneof![
-        4 => Just(Fault::Crash),
-        2 => Just(Fault::Short),
-        2 => Just(Fault::Full),
-        1 => Just(Fault::Error),
+        4 => Just(DiskFault::Crash),
+        2 => Just(DiskFault::Short),
+        2 => Just(DiskFault::Full),
+        1 => Just(DiskFault::Error),
     ];
     let op = prop_oneof![
         12 => (0..TOPICS.len(), 1_usize..4, 0_usize..900, prop::option::weighted(0.3, 0_u8..6))
@@ -56,7 +56,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 
 /// What must be, what may be and what must not be in the log.
 struct Model {
-    disk: Disk,
+    disk: SimulatedDisk,
     options: DiskOptions,
     log: Option<DiskLog>,
     tail: Arc<Recorder>,
@@ -71,7 +71,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(disk: Disk, options: DiskOptions) -> Self {
+    fn new(disk: SimulatedDisk, options: DiskOptions) -> Self {
         let mut model = Self {
             disk,
             options,
@@ -118,7 +118,7 @@ impl Model {
             Op::Expire => self.log.as_ref().unwrap().expire(Timestamp::now()),
             Op::Crash => {
                 // What the writer does after this fails, as if it had not come to it.
-                self.disk.fail(0, Fault::Crash);
+                self.disk.fail(0, DiskFault::Crash);
                 self.close();
                 self.disk.restart();
                 self.open();
@@ -251,7 +251,7 @@ impl Model {
 fn run(seed: u64, sync: SyncPolicy, ops: Vec<Op>) {
     let mut options = small();
     options.sync = sync;
-    let mut model = Model::new(Disk::new(seed), options);
+    let mut model = Model::new(SimulatedDisk::new(seed), options);
     for op in ops {
         model.apply(op);
     }
@@ -272,7 +272,7 @@ proptest! {
 
     #[test]
     fn what_the_system_holds_survives_the_process(seed: u64, ops in ops()) {
-        let survives = |op: &Op| !matches!(op, Op::Crash | Op::Fail { fault: Fault::Crash, .. });
+        let survives = |op: &Op| !matches!(op, Op::Crash | Op::Fail { fault: DiskFault::Crash, .. });
         run(seed, SyncPolicy::Os, ops.into_iter().filter(survives).collect());
     }
 }

@@ -7,9 +7,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use fanfare_testkit::SimulatedDisk;
 use proptest::prelude::*;
 use support::recovery::recover;
-use support::simulated::Disk;
 use support::{append, batch, earliest, open, options};
 
 #[test]
@@ -38,7 +38,7 @@ fn a_log_of_the_first_version_is_read_and_goes_on() {
         // Whether it was on disk before is not known: what can be read stays.
         ("segment-body-damaged", &["two", "three"]),
     ] {
-        let disk = Disk::new(0);
+        let disk = SimulatedDisk::new(0);
         let segment = segment(file);
         disk.put("FORMAT", b"fanfare log 1\n".to_vec());
         disk.put(&name(&segment), segment);
@@ -83,7 +83,7 @@ fn write_the_corpus() {
 
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/recovery");
     fs::create_dir_all(&corpus).unwrap();
-    let disk = Disk::new(0);
+    let disk = SimulatedDisk::new(0);
     let (log, _) = open(&disk, options());
     append(&log, keyed("k", batch("a", ["one", "two"]))).unwrap();
     append(&log, batch("b/c", ["three"])).unwrap();

@@ -6,7 +6,7 @@ mod support;
 
 use fanfare_event::{Draft, Position, Selector, Topic};
 use fanfare_log::{Batch, DiskLog, EventLog, PageLimit, ReadFrom};
-use support::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
 use support::{append, open, options};
 
 const EACH: usize = 4_000;
@@ -17,6 +17,7 @@ fn publish(log: &DiskLog, topics: usize) -> Position {
         topic: Topic::parse(&format!("users/{n}/news")).unwrap(),
         event_type: None,
         message: "".into(),
+        extras: None,
     };
     let mut last = Position::ORIGIN;
     for at in (0..topics).step_by(EACH) {
@@ -44,7 +45,7 @@ fn pages(log: &DiskLog, topic: &str, until: Position) -> (usize, usize) {
 
 #[test]
 fn a_pattern_is_compared_with_the_topics_of_all_closed_segments_for_one_page() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let mut many = options();
     many.segment_bytes = 128 << 10;
     let (log, _) = open(&disk, many);
@@ -59,7 +60,7 @@ fn a_pattern_is_compared_with_the_topics_of_all_closed_segments_for_one_page() {
 
 #[test]
 fn a_pattern_is_compared_with_all_topics_of_the_growing_segment_for_one_page() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, options());
     let last = publish(&log, 120_000);
     assert_eq!(disk.names().iter().filter(|name| name.ends_with(".idx")).count(), 0);
@@ -70,7 +71,7 @@ fn a_pattern_is_compared_with_all_topics_of_the_growing_segment_for_one_page() {
 
 #[test]
 fn a_segment_of_more_topics_than_a_page_may_compare_is_never_passed() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     publish(&log, 120_000);
     drop(log);

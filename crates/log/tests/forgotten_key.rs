@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use fanfare_log::{Appended, DiskLog};
-use support::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
 use support::{append, batch, earliest, keyed, open, small};
 
 fn publish_beyond_retention(log: &DiskLog) {
@@ -18,7 +18,7 @@ fn publish_beyond_retention(log: &DiskLog) {
 
 #[test]
 fn a_key_is_answered_after_a_restart_though_its_segment_was_trimmed() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, small());
     let first = append(&log, keyed("k", batch("a", ["one", "two"]))).unwrap();
     publish_beyond_retention(&log);
@@ -41,7 +41,7 @@ fn a_key_is_answered_after_a_restart_though_its_segment_was_trimmed() {
 
 #[test]
 fn keys_whose_window_has_ended_leave_the_disk() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, small());
     for n in 0..50 {
         append(&log, keyed(&format!("key {n}"), batch("a", ["x".repeat(900)]))).unwrap();
@@ -59,7 +59,7 @@ fn keys_whose_window_has_ended_leave_the_disk() {
 
 #[test]
 fn the_last_place_of_a_key_goes_while_there_is_no_room_for_another() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, small());
     let first = append(&log, keyed("k", batch("a", ["one"]))).unwrap();
     let segment = disk.names().into_iter().find(|name| name.ends_with(".log")).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fanfare_event::Timestamp;
 use fanfare_log::{AppendError, Appended, DiskLog, DiskOptions, EventLog};
-use support::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
 use support::{append, batch, earliest, keyed, open, small};
 
 /// What is published is kept for a minute, keys for ten.
@@ -23,7 +23,7 @@ fn keyed_large(n: usize) -> fanfare_log::Batch {
     keyed(&format!("key {n}"), batch("a", [format!("{n} {}", "x".repeat(900))]))
 }
 
-fn segments(disk: &Disk) -> usize {
+fn segments(disk: &SimulatedDisk) -> usize {
     disk.names().iter().filter(|name| name.ends_with(".log")).count()
 }
 
@@ -40,7 +40,7 @@ fn outlive_retention(log: &DiskLog) {
 
 #[test]
 fn trimming_frees_nothing_of_a_full_disk_while_keys_are_within_their_window() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, brief());
     let first: Vec<_> = (0..12).map(|n| append(&log, keyed_large(n)).unwrap()).collect();
     let full = disk.used();
@@ -63,7 +63,7 @@ fn trimming_frees_nothing_of_a_full_disk_while_keys_are_within_their_window() {
 
 #[test]
 fn a_key_goes_with_its_segment_when_only_the_index_has_it_at_a_restart() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, brief());
     let first = append(&log, keyed_large(0)).unwrap();
     for _ in 0..6 {
@@ -93,7 +93,7 @@ fn a_key_goes_with_its_segment_when_only_the_index_has_it_at_a_restart() {
 
 #[test]
 fn what_waits_for_room_for_its_keys_grows() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, small());
     disk.refuse_to_create("keys.tmp");
     let mut accepted = Vec::new();
@@ -126,7 +126,7 @@ fn what_waits_for_room_for_its_keys_grows() {
 
 #[test]
 fn a_file_that_cannot_be_removed_takes_room_and_is_not_counted() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, brief());
     let first = append(&log, keyed_large(0)).unwrap();
     for n in 1..12 {

@@ -6,11 +6,11 @@ mod support;
 
 use fanfare_event::Position;
 use fanfare_log::Standing;
-use support::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
 use support::{append, batch, earliest, keyed, open, options};
 
 /// The log as a power cut leaves it: the pages that hold this text never reached the disk.
-fn without(disk: &Disk, text: &str) -> Disk {
+fn without(disk: &SimulatedDisk, text: &str) -> SimulatedDisk {
     let torn = disk.copy();
     let name = torn.names().into_iter().rfind(|name| name.ends_with(".log")).unwrap();
     let mut content = torn.read(&name);
@@ -23,7 +23,7 @@ fn without(disk: &Disk, text: &str) -> Disk {
 #[test]
 fn a_batch_whose_pages_came_to_disk_out_of_order_is_dropped_whole_and_its_retry_publishes_once() {
     for missing in ["first", "second", "third"] {
-        let disk = Disk::new(1);
+        let disk = SimulatedDisk::new(1);
         let (log, tail) = open(&disk, options());
         append(&log, batch("a", ["before"])).unwrap();
         append(&log, keyed("k", batch("a", ["first", "second", "third"]))).unwrap();
@@ -48,7 +48,7 @@ fn a_batch_whose_pages_came_to_disk_out_of_order_is_dropped_whole_and_its_retry_
 
 #[test]
 fn damage_to_a_batch_that_was_on_disk_costs_one_event_and_not_the_batch() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, options());
     append(&log, batch("a", ["first", "second", "third"])).unwrap();
     append(&log, batch("a", ["synced before this was written"])).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{Between, DiskOptions, EventLog, SyncPolicy};
-use support::simulated::{Disk, Fault};
+use fanfare_testkit::{DiskFault, SimulatedDisk};
 use support::{Recorder, append, batch, open, options};
 
 fn ahead(sync: SyncPolicy) -> DiskOptions {
@@ -21,7 +21,7 @@ fn crossing(tail: &Recorder, cursor: Position) -> Between {
 }
 
 /// Publishes ten events, with a cursor at the fourth.
-fn publish(disk: &Disk, options: &DiskOptions) -> (fanfare_log::DiskLog, Position) {
+fn publish(disk: &SimulatedDisk, options: &DiskOptions) -> (fanfare_log::DiskLog, Position) {
     let (log, tail) = open(disk, options.clone());
     for n in 0..10 {
         append(&log, batch("a", [format!("message {n}")])).unwrap();
@@ -35,9 +35,9 @@ fn whoever_was_behind_when_the_machine_died_is_told() {
     let minute = SyncPolicy::Interval(Duration::from_secs(60));
     for sync in [SyncPolicy::Os, minute] {
         for seed in 0..20 {
-            let disk = Disk::new(seed);
+            let disk = SimulatedDisk::new(seed);
             let (log, cursor) = publish(&disk, &ahead(sync));
-            disk.fail(0, Fault::Crash);
+            disk.fail(0, DiskFault::Crash);
             drop(log);
             disk.restart();
             let (log, tail) = open(&disk, ahead(sync));
@@ -54,9 +54,9 @@ fn whoever_was_behind_when_the_machine_died_is_told() {
 
 #[test]
 fn a_loss_is_told_also_where_the_lineage_is_damaged_later() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, cursor) = publish(&disk, &ahead(SyncPolicy::Os));
-    disk.fail(0, Fault::Crash);
+    disk.fail(0, DiskFault::Crash);
     drop(log);
     disk.restart();
     let (log, _) = open(&disk, ahead(SyncPolicy::Os));
@@ -69,7 +69,7 @@ fn a_loss_is_told_also_where_the_lineage_is_damaged_later() {
 
 #[test]
 fn a_killed_hub_on_a_machine_that_lives_is_no_loss() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (_log, cursor) = publish(&disk, &ahead(SyncPolicy::Os));
     let killed = disk.copy();
     let (_log, tail) = open(&killed, ahead(SyncPolicy::Os));
@@ -80,7 +80,7 @@ fn a_killed_hub_on_a_machine_that_lives_is_no_loss() {
 fn what_is_on_disk_is_not_feared_to_be_lost() {
     // Closed; long quiet; always on disk.
     for case in 0..3 {
-        let disk = Disk::new(1);
+        let disk = SimulatedDisk::new(1);
         let sync = if case == 2 { SyncPolicy::Disk } else { SyncPolicy::Os };
         let (log, cursor) = publish(&disk, &ahead(sync));
         if case == 0 {
@@ -90,7 +90,7 @@ fn what_is_on_disk_is_not_feared_to_be_lost() {
             while !disk.is_synced() || disk.names().iter().any(|name| name == "unsynced") {
                 std::thread::yield_now();
             }
-            disk.fail(0, Fault::Crash);
+            disk.fail(0, DiskFault::Crash);
             drop(log);
         }
         disk.restart();
@@ -102,7 +102,7 @@ fn what_is_on_disk_is_not_feared_to_be_lost() {
 
 #[test]
 fn a_damaged_note_is_a_gap_and_not_a_silence() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (_log, cursor) = publish(&disk, &ahead(SyncPolicy::Os));
     let damaged = disk.copy();
     damaged.put("unsynced", b"damaged".to_vec());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::disk::{OpenError, verify};
 use fanfare_log::{AppendError, DiskLog, EventLog, Standing, SyncPolicy};
-use support::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
 use support::{Recorder, after, append, batch, earliest, open, options, small};
 
 fn open_in(directory: &Path) -> (DiskLog, Arc<Recorder>) {
@@ -141,7 +141,7 @@ fn nobody_else_can_read_what_is_published() {
 
 #[test]
 fn a_copy_of_the_directory_goes_on_as_another_log() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     append(&log, batch("a", ["common"])).unwrap();
     let common = tail.last();
@@ -162,7 +162,7 @@ fn a_copy_of_the_directory_goes_on_as_another_log() {
 fn a_hub_that_starts_on_a_full_disk_serves_readers_and_goes_on_with_room() {
     for sync in [SyncPolicy::Disk, SyncPolicy::Os] {
         for killed in [false, true] {
-            let disk = Disk::new(1);
+            let disk = SimulatedDisk::new(1);
             let mut options = options();
             options.sync = sync;
             let (log, tail) = open(&disk, options.clone());
@@ -193,7 +193,7 @@ fn a_hub_that_starts_on_a_full_disk_serves_readers_and_goes_on_with_room() {
 
 #[test]
 fn a_thousand_starts_in_vain_do_not_cost_the_history() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     append(&log, batch("a", ["one", "two"])).unwrap();
     let cursor = Position { seq: 1, ..tail.last() };
@@ -210,7 +210,7 @@ fn a_thousand_starts_in_vain_do_not_cost_the_history() {
 
 #[test]
 fn a_clock_that_steps_back_trims_nothing_and_one_that_steps_ahead_is_told_of() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     append(&log, batch("a", ["one", "two"])).unwrap();
     let last = tail.last();

@@ -12,21 +12,20 @@ use std::time::Duration;
 
 use fanfare_log::disk::{Progress, Writer};
 use fanfare_log::{Appended, Appending, DiskLog, DiskOptions, Environment, EventLog, SyncPolicy};
-use support::environment::Simulated;
-use support::simulated::Disk;
+use fanfare_testkit::{DiskFault, SimulatedDisk, SimulatedEnvironment};
 use support::{Recorder, batch, earliest, keyed, small};
 
 struct Machine {
-    disk: Disk,
-    environment: Arc<Simulated>,
+    disk: SimulatedDisk,
+    environment: Arc<SimulatedEnvironment>,
     tail: Arc<Recorder>,
     log: DiskLog,
     writer: Writer,
 }
 
 impl Machine {
-    fn start(disk: &Disk, seed: u64, options: DiskOptions) -> Self {
-        let environment = Arc::new(Simulated::new(seed));
+    fn start(disk: &SimulatedDisk, seed: u64, options: DiskOptions) -> Self {
+        let environment = Arc::new(SimulatedEnvironment::new(seed));
         let tail = Arc::<Recorder>::default();
         let (log, writer) = DiskLog::open_by_hand(
             Arc::new(disk.clone()),
@@ -48,7 +47,7 @@ impl Machine {
         }
     }
 
-    fn stop(mut self) -> Disk {
+    fn stop(mut self) -> SimulatedDisk {
         drop(self.log);
         while self.writer.step() != Progress::Ended {}
         self.disk
@@ -61,7 +60,7 @@ fn poll(appending: &mut Appending) -> Poll<Appended> {
 }
 
 fn live(seed: u64) -> Vec<(String, Vec<u8>)> {
-    let disk = Disk::new(seed);
+    let disk = SimulatedDisk::new(seed);
     for start in 0..2 {
         let mut machine = Machine::start(&disk, seed + start, small());
         for n in 0..60 {
@@ -90,7 +89,8 @@ fn the_same_seed_gives_another_log() {
 #[test]
 fn a_sync_that_is_due_waits_for_the_next_event() {
     let interval = SyncPolicy::Interval(Duration::from_millis(100));
-    let mut machine = Machine::start(&Disk::new(1), 1, DiskOptions { sync: interval, ..small() });
+    let mut machine =
+        Machine::start(&SimulatedDisk::new(1), 1, DiskOptions { sync: interval, ..small() });
     let mut appending = machine.log.append(batch("a", ["one"]));
     let left = machine.work();
     assert!(poll(&mut appending).is_ready());
@@ -105,10 +105,31 @@ fn a_sync_that_is_due_waits_for_the_next_event() {
 
 #[test]
 fn who_waits_for_a_writer_that_is_gone_waits_for_ever() {
-    let machine = Machine::start(&Disk::new(1), 1, small());
+    let machine = Machine::start(&SimulatedDisk::new(1), 1, small());
     let mut appending = machine.log.append(batch("a", ["one"]));
     drop(machine.writer);
     let polled = Pin::new(&mut appending).poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(polled, Poll::Ready(Err(_))));
     assert!(machine.log.ready().is_err());
+}
+
+#[test]
+fn a_log_that_has_failed_waits_for_a_sync_for_ever() {
+    let interval = SyncPolicy::Interval(Duration::from_millis(100));
+    let mut machine =
+        Machine::start(&SimulatedDisk::new(1), 1, DiskOptions { sync: interval, ..small() });
+    let mut appending = machine.log.append(batch("a", ["one"]));
+    machine.work();
+    assert!(poll(&mut appending).is_ready());
+    machine.disk.fail(0, DiskFault::Error);
+    let mut refused = machine.log.append(batch("a", ["two"]));
+    machine.work();
+    let polled = Pin::new(&mut refused).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Err(_))));
+    machine.environment.pass(Duration::from_secs(1));
+    let mut late = (0..10).map(|_| machine.writer.step());
+    assert!(late.any(|progress| progress == Progress::Idle(None)), "it has nothing to do");
+    drop(machine.log);
+    let mut last = (0..10).map(|_| machine.writer.step());
+    assert!(last.any(|progress| progress == Progress::Ended), "it does not close");
 }

@@ -12,23 +12,23 @@ use std::sync::{Arc, Mutex};
 
 use fanfare_event::{Position, Selector, Topic};
 use fanfare_log::{DiskLog, DiskOptions, EventLog, PageLimit, ReadFrom};
+use fanfare_testkit::SimulatedDisk;
 use fastrand::Rng;
 use proptest::prelude::*;
-use support::simulated::Disk;
 use support::{Recorder, append, batch, open, options, replay, small};
 
 const TOPICS: [&str; 3] = ["a", "b/1", "b/2"];
 
 /// A log that is published to while it is read.
 struct Race {
-    disk: Disk,
+    disk: SimulatedDisk,
     log: Arc<DiskLog>,
     tail: Arc<Recorder>,
 }
 
 impl Race {
     fn new(options: DiskOptions) -> Self {
-        let disk = Disk::new(1);
+        let disk = SimulatedDisk::new(1);
         let (log, tail) = open(&disk, options);
         Self { disk, log: Arc::new(log), tail }
     }
@@ -205,6 +205,7 @@ fn a_rare_type_among_large_messages_does_not_make_one_page_read_the_whole_log() 
         topic: Topic::parse("a").unwrap(),
         event_type: Some(fanfare_event::EventType::parse("rare").unwrap()),
         message: "found".into(),
+        extras: None,
     });
     append(&race.log, large).unwrap();
     let selector = Selector::parse(["a"], ["rare"]).unwrap();

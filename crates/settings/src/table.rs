@@ -195,9 +195,17 @@ settings! {
     /// Most patterns named at once by all streams
     max_patterns: usize = "1_000_000", in "0" to "100_000_000";
 
+    /// Most requests a second from one address [default: 20000, and none for this machine]
+    ///
+    /// Twice as many may come at once. Beyond it, they are told when to try again (429), and a stream is
+    /// answered, told when to come back, and closed. One for /metrics counts as a hundred; health checks
+    /// are not counted.
+    request_rate: Option<u64>, in "1" to "1_000_000_000";
+
     /// Most requests being answered at once, not counting open streams
     ///
-    /// As many answers may wait to be read; beyond it, the one that has waited longest is broken off.
+    /// One address from elsewhere may have as many as are left for all others. As many answers may wait
+    /// to be read; beyond it, some of the address that has most of them are broken off.
     max_requests: usize = "4_096", in "1" to "1_000_000";
 
     /// Believe the X-Forwarded-For of proxies in this range of addresses; may be repeated

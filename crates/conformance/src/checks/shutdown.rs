@@ -6,11 +6,11 @@ use crate::check::{Check, hub_level, must};
 use crate::finding::{Finding, Found, ensure, failed, skipped};
 use crate::hub::Capability::{Resume, Start};
 use crate::parser::Event;
+use crate::readiness::wait_until_it_answers;
 use crate::rule::{html, hub, rfc9112};
 use crate::started::Started;
 use crate::stream::{End, Stream};
 use crate::subject::{Subject, shown};
-use crate::suite::wait_until_it_answers;
 
 /// How many streams are open when it is told to stop.
 const STREAMS: usize = 10;

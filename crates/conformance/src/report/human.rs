@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::check::Level;
-use crate::suite::{Outcome, Verdict};
+use crate::outcome::{Outcome, Verdict};
 
 /// One check's lines.
 #[must_use]

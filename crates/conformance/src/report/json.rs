@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Report;
 use crate::check::Level;
-use crate::suite::{Outcome, Verdict};
+use crate::outcome::{Outcome, Verdict};
 
 pub(super) fn render(report: &Report) -> String {
     let mut summary = Map::new();

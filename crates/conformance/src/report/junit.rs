@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Report;
 use crate::check::Level;
-use crate::suite::Verdict;
+use crate::outcome::Verdict;
 
 pub(super) fn render(report: &Report) -> String {
     let counts = Level::ALL.map(|level| report.count(level));

@@ -5,7 +5,7 @@ mod json;
 mod junit;
 
 use crate::check::Level;
-use crate::suite::{Outcome, Verdict};
+use crate::outcome::{Outcome, Verdict};
 
 pub use human::line;
 

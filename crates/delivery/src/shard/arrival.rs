@@ -35,6 +35,7 @@ impl Shard {
             cursor
         };
         let retry = self.retry.pick();
+        let verified = lease.as_ref().map(|lease| lease.verified);
         let (grant, seats) = lease.map(|lease| lease.split(now)).unzip();
         let subscription = Subscription {
             interest,
@@ -47,7 +48,8 @@ impl Shard {
             grant,
             closing: None,
         };
-        self.attach(Detached { subscription, sink, seat, seats: seats.unwrap_or_default() }, now);
+        let seats = seats.unwrap_or_default();
+        self.attach(Detached { subscription, sink, seat, seats, verified }, now);
     }
 
     /// Goes on with a stream.

@@ -157,7 +157,12 @@ fn requests_that_wait_keep_others_out() {
     assert_eq!(refusal.status, 503);
     assert!(refusal.header("retry-after").is_some());
     assert_eq!(hub.subscribe("").until_closed(), [], "a stream is asked to come back");
-    assert_eq!(hub.get("/healthz").status, 200);
+    for path in ["/sse/", "/docs", "/sse/send/", "/nothing", "/openapi.json"] {
+        assert_eq!(hub.get(path).status, 503, "{path} takes no place");
+    }
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(hub.get(path).status, 200, "{path} does not say how a full hub is");
+    }
     waiting.send(r#"{"message": "b"}"#);
     assert_eq!(waiting.response("POST").status, 200);
     hub.publisher().send("there is room again");
@@ -179,4 +184,51 @@ fn those_ahead_of_the_hub_keep_others_out() {
         waiting.join().unwrap().gap("engine_lost_writes");
     });
     assert_eq!(refused(&hub, "requests"), 0.0);
+}
+
+#[test]
+fn one_address_takes_all_the_places_with_bodies_that_do_not_come() {
+    let hub = Hub::alone(&["--max-requests", "8", "--trusted-proxy", "127.0.0.1"]);
+    let head = |client: &str| {
+        format!(
+            "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nX-Forwarded-For: {client}\r\n\
+             Content-Type: application/json\r\nContent-Length: 16\r\n\r\n"
+        )
+    };
+    let mut slow: Vec<_> = (0..4).map(|_| hub.connect()).collect();
+    slow.iter_mut().for_each(|connection| connection.send(head("2001:db8::1")));
+    hub.await_metrics("it has its share", |_| {
+        let answer = hub.request("GET", "/sse/", &[("X-Forwarded-For", "2001:db8::2")]);
+        answer.status == 429 && answer.header("retry-after").is_some()
+    });
+    assert!(refused(&hub, "address_requests") >= 1.0);
+    let mut other = hub.connect();
+    other.send(head("192.0.2.2") + r#"{"message": "b"}"#);
+    assert_eq!(other.response("POST").status, 200, "another is kept out");
+    for connection in &mut slow {
+        connection.send(r#"{"message": "a"}"#);
+        assert_eq!(connection.response("POST").status, 200);
+    }
+}
+
+#[test]
+fn an_address_sends_requests_without_end() {
+    let hub = Hub::alone(&["--request-rate", "20", "--trusted-proxy", "127.0.0.1"]);
+    let mut connection = hub.connect();
+    let mut from = |client: &str, path: &str| {
+        connection.request("GET", path, &[("X-Forwarded-For", client)], b"")
+    };
+    let refusal = (0..10_000).map(|_| from("192.0.2.1", "/nothing")).find(|r| r.status != 404);
+    let refusal = refusal.expect("ten thousand in a row are too many");
+    assert_eq!(refusal.status, 429, "{refusal:?}");
+    assert!(refusal.header("retry-after").is_some() && refusal.json()["detail"].is_string());
+    assert_eq!(from("192.0.2.1", "/healthz").status, 200, "health checks are not counted");
+    assert_eq!(from("192.0.2.2", "/nothing").status, 404, "another is not to blame");
+    // Metrics count for more.
+    let metrics = (0..100).take_while(|_| from("192.0.2.3", "/metrics").status == 200).count();
+    assert!(metrics < 10, "{metrics}");
+    let mut stream = hub.subscription().header("X-Forwarded-For", "192.0.2.3").open();
+    assert_eq!(stream.until_closed(), [], "a stream is asked to come back");
+    assert!(!stream.retries.is_empty());
+    assert!(refused(&hub, "request_rate") >= 3.0);
 }

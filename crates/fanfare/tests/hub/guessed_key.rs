@@ -1,7 +1,7 @@
 //! Whoever guesses keys is slowed; whoever has one is not, wherever they are.
 
 use crate::support::issuer::bearer;
-use crate::support::{Connection, Hub};
+use crate::support::{Connection, Http, Hub, Unread};
 
 const KEY: &str = "the-key-that-is-guessed-at";
 
@@ -49,4 +49,36 @@ fn a_key_that_is_easily_guessed_is_accepted() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("at least 16 bytes") && said.contains("openssl rand -hex 32"), "{said}");
+}
+
+/// Guesses over HTTP/2, as many at once as four connections carry, until one of those is closed.
+fn guess_until_a_connection_ends(hub: &Hub, header: (&str, &str), path: &str) {
+    let asked = 4 * 250;
+    let mut rounds = 0..20;
+    let ended = rounds.any(|_| {
+        let answered = Unread::saying(header, hub.address(), 4, 250, path).answered;
+        assert!(answered > 0, "nobody is answered");
+        answered < asked
+    });
+    assert!(ended, "twenty thousand guesses were answered");
+    assert!(hub.metrics().labelled("fanfare_refused_total", "\"credential_rate\"") >= 512.0);
+}
+
+#[test]
+fn guesses_over_http2_go_on_at_full_speed() {
+    let hub = Hub::alone(&["--subscribe-key", KEY, "--failure-rate", "5"]);
+    let guess = bearer("a-guess-that-is-wrong");
+    guess_until_a_connection_ends(&hub, ("authorization", &guess), "/sse/events");
+    let listening = hub.subscription().header("Authorization", &bearer(KEY)).over(Http::Two).ask();
+    assert_eq!(listening.0.status, 200, "the holder is kept out");
+}
+
+#[test]
+fn false_tickets_are_free() {
+    let hub = Hub::alone(&["--subscribe-key", KEY, "--failure-rate", "5"]);
+    let path = format!("/sse/events?ticket={}", "A".repeat(43));
+    guess_until_a_connection_ends(&hub, ("accept", "*/*"), &path);
+    let drawn = hub.request("POST", "/sse/ticket", &[("Authorization", &bearer(KEY))]).json();
+    let good = format!("ticket={}", drawn["ticket"].as_str().unwrap());
+    assert_eq!(hub.subscription().query(&good).ask().0.status, 200, "a good one is kept out");
 }

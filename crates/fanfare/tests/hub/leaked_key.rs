@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use jsonwebtoken::Algorithm;
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::json;
 
 use crate::support::issuer::{Issuer, bearer, good_claims, sign_with_secret};
-use crate::support::{Hub, Setup, Subscriber};
+use crate::support::{Hub, Subscriber, await_that};
 
 const OLD: &str = "the old secret of the tests, which is long enough";
 const NEW: &str = "the new secret of the tests, which is long enough";
@@ -36,8 +36,7 @@ fn a_secret_cannot_be_replaced_without_a_restart() {
     std::fs::write(&one, OLD).unwrap();
     std::fs::write(&two, format!("{NEW}\n")).unwrap();
     let [first, second] = [&one, &two].map(|path| format!("@{}", path.display()));
-    // In Redis, tickets do not say by which key they were drawn.
-    let hub = Setup::new(&["--jwt-secret", &first, "--jwt-secret", &second]).own_log().start();
+    let hub = Hub::alone(&["--jwt-secret", &first, "--jwt-secret", &second]);
     let by = |secret: &str| sign_with_secret(Algorithm::HS256, secret, &good_claims());
     let (old, new) = (by(OLD), by(NEW));
     assert_eq!([publish(&hub, &old), publish(&hub, &new)], [200, 200], "both are good");
@@ -94,6 +93,25 @@ fn a_key_that_leaked_is_good_until_the_restart() {
     assert_eq!(publish(&hub, &token), 401);
     assert_eq!(publish(&hub, "the-third-of-the-keys"), 200, "the hub lives");
     assert_eq!(json!(kept.next().data), "a");
+}
+
+#[test]
+fn keys_that_could_not_be_read_for_a_moment_are_never_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    std::fs::write(&keys, "the-first-of-the-keys\n").unwrap();
+    let hub = Hub::alone(&["--publish-key-file", keys.to_str().unwrap()]);
+    assert_eq!(publish(&hub, "the-first-of-the-keys"), 200);
+    let pid = Pid::from_raw(hub.pid().cast_signed());
+    let limit = |files: Rlimit| prlimit(pid, Resource::Nofile, files).unwrap();
+    let before = limit(Rlimit { current: Some(0), maximum: getrlimit(Resource::Nofile).maximum });
+    replace(&keys, "the-second-of-the-keys\n");
+    hub.await_log("Too many open files");
+    hub.await_log("the old ones stay");
+    limit(before);
+    // Nobody touches the file again.
+    await_that("the new key to be good", || publish(&hub, "the-second-of-the-keys") == 200);
+    assert_eq!(publish(&hub, "the-first-of-the-keys"), 401);
 }
 
 #[test]

@@ -77,3 +77,29 @@ fn a_refused_body_is_sent_back_and_grows() {
     assert_eq!(response.status, 422);
     assert!(response.body.len() < 32 * 1024, "{} bytes of answer", response.body.len());
 }
+
+#[test]
+fn bodies_in_pieces_of_one_byte_take_up_many_times_what_they_hold() {
+    let hub = Hub::alone(&[]);
+    let before = hub.peak_memory();
+    let pieces = "1\r\nx\r\n".repeat(300_000);
+    let mut held: Vec<_> = (0..10).map(|_| hub.connect()).collect();
+    std::thread::scope(|scope| {
+        for connection in &mut held {
+            let pieces = &pieces;
+            scope.spawn(move || {
+                connection.send(
+                    "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+                     Transfer-Encoding: chunked\r\n\r\n",
+                );
+                connection.send(pieces);
+            });
+        }
+    });
+    for mut connection in held {
+        connection.send("0\r\n\r\n");
+        assert_eq!(connection.response("POST").status, 422);
+    }
+    let growth = hub.peak_memory().saturating_sub(before);
+    assert!(growth < 48 << 20, "{growth} bytes more for bodies of 3 MB");
+}

@@ -88,3 +88,44 @@ fn frames_that_ask_for_nothing_are_answered_without_end() {
         });
     }
 }
+
+/// The beginning of a request whose body follows: `POST /sse/send` for hub.test (RFC 7541, 6).
+fn post(flags: u8) -> Vec<u8> {
+    let block = [&b"\x83\x86\x44\x09/sse/send\x41\x08hub.test"[..]].concat();
+    let mut bytes = frame(1, 1, &block);
+    bytes[4] = flags;
+    bytes
+}
+
+fn flagged(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = frame(kind, 1, payload);
+    bytes[4] = flags;
+    bytes
+}
+
+#[test]
+fn frames_that_add_nothing_to_a_request_are_taken_without_end() {
+    let hub = Hub::alone(&[]);
+    const END_HEADERS: u8 = 4;
+    const PADDED: u8 = 8;
+    let floods = [
+        (post(END_HEADERS), flagged(0, 0, b"")),
+        (post(END_HEADERS), flagged(0, PADDED, &[0])),
+        (post(END_HEADERS), flagged(0, PADDED, &[100; 101])),
+        (post(0), flagged(9, 0, b"")),
+        // A header that is not indexed, of a letter each.
+        (post(0), flagged(9, 0, b"\x00\x01a\x01b")),
+    ];
+    for (number, (request, flood)) in floods.iter().enumerate() {
+        let mut connection = hub.connect();
+        connection.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        connection.send([frame(4, 0, &[]), request.clone()].concat());
+        let block = flood.repeat(100);
+        let sent = (0..10_000).take_while(|_| connection.try_send(&block).is_ok()).count();
+        assert!(sent < 10_000, "a million frames of {flood:?} were dealt with");
+        connection.rest();
+        hub.await_metrics("it is counted", |now| {
+            now.labelled("fanfare_refused_total", "reason=\"http2_flood\"") == (number + 1) as f64
+        });
+    }
+}

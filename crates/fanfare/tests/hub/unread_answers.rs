@@ -120,3 +120,16 @@ fn one_unread_stream_takes_the_others_of_its_connection_with_it() {
     assert_eq!(publisher.post(&headers, &body).status, 200);
     assert_eq!(read.next().data, message, "the stream that was read goes on");
 }
+
+#[test]
+fn answers_that_one_address_does_not_read_cost_another_its_stream() {
+    let hub = Hub::alone(&["--max-requests", "60", "--trusted-proxy", "127.0.0.0/8"]);
+    // It stalls longer than everyone else, and holds one.
+    let stalled = Unread::saying(("x-forwarded-for", "192.0.2.1"), hub.address(), 1, 1, PAGE);
+    hub.await_metrics("it waits", |now| now.sum("fanfare_unread_answers") == 1.0);
+    let attack = Unread::saying(("x-forwarded-for", "192.0.2.2"), hub.address(), 1, 200, PAGE);
+    hub.await_metrics("the others to be broken off", |_| unread(&hub) >= 100.0);
+    drop(attack);
+    hub.await_metrics("only the one is left", |now| now.sum("fanfare_unread_answers") == 1.0);
+    drop(stalled);
+}

@@ -18,7 +18,8 @@ pub(crate) const KEY: &str = "the-innocent-publishers-own-key-0123456789";
 pub(crate) const SECRET: &str = "a-secret-that-signs-tokens-0123456789";
 
 /// What an address from elsewhere may have by default, said aloud: this machine has no limits
-/// otherwise, and every attacker is on it.
+/// otherwise, and every attacker is on it. Connections, streams and publishes are fewer than that, so
+/// that two addresses for each attack come to the bounds of all. No limit is lifted.
 const SETTINGS: &[&str] = &[
     "--listen",
     "127.0.0.1:0",
@@ -38,6 +39,14 @@ const SETTINGS: &[&str] = &[
     "500",
     "--publish-rate",
     "1000",
+    "--max-patterns-per-address",
+    "4096",
+    "--failure-rate",
+    "10",
+    "--ticket-rate",
+    "1000",
+    "--request-rate",
+    "20000",
     "--max-requests",
     "1500",
     "--window-bytes",

@@ -2,7 +2,10 @@
 //!
 //! What must hold: a credential that is good is accepted, whatever others at the same address do. What
 //! is slowed is the answer to one that is not: it waits, among a bounded number, of which each address
-//! has a share; and whoever finds no place there is answered at once on a connection that ends.
+//! has a share; and whoever finds no place there is answered at once on a connection that ends, with
+//! everything else on it. So an address guesses as fast as it may have answers waiting and open
+//! connections, whatever it speaks. Only a trusted proxy's HTTP/2 connection goes on, since it is other
+//! people's too: behind it, guesses are as fast as requests may be.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +37,10 @@ pub(crate) struct Failures {
     rates: Mutex<Rates<IpAddr>>,
     held: Mutex<Shares<IpAddr>>,
 }
+
+/// Marks an answer after which its connection is to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndsConnection;
 
 /// A place among the answers that wait.
 struct Held<'a>(&'a Failures, IpAddr);
@@ -81,6 +88,7 @@ pub(crate) async fn hold_slowed(
             Some(_held) => sleep(DELAY).await,
             None => {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response.extensions_mut().insert(EndsConnection);
             }
         }
     }

@@ -13,6 +13,8 @@
 //! Figures may be asked for by address too, as monitors of a cluster do: a page has no name of its own
 //! in front of an address, so it cannot read them there.
 
+use std::net::IpAddr;
+
 use axum::http::HeaderName;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
@@ -52,20 +54,28 @@ impl Guard {
         Self { config, hints: Hints::default() }
     }
 
-    /// Checks a request, and tells the operator of what a setting would let in.
-    pub(crate) fn admit(&self, request: &Parts) -> Result<(), Refusal> {
-        self.tell(request, self.check(request))
+    /// Checks a request of someone `from` there, and tells the operator of what a setting would let in.
+    pub(crate) fn admit(&self, request: &Parts, from: Option<IpAddr>) -> Result<(), Refusal> {
+        self.tell(request, from, self.check(request))
     }
 
     /// The same for a request for figures.
-    pub(crate) fn admit_monitor(&self, request: &Parts) -> Result<(), Refusal> {
+    pub(crate) fn admit_monitor(
+        &self,
+        request: &Parts,
+        from: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
         let by_address = matches!(host(request), Ok(Some(host)) if host.is_address());
-        self.tell(request, self.check_as(by_address, request))
+        self.tell(request, from, self.check_as(by_address, request))
     }
 
     /// Refuses what a form of another site may have sent: unlike JSON, browsers send a form or plain text
     /// without asking.
-    pub(crate) fn require_own_page(&self, request: &Parts) -> Result<(), Refusal> {
+    pub(crate) fn require_own_page(
+        &self,
+        request: &Parts,
+        from: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
         let site = request.headers.get(FETCH_SITE).map(|site| site.as_bytes());
         let elsewhere = site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
         let from_page = elsewhere || request.headers.contains_key(ORIGIN);
@@ -73,18 +83,23 @@ impl Guard {
             return Ok(());
         }
         let refusal = Refusal::ForeignOrigin(self.turned_away(request));
-        self.hints.tell(&refusal);
+        self.hints.tell(&refusal, from);
         Err(refusal)
     }
 
-    fn tell(&self, request: &Parts, checked: Result<(), Refusal>) -> Result<(), Refusal> {
+    fn tell(
+        &self,
+        request: &Parts,
+        from: Option<IpAddr>,
+        checked: Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         // Where it is let in, its page may not read the answer, which to the page is the same.
         let wall = match &checked {
             Ok(()) => self.turned_away(request).map(|origin| Refusal::ForeignOrigin(Some(origin))),
             Err(_) => None,
         };
         if let Some(refusal) = checked.as_ref().err().or(wall.as_ref()) {
-            self.hints.tell(refusal);
+            self.hints.tell(refusal, from);
         }
         checked
     }

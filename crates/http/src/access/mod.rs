@@ -34,7 +34,7 @@ pub(crate) use self::client::{UNKNOWN, client, network_of};
 pub(crate) use self::credentials::presented;
 pub(crate) use self::credentials::{CredentialPlaces, Presented};
 use self::failures::Failures;
-pub(crate) use self::failures::hold_slowed;
+pub(crate) use self::failures::{EndsConnection, hold_slowed};
 pub(crate) use self::guard::Guard;
 pub use self::guard::GuardConfig;
 pub(crate) use self::peer::Peer;
@@ -193,6 +193,7 @@ impl Access {
             (Err(Refusal::UsedTicket | Refusal::Tickets(_)), cookie @ Some(_)) => {
                 self.verify(request, cookie).await
             }
+            (Err(Refusal::UsedTicket), None) => Err(self.fail_ticket(request)),
             (known, _) => known,
         }
     }
@@ -212,23 +213,29 @@ impl Access {
         let presented = presented.filter(|_| self.has_credentials());
         let now = Timestamp::now();
         let address = self.address(&request.extensions, &request.headers).ok_or(Refusal::NoPeer)?;
-        let (principal, presented) = match presented {
-            None => (Arc::clone(&self.anyone), false),
+        let (principal, own, presented) = match presented {
+            None => (Arc::clone(&self.anyone), SubscribeGrant::default(), false),
             Some(Presented::Bearer(text)) => {
                 let known = self.authenticator().authenticate(&text, now).await;
                 let principal = known.map_err(|untrusted| self.fail(untrusted, address))?;
-                (Arc::new(self.with_what_anyone_may(principal)), true)
+                let own = principal.subscribe.clone();
+                (Arc::new(self.with_what_anyone_may(principal)), own, true)
             }
             Some(Presented::Ticket(text)) => {
-                let holder = self.tickets.take(TicketId::of(&text), now).await?;
+                // What is no ticket is looked for nowhere: in Redis that is a command.
+                let holder = match TicketId::parse(&text) {
+                    Some(id) => self.tickets.take(id, now).await?,
+                    None => None,
+                };
                 // A ticket gives no time that its holder had not.
                 let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
                 let holder = holder.filter(good).filter(|holder| self.accepts(holder));
                 let holder = holder.ok_or(Refusal::UsedTicket)?;
-                (Arc::new(self.with_what_anyone_may(holder)), true)
+                let own = holder.subscribe.clone();
+                (Arc::new(self.with_what_anyone_may(holder)), own, true)
             }
         };
-        Ok(Caller { principal, address, verified, presented })
+        Ok(Caller { principal, own, address, verified, presented })
     }
 
     /// Whether the credential that someone was known by is accepted still.
@@ -256,6 +263,17 @@ impl Access {
         }
     }
 
+    /// Counts a ticket that may be a guess.
+    fn fail_ticket(&self, request: &Parts) -> Refusal {
+        let Some(address) = self.address(&request.extensions, &request.headers) else {
+            return Refusal::NoPeer;
+        };
+        match self.failures.count(address) {
+            Ok(()) => Refusal::UsedTicket,
+            Err(wait) => Refusal::TooManyFalseTickets { address, wait },
+        }
+    }
+
     fn with_what_anyone_may(&self, principal: Principal) -> Principal {
         Principal {
             publish: principal.publish.or(&self.anyone.publish),
@@ -275,7 +293,7 @@ impl Access {
         }
         let ticket = Ticket::draw()?;
         let expires = Timestamp(Timestamp::now().as_millis() + Ticket::SECONDS * 1000);
-        let holder = caller.principal.as_listener();
+        let holder = caller.as_listener();
         let id = TicketId::of(ticket.expose());
         self.tickets.put(id, holder, caller.holder(), expires).await?;
         Ok(ticket)
@@ -290,7 +308,7 @@ fn authenticator(keys: Keys, key_set: Option<Jwks>, rules: TokenRules) -> Authen
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl AccessConfig {
     /// Of a hub without credentials.
     pub(crate) fn private() -> Self {

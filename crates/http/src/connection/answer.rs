@@ -24,7 +24,8 @@ use tower::Service as _;
 
 use super::limits::Limits;
 use super::table::{ActiveRequest, ConnectionEntry};
-use crate::access::{Peer, client, network_of};
+use crate::access::{EndsConnection, Peer, client, network_of};
+use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, MemoryBudget, MemoryShare, RequestBody};
@@ -75,14 +76,16 @@ impl Answerer {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = (Response<AnswerBody>, Option<AdmittedStream>)> + Send + 'static {
-        let busy = self.entry.begin();
         let slot = StreamSlot::default();
         let Limits { target, body_timeout, .. } = self.limits;
         let holder = self.holder(request.headers());
+        let busy = self.entry.begin(holder);
         let (share, answers) = (self.budget.share(holder), Arc::clone(&self.answers));
         let endpoint = self.endpoint.clone();
         let hsts = self.hsts(&request);
         let is_http1 = request.version() <= Version::HTTP_11;
+        // A proxy's connection is other people's too.
+        let may_end = !is_http1 && !self.addresses.is_proxy(self.peer.address.ip());
         let asked = if target_length(request.uri()) > target {
             Err(endpoint.refuse(&Refusal::TargetTooLong { limit: target }))
         } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
@@ -96,9 +99,16 @@ impl Answerer {
         };
         async move {
             let mut response = match asked {
+                // What came with the last guess of a connection is no more looked at than what follows.
+                Ok(_) if busy.connection().has_ended() => {
+                    endpoint.refuse(&Refusal::ConnectionEnded)
+                }
                 Ok(answer) => answer.await.into_response(),
                 Err(refusal) => refusal,
             };
+            if may_end && response.extensions().get::<EndsConnection>().is_some() {
+                busy.connection().end(RefusalReason::CredentialRate);
+            }
             // Whatever it is, it is what its type says.
             let nosniff = HeaderValue::from_static("nosniff");
             response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);

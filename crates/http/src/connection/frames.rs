@@ -32,6 +32,9 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const WINDOW_UPDATES: u8 = 8;
 const CONTINUATION: u8 = 9;
+/// A flag of DATA, and how many bytes of such a frame may hold nothing (RFC 9113, 6.1).
+const PADDED: u8 = 8;
+const PADDING: usize = 256;
 
 /// A connection whose frames are counted.
 #[derive(Debug)]
@@ -80,13 +83,14 @@ impl Counter {
             bytes = &bytes[taken..];
             if self.known == HEADER {
                 self.known = 0;
-                let [a, b, c, kind, ..] = self.header;
+                let [a, b, c, kind, flags, ..] = self.header;
                 self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
                 self.allowed -= match kind {
                     HEADERS => -REQUEST,
                     // h2 sees to those.
                     RST_STREAM | CONTINUATION => 0.0,
-                    DATA if self.skip > 0 => 0.0,
+                    // What is padded may be nothing but that.
+                    DATA if self.skip > 0 && (flags & PADDED == 0 || self.skip > PADDING) => 0.0,
                     WINDOW_UPDATES => WINDOW_UPDATE,
                     _ => 1.0,
                 };

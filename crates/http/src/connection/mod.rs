@@ -5,6 +5,7 @@
 //! bounded time, and holds up nobody.
 
 mod answer;
+mod crowd;
 mod frames;
 mod limits;
 mod progress;

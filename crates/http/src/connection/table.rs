@@ -11,7 +11,9 @@
 //!   longer than they allow. There is no timer for each: the longest-standing are looked at.
 //! - *Who sends or reads nothing makes room for who does*: where there are too many, the one that
 //!   has been half-open (then, idle, then unread) for longest leaves, and the newcomer stays. Of
-//!   those that have been half-open for longest, one of the network with most of them goes first.
+//!   those that have been half-open for longest, one of the network with most of them goes first;
+//!   unread answers are taken from the network that has most of them.
+//! - *Counting costs nothing*: nobody who asks for the counts, or connects, has all answers looked at.
 //! - *A crowd is no attack*: while there may be more connections, whoever is new has [`GRACE`] for
 //!   its first request, however many others are new. One that is being answered, and reads, is never
 //!   made to leave.
@@ -20,6 +22,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +30,7 @@ use fanfare_delivery::{Seat, Seats};
 use slab::Slab;
 use tokio::sync::oneshot;
 
+use super::crowd::{Held, greediest_first};
 use super::progress::Progress;
 use crate::access::network_of;
 use crate::metrics::{MetricSource, RefusalReason, Rows};
@@ -36,6 +40,8 @@ use crate::metrics::{MetricSource, RefusalReason, Rows};
 const GRACE: Duration = Duration::from_secs(1);
 /// How many of the longest-standing are looked at to find one that leaves.
 const CANDIDATES: usize = 16;
+/// How often those who do not read are ranked at most, where room is wanted.
+const RANKED: Duration = Duration::from_millis(100);
 
 /// What the table allows.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +76,7 @@ pub(crate) struct ConnectionCounts {
     pub(crate) connections: usize,
     pub(crate) half_open: usize,
     pub(crate) idle: usize,
-    /// Answers, not connections.
+    /// Answers, not connections; as when they were last looked at.
     pub(crate) unread: usize,
 }
 
@@ -81,6 +87,7 @@ pub(crate) struct ConnectionEntry {
     key: usize,
     /// Its place among those of its address.
     place: Mutex<Option<Seat>>,
+    ended: AtomicBool,
 }
 
 /// Marks its connection as busy, for as long as there is something of one answer.
@@ -103,6 +110,16 @@ struct Records {
     networks: HashMap<IpAddr, usize>,
     idle: Queue,
     turn: u64,
+    unread: Unread,
+}
+
+/// The answers that are not being read, as when they were last looked at.
+#[derive(Debug, Default)]
+struct Unread {
+    count: usize,
+    /// Those that have not been for long, the first to leave at the end.
+    leaving: Vec<(usize, Arc<Progress>)>,
+    ranked: Option<Instant>,
 }
 
 /// Entries in the order in which they joined it.
@@ -122,6 +139,8 @@ struct Connection {
 #[derive(Debug)]
 struct PendingAnswer {
     connection: usize,
+    /// Whose it is: behind a proxy, not the connection's.
+    network: IpAddr,
     progress: Arc<Progress>,
 }
 
@@ -168,7 +187,8 @@ impl ConnectionTable {
         *records.networks.entry(network).or_default() += 1;
         drop(records);
         let place = Mutex::new(place);
-        Some((Arc::new(ConnectionEntry { table: Arc::clone(self), key, place }), left))
+        let (table, ended) = (Arc::clone(self), AtomicBool::new(false));
+        Some((Arc::new(ConnectionEntry { table, key, place, ended }), left))
     }
 
     /// Makes those leave whose time is over, and those that are too many and no longer new. Returns
@@ -186,24 +206,26 @@ impl ConnectionTable {
         while records.oldest_idle().is_some_and(|since| over(since, self.bounds.idle_timeout)) {
             records.dismiss_idle(None);
         }
-        let mut unread = records.unread(now);
-        let late = unread.partition_point(|(since, _)| over(*since, self.bounds.write_timeout));
+        let timeout = self.bounds.write_timeout;
+        let (late, unread): (Vec<_>, Vec<_>) =
+            records.unread(now).into_iter().partition(|one| over(one.since, timeout));
         let many = unread.len().saturating_sub(self.bounds.unread);
-        let leaving = unread.drain(..late.max(many));
-        leaving.filter(|(_, answer)| records.break_off(*answer, RefusalReason::Unread)).count()
+        records.unread.count = unread.len() - many;
+        let mut order = greediest_first(unread);
+        let leaving: Vec<_> = late.into_iter().chain(order.by_ref().take(many)).collect();
+        records.rank(order, now);
+        leaving.iter().filter(|one| records.break_off(one.what, RefusalReason::Unread)).count()
     }
 
     /// How many there are now.
     pub(crate) fn counts(&self) -> ConnectionCounts {
         let sockets = self.seats.sockets();
         let records = self.lock();
-        let unread =
-            records.answers.iter().filter(|(_, answer)| answer.progress.waits_since().is_some());
         ConnectionCounts {
             connections: records.connections.len() + sockets,
             half_open: records.half_open.len(),
             idle: records.idle.len(),
-            unread: unread.count(),
+            unread: records.unread.count,
         }
     }
 
@@ -225,8 +247,9 @@ impl MetricSource for ConnectionTable {
 }
 
 impl ConnectionEntry {
-    /// A request's head is whole; it is being answered until what is returned is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> ActiveRequest {
+    /// A request's head is whole; it is being answered until what is returned is dropped. It is of
+    /// the connection's network where `network` does not say otherwise.
+    pub(crate) fn begin(self: &Arc<Self>, network: Option<IpAddr>) -> ActiveRequest {
         let mut records = self.table.lock();
         records.leave_queue(self.key);
         let connection = &mut records.connections[self.key];
@@ -234,11 +257,23 @@ impl ConnectionEntry {
             ConnectionKind::Busy { requests } => *requests += 1,
             kind => *kind = ConnectionKind::Busy { requests: 1 },
         }
+        let (connection, network) = (self.key, network.unwrap_or(connection.network));
         let progress = Arc::<Progress>::default();
-        let pending = PendingAnswer { connection: self.key, progress: Arc::clone(&progress) };
+        let pending = PendingAnswer { connection, network, progress: Arc::clone(&progress) };
         let answer = records.answers.insert(pending);
         drop(records);
         ActiveRequest { entry: Arc::clone(self), answer, progress }
+    }
+
+    /// Ends the connection, and tells those who would begin something on it.
+    pub(crate) fn end(&self, why: RefusalReason) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.table.lock().dismiss(self.key, Some(why));
+    }
+
+    /// Whether it was told to end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// Its place among those of its address, for whoever has the socket from now on.
@@ -252,6 +287,13 @@ impl Drop for ConnectionEntry {
         let mut records = self.table.lock();
         records.leave_queue(self.key);
         records.connections.remove(self.key);
+    }
+}
+
+impl ActiveRequest {
+    /// The connection on which it is.
+    pub(super) fn connection(&self) -> &ConnectionEntry {
+        &self.entry
     }
 }
 
@@ -343,35 +385,49 @@ impl Records {
         true
     }
 
-    /// Tells the connection to leave whose answer has been unread for longest, unless that is not
-    /// long.
+    /// Tells a connection to leave with an answer that has not been read for long: of the network that
+    /// has most of them, the one that has waited for longest.
     fn dismiss_unread(&mut self, why: RefusalReason, now: Instant) -> bool {
-        let unread = self.answers.iter().filter_map(|(_, answer)| {
-            let since = answer.progress.waits_since()?;
-            let leaves = self.connections[answer.connection].leave.is_some();
-            (leaves && now.saturating_duration_since(since) >= GRACE)
-                .then_some((since, answer.connection))
-        });
-        let Some((_, key)) = unread.min() else { return false };
-        self.dismiss(key, Some(why));
-        true
+        let lately = |at| now.saturating_duration_since(at) < RANKED;
+        if self.unread.leaving.is_empty() && !self.unread.ranked.is_some_and(lately) {
+            let unread = greediest_first(self.unread(now));
+            self.rank(unread, now);
+        }
+        while let Some((answer, progress)) = self.unread.leaving.pop() {
+            // It may have been read since, and its place be another's.
+            let still = self.answers.get(answer).filter(|it| Arc::ptr_eq(&it.progress, &progress));
+            let Some(PendingAnswer { connection, .. }) = still else { continue };
+            let (key, waits) = (*connection, progress.waits_since().is_some());
+            if waits && self.connections[key].leave.is_some() {
+                self.dismiss(key, Some(why));
+                return true;
+            }
+        }
+        false
     }
 
-    /// The answers that are not being read, the one first that has waited for longest.
-    fn unread(&self, now: Instant) -> Vec<(Instant, usize)> {
-        let waiting = self.answers.iter().filter_map(|(answer, pending)| {
+    /// Notes who leaves for want of room, in this order.
+    fn rank(&mut self, unread: impl Iterator<Item = Held<usize>>, now: Instant) {
+        let long = unread.filter(|one| now.saturating_duration_since(one.since) >= GRACE);
+        let progress = |answer: usize| Arc::clone(&self.answers[answer].progress);
+        let mut leaving: Vec<_> = long.map(|one| (one.what, progress(one.what))).collect();
+        leaving.reverse();
+        (self.unread.leaving, self.unread.ranked) = (leaving, Some(now));
+    }
+
+    /// The answers that are not being read.
+    fn unread(&self, now: Instant) -> Vec<Held<usize>> {
+        let waiting = self.answers.iter().filter_map(|(what, pending)| {
             let since = pending.progress.waits_since()?;
-            (since <= now).then_some((since, answer))
+            (since <= now).then_some(Held { since, what, by: pending.network })
         });
-        let mut unread: Vec<_> = waiting.collect();
-        unread.sort_unstable();
-        unread
+        waiting.collect()
     }
 
     /// Breaks one answer off. False: its connection is told to leave with it, since it cannot carry
     /// anything else.
     fn break_off(&mut self, answer: usize, why: RefusalReason) -> bool {
-        let PendingAnswer { connection, progress } = &self.answers[answer];
+        let PendingAnswer { connection, progress, .. } = &self.answers[answer];
         let (key, apart) = (*connection, progress.break_off());
         if !apart {
             self.dismiss(key, Some(why));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
@@ -12,6 +12,7 @@ use fanfare_event::Draft;
 use fanfare_hub::Hub;
 use fanfare_log::{Appending, Batch, IdempotencyKey};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 
 use crate::dialect::{Publication, text};
 use crate::refusal::Refusal;
@@ -45,7 +46,9 @@ async fn accept_text(
     body: Body,
 ) -> Result<Response, Refusal> {
     // JSON has a browser ask first; a form and plain text do not.
-    endpoint.app.access.guard.require_own_page(request)?;
+    let access = &endpoint.app.access;
+    let from = access.address(&request.extensions, &request.headers);
+    access.guard.require_own_page(request, from)?;
     let read = |body: &Bytes| {
         let path = request.uri.path();
         let said = "the path does not decode to UTF-8";
@@ -65,7 +68,7 @@ async fn accept(
     publication: impl FnOnce(&Bytes) -> Result<Publication, Refusal>,
 ) -> Result<Response, Refusal> {
     let Endpoint { app, dialect } = endpoint;
-    let _place = app.quotas.request().ok_or(Refusal::Busy)?;
+    let _place = app.place(request)?;
     let caller = app.access.caller(request, dialect.credentials()).await?;
     caller.may_publish()?;
     app.quotas.publish(&caller)?;
@@ -90,10 +93,28 @@ fn append(hub: &Hub, drafts: Authorised<Vec<Draft>>, key: Option<IdempotencyKey>
     hub.publish(Batch { drafts: drafts.into_inner(), key })
 }
 
-/// The whole body, of which never more than `limit` bytes are held.
-async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+/// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they
+/// come: kept apart, those of one byte each would take up forty times what they hold.
+async fn read(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::BodyTooLarge { limit });
     }
-    to_bytes(body, limit).await.map_err(|error| Refusal::of_body(error, limit))
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(Refusal::of_body)?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if first.len() + whole.len() + piece.len() > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        if first.is_empty() && whole.is_empty() {
+            // Most come in one piece.
+            first = piece;
+            continue;
+        }
+        if !first.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }

@@ -27,7 +27,7 @@ pub(crate) async fn issue(State(endpoint): State<Endpoint>, request: Request) ->
 
 async fn draw(endpoint: &Endpoint, request: &Parts) -> Result<Ticket, Refusal> {
     let Endpoint { app, dialect } = endpoint;
-    let _place = app.quotas.request().ok_or(Refusal::Busy)?;
+    let _place = app.place(request)?;
     let caller = app.access.caller(request, dialect.credentials()).await?;
     app.quotas.ticket(&caller)?;
     let ticket = app.access.ticket(&caller).await?;

@@ -39,6 +39,10 @@ reasons! {
         PatternCapacity = "pattern_capacity",
         /// Too many requests are being answered.
         Requests = "requests",
+        /// Too many requests of an address are being answered.
+        AddressRequests = "address_requests",
+        /// An address sends requests too fast.
+        RequestRate = "request_rate",
         /// All seats are taken.
         Capacity = "capacity",
         /// The hub is shutting down.

@@ -81,7 +81,8 @@ impl Addresses {
     }
 
     /// Whether an address is one that speaks for many.
-    fn is_proxy(&self, address: IpAddr) -> bool {
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.proxies.iter().any(|range| range.contains(address))
     }
 

@@ -3,6 +3,7 @@
 //! What must hold: every table is bounded, and what does not fit into one is limited all the same.
 
 mod addresses;
+mod places;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,6 +15,8 @@ use fanfare_auth::{Identity, KeyDigest};
 use fanfare_delivery::{Lease, Seat, Seats};
 
 pub use self::addresses::{AddressLimits, Addresses};
+use self::places::Places;
+pub(crate) use self::places::{Kind, Place};
 use crate::access::{Caller, network_of};
 use crate::metrics::RefusalReason;
 use crate::rates::{Bucket, Rates};
@@ -45,7 +48,7 @@ pub struct Quotas {
     pattern_addresses: Mutex<HashMap<IpAddr, Seats>>,
     /// The most topics and patterns in a subscription.
     pub(crate) max_topics: usize,
-    requests: Seats,
+    pub(crate) places: Arc<Places>,
 }
 
 /// Who counts as one publisher.
@@ -73,7 +76,9 @@ pub struct QuotaLimits {
     pub patterns_per_address: Option<usize>,
     /// Patterns that all streams name.
     pub patterns: usize,
-    /// Requests that are being answered.
+    /// Requests a second from one address; `None` is 20,000.
+    pub request_rate: Option<u64>,
+    /// Requests that are being answered, of which each address has a share.
     pub requests: usize,
 }
 
@@ -93,13 +98,8 @@ impl Quotas {
             patterns_per_address: limits.patterns_per_address,
             pattern_addresses: Mutex::default(),
             max_topics: limits.topics,
-            requests: Seats::new(limits.requests),
+            places: Places::new(limits.requests, limits.request_rate),
         }
-    }
-
-    /// A place among the requests being answered.
-    pub(crate) fn request(&self) -> Option<Seat> {
-        self.requests.take()
     }
 
     /// Counts one event of this caller, or says when to try again.
@@ -209,7 +209,7 @@ fn seat<K: Eq + Hash>(
     table.entry(key).or_insert_with(|| Seats::new(limit)).take_together(places)
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl QuotaLimits {
     /// Room for one of everything.
     pub(crate) fn few() -> Self {
@@ -221,6 +221,7 @@ impl QuotaLimits {
             topics: 1,
             patterns_per_address: None,
             patterns: 1,
+            request_rate: None,
             requests: 1,
         }
     }

@@ -53,7 +53,7 @@ impl Dialect for Plain {
     fn publication(&self, _: &HeaderMap, form: &Bytes, _: usize) -> Result<Publication, Refusal> {
         let form = String::from_utf8_lossy(form);
         let message = query::find(&form, "data")?.unwrap_or_default().into();
-        let draft = Draft { topic: Topic::default(), event_type: None, message };
+        let draft = Draft { topic: Topic::default(), event_type: None, message, extras: None };
         Ok(Publication { drafts: vec![draft], kind: Kind::Single, key: None })
     }
 

@@ -109,7 +109,9 @@ impl Writer {
         if self.ended {
             return Progress::Ended;
         }
-        let left = match (self.options.sync, self.unsynced) {
+        // After a failure nothing is synced any more: what is due then would be due for ever.
+        let unsynced = self.unsynced.filter(|_| self.shared.failure.get().is_none());
+        let left = match (self.options.sync, unsynced) {
             (SyncPolicy::Interval(time), Some(since)) => {
                 Some((since + time).saturating_sub(self.environment.elapsed()))
             }
@@ -252,13 +254,7 @@ impl Writer {
                     key,
                 };
                 record::encode(buffer, frame, &draft);
-                events.push(Arc::new(Event {
-                    position: self.head,
-                    topic: draft.topic,
-                    event_type: draft.event_type,
-                    published_at: now,
-                    message: draft.message,
-                }));
+                events.push(Arc::new(draft.accepted(self.head, now)));
             }
             planned.push(Planned { events, key: batch.key, appended: fresh, completion });
         }
@@ -321,6 +317,7 @@ impl Writer {
             state.admit(planned.iter().flat_map(|plan| {
                 plan.events.iter().enumerate().map(move |(at, event)| Admitted {
                     topic: &event.topic,
+                    extras: event.extras.as_deref(),
                     length: length(plan, at),
                     time: event.published_at,
                 })

@@ -2,9 +2,7 @@
 // Each test file, and the fuzz target, uses another part of this.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
-pub mod environment;
 pub mod recovery;
-pub mod simulated;
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -17,6 +15,7 @@ use fanfare_log::{
     AppendError, Appended, Batch, DiskLog, DiskOptions, EventLog, IdempotencyKey, Lineage,
     PageLimit, ReadFrom, Retention, Tail,
 };
+use fanfare_testkit::SimulatedDisk;
 
 /// Writes down what it hears.
 #[derive(Default)]
@@ -105,7 +104,8 @@ pub fn small() -> DiskOptions {
 
 pub fn batch(topic: &str, messages: impl IntoIterator<Item = impl Into<Box<str>>>) -> Batch {
     let topic = Topic::parse(topic).unwrap();
-    let draft = |message: Box<str>| Draft { topic: topic.clone(), event_type: None, message };
+    let draft =
+        |message: Box<str>| Draft { topic: topic.clone(), event_type: None, message, extras: None };
     Batch { drafts: messages.into_iter().map(|m| draft(m.into())).collect(), key: None }
 }
 
@@ -183,7 +183,7 @@ pub fn after(log: &DiskLog, tail: &Recorder, position: Position, topics: &[&str]
 }
 
 /// Opens the log on a simulated disk.
-pub fn open(disk: &simulated::Disk, options: DiskOptions) -> (DiskLog, Arc<Recorder>) {
+pub fn open(disk: &SimulatedDisk, options: DiskOptions) -> (DiskLog, Arc<Recorder>) {
     let tail = Arc::<Recorder>::default();
     let log = DiskLog::open_on(Arc::new(disk.clone()), options, tail.clone()).unwrap();
     (log, tail)

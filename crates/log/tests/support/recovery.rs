@@ -1,6 +1,7 @@
 //! What the fuzz target and the test over its corpus do with an input.
 
-use super::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
+
 use super::{append, batch, earliest, keyed, open, options};
 
 /// A segment holds its first position at this place: two numbers of eight bytes.
@@ -14,7 +15,7 @@ pub fn recover(input: &[u8]) {
     let Some((kind, rest)) = input.split_first() else { return };
     let disk = match kind {
         0 | 1 => {
-            let disk = Disk::new(0);
+            let disk = SimulatedDisk::new(0);
             drop(open(&disk, options()));
             if let Some(first) = rest.get(FIRST) {
                 let number = |at: usize| {
@@ -41,8 +42,8 @@ pub fn recover(input: &[u8]) {
     }
 }
 
-fn changed(changes: &[u8]) -> Disk {
-    let disk = Disk::new(0);
+fn changed(changes: &[u8]) -> SimulatedDisk {
+    let disk = SimulatedDisk::new(0);
     for _ in 0..2 {
         let (log, _) = open(&disk, options());
         append(&log, keyed("k", batch("a", ["one", "two"]))).expect("accepted");

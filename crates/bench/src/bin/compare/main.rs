@@ -127,7 +127,7 @@ fn measure(
     let mut line = ProgressLine::new();
     let failed =
         |source| CompareError::Run { scenario: scenario.name(), contender: contender.name, source };
-    let url = server.url().parse().map_err(|invalid| failed(BenchError::Plan(invalid)))?;
+    let url = server.url().parse().map_err(|invalid| failed(BenchError::Target(invalid)))?;
     let plan = contender.plan(url, server.pid());
     run(&plan, &mut |progress| line.show(progress)).map_err(failed)
 }

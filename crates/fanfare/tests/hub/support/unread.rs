@@ -35,19 +35,44 @@ impl Unread {
         each: usize,
         path: &str,
     ) -> Self {
+        Self::begin(window, address, connections, each, path, None)
+    }
+
+    /// The same as [`Unread::open`], with this header in each request.
+    pub(crate) fn saying(
+        header: (&str, &str),
+        address: SocketAddr,
+        connections: usize,
+        each: usize,
+        path: &str,
+    ) -> Self {
+        Self::begin(0, address, connections, each, path, Some(header))
+    }
+
+    fn begin(
+        window: u32,
+        address: SocketAddr,
+        connections: usize,
+        each: usize,
+        path: &str,
+        header: Option<(&str, &str)>,
+    ) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (mut requests, mut answers, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
         runtime.block_on(async {
             for _ in 0..connections {
                 let socket =
                     TcpStream::connect(address).await.expect("the hub accepts connections");
-                let mut client = client::Builder::new();
-                client.initial_window_size(window).initial_max_send_streams(each);
-                let Ok((sender, connection)) = client.handshake(socket).await else { continue };
+                let mut builder = client::Builder::new();
+                builder.initial_window_size(window).initial_max_send_streams(each);
+                let Ok((sender, connection)) = builder.handshake(socket).await else { continue };
                 tokio::spawn(connection);
                 for _ in 0..each {
                     let Ok(mut ready) = sender.clone().ready().await else { break };
-                    let request = http::Request::get(format!("http://{address}{path}"));
+                    let mut request = http::Request::get(format!("http://{address}{path}"));
+                    if let Some((name, value)) = header {
+                        request = request.header(name, value);
+                    }
                     let Ok((answer, _)) = ready.send_request(request.body(()).unwrap(), true)
                     else {
                         break;

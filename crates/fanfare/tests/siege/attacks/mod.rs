@@ -1,10 +1,14 @@
 //! The attacks, one in each file. Whoever thinks of another adds it to the list.
 
+mod bodies_in_crumbs;
 mod disguises;
 mod empty_frames;
+mod floods_of_requests;
 mod guessed_credentials;
+mod guesses_at_once;
 mod hard_patterns;
 mod heads_of_pages;
+mod heads_without_end;
 mod idempotency_keys;
 mod many_streams;
 mod nonsense;
@@ -24,11 +28,15 @@ use crate::attack::Attack;
 /// All of them.
 pub(crate) fn all() -> Vec<Box<dyn Attack>> {
     vec![
+        Box::new(bodies_in_crumbs::BodiesInCrumbs),
         Box::new(disguises::Disguises),
         Box::new(empty_frames::EmptyFrames),
+        Box::new(floods_of_requests::FloodsOfRequests),
         Box::new(guessed_credentials::GuessedCredentials),
+        Box::new(guesses_at_once::GuessesAtOnce),
         Box::new(hard_patterns::HardPatterns),
         Box::new(heads_of_pages::HeadsOfPages),
+        Box::new(heads_without_end::HeadsWithoutEnd),
         Box::new(idempotency_keys::IdempotencyKeys),
         Box::new(many_streams::ManyStreams),
         Box::new(nonsense::Nonsense),

@@ -47,7 +47,7 @@ fn a_crowd_of_newcomers_leaves_before_it_could_ask() {
     let mut crowd: Vec<_> = (0..4).map(|_| enter_from(&table, "192.0.2.1", now).unwrap()).collect();
     table.expire(now + GRACE / 2);
     assert!(crowd.iter_mut().all(|(_, leave)| told(leave).is_none()));
-    let _busy = crowd[3].0.begin();
+    let _busy = crowd[3].0.begin(None);
     table.expire(now + GRACE);
     let left: Vec<_> = crowd.iter_mut().map(|(_, leave)| told(leave).is_some()).collect();
     assert_eq!(left, [true, false, false, false], "two may be half-open for longer");
@@ -82,7 +82,7 @@ fn the_honest_leave_because_they_were_there_before() {
 fn an_answer_that_is_not_read_keeps_its_connection_for_good() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let (entry, mut leave) = enter(&table).unwrap();
-    let busy = entry.begin();
+    let busy = entry.begin(None);
     table.expire(now + BOUNDS.write_timeout * 2);
     assert_eq!(told(&mut leave), None, "it is the hub that takes its time");
     busy.progress.waits();
@@ -96,7 +96,7 @@ fn an_answer_that_is_not_read_keeps_its_connection_for_good() {
 fn unread_answers_pile_up() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let mut entered: Vec<_> = (0..2).map(|_| enter(&table).unwrap()).collect();
-    let unread: Vec<_> = entered.iter().map(|(entry, _)| entry.begin()).collect();
+    let unread: Vec<_> = entered.iter().map(|(entry, _)| entry.begin(None)).collect();
     for busy in &unread {
         busy.progress.waits();
         std::thread::sleep(Duration::from_millis(2));
@@ -107,10 +107,28 @@ fn unread_answers_pile_up() {
 }
 
 #[test]
+fn the_honest_lose_an_answer_for_a_network_that_reads_none() {
+    let (table, now) = (table(Bounds { unread: 2, ..BOUNDS }), Instant::now());
+    let (honest, mut honest_told) = enter_from(&table, "192.0.2.1", now).unwrap();
+    let (proxy, mut proxy_told) = enter_from(&table, "192.0.2.2", now).unwrap();
+    let stalls = honest.begin(None);
+    stalls.progress.waits();
+    std::thread::sleep(Duration::from_millis(2));
+    // Two of one client behind a proxy are more than one.
+    let client = Some("198.51.100.1".parse().unwrap());
+    let unread = [(); 2].map(|()| proxy.begin(client));
+    unread.iter().for_each(|busy| busy.progress.waits());
+    table.expire(now + Duration::from_secs(1));
+    assert_eq!(told(&mut honest_told), None);
+    assert_eq!(told(&mut proxy_told), Some(Some(RefusalReason::Unread)));
+    assert_eq!(table.counts().unread, 2);
+}
+
+#[test]
 fn those_who_read_nothing_lock_the_others_out() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let mut entered: Vec<_> = (0..4).map(|_| enter(&table).unwrap()).collect();
-    let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin()).collect();
+    let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin(None)).collect();
     busy[2].progress.waits();
     assert!(enter_from(&table, "192.0.2.1", now).is_none(), "it may still read");
     let later = Instant::now() + GRACE;
@@ -122,7 +140,7 @@ fn those_who_read_nothing_lock_the_others_out() {
 fn a_busy_connection_is_made_to_leave() {
     let table = table(BOUNDS);
     let mut entered: Vec<_> = (0..4).map(|_| enter(&table).unwrap()).collect();
-    let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin()).collect();
+    let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin(None)).collect();
     assert!(enter(&table).is_none());
     table.expire(Instant::now() + BOUNDS.idle_timeout);
     assert!(entered[2..].iter_mut().all(|(_, leave)| told(leave).is_none()));
@@ -134,8 +152,8 @@ fn the_wrong_idle_connection_leaves() {
     let table = table(BOUNDS);
     let (first, mut first_told) = enter(&table).unwrap();
     let (second, mut second_told) = enter(&table).unwrap();
-    let (one, another) = (first.begin(), first.begin());
-    drop(second.begin());
+    let (one, another) = (first.begin(None), first.begin(None));
+    drop(second.begin(None));
     drop(one);
     assert_eq!(
         table.counts(),
@@ -154,7 +172,7 @@ fn the_wrong_idle_connection_leaves() {
 fn time_passes_and_nobody_leaves() {
     let table = table(BOUNDS);
     let (idle, mut idle_told) = enter(&table).unwrap();
-    drop(idle.begin());
+    drop(idle.begin(None));
     let (_half_open, mut half_open_told) = enter(&table).unwrap();
     let now = Instant::now();
     table.expire(now + Duration::from_secs(5));
@@ -169,7 +187,7 @@ fn time_passes_and_nobody_leaves() {
 fn one_who_left_is_still_counted() {
     let table = table(BOUNDS);
     let (entry, _leave) = enter(&table).unwrap();
-    drop(entry.begin());
+    drop(entry.begin(None));
     drop(entry);
     assert_eq!(
         table.counts(),

@@ -109,7 +109,11 @@ fn body(refusal: &Refusal) -> Response {
         Refusal::Tickets(StoreError::Share)
         | Refusal::TooFast { .. }
         | Refusal::TooManyTickets { .. }
-        | Refusal::TooManyFailures { .. } => detail(StatusCode::TOO_MANY_REQUESTS, said),
+        | Refusal::TooManyFailures { .. }
+        | Refusal::TooManyFalseTickets { .. }
+        | Refusal::ConnectionEnded
+        | Refusal::BusyAddress
+        | Refusal::TooManyRequests { .. } => detail(StatusCode::TOO_MANY_REQUESTS, said),
         Refusal::BodyLimit(BodyLimit::NoRoom)
         | Refusal::Append(_)
         | Refusal::Untrusted(Untrusted::Unavailable(_))

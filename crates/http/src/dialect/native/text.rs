@@ -21,7 +21,7 @@ pub(crate) fn text(topic: &str, headers: &HeaderMap, body: &Bytes) -> Result<Pub
     let event_type = event_type(headers)?;
     let message = std::str::from_utf8(body).map_err(|_| InvalidBody::Unreadable { line: None });
     let message = message.map_err(Refusal::Body)?.into();
-    let draft = Draft { topic, event_type, message };
+    let draft = Draft { topic, event_type, message, extras: None };
     Ok(Publication { drafts: vec![draft], kind: Kind::Single, key })
 }
 

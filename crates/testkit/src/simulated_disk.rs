@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 /// What goes wrong with one operation that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum DiskFault {
     /// The machine stops, in the middle of the operation where it is a write. Everything after
     /// fails too.
     Crash,
@@ -28,19 +28,36 @@ const PAGE: usize = 128;
 
 /// The disk. Cloning shares it.
 #[derive(Clone)]
-pub struct Disk {
+pub struct SimulatedDisk {
     world: Arc<Mutex<World>>,
     reading: Reading,
+    before_change: Hook,
 }
 
 /// What happens whenever something is read, and how many bytes were.
 #[derive(Clone, Default)]
 struct Reading {
-    hook: Arc<Mutex<Option<Hook>>>,
+    hook: Hook,
     bytes: Arc<AtomicU64>,
 }
 
-type Hook = Box<dyn FnMut() + Send>;
+/// What is called before an operation, if anything is. Not while it is being called.
+#[derive(Clone, Default)]
+struct Hook(Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>);
+
+impl Hook {
+    fn set(&self, hook: impl FnMut() + Send + 'static) {
+        *self.0.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    fn call(&self) {
+        let taken = self.0.lock().unwrap().take();
+        if let Some(mut hook) = taken {
+            hook();
+            self.0.lock().unwrap().get_or_insert(hook);
+        }
+    }
+}
 
 struct World {
     names: BTreeMap<String, usize>,
@@ -49,7 +66,7 @@ struct World {
     renames: Vec<NameChange>,
     files: Vec<Content>,
     operations: u64,
-    faults: BTreeMap<u64, Fault>,
+    faults: BTreeMap<u64, DiskFault>,
     crashed: bool,
     boot: u128,
     refused: String,
@@ -81,7 +98,7 @@ enum Change {
 }
 
 struct Handle {
-    disk: Disk,
+    disk: SimulatedDisk,
     file: usize,
 }
 
@@ -97,7 +114,8 @@ fn write_into(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
     content[at..end].copy_from_slice(bytes);
 }
 
-impl Disk {
+impl SimulatedDisk {
+    /// An empty disk; the seed decides what a crash leaves.
     pub fn new(seed: u64) -> Self {
         let world = World {
             names: BTreeMap::new(),
@@ -113,17 +131,26 @@ impl Disk {
             room: u64::MAX,
             rng: Rng::with_seed(seed),
         };
-        Self { world: Arc::new(Mutex::new(world)), reading: Reading::default() }
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            reading: Reading::default(),
+            before_change: Hook::default(),
+        }
     }
 
     /// Calls `hook` before each read, while no lock is held; it may write to the log.
     pub fn before_each_read(&self, hook: impl FnMut() + Send + 'static) {
-        *self.reading.hook.lock().unwrap() = Some(Box::new(hook));
+        self.reading.hook.set(hook);
+    }
+
+    /// Calls `hook` before each operation that changes something, while no lock is held.
+    pub fn before_each_change(&self, hook: impl FnMut() + Send + 'static) {
+        self.before_change.set(hook);
     }
 
     /// Calls nothing before a read any more.
     pub fn read_quietly(&self) {
-        *self.reading.hook.lock().unwrap() = None;
+        *self.reading.hook.0.lock().unwrap() = None;
     }
 
     /// How many bytes were read so far.
@@ -136,7 +163,7 @@ impl Disk {
     }
 
     /// The operation that changes something, `ahead` from now, goes wrong.
-    pub fn fail(&self, ahead: u64, fault: Fault) {
+    pub fn fail(&self, ahead: u64, fault: DiskFault) {
         let mut world = self.world();
         let at = world.operations + ahead;
         world.faults.insert(at, fault);
@@ -204,6 +231,13 @@ impl Disk {
         world.boot += 1;
     }
 
+    /// Starts the process again where only that has stopped: what it had written is still there.
+    pub fn restart_process(&self) {
+        let mut world = self.world();
+        world.faults.clear();
+        world.crashed = false;
+    }
+
     /// Lets every operation wait for as long as what is returned lives.
     pub fn hold(&self) -> impl Sized + '_ {
         self.world()
@@ -216,16 +250,19 @@ impl Disk {
             && world.names.values().all(|&file| world.files[file].changes.is_empty())
     }
 
+    /// Takes a file away, as an operator may.
     pub fn remove(&self, name: &str) {
         self.world().names.remove(name);
         self.world().durable_names.remove(name);
     }
 
+    /// What a file holds.
     pub fn read(&self, name: &str) -> Vec<u8> {
         let world = self.world();
         world.files[world.names[name]].now.clone()
     }
 
+    /// Puts a file there, on the medium at once.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut world = self.world();
         let file = world.files.len();
@@ -234,6 +271,7 @@ impl Disk {
         world.durable_names.insert(name.to_owned(), file);
     }
 
+    /// The names of all files.
     pub fn names(&self) -> Vec<String> {
         self.world().names.keys().cloned().collect()
     }
@@ -255,24 +293,24 @@ impl World {
     }
 
     /// Counts an operation that changes something.
-    fn operate(&mut self) -> io::Result<Option<Fault>> {
+    fn operate(&mut self) -> io::Result<Option<DiskFault>> {
         if self.crashed {
             return Err(crashed());
         }
         let fault = self.faults.remove(&self.operations);
         self.operations += 1;
-        if fault == Some(Fault::Crash) {
+        if fault == Some(DiskFault::Crash) {
             self.crashed = true;
         }
         Ok(fault)
     }
 
-    fn check(fault: Option<Fault>) -> io::Result<()> {
+    fn check(fault: Option<DiskFault>) -> io::Result<()> {
         match fault {
-            None | Some(Fault::Short) => Ok(()),
-            Some(Fault::Crash) => Err(crashed()),
-            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
-            Some(Fault::Error) => Err(io::Error::other("input/output error")),
+            None | Some(DiskFault::Short) => Ok(()),
+            Some(DiskFault::Crash) => Err(crashed()),
+            Some(DiskFault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(DiskFault::Error) => Err(io::Error::other("input/output error")),
         }
     }
 }
@@ -329,7 +367,7 @@ impl Content {
     }
 }
 
-impl Storage for Disk {
+impl Storage for SimulatedDisk {
     fn place(&self) -> String {
         "a simulated disk".to_owned()
     }
@@ -347,6 +385,7 @@ impl Storage for Disk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
         World::check(fault)?;
@@ -361,6 +400,7 @@ impl Storage for Disk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
         World::check(fault)?;
@@ -371,6 +411,7 @@ impl Storage for Disk {
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
+        self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
         World::check(fault)?;
@@ -387,6 +428,7 @@ impl Storage for Disk {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
+        self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
         World::check(fault)?;
@@ -402,9 +444,7 @@ impl StoredFile for Handle {
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        if let Some(hook) = self.disk.reading.hook.lock().unwrap().as_mut() {
-            hook();
-        }
+        self.disk.reading.hook.call();
         let world = self.disk.world();
         let content = &world.files[self.file].now;
         let rest = content.get(at as usize..).unwrap_or(&[]);
@@ -415,14 +455,15 @@ impl StoredFile for Handle {
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.disk.before_change.call();
         let mut guard = self.disk.world();
         let world = &mut *guard;
         let mut fault = world.operate()?;
         let left = world.room.saturating_sub(world.used()) as usize;
         let mut length = bytes.len();
         if left < length {
-            (fault, length) = (fault.or(Some(Fault::Full)), left);
-        } else if fault == Some(Fault::Short) {
+            (fault, length) = (fault.or(Some(DiskFault::Full)), left);
+        } else if fault == Some(DiskFault::Short) {
             length = world.rng.usize(1..=length);
         } else if fault.is_some() {
             length = world.rng.usize(..=length);
@@ -436,11 +477,12 @@ impl StoredFile for Handle {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.disk.before_change.call();
         let mut guard = self.disk.world();
         let world = &mut *guard;
         let fault = world.operate()?;
         let content = &mut world.files[self.file];
-        if fault.is_some_and(|fault| fault != Fault::Short) {
+        if fault.is_some_and(|fault| fault != DiskFault::Short) {
             // What was to be synced is dropped or not: chance decides now, and a further sync
             // would succeed without changing that.
             let now = content.now.clone();
@@ -454,6 +496,7 @@ impl StoredFile for Handle {
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
+        self.disk.before_change.call();
         let mut world = self.disk.world();
         let fault = world.operate()?;
         World::check(fault)?;

@@ -1,0 +1,32 @@
+//! Bodies arrive a byte at a time, in chunks of one byte each, and are not finished.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::attack::{Attack, FROM_ELSEWHERE, Target, Waging, head, token};
+
+#[derive(Debug)]
+pub(crate) struct BodiesInCrumbs;
+
+impl Attack for BodiesInCrumbs {
+    fn name(&self) -> &'static str {
+        "bodies in crumbs"
+    }
+
+    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+        Box::pin(async move {
+            let more = format!(
+                "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: application/json\r\n\
+                 Transfer-Encoding: chunked\r\n",
+                token()
+            );
+            let begun = head("POST", "/sse/send", &more) + &"1\r\nx\r\n".repeat(50_000);
+            let mut held = Vec::new();
+            for _ in 0..20 {
+                held.extend(target.say(&begun).await.ok());
+            }
+            sleep(Duration::from_secs(2)).await;
+        })
+    }
+}

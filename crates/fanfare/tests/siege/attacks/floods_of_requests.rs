@@ -1,0 +1,21 @@
+//! Whatever takes no credentials is asked for as fast as it goes: metrics, pages, what is not there.
+
+use crate::attack::{Attack, Target, Waging, head};
+
+#[derive(Debug)]
+pub(crate) struct FloodsOfRequests;
+
+impl Attack for FloodsOfRequests {
+    fn name(&self) -> &'static str {
+        "floods of requests"
+    }
+
+    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+        Box::pin(async move {
+            let paths =
+                ["/metrics", "/sse/", "/nothing", "/sse/send/", "/healthz", "/openapi.json"];
+            let all: String = paths.iter().map(|path| head("GET", path, "")).collect();
+            let _ = target.hear(all.repeat(200)).await;
+        })
+    }
+}

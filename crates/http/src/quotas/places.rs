@@ -1,0 +1,188 @@
+//! Places: how many requests are answered at once, whose, and how fast they may come.
+//!
+//! What must hold: everything that a handler answers has a place while it is being answered, or it is
+//! refused. Of the places no address from elsewhere holds more than are still free, and none sends
+//! requests without end. Whoever looks after the hub (health checks, metrics) is answered when it is full.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use fanfare_delivery::{Seat, Seats};
+use fanfare_shares::{Amount, NoRoom, Shares};
+
+use crate::access::network_of;
+use crate::rates::Rates;
+use crate::refusal::Refusal;
+
+/// How many requests one address from elsewhere may send in a second, if nothing is set: twice what it
+/// may publish, one event in each.
+const RATE: u64 = 20_000;
+/// How many places are kept for whoever looks after the hub. Nothing that they ask for has to wait, so
+/// there are never more of them than threads.
+const OPERATIONS: usize = 64;
+/// For how many requests one for the metrics counts, which are written anew for each.
+const METRICS: f64 = 100.0;
+
+/// The places, and how many requests each address has sent lately.
+#[derive(Debug)]
+pub(crate) struct Places {
+    capacity: usize,
+    taken: Mutex<Shares<IpAddr>>,
+    operations: Seats,
+    rate: Option<u64>,
+    rates: Mutex<Rates<IpAddr>>,
+}
+
+/// A request's place: given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "it is held, and given back")] Held);
+
+#[derive(Debug)]
+enum Held {
+    /// One of this network's.
+    Ordinary(Arc<Places>, IpAddr),
+    Operations(#[expect(dead_code, reason = "it is held, and given back")] Seat),
+}
+
+/// What is asked for, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Anything else.
+    Ordinary,
+    /// Answered in words that are ready: a refusal would cost as much.
+    Health,
+    Metrics,
+}
+
+impl Kind {
+    /// Of what is asked for at this path.
+    pub(crate) fn of(path: &str) -> Self {
+        match path {
+            "/healthz" | "/readyz" => Self::Health,
+            "/metrics" => Self::Metrics,
+            _ => Self::Ordinary,
+        }
+    }
+}
+
+impl Places {
+    /// With room for so many requests, of which each address may send so many in a second.
+    pub(super) fn new(capacity: usize, rate: Option<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            capacity,
+            taken: Mutex::new(Shares::new(Amount { count: capacity, bytes: usize::MAX })),
+            operations: Seats::new(OPERATIONS),
+            rate,
+            rates: Mutex::new(Rates::new()),
+        })
+    }
+
+    /// A place for a request of this address while it is being answered.
+    pub(crate) fn take(self: &Arc<Self>, address: IpAddr, kind: Kind) -> Result<Place, Refusal> {
+        let taken = self.take_ordinary(address);
+        if taken.is_err() && kind != Kind::Ordinary {
+            let free = self.operations.take().ok_or(Refusal::Busy)?;
+            return Ok(Place(Held::Operations(free)));
+        }
+        taken
+    }
+
+    /// Counts one request of this address, or says when to try again.
+    pub(crate) fn count(&self, address: IpAddr, kind: Kind, now: Instant) -> Result<(), Refusal> {
+        let rate = self.rate.or((!address.is_loopback()).then_some(RATE));
+        let (Some(rate), Kind::Ordinary | Kind::Metrics) = (rate, kind) else { return Ok(()) };
+        let rate = rate as f64;
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = rates.bucket(network_of(address), rate, now);
+        bucket.draw(rate, now).map_err(|wait| Refusal::TooManyRequests { wait })?;
+        if kind == Kind::Metrics {
+            bucket.charge(METRICS - 1.0, rate, now);
+        }
+        Ok(())
+    }
+
+    fn take_ordinary(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refusal> {
+        let network = network_of(address);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if !address.is_loopback() {
+            taken.take(network, 0).map_err(|none| match none {
+                NoRoom::Share => Refusal::BusyAddress,
+                NoRoom::All => Refusal::Busy,
+            })?;
+        } else if taken.taken().count < self.capacity {
+            // This machine is not limited.
+            taken.take_in_any_case(network, 0);
+        } else {
+            return Err(Refusal::Busy);
+        }
+        Ok(Place(Held::Ordinary(Arc::clone(self), network)))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Self::Ordinary(places, network) = self {
+            let mut taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.give_back(*network, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn fill(places: &Arc<Places>, address: &str, kind: Kind) -> Vec<Place> {
+        let address = address.parse().unwrap();
+        std::iter::from_fn(|| places.take(address, kind).ok()).take(1_000).collect()
+    }
+
+    #[test]
+    fn one_address_takes_all_the_places() {
+        let places = Places::new(8, None);
+        let greedy = fill(&places, "2001:db8::1", Kind::Ordinary);
+        assert_eq!(greedy.len(), 4);
+        assert!(
+            fill(&places, "2001:db8::2", Kind::Ordinary).is_empty(),
+            "it is of the same network"
+        );
+        let other = fill(&places, "192.0.2.1", Kind::Ordinary);
+        assert_eq!(other.len(), 2);
+        assert_eq!(
+            fill(&places, "127.0.0.1", Kind::Ordinary).len(),
+            2,
+            "this machine is not limited"
+        );
+        drop((greedy, other));
+        assert_eq!(fill(&places, "192.0.2.2", Kind::Ordinary).len(), 4);
+    }
+
+    #[test]
+    fn a_full_hub_does_not_say_how_it_is() {
+        let places = Places::new(1, None);
+        let _full = fill(&places, "127.0.0.1", Kind::Ordinary);
+        for kind in [Kind::Health, Kind::Metrics] {
+            let asked = fill(&places, "192.0.2.1", kind);
+            assert!(asked.len() >= OPERATIONS, "{}", asked.len());
+        }
+        assert!(fill(&places, "192.0.2.1", Kind::Ordinary).is_empty());
+    }
+
+    #[test]
+    fn one_address_sends_requests_without_end() {
+        let places = Places::new(8, Some(100));
+        let (here, now): (IpAddr, _) = ("192.0.2.1".parse().unwrap(), Instant::now());
+        let sent = |kind, now| {
+            let counted = |_: &_| places.count(here, kind, now).is_ok();
+            (0..1_000).take_while(counted).count()
+        };
+        assert_eq!(sent(Kind::Ordinary, now), 200);
+        assert_eq!(sent(Kind::Health, now), 1_000, "health checks are not counted");
+        assert_eq!(sent(Kind::Metrics, now + Duration::from_secs(2)), 2, "metrics count more");
+        let elsewhere = "192.0.2.2".parse().unwrap();
+        assert!(places.count(elsewhere, Kind::Ordinary, now).is_ok());
+    }
+}

@@ -1,0 +1,54 @@
+//! A client: its socket, and what it knows of itself.
+
+use std::time::Duration;
+
+use fanfare_delivery::SimulatedSocket;
+use fanfare_hub::Requested;
+
+use crate::judge::{Beginning, Wish, WishEnvelope};
+
+/// What clients may ask for.
+pub(crate) const WISHES: [Wish; 8] = [
+    wish(&["**"], &[], WishEnvelope::None, true),
+    wish(&["a"], &[], WishEnvelope::None, true),
+    wish(&["b/*"], &[], WishEnvelope::Json, true),
+    wish(&["b/1", "c/**"], &[], WishEnvelope::Sealed, true),
+    wish(&["**"], &["typed"], WishEnvelope::None, false),
+    wish(&["c/d/e"], &["message"], WishEnvelope::Json, true),
+    wish(&["*/1", "a"], &[], WishEnvelope::Sealed, false),
+    wish(&["quiet", "**/e"], &[], WishEnvelope::None, true),
+];
+
+const fn wish(
+    topics: &'static [&'static str],
+    types: &'static [&'static str],
+    envelope: WishEnvelope,
+    chunked: bool,
+) -> Wish {
+    Wish { topics, types, envelope, chunked }
+}
+
+/// A client.
+#[derive(Debug, Default)]
+pub(crate) struct Client {
+    pub(crate) node: usize,
+    /// On which shard its stream is, or is on its way to.
+    pub(crate) shard: usize,
+    pub(crate) socket: Option<SimulatedSocket>,
+    /// Counts its connections.
+    pub(crate) connection: u64,
+    /// Its socket has always taken everything, and it has not gone itself.
+    pub(crate) is_smooth: bool,
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// It holds an id that its node has not come to.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub(crate) requested: Requested,
+    pub(crate) beginning: Beginning,
+    /// By the clock that never goes back.
+    pub(crate) until: Duration,
+    pub(crate) leased: bool,
+    pub(crate) room: Option<usize>,
+}

@@ -1,0 +1,22 @@
+//! The judge: what publishers were told, what clients' sockets took, and nothing else.
+//!
+//! What must hold: it shares no code with what it judges. It takes the chunks apart, reads the event
+//! stream, compares ids and matches topics by rules of its own, so that it does not repeat a mistake
+//! of the hub.
+
+mod event_stream;
+mod finding;
+mod flat_json;
+mod id;
+mod ledger;
+mod reader;
+mod unchunked;
+mod wish;
+
+pub use finding::{Finding, FindingKind};
+pub(crate) use flat_json::flat_json;
+pub(crate) use id::{Id, Place};
+pub(crate) use ledger::{BatchNumber, Ledger, Message, Promises};
+pub(crate) use reader::{Beginning, Reader};
+pub(crate) use unchunked::Unchunked;
+pub(crate) use wish::{Wish, WishEnvelope};

@@ -1,0 +1,410 @@
+//! A reader: one client over all its connections, by what its sockets took.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::event_stream::{EventStream, StreamEvent};
+use super::ledger::{BatchNumber, Facts, Recorded};
+use super::{FindingKind, Id, Place, Unchunked, Wish, WishEnvelope, flat_json};
+
+/// With what a client connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// Nothing.
+    Live,
+    /// `earliest`.
+    Earliest,
+    /// An id that it was once given.
+    After(String),
+    /// An id of no log, or no id at all: it must be told of a gap first.
+    Stray(String),
+}
+
+/// A client.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    number: usize,
+    wish: Wish,
+    /// Up to where it has everything that it wants, or was told of a gap.
+    accounted: Option<Place>,
+    /// What began earlier it is not owed unless it comes after `accounted`.
+    since: u64,
+    /// What remains of this epoch was lost, and it was told.
+    lost_rest: Option<u64>,
+    /// Where the log was said to hold nothing for it.
+    claims: Vec<Claim>,
+    /// Ids that it has been given, latest last.
+    ids: Vec<String>,
+    /// The id of the last gap that it was told of, if it has come back with that.
+    gap_again: Option<Id>,
+    last_gap: Option<Id>,
+    connection: Option<Connection>,
+}
+
+/// Nothing wanted lies after the one and before the other that was begun since.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    after: Option<Place>,
+    before: Place,
+    since: u64,
+    /// When this was said: it says nothing of what is published later.
+    said: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    unchunked: Unchunked,
+    stream: EventStream,
+    received: HashSet<Place>,
+    beginning: Beginning,
+    was_open: bool,
+    /// Nothing may come before a gap.
+    needs_gap: bool,
+    heard_nothing: bool,
+    cut: Option<u64>,
+}
+
+impl Reader {
+    pub(super) fn new(number: usize, wish: Wish) -> Self {
+        Self {
+            number,
+            wish,
+            accounted: None,
+            since: 0,
+            lost_rest: None,
+            claims: Vec::new(),
+            ids: Vec::new(),
+            gap_again: None,
+            last_gap: None,
+            connection: None,
+        }
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The ids it was given, latest last.
+    pub(crate) fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// Whether its response has begun.
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.was_open)
+    }
+
+    pub(super) fn connect(&mut self, facts: &mut Facts, beginning: Beginning) {
+        self.lost_rest = None;
+        self.gap_again = None;
+        let mut needs_gap = false;
+        let mut last_id = String::new();
+        match &beginning {
+            Beginning::Live => (self.accounted, self.since) = (None, u64::MAX),
+            Beginning::Earliest => {
+                self.accounted = None;
+                let owed_all = facts.promises.keeps_all && !facts.may_lose;
+                self.since = if owed_all { 0 } else { u64::MAX };
+            }
+            Beginning::After(id) => {
+                last_id.clone_from(id);
+                let id = Id::parse(id).expect("it was parsed when it was given");
+                self.accounted = Some(facts.rank(id));
+                self.since = 0;
+                self.gap_again = self.last_gap.filter(|gap| *gap == id);
+            }
+            Beginning::Stray(id) => {
+                last_id.clone_from(id);
+                (self.accounted, self.since) = (None, u64::MAX);
+                needs_gap = true;
+            }
+        }
+        self.connection = Some(Connection {
+            unchunked: Unchunked::new(self.wish.chunked),
+            stream: EventStream::new(&last_id),
+            received: HashSet::new(),
+            beginning,
+            was_open: false,
+            needs_gap,
+            heard_nothing: true,
+            cut: None,
+        });
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
+    pub(super) fn cut(&mut self, tick: u64) {
+        if let Some(connection) = &mut self.connection {
+            connection.cut = Some(tick);
+        }
+    }
+
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            self.wish.chunked && connection.was_open && !connection.unchunked.has_ended()
+        })
+    }
+
+    pub(super) fn read(
+        &mut self,
+        facts: &mut Facts,
+        bytes: &[u8],
+    ) -> Result<Vec<StreamEvent>, String> {
+        let Some(connection) = &mut self.connection else { return Ok(Vec::new()) };
+        let carried = connection.unchunked.push(bytes)?;
+        if connection.unchunked.is_open() && !connection.was_open {
+            connection.was_open = true;
+            facts.tick += 1;
+            if connection.beginning == Beginning::Live {
+                self.since = facts.tick;
+            }
+        }
+        connection.stream.push(&carried)
+    }
+
+    /// The batch of which this event is one, and where that begins.
+    pub(super) fn infer(
+        &self,
+        facts: &mut Facts,
+        event: &StreamEvent,
+    ) -> Option<(BatchNumber, Id)> {
+        if event.event.as_deref().is_some_and(|name| name.starts_with("fanfare.")) {
+            return None;
+        }
+        let (text, _) = self.open(event)?;
+        let number = facts.identify(&text)?;
+        if facts.is_refused(number) {
+            let text = format!("{self} received m{number}, which was refused");
+            facts.report(FindingKind::Refused, text);
+            return None;
+        }
+        let first = facts.first_of(number, Id::parse(&event.last_id)?);
+        if first.is_none() {
+            let text = format!("m{number} stands at {} before its batch", event.last_id);
+            facts.report(FindingKind::TornBatch, text);
+        }
+        first
+    }
+
+    /// The message in an event's data, and its event type.
+    fn open(&self, event: &StreamEvent) -> Option<(String, Option<String>)> {
+        if self.wish.envelope == WishEnvelope::None {
+            return Some((event.data.clone(), event.event.clone()));
+        }
+        let members = flat_json(&event.data)?;
+        let member = |name: &str| members.iter().find(|(n, _)| n == name)?.1.clone();
+        Some((member("message")?, member("event")))
+    }
+
+    pub(super) fn hear(&mut self, facts: &mut Facts, event: &StreamEvent) {
+        if facts.finding.is_some() {
+            return;
+        }
+        let name = event.event.as_deref().unwrap_or("");
+        if !event.has_id {
+            if name != "fanfare.expired" {
+                let text = format!("{self}: {event:?} has no id");
+                facts.report(FindingKind::Malformed, text);
+            }
+            return;
+        }
+        let Some(id) = Id::parse(&event.last_id) else {
+            let text = format!("{self}: {event:?} has an id that is none");
+            return facts.report(FindingKind::Malformed, text);
+        };
+        let place = facts.rank(id);
+        match name {
+            "fanfare.gap" => self.hear_gap(facts, id, place, &event.data),
+            "fanfare.cursor" | "fanfare.expired" => self.hear_cursor(facts, place, name),
+            _ => self.hear_event(facts, id, place, event),
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.needs_gap = false;
+            connection.heard_nothing = false;
+        }
+        self.ids.push(event.last_id.clone());
+    }
+
+    fn hear_gap(&mut self, facts: &mut Facts, id: Id, place: Place, data: &str) {
+        let Some(connection) = &mut self.connection else { return };
+        if connection.heard_nothing && self.gap_again == Some(id) {
+            let text = format!("{self}: came back with {id} and is told of a gap to {id}");
+            return facts.report(FindingKind::Circular, text);
+        }
+        let lossy = data.contains(r#""engine_lost_writes""#) || data.contains(r#""unknown_epoch""#);
+        let covers = facts.promises.keeps_all
+            && !facts.may_lose
+            && !data.contains(r#""bad_id""#)
+            && self.since != u64::MAX;
+        let missed = covers.then(|| self.missed(facts, place, true)).flatten();
+        if let Some(missed) = missed {
+            let text = format!("{self}: a gap to {id} ({data}) covers {:?}", missed.message.text);
+            return facts.report(FindingKind::Lost, text);
+        }
+        let backwards = self.accounted.is_some_and(|accounted| place <= accounted);
+        if backwards && !lossy {
+            let text = format!("{self}: a gap to {id} ({data}), having {:?}", self.accounted);
+            return facts.report(FindingKind::Reordered, text);
+        }
+        self.lost_rest = (backwards && lossy).then_some(place.rank);
+        (self.accounted, self.since) = (Some(place), 0);
+        self.last_gap = Some(id);
+    }
+
+    /// Word that nothing is missing up to here.
+    fn hear_cursor(&mut self, facts: &mut Facts, place: Place, name: &str) {
+        if self.is_untold(facts, name) {
+            return;
+        }
+        if let Some(accounted) = self.accounted.filter(|accounted| place < *accounted) {
+            // The end of an epoch and the beginning of the next are one place, if none was lost.
+            let between = facts.held.range(place..=accounted);
+            let numbers = between.filter(|(at, _)| **at > place).map(|(_, number)| *number);
+            let back = numbers.map(|number| &facts.messages[number]).find(|it| self.wants(it));
+            if let Some(back) = back {
+                let back = &back.message.text;
+                let text = format!("{self}: {name} goes back to {place:?}, before {back:?}");
+                facts.report(FindingKind::Reordered, text);
+            }
+            return;
+        }
+        let inclusive = Place { seq: place.seq + 1, ..place };
+        self.advance(facts, inclusive, place);
+    }
+
+    fn hear_event(&mut self, facts: &mut Facts, id: Id, place: Place, event: &StreamEvent) {
+        let recorded = self.open(event).and_then(|(text, event_type)| {
+            let number = facts.identify(&text)?;
+            let message = &facts.messages[number].message;
+            let outside = match self.wish.envelope {
+                WishEnvelope::Sealed => event.event.is_none(),
+                WishEnvelope::None | WishEnvelope::Json => event.event == message.event_type,
+            };
+            (event_type == message.event_type && outside).then_some(number)
+        });
+        let Some(number) = recorded else {
+            let text = format!("{self}: nobody published {event:?}");
+            return facts.report(FindingKind::Invented, text);
+        };
+        let Recorded { message, begun, .. } = &facts.messages[number];
+        let (begun, wanted) =
+            (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
+        if !wanted {
+            let text = format!("{self} did not ask for m{number} on {:?}", message.topic);
+            return facts.report(FindingKind::Unwanted, text);
+        }
+        if facts.held.get(&place) != Some(&number) {
+            let text = format!("{self}: m{number} at {id}, where {:?} is", facts.held.get(&place));
+            return facts.report(FindingKind::TwoEventsOneId, text);
+        }
+        if self.is_untold(facts, &format!("m{number} at {id}")) {
+            return;
+        }
+        let Some(connection) = &mut self.connection else { return };
+        if connection.cut.is_some_and(|cut| cut < begun) {
+            let text = format!("{self} was cut and received m{number}");
+            return facts.report(FindingKind::Overstayed, text);
+        }
+        if !connection.received.insert(place) {
+            let text = format!("{self}: m{number} at {id}, twice on one connection");
+            return facts.report(FindingKind::Duplicate, text);
+        }
+        if self.accounted.is_some_and(|accounted| place <= accounted) {
+            let text = format!("{self}: m{number} at {id}, having {:?}", self.accounted);
+            return facts.report(FindingKind::Reordered, text);
+        }
+        self.advance(facts, place, place);
+    }
+
+    /// Whether a gap had to come first.
+    fn is_untold(&self, facts: &mut Facts, what: &str) -> bool {
+        let needs_gap = self.connection.as_ref().is_some_and(|connection| connection.needs_gap);
+        if needs_gap {
+            let beginning = self.connection.as_ref().map(|connection| &connection.beginning);
+            let text = format!("{self} came with {beginning:?} and received {what} without a gap");
+            facts.report(FindingKind::Untold, text);
+        }
+        needs_gap
+    }
+
+    /// It has everything before `before`, and stands at `at`.
+    fn advance(&mut self, facts: &mut Facts, before: Place, at: Place) {
+        if let Some(missed) = self.missed(facts, before, false) {
+            let (text, place) = (&missed.message.text, missed.place);
+            let text = format!("{self} is at {at:?} and never received {text:?} at {place:?}");
+            return facts.report(FindingKind::SilentLoss, text);
+        }
+        let (after, since, said) = (self.after(before), self.since, facts.tick);
+        self.claims.push(Claim { after, before, since, said });
+        (self.accounted, self.since) = (Some(at), 0);
+        if self.lost_rest.is_some_and(|rank| at.rank > rank) {
+            self.lost_rest = None;
+        }
+    }
+
+    /// After what it is owed anything before `before`.
+    fn after(&self, before: Place) -> Option<Place> {
+        match self.lost_rest {
+            Some(rank) if before.rank > rank => Some(Place { rank, seq: u64::MAX }),
+            _ => self.accounted,
+        }
+    }
+
+    /// The first that it wants, is owed and was not given, before this.
+    fn missed<'a>(&self, facts: &'a Facts, before: Place, inclusive: bool) -> Option<&'a Recorded> {
+        let after = self.after(before);
+        let end = Place { seq: before.seq + u64::from(inclusive), ..before };
+        let numbers = facts.held.range(..end).rev();
+        let mut first = None;
+        for (place, number) in numbers {
+            if after.is_some_and(|after| *place <= after) {
+                break;
+            }
+            let recorded = &facts.messages[*number];
+            if recorded.begun >= self.since && self.wants(recorded) {
+                first = Some(recorded);
+            }
+        }
+        first
+    }
+
+    pub(super) fn owed<'a>(&self, facts: &'a Facts) -> Option<&'a Recorded> {
+        let end = Place { rank: u64::MAX, seq: 0 };
+        self.missed(facts, end, false)
+    }
+
+    /// The claim by which this event, of which one hears only now, would not be there.
+    pub(super) fn denies(&self, recorded: &Recorded, place: Place) -> Option<Claim> {
+        if !self.wants(recorded) {
+            return None;
+        }
+        let denied = |claim: &&Claim| {
+            claim.after.is_none_or(|after| place > after)
+                && place < claim.before
+                && (claim.since..=claim.said).contains(&recorded.begun)
+        };
+        self.claims.iter().find(denied).copied()
+    }
+
+    fn wants(&self, recorded: &Recorded) -> bool {
+        let message = &recorded.message;
+        self.wish.wants(&message.topic, message.event_type.as_deref())
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after {
+            Some(after) => write!(f, "that nothing lies between {after:?} and {:?}", self.before),
+            None => write!(f, "that nothing lies before {:?}", self.before),
+        }
+    }
+}
+
+impl fmt::Display for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {} ({})", self.number, self.wish.topics.join(","))
+    }
+}

@@ -1,0 +1,54 @@
+//! A wish: what a client asks for, and whether an event is of it.
+
+/// How a client wants its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WishEnvelope {
+    /// The message itself.
+    None,
+    /// JSON, with the event type outside too.
+    Json,
+    /// JSON, and nothing outside.
+    Sealed,
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    /// Topics and patterns.
+    pub(crate) topics: &'static [&'static str],
+    /// Event types; none is all.
+    pub(crate) types: &'static [&'static str],
+    /// How it wants its data.
+    pub(crate) envelope: WishEnvelope,
+    /// Whether its connections carry chunks.
+    pub(crate) chunked: bool,
+}
+
+impl Wish {
+    /// Whether an event is of it.
+    pub(crate) fn wants(&self, topic: &str, event_type: Option<&str>) -> bool {
+        let segments: Vec<_> = topic.split('/').collect();
+        let matches = |pattern: &&&str| {
+            let pattern: Vec<_> = pattern.split('/').collect();
+            is_matched(&pattern, &segments)
+        };
+        let of_type = self.types.is_empty()
+            || self.types.iter().any(|wanted| *wanted == event_type.unwrap_or("message"));
+        of_type && self.topics.iter().any(|pattern| matches(&pattern))
+    }
+}
+
+/// `*` is one segment, `**` any number, also none.
+fn is_matched(pattern: &[&str], segments: &[&str]) -> bool {
+    match (pattern.split_first(), segments.split_first()) {
+        (None, None) => true,
+        (Some((&"**", rest)), _) => {
+            is_matched(rest, segments)
+                || segments.split_first().is_some_and(|(_, after)| is_matched(pattern, after))
+        }
+        (Some((first, rest)), Some((segment, after))) => {
+            (*first == "*" || first == segment) && is_matched(rest, after)
+        }
+        _ => false,
+    }
+}

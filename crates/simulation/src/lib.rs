@@ -1,0 +1,24 @@
+//! The hub's core in one thread under one seed: hub, window, lineage, shards, readers and logs, of which
+//! nothing has a thread, a clock, a disk or a socket of its own; and a judge that knows only what clients
+//! and publishers saw.
+//!
+//! What must hold:
+//!
+//! - One seed is one history, to the byte.
+//! - Whatever can happen can happen between any two other things, also in the middle of a page, a batch or
+//!   a write to the disk.
+//! - The judge shares no code with what it judges.
+
+mod client;
+mod judge;
+mod node;
+mod plan;
+mod run;
+mod shared_engine;
+mod trace;
+mod world;
+
+pub use judge::{Finding, FindingKind};
+pub use plan::Plan;
+pub use run::{Run, report, run, shrink};
+pub use trace::Trace;

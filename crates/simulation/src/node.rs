@@ -1,0 +1,218 @@
+//! A node: one hub with its clocks, its log, its shards and its readers, of which nothing does anything
+//! by itself.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use fanfare_delivery::{
+    DeliverySettings, Now, Ready, Retry, Seats, StepLimits, SteppedDelivery, SteppedReader,
+};
+use fanfare_hub::{Hub, Window, WindowBounds};
+use fanfare_log::disk::{Progress, Writer};
+use fanfare_log::{
+    DiskLog, DiskOptions, Environment, EventLog, MemoryLog, MemorySettings, Retention, SyncPolicy,
+    Tail,
+};
+use fanfare_testkit::{SimulatedDisk, SimulatedEnvironment};
+
+use crate::plan::{SHARDS, Setup};
+use crate::shared_engine::{NodeLog, SharedEngine};
+
+/// How long a key is answered.
+pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// One that runs.
+pub(crate) struct Node {
+    pub(crate) hub: Arc<Hub>,
+    /// Whoever is in the middle of a turn has it.
+    pub(crate) delivery: Mutex<SteppedDelivery>,
+    reader: SteppedReader,
+    pub(crate) seats: Seats,
+    writer: Mutex<Worker>,
+    /// What a poller has to say to each shard.
+    ready: [Mutex<Vec<Ready>>; SHARDS],
+    /// Which shards have been drained.
+    drained: [Mutex<bool>; SHARDS],
+    /// How many streams have been handed to shards.
+    joined: Mutex<usize>,
+    clock: Clock,
+}
+
+/// What does the log's own work.
+enum Worker {
+    None,
+    Disk(Box<Writer>),
+    Shared(Arc<NodeLog>),
+}
+
+/// What time it is on a node.
+#[derive(Clone)]
+pub(crate) struct Clock {
+    pub(crate) environment: Arc<SimulatedEnvironment>,
+    began: Instant,
+}
+
+impl Clock {
+    pub(crate) fn new(seed: u64) -> Self {
+        let environment = Arc::new(SimulatedEnvironment::new(seed));
+        Self { environment, began: Instant::now() }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { monotonic: self.began + self.environment.elapsed(), wall: self.environment.now() }
+    }
+}
+
+/// On what a node is to run.
+pub(crate) enum Ground {
+    Memory,
+    Disk(SimulatedDisk, SyncPolicy),
+    Shared(Arc<SharedEngine>, usize),
+}
+
+impl Node {
+    /// Starts; `None` where its log does not open.
+    pub(crate) fn start(setup: &Setup, ground: &Ground, clock: &Clock) -> Option<Self> {
+        let retention = Retention {
+            count: setup.retain_count,
+            bytes: setup.retain_bytes,
+            age: setup.retain_age,
+        };
+        let bounds = WindowBounds { count: setup.window, bytes: 1 << 20 };
+        let window = Arc::new(Window::new(bounds, retention));
+        let tail = Arc::clone(&window) as Arc<dyn Tail>;
+        let environment = Arc::clone(&clock.environment) as Arc<dyn Environment>;
+        let (log, writer): (Arc<dyn EventLog>, _) = match ground {
+            Ground::Memory => {
+                let settings =
+                    MemorySettings { retention, key_window: KEY_WINDOW, key_capacity: 1000 };
+                (MemoryLog::open_in(environment, settings, tail), Worker::None)
+            }
+            Ground::Disk(disk, sync) => {
+                let mut options = DiskOptions::new(retention);
+                options.retain_topic_count = setup.retain_topic_count;
+                options.sync = *sync;
+                options.segment_bytes = 4096;
+                options.key_window = KEY_WINDOW;
+                options.key_capacity = 1000;
+                let storage = Arc::new(disk.clone());
+                let (log, writer) =
+                    DiskLog::open_by_hand(storage, environment, options, tail).ok()?;
+                (Arc::new(log), Worker::Disk(Box::new(writer)))
+            }
+            Ground::Shared(engine, number) => {
+                let log = NodeLog::open(Arc::clone(engine), *number, environment, tail);
+                (Arc::clone(&log) as Arc<dyn EventLog>, Worker::Shared(log))
+            }
+        };
+        let seats = Seats::new(64);
+        let settings = DeliverySettings {
+            shards: SHARDS,
+            heartbeat: HEARTBEAT,
+            write_timeout: Duration::from_secs(30),
+            min_rate: 16,
+            retry: Retry(Duration::from_secs(3)),
+            seats: seats.clone(),
+            limits: StepLimits::SMALL,
+        };
+        let hub = Arc::new(Hub::new(window, log));
+        let delivery = SteppedDelivery::new(&hub, &settings, clock.now()).expect("a poller");
+        Some(Self {
+            hub,
+            reader: delivery.reader(),
+            delivery: Mutex::new(delivery),
+            seats,
+            writer: Mutex::new(writer),
+            ready: Default::default(),
+            drained: Default::default(),
+            joined: Mutex::new(0),
+            clock: clock.clone(),
+        })
+    }
+
+    /// The shard that the next stream goes to.
+    pub(crate) fn next_shard(&self) -> usize {
+        let mut joined = lock(&self.joined);
+        *joined += 1;
+        (*joined - 1) % SHARDS
+    }
+
+    /// A poller says this to a shard at its next turn.
+    pub(crate) fn poller_says(&self, shard: usize, ready: Ready) {
+        lock(&self.ready[shard]).push(ready);
+    }
+
+    /// A shard takes a turn, unless one is in the middle of one.
+    pub(crate) fn turn(&self, shard: usize) {
+        let Some(mut delivery) = try_lock(&self.delivery) else { return };
+        if *lock(&self.drained[shard]) {
+            return;
+        }
+        let ready = std::mem::take(&mut *lock(&self.ready[shard]));
+        let done = delivery.turn(shard, self.clock.now(), ready);
+        *lock(&self.drained[shard]) |= done;
+    }
+
+    /// Whether a shard has something to do at once.
+    pub(crate) fn is_busy(&self, shard: usize) -> bool {
+        let now = self.clock.now();
+        !*lock(&self.drained[shard])
+            && lock(&self.delivery).poll_timeout(shard, now) == Some(Duration::ZERO)
+    }
+
+    /// Whether any shard has been drained.
+    pub(crate) fn has_drained(&self) -> bool {
+        self.drained.iter().any(|drained| *lock(drained))
+    }
+
+    /// Reads a page; whether one was asked for.
+    pub(crate) fn read(&self) -> bool {
+        self.reader.read_page()
+    }
+
+    /// Does a piece of the log's own work; whether there was any.
+    pub(crate) fn work(&self) -> bool {
+        match try_lock(&self.writer).as_deref_mut() {
+            Some(Worker::Disk(writer)) => writer.step() == Progress::Worked,
+            Some(Worker::Shared(log)) => log.hear(),
+            Some(Worker::None) | None => false,
+        }
+    }
+
+    /// Stops in good order: what is queued is written.
+    pub(crate) fn close(self) {
+        let Self { hub, delivery, reader, writer, .. } = self;
+        drop((delivery, reader, hub));
+        if let Worker::Disk(mut writer) =
+            writer.into_inner().unwrap_or_else(PoisonError::into_inner)
+        {
+            while writer.step() != Progress::Ended {}
+        }
+    }
+
+    /// Is gone: nothing is written any more.
+    pub(crate) fn kill(self) {
+        let Self { hub, delivery, reader, writer, .. } = self;
+        drop(writer);
+        drop((delivery, reader, hub));
+    }
+}
+
+/// Nothing here waits for anyone: there is one thread.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    match mutex.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => panic!("one step came into the middle of another"),
+    }
+}
+
+/// The same, for what may be in the middle of something.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
