@@ -118,13 +118,13 @@ impl SubscribeGrant {
         }
     }
 
-    /// The patterns that make the same grant again.
+    /// The patterns that make the same grant again; of one in expressions, less.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
         let (every, those) = match &self.0 {
             Topics::Every => (Some("**"), &[][..]),
             Topics::Those(patterns) => (None, &patterns[..]),
         };
-        every.into_iter().chain(those.iter().map(Pattern::as_str))
+        every.into_iter().chain(those.iter().filter(|p| p.has_segments()).map(Pattern::as_str))
     }
 
     /// What it lets its holder hear of private events.

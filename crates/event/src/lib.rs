@@ -21,7 +21,7 @@ pub use event_id::{EventId, InvalidEventId};
 pub use event_type::{EventType, InvalidEventType};
 pub use extras::{Extras, TooManyTopics};
 pub use invisible::{is_deceptive, is_harmful, printable};
-pub use pattern::{InvalidPattern, Pattern};
+pub use pattern::{Expression, InvalidPattern, Pattern};
 pub use position::{InvalidPosition, Position};
 pub use private_rights::PrivateRights;
 pub use selector::{InvalidSelector, Selector, TopicSelector};

@@ -37,6 +37,9 @@ pub enum InvalidSelector {
         /// What is wrong with it.
         source: InvalidPattern,
     },
+    /// Neither a topic nor a pattern.
+    #[error("a subscription names at least one topic or pattern")]
+    Nothing,
     /// More topics and patterns than [`Selector::MAX_TOPICS`].
     #[error(
         "a subscription names at most {max} topics and patterns, this one {0}", max = Selector::MAX_TOPICS)]
@@ -85,6 +88,15 @@ impl Selector {
             return Err(InvalidSelector::TooManyTypes(wanted.len()));
         }
         Ok(Self { topics: TopicSelector::parse(topics)?, types: wanted.into() })
+    }
+
+    /// All events of these topics and patterns, whatever their type.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is named, or more than [`Selector::MAX_TOPICS`] or [`Selector::MAX_PATTERNS`] allow.
+    pub fn of(topics: Vec<Topic>, patterns: Vec<Pattern>) -> Result<Self, InvalidSelector> {
+        Ok(Self { topics: TopicSelector::of(topics, patterns)?, types: Box::default() })
     }
 
     /// Whether a subscriber with this selector receives `event`.
@@ -137,6 +149,13 @@ impl TopicSelector {
         }
         if topics.is_empty() && patterns.is_empty() {
             topics.push(Topic::default());
+        }
+        Self::of(topics, patterns)
+    }
+
+    fn of(mut topics: Vec<Topic>, mut patterns: Vec<Pattern>) -> Result<Self, InvalidSelector> {
+        if topics.is_empty() && patterns.is_empty() {
+            return Err(InvalidSelector::Nothing);
         }
         topics.sort_unstable();
         topics.dedup();

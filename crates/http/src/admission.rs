@@ -100,6 +100,8 @@ async fn decide(
     }
     // Whoever has to wait for this node holds a seat, and keeps no other request out.
     drop(place);
+    let cursor = hub.locate(cursor).await;
+    let cursor = cursor.map_err(|_| Admission::ComeBack(RefusalReason::LogUnavailable))?;
     let start = resolve(hub, &cursor).await;
     let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
     not_draining(app)?;

@@ -61,6 +61,16 @@ impl AdmittedStream {
         Self { delivery, interest, format, start, has_id, address, seat, lease }
     }
 
+    /// Where it begins.
+    pub(crate) fn start(&self) -> Start {
+        self.start.clone()
+    }
+
+    /// What it carries.
+    pub(crate) fn interest(&self) -> Arc<Interest> {
+        Arc::clone(&self.interest)
+    }
+
     /// The same, which gives a place back when it ends.
     pub(crate) fn holding(mut self, place: Option<Seat>) -> Self {
         if let Some(place) = place {

@@ -85,6 +85,9 @@ impl Continuity {
                 let requested = id.as_str().to_owned();
                 return Resolution::Ready(behind(GapReason::UnknownId, requested, self.floor()));
             }
+            Requested::Unknown(text) => {
+                return Resolution::Ready(behind(GapReason::UnknownId, text.clone(), self.floor()));
+            }
             Requested::Unreadable(text) => {
                 return Resolution::Ready(behind(GapReason::BadId, text.clone(), self.last));
             }

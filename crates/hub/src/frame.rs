@@ -14,7 +14,8 @@ pub enum Envelope {
     /// The message itself.
     #[default]
     None,
-    /// The message itself, under the id that its publisher chose, where it chose one.
+    /// The message itself, under the id that its publisher chose; where it chose none, under its position as
+    /// a reference: `#` stands before it.
     OwnId,
     /// One line of JSON that names topic, event type and time beside the message.
     Json,
@@ -46,23 +47,24 @@ enum Content {
     Gap(Gap),
 }
 
-/// The encoding under an id of the publisher's choice; `None` where that is no other than the plain one.
-type OwnId = Option<Box<OnceLock<Encoded>>>;
+/// The encoding under an id of the publisher's choice, or under a reference; of few frames in most hubs.
+type OwnId = OnceLock<Box<Encoded>>;
 
 impl Frame {
     /// A frame for `event`. Nothing is encoded before the first subscriber needs it.
     pub fn new(event: Arc<Event>) -> Self {
-        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let weight = weight_of(&event);
-        let own_id = event.id().is_some().then(Box::default);
-        Self { content: Content::Event(event, own_id), weight, entry: None, plain, json, sealed }
+        Self::of(Content::Event(event, OwnId::new()), weight)
     }
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
+        Self::of(Content::Gap(gap), GAP_WEIGHT)
+    }
+
+    fn of(content: Content, weight: usize) -> Self {
         let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        let content = Content::Gap(gap);
-        Self { content, weight: GAP_WEIGHT, entry: None, plain, json, sealed }
+        Self { content, weight, entry: None, plain, json, sealed }
     }
 
     /// The same, counted in this ledger between [`Frame::enter`] and [`Frame::leave`].
@@ -119,12 +121,14 @@ impl Frame {
     pub fn encoded(&self, envelope: Envelope) -> &Encoded {
         match (&self.content, envelope) {
             (Content::Gap(gap), _) => self.plain.get_or_init(|| gap.encode()),
-            (Content::Event(event, Some(own_id)), Envelope::OwnId) => own_id.get_or_init(|| {
-                let id = event.id().map(|id| id.as_str());
+            (Content::Event(event, own_id), Envelope::OwnId) => own_id.get_or_init(|| {
+                let id = event
+                    .id()
+                    .map_or_else(|| format!("#{}", event.position), |id| id.as_str().to_owned());
                 let (event_type, data) = (type_of(event), &*event.message);
-                self.counted(encode(Fields { id, event: event_type, data }))
+                Box::new(self.counted(encode(Fields { id: Some(&id), event: event_type, data })))
             }),
-            (Content::Event(event, _), Envelope::None | Envelope::OwnId) => {
+            (Content::Event(event, _), Envelope::None) => {
                 self.plain.get_or_init(|| encode_event(event, type_of(event), &event.message))
             }
             (Content::Event(event, _), Envelope::Json) => self.json.get_or_init(|| {
@@ -207,6 +211,7 @@ mod tests {
         let text = |envelope| std::str::from_utf8(frame.encoded(envelope).bare()).unwrap();
         assert_eq!(text(Envelope::Json), format!("id: 7-1\nevent: made\n{data}"));
         assert_eq!(text(Envelope::Sealed), format!("id: 7-1\n{data}"));
+        assert_eq!(text(Envelope::OwnId), "id: #7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n");
         assert_eq!(
             frame.encoded(Envelope::None).bare(),
             "id: 7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n".as_bytes()

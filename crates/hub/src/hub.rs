@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{Appending, Batch, EventLog, LogSize, PageLimit, ReadError, ReadFrom, Unready};
 
-use crate::{BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Window};
+use crate::{
+    BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Start, Window,
+};
 
 /// One log and its window.
 pub struct Hub {
@@ -55,6 +57,20 @@ impl Hub {
     /// Where a subscriber begins.
     pub fn resolve(&self, requested: &Requested) -> Resolution {
         self.window.continuity().resume(requested)
+    }
+
+    /// Whether nothing that a subscriber wants is known to be missing between what it asked for and where it
+    /// begins. May block on the engine.
+    pub fn is_continuous(&self, start: &Start, interest: &Interest) -> Result<bool, ReadError> {
+        if start.gap.is_some() {
+            return Ok(false);
+        }
+        if start.from == ReadFrom::Earliest {
+            return Ok(true);
+        }
+        let one = PageLimit { events: 1, bytes: 1 };
+        let page = self.log.read(start.from, self.window.last(), interest.selector(), one)?;
+        Ok(page.trimmed.is_none())
     }
 
     /// Whether publishes can be accepted now; if not, why.

@@ -19,6 +19,8 @@ pub enum Requested {
     AfterId(EventId),
     /// Something that is not an event id.
     Unreadable(String),
+    /// An id, but none that an event of this log can have: everything retained, behind a gap.
+    Unknown(String),
 }
 
 /// Where a subscriber begins to read, after the gap it must be told of, if any.

@@ -12,7 +12,7 @@ use fanfare_event::{Draft, EventId, Extras, Position, Selector, Topic};
 use fanfare_log::{
     Batch, DiskLog, EventLog, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention,
 };
-use support::simulated::Disk;
+use fanfare_testkit::SimulatedDisk;
 use support::{Recorder, after, block_on, open, options, small};
 
 fn topic(name: &str) -> Topic {
@@ -92,7 +92,7 @@ fn a_log_in_memory_gives_back_something_else() {
 
 #[test]
 fn a_log_on_disk_gives_back_something_else_while_open_and_when_opened_again() {
-    let disk = Disk::new(1);
+    let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, options());
     let at = fill(&log);
     check(&log, at);
@@ -121,7 +121,7 @@ fn an_id_outlives_its_event_or_hides_a_later_one() {
     append(&*log, draft(&["c"], false, None, "fifth"));
     assert_eq!((find(&*log, "urn:1"), find(&*log, "urn:2")), (None, None));
 
-    let disk = Disk::new(2);
+    let disk = SimulatedDisk::new(2);
     let (log, tail) = open(&disk, small());
     let large = "x".repeat(1000);
     for n in 0..60 {
@@ -153,7 +153,7 @@ fn a_trim_of_one_of_several_topics_is_no_gap_of_the_other() {
 
 #[test]
 fn a_topics_limit_hides_what_another_wanted_topic_shows() {
-    let disk = Disk::new(3);
+    let disk = SimulatedDisk::new(3);
     let mut few = options();
     few.retain_topic_count = Some(2);
     let (log, tail) = open(&disk, few);

@@ -136,7 +136,7 @@ fn one_topic_that_is_not_granted_slips_in_among_several() {
     let hub = Hub::start(&PUBLIC);
     let ada = holder(&json!({"publish": ["users/ada/*"]}));
     let headers = [("Authorization", &*ada), ("Content-Type", "application/json")];
-    let mut post = |topics: Value| {
+    let post = |topics: Value| {
         hub.publisher().post(&headers, json!({"topics": topics, "message": "m"}).to_string()).status
     };
     assert_eq!(post(json!(["users/ada/a", "users/ada/b"])), 200);

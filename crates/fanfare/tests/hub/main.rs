@@ -40,6 +40,7 @@ mod leaked_private_event;
 mod loss_at_the_seam;
 mod lost_by_redis;
 mod lost_on_reconnect;
+mod mercure;
 mod misdelivery;
 mod misleading_console;
 mod misleading_greeting;
