@@ -1,7 +1,11 @@
 //! Why one exchange with the hub failed.
 
 use std::error::Error;
+use std::io;
+use std::iter::successors;
 use std::time::Duration;
+
+use rustls::InvalidMessage;
 
 use crate::Answer;
 
@@ -16,6 +20,14 @@ pub enum RequestError {
         /// The innermost reason.
         reason: String,
         /// The whole of it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Whoever listens there does not speak TLS, which the address asks for.
+    #[error("{url} is answered, but not in TLS")]
+    NotTls {
+        /// What was asked for.
+        url: String,
+        /// What the TLS library said.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The connection broke before the answer was complete.
@@ -66,7 +78,9 @@ impl RequestError {
     /// Sorts a failure of the HTTP client.
     pub(crate) fn from_http(url: &str, error: hyper_util::client::legacy::Error) -> Self {
         let (url, reason) = (url.to_owned(), innermost(&error));
-        if error.is_connect() {
+        if is_not_tls(&error) {
+            Self::NotTls { url, source: error.into() }
+        } else if error.is_connect() {
             Self::Connect { url, reason, source: error.into() }
         } else {
             Self::Broken { url, reason, source: error.into() }
@@ -105,6 +119,17 @@ impl RequestError {
             _ => None,
         }
     }
+}
+
+/// Whether what came in place of a TLS handshake is none.
+fn is_not_tls(error: &(dyn Error + 'static)) -> bool {
+    successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
+        // The source of an I/O error is that of the error in it.
+        Some(outer) => outer.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+    .filter_map(|error| error.downcast_ref())
+    .any(|tls| matches!(tls, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
 }
 
 /// Layers of a client each say "error"; the last one says which.

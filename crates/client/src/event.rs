@@ -12,6 +12,8 @@ pub struct Event {
     pub event: Option<String>,
     /// The topic it was published to.
     pub topic: String,
+    /// When the hub accepted it, as RFC 3339 in UTC; `None` from a hub that knows no envelopes.
+    pub published_at: Option<String>,
     /// The message.
     pub data: String,
 }
@@ -35,8 +37,7 @@ pub(crate) struct Envelope {
     // Which may be null, but not absent.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(crate) event: Option<String>,
-    #[serde(rename = "published_at")]
-    _published_at: String,
+    pub(crate) published_at: String,
     pub(crate) message: String,
 }
 

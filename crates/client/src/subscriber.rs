@@ -206,11 +206,14 @@ impl Subscriber {
     fn unwrap(&self, event: ParsedEvent) -> Result<Event, SubscribeError> {
         let ParsedEvent { id, event, data } = event;
         match (serde_json::from_str(&data), &self.subscription.topic) {
-            (Ok(Envelope { topic, event: sealed, message, .. }), _) => {
-                Ok(Event { id, event: event.or(sealed), topic, data: message })
+            (Ok(Envelope { topic, event: sealed, published_at, message }), _) => {
+                let published_at = Some(published_at);
+                Ok(Event { id, event: event.or(sealed), topic, published_at, data: message })
             }
             // From a hub that knows no envelopes.
-            (Err(_), Some(topic)) => Ok(Event { id, event, topic: topic.clone(), data }),
+            (Err(_), Some(topic)) => {
+                Ok(Event { id, event, topic: topic.clone(), published_at: None, data })
+            }
             (Err(error), None) => Err(self.unreadable(&error)),
         }
     }

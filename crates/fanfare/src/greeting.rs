@@ -65,6 +65,20 @@ pub(crate) fn greet(address: SocketAddr, settings: &Settings) {
         None => address.to_string(),
     };
     let scheme = if settings.is_secure() { "https" } else { "http" };
+    let asks_who = !settings.open && !settings.is_private();
+    let (credential, token) = if asks_who {
+        (
+            " -H \"Authorization: Bearer $FANFARE_TOKEN\"",
+            "        FANFARE_TOKEN stands for a key or a token that may publish; the page asks for one.\n",
+        )
+    } else {
+        ("", "")
+    };
+    let authority = if settings.tls_cert.is_some() {
+        "        If the certificate is from an authority of your own: curl --cacert AUTHORITY.pem …\n"
+    } else {
+        ""
+    };
     let development = if settings.dev {
         "Development: pages of this machine, on any port, may use this hub (--dev).\n\n"
     } else {
@@ -73,8 +87,8 @@ pub(crate) fn greet(address: SocketAddr, settings: &Settings) {
     let greeting = format!(
         "Fanfare {version} is listening.\n\n  \
          Open  {scheme}://{host}{prefix}/\n  \
-         Try   curl -X POST {scheme}://{host}{prefix}/send -H 'Content-Type: application/json' \
-         -d '{{\"message\": \"Hello from server!\"}}'\n\n{development}",
+         Try   curl -X POST {scheme}://{host}{prefix}/send -H 'Content-Type: application/json'{credential} \
+         -d '{{\"message\": \"Hello from server!\"}}'\n{token}{authority}\n{development}",
         version = env!("CARGO_PKG_VERSION"),
     );
     let mut stdout = io::stdout().lock();

@@ -47,11 +47,12 @@ export function searchable({ topic, type, id, text }) {
 function text(whole) {
   const lines = whole.slice(0, SHOWN_CHARACTERS).split('\n', SHOWN_LINES).join('\n');
   if (lines.length === whole.length) return [create('p', '', whole)];
-  const beginning = create('p', '', `${lines}…`);
+  const beginning = create('p', 'cut', `${lines}…`);
   const all = create('button', 'link', `Show all ${number.format(whole.length)} characters`);
   all.type = 'button';
   all.addEventListener('click', () => {
     beginning.textContent = whole;
+    beginning.className = '';
     all.remove();
   });
   return [beginning, all];

@@ -47,6 +47,20 @@ pub(crate) async fn guard(
     }
 }
 
+/// The same for requests for figures.
+pub(crate) async fn guard_figures(
+    State(endpoint): State<Endpoint>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let from = endpoint.app.access.address(&head.extensions, &head.headers);
+    match endpoint.app.access.guard.admit_monitor(&head, from) {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
 /// Counts a request among those being answered, as the other handlers do themselves.
 pub(crate) async fn count_request(
     State(endpoint): State<Endpoint>,

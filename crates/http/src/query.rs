@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use fanfare_payload::near_miss;
 use percent_encoding::percent_decode_str;
 
 use crate::refusal::Refusal;
@@ -23,6 +24,19 @@ pub(crate) fn find(query: &str, name: &str) -> Result<Option<String>, Refusal> {
         }
     }
     Ok(None)
+}
+
+/// Passes over a parameter that is not known, as FastAPI does, unless it looks like one that is: a
+/// stream of `topc` would be one of another topic than was meant.
+pub(crate) fn pass_over(
+    name: String,
+    value: String,
+    known: &[&'static str],
+) -> Result<(), Refusal> {
+    match near_miss(&name, known) {
+        Some(meant) => Err(Refusal::NearMiss { name, value, meant }),
+        None => Ok(()),
+    }
 }
 
 /// Undoes a form's encoding (WHATWG URL, 5.1). Strictly: a topic that cannot be read must not

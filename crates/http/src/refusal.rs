@@ -47,6 +47,11 @@ pub(crate) enum Refusal {
     /// `said` is what is wrong with the value of an operator's parameter.
     #[error("{said}")]
     Parameter { name: &'static str, value: String, said: String },
+    /// `said` is what is wrong with a part of a publish that is not its body.
+    #[error("{said}")]
+    Publish { place: [&'static str; 2], value: String, said: String },
+    #[error("Extra inputs are not permitted: did you mean '{meant}'?")]
+    NearMiss { name: String, value: String, meant: &'static str },
     #[error("no subscriber of this node has the id {0}")]
     UnknownSubscriber(String),
     #[error("delivery is shutting down or too busy")]
@@ -146,12 +151,14 @@ impl Refusal {
             Self::Unreadable { .. } => RefusalReason::InvalidPublish,
             Self::BodyLimit(BodyLimit::Late) => RefusalReason::BodyTimeout,
             Self::BodyLimit(BodyLimit::NoRoom) => RefusalReason::Bodies,
-            Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => RefusalReason::InvalidPublish,
+            Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) | Self::Publish { .. } => {
+                RefusalReason::InvalidPublish
+            }
             Self::Append(AppendError::Full { .. }) => RefusalReason::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => RefusalReason::TooManyKeys,
             Self::Append(AppendError::KeyReused) => RefusalReason::KeyReused,
             Self::Append(_) | Self::CutNotAnnounced { .. } => RefusalReason::LogUnavailable,
-            Self::Selector(_) | Self::Envelope(_) | Self::Query(_) => {
+            Self::Selector(_) | Self::Envelope(_) | Self::Query(_) | Self::NearMiss { .. } => {
                 RefusalReason::InvalidSubscribe
             }
             Self::TooManyTopics { .. } => RefusalReason::TooManyTopics,
@@ -241,6 +248,11 @@ impl Refusal {
         value: &str,
     ) -> impl FnOnce(E) -> Self {
         move |error| Self::Parameter { name, value: value.to_owned(), said: error.to_string() }
+    }
+
+    /// Turns what is wrong with a part of a publish that is not its body into a refusal.
+    pub(crate) fn of_publish(place: [&'static str; 2], value: &str, said: impl ToString) -> Self {
+        Self::Publish { place, value: value.to_owned(), said: said.to_string() }
     }
 
     /// Why a body could not be read whole.

@@ -47,7 +47,8 @@ fn speaking(
     dialects: &[&'static dyn Dialect],
 ) -> Router {
     let native = Endpoint { app: Arc::clone(app), dialect: &NATIVE };
-    let mut all = around(native_routes(&native, config), &native, config.prefix);
+    let mut all = around(native_routes(&native, config), &native, config.prefix)
+        .merge(for_operators(&native, config.prefix));
     for &dialect in dialects {
         let endpoint = Endpoint { app: Arc::clone(app), dialect };
         all = all.merge(around(routes(&endpoint, config.prefix), &endpoint, config.prefix));
@@ -90,16 +91,12 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
     let placed = Router::new()
         .route(&at("/ticket"), post(handlers::issue))
         .route(&at("/console/events"), get(handlers::statistics))
+        .route(&at("/topics/{*topic}"), post(handlers::publish_text))
         .merge(for_administrators)
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
         .with_state(endpoint.clone())
         .merge(routes(endpoint, prefix));
-    let mut router = Router::new()
-        .route("/healthz", get(handlers::healthz))
-        .route("/readyz", get(handlers::readyz))
-        .route("/metrics", get(handlers::metrics))
-        .with_state(endpoint.clone())
-        .merge(files);
+    let mut router = Router::new().with_state(endpoint.clone()).merge(files);
     let ours = ["/send/", "/events/", "/console/"].map(at);
     for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
         router = router.route(path, any(without_slash));
@@ -116,18 +113,39 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
         .merge(placed)
 }
 
+/// What programs on the hub's network ask. Its health tells nothing and is changed by nobody, so it may
+/// be asked for under any name: orchestrators know a hub by an address that nobody can foresee.
+fn for_operators(endpoint: &Endpoint, prefix: &str) -> Router {
+    let Endpoint { dialect, .. } = *endpoint;
+    let guarded = from_fn_with_state(endpoint.clone(), layers::guard_figures);
+    let routes = Router::new()
+        .route("/metrics", get(handlers::metrics))
+        .route_layer(guarded)
+        .route("/healthz", get(handlers::healthz))
+        .route("/readyz", get(handlers::readyz))
+        .method_not_allowed_fallback(async move || dialect.method_not_allowed())
+        .with_state(endpoint.clone())
+        .layer(from_fn_with_state(endpoint.clone(), layers::count_request));
+    bounded(routes, endpoint, prefix)
+}
+
 /// What is checked around the routes of a dialect, and answered in it.
 fn around(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
+    let guarded = from_fn_with_state(endpoint.clone(), layers::guard);
+    bounded(routes, endpoint, prefix).layer(guarded)
+}
+
+/// Requests are limited by their rate, and pages of allowed origins, if there are any, may read the answers.
+fn bounded(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
     let streams = [endpoint.dialect.paths(prefix).subscribe, format!("{prefix}/console/events")];
     let rate = RequestRate { endpoint: endpoint.clone(), streams: Arc::new(streams) };
     // Inside CORS: a page that is asked to come back must be able to read so.
     let routes = routes.layer(from_fn_with_state(rate, layers::limit_rate));
-    let routes = if endpoint.app.access.guard.allows_some_origin() {
+    if endpoint.app.access.guard.allows_some_origin() {
         routes.layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
     } else {
         routes
-    };
-    routes.layer(from_fn_with_state(endpoint.clone(), layers::guard))
+    }
 }
 
 /// The allowed origins, each echoed exactly; never `*`, which credentials rule out. What they may do,

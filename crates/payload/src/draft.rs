@@ -1,11 +1,18 @@
 //! A draft from one JSON object.
 
+use std::borrow::Cow;
+
 use fanfare_event::{Draft, EventId, EventType, Extras, InvalidTopic, Topic};
 
 use crate::fast;
 use crate::json::{self, InvalidJson};
+use crate::near_miss::near_miss;
 use crate::refusal::{Detail, MAX_DETAILS, Problem};
-use crate::value::{Object, Value};
+use crate::value::{NotJson, Object, Value};
+
+/// The fields that a publish may have.
+pub(crate) const FIELDS: [&str; 7] =
+    ["message", "json", "topic", "topics", "event", "private", "id"];
 
 /// Why a text is not a draft.
 #[derive(Debug)]
@@ -48,9 +55,14 @@ pub(crate) fn read_slowly(text: &str) -> Result<Draft, Fault> {
 /// Checks the fields of `object`, which is `whole`.
 fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
     let mut wrong = Vec::new();
-    let message = match object.get("message") {
-        None => Err(Detail::of_field("message", Problem::Missing, whole)),
-        Some(value) => string("message", value),
+    let message = match (object.get("message"), object.get("json")) {
+        (None, None) => Err(Detail::of_field("message", Problem::Missing, whole)),
+        (Some(value), None) => string("message", value).map(Cow::Borrowed),
+        (None, Some(value)) => written(value).map(Cow::Owned),
+        (Some(_), Some(value)) => {
+            let rule = "a publish has a message or json, not both".to_owned();
+            Err(Detail::of_field("json", Problem::Rule(rule), value))
+        }
     };
     let topic = optional("topic", object, Topic::given);
     let topics = topics(object);
@@ -64,6 +76,10 @@ fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
     let event_type = event_type.map_err(&mut keep);
     let private = private.map_err(&mut keep);
     let id = id.map_err(&mut keep);
+    near_misses(object).for_each(keep);
+    if !wrong.is_empty() {
+        return Err(Fault::Invalid(wrong));
+    }
     let (Ok(message), Ok(topic), Ok(topics), Ok(event_type), Ok(private), Ok(id)) =
         (message, topic, topics, event_type, private, id)
     else {
@@ -119,6 +135,26 @@ fn private(object: &Object) -> Result<bool, Detail> {
     }
 }
 
+/// Fields that are not known and look like one that is: ignoring `topci` would publish to another
+/// topic than was meant.
+fn near_misses(object: &Object) -> impl Iterator<Item = Detail> {
+    object.members().filter_map(|(name, value)| {
+        let meant = near_miss(name, &FIELDS)?;
+        Some(Detail::of_field(name.to_owned(), Problem::NearMiss(meant), value))
+    })
+}
+
+/// The text of the field `json`: what stood there, without its spaces.
+fn written(value: &Value) -> Result<String, Detail> {
+    value.to_json().map_err(|error| {
+        let problem = match error {
+            NotJson::NotFinite => Problem::Rule("JSON has no NaN and no Infinity".to_owned()),
+            NotJson::NotUnicode => Problem::NotUnicode,
+        };
+        Detail::of_field("json", problem, value)
+    })
+}
+
 fn string<'a>(field: &'static str, value: &'a Value) -> Result<&'a str, Detail> {
     let problem = match value {
         Value::Text(text) => match text.as_unicode() {
@@ -169,6 +205,10 @@ mod tests {
             r#"{"message":"x","other":"\ud800"}"#,
             r#"{"message":"x","other":NaN}"#,
             r#"{"message":"x","topic":"*"}"#,
+            r#"{"message":"x","topci":"a"}"#,
+            r#"{"message":"x","Event":null}"#,
+            r#"{"json":1}"#,
+            r#"{"json":1,"message":"x"}"#,
             r#"{"message":"x","topics":[]}"#,
             r#"{"message":"x","topics":["a",null]}"#,
             r#"{"message":"x","topics":["a"],"topic":"b"}"#,
@@ -206,6 +246,8 @@ mod tests {
             r#""message""#,
             r#""topic""#,
             r#""event""#,
+            r#""json""#,
+            r#""topci""#,
             r#""topics""#,
             r#""private""#,
             r#""id""#,

@@ -2,7 +2,8 @@
 //!
 //! It may refuse anything, for then Python's rules are asked. What it accepts it must read as they
 //! do; hence a field given twice is refused, and so is an array in place of an object, and what is
-//! skipped is parsed in full, under serde_json's limit of 128 levels.
+//! skipped is parsed in full, under serde_json's limit of 128 levels. `json`, and names that look like a
+//! field's, are left to the closer look.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +11,9 @@ use std::fmt;
 use fanfare_event::{Draft, EventId, EventType, Extras, Topic};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::draft::FIELDS;
+use crate::near_miss::near_miss;
 
 /// The draft a text holds, or `None` when it takes a closer look.
 pub(crate) fn read(text: &str) -> Option<Draft> {
@@ -48,8 +52,6 @@ struct Fields<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
 enum Key {
     Message,
     Topic,
@@ -57,8 +59,37 @@ enum Key {
     Event,
     Private,
     Id,
-    #[serde(other)]
     Other,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+        match name {
+            "message" => Ok(Key::Message),
+            "topic" => Ok(Key::Topic),
+            "topics" => Ok(Key::Topics),
+            "event" => Ok(Key::Event),
+            "private" => Ok(Key::Private),
+            "id" => Ok(Key::Id),
+            _ if FIELDS.contains(&name) => Err(E::custom("a field that takes a closer look")),
+            _ if near_miss(name, &FIELDS).is_some() => Err(E::custom("a name that is nearly one")),
+            _ => Ok(Key::Other),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {

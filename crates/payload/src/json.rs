@@ -44,9 +44,9 @@ const WORDS: [(&str, Value); 6] = [
     ("null", Value::Null),
     ("true", Value::Bool(true)),
     ("false", Value::Bool(false)),
-    ("NaN", Value::Float(f64::NAN)),
-    ("Infinity", Value::Float(f64::INFINITY)),
-    ("-Infinity", Value::Float(f64::NEG_INFINITY)),
+    ("NaN", Value::NotFinite),
+    ("Infinity", Value::NotFinite),
+    ("-Infinity", Value::NotFinite),
 ];
 
 /// Reads a text that is one JSON value.
@@ -177,8 +177,7 @@ impl<'a> Scanner<'a> {
         }
         let number = &rest[..end];
         let value = if end > integer {
-            // The grammar above is a part of Rust's.
-            Value::Float(number.parse().unwrap_or(f64::NAN))
+            Value::Float(number.into())
         } else if whole > MAX_INTEGER_DIGITS {
             return Err(InvalidJson::IntegerTooLong);
         } else {

@@ -2,20 +2,23 @@
 //! shapes FastAPI answers with.
 //!
 //! What must hold: a caller who knows only the guide's server cannot tell the two apart, down to
-//! the character offset of a JSON error. Well-formed bodies take one pass of serde_json; only what
+//! the character offset of a JSON error, unless it sends a field that it has nearly spelled as one of
+//! ours. Well-formed bodies take one pass of serde_json; only what
 //! that refuses is read again by a decoder with Python's rules, which also finds the words for the
-//! refusal. The first never accepts what the second would refuse or read differently. No body
+//! refusal, and reads `json`. The first never accepts what the second would refuse or read differently. No body
 //! panics, overflows the stack or allocates more than a multiple of its own size. No I/O.
 
 mod content_type;
 mod draft;
 mod fast;
 mod json;
+mod near_miss;
 mod refusal;
 mod submission;
 mod value;
 
 pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
+pub use near_miss::near_miss;
 pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, Refusal};
 pub use submission::{Kind, Limits, Submission, decode};
 pub use value::cut;

@@ -1,8 +1,9 @@
 //! A refusal: why nothing was published, in the words of FastAPI and pydantic.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use crate::value::{Quoted, Value};
+use crate::value::{Quoted, Value, cut};
 
 /// The most faults that one answer lists; a batch may hold more.
 pub const MAX_DETAILS: usize = 100;
@@ -12,12 +13,23 @@ pub const MAX_DETAILS: usize = 100;
 /// What is being written then is finished, so that the answer stays JSON.
 pub const MAX_ECHO: usize = 4096;
 
+/// How much of a content type is repeated, in bytes.
+const MAX_CONTENT_TYPE: usize = 128;
+
 /// Why a body was refused. Nothing of it was published.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// It is not what the fields' rules ask for. Never empty.
     #[error("the body is not JSON or breaks a rule of its fields, faults found: {}", .0.len())]
     Invalid(Vec<Detail>),
+    /// Its content type does not say that it is JSON.
+    #[error("{}", content_type_hint(.content_type.as_deref()))]
+    NotSentAsJson {
+        /// What FastAPI says of it.
+        detail: Box<Detail>,
+        /// What the header said, if there was one.
+        content_type: Option<String>,
+    },
     /// It is not UTF-8, or nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH), or holds an integer
     /// of more than [`MAX_INTEGER_DIGITS`](crate::MAX_INTEGER_DIGITS).
     #[error("the body is not UTF-8, is nested too deeply or holds too long an integer")]
@@ -49,7 +61,7 @@ impl Refusal {
     /// The HTTP status to answer with.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Invalid(_) => 422,
+            Self::Invalid(_) | Self::NotSentAsJson { .. } => 422,
             Self::Unreadable { .. } => 400,
             Self::MessageTooLong { .. } | Self::BatchTooLong { .. } => 413,
         }
@@ -62,6 +74,9 @@ impl Refusal {
             Self::Invalid(details) => {
                 let list: Vec<_> = details.iter().map(Detail::to_string).collect();
                 format!("[{}]", list.join(","))
+            }
+            Self::NotSentAsJson { detail, .. } => {
+                return format!(r#"{{"detail":[{detail}],"hint":{}}}"#, Quoted(&self.to_string()));
             }
             Self::Unreadable { line } => {
                 Quoted(&at_line(*line, "There was an error parsing the body")).to_string()
@@ -91,12 +106,12 @@ pub struct Detail {
     input: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Place {
     Body,
-    Field(&'static str),
+    Field(Cow<'static, str>),
     /// Of a list, counted from 0.
-    Item(&'static str, usize),
+    Item(Cow<'static, str>, usize),
     /// In characters from the start of the body, or of the line in a batch.
     Offset(usize),
 }
@@ -112,8 +127,10 @@ pub(crate) enum Problem {
     NotUnicode,
     /// What Python's decoder says.
     Syntax(&'static str),
-    /// What the rule that a topic or an event type breaks says.
+    /// What the rule that a field breaks says.
     Rule(String),
+    /// A field that nobody knows, and which it was most likely meant to be.
+    NearMiss(&'static str),
 }
 
 impl Detail {
@@ -121,8 +138,13 @@ impl Detail {
         Self { problem, line: None, place: Place::Body, input: input.echo(MAX_ECHO) }
     }
 
-    pub(crate) fn of_field(field: &'static str, problem: Problem, input: &Value) -> Self {
-        Self { problem, line: None, place: Place::Field(field), input: input.echo(MAX_ECHO) }
+    pub(crate) fn of_field(
+        field: impl Into<Cow<'static, str>>,
+        problem: Problem,
+        input: &Value,
+    ) -> Self {
+        let place = Place::Field(field.into());
+        Self { problem, line: None, place, input: input.echo(MAX_ECHO) }
     }
 
     pub(crate) fn of_syntax(error: &'static str, offset: usize) -> Self {
@@ -155,6 +177,7 @@ impl Problem {
             Self::NotUnicode => "string_unicode",
             Self::Syntax(_) => "json_invalid",
             Self::Rule(_) => "value_error",
+            Self::NearMiss(_) => "extra_forbidden",
         }
     }
 }
@@ -174,6 +197,9 @@ impl fmt::Display for Problem {
             }
             Self::Syntax(_) => "JSON decode error",
             Self::Rule(rule) => return write!(f, "Value error, {rule}"),
+            Self::NearMiss(meant) => {
+                return write!(f, "Extra inputs are not permitted: did you mean '{meant}'?");
+            }
         })
     }
 }
@@ -185,7 +211,7 @@ impl fmt::Display for Detail {
         if let Some(line) = self.line {
             write!(f, ",{line}")?;
         }
-        match self.place {
+        match &self.place {
             Place::Body => {}
             Place::Field(field) => write!(f, ",{}", Quoted(field))?,
             Place::Item(field, item) => write!(f, ",{},{item}", Quoted(field))?,
@@ -193,7 +219,7 @@ impl fmt::Display for Detail {
         }
         let message = at_line(self.line, &self.problem.to_string());
         write!(f, r#"],"msg":{},"input":{}"#, Quoted(&message), self.input)?;
-        match self.problem {
+        match &self.problem {
             Problem::Syntax(error) => write!(f, r#","ctx":{{"error":{}}}"#, Quoted(error))?,
             // pydantic puts the exception here, which FastAPI writes as an object without members.
             Problem::Rule(_) => f.write_str(r#","ctx":{"error":{}}"#)?,
@@ -201,6 +227,15 @@ impl fmt::Display for Detail {
         }
         f.write_char('}')
     }
+}
+
+/// How a body is sent so that it is read.
+fn content_type_hint(given: Option<&str>) -> String {
+    let found = match given {
+        None => "the request has no Content-Type".to_owned(),
+        Some(given) => format!("the request's Content-Type is {}", cut(given, MAX_CONTENT_TYPE)),
+    };
+    format!("{found}; send the header Content-Type: application/json")
 }
 
 fn at_line(line: Option<usize>, message: &str) -> String {

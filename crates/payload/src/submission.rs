@@ -70,7 +70,10 @@ pub fn decode(
         },
         ContentType::Other => {
             let input = Value::Text(Text::from(readable(body)?));
-            Err(Detail::of_body(Problem::NotAnObject, &input).into())
+            Err(Refusal::NotSentAsJson {
+                detail: Box::new(Detail::of_body(Problem::NotAnObject, &input)),
+                content_type: content_type.map(str::to_owned),
+            })
         }
     }
 }

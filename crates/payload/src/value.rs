@@ -11,8 +11,10 @@ pub(crate) enum Value {
     Bool(bool),
     /// Its digits, of which there may be [thousands](crate::MAX_INTEGER_DIGITS).
     Integer(Box<str>),
-    /// May be infinite or not a number.
-    Float(f64),
+    /// As it was written: a number of Python's would not hold all of it.
+    Float(Box<str>),
+    /// `NaN` or an infinity, which JSON does not have.
+    NotFinite,
     Text(Text),
     Array(Vec<Value>),
     Object(Object),
@@ -28,7 +30,7 @@ pub(crate) struct Text {
 /// An object: its members in the order in which their names first came, each with the value that
 /// came last.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Object(Vec<(String, Value)>);
+pub(crate) struct Object(Vec<(Text, Value)>);
 
 impl Text {
     pub(crate) fn push(&mut self, character: char) {
@@ -61,13 +63,13 @@ impl Object {
     /// surrogates become one.
     pub(crate) fn from_members(members: Vec<(Text, Value)>) -> Self {
         let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len());
-        let mut kept: Vec<(String, Value)> = Vec::with_capacity(members.len());
+        let mut kept: Vec<(Text, Value)> = Vec::with_capacity(members.len());
         for (name, value) in members {
             match places.get(&name.shown) {
                 Some(&place) => kept[place].1 = value,
                 None => {
                     places.insert(name.shown.clone(), kept.len());
-                    kept.push((name.shown, value));
+                    kept.push((name, value));
                 }
             }
         }
@@ -75,7 +77,12 @@ impl Object {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.0.iter().find(|(known, _)| known.shown == name).map(|(_, value)| value)
+    }
+
+    /// Its members, each with its name as it is shown.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (&*name.shown, value))
     }
 }
 
@@ -97,7 +104,9 @@ impl Value {
             Self::Null => echo.write_str("null"),
             Self::Bool(value) => write!(echo, "{value}"),
             Self::Integer(digits) => echo.write_str(digits),
-            Self::Float(number) => write_float(echo, *number),
+            // The grammar of JSON's numbers is a part of Rust's.
+            Self::Float(written) => write_float(echo, written.parse().unwrap_or(f64::NAN)),
+            Self::NotFinite => echo.write_str("null"),
             Self::Text(text) => write_text(echo, &text.shown, most),
             Self::Array(values) => {
                 echo.push('[');
@@ -119,7 +128,7 @@ impl Value {
                         write!(echo, "{0}:{0}", Quoted(CUT))?;
                         break;
                     }
-                    write_text(echo, name, most)?;
+                    write_text(echo, &name.shown, most)?;
                     echo.push(':');
                     value.write(echo, most)?;
                 }
@@ -127,6 +136,60 @@ impl Value {
             }
         }
     }
+}
+
+/// Why a value that Python reads has no text in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotJson {
+    /// It holds `NaN` or an infinity.
+    NotFinite,
+    /// A string in it holds a lone surrogate.
+    NotUnicode,
+}
+
+impl Value {
+    /// The value as JSON without spaces, its numbers as they were written.
+    pub(crate) fn to_json(&self) -> Result<String, NotJson> {
+        let mut text = String::new();
+        self.append(&mut text)?;
+        Ok(text)
+    }
+
+    fn append(&self, out: &mut String) -> Result<(), NotJson> {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Integer(written) | Self::Float(written) => out.push_str(written),
+            Self::NotFinite => return Err(NotJson::NotFinite),
+            Self::Text(text) => append_text(out, text)?,
+            Self::Array(values) => {
+                out.push('[');
+                for (index, value) in values.iter().enumerate() {
+                    out.push_str(if index == 0 { "" } else { "," });
+                    value.append(out)?;
+                }
+                out.push(']');
+            }
+            Self::Object(Object(members)) => {
+                out.push('{');
+                for (index, (name, value)) in members.iter().enumerate() {
+                    out.push_str(if index == 0 { "" } else { "," });
+                    append_text(out, name)?;
+                    out.push(':');
+                    value.append(out)?;
+                }
+                out.push('}');
+            }
+        }
+        Ok(())
+    }
+}
+
+fn append_text(out: &mut String, text: &Text) -> Result<(), NotJson> {
+    let text = text.as_unicode().ok_or(NotJson::NotUnicode)?;
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{}", Quoted(text));
+    Ok(())
 }
 
 /// A text as a JSON string, as far as it fits.

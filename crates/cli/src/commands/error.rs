@@ -196,6 +196,7 @@ pub(super) fn advice(error: &RequestError) -> Option<String> {
             status if status.is_redirection() => "name the address it points to with --url",
             _ => return None,
         },
+        RequestError::NotTls { .. } => "write http:// in place of https://",
         RequestError::NotAHub { .. } => {
             "with --url name the address of the hub's page, such as http://host/sse/"
         }

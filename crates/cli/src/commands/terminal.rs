@@ -73,6 +73,13 @@ pub(super) fn note(text: impl fmt::Display) {
     say(AnsiColor::Cyan.on_default(), "note", text);
 }
 
+/// The same, where a person reads standard error: to a script, silence means that all is well.
+pub(super) fn note_to_a_person(text: impl fmt::Display) {
+    if io::stderr().is_terminal() {
+        note(text);
+    }
+}
+
 /// Says on standard error what is likely to matter.
 pub(super) fn warn(text: impl fmt::Display) {
     say(AnsiColor::Yellow.on_default().bold(), "warning", text);

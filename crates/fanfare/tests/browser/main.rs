@@ -7,6 +7,7 @@ mod hub;
 mod api_docs;
 mod burst;
 mod console;
+mod dead_end;
 mod following;
 mod gallery;
 mod gap;

@@ -79,6 +79,31 @@ async fn a_long_message_fills_the_page_or_cannot_be_read() {
 }
 
 #[tokio::test]
+async fn a_long_message_fills_the_list_of_a_narrow_window() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    page.resize(1024, 900);
+    hub.publish(&"word ".repeat(1000));
+    page.until("return document.querySelectorAll('#messages > *').length === 1").await;
+    page.expect(
+        "return document.querySelector('#messages > *').clientHeight
+           < document.getElementById('messages').clientHeight / 2",
+        true,
+    )
+    .await;
+    page.picture("long-message").await;
+    page.client
+        .find(fantoccini::Locator::Css("#messages button"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    page.expect("return document.querySelector('#messages > *').clientHeight > 900", true).await;
+}
+
+#[tokio::test]
 async fn many_short_lines_fill_the_page() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;

@@ -15,4 +15,5 @@ mod missing_page;
 mod noisy_end;
 mod unclear_output;
 mod unmeasured_hub;
+mod unsaid_remedy;
 mod useless_token;

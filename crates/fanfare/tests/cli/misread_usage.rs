@@ -27,7 +27,7 @@ fn a_hub_that_is_not_there_is_a_riddle() {
 fn a_mistake_passes_for_a_failure() {
     let token = tempfile::tempdir().unwrap().path().join("gone").display().to_string();
     for (arguments, says) in [
-        (&["publish"][..], "Usage"),
+        (&["publish"][..], "`echo Hello | fanfare publish -`"),
         (&["publish", "a", "b", "c"], "unexpected"),
         (&["publish", "a/*", "x"], "`*`, which only patterns use"),
         (&["publish", "x", "--event", "fanfare.gap"], "the hub's own"),

@@ -6,6 +6,7 @@
 mod support;
 
 mod abrupt_shutdown;
+mod altered_json;
 mod ambiguous_credential;
 mod ambiguous_refusal;
 mod another_site;
@@ -20,6 +21,8 @@ mod crowding_address;
 mod deceptive_name;
 mod divided_cluster;
 mod duplicate_publish;
+mod failing_probe;
+mod foreign_form;
 mod foreign_key;
 mod foreign_origin;
 mod forged_field;
@@ -40,8 +43,10 @@ mod lost_on_reconnect;
 mod mercure;
 mod misdelivery;
 mod misleading_console;
+mod misleading_greeting;
 mod missing_page;
 mod missing_trail;
+mod misspelt_name;
 mod outgrown_formula;
 mod outstayed_welcome;
 mod oversized_body;

@@ -2,16 +2,14 @@
 
 use std::fmt;
 
+use axum::http::Method;
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, Method};
 
-use super::guard::Guard;
+use super::guard::{FETCH_SITE, Guard};
 use super::peer::Peer;
 use crate::query;
 use crate::refusal::Refusal;
-
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where the requests of one dialect carry credentials, beside the `Authorization` header, which goes before
 /// all of them.

@@ -9,9 +9,13 @@
 //! too. Unless hosts are named, a request must then be for an address, or for a name that no stranger
 //! can have lead here. TLS sees to that by itself: a browser would not accept the certificate.
 //! Everywhere, an HTTP/1.1 request names its host, and names one.
+//!
+//! Figures may be asked for by address too, as monitors of a cluster do: a page has no name of its own
+//! in front of an address, so it cannot read them there.
 
 use std::net::IpAddr;
 
+use axum::http::HeaderName;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use fanfare_net::{Host, Origin};
@@ -19,6 +23,9 @@ use fanfare_net::{Host, Origin};
 use super::client::is_passed_on;
 use super::hints::Hints;
 use crate::refusal::Refusal;
+
+/// What a browser says of the page that made it send a request, where it speaks to a trustworthy host.
+pub(super) const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Lets requests through, or does not.
 #[derive(Debug)]
@@ -49,7 +56,43 @@ impl Guard {
 
     /// Checks a request of someone `from` there, and tells the operator of what a setting would let in.
     pub(crate) fn admit(&self, request: &Parts, from: Option<IpAddr>) -> Result<(), Refusal> {
-        let checked = self.check(request);
+        self.tell(request, from, self.check(request))
+    }
+
+    /// The same for a request for figures.
+    pub(crate) fn admit_monitor(
+        &self,
+        request: &Parts,
+        from: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
+        let by_address = matches!(host(request), Ok(Some(host)) if host.is_address());
+        self.tell(request, from, self.check_as(by_address, request))
+    }
+
+    /// Refuses what a form of another site may have sent: unlike JSON, browsers send a form or plain text
+    /// without asking.
+    pub(crate) fn require_own_page(
+        &self,
+        request: &Parts,
+        from: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
+        let site = request.headers.get(FETCH_SITE).map(|site| site.as_bytes());
+        let elsewhere = site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
+        let from_page = elsewhere || request.headers.contains_key(ORIGIN);
+        if !from_page || self.trusts_origin(request) {
+            return Ok(());
+        }
+        let refusal = Refusal::ForeignOrigin(self.turned_away(request));
+        self.hints.tell(&refusal, from);
+        Err(refusal)
+    }
+
+    fn tell(
+        &self,
+        request: &Parts,
+        from: Option<IpAddr>,
+        checked: Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         // Where it is let in, its page may not read the answer, which to the page is the same.
         let wall = match &checked {
             Ok(()) => self.turned_away(request).map(|origin| Refusal::ForeignOrigin(Some(origin))),
@@ -68,10 +111,14 @@ impl Guard {
 
     /// Checks where a request is meant for and where it comes from.
     pub(crate) fn check(&self, request: &Parts) -> Result<(), Refusal> {
+        self.check_as(false, request)
+    }
+
+    fn check_as(&self, any_host: bool, request: &Parts) -> Result<(), Refusal> {
         if !self.config.private && !self.config.open && self.config.hosts.is_empty() {
             return Ok(());
         }
-        if !self.knows_host(request) {
+        if !any_host && !self.knows_host(request) {
             return Err(Refusal::ForeignHost);
         }
         if self.config.private && self.config.hosts.is_empty() && is_passed_on(&request.headers) {

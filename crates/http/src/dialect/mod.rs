@@ -17,4 +17,4 @@ pub(crate) use self::mercure::Mercure;
 pub use self::mercure::{MercureConfig, MercureTokens};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::native::probe;
-pub(crate) use self::native::{NATIVE, detail, not_found, statistics};
+pub(crate) use self::native::{NATIVE, detail, not_found, statistics, text};

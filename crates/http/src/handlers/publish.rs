@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_auth::Authorised;
@@ -13,30 +14,67 @@ use fanfare_log::{Appending, Batch, IdempotencyKey};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use crate::dialect::Publication;
+use crate::dialect::{Publication, text};
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
 
 /// Accepts one message, or a batch of them as a whole.
 pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let Endpoint { app, dialect } = &endpoint;
     let (request, body) = request.into_parts();
-    match accept(&endpoint, &request, body).await {
-        Ok(response) => response,
-        Err(refusal) => endpoint.refuse(&refusal),
-    }
+    let limit = dialect.body_limit(app.max_message);
+    let read = |body: &Bytes| dialect.publication(&request.headers, body, app.max_message);
+    let accepted = accept(&endpoint, &request, body, limit, read).await;
+    accepted.unwrap_or_else(|refusal| endpoint.refuse(&refusal))
 }
 
-/// Who publishes is known, and how much they have published lately, before the body is read.
-async fn accept(endpoint: &Endpoint, request: &Parts, body: Body) -> Result<Response, Refusal> {
+/// Accepts one message that is the whole body, for the topic that the address names.
+pub(crate) async fn publish_text(
+    State(endpoint): State<Endpoint>,
+    topic: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let (request, body) = request.into_parts();
+    let accepted = accept_text(&endpoint, topic, &request, body).await;
+    accepted.unwrap_or_else(|refusal| endpoint.refuse(&refusal))
+}
+
+async fn accept_text(
+    endpoint: &Endpoint,
+    topic: Result<Path<String>, PathRejection>,
+    request: &Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    // JSON has a browser ask first; a form and plain text do not.
+    let access = &endpoint.app.access;
+    let from = access.address(&request.extensions, &request.headers);
+    access.guard.require_own_page(request, from)?;
+    let read = |body: &Bytes| {
+        let path = request.uri.path();
+        let said = "the path does not decode to UTF-8";
+        let Path(topic) = topic.map_err(|_| Refusal::of_publish(["path", "topic"], path, said))?;
+        text(&topic, &request.headers, body)
+    };
+    accept(endpoint, request, body, endpoint.app.max_message, read).await
+}
+
+/// Who publishes is known, and how much they have published lately, before the body is read, which is of
+/// at most `limit` bytes.
+async fn accept(
+    endpoint: &Endpoint,
+    request: &Parts,
+    body: Body,
+    limit: usize,
+    publication: impl FnOnce(&Bytes) -> Result<Publication, Refusal>,
+) -> Result<Response, Refusal> {
     let Endpoint { app, dialect } = endpoint;
     let _place = app.place(request)?;
     let caller = app.access.caller(request, dialect.credentials()).await?;
     caller.may_publish()?;
     app.quotas.publish(&caller)?;
-    let body = read(body, dialect.body_limit(app.max_message)).await?;
+    let body = read(body, limit).await?;
     let began = Instant::now();
-    let Publication { drafts, kind, key } =
-        dialect.publication(&request.headers, &body, app.max_message)?;
+    let Publication { drafts, kind, key } = publication(&body)?;
     app.quotas.publish_more(&caller, drafts.len().saturating_sub(1));
     let drafts = caller.publish(drafts)?;
     let key = key.map(|name| name.of(caller.holder(), &drafts));

@@ -91,7 +91,7 @@ async fn listing(app: &AppState, query: &str) -> Result<Listing, Refusal> {
                 let range = || format!("a page has 1 to {} subscribers", PAGE.1);
                 limit = number.ok_or_else(range).map_err(Refusal::of_parameter("limit", &value))?;
             }
-            _ => {}
+            _ => query::pass_over(name, value, &["after", "topic", "limit"])?,
         }
     }
     page(app, from, limit, topic).await

@@ -112,8 +112,10 @@ mod tests {
             .skip(1)
             .filter_map(|rest| rest.split('"').nth(1))
             .filter(|path| path.starts_with('/'))
+            // OpenAPI does not say that a parameter may hold slashes.
+            .map(|path| path.replace("{*", "{"))
             .collect();
-        assert!(routes.contains(&"/sse/send"), "{printed}");
+        assert!(routes.iter().any(|path| path == "/sse/send"), "{printed}");
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         let described = document["paths"].as_object().unwrap();
         // Files, redirects, and the description itself, which FastAPI leaves out too.
@@ -131,11 +133,12 @@ mod tests {
         let folders = ["/sse/assets/", "/docs/", "/redoc/"];
         let files = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
         for path in &routes {
-            let known = described.contains_key(*path) || left_out.contains(path) || files(path);
+            let known =
+                described.contains_key(path) || left_out.contains(&path.as_str()) || files(path);
             assert!(known, "{path} is not in assets/openapi.json");
         }
         for path in described.keys() {
-            assert!(routes.contains(&path.as_str()), "{path} is described and not served");
+            assert!(routes.contains(path), "{path} is described and not served");
         }
     }
 }

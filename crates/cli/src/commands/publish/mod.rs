@@ -25,6 +25,10 @@ const PATIENCE_WITH_LINES: Duration = Duration::from_secs(240);
 /// What stands for standard input.
 const STDIN: &str = "-";
 
+const NO_MESSAGE: &str = "\
+give a message, as in `fanfare publish 'Hello'`, or `-` for the lines of standard input, as in
+  `echo Hello | fanfare publish -`";
+
 const EXAMPLES: &str = "\
 Examples:
   Publish to the topic `default`, or to another:
@@ -47,7 +51,7 @@ What is printed is the id of each message, one a line.";
 )]
 pub(crate) struct PublishArgs {
     /// Topic (`default` if left out) and message; the message `-` stands for standard input
-    #[arg(required = true, num_args = 1..=2, value_name = "MESSAGE")]
+    #[arg(num_args = 0..=2, value_name = "MESSAGE")]
     words: Vec<String>,
     /// Event type; browsers listen for it by this name
     #[arg(long, value_name = "TYPE", value_parser = EventType::given)]
@@ -86,7 +90,7 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<(), CommandError> {
     let (topic, message) = match &args.words[..] {
         [topic, message] => (topic.as_str(), message),
         [message] => (Topic::DEFAULT, message),
-        _ => return Err(CommandError::Flags("give a message, or a topic and a message")),
+        _ => return Err(CommandError::Flags(NO_MESSAGE)),
     };
     let topic = Topic::given(topic)
         .map_err(|source| CommandError::Topic { text: topic.to_owned(), source })?;

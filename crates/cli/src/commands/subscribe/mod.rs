@@ -15,7 +15,7 @@ use self::exec::Exec;
 use self::hang_up::HangUp;
 use self::render::Form;
 use super::hub_args::HubArgs;
-use super::terminal::{Output, note, warn};
+use super::terminal::{Output, note, note_to_a_person, warn};
 use super::{CommandError, block_on};
 use crate::exit::CODES;
 
@@ -24,7 +24,7 @@ Examples:
   Watch the topic `default`, or a family of topics:
     fanfare subscribe
     fanfare subscribe 'orders/**' alerts
-  One JSON object a line (id, event, topic, data), from the beginning of history:
+  One JSON object a line (id, event, topic, published_at, data), from the beginning of history:
     fanfare subscribe orders/1 --since earliest --json | jq -r .data
   Run a command for each event, one after the other; it reads the data from standard input:
     fanfare subscribe deploys --exec './deploy.sh \"$FANFARE_EVENT\"'
@@ -32,8 +32,8 @@ Examples:
     fanfare subscribe jobs/17 --event done --count 1
 
 Events are printed as their data, with the topic before it where there may be several, and the
-type where they have one. Gaps and reconnects are reported on standard error. A lost stream is
-taken up again after the last event that was received.";
+type where they have one. Gaps and reconnects are reported on standard error; on a terminal, so is
+the first connection. A lost stream is taken up again after the last event that was received.";
 
 /// What `fanfare subscribe` is asked.
 #[derive(Debug, Args)]
@@ -132,7 +132,9 @@ impl Session<'_> {
                 "gap ({}): events after {} are gone; going on after {}",
                 gap.reason, gap.requested, gap.resumed_from
             )),
-            Item::Connected { again: false, .. } => {}
+            Item::Connected { again: false, .. } => {
+                note_to_a_person("connected; Ctrl-C ends it");
+            }
             Item::Connected { again: true, after: Some(id) } => {
                 note(format_args!("connected again, going on after {id}"));
             }

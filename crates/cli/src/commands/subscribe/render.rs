@@ -51,8 +51,10 @@ impl Form {
     pub(super) fn render(self, event: &Event, out: &mut Vec<u8>) {
         match self {
             Self::Json { harmless } => {
-                let Event { id, event, topic, data } = event;
-                let object = json!({ "id": id, "event": event, "topic": topic, "data": data });
+                let Event { id, event, topic, published_at, data } = event;
+                let object = json!({
+                    "id": id, "event": event, "topic": topic, "published_at": published_at, "data": data,
+                });
                 let object = object.to_string();
                 let object = if harmless { printable_json(&object) } else { object };
                 out.extend_from_slice(object.as_bytes());
@@ -102,6 +104,7 @@ mod tests {
             id: "1-2".into(),
             event: Some("alert".into()),
             topic: "a/b".into(),
+            published_at: Some("2026-01-01T00:00:00.000Z".into()),
             data: data.into(),
         };
         let mut out = Vec::new();
@@ -116,7 +119,8 @@ mod tests {
         assert_eq!(rendered(Form::Text(BARE), " \u{1b}[1m\tx "), " \u{1b}[1m\tx \n");
         assert_eq!(
             rendered(Form::Json { harmless: false }, "a\nb"),
-            "{\"id\":\"1-2\",\"event\":\"alert\",\"topic\":\"a/b\",\"data\":\"a\\nb\"}\n"
+            "{\"id\":\"1-2\",\"event\":\"alert\",\"topic\":\"a/b\",\
+             \"published_at\":\"2026-01-01T00:00:00.000Z\",\"data\":\"a\\nb\"}\n"
         );
     }
 

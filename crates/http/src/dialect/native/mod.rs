@@ -4,6 +4,7 @@
 mod publication;
 mod refusal;
 mod subscription;
+mod text;
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
@@ -17,12 +18,16 @@ pub(crate) use self::refusal::{detail, not_found};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::subscription::probe;
 pub(crate) use self::subscription::statistics;
+pub(crate) use self::text::text;
 use super::contract::{Dialect, Paths, Publication, Subscription};
 use crate::access::CredentialPlaces;
 use crate::refusal::Refusal;
 
 /// The hub's own dialect.
 pub(crate) static NATIVE: Native = Native;
+
+/// The parameter with a ticket for a stream.
+const TICKET: &str = "ticket";
 
 #[derive(Debug)]
 pub(crate) struct Native;
@@ -33,7 +38,7 @@ impl Dialect for Native {
     }
 
     fn credentials(&self) -> CredentialPlaces {
-        CredentialPlaces { ticket: Some("ticket"), ..CredentialPlaces::default() }
+        CredentialPlaces { ticket: Some(TICKET), ..CredentialPlaces::default() }
     }
 
     fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal> {

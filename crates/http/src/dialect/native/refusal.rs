@@ -79,6 +79,14 @@ fn body(refusal: &Refusal) -> Response {
         Refusal::Parameter { name, value, .. } => {
             invalid(&["query", name], &refusal.to_string(), &value.as_str().into())
         }
+        Refusal::Publish { place, value, .. } => invalid(place, &said, &echo(value)),
+        Refusal::NearMiss { name, value, .. } => detail(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            json!([{
+                "type": "extra_forbidden", "loc": ["query", name], "msg": said,
+                "input": echo(value),
+            }]),
+        ),
         Refusal::TooManyTopics { .. } => invalid(&["query", "topic"], &said, &Value::Null),
         Refusal::NobodyNamed => detail(
             StatusCode::UNPROCESSABLE_ENTITY,

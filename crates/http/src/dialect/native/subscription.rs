@@ -12,6 +12,10 @@ use crate::dialect::cursor::cursor;
 use crate::query;
 use crate::refusal::Refusal;
 
+/// The parameters of a stream. The ticket has been looked at by then.
+const KNOWN: [&str; 6] =
+    ["topic", "event", "envelope", "last_event_id", "lastEventId", super::TICKET];
+
 /// What a subscriber asks for in its address.
 #[derive(Debug, Default)]
 struct Parameters {
@@ -48,7 +52,6 @@ pub(crate) fn probe(query: &str) {
 }
 
 impl Parameters {
-    /// Unknown parameters are ignored, as FastAPI does.
     fn parse(query: &str) -> Result<Self, Refusal> {
         let mut parameters = Self::default();
         for pair in query::pairs(query) {
@@ -67,7 +70,7 @@ impl Parameters {
                 "last_event_id" | "lastEventId" if !value.is_empty() => {
                     parameters.last_event_id = Some(value);
                 }
-                _ => {}
+                _ => query::pass_over(name, value, &KNOWN)?,
             }
         }
         Ok(parameters)

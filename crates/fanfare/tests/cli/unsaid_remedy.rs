@@ -1,0 +1,52 @@
+//! A command leaves people to guess: whether it is connected, when something happened, what to write
+//! instead.
+
+use std::process::Command;
+
+use crate::support::{Hub, Running, fanfare, json, run};
+
+#[test]
+fn an_encrypted_address_of_a_plain_hub_is_a_riddle() {
+    let hub = Hub::start(&[]);
+    let url = hub.url().replace("http://", "https://");
+    for arguments in [&["publish", "x", "--retry-for", "0s"][..], &["subscribe"], &["ready"]] {
+        let ended = run(fanfare(arguments).args(["--url", &url]));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("is answered, but not in TLS"), "{ended:?}");
+        assert!(ended.stderr.contains("write http:// in place of https://"), "{ended:?}");
+        assert!(!ended.stderr.contains("InvalidContentType"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_message_on_standard_input_is_not_asked_for_by_its_name() {
+    let ended = run(&mut fanfare(&["publish"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("`echo Hello | fanfare publish -`"), "{ended:?}");
+}
+
+#[test]
+fn json_does_not_say_when() {
+    let hub = Hub::start(&[]);
+    hub.publish(&["x"]);
+    let ended = run(&mut hub.fanfare(&["subscribe", "--since", "earliest", "-n", "1", "--json"]));
+    let event = &json(&ended.stdout)[0];
+    let published_at = event["published_at"].as_str().unwrap_or_default();
+    assert!(published_at.starts_with("20") && published_at.ends_with('Z'), "{event}");
+}
+
+#[test]
+fn a_person_does_not_learn_that_the_stream_is_open_or_a_script_has_to() {
+    let hub = Hub::start(&[]);
+    // A terminal of its own; what is shown there comes out of `script`.
+    let line = format!("{} subscribe --url {}", env!("CARGO_BIN_EXE_fanfare"), hub.url());
+    let mut command = Command::new("script");
+    command.args(["-qefc", &line, "/dev/null"]).env_remove("FANFARE_TOKEN");
+    let terminal = Running::start(&mut command);
+    terminal.await_output("that it is connected", |it| it.stdout().contains("connected; Ctrl-C"));
+
+    let mut subscriber = hub.subscriber(&["-n", "1"]);
+    hub.publish(&["x"]);
+    assert!(subscriber.wait().success());
+    assert_eq!(subscriber.stderr(), "");
+}

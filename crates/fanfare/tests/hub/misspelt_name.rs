@@ -1,0 +1,80 @@
+//! A name with a slip of the finger in it is ignored, and an event goes to another topic than was meant,
+//! or a stream listens to another.
+
+use serde_json::{Value, json};
+
+use crate::support::Hub;
+
+fn refused(hub: &Hub, body: &Value) -> Value {
+    let response = hub.publisher().post_json(body.to_string());
+    assert_eq!(response.status, 422, "{body}: {response:?}");
+    response.json()["detail"].clone()
+}
+
+#[test]
+fn a_field_that_is_nearly_a_known_one_is_ignored() {
+    let hub = Hub::start(&[]);
+    for (name, meant) in
+        [("topci", "topic"), ("Topic", "topic"), ("evnt", "event"), ("messages", "message")]
+    {
+        let expected = json!([{
+            "type": "extra_forbidden", "loc": ["body", name],
+            "msg": format!("Extra inputs are not permitted: did you mean '{meant}'?"),
+            "input": "x",
+        }]);
+        assert_eq!(refused(&hub, &json!({ "message": "a", name: "x" })), expected);
+    }
+    let missing = refused(&hub, &json!({ "mesage": "a" }));
+    let kinds: Vec<_> = missing.as_array().unwrap().iter().map(|fault| &fault["type"]).collect();
+    assert_eq!(kinds, ["missing", "extra_forbidden"], "{missing}");
+}
+
+#[test]
+fn a_line_with_a_slip_is_accepted_or_not_named() {
+    let hub = Hub::start(&[]);
+    let lines = "{\"message\": \"a\"}\n{\"message\": \"b\", \"topc\": \"x\"}\n";
+    let response = hub.publisher().post(&[("Content-Type", "application/x-ndjson")], lines);
+    assert_eq!(response.status, 422, "{response:?}");
+    let fault = &response.json()["detail"][0];
+    assert_eq!(fault["loc"], json!(["body", 2, "topc"]), "{fault}");
+    assert!(fault["msg"].as_str().unwrap().ends_with("did you mean 'topic'?"), "{fault}");
+}
+
+#[test]
+fn a_field_of_somebody_elses_is_refused() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("");
+    let event = json!({ "message": "a", "ip": "x", "user": 1, "tpico": "x", "data": {} });
+    hub.publisher().publish(&event);
+    assert_eq!(subscriber.next().data, "a");
+}
+
+#[test]
+fn a_parameter_that_is_nearly_a_known_one_is_ignored() {
+    let hub = Hub::alone(&[]);
+    for (path, name, meant) in [
+        ("/sse/events?topc=a", "topc", "topic"),
+        ("/sse/events?topic=a&events=b", "events", "event"),
+        ("/sse/events?last_event_ids=1-1", "last_event_ids", "last_event_id"),
+        ("/sse/events?tiket=a", "tiket", "ticket"),
+        ("/sse/events?envelop=json", "envelop", "envelope"),
+    ] {
+        let response = hub.get(path);
+        assert_eq!(response.status, 422, "{path}: {response:?}");
+        let fault = &response.json()["detail"][0];
+        assert_eq!(fault["type"], "extra_forbidden", "{path}: {fault}");
+        assert_eq!(fault["loc"], json!(["query", name]));
+        let hint = format!("did you mean '{meant}'?");
+        assert!(fault["msg"].as_str().unwrap().ends_with(&hint), "{fault}");
+    }
+    let refused = hub.metrics().labelled("fanfare_refused_total", "\"invalid_subscribe\"");
+    assert_eq!(refused, 5.0);
+}
+
+#[test]
+fn a_parameter_of_somebody_elses_ends_a_stream() {
+    let hub = Hub::start(&[]);
+    let mut subscriber = hub.subscribe("topic=a&_=17&utm_source=x&since=1&x[]=1");
+    hub.publisher().publish(&json!({ "topic": "a", "message": "heard" }));
+    assert_eq!(subscriber.next().data, "heard");
+}
