@@ -23,7 +23,7 @@ export type AnyEvent<P extends object = Payloads> = {
 /** Something that was asked for is gone, and comes before whatever follows it. */
 export interface Gap {
   readonly id: string;
-  readonly reason: 'trimmed' | 'engine_lost_writes' | 'unknown_epoch' | 'bad_id' | (string & {});
+  readonly reason: 'trimmed' | 'engine_lost_writes' | 'unknown_epoch' | 'unknown_id' | 'bad_id' | (string & {});
   /** The id that was asked for. */
   readonly requested: string;
   /** The id after which the stream goes on. */

@@ -36,7 +36,7 @@ struct Rights {
 
 /// A time as tokens write it: seconds since the Unix epoch, perhaps a fraction (RFC 7519, 2).
 #[derive(Debug, Clone, Copy, Deserialize)]
-struct Seconds(f64);
+pub(crate) struct Seconds(pub(crate) f64);
 
 #[derive(Debug, Default)]
 struct Patterns(Vec<Pattern>);
@@ -46,11 +46,26 @@ const MAX_PATTERNS: usize = 256;
 /// The longest subject, in bytes: each of its streams is counted under it.
 const MAX_SUBJECT: usize = 1024;
 
+impl Seconds {
+    pub(crate) fn timestamp(self) -> Timestamp {
+        // Casting saturates, and makes 0 of what is not a number.
+        Timestamp((self.0 * 1000.0) as u64)
+    }
+}
+
+/// Who the subject of a token is. `None` if streams cannot be counted under it.
+pub(crate) fn subject(name: &str, issuer: Option<&str>) -> Option<Identity> {
+    // Cuts name credentials so.
+    if name.len() > MAX_SUBJECT || name.starts_with(CredentialId::MARK) {
+        return None;
+    }
+    Some(Identity::Subject { name: name.into(), issuer: issuer.map(Arc::from) })
+}
+
 impl Claims {
     /// When the token ends.
     pub(crate) fn expires(&self) -> Timestamp {
-        // Casting saturates, and makes 0 of what is not a number.
-        Timestamp((self.exp.0 * 1000.0) as u64)
+        self.exp.timestamp()
     }
 
     /// Whose token it is. `None` if it names a subject too long to count streams under.
@@ -59,12 +74,7 @@ impl Claims {
         let Rights { publish, subscribe, admin } = self.fanfare;
         let issuer = self.iss;
         let identity = match self.sub {
-            Some(subject) if subject.len() > MAX_SUBJECT => return None,
-            // Cuts name credentials so.
-            Some(subject) if subject.starts_with(CredentialId::MARK) => return None,
-            Some(subject) => {
-                Identity::Subject { name: subject.into(), issuer: issuer.map(Arc::from) }
-            }
+            Some(name) => subject(&name, issuer.as_deref())?,
             None => {
                 let granted = (&publish.0, &subscribe.0, admin);
                 Identity::Bearer(KeyDigest::of(&format!("{issuer:?} {granted:?}")))

@@ -35,7 +35,12 @@ impl Budget {
 
 /// Whether every topic that `inner` matches is matched by `outer`. No, if the budget runs out.
 pub(crate) fn contains(outer: &Pattern, inner: &Pattern, budget: &mut Budget) -> bool {
-    outer.matches_everything() || outer == inner || decide(outer, inner, budget).unwrap_or(false)
+    if outer.matches_everything() || outer == inner {
+        return true;
+    }
+    // What an expression matches, only asking it tells.
+    let comparable = outer.has_segments() && inner.has_segments();
+    comparable && decide(outer, inner, budget).unwrap_or(false)
 }
 
 fn decide(outer: &Pattern, inner: &Pattern, budget: &mut Budget) -> Option<bool> {
@@ -186,7 +191,9 @@ impl Set {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_event::Topic;
+    use std::sync::Arc;
+
+    use fanfare_event::{Expression, Topic};
     use proptest::prelude::*;
 
     use super::*;
@@ -228,6 +235,30 @@ mod tests {
         ] {
             assert!(!inside(inner, outer), "{inner} does not lie inside {outer}");
         }
+    }
+
+    /// Written like wildcards, and matching nothing.
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Expression for Nothing {
+        fn as_str(&self) -> &str {
+            "orders/**"
+        }
+
+        fn matches(&self, _: &Topic) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn an_expression_grants_what_its_text_would_as_wildcards() {
+        let expression = Pattern::of_expression(Arc::new(Nothing));
+        let wildcards = Pattern::parse("orders/*").unwrap();
+        let inside = |inner, outer| contains(outer, inner, &mut Budget::new());
+        assert!(!inside(&wildcards, &expression) && !inside(&expression, &wildcards));
+        assert!(inside(&expression, &expression));
+        assert!(inside(&expression, &Pattern::everything()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_event::{Draft, Pattern, Selector, Topic, TopicSelector};
+use fanfare_event::{Draft, Pattern, PrivateRights, Selector, Topic, TopicSelector};
 
 use crate::authorised::{Authorised, Forbidden};
 use crate::containment::{Budget, contains};
@@ -82,13 +82,13 @@ impl PublishGrant {
         self.0.hold(topic)
     }
 
-    /// Takes a batch whose every topic is granted.
+    /// Takes a batch whose every topic is granted, each of an event with several.
     ///
     /// # Errors
     ///
     /// [`Forbidden`], for the batch as a whole.
     pub fn authorise(&self, drafts: Vec<Draft>) -> Result<Authorised<Vec<Draft>>, Forbidden> {
-        let granted = drafts.iter().all(|draft| self.allows(&draft.topic));
+        let granted = drafts.iter().flat_map(Draft::topics).all(|topic| self.allows(topic));
         if granted { Ok(Authorised::new(drafts)) } else { Err(Forbidden) }
     }
 }
@@ -118,13 +118,22 @@ impl SubscribeGrant {
         }
     }
 
-    /// The patterns that make the same grant again.
+    /// The patterns that make the same grant again; of one in expressions, less.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
         let (every, those) = match &self.0 {
             Topics::Every => (Some("**"), &[][..]),
             Topics::Those(patterns) => (None, &patterns[..]),
         };
-        every.into_iter().chain(those.iter().map(Pattern::as_str))
+        every.into_iter().chain(those.iter().filter(|p| p.has_segments()).map(Pattern::as_str))
+    }
+
+    /// What it lets its holder hear of private events.
+    pub fn private_rights(&self) -> PrivateRights {
+        match &self.0 {
+            Topics::Every => PrivateRights::Every,
+            Topics::Those(patterns) if patterns.is_empty() => PrivateRights::None,
+            Topics::Those(patterns) => PrivateRights::Those(Arc::clone(patterns)),
+        }
     }
 
     /// Whether everything that `selector` spans is granted: each of its topics matches a granted
@@ -160,7 +169,12 @@ mod tests {
     }
 
     fn draft(topic: &str) -> Draft {
-        Draft { topic: Topic::parse(topic).unwrap(), event_type: None, message: "".into() }
+        Draft {
+            topic: Topic::parse(topic).unwrap(),
+            event_type: None,
+            message: "".into(),
+            extras: None,
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Tokens: signed claims (RFC 7519), verified as RFC 8725 asks.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use fanfare_event::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Validation, decode, decode_header};
+use jsonwebtoken::{Header, Validation, decode, decode_header};
 
 use crate::claims::Claims;
 use crate::credential_id::CredentialId;
+use crate::foreign_claims::{ForeignClaims, ReadClaims};
 use crate::jwks::{Jwks, Unavailable};
 use crate::principal::Principal;
 use crate::verification_key::VerificationKey;
@@ -18,6 +20,8 @@ pub struct TokenVerifier {
     keys: Vec<VerificationKey>,
     key_set: Option<Jwks>,
     rules: TokenRules,
+    /// Who reads what they claim; `None` where it is what Fanfare's own tokens do.
+    reader: Option<Arc<dyn ReadClaims>>,
 }
 
 /// What tokens must say of themselves.
@@ -82,7 +86,17 @@ const MAX_BYTES: usize = 16 * 1024;
 impl TokenVerifier {
     /// Trusts tokens signed with one of `keys`, or one of a set, and which obey `rules`.
     pub fn new(keys: Vec<VerificationKey>, key_set: Option<Jwks>, rules: TokenRules) -> Self {
-        Self { keys, key_set, rules }
+        Self { keys, key_set, rules, reader: None }
+    }
+
+    /// Trusts tokens signed with one of `keys`, or one of a set, whose claims `reader` reads, and holds against its own
+    /// rules.
+    pub fn foreign(
+        keys: Vec<VerificationKey>,
+        key_set: Option<Jwks>,
+        reader: Arc<dyn ReadClaims>,
+    ) -> Self {
+        Self { keys, key_set, rules: TokenRules::default(), reader: Some(reader) }
     }
 
     /// Whether no token can be trusted.
@@ -118,7 +132,7 @@ impl TokenVerifier {
         }
         let mut found = None;
         for key in &self.keys {
-            match self.verify_with(token, key, header.alg, now) {
+            match self.verify_with(token, key, &header, now) {
                 // Another of the keys may be the right one.
                 Err(InvalidToken::Key) => {}
                 Err(InvalidToken::Signature) => found = Some(InvalidToken::Signature),
@@ -128,7 +142,7 @@ impl TokenVerifier {
         if let Some(key_set) = &self.key_set
             && let Some(key) = key_set.find(header.kid.as_deref(), header.alg).await?
         {
-            return Ok(self.verify_with(token, &key, header.alg, now)?);
+            return Ok(self.verify_with(token, &key, &header, now)?);
         }
         Err(found.unwrap_or(InvalidToken::Key).into())
     }
@@ -137,9 +151,10 @@ impl TokenVerifier {
         &self,
         token: &str,
         verification: &VerificationKey,
-        algorithm: jsonwebtoken::Algorithm,
+        header: &Header,
         now: Timestamp,
     ) -> Result<Principal, InvalidToken> {
+        let algorithm = header.alg;
         let key = verification.for_algorithm(algorithm).ok_or(InvalidToken::Key)?;
         let TokenRules { issuers, audiences } = &self.rules;
         let mut rules = Validation::new(algorithm);
@@ -153,13 +168,21 @@ impl TokenVerifier {
         rules.iss = set(issuers);
         rules.aud = set(audiences);
         rules.validate_aud = rules.aud.is_some();
-        let claims: Claims =
-            decode(token, key, &rules).map_err(|error| fault(error.kind()))?.claims;
+        let mut principal = if let Some(reader) = &self.reader {
+            // Whether there must be an end is for the reader to say.
+            rules.required_spec_claims.clear();
+            let claims: ForeignClaims =
+                decode(token, key, &rules).map_err(|error| fault(error.kind()))?.claims;
+            claims.into_principal(header.typ.as_deref(), &**reader)?
+        } else {
+            let claims: Claims =
+                decode(token, key, &rules).map_err(|error| fault(error.kind()))?.claims;
+            claims.into_principal().ok_or(InvalidToken::Claims)?
+        };
         // The library counts in whole seconds.
-        if claims.expires() <= now {
+        if principal.expires.is_some_and(|end| end <= now) {
             return Err(InvalidToken::Expired);
         }
-        let mut principal = claims.into_principal().ok_or(InvalidToken::Claims)?;
         principal.credential = Some(verification.id().clone());
         Ok(principal)
     }

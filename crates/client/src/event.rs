@@ -19,7 +19,7 @@ pub struct Event {
 /// Something that was asked for is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// Why, in the hub's words: `trimmed`, `engine_lost_writes`, `unknown_epoch`, `bad_id`.
+    /// Why, in the hub's words: `trimmed`, `engine_lost_writes`, `unknown_epoch`, `unknown_id`, `bad_id`.
     pub reason: String,
     /// The id that could not be resumed after.
     pub requested: String,

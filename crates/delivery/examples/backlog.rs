@@ -19,7 +19,7 @@ use fanfare_delivery::{
     BodyReader, Delivery, DeliverySettings, Framing, NewSubscriber, Retry, Seats, Sink, StepLimits,
     Wire, body,
 };
-use fanfare_event::{Draft, Selector, Topic};
+use fanfare_event::{Draft, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
 
@@ -69,7 +69,10 @@ impl Rig {
             sink: Sink::Body(writer),
             wire: Wire::native(Envelope::None, Framing::Bare),
             head: Bytes::new(),
-            interest: Arc::new(Interest::new(Selector::parse([topic], []).unwrap())),
+            interest: Arc::new(Interest::new(
+                Selector::parse([topic], []).unwrap(),
+                PrivateRights::None,
+            )),
             start: self.hub.resolve(&Requested::Live).into_start(),
             has_id: false,
             address: [127, 0, 0, 1].into(),
@@ -83,6 +86,7 @@ impl Rig {
             topic: Topic::parse(&format!("topic/{n}")).unwrap(),
             event_type: None,
             message: "x".repeat(100).into(),
+            extras: None,
         };
         let batch = Batch { drafts: topics.map(draft).collect(), key: None };
         let mut appending = self.hub.publish(batch);

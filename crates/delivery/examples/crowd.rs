@@ -19,7 +19,7 @@ use fanfare_delivery::{
     BodyReader, Delivery, DeliverySettings, Framing, NewSubscriber, Retry, Seats, Sink, StepLimits,
     Wire, body,
 };
-use fanfare_event::{Draft, Position, Selector, Topic};
+use fanfare_event::{Draft, Position, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
 
@@ -72,6 +72,7 @@ fn publish(hub: &Hub, numbers: std::ops::Range<usize>) {
         topic: Topic::parse("t").unwrap(),
         event_type: None,
         message: format!("{n} {}", "x".repeat(200)).into(),
+        extras: None,
     };
     let mut appending = hub.publish(Batch { drafts: numbers.map(draft).collect(), key: None });
     let polled = appending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -84,7 +85,7 @@ fn subscribe(hub: &Hub, delivery: &Delivery, address: IpAddr, from: &Requested) 
         sink: Sink::Body(writer),
         wire: Wire::native(Envelope::None, Framing::Bare),
         head: Bytes::new(),
-        interest: Arc::new(Interest::new(Selector::parse(["t"], []).unwrap())),
+        interest: Arc::new(Interest::new(Selector::parse(["t"], []).unwrap(), PrivateRights::None)),
         start: hub.resolve(from).into_start(),
         has_id: *from != Requested::Earliest,
         address,

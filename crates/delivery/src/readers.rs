@@ -207,7 +207,7 @@ impl Drop for ReaderThreads {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_event::Selector;
+    use fanfare_event::{PrivateRights, Selector};
     use fanfare_hub::{Window, WindowBounds};
     use fanfare_log::{Retention, Tail};
     use fanfare_testkit::FickleLog;
@@ -220,7 +220,7 @@ mod tests {
             address_group: AddressGroup(group),
             awaited: Weak::new(),
             from: ReadFrom::Earliest,
-            interest: Arc::new(Interest::new(Selector::default())),
+            interest: Arc::new(Interest::new(Selector::default(), PrivateRights::None)),
             envelope: Envelope::None,
             limit: StepLimits::SMALL.page,
             done: Box::new(|_| ()),

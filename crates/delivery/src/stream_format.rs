@@ -57,7 +57,8 @@ pub fn native(envelope: Envelope) -> &'static dyn StreamFormat {
     static JSON: Native = Native(Envelope::Json);
     static SEALED: Native = Native(Envelope::Sealed);
     match envelope {
-        Envelope::None => &PLAIN,
+        // A native id is a position.
+        Envelope::None | Envelope::OwnId => &PLAIN,
         Envelope::Json => &JSON,
         Envelope::Sealed => &SEALED,
     }
@@ -66,7 +67,7 @@ pub fn native(envelope: Envelope) -> &'static dyn StreamFormat {
 impl StreamFormat for Native {
     fn name(&self) -> &'static str {
         match self.0 {
-            Envelope::None => "native",
+            Envelope::None | Envelope::OwnId => "native",
             Envelope::Json => "native-json",
             Envelope::Sealed => "native-sealed",
         }

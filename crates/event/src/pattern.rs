@@ -1,13 +1,36 @@
 //! A pattern: a family of topics, written with wildcards.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use crate::topic::{InvalidTopic, Topic, check_name, check_visible};
 
 /// A valid pattern: a topic name in which a whole segment may be `*` (exactly one segment) or
 /// `**` (any number of segments, none included, so `orders/**` matches `orders` too).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pattern(Box<str>);
+///
+/// Or else an [`Expression`], which a dialect describes topics by.
+#[derive(Clone)]
+pub struct Pattern(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Wildcards(Box<str>),
+    Expression(Arc<dyn Expression>),
+}
+
+/// A family of topics that is not described by wildcards.
+///
+/// Two that are written alike must match alike, throughout the process.
+pub trait Expression: fmt::Debug + Send + Sync {
+    /// The expression in writing, with the language it is written in.
+    fn as_str(&self) -> &str;
+
+    /// Whether `topic` belongs to the family, at a cost that whoever wrote the expression cannot raise at will: it
+    /// is asked of each event once, for all who wrote the same.
+    fn matches(&self, topic: &Topic) -> bool;
+}
 
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +64,7 @@ impl Pattern {
         if text.split('/').any(|s| s.contains('*') && s != "*" && s != "**") {
             return Err(InvalidPattern::PartialSegment);
         }
-        Ok(Self(text.into()))
+        Ok(Self(Kind::Wildcards(text.into())))
     }
 
     /// Checks a pattern that someone outside gives, to be compared with every event: what
@@ -61,19 +84,42 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// The pattern as written.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The family that an expression describes.
+    pub fn of_expression(expression: Arc<dyn Expression>) -> Self {
+        Self(Kind::Expression(expression))
     }
 
-    /// The segments between the slashes: `*`, `**` or literal text.
+    /// The pattern of one topic alone.
+    pub fn of_topic(topic: &Topic) -> Self {
+        Self(Kind::Wildcards(topic.as_str().into()))
+    }
+
+    /// The pattern of every topic there can be.
+    pub fn everything() -> Self {
+        Self(Kind::Wildcards("**".into()))
+    }
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Kind::Wildcards(text) => text,
+            Kind::Expression(expression) => expression.as_str(),
+        }
+    }
+
+    /// Whether it is written with wildcards, so that its segments say what it matches.
+    pub fn has_segments(&self) -> bool {
+        matches!(self.0, Kind::Wildcards(_))
+    }
+
+    /// The segments between the slashes: `*`, `**` or literal text. Of no meaning for an expression.
     pub fn segments(&self) -> std::str::Split<'_, char> {
-        self.0.split('/')
+        self.as_str().split('/')
     }
 
     /// Whether it matches every topic there can be.
     pub fn matches_everything(&self) -> bool {
-        &*self.0 == "**"
+        matches!(&self.0, Kind::Wildcards(text) if &**text == "**")
     }
 
     /// Whether `topic` belongs to the family.
@@ -81,6 +127,9 @@ impl Pattern {
     /// At most (segments of the topic) × (segments of the pattern) comparisons: on a mismatch only
     /// the latest `**` can usefully take one segment more.
     pub fn matches(&self, topic: &Topic) -> bool {
+        if let Kind::Expression(expression) = &self.0 {
+            return expression.matches(topic);
+        }
         let mut pattern = self.segments();
         let mut name = topic.segments();
         let mut retry = None;
@@ -108,15 +157,48 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// What tells it from all others.
+    fn key(&self) -> (bool, &str) {
+        (self.has_segments(), self.as_str())
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialOrd for Pattern {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pattern {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -156,6 +238,29 @@ mod tests {
         let deep = Pattern::given("**/a/**/b/**/c/**/d/**");
         assert_eq!(deep, Err(InvalidPattern::TooManyDeep(5)));
         assert!(deep.unwrap_err().to_string().contains("at most 4 times, this one 5 times"));
+    }
+
+    #[derive(Debug)]
+    struct Ends(&'static str);
+
+    impl Expression for Ends {
+        fn as_str(&self) -> &str {
+            self.0
+        }
+
+        fn matches(&self, topic: &Topic) -> bool {
+            topic.as_str().ends_with(self.0)
+        }
+    }
+
+    #[test]
+    fn an_expression_is_taken_for_the_wildcards_it_is_written_like() {
+        let ends = |text| Pattern::of_expression(Arc::new(Ends(text)));
+        assert!(ends("b").matches(&Topic::parse("ab").unwrap()));
+        assert!(!ends("b").matches(&Topic::parse("ba").unwrap()));
+        assert_eq!(ends("b"), ends("b"));
+        assert_ne!(ends("b"), Pattern::parse("b").unwrap());
+        assert!(!ends("**").matches_everything() && !ends("a/*").has_segments());
     }
 
     /// The definition, by recursion: obviously right, exponential at worst.

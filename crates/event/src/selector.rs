@@ -37,6 +37,9 @@ pub enum InvalidSelector {
         /// What is wrong with it.
         source: InvalidPattern,
     },
+    /// Neither a topic nor a pattern.
+    #[error("a subscription names at least one topic or pattern")]
+    Nothing,
     /// More topics and patterns than [`Selector::MAX_TOPICS`].
     #[error(
         "a subscription names at most {max} topics and patterns, this one {0}", max = Selector::MAX_TOPICS)]
@@ -87,9 +90,18 @@ impl Selector {
         Ok(Self { topics: TopicSelector::parse(topics)?, types: wanted.into() })
     }
 
+    /// All events of these topics and patterns, whatever their type.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is named, or more than [`Selector::MAX_TOPICS`] or [`Selector::MAX_PATTERNS`] allow.
+    pub fn of(topics: Vec<Topic>, patterns: Vec<Pattern>) -> Result<Self, InvalidSelector> {
+        Ok(Self { topics: TopicSelector::of(topics, patterns)?, types: Box::default() })
+    }
+
     /// Whether a subscriber with this selector receives `event`.
     pub fn matches(&self, event: &Event) -> bool {
-        self.wants_type(event.event_type.as_ref()) && self.topics.matches(&event.topic)
+        self.wants_type(event.event_type.as_ref()) && self.topics.matches_any(event.topics())
     }
 
     /// Whether the filter on types lets this one through.
@@ -138,6 +150,13 @@ impl TopicSelector {
         if topics.is_empty() && patterns.is_empty() {
             topics.push(Topic::default());
         }
+        Self::of(topics, patterns)
+    }
+
+    fn of(mut topics: Vec<Topic>, mut patterns: Vec<Pattern>) -> Result<Self, InvalidSelector> {
+        if topics.is_empty() && patterns.is_empty() {
+            return Err(InvalidSelector::Nothing);
+        }
         topics.sort_unstable();
         topics.dedup();
         patterns.sort_unstable();
@@ -167,6 +186,11 @@ impl TopicSelector {
             || self.patterns.iter().any(|pattern| pattern.matches(topic))
     }
 
+    /// Whether events of these topics are wanted: of one of them.
+    pub fn matches_any<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) -> bool {
+        topics.into_iter().any(|topic| self.matches(topic))
+    }
+
     /// Whether every topic there can be is wanted.
     pub fn matches_everything(&self) -> bool {
         self.patterns.iter().any(Pattern::matches_everything)
@@ -185,6 +209,7 @@ mod tests {
             event_type: event_type.map(|t| EventType::parse(t).unwrap()),
             published_at: Timestamp(0),
             message: "".into(),
+            extras: None,
         }
     }
 

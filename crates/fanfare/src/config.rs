@@ -1,32 +1,63 @@
 //! Configuration: what each part of the hub is told of the settings, and no more.
 
 use std::num::NonZero;
+use std::sync::Arc;
 
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
 use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
-use fanfare_settings::Settings;
+use fanfare_mercure::HubUrl;
+use fanfare_settings::{Name, Settings};
 
 use crate::key_set_client::KeySetClient;
 use crate::open_files;
 use fanfare_http::{
-    AccessConfig, AddressLimits, Bounds, GuardConfig, Keys, Limits, QuotaLimits, StreamConfig,
+    AccessConfig, AddressLimits, Bounds, ForeignRealm, GuardConfig, Keys, Limits, MercureConfig,
+    MercureTokens, QuotaLimits, StreamConfig,
 };
 
 /// The most requests that wait for the key set at once, because their tokens name unknown keys.
 const KEY_SET_WAITERS: usize = 32;
 
-pub(crate) fn access(
-    settings: &Settings,
-    keys: Keys,
-    key_set: Option<KeySetClient>,
-    tickets: Option<Box<dyn TicketStore>>,
-) -> AccessConfig {
-    let anyone = if settings.open || settings.is_private() {
+/// At a hub that listens on this port.
+pub(crate) fn mercure(settings: &Settings, port: u16) -> Option<MercureConfig> {
+    if !settings.mercure {
+        return None;
+    }
+    let scheme = if settings.is_secure() { "https" } else { "http" };
+    let local = || HubUrl::parse(&format!("{scheme}://localhost:{port}{}", HubUrl::PATH)).ok();
+    let hub = Arc::new(settings.mercure_url.clone().or_else(local)?);
+    let (token_in_query, gap_events) = (settings.mercure_query_token, settings.mercure_gap_events);
+    Some(MercureConfig { hub, token_in_query, gap_events })
+}
+
+/// Whose tokens of Mercure's protocol count, and what those may do who have none: never publish.
+fn mercure_realm(settings: &Settings, config: &MercureConfig) -> ForeignRealm {
+    let names = |list: &[Name]| list.iter().map(|name| name.as_str().to_owned()).collect();
+    let (issuers, audiences) = (names(&settings.jwt_issuer), names(&settings.jwt_audience));
+    let (publish, subscribe) = anyone(settings);
+    let publish = if settings.open { publish } else { PublishGrant::default() };
+    ForeignRealm {
+        reader: Arc::new(MercureTokens::new(Arc::clone(&config.hub), issuers, audiences)),
+        anyone: (publish, subscribe),
+    }
+}
+
+fn anyone(settings: &Settings) -> (PublishGrant, SubscribeGrant) {
+    if settings.open || settings.is_private() {
         (PublishGrant::EVERYTHING, SubscribeGrant::EVERYTHING)
     } else {
         let topics = settings.anonymous_subscribe.iter().cloned();
         (PublishGrant::default(), SubscribeGrant::new(topics))
-    };
+    }
+}
+
+pub(crate) fn access(
+    settings: &Settings,
+    mercure: Option<&MercureConfig>,
+    keys: Keys,
+    key_set: Option<KeySetClient>,
+    tickets: Option<Box<dyn TicketStore>>,
+) -> AccessConfig {
     // Those who wait keep a place among the requests being answered: most must be left.
     let waiters = (settings.max_requests / 4).clamp(1, KEY_SET_WAITERS);
     AccessConfig {
@@ -37,7 +68,8 @@ pub(crate) fn access(
             audiences: settings.jwt_audience.iter().map(|name| name.as_str().to_owned()).collect(),
         },
         tickets,
-        anyone,
+        anyone: anyone(settings),
+        foreign: mercure.map(|config| mercure_realm(settings, config)),
         cookie: settings.cookie_name.as_ref().map(|name| name.as_str().to_owned()),
         guard: GuardConfig {
             hosts: settings.allow_host.clone(),

@@ -16,7 +16,7 @@ use fanfare_settings::Settings;
 use tokio::sync::Notify;
 use tokio::time::interval;
 
-use fanfare_http::{AppState, Keys};
+use fanfare_http::{AppState, ForeignKeys, Keys};
 
 /// How often they are looked at.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -28,6 +28,7 @@ pub(crate) struct KeyFiles {
     subscribe: (Vec<AccessKey>, Vec<KeyFile>),
     secrets: Vec<TokenSecret>,
     public: Vec<PublicKey>,
+    mercure: Option<MercureSecrets>,
     seen: Mutex<Seen>,
 }
 
@@ -40,6 +41,16 @@ struct Seen {
     failure: Option<String>,
 }
 
+/// The secrets of tokens of Mercure's protocol.
+#[derive(Debug, Clone)]
+struct MercureSecrets {
+    publish: Vec<TokenSecret>,
+    subscribe: Vec<TokenSecret>,
+}
+
+/// The secret that clients of Mercure's protocol are set up with, for development.
+const DEVELOPMENT: &str = "!ChangeThisMercureHubJWTSecretKey!";
+
 /// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
 type Stamp = (SystemTime, u64, u64);
 
@@ -51,6 +62,7 @@ impl KeyFiles {
             subscribe: (settings.subscribe_key.clone(), settings.subscribe_key_file.clone()),
             secrets: settings.jwt_secret.clone(),
             public: settings.jwt_public_key.clone(),
+            mercure: settings.mercure.then(|| mercure_secrets(settings)),
             seen: Mutex::default(),
         };
         files.seen().stamps = files.stamps();
@@ -58,6 +70,7 @@ impl KeyFiles {
             publish: access_keys(&files.publish.0, &files.publish.1),
             subscribe: access_keys(&files.subscribe.0, &files.subscribe.1),
             tokens: token_keys(&files.secrets, &files.public),
+            foreign: foreign_keys(files.mercure.as_ref()),
         };
         (files, keys)
     }
@@ -93,17 +106,16 @@ impl KeyFiles {
         let again = |files: &[KeyFile]| {
             files.iter().map(|file| KeyFile::read(file.path())).collect::<Result<Vec<_>, _>>()
         };
-        let secrets = self.secrets.iter().map(|secret| match secret.path() {
-            Some(path) => TokenSecret::read(path),
-            None => Ok(secret.clone()),
-        });
+        let secrets = self.secrets.iter().map(read_again);
         let public = self.public.iter().map(|key| PublicKey::read(key.path()));
         let secrets: Vec<_> = secrets.collect::<Result<_, _>>()?;
+        let mercure = self.mercure.as_ref().map(MercureSecrets::again).transpose()?;
         let public: Vec<_> = public.collect::<Result<_, _>>()?;
         Ok(Keys {
             publish: access_keys(&self.publish.0, &again(&self.publish.1)?),
             subscribe: access_keys(&self.subscribe.0, &again(&self.subscribe.1)?),
             tokens: token_keys(&secrets, &public),
+            foreign: foreign_keys(mercure.as_ref()),
         })
     }
 
@@ -118,7 +130,10 @@ impl KeyFiles {
 
     fn stamps(&self) -> Vec<Option<Stamp>> {
         let files = self.publish.1.iter().chain(&self.subscribe.1).map(KeyFile::path);
-        let files = files.chain(self.secrets.iter().filter_map(TokenSecret::path));
+        let mercure =
+            self.mercure.iter().flat_map(|keys| keys.publish.iter().chain(&keys.subscribe));
+        let secrets = self.secrets.iter().chain(mercure);
+        let files = files.chain(secrets.filter_map(TokenSecret::path));
         files.chain(self.public.iter().map(PublicKey::path)).map(stamp).collect()
     }
 }
@@ -160,6 +175,42 @@ fn access_keys(keys: &[AccessKey], files: &[KeyFile]) -> AccessKeys {
 fn token_keys(secrets: &[TokenSecret], public: &[PublicKey]) -> Vec<VerificationKey> {
     let secrets = secrets.iter().map(|given| VerificationKey::from_secret(given.secret()));
     secrets.chain(public.iter().map(|public| public.key().clone())).collect()
+}
+
+fn read_again(secret: &TokenSecret) -> Result<TokenSecret, InvalidCredential> {
+    match secret.path() {
+        Some(path) => TokenSecret::read(path),
+        None => Ok(secret.clone()),
+    }
+}
+
+/// Those that are set; without any key at all, the one for development, which reaches this machine alone.
+fn mercure_secrets(settings: &Settings) -> MercureSecrets {
+    let development =
+        if settings.is_private() { TokenSecret::parse(DEVELOPMENT).ok() } else { None };
+    let or_development = |given: &[TokenSecret]| {
+        given.iter().cloned().chain(development.clone()).collect::<Vec<_>>()
+    };
+    MercureSecrets {
+        publish: or_development(&settings.mercure_publisher_key),
+        subscribe: or_development(&settings.mercure_subscriber_key),
+    }
+}
+
+impl MercureSecrets {
+    /// What there is of them now.
+    fn again(&self) -> Result<Self, InvalidCredential> {
+        let again =
+            |secrets: &[TokenSecret]| secrets.iter().map(read_again).collect::<Result<Vec<_>, _>>();
+        Ok(Self { publish: again(&self.publish)?, subscribe: again(&self.subscribe)? })
+    }
+}
+
+fn foreign_keys(secrets: Option<&MercureSecrets>) -> ForeignKeys {
+    let Some(MercureSecrets { publish, subscribe }) = secrets else {
+        return ForeignKeys::default();
+    };
+    ForeignKeys { publish: token_keys(publish, &[]), subscribe: token_keys(subscribe, &[]) }
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

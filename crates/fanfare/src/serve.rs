@@ -162,13 +162,14 @@ impl Built {
         ));
         let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
         let (key_files, keys) = KeyFiles::new(settings);
+        let mercure = config::mercure(settings, address.port());
         let tickets = others.as_ref().map(|others| others.tickets(Access::TICKETS));
         let app = Arc::new(AppState {
             hub,
             delivery,
             metrics,
             console,
-            access: Access::new(config::access(settings, keys, key_set, tickets)),
+            access: Access::new(config::access(settings, mercure.as_ref(), keys, key_set, tickets)),
             trail: Trail::default(),
             cluster: others,
             node,
@@ -184,6 +185,7 @@ impl Built {
                 prefix: settings.prefix.as_str(),
                 templates: settings.templates.as_ref().map(|directory| directory.path()),
                 security_contacts: &contacts,
+                mercure: mercure.as_ref(),
             },
         );
         let addresses = Addresses::new(config::addresses(settings, max_connections));

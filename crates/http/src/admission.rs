@@ -100,11 +100,14 @@ async fn decide(
     }
     // Whoever has to wait for this node holds a seat, and keeps no other request out.
     drop(place);
+    let cursor = hub.locate(cursor).await;
+    let cursor = cursor.map_err(|_| Admission::ComeBack(RefusalReason::LogUnavailable))?;
     let start = resolve(hub, &cursor).await;
     let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
-    let what = Admissible { selector, format, start, has_id };
+    let private = caller.private_rights();
+    let what = Admissible { selector, private, format, start, has_id };
     let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
     Ok(Some(Box::new(stream)))
 }

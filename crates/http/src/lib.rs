@@ -33,11 +33,12 @@ mod shared_body;
 mod state;
 mod stream;
 
-pub use self::access::{Access, AccessConfig, GuardConfig, Keys};
+pub use self::access::{Access, AccessConfig, ForeignKeys, ForeignRealm, GuardConfig, Keys};
 pub use self::audit::Trail;
 pub use self::cluster::{Cluster, Unreachable};
 pub use self::connection::{Bounds, ConnectionTable, Connections, Lifecycle, Limits, accept};
 pub use self::console::{Console, Observer, StreamConfig};
+pub use self::dialect::{MercureConfig, MercureTokens};
 pub use self::metrics::{MetricSource, Metrics, RefusalReason, Rows};
 pub use self::node::{Node, NodeId};
 #[cfg(fuzzing)]

@@ -21,6 +21,9 @@ use crate::request_body::BodyLimit;
 pub(crate) enum Refusal {
     #[error("the body is not a publish")]
     Body(InvalidBody),
+    /// `said` is what is wrong in the words of a dialect.
+    #[error("{said}")]
+    Unreadable { what: Unreadable, said: String },
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
     #[error(transparent)]
@@ -111,12 +114,36 @@ pub(crate) struct RefusalNote {
     pub(crate) slowed: Option<IpAddr>,
 }
 
+/// What of a request its dialect cannot read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// A publish.
+    Publish,
+    /// A publish, which is longer than one may be.
+    LongPublish,
+    /// The kind of a body.
+    ContentType,
+    /// What a subscriber asks for.
+    Subscription,
+}
+
 impl Refusal {
+    /// Turns what is wrong into a refusal.
+    pub(crate) fn unreadable<E: ToString>(what: Unreadable) -> impl FnOnce(E) -> Self {
+        move |error| Self::Unreadable { what, said: error.to_string() }
+    }
+
     /// Under which reason the refusal is counted.
     pub(crate) fn reason(&self) -> RefusalReason {
         match self {
             Self::Body(invalid) if invalid.status() == 413 => RefusalReason::TooLarge,
-            Self::BodyTooLarge { .. } => RefusalReason::TooLarge,
+            Self::BodyTooLarge { .. } | Self::Unreadable { what: Unreadable::LongPublish, .. } => {
+                RefusalReason::TooLarge
+            }
+            Self::Unreadable { what: Unreadable::Subscription, .. } => {
+                RefusalReason::InvalidSubscribe
+            }
+            Self::Unreadable { .. } => RefusalReason::InvalidPublish,
             Self::BodyLimit(BodyLimit::Late) => RefusalReason::BodyTimeout,
             Self::BodyLimit(BodyLimit::NoRoom) => RefusalReason::Bodies,
             Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) => RefusalReason::InvalidPublish,

@@ -13,13 +13,10 @@ use fanfare_net::Origin;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::access::hold_slowed;
-use crate::dialect::{Dialect, NATIVE, not_found};
+use crate::dialect::{Dialect, Mercure, MercureConfig, NATIVE, not_found};
 use crate::layers::{self, RequestRate};
 use crate::state::{AppState, Endpoint};
 use crate::{handlers, pages};
-
-/// The dialects that a hub speaks beside its own.
-static OTHER_DIALECTS: [&dyn Dialect; 0] = [];
 
 /// Where the hub answers, and with which files.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +27,17 @@ pub struct RouterConfig<'a> {
     pub templates: Option<&'a Path>,
     /// Where to report a security problem, each as a URL.
     pub security_contacts: &'a [String],
+    /// How Mercure's protocol is spoken, if it is.
+    pub mercure: Option<&'a MercureConfig>,
 }
 
 /// Everything the hub answers.
 pub fn router(app: &Arc<AppState>, config: RouterConfig<'_>) -> Router {
-    speaking(app, config, &OTHER_DIALECTS)
+    // A dialect is spoken for as long as the process runs.
+    let mercure = config.mercure.map(|config| &*Box::leak(Box::new(Mercure::new(config))));
+    let others: Vec<&'static dyn Dialect> =
+        mercure.into_iter().map(|mercure| mercure as &dyn Dialect).collect();
+    speaking(app, config, &others)
 }
 
 /// The same, which speaks these dialects beside its own.
@@ -58,16 +61,22 @@ fn speaking(
 fn routes(endpoint: &Endpoint, prefix: &str) -> Router {
     let Endpoint { dialect, .. } = *endpoint;
     let paths = dialect.paths(prefix);
+    let mut subscribe = get(handlers::events);
+    if dialect.takes_query() {
+        // The framework knows no such method.
+        subscribe = subscribe.fallback(handlers::query);
+    }
     Router::new()
         .route(&paths.publish, post(handlers::publish))
-        .route(&paths.subscribe, get(handlers::events))
+        .route(&paths.subscribe, subscribe)
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
         .with_state(endpoint.clone())
+        .merge(dialect.further_routes())
 }
 
 /// The hub's own dialect, and all else that is answered in it.
 fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
-    let RouterConfig { prefix, templates, security_contacts } = config;
+    let RouterConfig { prefix, templates, security_contacts, mercure: _ } = config;
     let at = |path: &str| format!("{prefix}{path}");
     let for_administrators = Router::new()
         .route(&at("/subscribers"), get(handlers::list).delete(handlers::cut))
@@ -114,7 +123,7 @@ fn around(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
     // Inside CORS: a page that is asked to come back must be able to read so.
     let routes = routes.layer(from_fn_with_state(rate, layers::limit_rate));
     let routes = if endpoint.app.access.guard.allows_some_origin() {
-        routes.layer(cors(Arc::clone(&endpoint.app)))
+        routes.layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
     } else {
         routes
     };
@@ -123,15 +132,18 @@ fn around(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
 
 /// The allowed origins, each echoed exactly; never `*`, which credentials rule out. What they may do,
 /// they may do with any header.
-fn cors(app: Arc<AppState>) -> CorsLayer {
+fn cors(app: Arc<AppState>, dialect: &dyn Dialect) -> CorsLayer {
     let allows = move |origin: &HeaderValue, _: &Parts| {
         let origin = origin.to_str().ok().and_then(|text| Origin::parse(text).ok());
         origin.is_some_and(|origin| app.access.guard.allows(&origin))
     };
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
+    let query = dialect.takes_query().then(handlers::query_method);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allows))
         .allow_credentials(true)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_methods(methods.into_iter().chain(query).collect::<Vec<_>>())
+        .expose_headers(dialect.exposed_headers())
         .allow_headers(AllowHeaders::mirror_request())
 }
 

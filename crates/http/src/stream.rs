@@ -15,7 +15,7 @@ use fanfare_delivery::{
     Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Retry, Seat, Sink, StreamFormat,
     Wire, body,
 };
-use fanfare_event::Selector;
+use fanfare_event::{PrivateRights, Selector};
 use fanfare_hub::{Interest, Start};
 use http_body::Frame;
 
@@ -36,6 +36,8 @@ pub(crate) struct AdmittedStream {
 #[derive(Debug)]
 pub(crate) struct Admissible {
     pub(crate) selector: Authorised<Selector>,
+    /// What of it that is private it may hear.
+    pub(crate) private: PrivateRights,
     /// How it is written.
     pub(crate) format: &'static dyn StreamFormat,
     pub(crate) start: Start,
@@ -53,10 +55,20 @@ impl AdmittedStream {
         seat: Seat,
         lease: Option<Box<Lease>>,
     ) -> Self {
-        let Admissible { selector, format, start, has_id } = what;
+        let Admissible { selector, private, format, start, has_id } = what;
         let delivery = Arc::clone(delivery);
-        let interest = Interest::shared(selector.into_inner());
+        let interest = Interest::shared(selector.into_inner(), private);
         Self { delivery, interest, format, start, has_id, address, seat, lease }
+    }
+
+    /// Where it begins.
+    pub(crate) fn start(&self) -> Start {
+        self.start.clone()
+    }
+
+    /// What it carries.
+    pub(crate) fn interest(&self) -> Arc<Interest> {
+        Arc::clone(&self.interest)
     }
 
     /// The same, which gives a place back when it ends.

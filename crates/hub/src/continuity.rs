@@ -81,6 +81,13 @@ impl Continuity {
             Requested::After(position) => return self.resume_after(*position),
             Requested::Earliest => ReadFrom::Earliest,
             Requested::Live => ReadFrom::After(self.last),
+            Requested::AfterId(id) => {
+                let requested = id.as_str().to_owned();
+                return Resolution::Ready(behind(GapReason::UnknownId, requested, self.floor()));
+            }
+            Requested::Unknown(text) => {
+                return Resolution::Ready(behind(GapReason::UnknownId, text.clone(), self.floor()));
+            }
             Requested::Unreadable(text) => {
                 return Resolution::Ready(behind(GapReason::BadId, text.clone(), self.last));
             }

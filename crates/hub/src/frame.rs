@@ -14,6 +14,9 @@ pub enum Envelope {
     /// The message itself.
     #[default]
     None,
+    /// The message itself, under the id that its publisher chose; where it chose none, under its position as
+    /// a reference: `#` stands before it.
+    OwnId,
     /// One line of JSON that names topic, event type and time beside the message.
     Json,
     /// The same line, and nothing of it outside: an EventSource hears a typed event only through a
@@ -40,23 +43,28 @@ const GAP_WEIGHT: usize = 256;
 
 #[derive(Debug)]
 enum Content {
-    Event(Arc<Event>),
+    Event(Arc<Event>, OwnId),
     Gap(Gap),
 }
+
+/// The encoding under an id of the publisher's choice, or under a reference; of few frames in most hubs.
+type OwnId = OnceLock<Box<Encoded>>;
 
 impl Frame {
     /// A frame for `event`. Nothing is encoded before the first subscriber needs it.
     pub fn new(event: Arc<Event>) -> Self {
-        let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let weight = weight_of(&event);
-        Self { content: Content::Event(event), weight, entry: None, plain, json, sealed }
+        Self::of(Content::Event(event, OwnId::new()), weight)
     }
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
+        Self::of(Content::Gap(gap), GAP_WEIGHT)
+    }
+
+    fn of(content: Content, weight: usize) -> Self {
         let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        let content = Content::Gap(gap);
-        Self { content, weight: GAP_WEIGHT, entry: None, plain, json, sealed }
+        Self { content, weight, entry: None, plain, json, sealed }
     }
 
     /// The same, counted in this ledger between [`Frame::enter`] and [`Frame::leave`].
@@ -82,7 +90,7 @@ impl Frame {
     /// The event, unless this is a notice of loss.
     pub fn event(&self) -> Option<&Event> {
         match &self.content {
-            Content::Event(event) => Some(event),
+            Content::Event(event, _) => Some(event),
             Content::Gap(_) => None,
         }
     }
@@ -90,7 +98,7 @@ impl Frame {
     /// The loss this frame tells of, if it does.
     pub fn gap(&self) -> Option<&Gap> {
         match &self.content {
-            Content::Event(_) => None,
+            Content::Event(..) => None,
             Content::Gap(gap) => Some(gap),
         }
     }
@@ -98,7 +106,7 @@ impl Frame {
     /// The id that the frame carries.
     pub fn position(&self) -> Position {
         match &self.content {
-            Content::Event(event) => event.position,
+            Content::Event(event, _) => event.position,
             Content::Gap(gap) => gap.resumed_from,
         }
     }
@@ -113,13 +121,20 @@ impl Frame {
     pub fn encoded(&self, envelope: Envelope) -> &Encoded {
         match (&self.content, envelope) {
             (Content::Gap(gap), _) => self.plain.get_or_init(|| gap.encode()),
-            (Content::Event(event), Envelope::None) => {
+            (Content::Event(event, own_id), Envelope::OwnId) => own_id.get_or_init(|| {
+                let id = event
+                    .id()
+                    .map_or_else(|| format!("#{}", event.position), |id| id.as_str().to_owned());
+                let (event_type, data) = (type_of(event), &*event.message);
+                Box::new(self.counted(encode(Fields { id: Some(&id), event: event_type, data })))
+            }),
+            (Content::Event(event, _), Envelope::None) => {
                 self.plain.get_or_init(|| encode_event(event, type_of(event), &event.message))
             }
-            (Content::Event(event), Envelope::Json) => self.json.get_or_init(|| {
+            (Content::Event(event, _), Envelope::Json) => self.json.get_or_init(|| {
                 self.counted(encode_event(event, type_of(event), &enveloped(event)))
             }),
-            (Content::Event(event), Envelope::Sealed) => self
+            (Content::Event(event, _), Envelope::Sealed) => self
                 .sealed
                 .get_or_init(|| self.counted(encode_event(event, None, &enveloped(event)))),
         }
@@ -158,8 +173,14 @@ fn type_of(event: &Event) -> Option<&str> {
 fn enveloped(event: &Event) -> String {
     let published_at = event.published_at;
     // `Value`s of strings print compact and cannot fail.
+    let topics = if event.others().is_empty() {
+        String::new()
+    } else {
+        let all = event.topics().map(|topic| serde_json::Value::from(topic.as_str()));
+        format!(r#","topics":{}"#, serde_json::Value::Array(all.collect()))
+    };
     format!(
-        r#"{{"topic":{},"event":{},"published_at":"{published_at:.3}","message":{}}}"#,
+        r#"{{"topic":{}{topics},"event":{},"published_at":"{published_at:.3}","message":{}}}"#,
         serde_json::Value::from(event.topic.as_str()),
         type_of(event).map_or(serde_json::Value::Null, Into::into),
         serde_json::Value::from(&*event.message),
@@ -180,6 +201,7 @@ mod tests {
             event_type: Some(EventType::parse("made").unwrap()),
             published_at: Timestamp(1_700_000_000_120),
             message: "a\r\nb\u{2028}".into(),
+            extras: None,
         }));
         let data = concat!(
             r#"data: {"topic":"orders/\"1\"","event":"made","#,
@@ -189,6 +211,7 @@ mod tests {
         let text = |envelope| std::str::from_utf8(frame.encoded(envelope).bare()).unwrap();
         assert_eq!(text(Envelope::Json), format!("id: 7-1\nevent: made\n{data}"));
         assert_eq!(text(Envelope::Sealed), format!("id: 7-1\n{data}"));
+        assert_eq!(text(Envelope::OwnId), "id: #7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n");
         assert_eq!(
             frame.encoded(Envelope::None).bare(),
             "id: 7-1\nevent: made\ndata: a\ndata: b\u{2028}\n\n".as_bytes()

@@ -26,6 +26,8 @@ reasons! {
         EngineLostWrites = "engine_lost_writes",
         /// The cursor belongs to another log, or to one that is gone.
         UnknownEpoch = "unknown_epoch",
+        /// No event that is retained has the id that its publisher is said to have given it.
+        UnknownId = "unknown_id",
         /// The cursor is not an event id.
         BadId = "bad_id",
     }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{Appending, Batch, EventLog, LogSize, PageLimit, ReadError, ReadFrom, Unready};
 
-use crate::{BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Window};
+use crate::{
+    BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Start, Window,
+};
 
 /// One log and its window.
 pub struct Hub {
@@ -44,9 +46,31 @@ impl Hub {
         self.log.append(batch)
     }
 
+    /// What is asked for by position: finds the event that a publisher's id names. Where no event that is
+    /// retained has the id, what was asked for is returned as it is; to go on with that is a gap.
+    pub async fn locate(&self, requested: Requested) -> Result<Requested, ReadError> {
+        let Requested::AfterId(id) = &requested else { return Ok(requested) };
+        let found = self.log.find(id).await?;
+        Ok(found.map_or(requested, Requested::After))
+    }
+
     /// Where a subscriber begins.
     pub fn resolve(&self, requested: &Requested) -> Resolution {
         self.window.continuity().resume(requested)
+    }
+
+    /// Whether nothing that a subscriber wants is known to be missing between what it asked for and where it
+    /// begins. May block on the engine.
+    pub fn is_continuous(&self, start: &Start, interest: &Interest) -> Result<bool, ReadError> {
+        if start.gap.is_some() {
+            return Ok(false);
+        }
+        if start.from == ReadFrom::Earliest {
+            return Ok(true);
+        }
+        let one = PageLimit { events: 1, bytes: 1 };
+        let page = self.log.read(start.from, self.window.last(), interest.selector(), one)?;
+        Ok(page.trimmed.is_none())
     }
 
     /// Whether publishes can be accepted now; if not, why.
@@ -123,6 +147,10 @@ impl Hub {
         let (mut slots, mut held, mut next) = (Vec::new(), 0, page.next);
         let mut events = page.events.into_iter().peekable();
         while let Some(event) = events.next() {
+            // The log knows what is wanted, not what may be heard.
+            if !interest.hears(&event) {
+                continue;
+            }
             let (slot, position) = (Slot::new(Frame::new(Arc::clone(&event))), event.position);
             held += slot.frame.encoded(envelope).len();
             slots.push(slot);

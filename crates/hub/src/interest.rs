@@ -3,10 +3,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use fanfare_event::{Event, Selector, Topic};
+use fanfare_event::{Event, PrivateRights, Selector, Topic};
 use smallvec::SmallVec;
 
 use crate::Slot;
+use crate::ring::Concern;
 
 /// A topic's hash: tells most topics apart without looking at their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,29 +22,33 @@ impl TopicKey {
     }
 }
 
-/// What a subscriber wants. Shared by everything that works for it.
+/// What a subscriber wants, and what of it that is private it may hear. Shared by everything that works
+/// for it.
+///
+/// What must hold: whoever shares an interest, or anything kept under one, has the same rights.
 #[derive(Debug)]
 pub struct Interest {
     selector: Selector,
+    private: PrivateRights,
     keys: SmallVec<[TopicKey; 2]>,
 }
 
 impl Interest {
-    /// Prepares `selector`.
-    pub fn new(selector: Selector) -> Self {
+    /// Prepares `selector`, for a subscriber with these rights.
+    pub fn new(selector: Selector, private: PrivateRights) -> Self {
         let keys = selector.topics.topics().iter().map(TopicKey::of).collect();
-        Self { selector, keys }
+        Self { selector, private, keys }
     }
 
-    /// Prepares `selector`, or hands out what others have who want the default topic: they are
+    /// The same, or hands out what others have who want the default topic and nothing private: they are
     /// many, and what they share stays in the processor's caches.
-    pub fn shared(selector: Selector) -> Arc<Self> {
+    pub fn shared(selector: Selector, private: PrivateRights) -> Arc<Self> {
         static DEFAULT: LazyLock<Arc<Interest>> =
-            LazyLock::new(|| Arc::new(Interest::new(Selector::default())));
-        if selector == *DEFAULT.selector() {
+            LazyLock::new(|| Arc::new(Interest::new(Selector::default(), PrivateRights::None)));
+        if selector == DEFAULT.selector && private == DEFAULT.private {
             Arc::clone(&DEFAULT)
         } else {
-            Arc::new(Self::new(selector))
+            Arc::new(Self::new(selector, private))
         }
     }
 
@@ -57,16 +62,33 @@ impl Interest {
     /// For an interest in a topic of its own, everybody else's events cost one comparison of
     /// integers; a match is confirmed by name, so that a collision leaks nothing.
     pub fn wants(&self, slot: &Slot) -> bool {
-        let Some(key) = slot.key else { return true };
-        if self.selector.topics.patterns().is_empty() && !self.keys.contains(&key) {
-            return false;
+        match slot.concern {
+            Concern::Everyone => return true,
+            Concern::Topic(key) => {
+                if self.selector.topics.patterns().is_empty() && !self.keys.contains(&key) {
+                    return false;
+                }
+            }
+            Concern::Special => {}
         }
-        slot.frame.event().is_none_or(|event| self.selector.matches(event))
+        slot.frame.event().is_none_or(|event| self.hears(event))
     }
 
-    /// The same of a slot whose topic is known to be wanted.
+    /// The same of a slot of which a topic is known to be wanted.
     pub fn wants_type(&self, slot: &Slot) -> bool {
-        let event_type = |event: &Event| self.selector.wants_type(event.event_type.as_ref());
-        !self.selector.filters_types() || slot.frame.event().is_none_or(event_type)
+        let wants = |event: &Event| {
+            self.selector.wants_type(event.event_type.as_ref()) && self.may_hear(event)
+        };
+        let asks = self.selector.filters_types() || slot.concern == Concern::Special;
+        !asks || slot.frame.event().is_none_or(wants)
+    }
+
+    /// Whether the subscriber receives `event`.
+    pub fn hears(&self, event: &Event) -> bool {
+        self.selector.matches(event) && self.may_hear(event)
+    }
+
+    fn may_hear(&self, event: &Event) -> bool {
+        !event.is_private() || self.private.cover(event.topics())
     }
 }

@@ -1,6 +1,6 @@
 //! Where a subscriber resumes: what a client asks for, and what that comes to.
 
-use fanfare_event::Position;
+use fanfare_event::{EventId, Position};
 use fanfare_log::ReadFrom;
 
 use crate::Gap;
@@ -14,8 +14,13 @@ pub enum Requested {
     Earliest,
     /// Everything after this event.
     After(Position),
+    /// Everything after the latest event that its publisher gave this id. [`Hub::locate`](crate::Hub::locate)
+    /// makes a position of it; what is left is unknown.
+    AfterId(EventId),
     /// Something that is not an event id.
     Unreadable(String),
+    /// An id, but none that an event of this log can have: everything retained, behind a gap.
+    Unknown(String),
 }
 
 /// Where a subscriber begins to read, after the gap it must be told of, if any.

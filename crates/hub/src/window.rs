@@ -12,7 +12,8 @@ use crate::continuity::Continuity;
 use crate::dropped::{Dropped, DroppedTopics};
 use crate::ledger::Ledger;
 use crate::milestones::Milestones;
-use crate::{BusyTopic, Frame, Ring, Slot};
+use crate::ring::Concern;
+use crate::{BusyTopic, Frame, Ring, Slot, TopicKey};
 
 /// The recent part of the log. The engine below fills it through [`Tail`]; shards above copy from
 /// it what is new to them.
@@ -185,7 +186,9 @@ impl State {
     fn drop_oldest(&mut self) {
         let offset = self.ring.base();
         if let Some(slot) = self.ring.pop() {
-            self.dropped.note(offset, slot.frame.event().map(|event| &event.topic));
+            let event = slot.frame.event();
+            let others = event.map_or(&[][..], Event::others);
+            self.dropped.note(offset, event.map(|event| &event.topic), others);
         }
     }
 }
@@ -211,7 +214,12 @@ impl Tail for Window {
         if self.watched.load(Ordering::Relaxed) {
             let mut busiest = self.busiest.lock().unwrap_or_else(PoisonError::into_inner);
             for (slot, event) in slots.iter().zip(events) {
-                slot.key.into_iter().for_each(|key| busiest.count(key, &event.topic));
+                match slot.concern {
+                    Concern::Topic(key) => busiest.count(key, &event.topic),
+                    Concern::Everyone | Concern::Special => {
+                        event.topics().for_each(|topic| busiest.count(TopicKey::of(topic), topic));
+                    }
+                }
             }
         }
         let mut guard = self.write();
@@ -283,6 +291,7 @@ mod tests {
                 event_type: None,
                 published_at: Timestamp(0),
                 message: "".into(),
+                extras: None,
             })
         };
         window.append(&(1..=5).map(event).collect::<Vec<_>>());

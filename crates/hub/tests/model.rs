@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use fanfare_event::{Draft, EventType, Position, Selector, Topic};
+use fanfare_event::{Draft, EventType, Position, PrivateRights, Selector, Topic};
 use fanfare_hub::{
     Envelope, Gap, Hub, Interest, Requested, Resolution, Ring, Window, WindowBounds,
 };
@@ -91,7 +91,7 @@ struct Client {
 impl Client {
     fn new(selector: Selector, start: Position) -> Self {
         Self {
-            interest: Interest::new(selector),
+            interest: Interest::new(selector, PrivateRights::None),
             from: ReadFrom::After(start),
             id: start,
             ring: Ring::new(Position::ORIGIN),
@@ -241,6 +241,7 @@ impl World {
                         topic: Topic::parse(TOPICS[(topic + n) % TOPICS.len()]).unwrap(),
                         event_type: typed.then(|| EventType::parse("typed").unwrap()),
                         message: "".into(),
+                        extras: None,
                     })
                     .collect();
                 let names: Vec<_> = drafts.iter().map(|draft| draft.topic.clone()).collect();

@@ -5,11 +5,11 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_event::{Position, Selector};
+use fanfare_event::{EventId, Position, PrivateRights, Selector};
 use fanfare_hub::{Envelope, Hub, Interest, Window, WindowBounds};
 use fanfare_log::{
-    AppendError, Appending, Batch, EventLog, Lineage, Page, PageLimit, ReadError, ReadFrom,
-    Retention, Tail, Unready,
+    AppendError, Appending, Batch, EventLog, Finding, Lineage, Page, PageLimit, ReadError,
+    ReadFrom, Retention, Tail, Unready,
 };
 
 /// Has nothing, and says that it has come no further than this.
@@ -30,6 +30,10 @@ impl EventLog for StandingStill {
         Ok(Page { trimmed: None, events: Vec::new(), next: self.0 })
     }
 
+    fn find(&self, _: &EventId) -> Finding {
+        Box::pin(ready(Ok(None)))
+    }
+
     fn ready(&self) -> Result<(), Unready> {
         Ok(())
     }
@@ -43,7 +47,7 @@ fn a_page_that_does_not_lead_on_is_asked_for_at_once_again() {
     window.begin(&Lineage::root(7), at(9));
     let read = |from: ReadFrom, next: Position| {
         let hub = Hub::new(Arc::clone(&window), Arc::new(StandingStill(next)));
-        let interest = Interest::new(Selector::default());
+        let interest = Interest::new(Selector::default(), PrivateRights::None);
         let limit = PageLimit { events: 10, bytes: 1 << 20 };
         hub.catch_up(from, &interest, Envelope::None, limit).map(|page| page.next)
     };
@@ -63,7 +67,7 @@ fn a_page_that_could_not_be_read_is_not_counted() {
     let window = Arc::new(Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention));
     window.begin(&Lineage::root(7), at(9));
     let hub = Hub::new(window, Arc::new(StandingStill(at(5))));
-    let interest = Interest::new(Selector::default());
+    let interest = Interest::new(Selector::default(), PrivateRights::None);
     let limit = PageLimit { events: 10, bytes: 1 << 20 };
     let read = |seq| hub.catch_up(ReadFrom::After(at(seq)), &interest, Envelope::None, limit);
     assert!(read(4).is_ok());

@@ -157,6 +157,7 @@ fn batch(at: usize) -> Batch {
         topic: Topic::parse(&format!("topic/{}", n % TOPICS)).unwrap_or_default(),
         event_type: None,
         message: "x".repeat(MESSAGE).into(),
+        extras: None,
     };
     Batch { drafts: (at..at + BATCH).map(draft).collect(), key: None }
 }

@@ -80,6 +80,7 @@ fn batch(at: usize) -> Batch {
         topic: Topic::parse(&format!("topic/{}", n * 7919 % TOPICS)).unwrap_or_default(),
         event_type: None,
         message: "x".repeat(MESSAGE).into(),
+        extras: None,
     };
     Batch { drafts: (at..at + BATCH).map(draft).collect(), key: None }
 }

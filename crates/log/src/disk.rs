@@ -53,11 +53,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use fanfare_event::{Position, Selector, Timestamp};
+use fanfare_event::{EventId, Position, Selector, Timestamp};
 
 use crate::{
-    AppendError, Appending, Batch, Environment, EventLog, IdempotencyKey, IdempotencyTable,
-    LogSize, Page, PageLimit, ReadError, ReadFrom, SystemEnvironment, Tail, Unready,
+    AppendError, Appending, Batch, Environment, EventLog, Finding, IdempotencyKey,
+    IdempotencyTable, LogSize, Page, PageLimit, ReadError, ReadFrom, SystemEnvironment, Tail,
+    Unready,
 };
 use completion::completion;
 use file_names::is_ours;
@@ -235,6 +236,11 @@ impl EventLog for DiskLog {
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
         reader::read(&self.shared.state, from, until, selector, limit)
+    }
+
+    fn find(&self, id: &EventId) -> Finding {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        Box::pin(std::future::ready(Ok(state.find(id))))
     }
 
     /// A full disk is no reason not to be ready: publishes are answered one by one, and whoever

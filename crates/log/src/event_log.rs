@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_event::{Draft, Event, Position, Selector, Timestamp};
+use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp};
 
 use crate::IdempotencyKey;
 
@@ -28,6 +28,10 @@ pub trait EventLog: Send + Sync + 'static {
         selector: &Selector,
         limit: PageLimit,
     ) -> Result<Page, ReadError>;
+
+    /// Finds the latest event that its publisher gave this id, among what is retained; `None` where there
+    /// is none. The position is good for a read, which says whether anything after it was trimmed.
+    fn find(&self, id: &EventId) -> Finding;
 
     /// Whether publishes can be accepted now; if not, why.
     fn ready(&self) -> Result<(), Unready>;
@@ -62,6 +66,9 @@ pub struct Batch {
 
 /// An append under way.
 pub type Appending = Pin<Box<dyn Future<Output = Result<Appended, AppendError>> + Send>>;
+
+/// A search for an event by its publisher's id.
+pub type Finding = Pin<Box<dyn Future<Output = Result<Option<Position>, ReadError>> + Send>>;
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

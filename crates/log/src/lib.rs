@@ -28,8 +28,8 @@ pub use disk::{
 pub use environment::{Environment, SystemEnvironment};
 pub use epoch::{epoch_entropy, next_epoch};
 pub use event_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, LogSize, Page, PageLimit,
-    ReadError, ReadFrom, Retention, Unready,
+    AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, LogSize, Page,
+    PageLimit, ReadError, ReadFrom, Retention, Unready,
 };
 pub use idempotency::{
     Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, KeyDigest, OtherContent, Remembered,

@@ -11,10 +11,10 @@ mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanfare_event::{Position, Selector, Timestamp};
+use fanfare_event::{EventId, Position, Selector, Timestamp};
 
 use crate::{
-    Appending, Batch, Environment, EventLog, Lineage, LogSize, Page, PageLimit, ReadError,
+    Appending, Batch, Environment, EventLog, Finding, Lineage, LogSize, Page, PageLimit, ReadError,
     ReadFrom, SystemEnvironment, Tail, Unready, next_epoch,
 };
 pub use settings::MemorySettings;
@@ -97,6 +97,11 @@ impl EventLog for MemoryLog {
         Ok(stretch.select(selector, limit))
     }
 
+    fn find(&self, id: &EventId) -> Finding {
+        let found = self.store().find(id);
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
     fn ready(&self) -> Result<(), Unready> {
         Ok(())
     }
@@ -149,6 +154,7 @@ mod tests {
             topic: topic.clone(),
             event_type: None,
             message: (*message).into(),
+            extras: None,
         };
         Batch { drafts: messages.iter().map(draft).collect(), key: None }
     }

@@ -17,6 +17,7 @@ fn publish(log: &DiskLog, topics: usize) -> Position {
         topic: Topic::parse(&format!("users/{n}/news")).unwrap(),
         event_type: None,
         message: "".into(),
+        extras: None,
     };
     let mut last = Position::ORIGIN;
     for at in (0..topics).step_by(EACH) {

@@ -205,6 +205,7 @@ fn a_rare_type_among_large_messages_does_not_make_one_page_read_the_whole_log() 
         topic: Topic::parse("a").unwrap(),
         event_type: Some(fanfare_event::EventType::parse("rare").unwrap()),
         message: "found".into(),
+        extras: None,
     });
     append(&race.log, large).unwrap();
     let selector = Selector::parse(["a"], ["rare"]).unwrap();

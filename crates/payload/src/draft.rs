@@ -1,10 +1,10 @@
 //! A draft from one JSON object.
 
-use fanfare_event::{Draft, EventType, Topic};
+use fanfare_event::{Draft, EventId, EventType, Extras, InvalidTopic, Topic};
 
 use crate::fast;
 use crate::json::{self, InvalidJson};
-use crate::refusal::{Detail, Problem};
+use crate::refusal::{Detail, MAX_DETAILS, Problem};
 use crate::value::{Object, Value};
 
 /// Why a text is not a draft.
@@ -53,16 +53,69 @@ fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
         Some(value) => string("message", value),
     };
     let topic = optional("topic", object, Topic::given);
+    let topics = topics(object);
     let event_type = optional("event", object, EventType::given);
+    let private = private(object);
+    let id = optional("id", object, EventId::parse);
     let mut keep = |detail| wrong.push(detail);
     let message = message.map_err(&mut keep);
     let topic = topic.map_err(&mut keep);
+    let topics = topics.map_err(|details| details.into_iter().for_each(&mut keep));
     let event_type = event_type.map_err(&mut keep);
-    match (message, topic, event_type) {
-        (Ok(message), Ok(topic), Ok(event_type)) => {
-            Ok(Draft { topic: topic.unwrap_or_default(), event_type, message: message.into() })
+    let private = private.map_err(&mut keep);
+    let id = id.map_err(&mut keep);
+    let (Ok(message), Ok(topic), Ok(topics), Ok(event_type), Ok(private), Ok(id)) =
+        (message, topic, topics, event_type, private, id)
+    else {
+        return Err(Fault::Invalid(wrong));
+    };
+    let of_topics = |rule: &str| {
+        let given = object.get("topics").unwrap_or(&Value::Null);
+        Fault::Invalid(vec![Detail::of_field("topics", Problem::Rule(rule.to_owned()), given)])
+    };
+    let mut topics = topics.map(Vec::into_iter);
+    let first = topics.as_mut().map(Iterator::next);
+    let topic = match (topic, first) {
+        (Some(_), Some(_)) => return Err(of_topics("give `topic` or `topics`, not both")),
+        (None, Some(None)) => return Err(of_topics("name at least one topic")),
+        (None, Some(Some(first))) => first,
+        (topic, None) => topic.unwrap_or_default(),
+    };
+    let others = topics.into_iter().flatten();
+    let extras = Extras::new(&topic, others, private, id).map_err(|e| of_topics(&e.to_string()))?;
+    Ok(Draft { topic, event_type, message: message.into(), extras })
+}
+
+/// The topics of an event that may have several: a list, in which nothing may be left out.
+fn topics(object: &Object) -> Result<Option<Vec<Topic>>, Vec<Detail>> {
+    const FIELD: &str = "topics";
+    let items = match object.get(FIELD) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(items)) => items,
+        Some(other) => return Err(vec![Detail::of_field(FIELD, Problem::NotAList, other)]),
+    };
+    let (mut topics, mut wrong) = (Vec::new(), Vec::new());
+    for (place, item) in items.iter().enumerate() {
+        let topic = string(FIELD, item).and_then(|text| {
+            let problem = |error: InvalidTopic| Problem::Rule(error.to_string());
+            Topic::given(text).map_err(|error| Detail::of_field(FIELD, problem(error), item))
+        });
+        match topic {
+            Ok(topic) => topics.push(topic),
+            Err(detail) => wrong.push(detail.of_item(place)),
         }
-        _ => Err(Fault::Invalid(wrong)),
+        if wrong.len() > MAX_DETAILS {
+            break;
+        }
+    }
+    if wrong.is_empty() { Ok(Some(topics)) } else { Err(wrong) }
+}
+
+fn private(object: &Object) -> Result<bool, Detail> {
+    match object.get("private") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(private)) => Ok(*private),
+        Some(other) => Err(Detail::of_field("private", Problem::NotABoolean, other)),
     }
 }
 
@@ -116,6 +169,11 @@ mod tests {
             r#"{"message":"x","other":"\ud800"}"#,
             r#"{"message":"x","other":NaN}"#,
             r#"{"message":"x","topic":"*"}"#,
+            r#"{"message":"x","topics":[]}"#,
+            r#"{"message":"x","topics":["a",null]}"#,
+            r#"{"message":"x","topics":["a"],"topic":"b"}"#,
+            r#"{"message":"x","private":1}"#,
+            r#"{"message":"x","id":"1-2"}"#,
         ] {
             assert_eq!(agreed(text), None, "{text}");
         }
@@ -131,6 +189,8 @@ mod tests {
             r#"{"message":"x"}"#,
             r#" {"topic":"caf\u00e9","message":"\ud83d\ude00\n","event":null,"n":[1,{"a":2.5}]} "#,
             r#"{"mess\u0061ge":"x","event":"tick"}"#,
+            r#"{"message":"x","topics":["a","b/1","a"],"private":true,"id":"urn:1"}"#,
+            r#"{"message":"x","topic":"a","topics":null,"private":null,"id":null}"#,
         ] {
             assert!(agreed(text).is_some(), "{text}");
         }
@@ -146,6 +206,9 @@ mod tests {
             r#""message""#,
             r#""topic""#,
             r#""event""#,
+            r#""topics""#,
+            r#""private""#,
+            r#""id""#,
             r#""mess\u0061ge""#,
             r#""a""#,
             r#""\u0061""#,
@@ -169,6 +232,9 @@ mod tests {
             "NaN",
             "[]",
             r#"[1,{"b":"c"}]"#,
+            r#"["a","b"]"#,
+            r#"["a",""]"#,
+            r#""1-2""#,
             "{}",
         ]);
         let stray = select(vec![

@@ -7,28 +7,41 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use fanfare_event::{Draft, EventType, Topic};
+use fanfare_event::{Draft, EventId, EventType, Extras, Topic};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// The draft a text holds, or `None` when it takes a closer look.
 pub(crate) fn read(text: &str) -> Option<Draft> {
     let fields: Fields<'_> = serde_json::from_str(text).ok()?;
-    let topic = match fields.topic {
-        Some(topic) => Topic::given(&topic.0).ok()?,
-        None => Topic::default(),
+    let (topic, others) = match (fields.topic, fields.topics) {
+        (Some(_), Some(_)) => return None,
+        (Some(topic), None) => (Topic::given(&topic.0).ok()?, Vec::new()),
+        (None, Some(topics)) => {
+            let mut topics = topics.iter().map(|topic| Topic::given(&topic.0).ok());
+            (topics.next()??, topics.collect::<Option<Vec<_>>>()?)
+        }
+        (None, None) => (Topic::default(), Vec::new()),
     };
+    let id = match fields.id {
+        Some(id) => Some(EventId::parse(&id.0).ok()?),
+        None => None,
+    };
+    let extras = Extras::new(&topic, others, fields.private.unwrap_or(false), id).ok()?;
     let event_type = match fields.event {
         Some(event) => Some(EventType::given(&event.0).ok()?),
         None => None,
     };
-    Some(Draft { topic, event_type, message: fields.message.0.into() })
+    Some(Draft { topic, event_type, message: fields.message.0.into(), extras })
 }
 
 struct Fields<'a> {
     message: Text<'a>,
     topic: Option<Text<'a>>,
+    topics: Option<Vec<Text<'a>>>,
     event: Option<Text<'a>>,
+    private: Option<bool>,
+    id: Option<Text<'a>>,
 }
 
 /// Borrowed unless it has escapes.
@@ -40,7 +53,10 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 enum Key {
     Message,
     Topic,
+    Topics,
     Event,
+    Private,
+    Id,
     #[serde(other)]
     Other,
 }
@@ -62,21 +78,32 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut message, mut topic, mut event) = (None, None, None);
+        let (mut topics, mut private, mut id) = (None, None, None);
         while let Some(key) = map.next_key()? {
             match key {
                 Key::Message if message.is_none() => message = Some(map.next_value()?),
                 Key::Topic if topic.is_none() => topic = Some(map.next_value()?),
+                Key::Topics if topics.is_none() => topics = Some(map.next_value()?),
                 Key::Event if event.is_none() => event = Some(map.next_value()?),
+                Key::Private if private.is_none() => private = Some(map.next_value()?),
+                Key::Id if id.is_none() => id = Some(map.next_value()?),
                 Key::Other => {
                     map.next_value::<Skipped>()?;
                 }
-                Key::Message | Key::Topic | Key::Event => {
+                _ => {
                     return Err(A::Error::custom("a field is given twice"));
                 }
             }
         }
         let message = message.ok_or_else(|| A::Error::missing_field("message"))?;
-        Ok(Fields { message, topic: topic.flatten(), event: event.flatten() })
+        Ok(Fields {
+            message,
+            topic: topic.flatten(),
+            topics: topics.flatten(),
+            event: event.flatten(),
+            private: private.flatten(),
+            id: id.flatten(),
+        })
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Detail {
 enum Place {
     Body,
     Field(&'static str),
+    /// Of a list, counted from 0.
+    Item(&'static str, usize),
     /// In characters from the start of the body, or of the line in a batch.
     Offset(usize),
 }
@@ -105,6 +107,8 @@ pub(crate) enum Problem {
     Missing,
     NotAnObject,
     NotAString,
+    NotAList,
+    NotABoolean,
     NotUnicode,
     /// What Python's decoder says.
     Syntax(&'static str),
@@ -126,6 +130,15 @@ impl Detail {
         Self { problem, line: None, place, input: "{}".to_owned() }
     }
 
+    /// The same of one item of a field that is a list.
+    pub(crate) fn of_item(self, item: usize) -> Self {
+        let place = match self.place {
+            Place::Field(field) => Place::Item(field, item),
+            other => other,
+        };
+        Self { place, ..self }
+    }
+
     pub(crate) fn on_line(self, line: usize) -> Self {
         Self { line: Some(line), ..self }
     }
@@ -137,6 +150,8 @@ impl Problem {
             Self::Missing => "missing",
             Self::NotAnObject => "model_attributes_type",
             Self::NotAString => "string_type",
+            Self::NotAList => "list_type",
+            Self::NotABoolean => "bool_type",
             Self::NotUnicode => "string_unicode",
             Self::Syntax(_) => "json_invalid",
             Self::Rule(_) => "value_error",
@@ -152,6 +167,8 @@ impl fmt::Display for Problem {
                 "Input should be a valid dictionary or object to extract fields from"
             }
             Self::NotAString => "Input should be a valid string",
+            Self::NotAList => "Input should be a valid list",
+            Self::NotABoolean => "Input should be a valid boolean",
             Self::NotUnicode => {
                 "Input should be a valid string, unable to parse raw data as a unicode string"
             }
@@ -171,6 +188,7 @@ impl fmt::Display for Detail {
         match self.place {
             Place::Body => {}
             Place::Field(field) => write!(f, ",{}", Quoted(field))?,
+            Place::Item(field, item) => write!(f, ",{},{item}", Quoted(field))?,
             Place::Offset(offset) => write!(f, ",{offset}")?,
         }
         let message = at_line(self.line, &self.problem.to_string());

@@ -1,12 +1,14 @@
 //! An entry of the stream: how an event is written there, and read back.
 //!
 //! An event is `a` (milliseconds since 1970), `t` (topic), `m` (message) and, where it has a type,
-//! `e`; the marker that begins an epoch is `a` and `parent`. Redis stores the same field names in
+//! `e`. What few events have is `x`, a line each: `p` if it is private, else nothing; its id, if it has
+//! one; its other topics. `e` is then there in any case. A version that does not know a field takes the
+//! entry for one that it cannot read, and tells of a gap: none passes a private event on. The marker that begins an epoch is `a` and `parent`. Redis stores the same field names in
 //! the same order only once per block.
 
 use std::sync::Arc;
 
-use fanfare_event::{Event, EventType, Position, Timestamp, Topic};
+use fanfare_event::{Draft, Event, EventId, EventType, Extras, Position, Timestamp, Topic};
 use redis::Value;
 
 /// What stands at a position of the stream.
@@ -62,6 +64,7 @@ impl Entry {
 
     fn event(position: Position, fields: Vec<Value>) -> Option<Event> {
         let (mut at, mut topic, mut message, mut event_type) = (None, None, None, None);
+        let mut extras = None;
         let mut fields = fields.into_iter();
         while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
             let Value::BulkString(name) = name else { return None };
@@ -70,12 +73,48 @@ impl Entry {
                 b"a" => at = Some(Timestamp(value.parse().ok()?)),
                 b"t" => topic = Some(Topic::parse(&value).ok()?),
                 b"m" => message = Some(value.into_boxed_str()),
+                b"e" if value.is_empty() => {}
                 b"e" => event_type = Some(EventType::parse(&value).ok()?),
+                b"x" => extras = Some(value),
                 _ => return None,
             }
         }
-        Some(Event { position, topic: topic?, event_type, published_at: at?, message: message? })
+        let topic = topic?;
+        let extras = match extras {
+            None => None,
+            Some(text) => read_extras(&topic, &text)?,
+        };
+        let (published_at, message) = (at?, message?);
+        Some(Event { position, topic, event_type, published_at, message, extras })
     }
+}
+
+/// The field `x` of an event; empty where it has no extras.
+pub(crate) fn extras_text(draft: &Draft) -> String {
+    let Some(extras) = &draft.extras else { return String::new() };
+    let private = if extras.is_private() { "p" } else { "" };
+    // None of these texts holds a line end.
+    let mut text = format!("{private}\n{}", extras.id().map_or("", EventId::as_str));
+    for topic in extras.others() {
+        text.push('\n');
+        text.push_str(topic.as_str());
+    }
+    text
+}
+
+fn read_extras(topic: &Topic, text: &str) -> Option<Option<Box<Extras>>> {
+    let mut lines = text.split('\n');
+    let private = match lines.next()? {
+        "p" => true,
+        "" => false,
+        _ => return None,
+    };
+    let id = match lines.next()? {
+        "" => None,
+        id => Some(EventId::parse(id).ok()?),
+    };
+    let others = lines.map(|name| Topic::parse(name).ok()).collect::<Option<Vec<_>>>()?;
+    Extras::new(topic, others, private, id).ok()
 }
 
 /// What an answer to `XREAD` brings that is new.
@@ -161,6 +200,18 @@ mod tests {
         }
         let event = Entry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "y"]));
         assert!(matches!(event, Some(Entry::Event(event)) if event.position == at));
+        let with = |x| Entry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "", "x", x]));
+        for bad in ["", "p", "q\n", "p\n17-4", "p\n\nx*", "\n\n"] {
+            assert_eq!(with(bad), Some(Entry::Foreign(at)), "{bad:?}");
+        }
+        let topic = Topic::parse("x").unwrap();
+        let id = EventId::parse("urn:1").unwrap();
+        let others = ["y", "z"].map(|name| Topic::parse(name).unwrap());
+        let extras = Extras::new(&topic, others, true, Some(id)).unwrap();
+        let draft = Draft { topic, event_type: None, message: "".into(), extras };
+        assert_eq!(extras_text(&draft), "p\nurn:1\ny\nz");
+        let Some(Entry::Event(event)) = with(&extras_text(&draft)) else { panic!("not an event") };
+        assert_eq!((event.extras.clone(), event.event_type.clone()), (draft.extras, None));
         let marker = Entry::parse(entry("8-0", &["a", "1", "parent", "7-3"]));
         assert_eq!(marker, Some(Entry::Marker(Position::new(8, 0))));
         assert_eq!(Entry::parse(entry("8", &[])), None);

@@ -49,6 +49,10 @@ pub(crate) struct Keys {
     /// A hash: the current epoch and what was last given out of it, the server it was fenced on, whether
     /// nothing of it can be lost, and how each ancestor ended (`fence.lua`).
     pub(crate) lineage: Box<str>,
+    /// A hash: the position of the latest event of each id that publishers chose.
+    pub(crate) ids: Box<str>,
+    /// A list: the same ids, each behind its position, in the order of the stream.
+    pub(crate) id_order: Box<str>,
     /// The stream of notices.
     pub(crate) notices: Box<str>,
     /// The list of nodes.
@@ -65,6 +69,8 @@ impl Keys {
         Self {
             events: key("events"),
             lineage: key("lineage"),
+            ids: key("ids"),
+            id_order: key("ids:order"),
             notices: key("notices"),
             nodes: key("nodes"),
             waited: key("waited"),

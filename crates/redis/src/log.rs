@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use fanfare_event::{Position, Selector};
+use fanfare_event::{EventId, Position, Selector};
 use fanfare_log::{
-    Appending, Batch, EventLog, LogSize, Page, PageLimit, ReadError, ReadFrom, Tail, Unready,
+    Appending, Batch, EventLog, Finding, LogSize, Page, PageLimit, ReadError, ReadFrom, Tail,
+    Unready,
 };
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -23,7 +24,7 @@ use crate::view::View;
 /// connections.
 pub struct RedisLog {
     publisher: Publisher,
-    reader: Reader,
+    reader: Arc<Reader>,
     view: Arc<View>,
     health: Arc<Health>,
     store: Arc<ClusterStore>,
@@ -74,7 +75,8 @@ impl RedisLog {
             health.clone(),
         );
         let publishing = runtime.spawn(task.run(Some(publishing)));
-        let reader = Reader::new(&settings, runtime, dialer, view.clone(), health.clone());
+        let reader =
+            Arc::new(Reader::new(&settings, runtime, dialer, view.clone(), health.clone()));
         let tasks = [following.abort_handle(), publishing.abort_handle()];
         Ok(Arc::new(Self { publisher, reader, view, health, store, tasks }))
     }
@@ -98,6 +100,10 @@ impl EventLog for RedisLog {
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
         self.reader.read(from, until, selector, limit)
+    }
+
+    fn find(&self, id: &EventId) -> Finding {
+        self.reader.find(id)
     }
 
     fn is_in_step(&self) -> bool {

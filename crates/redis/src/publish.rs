@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::{Draft, Position, Timestamp};
 use fanfare_log::{
     AppendError, Appended, Appending, Batch, Cause, Durability, IdempotencyKey, IdempotencyTable,
 };
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::back_off::BackOff;
 use crate::budget::Budget;
 use crate::dialer::Dialer;
-use crate::entry::text;
+use crate::entry::{extras_text, text};
 use crate::error::{RequestError, words};
 use crate::health::Health;
 use crate::link::Link;
@@ -340,18 +340,23 @@ impl PublishTask {
         call.arg(&link.scripts.publish);
         let (events, lineage) = (&*link.keys.events, &*link.keys.lineage);
         let key = requests.first().and_then(|request| request.batch.key.as_ref());
-        match key {
-            Some(key) => {
-                call.arg(3).arg(events).arg(lineage).arg(link.keys.idempotency(key.identity()))
-            }
-            None => call.arg(2).arg(events).arg(lineage),
-        };
+        let drafts = || requests.iter().flat_map(|request| &request.batch.drafts);
+        let is_named = |draft: &Draft| draft.extras.as_ref().is_some_and(|it| it.id().is_some());
+        let names = drafts().any(is_named);
+        call.arg(2 + usize::from(key.is_some()) + 2 * usize::from(names)).arg(events).arg(lineage);
+        if let Some(key) = key {
+            call.arg(link.keys.idempotency(key.identity()));
+        }
+        if names {
+            call.arg(&*link.keys.ids).arg(&*link.keys.id_order);
+        }
         let window = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).max(1);
         call.arg(epoch).arg(known).arg(self.upkeep.max_entries()).arg(window);
         call.arg(key.map_or("", IdempotencyKey::content));
-        for draft in requests.iter().flat_map(|request| &request.batch.drafts) {
+        for draft in drafts() {
             let event_type = draft.event_type.as_ref().map_or("", |t| t.as_str());
             call.arg(draft.topic.as_str()).arg(event_type).arg(&*draft.message);
+            call.arg(extras_text(draft));
         }
         call
     }

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_event::{Position, Selector};
-use fanfare_log::{Cause, Lineage, Page, PageLimit, ReadError, ReadFrom};
+use fanfare_event::{EventId, Position, Selector};
+use fanfare_log::{Cause, Finding, Lineage, Page, PageLimit, ReadError, ReadFrom};
+use redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dialer::Dialer;
-use crate::entry::Entry;
+use crate::entry::{Entry, text};
 use crate::error::RequestError;
 use crate::health::Health;
 use crate::link::Link;
@@ -93,6 +94,38 @@ impl Reader {
         Ok(page(entries, complete, from, until, selector, limit, names, misses))
     }
 
+    /// See [`fanfare_log::EventLog::find`]. Answers within the read deadline, on any executor.
+    pub(crate) fn find(self: &Arc<Self>, id: &EventId) -> Finding {
+        let (reader, id) = (Arc::clone(self), id.clone());
+        let found = self.runtime.spawn(async move {
+            if let Some(reason) = reader.health.is_tail_down() {
+                return Err(Cause::from(reason));
+            }
+            let within = reader.deadline;
+            match timeout_at(Instant::now() + within, reader.position_of(&id)).await {
+                Ok(found) => found,
+                Err(_) => Err(RequestError::Silent(within).into()),
+            }
+        });
+        Box::pin(async move {
+            let found = found.await.unwrap_or_else(|ended| Err(ended.into()));
+            found.map_err(|source| ReadError::Unavailable { source })
+        })
+    }
+
+    async fn position_of(&self, id: &EventId) -> Result<Option<Position>, Cause> {
+        let mut question = redis::cmd("HGET");
+        question.arg(&*self.dialer.keys.ids).arg(id.as_str());
+        let answer = self.ask(&question, self.view.seen().lineage.current()).await?;
+        match answer {
+            Value::Nil => Ok(None),
+            answer => match text(answer).and_then(|position| position.parse().ok()) {
+                Some(position) => Ok(Some(position)),
+                None => Err(RequestError::Unexpected("HGET").into()),
+            },
+        }
+    }
+
     /// The first entries after `start`, up to `until`: about so many, or so many bytes of them; and
     /// whether these are all there are. Begins with one, so that a page gets somewhere however slow
     /// the link is and however large the entries.
@@ -151,21 +184,27 @@ impl Reader {
         count: usize,
         epoch: u64,
     ) -> Result<Vec<Entry>, Cause> {
-        let _permit = self.permits.acquire().await?;
         let mut question = redis::cmd("XRANGE");
         question.arg(&*self.dialer.keys.events);
         question.arg(format!("({start}")).arg(until.to_string()).arg("COUNT").arg(count);
+        let answer = self.ask(&question, epoch).await?;
+        Ok(Entry::parse_all(answer).ok_or(RequestError::Unexpected("XRANGE"))?)
+    }
+
+    /// One question, over a connection fenced in this epoch or later.
+    async fn ask(&self, question: &redis::Cmd, epoch: u64) -> Result<Value, Cause> {
+        let _permit = self.permits.acquire().await?;
         // A kept connection may have been closed since; a new one has not.
         if let Some(mut link) = self.kept(epoch)
-            && let Ok(entries) = range(&mut link, &question, self.deadline).await
+            && let Ok(answer) = link.request_within(question, self.deadline).await
         {
             self.keep(link);
-            return Ok(entries);
+            return Ok(answer);
         }
         let mut link = self.dialer.open(&self.view.known()).await?;
-        let entries = range(&mut link, &question, self.deadline).await?;
+        let answer = link.request_within(question, self.deadline).await?;
         self.keep(link);
-        Ok(entries)
+        Ok(answer)
     }
 
     /// A connection fenced in the epoch the tail is in, or later: one from before may lead to a
@@ -179,15 +218,6 @@ impl Reader {
     fn keep(&self, link: Link) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
     }
-}
-
-async fn range(
-    link: &mut Link,
-    question: &redis::Cmd,
-    within: Duration,
-) -> Result<Vec<Entry>, RequestError> {
-    let answer = link.request_within(question, within).await?;
-    Entry::parse_all(answer).ok_or(RequestError::Unexpected("XRANGE"))
 }
 
 /// Makes a page of entries, and finds out whether any are missing: an entry that does not follow
@@ -278,6 +308,7 @@ mod tests {
             event_type: None,
             published_at: Timestamp(0),
             message: "".into(),
+            extras: None,
         }))
     }
 

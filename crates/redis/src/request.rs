@@ -88,7 +88,10 @@ impl Request {
 
 /// What a batch weighs while it waits.
 pub(crate) fn weight(batch: &Batch) -> usize {
-    let weight = |draft: &Draft| draft.message.len() + draft.topic.as_str().len() + 128;
+    let weight = |draft: &Draft| {
+        let extras = draft.extras.as_ref().map_or(0, |extras| extras.weight());
+        draft.message.len() + draft.topic.as_str().len() + extras + 128
+    };
     batch.drafts.iter().map(weight).sum()
 }
 

@@ -18,8 +18,11 @@ use crate::view::View;
 
 /// How often the stream is looked after, and an idle publish connection is tried.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// The same while Redis refuses writes, or there is more to expire.
+/// The same while Redis refuses writes, or there is more to expire or forget.
 const SHORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many ids one call forgets at most: some ten milliseconds of Redis.
+const FORGOTTEN_AT_ONCE: i64 = 10_000;
 
 pub(crate) struct Upkeep {
     retention: Retention,
@@ -65,7 +68,7 @@ impl Upkeep {
         let age = u64::try_from(self.retention.age.as_millis()).unwrap_or(u64::MAX);
         let measures = seen.heard != self.measured_at;
 
-        let mut commands = Pipeline::with_capacity(4);
+        let mut commands = Pipeline::with_capacity(5);
         let events = &*link.keys.events;
         let probe = commands.cmd("EVALSHA").arg(&link.scripts.publish).arg(2).arg(events);
         probe.arg(&*link.keys.lineage).arg(0).arg(0).arg(self.max_entries).arg(1);
@@ -75,7 +78,9 @@ impl Upkeep {
         }
         let expire = commands.cmd("EVALSHA").arg(&link.scripts.expire).arg(1).arg(events);
         expire.arg(age);
-        let count = 2 + 2 * usize::from(measures);
+        let forget = commands.cmd("EVALSHA").arg(&link.scripts.forget_ids).arg(3).arg(events);
+        forget.arg(&*link.keys.ids).arg(&*link.keys.id_order).arg(FORGOTTEN_AT_ONCE);
+        let count = 3 + 2 * usize::from(measures);
         let mut answers = link.pipeline(&commands, count).await?.into_iter();
         let refused = match answers.next() {
             Some(Value::ServerError(error)) => Some(words(&error)),
@@ -92,7 +97,8 @@ impl Upkeep {
                 excess = u64::try_from(length).is_ok_and(|length| length > self.max_entries);
             }
         }
-        let more = matches!(answers.next(), Some(Value::Int(1..)));
+        let expired = matches!(answers.next(), Some(Value::Int(1..)));
+        let more = expired || answers.next() == Some(Value::Int(FORGOTTEN_AT_ONCE));
         if excess {
             // The publishes that led to it knew of a smaller size.
             let mut trim = redis::cmd("XTRIM");

@@ -12,6 +12,7 @@ pub(crate) struct Scripts {
     pub(crate) fence: String,
     pub(crate) publish: String,
     pub(crate) expire: String,
+    pub(crate) forget_ids: String,
     pub(crate) broadcast: String,
     pub(crate) heartbeat: String,
     pub(crate) deposit: String,
@@ -27,6 +28,8 @@ const FENCE: &str = concat!("#!lua flags=allow-oom\n", include_str!("fence.lua")
 const PUBLISH: &str = concat!("#!lua\n", include_str!("publish.lua"));
 /// Frees memory, and is therefore allowed when it is full.
 const EXPIRE: &str = concat!("#!lua flags=allow-oom\n", include_str!("expire.lua"));
+/// The same.
+const FORGET_IDS: &str = concat!("#!lua flags=allow-oom\n", include_str!("forget_ids.lua"));
 /// What nodes share are a few bytes for a while, and must come through when memory is full.
 const BROADCAST: &str = concat!("#!lua flags=allow-oom\n", include_str!("broadcast.lua"));
 const HEARTBEAT: &str = concat!("#!lua flags=allow-oom\n", include_str!("heartbeat.lua"));
@@ -34,10 +37,12 @@ const DEPOSIT: &str = concat!("#!lua flags=allow-oom\n", include_str!("deposit.l
 const WITHDRAW: &str = concat!("#!lua flags=allow-oom\n", include_str!("withdraw.lua"));
 
 impl Scripts {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 
     pub(crate) fn load(setup: &mut Pipeline) {
-        for script in [CHECK, FENCE, PUBLISH, EXPIRE, BROADCAST, HEARTBEAT, DEPOSIT, WITHDRAW] {
+        for script in
+            [CHECK, FENCE, PUBLISH, EXPIRE, FORGET_IDS, BROADCAST, HEARTBEAT, DEPOSIT, WITHDRAW]
+        {
             setup.cmd("SCRIPT").arg("LOAD").arg(script);
         }
     }
@@ -54,6 +59,7 @@ impl Scripts {
             fence: next()?,
             publish: next()?,
             expire: next()?,
+            forget_ids: next()?,
             broadcast: next()?,
             heartbeat: next()?,
             deposit: next()?,

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use fanfare_event::{Event, Position, TopicSelector};
 use fanfare_log::{TopicId, TopicTable};
 
-/// How many entries are remembered, 24 bytes each. An older one counts as trimmed: a false alarm
+/// How many entries are remembered, 24 bytes for each of their topics. An older one counts as trimmed: a false alarm
 /// for those who ask for its topic, and no silence.
 const MAX_HEARD: usize = 1 << 20;
 
@@ -29,8 +29,10 @@ impl Trims {
     }
 
     pub(crate) fn on_event(&mut self, event: &Event) {
-        let (id, _) = self.topics.retain(&event.topic);
-        self.heard.push_back((event.position, id));
+        for topic in event.topics() {
+            let (id, _) = self.topics.retain(topic);
+            self.heard.push_back((event.position, id));
+        }
         if self.heard.len() > MAX_HEARD
             && let Some((oldest, _)) = self.heard.front().copied()
         {
@@ -83,6 +85,7 @@ mod tests {
                 event_type: None,
                 published_at: Timestamp(0),
                 message: "".into(),
+                extras: None,
             });
         }
     }

@@ -13,6 +13,8 @@ impl Settings {
             || !self.subscribe_key.is_empty()
             || !self.subscribe_key_file.is_empty()
             || self.has_token_keys()
+            || !self.mercure_publisher_key.is_empty()
+            || !self.mercure_subscriber_key.is_empty()
     }
 
     /// Whether tokens are trusted.
@@ -49,6 +51,20 @@ impl Settings {
             ("acme_cache", self.acme_cache.is_some(), "acme_domain", self.orders()),
             ("redis_wait_replicas", self.redis_wait_replicas > 0, "redis", self.redis.is_some()),
             ("retain_topic_count", self.retain_topic_count.is_some(), "data", self.data.is_some()),
+            ("mercure_url", self.mercure_url.is_some(), "mercure", self.mercure),
+            (
+                "mercure_publisher_key",
+                !self.mercure_publisher_key.is_empty(),
+                "mercure",
+                self.mercure,
+            ),
+            (
+                "mercure_subscriber_key",
+                !self.mercure_subscriber_key.is_empty(),
+                "mercure",
+                self.mercure,
+            ),
+            ("mercure_query_token", self.mercure_query_token, "mercure", self.mercure),
             ("acme_contact", !self.acme_contact.is_empty(), "acme_domain", self.orders()),
         ];
         for (given, is_given, needs, is_there) in pairs {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fanfare_auth::{AccessKey, KeyFile, PublicKey, TokenSecret};
 use fanfare_event::Pattern;
 use fanfare_log::SyncPolicy;
+use fanfare_mercure::HubUrl;
 use fanfare_net::{
     AcmeDirectory, Contact, Domain, Host, KeySetUrl, Network, Origin, SecurityContact,
 };
@@ -313,6 +314,42 @@ settings! {
 
     /// Most bytes of recent events kept encoded in memory
     window_bytes: ByteSize = "64MiB", in "1KiB" to "64GiB";
+
+    heading "Mercure":
+
+    /// Speak Mercure's protocol too, at /.well-known/mercure
+    ///
+    /// Over the same events: what is published in one is heard in the other. Without any keys it is
+    /// ready for development, on this machine alone: it then trusts tokens signed with
+    /// `!ChangeThisMercureHubJWTSecretKey!`, the secret that clients of the protocol are set up with.
+    mercure: bool = "false";
+
+    /// The URL under which clients reach it [default: this port of localhost]
+    ///
+    /// Such as `https://hub.example.com/.well-known/mercure`. Tokens of version 1.0 must be meant for
+    /// it (`aud`), and relative topics and URL Patterns are resolved against it.
+    mercure_url: Option<HubUrl>;
+
+    /// Trust only tokens signed with this secret to publish by it, or with the content of @FILE; may be
+    /// repeated
+    ///
+    /// In place of the hub's other keys for tokens.
+    mercure_publisher_key: Vec<TokenSecret>;
+
+    /// Trust only tokens signed with this secret to subscribe by it, or with the content of @FILE; may
+    /// be repeated
+    mercure_subscriber_key: Vec<TokenSecret>;
+
+    /// Take a token in the address too, as `authorization=TOKEN`
+    ///
+    /// As clients did before 1.0. Addresses end up in logs and histories; the cookie and the header do
+    /// not.
+    mercure_query_token: bool = "false";
+
+    /// Tell of what a stream may have missed within it: the event fanfare.gap
+    ///
+    /// An EventSource can hear that; the header Mercure-Last-Event-ID, which says so too, it cannot see.
+    mercure_gap_events: bool = "true";
 
     heading "Connections":
 

@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fanfare_event::{Event, Position, Selector, Timestamp};
+use fanfare_event::{Event, EventId, Position, Selector, Timestamp};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Durability, Environment, EventLog, Lineage, Page,
-    PageLimit, ReadError, ReadFrom, Tail, TopicTable, Unready, next_epoch,
+    AppendError, Appended, Appending, Batch, Durability, Environment, EventLog, Finding, Lineage,
+    Page, PageLimit, ReadError, ReadFrom, Tail, TopicTable, Unready, next_epoch,
 };
 use fanfare_testkit::SimulatedEnvironment;
 use fastrand::Rng;
@@ -222,6 +222,7 @@ impl State {
                 event_type: draft.event_type,
                 published_at: now,
                 message: draft.message,
+                extras: draft.extras,
             }));
         }
         if let Some(key) = &key {
@@ -418,6 +419,12 @@ impl EventLog for NodeLog {
         }
         page.next = at;
         Ok(page)
+    }
+
+    fn find(&self, id: &EventId) -> Finding {
+        let state = lock(&self.engine.state);
+        let latest = state.events.iter().rev().find(|event| event.id() == Some(id));
+        Box::pin(std::future::ready(Ok(latest.map(|event| event.position))))
     }
 
     fn ready(&self) -> Result<(), Unready> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fanfare_delivery::{
     Cut, Detached, Framing, Lease, NewSubscriber, Ready, SimulatedSocket, Sink, Wire,
 };
-use fanfare_event::{Draft, EventType, Selector, Timestamp, Topic};
+use fanfare_event::{Draft, EventType, PrivateRights, Selector, Timestamp, Topic};
 use fanfare_hub::{Envelope, Interest, Requested, Resolution};
 use fanfare_log::{AppendError, Appending, Batch, Environment, IdempotencyKey, SyncPolicy};
 use fanfare_testkit::SimulatedDisk;
@@ -396,7 +396,10 @@ impl World {
             sink: Sink::Simulated(socket),
             wire: Wire::native(envelope, framing),
             head: Bytes::from_static(HEAD),
-            interest: Interest::shared(selector.expect("a wish is a selector")),
+            interest: Interest::shared(
+                selector.expect("a wish is a selector"),
+                PrivateRights::None,
+            ),
             start,
             has_id: matches!(requested, Requested::After(_)),
             address: [127, 0, 0, 1 + client as u8].into(),
@@ -750,6 +753,7 @@ fn batch_of(messages: Vec<Message>, key: Option<&str>) -> Batch {
         topic: Topic::parse(&topic).expect("a topic"),
         event_type: event_type.map(|text| EventType::parse(&text).expect("an event type")),
         message: text.into(),
+        extras: None,
     };
     Batch {
         drafts: messages.into_iter().map(draft).collect(),

@@ -7,9 +7,9 @@
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use fanfare_event::{Event, Position, Selector, Timestamp};
+use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp};
 use fanfare_log::{
-    Appended, Appending, Batch, Durability, EventLog, Lineage, Page, PageLimit, ReadError,
+    Appended, Appending, Batch, Durability, EventLog, Finding, Lineage, Page, PageLimit, ReadError,
     ReadFrom, Tail, TopicTable, Unready,
 };
 
@@ -147,8 +147,10 @@ impl State {
     fn trim(&mut self, events: usize) {
         let events = events.min(self.events.len());
         for event in self.events.drain(..events) {
-            let id = self.topics.id(&event.topic).unwrap();
-            self.topics.trim(id, 1, event.position);
+            for topic in event.topics() {
+                let id = self.topics.id(topic).unwrap();
+                self.topics.trim(id, 1, event.position);
+            }
         }
         if events > 0 && self.heard {
             self.tail.trim(self.topics.trimmed());
@@ -161,13 +163,11 @@ impl State {
         for draft in batch.drafts {
             self.last = self.last.next();
             let (_, topic) = self.topics.retain(&draft.topic);
-            accepted.push(Arc::new(Event {
-                position: self.last,
-                topic,
-                event_type: draft.event_type,
-                published_at: Timestamp::now(),
-                message: draft.message,
-            }));
+            draft.extras.iter().flat_map(|extras| extras.others()).for_each(|other| {
+                self.topics.retain(other);
+            });
+            let draft = Draft { topic, ..draft };
+            accepted.push(Arc::new(draft.accepted(self.last, Timestamp::now())));
         }
         if self.heard {
             self.tail.append(&accepted);
@@ -216,6 +216,12 @@ impl EventLog for FickleLog {
             }
         }
         Ok(page)
+    }
+
+    fn find(&self, id: &EventId) -> Finding {
+        let state = self.lock();
+        let latest = state.events.iter().rev().find(|event| event.id() == Some(id));
+        Box::pin(ready(Ok(latest.map(|event| event.position))))
     }
 
     fn ready(&self) -> Result<(), Unready> {

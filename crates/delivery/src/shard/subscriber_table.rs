@@ -79,7 +79,7 @@ impl SubscriberTable {
 
     /// Calls `visit` for each subscriber that `frame` concerns, and perhaps for some who have left: a
     /// notice of loss concerns all. One with several matching topics and patterns is visited for
-    /// each. Returns how much work that was.
+    /// each, and for each of the event's topics. Returns how much work that was.
     pub(crate) fn for_each_concerned(
         &mut self,
         frame: &Frame,
@@ -92,7 +92,7 @@ impl SubscriberTable {
             keys.into_iter().for_each(|key| visit(subscribers, key));
             return work;
         };
-        index.visit(&event.topic, |key| visit(subscribers, key))
+        event.topics().map(|topic| index.visit(topic, |key| visit(subscribers, key))).sum()
     }
 
     /// Calls `visit` for each subscriber that events of `topic` concern, as often as it names it.

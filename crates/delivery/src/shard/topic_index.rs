@@ -21,6 +21,8 @@ pub(crate) struct TopicIndex {
     /// By the segments before the first wildcard, joined by `/`.
     patterns: HashMap<Box<str>, BTreeMap<Pattern, PatternMembers>>,
     segments: Segments,
+    /// Those that are not written with wildcards: each is asked of each event.
+    expressions: BTreeMap<Pattern, Members>,
 }
 
 /// A pattern's subscribers.
@@ -47,6 +49,13 @@ impl TopicIndex {
             }
         }
         for pattern in selector.patterns() {
+            if !pattern.has_segments() {
+                match self.expressions.get_mut(pattern) {
+                    Some(members) => members.keys.push(key),
+                    None => drop(self.expressions.insert(pattern.clone(), Members::of(key))),
+                }
+                continue;
+            }
             let bucket = self.patterns.entry(literal_prefix(pattern).into()).or_default();
             match bucket.get_mut(pattern) {
                 Some(family) => family.members.keys.push(key),
@@ -71,6 +80,12 @@ impl TopicIndex {
             }
         }
         for pattern in selector.patterns() {
+            if !pattern.has_segments() {
+                if self.expressions.get_mut(pattern).is_some_and(|m| m.leave(&is_member)) {
+                    self.expressions.remove(pattern);
+                }
+                continue;
+            }
             let prefix = literal_prefix(pattern);
             let Some(bucket) = self.patterns.get_mut(prefix) else { continue };
             if bucket.get_mut(pattern).is_some_and(|family| family.members.leave(&is_member)) {
@@ -108,6 +123,12 @@ impl TopicIndex {
         let mut tried = 0;
         if let Some(members) = self.topics.get(topic) {
             visit(members);
+        }
+        for (expression, members) in &self.expressions {
+            tried += 1;
+            if expression.matches(topic) {
+                visit(members);
+            }
         }
         if self.patterns.is_empty() {
             return tried;
@@ -157,8 +178,10 @@ fn literal_prefix(pattern: &Pattern) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use fanfare_event::Selector;
+    use fanfare_event::{Expression, Selector};
 
     use super::*;
 
@@ -219,5 +242,45 @@ mod tests {
         }
         let is_empty = index.topics.is_empty() && index.patterns.is_empty();
         assert!(is_empty && index.segments.is_empty(), "nobody is left behind");
+    }
+
+    /// Counts how often it is asked.
+    #[derive(Debug, Default)]
+    struct Long(AtomicUsize);
+
+    impl Expression for Long {
+        fn as_str(&self) -> &str {
+            "long"
+        }
+
+        fn matches(&self, topic: &Topic) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            topic.as_str().len() > 3
+        }
+    }
+
+    #[test]
+    fn an_expression_is_asked_once_for_each_subscriber() {
+        let mut index = TopicIndex::default();
+        let asked = Arc::new(Long::default());
+        let selectors: Vec<_> = (0..10)
+            .map(|n| {
+                let expression: Arc<dyn Expression> = match n {
+                    0 => Arc::clone(&asked) as _,
+                    _ => Arc::new(Long::default()),
+                };
+                Selector::of(Vec::new(), vec![Pattern::of_expression(expression)]).unwrap()
+            })
+            .collect();
+        for (n, selector) in selectors.iter().enumerate() {
+            index.insert(&selector.topics, SubscriberKey::new(n, 1));
+        }
+        let count = |name| index.count(&Topic::parse(name).unwrap());
+        assert_eq!((count("abcd"), count("abc")), (10, 0));
+        assert_eq!(asked.0.load(Ordering::Relaxed), 2, "two events");
+        for selector in &selectors {
+            index.remove(&selector.topics, |_| false);
+        }
+        assert!(index.expressions.is_empty());
     }
 }

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fanfare_auth::{Authorised, CredentialId, Forbidden, HolderId, Identity, Principal};
-use fanfare_event::{Draft, Selector, Timestamp};
+use fanfare_auth::{
+    Authorised, CredentialId, Forbidden, HolderId, Identity, Principal, SubscribeGrant,
+};
+use fanfare_event::{Draft, PrivateRights, Selector, Timestamp};
 
 use super::client::network_of;
 use crate::refusal::Refusal;
@@ -14,6 +16,8 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(super) principal: Arc<Principal>,
+    /// What they may listen to by credentials of their own, without what everyone may.
+    pub(super) own: SubscribeGrant,
     /// Where they are.
     pub(crate) address: IpAddr,
     /// When their credentials were looked at.
@@ -59,6 +63,16 @@ impl Caller {
 
     pub(crate) fn subscribe(&self, selector: Selector) -> Result<Authorised<Selector>, Refusal> {
         self.principal.subscribe.authorise(selector).map_err(|error| self.refuse(error))
+    }
+
+    /// What they may hear that is private: what is everyone's grants nothing of it.
+    pub(crate) fn private_rights(&self) -> PrivateRights {
+        self.own.private_rights()
+    }
+
+    /// What a ticket of theirs is worth: what everyone may hear is added when it is used.
+    pub(super) fn as_listener(&self) -> Principal {
+        Principal { subscribe: self.own.clone(), ..self.principal.as_listener() }
     }
 
     /// Refuses those who may not cut the streams of others.

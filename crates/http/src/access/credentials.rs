@@ -17,12 +17,24 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// all of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CredentialPlaces {
-    /// A cookie with a key or a token, in place of the one that the settings name.
-    pub(crate) cookie: Option<&'static str>,
+    /// Cookies with a key or a token, in place of the one that the settings name: the first that is there counts.
+    pub(crate) cookies: &'static [&'static str],
     /// A parameter with a ticket for a stream, which goes before the cookie.
     pub(crate) ticket: Option<&'static str>,
     /// A parameter with a key or a token, which goes behind the cookie.
     pub(crate) token: Option<&'static str>,
+    /// Whose they are.
+    pub(crate) realm: Realm,
+}
+
+/// Whose credentials are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Realm {
+    /// The hub's own.
+    #[default]
+    Own,
+    /// Those of another protocol, which has tokens of its own.
+    Foreign,
 }
 
 /// What a request presents. Not to be logged.
@@ -48,11 +60,18 @@ pub(super) fn header(request: &Parts) -> Result<Option<Presented>, Refusal> {
 }
 
 /// A bearer's credential in the cookie, if the request is of the same site.
-pub(super) fn cookie(request: &Parts, guard: &Guard, name: Option<&str>) -> Option<Presented> {
+pub(super) fn cookie(
+    request: &Parts,
+    guard: &Guard,
+    places: &[&str],
+    name: Option<&str>,
+) -> Option<Presented> {
     let tls = request.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
     // A browser lets only this very host set a cookie with this prefix (RFC 6265bis, 4.1.3.2).
-    let name = name.unwrap_or(if tls { "__Host-fanfare" } else { "fanfare" });
-    let value = find_cookie(request, name)?;
+    let ours = name.unwrap_or(if tls { "__Host-fanfare" } else { "fanfare" });
+    let named = if places.is_empty() { Some(ours) } else { name };
+    let mut names = named.into_iter().chain(places.iter().copied());
+    let value = names.find_map(|name| find_cookie(request, name))?;
     is_same_site(request, guard).then_some(Presented::Bearer(value))
 }
 
@@ -100,6 +119,6 @@ pub(crate) fn presented(
     guard: &Guard,
     cookie_name: Option<&str>,
 ) -> Vec<Presented> {
-    let found = [header(request).ok().flatten(), cookie(request, guard, cookie_name)];
+    let found = [header(request).ok().flatten(), cookie(request, guard, &[], cookie_name)];
     found.into_iter().flatten().collect()
 }

@@ -8,6 +8,7 @@ mod failures;
 mod guard;
 mod hints;
 mod peer;
+mod realm;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -17,9 +18,8 @@ use std::time::Instant;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use fanfare_auth::{
-    AccessKeys, Authenticator, CredentialId, Jwks, MemoryTickets, Principal, PublishGrant,
-    SubscribeGrant, Ticket, TicketId, TicketStore, TokenRules, TokenVerifier, Untrusted,
-    VerificationKey,
+    AccessKeys, CredentialId, Jwks, MemoryTickets, Principal, PublishGrant, SubscribeGrant, Ticket,
+    TicketId, TicketStore, TokenRules, Untrusted, VerificationKey,
 };
 use fanfare_event::Timestamp;
 use fanfare_net::Network;
@@ -32,25 +32,31 @@ pub(crate) use self::client::is_passed_on;
 pub(crate) use self::client::{UNKNOWN, client, network_of};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::credentials::presented;
-pub(crate) use self::credentials::{CredentialPlaces, Presented};
+pub(crate) use self::credentials::{CredentialPlaces, Presented, Realm};
 use self::failures::Failures;
 pub(crate) use self::failures::{EndsConnection, hold_slowed};
 pub(crate) use self::guard::Guard;
 pub use self::guard::GuardConfig;
 pub(crate) use self::peer::Peer;
+pub use self::realm::ForeignRealm;
+use self::realm::{Authenticators, Role};
 use crate::refusal::Refusal;
 
 /// Who is let in, and how they are known.
 #[derive(Debug)]
 pub struct Access {
-    authenticator: RwLock<Arc<Authenticator>>,
+    authenticators: RwLock<Arc<Authenticators>>,
     key_set: Option<Jwks>,
     rules: TokenRules,
+    foreign: Option<ForeignRealm>,
     /// The credentials that were accepted when they were last looked at.
     accepted: Mutex<HashSet<CredentialId>>,
     tickets: Box<dyn TicketStore>,
     /// What those are granted who present nothing; everyone else is granted it too.
     anyone: Arc<Principal>,
+    /// The same in the other realm, and what whoever has a credential of it is granted beside that.
+    foreign_anyone: Arc<Principal>,
+    foreign_bearer: Arc<Principal>,
     cookie: Option<String>,
     pub(crate) guard: Guard,
     pub(crate) failures: Arc<Failures>,
@@ -70,6 +76,8 @@ pub struct AccessConfig {
     pub tickets: Option<Box<dyn TicketStore>>,
     /// What everyone is granted, whoever they are.
     pub anyone: (PublishGrant, SubscribeGrant),
+    /// The tokens of another protocol, if it is spoken.
+    pub foreign: Option<ForeignRealm>,
     /// The cookie that carries a key or a token; `None` is the hub's own name for it.
     pub cookie: Option<String>,
     /// Which hosts and pages are let through.
@@ -90,6 +98,17 @@ pub struct Keys {
     pub subscribe: AccessKeys,
     /// Keys that tokens are verified with.
     pub tokens: Vec<VerificationKey>,
+    /// Keys that another protocol's tokens are verified with, if they are not the same.
+    pub foreign: ForeignKeys,
+}
+
+/// The keys of another protocol's tokens; where there are none, the hub's own are.
+#[derive(Debug, Default)]
+pub struct ForeignKeys {
+    /// Of those who publish.
+    pub publish: Vec<VerificationKey>,
+    /// Of those who listen.
+    pub subscribe: Vec<VerificationKey>,
 }
 
 impl Access {
@@ -100,14 +119,26 @@ impl Access {
     /// Goes by this from now on.
     pub fn new(config: AccessConfig) -> Self {
         let AccessConfig {
-            keys, key_set, token_rules: rules, anyone: (publish, subscribe), ..
+            keys,
+            key_set,
+            token_rules: rules,
+            anyone: (publish, subscribe),
+            foreign,
+            ..
         } = config;
-        let authenticator = authenticator(keys, key_set.clone(), rules.clone());
+        let authenticators = Authenticators::new(keys, key_set.as_ref(), &rules, foreign.as_ref());
+        let foreign_anyone = foreign.as_ref().map(|realm| realm.anyone.clone()).unwrap_or_default();
         Self {
-            accepted: Mutex::new(authenticator.credentials()),
-            authenticator: RwLock::new(Arc::new(authenticator)),
+            accepted: Mutex::new(authenticators.credentials()),
+            authenticators: RwLock::new(Arc::new(authenticators)),
             key_set,
             rules,
+            foreign,
+            foreign_bearer: Arc::new(Principal::anonymous(
+                foreign_anyone.0.clone(),
+                SubscribeGrant::EVERYTHING,
+            )),
+            foreign_anyone: Arc::new(Principal::anonymous(foreign_anyone.0, foreign_anyone.1)),
             tickets: config.tickets.unwrap_or_else(|| Box::new(MemoryTickets::new(Self::TICKETS))),
             anyone: Arc::new(Principal::anonymous(publish, subscribe)),
             cookie: config.cookie,
@@ -126,13 +157,14 @@ impl Access {
 
     /// Accepts these keys from now on, and no others but those of the key set.
     pub(crate) fn replace_keys(&self, keys: Keys) {
-        let new = authenticator(keys, self.key_set.clone(), self.rules.clone());
-        *self.authenticator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        let foreign = self.foreign.as_ref();
+        let new = Authenticators::new(keys, self.key_set.as_ref(), &self.rules, foreign);
+        *self.authenticators.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 
     /// The credentials that have gone since this was last asked.
     pub(crate) fn withdrawn(&self) -> Vec<CredentialId> {
-        let now = self.authenticator().credentials();
+        let now = self.authenticators().credentials();
         let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = accepted.difference(&now).cloned().collect();
         *accepted = now;
@@ -154,13 +186,13 @@ impl Access {
         }
     }
 
-    fn authenticator(&self) -> Arc<Authenticator> {
-        Arc::clone(&self.authenticator.read().unwrap_or_else(PoisonError::into_inner))
+    fn authenticators(&self) -> Arc<Authenticators> {
+        Arc::clone(&self.authenticators.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether there is any credential that would be accepted.
+    /// Whether there is any credential of the hub's own that would be accepted.
     pub(crate) fn has_credentials(&self) -> bool {
-        !self.authenticator().is_empty()
+        !self.authenticators().of(Role::Own).is_empty()
     }
 
     /// Who sent this request.
@@ -169,12 +201,21 @@ impl Access {
         request: &Parts,
         places: CredentialPlaces,
     ) -> Result<Caller, Refusal> {
+        self.bearer(request, places, Role::publisher(places.realm)).await
+    }
+
+    async fn bearer(
+        &self,
+        request: &Parts,
+        places: CredentialPlaces,
+        role: Role,
+    ) -> Result<Caller, Refusal> {
         let presented = match credentials::header(request)?.or_else(|| self.cookie(request, places))
         {
             None => credentials::parameter(request, places.token, Presented::Bearer)?,
             presented => presented,
         };
-        self.verify(request, presented).await
+        self.verify(request, presented, role).await
     }
 
     /// Who sent this request for a stream, for which a ticket will do. It goes before the cookie,
@@ -184,14 +225,15 @@ impl Access {
         request: &Parts,
         places: CredentialPlaces,
     ) -> Result<Caller, Refusal> {
+        let role = Role::subscriber(places.realm);
         let ticket = credentials::parameter(request, places.ticket, Presented::Ticket)?;
         if ticket.is_none() || credentials::header(request)?.is_some() {
-            return self.caller(request, places).await;
+            return self.bearer(request, places, role).await;
         }
-        match (self.verify(request, ticket).await, self.cookie(request, places)) {
+        match (self.verify(request, ticket, role).await, self.cookie(request, places)) {
             // An EventSource that comes back repeats its address, with a ticket that has been used.
             (Err(Refusal::UsedTicket | Refusal::Tickets(_)), cookie @ Some(_)) => {
-                self.verify(request, cookie).await
+                self.verify(request, cookie, role).await
             }
             (Err(Refusal::UsedTicket), None) => Err(self.fail_ticket(request)),
             (known, _) => known,
@@ -199,26 +241,33 @@ impl Access {
     }
 
     fn cookie(&self, request: &Parts, places: CredentialPlaces) -> Option<Presented> {
-        let name = places.cookie.or(self.cookie.as_deref());
-        credentials::cookie(request, &self.guard, name)
+        credentials::cookie(request, &self.guard, places.cookies, self.cookie.as_deref())
     }
 
     async fn verify(
         &self,
         request: &Parts,
         presented: Option<Presented>,
+        role: Role,
     ) -> Result<Caller, Refusal> {
         let verified = Instant::now();
+        let authenticators = self.authenticators();
+        let authenticator = authenticators.of(role);
+        let (anyone, bearer) = match role {
+            Role::Own => (&self.anyone, &self.anyone),
+            Role::Publisher | Role::Subscriber => (&self.foreign_anyone, &self.foreign_bearer),
+        };
         // Nothing that is presented means anything to a hub that knows no credentials.
-        let presented = presented.filter(|_| self.has_credentials());
+        let presented = presented.filter(|_| !authenticator.is_empty());
         let now = Timestamp::now();
         let address = self.address(&request.extensions, &request.headers).ok_or(Refusal::NoPeer)?;
-        let (principal, presented) = match presented {
-            None => (Arc::clone(&self.anyone), false),
+        let (principal, own, presented) = match presented {
+            None => (Arc::clone(anyone), SubscribeGrant::default(), false),
             Some(Presented::Bearer(text)) => {
-                let known = self.authenticator().authenticate(&text, now).await;
+                let known = authenticator.authenticate(&text, now).await;
                 let principal = known.map_err(|untrusted| self.fail(untrusted, address))?;
-                (Arc::new(self.with_what_anyone_may(principal)), true)
+                let own = principal.subscribe.clone();
+                (Arc::new(with_what_anyone_may(principal, bearer)), own, true)
             }
             Some(Presented::Ticket(text)) => {
                 // What is no ticket is looked for nowhere: in Redis that is a command.
@@ -230,16 +279,17 @@ impl Access {
                 let good = |holder: &Principal| holder.expires.is_none_or(|end| end > now);
                 let holder = holder.filter(good).filter(|holder| self.accepts(holder));
                 let holder = holder.ok_or(Refusal::UsedTicket)?;
-                (Arc::new(self.with_what_anyone_may(holder)), true)
+                let own = holder.subscribe.clone();
+                (Arc::new(with_what_anyone_may(holder, bearer)), own, true)
             }
         };
-        Ok(Caller { principal, address, verified, presented })
+        Ok(Caller { principal, own, address, verified, presented })
     }
 
     /// Whether the credential that someone was known by is accepted still.
     fn accepts(&self, holder: &Principal) -> bool {
         let Some(credential) = &holder.credential else { return true };
-        self.authenticator().credentials().contains(credential)
+        self.authenticators().of(Role::Own).credentials().contains(credential)
     }
 
     /// Where a request comes from.
@@ -272,14 +322,6 @@ impl Access {
         }
     }
 
-    fn with_what_anyone_may(&self, principal: Principal) -> Principal {
-        Principal {
-            publish: principal.publish.or(&self.anyone.publish),
-            subscribe: principal.subscribe.or(&self.anyone.subscribe),
-            ..principal
-        }
-    }
-
     /// A ticket for one stream, with the caller's rights to listen.
     pub(crate) async fn ticket(&self, caller: &Caller) -> Result<Ticket, Refusal> {
         if !self.has_credentials() {
@@ -291,18 +333,18 @@ impl Access {
         }
         let ticket = Ticket::draw()?;
         let expires = Timestamp(Timestamp::now().as_millis() + Ticket::SECONDS * 1000);
-        let holder = caller.principal.as_listener();
+        let holder = caller.as_listener();
         let id = TicketId::of(ticket.expose());
         self.tickets.put(id, holder, caller.holder(), expires).await?;
         Ok(ticket)
     }
 }
 
-fn authenticator(keys: Keys, key_set: Option<Jwks>, rules: TokenRules) -> Authenticator {
-    Authenticator {
-        publish_keys: keys.publish,
-        subscribe_keys: keys.subscribe,
-        tokens: TokenVerifier::new(keys.tokens, key_set, rules),
+fn with_what_anyone_may(principal: Principal, anyone: &Principal) -> Principal {
+    Principal {
+        publish: principal.publish.or(&anyone.publish),
+        subscribe: principal.subscribe.or(&anyone.subscribe),
+        ..principal
     }
 }
 
@@ -315,8 +357,10 @@ impl AccessConfig {
                 publish: AccessKeys::default(),
                 subscribe: AccessKeys::default(),
                 tokens: Vec::new(),
+                foreign: ForeignKeys::default(),
             },
             key_set: None,
+            foreign: None,
             token_rules: TokenRules::default(),
             tickets: None,
             anyone: (PublishGrant::EVERYTHING, SubscribeGrant::EVERYTHING),

@@ -81,7 +81,7 @@ impl Console {
             let now = Timestamp::now();
             let watched = self.delivery.seats().taken() > 0;
             let message = observer.look(now, watched).await.to_string().into();
-            let draft = Draft { topic: Topic::default(), event_type: None, message };
+            let draft = Draft { topic: Topic::default(), event_type: None, message, extras: None };
             if let Err(error) = self.hub.publish(Batch { drafts: vec![draft], key: None }).await {
                 tracing::warn!(%error, "the console's statistics could not be published");
             }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use axum::Router;
 use axum::body::Bytes;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use fanfare_delivery::StreamFormat;
-use fanfare_event::{Draft, Selector};
+use fanfare_event::{Draft, EventId, Selector};
 use fanfare_hub::Requested;
 use fanfare_log::Appended;
 use fanfare_payload::Kind;
@@ -39,15 +40,42 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
         message: usize,
     ) -> Result<Publication, Refusal>;
 
-    /// The answer to a publish that the log has accepted.
-    fn accepted(&self, kind: Kind, appended: &Appended) -> Response;
+    /// The answer to a publish that the log has accepted; `id` is what its publisher calls the first event.
+    fn accepted(&self, kind: Kind, appended: &Appended, id: Option<&EventId>) -> Response;
 
     /// The answer to a request that is refused.
     fn refused(&self, refusal: &Refusal) -> Response;
 
     /// The answer to a request of a method that its path does not know.
     fn method_not_allowed(&self) -> Response;
+
+    /// Whether a subscription may also be asked for by QUERY (RFC 10008), in a form.
+    fn takes_query(&self) -> bool {
+        false
+    }
+
+    /// Which headers of its answers the pages of other origins may read, beside those that they always may.
+    fn exposed_headers(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
+    /// Whether the head of a stream says where it begins.
+    fn tells_beginning(&self, _request: &Parts) -> bool {
+        false
+    }
+
+    /// Says where a stream begins in its head: behind what was asked for, if it is `continuous`.
+    fn tell_beginning(&self, _request: &Parts, _continuous: bool, _head: &mut HeaderMap) {}
+
+    /// What is answered beside its two paths.
+    fn further_routes(&self) -> Router {
+        Router::new()
+    }
 }
+
+/// What came in the body of a QUERY; a request carries it as an extension.
+#[derive(Debug, Clone)]
+pub(crate) struct QueryForm(pub(crate) String);
 
 /// Where a dialect is spoken; the two may be the same.
 #[derive(Debug)]

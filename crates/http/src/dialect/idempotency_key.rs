@@ -29,7 +29,15 @@ impl KeyName {
     pub(crate) fn of(self, owner: HolderId, drafts: &[Draft]) -> IdempotencyKey {
         let parts = drafts.iter().flat_map(|draft| {
             let event_type = draft.event_type.as_ref().map_or("", |known| known.as_str());
-            [draft.topic.as_str(), event_type, &*draft.message]
+            // No topic is empty, nor an id `private`'s neighbour: what few events have begins with what no
+            // other event's parts hold.
+            let extras = draft.extras.iter().flat_map(|extras| {
+                let private = if extras.is_private() { "\nprivate" } else { "\npublic" };
+                let id = extras.id().map_or("", |id| id.as_str());
+                let others = extras.others().iter().map(|topic| topic.as_str());
+                [private, id].into_iter().chain(others).chain(["\n"])
+            });
+            [draft.topic.as_str(), event_type, &*draft.message].into_iter().chain(extras)
         });
         IdempotencyKey::of(owner.as_bytes(), self.0, digest_of(b'd', parts))
     }

@@ -7,11 +7,14 @@
 mod contract;
 mod cursor;
 mod idempotency_key;
+mod mercure;
 mod native;
 
 #[cfg(test)]
 pub(crate) use self::contract::Paths;
-pub(crate) use self::contract::{Dialect, Publication, Subscription};
+pub(crate) use self::contract::{Dialect, Publication, QueryForm, Subscription};
+pub(crate) use self::mercure::Mercure;
+pub use self::mercure::{MercureConfig, MercureTokens};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::native::probe;
 pub(crate) use self::native::{NATIVE, detail, not_found, statistics};

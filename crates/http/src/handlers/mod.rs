@@ -8,6 +8,6 @@ mod tickets;
 
 pub(crate) use self::operations::{healthz, metrics, readyz};
 pub(crate) use self::publish::publish;
-pub(crate) use self::subscribe::{events, statistics};
+pub(crate) use self::subscribe::{events, query, query_method, statistics};
 pub(crate) use self::subscribers::{cut, list};
 pub(crate) use self::tickets::issue;

@@ -41,13 +41,14 @@ async fn accept(endpoint: &Endpoint, request: &Parts, body: Body) -> Result<Resp
     let drafts = caller.publish(drafts)?;
     let key = key.map(|name| name.of(caller.holder(), &drafts));
     let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
+    let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
     let appended = append(&app.hub, drafts, key).await?;
     if appended.repeated {
         app.metrics.repeated();
     } else {
         app.metrics.published(appended.count, bytes, began.elapsed());
     }
-    Ok(dialect.accepted(kind, &appended))
+    Ok(dialect.accepted(kind, &appended, id.as_ref()))
 }
 
 /// There is no other way into the log than drafts that someone was authorised for.
@@ -57,7 +58,7 @@ fn append(hub: &Hub, drafts: Authorised<Vec<Draft>>, key: Option<IdempotencyKey>
 
 /// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they
 /// come: kept apart, those of one byte each would take up forty times what they hold.
-async fn read(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn read(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::BodyTooLarge { limit });
     }

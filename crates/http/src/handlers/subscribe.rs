@@ -1,11 +1,24 @@
 //! Subscribing: the streams of events and of statistics.
 
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 
+use super::publish::read;
 use crate::admission::{Admission, Feed, admit};
+use crate::dialect::QueryForm;
+use crate::refusal::{Refusal, Unreadable};
 use crate::state::Endpoint;
-use crate::stream::{StreamSlot, come_back, head_only};
+use crate::stream::{AdmittedStream, StreamSlot, come_back, head_only};
+
+/// The longest form of a QUERY, in bytes: as many matchers as a subscription may have fit.
+const MAX_FORM: usize = 256 * 1024;
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Opens a stream of events.
 pub(crate) async fn events(
@@ -14,6 +27,42 @@ pub(crate) async fn events(
     request: Request,
 ) -> Response {
     open(&endpoint, Feed::Events, &slot, request).await
+}
+
+/// Opens a stream of events that is asked for in a form.
+pub(crate) async fn query(
+    State(endpoint): State<Endpoint>,
+    Extension(slot): Extension<StreamSlot>,
+    request: Request,
+) -> Response {
+    if *request.method() != query_method() {
+        return endpoint.dialect.method_not_allowed();
+    }
+    let (mut head, body) = request.into_parts();
+    match form(&head.headers, body).await {
+        Ok(form) => {
+            head.extensions.insert(form);
+            open(&endpoint, Feed::Events, &slot, Request::from_parts(head, Body::empty())).await
+        }
+        Err(refusal) => endpoint.refuse(&refusal),
+    }
+}
+
+/// The method that is GET with a body (RFC 10008).
+pub(crate) fn query_method() -> Method {
+    Method::from_bytes(b"QUERY").unwrap_or_default()
+}
+
+async fn form(headers: &HeaderMap, body: Body) -> Result<QueryForm, Refusal> {
+    let given = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let kind = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let bytes = read(body, MAX_FORM).await?;
+    if !bytes.is_empty() && !kind.eq_ignore_ascii_case(FORM) {
+        let said = "send the matchers as application/x-www-form-urlencoded".to_owned();
+        return Err(Refusal::Unreadable { what: Unreadable::ContentType, said });
+    }
+    let text = String::from_utf8(bytes.to_vec());
+    Ok(QueryForm(text.map_err(Refusal::unreadable(Unreadable::Subscription))?))
 }
 
 /// Opens a stream of the console's statistics.
@@ -30,11 +79,32 @@ async fn open(endpoint: &Endpoint, feed: Feed, slot: &StreamSlot, request: Reque
     let (request, _) = request.into_parts();
     match admit(&endpoint.app, endpoint.dialect, feed, &request).await {
         Admission::Admitted(stream) => {
+            let mut head = head_only();
+            tell_beginning(endpoint, &request, &stream, head.headers_mut()).await;
             slot.put(*stream);
-            head_only()
+            head
         }
         Admission::HeadOnly => head_only(),
         Admission::ComeBack(_) => come_back(endpoint.app.delivery.retry()),
         Admission::Refused(refusal) => endpoint.answer(&refusal),
     }
+}
+
+/// Says in the head where the stream begins, if its dialect does.
+async fn tell_beginning(
+    endpoint: &Endpoint,
+    request: &Parts,
+    stream: &AdmittedStream,
+    head: &mut HeaderMap,
+) {
+    let Endpoint { app, dialect } = endpoint;
+    if !dialect.tells_beginning(request) {
+        return;
+    }
+    let (hub, start, interest) = (Arc::clone(&app.hub), stream.start(), stream.interest());
+    // It may have to ask the engine.
+    let asked = tokio::task::spawn_blocking(move || hub.is_continuous(&start, &interest)).await;
+    // In doubt, no: whoever is told of a loss that was none reads again what it has.
+    let continuous = matches!(asked, Ok(Ok(true)));
+    dialect.tell_beginning(request, continuous, head);
 }

@@ -103,7 +103,8 @@ mod tests {
     #[tokio::test]
     async fn a_route_is_not_described() {
         let app = AppState::idle(&QuotaLimits::few(), AccessConfig::private(), 1);
-        let config = RouterConfig { prefix: "/sse", templates: None, security_contacts: &[] };
+        let config =
+            RouterConfig { prefix: "/sse", templates: None, security_contacts: &[], mercure: None };
         let printed = format!("{:?}", router(&app, config));
         let routes = printed.split("node: Node").nth(1).unwrap();
         let routes: Vec<_> = routes

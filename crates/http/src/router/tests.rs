@@ -6,7 +6,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Request, StatusCode};
 use fanfare_auth::{AccessKeys, Secret};
 use fanfare_delivery::native;
-use fanfare_event::{Draft, Selector, Topic};
+use fanfare_event::{Draft, EventId, Selector, Topic};
 use fanfare_hub::{Envelope, Requested};
 use fanfare_log::Appended;
 use fanfare_payload::Kind;
@@ -53,11 +53,11 @@ impl Dialect for Plain {
     fn publication(&self, _: &HeaderMap, form: &Bytes, _: usize) -> Result<Publication, Refusal> {
         let form = String::from_utf8_lossy(form);
         let message = query::find(&form, "data")?.unwrap_or_default().into();
-        let draft = Draft { topic: Topic::default(), event_type: None, message };
+        let draft = Draft { topic: Topic::default(), event_type: None, message, extras: None };
         Ok(Publication { drafts: vec![draft], kind: Kind::Single, key: None })
     }
 
-    fn accepted(&self, _: Kind, appended: &Appended) -> Response {
+    fn accepted(&self, _: Kind, appended: &Appended, _: Option<&EventId>) -> Response {
         appended.first.to_string().into_response()
     }
 
@@ -79,7 +79,8 @@ const KEY: &str = "a-key-that-is-long-enough-for-anyone";
 
 fn hub(access: AccessConfig) -> (Arc<AppState>, Router) {
     let app = AppState::idle(&QuotaLimits::few(), access, 1);
-    let config = RouterConfig { prefix: "/sse", templates: None, security_contacts: &[] };
+    let config =
+        RouterConfig { prefix: "/sse", templates: None, security_contacts: &[], mercure: None };
     let router = speaking(&app, config, &[&Plain]);
     (app, router)
 }

@@ -18,8 +18,9 @@ pub(super) const NAME: &str = "FORMAT";
 /// What it begins with; the version's number follows, and a line feed.
 const MAGIC: &str = "fanfare log ";
 
-/// The version written here. Records of version 1 do not say whether their batch is whole.
-const VERSION: u32 = 2;
+/// The version written here. Records of version 1 do not say whether their batch is whole; none before
+/// version 3 has extras.
+const VERSION: u32 = 3;
 
 /// The oldest version read.
 const OLDEST: u32 = 1;

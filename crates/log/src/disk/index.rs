@@ -1,4 +1,5 @@
-//! The index of one segment, in memory: where its records lie, and which belong to which topic.
+//! The index of one segment, in memory: where its records lie, which belong to which topic, and by what
+//! ids their publishers call them. A record with several topics belongs to each of them.
 //!
 //! What must hold: an ordinal is a record's number within its segment, so `seq` is the first
 //! record's plus the ordinal, whether or not the records between can still be read. What was lost
@@ -10,7 +11,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use fanfare_event::{Position, Timestamp, Topic};
+use fanfare_event::{EventId, Position, Timestamp, Topic};
 
 use super::keys_file::KeptKey;
 use crate::IdempotencyKey;
@@ -26,6 +27,8 @@ pub(super) struct Index {
     times: Option<(Timestamp, Timestamp)>,
     /// The batches that were published with a key.
     pub keys: Vec<KeyMark>,
+    /// The records whose publishers chose an id, ascending.
+    ids: Vec<(u32, EventId)>,
 }
 
 /// A batch that was published with an idempotency key.
@@ -53,14 +56,32 @@ struct GrowingPostings {
     places: HashMap<Topic, u32>,
     /// A topic stays though its records are lost.
     topics: Vec<(Topic, Vec<u32>)>,
-    /// The place of each record's topic; [`GrowingPostings::LOST`] of those that are lost.
+    /// The place of each record's topic; [`GrowingPostings::LOST`] of those that are lost,
+    /// [`GrowingPostings::SEVERAL`] of those that have several.
     of_record: Vec<u32>,
 }
 
 impl GrowingPostings {
     const LOST: u32 = u32::MAX;
+    /// Stands for the topics of a record that has several.
+    const SEVERAL: u32 = u32::MAX - 1;
 
     fn push(&mut self, topic: &Topic, ordinal: u32) {
+        let place = self.enter(topic, ordinal);
+        self.of_record.push(place);
+    }
+
+    fn push_others(&mut self, others: &[Topic], ordinal: u32) {
+        for topic in others {
+            self.enter(topic, ordinal);
+        }
+        if let Some(place) = self.of_record.last_mut() {
+            *place = Self::SEVERAL;
+        }
+    }
+
+    /// Returns the topic's place.
+    fn enter(&mut self, topic: &Topic, ordinal: u32) -> u32 {
         let place = match self.places.get(topic) {
             Some(&place) => place,
             None => {
@@ -71,7 +92,7 @@ impl GrowingPostings {
             }
         };
         self.topics[place as usize].1.push(ordinal);
-        self.of_record.push(place);
+        place
     }
 
     fn lose(&mut self, ordinals: &Range<u32>) {
@@ -105,13 +126,14 @@ impl Index {
             postings: Postings::Growing(GrowingPostings::default()),
             times: None,
             keys: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
     /// From its parts as they were written down. `topics` are sorted, each with the end of its
     /// ordinals. `None` where the parts contradict each other.
     pub(super) fn closed(parts: Parts) -> Option<Self> {
-        let Parts { first, offsets, end, lost, topics, ordinals, times, keys } = parts;
+        let Parts { first, offsets, end, lost, topics, ordinals, times, keys, ids } = parts;
         let count = u32::try_from(offsets.len()).ok()?;
         let ascending = |numbers: &[u32]| numbers.is_sorted_by(|a, b| a < b);
         let offsets_fit = offsets.is_sorted() && offsets.last().is_none_or(|&last| last <= end);
@@ -130,7 +152,9 @@ impl Index {
         let keys_fit = keys.iter().all(|mark| {
             mark.ordinal.checked_add(mark.count).is_some_and(|end| mark.count > 0 && end <= count)
         });
-        let fits = offsets_fit && lost_fit && postings_fit && keys_fit;
+        let ids_fit = ids.is_sorted_by(|(a, _), (b, _)| a < b)
+            && ids.last().is_none_or(|(ordinal, _)| *ordinal < count);
+        let fits = offsets_fit && lost_fit && postings_fit && keys_fit && ids_fit;
         fits.then(|| Self {
             first,
             offsets,
@@ -139,6 +163,7 @@ impl Index {
             postings: Postings::Closed { topics: topics.into(), ends: ends.into(), ordinals },
             times,
             keys,
+            ids,
         })
     }
 
@@ -156,6 +181,17 @@ impl Index {
             return;
         };
         postings.push(topic, ordinal);
+    }
+
+    /// Notes what few records have, of the one that was pushed last: further topics, and an id.
+    pub(super) fn push_extras(&mut self, others: &[Topic], id: Option<&EventId>) {
+        let Some(ordinal) = self.count().checked_sub(1) else { return };
+        if let Postings::Growing(postings) = &mut self.postings
+            && !others.is_empty()
+        {
+            postings.push_others(others, ordinal);
+        }
+        self.ids.extend(id.map(|id| (ordinal, id.clone())));
     }
 
     /// Notes that `records` records cannot be read, in a stretch of `length` bytes.
@@ -178,6 +214,7 @@ impl Index {
             return;
         }
         self.keys.retain(|mark| !ordinals.contains(&mark.ordinal));
+        self.ids.retain(|(ordinal, _)| !ordinals.contains(ordinal));
         if let Postings::Growing(postings) = &mut self.postings {
             postings.lose(&ordinals);
         }
@@ -196,6 +233,7 @@ impl Index {
         self.offsets.truncate(ordinal as usize);
         self.end = end;
         self.keys.retain(|mark| mark.ordinal < ordinal);
+        self.ids.retain(|(of, _)| *of < ordinal);
         self.lost.retain(|lost| lost.start < ordinal);
         if let Postings::Growing(postings) = &mut self.postings {
             postings.truncate(ordinal);
@@ -205,6 +243,7 @@ impl Index {
     /// Makes it compact, once its segment grows no more.
     pub(super) fn close(&mut self) {
         self.offsets.shrink_to_fit();
+        self.ids.shrink_to_fit();
         let Postings::Growing(postings) = &mut self.postings else { return };
         let mut sorted = std::mem::take(&mut postings.topics);
         sorted.retain(|(_, of_topic)| !of_topic.is_empty());
@@ -263,6 +302,11 @@ impl Index {
             count: mark.count,
             time: mark.time,
         })
+    }
+
+    /// The ids that publishers chose, each with its record, ascending.
+    pub(super) fn ids(&self) -> &[(u32, EventId)] {
+        &self.ids
     }
 
     /// The stretches of ordinals that cannot be read.
@@ -335,7 +379,7 @@ impl Index {
         }
     }
 
-    /// The topic of a record of a segment that grows; `None` where it is lost.
+    /// The topic of a record of a segment that grows; `None` where it is lost, or has several.
     pub(super) fn topic_of(&self, ordinal: u32) -> Option<&Topic> {
         let Postings::Growing(postings) = &self.postings else { return None };
         let place = *postings.of_record.get(ordinal as usize)?;
@@ -354,6 +398,7 @@ pub(super) struct Parts {
     pub ordinals: Box<[u32]>,
     pub times: Option<(Timestamp, Timestamp)>,
     pub keys: Vec<KeyMark>,
+    pub ids: Vec<(u32, EventId)>,
 }
 
 fn slice<'a>(ends: &[u32], ordinals: &'a [u32], at: usize) -> &'a [u32] {

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use fanfare_event::{Position, Timestamp, Topic};
+use fanfare_event::{EventId, Position, Timestamp, Topic};
 
 use super::bytes::{Cut, seal, unseal};
 use super::index::{Index, KeyMark, Parts};
@@ -14,7 +14,10 @@ use super::segment::{INDEX, Identity, name};
 use super::storage::{Storage, read_file, replace};
 use crate::IdempotencyKey;
 
-const MAGIC: &[u8; 8] = b"FFINDEX1";
+const MAGIC: &[u8; 8] = b"FFINDEX2";
+
+/// What it began with before it named ids.
+const MAGIC_WITHOUT_IDS: &[u8; 8] = b"FFINDEX1";
 
 /// No more than this is read of it: some eight bytes for each record, the shortest of which has more
 /// than thirty.
@@ -76,6 +79,11 @@ fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
         u64s(&mut bytes, &[mark.time.as_millis()]);
         text(&mut bytes, mark.key.as_str());
     }
+    u32s(&mut bytes, &[index.ids().len() as u32]);
+    for (ordinal, id) in index.ids() {
+        u32s(&mut bytes, &[*ordinal]);
+        text(&mut bytes, id.as_str());
+    }
     seal(&mut bytes);
     bytes
 }
@@ -83,7 +91,8 @@ fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
 /// What the file says; `None` where it is not such a file, or damaged.
 pub(super) fn decode(bytes: &[u8]) -> Option<(Identity, Index)> {
     let mut cut = unseal(bytes)?;
-    if cut.take(MAGIC.len())? != MAGIC {
+    let magic = cut.take(MAGIC.len())?;
+    if magic != MAGIC && magic != MAGIC_WITHOUT_IDS {
         return None;
     }
     let identity = Identity::decode(&mut cut)?;
@@ -107,6 +116,11 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Identity, Index)> {
             key: IdempotencyKey::parse(read_text(cut)?).ok()?,
         })
     })?;
+    let ids = if magic == MAGIC {
+        many(&mut cut, |cut| Some((cut.u32()?, EventId::parse(read_text(cut)?).ok()?)))?
+    } else {
+        Vec::new()
+    };
     let index = Index::closed(Parts {
         first: identity.first,
         offsets,
@@ -116,6 +130,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Identity, Index)> {
         ordinals,
         times: has_times.then_some(times),
         keys,
+        ids,
     })?;
     (cut.0.is_empty() && index.first() > Position::ORIGIN).then_some((identity, index))
 }
@@ -134,7 +149,7 @@ fn u64s(bytes: &mut Vec<u8>, numbers: &[u64]) {
     numbers.iter().for_each(|n| bytes.extend_from_slice(&n.to_le_bytes()));
 }
 
-/// Topics and keys are at most 256 bytes long.
+/// Topics, keys and ids are at most 256 bytes long.
 fn text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use fanfare_event::{Event, Position, Selector};
+use fanfare_event::{Event, Position, Selector, Topic};
 
 use super::record::{Body, HEADER, Header};
 use super::segment::{Extent, Run, SegmentFile, before};
@@ -162,7 +162,14 @@ impl Assembly<'_> {
         let fresh = self.events.split_off(shown);
         for event in fresh {
             let position = event.position;
-            if position > state.hidden(&event.topic) {
+            let wanted = &self.selector.topics;
+            let shown = |topic: &Topic| position > state.hidden(topic);
+            let is_shown = match event.others() {
+                [] => shown(&event.topic),
+                // By one of those that are wanted of it.
+                _ => event.topics().any(|topic| wanted.matches(topic) && shown(topic)),
+            };
+            if is_shown {
                 self.events.push(event);
             } else if !self.pass(position) {
                 return Some(before(position));

@@ -10,8 +10,15 @@
 //!                                     2: it is not the first of its batch, and says which it is
 //!                                     4: whatever stands before it was synced before it was written
 //!                                     8: the two above are meant; older records have neither
+//!                                     16: it has extras; a segment whose records may is marked
 //!         lengths             u8 u8 u16  idempotency key, event type, topic; 0 where there is none
 //!         place in the batch  u32     only with flag 2; the first has place 0
+//!         extras                      only with flag 16:
+//!           flags             u8      1: private
+//!           number of topics  u8      beside the one above
+//!           length of the id  u16     0 where there is none
+//!           lengths           u16     of each of these topics
+//!           id, topics
 //!         key, type, topic, message
 //! ```
 //!
@@ -19,7 +26,7 @@
 //! damaged, so damage costs one event. The salt is random and known to the segment only: what a
 //! publisher puts into a message can never pass for a record.
 
-use fanfare_event::{Draft, Event, EventType, Position, Timestamp, Topic};
+use fanfare_event::{Draft, Event, EventId, EventType, Extras, Position, Timestamp, Topic};
 
 use super::bytes::Cut;
 use crate::IdempotencyKey;
@@ -37,6 +44,9 @@ const SAME_BATCH_FOLLOWS: u8 = 1;
 const HAS_PLACE: u8 = 2;
 const SYNCED_BEFORE: u8 = 4;
 const MARKED: u8 = 8;
+const HAS_EXTRAS: u8 = 16;
+
+const PRIVATE: u8 = 1;
 
 /// The length of a record's place in its batch, in bytes.
 const PLACE: usize = 4;
@@ -91,6 +101,42 @@ pub(super) struct Body<'a> {
     event_type: Option<&'a str>,
     pub topic: &'a str,
     message: &'a str,
+    extras: Option<ExtrasText<'a>>,
+}
+
+/// The extras of a record, borrowed.
+#[derive(Debug, Clone, Copy)]
+struct ExtrasText<'a> {
+    flags: u8,
+    id: &'a str,
+    /// The lengths of the topics, and behind them the topics.
+    lengths: &'a [u8],
+    topics: &'a [u8],
+}
+
+impl<'a> ExtrasText<'a> {
+    fn cut(cut: &mut Cut<'a>) -> Option<Self> {
+        let (flags, count, id) = (cut.u8()?, cut.u8()?, cut.u16()?);
+        let lengths = cut.take(2 * usize::from(count))?;
+        let id = cut.str(id.into())?;
+        let (pairs, _) = lengths.as_chunks();
+        let total = pairs.iter().map(|&length| usize::from(u16::from_le_bytes(length))).sum();
+        Some(Self { flags, id, lengths, topics: cut.take(total)? })
+    }
+
+    fn topics(&self) -> Option<Vec<Topic>> {
+        let (mut lengths, mut topics) = (Cut(self.lengths), Cut(self.topics));
+        let mut all = Vec::with_capacity(self.lengths.len() / 2);
+        while !lengths.0.is_empty() {
+            let length = lengths.u16()?;
+            all.push(Topic::parse(topics.str(length.into())?).ok()?);
+        }
+        Some(all)
+    }
+
+    fn id(&self) -> Option<Option<EventId>> {
+        if self.id.is_empty() { Some(None) } else { EventId::parse(self.id).ok().map(Some) }
+    }
 }
 
 impl<'a> Body<'a> {
@@ -101,6 +147,10 @@ impl<'a> Body<'a> {
         let (time, flags) = (Timestamp(cut.u64()?), cut.u8()?);
         let (key, event_type, topic) = (cut.u8()?, cut.u8()?, cut.u16()?);
         let place = if flags & HAS_PLACE != 0 { cut.u32()? } else { 0 };
+        let extras = match flags & HAS_EXTRAS {
+            0 => None,
+            _ => Some(ExtrasText::cut(&mut cut)?),
+        };
         let key = cut.str(key.into())?;
         let event_type = cut.str(event_type.into())?;
         let topic = cut.str(topic.into())?;
@@ -114,20 +164,34 @@ impl<'a> Body<'a> {
             event_type: Some(event_type).filter(|name| !name.is_empty()),
             topic,
             message: cut.str(cut.0.len())?,
+            extras,
         })
+    }
+
+    /// What few events have; an error where it is not to be understood.
+    pub(super) fn extras(&self, topic: &Topic) -> Result<Option<Box<Extras>>, NotExtras> {
+        let Some(text) = &self.extras else { return Ok(None) };
+        let (topics, id) = (text.topics().ok_or(NotExtras)?, text.id().ok_or(NotExtras)?);
+        Extras::new(topic, topics, text.flags & PRIVATE != 0, id).map_err(|_| NotExtras)
     }
 
     /// The event it holds, at `position`.
     pub(super) fn event(&self, position: Position) -> Option<Event> {
+        let topic = Topic::parse(self.topic).ok()?;
         Some(Event {
             position,
-            topic: Topic::parse(self.topic).ok()?,
+            extras: self.extras(&topic).ok()?,
+            topic,
             event_type: self.event_type.map(EventType::parse).transpose().ok()?,
             published_at: self.time,
             message: self.message.into(),
         })
     }
 }
+
+/// The extras of a record whose checksum holds say nothing: a fault in the program that wrote them.
+#[derive(Debug)]
+pub(super) struct NotExtras;
 
 /// What a record says beside its draft.
 #[derive(Debug, Clone, Copy)]
@@ -144,14 +208,35 @@ pub(super) struct RecordMeta<'a> {
 /// How long a draft's record is at most without a key, in bytes.
 pub(super) fn length(draft: &Draft) -> usize {
     let event_type = draft.event_type.as_ref().map_or(0, |name| name.as_str().len());
-    SHORTEST + PLACE + draft.message.len() + draft.topic.as_str().len() + event_type
+    let extras = extras_length(draft.extras.as_deref());
+    SHORTEST + PLACE + extras + draft.message.len() + draft.topic.as_str().len() + event_type
 }
 
 /// How long the record of an event is that is so far into its batch, without a key, in bytes.
 pub(super) fn length_of(event: &Event, place: usize) -> usize {
     let event_type = event.event_type.as_ref().map_or(0, |name| name.as_str().len());
     let place = if place > 0 { PLACE } else { 0 };
-    SHORTEST + place + event.message.len() + event.topic.as_str().len() + event_type
+    let extras = extras_length(event.extras.as_deref());
+    SHORTEST + place + extras + event.message.len() + event.topic.as_str().len() + event_type
+}
+
+fn extras_length(extras: Option<&Extras>) -> usize {
+    extras.map_or(0, |extras| {
+        let topics = extras.others().iter().map(|topic| 2 + topic.as_str().len());
+        4 + extras.id().map_or(0, |id| id.as_str().len()) + topics.sum::<usize>()
+    })
+}
+
+/// Their types bound the texts and their number: an id 256 bytes, 31 topics of 256 bytes each.
+fn encode_extras(into: &mut Vec<u8>, extras: &Extras) {
+    let id = extras.id().map_or("", EventId::as_str);
+    into.push(if extras.is_private() { PRIVATE } else { 0 });
+    into.push(extras.others().len() as u8);
+    into.extend_from_slice(&(id.len() as u16).to_le_bytes());
+    let topics = || extras.others().iter().map(Topic::as_str);
+    topics().for_each(|topic| into.extend_from_slice(&(topic.len() as u16).to_le_bytes()));
+    into.extend_from_slice(id.as_bytes());
+    topics().for_each(|topic| into.extend_from_slice(topic.as_bytes()));
 }
 
 /// Appends a record to `into`; its length must be less than 4 GiB.
@@ -167,7 +252,8 @@ pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
         MARKED
             | flag(frame.batch_goes_on, SAME_BATCH_FOLLOWS)
             | flag(frame.place > 0, HAS_PLACE)
-            | flag(frame.synced_before, SYNCED_BEFORE),
+            | flag(frame.synced_before, SYNCED_BEFORE)
+            | flag(draft.extras.is_some(), HAS_EXTRAS),
     );
     // Their types bound the texts: key 255, event type 128, topic 256 bytes.
     into.push(key.len() as u8);
@@ -175,6 +261,9 @@ pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
     into.extend_from_slice(&(topic.len() as u16).to_le_bytes());
     if frame.place > 0 {
         into.extend_from_slice(&frame.place.to_le_bytes());
+    }
+    if let Some(extras) = &draft.extras {
+        encode_extras(into, extras);
     }
     for text in [key, event_type, topic, &draft.message] {
         into.extend_from_slice(text.as_bytes());
@@ -219,6 +308,7 @@ mod tests {
                 topic: Topic::parse(&topic).unwrap(),
                 event_type: event_type.map(|name| EventType::parse(&name).unwrap()),
                 message: message.into(),
+                extras: None,
             };
             let key = key.map(|key| IdempotencyKey::parse(&key).unwrap());
             let mut bytes = b"before".to_vec();
@@ -249,6 +339,7 @@ mod tests {
                 topic: Topic::parse("t").unwrap(),
                 event_type: None,
                 message: "hi".into(),
+                extras: None,
             };
             let mut bytes = Vec::new();
             encode(&mut bytes, frame(None), &draft);

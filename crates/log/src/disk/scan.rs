@@ -114,7 +114,12 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
         let ordinal = found.index.count();
         let (body, length) = (&record[record::HEADER..], record.len() as u32);
         let body = Some(body).filter(|body| header.matches(body)).and_then(Body::parse);
-        let Some((body, topic)) = body.and_then(|b| Some((b, Topic::parse(b.topic).ok()?))) else {
+        let body = body.and_then(|body| {
+            let topic = Topic::parse(body.topic).ok()?;
+            let extras = body.extras(&topic).ok()?;
+            Some((body, topic, extras))
+        });
+        let Some((body, topic, extras)) = body else {
             found.damage.push(Unreadable { offset: at, records: 1 });
             incomplete.extend(open.take().and_then(|open| open.cut_off(&found.index)));
             found.index.push_lost(1, length);
@@ -132,6 +137,9 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
             }
         };
         found.index.push(&topic, length, body.time);
+        if let Some(extras) = extras {
+            found.index.push_extras(extras.others(), extras.id());
+        }
         batch.next = body.place + 1;
         if body.batch_goes_on {
             open = Some(batch);

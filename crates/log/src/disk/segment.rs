@@ -18,7 +18,11 @@ use super::selection::{Selection, select};
 use super::storage::StoredFile;
 use crate::Ended;
 
-const MAGIC: &[u8; 8] = b"FFSEGMT1";
+const MAGIC: &[u8; 8] = b"FFSEGMT2";
+
+/// What it began with before records could have extras, which whoever does not know of them would read as
+/// something else.
+const MAGIC_WITHOUT_EXTRAS: &[u8; 8] = b"FFSEGMT1";
 
 /// Where the first record begins, in bytes.
 pub(super) const START: u32 = 8 + Identity::BYTES as u32 + 4;
@@ -75,7 +79,8 @@ impl Identity {
     /// Reads them; `None` where they are damaged.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut cut = unseal(bytes.get(..START as usize)?)?;
-        if cut.take(MAGIC.len())? != MAGIC {
+        let magic = cut.take(MAGIC.len())?;
+        if magic != MAGIC && magic != MAGIC_WITHOUT_EXTRAS {
             return None;
         }
         Self::decode(&mut cut)
@@ -121,6 +126,7 @@ pub(super) struct Run {
 /// writer waits for nobody who compares patterns.
 pub(super) struct Unmatched {
     file: Arc<SegmentFile>,
+    /// With their topics; none where a record has several, or is lost: it is looked at.
     records: Vec<(Extent, Option<Topic>)>,
     covered: Position,
 }
@@ -200,7 +206,7 @@ impl Unmatched {
         self.records.len()
     }
 
-    /// Those that are wanted; what was lost always is.
+    /// Those that are wanted, or may be; what was lost always is.
     pub(super) fn matching(self, wanted: &TopicSelector) -> Run {
         let is_wanted = |topic: Option<Topic>| topic.is_none_or(|topic| wanted.matches(&topic));
         let records = self.records.into_iter();

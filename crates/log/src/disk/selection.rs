@@ -95,17 +95,20 @@ pub(super) fn select(
     merge(&parts, most, range.end)
 }
 
-/// The first of all these, in order. None of the parts is empty, and no ordinal is in two.
+/// The first of all these, in order, each once. None of the parts is empty.
 fn merge(parts: &[&[u32]], most: usize, end: u32) -> Selection {
     let first = |(at, part): (usize, &&[u32])| Reverse((part[0], at, 0));
     let mut heads: BinaryHeap<_> = parts.iter().enumerate().map(first).collect();
     let mut ordinals = Vec::with_capacity(most.min(64));
     while let Some(mut head) = heads.peek_mut() {
         let Reverse((ordinal, part, place)) = *head;
-        if ordinals.len() == most {
+        if ordinals.len() == most && ordinals.last() != Some(&ordinal) {
             return Selection { ordinals, covered: ordinal };
         }
-        ordinals.push(ordinal);
+        // A record of several topics is in several parts.
+        if ordinals.last() != Some(&ordinal) {
+            ordinals.push(ordinal);
+        }
         match parts[part].get(place + 1) {
             Some(&next) => *head = Reverse((next, part, place + 1)),
             None => {

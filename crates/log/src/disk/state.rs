@@ -3,11 +3,11 @@
 //! What must hold: everything here is memory work, done under one lock; whoever reads a file does
 //! so outside it. Only the writer changes it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use fanfare_event::{Position, Timestamp, Topic, TopicSelector};
+use fanfare_event::{EventId, Extras, Position, Timestamp, Topic, TopicSelector};
 
 use super::segment::{Run, Segment, Unmatched, before};
 use super::topic_limit::TopicLimit;
@@ -29,6 +29,8 @@ pub(super) struct State {
     trims: Arc<Trims>,
     head: Position,
     limit: Option<TopicLimit>,
+    /// Where the latest event stands of each id that publishers chose.
+    ids: HashMap<EventId, Position>,
     events: u64,
     bytes: u64,
 }
@@ -46,6 +48,7 @@ pub(super) struct Restored {
 /// An event that the disk has accepted.
 pub(super) struct Admitted<'a> {
     pub topic: &'a Topic,
+    pub extras: Option<&'a Extras>,
     /// Of its record, in bytes.
     pub length: u32,
     pub time: Timestamp,
@@ -92,12 +95,15 @@ impl State {
             trims: Arc::new(Trims::none()),
             head,
             limit: topic_count.map(TopicLimit::new),
+            ids: HashMap::new(),
             events: 0,
             bytes: 0,
         };
         for mut segment in segments {
             state.events += u64::from(segment.index.count());
             state.bytes += u64::from(segment.index.end());
+            let ids = segment.index.ids().iter();
+            state.ids.extend(ids.map(|(at, id)| (id.clone(), segment.index.position(*at))));
             let mut counted = Vec::new();
             segment.index.topics(|topic, ordinals| counted.push((topic.clone(), ordinals.len())));
             let mut names = counted.iter().map(|(topic, events)| {
@@ -138,16 +144,37 @@ impl State {
 
     /// Takes in what was written to the growing segment.
     pub(super) fn admit<'a>(&mut self, events: impl Iterator<Item = Admitted<'a>>) {
-        for Admitted { topic, length, time } in events {
-            let (id, topic) = self.topics.retain(topic);
+        for Admitted { topic, extras, length, time } in events {
+            let (place, topic) = self.topics.retain(topic);
             let Some(segment) = &mut self.growing else { return };
             segment.index.push(&topic, length, time);
             self.head = segment.index.last();
             self.events += 1;
             self.bytes += u64::from(length);
+            if let Some(extras) = extras {
+                self.admit_extras(extras);
+            }
             if let Some(limit) = &mut self.limit {
-                limit.count(id, 1);
+                limit.count(place, 1);
                 self.hide_excess(&topic);
+            }
+        }
+    }
+
+    /// Of the event that was admitted last.
+    fn admit_extras(&mut self, extras: &Extras) {
+        let retained: Vec<_> = extras.others().iter().map(|it| self.topics.retain(it)).collect();
+        let others: Vec<_> = retained.iter().map(|(_, topic)| topic.clone()).collect();
+        if let Some(segment) = &mut self.growing {
+            segment.index.push_extras(&others, extras.id());
+        }
+        if let Some(id) = extras.id() {
+            self.ids.insert(id.clone(), self.head);
+        }
+        for (place, topic) in &retained {
+            if let Some(limit) = &mut self.limit {
+                limit.count(*place, 1);
+                self.hide_excess(topic);
             }
         }
     }
@@ -181,6 +208,14 @@ impl State {
             self.any_topic = self.any_topic.max(index.position(lost.end - 1));
         }
         self.through = self.through.max(index.last());
+        for (ordinal, id) in index.ids() {
+            if self.ids.get(id) == Some(&index.position(*ordinal)) {
+                self.ids.remove(id);
+            }
+        }
+        if self.ids.capacity() > 64 + 8 * self.ids.len() {
+            self.ids.shrink_to(2 * self.ids.len());
+        }
         let (topics, limit) = (&mut self.topics, &mut self.limit);
         index.topics(|topic, ordinals| {
             let (Some(&last), Some(id)) = (ordinals.last(), topics.id(topic)) else { return };
@@ -227,6 +262,11 @@ impl State {
     }
 
     // What readers ask.
+
+    /// Where the latest event stands that its publisher gave this id.
+    pub(super) fn find(&self, id: &EventId) -> Option<Position> {
+        self.ids.get(id).copied()
+    }
 
     /// Where a reader begins.
     pub(super) fn start(&self, from: ReadFrom) -> Position {

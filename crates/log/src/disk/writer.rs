@@ -254,13 +254,7 @@ impl Writer {
                     key,
                 };
                 record::encode(buffer, frame, &draft);
-                events.push(Arc::new(Event {
-                    position: self.head,
-                    topic: draft.topic,
-                    event_type: draft.event_type,
-                    published_at: now,
-                    message: draft.message,
-                }));
+                events.push(Arc::new(draft.accepted(self.head, now)));
             }
             planned.push(Planned { events, key: batch.key, appended: fresh, completion });
         }
@@ -323,6 +317,7 @@ impl Writer {
             state.admit(planned.iter().flat_map(|plan| {
                 plan.events.iter().enumerate().map(move |(at, event)| Admitted {
                     topic: &event.topic,
+                    extras: event.extras.as_deref(),
                     length: length(plan, at),
                     time: event.published_at,
                 })

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fanfare_event::{Draft, Event, EventType, Position, Selector, Timestamp, Topic};
+use fanfare_event::{
+    Draft, Event, EventId, EventType, Extras, Position, Selector, Timestamp, Topic,
+};
 use proptest::prelude::*;
 
 use super::settings::MemorySettings;
@@ -109,7 +111,7 @@ impl Model {
     /// The last trim that concerns the selector, as an unbounded memory knows it.
     fn last_trim(&self, selector: &Selector) -> Option<Position> {
         let mut gone = self.all[..self.lost].iter();
-        gone.rfind(|event| selector.topics.matches(&event.topic)).map(|event| event.position)
+        gone.rfind(|event| selector.topics.matches_any(event.topics())).map(|event| event.position)
     }
 }
 
@@ -229,13 +231,8 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
                     assert!(!accepted.answer.repeated);
                     keys.extend(key.map(|key| (key, model.now, model.last().next(), drafts.len())));
                     for draft in drafts {
-                        model.all.push(Event {
-                            position: model.last().next(),
-                            topic: draft.topic,
-                            event_type: draft.event_type,
-                            published_at: Timestamp(model.now),
-                            message: draft.message,
-                        });
+                        let position = model.last().next();
+                        model.all.push(draft.accepted(position, Timestamp(model.now)));
                     }
                     let lost = model.lost;
                     model.trim();
@@ -296,14 +293,33 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
         assert_eq!(stats.oldest, kept.first().map(|event| event.position));
         assert_eq!(stats.last, model.last());
         assert!((keys.len()..=3).contains(&stats.keys), "ended windows may linger, no other");
-        assert!(stats.topics <= kept.len() + bounds.quiet_topics);
+        let topics = kept.iter().map(|event| event.topics().count()).sum::<usize>();
+        assert!(stats.topics <= topics + bounds.quiet_topics);
+        for id in (0..4).map(id) {
+            let latest = kept.iter().rfind(|event| event.id() == Some(&id));
+            assert_eq!(
+                store.find(&id),
+                latest.map(|event| event.position),
+                "the latest, of what is kept"
+            );
+        }
     }
 }
 
+fn id(n: usize) -> EventId {
+    EventId::parse(&format!("urn:{n}")).unwrap()
+}
+
+/// Some have several topics, some are private, some have an id that others had before.
 fn make((topic, event_type, length): (usize, usize, usize)) -> Draft {
     let event_type = [None, Some("tick"), Some("tock")][event_type];
+    let named = |n: usize| Topic::parse(TOPICS[n % TOPICS.len()]).unwrap();
+    let others = (0..length % 4).map(|n| named(topic + n * length));
+    let id = (length % 3 == 0).then(|| id(length % 4));
+    let topic = named(topic);
     Draft {
-        topic: Topic::parse(TOPICS[topic]).unwrap(),
+        extras: Extras::new(&topic, others, length % 5 == 0, id).unwrap(),
+        topic,
         event_type: event_type.map(|name| EventType::parse(name).unwrap()),
         message: "x".repeat(length).into(),
     }

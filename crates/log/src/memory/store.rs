@@ -2,11 +2,11 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::binary_heap::PeekMut;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_event::{Draft, Event, Position, Selector, Timestamp, Topic};
+use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp, Topic};
 
 use super::settings::MemorySettings;
 use super::stats::MemoryStats;
@@ -42,6 +42,8 @@ pub(super) struct Store {
     topics: TopicTable,
     /// By [`TopicId::index`]: the `seq`s of the topic's retained events, ascending.
     index: Vec<VecDeque<u64>>,
+    /// The `seq` of the latest retained event of each id that publishers chose.
+    ids: HashMap<EventId, u64>,
     keys: IdempotencyTable,
 }
 
@@ -79,6 +81,7 @@ impl Store {
             bytes: 0,
             topics: TopicTable::new(bounds.quiet_topics),
             index: Vec::new(),
+            ids: HashMap::new(),
             keys: IdempotencyTable::new(settings.key_window, settings.key_capacity),
         }
     }
@@ -145,6 +148,11 @@ impl Store {
         Stretch { trimmed, events, reaches }
     }
 
+    /// The latest retained event that its publisher gave this id.
+    pub(super) fn find(&self, id: &EventId) -> Option<Position> {
+        self.ids.get(id).map(|&seq| Position::new(self.last.epoch, seq))
+    }
+
     pub(super) fn stats(&self) -> MemoryStats {
         MemoryStats {
             events: self.events.len(),
@@ -162,18 +170,24 @@ impl Store {
         self.topics.forgotten()
     }
 
-    fn push(&mut self, draft: Draft, now: Timestamp) -> Arc<Event> {
-        let Draft { topic, event_type, message } = draft;
-        let (id, topic) = self.topics.retain(&topic);
+    fn push(&mut self, mut draft: Draft, now: Timestamp) -> Arc<Event> {
         self.last = self.last.next();
-        let event =
-            Arc::new(Event { position: self.last, topic, event_type, published_at: now, message });
+        let (id, topic) = self.topics.retain(&draft.topic);
+        draft.topic = topic;
+        enter(&mut self.index, id, self.last.seq);
+        if let Some(extras) = &mut draft.extras {
+            extras.share_names(|topic| {
+                let (id, topic) = self.topics.retain(topic);
+                enter(&mut self.index, id, self.last.seq);
+                topic
+            });
+            if let Some(id) = extras.id() {
+                self.ids.insert(id.clone(), self.last.seq);
+            }
+        }
+        let event = Arc::new(draft.accepted(self.last, now));
         self.bytes += event.weight() as u64;
         self.events.push_back(Entry { event: event.clone(), topic: id });
-        if self.index.len() <= id.index() {
-            self.index.resize_with(id.index() + 1, VecDeque::new);
-        }
-        self.index[id.index()].push_back(self.last.seq);
         event
     }
 
@@ -196,14 +210,33 @@ impl Store {
     fn pop(&mut self) -> Option<Position> {
         let Entry { event, topic } = self.events.pop_front()?;
         self.bytes -= event.weight() as u64;
-        self.topics.trim(topic, 1, event.position);
+        self.leave(topic, event.position);
+        for other in event.others() {
+            // It is known for as long as something of it is retained.
+            if let Some(other) = self.topics.id(other) {
+                self.leave(other, event.position);
+            }
+        }
+        if let Some(id) = event.id()
+            && self.ids.get(id) == Some(&event.position.seq)
+        {
+            self.ids.remove(id);
+            if self.ids.capacity() > 64 + 8 * self.ids.len() {
+                self.ids.shrink_to(2 * self.ids.len());
+            }
+        }
+        Some(event.position)
+    }
+
+    /// The oldest retained event of a topic goes.
+    fn leave(&mut self, topic: TopicId, position: Position) {
+        self.topics.trim(topic, 1, position);
         let seqs = &mut self.index[topic.index()];
         seqs.pop_front();
         // What a burst has left behind is given back; every shrink is paid for by as many pops.
         if seqs.is_empty() || seqs.capacity() > 16 + 4 * seqs.len() {
             seqs.shrink_to(2 * seqs.len());
         }
-        Some(event.position)
     }
 
     /// A position as a place in this epoch, where it stands before or behind it too.
@@ -245,7 +278,7 @@ impl Store {
             }
         }
         let oldest = self.base() + 1;
-        std::iter::from_fn(move || {
+        let mut next = move || {
             let mut head = heads.peek_mut()?;
             let Reverse((seq, which)) = *head;
             if seq > until {
@@ -257,9 +290,28 @@ impl Store {
                     PeekMut::pop(head);
                 }
             }
-            Some(&self.events[(seq - oldest) as usize].event)
-        })
+            Some(seq)
+        };
+        // One of several of these topics comes up for each, in turn.
+        let mut before = 0;
+        let once = std::iter::from_fn(move || {
+            loop {
+                let seq = next()?;
+                if std::mem::replace(&mut before, seq) != seq {
+                    return Some(seq);
+                }
+            }
+        });
+        once.map(move |seq| &self.events[(seq - oldest) as usize].event)
     }
+}
+
+/// Notes that the event at `seq` is of this topic.
+fn enter(index: &mut Vec<VecDeque<u64>>, topic: TopicId, seq: u64) {
+    if index.len() <= topic.index() {
+        index.resize_with(topic.index() + 1, VecDeque::new);
+    }
+    index[topic.index()].push_back(seq);
 }
 
 impl Stretch {
@@ -297,7 +349,8 @@ mod tests {
 
     fn publish(store: &mut Store, topic: &str, count: usize) -> Accepted {
         let topic = || Topic::parse(topic).unwrap();
-        let draft = || Draft { topic: topic(), event_type: None, message: "m".into() };
+        let draft =
+            || Draft { topic: topic(), event_type: None, message: "m".into(), extras: None };
         let drafts = std::iter::repeat_with(draft).take(count).collect();
         store.append(Batch { drafts, key: None }, Timestamp(0)).unwrap()
     }

@@ -104,7 +104,8 @@ pub fn small() -> DiskOptions {
 
 pub fn batch(topic: &str, messages: impl IntoIterator<Item = impl Into<Box<str>>>) -> Batch {
     let topic = Topic::parse(topic).unwrap();
-    let draft = |message: Box<str>| Draft { topic: topic.clone(), event_type: None, message };
+    let draft =
+        |message: Box<str>| Draft { topic: topic.clone(), event_type: None, message, extras: None };
     Batch { drafts: messages.into_iter().map(|m| draft(m.into())).collect(), key: None }
 }
 

@@ -130,7 +130,12 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 pub(crate) fn draft(topic: &str, message: impl Into<Box<str>>) -> Draft {
-    Draft { topic: Topic::parse(topic).unwrap(), event_type: None, message: message.into() }
+    Draft {
+        topic: Topic::parse(topic).unwrap(),
+        event_type: None,
+        message: message.into(),
+        extras: None,
+    }
 }
 
 pub(crate) fn batch(drafts: Vec<Draft>) -> Batch {

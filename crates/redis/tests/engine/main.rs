@@ -8,6 +8,7 @@ mod failover;
 mod half_done;
 mod idempotency;
 mod ledger;
+mod lost_extras;
 mod lost_stream;
 mod many_epochs;
 mod no_witness;

@@ -5,6 +5,7 @@ use std::path::Path;
 use fanfare_auth::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecret};
 use fanfare_event::{InvalidPattern, Pattern};
 use fanfare_log::{InvalidSyncPolicy, SyncPolicy};
+use fanfare_mercure::{HubUrl, InvalidHubUrl};
 use fanfare_net::{
     AcmeDirectory, Contact, Domain, Host, InvalidAcmeDirectory, InvalidContact, InvalidDomain,
     InvalidHost, InvalidKeySetUrl, InvalidNetwork, InvalidOrigin, InvalidSecurityContact,
@@ -32,6 +33,7 @@ values! {
         Self::parse;
     Contact: "EMAIL", "whom to write to", InvalidContact, Self::parse;
     Host: "HOST", "a host", InvalidHost, Self::parse;
+    HubUrl: "URL", "the URL of a Mercure hub", InvalidHubUrl, Self::parse;
     KeyFile: "FILE", "a file of access keys", InvalidCredential, |path| Self::read(Path::new(path));
     KeySetUrl: "URL", "the address of a key set", InvalidKeySetUrl, Self::parse;
     Network: "CIDR", "a range of addresses", InvalidNetwork, Self::parse;

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_event::{Draft, EventType, Position, Selector, Topic};
+use fanfare_event::{Draft, EventType, Position, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, EventLog, ReadFrom, Retention, Tail};
 use fanfare_sse::Parser;
@@ -171,6 +171,7 @@ impl World {
         let client = |(topics, types, framing, envelope, sealing): Wish| Client {
             interest: Arc::new(Interest::new(
                 Selector::parse(topics.iter().copied(), types.iter().copied()).unwrap(),
+                PrivateRights::None,
             )),
             framing,
             envelope,
@@ -273,6 +274,7 @@ impl World {
             topic,
             event_type,
             message: text.into(),
+            extras: None,
         });
         let mut appending = self.hub.publish(Batch { drafts: drafts.collect(), key: None });
         let mut context = Context::from_waker(Waker::noop());

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_event::{Draft, Selector, Topic};
+use fanfare_event::{Draft, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, EventLog, Retention, Tail};
 use fanfare_testkit::FickleLog;
@@ -76,6 +76,7 @@ impl Rig {
             topic: Topic::parse(topic).unwrap(),
             event_type: None,
             message: text.into(),
+            extras: None,
         };
         let drafts = drafts.into_iter().map(draft).collect();
         let mut appending = self.hub.publish(Batch { drafts, key: None });
@@ -93,7 +94,10 @@ impl Rig {
             sink: Sink::Simulated(socket.clone()),
             wire: Wire::native(Envelope::None, Framing::Chunked),
             head: Bytes::from_static(HEAD),
-            interest: Arc::new(Interest::new(Selector::parse([topic], []).unwrap())),
+            interest: Arc::new(Interest::new(
+                Selector::parse([topic], []).unwrap(),
+                PrivateRights::None,
+            )),
             start: self.hub.resolve(requested).into_start(),
             has_id: false,
             address: [127, 0, 0, 1].into(),

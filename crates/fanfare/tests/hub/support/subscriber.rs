@@ -28,7 +28,7 @@ pub(crate) enum Http {
 pub(crate) struct Subscription {
     address: SocketAddr,
     http: Http,
-    prefix: String,
+    path: String,
     query: String,
     headers: Vec<(String, String)>,
     narrow: bool,
@@ -80,7 +80,7 @@ impl Subscription {
         Self {
             address,
             http: Http::One,
-            prefix: "/sse".to_owned(),
+            path: "/sse/events".to_owned(),
             query: String::new(),
             headers: Vec::new(),
             narrow: false,
@@ -96,8 +96,13 @@ impl Subscription {
     }
 
     /// Under another prefix than `/sse`.
-    pub(crate) fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
+    pub(crate) fn prefix(self, prefix: &str) -> Self {
+        self.at(&format!("{prefix}/events"))
+    }
+
+    /// Elsewhere than at the hub's own path.
+    pub(crate) fn at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
         self
     }
 
@@ -173,7 +178,7 @@ impl Subscription {
 
     fn path(&self) -> String {
         let separator = if self.query.is_empty() { "" } else { "?" };
-        format!("{}/events{separator}{}", self.prefix, self.query)
+        format!("{}{separator}{}", self.path, self.query)
     }
 
     fn headers(&self) -> Vec<(&str, &str)> {

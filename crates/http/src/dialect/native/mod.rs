@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
+use fanfare_event::EventId;
 use fanfare_log::Appended;
 use fanfare_payload::Kind;
 
@@ -52,7 +53,7 @@ impl Dialect for Native {
         publication::read(headers, body, message)
     }
 
-    fn accepted(&self, kind: Kind, appended: &Appended) -> Response {
+    fn accepted(&self, kind: Kind, appended: &Appended, _: Option<&EventId>) -> Response {
         publication::accepted(kind, appended)
     }
 

@@ -52,6 +52,8 @@ fn body(refusal: &Refusal) -> Response {
             (status, [(CONTENT_TYPE, JSON)], invalid.body()).into_response()
         }
         Refusal::BodyTooLarge { .. } => detail(StatusCode::PAYLOAD_TOO_LARGE, said),
+        // In this dialect each has a refusal of its own.
+        Refusal::Unreadable { .. } => detail(StatusCode::UNPROCESSABLE_ENTITY, said),
         Refusal::BodyLimit(BodyLimit::Late) => detail(StatusCode::REQUEST_TIMEOUT, said),
         Refusal::BodyBroken(_) | Refusal::NotOneHost => detail(StatusCode::BAD_REQUEST, said),
         Refusal::TargetTooLong { .. } => detail(StatusCode::URI_TOO_LONG, said),
@@ -66,9 +68,9 @@ fn body(refusal: &Refusal) -> Response {
                     ("topic", echo(text))
                 }
                 InvalidSelector::Type { text } => ("event", echo(text)),
-                InvalidSelector::TooManyTopics(_) | InvalidSelector::TooManyPatterns(_) => {
-                    ("topic", Value::Null)
-                }
+                InvalidSelector::Nothing
+                | InvalidSelector::TooManyTopics(_)
+                | InvalidSelector::TooManyPatterns(_) => ("topic", Value::Null),
                 InvalidSelector::TooManyTypes(_) => ("event", Value::Null),
             };
             invalid(&["query", field], &said, &input)

@@ -1,0 +1,136 @@
+//! An update is accepted that the protocol refuses, forges an event of the hub's, or reaches subscribers as another than
+//! was sent.
+
+use super::{FORM, PATH, hub, hub_with, listen, post, publish, publisher};
+
+#[test]
+fn an_update_arrives_as_it_was_sent() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match=https%3A%2F%2Fexample.com%2Fa&match=b");
+    let answer = post(
+        &hub,
+        &publisher(),
+        "topic=https%3A%2F%2Fexample.com%2Fa&data=x%0D%0Ay%0Dz+%2B&unknown=1",
+    );
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    let event = heard.next();
+    assert_eq!((event.kind, &*event.data), (None, "x\ny\nz +"));
+    assert_eq!(event.id, answer.text());
+    publish(&hub, "topic=b&type=kind&data=");
+    let event = heard.next();
+    assert_eq!((event.kind.as_deref(), &*event.data), (Some("kind"), ""));
+}
+
+#[test]
+fn data_does_not_forge_fields() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match=a");
+    publish(&hub, "topic=a&data=x%0Aevent:+mercure%0Aid:+1%0A%0Adata:+y");
+    let event = heard.next();
+    assert_eq!((event.kind, &*event.data), (None, "x\nevent: mercure\nid: 1\n\ndata: y"));
+}
+
+#[test]
+fn the_id_of_the_hub_is_a_fragment() {
+    let id = publish(&hub(), "topic=a");
+    assert!(id.starts_with('#'), "{id}");
+}
+
+#[test]
+fn what_the_protocol_refuses_is_refused() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match=*");
+    for form in [
+        "",
+        "data=x",
+        "topic=",
+        "topic=*",
+        "topic=a&topic=*",
+        "topic=a%0Ab",
+        "topic=a&topic=%C2%85",
+        "topic=a%E2%80%8Bb",
+        "topic=%FF",
+        "topic=a&data=%FF",
+        "topic=/.well-known/mercure",
+        "topic=/.well-known/%256Dercure/subscriptions",
+        "topic=/.well-known/x/../mercure/subscriptions",
+        "topic=https://elsewhere.example/.well-known/mercure/subscriptions/exact/a/b",
+        "topic=a&topic=https://hub.example.com/.well-known/mercure",
+        "topic=a&id=%23x",
+        "topic=a&id=earliest",
+        "topic=a&id=x%0Ay",
+        "topic=a&id=x%00",
+        "topic=a&type=mercure",
+        "topic=a&type=x%0Ay",
+        "topic=a&type=fanfare.gap",
+        "topic=a&retry=1x",
+        "topic=a&retry=-1",
+    ] {
+        let answer = post(&hub, &publisher(), form);
+        assert_eq!(answer.status, 400, "{form}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+    publish(&hub, "topic=a&data=last");
+    assert_eq!(heard.next().data, "last", "nothing of all that was published");
+}
+
+#[test]
+fn what_is_too_large_is_refused_as_such() {
+    let hub = hub_with(&["--max-message", "1KiB"]);
+    let long = |field: &str, length| format!("topic=a&{field}={}", "x".repeat(length));
+    let many: String = (0..100).map(|n| format!("topic={n}&")).collect();
+    for form in [
+        long("data", 1025),
+        long("topic", 1000),
+        long("id", 1000),
+        long("type", 1000),
+        many,
+        long("data", 300_000),
+    ] {
+        let answer = post(&hub, &publisher(), &form);
+        assert_eq!(answer.status, 413, "{}", answer.text());
+    }
+    assert_eq!(post(&hub, &publisher(), &long("data", 1024)).status, 200);
+}
+
+#[test]
+fn a_body_of_another_kind_is_refused() {
+    let hub = hub();
+    let bearer = format!("Bearer {}", publisher());
+    let send = |kind: &str| {
+        let headers = [("Authorization", &*bearer), ("Content-Type", kind)];
+        hub.connect().request("POST", PATH, &headers, b"topic=a").status
+    };
+    assert_eq!(send("application/json"), 415);
+    assert_eq!(send("multipart/form-data; boundary=x"), 415);
+    assert_eq!(send(&format!("{FORM}; charset=UTF-8")), 200);
+    assert_eq!(send("Application/X-WWW-Form-Urlencoded"), 200);
+}
+
+#[test]
+fn an_id_of_the_publishers_is_the_events() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match=a");
+    let id = publish(&hub, "topic=a&id=urn:uuid:1&data=x");
+    assert_eq!(id, "urn:uuid:1");
+    let event = heard.next();
+    assert_eq!((&*event.id, &*event.data), ("urn:uuid:1", "x"));
+}
+
+#[test]
+fn an_update_of_several_topics_comes_once() {
+    let hub = hub();
+    let query = "match=https://example.com/a&match=https://example.com/b&match=the-end";
+    let mut both = listen(&hub, query);
+    let mut second = listen(&hub, "match=https://example.com/b");
+    let mut by_pattern = listen(&hub, "match_urlpattern=https://example.com/users/:id");
+    publish(
+        &hub,
+        "topic=https://example.com/a&topic=https://example.com/b&topic=https://example.com/users/1&data=one",
+    );
+    publish(&hub, "topic=the-end&data=end");
+    assert_eq!((both.next().data, both.next().data), ("one".to_owned(), "end".to_owned()));
+    assert_eq!(second.next().data, "one");
+    assert_eq!(by_pattern.next().data, "one");
+}

@@ -1,0 +1,33 @@
+//! The hub's metadata as a protected resource (RFC 9728): whom tokens are to be meant for, and where they go.
+
+use axum::body::Bytes;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use fanfare_mercure::HubUrl;
+use serde_json::json;
+
+/// Where it is (RFC 9728, 3.1).
+pub(super) const PATH: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
+
+/// Where it is, for those who are elsewhere.
+pub(super) fn url(hub: &HubUrl) -> String {
+    format!("{}{PATH}", hub.origin())
+}
+
+pub(super) fn document(hub: &HubUrl, cookie: &str) -> Bytes {
+    let document = json!({
+        "resource": hub.as_str(),
+        "bearer_methods_supported": ["header"],
+        "authorization_details_types_supported": [
+            "https://mercure.rocks/authorization-detail",
+        ],
+        "mercure_cookie": cookie,
+    });
+    document.to_string().into()
+}
+
+pub(super) fn answer(document: Bytes) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(CONTENT_TYPE, json)], document).into_response()
+}

@@ -1,0 +1,125 @@
+//! Mercure's protocol, spoken beside the hub's own over the same log: `GET`, `QUERY` and `POST` at
+//! `/.well-known/mercure`. What its requests and tokens mean is `fanfare-mercure`'s to say.
+
+mod metadata;
+mod publication;
+mod refusal;
+mod stream_format;
+mod subscription;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::Response;
+use axum::routing::get;
+use fanfare_event::EventId;
+use fanfare_log::Appended;
+use fanfare_mercure::HubUrl;
+use fanfare_payload::Kind;
+
+pub use self::tokens::MercureTokens;
+use super::contract::{Dialect, Paths, Publication, Subscription};
+use crate::access::{CredentialPlaces, Realm};
+use crate::refusal::Refusal;
+
+/// How Mercure's protocol is spoken.
+#[derive(Debug, Clone)]
+pub struct MercureConfig {
+    /// Where clients find the hub.
+    pub hub: Arc<HubUrl>,
+    /// Whether a token may stand in a request's address.
+    pub token_in_query: bool,
+    /// Whether a stream tells of what may be missing in it.
+    pub gap_events: bool,
+}
+
+/// The protocol at one hub.
+#[derive(Debug)]
+pub(crate) struct Mercure {
+    config: MercureConfig,
+    /// The document that says how to use the hub (RFC 9728).
+    metadata: Bytes,
+}
+
+/// The cookies that carry a token: that of 1.0, and those of before.
+const COOKIES: &[&str] =
+    &["__Secure-mercure_access_token", "__Secure-mercureAuthorization", "mercureAuthorization"];
+/// The parameter of before 1.0 that carries a token.
+const TOKEN: &str = "authorization";
+
+impl Mercure {
+    pub(crate) fn new(config: &MercureConfig) -> Self {
+        let metadata = metadata::document(&config.hub, COOKIES[0]);
+        Self { config: config.clone(), metadata }
+    }
+}
+
+impl Dialect for Mercure {
+    fn paths(&self, _: &str) -> Paths {
+        let path = HubUrl::PATH.to_owned();
+        Paths { publish: path.clone(), subscribe: path }
+    }
+
+    fn credentials(&self) -> CredentialPlaces {
+        CredentialPlaces {
+            cookies: COOKIES,
+            ticket: None,
+            token: self.config.token_in_query.then_some(TOKEN),
+            realm: Realm::Foreign,
+        }
+    }
+
+    fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal> {
+        subscription::read(request, &self.config.hub, self.config.gap_events)
+    }
+
+    fn body_limit(&self, message: usize) -> usize {
+        publication::body_limit(message)
+    }
+
+    fn publication(
+        &self,
+        headers: &HeaderMap,
+        body: &Bytes,
+        message: usize,
+    ) -> Result<Publication, Refusal> {
+        publication::read(headers, body, message, &self.config.hub)
+    }
+
+    fn accepted(&self, _: Kind, appended: &Appended, id: Option<&EventId>) -> Response {
+        publication::accepted(appended, id)
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Response {
+        refusal::render(refusal, &self.config.hub)
+    }
+
+    fn method_not_allowed(&self) -> Response {
+        refusal::method_not_allowed()
+    }
+
+    fn takes_query(&self) -> bool {
+        true
+    }
+
+    fn exposed_headers(&self) -> Vec<HeaderName> {
+        vec![subscription::BEGINNING, axum::http::header::LINK]
+    }
+
+    fn tells_beginning(&self, request: &Parts) -> bool {
+        subscription::asked(request).is_some()
+    }
+
+    fn tell_beginning(&self, request: &Parts, continuous: bool, head: &mut HeaderMap) {
+        subscription::tell_beginning(request, continuous, head);
+    }
+
+    fn further_routes(&self) -> Router {
+        let document = self.metadata.clone();
+        Router::new().route(metadata::PATH, get(async move || metadata::answer(document)))
+    }
+}

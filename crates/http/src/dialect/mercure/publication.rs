@@ -1,0 +1,65 @@
+//! A publish in Mercure's protocol: a form, answered by the id alone.
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use fanfare_event::{Draft, EventId, Extras};
+use fanfare_log::Appended;
+use fanfare_mercure::{HubUrl, Update};
+use fanfare_payload::Kind;
+
+use super::stream_format::reference;
+use crate::dialect::contract::Publication;
+use crate::dialect::idempotency_key::KeyName;
+use crate::refusal::{Refusal, Unreadable};
+
+/// What a message may grow by when each of its bytes is escaped, and what the other fields take.
+const ESCAPING: usize = 3;
+const OTHER_FIELDS: usize = 128 * 1024;
+const FORM: &str = "application/x-www-form-urlencoded";
+
+pub(super) fn body_limit(message: usize) -> usize {
+    message * ESCAPING + OTHER_FIELDS
+}
+
+pub(super) fn read(
+    headers: &HeaderMap,
+    body: &Bytes,
+    message_bytes: usize,
+    hub: &HubUrl,
+) -> Result<Publication, Refusal> {
+    if !is_form(headers) {
+        let said = format!("send the update as {FORM}");
+        return Err(Refusal::Unreadable { what: Unreadable::ContentType, said });
+    }
+    let key = KeyName::find(headers)?;
+    let form = std::str::from_utf8(body);
+    let form = form.map_err(Refusal::unreadable(Unreadable::Publish))?;
+    let update = Update::parse(form, message_bytes, hub).map_err(|invalid| {
+        let long = invalid.is_too_large();
+        let what = if long { Unreadable::LongPublish } else { Unreadable::Publish };
+        Refusal::unreadable(what)(invalid)
+    })?;
+    let Update { topics, data, event_type, private, id, .. } = update;
+    let mut topics = topics.into_iter();
+    // There is one at least.
+    let topic = topics.next().unwrap_or_default();
+    let extras = Extras::new(&topic, topics, private, id);
+    let extras = extras.map_err(Refusal::unreadable(Unreadable::LongPublish))?;
+    let draft = Draft { topic, event_type, message: data, extras };
+    Ok(Publication { drafts: vec![draft], kind: Kind::Single, key })
+}
+
+/// Whether the body is said to be a form; what is said to be nothing may be one.
+fn is_form(headers: &HeaderMap) -> bool {
+    let Some(given) = headers.get(CONTENT_TYPE) else { return true };
+    let kind = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())
+}
+
+pub(super) fn accepted(appended: &Appended, id: Option<&EventId>) -> Response {
+    let id = id.map_or_else(|| reference(appended.first), |id| id.as_str().to_owned());
+    // As text it has the media type and the charset that the protocol wants.
+    id.into_response()
+}

@@ -1,0 +1,84 @@
+//! A subscription in Mercure's protocol: matchers in the address, in a form, or in both.
+
+use axum::http::header::HeaderName;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use fanfare_event::{EventId, Selector};
+use fanfare_hub::Requested;
+use fanfare_mercure::{HubUrl, Subscription as Asked};
+
+use super::stream_format::format;
+use crate::dialect::contract::{QueryForm, Subscription};
+use crate::refusal::{Refusal, Unreadable};
+
+/// Where a stream begins.
+pub(super) const BEGINNING: HeaderName = HeaderName::from_static("mercure-last-event-id");
+/// The same before 1.0.
+const OLDER_BEGINNING: HeaderName = HeaderName::from_static("last-event-id");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// A stream that nothing comes before.
+const EARLIEST: &str = "earliest";
+
+pub(super) fn read(
+    request: &Parts,
+    hub: &Arc<HubUrl>,
+    gaps: bool,
+) -> Result<Subscription, Refusal> {
+    let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);
+    let query = request.uri.query().unwrap_or_default();
+    let asked = Asked::parse(query, form, hub);
+    let asked = asked.map_err(Refusal::unreadable(Unreadable::Subscription))?;
+    let selector: Selector =
+        asked.selector().map_err(Refusal::unreadable(Unreadable::Subscription))?;
+    let cursor = cursor(request, asked.last_event_id.as_deref());
+    Ok(Subscription { selector, format: format(gaps), cursor })
+}
+
+/// The cursor: of the header, and without one of the parameter.
+fn cursor(request: &Parts, parameter: Option<&str>) -> Requested {
+    match header(request).or(parameter.map(Cow::Borrowed)).as_deref() {
+        None | Some("") => Requested::Live,
+        Some(EARLIEST) => Requested::Earliest,
+        // What the hub names itself begins with a mark, which positions do not have.
+        Some(id) => {
+            if let Ok(position) = id.strip_prefix('#').unwrap_or(id).parse() {
+                return Requested::After(position);
+            }
+            let chosen = EventId::parse(id);
+            chosen.map_or_else(|_| Requested::Unknown(id.to_owned()), Requested::AfterId)
+        }
+    }
+}
+
+fn header(request: &Parts) -> Option<Cow<'_, str>> {
+    let header = request.headers.get(LAST_EVENT_ID);
+    let text = header.map(|id| String::from_utf8_lossy(id.as_bytes()));
+    text.filter(|id| !id.is_empty())
+}
+
+/// The id behind which a stream is asked for, if it is.
+pub(super) fn asked(request: &Parts) -> Option<Cow<'_, str>> {
+    if let Some(id) = header(request) {
+        return Some(id);
+    }
+    let form = request.extensions.get::<QueryForm>().map(|form| &*form.0).unwrap_or_default();
+    let query = request.uri.query().unwrap_or_default();
+    let id = [query, form].into_iter().find_map(fanfare_mercure::last_event_id);
+    id.filter(|id| !id.is_empty()).map(Cow::Owned)
+}
+
+pub(super) fn tell_beginning(request: &Parts, continuous: bool, head: &mut HeaderMap) {
+    let Some(id) = asked(request).filter(|_| continuous) else {
+        let earliest = HeaderValue::from_static(EARLIEST);
+        head.insert(BEGINNING, earliest.clone());
+        head.insert(OLDER_BEGINNING, earliest);
+        return;
+    };
+    let id = HeaderValue::from_bytes(id.as_bytes());
+    let id = id.unwrap_or_else(|_| HeaderValue::from_static(EARLIEST));
+    head.insert(BEGINNING, id.clone());
+    head.insert(OLDER_BEGINNING, id);
+}

@@ -1,0 +1,52 @@
+//! Tokens of Mercure's protocol, as the hub's authentication is told of them.
+
+use std::sync::Arc;
+
+use fanfare_auth::{Granted, InvalidToken, PublishGrant, ReadClaims, SubscribeGrant};
+use fanfare_mercure::{Expected, HubUrl, InvalidClaims, Rights};
+use serde_json::{Map, Value};
+
+/// Reads what tokens of Mercure's protocol claim.
+#[derive(Debug, Clone)]
+pub struct MercureTokens {
+    /// Where clients find the hub.
+    pub hub: Arc<HubUrl>,
+    /// The issuers that are trusted; anyone who has a key, if empty.
+    pub issuers: Vec<String>,
+    /// Whom tokens may be meant for, beside the hub's URL.
+    pub audiences: Vec<String>,
+}
+
+impl MercureTokens {
+    /// For a hub with this URL.
+    pub fn new(hub: Arc<HubUrl>, issuers: Vec<String>, mut audiences: Vec<String>) -> Self {
+        audiences.push(hub.as_str().to_owned());
+        Self { hub, issuers, audiences }
+    }
+}
+
+impl ReadClaims for MercureTokens {
+    fn read(
+        &self,
+        kind: Option<&str>,
+        claims: &Map<String, Value>,
+    ) -> Result<Granted, InvalidToken> {
+        let expected = Expected { issuers: &self.issuers, audiences: &self.audiences };
+        let rights = Rights::read(kind, claims, expected, &self.hub).map_err(fault)?;
+        Ok(Granted {
+            publish: PublishGrant::new(rights.publish),
+            subscribe: SubscribeGrant::new(rights.subscribe),
+        })
+    }
+}
+
+fn fault(invalid: InvalidClaims) -> InvalidToken {
+    match invalid {
+        InvalidClaims::Issuer => InvalidToken::Issuer,
+        InvalidClaims::Audience => InvalidToken::Audience,
+        InvalidClaims::Kind
+        | InvalidClaims::Missing(_)
+        | InvalidClaims::Details
+        | InvalidClaims::TooMuch => InvalidToken::Claims,
+    }
+}

@@ -1,0 +1,24 @@
+//! Mercure's protocol, as far as it is text: what publishers and subscribers ask for, what tokens grant, and
+//! which topics a matcher matches.
+//!
+//! What must hold: what is accepted here is valid, and is in the words of [`fanfare_event`] from then on; what
+//! is not, is refused for a reason that the protocol knows. Matching takes time that is linear in the topic,
+//! whatever the matcher. No HTTP and no I/O.
+
+mod characters;
+mod claims;
+mod form;
+mod hub_url;
+mod matcher;
+mod subscription;
+mod template;
+mod topic;
+mod update;
+mod url_pattern;
+
+pub use claims::{Expected, InvalidClaims, Rights};
+pub use hub_url::{HubUrl, InvalidHubUrl};
+pub use matcher::{InvalidMatcher, Matcher, MatcherType, Native};
+pub use subscription::{InvalidSubscription, Subscription, last_event_id};
+pub use topic::{InvalidTopicName, name_of, topic_of};
+pub use update::{InvalidUpdate, Update};

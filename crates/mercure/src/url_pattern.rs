@@ -1,0 +1,255 @@
+//! URL Patterns, as the WHATWG's standard has them.
+//!
+//! The `urlpattern` crate reads them; of what it makes, only what matches is kept. Regular expressions in them
+//! are those of the `regex` crate, which takes time linear in the text, and are bounded in size.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use fanfare_event::{Expression, Topic};
+use regex::{Regex, RegexBuilder};
+use url::Url;
+use urlpattern::component::Component;
+use urlpattern::matcher::{InnerMatcher, Matcher};
+use urlpattern::regexp::RegExp;
+use urlpattern::{RegexSyntax, UrlPatternInit, UrlPatternOptions};
+
+use crate::hub_url::HubUrl;
+use crate::topic::name_of;
+
+/// What one regular expression may take up, compiled, in bytes.
+const MAX_COMPILED: usize = 256 * 1024;
+
+/// A URL Pattern.
+pub struct UrlPattern {
+    /// With its language before it.
+    written: Box<str>,
+    hub: Arc<HubUrl>,
+    /// What differs most between topics comes first.
+    pathname: Matcher<Linear>,
+    hostname: Matcher<Linear>,
+    others: Box<[(Part, Matcher<Linear>)]>,
+}
+
+/// The other parts of a URL, of which most patterns say nothing.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Protocol,
+    Username,
+    Password,
+    Port,
+    Search,
+    Hash,
+}
+
+/// What stands before a pattern in writing.
+const LANGUAGE: &str = "urlpattern ";
+
+impl UrlPattern {
+    /// Reads a pattern; `None` if it is none, or one that takes too much.
+    pub(crate) fn parse(text: &str, hub: &Arc<HubUrl>) -> Option<Self> {
+        let base = Some(hub.url().clone());
+        let init = UrlPatternInit::parse_constructor_string::<Linear>(text, base).ok()?;
+        let options = UrlPatternOptions { regex_syntax: RegexSyntax::Rust, ignore_case: false };
+        let parsed = urlpattern::UrlPattern::<Linear>::parse(init, options).ok()?;
+        let others = [
+            (Part::Protocol, matcher(parsed.protocol)?),
+            (Part::Username, matcher(parsed.username)?),
+            (Part::Password, matcher(parsed.password)?),
+            (Part::Port, matcher(parsed.port)?),
+            (Part::Search, matcher(parsed.search)?),
+            (Part::Hash, matcher(parsed.hash)?),
+        ];
+        let others = others.into_iter().filter(|(_, matcher)| !matches_all(matcher));
+        Some(Self {
+            written: format!("{LANGUAGE}{text}").into(),
+            hub: Arc::clone(hub),
+            pathname: matcher(parsed.pathname)?,
+            hostname: matcher(parsed.hostname)?,
+            others: others.collect(),
+        })
+    }
+
+    /// As it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.written[LANGUAGE.len()..]
+    }
+
+    /// Whether it matches the topic of this name.
+    pub(crate) fn matches_name(&self, name: &str) -> bool {
+        self.hub.resolve(name).is_some_and(|url| self.matches_url(&url))
+    }
+
+    fn matches_url(&self, url: &Url) -> bool {
+        self.pathname.matches(url.path()).is_some()
+            && self.hostname.matches(url.host_str().unwrap_or_default()).is_some()
+            && self.others.iter().all(|(part, matcher)| matcher.matches(part.of(url)).is_some())
+    }
+}
+
+impl Part {
+    fn of(self, url: &Url) -> &str {
+        match self {
+            Self::Protocol => url.scheme(),
+            Self::Username => url.username(),
+            Self::Password => url.password().unwrap_or_default(),
+            Self::Port => url::quirks::port(url),
+            Self::Search => url.query().unwrap_or_default(),
+            Self::Hash => url.fragment().unwrap_or_default(),
+        }
+    }
+}
+
+/// What of a component matches; `None` if its regular expression is none, or too large.
+fn matcher(component: Component<Linear>) -> Option<Matcher<Linear>> {
+    if let InnerMatcher::RegExp { regexp } = &component.matcher.inner {
+        regexp.as_ref().ok()?.compile()?;
+    }
+    Some(component.matcher)
+}
+
+/// Whether a component may be anything.
+fn matches_all(matcher: &Matcher<Linear>) -> bool {
+    let unbounded = InnerMatcher::<Linear>::SingleCapture { filter: None, allow_empty: true };
+    let any = std::mem::discriminant(&matcher.inner) == std::mem::discriminant(&unbounded)
+        && matches!(matcher.inner, InnerMatcher::SingleCapture { filter: None, allow_empty: true });
+    any && matcher.prefix.is_empty() && matcher.suffix.is_empty()
+}
+
+impl Expression for UrlPattern {
+    fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    fn matches(&self, topic: &Topic) -> bool {
+        with_url(&self.hub, topic, |url| self.matches_url(url))
+    }
+}
+
+impl fmt::Debug for UrlPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+/// The topic that a thread last saw as a URL: many patterns are asked of one topic in turn.
+struct Last {
+    hub: Arc<HubUrl>,
+    topic: Topic,
+    url: Option<Url>,
+}
+
+/// Asks something of a topic as a URL; false of one that is none.
+fn with_url(hub: &Arc<HubUrl>, topic: &Topic, ask: impl FnOnce(&Url) -> bool) -> bool {
+    thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
+    LAST.with_borrow_mut(|last| {
+        let known = last.as_ref().is_some_and(|l| l.topic == *topic && Arc::ptr_eq(&l.hub, hub));
+        if !known {
+            let url = hub.resolve(&name_of(topic));
+            *last = Some(Last { hub: Arc::clone(hub), topic: topic.clone(), url });
+        }
+        last.as_ref().and_then(|last| last.url.as_ref()).is_some_and(ask)
+    })
+}
+
+/// A regular expression that is compiled only if it is kept.
+#[derive(Debug)]
+struct Linear {
+    text: String,
+    compiled: OnceLock<Regex>,
+}
+
+impl Linear {
+    fn compile(&self) -> Option<()> {
+        let mut builder = RegexBuilder::new(&self.text);
+        let compiled =
+            builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build().ok()?;
+        let _ = self.compiled.set(compiled);
+        Some(())
+    }
+}
+
+impl RegExp for Linear {
+    fn syntax() -> RegexSyntax {
+        RegexSyntax::Rust
+    }
+
+    fn parse(pattern: &str, _: &str, _: bool) -> Result<Self, ()> {
+        Ok(Self { text: pattern.to_owned(), compiled: OnceLock::new() })
+    }
+
+    fn matches<'a>(&self, text: &'a str) -> Option<Vec<Option<&'a str>>> {
+        self.compiled.get()?.is_match(text).then(Vec::new)
+    }
+
+    fn pattern_string(&self) -> &str {
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use crate::matcher::tests::{hub, matches};
+    use crate::{Matcher, MatcherType};
+
+    fn pattern(pattern: &str, topic: &str) -> bool {
+        matches(MatcherType::UrlPattern, pattern, topic)
+    }
+
+    #[test]
+    fn a_url_pattern_is_read_otherwise_than_by_its_standard() {
+        for (matcher, topic) in [
+            ("https://example.com/books/:id", "https://example.com/books/1"),
+            ("https://example.com/books/:id", "HTTPS://EXAMPLE.com:443/books/1"),
+            ("https://example.com/books/:id?", "https://example.com/books"),
+            ("https://example.com/books/:id(\\d+)", "https://example.com/books/12"),
+            ("https://*.example.com/*", "https://a.example.com/b/c"),
+            ("https://example.com/*", "https://example.com/a/b"),
+            ("https://example.com/{a,}*", "https://example.com/a,b"),
+            ("/books/:id", "https://hub.example.com/books/1"),
+            ("/books/:id", "/books/1"),
+            ("https://hub.example.com/books/:id", "/books/1"),
+            (":rest", "1"),
+            ("https://example.com/a?b=:c", "https://example.com/a?b=1"),
+            ("urn:isbn:*", "urn:isbn:1"),
+            (
+                "/.well-known/mercure/subscriptions/exact/:topic/:subscriber",
+                "/.well-known/mercure/subscriptions/exact/a%2Fb/urn%3Auuid%3A1",
+            ),
+        ] {
+            assert!(pattern(matcher, topic), "{matcher} matches {topic}");
+        }
+        for (matcher, topic) in [
+            ("https://example.com/books/:id", "https://example.com/books/1/2"),
+            ("https://example.com/books/:id", "https://example.com/books/"),
+            ("https://example.com/books/:id", "http://example.com/books/1"),
+            ("https://example.com/books/:id", "https://example.com:8443/books/1"),
+            ("https://example.com/books/:id", "https://example.com/Books/1"),
+            ("https://example.com/books/:id(\\d+)", "https://example.com/books/a"),
+            ("https://example.com/a", "https://example.com/a?b"),
+            ("/books/:id", "https://example.com/books/1"),
+            ("https://example.com/*", "https://["),
+        ] {
+            assert!(!pattern(matcher, topic), "{matcher} does not match {topic}");
+        }
+        for invalid in ["https://example.com/(", "https://example.com/:a/:a", "https://[", "/(?=a)"]
+        {
+            let refused = Matcher::parse(MatcherType::UrlPattern, invalid, &hub());
+            assert!(refused.is_err(), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_takes_as_long_or_as_much_as_its_author_likes() {
+        let evil = "https://example.com/((?:a+)+)b";
+        let topic = format!("https://example.com/{}", "a".repeat(230));
+        let began = Instant::now();
+        assert!(!pattern(evil, &topic));
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let huge = "/(a{1000}{1000})";
+        assert!(Matcher::parse(MatcherType::UrlPattern, huge, &hub()).is_err());
+    }
+}

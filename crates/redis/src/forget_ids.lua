@@ -1,0 +1,32 @@
+-- Forgets the ids of events that are no longer retained, oldest first. Taken up again, it goes on where it was
+-- stopped: an id goes before its place in the order does.
+--
+-- KEYS: the stream, the ids, their order. ARGV: the most to forget in one call.
+-- Returns how many were forgotten.
+
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+-- Of an empty stream nothing is retained.
+local epoch, seq
+if first then epoch, seq = first[1]:match('^(%d+)-(%d+)$') end
+
+-- Numbers of up to twenty digits, as texts: the longer is the greater.
+local function before(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+
+for forgotten = 0, tonumber(ARGV[1]) - 1 do
+  local oldest = redis.call('LINDEX', KEYS[3], 0)
+  if not oldest then return forgotten end
+  local position, its_epoch, its_seq, id = oldest:match('^((%d+)-(%d+)) (.*)$')
+  if position and epoch then
+    local is_gone
+    if its_epoch == epoch then is_gone = before(its_seq, seq) else is_gone = before(its_epoch, epoch) end
+    if not is_gone then return forgotten end
+  end
+  if position and redis.call('HGET', KEYS[2], id) == position then
+    redis.call('HDEL', KEYS[2], id)
+  end
+  redis.call('LPOP', KEYS[3])
+end
+return tonumber(ARGV[1])

@@ -1,0 +1,81 @@
+//! What few events have is lost on its way through Redis, or read as something else: further topics, privacy,
+//! an id.
+
+use std::time::Duration;
+
+use fanfare_event::{Draft, EventId, Extras, Position, Selector, Topic};
+use fanfare_log::{EventLog, PageLimit, ReadFrom};
+use fanfare_testkit::RedisServer;
+
+use crate::ledger::{Node, batch, draft, keyed, settings, until};
+
+fn rich(topics: &[&str], private: bool, id: Option<&str>, message: &str) -> Draft {
+    let others = topics[1..].iter().map(|name| Topic::parse(name).unwrap());
+    let plain = draft(topics[0], message);
+    let id = id.map(|id| EventId::parse(id).unwrap());
+    Draft { extras: Extras::new(&plain.topic, others, private, id).unwrap(), ..plain }
+}
+
+async fn find(node: &Node, id: &str) -> Option<Position> {
+    node.log.find(&EventId::parse(id).unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_hears_something_else() {
+    let server = RedisServer::start(&[]);
+    let (one, other) = (Node::connect(&server.url()).await, Node::connect(&server.url()).await);
+    let drafts = vec![
+        rich(&["a", "b"], false, None, "0"),
+        rich(&["a"], true, Some("urn:1"), "1"),
+        draft("a", "2"),
+        rich(&["c", "d", "e"], true, Some("urn:2"), "3"),
+    ];
+    let first = one.log.append(batch(drafts.clone())).await.unwrap().first;
+    let again = one.log.append(keyed(vec![rich(&["a"], false, Some("urn:1"), "4")], "k")).await;
+    let again = again.unwrap().first;
+    other.heard(again).await;
+    for (heard, draft) in other.tail.events().iter().zip(&drafts) {
+        let Draft { topic, event_type, message, extras } = draft;
+        assert_eq!((&heard.topic, &heard.event_type, &heard.message), (topic, event_type, message));
+        assert_eq!(&heard.extras, extras);
+    }
+    for node in [&one, &other] {
+        assert_eq!(find(node, "urn:1").await, Some(again), "the latest");
+        assert_eq!(find(node, "urn:2").await, Some(first.plus(3)));
+        assert_eq!(find(node, "urn:3").await, None);
+    }
+    // A node that comes later finds them too.
+    let late = Node::connect(&server.url()).await;
+    assert_eq!(find(&late, "urn:2").await, Some(first.plus(3)));
+    let read = |topics: &'static [&'static str]| {
+        let log = late.log.clone();
+        tokio::task::spawn_blocking(move || {
+            let selector = Selector::parse(topics.iter().copied(), []).unwrap();
+            let limit = PageLimit { events: 10, bytes: 1 << 20 };
+            let page = log.read(ReadFrom::Earliest, again, &selector, limit).unwrap();
+            page.events.iter().map(|event| event.message.to_string()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(read(&["b", "e", "a"]).await.unwrap(), ["0", "1", "2", "3", "4"], "each once");
+    assert_eq!(read(&["d"]).await.unwrap(), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_outlive_their_events() {
+    let server = RedisServer::start(&[]);
+    let mut settings = settings(&server.url());
+    settings.retention.age = Duration::from_secs(2);
+    let node = Node::with(settings).await;
+    for n in 0..20 {
+        let drafts = vec![rich(&["a"], false, Some(&format!("urn:{n}")), "m")];
+        node.log.append(batch(drafts)).await.unwrap();
+    }
+    assert_eq!(server.number(&["HLEN", "{test}:ids"]), 20);
+    until("all is gone", || server.number(&["XLEN", "{test}:events"]) == 0).await;
+    // What keeps the stream from being empty.
+    let last = rich(&["a"], false, Some("urn:0"), "m");
+    let last = node.log.append(batch(vec![last])).await.unwrap().first;
+    assert_eq!(find(&node, "urn:0").await, Some(last));
+    until("their ids are forgotten", || server.number(&["LLEN", "{test}:ids:order"]) <= 1).await;
+    assert!(server.number(&["HLEN", "{test}:ids"]) <= 1);
+}
