@@ -220,7 +220,7 @@ impl World {
             let mut ledger = lock(&self.ledger);
             let message = |n: usize| Message {
                 topic: TOPICS[(topic + n) % TOPICS.len()].to_owned(),
-                event_type: (typed && n % 2 == 0).then(|| "typed".to_owned()),
+                event_type: (typed && n.is_multiple_of(2)).then(|| "typed".to_owned()),
                 text: ledger.next_text(n) + &"x\n".repeat(size / 60) + &"y\"".repeat(size / 3),
             };
             let messages: Vec<_> = (0..count).map(message).collect();
@@ -237,12 +237,9 @@ impl World {
     fn repeat(&self, node: usize, nth: usize) {
         let Some(it) = self.node(node) else { return };
         let passed = *lock(&self.wall_passed);
-        let found = {
-            let keyed = lock(&self.keyed);
-            let valid = keyed.iter().rev().filter(|(.., at)| passed - *at < KEY_WINDOW / 2);
-            let found = valid.clone().nth(nth).or_else(|| valid.clone().next()).cloned();
-            found
-        };
+        let keyed = lock(&self.keyed).clone();
+        let mut valid = keyed.iter().rev().filter(|(.., at)| passed - *at < KEY_WINDOW / 2);
+        let found = valid.clone().nth(nth).or_else(|| valid.next()).cloned();
         let Some((batch, key, _)) = found else { return };
         let messages = {
             let mut ledger = lock(&self.ledger);

@@ -73,6 +73,10 @@ fn a_history_that_broke_a_promise_breaks_it_again() {
         (2560, "with `--sync interval`, a log that had failed span for ever and never closed"),
         (10_653, "a stream that changed shards while the clock was set back escaped a cut"),
         (19_062, "the same, with a log on disk"),
+        (
+            190_890,
+            "a page from `earliest` told of a hole and passed over what was trimmed behind it",
+        ),
     ];
     for (seed, why) in seeds {
         let plan = Plan::of(seed);

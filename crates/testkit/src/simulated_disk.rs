@@ -43,7 +43,9 @@ struct Reading {
 
 /// What is called before an operation, if anything is. Not while it is being called.
 #[derive(Clone, Default)]
-struct Hook(Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>);
+struct Hook(Arc<Mutex<Option<HookFn>>>);
+
+type HookFn = Box<dyn FnMut() + Send>;
 
 impl Hook {
     fn set(&self, hook: impl FnMut() + Send + 'static) {

@@ -149,9 +149,11 @@ impl Assembly<'_> {
         first
     }
 
-    /// Passes over what is no longer retained.
+    /// Passes over what is no longer retained. Where a gap is told of anyhow, it reaches further: whoever
+    /// comes back with its id must not meet another.
     fn pass(&mut self, through: Position) -> bool {
-        if self.from_earliest && self.events.is_empty() { true } else { self.skip(through) }
+        let is_free = self.from_earliest && self.events.is_empty() && self.hole.is_none();
+        is_free || self.skip(through)
     }
 
     /// Passes over those of the events behind the first `shown` that their topic no longer shows.
