@@ -57,6 +57,8 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Selector(_)
         | Refusal::Query(_)
         | Refusal::Parameter { .. }
+        | Refusal::Publish { .. }
+        | Refusal::NearMiss { .. }
         | Refusal::TooManyTopics { .. }
         | Refusal::NobodyNamed
         | Refusal::Envelope(_)
