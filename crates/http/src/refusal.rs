@@ -251,7 +251,7 @@ impl Refusal {
     }
 
     /// Turns what is wrong with a part of a publish that is not its body into a refusal.
-    pub(crate) fn of_publish(place: [&'static str; 2], value: &str, said: impl ToString) -> Self {
+    pub(crate) fn of_publish(place: [&'static str; 2], value: &str, said: &dyn ToString) -> Self {
         Self::Publish { place, value: value.to_owned(), said: said.to_string() }
     }
 

@@ -52,7 +52,7 @@ async fn accept_text(
     let read = |body: &Bytes| {
         let path = request.uri.path();
         let said = "the path does not decode to UTF-8";
-        let Path(topic) = topic.map_err(|_| Refusal::of_publish(["path", "topic"], path, said))?;
+        let Path(topic) = topic.map_err(|_| Refusal::of_publish(["path", "topic"], path, &said))?;
         text(&topic, &request.headers, body)
     };
     accept(endpoint, request, body, endpoint.app.max_message, read).await

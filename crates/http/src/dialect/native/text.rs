@@ -17,7 +17,7 @@ const EVENT: HeaderName = HeaderName::from_static("x-event");
 pub(crate) fn text(topic: &str, headers: &HeaderMap, body: &Bytes) -> Result<Publication, Refusal> {
     let key = KeyName::find(headers)?;
     let named = Topic::given(topic);
-    let topic = named.map_err(|error| Refusal::of_publish(["path", "topic"], topic, error))?;
+    let topic = named.map_err(|error| Refusal::of_publish(["path", "topic"], topic, &error))?;
     let event_type = event_type(headers)?;
     let message = std::str::from_utf8(body).map_err(|_| InvalidBody::Unreadable { line: None });
     let message = message.map_err(Refusal::Body)?.into();
@@ -29,8 +29,7 @@ fn event_type(headers: &HeaderMap) -> Result<Option<EventType>, Refusal> {
     let mut lines = headers.get_all(EVENT).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     let value = String::from_utf8_lossy(line.as_bytes());
-    let wrong =
-        |said: &dyn ToString| Refusal::of_publish(["header", "x-event"], &value, said.to_string());
+    let wrong = |said: &dyn ToString| Refusal::of_publish(["header", "x-event"], &value, said);
     if lines.next().is_some() {
         return Err(wrong(&"an event has one type: send one X-Event header"));
     }
