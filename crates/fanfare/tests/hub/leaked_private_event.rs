@@ -53,7 +53,7 @@ fn secrets(publisher: &mut Publisher) {
 }
 
 fn judge(heard: [Subscriber; 3]) {
-    let expected: [&[&str]; 3] = [&["to ada", "both", "end"], &["both", "end"], &["end"]];
+    let expected: [&[&str]; 3] = [&["to ada", "both"], &["both"], &[]];
     for (mut subscriber, expected) in heard.into_iter().zip(expected) {
         let events = subscriber.until("end");
         let messages: Vec<_> = events.iter().map(|event| &*event.data).collect();
@@ -98,7 +98,7 @@ fn an_event_of_several_topics_comes_twice(http: Http) {
     for subscriber in [&mut live, &mut replayed] {
         let events = subscriber.until("end");
         let messages: Vec<_> = events.iter().map(|event| &*event.data).collect();
-        assert_eq!(messages, ["once", "then", "end"]);
+        assert_eq!(messages, ["once", "then"]);
     }
     let query = format!("{query}&envelope=json");
     let mut enveloped = hub.subscription().over(http).query(&query).after(&start).open();
@@ -120,7 +120,7 @@ fn a_ticket_is_worth_more_than_its_holders_own_rights() {
     secrets(&mut hub.publisher());
     let events = heard.until("end");
     let messages: Vec<_> = events.iter().map(|event| &*event.data).collect();
-    assert_eq!(messages, ["to ada", "both", "end"], "and not what was for nobody");
+    assert_eq!(messages, ["to ada", "both"], "and not what was for nobody");
 }
 
 #[test]
