@@ -135,7 +135,7 @@ fn an_id_of_a_publisher_is_shown_to_who_did_not_ask() {
     };
     assert_eq!(text(Some("urn:1"), Envelope::None), "id: 7-1\ndata: m\n\n");
     assert_eq!(text(Some("urn:1"), Envelope::OwnId), "id: urn:1\ndata: m\n\n");
-    assert_eq!(text(None, Envelope::OwnId), "id: 7-1\ndata: m\n\n");
+    assert_eq!(text(None, Envelope::OwnId), "id: #7-1\ndata: m\n\n");
     for envelope in [Envelope::Json, Envelope::Sealed] {
         let shown = text(Some("urn:1"), envelope);
         assert!(shown.starts_with("id: 7-1\ndata: {\"topic\":\"a\",\"topics\":[\"a\",\"b\"],"));

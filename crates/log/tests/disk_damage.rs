@@ -182,7 +182,7 @@ fn everything_in(directory: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn what_is_not_ours_is_refused_and_left_untouched() {
-    let newer = ("FORMAT", "fanfare log 3\n");
+    let newer = ("FORMAT", "fanfare log 4\n");
     for (name, content) in [("notes.txt", "mine"), ("FORMAT", "something else"), newer] {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(name), content).unwrap();
@@ -193,7 +193,7 @@ fn what_is_not_ours_is_refused_and_left_untouched() {
         assert!(message.contains(&directory.path().display().to_string()), "{message}");
         match refused {
             OpenError::Foreign { entry, .. } => assert_eq!(entry, name),
-            OpenError::Version { version, .. } => assert_eq!((name, version), ("FORMAT", 3)),
+            OpenError::Version { version, .. } => assert_eq!((name, version), ("FORMAT", 4)),
             other => panic!("{other}"),
         }
         assert!(verify(directory.path()).is_err());

@@ -48,7 +48,7 @@ fn a_log_of_the_first_version_is_read_and_goes_on() {
         drop(log);
         let (log, tail) = open(&disk, options());
         assert_eq!(earliest(&log, &tail).messages(), [expected, &["new", "newer"]].concat());
-        assert_eq!(disk.read("FORMAT"), b"fanfare log 2\n");
+        assert_eq!(disk.read("FORMAT"), b"fanfare log 3\n");
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Upkeep {
     max_entries: u64,
     /// The last position when the size was measured.
     measured_at: Position,
+    /// Entries went, or ids were left, after ids were last forgotten.
+    trimmed: bool,
     due: Instant,
 }
 
@@ -38,6 +40,7 @@ impl Upkeep {
             retention,
             max_entries: retention.count,
             measured_at: Position::ORIGIN,
+            trimmed: false,
             due: Instant::now(),
         }
     }
@@ -78,9 +81,13 @@ impl Upkeep {
         }
         let expire = commands.cmd("EVALSHA").arg(&link.scripts.expire).arg(1).arg(events);
         expire.arg(age);
-        let forget = commands.cmd("EVALSHA").arg(&link.scripts.forget_ids).arg(3).arg(events);
-        forget.arg(&*link.keys.ids).arg(&*link.keys.id_order).arg(FORGOTTEN_AT_ONCE);
-        let count = 3 + 2 * usize::from(measures);
+        // Where nothing came and nothing went, no id is to be forgotten.
+        let forgets = measures || self.trimmed;
+        if forgets {
+            let forget = commands.cmd("EVALSHA").arg(&link.scripts.forget_ids).arg(3).arg(events);
+            forget.arg(&*link.keys.ids).arg(&*link.keys.id_order).arg(FORGOTTEN_AT_ONCE);
+        }
+        let count = 2 + 2 * usize::from(measures) + usize::from(forgets);
         let mut answers = link.pipeline(&commands, count).await?.into_iter();
         let refused = match answers.next() {
             Some(Value::ServerError(error)) => Some(words(&error)),
@@ -98,7 +105,9 @@ impl Upkeep {
             }
         }
         let expired = matches!(answers.next(), Some(Value::Int(1..)));
-        let more = expired || answers.next() == Some(Value::Int(FORGOTTEN_AT_ONCE));
+        let forgotten = if forgets { answers.next() } else { None };
+        let more = expired || forgotten == Some(Value::Int(FORGOTTEN_AT_ONCE));
+        self.trimmed = more || excess;
         if excess {
             // The publishes that led to it knew of a smaller size.
             let mut trim = redis::cmd("XTRIM");

@@ -55,7 +55,7 @@ fn begin_epochs(server: &RedisServer) -> Lineage {
         if BUSY.contains(&epoch) {
             let mut call = vec!["EVALSHA", &publish, "2", EVENTS, LINEAGE, &name, "0", "1000000"];
             call.extend(["1", ""]);
-            (0..EVENTS_EACH).for_each(|_| call.extend(["default", "", "message"]));
+            (0..EVENTS_EACH).for_each(|_| call.extend(["default", "", "message", ""]));
             server.command(&call);
             end = Position::new(epoch, EVENTS_EACH);
         }
