@@ -94,7 +94,8 @@ async fn an_idle_node_sends_three_commands_a_second() {
     let reads = calls("xread");
     for each in ["evalsha", "config|get"] {
         let checks = calls(each);
-        assert!(checks <= reads + 2, "{checks} {each} for {reads} reads that block for a second");
+        // Its first look at the stream takes three more.
+        assert!(checks <= reads + 3, "{checks} {each} for {reads} reads that block for a second");
     }
     node.ready().await;
 }
