@@ -11,9 +11,9 @@ fn hub_at(cable: &Cable, write_timeout: &str) -> Hub {
     let here = cable.here().to_string();
     let listen = format!("{here}:0");
     let reachable = ["--listen", &listen, "--allow-host", &here, "--open"];
-    // It takes a distant publisher for one to be held back.
-    let arguments =
-        [&reachable[..], &["--heartbeat", "100ms", "--publish-rate", "1000000000"]].concat();
+    // It takes us for a distant client, and one that asks for metrics all the time.
+    let rates = ["--publish-rate", "1000000000", "--request-rate", "1000000000"];
+    let arguments = [&reachable[..], &["--heartbeat", "100ms"], &rates].concat();
     Setup::new(&[&arguments[..], &["--write-timeout", write_timeout]].concat()).alone().start()
 }
 
