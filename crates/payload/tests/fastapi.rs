@@ -76,10 +76,10 @@ impl Case {
 /// An answer without what the hub says beyond FastAPI: a hint at the Content-Type, and names that are nearly
 /// right, which are refused. Nothing, if nothing is left that is wrong.
 fn without_advice(answer: &str) -> Option<Value> {
-    let mut answer: Value = serde_json::from_str(answer).unwrap();
-    answer.as_object_mut().unwrap().remove("hint");
-    let detail = answer["detail"].as_array_mut().unwrap();
-    detail.retain(|fault| !fault["msg"].as_str().unwrap().contains("did you mean"));
+    let mut answer: Value = serde_json::from_str(answer).expect("an answer is JSON");
+    answer.as_object_mut().expect("an answer is an object").remove("hint");
+    let detail = answer["detail"].as_array_mut().expect("faults are a list");
+    detail.retain(|fault| !fault["msg"].as_str().expect("a text").contains("did you mean"));
     (!detail.is_empty()).then_some(answer)
 }
 
