@@ -104,11 +104,13 @@ fn a_thousand_half_open_connections_hold_up_everyone() {
             TcpStream::connect(hub.address()).unwrap()
         })
         .collect();
-    // 500 are still there; whoever comes now is served all the same.
+    // 500 are still there; whoever comes now is served all the same. The one that asks for the
+    // metrics takes a place until it has asked: the last of the thousand comes before it or after.
     let metrics = hub.await_metrics("the others to leave", |metrics| {
         metrics.labelled("fanfare_refused_total", "reason=\"half_open\"") >= 500.0
     });
-    assert_eq!(metrics.sum("fanfare_half_open_connections"), 499.0);
+    let half_open_now = metrics.sum("fanfare_half_open_connections");
+    assert!((499.0..=500.0).contains(&half_open_now), "{half_open_now} half-open connections");
     hub.publisher().send("after");
     let messages = subscriber.messages(1_002);
     assert_eq!((messages[0].as_str(), messages[1_001].as_str()), ("before", "after"));
