@@ -61,6 +61,8 @@ pub enum Report {
     Done(Outcome),
     /// It goes on as before, and why. The last report.
     Refused(String),
+    /// The new process has become the hub, and is not heard since. The last report.
+    Lost(String),
 }
 
 /// What would move, and what would not.
@@ -275,6 +277,10 @@ impl Report {
                 writer.u8(4);
                 writer.text(text);
             }
+            Self::Lost(text) => {
+                writer.u8(5);
+                writer.text(text);
+            }
         }
         writer.finish()
     }
@@ -302,6 +308,7 @@ impl Report {
                 version: reader.text()?.to_owned(),
             }),
             4 => Self::Refused(reader.text()?.to_owned()),
+            5 => Self::Lost(reader.text()?.to_owned()),
             _ => return Err(Malformed("an unknown report")),
         };
         reader.end()?;
@@ -335,6 +342,7 @@ mod tests {
             Report::Checked(outlook),
             Report::Done(outcome),
             Report::Refused("b".to_owned()),
+            Report::Lost("c".to_owned()),
         ] {
             assert_eq!(Report::decode(&report.encode()), Ok(report));
         }

@@ -10,8 +10,8 @@
 //!   know is an error, before anything has been committed.
 //! - *Bounded*: a message has at most [`Message::MAX_BYTES`] and [`MAX_DESCRIPTORS`] descriptors, at most
 //!   [`IN_FLIGHT`] messages of descriptors are on their way, and no wait is without a deadline.
-//! - *One commitment*: [`Message::Commit`] is said once. Before it, the old process has everything; after
-//!   it, the new one.
+//! - *One commitment*: [`Message::Committed`]. Before it, the old process has everything; after it, the new
+//!   one. It is said before the new process does anything that others could see.
 //!
 //! This crate knows nothing of what is handed over: sections and records are bytes, which their owners
 //! write and read with [`Writer`] and [`Reader`].

@@ -8,7 +8,8 @@
 //! | old | [`Message::State`]: the sealed file | |
 //! | old | [`Message::Descriptors`], as often as needed | each answered by [`Message::Received`] |
 //! | new | [`Message::Prepared`]: it has everything, and has written nothing | |
-//! | old | [`Message::Commit`] | the new process is the hub |
+//! | old | [`Message::Commit`] | it does nothing more before it is answered |
+//! | new | [`Message::Committed`] | the new process is the hub, and begins to write |
 //! | new | [`Message::Serving`] | the old process says its farewells and ends |
 //!
 //! [`Message::Failed`] may be said by the new process in place of any of its own.
@@ -47,9 +48,12 @@ pub enum Message {
     },
     /// The new process has whatever does not depend on state.
     Ready,
-    /// With it comes the sealed file.
-    State,
-    /// With it come so many sockets, in the order in which the state names them.
+    /// With it comes the sealed file; so many descriptors follow.
+    State {
+        /// How many.
+        descriptors: u32,
+    },
+    /// With it come so many of them, in the order in which the state names them.
     Descriptors {
         /// How many.
         count: u32,
@@ -58,8 +62,10 @@ pub enum Message {
     Received,
     /// The new process has everything, and has written nothing.
     Prepared,
-    /// From here on, the new process is the hub.
+    /// The old process does nothing more, whatever the answer is.
     Commit,
+    /// From here on, the new process is the hub. It has done nothing yet that anybody could see.
+    Committed,
     /// The new process lets everyone in.
     Serving,
     /// The new process cannot take over.
@@ -117,7 +123,10 @@ impl Message {
                 writer.u16(*format);
             }
             Self::Ready => writer.u8(3),
-            Self::State => writer.u8(4),
+            Self::State { descriptors } => {
+                writer.u8(4);
+                writer.u32(*descriptors);
+            }
             Self::Descriptors { count } => {
                 writer.u8(5);
                 writer.u32(*count);
@@ -125,9 +134,10 @@ impl Message {
             Self::Received => writer.u8(6),
             Self::Prepared => writer.u8(7),
             Self::Commit => writer.u8(8),
-            Self::Serving => writer.u8(9),
+            Self::Committed => writer.u8(9),
+            Self::Serving => writer.u8(10),
             Self::Failed { reason } => {
-                writer.u8(10);
+                writer.u8(11);
                 writer.text(short(reason));
             }
         }
@@ -149,13 +159,14 @@ impl Message {
             },
             2 => Self::Offer { format: reader.u16()? },
             3 => Self::Ready,
-            4 => Self::State,
+            4 => Self::State { descriptors: reader.u32()? },
             5 => Self::Descriptors { count: reader.u32()? },
             6 => Self::Received,
             7 => Self::Prepared,
             8 => Self::Commit,
-            9 => Self::Serving,
-            10 => Self::Failed { reason: reader.text()?.to_owned() },
+            9 => Self::Committed,
+            10 => Self::Serving,
+            11 => Self::Failed { reason: reader.text()?.to_owned() },
             _ => return Err(Malformed("a message of an unknown kind")),
         };
         reader.end()?;
@@ -181,11 +192,12 @@ mod tests {
             },
             Message::Offer { format: 1 },
             Message::Ready,
-            Message::State,
+            Message::State { descriptors: 15_000 },
             Message::Descriptors { count: 253 },
             Message::Received,
             Message::Prepared,
             Message::Commit,
+            Message::Committed,
             Message::Serving,
             Message::Failed { reason: "é".repeat(10_000) },
         ]
@@ -211,7 +223,7 @@ mod tests {
     /// Whoever changes these bytes makes a new format.
     #[test]
     fn the_bytes_of_format_1_change() {
-        let bytes: Vec<_> = all()[..9].iter().map(Message::encode).collect();
+        let bytes: Vec<_> = all()[..10].iter().map(Message::encode).collect();
         let hex = |bytes: &Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let written: Vec<_> = bytes.iter().map(hex).collect();
         let golden: Vec<_> = include_str!("../tests/golden/messages-1.hex").lines().collect();

@@ -44,7 +44,7 @@ pub use self::connection::{
 pub use self::console::{Console, Observer, StreamConfig};
 pub use self::dialect::{MercureConfig, MercureTokens};
 pub use self::gate::{Gate, Passage};
-pub use self::metrics::{MetricSource, Metrics, RefusalReason, Rows};
+pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
 pub use self::node::{Node, NodeId};
 #[cfg(fuzzing)]
 pub use self::probe::probe_head;

@@ -13,8 +13,8 @@ use fanfare_event::Pattern;
 use fanfare_hub::Envelope;
 use fanfare_mercure::Matcher;
 
+use crate::connection::Connections;
 use crate::dialect::{MercureConfig, mercure_format};
-use crate::quotas::Addresses;
 use crate::state::AppState;
 
 /// What subscriptions that were written down call by name.
@@ -36,26 +36,25 @@ impl Vocabulary for Words<'_> {
     }
 }
 
-impl AppState {
-    /// Gives a stream its places again. Its connection counts among those of `addresses`.
-    pub fn take_in(
-        &self,
-        subscription: Subscription,
-        connection: OwnedFd,
-        addresses: &Addresses,
-    ) -> Detached {
+impl Connections {
+    /// Gives a stream of another process its places here, whether or not they are free.
+    pub fn take_in(&self, subscription: Subscription, connection: OwnedFd) -> Detached {
+        let app = self.app();
         let sink = Sink::received(connection);
         let mut seats = Vec::new();
         if let Some(grant) = &subscription.grant {
             let patterns = subscription.interest.selector().topics.patterns().len();
-            seats = self.quotas.keep(grant, patterns);
-            let place = sink.peer().and_then(|peer| addresses.keep(peer.ip(), Instant::now()));
-            seats.extend(place);
+            seats = app.quotas.keep(grant, patterns);
+            let address = sink.peer().map(|peer| peer.ip());
+            let now = Instant::now();
+            seats.extend(address.and_then(|address| self.addresses().keep(address, now)));
         }
-        let seat = self.delivery.seats().take_in_any_case(1);
+        let seat = app.delivery.seats().take_in_any_case(1);
         Detached { subscription, sink, seat, seats, verified: None }
     }
+}
 
+impl AppState {
     /// Ends the streams of those of these credentials that are not accepted here.
     pub async fn end_unknown(&self, credentials: &HashSet<Arc<str>>) {
         for credential in credentials {

@@ -145,6 +145,14 @@ impl Connections {
         (connections, ended)
     }
 
+    pub(crate) fn app(&self) -> &Arc<AppState> {
+        &self.endpoint.app
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
     /// Where connections wait while the hub changes hands.
     pub fn parking(&self) -> &Arc<Parking> {
         &self.parking
@@ -152,10 +160,20 @@ impl Connections {
 
     /// Goes on with a connection that was parked, here or in another process.
     pub fn resume(&self, parked: ParkedConnection) {
-        let ParkedConnection { socket, address, read } = parked;
-        match TcpStream::from_std(socket) {
-            Ok(socket) => admit(socket, address, read, self),
-            Err(error) => tracing::warn!(%error, "a connection could not be gone on with"),
+        let ParkedConnection { socket, address, read, idle } = parked;
+        let now = Instant::now();
+        // It has been let in before.
+        let place = self.addresses.keep(address.ip(), now);
+        let entered = self.table.enter(address.ip(), place, now);
+        match (entered, TcpStream::from_std(socket)) {
+            (Some((entry, leave)), Ok(socket)) => {
+                if idle {
+                    drop(entry.begin(None));
+                }
+                drop(tokio::spawn(serve(socket, address, read, entry, leave, self.clone())));
+            }
+            (None, _) => self.refused(RefusalReason::Connections),
+            (_, Err(error)) => tracing::warn!(%error, "a connection could not be gone on with"),
         }
     }
 
@@ -247,7 +265,7 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
             () = &mut stopped => break,
         };
         match accepted {
-            Ok((socket, address)) => admit(socket, address, Bytes::new(), &connections),
+            Ok((socket, address)) => admit(socket, address, &connections),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -256,15 +274,16 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
     }
     // Whoever is there by now gets an answer, and not a reset.
     while let Ok(Ok((socket, address))) = timeout(Duration::ZERO, listener.accept()).await {
-        admit(socket, address, Bytes::new(), &connections);
+        admit(socket, address, &connections);
     }
 }
 
-/// Serves a connection, if there is room for it, of which so much was read already.
-fn admit(socket: TcpStream, address: SocketAddr, read: Bytes, connections: &Connections) {
+/// Serves a connection, if there is room for it.
+fn admit(socket: TcpStream, address: SocketAddr, connections: &Connections) {
     match connections.enter(address) {
         Ok((entry, leave)) => {
-            drop(tokio::spawn(serve(socket, address, read, entry, leave, connections.clone())));
+            let nothing = Bytes::new();
+            drop(tokio::spawn(serve(socket, address, nothing, entry, leave, connections.clone())));
         }
         Err(reason) => connections.refused(reason),
     }
@@ -343,7 +362,9 @@ async fn recognise(
     match (beginning, &connections.tls) {
         (Beginning::Nothing, _) => Ok(()),
         (Beginning::Parked, _) => match candidate {
-            Some(candidate) => candidate.park(socket, peer.address, read).map_err(Into::into),
+            Some(candidate) => {
+                candidate.park(socket, peer.address, read, entry.is_idle()).map_err(Into::into)
+            }
             None => Ok(()),
         },
         (Beginning::Tls, Some(tls)) => serve_tls(socket, tls, peer, entry, connections).await,
@@ -429,7 +450,7 @@ async fn serve_socket(
     let Some(served) = served else {
         let Some(candidate) = candidate else { return Ok(()) };
         let read = [ahead, read].concat().into();
-        return candidate.park(socket, peer.address, read).map_err(Into::into);
+        return candidate.park(socket, peer.address, read, entry.is_idle()).map_err(Into::into);
     };
     if let Some(taken) = handover.take() {
         return taken.join(socket, entry.take_place()).map_err(Into::into);

@@ -27,6 +27,8 @@ pub struct ParkedConnection {
     pub address: SocketAddr,
     /// What was read of the next request.
     pub read: Bytes,
+    /// Whether a request has been answered on it.
+    pub idle: bool,
 }
 
 /// Where connections are parked. Bounded as the table of connections is.
@@ -68,10 +70,16 @@ impl Parking {
 
 impl Candidate {
     /// Parks it.
-    pub(super) fn park(self, socket: TcpStream, address: SocketAddr, read: Bytes) -> io::Result<()> {
+    pub(super) fn park(
+        self,
+        socket: TcpStream,
+        address: SocketAddr,
+        read: Bytes,
+        idle: bool,
+    ) -> io::Result<()> {
         let socket = socket.into_std()?;
         let mut parked = self.0.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        parked.push(ParkedConnection { socket, address, read });
+        parked.push(ParkedConnection { socket, address, read, idle });
         Ok(())
     }
 }

@@ -282,6 +282,11 @@ impl ConnectionEntry {
         !self.unfinished.is_something() && !is_busy()
     }
 
+    /// Whether it is between two requests.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.table.lock().connections[self.key].kind == ConnectionKind::Idle
+    }
+
     /// Ends the connection, and tells those who would begin something on it.
     pub(crate) fn end(&self, why: RefusalReason) {
         self.ended.store(true, Ordering::Relaxed);
