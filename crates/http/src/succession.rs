@@ -58,7 +58,7 @@ impl AppState {
     /// Ends the streams of those of these credentials that are not accepted here.
     pub async fn end_unknown(&self, credentials: &HashSet<Arc<str>>) {
         for credential in credentials {
-            if !self.access.accepts(credential) {
+            if !self.access.knows(credential) {
                 let streams = self.end_streams(credential).await;
                 tracing::warn!(streams, "a key is not accepted any more, and the streams it had let in ended");
             }

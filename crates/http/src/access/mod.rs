@@ -163,7 +163,7 @@ impl Access {
     }
 
     /// Whether a credential of this name is accepted, or may be one of a key set that was not asked for yet.
-    pub(crate) fn accepts(&self, name: &str) -> bool {
+    pub(crate) fn knows(&self, name: &str) -> bool {
         self.key_set.is_some()
             || self.authenticators().credentials().iter().any(|credential| &**credential.name() == name)
     }
