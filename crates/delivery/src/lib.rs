@@ -41,7 +41,9 @@ mod stream_format;
 mod subscriber;
 mod subscriber_key;
 mod subscription;
+mod subscription_record;
 mod wake_flag;
+mod vocabulary;
 mod wire;
 mod write_batch;
 
@@ -66,4 +68,6 @@ pub use stepped::{SteppedDelivery, SteppedReader};
 pub use stream_format::{StreamFormat, native};
 pub use subscriber_key::SubscriberKey;
 pub use subscription::{Detached, NewSubscriber, Subscription};
+pub use subscription_record::UnreadableSubscription;
+pub use vocabulary::Vocabulary;
 pub use wire::{Framing, Wire};

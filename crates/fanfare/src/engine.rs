@@ -12,6 +12,7 @@ use fanfare_redis::{ConnectError, RedisLog, RedisSettings};
 use fanfare_settings::{RedisUrl, Settings};
 
 use crate::cluster::RedisCluster;
+use crate::upgrade::Inheritance;
 
 /// Why there is no log to run a hub on.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +26,40 @@ pub enum EngineError {
     Redis(#[from] ConnectError),
 }
 
+/// What is under the hub, as far as it can be handed to another process.
+#[derive(Debug, Clone)]
+pub(crate) enum Engine {
+    /// The log in memory.
+    Memory,
+    /// The log on disk.
+    Disk,
+    /// The log in Redis.
+    Redis,
+}
+
+impl Engine {
+    /// What of it is handed over, as sections.
+    pub(crate) fn state(&self) -> std::io::Result<Vec<(&'static str, Vec<u8>)>> {
+        Ok(Vec::new())
+    }
+
+    /// Why it cannot be handed over, if so.
+    pub(crate) fn obstacle(&self) -> Option<&'static str> {
+        match self {
+            Self::Memory => None,
+            Self::Disk => Some("a hub that keeps its log on disk (--data) cannot be upgraded yet"),
+            Self::Redis => Some("a node on Redis (--redis) cannot be upgraded yet"),
+        }
+    }
+}
+
 /// Opens the log that the settings name, the window over it, and the hub over both; and the way to
 /// the others for `node`, where the engine is one that nodes share.
 pub(crate) async fn open(
     settings: &Settings,
     node: NodeId,
-) -> Result<(Hub, Option<RedisCluster>), EngineError> {
+    inheritance: Option<&mut Inheritance>,
+) -> Result<(Hub, Engine, Option<RedisCluster>), EngineError> {
     let retention = Retention {
         count: settings.retain_count,
         bytes: settings.retain_bytes.get(),
@@ -41,11 +70,14 @@ pub(crate) async fn open(
     let window = Arc::new(Window::new(bounds, retention));
     let tail = Arc::clone(&window) as Arc<dyn Tail>;
     let mut cluster = None;
+    let engine;
     let log: Arc<dyn EventLog> = if let Some(url) = &settings.redis {
         let (log, others) = open_redis(settings, url, retention, tail, node).await?;
         cluster = Some(others);
+        engine = Engine::Redis;
         log
     } else if let Some(data) = &settings.data {
+        engine = Engine::Disk;
         Arc::new(DiskLog::open(
             data.path(),
             DiskOptions {
@@ -58,6 +90,7 @@ pub(crate) async fn open(
             tail,
         )?)
     } else {
+        engine = Engine::Memory;
         MemoryLog::open(
             MemorySettings {
                 retention,
@@ -67,7 +100,7 @@ pub(crate) async fn open(
             tail,
         )
     };
-    Ok((Hub::new(window, log), cluster))
+    Ok((Hub::new(window, log), engine, cluster))
 }
 
 /// The log in Redis, and the nodes that share it.

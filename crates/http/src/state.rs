@@ -16,6 +16,7 @@ use crate::access::{Access, Keys};
 use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
+use crate::gate::Gate;
 use crate::dialect::Dialect;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -47,6 +48,8 @@ pub struct AppState {
     pub quotas: Quotas,
     /// The longest message, in bytes.
     pub max_message: usize,
+    /// Through which whoever acts on the hub goes.
+    pub gate: Arc<Gate>,
     /// Set once the hub is shutting down.
     pub draining: AtomicBool,
 }
@@ -168,6 +171,7 @@ impl AppState {
             hub,
             delivery,
             max_message: 1,
+            gate: Gate::new(),
             draining: AtomicBool::new(false),
         })
     }

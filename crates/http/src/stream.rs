@@ -19,6 +19,8 @@ use fanfare_event::{PrivateRights, Selector};
 use fanfare_hub::{Interest, Start};
 use http_body::Frame;
 
+use crate::gate::Inside;
+
 /// A subscription that was asked for, authorised and given a seat.
 #[derive(Debug)]
 pub(crate) struct AdmittedStream {
@@ -30,6 +32,8 @@ pub(crate) struct AdmittedStream {
     address: IpAddr,
     seat: Seat,
     lease: Option<Box<Lease>>,
+    /// Until it has joined.
+    inside: Inside,
 }
 
 /// What a subscriber may hear, and where it begins.
@@ -54,11 +58,12 @@ impl AdmittedStream {
         address: IpAddr,
         seat: Seat,
         lease: Option<Box<Lease>>,
+        inside: Inside,
     ) -> Self {
         let Admissible { selector, private, format, start, has_id } = what;
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner(), private);
-        Self { delivery, interest, format, start, has_id, address, seat, lease }
+        Self { delivery, interest, format, start, has_id, address, seat, lease, inside }
     }
 
     /// Where it begins.
@@ -93,7 +98,7 @@ impl AdmittedStream {
 
     /// Hands it to delivery, with where its bytes go.
     pub(crate) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
-        let Self { delivery, interest, format, start, has_id, address, seat, lease } = self;
+        let Self { delivery, interest, format, start, has_id, address, seat, lease, inside } = self;
         delivery.join(NewSubscriber {
             sink,
             wire: Wire::new(format, framing),
@@ -105,6 +110,7 @@ impl AdmittedStream {
             seat,
             lease,
         });
+        drop(inside);
     }
 }
 

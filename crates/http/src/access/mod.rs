@@ -162,6 +162,12 @@ impl Access {
         *self.authenticators.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 
+    /// Whether a credential of this name is accepted, or may be one of a key set that was not asked for yet.
+    pub(crate) fn accepts(&self, name: &str) -> bool {
+        self.key_set.is_some()
+            || self.authenticators().credentials().iter().any(|credential| &**credential.name() == name)
+    }
+
     /// The credentials that have gone since this was last asked.
     pub(crate) fn withdrawn(&self) -> Vec<CredentialId> {
         let now = self.authenticators().credentials();

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
-use crate::metrics::{Metrics, Tally, resident_memory};
+use crate::metrics::{LastUpgrade, Metrics, Tally, resident_memory};
 use crate::node::Node;
 
 /// How many of the busiest topics are named.
@@ -88,6 +88,7 @@ impl Observer {
             "resident_memory": resident_memory(),
             "publish_latency": percentiles(&lately),
             "topics": topics,
+            "upgrade": upgrade(self.metrics.upgrades().last()),
         })
     }
 
@@ -118,6 +119,14 @@ impl Observer {
             })
             .collect()
     }
+}
+
+/// `None` without an upgrade.
+fn upgrade(last: LastUpgrade) -> Option<Value> {
+    let LastUpgrade { count, moved, closed, pause_micros } = last;
+    let pause = pause_micros as f64 / 1e6;
+    (count > 0)
+        .then(|| json!({"count": count, "moved": moved, "closed": closed, "pause": pause}))
 }
 
 /// `None` without a publish.

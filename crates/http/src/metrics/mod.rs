@@ -8,6 +8,7 @@ mod observed;
 mod reason;
 mod resident_memory;
 mod source;
+mod upgrades;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use self::observed::Observed;
 pub use self::reason::RefusalReason;
 pub(crate) use self::resident_memory::resident_memory;
 pub use self::source::{MetricSource, Rows};
+pub use self::upgrades::{LastUpgrade, Upgrades};
 
 /// What is counted on the way of requests, and the registry that reads everything.
 #[derive(Debug)]
@@ -82,6 +84,7 @@ struct Own {
     publish_duration: Latencies,
     /// By [`RefusalReason::index`].
     refused: [AtomicU64; RefusalReason::ALL.len()],
+    upgrades: Upgrades,
 }
 
 /// Everything, in the order of the text.
@@ -102,6 +105,7 @@ impl Metrics {
             counters: Counters::default(),
             publish_duration: Latencies::new(),
             refused: [const { AtomicU64::new(0) }; RefusalReason::ALL.len()],
+            upgrades: Upgrades::default(),
         });
         others.push(Box::new(Observed { hub, delivery }));
         let mut registry = Registry::with_prefix("fanfare");
@@ -120,6 +124,11 @@ impl Metrics {
     /// Counts a publish that was answered from its idempotency key.
     pub(crate) fn repeated(&self) {
         self.own.counters.repeated_publishes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is counted of upgrades.
+    pub fn upgrades(&self) -> &Upgrades {
+        &self.own.upgrades
     }
 
     /// Counts a refusal.
@@ -160,6 +169,7 @@ impl Own {
 impl MetricSource for Own {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
         self.counters.rows(rows)?;
+        self.upgrades.rows(rows)?;
         let help = "Time from a request's last byte to its acknowledgement.";
         rows.write("publish_duration", help, Some(&Unit::Seconds), &self.publish_duration)?;
         rows.counters_by("reason", "refused", "Requests refused, by reason.", self.refusals())

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use fanfare_auth::{Identity, KeyDigest};
-use fanfare_delivery::{Lease, Seat, Seats};
+use fanfare_delivery::{Grant, Lease, Seat, Seats};
 
 pub use self::addresses::{AddressLimits, Addresses};
 use self::places::Places;
@@ -188,6 +188,42 @@ impl Quotas {
         let lease = Lease { subject, credential, address, expires, verified, seats };
         Ok(Some(Box::new(lease)))
     }
+}
+
+impl Quotas {
+    /// The places of a stream that another process had granted, whether or not they are free here: whoever
+    /// moves is not turned away. It names so many patterns.
+    pub(crate) fn keep(&self, grant: &Grant, patterns: usize) -> Vec<Seat> {
+        let mut seats = Vec::new();
+        // A network of IPv6 that holds this machine's own address.
+        let local = grant.address.is_loopback() || grant.address.is_unspecified();
+        if let Some(limit) = self.per_address.or((!local).then_some(SUBSCRIBERS_PER_ADDRESS)) {
+            seats.push(kept(&self.addresses, grant.address, limit, 1));
+        }
+        if let Some(subject) = &grant.subject {
+            seats.push(kept(&self.subjects, Arc::clone(subject), self.per_subject, 1));
+        }
+        if patterns > 0 {
+            let places = u32::try_from(patterns).unwrap_or(u32::MAX);
+            let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
+            if let Some(limit) = limit {
+                seats.push(kept(&self.pattern_addresses, grant.address, limit, places));
+            }
+            seats.push(self.patterns.take_in_any_case(places));
+        }
+        seats
+    }
+}
+
+/// So many seats among those of one key, free or not.
+fn kept<K: Eq + Hash>(
+    table: &Mutex<HashMap<K, Seats>>,
+    key: K,
+    limit: usize,
+    places: u32,
+) -> Seat {
+    let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+    table.entry(key).or_insert_with(|| Seats::new(limit)).take_in_any_case(places)
 }
 
 /// So many seats among those of one key. When the table is full, the keys nobody sits under are forgotten
