@@ -99,6 +99,12 @@ impl Selector {
         Ok(Self { topics: TopicSelector::of(topics, patterns)?, types: Box::default() })
     }
 
+    /// Every event there can be.
+    pub fn everything() -> Self {
+        let (topics, patterns) = (Box::default(), Box::new([Pattern::everything()]));
+        Self { topics: TopicSelector { topics, patterns }, types: Box::default() }
+    }
+
     /// Whether a subscriber with this selector receives `event`.
     pub fn matches(&self, event: &Event) -> bool {
         self.wants_type(event.event_type.as_ref()) && self.topics.matches_any(event.topics())

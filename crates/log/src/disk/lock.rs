@@ -5,6 +5,7 @@
 //! and the file `lock`, which is all that older versions and some network file systems know.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::open_error::OpenError;
+use super::resume::{LockDescriptors, duplicate};
 use super::storage::{Directory, Storage as _};
 
 /// The name of the file.
@@ -20,11 +22,35 @@ pub(super) const NAME: &str = "lock";
 /// Held for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _directory: Arc<OwnedFd>,
-    _file: File,
+    directory: Arc<OwnedFd>,
+    file: File,
 }
 
 impl Lock {
+    /// The lock of a directory, as a process that had it has handed it over.
+    pub(super) fn inherited(directory: &Directory, file: OwnedFd) -> Result<Self, OpenError> {
+        let place = directory.place();
+        // Whoever has it already is given it again.
+        match flock(&**directory.descriptor(), FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(OpenError::Locked { place }),
+            Err(error) => tracing::warn!(%error, place, "cannot lock the directory"),
+            Ok(()) => {}
+        }
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                Ok(Self { directory: directory.descriptor().clone(), file: file.into() })
+            }
+            Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { place }),
+            Err(error) => Err(OpenError::io("lock", &place, error.into())),
+        }
+    }
+
+    /// The same lock, to be handed over: it is free once all who have it have ended.
+    pub(super) fn descriptors(&self) -> io::Result<LockDescriptors> {
+        let directory = duplicate(&*self.directory)?;
+        Ok(LockDescriptors { directory, file: duplicate(&self.file)? })
+    }
+
     /// Takes the lock of a directory, or says that another has it.
     pub(super) fn take(directory: &Directory) -> Result<Self, OpenError> {
         let place = directory.place();
@@ -39,7 +65,7 @@ impl Lock {
             .open_file(NAME, OFlags::RDWR | OFlags::CREATE)
             .map_err(|source| OpenError::io("create the lock file in", &place, source))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _directory: directory.descriptor().clone(), _file: file }),
+            Ok(()) => Ok(Self { directory: directory.descriptor().clone(), file }),
             Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { place }),
             Err(error) => Err(OpenError::io("lock", &place, error.into())),
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use fanfare_event::{Event, Position, Selector, Topic};
 
-use super::record::{Body, HEADER, Header};
+use crate::record::{Body, HEADER, Header};
 use super::segment::{Extent, Run, SegmentFile, before};
 use super::selection::comparisons;
 use super::state::{Next, State, Step};

@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Range;
 
 use super::index::{Index, KeyMark};
-use super::record::{self, Body, Header};
+use crate::record::{self, Body, Header};
 use super::segment::{Identity, START};
 use super::storage::{StoredFile, read_full};
 use crate::IdempotencyKey;

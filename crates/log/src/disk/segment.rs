@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanfare_event::{Position, Topic, TopicSelector};
 
-use super::bytes::{Cut, seal, unseal};
+use crate::bytes::{Cut, seal, unseal};
 use super::index::Index;
 use super::keys_file::KeptKey;
 use super::selection::{Selection, select};

@@ -9,7 +9,7 @@ use std::io;
 
 use fanfare_event::{Position, Topic};
 
-use super::bytes::{seal, unseal};
+use crate::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
 use super::trims::Trims;
 

@@ -10,7 +10,7 @@
 
 use std::io;
 
-use super::bytes::{seal, unseal};
+use crate::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
 
 /// Its name.
