@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_cli::Failure;
 use fanfare_delivery::Delivery;
@@ -47,6 +47,8 @@ const KEY_SET: Duration = Duration::from_secs(300);
 /// How long requests in flight may take to finish once the streams are closed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long the window may be filled for.
+const WARMING: Duration = Duration::from_millis(50);
 /// How many orders may wait.
 const ORDERS: usize = 1;
 
@@ -221,6 +223,7 @@ impl Built {
         tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
         let (hub, engine, cluster) = engine::open(settings, node.id, inheritance).await?;
         let (hub, cluster) = (Arc::new(hub), cluster.map(Arc::new));
+        warm(&hub);
         let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
         let console = Arc::new(Console::open(config::console(settings))?);
         if let Some(cluster) = &cluster {
@@ -299,6 +302,7 @@ impl Built {
         let prepared = prepared.map_err(TakeoverError::from)?;
         // The moment of commitment: before it nothing was written to any socket, after it nobody goes back.
         old.commit()?;
+        self.engine.thaw();
         let resumed = prepared.resume(&self.app, &self.connections);
         let running = self.run(settings);
         resumed.report(old, &running.app).await;
@@ -420,6 +424,15 @@ impl Running {
         }
         self.upkeep.abort_all();
         tracing::info!("stopped");
+    }
+}
+
+/// Fills the window from the log, as far as there is time. Without it, whoever is behind reads the log.
+fn warm(hub: &Hub) {
+    let began = Instant::now();
+    match hub.warm(|| began.elapsed() < WARMING) {
+        Ok(events) => tracing::debug!(events, "the window was filled"),
+        Err(error) => tracing::debug!(%error, "the window could not be filled"),
     }
 }
 

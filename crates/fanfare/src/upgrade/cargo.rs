@@ -18,7 +18,7 @@ const UPGRADE: &str = "upgrade";
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     pub(crate) manifest: Manifest,
-    /// The streams' connections first, then those between requests.
+    /// The state's first, then the streams' connections, then those between requests.
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
@@ -69,7 +69,13 @@ pub(super) fn sections(
 }
 
 impl Inheritance {
-    /// The streams, each with its connection.
+    /// The first so many descriptors that nobody has asked for yet.
+    pub(crate) fn descriptors_of<const N: usize>(&mut self) -> Result<[OwnedFd; N], Malformed> {
+        let missing = Malformed("a descriptor is missing");
+        self.connections_of(N)?.try_into().map_err(|_| missing)
+    }
+
+    /// The streams, each with its connection; of use after the state.
     pub(crate) fn streams(
         &mut self,
         vocabulary: &dyn Vocabulary,

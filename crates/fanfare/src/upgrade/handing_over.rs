@@ -106,14 +106,13 @@ impl Handover<'_> {
         let mut successor = start.await.map_err(|_| UpgradeError::Broken)??;
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
-        let pause = Pause::begin(self.app, self.connections).await?;
+        let mut pause = Pause::begin(self.app, self.connections, self.engine).await?;
         let seats = self.app.delivery.seats();
         let staying = seats.taken().saturating_sub(pause.streams());
         let closed = (staying + self.app.console.delivery.seats().taken()) as u64;
-        let state = self.engine.state()?;
-        let cargo = pause.cargo(state, closed)?;
         let handed = spawn_blocking(move || {
-            let handed = successor.hand_over(&cargo, &pause.descriptors());
+            let handed = pause.cargo(closed);
+            let handed = handed.and_then(|cargo| successor.hand_over(&cargo, &pause.descriptors()));
             let committed = handed.and_then(|()| successor.commit());
             (successor, pause, committed)
         });

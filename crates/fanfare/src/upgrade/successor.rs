@@ -13,6 +13,8 @@ use fanfare_handover::{
     Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, Message, pair,
 };
 
+use fanfare_log::Cause;
+
 use super::{HELLO, READY, STEP, VARIABLE};
 
 /// The new process, until it has committed.
@@ -49,6 +51,9 @@ pub(crate) enum UpgradeError {
     /// Somebody acts on the hub for too long.
     #[error("requests under way did not come to an end within {0:?}")]
     Busy(Duration),
+    /// The log cannot be handed over.
+    #[error("{0}")]
+    Log(Cause),
     /// There is no memory, or no descriptor, for what is handed over.
     #[error("the state cannot be written down: {0}")]
     State(#[from] io::Error),
