@@ -42,8 +42,8 @@ mod subscriber;
 mod subscriber_key;
 mod subscription;
 mod subscription_record;
-mod wake_flag;
 mod vocabulary;
+mod wake_flag;
 mod wire;
 mod write_batch;
 

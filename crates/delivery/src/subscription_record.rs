@@ -282,7 +282,8 @@ mod tests {
         }
         let bytes = written(&subscription());
         let read = Subscription::read(&mut Reader::new(&bytes), &Nothing);
-        let refused = matches!(&read, Err(UnreadableSubscription::Format(name)) if name == "native-json");
+        let refused =
+            matches!(&read, Err(UnreadableSubscription::Format(name)) if name == "native-json");
         assert!(refused, "{read:?}");
     }
 

@@ -139,7 +139,9 @@ async fn accept(listener: Option<&UnixListener>) -> UnixStream {
         match listener.accept().await {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if may_order(peer.uid()) => return stream,
-                Ok(peer) => tracing::warn!(uid = peer.uid(), "an order of another user was refused"),
+                Ok(peer) => {
+                    tracing::warn!(uid = peer.uid(), "an order of another user was refused")
+                }
                 Err(error) => tracing::warn!(%error, "an order of unknown origin was refused"),
             },
             Err(_) => tokio::time::sleep(PAUSE).await,

@@ -19,6 +19,7 @@ mod open_files;
 mod reload;
 mod serve;
 mod signals;
+mod state;
 
 mod upgrade;
 

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fanfare_cli::Failure;
 use fanfare_delivery::Delivery;
@@ -31,12 +31,13 @@ use tokio::time::{interval, timeout};
 use crate::certificate_metrics::CertificateMetrics;
 use crate::cluster::{Heartbeat, RedisCluster};
 use crate::control::{ControlSockets, Order, upgrade_on};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Opened};
 use crate::greeting::{greet, warn_of_mistakes, warn_of_readable_keys};
 use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
 use crate::notify_systemd::notify;
 use crate::reload::Reload;
+use crate::state::HubState;
 use crate::upgrade::{Handover, Inheritance, Predecessor, Successions, TakeoverError};
 use crate::{config, engine, listener, logging, open_files, signals};
 
@@ -47,8 +48,6 @@ const KEY_SET: Duration = Duration::from_secs(300);
 /// How long requests in flight may take to finish once the streams are closed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long the window may be filled for.
-const WARMING: Duration = Duration::from_millis(50);
 /// How many orders may wait.
 const ORDERS: usize = 1;
 
@@ -131,7 +130,8 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
         let mut stop = pin!(signals::stop()?);
         let upgrade = signal(SignalKind::user_defined2())?;
         let mut inheritance = old.as_ref().map(|old| old.receive()).transpose()?;
-        let state = inheritance.as_mut();
+        let state = inheritance.as_mut().map(Inheritance::state).transpose();
+        let state = state.map_err(TakeoverError::from)?;
         let built = Built::new(&settings, open_files, tls, listener, control, state).await?;
         let mut running = match (old, inheritance) {
             (Some(old), Some(inheritance)) => built.take_over(old, inheritance, &settings).await?,
@@ -211,21 +211,30 @@ impl Built {
         certificates: Option<(Arc<Tls>, CertificateSource)>,
         listening: std::net::TcpListener,
         control: ControlSockets,
-        inheritance: Option<&mut Inheritance>,
+        state: Option<HubState>,
     ) -> Result<Self, ServeError> {
         let hangup = signal(SignalKind::hangup())?;
         let address = listening.local_addr()?;
         let listener = TcpListener::from_std(listening.try_clone()?)?;
         let node = Node::new(settings.node_name.as_ref().map(|name| name.as_str()), address);
+        let (node, engine_state, console_state, rest) = match state {
+            Some(HubState { node: identity, engine, console, rest }) => {
+                (node.resumed(&identity), Some(engine), Some(console), Some(rest))
+            }
+            None => (node, None, None, None),
+        };
         let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
         let limits = config::limits(settings, open_files);
         let max_connections = limits.bounds.connections;
         tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
-        let (hub, engine, cluster) = engine::open(settings, node.id, inheritance).await?;
-        let (hub, cluster) = (Arc::new(hub), cluster.map(Arc::new));
-        warm(&hub);
+        let Opened { hub, engine, cluster } = engine::open(settings, node.id, engine_state).await?;
+        let cluster = cluster.map(Arc::new);
         let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
-        let console = Arc::new(Console::open(config::console(settings))?);
+        let console = match console_state {
+            Some(state) => Console::resume(config::console(settings), state),
+            None => Console::open(config::console(settings)),
+        };
+        let console = Arc::new(console?);
         if let Some(cluster) = &cluster {
             cluster.listen_for_cuts(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
         }
@@ -256,6 +265,9 @@ impl Built {
             gate: Gate::new(),
             draining: AtomicBool::new(false),
         });
+        if let Some(rest) = rest {
+            rest.restore(&app).map_err(TakeoverError::from)?;
+        }
         let contacts = settings.security_contact.iter();
         let contacts: Vec<_> = contacts.map(|contact| contact.as_str().to_owned()).collect();
         let router = router(
@@ -424,15 +436,6 @@ impl Running {
         }
         self.upkeep.abort_all();
         tracing::info!("stopped");
-    }
-}
-
-/// Fills the window from the log, as far as there is time. Without it, whoever is behind reads the log.
-fn warm(hub: &Hub) {
-    let began = Instant::now();
-    match hub.warm(|| began.elapsed() < WARMING) {
-        Ok(events) => tracing::debug!(events, "the window was filled"),
-        Err(error) => tracing::debug!(%error, "the window could not be filled"),
     }
 }
 

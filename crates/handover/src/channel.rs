@@ -69,7 +69,8 @@ impl Channel {
         let bytes = message.encode();
         let deadline = Instant::now() + within;
         loop {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !descriptors.is_empty()
                 && !control.push(SendAncillaryMessage::ScmRights(descriptors))
@@ -97,7 +98,8 @@ impl Channel {
         let mut bytes = [0; Message::MAX_BYTES];
         loop {
             self.wait(PollFlags::IN, deadline, within)?;
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
             let mut into = [IoSliceMut::new(&mut bytes)];

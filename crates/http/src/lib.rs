@@ -9,6 +9,7 @@
 
 mod access;
 mod admission;
+mod allowances;
 mod audit;
 mod cluster;
 mod connection;
@@ -45,7 +46,7 @@ pub use self::console::{Console, Observer, StreamConfig};
 pub use self::dialect::{MercureConfig, MercureTokens};
 pub use self::gate::{Gate, Passage};
 pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
-pub use self::node::{Node, NodeId};
+pub use self::node::{Node, NodeId, NodeIdentity};
 #[cfg(fuzzing)]
 pub use self::probe::probe_head;
 #[cfg(fuzzing)]

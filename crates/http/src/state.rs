@@ -16,8 +16,8 @@ use crate::access::{Access, Keys};
 use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
-use crate::gate::Gate;
 use crate::dialect::Dialect;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::node::Node;
 #[cfg(any(test, fuzzing))]

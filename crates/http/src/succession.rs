@@ -60,7 +60,10 @@ impl AppState {
         for credential in credentials {
             if !self.access.knows(credential) {
                 let streams = self.end_streams(credential).await;
-                tracing::warn!(streams, "a key is not accepted any more, and the streams it had let in ended");
+                tracing::warn!(
+                    streams,
+                    "a key is not accepted any more, and the streams it had let in ended"
+                );
             }
         }
     }

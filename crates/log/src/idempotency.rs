@@ -192,7 +192,7 @@ impl IdempotencyTable {
     }
 
     /// A table that goes on where another was when it was written down.
-    pub(crate) fn resumed(state: IdempotencyState, window: Duration, capacity: usize) -> Self {
+    pub fn resumed(state: IdempotencyState, window: Duration, capacity: usize) -> Self {
         let mut table = Self::with_secret(state.secret, window, capacity);
         state.remembered.into_iter().for_each(|it| table.restore(it));
         table.expire(state.latest);
@@ -200,7 +200,7 @@ impl IdempotencyTable {
     }
 
     /// All that it knows.
-    pub(crate) fn state(&self) -> IdempotencyState {
+    pub fn state(&self) -> IdempotencyState {
         let remembered = self.remembered().collect();
         IdempotencyState { secret: self.secret, latest: self.latest, remembered }
     }

@@ -2,17 +2,20 @@
 //!
 //! What must hold: a key that was promised an answer has it from either process, until the same moment.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Read, Write};
 
 use fanfare_event::{Position, Timestamp};
 
 use crate::bytes::Cut;
-use crate::state_stream::{StateError, StateReader, StateWriter};
+use crate::state_stream::{Magic, StateError, StateReader, StateWriter};
 use crate::{Fingerprint, Remembered};
 
-/// All that a table of keys knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IdempotencyState {
+const MAGIC: Magic = *b"FFIDEMP1";
+
+/// All that a table of keys knows. It holds the table's secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdempotencyState {
     /// With which the fingerprints were made.
     pub(crate) secret: [u8; 16],
     /// The latest time that the table was told.
@@ -22,7 +25,26 @@ pub(crate) struct IdempotencyState {
 }
 
 impl IdempotencyState {
-    pub(crate) fn write(&self, to: &mut StateWriter<'_>) -> io::Result<()> {
+    /// Writes it down.
+    pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        let mut to = StateWriter::begin(to, MAGIC);
+        self.write_to(&mut to)?;
+        to.finish()
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// It is not whole, or is of a version that is not understood.
+    pub fn read(from: &mut dyn Read) -> Result<Self, StateError> {
+        let mut from = StateReader::begin(from, MAGIC)?;
+        let state = Self::read_from(&mut from)?;
+        from.finish()?;
+        Ok(state)
+    }
+
+    pub(crate) fn write_to(&self, to: &mut StateWriter<'_>) -> io::Result<()> {
         to.entry(|into| {
             into.extend_from_slice(&self.secret);
             u64s(into, [self.latest.as_millis(), self.remembered.len() as u64]);
@@ -30,13 +52,20 @@ impl IdempotencyState {
         self.remembered.iter().try_for_each(|it| to.entry(|into| encode(into, it)))
     }
 
-    pub(crate) fn read(from: &mut StateReader<'_>) -> Result<Self, StateError> {
+    pub(crate) fn read_from(from: &mut StateReader<'_>) -> Result<Self, StateError> {
         let (secret, latest, count) = from.entry(|cut| {
             let secret = cut.take(16)?.try_into().ok()?;
             Some((secret, Timestamp(cut.u64()?), cut.u64()?))
         })?;
         let remembered = (0..count).map(|_| from.entry(decode)).collect::<Result<_, _>>()?;
         Ok(Self { secret, latest, remembered })
+    }
+}
+
+impl fmt::Debug for IdempotencyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.remembered.len();
+        f.debug_struct("IdempotencyState").field("keys", &keys).finish_non_exhaustive()
     }
 }
 

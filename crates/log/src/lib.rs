@@ -39,6 +39,7 @@ pub use idempotency::{
     Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, KeyDigest, OtherContent, Remembered,
     TableFull,
 };
+pub use idempotency_state::IdempotencyState;
 pub use lineage::{Between, Ended, Lineage, Loss, Standing};
 pub use memory::{MemoryLog, MemorySettings, MemoryState, MemoryStats};
 pub use state_stream::StateError;

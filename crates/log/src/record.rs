@@ -28,8 +28,8 @@
 
 use fanfare_event::{Draft, Event, EventId, EventType, Extras, Position, Timestamp, Topic};
 
-use crate::bytes::Cut;
 use crate::IdempotencyKey;
+use crate::bytes::Cut;
 
 /// The length of a header, in bytes.
 pub(super) const HEADER: usize = 20;

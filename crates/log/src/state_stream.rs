@@ -130,8 +130,8 @@ impl<'a> StateReader<'a> {
         let from = &mut *self.from;
         from.take(length as u64).read_to_end(&mut self.block)?;
         self.from.read_exact(&mut number)?;
-        let whole = self.block.len() == length
-            && crc32c::crc32c(&self.block) == u32::from_le_bytes(number);
+        let whole =
+            self.block.len() == length && crc32c::crc32c(&self.block) == u32::from_le_bytes(number);
         if whole { Ok(()) } else { Err(StateError::Damaged("a checksum does not hold")) }
     }
 }

@@ -46,10 +46,14 @@ enum Op {
 #[derive(Debug, Clone, Copy)]
 enum HandOver {
     /// It is given up: before the other process has begun, or after.
-    Abandoned { late: bool },
+    Abandoned {
+        late: bool,
+    },
     Committed,
     /// Both processes are killed before it is committed, or the machine stops.
-    Killed { machine: bool },
+    Killed {
+        machine: bool,
+    },
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {

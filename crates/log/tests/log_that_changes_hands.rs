@@ -30,7 +30,11 @@ fn sent(state: &DiskState) -> DiskState {
     sent
 }
 
-fn resume(disk: &SimulatedDisk, options: DiskOptions, state: &DiskState) -> (DiskLog, Arc<Recorder>) {
+fn resume(
+    disk: &SimulatedDisk,
+    options: DiskOptions,
+    state: &DiskState,
+) -> (DiskLog, Arc<Recorder>) {
     let tail = Arc::<Recorder>::default();
     let storage = Arc::new(disk.clone());
     (DiskLog::resume_on(storage, options, tail.clone(), sent(state)).unwrap(), tail)

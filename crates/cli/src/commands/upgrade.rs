@@ -93,10 +93,9 @@ impl UpgradeArgs {
         }
         let url: HubUrl = hub_url(self.url.as_deref())?;
         let (host, port) = url.place();
-        let found = (host, port).to_socket_addrs().map_err(|source| CommandError::NoOrders {
-            place: host.to_owned(),
-            source,
-        })?;
+        let found = (host, port)
+            .to_socket_addrs()
+            .map_err(|source| CommandError::NoOrders { place: host.to_owned(), source })?;
         let places: Vec<_> = found.flat_map(Place::reached_at).collect();
         if places.is_empty() {
             let source = io::ErrorKind::NotFound.into();

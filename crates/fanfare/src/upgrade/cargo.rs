@@ -10,6 +10,8 @@ use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::ParkedConnection;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::state::{HubState, HubStateError};
+
 const STREAMS: &str = "streams";
 const CONNECTIONS: &str = "connections";
 const UPGRADE: &str = "upgrade";
@@ -38,7 +40,8 @@ pub(crate) struct UpgradeUnderWay {
 /// The system's monotonic clock, which all processes share, in microseconds.
 pub(crate) fn monotonic_micros() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
 }
 
 /// The sections, without those of the state.
@@ -69,13 +72,7 @@ pub(super) fn sections(
 }
 
 impl Inheritance {
-    /// The first so many descriptors that nobody has asked for yet.
-    pub(crate) fn descriptors_of<const N: usize>(&mut self) -> Result<[OwnedFd; N], Malformed> {
-        let missing = Malformed("a descriptor is missing");
-        self.connections_of(N)?.try_into().map_err(|_| missing)
-    }
-
-    /// The streams, each with its connection; of use after the state.
+    /// The streams, each with its connection.
     pub(crate) fn streams(
         &mut self,
         vocabulary: &dyn Vocabulary,
@@ -86,6 +83,11 @@ impl Inheritance {
         reader.end()?;
         let connections = self.connections_of(streams.len())?;
         Ok(streams.into_iter().zip(connections).collect())
+    }
+
+    /// The state of the hub; of use before the streams.
+    pub(crate) fn state(&mut self) -> Result<HubState, InheritanceError> {
+        Ok(HubState::import(&mut self.manifest, &mut self.descriptors)?)
     }
 
     /// The connections between requests; of use after the streams.
@@ -146,4 +148,6 @@ pub(crate) enum InheritanceError {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     Subscription(#[from] UnreadableSubscription),
+    #[error(transparent)]
+    State(#[from] HubStateError),
 }

@@ -10,10 +10,11 @@ use fanfare_http::{AppState, Connections};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::{Pause, Successor, UpgradeError};
+use super::{FREEZE, Pause, Successor, UpgradeError};
 use crate::control::{ControlSockets, Order};
 use crate::engine::Engine;
 use crate::notify_systemd::notify;
+use crate::state::Frozen;
 
 /// A hub that can be handed over.
 #[derive(Debug)]
@@ -47,7 +48,14 @@ impl Handover<'_> {
                 let Outcome { streams, connections, closed, pause_micros, pid, .. } = outcome;
                 let _ = match serving {
                     Ok(()) => {
-                        tracing::info!(streams, connections, closed, pause_micros, pid, "handed over");
+                        tracing::info!(
+                            streams,
+                            connections,
+                            closed,
+                            pause_micros,
+                            pid,
+                            "handed over"
+                        );
                         reports.send(Report::Done(outcome))
                     }
                     // There is no way back.
@@ -79,9 +87,6 @@ impl Handover<'_> {
     }
 
     fn obstacle(&self) -> Option<UpgradeError> {
-        if let Some(obstacle) = self.engine.obstacle() {
-            return Some(UpgradeError::Obstacle(obstacle.to_owned()));
-        }
         is_the_container().then(|| {
             let said = "this process is the container, which ends with it: replace the container, and \
                         every client resumes";
@@ -106,19 +111,29 @@ impl Handover<'_> {
         let mut successor = start.await.map_err(|_| UpgradeError::Broken)??;
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
-        let mut pause = Pause::begin(self.app, self.connections, self.engine).await?;
+        let pause = Pause::begin(self.app, self.connections).await?;
         let seats = self.app.delivery.seats();
         let staying = seats.taken().saturating_sub(pause.streams());
         let closed = (staying + self.app.console.delivery.seats().taken()) as u64;
+        let (app, engine) = (Arc::clone(self.app), self.engine.clone());
         let handed = spawn_blocking(move || {
-            let handed = pause.cargo(closed);
-            let handed = handed.and_then(|cargo| successor.hand_over(&cargo, &pause.descriptors()));
-            let committed = handed.and_then(|()| successor.commit());
-            (successor, pause, committed)
+            let frozen = Frozen::new(&app, &engine, FREEZE)?;
+            let handed = frozen.sections().and_then(|state| pause.cargo(state, closed));
+            let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
+                let descriptors = [frozen.descriptors(), pause.descriptors()].concat();
+                successor.hand_over(&cargo, &descriptors)?;
+                successor.commit()
+            });
+            if let Err(error) = committed {
+                // It is dead before anything here changes again.
+                drop(successor);
+                return Err(error);
+            }
+            Ok((successor, pause, frozen))
         });
-        let (mut successor, pause, committed) = handed.await.map_err(|_| UpgradeError::Broken)?;
-        // Where it has not, all is dropped, and goes on as before.
-        committed?;
+        // Where it has not committed, all is dropped, and goes on as before.
+        let (mut successor, pause, frozen) = handed.await.map_err(|_| UpgradeError::Broken)??;
+        frozen.release();
 
         let mut outcome = Outcome {
             streams: pause.streams() as u64,

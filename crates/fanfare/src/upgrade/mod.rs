@@ -40,6 +40,8 @@ const READY: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long it may take until nobody acts on the hub any more.
 const QUIET: Duration = Duration::from_secs(2);
+/// How long the log may take to write and sync what was handed in.
+const FREEZE: Duration = Duration::from_secs(2);
 /// How long one message may take, while everyone waits.
 const STEP: Duration = Duration::from_secs(5);
 /// How long the new process waits for the old one's next word. Above all that the old one may wait for.

@@ -3,7 +3,8 @@
 //! What must hold: where it ends without a new process, everything goes on as before: each stream in a shard,
 //! each connection served, each request that waited answered.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,15 +16,12 @@ use tokio::time::timeout;
 
 use super::cargo::{UpgradeUnderWay, monotonic_micros, sections};
 use super::{QUIET, SETTLE, UpgradeError};
-use crate::engine::{Engine, EngineState};
 
 /// What is in nobody's hands.
 #[derive(Debug)]
 pub(crate) struct Pause {
     app: Arc<AppState>,
     connections: Connections,
-    engine: Engine,
-    frozen: Option<EngineState>,
     streams: Vec<Detached>,
     parked: Vec<ParkedConnection>,
     began: Instant,
@@ -36,13 +34,10 @@ impl Pause {
     pub(crate) async fn begin(
         app: &Arc<AppState>,
         connections: &Connections,
-        engine: &Engine,
     ) -> Result<Self, UpgradeError> {
         let mut pause = Self {
             app: Arc::clone(app),
             connections: connections.clone(),
-            engine: engine.clone(),
-            frozen: None,
             streams: Vec::new(),
             parked: Vec::new(),
             began: Instant::now(),
@@ -76,11 +71,12 @@ impl Pause {
         self.began
     }
 
-    /// Freezes the log, and writes everything down that is handed over. Blocks.
-    pub(crate) fn cargo(&mut self, closed: u64) -> Result<Cargo, UpgradeError> {
-        let mut state = self.engine.freeze(QUIET).map_err(UpgradeError::Log)?;
-        let log = std::mem::take(&mut state.sections);
-        self.frozen = Some(state);
+    /// Everything that is handed over, with these sections beside the streams.
+    pub(crate) fn cargo(
+        &self,
+        state: Vec<(&'static str, Vec<u8>)>,
+        closed: u64,
+    ) -> io::Result<Cargo> {
         let upgrade = UpgradeUnderWay {
             count: self.app.metrics.upgrades().last().count + 1,
             moved: self.streams.len() as u64,
@@ -88,21 +84,19 @@ impl Pause {
             began: self.began_micros,
         };
         let mut all = sections(&self.streams, &self.parked, &upgrade);
-        all.extend(log);
-        Ok(Cargo::seal(&all)?)
+        all.extend(state);
+        Cargo::seal(&all)
     }
 
-    /// What stays open, in the order in which the cargo names it.
+    /// The connections, in the order in which the cargo names them.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let state = self.frozen.iter().flat_map(|state| &state.descriptors).map(OwnedFd::as_fd);
         let streams = self.streams.iter().filter_map(|stream| stream.sink.descriptor());
-        state.chain(streams).chain(self.parked.iter().map(|parked| parked.socket.as_fd())).collect()
+        streams.chain(self.parked.iter().map(|parked| parked.socket.as_fd())).collect()
     }
 
     /// Another process has everything.
     pub(crate) fn hand_over(mut self) {
         self.over = true;
-        self.engine.release();
         self.app.gate.set(Passage::Gone);
         self.streams.clear();
         self.parked.clear();
@@ -123,9 +117,6 @@ impl Drop for Pause {
     fn drop(&mut self) {
         if self.over {
             return;
-        }
-        if self.frozen.take().is_some() {
-            self.engine.thaw();
         }
         for stream in std::mem::take(&mut self.streams) {
             if self.app.delivery.attach(stream).is_some() {

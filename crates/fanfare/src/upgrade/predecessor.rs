@@ -9,13 +9,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use fanfare_handover::{
-    Cargo, CargoError, Channel, ChannelError, FORMATS, Message, inherited,
-};
+use fanfare_handover::{Cargo, CargoError, Channel, ChannelError, FORMATS, Message, inherited};
 use rustix::process::getppid;
 
 use super::cargo::InheritanceError;
 use super::{Inheritance, NEXT_WORD, STEP, VARIABLE};
+use crate::state::HubStateError;
 
 /// The old process.
 #[derive(Debug)]
@@ -36,9 +35,7 @@ pub enum TakeoverError {
     #[error("the old process is no hub that this one can take over from")]
     OutOfTurn,
     /// It listens elsewhere than the settings say.
-    #[error(
-        "the hub listens at {here}, and the settings now say {there}: that takes a restart"
-    )]
+    #[error("the hub listens at {here}, and the settings now say {there}: that takes a restart")]
     Elsewhere {
         /// Where the old process listens.
         here: SocketAddr,
@@ -54,6 +51,12 @@ pub enum TakeoverError {
     /// The system refused.
     #[error("the old process cannot be taken over from: {0}")]
     Io(#[from] io::Error),
+}
+
+impl From<HubStateError> for TakeoverError {
+    fn from(error: HubStateError) -> Self {
+        Self::Inheritance(error.to_string())
+    }
 }
 
 impl From<InheritanceError> for TakeoverError {

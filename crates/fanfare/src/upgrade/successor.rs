@@ -13,9 +13,8 @@ use fanfare_handover::{
     Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, Message, pair,
 };
 
-use fanfare_log::Cause;
-
 use super::{HELLO, READY, STEP, VARIABLE};
+use crate::engine::HandOverError;
 
 /// The new process, until it has committed.
 #[derive(Debug)]
@@ -52,8 +51,8 @@ pub(crate) enum UpgradeError {
     #[error("requests under way did not come to an end within {0:?}")]
     Busy(Duration),
     /// The log cannot be handed over.
-    #[error("{0}")]
-    Log(Cause),
+    #[error(transparent)]
+    Log(#[from] HandOverError),
     /// There is no memory, or no descriptor, for what is handed over.
     #[error("the state cannot be written down: {0}")]
     State(#[from] io::Error),
@@ -65,10 +64,7 @@ pub(crate) enum UpgradeError {
 impl Successor {
     /// Starts `program` with this process's own arguments, gives it the listening sockets, and waits until its
     /// settings are good. Blocks; nobody else notices.
-    pub(crate) fn start(
-        program: &Path,
-        listening: &[OwnedFd],
-    ) -> Result<Self, UpgradeError> {
+    pub(crate) fn start(program: &Path, listening: &[OwnedFd]) -> Result<Self, UpgradeError> {
         let (channel, theirs) = pair()?;
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let child = Command::new(program)

@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use fanfare_delivery::Detached;
-use fanfare_http::{
-    AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Words,
-};
+use fanfare_http::{AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Words};
 
 use super::cargo::{InheritanceError, UpgradeUnderWay, monotonic_micros};
 use super::{Inheritance, Predecessor};

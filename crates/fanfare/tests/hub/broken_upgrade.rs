@@ -56,7 +56,11 @@ fn a_program_that_is_no_hub_takes_the_hub_with_it() {
     fails(&mut hub, Path::new("/"), "cannot be started: Permission denied");
     let other = Script::new("\u{7f}ELF of another machine");
     fails(&mut hub, &other.path(), "cannot be started: Exec format error");
-    fails(&mut hub, Path::new("/bin/false"), "ended while it was to say who it is (exit status: 1)");
+    fails(
+        &mut hub,
+        Path::new("/bin/false"),
+        "ended while it was to say who it is (exit status: 1)",
+    );
     let garbage = Script::new("#!/bin/sh\nprintf 'HTTP/1.1 200 OK' >&0\nsleep 60\n");
     fails(&mut hub, &garbage.path(), "no message of a hub");
     let sleeper = Script::new("#!/bin/sh\nexec sleep 60\n");
@@ -193,7 +197,10 @@ fn a_check_changes_something() {
     let output = hub.ask_for_upgrade(&["--check"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{output:?}");
-    assert!(said.contains("1 streams would keep") && said.contains("1 streams would be closed"), "{said}");
+    assert!(
+        said.contains("1 streams would keep") && said.contains("1 streams would be closed"),
+        "{said}"
+    );
     hub.publisher().send("after");
     assert_eq!(stream.messages(1), ["after"]);
     assert_eq!((hub.pid(), hub.runs()), (pid, true));

@@ -197,11 +197,8 @@ fn systemd_takes_the_end_of_the_old_process_for_the_end_of_the_hub() {
         let length = systemd.recv(&mut words).unwrap();
         String::from_utf8(words[..length].to_vec()).unwrap()
     };
-    let mut hub = Setup::new(&["--drain", "0s"])
-        .variable("NOTIFY_SOCKET", &path)
-        .own_log()
-        .alone()
-        .start();
+    let mut hub =
+        Setup::new(&["--drain", "0s"]).variable("NOTIFY_SOCKET", &path).own_log().alone().start();
     assert_eq!(said(), "READY=1");
     hub.upgrade();
     assert_eq!(said(), format!("MAINPID={}\nREADY=1", hub.pid()));

@@ -13,11 +13,13 @@ use std::time::Instant;
 
 use fanfare_auth::{Identity, KeyDigest};
 use fanfare_delivery::{Grant, Lease, Seat, Seats};
+use fanfare_handover::{Malformed, Reader, Writer};
 
 pub use self::addresses::{AddressLimits, Addresses};
 use self::places::Places;
 pub(crate) use self::places::{Kind, Place};
 use crate::access::{Caller, network_of};
+use crate::allowances::{read_address, write_address};
 use crate::metrics::RefusalReason;
 use crate::rates::{Bucket, Rates};
 use crate::refusal::Refusal;
@@ -191,6 +193,53 @@ impl Quotas {
 }
 
 impl Quotas {
+    /// Writes down what everyone has used of the rates.
+    pub(crate) fn write_rates(&self, writer: &mut Writer, now: Instant) {
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.write(writer, now, |writer, publisher| match publisher {
+            Publisher::Key(key) => {
+                writer.u8(0);
+                writer.bytes(key.as_bytes());
+            }
+            Publisher::Subject(name) => {
+                writer.u8(1);
+                writer.text(name);
+            }
+            Publisher::Address(address) => {
+                writer.u8(2);
+                write_address(writer, address);
+            }
+        });
+        drop(rates);
+        let tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.write(writer, now, write_address);
+        drop(tickets);
+        self.places.write_rates(writer, now);
+    }
+
+    /// Takes in what another process has written.
+    pub(crate) fn read_rates(
+        &self,
+        reader: &mut Reader<'_>,
+        now: Instant,
+    ) -> Result<(), Malformed> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.read(reader, now, |reader| match reader.u8()? {
+            0 => {
+                let key = KeyDigest::from_bytes(reader.bytes()?);
+                key.map(Publisher::Key).ok_or(Malformed("a key's digest is none"))
+            }
+            1 => Ok(Publisher::Subject(reader.text()?.into())),
+            2 => read_address(reader).map(Publisher::Address),
+            _ => Err(Malformed("a publisher of an unknown kind")),
+        })?;
+        drop(rates);
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.read(reader, now, read_address)?;
+        drop(tickets);
+        self.places.read_rates(reader, now)
+    }
+
     /// The places of a stream that another process had granted, whether or not they are free here: whoever
     /// moves is not turned away. It names so many patterns.
     pub(crate) fn keep(&self, grant: &Grant, patterns: usize) -> Vec<Seat> {
@@ -216,12 +265,7 @@ impl Quotas {
 }
 
 /// So many seats among those of one key, free or not.
-fn kept<K: Eq + Hash>(
-    table: &Mutex<HashMap<K, Seats>>,
-    key: K,
-    limit: usize,
-    places: u32,
-) -> Seat {
+fn kept<K: Eq + Hash>(table: &Mutex<HashMap<K, Seats>>, key: K, limit: usize, places: u32) -> Seat {
     let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
     table.entry(key).or_insert_with(|| Seats::new(limit)).take_in_any_case(places)
 }

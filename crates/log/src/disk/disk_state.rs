@@ -81,7 +81,7 @@ impl DiskState {
             })?;
             keys.iter().try_for_each(|key| to.entry(|into| keys_file::encode(into, key)))?;
         }
-        self.keys.write(&mut to)?;
+        self.keys.write_to(&mut to)?;
         to.finish()
     }
 
@@ -118,7 +118,7 @@ impl DiskState {
             let keys = (0..keys).map(|_| from.entry(key)).collect::<Result<_, _>>()?;
             trimmed.push(TrimmedFiles::from_parts(at, bytes, keys));
         }
-        let keys = IdempotencyState::read(&mut from)?;
+        let keys = IdempotencyState::read_from(&mut from)?;
         from.finish()?;
         let First { recorded, ahead, written, parent, head, through, any_topic, .. } = first;
         Ok(Self {

@@ -8,11 +8,11 @@ use std::io;
 
 use fanfare_event::{EventId, Position, Timestamp, Topic};
 
-use crate::bytes::{Cut, seal, unseal};
 use super::index::{Index, KeyMark, Parts};
 use super::segment::{INDEX, Identity, name};
 use super::storage::{Storage, read_file, replace};
 use crate::IdempotencyKey;
+use crate::bytes::{Cut, seal, unseal};
 
 const MAGIC: &[u8; 8] = b"FFINDEX2";
 

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use fanfare_event::{Position, Timestamp};
 
-use crate::bytes::{Cut, seal, unseal};
 use super::storage::{Storage, StoredFile, read_file, replace, write_all};
+use crate::bytes::{Cut, seal, unseal};
 
 /// Its name.
 pub(super) const NAME: &str = "keys";

@@ -7,8 +7,8 @@ use std::io;
 
 use fanfare_event::Position;
 
-use crate::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
+use crate::bytes::{seal, unseal};
 use crate::{Ended, Lineage};
 
 /// Its name.

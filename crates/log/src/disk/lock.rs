@@ -37,9 +37,7 @@ impl Lock {
             Ok(()) => {}
         }
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                Ok(Self { directory: directory.descriptor().clone(), file: file.into() })
-            }
+            Ok(()) => Ok(Self { directory: directory.descriptor().clone(), file: file.into() }),
             Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { place }),
             Err(error) => Err(OpenError::io("lock", &place, error.into())),
         }

@@ -155,15 +155,12 @@ impl DiskLog {
 }
 
 /// Opens the segments of these indices.
-fn open_segments(
-    storage: &dyn Storage,
-    indices: &[Vec<u8>],
-) -> Result<Vec<Segment>, OpenError> {
+fn open_segments(storage: &dyn Storage, indices: &[Vec<u8>]) -> Result<Vec<Segment>, OpenError> {
     let changed = |what: String| OpenError::Changed { place: storage.place(), what };
     let mut segments = Vec::with_capacity(indices.len());
     for bytes in indices {
-        let (identity, index) = index_file::decode(bytes)
-            .ok_or_else(|| changed("an index is damaged".to_owned()))?;
+        let (identity, index) =
+            index_file::decode(bytes).ok_or_else(|| changed("an index is damaged".to_owned()))?;
         let file = format!("{}{SEGMENT}", name(identity.first));
         let opened = storage.open(&file).and_then(|bytes| Ok((bytes.size()?, bytes)));
         let (size, bytes) = opened.map_err(|error| changed(format!("{file}: {error}")))?;

@@ -47,7 +47,9 @@ enum Step {
     Follow,
     /// Another process goes on with what this one has written down; the first never existed, or this one
     /// goes on as if it had not been asked.
-    HandOver { abandoned: bool },
+    HandOver {
+        abandoned: bool,
+    },
 }
 
 fn limits() -> impl Strategy<Value = PageLimit> {

@@ -56,7 +56,7 @@ impl MemoryState {
         for (topic, trimmed) in &self.trims {
             to.entry(|into| put_trim(into, topic, *trimmed))?;
         }
-        self.keys.write(&mut to)?;
+        self.keys.write_to(&mut to)?;
         for event in &self.events {
             to.entry(|into| record::encode(into, meta(event), &**event))?;
         }
@@ -84,8 +84,9 @@ impl MemoryState {
             return Err(StateError::Damaged("its positions contradict each other"));
         }
         let trims = (0..trims).map(|_| from.entry(read_trim)).collect::<Result<_, _>>()?;
-        let keys = IdempotencyState::read(&mut from)?;
-        let positions = (last.seq - events + 1..=last.seq).map(|seq| Position::new(last.epoch, seq));
+        let keys = IdempotencyState::read_from(&mut from)?;
+        let positions =
+            (last.seq - events + 1..=last.seq).map(|seq| Position::new(last.epoch, seq));
         let events = positions.map(|position| from.entry(|cut| event(cut, position)));
         let events = events.collect::<Result<_, _>>()?;
         from.finish()?;
