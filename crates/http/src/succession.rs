@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fanfare_delivery::{Detached, Sink, StreamFormat, Subscription, Vocabulary, native};
+use fanfare_delivery::{Delivery, Detached, Sink, StreamFormat, Subscription, Vocabulary, native};
 use fanfare_event::Pattern;
 use fanfare_hub::Envelope;
 use fanfare_mercure::Matcher;
@@ -37,8 +37,14 @@ impl Vocabulary for Words<'_> {
 }
 
 impl Connections {
-    /// Gives a stream of another process its places here, whether or not they are free.
-    pub fn take_in(&self, subscription: Subscription, connection: OwnedFd) -> Detached {
+    /// Gives a stream of another process its places here, whether or not they are free: among those of
+    /// `delivery`, which is to go on with it.
+    pub fn take_in(
+        &self,
+        subscription: Subscription,
+        connection: OwnedFd,
+        delivery: &Delivery,
+    ) -> Detached {
         let app = self.app();
         let sink = Sink::received(connection);
         let mut seats = Vec::new();
@@ -49,7 +55,7 @@ impl Connections {
             let now = Instant::now();
             seats.extend(address.and_then(|address| self.addresses().keep(address, now)));
         }
-        let seat = app.delivery.seats().take_in_any_case(1);
+        let seat = delivery.seats().take_in_any_case(1);
         Detached { subscription, sink, seat, seats, verified: None }
     }
 }

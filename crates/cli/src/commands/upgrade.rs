@@ -23,8 +23,7 @@ Examples:
     fanfare upgrade --binary /opt/fanfare-2/fanfare
 
 Streams in clear text over HTTP/1.1 keep their connections, and so do connections between two
-requests; streams over HTTP/2 and TLS, and the console's, are told to come back, and resume by
-their ids. The hub hands over to a new process with its own arguments and environment; files are read
+requests; streams over HTTP/2 and TLS are told to come back, and resume by their ids. The hub hands over to a new process with its own arguments and environment; files are read
 anew. If that fails at any step, the hub goes on as if nothing had been asked. Only the hub's own
 user and root may ask, on the hub's machine.";
 

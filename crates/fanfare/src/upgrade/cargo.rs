@@ -12,7 +12,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::state::{HubState, HubStateError};
 
-const STREAMS: &str = "streams";
+/// Of the hub, and of its consoles.
+pub(super) const STREAMS: [&str; 2] = ["streams", "consoles"];
 const CONNECTIONS: &str = "connections";
 const UPGRADE: &str = "upgrade";
 
@@ -46,13 +47,16 @@ pub(crate) fn monotonic_micros() -> u64 {
 
 /// The sections, without those of the state.
 pub(super) fn sections(
-    streams: &[Detached],
+    streams: [&[Detached]; 2],
     parked: &[ParkedConnection],
     upgrade: &UpgradeUnderWay,
 ) -> Vec<(&'static str, Vec<u8>)> {
-    let mut written = Writer::new();
-    written.count(streams.len());
-    streams.iter().for_each(|stream| stream.subscription.write(&mut written));
+    let written = |streams: &[Detached]| {
+        let mut written = Writer::new();
+        written.count(streams.len());
+        streams.iter().for_each(|stream| stream.subscription.write(&mut written));
+        written.finish()
+    };
     let mut connections = Writer::new();
     connections.count(parked.len());
     for ParkedConnection { address, read, idle, .. } in parked {
@@ -65,19 +69,21 @@ pub(super) fn sections(
         going.u64(figure);
     }
     vec![
-        (STREAMS, written.finish()),
+        (STREAMS[0], written(streams[0])),
+        (STREAMS[1], written(streams[1])),
         (CONNECTIONS, connections.finish()),
         (UPGRADE, going.finish()),
     ]
 }
 
 impl Inheritance {
-    /// The streams, each with its connection.
-    pub(crate) fn streams(
+    /// The streams of one of [`STREAMS`], each with its connection; to be asked for in turn.
+    pub(super) fn streams(
         &mut self,
+        of: &'static str,
         vocabulary: &dyn Vocabulary,
     ) -> Result<Vec<(Subscription, OwnedFd)>, InheritanceError> {
-        let bytes = self.manifest.take(STREAMS)?;
+        let bytes = self.manifest.take(of)?;
         let mut reader = Reader::new(&bytes);
         let streams = reader.list(|reader| Subscription::read(reader, vocabulary))?;
         reader.end()?;

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fanfare_delivery::Delivery;
 use fanfare_handover::control::{Outcome, Outlook, Report, Request};
 use fanfare_http::{AppState, Connections};
 use tokio::sync::mpsc;
@@ -78,12 +79,19 @@ impl Handover<'_> {
 
     /// What would move.
     fn outlook(&self) -> Outlook {
-        let seats = self.app.delivery.seats();
-        let (taken, sockets) = (seats.taken() as u64, seats.sockets() as u64);
-        let consoles = self.app.console.delivery.seats().taken() as u64;
-        let closed = taken.saturating_sub(sockets) + consoles;
-        let obstacle = self.obstacle().map(|obstacle| obstacle.to_string());
-        Outlook { streams: sockets.min(taken), closed, obstacle }
+        let mut outlook = Outlook::default();
+        for seats in self.deliveries().map(|delivery| delivery.seats()) {
+            let (taken, sockets) = (seats.taken() as u64, seats.sockets() as u64);
+            outlook.streams += sockets;
+            outlook.closed += taken.saturating_sub(sockets);
+        }
+        outlook.obstacle = self.obstacle().map(|obstacle| obstacle.to_string());
+        outlook
+    }
+
+    /// That of the hub, and that of its consoles.
+    fn deliveries(&self) -> [&Delivery; 2] {
+        [&self.app.delivery, &self.app.console.delivery]
     }
 
     fn obstacle(&self) -> Option<UpgradeError> {
@@ -112,9 +120,8 @@ impl Handover<'_> {
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
         let pause = Pause::begin(self.app, self.connections).await?;
-        let seats = self.app.delivery.seats();
-        let staying = seats.taken().saturating_sub(pause.streams());
-        let closed = (staying + self.app.console.delivery.seats().taken()) as u64;
+        let taken = self.deliveries().map(|delivery| delivery.seats().taken());
+        let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
         let (app, engine) = (Arc::clone(self.app), self.engine.clone());
         let handed = spawn_blocking(move || {
             let frozen = Frozen::new(&app, &engine, FREEZE)?;

@@ -23,6 +23,7 @@ pub(crate) struct Pause {
     app: Arc<AppState>,
     connections: Connections,
     streams: Vec<Detached>,
+    consoles: Vec<Detached>,
     parked: Vec<ParkedConnection>,
     began: Instant,
     began_micros: u64,
@@ -39,6 +40,7 @@ impl Pause {
             app: Arc::clone(app),
             connections: connections.clone(),
             streams: Vec::new(),
+            consoles: Vec::new(),
             parked: Vec::new(),
             began: Instant::now(),
             began_micros: monotonic_micros(),
@@ -53,12 +55,13 @@ impl Pause {
         timeout(QUIET, app.gate.empty()).await.map_err(|_| UpgradeError::Busy(QUIET))?;
         pause.parked = parking.take();
         pause.streams = detach_all(&app.delivery).await?;
+        pause.consoles = detach_all(&app.console.delivery).await?;
         Ok(pause)
     }
 
-    /// How many streams there are.
+    /// How many streams there are, those of consoles among them.
     pub(crate) fn streams(&self) -> usize {
-        self.streams.len()
+        self.streams.len() + self.consoles.len()
     }
 
     /// How many connections between two requests there are.
@@ -79,18 +82,19 @@ impl Pause {
     ) -> io::Result<Cargo> {
         let upgrade = UpgradeUnderWay {
             count: self.app.metrics.upgrades().last().count + 1,
-            moved: self.streams.len() as u64,
+            moved: self.streams() as u64,
             closed,
             began: self.began_micros,
         };
-        let mut all = sections(&self.streams, &self.parked, &upgrade);
+        let mut all = sections([&self.streams, &self.consoles], &self.parked, &upgrade);
         all.extend(state);
         Cargo::seal(&all)
     }
 
     /// The connections, in the order in which the cargo names them.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let streams = self.streams.iter().filter_map(|stream| stream.sink.descriptor());
+        let streams = self.streams.iter().chain(&self.consoles);
+        let streams = streams.filter_map(|stream| stream.sink.descriptor());
         streams.chain(self.parked.iter().map(|parked| parked.socket.as_fd())).collect()
     }
 
@@ -99,6 +103,7 @@ impl Pause {
         self.over = true;
         self.app.gate.set(Passage::Gone);
         self.streams.clear();
+        self.consoles.clear();
         self.parked.clear();
         // Whoever was parked too late is told to come again.
         self.resume_parked();
@@ -118,13 +123,19 @@ impl Drop for Pause {
         if self.over {
             return;
         }
-        for stream in std::mem::take(&mut self.streams) {
-            if self.app.delivery.attach(stream).is_some() {
-                tracing::warn!("a stream could not be gone on with: delivery has ended");
-            }
-        }
+        attach_all(&self.app.delivery, std::mem::take(&mut self.streams));
+        attach_all(&self.app.console.delivery, std::mem::take(&mut self.consoles));
         self.app.gate.set(Passage::Open);
         self.resume_parked();
+    }
+}
+
+/// Goes on with these streams.
+pub(super) fn attach_all(delivery: &Delivery, streams: Vec<Detached>) {
+    for stream in streams {
+        if delivery.attach(stream).is_some() {
+            tracing::warn!("a stream could not be gone on with: delivery has ended");
+        }
     }
 }
 

@@ -180,11 +180,26 @@ fn settings_that_are_refused_stop_the_hub() {
 }
 
 #[test]
-fn a_log_that_cannot_move_is_lost() {
+fn a_log_on_disk_stays_frozen() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let mut hub = Setup::new(&["--data", data]).own_log().alone().start();
-    fails(&mut hub, Path::new(env!("CARGO_BIN_EXE_fanfare")), "(--data) cannot be upgraded yet");
+    for rest in [&[END][..], &[HEAR, HEAR, RECEIVED, PREPARED, HEAR, END]] {
+        let script = acting(&[&[HELLO, HEAR, READY], rest].concat());
+        fails(&mut hub, &script.path(), "ended while it was");
+    }
+}
+
+#[test]
+fn another_log_than_the_old_one_is_taken_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fanfare.toml");
+    std::fs::write(&file, "").unwrap();
+    let arguments = ["--config", file.to_str().unwrap()];
+    let mut hub = Setup::new(&arguments).own_log().alone().start();
+    std::fs::write(&file, format!("data = {:?}\n", directory.path().join("log"))).unwrap();
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_fanfare"));
+    fails(&mut hub, &own, "has its event log in memory, and the settings say on disk");
 }
 
 #[test]

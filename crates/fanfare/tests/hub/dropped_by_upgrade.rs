@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use fanfare_testkit::RedisServer;
 use serde_json::json;
 
 use crate::support::issuer::{SECRET, bearer, claims, token};
@@ -74,6 +75,52 @@ fn an_id_of_the_old_process_is_good_at_the_new_one() {
     assert_eq!(before.split_once('-').unwrap().0, after.split_once('-').unwrap().0, "the epoch");
     let mut back = hub.subscription().after(&before).open();
     assert_eq!(back.messages(2), ["once", "after"]);
+}
+
+#[test]
+fn a_log_on_disk_is_left_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    let mut hub = hub(&["--data", &data, "--window-count", "4"]);
+    let mut stream = hub.subscribe("");
+    let mut publisher = hub.publisher();
+    let first = publisher.send("0");
+    for number in 1..4_u64 {
+        hub.upgrade();
+        publisher.batch((0..20).map(|n| json!({ "message": (number * 20 + n).to_string() })));
+    }
+    assert_eq!(stream.messages(1), ["0"]);
+    let expected: Vec<_> = (20..80).map(|number| number.to_string()).collect();
+    assert_eq!(stream.messages(60), expected);
+    let mut back = hub.subscription().after(&first).open();
+    assert_eq!(back.messages(60), expected, "what the window does not hold comes from the disk");
+    hub.terminate();
+    hub.wait();
+    let binary = env!("CARGO_BIN_EXE_fanfare");
+    let verified = Command::new(binary).args(["log", "verify", &data]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+#[test]
+fn a_node_on_redis_leaves_its_cluster() {
+    let redis = RedisServer::start(&[]);
+    let url = redis.url();
+    let mut hub = hub(&["--redis", &url]);
+    let other = Setup::new(&["--redis", &url]).own_log().alone().start();
+    let (mut here, mut there) = (hub.subscribe(""), other.subscribe(""));
+    let mut publisher = hub.publisher();
+    let before = publisher.send("0");
+    let mut elsewhere = other.publisher();
+    for number in (1..7).step_by(2) {
+        hub.upgrade();
+        elsewhere.send(&number.to_string());
+        publisher.send(&(number + 1).to_string());
+    }
+    let expected: Vec<_> = (0..7).map(|number| number.to_string()).collect();
+    assert_eq!(here.messages(7), expected);
+    assert_eq!(there.messages(7), expected);
+    let after = publisher.send("7");
+    assert_eq!(before.split_once('-').unwrap().0, after.split_once('-').unwrap().0, "the epoch");
 }
 
 #[test]
