@@ -310,7 +310,7 @@ impl Built {
         settings: &Settings,
     ) -> Result<Running, ServeError> {
         let mercure = config::mercure(settings, self.address.port());
-        let prepared = 
+        let prepared =
             Successions::prepare(inheritance, &self.app, &self.connections, mercure.as_ref());
         let prepared = prepared.map_err(TakeoverError::from)?;
         // The moment of commitment: before it nothing was written to any socket, after it nobody goes back.

@@ -147,6 +147,7 @@ impl EngineState {
         let mut bytes = Vec::new();
         Ok(match self {
             Self::Memory(state) => {
+                bytes.reserve_exact(state.length());
                 state.write(&mut bytes)?;
                 (IN_MEMORY, bytes)
             }

@@ -44,6 +44,11 @@ impl IdempotencyState {
         Ok(state)
     }
 
+    /// How many bytes it has at most, without the blocks' own.
+    pub(crate) fn length(&self) -> usize {
+        32 + self.remembered.len() * 81
+    }
+
     pub(crate) fn write_to(&self, to: &mut StateWriter<'_>) -> io::Result<()> {
         to.entry(|into| {
             into.extend_from_slice(&self.secret);

@@ -10,6 +10,7 @@ mod state;
 mod stats;
 mod store;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanfare_event::{EventId, Position, Selector, Timestamp};
@@ -94,6 +95,12 @@ impl MemoryLog {
     /// under the lock.
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLog").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 

@@ -35,7 +35,7 @@ pub enum StateError {
 }
 
 /// At this size a block is written, in bytes.
-const BLOCK: usize = 1 << 20;
+pub(crate) const BLOCK: usize = 1 << 20;
 
 /// No block is larger, in bytes: an entry may be one event, however large.
 const MAX_BLOCK: usize = i32::MAX as usize;

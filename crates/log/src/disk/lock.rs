@@ -27,20 +27,15 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// The lock of a directory, as a process that had it has handed it over.
+    /// Takes the lock of a directory, or says that another has it.
+    pub(super) fn take(directory: &Directory) -> Result<Self, OpenError> {
+        Self::hold(directory, || directory.open_file(NAME, OFlags::RDWR | OFlags::CREATE))
+    }
+
+    /// The lock of a directory, as a process that has it has handed it over: whoever has it already is
+    /// given it again.
     pub(super) fn inherited(directory: &Directory, file: OwnedFd) -> Result<Self, OpenError> {
-        let place = directory.place();
-        // Whoever has it already is given it again.
-        match flock(&**directory.descriptor(), FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(OpenError::Locked { place }),
-            Err(error) => tracing::warn!(%error, place, "cannot lock the directory"),
-            Ok(()) => {}
-        }
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { directory: directory.descriptor().clone(), file: file.into() }),
-            Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { place }),
-            Err(error) => Err(OpenError::io("lock", &place, error.into())),
-        }
+        Self::hold(directory, || Ok(file.into()))
     }
 
     /// The same lock, to be handed over: it is free once all who have it have ended.
@@ -49,8 +44,10 @@ impl Lock {
         Ok(LockDescriptors { directory, file: duplicate(&self.file)? })
     }
 
-    /// Takes the lock of a directory, or says that another has it.
-    pub(super) fn take(directory: &Directory) -> Result<Self, OpenError> {
+    fn hold(
+        directory: &Directory,
+        file: impl FnOnce() -> io::Result<File>,
+    ) -> Result<Self, OpenError> {
         let place = directory.place();
         match flock(&**directory.descriptor(), FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => return Err(OpenError::Locked { place }),
@@ -59,9 +56,8 @@ impl Lock {
             }
             Ok(()) => {}
         }
-        let file = directory
-            .open_file(NAME, OFlags::RDWR | OFlags::CREATE)
-            .map_err(|source| OpenError::io("create the lock file in", &place, source))?;
+        let file =
+            file().map_err(|source| OpenError::io("create the lock file in", &place, source))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { directory: directory.descriptor().clone(), file }),
             Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { place }),

@@ -12,7 +12,7 @@ use crate::bytes::Cut;
 use crate::idempotency_state::IdempotencyState;
 use crate::record::{self, Body, HEADER, Header, RecordMeta};
 use crate::state_stream::{
-    Magic, StateError, StateReader, StateWriter, put_position, put_trim, read_trim,
+    BLOCK, Magic, StateError, StateReader, StateWriter, put_position, put_trim, read_trim,
 };
 
 const MAGIC: Magic = *b"FFMEMLG1";
@@ -43,6 +43,15 @@ impl MemoryState {
     /// Where the log goes on: after this position.
     pub fn last(&self) -> Position {
         self.last
+    }
+
+    /// How many bytes it has at most, written down.
+    pub fn length(&self) -> usize {
+        let events = self.events.iter().map(|event| record::length_of(event, 0)).sum::<usize>();
+        let trims = self.trims.iter().map(|(topic, _)| topic.as_str().len() + 18).sum::<usize>();
+        let whole = events + trims + self.keys.length() + 256;
+        // Each block has a length and a checksum.
+        whole + 8 * (whole / BLOCK + 2)
     }
 
     /// Writes it down.
@@ -162,6 +171,7 @@ mod tests {
     fn bytes(state: &MemoryState) -> Vec<u8> {
         let mut bytes = Vec::new();
         state.write(&mut bytes).unwrap();
+        assert!(bytes.len() <= state.length());
         bytes
     }
 
