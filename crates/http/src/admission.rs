@@ -74,7 +74,7 @@ async fn decide(
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let Subscription { selector, format, cursor } = match feed {
+    let Subscription { selector, format, cadence, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
@@ -107,7 +107,7 @@ async fn decide(
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
-    let what = Admissible { selector, private, format, start, has_id };
+    let what = Admissible { selector, private, format, cadence, start, has_id };
     let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
     Ok(Some(Box::new(stream)))
 }

@@ -22,6 +22,7 @@ mod deceptive_name;
 mod divided_cluster;
 mod duplicate_publish;
 mod failing_probe;
+mod flooded_page;
 mod foreign_form;
 mod foreign_key;
 mod foreign_origin;
