@@ -290,7 +290,13 @@ impl Shard {
         match command {
             Command::Join(subscriber) => self.join(*subscriber, now),
             Command::Attach(detached) => self.attach(*detached, now),
-            Command::Detach(limit, reply) => reply(self.detach(limit, now)),
+            Command::Detach(limit, reply) => {
+                // Whoever asks has seen to it that nobody comes any more.
+                for arrival in self.commands.arrivals() {
+                    self.handle_command(arrival, now);
+                }
+                reply(self.detach(limit, now));
+            }
             Command::Read(key, read) => self.take_page(key, read, now),
             Command::Signal(key, BodySignal::Room) => self.serve(key, now),
             Command::Signal(key, BodySignal::Gone) => self.remove(key, CloseReason::ClientGone),

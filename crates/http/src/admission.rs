@@ -73,6 +73,7 @@ async fn decide(
     request: &Parts,
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
+    let inside = app.gate.enter().await?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
     let Subscription { selector, format, cadence, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
@@ -108,7 +109,8 @@ async fn decide(
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
     let what = Admissible { selector, private, format, cadence, start, has_id };
-    let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
+    let address = network_of(caller.address);
+    let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
     Ok(Some(Box::new(stream)))
 }
 

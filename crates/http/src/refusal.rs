@@ -59,6 +59,10 @@ pub(crate) enum Refusal {
     UnknownSubscriber(String),
     #[error("delivery is shutting down or too busy")]
     DeliveryBusy,
+    #[error(
+        "the hub was replaced by a new process while this was on its way: nothing of it was done, send it again"
+    )]
+    HandedOver,
     #[error("the request's target is longer than {limit} bytes")]
     TargetTooLong { limit: usize },
     #[error("an HTTP/1.1 request has one Host header")]
@@ -170,6 +174,7 @@ impl Refusal {
             Self::NobodyNamed => RefusalReason::InvalidRevocation,
             Self::Parameter { .. } | Self::UnknownSubscriber(_) => RefusalReason::InvalidQuery,
             Self::DeliveryBusy => RefusalReason::DeliveryBusy,
+            Self::HandedOver => RefusalReason::HandedOver,
             Self::TargetTooLong { .. } => RefusalReason::TargetTooLong,
             Self::NotOneHost => RefusalReason::Malformed,
             Self::ForeignHost | Self::PassedOn => RefusalReason::ForeignHost,
@@ -195,10 +200,13 @@ impl Refusal {
         }
     }
 
-    /// Whether credentials could not be looked at for now, which a client that comes back may find
-    /// mended.
+    /// Whether credentials could not be looked at for now, or this is no longer the hub, which a client
+    /// that comes back may find mended.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_))
+        matches!(
+            self,
+            Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) | Self::HandedOver
+        )
     }
 
     /// What the rest of the program is to know of it.
@@ -239,6 +247,7 @@ impl Refusal {
             | Self::Tickets(_)
             | Self::CutNotAnnounced { .. }
             | Self::DeliveryBusy
+            | Self::HandedOver
             | Self::ConnectionEnded
             | Self::BusyAddress
             | Self::Busy => Some(MOMENT),

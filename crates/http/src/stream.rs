@@ -19,6 +19,8 @@ use fanfare_event::{PrivateRights, Selector};
 use fanfare_hub::{Interest, Start};
 use http_body::Frame;
 
+use crate::gate::Inside;
+
 /// A subscription that was asked for, authorised and given a seat.
 #[derive(Debug)]
 pub(crate) struct AdmittedStream {
@@ -31,6 +33,8 @@ pub(crate) struct AdmittedStream {
     address: IpAddr,
     seat: Seat,
     lease: Option<Box<Lease>>,
+    /// Until it has joined.
+    inside: Inside,
 }
 
 /// What a subscriber may hear, and where it begins.
@@ -57,11 +61,12 @@ impl AdmittedStream {
         address: IpAddr,
         seat: Seat,
         lease: Option<Box<Lease>>,
+        inside: Inside,
     ) -> Self {
         let Admissible { selector, private, format, cadence, start, has_id } = what;
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner(), private);
-        Self { delivery, interest, format, cadence, start, has_id, address, seat, lease }
+        Self { delivery, interest, format, cadence, start, has_id, address, seat, lease, inside }
     }
 
     /// Where it begins.
@@ -96,8 +101,18 @@ impl AdmittedStream {
 
     /// Hands it to delivery, with where its bytes go.
     pub(crate) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
-        let Self { delivery, interest, format, cadence, start, has_id, address, seat, lease } =
-            self;
+        let Self {
+            delivery,
+            interest,
+            format,
+            cadence,
+            start,
+            has_id,
+            address,
+            seat,
+            lease,
+            inside,
+        } = self;
         delivery.join(NewSubscriber {
             sink,
             wire: Wire::new(format, framing),
@@ -110,6 +125,7 @@ impl AdmittedStream {
             seat,
             lease,
         });
+        drop(inside);
     }
 }
 

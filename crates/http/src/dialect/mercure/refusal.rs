@@ -91,6 +91,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Tickets(_)
         | Refusal::CutNotAnnounced { .. }
         | Refusal::DeliveryBusy
+        | Refusal::HandedOver
         | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,
     }
