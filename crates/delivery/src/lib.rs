@@ -17,6 +17,7 @@ mod abort_on_panic;
 mod address_group;
 mod backpressure;
 mod body;
+mod cadence;
 mod context;
 mod counters;
 mod cursor;
@@ -52,6 +53,7 @@ use std::sync;
 
 pub use address_group::AddressGroup;
 pub use body::{Aborted, BodyReader, BodyWriter, body};
+pub use cadence::{Cadence, InvalidCadence};
 pub use counters::{CloseReason, Metric, MetricByReason, MetricKind, Totals};
 pub use cut::Cut;
 pub use delivery::Delivery;

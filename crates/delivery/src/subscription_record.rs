@@ -16,6 +16,7 @@ use fanfare_hub::Interest;
 use fanfare_log::ReadFrom;
 
 use crate::address_group::AddressGroup;
+use crate::cadence::Cadence;
 use crate::counters::CloseReason;
 use crate::lease::Grant;
 use crate::subscription::Subscription;
@@ -73,6 +74,7 @@ impl Subscription {
             write_position,
         );
         writer.option(self.held_id, write_position);
+        writer.option(self.cadence, |writer, cadence| writer.u16(cadence.millis()));
         writer.u64(self.joined.as_millis());
         writer.u32(self.address_group.0);
         writer.option(self.grant.as_ref(), |writer, grant| {
@@ -119,6 +121,10 @@ impl Subscription {
         let rest = Bytes::copy_from_slice(reader.bytes()?);
         let cursor = reader.option(read_position)?.map_or(ReadFrom::Earliest, ReadFrom::After);
         let held_id = reader.option(read_position)?;
+        let cadence = reader.option(|reader| {
+            let cadence = Cadence::from_millis(reader.u16()?);
+            cadence.map_err(|_| Malformed("a stream's interval is none here"))
+        })?;
         let joined = Timestamp(reader.u64()?);
         let address_group = AddressGroup(reader.u32()?);
         let grant = reader.option(read_grant)?;
@@ -133,6 +139,7 @@ impl Subscription {
             rest: if rest.is_empty() { Vec::new() } else { vec![rest] },
             cursor,
             held_id,
+            cadence,
             joined,
             address_group,
             grant,
@@ -220,6 +227,7 @@ mod tests {
             rest: vec![Bytes::from_static(b"5\r\nda"), Bytes::from_static(b"ta\n\r\n")],
             cursor: ReadFrom::After(Position::new(7, 8)),
             held_id: Some(Position::new(7, 6)),
+            cadence: Cadence::from_millis(100).ok(),
             joined: Timestamp(1_000),
             address_group: AddressGroup(9),
             grant: Some(Grant {
@@ -246,6 +254,7 @@ mod tests {
         anonymous.wire = Wire::native(Envelope::None, Framing::Bare);
         (anonymous.rest, anonymous.cursor) = (Vec::new(), ReadFrom::Earliest);
         (anonymous.held_id, anonymous.grant, anonymous.closing) = (None, None, None);
+        anonymous.cadence = None;
         for subscription in [subscription(), anonymous] {
             let bytes = written(&subscription);
             let mut reader = Reader::new(&bytes);
@@ -257,6 +266,7 @@ mod tests {
             assert_eq!(read.rest.concat(), subscription.rest.concat());
             assert_eq!((read.cursor, read.held_id), (subscription.cursor, subscription.held_id));
             assert_eq!((read.grant, read.closing), (subscription.grant, subscription.closing));
+            assert_eq!(read.cadence, subscription.cadence);
             assert_eq!(read.wire.framing(), subscription.wire.framing());
             assert_eq!(read.wire.format().name(), subscription.wire.format().name());
         }

@@ -13,7 +13,7 @@
 //! What must hold: to write it down changes nothing; to read it writes nothing. A section that is missing,
 //! damaged or of another version is an error, before anything is committed.
 
-use std::io;
+use std::io::{self, BufReader};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,8 +178,8 @@ impl EngineState {
         manifest: &mut Manifest,
         descriptors: &mut Vec<OwnedFd>,
     ) -> Result<Self, HubStateError> {
-        if let Some(bytes) = manifest.take_if_any(ON_DISK) {
-            let state = DiskState::read(&mut &bytes[..])?;
+        if let Some(section) = manifest.section(ON_DISK) {
+            let state = DiskState::read(&mut BufReader::new(section))?;
             if descriptors.len() < 2 {
                 return Err(HubStateError::NoLock);
             }
@@ -189,14 +189,15 @@ impl EngineState {
             return Ok(Self::Disk(state, lock));
         }
         #[cfg(feature = "redis")]
-        if let Some(bytes) = manifest.take_if_any(IN_REDIS) {
+        if manifest.has(IN_REDIS) {
+            let bytes = manifest.take(IN_REDIS)?;
             let mut reader = Reader::new(&bytes);
             let state = RedisState::read(&mut reader)?;
             reader.end()?;
             return Ok(Self::Redis(state));
         }
-        let bytes = manifest.take(IN_MEMORY)?;
-        Ok(Self::Memory(MemoryState::read(&mut &bytes[..])?))
+        let section = manifest.section(IN_MEMORY).ok_or(CargoError::Missing(IN_MEMORY))?;
+        Ok(Self::Memory(MemoryState::read(&mut BufReader::new(section))?))
     }
 }
 

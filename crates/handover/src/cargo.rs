@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
@@ -24,7 +26,26 @@ pub struct Cargo(OwnedFd);
 /// What is in a cargo, and has not been asked for yet.
 #[derive(Debug)]
 pub struct Manifest {
-    sections: Vec<(String, Vec<u8>)>,
+    sections: Vec<Section>,
+}
+
+/// A section, which is read from the file as it is read from here.
+#[derive(Debug)]
+pub struct Section {
+    name: String,
+    file: Arc<File>,
+    at: u64,
+    left: u64,
+}
+
+impl io::Read for Section {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
+        let count = self.file.read_at(&mut into[..most], self.at)?;
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
 }
 
 /// Why a cargo cannot be read.
@@ -121,12 +142,14 @@ impl Cargo {
         if left > 0 {
             return Err(Malformed("there is more than it says").into());
         }
-        let mut sections = Vec::new();
-        for (name, length) in names {
-            let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-            file.read_exact(&mut bytes)?;
-            sections.push((name, bytes));
-        }
+        let file = Arc::new(file);
+        let mut at = 16 + length;
+        let sections = names.into_iter().map(|(name, length)| {
+            let section = Section { name, file: Arc::clone(&file), at, left: length };
+            at += length;
+            section
+        });
+        let sections = sections.collect();
         Ok(Manifest { sections })
     }
 }
@@ -144,13 +167,21 @@ impl Manifest {
     ///
     /// There is none.
     pub fn take(&mut self, name: &'static str) -> Result<Vec<u8>, CargoError> {
-        self.take_if_any(name).ok_or(CargoError::Missing(name))
+        let mut section = self.section(name).ok_or(CargoError::Missing(name))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(section.left).unwrap_or(0));
+        section.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
-    /// The section of this name, if there is one.
-    pub fn take_if_any(&mut self, name: &str) -> Option<Vec<u8>> {
-        let at = self.sections.iter().position(|(other, _)| other == name)?;
-        Some(self.sections.swap_remove(at).1)
+    /// Whether there is a section of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.sections.iter().any(|section| section.name == name)
+    }
+
+    /// The section of this name, to be read piece by piece, if there is one.
+    pub fn section(&mut self, name: &str) -> Option<Section> {
+        let at = self.sections.iter().position(|section| section.name == name)?;
+        Some(self.sections.swap_remove(at))
     }
 
     /// Nothing may be left that nobody has asked for.
@@ -161,7 +192,7 @@ impl Manifest {
     pub fn end(self) -> Result<(), CargoError> {
         match self.sections.into_iter().next() {
             None => Ok(()),
-            Some((name, _)) => Err(CargoError::Unknown(name)),
+            Some(section) => Err(CargoError::Unknown(section.name)),
         }
     }
 }

@@ -23,7 +23,7 @@ pub mod control;
 mod inherited;
 mod message;
 
-pub use cargo::{Cargo, CargoError, Manifest};
+pub use cargo::{Cargo, CargoError, Manifest, Section};
 pub use channel::{Channel, ChannelError, IN_FLIGHT, MAX_DESCRIPTORS};
 pub use codec::{Malformed, Reader, Writer};
 pub use inherited::{inherited, pair};

@@ -75,7 +75,7 @@ async fn decide(
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
     let inside = app.gate.enter().await?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let Subscription { selector, format, cursor } = match feed {
+    let Subscription { selector, format, cadence, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
@@ -108,7 +108,7 @@ async fn decide(
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
-    let what = Admissible { selector, private, format, start, has_id };
+    let what = Admissible { selector, private, format, cadence, start, has_id };
     let address = network_of(caller.address);
     let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
     Ok(Some(Box::new(stream)))

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
+use fanfare_delivery::InvalidCadence;
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_net::Origin;
@@ -38,6 +39,8 @@ pub(crate) enum Refusal {
     Selector(#[from] InvalidSelector),
     #[error("the envelope {0:?} is unknown")]
     Envelope(String),
+    #[error("{InvalidCadence}")]
+    Interval(String),
     #[error("{0:?} does not decode to UTF-8")]
     Query(String),
     #[error("a subscription may name {limit} topics and patterns here, this one names {named}")]
@@ -162,9 +165,11 @@ impl Refusal {
             Self::Append(AppendError::TooManyKeys { .. }) => RefusalReason::TooManyKeys,
             Self::Append(AppendError::KeyReused) => RefusalReason::KeyReused,
             Self::Append(_) | Self::CutNotAnnounced { .. } => RefusalReason::LogUnavailable,
-            Self::Selector(_) | Self::Envelope(_) | Self::Query(_) | Self::NearMiss { .. } => {
-                RefusalReason::InvalidSubscribe
-            }
+            Self::Selector(_)
+            | Self::Envelope(_)
+            | Self::Interval(_)
+            | Self::Query(_)
+            | Self::NearMiss { .. } => RefusalReason::InvalidSubscribe,
             Self::TooManyTopics { .. } => RefusalReason::TooManyTopics,
             Self::NobodyNamed => RefusalReason::InvalidRevocation,
             Self::Parameter { .. } | Self::UnknownSubscriber(_) => RefusalReason::InvalidQuery,

@@ -25,6 +25,7 @@ mod divided_cluster;
 mod dropped_by_upgrade;
 mod duplicate_publish;
 mod failing_probe;
+mod flooded_page;
 mod foreign_form;
 mod foreign_key;
 mod foreign_origin;
