@@ -186,6 +186,7 @@ mod tests {
         AccessKeys, HolderId, Pending, Principal, Secret, StoreError, TicketId, TicketStore,
     };
     use fanfare_event::Timestamp;
+    use fanfare_handover::{Malformed, Reader, Writer};
 
     use super::*;
     use crate::access::{AccessConfig, Peer};
@@ -317,6 +318,12 @@ mod tests {
             _: Timestamp,
         ) -> Pending<'_, Result<Option<Principal>, StoreError>> {
             Box::pin(async { Err(StoreError::Unavailable("away".into())) })
+        }
+
+        fn write(&self, _: &mut Writer) {}
+
+        fn read(&self, _: &mut Reader<'_>) -> Result<(), Malformed> {
+            Ok(())
         }
     }
 }
