@@ -232,7 +232,7 @@ fn settled() -> DiskState {
     let disk = SimulatedDisk::new(6);
     let environment = Arc::new(SimulatedEnvironment::new(7));
     let tail = Arc::<Recorder>::default();
-    let storage = Arc::new(disk.clone());
+    let storage = Arc::new(disk);
     let options = DiskOptions { sync: SyncPolicy::Os, ..small() };
     let (log, mut writer) = DiskLog::open_by_hand(storage, environment, options, tail).unwrap();
     let mut work = || while writer.step() == Progress::Worked {};
