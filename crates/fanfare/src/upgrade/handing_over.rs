@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use fanfare_delivery::Delivery;
 use fanfare_handover::control::{Outcome, Outlook, Report, Request};
@@ -123,12 +124,16 @@ impl Handover<'_> {
         let taken = self.deliveries().map(|delivery| delivery.seats().taken());
         let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
         let (app, engine) = (Arc::clone(self.app), self.engine.clone());
+        let step = |said: &str, began: Instant| tracing::debug!(after = ?began.elapsed(), "{said}");
+        step("everyone is still", pause.began());
         let handed = spawn_blocking(move || {
             let frozen = Frozen::new(&app, &engine, FREEZE)?;
             let handed = frozen.sections().and_then(|state| pause.cargo(state, closed));
             let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
+                step("everything is written down", pause.began());
                 let descriptors = [frozen.descriptors(), pause.descriptors()].concat();
                 successor.hand_over(&cargo, &descriptors)?;
+                step("everything is handed over", pause.began());
                 successor.commit()
             });
             if let Err(error) = committed {

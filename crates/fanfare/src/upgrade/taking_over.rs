@@ -69,9 +69,13 @@ pub(crate) struct Resumed {
 impl Resumed {
     /// Tells the old process, and ends whom nothing lets in here.
     pub(crate) async fn report(self, old: &Predecessor, app: &AppState) {
+        let UpgradeUnderWay { count, moved, closed, began } = self.upgrade;
+        tracing::debug!(
+            after_micros = monotonic_micros().saturating_sub(began),
+            "everyone is let in"
+        );
         delivered(&app.delivery).await;
         old.serving();
-        let UpgradeUnderWay { count, moved, closed, began } = self.upgrade;
         let pause_micros = monotonic_micros().saturating_sub(began);
         app.metrics.upgrades().done(LastUpgrade { count, moved, closed, pause_micros });
         tracing::info!(upgrades = count, moved, closed, pause_micros, "took over");

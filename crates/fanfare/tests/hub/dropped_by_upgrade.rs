@@ -225,7 +225,7 @@ fn whoever_cannot_move_is_told_when_to_come_back() {
 #[test]
 fn a_token_outlives_its_time_by_an_upgrade() {
     let mut hub = hub(&["--jwt-secret", SECRET]);
-    let holder = bearer(&token(&claims("ada", 4.0, &json!({"subscribe": ["**"]}))));
+    let holder = bearer(&token(&claims("ada", 8.0, &json!({"subscribe": ["**"]}))));
     let mut stream = hub.subscription().header("Authorization", &holder).open();
     hub.upgrade();
     let end = stream.next();

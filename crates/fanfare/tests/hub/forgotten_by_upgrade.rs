@@ -19,7 +19,7 @@ fn draw(hub: &Hub) -> String {
 
 #[test]
 fn a_ticket_of_the_old_process_is_good_twice_or_not_at_all() {
-    let mut hub = hub(&["--jwt-secret", SECRET, "--publish-key", "publisher", "--drain", "0s"]);
+    let mut hub = hub(&["--jwt-secret", SECRET, "--drain", "0s"]);
     let [used, kept] = [draw(&hub), draw(&hub)];
     let ask = |hub: &Hub, ticket: &str| {
         let query = format!("topic=**&ticket={ticket}");

@@ -167,6 +167,7 @@ guides! {
     guarantees: "guarantees.md",
     from_fastapi: "from-fastapi.md",
     clients: "clients.md",
+    live_upgrade: "live-upgrade.md",
     sizing: "sizing.md",
     tour: "tour.md",
     troubleshooting: "troubleshooting.md",
