@@ -9,8 +9,10 @@ mod crowd;
 mod frames;
 mod limits;
 mod progress;
+mod record_boundary;
 mod table;
 mod takeover;
+mod tls_takeover;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -24,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{Request, Response};
+use fanfare_delivery::{Sink, TlsSocket};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
@@ -39,9 +42,11 @@ use self::answer::{AnswerBody, Answerer, BodyService};
 use self::frames::Frames;
 pub use self::limits::Limits;
 use self::progress::ResponseTasks;
+use self::record_boundary::FollowedSocket;
 pub use self::table::{Bounds, ConnectionTable};
 use self::table::{ConnectionEntry, Dismissal};
-use self::takeover::{Handover, TakeoverService};
+use self::takeover::{Handover, TakeoverService, Way, for_shard};
+use self::tls_takeover::{HandshakeSecrets, can_be_taken_over};
 use crate::access::Peer;
 use crate::dialect::NATIVE;
 use crate::metrics::RefusalReason;
@@ -333,20 +338,37 @@ async fn serve_tls(
     entry: &Arc<ConnectionEntry>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
-    let accepted = TlsAcceptor::from(Arc::clone(tls)).accept(socket).await;
+    let (config, secrets) = HandshakeSecrets::logged_by(tls);
+    let (socket, boundary) = FollowedSocket::new(socket);
+    let accepted = TlsAcceptor::from(config).accept(socket).await;
     let stream = accepted.inspect_err(|_| connections.refused(RefusalReason::TlsHandshake))?;
     let answer = connections.answer(peer, entry);
     match stream.get_ref().1.alpn_protocol() {
-        Some(HTTP2_PROTOCOL) => serve_http2(stream, answer, connections).await,
+        Some(HTTP2_PROTOCOL) => {
+            drop(secrets);
+            serve_http2(stream, answer, connections).await
+        }
         // The authority has seen what it came for, and says nothing more (RFC 8737, 3).
         Some(ACME_PROTOCOL) => {
             linger(stream, connections).await;
             Ok(())
         }
         _ => {
-            let (stream, served) = serve_http1(stream, BodyService(answer), connections).await;
-            linger(stream, connections).await;
-            served.map_err(Into::into)
+            let can_move = can_be_taken_over(stream.get_ref().1);
+            let way = if can_move { Way::BetweenRecords(boundary) } else { Way::Body };
+            let handover = Handover::default();
+            let service = TakeoverService { answer, handover: handover.clone(), way };
+            let (stream, served) = serve_http1(stream, service, connections).await;
+            let Some(pending) = handover.take() else {
+                linger(stream, connections).await;
+                return served.map_err(Into::into);
+            };
+            let limit = connections.limits.bounds.write_timeout;
+            if let Some((socket, state)) = tls_takeover::take_over(stream, &secrets, limit).await? {
+                let tls = TlsSocket::new(for_shard(socket)?, state);
+                pending.join(Sink::Tls(tls), entry.take_place());
+            }
+            Ok(())
         }
     }
 }
@@ -360,10 +382,11 @@ async fn serve_socket(
 ) -> Result<(), BoxError> {
     let handover = Handover::default();
     let answer = connections.answer(peer, entry);
-    let service = TakeoverService { answer, handover: handover.clone() };
+    let service = TakeoverService { answer, handover: handover.clone(), way: Way::TakeOver };
     let (socket, served) = serve_http1(socket, service, connections).await;
-    if let Some(taken) = handover.take() {
-        return taken.join(socket, entry.take_place()).map_err(Into::into);
+    if let Some(pending) = handover.take() {
+        pending.join(Sink::Socket(for_shard(socket)?), entry.take_place());
+        return Ok(());
     }
     linger(socket, connections).await;
     served.map_err(Into::into)
@@ -385,7 +408,7 @@ where
         .timer(TokioTimer::new())
         // The table sees to it.
         .header_read_timeout(None)
-        // A client may end its side and wait for its answer. Over TLS a stream is hyper's to watch,
+        // A client may end its side and wait for its answer. Over TLS a stream may be hyper's to watch,
         // and the end of the client's side is how it learns that nobody listens any more.
         .half_close(connections.tls.is_none())
         .max_header_size(connections.limits.head)
