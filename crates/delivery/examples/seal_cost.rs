@@ -2,7 +2,6 @@
 //! subscriber over TLS keeps its key ready. Usage: `seal_cost [BYTES]`.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use aws_lc_rs::aead::{
     AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
@@ -24,12 +23,18 @@ fn seal(key: &LessSafeKey, number: u32, content: &mut [u8]) {
     black_box(tag.expect("less than the limit"));
 }
 
+/// How long this process has run, in nanoseconds.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").expect("Linux");
+    text.split(' ').next().and_then(|text| text.parse().ok()).expect("a number")
+}
+
 /// Nanoseconds a round.
 fn measure(mut round: impl FnMut(u32)) -> f64 {
     (0..ROUNDS / 10).for_each(&mut round);
-    let begun = Instant::now();
+    let begun = cpu();
     (0..ROUNDS).for_each(&mut round);
-    begun.elapsed().as_nanos() as f64 / f64::from(ROUNDS)
+    (cpu() - begun) / f64::from(ROUNDS)
 }
 
 fn main() {
