@@ -161,9 +161,9 @@ fn count(bytes: &[u8], received: &AtomicUsize) {
 
 async fn publish(wire: &mut Pin<Box<dyn Wire>>, count: usize) {
     let message = format!("{{\"message\":\"{}\"}}", "x".repeat(MESSAGE));
-    let body = if count == 1 { message } else { format!("[{}]", vec![message; count].join(",")) };
+    let body = vec![message; count].join("\n");
     let request = format!(
-        "POST /sse/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        "POST /sse/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

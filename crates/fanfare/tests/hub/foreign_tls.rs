@@ -47,7 +47,7 @@ impl Secure {
     /// Holds a client to a stream: small events and a large one, a heap of them at once, an
     /// interruption, and an end in good order. `command` is for one who resumes with this id.
     fn serves(&mut self, command: impl Fn(&Self, Option<&str>) -> Command) {
-        let mut client = Foreign::start(command(self, None));
+        let client = Foreign::start(command(self, None));
         client.await_text("retry: ");
         self.publisher.send("small");
         let large = "0123456789".repeat(20_000);
