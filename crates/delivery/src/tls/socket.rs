@@ -102,7 +102,8 @@ impl TlsSocket {
 
     /// The socket, and what is needed to go on with it.
     pub fn into_parts(self) -> (TcpStream, TlsState) {
-        let Session { socket, sealer, opener, unsent, update_due, heard_end, said_end, .. } = *self.0;
+        let Session { socket, sealer, opener, unsent, update_due, heard_end, said_end, .. } =
+            *self.0;
         let (receiving, begun, updates) = opener.into_parts();
         let sending = sealer.into_direction();
         let state = TlsState {
@@ -220,12 +221,7 @@ impl TlsSocket {
         }
     }
 
-    fn say_end(
-        &mut self,
-        alert: Alert,
-        scratch: &mut Vec<u8>,
-        now: Instant,
-    ) -> io::Result<bool> {
+    fn say_end(&mut self, alert: Alert, scratch: &mut Vec<u8>, now: Instant) -> io::Result<bool> {
         self.0.said_end = true;
         scratch.clear();
         let message = alert.message();

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fastrand::Rng;
 use rcgen::{CertifiedKey, KeyPair};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, ExtractedSecrets, KeyLog, RootCertStore,
     ServerConfig, ServerConnection,
 };
-use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::record::{Alert, ContentType, HEADER, KEY_UPDATE, MAX_CONTENT, MAX_RECORD};
 use super::sealer::Sealer;
@@ -244,7 +244,9 @@ fn bytes(length: usize) -> Bytes {
 fn secrets_give_the_keys_of_the_standards_example() {
     let hex = |text: &str| -> Vec<u8> {
         let digits = text.as_bytes().chunks(2);
-        digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+        digits
+            .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+            .collect()
     };
     // RFC 8448, 3: what the server derives for application data.
     let secret = hex("a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643");
