@@ -142,11 +142,12 @@ impl Fleet {
 /// The request for a stream of a subscriber's topics.
 fn request(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> {
     let mut target = plan.url.path("events");
-    if plan.topics > 1 {
-        for (topic, mark) in spread.topics_of(number).zip("?".chars().chain("&".chars().cycle())) {
-            target.push(mark);
-            target.push_str(&format!("topic=bench/{topic}"));
-        }
+    let topics = spread.topics_of(number).filter(|_| plan.topics > 1);
+    let topics = topics.map(|topic| format!("topic=bench/{topic}"));
+    let wishes = topics.chain(plan.interval.map(|interval| format!("interval={interval}")));
+    for (wish, mark) in wishes.zip("?".chars().chain("&".chars().cycle())) {
+        target.push(mark);
+        target.push_str(&wish);
     }
     let (host, authorization) = (plan.url.authority(), plan.authorization_line());
     format!(

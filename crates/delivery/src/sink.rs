@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -129,13 +130,27 @@ impl Sink {
     /// Whether it can be given to another shard or process.
     pub(crate) fn can_move(&self) -> bool {
         match self {
-            Self::Socket(_) | Self::Tls(_) | Self::Simulated(_) => true,
-            Self::Body(_) => false,
+            Self::Socket(_) | Self::Simulated(_) => true,
+            // What is written down of a stream does not hold its secrets yet.
+            Self::Tls(_) | Self::Body(_) => false,
         }
     }
 
+    /// Its descriptor, where it can be given to another process.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Socket(socket) => Some(socket.as_fd()),
+            Self::Tls(_) | Self::Body(_) | Self::Simulated(_) => None,
+        }
+    }
+
+    /// The connection that another process had.
+    pub fn received(descriptor: OwnedFd) -> Self {
+        Self::Socket(TcpStream::from_std(std::net::TcpStream::from(descriptor)))
+    }
+
     /// The other end's address, where it is known here.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+    pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Socket(socket) => socket.peer_addr().ok(),
             Self::Tls(tls) => tls.socket().peer_addr().ok(),

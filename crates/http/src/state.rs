@@ -17,6 +17,7 @@ use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::dialect::Dialect;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::node::Node;
 #[cfg(any(test, fuzzing))]
@@ -47,6 +48,8 @@ pub struct AppState {
     pub quotas: Quotas,
     /// The longest message, in bytes.
     pub max_message: usize,
+    /// Through which whoever acts on the hub goes.
+    pub gate: Arc<Gate>,
     /// Set once the hub is shutting down.
     pub draining: AtomicBool,
 }
@@ -168,6 +171,7 @@ impl AppState {
             hub,
             delivery,
             max_message: 1,
+            gate: Gate::new(),
             draining: AtomicBool::new(false),
         })
     }

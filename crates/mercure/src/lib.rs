@@ -7,6 +7,7 @@
 
 mod characters;
 mod claims;
+mod compiled;
 mod form;
 mod hub_url;
 mod matcher;

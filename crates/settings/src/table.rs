@@ -40,6 +40,12 @@ settings! {
     /// Serve sse_index.html from this directory, not the built-in page
     templates: Option<Directory>;
 
+    /// Take orders such as `fanfare upgrade` at a socket with this path
+    ///
+    /// Only the hub's own user and root are heard, there as elsewhere. Without a path, the socket has no
+    /// file: its name is of Linux's abstract kind, and made of the address that the hub listens on.
+    control_socket: Option<FilePath>;
+
     /// Let pages of this origin subscribe and publish; may be repeated
     ///
     /// An origin is `scheme://host[:port]`, such as `https://app.example.com`. None are allowed
@@ -189,8 +195,8 @@ settings! {
     /// Most patterns named at once by all streams from one address
     /// [default: 4096, and none for this machine]
     ///
-    /// An event may have to be compared with each of them. Beyond it, a stream is answered, told
-    /// when to come back, and closed.
+    /// An event may have to be compared with each of them. One for which more than 1 KiB is kept counts as
+    /// several. Beyond it, a stream is answered, told when to come back, and closed.
     max_patterns_per_address: Option<usize>, in "0" to "10_000_000";
 
     /// Most patterns named at once by all streams

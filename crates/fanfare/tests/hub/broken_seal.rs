@@ -111,7 +111,10 @@ impl Client {
     }
 
     fn read_until(&mut self, part: &str) {
-        while !self.text().contains(part) {
+        let mut from = 0;
+        let is_part = |bytes: &[u8]| bytes == part.as_bytes();
+        while !self.received[from..].windows(part.len()).any(is_part) {
+            from = self.received.len().saturating_sub(part.len() - 1);
             assert!(self.read().unwrap(), "ended before {part:?}: {}", self.text());
         }
     }
@@ -216,10 +219,10 @@ fn a_client_that_reads_in_its_own_time_loses_or_garbles_events() {
     let mut publisher = publisher(&hub, &trust);
     let filler = "x".repeat(100_000);
     // Far more than sockets hold: the shard is left with a record that was sent in part.
-    for number in 0..200 {
+    for number in 0..100 {
         publisher.send(&format!("{number} {filler}"));
     }
-    for number in 0..200 {
+    for number in 0..100 {
         client.read_until(&format!("data: {number} {filler}\n"));
         if number % 10 == 0 {
             client.received.clear();

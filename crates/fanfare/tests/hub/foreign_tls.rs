@@ -1,7 +1,6 @@
 //! Other people's TLS cannot read what a shard seals: OpenSSL, curl, Go and Java, as they are
 //! installed.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -197,23 +196,16 @@ fn go_cannot_read_a_stream() {
     });
 }
 
-fn java(secure: &Secure, options: &[&str], last: Option<&str>) -> Command {
-    let mut command = Command::new("java");
-    command.args(options).arg(here("Subscribe.java"));
-    command.arg(secure.url()).arg(secure.certificate()).args(last);
-    command
-}
-
 #[test]
 fn java_cannot_read_a_stream() {
-    Secure::start().serves(|secure, last| java(secure, &[], last));
-}
-
-#[test]
-fn java_that_changes_its_key_every_few_kilobytes_is_cut_off() {
     let directory = TempDir::new().unwrap();
-    let settings = directory.path().join("security");
-    fs::write(&settings, "jdk.tls.keyLimits=AES/GCM/NoPadding KeyUpdate 2^14\n").unwrap();
-    let option = format!("-Djava.security.properties={}", settings.display());
-    Secure::start().serves(|secure, last| java(secure, &[&option], last));
+    let mut build = Command::new("javac");
+    build.arg("-d").arg(directory.path()).arg(here("Subscribe.java"));
+    assert!(build.status().unwrap().success(), "{build:?}");
+    Secure::start().serves(|secure, last| {
+        let mut command = Command::new("java");
+        command.arg("-cp").arg(directory.path()).arg("Subscribe");
+        command.arg(secure.url()).arg(secure.certificate()).args(last);
+        command
+    });
 }

@@ -21,6 +21,7 @@ use fanfare_log::Appended;
 use fanfare_mercure::HubUrl;
 use fanfare_payload::Kind;
 
+pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
 use super::contract::{Dialect, Paths, Publication, Subscription};
 use crate::access::{CredentialPlaces, Realm};

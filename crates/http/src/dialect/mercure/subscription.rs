@@ -34,7 +34,7 @@ pub(super) fn read(
     let selector: Selector =
         asked.selector().map_err(Refusal::unreadable(Unreadable::Subscription))?;
     let cursor = cursor(request, asked.last_event_id.as_deref());
-    Ok(Subscription { selector, format: format(gaps), cursor })
+    Ok(Subscription { selector, format: format(gaps), cadence: None, cursor })
 }
 
 /// The cursor: of the header, and without one of the parameter.
