@@ -16,6 +16,7 @@ mod environment;
 mod epoch;
 mod event_log;
 mod idempotency;
+mod ids;
 mod lineage;
 mod memory;
 mod tail;
