@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::BenchError;
 use crate::flow::Flow;
 use crate::inbox::Inbox;
-use crate::plan::Plan;
+use crate::plan::{Dialect, Plan};
 use crate::spread::Spread;
 use crate::subscriber::Subscriber;
 
@@ -141,12 +141,17 @@ impl Fleet {
 
 /// The request for a stream of a subscriber's topics.
 fn request(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> {
-    let mut target = plan.url.path("events");
+    let (mut target, parameter) = match plan.dialect {
+        Dialect::Native => (plan.url.path("events"), "topic"),
+        Dialect::Mercure => ("/.well-known/mercure".to_owned(), "match"),
+    };
     if plan.topics > 1 {
         for (topic, mark) in spread.topics_of(number).zip("?".chars().chain("&".chars().cycle())) {
             target.push(mark);
-            target.push_str(&format!("topic=bench/{topic}"));
+            target.push_str(&format!("{parameter}=bench/{topic}"));
         }
+    } else if plan.dialect == Dialect::Mercure {
+        target.push_str("?match=default");
     }
     let (host, authorization) = (plan.url.authority(), plan.authorization_line());
     format!(
