@@ -15,8 +15,8 @@ use fanfare_cli::Failure;
 use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
 use fanfare_http::{
-    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle,
-    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
+    Access, Addresses, Answer, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle,
+    MetricSource, Metrics, Node, Observer, Presence, Quotas, RouterConfig, Trail, accept, router,
 };
 use fanfare_hub::Hub;
 use fanfare_settings::{Flags, Settings, SettingsError};
@@ -108,6 +108,7 @@ struct Built {
     hangup: Signal,
     app: Arc<AppState>,
     cluster: Option<Arc<RedisCluster>>,
+    presence: Option<Presence>,
     key_files: KeyFiles,
     certificates: Option<(Arc<Tls>, CertificateSource)>,
     orders: Arc<CertificateMetrics>,
@@ -121,6 +122,7 @@ struct Built {
 struct Running {
     app: Arc<AppState>,
     cluster: Option<Arc<RedisCluster>>,
+    presence: Option<Presence>,
     ended: mpsc::Receiver<Infallible>,
     lifecycle: watch::Sender<Lifecycle>,
     /// What says to others that this node is there.
@@ -144,25 +146,27 @@ impl Built {
         let limits = config::limits(settings, open_files);
         let max_connections = limits.bounds.connections;
         tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
+        let mercure = config::mercure(settings, address.port());
+        let presence = mercure.as_ref().and_then(|mercure| mercure.presence.clone());
         let (hub, cluster) = engine::open(settings, node.id).await?;
         let (hub, cluster) = (Arc::new(hub), cluster.map(Arc::new));
         let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
         let console = Arc::new(Console::open(config::console(settings))?);
         if let Some(cluster) = &cluster {
-            cluster.listen_for_cuts(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
+            let deliveries = vec![Arc::clone(&delivery), Arc::clone(&console.delivery)];
+            let answers = presence.clone().map(|presence| Arc::new(presence) as Arc<dyn Answer>);
+            cluster.listen(deliveries, answers);
         }
         let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
         let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
         let tls = certificates.as_ref().map(|(tls, _)| Arc::clone(tls));
         let orders = Arc::new(CertificateMetrics::new(tls.clone()));
-        let metrics = Arc::new(Metrics::new(
-            Arc::clone(&hub),
-            Arc::clone(&delivery),
-            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))],
-        ));
+        let mut sources: Vec<Box<dyn MetricSource>> =
+            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))];
+        sources.extend(presence.clone().map(|presence| Box::new(presence) as Box<_>));
+        let metrics = Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), sources));
         let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
         let (key_files, keys) = KeyFiles::new(settings);
-        let mercure = config::mercure(settings, address.port());
         let tickets = others.as_ref().map(|others| others.tickets(Access::TICKETS));
         let app = Arc::new(AppState {
             hub,
@@ -174,6 +178,7 @@ impl Built {
             cluster: others,
             node,
             quotas: Quotas::new(&config::quotas(settings)),
+            mercure: mercure.as_ref().map(|mercure| Arc::clone(&mercure.hub)),
             max_message: settings.max_message.in_memory(),
             draining: AtomicBool::new(false),
         });
@@ -199,6 +204,7 @@ impl Built {
             hangup,
             app,
             cluster,
+            presence,
             key_files,
             certificates,
             orders,
@@ -210,7 +216,7 @@ impl Built {
 
     /// Lets everyone in.
     fn run(self, settings: &Settings) -> Running {
-        let Self { app, cluster, ended, lifecycle, .. } = self;
+        let Self { app, cluster, presence, ended, lifecycle, .. } = self;
         let (hub, delivery) = (&app.hub, &app.delivery);
         let mut heartbeats = JoinSet::new();
         if let Some(cluster) = cluster.clone() {
@@ -241,13 +247,16 @@ impl Built {
         );
         let feed = Arc::clone(&app.console);
         upkeep.spawn(async move { feed.feed(observer).await });
+        if let Some(presence) = presence.clone() {
+            upkeep.spawn(presence.keep(Arc::clone(hub)));
+        }
         upkeep.spawn(expire(Arc::clone(hub)));
         upkeep.spawn(refresh_key_set(Arc::clone(&app)));
         warn_of_mistakes(settings);
         warn_of_readable_keys(settings);
         greet(self.address, settings);
         tokio::spawn(accept(self.listener, self.connections));
-        Running { app, cluster, ended, lifecycle, heartbeats, upkeep }
+        Running { app, cluster, presence, ended, lifecycle, heartbeats, upkeep }
     }
 }
 
@@ -271,6 +280,11 @@ impl Running {
         let _ = self.lifecycle.send(Lifecycle::Stopping);
         if timeout(GRACE, self.ended.recv()).await.is_err() {
             tracing::warn!("some requests were still in flight");
+        }
+        if let Some(presence) = &self.presence
+            && timeout(GRACE, presence.settle()).await.is_err()
+        {
+            tracing::warn!("of some subscriptions it was not told that they have ended");
         }
         if let Some(cluster) = &self.cluster {
             cluster.leave().await;

@@ -109,7 +109,11 @@ async fn decide(
     let private = caller.private_rights();
     let what = Admissible { selector, private, format, start, has_id };
     let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
-    Ok(Some(Box::new(stream)))
+    let noted = match feed {
+        Feed::Events => dialect.admitted(request, &caller),
+        Feed::Statistics => None,
+    };
+    Ok(Some(Box::new(stream.holding(noted))))
 }
 
 impl Feed {

@@ -35,10 +35,10 @@ mod stream;
 
 pub use self::access::{Access, AccessConfig, ForeignKeys, ForeignRealm, GuardConfig, Keys};
 pub use self::audit::Trail;
-pub use self::cluster::{Cluster, Unreachable};
+pub use self::cluster::{Answer, Cluster, Unreachable};
 pub use self::connection::{Bounds, ConnectionTable, Connections, Lifecycle, Limits, accept};
 pub use self::console::{Console, Observer, StreamConfig};
-pub use self::dialect::{MercureConfig, MercureTokens};
+pub use self::dialect::{MercureConfig, MercureTokens, Presence};
 pub use self::metrics::{MetricSource, Metrics, RefusalReason, Rows};
 pub use self::node::{Node, NodeId};
 #[cfg(fuzzing)]
