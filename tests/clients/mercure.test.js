@@ -36,7 +36,7 @@ const PUBLISHERS = {
     by: 'secret',
     says: ['id', 'type', 'retry', 'private'],
   },
-  'pymercure (Python)': { command: python('mercure/pymercure.py'), by: 'token', says: ['id', 'type'] },
+  'pymercure (Python)': { command: python('mercure/pymercure-publisher.py'), by: 'token', says: ['id', 'type'] },
   'mercure (Rust)': {
     command: [path('../../target/clients/mercure-rs/debug/mercure-rs-adapter')],
     by: 'secret',
@@ -115,7 +115,7 @@ async function subscribes(t, { command: [program, ...args], topic, stays = true 
     return answer.text();
   };
   const expected = [];
-  for (const fields of [{ data: 'one\ntwo' }, { data: 'mine', id: 'urn:uuid:7' }, { data: 'typed', type: 'changed' }]) {
+  for (const fields of [{ data: 'one\ntwo' }, { data: 'mine', id: 'urn:uuid:7' }, { data: 'typed', type: 'shipped' }]) {
     const id = await publish(fields);
     expected.push({ id, type: fields.type ?? 'message', data: fields.data });
   }

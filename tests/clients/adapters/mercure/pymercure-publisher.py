@@ -3,11 +3,8 @@
 import json
 import sys
 
-# This file bears the name of the package, and Python looks beside it first.
-sys.path.pop(0)
-
-from pymercure.message import Message  # noqa: E402
-from pymercure.publisher.sync import SyncPublisher  # noqa: E402
+from pymercure.message import Message
+from pymercure.publisher.sync import SyncPublisher
 
 url, token, update = sys.argv[1:]
 update = json.loads(update)
