@@ -31,6 +31,7 @@ mod key_digest;
 mod principal;
 mod secret;
 mod ticket;
+mod ticket_state;
 mod token;
 mod verification_key;
 

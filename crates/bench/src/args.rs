@@ -41,6 +41,9 @@ pub struct BenchArgs {
     /// How many topics are published to in turn, spread evenly over the subscribers
     #[arg(long, default_value_t = 1, value_name = "N")]
     topics: u32,
+    /// Ask for messages at most this often, in milliseconds, several at a time
+    #[arg(long, value_name = "MS")]
+    interval: Option<u16>,
     /// How many connections publish
     #[arg(long, default_value_t = 1, value_name = "N")]
     publishers: u32,
@@ -78,6 +81,7 @@ impl BenchArgs {
             load,
             size: self.size,
             topics: self.topics,
+            interval: self.interval,
             publishers: self.publishers,
             batch: self.batch,
             warmup: self.warmup,

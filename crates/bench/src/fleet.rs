@@ -145,13 +145,15 @@ fn request(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> {
         Dialect::Native => (plan.url.path("events"), "topic"),
         Dialect::Mercure => ("/.well-known/mercure".to_owned(), "match"),
     };
-    if plan.topics > 1 {
-        for (topic, mark) in spread.topics_of(number).zip("?".chars().chain("&".chars().cycle())) {
-            target.push(mark);
-            target.push_str(&format!("{parameter}=bench/{topic}"));
-        }
-    } else if plan.dialect == Dialect::Mercure {
-        target.push_str("?match=default");
+    let topics = spread.topics_of(number).filter(|_| plan.topics > 1);
+    let topics = topics.map(|topic| format!("{parameter}=bench/{topic}"));
+    let default = (plan.dialect == Dialect::Mercure && plan.topics == 1)
+        .then(|| format!("{parameter}=default"));
+    let wishes =
+        topics.chain(default).chain(plan.interval.map(|interval| format!("interval={interval}")));
+    for (wish, mark) in wishes.zip("?".chars().chain("&".chars().cycle())) {
+        target.push(mark);
+        target.push_str(&wish);
     }
     let (host, authorization) = (plan.url.authority(), plan.authorization_line());
     format!(

@@ -30,6 +30,8 @@ pub struct Plan {
     /// How many topics are published to in turn. One is the default topic; several are `bench/0`,
     /// `bench/1` and so on, spread evenly over the subscribers.
     pub topics: u32,
+    /// How often at most a subscriber asks to be written to, in milliseconds; `None` is for each message.
+    pub interval: Option<u16>,
     /// How many connections publish, 1 to 256, each from a thread of its own.
     pub publishers: u32,
     /// How many messages one request carries; more than one are sent as NDJSON.

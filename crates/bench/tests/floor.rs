@@ -44,6 +44,7 @@ fn plan(url: &str, load: Load) -> Plan {
         load,
         size: 100,
         topics: 1,
+        interval: None,
         publishers: 1,
         batch: 1,
         warmup: Duration::ZERO,

@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -110,8 +111,21 @@ impl Sink {
         }
     }
 
+    /// Its descriptor, where it can be given to another process.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Socket(socket) => Some(socket.as_fd()),
+            Self::Body(_) | Self::Simulated(_) => None,
+        }
+    }
+
+    /// The connection that another process had.
+    pub fn received(descriptor: OwnedFd) -> Self {
+        Self::Socket(TcpStream::from_std(std::net::TcpStream::from(descriptor)))
+    }
+
     /// The other end's address, where it is known here.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+    pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Socket(socket) => socket.peer_addr().ok(),
             Self::Body(_) | Self::Simulated(_) => None,

@@ -73,8 +73,9 @@ async fn decide(
     request: &Parts,
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
+    let inside = app.gate.enter().await?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let Subscription { selector, format, cursor } = match feed {
+    let Subscription { selector, format, cadence, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
@@ -107,8 +108,9 @@ async fn decide(
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
-    let what = Admissible { selector, private, format, start, has_id };
-    let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
+    let what = Admissible { selector, private, format, cadence, start, has_id };
+    let address = network_of(caller.address);
+    let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
     let noted = match feed {
         Feed::Events => dialect.admitted(request, &caller),
         Feed::Statistics => None,

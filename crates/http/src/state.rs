@@ -18,6 +18,7 @@ use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::dialect::Dialect;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::node::Node;
 #[cfg(any(test, fuzzing))]
@@ -50,6 +51,8 @@ pub struct AppState {
     pub mercure: Option<Arc<HubUrl>>,
     /// The longest message, in bytes.
     pub max_message: usize,
+    /// Through which whoever acts on the hub goes.
+    pub gate: Arc<Gate>,
     /// Set once the hub is shutting down.
     pub draining: AtomicBool,
 }
@@ -172,6 +175,7 @@ impl AppState {
             delivery,
             mercure: None,
             max_message: 1,
+            gate: Gate::new(),
             draining: AtomicBool::new(false),
         })
     }

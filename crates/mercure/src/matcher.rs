@@ -144,6 +144,19 @@ impl Matcher {
         }
     }
 
+    /// The native pattern of an expression that was written down, at a hub with this URL; `None` if it is
+    /// none of this protocol's.
+    pub fn expression(written: &str, hub: &Arc<HubUrl>) -> Option<Pattern> {
+        let (language, text) = written.split_once(' ')?;
+        let kind = match language {
+            "urlpattern" => MatcherType::UrlPattern,
+            "uritemplate" => MatcherType::Older,
+            _ => return None,
+        };
+        let pattern = Self::parse(kind, text, hub).ok()?.into_pattern();
+        (!pattern.has_segments() && pattern.as_str() == written).then_some(pattern)
+    }
+
     /// The native pattern that matches what it does.
     pub fn into_pattern(self) -> Pattern {
         match self.into_native() {

@@ -44,6 +44,8 @@ pub(crate) struct TailTask {
     missed: Option<Position>,
     /// The id of the last notice that was heard; [`NO_NOTICE`] where there was none.
     noticed: String,
+    /// Whether notices are read only once somebody listens.
+    awaits_listener: bool,
     slowness: Slowness,
 }
 
@@ -60,9 +62,9 @@ impl TailTask {
         health: Arc<Health>,
         tail: Arc<dyn Tail>,
         listener: Listener,
-        noticed: String,
+        awaits_listener: bool,
     ) -> Self {
-        let seen = view.seen();
+        let (seen, noticed) = (view.seen(), view.noticed());
         tail.begin(&seen.lineage, seen.heard);
         Self {
             dialer,
@@ -75,6 +77,7 @@ impl TailTask {
             trimmed: Position::ORIGIN,
             missed: None,
             noticed,
+            awaits_listener,
             slowness: Slowness { factor: 1 },
         }
     }
@@ -139,8 +142,12 @@ impl TailTask {
         let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.slowness.factor as usize);
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
-        question.arg("STREAMS").arg(&*link.keys.events).arg(&*link.keys.notices);
-        question.arg(self.heard.to_string()).arg(&self.noticed);
+        question.arg("STREAMS").arg(&*link.keys.events);
+        if self.awaits_listener && self.listener.get().is_none() {
+            question.arg(self.heard.to_string());
+        } else {
+            question.arg(&*link.keys.notices).arg(self.heard.to_string()).arg(&self.noticed);
+        }
         let within =
             BLOCK + (link.response_timeout * self.slowness.factor).min(MAX_RESPONSE_TIMEOUT);
         let answer = link.request_within(&question, within).await?;
@@ -170,6 +177,7 @@ impl TailTask {
         if !is_there {
             self.noticed = link.last_notice().await?;
             self.on_missed_notices();
+            self.view.record_noticed(&self.noticed);
         }
         Ok(())
     }
@@ -207,6 +215,8 @@ impl TailTask {
         if let Some(listener) = self.listener.get() {
             listener.on_notices(notices.collect());
         }
+        // Passed on first: heard twice, they do no harm.
+        self.view.record_noticed(&self.noticed);
         Ok(())
     }
 

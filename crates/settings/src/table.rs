@@ -40,6 +40,12 @@ settings! {
     /// Serve sse_index.html from this directory, not the built-in page
     templates: Option<Directory>;
 
+    /// Take orders such as `fanfare upgrade` at a socket with this path
+    ///
+    /// Only the hub's own user and root are heard, there as elsewhere. Without a path, the socket has no
+    /// file: its name is of Linux's abstract kind, and made of the address that the hub listens on.
+    control_socket: Option<FilePath>;
+
     /// Let pages of this origin subscribe and publish; may be repeated
     ///
     /// An origin is `scheme://host[:port]`, such as `https://app.example.com`. None are allowed

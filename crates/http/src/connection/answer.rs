@@ -80,6 +80,8 @@ impl Answerer {
         let Limits { target, body_timeout, .. } = self.limits;
         let holder = self.holder(request.headers());
         let busy = self.entry.begin(holder);
+        // One that is refused before a handler reads it may have more to come.
+        self.entry.unfinished().reads(!request.body().is_end_stream());
         let (share, answers) = (self.budget.share(holder), Arc::clone(&self.answers));
         let endpoint = self.endpoint.clone();
         let hsts = self.hsts(&request);
@@ -91,7 +93,10 @@ impl Answerer {
         } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
             Err(endpoint.refuse(&Refusal::NotOneHost))
         } else {
-            let body = |incoming| RequestBody::new(incoming, body_timeout, Arc::clone(&share));
+            let unfinished = self.entry.unfinished();
+            let body = |incoming| {
+                RequestBody::new(incoming, body_timeout, Arc::clone(&share), Arc::clone(unfinished))
+            };
             let mut request = request.map(body);
             request.extensions_mut().insert(slot.clone());
             request.extensions_mut().insert(self.peer);

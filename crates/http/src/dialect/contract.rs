@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
-use fanfare_delivery::{Seat, StreamFormat};
+use fanfare_delivery::{Cadence, Seat, StreamFormat};
 use fanfare_event::{Draft, EventId, Selector};
 use fanfare_hub::Requested;
 use fanfare_log::Appended;
@@ -96,6 +96,8 @@ pub(crate) struct Subscription {
     pub(crate) selector: Selector,
     /// How its stream is written.
     pub(crate) format: &'static dyn StreamFormat,
+    /// How often at most it is to be sent events; `None` is whenever there are some.
+    pub(crate) cadence: Option<Cadence>,
     /// Where it begins.
     pub(crate) cursor: Requested,
 }

@@ -13,7 +13,7 @@ mod native;
 #[cfg(test)]
 pub(crate) use self::contract::Paths;
 pub(crate) use self::contract::{Dialect, Publication, QueryForm, Subscription};
-pub(crate) use self::mercure::{Mercure, reserved};
+pub(crate) use self::mercure::{Mercure, format as mercure_format, reserved};
 pub use self::mercure::{MercureConfig, MercureTokens, Presence};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::native::probe;

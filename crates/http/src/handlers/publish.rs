@@ -84,7 +84,9 @@ async fn accept(
     let key = key.map(|name| name.of(caller.holder(), &drafts));
     let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
     let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
+    let inside = app.gate.enter().await?;
     let appended = append(&app.hub, drafts, key).await?;
+    drop(inside);
     if appended.repeated {
         app.metrics.repeated();
     } else {

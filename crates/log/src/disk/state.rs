@@ -235,6 +235,27 @@ impl State {
         self.trims.clone()
     }
 
+    /// The segments that grow no more, oldest first.
+    pub(super) fn closed(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.closed.iter()
+    }
+
+    /// Where epochs ended.
+    pub(super) fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// What was trimmed, whole: also what readers are not told.
+    pub(super) fn all_trims(&self) -> Trims {
+        let topics = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
+        Trims { through: self.through, any_topic: self.any_topic, topics: topics.collect() }
+    }
+
+    /// The watermark of the topics that are no longer known.
+    pub(super) fn forgotten(&self) -> Position {
+        self.topics.forgotten()
+    }
+
     /// How many events there are.
     pub(super) fn events(&self) -> u64 {
         self.events

@@ -9,6 +9,7 @@ use std::time::Duration;
 use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp, Topic};
 
 use super::settings::MemorySettings;
+use super::state::MemoryState;
 use super::stats::MemoryStats;
 use crate::ids::IdTable;
 use crate::{
@@ -87,8 +88,45 @@ impl Store {
         }
     }
 
+    /// A store that goes on where another was when it was written down.
+    pub(super) fn resumed(state: MemoryState, settings: MemorySettings, bounds: Bounds) -> Self {
+        let MemoryState { last, events, forgotten, trimmed, trims, keys } = state;
+        let topics = TopicTable::restored(bounds.quiet_topics, forgotten, trimmed, trims);
+        let keys = IdempotencyTable::resumed(keys, settings.key_window, settings.key_capacity);
+        let first = last.seq - events.len() as u64;
+        let mut store = Self {
+            last: Position::new(last.epoch, first),
+            events: VecDeque::with_capacity(events.len()),
+            topics,
+            keys,
+            ..Self::new(last.epoch, settings, bounds)
+        };
+        for event in events {
+            store.keep(Arc::unwrap_or_clone(event));
+        }
+        store
+    }
+
+    /// All that is held. Copies no event.
+    pub(super) fn state(&self) -> MemoryState {
+        let trims = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
+        MemoryState {
+            last: self.last,
+            events: self.events.iter().map(|entry| Arc::clone(&entry.event)).collect(),
+            forgotten: self.topics.forgotten(),
+            trimmed: self.topics.trimmed(),
+            trims: trims.collect(),
+            keys: self.keys.state(),
+        }
+    }
+
     pub(super) fn last(&self) -> Position {
         self.last
+    }
+
+    /// Up to where everything was trimmed.
+    pub(super) fn trimmed(&self) -> Position {
+        self.topics.trimmed()
     }
 
     pub(super) fn append(&mut self, batch: Batch, now: Timestamp) -> Result<Accepted, AppendError> {
@@ -171,12 +209,17 @@ impl Store {
         self.topics.forgotten()
     }
 
-    fn push(&mut self, mut draft: Draft, now: Timestamp) -> Arc<Event> {
-        self.last = self.last.next();
-        let (id, topic) = self.topics.retain(&draft.topic);
-        draft.topic = topic;
+    fn push(&mut self, draft: Draft, now: Timestamp) -> Arc<Event> {
+        self.keep(draft.accepted(self.last.next(), now))
+    }
+
+    /// Keeps the next event.
+    fn keep(&mut self, mut event: Event) -> Arc<Event> {
+        self.last = event.position;
+        let (id, topic) = self.topics.retain(&event.topic);
+        event.topic = topic;
         enter(&mut self.index, id, self.last.seq);
-        if let Some(extras) = &mut draft.extras {
+        if let Some(extras) = &mut event.extras {
             extras.share_names(|topic| {
                 let (id, topic) = self.topics.retain(topic);
                 enter(&mut self.index, id, self.last.seq);
@@ -186,8 +229,8 @@ impl Store {
                 self.ids.enter(id, self.last);
             }
         }
-        let event = Arc::new(draft.accepted(self.last, now));
         self.bytes += event.weight() as u64;
+        let event = Arc::new(event);
         self.events.push_back(Entry { event: event.clone(), topic: id });
         event
     }

@@ -143,6 +143,7 @@ fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> Plan {
         load,
         size: 200,
         topics: 1,
+        interval: None,
         publishers: 4,
         batch: 1,
         warmup: Duration::from_secs(2),

@@ -142,6 +142,7 @@ impl Contender {
             load: self.load,
             size: 100,
             topics: self.topics,
+            interval: None,
             publishers: self.publishers,
             batch: 1,
             warmup: Duration::from_secs(2),

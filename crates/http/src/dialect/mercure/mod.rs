@@ -25,6 +25,7 @@ use fanfare_mercure::{HubUrl, Payloads, Update, name_of};
 use fanfare_payload::Kind;
 
 pub use self::presence::Presence;
+pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
 use super::contract::{Dialect, Paths, Publication, Subscription};
 use crate::access::{Caller, CredentialPlaces, Realm};

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,13 +15,14 @@ use fanfare_auth::PublishGrant;
 use fanfare_delivery::Seat;
 use fanfare_event::{Draft, EventType, Extras};
 use fanfare_hub::Hub;
-use fanfare_log::{AppendError, Appended, Appending, Batch, Environment as _, SystemEnvironment};
+use fanfare_log::{AppendError, Appended, Batch, Environment as _, SystemEnvironment};
 use fanfare_mercure::{ActiveSubscription, SubscriberId, SubscriptionsPath, Update};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::Answer;
+use crate::gate::Gate;
 use crate::metrics::{MetricSource, Rows};
 
 /// How often something is told, at most: ten writes a second, whatever happens.
@@ -103,12 +105,13 @@ impl Presence {
         let _ = settled.await;
     }
 
-    /// Does what is asked here, and tells `hub`, for ever. To be called once.
-    pub async fn keep(self, hub: Arc<Hub>) {
+    /// Does what is asked here, and tells `hub` whenever its `gate` is open, until another process is the hub. To be
+    /// called once.
+    pub async fn keep(self, hub: Arc<Hub>, gate: Arc<Gate>) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
         let mut board = Board { counts: self.counts, ..Board::default() };
-        let mut telling: Option<Appending> = None;
+        let mut telling: Option<Telling> = None;
         let mut next = Instant::now();
         loop {
             let due = telling.is_none() && board.has_something();
@@ -120,6 +123,8 @@ impl Presence {
                 },
                 outcome = of(&mut telling) => {
                     telling = None;
+                    // What has moved to another process is there, and for it to tell.
+                    let Some(outcome) = outcome else { return };
                     board.told(&outcome);
                     if let Err(error) = outcome {
                         tracing::warn!(%error, "nobody can be told of subscriptions; it is tried again");
@@ -128,7 +133,7 @@ impl Presence {
                 }
                 () = sleep_until(at), if due => {
                     next = Instant::now() + EVERY;
-                    telling = board.next().and_then(|drafts| publish(&hub, drafts));
+                    telling = board.next().and_then(|drafts| publish(&hub, &gate, drafts));
                 }
             }
             board.settle(telling.is_none());
@@ -142,18 +147,25 @@ impl Default for Presence {
     }
 }
 
+/// Something that is being told; `None` comes of it where another process is the hub.
+type Telling = Pin<Box<dyn Future<Output = Option<Result<Appended, AppendError>>> + Send>>;
+
 /// What comes of what is being told; never, if nothing is.
-async fn of(telling: &mut Option<Appending>) -> Result<Appended, AppendError> {
+async fn of(telling: &mut Option<Telling>) -> Option<Result<Appended, AppendError>> {
     match telling {
-        Some(appending) => appending.await,
+        Some(telling) => telling.await,
         None => pending().await,
     }
 }
 
-/// The hub itself may publish what nobody else may.
-fn publish(hub: &Hub, drafts: Vec<Draft>) -> Option<Appending> {
+/// The hub itself may publish what nobody else may; not while it changes hands.
+fn publish(hub: &Arc<Hub>, gate: &Arc<Gate>, drafts: Vec<Draft>) -> Option<Telling> {
     let drafts = PublishGrant::EVERYTHING.authorise(drafts).ok()?;
-    Some(hub.publish(Batch { drafts: drafts.into_inner(), key: None }))
+    let (hub, gate) = (Arc::clone(hub), Arc::clone(gate));
+    Some(Box::pin(async move {
+        let _inside = gate.enter().await.ok()?;
+        Some(hub.publish(Batch { drafts: drafts.into_inner(), key: None }).await)
+    }))
 }
 
 impl Answer for Presence {

@@ -35,7 +35,7 @@ pub(super) fn read(
     let selector: Selector =
         asked.selector().map_err(Refusal::unreadable(Unreadable::Subscription))?;
     let cursor = cursor(request, asked.last_event_id.as_deref());
-    Ok(Subscription { selector, format: format(gaps), cursor })
+    Ok(Subscription { selector, format: format(gaps), cadence: None, cursor })
 }
 
 /// What is told of it: each of its matchers once.

@@ -1,4 +1,4 @@
-//! A record: one event as it stands in a segment.
+//! A record: one event as it stands in a segment, or is handed to the process that goes on with the log.
 //!
 //! ```text
 //! header  length of the body  u32     all numbers little-endian
@@ -29,8 +29,8 @@
 
 use fanfare_event::{Draft, Event, EventId, EventType, Extras, Position, Timestamp, Topic};
 
-use super::bytes::Cut;
 use crate::IdempotencyKey;
+use crate::bytes::Cut;
 
 /// The length of a header, in bytes.
 pub(super) const HEADER: usize = 20;
@@ -252,11 +252,47 @@ fn encode_extras(into: &mut Vec<u8>, extras: &Extras) {
     topics().for_each(|topic| into.extend_from_slice(topic.as_bytes()));
 }
 
+/// What is published, whether or not it was accepted yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content<'a> {
+    topic: &'a Topic,
+    event_type: Option<&'a EventType>,
+    message: &'a str,
+    extras: Option<&'a Extras>,
+}
+
+impl<'a> From<&'a Draft> for Content<'a> {
+    fn from(draft: &'a Draft) -> Self {
+        Self {
+            topic: &draft.topic,
+            event_type: draft.event_type.as_ref(),
+            message: &draft.message,
+            extras: draft.extras.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a Event> for Content<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            topic: &event.topic,
+            event_type: event.event_type.as_ref(),
+            message: &event.message,
+            extras: event.extras.as_deref(),
+        }
+    }
+}
+
 /// Appends a record to `into`; its length must be less than 4 GiB.
-pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
+pub(super) fn encode<'a>(
+    into: &mut Vec<u8>,
+    frame: RecordMeta<'_>,
+    content: impl Into<Content<'a>>,
+) {
+    let Content { topic, event_type, message, extras } = content.into();
     let key = frame.key.map_or("", IdempotencyKey::as_str);
-    let event_type = draft.event_type.as_ref().map_or("", EventType::as_str);
-    let topic = draft.topic.as_str();
+    let event_type = event_type.map_or("", EventType::as_str);
+    let topic = topic.as_str();
     let start = into.len();
     into.resize(start + HEADER, 0);
     into.extend_from_slice(&frame.time.as_millis().to_le_bytes());
@@ -266,7 +302,7 @@ pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
             | flag(frame.batch_goes_on, SAME_BATCH_FOLLOWS)
             | flag(frame.place > 0, HAS_PLACE)
             | flag(frame.synced_before, SYNCED_BEFORE)
-            | flag(draft.extras.is_some(), HAS_EXTRAS),
+            | flag(extras.is_some(), HAS_EXTRAS),
     );
     // Their types bound the texts: key 255, event type 128, topic 256 bytes.
     into.push(key.len() as u8);
@@ -275,10 +311,10 @@ pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
     if frame.place > 0 {
         into.extend_from_slice(&frame.place.to_le_bytes());
     }
-    if let Some(extras) = &draft.extras {
+    if let Some(extras) = extras {
         encode_extras(into, extras);
     }
-    for text in [key, event_type, topic, &draft.message] {
+    for text in [key, event_type, topic, message] {
         into.extend_from_slice(text.as_bytes());
     }
     let (header, body) = into[start..].split_at_mut(HEADER);
