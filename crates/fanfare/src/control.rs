@@ -140,7 +140,7 @@ async fn accept(listener: Option<&UnixListener>) -> UnixStream {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if may_order(peer.uid()) => return stream,
                 Ok(peer) => {
-                    tracing::warn!(uid = peer.uid(), "an order of another user was refused")
+                    tracing::warn!(uid = peer.uid(), "an order of another user was refused");
                 }
                 Err(error) => tracing::warn!(%error, "an order of unknown origin was refused"),
             },

@@ -11,7 +11,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use fanfare_auth::{Authorised, Forbidden, SubscribeGrant};
 use fanfare_delivery::Delivery;
-use fanfare_event::Selector;
+use fanfare_event::{Pattern, Selector};
 use fanfare_hub::{Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
 
@@ -82,8 +82,9 @@ async fn decide(
             dialect::statistics(request)?
         }
     };
-    let patterns = selector.topics.patterns().len();
-    let named = selector.topics.topics().len() + patterns;
+    let patterns = selector.topics.patterns();
+    let named = selector.topics.topics().len() + patterns.len();
+    let places = patterns.iter().map(Pattern::places).sum();
     let limit = app.quotas.max_topics;
     if named > limit {
         return Err(Refusal::TooManyTopics { named, limit }.into());
@@ -93,7 +94,7 @@ async fn decide(
         return Ok(None);
     }
     not_draining(app)?;
-    let lease = app.quotas.lease(&caller, patterns).map_err(Admission::ComeBack)?;
+    let lease = app.quotas.lease(&caller, places).map_err(Admission::ComeBack)?;
     let (hub, delivery) = feed.of(app);
     let seat = delivery.seat().ok_or(Admission::ComeBack(RefusalReason::Capacity))?;
     if feed == Feed::Statistics {
@@ -189,6 +190,7 @@ mod tests {
         AccessKeys, HolderId, Pending, Principal, Secret, StoreError, TicketId, TicketStore,
     };
     use fanfare_event::Timestamp;
+    use fanfare_handover::{Malformed, Reader, Writer};
 
     use super::*;
     use crate::access::{AccessConfig, Peer};
@@ -320,6 +322,12 @@ mod tests {
             _: Timestamp,
         ) -> Pending<'_, Result<Option<Principal>, StoreError>> {
             Box::pin(async { Err(StoreError::Unavailable("away".into())) })
+        }
+
+        fn write(&self, _: &mut Writer) {}
+
+        fn read(&self, _: &mut Reader<'_>) -> Result<(), Malformed> {
+            Ok(())
         }
     }
 }

@@ -157,7 +157,10 @@ pub(crate) fn read_trim(cut: &mut Cut<'_>) -> Option<(Topic, Position)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{DiskState, IdempotencyState, MemoryState};
 
     const MAGIC: Magic = *b"FFTEST01";
 
@@ -216,5 +219,24 @@ mod tests {
         let mut bytes = Vec::new();
         StateWriter::begin(&mut bytes, *b"FFTEST02").finish().unwrap();
         assert!(matches!(read(&bytes, 0, 0), Err(StateError::Version)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_makes_a_reader_panic(
+            content in prop::collection::vec(any::<u8>(), 0..400), zeros in 0_usize..200,
+        ) {
+            // Counts that are small, and texts that are short, lead further.
+            let content = || content.iter().copied().chain(std::iter::repeat_n(0, zeros));
+            for magic in [*b"FFMEMLG1", *b"FFDSKLG1", *b"FFIDEMP1"] {
+                let mut bytes = Vec::new();
+                let mut writer = StateWriter::begin(&mut bytes, magic);
+                writer.entry(|into| into.extend(content())).unwrap();
+                writer.finish().unwrap();
+                let _ = MemoryState::read(&mut &bytes[..]);
+                let _ = DiskState::read(&mut &bytes[..]);
+                let _ = IdempotencyState::read(&mut &bytes[..]);
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@
 mod active_subscription;
 mod characters;
 mod claims;
+mod compiled;
 mod form;
 mod hub_url;
 mod matcher;

@@ -1,26 +1,22 @@
 //! URL Patterns, as the WHATWG's standard has them.
 //!
-//! The `urlpattern` crate reads them; of what it makes, only what matches is kept. Regular expressions in them
-//! are those of the `regex` crate, which takes time linear in the text, and are bounded in size.
+//! The `urlpattern` crate reads them; of what it makes, only what matches is kept.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use fanfare_event::{Expression, Topic};
-use regex::{Regex, RegexBuilder};
+use fanfare_event::{Expression, Pattern, Topic};
 use url::Url;
 use urlpattern::component::Component;
 use urlpattern::matcher::{InnerMatcher, Matcher};
 use urlpattern::regexp::RegExp;
 use urlpattern::{RegexSyntax, UrlPatternInit, UrlPatternOptions};
 
+use crate::compiled::Compiled;
 use crate::hub_url::HubUrl;
 use crate::topic::name_of;
-
-/// What one regular expression may take up, compiled, in bytes.
-const MAX_COMPILED: usize = 256 * 1024;
 
 /// A URL Pattern.
 pub struct UrlPattern {
@@ -137,6 +133,12 @@ fn matcher(component: Component<Linear>) -> Option<Matcher<Linear>> {
     Some(component.matcher)
 }
 
+/// How many bytes a matcher's regular expression may take up.
+fn footprint(matcher: &Matcher<Linear>) -> usize {
+    let InnerMatcher::RegExp { regexp: Ok(regexp) } = &matcher.inner else { return 0 };
+    regexp.compiled.get().map_or(0, Compiled::footprint)
+}
+
 /// Whether a component may be anything.
 fn matches_all(matcher: &Matcher<Linear>) -> bool {
     let unbounded = InnerMatcher::<Linear>::SingleCapture { filter: None, allow_empty: true };
@@ -152,6 +154,12 @@ impl Expression for UrlPattern {
 
     fn matches(&self, topic: &Topic) -> bool {
         with_url(&self.hub, topic, |url| self.matches_url(url))
+    }
+
+    fn footprint(&self) -> usize {
+        let others = self.others.iter().map(|(_, matcher)| matcher);
+        let matchers = [&self.pathname, &self.hostname].into_iter().chain(others);
+        2 * Pattern::PLACE + matchers.map(footprint).sum::<usize>()
     }
 }
 
@@ -185,15 +193,12 @@ fn with_url(hub: &Arc<HubUrl>, topic: &Topic, ask: impl FnOnce(&Url) -> bool) ->
 #[derive(Debug)]
 struct Linear {
     text: String,
-    compiled: OnceLock<Regex>,
+    compiled: OnceLock<Compiled>,
 }
 
 impl Linear {
     fn compile(&self) -> Option<()> {
-        let mut builder = RegexBuilder::new(&self.text);
-        let compiled =
-            builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build().ok()?;
-        let _ = self.compiled.set(compiled);
+        let _ = self.compiled.set(Compiled::parse(&self.text)?);
         Some(())
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct TailTask {
     noticed: String,
     /// Whether notices are read only once somebody listens.
     awaits_listener: bool,
+    /// Whether whoever comes to listen is to be told that notices were missed.
+    owes_missed: bool,
     slowness: Slowness,
 }
 
@@ -78,6 +80,7 @@ impl TailTask {
             missed: None,
             noticed,
             awaits_listener,
+            owes_missed: false,
             slowness: Slowness { factor: 1 },
         }
     }
@@ -146,6 +149,9 @@ impl TailTask {
         if self.awaits_listener && self.listener.get().is_none() {
             question.arg(self.heard.to_string());
         } else {
+            if std::mem::take(&mut self.owes_missed) {
+                self.on_missed_notices();
+            }
             question.arg(&*link.keys.notices).arg(self.heard.to_string()).arg(&self.noticed);
         }
         let within =
@@ -183,10 +189,11 @@ impl TailTask {
     }
 
     /// NoticeListener were given that this node has not heard.
-    fn on_missed_notices(&self) {
+    fn on_missed_notices(&mut self) {
         tracing::warn!("notices of other nodes were lost to this one");
-        if let Some(listener) = self.listener.get() {
-            listener.on_missed();
+        match self.listener.get() {
+            Some(listener) => listener.on_missed(),
+            None => self.owes_missed = self.awaits_listener,
         }
     }
 

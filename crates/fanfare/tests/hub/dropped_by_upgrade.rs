@@ -129,7 +129,7 @@ fn an_event_that_was_half_written_is_finished() {
     let mut stuck = hub.subscription().narrow().open();
     let mut brisk = hub.subscribe("");
     let numbers = |numbers: std::ops::Range<u64>| {
-        numbers.map(|n| json!({ "message": format!("{n:<100000}") }))
+        numbers.map(|n| json!({ "message": format!("{n:<60000}") }))
     };
     let mut publisher = hub.publisher();
     for begin in (0..100).step_by(10) {

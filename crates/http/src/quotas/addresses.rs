@@ -155,6 +155,15 @@ impl Account {
 }
 
 #[cfg(test)]
+impl Addresses {
+    /// How many bytes the table takes up, with what its accounts share with connections.
+    pub(super) fn table_bytes(&self) -> usize {
+        let table = self.lock();
+        crate::rates::table_bytes(&table.accounts) + table.accounts.len() * 4 * size_of::<usize>()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

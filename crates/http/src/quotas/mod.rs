@@ -151,12 +151,12 @@ impl Quotas {
         Some(each(rates.bucket(publisher, rate as f64, now), rate as f64, now))
     }
 
-    /// A place for one more stream of this caller, which names so many patterns, and under what
+    /// A place for one more stream of this caller, whose patterns take up so many places, and under what
     /// conditions it may stay. `None` if there are none to note.
     pub(crate) fn lease(
         &self,
         caller: &Caller,
-        patterns: usize,
+        pattern_places: usize,
     ) -> Result<Option<Box<Lease>>, RefusalReason> {
         let mut seats = Vec::new();
         let local = caller.address.is_loopback();
@@ -169,8 +169,8 @@ impl Quotas {
             let seat = seat(&self.subjects, Arc::clone(subject), self.per_subject, 1);
             seats.push(seat.ok_or(RefusalReason::SubjectCapacity)?);
         }
-        if patterns > 0 {
-            let places = u32::try_from(patterns).unwrap_or(u32::MAX);
+        if pattern_places > 0 {
+            let places = u32::try_from(pattern_places).unwrap_or(u32::MAX);
             let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
             if let Some(limit) = limit {
                 let network = network_of(caller.address);
@@ -310,6 +310,23 @@ impl QuotaLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The term of the formula in `docs/sizing.md`.
+    #[test]
+    fn five_tables_of_addresses_take_more_than_48_mib() {
+        let now = Instant::now();
+        let address = |n: u32| IpAddr::from((n + (11 << 24)).to_be_bytes());
+        let (mut publishers, mut requests) = (Rates::new(), Rates::new());
+        let addresses = Addresses::new(AddressLimits { all: 1 << 20, ..AddressLimits::default() });
+        for n in 0..200_000 {
+            publishers.bucket(Publisher::Address(address(n)), 1.0, now).charge(1.0, 1.0, now);
+            requests.bucket(address(n), 1.0, now).charge(1.0, 1.0, now);
+            let _ = addresses.enter(address(n), now);
+        }
+        // Those of tickets and of bad credentials are like that of requests.
+        let bytes = publishers.table_bytes() + 3 * requests.table_bytes() + addresses.table_bytes();
+        assert!((16 << 20..48 << 20).contains(&bytes), "{bytes}");
+    }
 
     #[test]
     fn seats_of_those_who_left_pile_up() {

@@ -91,6 +91,8 @@ impl Store {
     /// A store that goes on where another was when it was written down.
     pub(super) fn resumed(state: MemoryState, settings: MemorySettings, bounds: Bounds) -> Self {
         let MemoryState { last, events, forgotten, trimmed, trims, keys } = state;
+        // Every known topic has a place, also one of which nothing is retained.
+        let places = trims.len();
         let topics = TopicTable::restored(bounds.quiet_topics, forgotten, trimmed, trims);
         let keys = IdempotencyTable::resumed(keys, settings.key_window, settings.key_capacity);
         let first = last.seq - events.len() as u64;
@@ -98,6 +100,7 @@ impl Store {
             last: Position::new(last.epoch, first),
             events: VecDeque::with_capacity(events.len()),
             topics,
+            index: vec![VecDeque::new(); places],
             keys,
             ..Self::new(last.epoch, settings, bounds)
         };

@@ -134,3 +134,21 @@ async fn a_node_changes_hands_while_a_publish_is_on_its_way() {
     way.redirect(server.port());
     settle(PATIENCE).await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_know_what_it_missed_says_nothing() {
+    let server = RedisServer::start(&[]);
+    let old = Node::connect(&server.url()).await;
+    let heard = Arc::<Heard>::default();
+    old.log.cluster_store().listen(heard.clone());
+    old.log.cluster_store().broadcast("before").await.unwrap();
+    until("the notice is heard", || heard.texts() == ["before"]).await;
+    let state = settled(&old).await;
+    drop(old);
+    server.command(&["DEL", "{test}:notices"]);
+    let new = resumed(settings(&server.url()), state).await;
+    new.ready().await;
+    let heard = Arc::<Heard>::default();
+    new.log.cluster_store().listen(heard.clone());
+    until("it is told to whoever listens", || heard.texts() == ["missed"]).await;
+}
