@@ -100,6 +100,8 @@ pub(crate) struct Shard {
     /// Whose read failed and is to be tried again.
     failed_reads: Vec<SubscriberKey>,
     totals: Totals,
+    /// Where sinks make what they send; one subscriber's at a time.
+    scratch: Vec<u8>,
     retry: Retry,
     walk: HeartbeatWalk,
     housekept: Instant,
@@ -139,6 +141,7 @@ impl Shard {
             queue: VecDeque::new(),
             failed_reads: Vec::new(),
             totals: Totals::default(),
+            scratch: Vec::new(),
             retry: settings.retry,
             walk: HeartbeatWalk::new(settings.heartbeat, now.monotonic),
             housekept: now.monotonic,
@@ -199,7 +202,12 @@ impl Shard {
     fn serve(&mut self, key: SubscriberKey, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
         let before = self.totals.deliveries;
-        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
         // While a page is on its way, the cursor belongs to it.
         let Awaits { pause, .. } = subscriber.awaits;
         let outcome = if subscriber.reading.is_some() || subscriber.is_closing() || pause {
@@ -222,7 +230,12 @@ impl Shard {
         send: impl FnOnce(&mut Subscriber, &mut Context<'_>) -> io::Result<Outcome>,
     ) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
-        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
         let outcome = send(subscriber, &mut context);
         self.act_on(key, outcome, now);
     }
@@ -235,16 +248,29 @@ impl Shard {
     /// Acts on how a subscriber's turn ended.
     fn act_on(&mut self, key: SubscriberKey, outcome: io::Result<Outcome>, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
+        let closing = subscriber.closing;
+        let finished = outcome.and_then(|outcome| match closing {
+            Some(reason) if subscriber.is_clear() => {
+                let gone = subscriber.finish(&mut context)?;
+                Ok((if gone { outcome } else { Outcome::Blocked }, gone.then_some(reason)))
+            }
+            _ => Ok((outcome, None)),
+        });
+        let outcome = match finished {
+            Ok((_, Some(reason))) => return self.remove(key, reason),
+            Ok((outcome, None)) => outcome,
             Err(error) => {
                 tracing::trace!(%error, "a subscriber's connection failed");
-                return self.remove(key, CloseReason::ConnectionError);
+                let gone = closing.filter(|reason| *reason == CloseReason::ClientGone);
+                return self.remove(key, gone.unwrap_or(CloseReason::ConnectionError));
             }
         };
-        if let Some(reason) = subscriber.closing.filter(|_| subscriber.is_clear()) {
-            return self.remove(key, reason);
-        }
         match outcome {
             Outcome::CaughtUp => {}
             Outcome::Yielded => {
@@ -321,8 +347,10 @@ impl Shard {
         let Ready { key, readable, writable } = ready;
         let Some(subscriber) = self.table.get_mut(key) else { return };
         if readable {
-            let reason = match subscriber.sink.discard_input() {
+            let reason = match subscriber.sink.discard_input(now.monotonic) {
                 Inbound::Nothing => None,
+                Inbound::Farewell if subscriber.is_closing() => None,
+                Inbound::Farewell => return self.close(key, CloseReason::ClientGone, now),
                 Inbound::End => Some(CloseReason::ClientGone),
                 Inbound::Error => Some(CloseReason::ConnectionError),
                 Inbound::Flood => Some(CloseReason::ClientTalks),
@@ -347,9 +375,8 @@ impl Shard {
     }
 
     fn remove(&mut self, key: SubscriberKey, reason: CloseReason) {
-        let Some(mut subscriber) = self.take_out(key) else { return };
-        if subscriber.is_closing() && subscriber.is_clear() {
-            subscriber.sink.finish();
+        if self.take_out(key).is_none() {
+            return;
         }
         self.totals.closed[reason.index()] += 1;
     }

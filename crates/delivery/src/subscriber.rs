@@ -300,6 +300,13 @@ impl Subscriber {
         self.send_aside(bytes, context)
     }
 
+    /// Has the sink say that nothing more comes; whether that has gone.
+    pub(crate) fn finish(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let finished = self.sink.finish(context.scratch, context.now.monotonic)?;
+        self.awaits.room = !finished;
+        Ok(finished)
+    }
+
     /// Whether it is on its way out.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.is_some()
@@ -440,7 +447,7 @@ impl Subscriber {
                 // One that waits for room is written to all the same: it may hold something back.
                 let offered = !batch.is_empty();
                 let written = if offered || self.awaits.room {
-                    Some(batch.write(&mut self.sink)?)
+                    Some(batch.write(&mut self.sink, context.scratch, context.now.monotonic)?)
                 } else {
                     None
                 };

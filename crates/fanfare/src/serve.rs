@@ -16,8 +16,9 @@ use fanfare_cli::Failure;
 use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
 use fanfare_http::{
-    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Gate, Lifecycle,
-    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
+    Access, Addresses, Answer, AppState, Cluster, ConnectionTable, Connections, Console, Gate,
+    Lifecycle, MetricSource, Metrics, Node, Observer, Presence, Quotas, RouterConfig, Trail,
+    accept, router,
 };
 use fanfare_hub::Hub;
 use fanfare_settings::{FilePath, Flags, Settings, SettingsError};
@@ -176,6 +177,7 @@ struct Built {
     app: Arc<AppState>,
     engine: Engine,
     cluster: Option<Arc<RedisCluster>>,
+    presence: Option<Presence>,
     key_files: KeyFiles,
     certificates: Option<(Arc<Tls>, CertificateSource)>,
     orders: Arc<CertificateMetrics>,
@@ -194,6 +196,7 @@ struct Running {
     engine: Engine,
     connections: Connections,
     cluster: Option<Arc<RedisCluster>>,
+    presence: Option<Presence>,
     ended: mpsc::Receiver<Infallible>,
     lifecycle: watch::Sender<Lifecycle>,
     /// What says to others that this node is there.
@@ -227,6 +230,8 @@ impl Built {
         let limits = config::limits(settings, open_files);
         let max_connections = limits.bounds.connections;
         tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
+        let mercure = config::mercure(settings, address.port());
+        let presence = mercure.as_ref().and_then(|mercure| mercure.presence.clone());
         let Opened { hub, engine, cluster } = engine::open(settings, node.id, engine_state).await?;
         let cluster = cluster.map(Arc::new);
         let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
@@ -236,20 +241,20 @@ impl Built {
         };
         let console = Arc::new(console?);
         if let Some(cluster) = &cluster {
-            cluster.listen_for_cuts(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
+            let deliveries = vec![Arc::clone(&delivery), Arc::clone(&console.delivery)];
+            let answers = presence.clone().map(|presence| Arc::new(presence) as Arc<dyn Answer>);
+            cluster.listen(deliveries, answers);
         }
         let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
         let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
         let tls = certificates.as_ref().map(|(tls, _)| Arc::clone(tls));
         let orders = Arc::new(CertificateMetrics::new(tls.clone()));
-        let metrics = Arc::new(Metrics::new(
-            Arc::clone(&hub),
-            Arc::clone(&delivery),
-            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))],
-        ));
+        let mut sources: Vec<Box<dyn MetricSource>> =
+            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))];
+        sources.extend(presence.clone().map(|presence| Box::new(presence) as Box<_>));
+        let metrics = Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), sources));
         let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
         let (key_files, keys) = KeyFiles::new(settings);
-        let mercure = config::mercure(settings, address.port());
         let tickets = others.as_ref().map(|others| others.tickets(Access::TICKETS));
         let app = Arc::new(AppState {
             hub,
@@ -261,6 +266,7 @@ impl Built {
             cluster: others,
             node,
             quotas: Quotas::new(&config::quotas(settings)),
+            mercure: mercure.as_ref().map(|mercure| Arc::clone(&mercure.hub)),
             max_message: settings.max_message.in_memory(),
             gate: Gate::new(),
             draining: AtomicBool::new(false),
@@ -293,6 +299,7 @@ impl Built {
             app,
             engine,
             cluster,
+            presence,
             key_files,
             certificates,
             orders,
@@ -324,7 +331,7 @@ impl Built {
 
     /// Lets everyone in.
     fn run(self, settings: &Settings) -> Running {
-        let Self { app, cluster, ended, lifecycle, .. } = self;
+        let Self { app, cluster, presence, ended, lifecycle, .. } = self;
         let (hub, delivery) = (&app.hub, &app.delivery);
         let mut heartbeats = JoinSet::new();
         if let Some(cluster) = cluster.clone() {
@@ -355,6 +362,9 @@ impl Built {
         );
         let feed = Arc::clone(&app.console);
         upkeep.spawn(async move { feed.feed(observer).await });
+        if let Some(presence) = presence.clone() {
+            upkeep.spawn(presence.keep(Arc::clone(hub), Arc::clone(&app.gate)));
+        }
         upkeep.spawn(expire(Arc::clone(hub)));
         upkeep.spawn(refresh_key_set(Arc::clone(&app)));
         warn_of_mistakes(settings);
@@ -368,6 +378,7 @@ impl Built {
             engine: self.engine,
             connections: self.connections,
             cluster,
+            presence,
             ended,
             lifecycle,
             heartbeats,
@@ -431,6 +442,11 @@ impl Running {
         drop(self.connections);
         if timeout(GRACE, self.ended.recv()).await.is_err() {
             tracing::warn!("some requests were still in flight");
+        }
+        if let Some(presence) = &self.presence
+            && timeout(GRACE, presence.settle()).await.is_err()
+        {
+            tracing::warn!("of some subscriptions it was not told that they have ended");
         }
         if let Some(cluster) = &self.cluster {
             cluster.leave().await;

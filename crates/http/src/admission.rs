@@ -112,7 +112,11 @@ async fn decide(
     let what = Admissible { selector, private, format, cadence, start, has_id };
     let address = network_of(caller.address);
     let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
-    Ok(Some(Box::new(stream)))
+    let noted = match feed {
+        Feed::Events => dialect.admitted(request, &caller),
+        Feed::Statistics => None,
+    };
+    Ok(Some(Box::new(stream.holding(noted))))
 }
 
 impl Feed {

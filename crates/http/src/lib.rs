@@ -38,12 +38,12 @@ mod succession;
 
 pub use self::access::{Access, AccessConfig, ForeignKeys, ForeignRealm, GuardConfig, Keys};
 pub use self::audit::Trail;
-pub use self::cluster::{Cluster, Unreachable};
+pub use self::cluster::{Answer, Cluster, Unreachable};
 pub use self::connection::{
     Bounds, ConnectionTable, Connections, Lifecycle, Limits, ParkedConnection, Parking, accept,
 };
 pub use self::console::{Console, Observer, StreamConfig};
-pub use self::dialect::{MercureConfig, MercureTokens};
+pub use self::dialect::{MercureConfig, MercureTokens, Presence};
 pub use self::gate::{Gate, Passage};
 pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
 pub use self::node::{Node, NodeId, NodeIdentity};

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_hub::Hub;
+use fanfare_mercure::HubUrl;
 use tokio::sync::mpsc;
 
 #[cfg(any(test, fuzzing))]
@@ -46,6 +47,8 @@ pub struct AppState {
     pub node: Node,
     /// How much one client may take up.
     pub quotas: Quotas,
+    /// The URL at which Mercure's protocol is spoken, if it is: what is under it is the hub's own.
+    pub mercure: Option<Arc<HubUrl>>,
     /// The longest message, in bytes.
     pub max_message: usize,
     /// Through which whoever acts on the hub goes.
@@ -170,6 +173,7 @@ impl AppState {
             console: Arc::new(Console::open(streams).unwrap()),
             hub,
             delivery,
+            mercure: None,
             max_message: 1,
             gate: Gate::new(),
             draining: AtomicBool::new(false),

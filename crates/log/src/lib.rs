@@ -18,6 +18,7 @@ mod epoch;
 mod event_log;
 mod idempotency;
 mod idempotency_state;
+mod ids;
 mod lineage;
 mod memory;
 mod record;

@@ -50,7 +50,7 @@ mod tests {
     fn a_large_expression_is_counted_as_a_small_one() {
         let footprint = |text: &str| Compiled::parse(text).map(|compiled| compiled.footprint());
         let small = footprint(r"^https://example\.com/books/[a-z]+$").unwrap();
-        assert!(small < footprint(r"^\w{10}$").unwrap());
+        assert!(small < footprint(r"^\d+$").unwrap());
         assert_eq!(footprint(r"^\w{1000}$"), None);
         assert_eq!(footprint("("), None);
     }

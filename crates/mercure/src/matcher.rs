@@ -104,6 +104,16 @@ impl Matcher {
         }
     }
 
+    /// How it is read.
+    pub fn kind(&self) -> MatcherType {
+        match self {
+            Self::Every(kind) => *kind,
+            Self::Exact(..) => MatcherType::Exact,
+            Self::UrlPattern(_) => MatcherType::UrlPattern,
+            Self::Template(_) => MatcherType::Older,
+        }
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         match self {

@@ -54,8 +54,9 @@ impl UrlPattern {
     }
 
     fn read(text: &str, hub: &Arc<HubUrl>) -> Option<Self> {
-        let base = Some(hub.url().clone());
-        let init = UrlPatternInit::parse_constructor_string::<Linear>(text, base).ok()?;
+        // Only what is relative has a base: one would give a path to patterns of addresses that have none.
+        let parse = |base| UrlPatternInit::parse_constructor_string::<Linear>(text, base);
+        let init = parse(None).or_else(|_| parse(Some(hub.url().clone()))).ok()?;
         let options = UrlPatternOptions { regex_syntax: RegexSyntax::Rust, ignore_case: false };
         let parsed = urlpattern::UrlPattern::<Linear>::parse(init, options).ok()?;
         let others = [
@@ -246,6 +247,10 @@ mod tests {
             ("https://hub.example.com/books/:id", "/books/1"),
             (":rest", "1"),
             ("https://example.com/a?b=:c", "https://example.com/a?b=1"),
+            // A colon before a letter begins a group, unless it is escaped.
+            ("urn\\:isbn\\:*", "urn:isbn:123"),
+            ("urn\\:isbn\\::number", "urn:isbn:123"),
+            ("mailto\\:*", "mailto:a@b"),
             // What comes after the last part that is given may be anything.
             ("https://example.com/a", "https://example.com/a?b"),
             (
@@ -264,6 +269,10 @@ mod tests {
             ("https://example.com/books/:id(\\d+)", "https://example.com/books/a"),
             ("/books/:id", "https://example.com/books/1"),
             ("https://example.com/*", "https://["),
+            ("urn\\:isbn\\:*", "urn:uuid:1"),
+            ("urn\\:isbn\\::number", "urn:isbn:"),
+            // As Chromium has it too: the protocol is `urn` and a group.
+            ("urn:isbn:*", "urn:isbn:123"),
         ] {
             assert!(!pattern(matcher, topic), "{matcher} does not match {topic}");
         }

@@ -16,8 +16,8 @@ use crate::SettingsError;
 use crate::setting::{Setting, settings};
 use crate::source::Sources;
 use crate::value::{
-    ByteSize, CookieName, DataDirectory, Directory, FilePath, LogFormat, LogLevel, Name, Namespace,
-    NodeName, Prefix, RedisUrl,
+    ByteSize, CookieName, DataDirectory, Directory, FilePath, IssuerKey, LogFormat, LogLevel, Name,
+    Namespace, NodeName, Prefix, RedisUrl,
 };
 
 // A row: what `--help` says (the first paragraph is all that `-h` says), the name, the type, the
@@ -132,6 +132,13 @@ settings! {
 
     /// Trust only tokens of this issuer; may be repeated
     jwt_issuer: Vec<Name>;
+
+    /// Take a key as that of one issuer alone; may be repeated
+    ///
+    /// KEY is the file of a secret or a public key, or the URL of the key set, as it is given otherwise. Tokens of this
+    /// issuer are verified with its keys and no others, and tokens of other issuers never with these. The issuer is
+    /// trusted beside those of --jwt-issuer.
+    jwt_issuer_key: Vec<IssuerKey>;
 
     /// Trust only tokens for this audience; may be repeated
     jwt_audience: Vec<Name>;
@@ -356,6 +363,12 @@ settings! {
     ///
     /// An EventSource can hear that; the header Mercure-Last-Event-ID, which says so too, it cannot see.
     mercure_gap_events: bool = "true";
+
+    /// List active subscriptions, and tell of each that begins or ends
+    ///
+    /// At /.well-known/mercure/subscriptions, and by private updates there, for whoever was granted them. Each update is
+    /// an event like others, and counts in what is retained; a node makes at most ten writes a second of them.
+    mercure_subscriptions: bool = "false";
 
     heading "Connections":
 

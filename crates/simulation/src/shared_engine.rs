@@ -424,8 +424,8 @@ impl EventLog for NodeLog {
 
     fn find(&self, id: &EventId) -> Finding {
         let state = lock(&self.engine.state);
-        let latest = state.events.iter().rev().find(|event| event.id() == Some(id));
-        let found = Ok(latest.map(|event| event.position));
+        let earliest = state.events.iter().find(|event| event.id() == Some(id));
+        let found = Ok(earliest.map(|event| event.position));
         Box::pin(std::future::ready(found))
     }
 

@@ -103,7 +103,12 @@ impl Shard {
     fn deliver(&mut self, first: u64, now: Now) {
         let mut unsettled = Vec::new();
         let end = self.offset;
-        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
         for place in 0..self.fan_out.len() {
             let Some((key, slots)) = self.fan_out.at(place, &self.ring, first) else {
                 continue;

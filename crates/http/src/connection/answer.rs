@@ -182,8 +182,19 @@ fn target_length(uri: &Uri) -> usize {
     authority + uri.path_and_query().map_or(0, |path| path.as_str().len())
 }
 
-/// Answers requests of a connection whose bytes another layer frames or encrypts: an admitted stream
-/// is a response body that a shard feeds.
+/// Makes an admitted stream a response body that a shard feeds.
+pub(super) fn with_body(
+    mut response: Response<AnswerBody>,
+    stream: AdmittedStream,
+) -> Response<AnswerBody> {
+    let (writer, reader) = body();
+    response.body_mut().body = Body::new(StreamBody(reader));
+    response.headers_mut().remove(CONTENT_LENGTH);
+    stream.join(Sink::Body(writer), Framing::Bare, Bytes::new());
+    response
+}
+
+/// Answers requests of an HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct BodyService(pub(super) Answerer);
 
@@ -195,15 +206,10 @@ impl hyper::service::Service<Request<Incoming>> for BodyService {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let answer = self.0.to(request);
         Box::pin(async move {
-            let (mut response, stream) = answer.await;
-            if let Some(stream) = stream {
-                let (writer, reader) = body();
-                response.body_mut().body = Body::new(StreamBody(reader));
-                response.headers_mut().remove(CONTENT_LENGTH);
-                let sink = Sink::Body(writer);
-                stream.join(sink, Framing::Bare, Bytes::new());
-            }
-            Ok(response)
+            Ok(match answer.await {
+                (response, None) => response,
+                (response, Some(stream)) => with_body(response, stream),
+            })
         })
     }
 }

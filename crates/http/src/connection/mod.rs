@@ -10,8 +10,10 @@ mod frames;
 mod limits;
 mod parking;
 mod progress;
+mod record_boundary;
 mod table;
 mod takeover;
+mod tls_takeover;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -27,6 +29,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{Request, Response};
+use fanfare_delivery::{Sink, TlsSocket};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
@@ -45,9 +48,11 @@ pub(crate) use self::parking::Unfinished;
 use self::parking::{Candidate, Resumed};
 pub use self::parking::{ParkedConnection, Parking};
 use self::progress::ResponseTasks;
+use self::record_boundary::FollowedSocket;
 pub use self::table::{Bounds, ConnectionTable};
 use self::table::{ConnectionEntry, Dismissal};
-use self::takeover::{Handover, TakeoverService};
+use self::takeover::{Handover, TakeoverService, Way, for_shard};
+use self::tls_takeover::{HandshakeSecrets, can_be_taken_over};
 use crate::access::Peer;
 use crate::dialect::NATIVE;
 use crate::gate::Passage;
@@ -413,21 +418,37 @@ async fn serve_tls(
     entry: &Arc<ConnectionEntry>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
-    let accepted = TlsAcceptor::from(Arc::clone(tls)).accept(socket).await;
+    let (config, secrets) = HandshakeSecrets::logged_by(tls);
+    let (socket, boundary) = FollowedSocket::new(socket);
+    let accepted = TlsAcceptor::from(config).accept(socket).await;
     let stream = accepted.inspect_err(|_| connections.refused(RefusalReason::TlsHandshake))?;
     let answer = connections.answer(peer, entry);
     match stream.get_ref().1.alpn_protocol() {
-        Some(HTTP2_PROTOCOL) => serve_http2(stream, answer, connections).await,
+        Some(HTTP2_PROTOCOL) => {
+            drop(secrets);
+            serve_http2(stream, answer, connections).await
+        }
         // The authority has seen what it came for, and says nothing more (RFC 8737, 3).
         Some(ACME_PROTOCOL) => {
             linger(stream, connections).await;
             Ok(())
         }
         _ => {
-            let (stream, _, served) =
-                serve_http1(stream, BodyService(answer), None, connections).await;
-            linger(stream, connections).await;
-            served.unwrap_or(Ok(())).map_err(Into::into)
+            let can_move = can_be_taken_over(stream.get_ref().1);
+            let way = if can_move { Way::BetweenRecords(boundary) } else { Way::Body };
+            let handover = Handover::default();
+            let service = TakeoverService { answer, handover: handover.clone(), way };
+            let (stream, _, served) = serve_http1(stream, service, None, connections).await;
+            let Some(pending) = handover.take() else {
+                linger(stream, connections).await;
+                return served.unwrap_or(Ok(())).map_err(Into::into);
+            };
+            let limit = connections.limits.bounds.write_timeout;
+            if let Some((socket, state)) = tls_takeover::take_over(stream, &secrets, limit).await? {
+                let tls = TlsSocket::new(for_shard(socket)?, state);
+                pending.join(Sink::Tls(tls), entry.take_place());
+            }
+            Ok(())
         }
     }
 }
@@ -443,7 +464,7 @@ async fn serve_socket(
 ) -> Result<(), BoxError> {
     let handover = Handover::default();
     let answer = connections.answer(peer, entry);
-    let service = TakeoverService { answer, handover: handover.clone() };
+    let service = TakeoverService { answer, handover: handover.clone(), way: Way::TakeOver };
     let stream = Resumed { socket, read, unfinished: Arc::clone(entry.unfinished()) };
     let (stream, ahead, served) = serve_http1(stream, service, Some(entry), connections).await;
     let Resumed { socket, read, .. } = stream;
@@ -452,8 +473,9 @@ async fn serve_socket(
         let read = [ahead, read].concat().into();
         return candidate.park(socket, peer.address, read, entry.is_idle()).map_err(Into::into);
     };
-    if let Some(taken) = handover.take() {
-        return taken.join(socket, entry.take_place()).map_err(Into::into);
+    if let Some(pending) = handover.take() {
+        pending.join(Sink::Socket(for_shard(socket)?), entry.take_place());
+        return Ok(());
     }
     linger(socket, connections).await;
     served.map_err(Into::into)
@@ -477,7 +499,7 @@ where
         .timer(TokioTimer::new())
         // The table sees to it.
         .header_read_timeout(None)
-        // A client may end its side and wait for its answer. Over TLS a stream is hyper's to watch,
+        // A client may end its side and wait for its answer. Over TLS a stream may be hyper's to watch,
         // and the end of the client's side is how it learns that nobody listens any more.
         .half_close(connections.tls.is_none())
         .max_header_size(connections.limits.head)

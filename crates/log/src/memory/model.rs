@@ -320,11 +320,11 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
         let topics = kept.iter().map(|event| event.topics().count()).sum::<usize>();
         assert!(stats.topics <= topics + bounds.quiet_topics);
         for id in (0..4).map(id) {
-            let latest = kept.iter().rfind(|event| event.id() == Some(&id));
+            let earliest = kept.iter().find(|event| event.id() == Some(&id));
             assert_eq!(
                 store.find(&id),
-                latest.map(|event| event.position),
-                "the latest, of what is kept"
+                earliest.map(|event| event.position),
+                "the earliest, of what is kept"
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::binary_heap::PeekMut;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp, Topic}
 use super::settings::MemorySettings;
 use super::state::MemoryState;
 use super::stats::MemoryStats;
+use crate::ids::IdTable;
 use crate::{
     AppendError, Appended, Batch, Durability, IdempotencyTable, Page, PageLimit, ReadFrom,
     Retention, TopicId, TopicTable,
@@ -43,8 +44,8 @@ pub(super) struct Store {
     topics: TopicTable,
     /// By [`TopicId::index`]: the `seq`s of the topic's retained events, ascending.
     index: Vec<VecDeque<u64>>,
-    /// The `seq` of the latest retained event of each id that publishers chose.
-    ids: HashMap<EventId, u64>,
+    /// The ids that publishers chose.
+    ids: IdTable,
     keys: IdempotencyTable,
 }
 
@@ -82,7 +83,7 @@ impl Store {
             bytes: 0,
             topics: TopicTable::new(bounds.quiet_topics),
             index: Vec::new(),
-            ids: HashMap::new(),
+            ids: IdTable::default(),
             keys: IdempotencyTable::new(settings.key_window, settings.key_capacity),
         }
     }
@@ -189,9 +190,9 @@ impl Store {
         Stretch { trimmed, events, reaches }
     }
 
-    /// The latest retained event that its publisher gave this id.
+    /// The earliest retained event that its publisher gave this id.
     pub(super) fn find(&self, id: &EventId) -> Option<Position> {
-        self.ids.get(id).map(|&seq| Position::new(self.last.epoch, seq))
+        self.ids.earliest(id)
     }
 
     pub(super) fn stats(&self) -> MemoryStats {
@@ -228,7 +229,7 @@ impl Store {
                 topic
             });
             if let Some(id) = extras.id() {
-                self.ids.insert(id.clone(), self.last.seq);
+                self.ids.enter(id, self.last);
             }
         }
         self.bytes += event.weight() as u64;
@@ -263,13 +264,8 @@ impl Store {
                 self.leave(other, event.position);
             }
         }
-        if let Some(id) = event.id()
-            && self.ids.get(id) == Some(&event.position.seq)
-        {
-            self.ids.remove(id);
-            if self.ids.capacity() > 64 + 8 * self.ids.len() {
-                self.ids.shrink_to(2 * self.ids.len());
-            }
+        if let Some(id) = event.id() {
+            self.ids.leave(id, event.position);
         }
         Some(event.position)
     }
