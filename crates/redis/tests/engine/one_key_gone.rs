@@ -101,8 +101,9 @@ async fn all_keys_are_deleted() {
 async fn a_key_is_of_another_type() {
     for key in KEYS {
         let (server, nodes, ledger) = used().await;
-        server.command(&["DEL", key]);
-        server.command(&["SADD", key, "not ours"]);
+        // At once: a node would write the key anew in between.
+        server.command(&["SADD", "{test}:other", "not ours"]);
+        server.command(&["RENAME", "{test}:other", key]);
         // Without these there are no events.
         if ["{test}:events", "{test}:lineage", "{test}:notices"].contains(&key) {
             for node in &nodes {
