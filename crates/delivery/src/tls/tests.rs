@@ -403,7 +403,8 @@ fn a_record_that_comes_byte_by_byte_is_a_record() {
 
 #[test]
 fn whoever_breaks_the_protocol_is_told_how_and_nothing_more() {
-    let violations: [(AlertDescription, &dyn Fn(&mut Stream)); 8] = [
+    type Breach<'a> = &'a dyn Fn(&mut Stream);
+    let violations: [(AlertDescription, Breach<'_>); 8] = [
         (AlertDescription::BadRecordMac, &|stream| {
             stream.socket.write_all(&[&[23, 3, 3, 0, 20][..], &[7; 20]].concat()).unwrap();
         }),

@@ -146,7 +146,7 @@ mod tests {
                     ends.push(number * step + piece.len());
                 }
             }
-            let read = |end: &&usize| **end % step == 0 || **end == all.len();
+            let read = |end: &&usize| end.is_multiple_of(step) || **end == all.len();
             let expected: Vec<_> = [8, 13, 19].iter().filter(read).copied().collect();
             assert_eq!(ends, expected, "in pieces of {step}");
         }
