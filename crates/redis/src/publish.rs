@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_event::{Draft, Position, Timestamp};
+use fanfare_event::{Draft, Position};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, IdempotencyKey, IdempotencyTable,
+    AppendError, Appended, Appending, Batch, Cause, Durability, Environment, IdempotencyKey, IdempotencyTable,
 };
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
@@ -43,6 +43,7 @@ pub(crate) struct Publisher {
     /// and shared out here. What they were answered, only Redis knows.
     keys: Mutex<IdempotencyTable>,
     runtime: Handle,
+    environment: Arc<dyn Environment>,
     deadline: Duration,
 }
 
@@ -78,6 +79,7 @@ impl Publisher {
                 settings.idempotency_keys,
             )),
             runtime,
+            environment: Arc::clone(&dialer.environment),
             deadline: settings.publish_deadline,
         };
         let task = PublishTask {
@@ -98,7 +100,7 @@ impl Publisher {
     pub(crate) fn append(&self, batch: Batch) -> Appending {
         if let Some(key) = &batch.key {
             let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(full) = keys.insert(key, Position::ORIGIN, 0, Timestamp::now()) {
+            if let Err(full) = keys.insert(key, Position::ORIGIN, 0, self.environment.now()) {
                 return Box::pin(async move { Err(full.into()) });
             }
         }
@@ -106,12 +108,12 @@ impl Publisher {
             let source = "too many publishes wait for redis".into();
             return Box::pin(async { Err(AppendError::Unavailable { source }) });
         };
+        let _timers = self.runtime.enter();
         let within = self.deadline;
         let deadline = Instant::now() + within;
         let (request, stage, answer) = Request::new(batch, deadline, reservation);
         // Where the task has ended, the answer's channel is closed and says so.
         let _ = self.queue.send(request);
-        let _timers = self.runtime.enter();
         let answer = timeout_at(deadline, answer);
         Box::pin(async move {
             let source = match answer.await {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::event_stream::{EventStream, StreamEvent};
-use super::ledger::{BatchNumber, Facts, Recorded};
+use super::ledger::{BatchNumber, Facts, Message, Recorded};
 use super::{FindingKind, Id, Place, Unchunked, Wish, WishEnvelope, flat_json};
 
 /// With what a client connects.
@@ -33,6 +33,8 @@ pub(crate) struct Reader {
     lost_rest: Option<u64>,
     /// Where the log was said to hold nothing for it.
     claims: Vec<Claim>,
+    /// What was lost where it went from one epoch to the next, and it was not told yet.
+    crossed: Option<String>,
     /// Ids that it has been given, latest last.
     ids: Vec<String>,
     /// The id of the last gap that it was told of, if it has come back with that.
@@ -73,6 +75,7 @@ impl Reader {
             since: 0,
             lost_rest: None,
             claims: Vec::new(),
+            crossed: None,
             ids: Vec::new(),
             gap_again: None,
             last_gap: None,
@@ -99,6 +102,9 @@ impl Reader {
         self.gap_again = None;
         let mut needs_gap = false;
         let mut last_id = String::new();
+        if !matches!(&beginning, Beginning::After(id) if Some(id) == self.ids.last()) {
+            self.crossed = None;
+        }
         match &beginning {
             Beginning::Live => (self.accounted, self.since) = (None, u64::MAX),
             Beginning::Earliest => {
@@ -243,6 +249,10 @@ impl Reader {
             let text = format!("{self}: a gap to {id} ({data}) covers {:?}", missed.message.text);
             return facts.report(FindingKind::Lost, text);
         }
+        if lossy {
+            self.crossed = None;
+            self.claims.retain(|claim| claim.before > place);
+        }
         let backwards = self.accounted.is_some_and(|accounted| place <= accounted);
         if backwards && !lossy {
             let text = format!("{self}: a gap to {id} ({data}), having {:?}", self.accounted);
@@ -289,6 +299,10 @@ impl Reader {
             return facts.report(FindingKind::Invented, text);
         };
         let Recorded { message, begun, .. } = &facts.messages[number];
+        if message.is_private && !self.wish.is_granted(&message.topic) {
+            let text = format!("{self} was not granted m{number} on {:?}", message.topic);
+            return facts.report(FindingKind::Leaked, text);
+        }
         let (begun, wanted) =
             (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
         if !wanted {
@@ -334,7 +348,11 @@ impl Reader {
         if let Some(missed) = self.missed(facts, before, false) {
             let (text, place) = (&missed.message.text, missed.place);
             let text = format!("{self} is at {at:?} and never received {text:?} at {place:?}");
-            return facts.report(FindingKind::SilentLoss, text);
+            let is_later = place.is_some_and(|place| place.rank < at.rank);
+            if !(facts.promises.tells_late && facts.may_lose && is_later) {
+                return facts.report(FindingKind::SilentLoss, text);
+            }
+            self.crossed.get_or_insert(text);
         }
         let (after, since, said) = (self.after(before), self.since, facts.tick);
         self.claims.push(Claim { after, before, since, said });
@@ -370,6 +388,16 @@ impl Reader {
         first
     }
 
+    /// Something was lost where it went from one epoch to the next.
+    pub(super) fn has_crossed(&mut self, text: String) {
+        self.crossed.get_or_insert(text);
+    }
+
+    /// What was lost there, if it was never told.
+    pub(super) fn never_told(&self) -> Option<&str> {
+        self.crossed.as_deref()
+    }
+
     pub(super) fn owed<'a>(&self, facts: &'a Facts) -> Option<&'a Recorded> {
         let end = Place { rank: u64::MAX, seq: 0 };
         self.missed(facts, end, false)
@@ -389,8 +417,16 @@ impl Reader {
     }
 
     fn wants(&self, recorded: &Recorded) -> bool {
-        let message = &recorded.message;
-        self.wish.wants(&message.topic, message.event_type.as_deref())
+        let Message { topic, event_type, is_private, .. } = &recorded.message;
+        let is_hidden = *is_private && !self.wish.is_granted(topic);
+        self.wish.wants(topic, event_type.as_deref()) && !is_hidden
+    }
+}
+
+impl Claim {
+    /// Whether it was made by going on to a later epoch than this place's.
+    pub(super) fn crosses(&self, place: Place) -> bool {
+        self.before.rank > place.rank
     }
 }
 
