@@ -348,11 +348,18 @@ impl Reader {
         if let Some(missed) = self.missed(facts, before, false) {
             let (text, place) = (&missed.message.text, missed.place);
             let text = format!("{self} is at {at:?} and never received {text:?} at {place:?}");
-            let is_later = place.is_some_and(|place| place.rank < at.rank);
-            if !(facts.promises.tells_late && facts.may_lose && is_later) {
+            if !(facts.promises.tells_late && facts.may_lose) {
                 return facts.report(FindingKind::SilentLoss, text);
             }
-            self.crossed.get_or_insert(text);
+            // Who has nothing yet and asks for everything is promised all that there is.
+            let begins = self.connection.as_ref().is_some_and(|connection| {
+                connection.beginning == Beginning::Earliest && self.accounted.is_none()
+            });
+            match (place.is_some_and(|place| place.rank < at.rank), begins) {
+                (true, true) => {}
+                (true, false) | (false, true) => _ = self.crossed.get_or_insert(text),
+                (false, false) => return facts.report(FindingKind::SilentLoss, text),
+            }
         }
         let (after, since, said) = (self.after(before), self.since, facts.tick);
         self.claims.push(Claim { after, before, since, said });
