@@ -39,7 +39,7 @@ impl Execution {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         if self.denied.as_deref() == Some(&name) {
             return Reply::error(if self.in_script {
-                "NOPERM The user executing the script can't run this command or subcommand"
+                "ERR The user executing the script can't run this command or subcommand"
                     .to_owned()
             } else {
                 format!("NOPERM User default has no permissions to run the '{name}' command")

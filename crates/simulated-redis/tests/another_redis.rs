@@ -92,9 +92,9 @@ impl Pair {
         for key in ["{s}:events", "{s}:notices"] {
             self.ask(&["XRANGE", key, "-", "+"]);
         }
-        for key in ["{s}:lineage", "{s}:ids"] {
-            self.ask(&["HGETALL", key]);
-        }
+        // A real server has no order of its own for these.
+        self.ask(&["HMGET", "{s}:lineage", "epoch", "seq", "server", "safe", "ancestors"]);
+        self.ask(&["HMGET", "{s}:ids", "id0", "id1", "id2", "id3", "id4"]);
         for key in ["{s}:key:0", "{s}:key:1"] {
             self.ask(&["GET", key]);
         }
