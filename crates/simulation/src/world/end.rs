@@ -21,7 +21,16 @@ impl World {
         if let Some(network) = &self.network {
             network.mend();
             // A node comes back by itself.
-            (0..COMING_BACK).for_each(|_| self.round());
+            for _ in 0..COMING_BACK {
+                self.round();
+                let is_back = |node: usize| {
+                    let is_ready = self.node(node).is_some_and(|it| it.hub.ready().is_ok());
+                    is_ready && !network.owes_word(node)
+                };
+                if (0..self.setup.nodes).all(is_back) {
+                    break;
+                }
+            }
         }
         for node in 0..self.setup.nodes {
             let is_well =
