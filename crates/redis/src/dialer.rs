@@ -133,10 +133,7 @@ impl Dialer {
 
     /// Asks for a key of the namespace and follows the redirections. All of a namespace is in one
     /// slot, so no map of the others is needed.
-    async fn find_owner(
-        &self,
-        seeds: &[Node],
-    ) -> Result<(Connection, String), ConnectError> {
+    async fn find_owner(&self, seeds: &[Node]) -> Result<(Connection, String), ConnectError> {
         let mut question = redis::cmd("EXISTS");
         question.arg(&*self.keys.events);
         let mut reason = String::new();

@@ -86,8 +86,7 @@ pub(crate) async fn assemble(
     let mut following = dialer.open(&[]).await?;
     let publishing = dialer.open(&[following.fenced.last]).await?;
     let last = following.fenced.last;
-    let lineage =
-        following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
+    let lineage = following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
     // What is said from now on concerns whoever comes from now on.
     let noticed = following.last_notice().await.map_err(|error| error.at(&following.node))?;
     let view = Arc::new(View::new(lineage, last));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use fanfare_event::{Draft, Position};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, Environment, IdempotencyKey, IdempotencyTable,
+    AppendError, Appended, Appending, Batch, Cause, Durability, Environment, IdempotencyKey,
+    IdempotencyTable,
 };
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;

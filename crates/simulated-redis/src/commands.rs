@@ -28,9 +28,8 @@ pub(crate) struct Execution {
 
 type Outcome = Result<Reply, Reply>;
 
-const WRITES: [&str; 11] = [
-    "xadd", "xtrim", "xdel", "hset", "hdel", "set", "del", "rpush", "lpop", "pexpire", "flushall",
-];
+const WRITES: [&str; 11] =
+    ["xadd", "xtrim", "xdel", "hset", "hdel", "set", "del", "rpush", "lpop", "pexpire", "flushall"];
 
 impl Execution {
     /// Carries out one command.
@@ -39,8 +38,7 @@ impl Execution {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         if self.denied.as_deref() == Some(&name) {
             return Reply::error(if self.in_script {
-                "ERR The user executing the script can't run this command or subcommand"
-                    .to_owned()
+                "ERR The user executing the script can't run this command or subcommand".to_owned()
             } else {
                 format!("NOPERM User default has no permissions to run the '{name}' command")
             });

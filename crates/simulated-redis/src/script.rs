@@ -82,9 +82,9 @@ impl Interpreter {
                     let mut running = running.borrow_mut();
                     running.as_mut().map_or(Reply::Nil, |execution| execution.call(&words))
                 }),
-                None => Reply::error(
-                    "ERR Lua redis lib command arguments must be strings or integers",
-                ),
+                None => {
+                    Reply::error("ERR Lua redis lib command arguments must be strings or integers")
+                }
             };
             Ok((matches!(reply, Reply::Error(_)), given(lua, &reply)?))
         })?;
@@ -92,15 +92,13 @@ impl Interpreter {
         Ok(Self { lua, run, scripts: HashMap::new() })
     }
 
-    fn run(
-        &mut self,
-        text: &str,
-        keys: &[Vec<u8>],
-        arguments: &[Vec<u8>],
-    ) -> mlua::Result<Reply> {
+    fn run(&mut self, text: &str, keys: &[Vec<u8>], arguments: &[Vec<u8>]) -> mlua::Result<Reply> {
         let list = |words: &[Vec<u8>]| {
             self.lua.create_sequence_from(
-                words.iter().map(|word| self.lua.create_string(word)).collect::<Result<Vec<_>, _>>()?,
+                words
+                    .iter()
+                    .map(|word| self.lua.create_string(word))
+                    .collect::<Result<Vec<_>, _>>()?,
             )
         };
         let (keys, arguments) = (list(keys)?, list(arguments)?);

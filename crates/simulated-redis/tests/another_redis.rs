@@ -20,8 +20,14 @@ const SCRIPTS: [(&str, &str); 9] = [
     ("publish", concat!("#!lua\n", include_str!("../../redis/src/publish.lua"))),
     ("expire", concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/expire.lua"))),
     ("forget", concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/forget_ids.lua"))),
-    ("broadcast", concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/broadcast.lua"))),
-    ("heartbeat", concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/heartbeat.lua"))),
+    (
+        "broadcast",
+        concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/broadcast.lua")),
+    ),
+    (
+        "heartbeat",
+        concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/heartbeat.lua")),
+    ),
     ("deposit", concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/deposit.lua"))),
     ("withdraw", concat!("#!lua flags=allow-oom\n", include_str!("../../redis/src/withdraw.lua"))),
 ];

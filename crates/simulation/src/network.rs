@@ -155,8 +155,7 @@ impl Network {
 
     /// Reads on behalf of a node.
     pub(crate) fn reading<T>(&self, node: usize, is_reading: bool, act: impl FnOnce() -> T) -> T {
-        let before =
-            std::mem::replace(&mut lock(&self.state).nodes[node].is_reading, is_reading);
+        let before = std::mem::replace(&mut lock(&self.state).nodes[node].is_reading, is_reading);
         let result = act();
         lock(&self.state).nodes[node].is_reading = before;
         result

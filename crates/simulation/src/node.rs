@@ -15,8 +15,8 @@ use fanfare_log::{
 use fanfare_redis::RedisWork;
 use fanfare_testkit::{SimulatedDisk, SimulatedEnvironment};
 
-use crate::plan::{SHARDS, Setup};
 use crate::network::Network;
+use crate::plan::{SHARDS, Setup};
 
 /// How long a key is answered.
 pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
@@ -171,9 +171,7 @@ impl Node {
     /// Reads a page; whether one was asked for.
     pub(crate) fn read(&self) -> bool {
         match &self.network {
-            Some((network, number)) => {
-                network.reading(*number, true, || self.reader.read_page())
-            }
+            Some((network, number)) => network.reading(*number, true, || self.reader.read_page()),
             None => self.reader.read_page(),
         }
     }

@@ -56,15 +56,15 @@ impl World {
             forgets_at_restart: setup.engine == Engine::Memory,
             tells_late: matches!(setup.engine, Engine::Redis(_)),
         };
-        let wish =
-            |&(wish, grant): &(usize, usize)| Wish { granted: GRANTS[grant], ..WISHES[wish].clone() };
+        let wish = |&(wish, grant): &(usize, usize)| Wish {
+            granted: GRANTS[grant],
+            ..WISHES[wish].clone()
+        };
         let wishes = setup.clients.iter().map(wish);
         let ledger = Ledger::new(promises, wishes);
         let disk = matches!(setup.engine, Engine::Disk(_)).then(|| SimulatedDisk::new(plan.seed));
         let network = match setup.engine {
-            Engine::Redis(persistence) => {
-                Some(Network::new(plan.seed, setup.nodes, persistence))
-            }
+            Engine::Redis(persistence) => Some(Network::new(plan.seed, setup.nodes, persistence)),
             Engine::Memory | Engine::Disk(_) => None,
         };
         let clocks: Vec<_> =

@@ -81,8 +81,7 @@ impl State {
             .iter()
             .filter(|(_, call)| {
                 let connection = &self.connections[call.connection];
-                let is_done =
-                    matches!(call.state, CallState::Answered(_) | CallState::Unanswered);
+                let is_done = matches!(call.state, CallState::Answered(_) | CallState::Unanswered);
                 connection.node == node && connection.is_readers == of_readers && !is_done
             })
             .map(|(number, _)| *number)
@@ -160,8 +159,10 @@ impl State {
             call.commands.iter().map(|command| server.execute(command, now)).collect();
         let is_state = matches!(&answers[..], [Value::Array(found)] if found.len() == 4);
         if call.is_fence() && is_state && number + 1 == self.servers.len() {
-            let talks_to_old =
-                self.connections.iter().any(|it| it.node == node && it.is_open && it.server != number);
+            let talks_to_old = self
+                .connections
+                .iter()
+                .any(|it| it.node == node && it.is_open && it.server != number);
             self.nodes[node].owes_word &= talks_to_old;
         }
         answers

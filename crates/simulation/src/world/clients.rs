@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_delivery::{
-    Cut, Framing, Lease, NewSubscriber, Ready, SimulatedSocket, Sink, Wire,
-};
+use fanfare_delivery::{Cut, Framing, Lease, NewSubscriber, Ready, SimulatedSocket, Sink, Wire};
 use fanfare_event::{Pattern, PrivateRights, Selector, Timestamp};
 use fanfare_hub::{Envelope, Interest, Requested, Resolution, Start};
 use fanfare_log::Environment;
@@ -24,7 +22,14 @@ const AHEAD: Duration = Duration::from_secs(2);
 const LEASE: u64 = 60_000;
 
 impl World {
-    pub(super) fn connect(&self, client: usize, node: usize, with: With, leased: bool, room: Option<usize>) {
+    pub(super) fn connect(
+        &self,
+        client: usize,
+        node: usize,
+        with: With,
+        leased: bool,
+        room: Option<usize>,
+    ) {
         let (requested, beginning) = {
             let clients = lock(&self.clients);
             if clients[client].socket.is_some() || clients[client].waiting.is_some() {

@@ -8,8 +8,8 @@ use fanfare_testkit::SimulatedDisk;
 
 use super::World;
 use crate::judge::FindingKind;
-use crate::node::{Ground, Node, lock};
 use crate::network::COMMANDS;
+use crate::node::{Ground, Node, lock};
 use crate::plan::{Engine, RedisFault, Stop};
 
 impl World {
@@ -56,7 +56,8 @@ impl World {
             lock(&self.ledger).may_lose();
             lock(&self.keyed).clear();
         }
-        let is_safe = matches!(self.setup.engine, Engine::Disk(SyncPolicy::Disk) | Engine::Redis(_));
+        let is_safe =
+            matches!(self.setup.engine, Engine::Disk(SyncPolicy::Disk) | Engine::Redis(_));
         if how == Stop::PowerCut && !is_safe {
             lock(&self.ledger).may_lose();
         }
