@@ -104,6 +104,16 @@ impl SimulatedRedis {
         self.denied = command.map(str::to_ascii_lowercase);
     }
 
+    /// Deletes a key, or everything where it has no name. No successor finds it again.
+    pub fn delete(&mut self, key: &str, now: u64) {
+        let words = if key.is_empty() { vec!["FLUSHALL"] } else { vec!["DEL", key] };
+        let words: Vec<_> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let denied = self.denied.take();
+        self.execute(&words, now);
+        self.denied = denied;
+        self.before.clear();
+    }
+
     /// Carries out one command, `now` being in milliseconds since 1970. Nothing ever waits: where there is
     /// nothing new to read, that is the answer.
     pub fn execute(&mut self, command: &[Vec<u8>], now: u64) -> Value {

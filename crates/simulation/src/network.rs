@@ -36,6 +36,9 @@ const BLOCK: usize = 4;
 /// What may be forbidden to everyone, which stops scripts half way.
 pub(crate) const COMMANDS: [&str; 5] = ["xadd", "hset", "set", "xtrim", "xrange"];
 
+/// What somebody may delete; an empty name is everything.
+pub(crate) const KEYS: [&str; 3] = ["{s}:events", "{s}:lineage", ""];
+
 /// Everything between the nodes and their Redis, and that.
 pub(crate) struct Network {
     state: Mutex<State>,
@@ -227,6 +230,14 @@ impl Network {
         let words = words.map(|word| word.as_bytes().to_vec());
         if let Some(master) = state.servers.last_mut() {
             master.execute(&words, now);
+        }
+    }
+
+    /// Somebody deletes a key, or all; no replica has it any longer.
+    pub(crate) fn delete(&self, key: &str) {
+        let (mut state, now) = (lock(&self.state), self.clock.now().as_millis());
+        if let Some(master) = state.servers.last_mut() {
+            master.delete(key, now);
         }
     }
 

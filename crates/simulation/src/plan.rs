@@ -152,6 +152,8 @@ pub(crate) enum RedisFault {
     LoseRequest,
     /// Another node trims it to so many entries.
     Trim(usize),
+    /// Somebody deletes a key, or all.
+    Delete(usize),
     /// Nobody may call a command any more: scripts stop half way.
     Deny(usize),
     /// It has no memory left.
@@ -281,13 +283,14 @@ impl Step {
                     _ => DiskFault::Error,
                 },
             },
-            94..96 if is_on_redis => Self::Redis(match rng.u8(..12) {
+            94..96 if is_on_redis => Self::Redis(match rng.u8(..13) {
                 0..4 => RedisFault::Succeed(rng.usize(..6)),
                 4 => RedisFault::LoseReply,
                 5 => RedisFault::LoseRequest,
                 6..8 => RedisFault::Trim(rng.usize(..12)),
                 8 => RedisFault::Deny(rng.usize(..crate::network::COMMANDS.len())),
                 9 => RedisFault::Full,
+                10 => RedisFault::Delete(rng.usize(..crate::network::KEYS.len())),
                 _ => RedisFault::Mend,
             }),
             96 if is_on_redis => Self::Reach { node, reach: rng.bool() },

@@ -8,7 +8,7 @@ use fanfare_testkit::SimulatedDisk;
 
 use super::World;
 use crate::judge::FindingKind;
-use crate::network::COMMANDS;
+use crate::network::{COMMANDS, KEYS};
 use crate::node::{Ground, Node, lock};
 use crate::plan::{Engine, RedisFault, Stop};
 
@@ -121,6 +121,10 @@ impl World {
                 if !self.setup.keeps_all() {
                     network.trim(left);
                 }
+            }
+            RedisFault::Delete(key) => {
+                lock(&self.ledger).may_lose();
+                network.delete(KEYS[key % KEYS.len()]);
             }
             RedisFault::Deny(command) => network.deny(Some(COMMANDS[command % COMMANDS.len()])),
             RedisFault::Full => network.set_full(true),
