@@ -21,10 +21,13 @@ struct Kept {
 pub(crate) enum Stored {
     Text(Vec<u8>),
     /// In the order in which fields came.
-    Hash(Vec<(Vec<u8>, Vec<u8>)>),
+    Hash(Vec<Field>),
     List(VecDeque<Vec<u8>>),
     Stream(Stream),
 }
+
+/// A name and a value.
+pub(crate) type Field = (Vec<u8>, Vec<u8>);
 
 impl Database {
     pub(crate) fn get(&self, key: &[u8], now: u64) -> Option<&Stored> {
@@ -61,7 +64,7 @@ impl Database {
         }
     }
 
-    pub(crate) fn hash(&self, key: &[u8], now: u64) -> Result<&[(Vec<u8>, Vec<u8>)], Reply> {
+    pub(crate) fn hash(&self, key: &[u8], now: u64) -> Result<&[Field], Reply> {
         match self.get(key, now) {
             None => Ok(&[]),
             Some(Stored::Hash(fields)) => Ok(fields),
@@ -86,11 +89,7 @@ impl Database {
     }
 
     /// Makes it an empty one where there is none.
-    pub(crate) fn hash_mut(
-        &mut self,
-        key: &[u8],
-        now: u64,
-    ) -> Result<&mut Vec<(Vec<u8>, Vec<u8>)>, Reply> {
+    pub(crate) fn hash_mut(&mut self, key: &[u8], now: u64) -> Result<&mut Vec<Field>, Reply> {
         match self.entry(key, now, || Stored::Hash(Vec::new())) {
             Stored::Hash(fields) => Ok(fields),
             _ => Err(Reply::wrong_type()),

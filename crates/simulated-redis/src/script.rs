@@ -147,7 +147,7 @@ fn given(lua: &Lua, reply: &Reply) -> mlua::Result<Value> {
 fn returned(value: &Value) -> mlua::Result<Reply> {
     Ok(match value {
         Value::String(text) => Reply::text(text.as_bytes()),
-        Value::Integer(number) => Reply::Int(i64::from(*number)),
+        Value::Integer(number) => Reply::Int(*number),
         // Without its fraction, as Redis does.
         Value::Number(number) => Reply::Int(*number as i64),
         Value::Boolean(true) => Reply::Int(1),

@@ -146,6 +146,8 @@ pub(crate) enum Stop {
 pub(crate) enum RedisFault {
     /// It is restarted, or a replica takes over that lacks so many of the last writes.
     Succeed(usize),
+    /// The same, and all nodes are killed with it: nobody is left who knows.
+    KillAll(usize),
     /// The next reply is lost.
     LoseReply,
     /// The next request is.
@@ -290,7 +292,8 @@ impl Step {
                 6..8 => RedisFault::Trim(rng.usize(..12)),
                 8 => RedisFault::Deny(rng.usize(..crate::network::COMMANDS.len())),
                 9 => RedisFault::Full,
-                10 => RedisFault::Delete(rng.usize(..crate::network::KEYS.len())),
+                10 => RedisFault::KillAll(rng.usize(..6)),
+                11 => RedisFault::Delete(rng.usize(..crate::network::KEYS.len())),
                 _ => RedisFault::Mend,
             }),
             96 if is_on_redis => Self::Reach { node, reach: rng.bool() },

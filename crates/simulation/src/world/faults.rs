@@ -1,6 +1,7 @@
 //! What stops nodes, and what goes wrong beneath them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_log::SyncPolicy;
 use fanfare_simulated_redis::Persistence;
@@ -50,6 +51,12 @@ impl World {
                 lock(&self.trace).note(|| "  it is spared: it may know of a loss".to_owned());
                 return;
             }
+        }
+        self.stop_and_start(node, how);
+    }
+
+    fn stop_and_start(&self, node: usize, how: Stop) {
+        if let Some(network) = &self.network {
             network.set_reachable(node, true);
         }
         if self.setup.engine == Engine::Memory {
@@ -108,12 +115,17 @@ impl World {
 
     pub(super) fn fail_redis(&self, fault: RedisFault) {
         let Some(network) = &self.network else { return };
+        // None of this takes no time: where nothing is left to go by, an epoch is named by it.
+        self.pass(Duration::from_millis(1));
         match fault {
-            RedisFault::Succeed(lost) => {
+            RedisFault::Succeed(lost) | RedisFault::KillAll(lost) => {
                 if self.setup.engine == Engine::Redis(Persistence::Lax) {
                     lock(&self.ledger).may_lose();
                 }
                 network.succeed(lost);
+                if matches!(fault, RedisFault::KillAll(_)) {
+                    (0..self.setup.nodes).for_each(|node| self.stop_and_start(node, Stop::Killed));
+                }
             }
             RedisFault::LoseReply => network.lose_reply(),
             RedisFault::LoseRequest => network.lose_request(),
