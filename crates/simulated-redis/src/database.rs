@@ -30,6 +30,10 @@ pub(crate) enum Stored {
 pub(crate) type Field = (Vec<u8>, Vec<u8>);
 
 impl Database {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     pub(crate) fn get(&self, key: &[u8], now: u64) -> Option<&Stored> {
         let kept = self.keys.get(key)?;
         kept.ends.is_none_or(|ends| now <= ends).then_some(&kept.stored)
