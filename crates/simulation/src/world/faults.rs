@@ -13,6 +13,10 @@ use crate::network::{COMMANDS, KEYS};
 use crate::node::{Ground, Node, lock};
 use crate::plan::{Engine, RedisFault, Stop};
 
+/// Where nobody is left who knows of an epoch, the next is named by the clock alone, which may be behind its
+/// name by some four seconds. The judge goes by the order of epochs.
+const UNTIL_NAMED_ANEW: Duration = Duration::from_secs(5);
+
 impl World {
     pub(super) fn start(&self, node: usize) {
         let ground = match self.setup.engine {
@@ -120,6 +124,9 @@ impl World {
                 if self.setup.engine == Engine::Redis(Persistence::Lax) {
                     lock(&self.ledger).may_lose();
                 }
+                if matches!(fault, RedisFault::KillAll(_)) {
+                    self.pass(UNTIL_NAMED_ANEW);
+                }
                 network.succeed(lost);
                 if matches!(fault, RedisFault::KillAll(_)) {
                     (0..self.setup.nodes).for_each(|node| self.stop_and_start(node, Stop::Killed));
@@ -133,9 +140,7 @@ impl World {
                 }
             }
             RedisFault::Delete(key) => {
-                // Where nothing is left to go by, the next epoch is named by the clock, which must not be
-                // behind the last: the judge goes by their order.
-                self.pass(Duration::from_secs(5));
+                self.pass(UNTIL_NAMED_ANEW);
                 lock(&self.ledger).may_lose();
                 network.delete(KEYS[key % KEYS.len()]);
             }
