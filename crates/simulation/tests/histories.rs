@@ -71,7 +71,6 @@ fn a_history_that_is_repeated_goes_another_way() {
 fn a_history_that_broke_a_promise_breaks_it_again() {
     let seeds = [
         (2560, "with `--sync interval`, a log that had failed span for ever and never closed"),
-        (456, "an epoch that nodes knew of a server that was replaced was lost in silence"),
         (19_062, "a stream that changed shards while the clock was set back escaped a cut"),
         (
             190_890,
