@@ -1,5 +1,6 @@
-// Shows a page of a guide at the hub's own origin, in Chromium, and prints its text each time that it
-// changes. Arguments: the hub's address; the page, or a script for an empty one.
+// Shows a page of a guide in Chromium, and prints its text each time that it changes. Arguments: the hub's
+// address, and the page, or a script for an empty one, which are then shown at the hub's own origin; or the
+// address of a page that something else serves.
 
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -16,7 +17,7 @@ const BESIDE = {
   'datastar.js': '@starfederation/datastar/dist/bundles/datastar.js',
 };
 
-const [, , hub, source] = process.argv;
+const [, , address, source] = process.argv;
 
 async function bundle(entry) {
   const { outputFiles } = await build({
@@ -31,11 +32,11 @@ async function bundle(entry) {
   return outputFiles[0].text;
 }
 
-const isPage = source.endsWith('.html');
+const isPage = source?.endsWith('.html');
 const html = isPage
   ? await readFile(source, 'utf8')
   : '<!doctype html><body><div id="app"></div><script type="module" src="page.js"></script>';
-const script = isPage ? undefined : await bundle(source);
+const script = source && !isPage ? await bundle(source) : undefined;
 
 async function beside(name) {
   if (name === 'page.js') return script;
@@ -48,7 +49,7 @@ const browser = await open();
 process.once('SIGTERM', () => browser.close());
 const page = await browser.newPage();
 page.on('pageerror', (error) => console.error(error));
-await page.route(`${hub}/in-page/*`, async (route) => {
+await page.route(`${address}/in-page/*`, async (route) => {
   const name = basename(new URL(route.request().url()).pathname);
   return route.fulfill(
     name.endsWith('.js')
@@ -63,4 +64,4 @@ await page.addInitScript(() => {
     new MutationObserver(print).observe(document.body, { childList: true, subtree: true, characterData: true });
   });
 });
-await page.goto(`${hub}/in-page/`);
+await page.goto(source ? `${address}/in-page/` : address);

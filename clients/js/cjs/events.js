@@ -46,7 +46,7 @@ class Events {
   // what wakes each `for await`
   #connection;
   constructor(hub, options = {}) {
-    const { topics = [], types = [], since = "", token, shared = false, retry = RETRY_MS } = options;
+    const { topics = [], types = [], since = "", interval, token, shared = false, retry = RETRY_MS } = options;
     const EventSource = options.EventSource ?? globalThis.EventSource;
     if (!EventSource) {
       throw new TypeError("there is no EventSource here: give one, such as that of npm's `eventsource`");
@@ -55,6 +55,7 @@ class Events {
     for (const topic of [topics].flat()) url.searchParams.append("topic", topic);
     for (const type of [types].flat()) url.searchParams.append("event", type);
     url.searchParams.set("envelope", "sealed");
+    if (interval !== void 0) url.searchParams.set("interval", interval);
     const ticket = options.ticket ?? (token && (() => (0, import_hub.drawTicket)(hub, token)));
     if (shared === true && ticket) {
       throw new TypeError("say whose connection it is: `shared: 'the user'`, not `shared: true`");

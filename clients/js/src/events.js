@@ -33,7 +33,7 @@ export class Events {
   #connection;
 
   constructor(hub, options = {}) {
-    const { topics = [], types = [], since = '', token, shared = false, retry = RETRY_MS } = options;
+    const { topics = [], types = [], since = '', interval, token, shared = false, retry = RETRY_MS } = options;
     const EventSource = options.EventSource ?? globalThis.EventSource;
     if (!EventSource) {
       throw new TypeError("there is no EventSource here: give one, such as that of npm's `eventsource`");
@@ -42,6 +42,7 @@ export class Events {
     for (const topic of [topics].flat()) url.searchParams.append('topic', topic);
     for (const type of [types].flat()) url.searchParams.append('event', type);
     url.searchParams.set('envelope', 'sealed');
+    if (interval !== undefined) url.searchParams.set('interval', interval);
     const ticket = options.ticket ?? (token && (() => drawTicket(hub, token)));
     if (shared === true && ticket) {
       throw new TypeError("say whose connection it is: `shared: 'the user'`, not `shared: true`");

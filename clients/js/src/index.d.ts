@@ -68,6 +68,8 @@ interface Subscription {
   types?: string | readonly string[];
   /** Begin after this id, or with everything retained: `earliest`. Otherwise with what comes. */
   since?: string;
+  /** Receive events at most this often, in milliseconds (10 to 10,000), several at a time. */
+  interval?: number;
   /** The longest first wait before a reconnect, in milliseconds; it doubles up to thirty times it. */
   retry?: number;
   /** Where there is no global one. */

@@ -51,8 +51,16 @@ impl Authenticator {
             subscribes.as_ref().map_or_else(Default::default, |_| SubscribeGrant::EVERYTHING);
         if let Some((key, credential)) = publishes.or(subscribes) {
             let (identity, credential) = (Identity::AccessKey(key), Some(credential));
-            let (admin, expires) = (false, None);
-            return Ok(Principal { identity, publish, subscribe, admin, expires, credential });
+            let (admin, expires, note) = (false, None, None);
+            return Ok(Principal {
+                identity,
+                publish,
+                subscribe,
+                admin,
+                expires,
+                credential,
+                note,
+            });
         }
         if self.tokens.is_empty() {
             return Err(InvalidToken::Malformed.into());

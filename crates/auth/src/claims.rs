@@ -63,6 +63,11 @@ pub(crate) fn subject(name: &str, issuer: Option<&str>) -> Option<Identity> {
 }
 
 impl Claims {
+    /// Who issued the token, if it says so.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.iss.as_deref()
+    }
+
     /// When the token ends.
     pub(crate) fn expires(&self) -> Timestamp {
         self.exp.timestamp()
@@ -87,6 +92,7 @@ impl Claims {
             admin,
             expires,
             credential: None,
+            note: None,
         })
     }
 }

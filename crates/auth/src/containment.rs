@@ -249,6 +249,10 @@ mod tests {
         fn matches(&self, _: &Topic) -> bool {
             false
         }
+
+        fn footprint(&self) -> usize {
+            0
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! What must hold: they are read once their signature has been found right, and as a whole or not at all.
 
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,6 +36,38 @@ pub struct Granted {
     pub publish: PublishGrant,
     /// What its bearer may listen to, also where it is private.
     pub subscribe: SubscribeGrant,
+    /// What its reader wants to find again.
+    pub note: Option<Note>,
+}
+
+/// What the reader of a protocol's tokens has noted of one, for its own use. No part of who someone is.
+#[derive(Clone)]
+pub struct Note(Arc<dyn Any + Send + Sync>);
+
+impl Note {
+    /// Notes this.
+    pub fn of(noted: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(noted))
+    }
+
+    /// What was noted, if it is of this kind.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.0).downcast().ok()
+    }
+}
+
+impl PartialEq for Note {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Note {}
+
+impl fmt::Debug for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Note")
+    }
 }
 
 /// All claims of a token.
@@ -42,13 +76,18 @@ pub struct Granted {
 pub(crate) struct ForeignClaims(Map<String, Value>);
 
 impl ForeignClaims {
+    /// Who issued the token, if it says so.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.0.get("iss").and_then(Value::as_str)
+    }
+
     /// Whose token it is, and what `reader` finds that it grants.
     pub(crate) fn into_principal(
         self,
         kind: Option<&str>,
         reader: &dyn ReadClaims,
     ) -> Result<Principal, InvalidToken> {
-        let Granted { publish, subscribe } = reader.read(kind, &self.0)?;
+        let Granted { publish, subscribe, note } = reader.read(kind, &self.0)?;
         let text = |name| match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
@@ -69,6 +108,6 @@ impl ForeignClaims {
             }
         };
         let (admin, credential) = (false, None);
-        Ok(Principal { identity, publish, subscribe, admin, expires, credential })
+        Ok(Principal { identity, publish, subscribe, admin, expires, credential, note })
     }
 }

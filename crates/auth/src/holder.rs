@@ -93,6 +93,7 @@ impl Principal {
             admin,
             expires: expires.map(Timestamp),
             credential,
+            note: None,
         })
     }
 }
@@ -118,7 +119,9 @@ mod tests {
                 let admin = identity != Identity::Anonymous;
                 let known = identity != Identity::Anonymous;
                 let credential = known.then(|| CredentialId::of(b"key"));
-                let holder = Principal { identity, publish, subscribe, admin, expires, credential };
+                let note = None;
+                let holder =
+                    Principal { identity, publish, subscribe, admin, expires, credential, note };
                 let back = Principal::listener_from_text(&holder.listener_to_text()).unwrap();
                 assert_eq!(back, holder.as_listener());
             }

@@ -25,6 +25,11 @@ impl HolderId {
         }
     }
 
+    /// Of this digest, as it was handed over.
+    pub(crate) fn of_bytes(digest: [u8; 16]) -> Self {
+        Self(digest)
+    }
+
     /// The digest itself.
     pub fn as_bytes(&self) -> [u8; 16] {
         self.0

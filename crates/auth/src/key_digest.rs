@@ -27,7 +27,13 @@ impl KeyDigest {
         verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// A digest as it was handed over.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The digest itself.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 

@@ -31,6 +31,7 @@ mod key_digest;
 mod principal;
 mod secret;
 mod ticket;
+mod ticket_state;
 mod token;
 mod verification_key;
 
@@ -42,7 +43,7 @@ pub use authenticator::Authenticator;
 pub use authorised::{Authorised, Forbidden};
 pub use credential::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecret};
 pub use credential_id::CredentialId;
-pub use foreign_claims::{Granted, ReadClaims};
+pub use foreign_claims::{Granted, Note, ReadClaims};
 pub use grant::{PublishGrant, SubscribeGrant};
 pub use holder::InvalidHolder;
 pub use holder_id::{HolderId, digest_of};

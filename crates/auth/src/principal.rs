@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fanfare_event::Timestamp;
 
 use crate::credential_id::CredentialId;
+use crate::foreign_claims::Note;
 use crate::grant::{PublishGrant, SubscribeGrant};
 use crate::key_digest::KeyDigest;
 
@@ -23,6 +24,8 @@ pub struct Principal {
     pub expires: Option<Timestamp>,
     /// By which credential; `None` for someone who has shown none.
     pub credential: Option<CredentialId>,
+    /// What the reader of another protocol's tokens has noted; tickets do not hold it.
+    pub note: Option<Note>,
 }
 
 /// Who someone is, as far as their credentials tell.
@@ -48,7 +51,8 @@ impl Principal {
     /// Someone without credentials, granted `publish` and `subscribe` all the same.
     pub fn anonymous(publish: PublishGrant, subscribe: SubscribeGrant) -> Self {
         let identity = Identity::Anonymous;
-        Self { identity, publish, subscribe, admin: false, expires: None, credential: None }
+        let (admin, expires, credential, note) = (false, None, None, None);
+        Self { identity, publish, subscribe, admin, expires, credential, note }
     }
 
     /// The subject of the token, if it named one.
@@ -72,6 +76,6 @@ impl Principal {
 
     /// The same, with no right but to listen. An administrator listens to more than others.
     pub fn as_listener(&self) -> Self {
-        Self { publish: PublishGrant::default(), ..self.clone() }
+        Self { publish: PublishGrant::default(), note: None, ..self.clone() }
     }
 }

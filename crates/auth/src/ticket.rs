@@ -7,12 +7,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_event::Timestamp;
+use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_shares::{Amount, NoRoom, Shares};
 
 use crate::Pending;
@@ -46,6 +47,16 @@ pub trait TicketStore: fmt::Debug + Send + Sync {
         id: TicketId,
         now: Timestamp,
     ) -> Pending<'_, Result<Option<Principal>, StoreError>>;
+
+    /// Writes down what this process alone knows, for the one that goes on with the hub.
+    fn write(&self, writer: &mut Writer);
+
+    /// Takes in what another process has written.
+    ///
+    /// # Errors
+    ///
+    /// It is not what [`TicketStore::write`] has written.
+    fn read(&self, reader: &mut Reader<'_>) -> Result<(), Malformed>;
 }
 
 /// Why a ticket can be neither kept nor found.
@@ -96,6 +107,14 @@ impl TicketId {
     pub fn to_text(self) -> String {
         self.0.to_text()
     }
+
+    pub(crate) fn digest(self) -> KeyDigest {
+        self.0
+    }
+
+    pub(crate) fn of_digest(digest: KeyDigest) -> Self {
+        Self(digest)
+    }
 }
 
 impl fmt::Debug for Ticket {
@@ -118,9 +137,9 @@ impl From<NoRoom> for StoreError {
 /// A ticket counts until it runs out, so that whoever draws and uses them by turns is bounded too.
 #[derive(Debug)]
 pub struct TicketShares {
-    shares: Shares<HolderId>,
+    pub(crate) shares: Shares<HolderId>,
     /// In the order in which they were drawn, which is that of their expiry.
-    order: VecDeque<(Timestamp, HolderId, usize)>,
+    pub(crate) order: VecDeque<(Timestamp, HolderId, usize)>,
 }
 
 impl TicketShares {
@@ -160,12 +179,12 @@ pub struct MemoryTickets {
 }
 
 #[derive(Debug)]
-struct Kept {
-    by_id: HashMap<TicketId, (Principal, Timestamp)>,
+pub(crate) struct Kept {
+    pub(crate) by_id: HashMap<TicketId, (Principal, Timestamp)>,
     /// In the order in which they were put, which is that of their expiry. Those that have been
     /// taken are still among them.
-    order: VecDeque<(Timestamp, TicketId)>,
-    shares: TicketShares,
+    pub(crate) order: VecDeque<(Timestamp, TicketId)>,
+    pub(crate) shares: TicketShares,
 }
 
 impl MemoryTickets {
@@ -176,7 +195,11 @@ impl MemoryTickets {
         Self { kept: Mutex::new(kept) }
     }
 
-    fn put_now(
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn put_now(
         &self,
         id: TicketId,
         holder: Principal,
@@ -184,7 +207,7 @@ impl MemoryTickets {
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.lock();
         while let Some((at, id)) = kept.order.front().copied()
             && at <= now
         {
@@ -197,8 +220,8 @@ impl MemoryTickets {
         Ok(())
     }
 
-    fn take_now(&self, id: TicketId, now: Timestamp) -> Option<Principal> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn take_now(&self, id: TicketId, now: Timestamp) -> Option<Principal> {
+        let mut kept = self.lock();
         let (holder, expires) = kept.by_id.remove(&id)?;
         (expires > now).then_some(holder)
     }
@@ -221,6 +244,14 @@ impl TicketStore for MemoryTickets {
         now: Timestamp,
     ) -> Pending<'_, Result<Option<Principal>, StoreError>> {
         Box::pin(async move { Ok(self.take_now(id, now)) })
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        self.write_now(writer);
+    }
+
+    fn read(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        self.read_now(reader)
     }
 }
 

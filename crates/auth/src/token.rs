@@ -31,6 +31,10 @@ pub struct TokenRules {
     pub issuers: Vec<String>,
     /// Whom they may be meant for; anybody, if empty.
     pub audiences: Vec<String>,
+    /// The issuers that have keys of their own: no other key is good for them, and theirs for nobody else.
+    pub bound: Vec<String>,
+    /// Whose alone the keys of the set are; anyone's who is not bound, if `None`.
+    pub key_set_issuer: Option<String>,
 }
 
 /// What is wrong with a token.
@@ -90,13 +94,16 @@ impl TokenVerifier {
     }
 
     /// Trusts tokens signed with one of `keys`, or one of a set, whose claims `reader` reads, and holds against its own
-    /// rules.
+    /// rules. Of `rules` it counts whose keys are whose.
     pub fn foreign(
         keys: Vec<VerificationKey>,
         key_set: Option<Jwks>,
+        rules: TokenRules,
         reader: Arc<dyn ReadClaims>,
     ) -> Self {
-        Self { keys, key_set, rules: TokenRules::default(), reader: Some(reader) }
+        // Who may issue tokens, and for whom, is the reader's to say.
+        let rules = TokenRules { issuers: Vec::new(), audiences: Vec::new(), ..rules };
+        Self { keys, key_set, rules, reader: Some(reader) }
     }
 
     /// Whether no token can be trusted.
@@ -132,17 +139,19 @@ impl TokenVerifier {
         }
         let mut found = None;
         for key in &self.keys {
-            match self.verify_with(token, key, &header, now) {
+            match self.verify_with(token, key, key.issuer(), &header, now) {
                 // Another of the keys may be the right one.
                 Err(InvalidToken::Key) => {}
-                Err(InvalidToken::Signature) => found = Some(InvalidToken::Signature),
+                Err(InvalidToken::Issuer) => found = Some(InvalidToken::Issuer),
+                Err(InvalidToken::Signature) => found = found.or(Some(InvalidToken::Signature)),
                 verified => return verified.map_err(Into::into),
             }
         }
         if let Some(key_set) = &self.key_set
             && let Some(key) = key_set.find(header.kid.as_deref(), header.alg).await?
         {
-            return Ok(self.verify_with(token, &key, &header, now)?);
+            let issuer = self.rules.key_set_issuer.as_deref();
+            return Ok(self.verify_with(token, &key, issuer, &header, now)?);
         }
         Err(found.unwrap_or(InvalidToken::Key).into())
     }
@@ -151,12 +160,13 @@ impl TokenVerifier {
         &self,
         token: &str,
         verification: &VerificationKey,
+        issuer: Option<&str>,
         header: &Header,
         now: Timestamp,
     ) -> Result<Principal, InvalidToken> {
         let algorithm = header.alg;
         let key = verification.for_algorithm(algorithm).ok_or(InvalidToken::Key)?;
-        let TokenRules { issuers, audiences } = &self.rules;
+        let TokenRules { issuers, audiences, .. } = &self.rules;
         let mut rules = Validation::new(algorithm);
         rules.leeway = 0;
         rules.validate_nbf = true;
@@ -173,10 +183,12 @@ impl TokenVerifier {
             rules.required_spec_claims.clear();
             let claims: ForeignClaims =
                 decode(token, key, &rules).map_err(|error| fault(error.kind()))?.claims;
+            self.rules.check(issuer, claims.issuer())?;
             claims.into_principal(header.typ.as_deref(), &**reader)?
         } else {
             let claims: Claims =
                 decode(token, key, &rules).map_err(|error| fault(error.kind()))?.claims;
+            self.rules.check(issuer, claims.issuer())?;
             claims.into_principal().ok_or(InvalidToken::Claims)?
         };
         // The library counts in whole seconds.
@@ -185,6 +197,17 @@ impl TokenVerifier {
         }
         principal.credential = Some(verification.id().clone());
         Ok(principal)
+    }
+}
+
+impl TokenRules {
+    /// Refuses a token whose issuer is another than that of the key that verified it.
+    fn check(&self, of_key: Option<&str>, claimed: Option<&str>) -> Result<(), InvalidToken> {
+        let fits = match of_key {
+            Some(of_key) => claimed == Some(of_key),
+            None => !self.bound.iter().any(|bound| claimed == Some(bound)),
+        };
+        if fits { Ok(()) } else { Err(InvalidToken::Issuer) }
     }
 }
 

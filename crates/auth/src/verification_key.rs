@@ -1,6 +1,7 @@
 //! A verification key: what a token's signature is held against.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -15,6 +16,8 @@ pub struct VerificationKey {
     key: DecodingKey,
     algorithms: &'static [Algorithm],
     id: CredentialId,
+    /// Whose alone it is.
+    issuer: Option<Arc<str>>,
 }
 
 /// Why a text is not a public key to verify tokens with.
@@ -55,7 +58,7 @@ impl VerificationKey {
     pub fn from_secret(secret: &Secret) -> Self {
         let key = DecodingKey::from_secret(secret.expose().as_bytes());
         let id = CredentialId::of(secret.expose().as_bytes());
-        Self { key, algorithms: HMAC, id }
+        Self { key, algorithms: HMAC, id, issuer: None }
     }
 
     /// A public key in PEM: RS and PS for RSA, ES256 for P-256, ES384 for P-384, EdDSA for
@@ -88,7 +91,7 @@ impl VerificationKey {
             return Err(InvalidPublicKey::Unknown);
         };
         let id = CredentialId::of(key.try_get_as_bytes().unwrap_or(pem));
-        Ok(Self { key, algorithms, id })
+        Ok(Self { key, algorithms, id, issuer: None })
     }
 
     /// A key of a set (RFC 7517), if it is public and for signatures. `None` for those that are
@@ -124,7 +127,17 @@ impl VerificationKey {
             None => algorithms,
         };
         let id = CredentialId::of(&serde_json::to_vec(&jwk.algorithm).ok()?);
-        Some(Self { key: DecodingKey::from_jwk(jwk).ok()?, algorithms, id })
+        Some(Self { key: DecodingKey::from_jwk(jwk).ok()?, algorithms, id, issuer: None })
+    }
+
+    /// The same, as the key of this issuer alone.
+    pub fn of_issuer(self, issuer: &str) -> Self {
+        Self { issuer: Some(issuer.into()), ..self }
+    }
+
+    /// Whose alone it is, if it is one's.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 
     /// Which key it is.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::plan::{Authorization, Load, Plan};
+use crate::plan::{Authorization, Dialect, Load, Plan};
 use crate::progress::ProgressLine;
 use crate::run::run;
 use crate::target::Target;
@@ -16,6 +16,9 @@ pub struct BenchArgs {
     /// Publish at this node, where it is another of the same hub
     #[arg(long, value_name = "URL")]
     publish_url: Option<Target>,
+    /// The protocol in which they subscribe
+    #[arg(long, value_enum, default_value_t, value_name = "DIALECT")]
+    dialect: Dialect,
     /// How many connections subscribe
     #[arg(long, short, default_value_t = 1000, value_name = "N")]
     subscribers: u32,
@@ -38,6 +41,9 @@ pub struct BenchArgs {
     /// How many topics are published to in turn, spread evenly over the subscribers
     #[arg(long, default_value_t = 1, value_name = "N")]
     topics: u32,
+    /// Ask for messages at most this often, in milliseconds, several at a time
+    #[arg(long, value_name = "MS")]
+    interval: Option<u16>,
     /// How many connections publish
     #[arg(long, default_value_t = 1, value_name = "N")]
     publishers: u32,
@@ -71,9 +77,11 @@ impl BenchArgs {
             publish_url: self.publish_url.clone(),
             authorization: authorization.map(Authorization::new),
             subscribers: self.subscribers,
+            dialect: self.dialect,
             load,
             size: self.size,
             topics: self.topics,
+            interval: self.interval,
             publishers: self.publishers,
             batch: self.batch,
             warmup: self.warmup,

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::BenchError;
 use crate::flow::Flow;
 use crate::inbox::Inbox;
-use crate::plan::Plan;
+use crate::plan::{Dialect, Plan};
 use crate::spread::Spread;
 use crate::subscriber::Subscriber;
 
@@ -141,12 +141,19 @@ impl Fleet {
 
 /// The request for a stream of a subscriber's topics.
 fn request(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> {
-    let mut target = plan.url.path("events");
-    if plan.topics > 1 {
-        for (topic, mark) in spread.topics_of(number).zip("?".chars().chain("&".chars().cycle())) {
-            target.push(mark);
-            target.push_str(&format!("topic=bench/{topic}"));
-        }
+    let (mut target, parameter) = match plan.dialect {
+        Dialect::Native => (plan.url.path("events"), "topic"),
+        Dialect::Mercure => ("/.well-known/mercure".to_owned(), "match"),
+    };
+    let topics = spread.topics_of(number).filter(|_| plan.topics > 1);
+    let topics = topics.map(|topic| format!("{parameter}=bench/{topic}"));
+    let default = (plan.dialect == Dialect::Mercure && plan.topics == 1)
+        .then(|| format!("{parameter}=default"));
+    let wishes =
+        topics.chain(default).chain(plan.interval.map(|interval| format!("interval={interval}")));
+    for (wish, mark) in wishes.zip("?".chars().chain("&".chars().cycle())) {
+        target.push(mark);
+        target.push_str(&wish);
     }
     let (host, authorization) = (plan.url.authority(), plan.authorization_line());
     format!(

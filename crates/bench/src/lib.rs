@@ -34,7 +34,7 @@ mod target;
 pub use args::{BenchArgs, execute};
 pub use error::BenchError;
 pub use open_files::raise_open_files;
-pub use plan::{Authorization, InvalidPlan, Load, Plan};
+pub use plan::{Authorization, Dialect, InvalidPlan, Load, Plan};
 pub use progress::{Progress, ProgressLine};
 pub use report::{
     Latency, Report, Server, Violations, Window, format_bytes, format_count, format_time,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::payload::Payload;
@@ -20,6 +21,8 @@ pub struct Plan {
     pub authorization: Option<Authorization>,
     /// How many connections subscribe; at least 1.
     pub subscribers: u32,
+    /// The protocol in which they subscribe; published is in the hub's own.
+    pub dialect: Dialect,
     /// What is published once they are connected.
     pub load: Load,
     /// The size of a message, in bytes, 43 to 1 MiB.
@@ -27,6 +30,8 @@ pub struct Plan {
     /// How many topics are published to in turn. One is the default topic; several are `bench/0`,
     /// `bench/1` and so on, spread evenly over the subscribers.
     pub topics: u32,
+    /// How often at most a subscriber asks to be written to, in milliseconds; `None` is for each message.
+    pub interval: Option<u16>,
     /// How many connections publish, 1 to 256, each from a thread of its own.
     pub publishers: u32,
     /// How many messages one request carries; more than one are sent as NDJSON.
@@ -37,6 +42,17 @@ pub struct Plan {
     pub duration: Duration,
     /// The server's process, if it is local and its CPU time and memory are wanted.
     pub pid: Option<u32>,
+}
+
+/// A protocol in which a hub is subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// The hub's own.
+    #[default]
+    Native,
+    /// Mercure's, at a hub that speaks it.
+    Mercure,
 }
 
 /// The value of an `Authorization` header. It is sent, and never shown.

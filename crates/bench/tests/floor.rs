@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fanfare_bench::{BenchError, Load, Plan, Report, Violations, run};
+use fanfare_bench::{BenchError, Dialect, Load, Plan, Report, Violations, run};
 
 /// The floor, on a free port, until dropped.
 struct Floor {
@@ -39,10 +39,12 @@ fn plan(url: &str, load: Load) -> Plan {
         url: url.parse().expect("it is a URL"),
         publish_url: None,
         authorization: None,
+        dialect: Dialect::Native,
         subscribers: 20,
         load,
         size: 100,
         topics: 1,
+        interval: None,
         publishers: 1,
         batch: 1,
         warmup: Duration::ZERO,

@@ -17,7 +17,7 @@ pub use commands::CommandError;
 use commands::{BenchCommand, ConformanceArgs};
 use commands::{
     CompletionsArgs, DoctorArgs, LogCommand, ManArgs, PublishArgs, ReadyArgs, SubscribeArgs,
-    TokenCommand,
+    TokenCommand, UpgradeArgs,
 };
 pub use exit::Failure;
 
@@ -83,6 +83,8 @@ enum Command {
     /// Mint a token that grants topics, or say what one grants
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Have a running hub hand its connections to a new process, and end
+    Upgrade(UpgradeArgs),
     /// Ask whether a hub is ready, for health checks that run a command
     Ready(ReadyArgs),
     /// Find what stands between a hub and its subscribers: limits, proxies, lost headers
@@ -110,6 +112,7 @@ pub fn run(serve: impl FnOnce(&Flags) -> Result<(), Failure>) -> ExitCode {
         Command::Publish(args) => exit::code(commands::publish(&args)),
         Command::Subscribe(args) => exit::code(commands::subscribe(&args)),
         Command::Token(command) => exit::code(commands::token(&command)),
+        Command::Upgrade(args) => exit::code(commands::upgrade(&args)),
         Command::Ready(args) => exit::code(commands::ready(&args)),
         Command::Doctor(args) => exit::code(commands::doctor(&args)),
         #[cfg(feature = "tools")]

@@ -53,6 +53,13 @@ impl HubUrl {
         format!("{}/events", self.base())
     }
 
+    /// The host, without brackets, and the port.
+    pub fn place(&self) -> (&str, u16) {
+        let port = if self.is_encrypted() { 443 } else { 80 };
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        (host, self.authority.port_u16().unwrap_or(port))
+    }
+
     /// Where to ask whether it is ready: outside the prefix.
     pub fn readyz(&self) -> String {
         format!("{}://{}/readyz", self.scheme, self.authority)

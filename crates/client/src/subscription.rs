@@ -17,6 +17,9 @@ pub struct Subscription {
     /// How long a stream may be silent before it counts as broken. Hubs send a keepalive every 15 s
     /// unless set otherwise.
     pub silence: Duration,
+    /// How often at most events are to come, to the millisecond; `None` is whenever there are some. A hub takes
+    /// 10 ms to 10 s.
+    pub interval: Option<Duration>,
     /// Whether to wait for a hub that cannot be reached when it is first asked.
     pub wait_for_hub: bool,
 }
@@ -45,8 +48,8 @@ impl Subscription {
             ([topic], []) => Some(topic.as_str().to_owned()),
             _ => None,
         };
-        let (silence, wait_for_hub) = (Self::SILENCE, false);
-        Ok(Self { topics, types, topic, after: None, silence, wait_for_hub })
+        let (silence, interval, wait_for_hub) = (Self::SILENCE, None, false);
+        Ok(Self { topics, types, topic, after: None, silence, interval, wait_for_hub })
     }
 
     /// Beginning after the event with this id, or with everything retained: `earliest`.
@@ -75,7 +78,13 @@ impl Subscription {
         let pair = |name, text| format!("{name}={}", utf8_percent_encode(text, NON_ALPHANUMERIC));
         let topics = self.topics.iter().map(|topic| pair("topic", topic));
         let types = self.types.iter().map(|kind| pair("event", kind));
-        topics.chain(types).chain([pair("envelope", "sealed")]).collect::<Vec<_>>().join("&")
+        let interval = self.interval.map(|interval| format!("interval={}", interval.as_millis()));
+        topics
+            .chain(types)
+            .chain([pair("envelope", "sealed")])
+            .chain(interval)
+            .collect::<Vec<_>>()
+            .join("&")
     }
 }
 

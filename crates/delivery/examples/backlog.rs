@@ -69,6 +69,7 @@ impl Rig {
             sink: Sink::Body(writer),
             wire: Wire::native(Envelope::None, Framing::Bare),
             head: Bytes::new(),
+            cadence: None,
             interest: Arc::new(Interest::new(
                 Selector::parse([topic], []).unwrap(),
                 PrivateRights::None,

@@ -85,6 +85,7 @@ fn subscribe(hub: &Hub, delivery: &Delivery, address: IpAddr, from: &Requested) 
         sink: Sink::Body(writer),
         wire: Wire::native(Envelope::None, Framing::Bare),
         head: Bytes::new(),
+        cadence: None,
         interest: Arc::new(Interest::new(Selector::parse(["t"], []).unwrap(), PrivateRights::None)),
         start: hub.resolve(from).into_start(),
         has_id: *from != Requested::Earliest,

@@ -4,9 +4,11 @@ use crate::counters::Totals;
 use crate::now::Now;
 use crate::settings::StepLimits;
 
-/// The time, the bounds, and where to count.
+/// The time, the bounds, where to count, and room to work in.
 pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) limits: &'a StepLimits,
     pub(crate) totals: &'a mut Totals,
+    /// Room for what a sink makes of what it is given.
+    pub(crate) scratch: &'a mut Vec<u8>,
 }

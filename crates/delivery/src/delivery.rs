@@ -117,7 +117,7 @@ impl Delivery {
     }
 
     /// Takes at most `limit` streams out of a shard, as data and connection, to go on elsewhere;
-    /// those whose connection another layer holds stay. `then` is called on the shard's thread and
+    /// those whose connection another layer holds stay. Whoever has joined before is among them. `then` is called on the shard's thread and
     /// must be quick; never, if there is no such shard or it has ended.
     pub fn detach(
         &self,
@@ -228,10 +228,11 @@ impl Delivery {
 /// A connection whose first bytes are not taken at once is one that has gone.
 fn turn_away(mut late: NewSubscriber, retry: Retry) {
     let whole = late.wire.turned_away(&late.head, retry.pick());
-    if let Err(error) = late.sink.write(&[Buffer::Pending(&whole)]) {
+    let (mut scratch, now) = (Vec::new(), Instant::now());
+    let written = late.sink.write(&[Buffer::Pending(&whole)], &mut scratch, now);
+    if let Err(error) = written.and_then(|_| late.sink.finish(&mut scratch, now)) {
         tracing::trace!(%error, "a subscriber that came too late had gone");
     }
-    late.sink.finish();
 }
 
 impl fmt::Debug for Delivery {

@@ -254,6 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_nobody_has_sent_yet_are_read_without_end() {
+        let retention =
+            Retention { count: 10, bytes: 1 << 20, age: std::time::Duration::from_secs(60) };
+        let window = Arc::new(Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention));
+        let log = FickleLog::open(10, Arc::clone(&window) as Arc<dyn Tail>);
+        let hub = Hub::new(window, log);
+        let readers = ReadQueue::new();
+        let (reading, pages) = (Arc::new(()), Arc::new(Mutex::new(Vec::new())));
+        for group in 0..2 * PAGES_AT_ONCE {
+            let pages = Arc::clone(&pages);
+            readers.submit(ReadJob {
+                awaited: Arc::downgrade(&reading),
+                done: Box::new(move |page| pages.lock().unwrap().push(page)),
+                ..job(u32::try_from(group).unwrap())
+            });
+        }
+        while readers.step(&hub) {}
+        assert_eq!(pages.lock().unwrap().len(), PAGES_AT_ONCE);
+        drop(pages.lock().unwrap().pop());
+        assert!(readers.step(&hub) && !readers.step(&hub), "one page is sent, and one is read");
+    }
+
+    #[test]
     fn a_stream_of_one_address_does_not_wait_for_a_thousand_of_another() {
         let mut jobs = Jobs::default();
         (0..1_000).for_each(|_| jobs.push(job(1)));

@@ -1,5 +1,6 @@
 //! Seats: how many subscribers there may be at once.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +15,11 @@ pub struct Seats {
 struct SeatCounts {
     taken: AtomicUsize,
     sockets: AtomicUsize,
+    freed: Option<Freed>,
 }
+
+/// Who is told when a seat is given back.
+struct Freed(Box<dyn Fn() + Send + Sync>);
 
 /// One subscriber's seat, or as many as were taken together: given back when dropped. Without one
 /// there is no subscribing.
@@ -46,6 +51,13 @@ impl Seats {
         Some(Seat { counts: Arc::clone(&self.counts), places, has_socket: false })
     }
 
+    /// Takes so many though they may not be free: whoever comes from another process had its places there,
+    /// and keeps them. Nobody else is let in until there is room again.
+    pub fn take_in_any_case(&self, places: u32) -> Seat {
+        self.counts.taken.fetch_add(places as usize, Ordering::Relaxed);
+        Seat { counts: Arc::clone(&self.counts), places, has_socket: false }
+    }
+
     /// How many are taken.
     pub fn taken(&self) -> usize {
         self.counts.taken.load(Ordering::Relaxed)
@@ -63,6 +75,16 @@ impl Seats {
 }
 
 impl Seat {
+    /// A seat among no others, which calls `freed` when it is given back: by a shard, which must not have to wait.
+    pub fn telling(freed: impl Fn() + Send + Sync + 'static) -> Self {
+        let counts = SeatCounts {
+            taken: AtomicUsize::new(1),
+            sockets: AtomicUsize::new(0),
+            freed: Some(Freed(Box::new(freed))),
+        };
+        Self { counts: Arc::new(counts), places: 1, has_socket: false }
+    }
+
     /// The same seat, whose subscriber now has a socket of its own.
     pub(crate) fn with_socket(mut self) -> Self {
         if !self.has_socket {
@@ -79,6 +101,15 @@ impl Drop for Seat {
         if self.has_socket {
             self.counts.sockets.fetch_sub(1, Ordering::Relaxed);
         }
+        if let Some(Freed(freed)) = &self.counts.freed {
+            freed();
+        }
+    }
+}
+
+impl fmt::Debug for Freed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Freed")
     }
 }
 
@@ -94,6 +125,26 @@ mod tests {
         assert_eq!((seats.taken(), seats.sockets()), (1, 1));
         drop(seat);
         assert_eq!((seats.taken(), seats.sockets()), (0, 0));
+        assert!(seats.take().is_some());
+    }
+
+    #[test]
+    fn a_seat_tells_once_that_it_was_given_back() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let seat = Seat::telling(move || drop(count.fetch_add(1, Ordering::Relaxed)));
+        assert_eq!(told.load(Ordering::Relaxed), 0);
+        drop(seat.with_socket());
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn whoever_moves_in_is_turned_away() {
+        let seats = Seats::new(1);
+        let moved = [(); 3].map(|()| seats.take_in_any_case(1));
+        assert_eq!(seats.taken(), 3);
+        assert!(seats.take().is_none());
+        drop(moved);
         assert!(seats.take().is_some());
     }
 

@@ -26,6 +26,7 @@ mod heartbeat;
 mod heartbeat_walk;
 mod list;
 mod matcher;
+mod pauses;
 mod stalls;
 mod subscriber_table;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use self::drain::Drain;
 use self::expiries::Expiries;
 use self::fan_out::FanOut;
 use self::heartbeat_walk::HeartbeatWalk;
+use self::pauses::Pauses;
 use self::stalls::Stalls;
 use self::subscriber_table::SubscriberTable;
 use crate::backpressure::{StallPolicy, StallVerdict};
@@ -63,7 +65,7 @@ use crate::ready::Ready;
 use crate::retry::Retry;
 use crate::settings::{DeliverySettings, StepLimits};
 use crate::sink_io::Inbound;
-use crate::subscriber::{Outcome, Subscriber};
+use crate::subscriber::{Awaits, Outcome, Subscriber};
 use crate::subscriber_key::SubscriberKey;
 
 /// The poller's word that the inbox or the window has news.
@@ -90,6 +92,7 @@ pub(crate) struct Shard {
     fan_out: FanOut,
     stalls: Stalls,
     expiries: Expiries,
+    pauses: Pauses,
     cuts: Cuts,
     commands: CommandQueue,
     /// Who wants another turn.
@@ -97,6 +100,8 @@ pub(crate) struct Shard {
     /// Whose read failed and is to be tried again.
     failed_reads: Vec<SubscriberKey>,
     totals: Totals,
+    /// Where sinks make what they send; one subscriber's at a time.
+    scratch: Vec<u8>,
     retry: Retry,
     walk: HeartbeatWalk,
     housekept: Instant,
@@ -130,11 +135,13 @@ impl Shard {
             fan_out: FanOut::default(),
             stalls: Stalls::new(policy),
             expiries: Expiries::default(),
+            pauses: Pauses::default(),
             cuts: Cuts::default(),
             commands: CommandQueue::default(),
             queue: VecDeque::new(),
             failed_reads: Vec::new(),
             totals: Totals::default(),
+            scratch: Vec::new(),
             retry: settings.retry,
             walk: HeartbeatWalk::new(settings.heartbeat, now.monotonic),
             housekept: now.monotonic,
@@ -168,6 +175,7 @@ impl Shard {
     /// Sees to what is due by now.
     fn run_timers(&mut self, now: Now) {
         self.expire(now);
+        self.end_pauses(now);
         self.end_stalls(now);
         self.housekeep(now);
         self.heartbeat(now);
@@ -184,22 +192,34 @@ impl Shard {
         } else {
             let step = self.walk.next_step();
             let expiry = self.expiries.next().map(|at| now.until(at));
-            Some(expiry.map_or(step, |expiry| expiry.min(step)))
+            let pause = self.pauses.next();
+            let pause = pause.map(|end| end.saturating_duration_since(now.monotonic));
+            [expiry, pause].into_iter().flatten().chain([step]).min()
         }
     }
 
     /// Gives one subscriber a turn.
     fn serve(&mut self, key: SubscriberKey, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
-        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        let before = self.totals.deliveries;
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
         // While a page is on its way, the cursor belongs to it.
-        let outcome = if subscriber.reading.is_some() || subscriber.is_closing() {
+        let Awaits { pause, .. } = subscriber.awaits;
+        let outcome = if subscriber.reading.is_some() || subscriber.is_closing() || pause {
             subscriber.send_aside(Bytes::new(), &mut context)
         } else {
             subscriber.send_from_ring(&self.ring, self.offset, &mut context)
         };
         self.window.shed();
         self.act_on(key, outcome, now);
+        if self.totals.deliveries > before {
+            self.pause(key, now);
+        }
     }
 
     /// Has a subscriber send something, and acts on how that ended.
@@ -210,7 +230,12 @@ impl Shard {
         send: impl FnOnce(&mut Subscriber, &mut Context<'_>) -> io::Result<Outcome>,
     ) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
-        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
         let outcome = send(subscriber, &mut context);
         self.act_on(key, outcome, now);
     }
@@ -223,20 +248,34 @@ impl Shard {
     /// Acts on how a subscriber's turn ended.
     fn act_on(&mut self, key: SubscriberKey, outcome: io::Result<Outcome>, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
+        let closing = subscriber.closing;
+        let finished = outcome.and_then(|outcome| match closing {
+            Some(reason) if subscriber.is_clear() => {
+                let gone = subscriber.finish(&mut context)?;
+                Ok((if gone { outcome } else { Outcome::Blocked }, gone.then_some(reason)))
+            }
+            _ => Ok((outcome, None)),
+        });
+        let outcome = match finished {
+            Ok((_, Some(reason))) => return self.remove(key, reason),
+            Ok((outcome, None)) => outcome,
             Err(error) => {
                 tracing::trace!(%error, "a subscriber's connection failed");
-                return self.remove(key, CloseReason::ConnectionError);
+                let gone = closing.filter(|reason| *reason == CloseReason::ClientGone);
+                return self.remove(key, gone.unwrap_or(CloseReason::ConnectionError));
             }
         };
-        if let Some(reason) = subscriber.closing.filter(|_| subscriber.is_clear()) {
-            return self.remove(key, reason);
-        }
         match outcome {
             Outcome::CaughtUp => {}
             Outcome::Yielded => {
-                if !subscriber.awaits.turn && subscriber.reading.is_none() {
+                let Awaits { turn, pause, .. } = subscriber.awaits;
+                if !turn && !pause && subscriber.reading.is_none() {
                     subscriber.awaits.turn = true;
                     self.queue.push_back(key);
                 }
@@ -277,7 +316,13 @@ impl Shard {
         match command {
             Command::Join(subscriber) => self.join(*subscriber, now),
             Command::Attach(detached) => self.attach(*detached, now),
-            Command::Detach(limit, reply) => reply(self.detach(limit, now)),
+            Command::Detach(limit, reply) => {
+                // Whoever asks has seen to it that nobody comes any more.
+                for arrival in self.commands.arrivals() {
+                    self.handle_command(arrival, now);
+                }
+                reply(self.detach(limit, now));
+            }
             Command::Read(key, read) => self.take_page(key, read, now),
             Command::Signal(key, BodySignal::Room) => self.serve(key, now),
             Command::Signal(key, BodySignal::Gone) => self.remove(key, CloseReason::ClientGone),
@@ -302,8 +347,10 @@ impl Shard {
         let Ready { key, readable, writable } = ready;
         let Some(subscriber) = self.table.get_mut(key) else { return };
         if readable {
-            let reason = match subscriber.sink.discard_input() {
+            let reason = match subscriber.sink.discard_input(now.monotonic) {
                 Inbound::Nothing => None,
+                Inbound::Farewell if subscriber.is_closing() => None,
+                Inbound::Farewell => return self.close(key, CloseReason::ClientGone, now),
                 Inbound::End => Some(CloseReason::ClientGone),
                 Inbound::Error => Some(CloseReason::ConnectionError),
                 Inbound::Flood => Some(CloseReason::ClientTalks),
@@ -328,9 +375,8 @@ impl Shard {
     }
 
     fn remove(&mut self, key: SubscriberKey, reason: CloseReason) {
-        let Some(mut subscriber) = self.take_out(key) else { return };
-        if subscriber.is_closing() && subscriber.is_clear() {
-            subscriber.sink.finish();
+        if self.take_out(key).is_none() {
+            return;
         }
         self.totals.closed[reason.index()] += 1;
     }

@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,12 +17,15 @@ use crate::body::{BodySignal, BodyWriter};
 use crate::simulated_socket::SimulatedSocket;
 use crate::sink_io::{Accepted, Buffer, Inbound, LIKELY_BUFFERS};
 use crate::subscriber_key::SubscriberKey;
+use crate::tls::TlsSocket;
 
 /// Where a subscriber's bytes go.
 #[derive(Debug)]
 pub enum Sink {
     /// A plain HTTP/1 connection, taken over: non-blocking, and ours alone.
     Socket(TcpStream),
+    /// The same over TLS: its records are sealed here.
+    Tls(TlsSocket),
     /// Another layer's response body.
     Body(BodyWriter),
     /// What a test or a simulation says.
@@ -38,6 +42,9 @@ impl Sink {
     ) -> io::Result<()> {
         match self {
             Self::Socket(socket) => registry.register(socket, key.to_token(), Readiness::READABLE),
+            Self::Tls(tls) => {
+                registry.register(tls.socket_mut(), key.to_token(), Readiness::READABLE)
+            }
             Self::Body(body) => {
                 body.on_signal(Arc::new(tell));
                 Ok(())
@@ -53,6 +60,7 @@ impl Sink {
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
             Self::Socket(socket) => registry.deregister(socket),
+            Self::Tls(tls) => registry.deregister(tls.socket_mut()),
             Self::Body(_) | Self::Simulated(_) => Ok(()),
         }
     }
@@ -64,16 +72,26 @@ impl Sink {
         registry: &Registry,
         key: SubscriberKey,
     ) -> io::Result<()> {
-        let Self::Socket(socket) = self else { return Ok(()) };
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Tls(tls) => tls.socket_mut(),
+            Self::Body(_) | Self::Simulated(_) => return Ok(()),
+        };
         let readiness =
             if wanted { Readiness::READABLE | Readiness::WRITABLE } else { Readiness::READABLE };
         registry.reregister(socket, key.to_token(), readiness)
     }
 
-    /// Writes as much as the sink takes at once.
-    pub(crate) fn write(&mut self, buffers: &[Buffer<'_>]) -> io::Result<Accepted> {
+    /// Writes as much as the sink takes at once. `scratch` is room for what is made of it on the way.
+    pub(crate) fn write(
+        &mut self,
+        buffers: &[Buffer<'_>],
+        scratch: &mut Vec<u8>,
+        now: Instant,
+    ) -> io::Result<Accepted> {
         match self {
             Self::Socket(socket) => write_to_socket(socket, buffers),
+            Self::Tls(tls) => tls.write(buffers, scratch, now),
             Self::Body(body) => body
                 .push(buffers.iter().map(Buffer::share))
                 .ok_or_else(|| io::ErrorKind::BrokenPipe.into()),
@@ -81,49 +99,72 @@ impl Sink {
         }
     }
 
-    /// Ends it after what it has accepted, where closing would not do that.
-    pub(crate) fn finish(&mut self) {
-        if let Self::Body(body) = self {
-            body.finish();
+    /// Ends it after what it has accepted, where closing would not do that. False: the end has not gone
+    /// yet, and this is to be called again when there is room.
+    pub(crate) fn finish(&mut self, scratch: &mut Vec<u8>, now: Instant) -> io::Result<bool> {
+        match self {
+            Self::Tls(tls) => tls.finish(scratch, now),
+            Self::Body(body) => {
+                body.finish();
+                Ok(true)
+            }
+            Self::Socket(_) | Self::Simulated(_) => Ok(true),
         }
     }
 
     /// What has been passed on, since this was last asked, of what [`Sink::write`] had accepted, and
     /// when the last of it; `None` where accepting is all there is to see.
-    pub(crate) fn passed_on(&self) -> Option<(u64, Instant)> {
+    pub(crate) fn passed_on(&mut self) -> Option<(u64, Instant)> {
         match self {
             Self::Socket(_) | Self::Simulated(_) => None,
+            Self::Tls(tls) => tls.passed_on(),
             Self::Body(body) => body.taken(),
         }
     }
 
     /// Whether it has a socket of its own.
     pub(crate) fn has_socket(&self) -> bool {
-        matches!(self, Self::Socket(_))
+        matches!(self, Self::Socket(_) | Self::Tls(_))
     }
 
     /// Whether it can be given to another shard or process.
     pub(crate) fn can_move(&self) -> bool {
         match self {
             Self::Socket(_) | Self::Simulated(_) => true,
-            Self::Body(_) => false,
+            // What is written down of a stream does not hold its secrets yet.
+            Self::Tls(_) | Self::Body(_) => false,
         }
     }
 
+    /// Its descriptor, where it can be given to another process.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Socket(socket) => Some(socket.as_fd()),
+            Self::Tls(_) | Self::Body(_) | Self::Simulated(_) => None,
+        }
+    }
+
+    /// The connection that another process had.
+    pub fn received(descriptor: OwnedFd) -> Self {
+        Self::Socket(TcpStream::from_std(std::net::TcpStream::from(descriptor)))
+    }
+
     /// The other end's address, where it is known here.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+    pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Socket(socket) => socket.peer_addr().ok(),
+            Self::Tls(tls) => tls.socket().peer_addr().ok(),
             Self::Body(_) | Self::Simulated(_) => None,
         }
     }
 
-    /// Reads and discards what a client sends on its stream.
-    pub(crate) fn discard_input(&mut self) -> Inbound {
+    /// Reads what a client sends on its stream, and discards all that has no meaning.
+    pub(crate) fn discard_input(&mut self, now: Instant) -> Inbound {
         /// What a client may send in one go; nothing it sends here has a meaning.
         const ROUNDS: usize = 16;
         let socket = match self {
             Self::Socket(socket) => socket,
+            Self::Tls(tls) => return tls.read(ROUNDS, now),
             Self::Simulated(socket) => return socket.read(),
             Self::Body(_) => return Inbound::Nothing,
         };

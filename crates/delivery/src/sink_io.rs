@@ -51,6 +51,8 @@ pub(crate) struct Accepted {
 pub(crate) enum Inbound {
     /// Nothing further.
     Nothing,
+    /// It says nothing more, and may still read.
+    Farewell,
     /// It closed the connection, or its half.
     End,
     /// The connection broke.

@@ -12,6 +12,7 @@ use fanfare_log::ReadFrom;
 
 use crate::address_group::AddressGroup;
 use crate::backpressure::{Backpressure, StallPolicy, StallVerdict};
+use crate::cadence::Cadence;
 use crate::context::Context;
 use crate::counters::CloseReason;
 use crate::cursor::{Cursor, HeldId};
@@ -39,6 +40,7 @@ pub(crate) struct Subscriber {
     /// When it joined.
     pub(crate) joined: Timestamp,
     pub(crate) address_group: AddressGroup,
+    pub(crate) cadence: Option<Cadence>,
     framing: Framing,
     /// Why it closes once nothing waits for it any more, if it does.
     pub(crate) closing: Option<CloseReason>,
@@ -66,10 +68,14 @@ pub(crate) struct Awaits {
     pub(crate) turn: bool,
     /// Another attempt to read its page, which could not be read.
     pub(crate) retry: bool,
+    /// The end of its pause.
+    pub(crate) pause: bool,
 }
 
 /// There may be a million of them, and each delivery reads through one: none grows unnoticed.
-const _: () = assert!(size_of::<Option<Subscriber>>() <= 144);
+/// In debug builds the poller's sockets carry a word more.
+const _: () =
+    assert!(size_of::<Option<Subscriber>>() <= if cfg!(debug_assertions) { 152 } else { 144 });
 
 /// How what there was for a subscriber to be sent came to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +127,7 @@ impl Subscriber {
             rest,
             cursor,
             held_id,
+            cadence,
             joined,
             address_group,
             grant,
@@ -140,6 +147,7 @@ impl Subscriber {
             lease: grant.map(|grant| Box::new(grant.lease(seats, verified, now))),
             joined,
             address_group,
+            cadence,
             framing: wire.framing(),
             closing,
             // It may hold something back from where it comes from: it is written to in any case.
@@ -169,6 +177,7 @@ impl Subscriber {
                 Cursor::At(from) => from,
             },
             held_id,
+            cadence: self.cadence,
             joined: self.joined,
             address_group: self.address_group,
             grant,
@@ -291,6 +300,13 @@ impl Subscriber {
         self.send_aside(bytes, context)
     }
 
+    /// Has the sink say that nothing more comes; whether that has gone.
+    pub(crate) fn finish(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let finished = self.sink.finish(context.scratch, context.now.monotonic)?;
+        self.awaits.room = !finished;
+        Ok(finished)
+    }
+
     /// Whether it is on its way out.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.is_some()
@@ -387,8 +403,8 @@ impl Subscriber {
 
     /// Whether it is behind and nothing will ever wake it, which must not be.
     pub(crate) fn is_forgotten(&self) -> bool {
-        let Awaits { room, turn, retry, .. } = self.awaits;
-        let awaited = room || turn || retry || self.reading.is_some();
+        let Awaits { room, turn, retry, pause, .. } = self.awaits;
+        let awaited = room || turn || retry || pause || self.reading.is_some();
         !(awaited || self.is_closing() || self.cursor == Cursor::Live)
     }
 
@@ -431,7 +447,7 @@ impl Subscriber {
                 // One that waits for room is written to all the same: it may hold something back.
                 let offered = !batch.is_empty();
                 let written = if offered || self.awaits.room {
-                    Some(batch.write(&mut self.sink)?)
+                    Some(batch.write(&mut self.sink, context.scratch, context.now.monotonic)?)
                 } else {
                     None
                 };

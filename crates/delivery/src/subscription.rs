@@ -14,6 +14,7 @@ use fanfare_hub::{Interest, Start};
 use fanfare_log::ReadFrom;
 
 use crate::address_group::AddressGroup;
+use crate::cadence::Cadence;
 use crate::counters::CloseReason;
 use crate::lease::{Grant, Lease};
 use crate::seats::Seat;
@@ -35,6 +36,8 @@ pub struct Subscription {
     /// Up to where the log had come when the client last got an event id; the very beginning where
     /// that is too long ago to be known, `None` where it never did.
     pub held_id: Option<Position>,
+    /// How often at most it is sent events; `None` is whenever there are some.
+    pub cadence: Option<Cadence>,
     /// When it joined.
     pub joined: Timestamp,
     /// With whom it shares its turns at the log.
@@ -72,6 +75,8 @@ pub struct NewSubscriber {
     pub head: Bytes,
     /// What it wants.
     pub interest: Arc<Interest>,
+    /// How often at most it is sent events; `None` is whenever there are some.
+    pub cadence: Option<Cadence>,
     /// Where it begins.
     pub start: Start,
     /// Whether the client holds an event id already.

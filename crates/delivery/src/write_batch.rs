@@ -1,6 +1,7 @@
 //! A write batch: what one subscriber is offered in one write, and what has become of it.
 
 use std::io;
+use std::time::Instant;
 
 use bytes::{Buf as _, Bytes};
 use smallvec::SmallVec;
@@ -62,8 +63,13 @@ impl<'a> WriteBatch<'a> {
         self.bytes
     }
 
-    pub(crate) fn write(self, sink: &mut Sink) -> io::Result<Written> {
-        let accepted = sink.write(&self.buffers)?;
+    pub(crate) fn write(
+        self,
+        sink: &mut Sink,
+        scratch: &mut Vec<u8>,
+        now: Instant,
+    ) -> io::Result<Written> {
+        let accepted = sink.write(&self.buffers, scratch, now)?;
         let of_rest = accepted.bytes.min(self.rest);
         let (mut left, mut whole, mut begun) = (accepted.bytes - of_rest, 0, None);
         for buffer in &self.buffers[self.lead..] {

@@ -11,7 +11,7 @@ pub struct Draft {
     pub event_type: Option<EventType>,
     /// The payload, delivered byte for byte; may be empty.
     pub message: Box<str>,
-    /// What few events have: further topics, privacy, an id.
+    /// What few events have: further topics, privacy, an id, a time to come back.
     pub extras: Option<Box<Extras>>,
 }
 
@@ -28,7 +28,7 @@ pub struct Event {
     pub published_at: Timestamp,
     /// The payload, delivered byte for byte; may be empty.
     pub message: Box<str>,
-    /// What few events have: further topics, privacy, an id.
+    /// What few events have: further topics, privacy, an id, a time to come back.
     pub extras: Option<Box<Extras>>,
 }
 
@@ -69,6 +69,11 @@ impl Event {
     /// What its publisher calls it.
     pub fn id(&self) -> Option<&EventId> {
         self.extras.as_ref()?.id()
+    }
+
+    /// After how many milliseconds whoever has received it is to come back, once its connection is lost.
+    pub fn retry(&self) -> Option<u64> {
+        self.extras.as_ref()?.retry()
     }
 
     /// What retention by bytes counts: the payload, the names, and a fixed sum for the rest of

@@ -11,6 +11,7 @@ pub struct Extras {
     others: Box<[Topic]>,
     private: bool,
     id: Option<EventId>,
+    retry: Option<u64>,
 }
 
 /// More topics than [`Extras::MAX_TOPICS`], the canonical one included.
@@ -47,7 +48,22 @@ impl Extras {
         if distinct.is_empty() && !private && id.is_none() {
             return Ok(None);
         }
-        Ok(Some(Box::new(Self { others: distinct.into(), private, id })))
+        Ok(Some(Box::new(Self { others: distinct.into(), private, id, retry: None })))
+    }
+
+    /// The same, of an event whose publisher also says after how many milliseconds whoever has received it is to
+    /// come back.
+    pub fn with_retry(extras: Option<Box<Self>>, retry: Option<u64>) -> Option<Box<Self>> {
+        match (extras, retry) {
+            (extras, None) => extras,
+            (None, retry) => {
+                Some(Box::new(Self { others: Box::default(), private: false, id: None, retry }))
+            }
+            (Some(mut extras), retry) => {
+                extras.retry = retry;
+                Some(extras)
+            }
+        }
     }
 
     /// The topics beside the canonical one, in the publisher's order.
@@ -63,6 +79,11 @@ impl Extras {
     /// What its publisher calls it.
     pub fn id(&self) -> Option<&EventId> {
         self.id.as_ref()
+    }
+
+    /// After how many milliseconds whoever has received it is to come back, once its connection is lost.
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
     }
 
     /// Lets `name` replace the other topics by equal ones, which share their names with others.
@@ -93,6 +114,15 @@ mod tests {
         let extras = Extras::new(&topic("a"), others, false, None).unwrap().unwrap();
         assert_eq!(extras.others(), ["b", "c"].map(topic));
         assert_eq!(Extras::new(&topic("a"), [topic("a")], false, None), Ok(None));
+    }
+
+    #[test]
+    fn a_time_to_come_back_is_kept_beside_anything_or_nothing() {
+        assert_eq!(Extras::with_retry(None, None), None);
+        assert_eq!(Extras::with_retry(None, Some(0)).unwrap().retry(), Some(0));
+        let private = Extras::new(&topic("a"), [], true, None).unwrap();
+        let both = Extras::with_retry(private, Some(7)).unwrap();
+        assert_eq!((both.is_private(), both.retry()), (true, Some(7)));
     }
 
     #[test]

@@ -10,13 +10,15 @@ use crate::topic::{InvalidTopic, Topic, check_name, check_visible};
 /// A valid pattern: a topic name in which a whole segment may be `*` (exactly one segment) or
 /// `**` (any number of segments, none included, so `orders/**` matches `orders` too).
 ///
+/// Cloning costs one reference count.
+///
 /// Or else an [`Expression`], which a dialect describes topics by.
 #[derive(Clone)]
 pub struct Pattern(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Wildcards(Box<str>),
+    Wildcards(Arc<str>),
     Expression(Arc<dyn Expression>),
 }
 
@@ -30,6 +32,9 @@ pub trait Expression: fmt::Debug + Send + Sync {
     /// Whether `topic` belongs to the family, at a cost that whoever wrote the expression cannot raise at will: it
     /// is asked of each event once, for all who wrote the same.
     fn matches(&self, topic: &Topic) -> bool;
+
+    /// How many bytes keeping it may take, compiled, with what matching remembers.
+    fn footprint(&self) -> usize;
 }
 
 /// Why a text is not a pattern.
@@ -56,6 +61,15 @@ impl Pattern {
 
     /// How often a pattern in a subscription may hold `**`: each may end anywhere in a topic.
     pub const MAX_DEEP: usize = 4;
+
+    /// How many bytes a place for a pattern stands for.
+    pub const PLACE: usize = 1024;
+
+    /// What a pattern takes up beside its text.
+    const BARE: usize = 640;
+
+    /// What a segment takes up that is compared by number.
+    const SEGMENT: usize = 64;
 
     /// Checks a text and makes it a pattern. A text without wildcards is a pattern that matches
     /// one topic.
@@ -115,6 +129,20 @@ impl Pattern {
     /// The segments between the slashes: `*`, `**` or literal text. Of no meaning for an expression.
     pub fn segments(&self) -> std::str::Split<'_, char> {
         self.as_str().split('/')
+    }
+
+    /// How many of the places for patterns it takes up in a subscription: one for each [`Pattern::PLACE`] bytes, or a
+    /// part of them, that keeping it may take.
+    pub fn places(&self) -> usize {
+        let footprint = match &self.0 {
+            Kind::Expression(expression) => expression.footprint(),
+            // The text twice, as itself and as what it begins with, and a number for each segment behind a wildcard.
+            Kind::Wildcards(text) => {
+                let behind = text.split('/').skip_while(|segment| !segment.starts_with('*'));
+                Self::BARE + 2 * text.len() + Self::SEGMENT * behind.skip(1).count()
+            }
+        };
+        footprint.div_ceil(Self::PLACE)
     }
 
     /// Whether it matches every topic there can be.
@@ -240,6 +268,20 @@ mod tests {
         assert!(deep.unwrap_err().to_string().contains("at most 4 times, this one 5 times"));
     }
 
+    #[test]
+    fn a_long_pattern_takes_up_as_much_as_a_short_one() {
+        let places = |text: &str| Pattern::given(text).unwrap().places();
+        assert_eq!(["**", "orders/*", "tenants/7/*/orders/*/lines"].map(places), [1, 1, 1]);
+        assert_eq!(places(&format!("{}/*", "x".repeat(250))), 2);
+        assert_eq!(places(&format!("*{}", "/abc".repeat(63))), 6);
+        assert_eq!(
+            places(&format!("{}*", "abc/".repeat(63))),
+            2,
+            "numbers nothing before a wildcard"
+        );
+        assert_eq!(Pattern::of_expression(Arc::new(Ends("b"))).places(), 3);
+    }
+
     #[derive(Debug)]
     struct Ends(&'static str);
 
@@ -250,6 +292,10 @@ mod tests {
 
         fn matches(&self, topic: &Topic) -> bool {
             topic.as_str().ends_with(self.0)
+        }
+
+        fn footprint(&self) -> usize {
+            3 * Pattern::PLACE
         }
     }
 

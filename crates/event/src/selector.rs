@@ -99,9 +99,36 @@ impl Selector {
         Ok(Self { topics: TopicSelector::of(topics, patterns)?, types: Box::default() })
     }
 
+    /// Every event there can be.
+    pub fn everything() -> Self {
+        let (topics, patterns) = (Box::default(), Box::new([Pattern::everything()]));
+        Self { topics: TopicSelector { topics, patterns }, types: Box::default() }
+    }
+
     /// Whether a subscriber with this selector receives `event`.
     pub fn matches(&self, event: &Event) -> bool {
         self.wants_type(event.event_type.as_ref()) && self.topics.matches_any(event.topics())
+    }
+
+    /// The selector of these parts, which were one before: in another process, perhaps under other rules.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is named, or more than [`Selector::MAX_TOPICS`] or [`Selector::MAX_PATTERNS`] allow.
+    pub fn restored(
+        topics: Vec<Topic>,
+        patterns: Vec<Pattern>,
+        types: Vec<Box<str>>,
+    ) -> Result<Self, InvalidSelector> {
+        if types.len() > Self::MAX_TYPES {
+            return Err(InvalidSelector::TooManyTypes(types.len()));
+        }
+        Ok(Self { types: types.into(), ..Self::of(topics, patterns)? })
+    }
+
+    /// The wanted types; empty where all are.
+    pub fn types(&self) -> &[Box<str>] {
+        &self.types
     }
 
     /// Whether the filter on types lets this one through.

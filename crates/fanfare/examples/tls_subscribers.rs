@@ -1,5 +1,6 @@
 //! What a subscriber costs the hub over each way in: resident memory while idle, CPU to connect,
-//! CPU per delivery of a paced publisher. `bench/README.md` says how to run it.
+//! CPU per delivery of a paced publisher and of one that publishes as fast as it may. `bench/README.md`
+//! says how to run it.
 //!
 //! Usage: `tls_subscribers HUB [SUBSCRIBERS] [MESSAGES]`, where `HUB` is the program to measure.
 
@@ -31,6 +32,9 @@ const PACE: Duration = Duration::from_millis(20);
 /// How long the hub is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 const MESSAGE: usize = 100;
+/// Without a pace: how many messages a request publishes, and how many requests' may be under way.
+const BATCH: usize = 50;
+const UNDER_WAY: usize = 10;
 
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
@@ -140,6 +144,7 @@ async fn subscribe(
         let mut block = [0; 1024];
         let read = wire.read(&mut block).await.unwrap();
         assert!(block[..read].starts_with(b"HTTP/1.1 200"));
+        let mut block = vec![0; 16 * 1024];
         tokio::spawn(async move {
             while let Ok(read @ 1..) = wire.read(&mut block).await {
                 count(&block[..read], &received);
@@ -154,15 +159,16 @@ fn count(bytes: &[u8], received: &AtomicUsize) {
     received.fetch_add(letters, Ordering::Relaxed);
 }
 
-async fn publish(wire: &mut Pin<Box<dyn Wire>>) {
-    let body = format!("{{\"message\":\"{}\"}}", "x".repeat(MESSAGE));
+async fn publish(wire: &mut Pin<Box<dyn Wire>>, count: usize) {
+    let message = format!("{{\"message\":\"{}\"}}", "x".repeat(MESSAGE));
+    let body = vec![message; count].join("\n");
     let request = format!(
-        "POST /sse/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        "POST /sse/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     wire.write_all(request.as_bytes()).await.unwrap();
-    let mut block = [0; 1024];
+    let mut block = [0; 16 * 1024];
     let read = wire.read(&mut block).await.unwrap();
     assert!(
         block[..read].starts_with(b"HTTP/1.1 200"),
@@ -203,13 +209,13 @@ async fn measure(program: &str, way: Way, subscribers: usize, messages: usize) {
 
     let publisher = Way { http2: false, ..way };
     let mut wire = Box::into_pin(connect(hub.address, publisher, &http1).await);
-    publish(&mut wire).await;
+    publish(&mut wire, 1).await;
     sleep(REST).await;
     let (cpu, begun) = (hub.cpu(), Instant::now());
     received.store(0, Ordering::Relaxed);
     for message in 0..messages {
         sleep_until(begun + PACE * u32::try_from(message).unwrap()).await;
-        publish(&mut wire).await;
+        publish(&mut wire, 1).await;
     }
     let wanted = messages * (subscribers + 1);
     while received.load(Ordering::Relaxed) < wanted * MESSAGE {
@@ -217,8 +223,25 @@ async fn measure(program: &str, way: Way, subscribers: usize, messages: usize) {
     }
     let delivering = (hub.cpu() - cpu) / wanted as f64;
     let busy = (hub.memory() - memory) / subscribers as f64 / 1024.0;
+    let (cpu, begun) = (hub.cpu(), Instant::now());
+    received.store(0, Ordering::Relaxed);
+    let batches = messages.div_ceil(10);
+    for batch in 0..batches {
+        publish(&mut wire, BATCH).await;
+        let due = batch.saturating_sub(UNDER_WAY) * BATCH * (subscribers + 1) * MESSAGE;
+        while received.load(Ordering::Relaxed) < due {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let unpaced = batches * BATCH * (subscribers + 1);
+    while received.load(Ordering::Relaxed) < unpaced * MESSAGE {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let rate = unpaced as f64 / begun.elapsed().as_secs_f64() / 1e6;
+    let flooding = (hub.cpu() - cpu) * 1000.0 / unpaced as f64;
     println!(
-        "| {} | {idle:.1} KiB | {busy:.1} KiB | {connecting:.0} µs | {delivering:.2} µs |",
+        "| {} | {idle:.1} KiB | {busy:.1} KiB | {connecting:.0} µs | {delivering:.2} µs \
+         | {flooding:.0} ns | {rate:.2} M/s |",
         way.name
     );
 }
@@ -230,9 +253,10 @@ fn main() {
     let subscribers = number(arguments.next(), 2_000);
     let messages = number(arguments.next(), 250);
     println!(
-        "| {subscribers} subscribers over | idle | after {messages} messages | CPU to connect | CPU per delivery |"
+        "| {subscribers} subscribers over | idle | after {messages} messages | CPU to connect \
+         | CPU per delivery, paced | without pace | then at most |"
     );
-    println!("|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for way in WAYS {
         runtime.block_on(measure(&program, way, subscribers, messages));

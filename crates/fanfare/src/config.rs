@@ -6,13 +6,14 @@ use std::sync::Arc;
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
 use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_mercure::HubUrl;
+use fanfare_net::KeySetUrl;
 use fanfare_settings::{Name, Settings};
 
 use crate::key_set_client::KeySetClient;
 use crate::open_files;
 use fanfare_http::{
     AccessConfig, AddressLimits, Bounds, ForeignRealm, GuardConfig, Keys, Limits, MercureConfig,
-    MercureTokens, QuotaLimits, StreamConfig,
+    MercureTokens, Presence, QuotaLimits, StreamConfig,
 };
 
 /// The most requests that wait for the key set at once, because their tokens name unknown keys.
@@ -27,19 +28,46 @@ pub(crate) fn mercure(settings: &Settings, port: u16) -> Option<MercureConfig> {
     let local = || HubUrl::parse(&format!("{scheme}://localhost:{port}{}", HubUrl::PATH)).ok();
     let hub = Arc::new(settings.mercure_url.clone().or_else(local)?);
     let (token_in_query, gap_events) = (settings.mercure_query_token, settings.mercure_gap_events);
-    Some(MercureConfig { hub, token_in_query, gap_events })
+    let presence = settings.mercure_subscriptions.then(Presence::new);
+    Some(MercureConfig { hub, token_in_query, gap_events, presence })
 }
 
 /// Whose tokens of Mercure's protocol count, and what those may do who have none: never publish.
 fn mercure_realm(settings: &Settings, config: &MercureConfig) -> ForeignRealm {
     let names = |list: &[Name]| list.iter().map(|name| name.as_str().to_owned()).collect();
-    let (issuers, audiences) = (names(&settings.jwt_issuer), names(&settings.jwt_audience));
+    let (issuers, audiences) = (issuers(settings), names(&settings.jwt_audience));
     let (publish, subscribe) = anyone(settings);
     let publish = if settings.open { publish } else { PublishGrant::default() };
+    let tokens = MercureTokens::new(Arc::clone(&config.hub), issuers, audiences);
     ForeignRealm {
-        reader: Arc::new(MercureTokens::new(Arc::clone(&config.hub), issuers, audiences)),
+        reader: Arc::new(MercureTokens { keeps_payloads: config.presence.is_some(), ..tokens }),
         anyone: (publish, subscribe),
     }
+}
+
+fn token_rules(settings: &Settings) -> TokenRules {
+    let key_set =
+        |key| settings.jwks_url.is_some() && KeySetUrl::parse(key).ok() == settings.jwks_url;
+    let of_set = settings.jwt_issuer_key.iter().find(|bound| key_set(bound.key()));
+    TokenRules {
+        issuers: issuers(settings),
+        audiences: settings.jwt_audience.iter().map(|name| name.as_str().to_owned()).collect(),
+        bound: bound_issuers(settings).collect(),
+        key_set_issuer: of_set.map(|bound| bound.issuer().to_owned()),
+    }
+}
+
+/// The issuers that are trusted; anyone who has a key, if empty.
+fn issuers(settings: &Settings) -> Vec<String> {
+    let named = settings.jwt_issuer.iter().map(|name| name.as_str().to_owned());
+    if settings.jwt_issuer.is_empty() {
+        return Vec::new();
+    }
+    named.chain(bound_issuers(settings)).collect()
+}
+
+fn bound_issuers(settings: &Settings) -> impl Iterator<Item = String> {
+    settings.jwt_issuer_key.iter().map(|bound| bound.issuer().to_owned())
 }
 
 fn anyone(settings: &Settings) -> (PublishGrant, SubscribeGrant) {
@@ -63,10 +91,7 @@ pub(crate) fn access(
     AccessConfig {
         keys,
         key_set: key_set.map(|client| Jwks::new(Box::new(client), Jwks::INTERVAL, waiters)),
-        token_rules: TokenRules {
-            issuers: settings.jwt_issuer.iter().map(|name| name.as_str().to_owned()).collect(),
-            audiences: settings.jwt_audience.iter().map(|name| name.as_str().to_owned()).collect(),
-        },
+        token_rules: token_rules(settings),
         tickets,
         anyone: anyone(settings),
         foreign: mercure.map(|config| mercure_realm(settings, config)),

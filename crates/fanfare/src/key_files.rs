@@ -12,7 +12,7 @@ use fanfare_auth::{
     AccessKey, AccessKeys, InvalidCredential, KeyFile, PublicKey, Secret, TokenSecret,
     VerificationKey,
 };
-use fanfare_settings::Settings;
+use fanfare_settings::{IssuerKey, Settings};
 use tokio::sync::Notify;
 use tokio::time::interval;
 
@@ -29,6 +29,8 @@ pub(crate) struct KeyFiles {
     secrets: Vec<TokenSecret>,
     public: Vec<PublicKey>,
     mercure: Option<MercureSecrets>,
+    /// Whose alone which keys are.
+    issuers: Vec<IssuerKey>,
     seen: Mutex<Seen>,
 }
 
@@ -63,14 +65,15 @@ impl KeyFiles {
             secrets: settings.jwt_secret.clone(),
             public: settings.jwt_public_key.clone(),
             mercure: settings.mercure.then(|| mercure_secrets(settings)),
+            issuers: settings.jwt_issuer_key.clone(),
             seen: Mutex::default(),
         };
         files.seen().stamps = files.stamps();
         let keys = Keys {
             publish: access_keys(&files.publish.0, &files.publish.1),
             subscribe: access_keys(&files.subscribe.0, &files.subscribe.1),
-            tokens: token_keys(&files.secrets, &files.public),
-            foreign: foreign_keys(files.mercure.as_ref()),
+            tokens: token_keys(&files.secrets, &files.public, &files.issuers),
+            foreign: foreign_keys(files.mercure.as_ref(), &files.issuers),
         };
         (files, keys)
     }
@@ -114,8 +117,8 @@ impl KeyFiles {
         Ok(Keys {
             publish: access_keys(&self.publish.0, &again(&self.publish.1)?),
             subscribe: access_keys(&self.subscribe.0, &again(&self.subscribe.1)?),
-            tokens: token_keys(&secrets, &public),
-            foreign: foreign_keys(mercure.as_ref()),
+            tokens: token_keys(&secrets, &public, &self.issuers),
+            foreign: foreign_keys(mercure.as_ref(), &self.issuers),
         })
     }
 
@@ -172,9 +175,24 @@ fn access_keys(keys: &[AccessKey], files: &[KeyFile]) -> AccessKeys {
     AccessKeys::new(&all)
 }
 
-fn token_keys(secrets: &[TokenSecret], public: &[PublicKey]) -> Vec<VerificationKey> {
-    let secrets = secrets.iter().map(|given| VerificationKey::from_secret(given.secret()));
-    secrets.chain(public.iter().map(|public| public.key().clone())).collect()
+fn token_keys(
+    secrets: &[TokenSecret],
+    public: &[PublicKey],
+    issuers: &[IssuerKey],
+) -> Vec<VerificationKey> {
+    let of_issuer = |key: VerificationKey, path: Option<&Path>| {
+        let whose =
+            issuers.iter().find(|whose| path.is_some_and(|path| path == Path::new(whose.key())));
+        match whose {
+            Some(whose) => key.of_issuer(whose.issuer()),
+            None => key,
+        }
+    };
+    let secrets = secrets
+        .iter()
+        .map(|given| of_issuer(VerificationKey::from_secret(given.secret()), given.path()));
+    let public = public.iter().map(|public| of_issuer(public.key().clone(), Some(public.path())));
+    secrets.chain(public).collect()
 }
 
 fn read_again(secret: &TokenSecret) -> Result<TokenSecret, InvalidCredential> {
@@ -206,11 +224,12 @@ impl MercureSecrets {
     }
 }
 
-fn foreign_keys(secrets: Option<&MercureSecrets>) -> ForeignKeys {
+fn foreign_keys(secrets: Option<&MercureSecrets>, issuers: &[IssuerKey]) -> ForeignKeys {
     let Some(MercureSecrets { publish, subscribe }) = secrets else {
         return ForeignKeys::default();
     };
-    ForeignKeys { publish: token_keys(publish, &[]), subscribe: token_keys(subscribe, &[]) }
+    let keys = |secrets| token_keys(secrets, &[], issuers);
+    ForeignKeys { publish: keys(publish), subscribe: keys(subscribe) }
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

@@ -7,16 +7,22 @@ mod certificate_metrics;
 #[cfg_attr(not(feature = "redis"), path = "no_cluster.rs")]
 mod cluster;
 mod config;
+mod control;
 mod engine;
 mod greeting;
 mod key_files;
 mod key_set_client;
 mod listener;
 mod logging;
+mod notify_systemd;
 mod open_files;
 mod reload;
 mod serve;
 mod signals;
+mod state;
+
+mod upgrade;
 
 pub use engine::EngineError;
 pub use serve::{ServeError, serve};
+pub use upgrade::TakeoverError;

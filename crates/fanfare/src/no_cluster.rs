@@ -9,7 +9,7 @@ use fanfare_hub::Hub;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
-use fanfare_http::{Cluster, Node, Unreachable};
+use fanfare_http::{Answer, Cluster, Node, Unreachable};
 
 /// The other nodes.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Heartbeat {
 }
 
 impl RedisCluster {
-    pub(crate) fn listen_for_cuts(&self, _: Vec<Arc<Delivery>>) {
+    pub(crate) fn listen(&self, _: Vec<Arc<Delivery>>, _: Option<Arc<dyn Answer>>) {
         match *self {}
     }
 
@@ -44,6 +44,10 @@ impl Cluster for RedisCluster {
     }
 
     fn announce_cut<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Unreachable>> {
+        match *self {}
+    }
+
+    fn ask<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>> {
         match *self {}
     }
 

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -15,11 +16,12 @@ use fanfare_cli::Failure;
 use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
 use fanfare_http::{
-    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Lifecycle,
-    Metrics, Node, Observer, Quotas, RouterConfig, Trail, accept, router,
+    Access, Addresses, Answer, AppState, Cluster, ConnectionTable, Connections, Console, Gate,
+    Lifecycle, MetricSource, Metrics, Node, Observer, Presence, Quotas, RouterConfig, Trail,
+    accept, router,
 };
 use fanfare_hub::Hub;
-use fanfare_settings::{Flags, Settings, SettingsError};
+use fanfare_settings::{FilePath, Flags, Settings, SettingsError};
 use fanfare_tls::{CertificateSource, Tls, TlsConfig, TlsError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,11 +31,15 @@ use tokio::time::{interval, timeout};
 
 use crate::certificate_metrics::CertificateMetrics;
 use crate::cluster::{Heartbeat, RedisCluster};
-use crate::engine::EngineError;
+use crate::control::{ControlSockets, Order, upgrade_on};
+use crate::engine::{Engine, EngineError, Opened};
 use crate::greeting::{greet, warn_of_mistakes, warn_of_readable_keys};
 use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
+use crate::notify_systemd::notify;
 use crate::reload::Reload;
+use crate::state::HubState;
+use crate::upgrade::{Handover, Inheritance, Predecessor, Successions, TakeoverError};
 use crate::{config, engine, listener, logging, open_files, signals};
 
 /// How often the log is asked to let go of what is too old.
@@ -42,6 +48,9 @@ const EXPIRY: Duration = Duration::from_secs(1);
 const KEY_SET: Duration = Duration::from_secs(300);
 /// How long requests in flight may take to finish once the streams are closed.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How many orders may wait.
+const ORDERS: usize = 1;
 
 /// Why there is no hub.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +72,24 @@ pub enum ServeError {
     /// The event log cannot be opened.
     #[error("cannot open the event log: {0}")]
     Log(#[from] EngineError),
+    /// The hub that runs cannot be taken over from.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// The system refused a thread, a poller, a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
+}
+
+impl ServeError {
+    /// All that is wrong, in one line.
+    fn reasons(&self) -> String {
+        match self {
+            Self::Settings(errors) => {
+                errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            }
+            error => error.to_string(),
+        }
+    }
 }
 
 impl From<ServeError> for Failure {
@@ -78,21 +102,62 @@ impl From<ServeError> for Failure {
     }
 }
 
-/// Runs a hub until it is told to stop.
+/// Runs a hub until it is told to stop, or has handed over to another process.
 pub fn serve(flags: &Flags) -> Result<(), ServeError> {
+    let mut old = Predecessor::of_this_process()?;
+    serve_after(flags, old.as_mut()).inspect_err(|error| {
+        if let Some(old) = &old {
+            old.failed(&error.reasons());
+        }
+    })
+}
+
+/// The same, in place of the `old` process if there is one.
+fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), ServeError> {
     let settings = Settings::load(flags).map_err(ServeError::Settings)?;
     logging::start(&settings)?;
     let tls = tls_config(&settings).map(CertificateSource::open).transpose()?;
     let open_files = open_files::raise_limit();
-    let listener = listener::bind(settings.listen, settings.write_timeout)
-        .map_err(|source| ServeError::Listen { address: settings.listen, source })?;
+    let listener = match &mut old {
+        Some(old) => old.listener(settings.listen)?,
+        None => listener::bind(settings.listen, settings.write_timeout)
+            .map_err(|source| ServeError::Listen { address: settings.listen, source })?,
+    };
+    let path = settings.control_socket.as_ref().map(FilePath::path);
+    let inherited = old.as_mut().and_then(|old| old.control());
+    let control = ControlSockets::open(path, listener.local_addr()?, inherited);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let stop = signals::stop()?;
-        let built = Built::new(&settings, open_files, tls, listener).await?;
-        let running = built.run(&settings);
-        stop.await;
-        running.drain(settings.drain).await;
+        let mut stop = pin!(signals::stop()?);
+        let upgrade = signal(SignalKind::user_defined2())?;
+        let mut inheritance = old.as_ref().map(|old| old.receive()).transpose()?;
+        let state = inheritance.as_mut().map(Inheritance::state).transpose();
+        let state = state.map_err(TakeoverError::from)?;
+        let built = Built::new(&settings, open_files, tls, listener, control, state).await?;
+        let mut running = match (old, inheritance) {
+            (Some(old), Some(inheritance)) => built.take_over(old, inheritance, &settings).await?,
+            _ => {
+                let running = built.run(&settings);
+                greet(running.address, &settings);
+                notify("READY=1");
+                running
+            }
+        };
+        let mut orders = running.take_orders(upgrade);
+        loop {
+            tokio::select! {
+                () = &mut stop => {
+                    notify("STOPPING=1");
+                    running.drain(settings.drain).await;
+                    break;
+                }
+                Some(order) = orders.recv() => if running.handover().obey(order).await {
+                    drop(orders);
+                    running.retire().await;
+                    break;
+                },
+            }
+        }
         Ok::<_, ServeError>(())
     })?;
     // Whatever still runs has had its time.
@@ -104,10 +169,15 @@ pub fn serve(flags: &Flags) -> Result<(), ServeError> {
 struct Built {
     address: SocketAddr,
     listener: TcpListener,
+    /// The same, for a process that takes over.
+    listening: std::net::TcpListener,
+    control: ControlSockets,
     /// From the moment it is built, a hangup does not end the process.
     hangup: Signal,
     app: Arc<AppState>,
+    engine: Engine,
     cluster: Option<Arc<RedisCluster>>,
+    presence: Option<Presence>,
     key_files: KeyFiles,
     certificates: Option<(Arc<Tls>, CertificateSource)>,
     orders: Arc<CertificateMetrics>,
@@ -119,14 +189,22 @@ struct Built {
 
 /// A hub that answers.
 struct Running {
+    address: SocketAddr,
+    listening: std::net::TcpListener,
+    control: Arc<ControlSockets>,
     app: Arc<AppState>,
+    engine: Engine,
+    connections: Connections,
     cluster: Option<Arc<RedisCluster>>,
+    presence: Option<Presence>,
     ended: mpsc::Receiver<Infallible>,
     lifecycle: watch::Sender<Lifecycle>,
     /// What says to others that this node is there.
     heartbeats: JoinSet<()>,
     /// What keeps things fresh, until nobody is left.
     upkeep: JoinSet<()>,
+    /// Who hears orders.
+    listeners: JoinSet<()>,
 }
 
 impl Built {
@@ -134,35 +212,49 @@ impl Built {
         settings: &Settings,
         open_files: u64,
         certificates: Option<(Arc<Tls>, CertificateSource)>,
-        listener: std::net::TcpListener,
+        listening: std::net::TcpListener,
+        control: ControlSockets,
+        state: Option<HubState>,
     ) -> Result<Self, ServeError> {
         let hangup = signal(SignalKind::hangup())?;
-        let address = listener.local_addr()?;
-        let listener = TcpListener::from_std(listener)?;
+        let address = listening.local_addr()?;
+        let listener = TcpListener::from_std(listening.try_clone()?)?;
         let node = Node::new(settings.node_name.as_ref().map(|name| name.as_str()), address);
+        let (node, engine_state, console_state, rest) = match state {
+            Some(HubState { node: identity, engine, console, rest }) => {
+                (node.resumed(&identity), Some(engine), Some(console), Some(rest))
+            }
+            None => (node, None, None, None),
+        };
         let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
         let limits = config::limits(settings, open_files);
         let max_connections = limits.bounds.connections;
         tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
-        let (hub, cluster) = engine::open(settings, node.id).await?;
-        let (hub, cluster) = (Arc::new(hub), cluster.map(Arc::new));
+        let mercure = config::mercure(settings, address.port());
+        let presence = mercure.as_ref().and_then(|mercure| mercure.presence.clone());
+        let Opened { hub, engine, cluster } = engine::open(settings, node.id, engine_state).await?;
+        let cluster = cluster.map(Arc::new);
         let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
-        let console = Arc::new(Console::open(config::console(settings))?);
+        let console = match console_state {
+            Some(state) => Console::resume(config::console(settings), state),
+            None => Console::open(config::console(settings)),
+        };
+        let console = Arc::new(console?);
         if let Some(cluster) = &cluster {
-            cluster.listen_for_cuts(vec![Arc::clone(&delivery), Arc::clone(&console.delivery)]);
+            let deliveries = vec![Arc::clone(&delivery), Arc::clone(&console.delivery)];
+            let answers = presence.clone().map(|presence| Arc::new(presence) as Arc<dyn Answer>);
+            cluster.listen(deliveries, answers);
         }
         let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
         let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
         let tls = certificates.as_ref().map(|(tls, _)| Arc::clone(tls));
         let orders = Arc::new(CertificateMetrics::new(tls.clone()));
-        let metrics = Arc::new(Metrics::new(
-            Arc::clone(&hub),
-            Arc::clone(&delivery),
-            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))],
-        ));
+        let mut sources: Vec<Box<dyn MetricSource>> =
+            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))];
+        sources.extend(presence.clone().map(|presence| Box::new(presence) as Box<_>));
+        let metrics = Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), sources));
         let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
         let (key_files, keys) = KeyFiles::new(settings);
-        let mercure = config::mercure(settings, address.port());
         let tickets = others.as_ref().map(|others| others.tickets(Access::TICKETS));
         let app = Arc::new(AppState {
             hub,
@@ -174,9 +266,14 @@ impl Built {
             cluster: others,
             node,
             quotas: Quotas::new(&config::quotas(settings)),
+            mercure: mercure.as_ref().map(|mercure| Arc::clone(&mercure.hub)),
             max_message: settings.max_message.in_memory(),
+            gate: Gate::new(),
             draining: AtomicBool::new(false),
         });
+        if let Some(rest) = rest {
+            rest.restore(&app).map_err(TakeoverError::from)?;
+        }
         let contacts = settings.security_contact.iter();
         let contacts: Vec<_> = contacts.map(|contact| contact.as_str().to_owned()).collect();
         let router = router(
@@ -196,9 +293,13 @@ impl Built {
         Ok(Self {
             address,
             listener,
+            listening,
+            control,
             hangup,
             app,
+            engine,
             cluster,
+            presence,
             key_files,
             certificates,
             orders,
@@ -208,9 +309,29 @@ impl Built {
         })
     }
 
+    /// Becomes the hub in place of the old process, with all that it had, and lets everyone in.
+    async fn take_over(
+        self,
+        old: &Predecessor,
+        inheritance: Inheritance,
+        settings: &Settings,
+    ) -> Result<Running, ServeError> {
+        let mercure = config::mercure(settings, self.address.port());
+        let prepared =
+            Successions::prepare(inheritance, &self.app, &self.connections, mercure.as_ref());
+        let prepared = prepared.map_err(TakeoverError::from)?;
+        // The moment of commitment: before it nothing was written to any socket, after it nobody goes back.
+        old.commit()?;
+        self.engine.thaw();
+        let resumed = prepared.resume(&self.app, &self.connections);
+        let running = self.run(settings);
+        resumed.report(old, &running.app).await;
+        Ok(running)
+    }
+
     /// Lets everyone in.
     fn run(self, settings: &Settings) -> Running {
-        let Self { app, cluster, ended, lifecycle, .. } = self;
+        let Self { app, cluster, presence, ended, lifecycle, .. } = self;
         let (hub, delivery) = (&app.hub, &app.delivery);
         let mut heartbeats = JoinSet::new();
         if let Some(cluster) = cluster.clone() {
@@ -241,17 +362,65 @@ impl Built {
         );
         let feed = Arc::clone(&app.console);
         upkeep.spawn(async move { feed.feed(observer).await });
+        if let Some(presence) = presence.clone() {
+            upkeep.spawn(presence.keep(Arc::clone(hub), Arc::clone(&app.gate)));
+        }
         upkeep.spawn(expire(Arc::clone(hub)));
         upkeep.spawn(refresh_key_set(Arc::clone(&app)));
         warn_of_mistakes(settings);
         warn_of_readable_keys(settings);
-        greet(self.address, settings);
-        tokio::spawn(accept(self.listener, self.connections));
-        Running { app, cluster, ended, lifecycle, heartbeats, upkeep }
+        tokio::spawn(accept(self.listener, self.connections.clone()));
+        Running {
+            address: self.address,
+            listening: self.listening,
+            control: Arc::new(self.control),
+            app,
+            engine: self.engine,
+            connections: self.connections,
+            cluster,
+            presence,
+            ended,
+            lifecycle,
+            heartbeats,
+            upkeep,
+            listeners: JoinSet::new(),
+        }
     }
 }
 
 impl Running {
+    /// Hears orders from now on, of which `upgrade` is one.
+    fn take_orders(&mut self, upgrade: Signal) -> mpsc::Receiver<Order> {
+        let (heard, orders) = mpsc::channel(ORDERS);
+        let (control, on_socket) = (Arc::clone(&self.control), heard.clone());
+        self.listeners.spawn(async move { control.listen(on_socket).await });
+        self.upkeep.spawn(upgrade_on(upgrade, heard));
+        orders
+    }
+
+    /// The hub, as it can be handed over.
+    fn handover(&self) -> Handover<'_> {
+        Handover {
+            app: &self.app,
+            connections: &self.connections,
+            engine: &self.engine,
+            listening: &self.listening,
+            control: &self.control,
+        }
+    }
+
+    /// Ends beside another process that is the hub now: closes what could not move, and touches nothing that
+    /// is the other's.
+    async fn retire(mut self) {
+        self.cluster = None;
+        // Whoever gave the order is told of its end.
+        let told = async { while self.listeners.join_next().await.is_some() {} };
+        if timeout(GRACE, told).await.is_err() {
+            tracing::debug!("whoever gave the order does not listen");
+        }
+        self.drain(Duration::ZERO).await;
+    }
+
     /// Closes the streams, spread over so long, and then everything else.
     async fn drain(mut self, over: Duration) {
         let delivery = Arc::clone(&self.app.delivery);
@@ -269,8 +438,15 @@ impl Running {
             tracing::error!("the streams could not be closed in order");
         }
         let _ = self.lifecycle.send(Lifecycle::Stopping);
+        // It counts as one of them.
+        drop(self.connections);
         if timeout(GRACE, self.ended.recv()).await.is_err() {
             tracing::warn!("some requests were still in flight");
+        }
+        if let Some(presence) = &self.presence
+            && timeout(GRACE, presence.settle()).await.is_err()
+        {
+            tracing::warn!("of some subscriptions it was not told that they have ended");
         }
         if let Some(cluster) = &self.cluster {
             cluster.leave().await;

@@ -11,7 +11,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use fanfare_auth::{Authorised, Forbidden, SubscribeGrant};
 use fanfare_delivery::Delivery;
-use fanfare_event::Selector;
+use fanfare_event::{Pattern, Selector};
 use fanfare_hub::{Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
 
@@ -73,16 +73,18 @@ async fn decide(
     request: &Parts,
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
+    let inside = app.gate.enter().await?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let Subscription { selector, format, cursor } = match feed {
+    let Subscription { selector, format, cadence, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
             dialect::statistics(request)?
         }
     };
-    let patterns = selector.topics.patterns().len();
-    let named = selector.topics.topics().len() + patterns;
+    let patterns = selector.topics.patterns();
+    let named = selector.topics.topics().len() + patterns.len();
+    let places = patterns.iter().map(Pattern::places).sum();
     let limit = app.quotas.max_topics;
     if named > limit {
         return Err(Refusal::TooManyTopics { named, limit }.into());
@@ -92,7 +94,7 @@ async fn decide(
         return Ok(None);
     }
     not_draining(app)?;
-    let lease = app.quotas.lease(&caller, patterns).map_err(Admission::ComeBack)?;
+    let lease = app.quotas.lease(&caller, places).map_err(Admission::ComeBack)?;
     let (hub, delivery) = feed.of(app);
     let seat = delivery.seat().ok_or(Admission::ComeBack(RefusalReason::Capacity))?;
     if feed == Feed::Statistics {
@@ -107,9 +109,14 @@ async fn decide(
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
-    let what = Admissible { selector, private, format, start, has_id };
-    let stream = AdmittedStream::new(delivery, what, network_of(caller.address), seat, lease);
-    Ok(Some(Box::new(stream)))
+    let what = Admissible { selector, private, format, cadence, start, has_id };
+    let address = network_of(caller.address);
+    let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
+    let noted = match feed {
+        Feed::Events => dialect.admitted(request, &caller),
+        Feed::Statistics => None,
+    };
+    Ok(Some(Box::new(stream.holding(noted))))
 }
 
 impl Feed {
@@ -183,6 +190,7 @@ mod tests {
         AccessKeys, HolderId, Pending, Principal, Secret, StoreError, TicketId, TicketStore,
     };
     use fanfare_event::Timestamp;
+    use fanfare_handover::{Malformed, Reader, Writer};
 
     use super::*;
     use crate::access::{AccessConfig, Peer};
@@ -314,6 +322,12 @@ mod tests {
             _: Timestamp,
         ) -> Pending<'_, Result<Option<Principal>, StoreError>> {
             Box::pin(async { Err(StoreError::Unavailable("away".into())) })
+        }
+
+        fn write(&self, _: &mut Writer) {}
+
+        fn read(&self, _: &mut Reader<'_>) -> Result<(), Malformed> {
+            Ok(())
         }
     }
 }

@@ -17,9 +17,19 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// Tells the other nodes that the streams of a subject are to end. To tell them twice does no harm.
     fn announce_cut<'a>(&'a self, subject: &'a str) -> Pending<'a, Result<(), Unreachable>>;
 
+    /// Asks the other nodes something, and returns what those answer that are there, within a second or two. One that
+    /// does not answer in time is left out.
+    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>>;
+
     /// The nodes that are there, this one among them, as each last said of itself; empty while they
     /// cannot be heard.
     fn members(&self) -> Vec<Value>;
+}
+
+/// Whoever answers what other nodes ask of this one.
+pub trait Answer: fmt::Debug + Send + Sync {
+    /// The answer; `None` to what is not understood.
+    fn answer(&self, question: String) -> Pending<'static, Option<String>>;
 }
 
 /// Why the other nodes could not be told.

@@ -9,11 +9,13 @@
 
 mod access;
 mod admission;
+mod allowances;
 mod audit;
 mod cluster;
 mod connection;
 mod console;
 mod dialect;
+mod gate;
 mod handlers;
 mod layers;
 mod metrics;
@@ -32,15 +34,19 @@ mod router;
 mod shared_body;
 mod state;
 mod stream;
+mod succession;
 
 pub use self::access::{Access, AccessConfig, ForeignKeys, ForeignRealm, GuardConfig, Keys};
 pub use self::audit::Trail;
-pub use self::cluster::{Cluster, Unreachable};
-pub use self::connection::{Bounds, ConnectionTable, Connections, Lifecycle, Limits, accept};
+pub use self::cluster::{Answer, Cluster, Unreachable};
+pub use self::connection::{
+    Bounds, ConnectionTable, Connections, Lifecycle, Limits, ParkedConnection, Parking, accept,
+};
 pub use self::console::{Console, Observer, StreamConfig};
-pub use self::dialect::{MercureConfig, MercureTokens};
-pub use self::metrics::{MetricSource, Metrics, RefusalReason, Rows};
-pub use self::node::{Node, NodeId};
+pub use self::dialect::{MercureConfig, MercureTokens, Presence};
+pub use self::gate::{Gate, Passage};
+pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
+pub use self::node::{Node, NodeId, NodeIdentity};
 #[cfg(fuzzing)]
 pub use self::probe::probe_head;
 #[cfg(fuzzing)]
@@ -48,3 +54,4 @@ pub use self::probe_socket::probe_socket;
 pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
 pub use self::router::{RouterConfig, router};
 pub use self::state::AppState;
+pub use self::succession::Words;

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 
 use fanfare_event::Timestamp;
+use fanfare_handover::{Malformed, Reader, Writer};
 use rustix::system::uname;
 
 /// One run of the program.
@@ -31,6 +32,44 @@ impl Node {
         // Unlike a subscriber's name, this is no secret: it only must not repeat.
         let id = NodeId(RandomState::new().hash_one(address) as u32);
         Self { id, name, started: Timestamp::now() }
+    }
+}
+
+/// What of a node stays the same when another process goes on as it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeIdentity {
+    id: NodeId,
+    started: Timestamp,
+}
+
+impl Node {
+    /// The same node, in another process, which may call it otherwise.
+    #[must_use]
+    pub fn resumed(self, identity: &NodeIdentity) -> Self {
+        let NodeIdentity { id, started } = *identity;
+        Self { id, started, ..self }
+    }
+
+    /// What stays the same.
+    pub fn identity(&self) -> NodeIdentity {
+        NodeIdentity { id: self.id, started: self.started }
+    }
+}
+
+impl NodeIdentity {
+    /// Writes it down.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.u32(self.id.0);
+        writer.u64(self.started.as_millis());
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// It is not what [`NodeIdentity::write`] has written.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { id: NodeId(reader.u32()?), started: Timestamp(reader.u64()?) })
     }
 }
 

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+use fanfare_handover::{Malformed, Reader, Writer};
+
 /// How many are told apart.
 const KEYS: usize = 65_536;
 /// How often those that have been quiet are looked for when there are too many.
@@ -40,6 +42,54 @@ impl<K: Eq + Hash> Rates<K> {
         let known = self.buckets.len() < KEYS || self.buckets.contains_key(&key);
         self.buckets.entry(key.filter(|_| known)).or_insert(Bucket::full(rate, now))
     }
+}
+
+impl<K: Eq + Hash> Rates<K> {
+    /// Writes down from which buckets something was taken; `write` writes whose.
+    pub(crate) fn write(&self, writer: &mut Writer, now: Instant, write: impl Fn(&mut Writer, &K)) {
+        writer.count(self.buckets.len());
+        for (key, Bucket { left, at }) in &self.buckets {
+            writer.option(key.as_ref(), &write);
+            writer.u64(left.to_bits());
+            let age = now.saturating_duration_since(*at);
+            writer.u64(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Takes in what another process has written; `read` reads whose.
+    pub(crate) fn read(
+        &mut self,
+        reader: &mut Reader<'_>,
+        now: Instant,
+        read: impl Fn(&mut Reader<'_>) -> Result<K, Malformed>,
+    ) -> Result<(), Malformed> {
+        let buckets = reader.list(|reader| {
+            let key = reader.option(&read)?;
+            let left = f64::from_bits(reader.u64()?);
+            if !left.is_finite() {
+                return Err(Malformed("a rate is no number"));
+            }
+            let age = Duration::from_millis(reader.u64()?);
+            Ok((key, Bucket { left, at: now.checked_sub(age).unwrap_or(now) }))
+        })?;
+        self.buckets.extend(buckets.into_iter().take(KEYS + 1));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl<K> Rates<K> {
+    /// How many bytes the table takes up.
+    pub(crate) fn table_bytes(&self) -> usize {
+        table_bytes(&self.buckets)
+    }
+}
+
+/// How many bytes a table takes up, beside what its entries point to: a byte for each place beside the place,
+/// of which an eighth stays free.
+#[cfg(test)]
+pub(crate) fn table_bytes<K, V>(table: &HashMap<K, V>) -> usize {
+    table.capacity() * 8 / 7 * (size_of::<(K, V)>() + 1)
 }
 
 impl Bucket {
@@ -119,6 +169,28 @@ mod tests {
             }
         }
         assert!(accepted <= 22, "batches of two go at twice the rate: {accepted}");
+    }
+
+    #[test]
+    fn whoever_has_used_up_a_rate_has_it_again_when_the_hub_changes_hands() {
+        let (mut rates, now) = (Rates::new(), Instant::now());
+        for name in ["quick", "quick", "slow"] {
+            rates.bucket(name.to_owned(), 1.0, now).draw(1.0, now).unwrap();
+        }
+        let (mut writer, later) = (Writer::new(), now + Duration::from_millis(500));
+        rates.write(&mut writer, later, |writer, name| writer.text(name));
+        let bytes = writer.finish();
+        let mut successor = Rates::new();
+        let mut reader = Reader::new(&bytes);
+        successor.read(&mut reader, later, |reader| reader.text().map(str::to_owned)).unwrap();
+        reader.end().unwrap();
+        let mut draw = |name: &str| successor.bucket(name.to_owned(), 1.0, later).draw(1.0, later);
+        assert_eq!(draw("quick"), Err(Duration::from_millis(500)));
+        assert_eq!((draw("slow"), draw("other")), (Ok(()), Ok(())));
+        for end in 0..bytes.len() {
+            let name = |reader: &mut Reader<'_>| reader.text().map(str::to_owned);
+            Rates::new().read(&mut Reader::new(&bytes[..end]), later, name).unwrap_err();
+        }
     }
 
     #[test]

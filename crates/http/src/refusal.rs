@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
+use fanfare_delivery::InvalidCadence;
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_net::Origin;
@@ -38,6 +39,8 @@ pub(crate) enum Refusal {
     Selector(#[from] InvalidSelector),
     #[error("the envelope {0:?} is unknown")]
     Envelope(String),
+    #[error("{InvalidCadence}")]
+    Interval(String),
     #[error("{0:?} does not decode to UTF-8")]
     Query(String),
     #[error("a subscription may name {limit} topics and patterns here, this one names {named}")]
@@ -56,6 +59,10 @@ pub(crate) enum Refusal {
     UnknownSubscriber(String),
     #[error("delivery is shutting down or too busy")]
     DeliveryBusy,
+    #[error(
+        "the hub was replaced by a new process while this was on its way: nothing of it was done, send it again"
+    )]
+    HandedOver,
     #[error("the request's target is longer than {limit} bytes")]
     TargetTooLong { limit: usize },
     #[error("an HTTP/1.1 request has one Host header")]
@@ -158,13 +165,16 @@ impl Refusal {
             Self::Append(AppendError::TooManyKeys { .. }) => RefusalReason::TooManyKeys,
             Self::Append(AppendError::KeyReused) => RefusalReason::KeyReused,
             Self::Append(_) | Self::CutNotAnnounced { .. } => RefusalReason::LogUnavailable,
-            Self::Selector(_) | Self::Envelope(_) | Self::Query(_) | Self::NearMiss { .. } => {
-                RefusalReason::InvalidSubscribe
-            }
+            Self::Selector(_)
+            | Self::Envelope(_)
+            | Self::Interval(_)
+            | Self::Query(_)
+            | Self::NearMiss { .. } => RefusalReason::InvalidSubscribe,
             Self::TooManyTopics { .. } => RefusalReason::TooManyTopics,
             Self::NobodyNamed => RefusalReason::InvalidRevocation,
             Self::Parameter { .. } | Self::UnknownSubscriber(_) => RefusalReason::InvalidQuery,
             Self::DeliveryBusy => RefusalReason::DeliveryBusy,
+            Self::HandedOver => RefusalReason::HandedOver,
             Self::TargetTooLong { .. } => RefusalReason::TargetTooLong,
             Self::NotOneHost => RefusalReason::Malformed,
             Self::ForeignHost | Self::PassedOn => RefusalReason::ForeignHost,
@@ -190,10 +200,13 @@ impl Refusal {
         }
     }
 
-    /// Whether credentials could not be looked at for now, which a client that comes back may find
-    /// mended.
+    /// Whether credentials could not be looked at for now, or this is no longer the hub, which a client
+    /// that comes back may find mended.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_))
+        matches!(
+            self,
+            Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) | Self::HandedOver
+        )
     }
 
     /// What the rest of the program is to know of it.
@@ -234,6 +247,7 @@ impl Refusal {
             | Self::Tickets(_)
             | Self::CutNotAnnounced { .. }
             | Self::DeliveryBusy
+            | Self::HandedOver
             | Self::ConnectionEnded
             | Self::BusyAddress
             | Self::Busy => Some(MOMENT),

@@ -18,9 +18,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::connection::Unfinished;
 
 /// Which part of the budget one address from elsewhere may take up.
 const PART: usize = 4;
@@ -59,6 +61,7 @@ pub(crate) struct RequestBody {
     /// Exists once the body has kept its reader waiting.
     timer: Option<Pin<Box<Sleep>>>,
     share: Arc<MemoryShare>,
+    unfinished: Arc<Unfinished>,
 }
 
 impl MemoryBudget {
@@ -141,9 +144,15 @@ impl BodyLimit {
 
 impl RequestBody {
     /// `incoming`, which must be whole `allowed` from now. `share` is to be kept for as long as the
-    /// handler may hold the bytes.
-    pub(crate) fn new(incoming: Incoming, allowed: Duration, share: Arc<MemoryShare>) -> Self {
-        Self { incoming, deadline: Instant::now() + allowed, timer: None, share }
+    /// handler may hold the bytes; `unfinished` is the connection's.
+    pub(crate) fn new(
+        incoming: Incoming,
+        allowed: Duration,
+        share: Arc<MemoryShare>,
+        unfinished: Arc<Unfinished>,
+    ) -> Self {
+        unfinished.reads(!incoming.is_end_stream());
+        Self { incoming, deadline: Instant::now() + allowed, timer: None, share, unfinished }
     }
 }
 
@@ -158,9 +167,13 @@ impl http_body::Body for RequestBody {
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 let taken = self.share.take(frame.data_ref().map_or(0, Bytes::len));
+                self.unfinished.reads(!self.incoming.is_end_stream());
                 Poll::Ready(Some(taken.map(|()| frame).map_err(Into::into)))
             }
-            Poll::Ready(other) => Poll::Ready(other.map(|read| read.map_err(Into::into))),
+            Poll::Ready(other) => {
+                self.unfinished.reads(other.is_some());
+                Poll::Ready(other.map(|read| read.map_err(Into::into)))
+            }
             Poll::Pending => {
                 let deadline = self.deadline;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_hub::Hub;
+use fanfare_mercure::HubUrl;
 use tokio::sync::mpsc;
 
 #[cfg(any(test, fuzzing))]
@@ -17,6 +18,7 @@ use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::dialect::Dialect;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::node::Node;
 #[cfg(any(test, fuzzing))]
@@ -45,8 +47,12 @@ pub struct AppState {
     pub node: Node,
     /// How much one client may take up.
     pub quotas: Quotas,
+    /// The URL at which Mercure's protocol is spoken, if it is: what is under it is the hub's own.
+    pub mercure: Option<Arc<HubUrl>>,
     /// The longest message, in bytes.
     pub max_message: usize,
+    /// Through which whoever acts on the hub goes.
+    pub gate: Arc<Gate>,
     /// Set once the hub is shutting down.
     pub draining: AtomicBool,
 }
@@ -167,7 +173,9 @@ impl AppState {
             console: Arc::new(Console::open(streams).unwrap()),
             hub,
             delivery,
+            mercure: None,
             max_message: 1,
+            gate: Gate::new(),
             draining: AtomicBool::new(false),
         })
     }

@@ -12,12 +12,14 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Authorised;
 use fanfare_delivery::{
-    Aborted, BodyReader, Delivery, Framing, Lease, NewSubscriber, Retry, Seat, Sink, StreamFormat,
-    Wire, body,
+    Aborted, BodyReader, Cadence, Delivery, Framing, Lease, NewSubscriber, Retry, Seat, Sink,
+    StreamFormat, Wire, body,
 };
 use fanfare_event::{PrivateRights, Selector};
 use fanfare_hub::{Interest, Start};
 use http_body::Frame;
+
+use crate::gate::Inside;
 
 /// A subscription that was asked for, authorised and given a seat.
 #[derive(Debug)]
@@ -25,11 +27,14 @@ pub(crate) struct AdmittedStream {
     delivery: Arc<Delivery>,
     interest: Arc<Interest>,
     format: &'static dyn StreamFormat,
+    cadence: Option<Cadence>,
     start: Start,
     has_id: bool,
     address: IpAddr,
     seat: Seat,
     lease: Option<Box<Lease>>,
+    /// Until it has joined.
+    inside: Inside,
 }
 
 /// What a subscriber may hear, and where it begins.
@@ -40,6 +45,8 @@ pub(crate) struct Admissible {
     pub(crate) private: PrivateRights,
     /// How it is written.
     pub(crate) format: &'static dyn StreamFormat,
+    /// How often at most it is sent events.
+    pub(crate) cadence: Option<Cadence>,
     pub(crate) start: Start,
     /// Whether it holds an event id already.
     pub(crate) has_id: bool,
@@ -54,11 +61,12 @@ impl AdmittedStream {
         address: IpAddr,
         seat: Seat,
         lease: Option<Box<Lease>>,
+        inside: Inside,
     ) -> Self {
-        let Admissible { selector, private, format, start, has_id } = what;
+        let Admissible { selector, private, format, cadence, start, has_id } = what;
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner(), private);
-        Self { delivery, interest, format, start, has_id, address, seat, lease }
+        Self { delivery, interest, format, cadence, start, has_id, address, seat, lease, inside }
     }
 
     /// Where it begins.
@@ -93,18 +101,31 @@ impl AdmittedStream {
 
     /// Hands it to delivery, with where its bytes go.
     pub(crate) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
-        let Self { delivery, interest, format, start, has_id, address, seat, lease } = self;
+        let Self {
+            delivery,
+            interest,
+            format,
+            cadence,
+            start,
+            has_id,
+            address,
+            seat,
+            lease,
+            inside,
+        } = self;
         delivery.join(NewSubscriber {
             sink,
             wire: Wire::new(format, framing),
             head,
             interest,
+            cadence,
             start,
             has_id,
             address,
             seat,
             lease,
         });
+        drop(inside);
     }
 }
 

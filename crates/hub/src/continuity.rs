@@ -60,6 +60,26 @@ impl Continuity {
         self.trimmed = self.trimmed.max(through);
     }
 
+    /// Nothing up to here is retained.
+    pub(crate) fn trimmed(&self) -> Position {
+        self.trimmed
+    }
+
+    /// Whether no other epoch has begun since `earlier`, and nothing was found out about the past.
+    pub(crate) fn goes_on_from(&self, earlier: &Self) -> bool {
+        match (&self.lineage, &earlier.lineage) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            _ => false,
+        }
+    }
+
+    /// The position from which at most so many events lead up to `at`, none of which is known to be lost
+    /// or trimmed; `at` itself where there is none.
+    pub(crate) fn back(&self, at: Position, events: u64) -> Position {
+        let start = self.lineage.as_ref().map_or(at, |lineage| lineage.back(at, events));
+        start.max(self.trimmed).min(at)
+    }
+
     /// The engine goes on at `at`. Says of what everyone is told who has everything so far; of
     /// nothing where the one follows on from the other, or nobody has been told anything yet.
     pub(crate) fn begin(&mut self, lineage: &Lineage, at: Position) -> Option<Gap> {

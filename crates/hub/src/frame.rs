@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use fanfare_event::{Event, Position};
-use fanfare_sse::{Encoded, Fields, encode};
+use fanfare_sse::{Encoded, Fields, encode, encode_with_retry};
 
 use crate::Gap;
 use crate::ledger::{Entry, Ledger};
@@ -15,7 +15,8 @@ pub enum Envelope {
     #[default]
     None,
     /// The message itself, under the id that its publisher chose; where it chose none, under its position as
-    /// a reference: `#` stands before it.
+    /// a reference: `#` stands before it. Whoever asks for it is also told when to come back, where the publisher
+    /// says so.
     OwnId,
     /// One line of JSON that names topic, event type and time beside the message.
     Json,
@@ -126,7 +127,8 @@ impl Frame {
                     .id()
                     .map_or_else(|| format!("#{}", event.position), |id| id.as_str().to_owned());
                 let (event_type, data) = (type_of(event), &*event.message);
-                Box::new(self.counted(encode(Fields { id: Some(&id), event: event_type, data })))
+                let fields = Fields { id: Some(&id), event: event_type, data };
+                Box::new(self.counted(encode_with_retry(fields, event.retry())))
             }),
             (Content::Event(event, _), Envelope::None) => {
                 self.plain.get_or_init(|| encode_event(event, type_of(event), &event.message))

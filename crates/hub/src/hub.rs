@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_event::{Position, Timestamp};
-use fanfare_log::{Appending, Batch, EventLog, LogSize, PageLimit, ReadError, ReadFrom, Unready};
+use fanfare_event::{Position, Selector, Timestamp};
+use fanfare_log::{
+    Appending, Batch, EventLog, LogSize, Page, PageLimit, ReadError, ReadFrom, Unready,
+};
 
 use crate::{
     BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Start, Window,
@@ -132,6 +134,17 @@ impl Hub {
     /// How many pages could not be read. Whoever waits for one asks again.
     pub fn failed_pages(&self) -> u64 {
         self.failed_pages.load(Ordering::Relaxed)
+    }
+
+    /// Reads the log itself, which knows nothing of what a window has.
+    pub(crate) fn read_log(
+        &self,
+        from: ReadFrom,
+        until: Position,
+        selector: &Selector,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        self.log.read(from, until, selector, limit)
     }
 
     fn read_page(

@@ -57,6 +57,11 @@ impl Interest {
         &self.selector
     }
 
+    /// What of it that is private may be heard.
+    pub fn private(&self) -> &PrivateRights {
+        &self.private
+    }
+
     /// Whether the subscriber receives what stands in `slot`. A notice of loss goes to everyone.
     ///
     /// For an interest in a topic of its own, everybody else's events cost one comparison of

@@ -22,6 +22,7 @@ mod milestones;
 mod reasons;
 mod resume;
 mod ring;
+mod warm;
 mod window;
 
 pub use busiest::BusyTopic;

@@ -127,6 +127,19 @@ impl Ring {
         self.slots.push_back(slot);
     }
 
+    /// Adds frames before the oldest; whoever stands at `floor` can be served from them on. Every frame has
+    /// another offset then: nobody may have a copy.
+    pub(crate) fn prepend(&mut self, floor: Position, slots: Vec<Slot>) {
+        for slot in slots.into_iter().rev() {
+            if self.counted {
+                slot.frame.enter();
+            }
+            self.slots.push_front(slot);
+        }
+        self.floor = floor;
+        self.passed = floor;
+    }
+
     /// Removes the oldest frame.
     pub(crate) fn pop(&mut self) -> Option<Slot> {
         let slot = self.slots.pop_front()?;

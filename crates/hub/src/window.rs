@@ -100,6 +100,48 @@ impl Window {
         self.read().continuity.last()
     }
 
+    /// How much it holds at most.
+    pub(crate) fn bounds(&self) -> WindowBounds {
+        self.bounds
+    }
+
+    /// What is known of the log, and the position before the oldest frame, both of one moment.
+    pub(crate) fn beginning(&self) -> (Continuity, Position) {
+        let state = self.read();
+        (state.continuity.clone(), state.ring.floor())
+    }
+
+    /// Puts these events before all frames: everything after `floor` and up to `begins`, where the window
+    /// began when `known` was known. How many frames there are more; none where the window begins
+    /// elsewhere by now, another epoch has begun, or somebody listens already.
+    pub(crate) fn warm(
+        &self,
+        known: &Continuity,
+        begins: Position,
+        floor: Position,
+        events: Vec<Arc<Event>>,
+    ) -> usize {
+        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.write();
+        let state = &mut *guard;
+        let fits = state.ring.floor() == begins && state.continuity.goes_on_from(known);
+        if !fits || !listeners.is_empty() || floor >= begins {
+            return 0;
+        }
+        let before = state.ring.len();
+        let frame = |event: Arc<Event>| Frame::new(event).counted_in(&self.ledger);
+        state.ring.prepend(floor, events.into_iter().map(frame).map(Slot::new).collect());
+        state.milestones = Milestones::default();
+        for (offset, slot) in (state.ring.base()..).zip(state.ring.from(0)) {
+            if let Some(event) = slot.frame.event() {
+                state.milestones.pass(offset, event, &self.retention);
+            }
+        }
+        state.drop_trimmed();
+        self.bound(state);
+        state.ring.len().saturating_sub(before)
+    }
+
     /// What is known of the log, all of one moment.
     pub(crate) fn continuity(&self) -> Continuity {
         self.read().continuity.clone()
@@ -183,6 +225,14 @@ impl Window {
 }
 
 impl State {
+    /// Lets go of what the log no longer retains.
+    fn drop_trimmed(&mut self) {
+        let through = self.continuity.trimmed();
+        while self.ring.from(0).next().is_some_and(|slot| slot.frame.position() <= through) {
+            self.drop_oldest();
+        }
+    }
+
     fn drop_oldest(&mut self) {
         let offset = self.ring.base();
         if let Some(slot) = self.ring.pop() {
@@ -235,9 +285,7 @@ impl Tail for Window {
     fn trim(&self, through: Position) {
         let mut state = self.write();
         state.continuity.trim(through);
-        while state.ring.from(0).next().is_some_and(|slot| slot.frame.position() <= through) {
-            state.drop_oldest();
-        }
+        state.drop_trimmed();
     }
 
     fn wake(&self) {

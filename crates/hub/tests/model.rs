@@ -37,8 +37,8 @@ enum Step {
     Stray { client: usize },
     /// The engine loses so many events, and a new epoch begins under open streams.
     Lose { events: u64 },
-    /// The hub and its engine start again, which loses so many.
-    Restart { events: u64 },
+    /// The hub and its engine start again, which loses so many; its window is filled or is not.
+    Restart { events: u64, warm: bool },
     /// The node hears its engine no longer, or again.
     Hear { heard: bool },
     /// Everything is trimmed and a new epoch begins, with nothing lost.
@@ -59,7 +59,7 @@ fn step_of_a_fickle_engine() -> impl Strategy<Value = Step> {
     prop_oneof![
         18 => step(),
         1 => (0..12u64).prop_map(|events| Step::Lose { events }),
-        1 => (0..12u64).prop_map(|events| Step::Restart { events }),
+        1 => (0..12u64, any::<bool>()).prop_map(|(events, warm)| Step::Restart { events, warm }),
         1 => any::<bool>().prop_map(|heard| Step::Hear { heard }),
         1 => Just(Step::Forget),
     ]
@@ -319,11 +319,14 @@ proptest! {
         for step in steps {
             match step {
                 Step::Lose { events } => world.lose(log.lose(events)),
-                Step::Restart { events } => {
+                Step::Restart { events, warm } => {
                     let window = bounds.window();
                     let loss = log.restart(events, Arc::clone(&window) as Arc<dyn Tail>);
                     world.lose(loss);
                     world.hub = Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>);
+                    if warm {
+                        world.hub.warm(|| true).unwrap();
+                    }
                     world.clients.iter_mut().for_each(|client| client.reconnect(&world.hub));
                 }
                 Step::Hear { heard } => log.set_heard(heard),

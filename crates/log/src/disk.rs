@@ -18,10 +18,11 @@
 //! - One thread changes files; readers hold no lock while they read them.
 //! - Every start is a new epoch, recorded before it is used.
 
-mod bytes;
 mod completion;
+mod disk_state;
 mod file_names;
 mod format;
+mod freeze;
 mod index;
 mod index_file;
 mod keys_file;
@@ -32,10 +33,10 @@ mod options;
 mod queue;
 mod reader;
 mod reclaim;
-mod record;
 mod recovery;
 mod refusal;
 mod report;
+mod resume;
 mod scan;
 mod segment;
 mod selection;
@@ -46,6 +47,7 @@ mod topic_limit;
 mod trims;
 mod trims_file;
 mod unsynced_file;
+mod upkeep;
 mod writer;
 
 use std::path::Path;
@@ -58,7 +60,7 @@ use fanfare_event::{EventId, Position, Selector, Timestamp};
 use crate::{
     AppendError, Appending, Batch, Environment, EventLog, Finding, IdempotencyKey,
     IdempotencyTable, LogSize, Page, PageLimit, ReadError, ReadFrom, SystemEnvironment, Tail,
-    Unready,
+    Unready, record,
 };
 use completion::completion;
 use file_names::is_ours;
@@ -71,9 +73,12 @@ use shared::{Ending, Shared};
 use state::State;
 use storage::{create_private, is_full, make_private};
 
+pub use disk_state::DiskState;
+pub use freeze::FreezeError;
 pub use open_error::OpenError;
 pub use options::{DiskOptions, InvalidSyncPolicy, SyncPolicy};
 pub use report::{Damage, LogReport, SegmentReport, stats, verify};
+pub use resume::LockDescriptors;
 pub use storage::{Directory, Storage, StoredFile};
 pub use writer::{Progress, Writer};
 
@@ -127,12 +132,18 @@ impl DiskLog {
         let place = storage.place();
         let environment = Arc::new(SystemEnvironment::new());
         let (mut log, writer) = Self::open_by_hand(storage, environment, options, tail)?;
+        log.start(writer, &place)?;
+        Ok(log)
+    }
+
+    /// Starts the writer's thread.
+    fn start(&mut self, writer: Writer, place: &str) -> Result<(), OpenError> {
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || writer.run())
-            .map_err(|source| OpenError::io("start a thread for", &place, source))?;
-        log.thread = Some(thread);
-        Ok(log)
+            .map_err(|source| OpenError::io("start a thread for", place, source))?;
+        self.thread = Some(thread);
+        Ok(())
     }
 
     /// The same without a thread, with time and chance from elsewhere: nothing is written but by

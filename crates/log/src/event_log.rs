@@ -29,7 +29,7 @@ pub trait EventLog: Send + Sync + 'static {
         limit: PageLimit,
     ) -> Result<Page, ReadError>;
 
-    /// Finds the latest event that its publisher gave this id, among what is retained; `None` where there
+    /// Finds the earliest event that its publisher gave this id, among what is retained; `None` where there
     /// is none. The position is good for a read, which says whether anything after it was trimmed.
     fn find(&self, id: &EventId) -> Finding;
 

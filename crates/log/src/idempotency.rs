@@ -15,6 +15,7 @@ use fanfare_shares::{Amount, NoRoom, Shares};
 use siphasher::sip128::SipHasher24;
 
 use crate::AppendError;
+use crate::idempotency_state::IdempotencyState;
 
 /// A key as logs keep it: 1 to 255 visible ASCII characters, spaces inside allowed, which nobody
 /// need understand but this module.
@@ -188,6 +189,20 @@ impl IdempotencyTable {
             order: VecDeque::new(),
             latest: Timestamp(0),
         }
+    }
+
+    /// A table that goes on where another was when it was written down.
+    pub fn resumed(state: IdempotencyState, window: Duration, capacity: usize) -> Self {
+        let mut table = Self::with_secret(state.secret, window, capacity);
+        state.remembered.into_iter().for_each(|it| table.restore(it));
+        table.expire(state.latest);
+        table
+    }
+
+    /// All that it knows.
+    pub fn state(&self) -> IdempotencyState {
+        let remembered = self.remembered().collect();
+        IdempotencyState { secret: self.secret, latest: self.latest, remembered }
     }
 
     /// What must be kept along with [`IdempotencyTable::remembered`], and kept secret.

@@ -11,19 +11,24 @@
 //!   some of it was trimmed. A false alarm is allowed, false continuity is not.
 //! - *Whole or nothing*: a batch is accepted as a whole, with consecutive positions, or not at all.
 
+mod bytes;
 pub mod disk;
 mod environment;
 mod epoch;
 mod event_log;
 mod idempotency;
+mod idempotency_state;
+mod ids;
 mod lineage;
 mod memory;
+mod record;
+mod state_stream;
 mod tail;
 mod topics;
 
 pub use disk::{
-    Damage, DiskLog, DiskOptions, InvalidSyncPolicy, LogReport, OpenError, SegmentReport,
-    SyncPolicy, stats, verify,
+    Damage, DiskLog, DiskOptions, DiskState, FreezeError, InvalidSyncPolicy, LockDescriptors,
+    LogReport, OpenError, SegmentReport, SyncPolicy, stats, verify,
 };
 pub use environment::{Environment, SystemEnvironment};
 pub use epoch::{epoch_entropy, next_epoch};
@@ -35,7 +40,9 @@ pub use idempotency::{
     Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, KeyDigest, OtherContent, Remembered,
     TableFull,
 };
+pub use idempotency_state::IdempotencyState;
 pub use lineage::{Between, Ended, Lineage, Loss, Standing};
-pub use memory::{MemoryLog, MemorySettings, MemoryStats};
+pub use memory::{MemoryLog, MemorySettings, MemoryState, MemoryStats};
+pub use state_stream::StateError;
 pub use tail::Tail;
 pub use topics::{TopicId, TopicTable};

@@ -194,6 +194,21 @@ impl Lineage {
         last.filter(|last| *last > after)
     }
 
+    /// The position from which at most so many events lead up to `at`, on a way on which nothing is known to
+    /// be lost. It lies as far back as both allow.
+    pub fn back(&self, at: Position, events: u64) -> Position {
+        let (mut at, mut left) = (at, events);
+        while at.seq < left {
+            left -= at.seq;
+            let earlier = self.ends.partition_point(|ended| ended.end.epoch < at.epoch);
+            match earlier.checked_sub(1).map(|before| self.ends[before]) {
+                Some(Ended { end, lossy: false }) => at = end,
+                _ => return Position::new(at.epoch, 0),
+            }
+        }
+        Position::new(at.epoch, at.seq - left)
+    }
+
     /// Whether a reader that has exactly the log up to `after` has it up to `through` as well.
     pub fn continuous(&self, after: Position, through: Position) -> bool {
         self.between(after, through) == Between::Nothing
@@ -245,6 +260,20 @@ mod tests {
         assert_eq!(lineage.standing(20), Standing::EndedAt(Position::new(20, 3)));
         assert_eq!(lineage.standing(21), Standing::Current);
         assert_eq!(lineage.standing(11), Standing::Unknown);
+    }
+
+    #[test]
+    fn the_way_back_crosses_what_was_lost() {
+        let lost = Ended { end: Position::new(1, 9), lossy: true };
+        let ends = [lost, Ended::whole(Position::new(2, 3)), Ended::whole(Position::new(3, 0))];
+        let lineage = Lineage::recorded(ends, 4).unwrap();
+        let back = |events| lineage.back(Position::new(4, 2), events);
+        assert_eq!(back(0), Position::new(4, 2));
+        assert_eq!(back(2), Position::new(4, 0));
+        assert_eq!(back(3), Position::new(2, 2));
+        assert_eq!(back(5), Position::new(2, 0));
+        assert_eq!(back(6), Position::new(2, 0), "what lies before was lost");
+        assert_eq!(Lineage::root(7).back(Position::new(7, 5), u64::MAX), Position::new(7, 0));
     }
 
     #[test]

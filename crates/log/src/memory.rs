@@ -6,9 +6,11 @@
 #[cfg(test)]
 mod model;
 mod settings;
+mod state;
 mod stats;
 mod store;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanfare_event::{EventId, Position, Selector, Timestamp};
@@ -18,6 +20,7 @@ use crate::{
     ReadFrom, SystemEnvironment, Tail, Unready, next_epoch,
 };
 pub use settings::MemorySettings;
+pub use state::MemoryState;
 pub use stats::MemoryStats;
 use store::{Bounds, Store};
 
@@ -53,6 +56,36 @@ impl MemoryLog {
         Arc::new(Self { store: Mutex::new(store), environment, tail })
     }
 
+    /// The log of a process that ends, in the process that goes on with it: in the same epoch, at the next
+    /// position. What exceeds these settings is trimmed.
+    pub fn resume(settings: MemorySettings, tail: Arc<dyn Tail>, state: MemoryState) -> Arc<Self> {
+        Self::resume_in(Arc::new(SystemEnvironment::new()), settings, tail, state)
+    }
+
+    /// The same, with time and chance from elsewhere.
+    pub fn resume_in(
+        environment: Arc<dyn Environment>,
+        settings: MemorySettings,
+        tail: Arc<dyn Tail>,
+        state: MemoryState,
+    ) -> Arc<Self> {
+        let mut store = Store::resumed(state, settings, Bounds::DEFAULT);
+        store.expire(environment.now(), usize::MAX);
+        let (last, trimmed) = (store.last(), store.trimmed());
+        tail.begin(&Lineage::root(last.epoch), last);
+        if trimmed > Position::ORIGIN {
+            tail.trim(trimmed);
+        }
+        tail.wake();
+        Arc::new(Self { store: Mutex::new(store), environment, tail })
+    }
+
+    /// All that the log holds now, to be handed to another process; nothing changes by it. Takes the lock
+    /// for about ten milliseconds where there are a hundred thousand events.
+    pub fn state(&self) -> MemoryState {
+        self.store().state()
+    }
+
     /// What the log holds now. Takes the lock for a moment.
     pub fn stats(&self) -> MemoryStats {
         self.store().stats()
@@ -62,6 +95,12 @@ impl MemoryLog {
     /// under the lock.
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLog").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 

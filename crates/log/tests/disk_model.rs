@@ -7,10 +7,14 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use fanfare_event::{Position, Timestamp, Topic};
 use fanfare_log::disk::Storage;
-use fanfare_log::{AppendError, Between, DiskLog, DiskOptions, EventLog, Standing, SyncPolicy};
+use fanfare_log::{
+    AppendError, Between, DiskLog, DiskOptions, DiskState, EventLog, Standing, SyncPolicy,
+};
 use fanfare_testkit::{DiskFault, SimulatedDisk};
 use proptest::prelude::*;
 use support::{Recorder, after, append, batch, earliest, keyed, small};
@@ -34,6 +38,22 @@ enum Op {
     Crash,
     /// The hub stops and starts.
     Reopen,
+    /// Another process is to go on with the log.
+    HandOver(HandOver),
+}
+
+/// What becomes of a hand-over.
+#[derive(Debug, Clone, Copy)]
+enum HandOver {
+    /// It is given up: before the other process has begun, or after.
+    Abandoned {
+        late: bool,
+    },
+    Committed,
+    /// Both processes are killed before it is committed, or the machine stops.
+    Killed {
+        machine: bool,
+    },
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -50,6 +70,11 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Expire),
         2 => Just(Op::Crash),
         2 => Just(Op::Reopen),
+        2 => prop_oneof![
+            any::<bool>().prop_map(|late| HandOver::Abandoned { late }),
+            Just(HandOver::Committed),
+            any::<bool>().prop_map(|machine| HandOver::Killed { machine }),
+        ].prop_map(Op::HandOver),
     ];
     prop::collection::vec(op, 1..120)
 }
@@ -126,6 +151,67 @@ impl Model {
             Op::Reopen => {
                 self.close();
                 if self.disk.has_crashed() {
+                    self.disk.restart();
+                }
+                self.open();
+            }
+            Op::HandOver(end) => self.hand_over(end),
+        }
+    }
+
+    fn hand_over(&mut self, end: HandOver) {
+        let old = self.log.take().unwrap();
+        let state = match old.freeze(Duration::from_secs(60)) {
+            Ok(state) => state,
+            // It goes on as it can.
+            Err(_) => return self.log = Some(old),
+        };
+        assert!(self.disk.is_synced(), "what another process goes on with is on disk");
+        let changes = Arc::new(AtomicUsize::new(0));
+        self.disk.before_each_change({
+            let changes = Arc::clone(&changes);
+            move || _ = changes.fetch_add(1, Ordering::Relaxed)
+        });
+        old.expire(Timestamp::now());
+        let mut bytes = Vec::new();
+        state.write(&mut bytes).unwrap();
+        let state = DiskState::read(&mut &bytes[..]).unwrap();
+        let tail = Arc::<Recorder>::default();
+        let begin = || {
+            let (storage, options) = (Arc::new(self.disk.clone()), self.options.clone());
+            DiskLog::resume_on(storage, options, tail.clone(), state.clone()).unwrap()
+        };
+        let unchanged = || assert_eq!(changes.load(Ordering::Relaxed), 0, "something was written");
+        match end {
+            HandOver::Abandoned { late } => {
+                if late {
+                    drop(begin());
+                }
+                unchanged();
+                old.thaw();
+                self.log = Some(old);
+            }
+            HandOver::Committed => {
+                let new = begin();
+                assert_eq!(tail.last(), state.last(), "it goes on in the same epoch");
+                assert_eq!(tail.lineage(), self.tail.lineage());
+                unchanged();
+                old.release();
+                drop(old);
+                unchanged();
+                new.thaw();
+                self.trimmed = self.trimmed.max(self.tail.trimmed()).max(tail.trimmed());
+                self.tail = tail;
+                self.log = Some(new);
+                self.check();
+            }
+            HandOver::Killed { machine } => {
+                drop(begin());
+                old.release();
+                drop(old);
+                unchanged();
+                self.close();
+                if machine {
                     self.disk.restart();
                 }
                 self.open();

@@ -26,6 +26,7 @@ fn id(text: &str) -> EventId {
 fn draft(topics: &[&str], private: bool, name: Option<&str>, message: &str) -> Draft {
     let others = topics[1..].iter().map(|name| topic(name));
     let extras = Extras::new(&topic(topics[0]), others, private, name.map(id)).unwrap();
+    let extras = Extras::with_retry(extras, message.contains("retried").then_some(1500));
     Draft { topic: topic(topics[0]), event_type: None, message: message.into(), extras }
 }
 
@@ -56,22 +57,25 @@ fn memory(count: u64) -> Arc<MemoryLog> {
 }
 
 /// What every log is asked, wherever it keeps what it holds.
-fn fill(log: &dyn EventLog) -> [Position; 4] {
+fn fill(log: &dyn EventLog) -> [Position; 6] {
     [
         append(log, draft(&["a", "b/1"], false, None, "both")),
         append(log, draft(&["a"], true, Some("urn:1"), "secret")),
         append(log, draft(&["b/2", "c", "b/1"], true, Some("urn:2"), "all")),
         append(log, draft(&["c"], false, Some("urn:1"), "again")),
+        append(log, draft(&["d"], false, None, "retried")),
+        append(log, draft(&["d", "e"], true, Some("urn:4"), "retried too")),
     ]
 }
 
-fn check(log: &dyn EventLog, at: [Position; 4]) {
+fn check(log: &dyn EventLog, at: [Position; 6]) {
     assert_eq!(read(log, &["a"]), ["both", "secret"]);
     assert_eq!(read(log, &["b/1"]), ["both", "all"]);
     assert_eq!(read(log, &["a", "b/1", "c"]), ["both", "secret", "all", "again"], "each once");
     assert_eq!(read(log, &["b/*"]), ["both", "all"]);
     assert_eq!(read(log, &["b/*", "**/1", "c"]), ["both", "all", "again"], "each once");
-    assert_eq!(find(log, "urn:1"), Some(at[3]), "the latest");
+    assert_eq!(find(log, "urn:1"), Some(at[1]), "the earliest");
+    assert_eq!(find(log, "urn:4"), Some(at[5]));
     assert_eq!(find(log, "urn:2"), Some(at[2]));
     assert_eq!(find(log, "urn:3"), None);
     let selector = Selector::parse(["b/2"], []).unwrap();
@@ -80,7 +84,13 @@ fn check(log: &dyn EventLog, at: [Position; 4]) {
     let [event] = &page.events[..] else { panic!("{page:?}") };
     let topics: Vec<_> = event.topics().map(Topic::as_str).collect();
     assert_eq!((topics, event.is_private()), (vec!["b/2", "c", "b/1"], true));
-    assert_eq!(event.id(), Some(&id("urn:2")));
+    assert_eq!((event.id(), event.retry()), (Some(&id("urn:2")), None));
+    let selector = Selector::parse(["d"], []).unwrap();
+    let limit = PageLimit { events: 10, bytes: 1 << 20 };
+    let page = log.read(ReadFrom::After(at[1]), at[5], &selector, limit).unwrap();
+    let retries: Vec<_> =
+        page.events.iter().map(|event| (event.retry(), event.is_private())).collect();
+    assert_eq!(retries, [(Some(1500), false), (Some(1500), true)]);
 }
 
 #[test]
@@ -112,11 +122,12 @@ fn a_log_on_disk_gives_back_something_else_while_open_and_when_opened_again() {
 #[test]
 fn an_id_outlives_its_event_or_hides_a_later_one() {
     let log = memory(3);
-    append(&*log, draft(&["a", "b"], false, Some("urn:1"), "first"));
+    let first = append(&*log, draft(&["a", "b"], false, Some("urn:1"), "first"));
     append(&*log, draft(&["a"], false, Some("urn:2"), "second"));
     let again = append(&*log, draft(&["b"], false, Some("urn:1"), "again"));
+    assert_eq!(find(&*log, "urn:1"), Some(first));
     append(&*log, draft(&["c"], false, None, "third"));
-    assert_eq!(find(&*log, "urn:1"), Some(again), "its first bearer is trimmed, not the latest");
+    assert_eq!(find(&*log, "urn:1"), Some(again), "its first bearer is trimmed, not the next");
     append(&*log, draft(&["c"], false, None, "fourth"));
     append(&*log, draft(&["c"], false, None, "fifth"));
     assert_eq!((find(&*log, "urn:1"), find(&*log, "urn:2")), (None, None));
@@ -124,13 +135,17 @@ fn an_id_outlives_its_event_or_hides_a_later_one() {
     let disk = SimulatedDisk::new(2);
     let (log, tail) = open(&disk, small());
     let large = "x".repeat(1000);
+    let mut repeated = Vec::new();
     for n in 0..60 {
         append(&log, draft(&["a", "b"], false, Some(&format!("urn:{n}")), &large));
+        repeated.push(append(&log, draft(&["a", "b"], false, Some("urn:again"), &large)));
     }
     let gone = tail.trimmed();
     assert!(gone > Position::ORIGIN);
+    let left = repeated.iter().find(|at| **at > gone);
+    assert_eq!(find(&log, "urn:again"), left.copied(), "the earliest that is left");
     for n in 0..60 {
-        let at = Position::new(gone.epoch, n + 1);
+        let at = Position::new(gone.epoch, 2 * n + 1);
         assert_eq!(find(&log, &format!("urn:{n}")), (at > gone).then_some(at));
     }
 }

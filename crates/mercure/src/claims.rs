@@ -27,8 +27,41 @@ pub struct Rights {
     pub publish: Vec<Pattern>,
     /// Of which topics its bearer may receive what is private.
     pub subscribe: Vec<Pattern>,
-    /// What is told of its bearer's subscriptions, by their matchers; the first that matches counts.
-    payloads: Vec<(Vec<Matcher>, Map<String, Value>)>,
+    /// What is told of its bearer's subscriptions.
+    pub payloads: Payloads,
+}
+
+/// What is told of someone's subscriptions, by their matchers; the first that matches counts.
+#[derive(Debug, Clone, Default)]
+pub struct Payloads(Vec<(Vec<Matcher>, Arc<Map<String, Value>>)>);
+
+impl Payloads {
+    /// The most bytes of one, as JSON: it goes with each of its bearer's subscriptions.
+    pub const MAX_BYTES: usize = 4096;
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is told of a subscription with this matcher.
+    pub fn of(&self, matcher: &str) -> Option<Arc<Map<String, Value>>> {
+        let matches = |granted: &Vec<Matcher>| granted.iter().any(|one| one.matches(matcher));
+        self.0.iter().find(|(granted, _)| matches(granted)).map(|(_, payload)| Arc::clone(payload))
+    }
+
+    fn add(
+        &mut self,
+        matchers: Vec<Matcher>,
+        payload: &Map<String, Value>,
+    ) -> Result<(), InvalidClaims> {
+        let written = serde_json::to_vec(payload).map_err(|_| InvalidClaims::Details)?;
+        if written.len() > Self::MAX_BYTES {
+            return Err(InvalidClaims::TooMuch);
+        }
+        self.0.push((matchers, Arc::new(payload.clone())));
+        Ok(())
+    }
 }
 
 /// Why claims grant nothing at all.
@@ -50,7 +83,9 @@ pub enum InvalidClaims {
     #[error("what the token grants cannot be read")]
     Details,
     /// It grants more than a hub takes.
-    #[error("the token has more details, topics or bytes in them than are taken")]
+    #[error(
+        "the token has more details, topics or bytes in them, or longer payloads, than are taken"
+    )]
     TooMuch,
 }
 
@@ -80,15 +115,6 @@ impl Rights {
         }
         let older = OLDER.iter().find_map(|name| claims.get(*name));
         older_rights(older.ok_or(InvalidClaims::Kind)?, hub)
-    }
-
-    /// What is told of a subscription with this matcher.
-    pub fn payload(&self, matcher: &str) -> Option<&Map<String, Value>> {
-        let (_, payload) = self
-            .payloads
-            .iter()
-            .find(|(matchers, _)| matchers.iter().any(|granted| granted.matches(matcher)))?;
-        Some(payload)
     }
 }
 
@@ -144,7 +170,7 @@ fn details(claim: Option<&Value>, hub: &Arc<HubUrl>) -> Result<Rights, InvalidCl
         match detail.get("payload") {
             None => {}
             Some(Value::Object(payload)) if subscribes => {
-                rights.payloads.push((matchers, payload.clone()));
+                rights.payloads.add(matchers, payload)?;
             }
             Some(Value::Object(_)) => {}
             Some(_) => return Err(InvalidClaims::Details),
@@ -166,12 +192,10 @@ fn older_rights(claim: &Value, hub: &Arc<HubUrl>) -> Result<Rights, InvalidClaim
     };
     let (publish, subscribe): (Vec<Matcher>, Vec<Matcher>) = (read("publish")?, read("subscribe")?);
     let patterns = |list: Vec<Matcher>| list.into_iter().map(Matcher::into_pattern).collect();
-    let payloads = match claim.get("payload") {
-        Some(Value::Object(payload)) => {
-            vec![(vec![Matcher::Every(MatcherType::Older)], payload.clone())]
-        }
-        _ => Vec::new(),
-    };
+    let mut payloads = Payloads::default();
+    if let Some(Value::Object(payload)) = claim.get("payload") {
+        payloads.add(vec![Matcher::Every(MatcherType::Older)], payload)?;
+    }
     Ok(Rights { publish: patterns(publish), subscribe: patterns(subscribe), payloads })
 }
 
@@ -330,7 +354,7 @@ mod tests {
             assert!(grants(&rights.publish, "a") && grants(&rights.publish, "/b/1"));
             assert!(!grants(&rights.publish, "/b/1/2"));
             assert!(grants(&rights.subscribe, "anything"));
-            assert_eq!(rights.payload("x").unwrap()["k"], 1);
+            assert_eq!(rights.payloads.of("x").unwrap()["k"], 1);
         }
         for bad in [json!("a"), json!({"publish": "a"}), json!({"publish": [1]}), json!(null)] {
             assert_eq!(read("JWT", json!({"mercure": bad})).unwrap_err(), InvalidClaims::Details);
@@ -341,6 +365,16 @@ mod tests {
             json!({"iss": "https://issuer", "aud": HUB, "exp": 1, "mercure": claim}),
         );
         assert!(mixed.unwrap().publish.is_empty(), "an access token has details");
+    }
+
+    #[test]
+    fn a_payload_takes_up_what_its_issuer_likes() {
+        let long = json!({"n": "x".repeat(Payloads::MAX_BYTES)});
+        let mut detail = detail(&["subscribe"], json!([{"match": "*"}]));
+        detail["payload"] = long.clone();
+        assert_eq!(with(json!([detail])).unwrap_err(), InvalidClaims::TooMuch);
+        let older = read("JWT", json!({"mercure": {"payload": long}}));
+        assert_eq!(older.unwrap_err(), InvalidClaims::TooMuch);
     }
 
     #[test]
@@ -355,8 +389,8 @@ mod tests {
             payload(json!([{"match": "*"}]), 3),
         ]))
         .unwrap();
-        assert_eq!(rights.payload("https://example.com/foo").unwrap()["n"], 1);
-        assert_eq!(rights.payload("https://example.com/bar/:id").unwrap()["n"], 2);
-        assert_eq!(rights.payload("https://example.com/baz").unwrap()["n"], 3);
+        assert_eq!(rights.payloads.of("https://example.com/foo").unwrap()["n"], 1);
+        assert_eq!(rights.payloads.of("https://example.com/bar/:id").unwrap()["n"], 2);
+        assert_eq!(rights.payloads.of("https://example.com/baz").unwrap()["n"], 3);
     }
 }

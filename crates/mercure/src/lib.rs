@@ -5,8 +5,10 @@
 //! is not, is refused for a reason that the protocol knows. Matching takes time that is linear in the topic,
 //! whatever the matcher. No HTTP and no I/O.
 
+mod active_subscription;
 mod characters;
 mod claims;
+mod compiled;
 mod form;
 mod hub_url;
 mod matcher;
@@ -16,7 +18,8 @@ mod topic;
 mod update;
 mod url_pattern;
 
-pub use claims::{Expected, InvalidClaims, Rights};
+pub use active_subscription::{ActiveSubscription, SubscriberId, SubscriptionsPath};
+pub use claims::{Expected, InvalidClaims, Payloads, Rights};
 pub use hub_url::{HubUrl, InvalidHubUrl};
 pub use matcher::{InvalidMatcher, Matcher, MatcherType, Native};
 pub use subscription::{InvalidSubscription, Subscription, last_event_id};

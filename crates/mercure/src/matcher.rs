@@ -104,6 +104,16 @@ impl Matcher {
         }
     }
 
+    /// How it is read.
+    pub fn kind(&self) -> MatcherType {
+        match self {
+            Self::Every(kind) => *kind,
+            Self::Exact(..) => MatcherType::Exact,
+            Self::UrlPattern(_) => MatcherType::UrlPattern,
+            Self::Template(_) => MatcherType::Older,
+        }
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         match self {
@@ -132,6 +142,19 @@ impl Matcher {
             Self::UrlPattern(pattern) => Native::Pattern(Pattern::of_expression(pattern)),
             Self::Template(template) => Native::Pattern(Pattern::of_expression(template)),
         }
+    }
+
+    /// The native pattern of an expression that was written down, at a hub with this URL; `None` if it is
+    /// none of this protocol's.
+    pub fn expression(written: &str, hub: &Arc<HubUrl>) -> Option<Pattern> {
+        let (language, text) = written.split_once(' ')?;
+        let kind = match language {
+            "urlpattern" => MatcherType::UrlPattern,
+            "uritemplate" => MatcherType::Older,
+            _ => return None,
+        };
+        let pattern = Self::parse(kind, text, hub).ok()?.into_pattern();
+        (!pattern.has_segments() && pattern.as_str() == written).then_some(pattern)
     }
 
     /// The native pattern that matches what it does.

@@ -2,22 +2,21 @@
 
 use std::fmt;
 
-use fanfare_event::{Expression, Topic};
-use regex::{Regex, RegexBuilder, escape};
+use fanfare_event::{Expression, Pattern, Topic};
+use regex::escape;
 
+use crate::compiled::Compiled;
 use crate::topic::name_of;
 
 /// A URI Template.
 pub struct Template {
     /// With its language before it.
     written: Box<str>,
-    expansions: Regex,
+    expansions: Compiled,
 }
 
 /// What stands before a template in writing.
 const LANGUAGE: &str = "uritemplate ";
-/// What a compiled template may take up, in bytes.
-const MAX_COMPILED: usize = 256 * 1024;
 /// The most variables in one expression.
 const MAX_VARIABLES: usize = 16;
 
@@ -48,9 +47,7 @@ impl Template {
         if expressions == 0 {
             return None;
         }
-        let mut builder = RegexBuilder::new(&pattern);
-        builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED);
-        let expansions = builder.build().ok()?;
+        let expansions = Compiled::parse(&pattern)?;
         Some(Self { written: format!("{LANGUAGE}{text}").into(), expansions })
     }
 
@@ -72,6 +69,10 @@ impl Expression for Template {
 
     fn matches(&self, topic: &Topic) -> bool {
         self.matches_name(&name_of(topic))
+    }
+
+    fn footprint(&self) -> usize {
+        Pattern::PLACE + self.expansions.footprint()
     }
 }
 

@@ -1,26 +1,22 @@
 //! URL Patterns, as the WHATWG's standard has them.
 //!
-//! The `urlpattern` crate reads them; of what it makes, only what matches is kept. Regular expressions in them
-//! are those of the `regex` crate, which takes time linear in the text, and are bounded in size.
+//! The `urlpattern` crate reads them; of what it makes, only what matches is kept.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use fanfare_event::{Expression, Topic};
-use regex::{Regex, RegexBuilder};
+use fanfare_event::{Expression, Pattern, Topic};
 use url::Url;
 use urlpattern::component::Component;
 use urlpattern::matcher::{InnerMatcher, Matcher};
 use urlpattern::regexp::RegExp;
 use urlpattern::{RegexSyntax, UrlPatternInit, UrlPatternOptions};
 
+use crate::compiled::Compiled;
 use crate::hub_url::HubUrl;
 use crate::topic::name_of;
-
-/// What one regular expression may take up, compiled, in bytes.
-const MAX_COMPILED: usize = 256 * 1024;
 
 /// A URL Pattern.
 pub struct UrlPattern {
@@ -58,8 +54,9 @@ impl UrlPattern {
     }
 
     fn read(text: &str, hub: &Arc<HubUrl>) -> Option<Self> {
-        let base = Some(hub.url().clone());
-        let init = UrlPatternInit::parse_constructor_string::<Linear>(text, base).ok()?;
+        // Only what is relative has a base: one would give a path to patterns of addresses that have none.
+        let parse = |base| UrlPatternInit::parse_constructor_string::<Linear>(text, base);
+        let init = parse(None).or_else(|_| parse(Some(hub.url().clone()))).ok()?;
         let options = UrlPatternOptions { regex_syntax: RegexSyntax::Rust, ignore_case: false };
         let parsed = urlpattern::UrlPattern::<Linear>::parse(init, options).ok()?;
         let others = [
@@ -136,6 +133,12 @@ fn matcher(component: Component<Linear>) -> Option<Matcher<Linear>> {
     Some(component.matcher)
 }
 
+/// How many bytes a matcher's regular expression may take up.
+fn footprint(matcher: &Matcher<Linear>) -> usize {
+    let InnerMatcher::RegExp { regexp: Ok(regexp) } = &matcher.inner else { return 0 };
+    regexp.compiled.get().map_or(0, Compiled::footprint)
+}
+
 /// Whether a component may be anything.
 fn matches_all(matcher: &Matcher<Linear>) -> bool {
     let unbounded = InnerMatcher::<Linear>::SingleCapture { filter: None, allow_empty: true };
@@ -151,6 +154,12 @@ impl Expression for UrlPattern {
 
     fn matches(&self, topic: &Topic) -> bool {
         with_url(&self.hub, topic, |url| self.matches_url(url))
+    }
+
+    fn footprint(&self) -> usize {
+        let others = self.others.iter().map(|(_, matcher)| matcher);
+        let matchers = [&self.pathname, &self.hostname].into_iter().chain(others);
+        2 * Pattern::PLACE + matchers.map(footprint).sum::<usize>()
     }
 }
 
@@ -184,15 +193,12 @@ fn with_url(hub: &Arc<HubUrl>, topic: &Topic, ask: impl FnOnce(&Url) -> bool) ->
 #[derive(Debug)]
 struct Linear {
     text: String,
-    compiled: OnceLock<Regex>,
+    compiled: OnceLock<Compiled>,
 }
 
 impl Linear {
     fn compile(&self) -> Option<()> {
-        let mut builder = RegexBuilder::new(&self.text);
-        let compiled =
-            builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build().ok()?;
-        let _ = self.compiled.set(compiled);
+        let _ = self.compiled.set(Compiled::parse(&self.text)?);
         Some(())
     }
 }
@@ -241,6 +247,10 @@ mod tests {
             ("https://hub.example.com/books/:id", "/books/1"),
             (":rest", "1"),
             ("https://example.com/a?b=:c", "https://example.com/a?b=1"),
+            // A colon before a letter begins a group, unless it is escaped.
+            ("urn\\:isbn\\:*", "urn:isbn:123"),
+            ("urn\\:isbn\\::number", "urn:isbn:123"),
+            ("mailto\\:*", "mailto:a@b"),
             // What comes after the last part that is given may be anything.
             ("https://example.com/a", "https://example.com/a?b"),
             (
@@ -259,6 +269,10 @@ mod tests {
             ("https://example.com/books/:id(\\d+)", "https://example.com/books/a"),
             ("/books/:id", "https://example.com/books/1"),
             ("https://example.com/*", "https://["),
+            ("urn\\:isbn\\:*", "urn:uuid:1"),
+            ("urn\\:isbn\\::number", "urn:isbn:"),
+            // As Chromium has it too: the protocol is `urn` and a group.
+            ("urn:isbn:*", "urn:isbn:123"),
         ] {
             assert!(!pattern(matcher, topic), "{matcher} does not match {topic}");
         }

@@ -26,6 +26,11 @@ impl Budget {
         Arc::new(Self { used: Mutex::default(), max_batches, max_bytes })
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).batches == 0
+    }
+
     /// Reserves room for one batch, if there is so much left. Any batch gets in when the budget is unused.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
 //! An entry of the stream: how an event is written there, and read back.
 //!
 //! An event is `a` (milliseconds since 1970), `t` (topic), `m` (message) and, where it has a type,
-//! `e`. What few events have is `x`, a line each: `p` if it is private, else nothing; its id, if it has
-//! one; its other topics. `e` is then there in any case. A version that does not know a field takes the
+//! `e`. What few events have is `x`, a line each: `p` if it is private, behind it the milliseconds after
+//! which to come back, if it has that; its id, if it has one; its other topics. `e` is then there in any case. A version that does not know a field takes the
 //! entry for one that it cannot read, and tells of a gap: none passes a private event on. The marker that begins an epoch is `a` and `parent`. Redis stores the same field names in
 //! the same order only once per block.
 
@@ -94,7 +94,8 @@ pub(crate) fn extras_text(draft: &Draft) -> String {
     let Some(extras) = &draft.extras else { return String::new() };
     let private = if extras.is_private() { "p" } else { "" };
     // None of these texts holds a line end.
-    let mut text = format!("{private}\n{}", extras.id().map_or("", EventId::as_str));
+    let retry = extras.retry().map_or_else(String::new, |retry| retry.to_string());
+    let mut text = format!("{private}{retry}\n{}", extras.id().map_or("", EventId::as_str));
     for topic in extras.others() {
         text.push('\n');
         text.push_str(topic.as_str());
@@ -104,17 +105,22 @@ pub(crate) fn extras_text(draft: &Draft) -> String {
 
 fn read_extras(topic: &Topic, text: &str) -> Option<Option<Box<Extras>>> {
     let mut lines = text.split('\n');
-    let private = match lines.next()? {
-        "p" => true,
-        "" => false,
-        _ => return None,
+    let first = lines.next()?;
+    let (private, retry) = match first.strip_prefix('p') {
+        Some(retry) => (true, retry),
+        None => (false, first),
+    };
+    let retry = match retry {
+        "" => None,
+        digits => Some(digits.parse().ok()?),
     };
     let id = match lines.next()? {
         "" => None,
         id => Some(EventId::parse(id).ok()?),
     };
     let others = lines.map(|name| Topic::parse(name).ok()).collect::<Option<Vec<_>>>()?;
-    Extras::new(topic, others, private, id).ok()
+    let extras = Extras::new(topic, others, private, id).ok()?;
+    Some(Extras::with_retry(extras, retry))
 }
 
 /// What an answer to `XREAD` brings that is new.
@@ -201,15 +207,16 @@ mod tests {
         let event = Entry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "y"]));
         assert!(matches!(event, Some(Entry::Event(event)) if event.position == at));
         let with = |x| Entry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "", "x", x]));
-        for bad in ["", "p", "q\n", "p\n17-4", "p\n\nx*", "\n\n"] {
+        for bad in ["", "p", "q\n", "px\n", "1p\n", "p\n17-4", "p\n\nx*", "\n\n"] {
             assert_eq!(with(bad), Some(Entry::Foreign(at)), "{bad:?}");
         }
         let topic = Topic::parse("x").unwrap();
         let id = EventId::parse("urn:1").unwrap();
         let others = ["y", "z"].map(|name| Topic::parse(name).unwrap());
         let extras = Extras::new(&topic, others, true, Some(id)).unwrap();
+        let extras = Extras::with_retry(extras, Some(150));
         let draft = Draft { topic, event_type: None, message: "".into(), extras };
-        assert_eq!(extras_text(&draft), "p\nurn:1\ny\nz");
+        assert_eq!(extras_text(&draft), "p150\nurn:1\ny\nz");
         let Some(Entry::Event(event)) = with(&extras_text(&draft)) else { panic!("not an event") };
         assert_eq!((event.extras.clone(), event.event_type.clone()), (draft.extras, None));
         let marker = Entry::parse(entry("8-0", &["a", "1", "parent", "7-3"]));

@@ -1,4 +1,5 @@
--- Forgets the ids of events that are no longer retained, oldest first. Taken up again, it goes on where it was
+-- Forgets the ids of events that are no longer retained, oldest first; an id that several events have goes on to
+-- the next of them. Taken up again, it goes on where it was
 -- stopped: an id goes before its place in the order does.
 --
 -- KEYS: the stream, the ids, their order. ARGV: the most to forget in one call.
@@ -24,8 +25,17 @@ for forgotten = 0, tonumber(ARGV[1]) - 1 do
     if its_epoch == epoch then is_gone = before(its_seq, seq) else is_gone = before(its_epoch, epoch) end
     if not is_gone then return forgotten end
   end
-  if position and redis.call('HGET', KEYS[2], id) == position then
-    redis.call('HDEL', KEYS[2], id)
+  if position then
+    local earliest, latest = (redis.call('HGET', KEYS[2], id) or ''):match('^(%d+%-%d+) ?(.*)$')
+    local following = redis.call('HGET', KEYS[2], '\n' .. position)
+    if earliest == position and following and latest ~= following then
+      redis.call('HSET', KEYS[2], id, following .. ' ' .. latest)
+    elseif earliest == position and following then
+      redis.call('HSET', KEYS[2], id, following)
+    elseif earliest == position then
+      redis.call('HDEL', KEYS[2], id)
+    end
+    if following then redis.call('HDEL', KEYS[2], '\n' .. position) end
   end
   redis.call('LPOP', KEYS[3])
 end

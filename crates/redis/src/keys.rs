@@ -49,7 +49,8 @@ pub(crate) struct Keys {
     /// A hash: the current epoch and what was last given out of it, the server it was fenced on, whether
     /// nothing of it can be lost, and how each ancestor ended (`fence.lua`).
     pub(crate) lineage: Box<str>,
-    /// A hash: the position of the latest event of each id that publishers chose.
+    /// A hash: of each id that publishers chose, the position of its earliest event, and behind it that of the
+    /// latest if there are several; of each of those but the latest, under a line end and its position, the next.
     pub(crate) ids: Box<str>,
     /// A list: the same ids, each behind its position, in the order of the stream.
     pub(crate) id_order: Box<str>,

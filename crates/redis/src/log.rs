@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fanfare_event::{EventId, Position, Selector};
 use fanfare_log::{
@@ -19,9 +20,13 @@ use crate::health::Health;
 use crate::publish::Publisher;
 use crate::read::Reader;
 use crate::settings::RedisSettings;
+use crate::state::{RedisState, Unsettled};
 use crate::stepped::Waiting;
 use crate::tail::TailTask;
 use crate::view::View;
+
+/// How long is waited before it is looked again whether everything was answered.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The event log of a namespace, as one node sees it. Dropping it ends its tasks and closes its
 /// connections.
@@ -47,15 +52,55 @@ impl RedisLog {
         settings: RedisSettings,
         tail: Arc<dyn Tail>,
     ) -> Result<Arc<Self>, ConnectError> {
+        Self::open(settings, tail, None).await
+    }
+
+    /// The same in place of another process, which was this node until now: what it had heard is told to Redis,
+    /// and of the other nodes' notices none is missed.
+    ///
+    /// # Errors
+    ///
+    /// See [`RedisLog::connect`].
+    pub async fn resume(
+        settings: RedisSettings,
+        tail: Arc<dyn Tail>,
+        state: RedisState,
+    ) -> Result<Arc<Self>, ConnectError> {
+        Self::open(settings, tail, Some(state)).await
+    }
+
+    async fn open(
+        settings: RedisSettings,
+        tail: Arc<dyn Tail>,
+        state: Option<RedisState>,
+    ) -> Result<Arc<Self>, ConnectError> {
         let runtime = Handle::current();
         let dialer = Dialer::new(&settings);
         let waiting = Waiting::OnRuntime(runtime.clone());
-        let assembled = assemble(&settings, runtime.clone(), dialer, waiting, tail).await?;
+        let assembled = assemble(&settings, runtime.clone(), dialer, waiting, tail, state).await?;
         let Assembled { mut log, following, publishing } = assembled;
         log.tasks = [runtime.spawn(following), runtime.spawn(publishing)]
             .map(|task| task.abort_handle())
             .into();
         Ok(Arc::new(log))
+    }
+
+    /// Waits until nothing that was published here is on its way any more, and says what another process needs
+    /// to be this node. To be called where nobody publishes any more; blocks. Nothing changes by it.
+    ///
+    /// # Errors
+    ///
+    /// Redis has not answered within this time.
+    pub fn settle(&self, within: Duration) -> Result<RedisState, Unsettled> {
+        let began = Instant::now();
+        while !self.publisher.is_settled() {
+            if began.elapsed() >= within {
+                return Err(Unsettled { within });
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let keys = self.publisher.keys();
+        Ok(RedisState { noticed: self.view.noticed(), known: self.view.known(), keys: Some(keys) })
     }
 
     /// What the nodes of the namespace share beside the log.
@@ -81,15 +126,21 @@ pub(crate) async fn assemble(
     dialer: Dialer,
     waiting: Waiting,
     tail: Arc<dyn Tail>,
+    state: Option<RedisState>,
 ) -> Result<Assembled, ConnectError> {
     let dialer = Arc::new(dialer);
-    let mut following = dialer.open(&[]).await?;
+    let known = state.as_ref().map_or(&[][..], |state| &state.known);
+    let mut following = dialer.open(known).await?;
     let publishing = dialer.open(&[following.fenced.last]).await?;
     let last = following.fenced.last;
     let lineage = following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
-    // What is said from now on concerns whoever comes from now on.
-    let noticed = following.last_notice().await.map_err(|error| error.at(&following.node))?;
-    let view = Arc::new(View::new(lineage, last));
+    let noticed = match &state {
+        Some(state) => state.noticed.clone(),
+        // What is said from now on concerns whoever comes from now on.
+        None => following.last_notice().await.map_err(|error| error.at(&following.node))?,
+    };
+    let view = Arc::new(View::new(lineage, last, noticed));
+    known.iter().for_each(|known| view.record_known(*known));
     let health = Arc::new(Health::new(settings.echo_deadline));
     health.heard(last);
 
@@ -101,11 +152,19 @@ pub(crate) async fn assemble(
         settings.response_timeout,
         listener.clone(),
     ));
+    // Notices are for streams that are on their way, and whom nobody can end yet.
+    let resumes = state.is_some();
     let task =
-        TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener, noticed);
+        TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener, resumes);
     let following = Box::pin(task.run(Some(following)));
-    let (publisher, task) =
-        Publisher::new(settings, runtime.clone(), dialer.clone(), view.clone(), health.clone());
+    let (publisher, task) = Publisher::new(
+        settings,
+        runtime.clone(),
+        dialer.clone(),
+        view.clone(),
+        health.clone(),
+        state.and_then(|state| state.keys),
+    );
     let publishing = Box::pin(task.run(Some(publishing)));
     let reader = Reader::new(settings, runtime, waiting, dialer, view.clone(), health.clone());
     let log =

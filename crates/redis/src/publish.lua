@@ -5,8 +5,8 @@
 -- has an id.
 -- ARGV: the epoch, the last seq of it that the node has heard of, the most entries to keep, how long
 --       to remember the key in ms, what the key is sent with; then for each event its topic, type
---       ('' for none), message and extras ('' for none: `p` if it is private, its id, its other topics, a
---       line each).
+--       ('' for none), message and extras ('' for none: `p` if it is private with the time to come back, its id,
+--       its other topics, a line each).
 -- Returns the first id; {'<first id> <count> <content>'} for a key that is known; false if the epoch is over
 -- (or there is no event, which is how a node asks whether writes are accepted at all).
 --
@@ -60,10 +60,18 @@ for at = 6, #ARGV, 4 do
     redis.call('HSET', KEYS[2], 'seq', seq)
     return forget(added)
   end
-  local called = extras ~= '' and extras:match('^p?\n([^\n]+)')
+  local called = extras ~= '' and extras:match('^p?%d*\n([^\n]+)')
   if called and #KEYS >= 4 then
     redis.pcall('RPUSH', order, id .. ' ' .. called)
-    redis.pcall('HSET', ids, called, id)
+    local known = redis.call('HGET', ids, called)
+    local earliest, latest = (known or ''):match('^(%d+%-%d+) ?(.*)$')
+    if not earliest then
+      redis.pcall('HSET', ids, called, id)
+    else
+      -- No id holds a line end.
+      if latest == '' then latest = earliest end
+      redis.pcall('HSET', ids, '\n' .. latest, id, called, earliest .. ' ' .. id)
+    end
   end
 end
 return first

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fanfare_event::{Draft, Position};
 use fanfare_log::{
     AppendError, Appended, Appending, Batch, Cause, Durability, Environment, IdempotencyKey,
-    IdempotencyTable,
+    IdempotencyState, IdempotencyTable,
 };
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
@@ -70,15 +70,18 @@ impl Publisher {
         dialer: Arc<Dialer>,
         view: Arc<View>,
         health: Arc<Health>,
+        keys: Option<IdempotencyState>,
     ) -> (Self, PublishTask) {
+        let (window, capacity) = (settings.idempotency_window, settings.idempotency_keys);
+        let keys = match keys {
+            Some(state) => IdempotencyTable::resumed(state, window, capacity),
+            None => IdempotencyTable::new(window, capacity),
+        };
         let (sender, receiver) = mpsc::unbounded_channel();
         let publisher = Self {
             queue: sender,
             budget: Budget::new(settings.max_waiting, settings.max_waiting_bytes),
-            keys: Mutex::new(IdempotencyTable::new(
-                settings.idempotency_window,
-                settings.idempotency_keys,
-            )),
+            keys: Mutex::new(keys),
             runtime,
             environment: Arc::clone(&dialer.environment),
             deadline: settings.publish_deadline,
@@ -95,6 +98,16 @@ impl Publisher {
             trip_bytes: MAX_TRIP_BYTES,
         };
         (publisher, task)
+    }
+
+    /// Whether everything that was handed in has been answered.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.budget.is_unused()
+    }
+
+    /// The keys that this node has sent.
+    pub(crate) fn keys(&self) -> IdempotencyState {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).state()
     }
 
     /// Queues a batch. The future answers within the publish deadline, on any executor.

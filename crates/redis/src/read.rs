@@ -123,7 +123,7 @@ impl Reader {
         let answer = self.ask(&question, self.view.seen().lineage.current()).await?;
         match answer {
             Value::Nil => Ok(None),
-            answer => match text(answer).and_then(|position| position.parse().ok()) {
+            answer => match text(answer).as_deref().and_then(earliest) {
                 Some(position) => Ok(Some(position)),
                 None => Err(RequestError::Unexpected("HGET").into()),
             },
@@ -222,6 +222,11 @@ impl Reader {
     fn keep(&self, link: Link) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
     }
+}
+
+/// The earliest of the positions that an id has.
+fn earliest(positions: &str) -> Option<Position> {
+    positions.split(' ').next()?.parse().ok()
 }
 
 /// Makes a page of entries, and finds out whether any are missing: an entry that does not follow

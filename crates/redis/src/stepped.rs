@@ -45,7 +45,7 @@ impl RedisLog {
     ) -> Result<(Arc<Self>, RedisWork), ConnectError> {
         let dialer = Dialer::simulated(settings, network, environment);
         let waiting = Waiting::ByHand { runtime: runtime.clone(), while_waiting };
-        let connecting = assemble(settings, runtime.clone(), dialer, waiting.clone(), tail);
+        let connecting = assemble(settings, runtime.clone(), dialer, waiting.clone(), tail, None);
         let Assembled { log, following, publishing } = waiting.block_on(connecting)?;
         let work = RedisWork { runtime: runtime.clone(), following, publishing };
         Ok((Arc::new(log), work))

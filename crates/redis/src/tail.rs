@@ -44,6 +44,10 @@ pub(crate) struct TailTask {
     missed: Option<Position>,
     /// The id of the last notice that was heard; [`NO_NOTICE`] where there was none.
     noticed: String,
+    /// Whether notices are read only once somebody listens.
+    awaits_listener: bool,
+    /// Whether whoever comes to listen is to be told that notices were missed.
+    owes_missed: bool,
     slowness: Slowness,
 }
 
@@ -60,9 +64,9 @@ impl TailTask {
         health: Arc<Health>,
         tail: Arc<dyn Tail>,
         listener: Listener,
-        noticed: String,
+        awaits_listener: bool,
     ) -> Self {
-        let seen = view.seen();
+        let (seen, noticed) = (view.seen(), view.noticed());
         tail.begin(&seen.lineage, seen.heard);
         Self {
             dialer,
@@ -75,6 +79,8 @@ impl TailTask {
             trimmed: Position::ORIGIN,
             missed: None,
             noticed,
+            awaits_listener,
+            owes_missed: false,
             slowness: Slowness { factor: 1 },
         }
     }
@@ -139,8 +145,15 @@ impl TailTask {
         let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.slowness.factor as usize);
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
-        question.arg("STREAMS").arg(&*link.keys.events).arg(&*link.keys.notices);
-        question.arg(self.heard.to_string()).arg(&self.noticed);
+        question.arg("STREAMS").arg(&*link.keys.events);
+        if self.awaits_listener && self.listener.get().is_none() {
+            question.arg(self.heard.to_string());
+        } else {
+            if std::mem::take(&mut self.owes_missed) {
+                self.on_missed_notices();
+            }
+            question.arg(&*link.keys.notices).arg(self.heard.to_string()).arg(&self.noticed);
+        }
         let within =
             BLOCK + (link.response_timeout * self.slowness.factor).min(MAX_RESPONSE_TIMEOUT);
         let answer = link.request_within(&question, within).await?;
@@ -170,15 +183,17 @@ impl TailTask {
         if !is_there {
             self.noticed = link.last_notice().await?;
             self.on_missed_notices();
+            self.view.record_noticed(&self.noticed);
         }
         Ok(())
     }
 
     /// NoticeListener were given that this node has not heard.
-    fn on_missed_notices(&self) {
+    fn on_missed_notices(&mut self) {
         tracing::warn!("notices of other nodes were lost to this one");
-        if let Some(listener) = self.listener.get() {
-            listener.on_missed();
+        match self.listener.get() {
+            Some(listener) => listener.on_missed(),
+            None => self.owes_missed = self.awaits_listener,
         }
     }
 
@@ -207,6 +222,8 @@ impl TailTask {
         if let Some(listener) = self.listener.get() {
             listener.on_notices(notices.collect());
         }
+        // Passed on first: heard twice, they do no harm.
+        self.view.record_noticed(&self.noticed);
         Ok(())
     }
 

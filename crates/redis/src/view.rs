@@ -31,6 +31,8 @@ pub(crate) struct View {
     trims: Mutex<Trims>,
     /// The last position of each of the latest epochs that was heard of or acknowledged, ascending.
     known: Mutex<Vec<Position>>,
+    /// The id of the last notice that was heard.
+    noticed: Mutex<String>,
     /// A moving average of [`Event::weight`].
     weight: AtomicUsize,
     /// How many bytes an entry occupies in Redis, on average; 0 until that was measured.
@@ -38,7 +40,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    pub(crate) fn new(lineage: Lineage, heard: Position) -> Self {
+    pub(crate) fn new(lineage: Lineage, heard: Position, noticed: String) -> Self {
         Self {
             seen: Mutex::new(Seen {
                 lineage: Arc::new(lineage),
@@ -47,6 +49,7 @@ impl View {
             }),
             trims: Mutex::new(Trims::since(heard)),
             known: Mutex::new(vec![heard]),
+            noticed: Mutex::new(noticed),
             weight: AtomicUsize::new(1024),
             occupies: AtomicU64::new(0),
         }
@@ -63,6 +66,17 @@ impl View {
     /// The last position of each epoch that this node knows of.
     pub(crate) fn known(&self) -> Vec<Position> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The id of the last notice that was passed on.
+    pub(crate) fn noticed(&self) -> String {
+        self.noticed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The notices up to this one were passed on.
+    pub(crate) fn record_noticed(&self, id: &str) {
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        id.clone_into(&mut noticed);
     }
 
     /// The last seq of `epoch` that this node knows of.

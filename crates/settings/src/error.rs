@@ -96,6 +96,17 @@ pub enum SettingsError {
         /// How many there may be.
         limit: usize,
     },
+    /// An issuer's key is not among those that are given.
+    #[error(
+        "--jwt-issuer-key {issuer}={key}: no such key is given: name it by --jwt-public-key, --jwt-secret @FILE, a key of \
+         Mercure's, or --jwks-url too"
+    )]
+    UnknownIssuerKey {
+        /// The issuer.
+        issuer: String,
+        /// Where its key was said to be.
+        key: String,
+    },
     /// The setting is of use only with another, which was not given.
     #[error("--{} is of no use without --{}", flag(given), flag(needs))]
     Alone {

@@ -32,9 +32,10 @@ pub use source::Source;
 pub use table::Settings;
 pub use value::{
     ByteSize, CookieName, DataDirectory, Directory, FilePath, InvalidAddress, InvalidCookieName,
-    InvalidCount, InvalidDirectory, InvalidDuration, InvalidFilePath, InvalidLogFormat,
-    InvalidLogLevel, InvalidName, InvalidNodeName, InvalidPrefix, InvalidSize, InvalidSwitch,
-    LogFormat, LogLevel, Name, Namespace, NodeName, Prefix, RedisUrl, parse_duration,
+    InvalidCount, InvalidDirectory, InvalidDuration, InvalidFilePath, InvalidIssuerKey,
+    InvalidLogFormat, InvalidLogLevel, InvalidName, InvalidNodeName, InvalidPrefix, InvalidSize,
+    InvalidSwitch, IssuerKey, LogFormat, LogLevel, Name, Namespace, NodeName, Prefix, RedisUrl,
+    parse_duration,
 };
 
 use source::Sources;

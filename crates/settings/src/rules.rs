@@ -1,5 +1,10 @@
 //! What the settings say together, and what does not go together.
 
+use std::path::Path;
+
+use fanfare_auth::{PublicKey, TokenSecret};
+use fanfare_net::KeySetUrl;
+
 use crate::{Settings, SettingsError};
 
 /// The most keys that a token may be held against, one after the other.
@@ -38,6 +43,15 @@ impl Settings {
         self.tls_cert.is_some() || self.orders()
     }
 
+    /// Whether a key for tokens is in this file, or a key set at this URL.
+    fn gives_key(&self, key: &str) -> bool {
+        let mercure = self.mercure_publisher_key.iter().chain(&self.mercure_subscriber_key);
+        let secrets = self.jwt_secret.iter().chain(mercure).filter_map(TokenSecret::path);
+        let mut files = secrets.chain(self.jwt_public_key.iter().map(PublicKey::path));
+        let is_set = self.jwks_url.is_some() && KeySetUrl::parse(key).ok() == self.jwks_url;
+        is_set || files.any(|file| file == Path::new(key))
+    }
+
     /// What does not go together.
     pub(crate) fn contradictions(&self) -> Vec<SettingsError> {
         let mut errors = Vec::new();
@@ -65,11 +79,18 @@ impl Settings {
                 self.mercure,
             ),
             ("mercure_query_token", self.mercure_query_token, "mercure", self.mercure),
+            ("mercure_subscriptions", self.mercure_subscriptions, "mercure", self.mercure),
             ("acme_contact", !self.acme_contact.is_empty(), "acme_domain", self.orders()),
         ];
         for (given, is_given, needs, is_there) in pairs {
             if is_given && !is_there {
                 errors.push(SettingsError::Alone { given, needs });
+            }
+        }
+        for bound in &self.jwt_issuer_key {
+            if !self.gives_key(bound.key()) {
+                let (issuer, key) = (bound.issuer().to_owned(), bound.key().to_owned());
+                errors.push(SettingsError::UnknownIssuerKey { issuer, key });
             }
         }
         let keys = self.jwt_secret.len() + self.jwt_public_key.len();

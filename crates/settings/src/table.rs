@@ -16,8 +16,8 @@ use crate::SettingsError;
 use crate::setting::{Setting, settings};
 use crate::source::Sources;
 use crate::value::{
-    ByteSize, CookieName, DataDirectory, Directory, FilePath, LogFormat, LogLevel, Name, Namespace,
-    NodeName, Prefix, RedisUrl,
+    ByteSize, CookieName, DataDirectory, Directory, FilePath, IssuerKey, LogFormat, LogLevel, Name,
+    Namespace, NodeName, Prefix, RedisUrl,
 };
 
 // A row: what `--help` says (the first paragraph is all that `-h` says), the name, the type, the
@@ -39,6 +39,12 @@ settings! {
 
     /// Serve sse_index.html from this directory, not the built-in page
     templates: Option<Directory>;
+
+    /// Take orders such as `fanfare upgrade` at a socket with this path
+    ///
+    /// Only the hub's own user and root are heard, there as elsewhere. Without a path, the socket has no
+    /// file: its name is of Linux's abstract kind, and made of the address that the hub listens on.
+    control_socket: Option<FilePath>;
 
     /// Let pages of this origin subscribe and publish; may be repeated
     ///
@@ -127,6 +133,13 @@ settings! {
     /// Trust only tokens of this issuer; may be repeated
     jwt_issuer: Vec<Name>;
 
+    /// Take a key as that of one issuer alone; may be repeated
+    ///
+    /// KEY is the file of a secret or a public key, or the URL of the key set, as it is given otherwise. Tokens of this
+    /// issuer are verified with its keys and no others, and tokens of other issuers never with these. The issuer is
+    /// trusted beside those of --jwt-issuer.
+    jwt_issuer_key: Vec<IssuerKey>;
+
     /// Trust only tokens for this audience; may be repeated
     jwt_audience: Vec<Name>;
 
@@ -189,8 +202,8 @@ settings! {
     /// Most patterns named at once by all streams from one address
     /// [default: 4096, and none for this machine]
     ///
-    /// An event may have to be compared with each of them. Beyond it, a stream is answered, told
-    /// when to come back, and closed.
+    /// An event may have to be compared with each of them. One for which more than 1 KiB is kept counts as
+    /// several. Beyond it, a stream is answered, told when to come back, and closed.
     max_patterns_per_address: Option<usize>, in "0" to "10_000_000";
 
     /// Most patterns named at once by all streams
@@ -350,6 +363,12 @@ settings! {
     ///
     /// An EventSource can hear that; the header Mercure-Last-Event-ID, which says so too, it cannot see.
     mercure_gap_events: bool = "true";
+
+    /// List active subscriptions, and tell of each that begins or ends
+    ///
+    /// At /.well-known/mercure/subscriptions, and by private updates there, for whoever was granted them. Each update is
+    /// an event like others, and counts in what is retained; a node makes at most ten writes a second of them.
+    mercure_subscriptions: bool = "false";
 
     heading "Connections":
 

@@ -115,6 +115,11 @@ impl Node {
             limits: StepLimits::SMALL,
         };
         let hub = Arc::new(Hub::new(window, log));
+        // As little or as much as it takes, as at any start; what cannot be read is not served from there.
+        let _ = match ground {
+            Ground::Redis(network, number) => network.reading(*number, true, || hub.warm(|| true)),
+            Ground::Memory | Ground::Disk(..) => hub.warm(|| true),
+        };
         let delivery = SteppedDelivery::new(&hub, &settings, clock.now()).expect("a poller");
         Some(Self {
             hub,

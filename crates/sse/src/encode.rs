@@ -77,13 +77,20 @@ impl Encoded {
 /// The data is split at CR LF, CR and LF and at nothing else, exactly where a parser would end a
 /// line. One allocation; two passes over the data.
 pub fn encode(fields: Fields<'_>) -> Encoded {
+    encode_with_retry(fields, None)
+}
+
+/// The same, with a `retry:` field before the data, in milliseconds, where there is one.
+pub fn encode_with_retry(fields: Fields<'_>, retry: Option<u64>) -> Encoded {
     let Fields { id, event, data } = fields;
     debug_assert!(!id.is_some_and(|id| id.contains(['\r', '\n', '\0'])), "ids are positions");
     debug_assert!(!event.is_some_and(|e| e.contains(['\r', '\n'])), "event types are checked");
     let data_length: usize = lines(data).map(|line| "data: \n".len() + line.len()).sum();
     let id_length = id.map_or(0, |id| "id: \n".len() + id.len());
     let event_length = event.map_or(0, |event| "event: \n".len() + event.len());
-    let length = id_length + event_length + data_length + "\n".len();
+    let retry = retry.map(|milliseconds| milliseconds.to_string());
+    let retry_length = retry.as_ref().map_or(0, |digits| "retry: \n".len() + digits.len());
+    let length = id_length + event_length + retry_length + data_length + "\n".len();
     Encoded::chunk(length, |out| {
         let mut line = |name: &[u8], value: &[u8]| {
             out.extend_from_slice(name);
@@ -95,6 +102,9 @@ pub fn encode(fields: Fields<'_>) -> Encoded {
         }
         if let Some(event) = event {
             line(b"event: ", event.as_bytes());
+        }
+        if let Some(digits) = &retry {
+            line(b"retry: ", digits.as_bytes());
         }
         for text in lines(data) {
             line(b"data: ", text);
@@ -170,6 +180,14 @@ mod tests {
             bare(None, "a\rid: 9-9\r\rdata: forged"),
             "id: 7-1\ndata: a\ndata: id: 9-9\ndata: \ndata: data: forged\n\n"
         );
+    }
+
+    #[test]
+    fn a_time_to_come_back_is_a_field_of_the_event() {
+        let fields = Fields { id: Some("7-1"), event: Some("tick"), data: "x\ny" };
+        let encoded = encode_with_retry(fields, Some(1500));
+        let expected = b"id: 7-1\nevent: tick\nretry: 1500\ndata: x\ndata: y\n\n";
+        assert_eq!(encoded.bare(), expected);
     }
 
     #[test]

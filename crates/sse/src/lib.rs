@@ -7,5 +7,5 @@
 mod encode;
 mod parse;
 
-pub use encode::{Encoded, Fields, LAST_CHUNK, comment, encode, opening, retry};
+pub use encode::{Encoded, Fields, LAST_CHUNK, comment, encode, encode_with_retry, opening, retry};
 pub use parse::{EventTooLarge, Parsed, ParsedEvent, Parser};

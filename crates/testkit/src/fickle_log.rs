@@ -220,8 +220,8 @@ impl EventLog for FickleLog {
 
     fn find(&self, id: &EventId) -> Finding {
         let state = self.lock();
-        let latest = state.events.iter().rev().find(|event| event.id() == Some(id));
-        Box::pin(ready(Ok(latest.map(|event| event.position))))
+        let earliest = state.events.iter().find(|event| event.id() == Some(id));
+        Box::pin(ready(Ok(earliest.map(|event| event.position))))
     }
 
     fn ready(&self) -> Result<(), Unready> {

@@ -44,6 +44,8 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = protocols;
+        // Streams are sealed by the shards, with what the handshake came to.
+        config.enable_secret_extraction = true;
         // A fleet that reconnects resumes its sessions, and the hub remembers none of them.
         config.ticketer = Ticketer::new()?;
         Ok(Self { shown, config: Arc::new(config) })

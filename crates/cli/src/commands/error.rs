@@ -105,6 +105,20 @@ pub enum CommandError {
     /// Standard output cannot be written to.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
+    /// No hub takes orders there.
+    #[error("no hub takes orders at {place}: {source}")]
+    NoOrders {
+        /// Where.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The hub goes on as before.
+    #[error("not upgraded: {0}")]
+    NotUpgraded(String),
+    /// The hub has handed over, to a process that is not heard.
+    #[error("the new process has become the hub, and is not heard since: {0}; look at its log")]
+    HubLost(String),
     /// Commands run by `--exec` failed; each was reported when it did.
     #[error("commands that failed: {0}")]
     Exec(u64),
@@ -168,6 +182,11 @@ impl CommandError {
             Self::Subscribe(SubscribeError::Refused(error)) | Self::NotReady(error) => {
                 advice(error)
             }
+            Self::NoOrders { .. } => Some(
+                "is the hub running, on this machine? name it by --url, --pid or --control-socket"
+                    .to_owned(),
+            ),
+            Self::NotUpgraded(_) => Some("the hub goes on as before".to_owned()),
             _ => None,
         };
         match (unknown, advice) {

@@ -37,18 +37,7 @@ pub(super) struct TokenArgs {
 impl HubArgs {
     /// The hub.
     pub(super) fn url(&self) -> Result<HubUrl, CommandError> {
-        let (variable, text) = match &self.url {
-            // Not parsed by clap, which would repeat a password that stands in it.
-            Some(url) => ("--url", url.clone()),
-            None => {
-                let name = "FANFARE_URL";
-                (name, variable(name)?.unwrap_or_else(|| HubUrl::DEFAULT.to_owned()))
-            }
-        };
-        text.parse().map_err(|error: fanfare_client::InvalidHubUrl| CommandError::Environment {
-            variable,
-            problem: error.to_string(),
-        })
+        hub_url(self.url.as_deref())
     }
 
     /// A client of the hub. Nothing is connected yet.
@@ -80,6 +69,22 @@ impl TokenArgs {
         })?;
         Ok(Some(token))
     }
+}
+
+/// The hub at this address, or at that in the environment, or at its own default.
+pub(super) fn hub_url(given: Option<&str>) -> Result<HubUrl, CommandError> {
+    let (variable, text) = match given {
+        // Not parsed by clap, which would repeat a password that stands in it.
+        Some(url) => ("--url", url.to_owned()),
+        None => {
+            let name = "FANFARE_URL";
+            (name, variable(name)?.unwrap_or_else(|| HubUrl::DEFAULT.to_owned()))
+        }
+    };
+    text.parse().map_err(|error: fanfare_client::InvalidHubUrl| CommandError::Environment {
+        variable,
+        problem: error.to_string(),
+    })
 }
 
 /// An empty variable counts as absent, as it does for settings.

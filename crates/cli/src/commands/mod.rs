@@ -19,6 +19,7 @@ mod ready;
 mod subscribe;
 mod terminal;
 mod token;
+mod upgrade;
 
 #[cfg(feature = "tools")]
 pub(crate) use bench::{BenchCommand, bench};
@@ -33,6 +34,7 @@ pub(crate) use publish::{PublishArgs, publish};
 pub(crate) use ready::{ReadyArgs, ready};
 pub(crate) use subscribe::{SubscribeArgs, subscribe};
 pub(crate) use token::{TokenCommand, token};
+pub(crate) use upgrade::{UpgradeArgs, upgrade};
 
 /// Runs a client to its end, on this thread.
 fn block_on<T>(client: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {

@@ -16,7 +16,18 @@ use crate::subscription::{Detached, NewSubscriber, Subscription};
 impl Shard {
     /// Begins a stream: what comes before the first event, then whatever the ring has for it.
     pub(super) fn join(&mut self, new: NewSubscriber, now: Now) {
-        let NewSubscriber { sink, wire, head, interest, start, has_id, address, seat, lease } = new;
+        let NewSubscriber {
+            sink,
+            wire,
+            head,
+            interest,
+            cadence,
+            start,
+            has_id,
+            address,
+            seat,
+            lease,
+        } = new;
         let position = match start.from {
             ReadFrom::After(position) => Some(position),
             ReadFrom::Earliest => None,
@@ -43,6 +54,7 @@ impl Shard {
             rest: vec![wire.beginning(&head, retry, start.gap.as_ref(), cursor)],
             cursor: start.from,
             held_id,
+            cadence,
             joined: now.wall,
             address_group: AddressGroup::of(address),
             grant,

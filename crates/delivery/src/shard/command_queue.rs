@@ -55,6 +55,11 @@ impl CommandQueue {
         share
     }
 
+    /// All who are to join, at once.
+    pub(super) fn arrivals(&mut self) -> impl Iterator<Item = Command> + use<> {
+        std::mem::take(&mut self.joins).into_iter()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -83,7 +83,7 @@ impl Shard {
                     if subscriber.cursor != Cursor::Live || subscriber.is_closing() {
                         return false;
                     }
-                    if subscriber.awaits.room {
+                    if subscriber.awaits.room || subscriber.awaits.pause {
                         // From here on it is behind.
                         let here = ring.position_before(offset);
                         subscriber.cursor = Cursor::At(ReadFrom::After(here));
@@ -103,7 +103,12 @@ impl Shard {
     fn deliver(&mut self, first: u64, now: Now) {
         let mut unsettled = Vec::new();
         let end = self.offset;
-        let mut context = Context { now, limits: &self.limits, totals: &mut self.totals };
+        let mut context = Context {
+            now,
+            limits: &self.limits,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
         for place in 0..self.fan_out.len() {
             let Some((key, slots)) = self.fan_out.at(place, &self.ring, first) else {
                 continue;
@@ -111,7 +116,8 @@ impl Shard {
             let Some(subscriber) = self.table.get_mut(key) else { continue };
             let outcome = subscriber.send_live(slots, &self.ring, end, &mut context);
             // By far the most turns end so, and there is nothing to act on.
-            if !matches!(outcome, Ok(Outcome::CaughtUp)) || subscriber.awaits.poller {
+            let is_settled = matches!(outcome, Ok(Outcome::CaughtUp));
+            if !is_settled || subscriber.awaits.poller || subscriber.cadence.is_some() {
                 unsettled.push((key, outcome));
             }
             self.window.shed();
@@ -119,6 +125,7 @@ impl Shard {
         self.fan_out.clear();
         for (key, outcome) in unsettled {
             self.act_on(key, outcome, now);
+            self.pause(key, now);
         }
     }
 }

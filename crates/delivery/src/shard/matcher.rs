@@ -1,12 +1,12 @@
 //! A matcher: a pattern made quick to compare with the topics of many events.
 //!
-//! What must hold: it says what [`Pattern::matches`] says, at the cost of a few operations for each
+//! What must hold: it says what [`Pattern::matches`](fanfare_event::Pattern::matches) says, at the cost of a few operations for each
 //! segment of the topic, however the pattern is written. Both texts are compared by the numbers of
 //! their segments, which are exact: two segments share one only if they are the same.
 
 use std::collections::HashMap;
 
-use fanfare_event::{Pattern, Topic};
+use fanfare_event::Topic;
 use smallvec::SmallVec;
 
 /// The numbers of the segments that patterns name. As many as there are in the patterns it was told
@@ -44,10 +44,10 @@ pub(super) struct Matcher {
 }
 
 impl Segments {
-    /// A matcher for `pattern`, whose segments are given numbers.
-    pub(super) fn matcher(&mut self, pattern: &Pattern) -> Matcher {
+    /// A matcher for a pattern with these segments, which are given numbers.
+    pub(super) fn matcher<'a>(&mut self, pattern: impl Iterator<Item = &'a str>) -> Matcher {
         let (mut segments, mut deep, mut any) = (Vec::new(), 0, 0);
-        for segment in pattern.segments() {
+        for segment in pattern {
             let bit = 1 << segments.len();
             match segment {
                 "**" => deep |= bit,
@@ -62,8 +62,8 @@ impl Segments {
     }
 
     /// Forgets the segments of a pattern whose matcher is given up.
-    pub(super) fn forget(&mut self, pattern: &Pattern) {
-        for segment in pattern.segments().filter(|segment| !matches!(*segment, "*" | "**")) {
+    pub(super) fn forget<'a>(&mut self, pattern: impl Iterator<Item = &'a str>) {
+        for segment in pattern.filter(|segment| !matches!(*segment, "*" | "**")) {
             let Some(numbered) = self.numbers.get_mut(segment) else { continue };
             numbered.uses -= 1;
             if numbered.uses == 0 {
@@ -100,7 +100,7 @@ impl Segments {
 
 impl Matcher {
     /// Whether the pattern matches the topic with these segments.
-    pub(super) fn matches(&self, topic: &Numbers) -> bool {
+    pub(super) fn matches(&self, topic: &[u32]) -> bool {
         let whole = self.segments.len();
         if topic.len() < whole || (self.deep == 0 && topic.len() > whole) {
             return false;
@@ -129,6 +129,7 @@ impl Matcher {
 
 #[cfg(test)]
 mod tests {
+    use fanfare_event::Pattern;
     use proptest::prelude::*;
 
     use super::*;
@@ -144,12 +145,12 @@ mod tests {
             let patterns: Vec<_> =
                 patterns.iter().filter_map(|p| Pattern::parse(&p.join("/")).ok()).collect();
             let mut segments = Segments::default();
-            let matchers: Vec<_> = patterns.iter().map(|p| segments.matcher(p)).collect();
+            let matchers: Vec<_> = patterns.iter().map(|p| segments.matcher(p.segments())).collect();
             for (pattern, matcher) in patterns.iter().zip(&matchers) {
                 let numbers = segments.numbers(&topic);
                 prop_assert_eq!(matcher.matches(&numbers), pattern.matches(&topic), "{}", pattern);
             }
-            patterns.iter().for_each(|pattern| segments.forget(pattern));
+            patterns.iter().for_each(|pattern| segments.forget(pattern.segments()));
             prop_assert!(segments.is_empty());
         }
     }
@@ -158,7 +159,7 @@ mod tests {
     fn the_longest_pattern_overflows_the_bits() {
         let pattern = Pattern::parse(&format!("{}**", "a/".repeat(63))).unwrap();
         let mut segments = Segments::default();
-        let matcher = segments.matcher(&pattern);
+        let matcher = segments.matcher(pattern.segments());
         for (count, expected) in [(62, false), (63, true), (127, true)] {
             let topic = Topic::parse(vec!["a"; count].join("/").as_str()).unwrap();
             assert_eq!(matcher.matches(&segments.numbers(&topic)), expected, "{count}");

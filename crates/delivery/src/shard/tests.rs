@@ -3,5 +3,6 @@
 mod bounds;
 mod ends;
 mod model;
+mod pauses;
 mod repeatable;
 mod rig;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fanfare_event::{Pattern, Topic, TopicSelector};
+use smallvec::{SmallVec, smallvec};
 
 use super::matcher::{Matcher, Segments};
 use crate::subscriber_key::SubscriberKey;
@@ -19,15 +20,24 @@ const PATTERN_WORK: usize = 8;
 pub(crate) struct TopicIndex {
     topics: HashMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: HashMap<Box<str>, BTreeMap<Pattern, PatternMembers>>,
+    patterns: HashMap<Box<str>, PatternBucket>,
     segments: Segments,
     /// Those that are not written with wildcards: each is asked of each event.
     expressions: BTreeMap<Pattern, Members>,
 }
 
+/// The patterns with one literal beginning: most often, as with `user/7/*`, there is one.
+#[derive(Debug)]
+enum PatternBucket {
+    One(Box<PatternMembers>),
+    Many(BTreeMap<Pattern, Box<PatternMembers>>),
+}
+
 /// A pattern's subscribers.
 #[derive(Debug)]
 struct PatternMembers {
+    pattern: Pattern,
+    /// Of what stands behind the literal beginning.
     matcher: Matcher,
     members: Members,
 }
@@ -36,7 +46,7 @@ struct PatternMembers {
 /// of it, so that leaving costs constant time on average.
 #[derive(Debug, Default)]
 struct Members {
-    keys: Vec<SubscriberKey>,
+    keys: SmallVec<[SubscriberKey; 2]>,
     gone: usize,
 }
 
@@ -56,14 +66,18 @@ impl TopicIndex {
                 }
                 continue;
             }
-            let bucket = self.patterns.entry(literal_prefix(pattern).into()).or_default();
-            match bucket.get_mut(pattern) {
-                Some(family) => family.members.keys.push(key),
-                None => {
-                    let matcher = self.segments.matcher(pattern);
-                    let family = PatternMembers { matcher, members: Members::of(key) };
-                    bucket.insert(pattern.clone(), family);
-                }
+            let prefix = literal_prefix(pattern);
+            let family = self.patterns.get_mut(prefix).and_then(|bucket| bucket.get_mut(pattern));
+            if let Some(family) = family {
+                family.members.keys.push(key);
+                continue;
+            }
+            let matcher = self.segments.matcher(rest(pattern, prefix));
+            let (pattern, members) = (pattern.clone(), Members::of(key));
+            let family = Box::new(PatternMembers { pattern, matcher, members });
+            match self.patterns.get_mut(prefix) {
+                Some(bucket) => bucket.insert(family),
+                None => drop(self.patterns.insert(prefix.into(), PatternBucket::One(family))),
             }
         }
     }
@@ -89,11 +103,10 @@ impl TopicIndex {
             let prefix = literal_prefix(pattern);
             let Some(bucket) = self.patterns.get_mut(prefix) else { continue };
             if bucket.get_mut(pattern).is_some_and(|family| family.members.leave(&is_member)) {
-                bucket.remove(pattern);
-                self.segments.forget(pattern);
-            }
-            if bucket.is_empty() {
-                self.patterns.remove(prefix);
+                self.segments.forget(rest(pattern, prefix));
+                if bucket.remove(pattern) {
+                    self.patterns.remove(prefix);
+                }
             }
         }
     }
@@ -139,21 +152,59 @@ impl TopicIndex {
         let ends =
             name.match_indices('/').map(|(at, _)| at).chain([name.len()]).filter(|at| *at > 0);
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
-            let bucket = self.patterns.get(prefix).into_iter().flatten();
-            for (_, family) in bucket {
+            let Some(bucket) = self.patterns.get(prefix) else { continue };
+            let segments = &segments[count(prefix)..];
+            bucket.for_each(|family| {
                 tried += 1;
-                if family.matcher.matches(&segments) {
+                if family.matcher.matches(segments) {
                     visit(&family.members);
                 }
-            }
+            });
         }
         tried
     }
 }
 
+impl PatternBucket {
+    fn get_mut(&mut self, pattern: &Pattern) -> Option<&mut PatternMembers> {
+        match self {
+            Self::One(family) => (family.pattern == *pattern).then_some(family),
+            Self::Many(families) => families.get_mut(pattern).map(Box::as_mut),
+        }
+    }
+
+    /// Adds a pattern that is not there.
+    fn insert(&mut self, family: Box<PatternMembers>) {
+        let mut families = match std::mem::replace(self, Self::Many(BTreeMap::new())) {
+            Self::One(first) => BTreeMap::from([(first.pattern.clone(), first)]),
+            Self::Many(families) => families,
+        };
+        families.insert(family.pattern.clone(), family);
+        *self = Self::Many(families);
+    }
+
+    /// Takes out a pattern that is there; whether it was the last.
+    fn remove(&mut self, pattern: &Pattern) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Many(families) => {
+                families.remove(pattern);
+                families.is_empty()
+            }
+        }
+    }
+
+    fn for_each(&self, mut each: impl FnMut(&PatternMembers)) {
+        match self {
+            Self::One(family) => each(family),
+            Self::Many(families) => families.values().for_each(|family| each(family)),
+        }
+    }
+}
+
 impl Members {
     fn of(key: SubscriberKey) -> Self {
-        Self { keys: vec![key], gone: 0 }
+        Self { keys: smallvec![key], gone: 0 }
     }
 
     /// Notes that one has left; true when nobody remains.
@@ -161,7 +212,9 @@ impl Members {
         self.gone += 1;
         if self.gone * 2 > self.keys.len() {
             self.keys.retain(|key| is_member(*key));
-            self.keys.shrink_to(self.keys.len() * 2);
+            if self.keys.capacity() > self.keys.len() * 2 {
+                self.keys.shrink_to_fit();
+            }
             self.gone = 0;
         }
         self.keys.is_empty()
@@ -173,6 +226,16 @@ fn literal_prefix(pattern: &Pattern) -> &str {
     let text = pattern.as_str();
     let wildcard = text.find('*').unwrap_or(text.len());
     text[..wildcard].strip_suffix('/').unwrap_or("")
+}
+
+/// How many segments a literal beginning has.
+fn count(prefix: &str) -> usize {
+    if prefix.is_empty() { 0 } else { prefix.split('/').count() }
+}
+
+/// The segments of a pattern behind its literal beginning.
+fn rest<'a>(pattern: &'a Pattern, prefix: &str) -> impl Iterator<Item = &'a str> {
+    pattern.segments().skip(count(prefix))
 }
 
 #[cfg(test)]
@@ -256,6 +319,10 @@ mod tests {
         fn matches(&self, topic: &Topic) -> bool {
             self.0.fetch_add(1, Ordering::Relaxed);
             topic.as_str().len() > 3
+        }
+
+        fn footprint(&self) -> usize {
+            0
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_delivery::Delivery;
-use fanfare_http::Node;
+use fanfare_http::{Node, NodeId};
 use fanfare_hub::Hub;
 use fanfare_redis::ClusterStore;
 use serde_json::{Value, json};
@@ -28,6 +28,13 @@ pub(crate) struct Heartbeat {
 impl Membership {
     pub(super) fn nodes(&self) -> Vec<Value> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The ids of all nodes but this one.
+    pub(super) fn others(&self, this: NodeId) -> Vec<String> {
+        let this = this.to_string();
+        let ids = self.nodes().into_iter().filter_map(|node| Some(node["id"].as_str()?.to_owned()));
+        ids.filter(|id| *id != this).collect()
     }
 
     /// Sends this node's heartbeats, and notes those of the others, for ever.

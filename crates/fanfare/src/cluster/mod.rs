@@ -1,22 +1,24 @@
-//! The cluster on Redis: how this node shares tickets, cuts and its presence with the others on the same
+//! The cluster on Redis: how this node shares tickets, cuts, questions and its presence with the others on the same
 //! log. On an engine of its own a node is alone, and there is none of this.
 
-mod cuts;
 mod membership;
+mod notices;
+mod questions;
 mod tickets;
 
 use std::sync::Arc;
 
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
-use fanfare_http::{Cluster, NodeId, Unreachable};
+use fanfare_http::{Answer, Cluster, NodeId, Unreachable};
 use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
-use self::cuts::CutListener;
 pub(crate) use self::membership::Heartbeat;
 use self::membership::Membership;
+use self::notices::NoticeReader;
+use self::questions::Questions;
 use self::tickets::SharedTickets;
 
 /// The other nodes, as this one reaches them through Redis.
@@ -32,9 +34,11 @@ impl RedisCluster {
         Self { node, store, membership: Membership::default() }
     }
 
-    /// Ends in `deliveries`, from now on, what other nodes say is to end.
-    pub(crate) fn listen_for_cuts(&self, deliveries: Vec<Arc<Delivery>>) {
-        self.store.listen(Arc::new(CutListener { node: self.node, deliveries }));
+    /// Ends in `deliveries`, from now on, what other nodes say is to end, and has `answers` answer what they ask. To be
+    /// called on a runtime.
+    pub(crate) fn listen(&self, deliveries: Vec<Arc<Delivery>>, answers: Option<Arc<dyn Answer>>) {
+        let questions = Questions::new(self.node, Arc::clone(&self.store), answers);
+        self.store.listen(Arc::new(NoticeReader { node: self.node, deliveries, questions }));
     }
 
     /// Tells the other nodes every few seconds that this one is there, for ever.
@@ -57,8 +61,16 @@ impl Cluster for RedisCluster {
 
     fn announce_cut<'a>(&'a self, subject: &'a str) -> Pending<'a, Result<(), Unreachable>> {
         Box::pin(async move {
-            let notice = cuts::notice(self.node, subject);
+            let notice = notices::cut(self.node, subject);
             self.store.broadcast(&notice).await.map_err(Unreachable::because)
+        })
+    }
+
+    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>> {
+        Box::pin(async move {
+            let members = self.membership.others(self.node);
+            let asked = questions::ask(&self.store, self.node, question, members).await;
+            asked.map_err(Unreachable::because)
         })
     }
 

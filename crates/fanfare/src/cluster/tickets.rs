@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fanfare_auth::{HolderId, Pending, Principal, StoreError, TicketId, TicketShares, TicketStore};
 use fanfare_event::Timestamp;
+use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 
@@ -55,6 +56,14 @@ impl TicketStore for SharedTickets {
             };
             Principal::listener_from_text(&text).map(Some).map_err(unavailable)
         })
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        self.put.lock().unwrap_or_else(PoisonError::into_inner).write(writer);
+    }
+
+    fn read(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        self.put.lock().unwrap_or_else(PoisonError::into_inner).read(reader)
     }
 }
 

@@ -47,8 +47,10 @@ fn the_window_and_the_log() {
         assert_eq!(publisher.post(&headers, &batch).status, 200);
         listener.messages(1000);
     }
-    let now = hub.metrics();
-    assert!(now.sum("fanfare_window_bytes") > 15e6 && now.sum("fanfare_log_bytes") > 30e6);
+    // What a shared engine holds is asked for now and then.
+    hub.await_metrics("both are full", |now| {
+        now.sum("fanfare_window_bytes") > 15e6 && now.sum("fanfare_log_bytes") > 30e6
+    });
     // The pages and bodies on the way are part of it too.
     let (window, log) = ((16 + 2 + 4) * MIB, 48 * MIB);
     assert_within(&hub, before, window + log + 12 * MIB);
@@ -155,4 +157,133 @@ fn tickets() {
         .count();
     assert!((100..20_000).contains(&drawn), "{drawn}");
     assert_within(&hub, before, 64 * MIB);
+}
+
+/// How many segments of up to four characters stand behind the `*` of a long pattern.
+const SEGMENTS: usize = 62;
+
+/// Opens streams of 32 patterns each until one is refused, or there are `most`.
+fn named(hub: &Hub, most: usize, pattern: impl Fn(usize) -> String) -> Vec<Connection> {
+    crate::support::raise_open_files();
+    let refused = |now: &crate::support::Metrics| {
+        now.labelled("fanfare_refused_total", "\"pattern_capacity\"") > 0.0
+    };
+    let mut streams = Vec::new();
+    while streams.len() < most && !refused(&hub.metrics()) {
+        for _ in 0..50 {
+            let number = 32 * streams.len();
+            let query: Vec<_> =
+                (number..number + 32).map(|n| format!("topic={}", pattern(n))).collect();
+            let mut connection = hub.connect();
+            let path = format!("/sse/events?{}", query.join("&"));
+            connection.send(format!("GET {path} HTTP/1.1\r\nHost: hub.test\r\n\r\n"));
+            streams.push(connection);
+        }
+        // Those that were refused are no subscribers.
+        hub.await_metrics("they are open", |now| {
+            now.sum("fanfare_subscribers") == streams.len() as f64 || refused(now)
+        });
+    }
+    assert!(refused(&hub.metrics()), "the limit was not reached");
+    streams
+}
+
+#[test]
+fn patterns_with_beginnings_of_their_own() {
+    let (hub, before) = hub(&["--max-patterns", "40000"]);
+    let streams = named(&hub, 1300, |n| format!("user/{n}/*"));
+    assert_within(&hub, before, 40_000 * KIB + 1300 * KIB);
+    drop(streams);
+}
+
+#[test]
+fn patterns_as_long_as_they_may_be() {
+    let (hub, before) = hub(&["--max-patterns", "40000"]);
+    let streams = named(&hub, 1300, |n| {
+        let segment = |at| format!("/{:x}", 0x1000 + (n * SEGMENTS + at) % 0xf000);
+        let behind: String = (0..SEGMENTS - 12).map(segment).collect();
+        format!("*{behind}/{n}")
+    });
+    assert!(streams.len() < 400, "a long pattern counts as one: {}", streams.len());
+    assert_within(&hub, before, 40_000 * KIB + 1300 * KIB);
+    drop(streams);
+}
+
+/// Opens streams of 32 matchers of Mercure's protocol each, has all of them asked, and holds what they take
+/// against the term.
+fn expressions(matcher: impl Fn(usize, usize) -> String) {
+    let url = "https://example.com/.well-known/mercure";
+    let settings = ["--max-patterns", "60000", "--mercure-url", url, "--mercure", "--open"];
+    let (hub, before) = hub(&settings);
+    let mut streams = Vec::new();
+    for stream in 0..60 {
+        let query: Vec<_> = (0..32).map(|n| matcher(stream, n)).collect();
+        let mut connection = hub.connect();
+        let path = format!("/.well-known/mercure?{}", query.join("&"));
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: hub.test\r\n\r\n"));
+        streams.push(connection);
+    }
+    hub.await_metrics("the bound is reached", |now| {
+        now.labelled("fanfare_refused_total", "\"pattern_capacity\"") > 0.0
+    });
+    // Each is asked, and remembers what it has seen.
+    let publish =
+        |n: usize| json!({"topic": format!("https://example.com/{n}/{n}/x"), "message": "m"});
+    let batch: Vec<_> = (0..50).map(|n| publish(n).to_string()).collect();
+    let headers = [("Content-Type", "application/x-ndjson")];
+    assert_eq!(hub.publisher().post(&headers, batch.join("\n")).status, 200);
+    assert_within(&hub, before, 60_000 * KIB);
+    drop(streams);
+}
+
+#[test]
+fn templates_of_many_variables() {
+    expressions(|stream, n| {
+        format!("topic=https%3A%2F%2Fexample.com%2F{stream}%2F{n}%2F%7Ba,b,c,d,e,f,g,h%7D")
+    });
+}
+
+#[test]
+fn expressions_that_know_all_of_unicode() {
+    expressions(|stream, n| {
+        format!("match_urlpattern=https%3A%2F%2Fexample.com%2F{stream}%2F{n}%2F(%5Cd%2B)")
+    });
+}
+
+#[test]
+fn names_of_topics() {
+    let (hub, before) = hub(&["--max-topics", "200", "--max-target", "64KiB"]);
+    let streams: Vec<_> = (0..400)
+        .map(|stream| {
+            let topics: Vec<_> =
+                (0..200).map(|n| format!("topic={}{stream}/{n}", "x".repeat(240))).collect();
+            let mut connection = hub.connect();
+            let path = format!("/sse/events?{}", topics.join("&"));
+            connection.send(format!("GET {path} HTTP/1.1\r\nHost: hub.test\r\n\r\n"));
+            connection
+        })
+        .collect();
+    hub.await_metrics("all are open", |now| now.sum("fanfare_subscribers") == 400.0);
+    assert_within(&hub, before, 400 * (200 * 200 + 64 * KIB));
+    drop(streams);
+}
+
+#[test]
+fn streams_that_do_not_read() {
+    let (hub, before) = hub(&["--max-message", "64KiB", "--max-http2-requests", "50"]);
+    // Without a subscription of their own they would share what they hold.
+    let attacks: Vec<_> = (0..60)
+        .map(|n| Unread::open(hub.address(), 1, 1, &format!("/sse/events?topic=of/{n}")))
+        .collect();
+    hub.await_metrics("they are open", |now| now.sum("fanfare_subscribers") == 60.0);
+    let (mut publisher, message) = (hub.publisher(), "m".repeat(16 << 10));
+    let headers = [("Content-Type", "application/x-ndjson")];
+    for round in 0..180 {
+        let line = |n| json!({"topic": format!("of/{n}"), "message": message}).to_string();
+        let batch: Vec<_> = (0..20).map(|n| line(20 * (round % 3) + n)).collect();
+        assert_eq!(publisher.post(&headers, batch.join("\n")).status, 200);
+    }
+    // Bodies, the window and the log, beside what the streams hold.
+    assert_within(&hub, before, 60 * (64 + 64) * KIB + 16 * MIB);
+    drop(attacks);
 }

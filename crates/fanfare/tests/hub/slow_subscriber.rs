@@ -127,6 +127,8 @@ fn one_that_takes_next_to_nothing_keeps_its_seat() {
     let mut publisher = hub.publisher();
     for start in (0..MESSAGES).step_by(100) {
         publisher.batch(numbered(start..start + 100));
+        // It is slow, never silent, however long this takes.
+        trickle.next();
     }
     let too_slow = || hub.metrics().labelled("fanfare_closed_total", "\"too_slow\"");
     // It reads all the while, never a gigabyte a second, and there is always more.

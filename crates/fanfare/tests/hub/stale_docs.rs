@@ -95,29 +95,32 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
     let clients = installed_clients();
     symlink(clients.join("node_modules"), directory.path().join("node_modules")).unwrap();
     let binaries = Path::new(env!("CARGO_BIN_EXE_fanfare")).parent().unwrap();
-    let python = binaries.parent().unwrap().join("clients/python/bin");
+    let installed = binaries.parent().unwrap().join("clients");
+    let python = installed.join("python/bin");
+    let maven = format!("-Dmaven.repo.local={}", installed.join("maven").display());
     let path = format!("{}:{}:{}", binaries.display(), python.display(), env::var("PATH").unwrap());
     for block in blocks {
         let placed =
             |text: String| places.iter().fold(text, |text, (from, to)| text.replace(from, to));
         let script = match block {
             Block::Save { name, program } => {
-                fs::write(directory.path().join(name), placed(program)).unwrap();
+                let file = directory.path().join(name);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, placed(program)).unwrap();
                 continue;
             }
             Block::Run(script) => placed(script),
         };
-        // What it has left running ends with it.
-        let whole = format!(
-            "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-{script}"
-        );
+        // What it has left running ends with it, and what that has started: `timeout` has made a group of
+        // all of them, of which the shell alone goes on, to end as it would have.
+        let whole = format!("trap 'trap \"\" TERM; kill 0' EXIT\n{script}");
         let output = Command::new("timeout")
             .args(["--kill-after", "5", &(4 * PATIENCE).as_secs().to_string()])
             .args(["bash", "-euc", &whole])
             .current_dir(directory.path())
             .env("PATH", &path)
             .env("CLIENTS", &clients)
+            .env("MAVEN_OPTS", &maven)
             .env("FANFARE_URL", format!("http://{}", places[0].1))
             .output()
             .expect("`timeout` and `bash` are there");
@@ -164,6 +167,7 @@ guides! {
     guarantees: "guarantees.md",
     from_fastapi: "from-fastapi.md",
     clients: "clients.md",
+    live_upgrade: "live-upgrade.md",
     sizing: "sizing.md",
     tour: "tour.md",
     troubleshooting: "troubleshooting.md",
@@ -188,10 +192,14 @@ recipes! {
     recipe_for_flask: "flask.md",
     recipe_for_go: "go.md",
     recipe_for_htmx: "htmx.md",
+    recipe_for_laravel: "laravel.md",
     recipe_for_llms: "llm.md",
+    recipe_for_nextjs: "nextjs.md",
     recipe_for_php: "php.md",
+    recipe_for_rails: "rails.md",
     recipe_for_react: "react.md",
     recipe_for_sinatra: "sinatra.md",
+    recipe_for_spring: "spring.md",
 }
 
 const CLUSTER: &str = "cluster.md";

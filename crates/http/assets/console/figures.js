@@ -47,12 +47,16 @@ const TILES = [
   ['Up', value((s) => s.uptime), age, () => ''],
 ];
 
+const upgrade = ({ moved, closed, pause }) =>
+  `${short(moved)} streams moved, ${short(closed)} closed, in ${seconds(pause)}`;
+
 const COUNTS = [
   ['Window', (s) => `${short(s.window.events)} events, ${bytes(s.window.bytes)}`],
   ['Log', (s) => (s.log ? `${short(s.log.events)} events, ${bytes(s.log.bytes)}` : 'not told by its engine')],
   ['Gaps', (s) => reasons(s.gaps)],
   ['Closed', (s) => reasons(s.closed)],
   ['Refused', (s) => reasons(s.refused)],
+  ['Last upgrade', (s) => (s.upgrade ? upgrade(s.upgrade) : 'none')],
   ['Repeated publishes', (s) => short(s.repeated_publishes)],
 ];
 

@@ -1,5 +1,6 @@
 //! The caller: whoever made a request, and what they were granted.
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use fanfare_auth::{
     Authorised, CredentialId, Forbidden, HolderId, Identity, Principal, SubscribeGrant,
 };
-use fanfare_event::{Draft, PrivateRights, Selector, Timestamp};
+use fanfare_event::{Draft, PrivateRights, Selector, Timestamp, Topic};
 
 use super::client::network_of;
 use crate::refusal::Refusal;
@@ -68,6 +69,17 @@ impl Caller {
     /// What they may hear that is private: what is everyone's grants nothing of it.
     pub(crate) fn private_rights(&self) -> PrivateRights {
         self.own.private_rights()
+    }
+
+    /// Refuses those who may not hear what is private in this topic.
+    pub(crate) fn hear_private(&self, topic: &Topic) -> Result<(), Refusal> {
+        let heard = self.private_rights().cover([topic]);
+        if heard { Ok(()) } else { Err(self.refuse(Forbidden)) }
+    }
+
+    /// What the reader of their token has noted.
+    pub(crate) fn note<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.principal.note.as_ref()?.get()
     }
 
     /// What a ticket of theirs is worth: what everyone may hear is added when it is used.

@@ -16,10 +16,12 @@ use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use axum::middleware::Next;
 use axum::response::Response;
+use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_shares::{Amount, Shares};
 use tokio::time::sleep;
 
 use super::client::network_of;
+use crate::allowances::{read_address, write_address};
 use crate::rates::Rates;
 use crate::refusal::RefusalNote;
 
@@ -58,6 +60,18 @@ impl Failures {
         let (rate, now) = (rate as f64, Instant::now());
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.bucket(network_of(address), rate, now).draw(rate, now)
+    }
+
+    /// Writes down who has failed lately.
+    pub(super) fn write(&self, writer: &mut Writer, now: Instant) {
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.write(writer, now, write_address);
+    }
+
+    /// Takes in what another process has written.
+    pub(super) fn read(&self, reader: &mut Reader<'_>, now: Instant) -> Result<(), Malformed> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.read(reader, now, read_address)
     }
 
     fn hold(&self, address: IpAddr) -> Option<Held<'_>> {

@@ -22,6 +22,7 @@ use fanfare_auth::{
     TicketId, TicketStore, TokenRules, Untrusted, VerificationKey,
 };
 use fanfare_event::Timestamp;
+use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_net::Network;
 use fanfare_shares::Amount;
 
@@ -162,6 +163,16 @@ impl Access {
         *self.authenticators.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 
+    /// Whether a credential of this name is accepted, or may be one of a key set that was not asked for yet.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.key_set.is_some()
+            || self
+                .authenticators()
+                .credentials()
+                .iter()
+                .any(|credential| &**credential.name() == name)
+    }
+
     /// The credentials that have gone since this was last asked.
     pub(crate) fn withdrawn(&self) -> Vec<CredentialId> {
         let now = self.authenticators().credentials();
@@ -169,6 +180,32 @@ impl Access {
         let gone = accepted.difference(&now).cloned().collect();
         *accepted = now;
         gone
+    }
+
+    /// Writes down the tickets that were drawn.
+    pub fn write_tickets(&self, writer: &mut Writer) {
+        self.tickets.write(writer);
+    }
+
+    /// Takes in the tickets that were drawn of another process.
+    ///
+    /// # Errors
+    ///
+    /// It is not what [`Access::write_tickets`] has written.
+    pub fn read_tickets(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        self.tickets.read(reader)
+    }
+
+    pub(crate) fn write_failures(&self, writer: &mut Writer, now: Instant) {
+        self.failures.write(writer, now);
+    }
+
+    pub(crate) fn read_failures(
+        &self,
+        reader: &mut Reader<'_>,
+        now: Instant,
+    ) -> Result<(), Malformed> {
+        self.failures.read(reader, now)
     }
 
     /// Refuses a caller who may not look at the console and cut the streams of others.

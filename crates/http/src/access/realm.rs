@@ -78,7 +78,12 @@ impl Authenticators {
             Authenticator {
                 publish_keys: publish.clone(),
                 subscribe_keys: subscribe.clone(),
-                tokens: TokenVerifier::foreign(keys, key_set, Arc::clone(&realm.reader)),
+                tokens: TokenVerifier::foreign(
+                    keys,
+                    key_set,
+                    rules.clone(),
+                    Arc::clone(&realm.reader),
+                ),
             }
         };
         Self {

@@ -80,6 +80,8 @@ impl Answerer {
         let Limits { target, body_timeout, .. } = self.limits;
         let holder = self.holder(request.headers());
         let busy = self.entry.begin(holder);
+        // One that is refused before a handler reads it may have more to come.
+        self.entry.unfinished().reads(!request.body().is_end_stream());
         let (share, answers) = (self.budget.share(holder), Arc::clone(&self.answers));
         let endpoint = self.endpoint.clone();
         let hsts = self.hsts(&request);
@@ -91,7 +93,10 @@ impl Answerer {
         } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
             Err(endpoint.refuse(&Refusal::NotOneHost))
         } else {
-            let body = |incoming| RequestBody::new(incoming, body_timeout, Arc::clone(&share));
+            let unfinished = self.entry.unfinished();
+            let body = |incoming| {
+                RequestBody::new(incoming, body_timeout, Arc::clone(&share), Arc::clone(unfinished))
+            };
             let mut request = request.map(body);
             request.extensions_mut().insert(slot.clone());
             request.extensions_mut().insert(self.peer);
@@ -177,8 +182,19 @@ fn target_length(uri: &Uri) -> usize {
     authority + uri.path_and_query().map_or(0, |path| path.as_str().len())
 }
 
-/// Answers requests of a connection whose bytes another layer frames or encrypts: an admitted stream
-/// is a response body that a shard feeds.
+/// Makes an admitted stream a response body that a shard feeds.
+pub(super) fn with_body(
+    mut response: Response<AnswerBody>,
+    stream: AdmittedStream,
+) -> Response<AnswerBody> {
+    let (writer, reader) = body();
+    response.body_mut().body = Body::new(StreamBody(reader));
+    response.headers_mut().remove(CONTENT_LENGTH);
+    stream.join(Sink::Body(writer), Framing::Bare, Bytes::new());
+    response
+}
+
+/// Answers requests of an HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct BodyService(pub(super) Answerer);
 
@@ -190,15 +206,10 @@ impl hyper::service::Service<Request<Incoming>> for BodyService {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let answer = self.0.to(request);
         Box::pin(async move {
-            let (mut response, stream) = answer.await;
-            if let Some(stream) = stream {
-                let (writer, reader) = body();
-                response.body_mut().body = Body::new(StreamBody(reader));
-                response.headers_mut().remove(CONTENT_LENGTH);
-                let sink = Sink::Body(writer);
-                stream.join(sink, Framing::Bare, Bytes::new());
-            }
-            Ok(response)
+            Ok(match answer.await {
+                (response, None) => response,
+                (response, Some(stream)) => with_body(response, stream),
+            })
         })
     }
 }

@@ -8,9 +8,12 @@ mod answer;
 mod crowd;
 mod frames;
 mod limits;
+mod parking;
 mod progress;
+mod record_boundary;
 mod table;
 mod takeover;
+mod tls_takeover;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -20,10 +23,13 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{Request, Response};
+use fanfare_delivery::{Sink, TlsSocket};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
@@ -38,12 +44,18 @@ use tokio_rustls::rustls::ServerConfig;
 use self::answer::{AnswerBody, Answerer, BodyService};
 use self::frames::Frames;
 pub use self::limits::Limits;
+pub(crate) use self::parking::Unfinished;
+use self::parking::{Candidate, Resumed};
+pub use self::parking::{ParkedConnection, Parking};
 use self::progress::ResponseTasks;
+use self::record_boundary::FollowedSocket;
 pub use self::table::{Bounds, ConnectionTable};
 use self::table::{ConnectionEntry, Dismissal};
-use self::takeover::{Handover, TakeoverService};
+use self::takeover::{Handover, TakeoverService, Way, for_shard};
+use self::tls_takeover::{HandshakeSecrets, can_be_taken_over};
 use crate::access::Peer;
 use crate::dialect::NATIVE;
+use crate::gate::Passage;
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::request_body::MemoryBudget;
@@ -103,6 +115,7 @@ pub struct Connections {
     /// Where it is, nothing but TLS is spoken.
     tls: Option<Arc<ServerConfig>>,
     lifecycle: watch::Receiver<Lifecycle>,
+    parking: Arc<Parking>,
     /// Dropped with the last connection.
     _alive: mpsc::Sender<Infallible>,
 }
@@ -131,9 +144,52 @@ impl Connections {
             addresses,
             tls,
             lifecycle,
+            parking: Arc::default(),
             _alive: alive,
         };
         (connections, ended)
+    }
+
+    pub(crate) fn app(&self) -> &Arc<AppState> {
+        &self.endpoint.app
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Where connections wait while the hub changes hands.
+    pub fn parking(&self) -> &Arc<Parking> {
+        &self.parking
+    }
+
+    /// Goes on with a connection that was parked, here or in another process.
+    pub fn resume(&self, parked: ParkedConnection) {
+        let ParkedConnection { socket, address, read, idle } = parked;
+        let now = Instant::now();
+        // It has been let in before.
+        let place = self.addresses.keep(address.ip(), now);
+        let entered = self.table.enter(address.ip(), place, now);
+        match (entered, TcpStream::from_std(socket)) {
+            (Some((entry, leave)), Ok(socket)) => {
+                if idle {
+                    drop(entry.begin(None));
+                }
+                drop(tokio::spawn(serve(socket, address, read, entry, leave, self.clone())));
+            }
+            (None, _) => self.refused(RefusalReason::Connections),
+            (_, Err(error)) => tracing::warn!(%error, "a connection could not be gone on with"),
+        }
+    }
+
+    /// Resolves when connections are to be parked.
+    async fn narrowed(&self) {
+        let parks = |passage| matches!(passage, Passage::Narrow | Passage::Closed);
+        self.endpoint.app.gate.reached(parks).await;
+    }
+
+    fn is_narrow(&self) -> bool {
+        matches!(self.endpoint.app.gate.passage(), Passage::Narrow | Passage::Closed)
     }
 
     fn answer(&self, peer: Peer, entry: &Arc<ConnectionEntry>) -> Answerer {
@@ -185,11 +241,14 @@ impl Connections {
 }
 
 /// Accepts connections until the hub is stopping, and then those that the system has accepted
-/// before. Never fails: what the system refuses for want of descriptors is tried again.
+/// before; none while the hub changes hands, nor after that. Never fails: what the system refuses for
+/// want of descriptors is tried again.
 pub async fn accept(listener: TcpListener, connections: Connections) {
     let mut stopped = pin!(connections.reached(Lifecycle::Stopping));
     let mut expiry = interval(EXPIRY);
     expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let gate = Arc::clone(&connections.endpoint.app.gate);
+    let mut narrowed = pin!(connections.narrowed());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -197,6 +256,15 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
                 for _ in 0..connections.table.expire(Instant::now()) {
                     connections.refused(RefusalReason::Unread);
                 }
+                continue;
+            }
+            () = &mut narrowed => {
+                // They wait where the system keeps them.
+                let decided = |passage| matches!(passage, Passage::Open | Passage::Gone);
+                if gate.reached(decided).await == Passage::Gone {
+                    return;
+                }
+                narrowed.set(connections.narrowed());
                 continue;
             }
             () = &mut stopped => break,
@@ -219,7 +287,8 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
 fn admit(socket: TcpStream, address: SocketAddr, connections: &Connections) {
     match connections.enter(address) {
         Ok((entry, leave)) => {
-            drop(tokio::spawn(serve(socket, address, entry, leave, connections.clone())));
+            let nothing = Bytes::new();
+            drop(tokio::spawn(serve(socket, address, nothing, entry, leave, connections.clone())));
         }
         Err(reason) => connections.refused(reason),
     }
@@ -229,6 +298,7 @@ fn admit(socket: TcpStream, address: SocketAddr, connections: &Connections) {
 async fn serve(
     socket: TcpStream,
     address: SocketAddr,
+    read: Bytes,
     entry: Arc<ConnectionEntry>,
     leave: Dismissal,
     connections: Connections,
@@ -236,7 +306,7 @@ async fn serve(
     let peer = Peer { address, tls: connections.tls.is_some() };
     let served = tokio::select! {
         biased;
-        served = recognise(socket, peer, &entry, &connections) => served,
+        served = recognise(socket, peer, read, &entry, &connections) => served,
         told = leave => {
             if let Ok(Some(reason)) = told {
                 connections.refused(reason);
@@ -270,6 +340,8 @@ fn refusal(error: &hyper::Error) -> Option<RefusalReason> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beginning {
     Nothing,
+    /// Not yet: the hub changes hands.
+    Parked,
     Tls,
     Http1,
     Http2,
@@ -278,16 +350,28 @@ enum Beginning {
 async fn recognise(
     mut socket: TcpStream,
     peer: Peer,
+    read: Bytes,
     entry: &Arc<ConnectionEntry>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
+    // What is encrypted is somebody's with whom a secret was agreed here.
+    let candidate = connections.tls.is_none().then(|| connections.parking.candidate());
     let beginning = tokio::select! {
         biased;
+        // Of which something was read has been recognised before.
+        () = std::future::ready(()), if !read.is_empty() => Beginning::Http1,
         beginning = beginning(&socket) => beginning?,
+        () = connections.narrowed(), if candidate.is_some() => Beginning::Parked,
         () = connections.reached(Lifecycle::Stopping) => Beginning::Nothing,
     };
     match (beginning, &connections.tls) {
         (Beginning::Nothing, _) => Ok(()),
+        (Beginning::Parked, _) => match candidate {
+            Some(candidate) => {
+                candidate.park(socket, peer.address, read, entry.is_idle()).map_err(Into::into)
+            }
+            None => Ok(()),
+        },
         (Beginning::Tls, Some(tls)) => serve_tls(socket, tls, peer, entry, connections).await,
         (_, Some(_)) => {
             connections.refused(RefusalReason::NotTls);
@@ -296,9 +380,10 @@ async fn recognise(
             Ok(())
         }
         (Beginning::Http2, None) => {
+            drop(candidate);
             serve_http2(socket, connections.answer(peer, entry), connections).await
         }
-        (_, None) => serve_socket(socket, peer, entry, connections).await,
+        (_, None) => serve_socket(socket, peer, read, entry, candidate, connections).await,
     }
 }
 
@@ -333,48 +418,77 @@ async fn serve_tls(
     entry: &Arc<ConnectionEntry>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
-    let accepted = TlsAcceptor::from(Arc::clone(tls)).accept(socket).await;
+    let (config, secrets) = HandshakeSecrets::logged_by(tls);
+    let (socket, boundary) = FollowedSocket::new(socket);
+    let accepted = TlsAcceptor::from(config).accept(socket).await;
     let stream = accepted.inspect_err(|_| connections.refused(RefusalReason::TlsHandshake))?;
     let answer = connections.answer(peer, entry);
     match stream.get_ref().1.alpn_protocol() {
-        Some(HTTP2_PROTOCOL) => serve_http2(stream, answer, connections).await,
+        Some(HTTP2_PROTOCOL) => {
+            drop(secrets);
+            serve_http2(stream, answer, connections).await
+        }
         // The authority has seen what it came for, and says nothing more (RFC 8737, 3).
         Some(ACME_PROTOCOL) => {
             linger(stream, connections).await;
             Ok(())
         }
         _ => {
-            let (stream, served) = serve_http1(stream, BodyService(answer), connections).await;
-            linger(stream, connections).await;
-            served.map_err(Into::into)
+            let can_move = can_be_taken_over(stream.get_ref().1);
+            let way = if can_move { Way::BetweenRecords(boundary) } else { Way::Body };
+            let handover = Handover::default();
+            let service = TakeoverService { answer, handover: handover.clone(), way };
+            let (stream, _, served) = serve_http1(stream, service, None, connections).await;
+            let Some(pending) = handover.take() else {
+                linger(stream, connections).await;
+                return served.unwrap_or(Ok(())).map_err(Into::into);
+            };
+            let limit = connections.limits.bounds.write_timeout;
+            if let Some((socket, state)) = tls_takeover::take_over(stream, &secrets, limit).await? {
+                let tls = TlsSocket::new(for_shard(socket)?, state);
+                pending.join(Sink::Tls(tls), entry.take_place());
+            }
+            Ok(())
         }
     }
 }
 
-/// Serves HTTP/1 in clear text, until the socket is taken over for a stream.
+/// Serves HTTP/1 in clear text, until the socket is taken over for a stream, or parked.
 async fn serve_socket(
     socket: TcpStream,
     peer: Peer,
+    read: Bytes,
     entry: &Arc<ConnectionEntry>,
+    candidate: Option<Candidate>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
     let handover = Handover::default();
     let answer = connections.answer(peer, entry);
-    let service = TakeoverService { answer, handover: handover.clone() };
-    let (socket, served) = serve_http1(socket, service, connections).await;
-    if let Some(taken) = handover.take() {
-        return taken.join(socket, entry.take_place()).map_err(Into::into);
+    let service = TakeoverService { answer, handover: handover.clone(), way: Way::TakeOver };
+    let stream = Resumed { socket, read, unfinished: Arc::clone(entry.unfinished()) };
+    let (stream, ahead, served) = serve_http1(stream, service, Some(entry), connections).await;
+    let Resumed { socket, read, .. } = stream;
+    let Some(served) = served else {
+        let Some(candidate) = candidate else { return Ok(()) };
+        let read = [ahead, read].concat().into();
+        return candidate.park(socket, peer.address, read, entry.is_idle()).map_err(Into::into);
+    };
+    if let Some(pending) = handover.take() {
+        pending.join(Sink::Socket(for_shard(socket)?), entry.take_place());
+        return Ok(());
     }
     linger(socket, connections).await;
     served.map_err(Into::into)
 }
 
-/// Serves HTTP/1 as long as hyper does; gives the stream back, still open.
+/// Serves HTTP/1 as long as hyper does; gives the stream back, still open, with what was read ahead. Where
+/// there is an entry, it ends without a result as soon as the connection is to be parked, and is quiet.
 async fn serve_http1<I, S>(
     stream: I,
     service: S,
+    entry: Option<&Arc<ConnectionEntry>>,
     connections: &Connections,
-) -> (I, hyper::Result<()>)
+) -> (I, Bytes, Option<hyper::Result<()>>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<AnswerBody>> + Unpin,
@@ -385,7 +499,7 @@ where
         .timer(TokioTimer::new())
         // The table sees to it.
         .header_read_timeout(None)
-        // A client may end its side and wait for its answer. Over TLS a stream is hyper's to watch,
+        // A client may end its side and wait for its answer. Over TLS a stream may be hyper's to watch,
         // and the end of the client's side is how it learns that nobody listens any more.
         .half_close(connections.tls.is_none())
         .max_header_size(connections.limits.head)
@@ -393,18 +507,42 @@ where
         .serve_connection(TokioIo::new(stream), service);
     let mut stopped = pin!(connections.reached(Lifecycle::Stopping));
     let mut stopping = false;
+    let narrowing = || async {
+        match entry {
+            Some(_) => connections.narrowed().await,
+            None => std::future::pending().await,
+        }
+    };
+    let (mut narrowed, mut awaits) = (pin!(narrowing()), true);
     let served = poll_fn(|context| {
+        let parks = || entry.is_some_and(|entry| connections.is_narrow() && entry.is_quiet());
+        // No request is begun that another process could answer.
+        if parks() {
+            return Poll::Ready(None);
+        }
         // What has come by now is read first, and answered.
         let polled = connection.poll_without_shutdown(context);
+        if polled.is_pending() {
+            if !awaits && !connections.is_narrow() {
+                // The last attempt came to nothing.
+                narrowed.set(narrowing());
+                awaits = true;
+            }
+            awaits = awaits && narrowed.as_mut().poll(context).is_pending();
+            if parks() {
+                return Poll::Ready(None);
+            }
+        }
         if polled.is_pending() && !stopping && stopped.as_mut().poll(context).is_ready() {
             stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
-            return connection.poll_without_shutdown(context);
+            return connection.poll_without_shutdown(context).map(Some);
         }
-        polled
+        polled.map(Some)
     })
     .await;
-    (connection.into_parts().io.into_inner(), connections.count(served))
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    (io.into_inner(), read_buf, served.map(|served| connections.count(served)))
 }
 
 async fn serve_http2<I>(

@@ -31,6 +31,7 @@ use slab::Slab;
 use tokio::sync::oneshot;
 
 use super::crowd::{Held, greediest_first};
+use super::parking::Unfinished;
 use super::progress::Progress;
 use crate::access::network_of;
 use crate::metrics::{MetricSource, RefusalReason, Rows};
@@ -88,6 +89,7 @@ pub(crate) struct ConnectionEntry {
     /// Its place among those of its address.
     place: Mutex<Option<Seat>>,
     ended: AtomicBool,
+    unfinished: Arc<Unfinished>,
 }
 
 /// Marks its connection as busy, for as long as there is something of one answer.
@@ -188,7 +190,8 @@ impl ConnectionTable {
         drop(records);
         let place = Mutex::new(place);
         let (table, ended) = (Arc::clone(self), AtomicBool::new(false));
-        Some((Arc::new(ConnectionEntry { table, key, place, ended }), left))
+        let unfinished = Arc::default();
+        Some((Arc::new(ConnectionEntry { table, key, place, ended, unfinished }), left))
     }
 
     /// Makes those leave whose time is over, and those that are too many and no longer new. Returns
@@ -263,6 +266,25 @@ impl ConnectionEntry {
         let answer = records.answers.insert(pending);
         drop(records);
         ActiveRequest { entry: Arc::clone(self), answer, progress }
+    }
+
+    /// What the protocol does not tell of it.
+    pub(crate) fn unfinished(&self) -> &Arc<Unfinished> {
+        &self.unfinished
+    }
+
+    /// Whether it waits for a request, and nothing is left of an earlier one.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let is_busy = || {
+            let kind = self.table.lock().connections[self.key].kind;
+            matches!(kind, ConnectionKind::Busy { .. })
+        };
+        !self.unfinished.is_something() && !is_busy()
+    }
+
+    /// Whether it is between two requests.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.table.lock().connections[self.key].kind == ConnectionKind::Idle
     }
 
     /// Ends the connection, and tells those who would begin something on it.

@@ -1,5 +1,5 @@
-//! A takeover: the socket of a plain HTTP/1 connection changes hands once a subscription is admitted
-//! on it.
+//! A takeover: the socket of an HTTP/1 connection changes hands once a subscription is admitted on it,
+//! in clear text or, with what `tls_takeover` has of it, over TLS 1.3.
 //!
 //! How, with hyper as it is: the service leaves the grant where the driver finds it and returns an
 //! error. hyper resolves with that error, having written nothing, and `into_parts` gives the socket
@@ -18,7 +18,8 @@ use fanfare_delivery::{Framing, Seat, Sink};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
-use super::answer::{AnswerBody, AnswerFuture, Answerer};
+use super::answer::{AnswerBody, AnswerFuture, Answerer, with_body};
+use super::record_boundary::Boundary;
 use crate::stream::AdmittedStream;
 
 /// Answers requests of a connection until one of them is admitted to a stream.
@@ -26,6 +27,19 @@ use crate::stream::AdmittedStream;
 pub(super) struct TakeoverService {
     pub(super) answer: Answerer,
     pub(super) handover: Handover,
+    pub(super) way: Way,
+}
+
+/// Whether a stream is taken over, or a response body.
+#[derive(Debug, Clone)]
+pub(super) enum Way {
+    /// It is taken over.
+    TakeOver,
+    /// It is taken over if the connection stands between two TLS records when it is admitted: nothing
+    /// is read from then on.
+    BetweenRecords(Boundary),
+    /// It is a response body.
+    Body,
 }
 
 /// What a connection that is to be taken over leaves for its driver.
@@ -52,10 +66,14 @@ impl hyper::service::Service<Request<Incoming>> for TakeoverService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (version, handover) = (request.version(), self.handover.clone());
+        let way = self.way.clone();
         let answer = self.answer.to(request);
         Box::pin(async move {
             match answer.await {
                 (response, None) => Ok(response),
+                (response, Some(stream)) if !way.leads_to_takeover() => {
+                    Ok(with_body(response, stream))
+                }
                 (response, Some(stream)) => {
                     let (head, _) = response.into_parts();
                     handover.put(PendingTakeover { head, version, stream });
@@ -63,6 +81,16 @@ impl hyper::service::Service<Request<Incoming>> for TakeoverService {
                 }
             }
         })
+    }
+}
+
+impl Way {
+    fn leads_to_takeover(&self) -> bool {
+        match self {
+            Self::TakeOver => true,
+            Self::BetweenRecords(boundary) => boundary.is_reached(),
+            Self::Body => false,
+        }
     }
 }
 
@@ -77,19 +105,22 @@ impl Handover {
 }
 
 impl PendingTakeover {
-    /// Hands the socket to a shard, with the head of the response to write first. What the client
+    /// Hands the connection to a shard, with the head of the response to write first. What the client
     /// sent ahead of the response has no meaning on a stream and is dropped. `place` is the
     /// connection's among those of its address.
-    pub(super) fn join(self, socket: TcpStream, place: Option<Seat>) -> io::Result<()> {
+    pub(super) fn join(self, sink: Sink, place: Option<Seat>) {
         let framing = match self.version {
             Version::HTTP_11 => Framing::Chunked,
             _ => Framing::Bare,
         };
-        let sink = Sink::Socket(mio::net::TcpStream::from_std(socket.into_std()?));
         let head = head(self.head, framing);
         self.stream.holding(place).join(sink, framing, head);
-        Ok(())
     }
+}
+
+/// The same socket, as a shard has it.
+pub(super) fn for_shard(socket: TcpStream) -> io::Result<mio::net::TcpStream> {
+    Ok(mio::net::TcpStream::from_std(socket.into_std()?))
 }
 
 /// The response head, as HTTP/1.1 writes it (RFC 9112, 4). The connection ends with the stream.

@@ -9,13 +9,13 @@
 mod observer;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_event::{Draft, Timestamp, Topic};
 use fanfare_hub::{Hub, Window, WindowBounds};
-use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+use fanfare_log::{Batch, EventLog, MemoryLog, MemorySettings, MemoryState, Retention, Tail};
 use tokio::time::interval;
 
 pub use self::observer::Observer;
@@ -35,6 +35,9 @@ pub struct Console {
     pub hub: Arc<Hub>,
     /// Where they go.
     pub delivery: Arc<Delivery>,
+    log: Arc<MemoryLog>,
+    /// Whether nothing is published at the moment.
+    frozen: Mutex<bool>,
 }
 
 /// How its streams are kept, as the users' streams are.
@@ -53,12 +56,43 @@ pub struct StreamConfig {
 impl Console {
     /// An empty log, whose streams are kept like this.
     pub fn open(streams: StreamConfig) -> io::Result<Self> {
+        Self::with(streams, None)
+    }
+
+    /// The log of another process, gone on with.
+    pub fn resume(streams: StreamConfig, state: MemoryState) -> io::Result<Self> {
+        Self::with(streams, Some(state))
+    }
+
+    /// All that the log holds, for another process; nothing more is published until [`Console::thaw`].
+    pub fn freeze(&self) -> MemoryState {
+        let mut frozen = self.frozen();
+        *frozen = true;
+        self.log.state()
+    }
+
+    /// Goes on as if nothing had been asked.
+    pub fn thaw(&self) {
+        *self.frozen() = false;
+    }
+
+    fn frozen(&self) -> MutexGuard<'_, bool> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with(streams: StreamConfig, state: Option<MemoryState>) -> io::Result<Self> {
         let bounds = WindowBounds { count: KEPT.count as usize, bytes: KEPT.bytes as usize };
         let window = Arc::new(Window::new(bounds, KEPT));
         let memory =
             MemorySettings { retention: KEPT, key_window: Duration::ZERO, key_capacity: 0 };
-        let log = MemoryLog::open(memory, Arc::clone(&window) as Arc<dyn Tail>);
-        let hub = Arc::new(Hub::new(window, log));
+        let tail = Arc::clone(&window) as Arc<dyn Tail>;
+        let log = match state {
+            Some(state) => MemoryLog::resume(memory, tail, state),
+            None => MemoryLog::open(memory, tail),
+        };
+        let hub = Arc::new(Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>));
+        // A log in memory can be read.
+        let _ = hub.warm(|| true);
         let seats = Seats::new(CONSOLES);
         let delivery = DeliverySettings {
             shards: 1,
@@ -70,7 +104,7 @@ impl Console {
             limits: StepLimits::default(),
         };
         let delivery = Arc::new(Delivery::start(&hub, &delivery)?);
-        Ok(Self { hub, delivery })
+        Ok(Self { hub, delivery, log, frozen: Mutex::new(false) })
     }
 
     /// Publishes what `observer` sees, every second, for ever.
@@ -82,7 +116,12 @@ impl Console {
             let watched = self.delivery.seats().taken() > 0;
             let message = observer.look(now, watched).await.to_string().into();
             let draft = Draft { topic: Topic::default(), event_type: None, message, extras: None };
-            if let Err(error) = self.hub.publish(Batch { drafts: vec![draft], key: None }).await {
+            let publishing = match *self.frozen() {
+                true => continue,
+                // A log in memory has it by the time that this returns.
+                false => self.hub.publish(Batch { drafts: vec![draft], key: None }),
+            };
+            if let Err(error) = publishing.await {
                 tracing::warn!(%error, "the console's statistics could not be published");
             }
             self.hub.expire(now);

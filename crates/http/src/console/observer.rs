@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
-use crate::metrics::{Metrics, Tally, resident_memory};
+use crate::metrics::{LastUpgrade, Metrics, Tally, resident_memory};
 use crate::node::Node;
 
 /// How many of the busiest topics are named.
@@ -65,6 +65,11 @@ impl Observer {
         let latencies = self.metrics.latencies();
         let lately = latencies.since(&self.before);
         self.before = latencies;
+        let total = |name, value| self.metrics.total(name, "", value);
+        let by_reason = |name, counts: &[(&'static str, u64)]| -> Map<String, Value> {
+            let total = |(reason, count): &(&str, u64)| self.metrics.total(name, reason, *count);
+            counts.iter().map(|it| (it.0.to_owned(), total(it).into())).collect()
+        };
         json!({
             "at": now.as_millis(),
             "node": {"id": self.node.id.to_string(), "name": self.node.name},
@@ -72,15 +77,15 @@ impl Observer {
             "uptime": self.began.elapsed().as_secs(),
             "subscribers": seats.taken(),
             "max_subscribers": seats.capacity(),
-            "publishes": counted.published_events,
-            "published_bytes": counted.published_bytes,
-            "repeated_publishes": counted.repeated_publishes,
-            "deliveries": totals.deliveries,
-            "delivered_bytes": totals.bytes,
+            "publishes": total("publishes", counted.published_events),
+            "published_bytes": total("published_bytes", counted.published_bytes),
+            "repeated_publishes": total("repeated_publishes", counted.repeated_publishes),
+            "deliveries": total("deliveries", totals.deliveries),
+            "delivered_bytes": total("delivered_bytes", totals.bytes),
             "slowest_lag": totals.slowest_lag,
-            "gaps": by_reason(GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]))),
-            "closed": by_reason(CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]))),
-            "refused": by_reason(self.metrics.refusals()),
+            "gaps": by_reason("gaps", &GapReason::ALL.map(|r| (r.as_str(), totals.gaps[r.index()]))),
+            "closed": by_reason("closed", &CloseReason::ALL.map(|r| (r.as_str(), totals.closed[r.index()]))),
+            "refused": by_reason("refused", &self.metrics.refusals()),
             "window": {"events": events, "bytes": bytes},
             "log": self.hub.log_size().map(|size| {
                 json!({"events": size.events, "bytes": size.bytes})
@@ -88,6 +93,7 @@ impl Observer {
             "resident_memory": resident_memory(),
             "publish_latency": percentiles(&lately),
             "topics": topics,
+            "upgrade": upgrade(self.metrics.upgrades().last()),
         })
     }
 
@@ -120,12 +126,15 @@ impl Observer {
     }
 }
 
+/// `None` without an upgrade.
+fn upgrade(last: LastUpgrade) -> Option<Value> {
+    let LastUpgrade { count, moved, closed, pause_micros } = last;
+    let pause = pause_micros as f64 / 1e6;
+    (count > 0).then(|| json!({"count": count, "moved": moved, "closed": closed, "pause": pause}))
+}
+
 /// `None` without a publish.
 fn percentiles(lately: &Tally) -> Option<Value> {
     let [p50, p90, p99, max] = [0.5, 0.9, 0.99, 1.0].map(|share| lately.quantile(share));
     Some(json!({"p50": p50?, "p90": p90?, "p99": p99?, "max": max?}))
-}
-
-fn by_reason<const N: usize>(counts: [(&'static str, u64); N]) -> Map<String, Value> {
-    counts.into_iter().map(|(reason, count)| (reason.to_owned(), count.into())).collect()
 }

@@ -7,15 +7,16 @@ use axum::body::Bytes;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
-use fanfare_delivery::StreamFormat;
+use fanfare_delivery::{Cadence, Seat, StreamFormat};
 use fanfare_event::{Draft, EventId, Selector};
 use fanfare_hub::Requested;
 use fanfare_log::Appended;
 use fanfare_payload::Kind;
 
 use super::idempotency_key::KeyName;
-use crate::access::CredentialPlaces;
+use crate::access::{Caller, CredentialPlaces};
 use crate::refusal::Refusal;
+use crate::state::Endpoint;
 
 /// How requests and answers are spelled.
 pub(crate) trait Dialect: fmt::Debug + Send + Sync {
@@ -68,8 +69,13 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     fn tell_beginning(&self, _request: &Parts, _continuous: bool, _head: &mut HeaderMap) {}
 
     /// What is answered beside its two paths.
-    fn further_routes(&self) -> Router {
+    fn further_routes(&self, _endpoint: &Endpoint) -> Router {
         Router::new()
+    }
+
+    /// Notes that a stream was admitted; what is returned is given back when it ends.
+    fn admitted(&self, _request: &Parts, _caller: &Caller) -> Option<Seat> {
+        None
     }
 }
 
@@ -90,6 +96,8 @@ pub(crate) struct Subscription {
     pub(crate) selector: Selector,
     /// How its stream is written.
     pub(crate) format: &'static dyn StreamFormat,
+    /// How often at most it is to be sent events; `None` is whenever there are some.
+    pub(crate) cadence: Option<Cadence>,
     /// Where it begins.
     pub(crate) cursor: Requested,
 }

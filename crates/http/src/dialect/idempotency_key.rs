@@ -27,7 +27,10 @@ impl KeyName {
     /// The key of this owner, sent to publish these. What counts is what would be published, not how
     /// it was written: a client that repeats itself may put the fields of its JSON in another order.
     pub(crate) fn of(self, owner: HolderId, drafts: &[Draft]) -> IdempotencyKey {
-        let parts = drafts.iter().flat_map(|draft| {
+        let retry =
+            |draft: &Draft| draft.extras.as_ref()?.retry().map(|retry| format!("\n{retry}"));
+        let retries: Vec<_> = drafts.iter().map(retry).collect();
+        let parts = drafts.iter().zip(&retries).flat_map(|(draft, retry)| {
             let event_type = draft.event_type.as_ref().map_or("", |known| known.as_str());
             // No topic is empty, nor an id `private`'s neighbour: what few events have begins with what no
             // other event's parts hold.
@@ -35,7 +38,8 @@ impl KeyName {
                 let private = if extras.is_private() { "\nprivate" } else { "\npublic" };
                 let id = extras.id().map_or("", |id| id.as_str());
                 let others = extras.others().iter().map(|topic| topic.as_str());
-                [private, id].into_iter().chain(others).chain(["\n"])
+                let parts = [private, id].into_iter().chain(others).chain(retry.as_deref());
+                parts.chain(["\n"])
             });
             [draft.topic.as_str(), event_type, &*draft.message].into_iter().chain(extras)
         });

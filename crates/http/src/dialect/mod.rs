@@ -13,8 +13,8 @@ mod native;
 #[cfg(test)]
 pub(crate) use self::contract::Paths;
 pub(crate) use self::contract::{Dialect, Publication, QueryForm, Subscription};
-pub(crate) use self::mercure::Mercure;
-pub use self::mercure::{MercureConfig, MercureTokens};
+pub(crate) use self::mercure::{Mercure, format as mercure_format, reserved};
+pub use self::mercure::{MercureConfig, MercureTokens, Presence};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::native::probe;
 pub(crate) use self::native::{NATIVE, detail, not_found, statistics, text};

@@ -11,10 +11,11 @@ use fanfare_auth::Authorised;
 use fanfare_event::Draft;
 use fanfare_hub::Hub;
 use fanfare_log::{Appending, Batch, IdempotencyKey};
+use fanfare_mercure::HubUrl;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use crate::dialect::{Publication, text};
+use crate::dialect::{Publication, reserved, text};
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
 
@@ -75,18 +76,33 @@ async fn accept(
     let body = read(body, limit).await?;
     let began = Instant::now();
     let Publication { drafts, kind, key } = publication(&body)?;
+    if let Some(hub) = &app.mercure {
+        refuse_reserved(hub, &drafts)?;
+    }
     app.quotas.publish_more(&caller, drafts.len().saturating_sub(1));
     let drafts = caller.publish(drafts)?;
     let key = key.map(|name| name.of(caller.holder(), &drafts));
     let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
     let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
+    let inside = app.gate.enter().await?;
     let appended = append(&app.hub, drafts, key).await?;
+    drop(inside);
     if appended.repeated {
         app.metrics.repeated();
     } else {
         app.metrics.published(appended.count, bytes, began.elapsed());
     }
     Ok(dialect.accepted(kind, &appended, id.as_ref()))
+}
+
+/// What would pass for something that the hub says of itself is refused.
+fn refuse_reserved(hub: &HubUrl, drafts: &[Draft]) -> Result<(), Refusal> {
+    for draft in drafts {
+        if let Some(said) = reserved(hub, draft) {
+            return Err(Refusal::of_publish(["body", "topic"], draft.topic.as_str(), &said));
+        }
+    }
+    Ok(())
 }
 
 /// There is no other way into the log than drafts that someone was authorised for.

@@ -51,6 +51,7 @@ pub(crate) async fn cut(
 }
 
 async fn cut_named(app: &AppState, by: &Administrator, query: &str) -> Result<Value, Refusal> {
+    let _inside = app.gate.enter().await?;
     match (query::find(query, "id")?, query::find(query, "subject")?) {
         (Some(id), None) => {
             let (node, name) = id.split_once('.').unwrap_or_default();

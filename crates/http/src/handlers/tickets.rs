@@ -30,6 +30,7 @@ async fn draw(endpoint: &Endpoint, request: &Parts) -> Result<Ticket, Refusal> {
     let _place = app.place(request)?;
     let caller = app.access.caller(request, dialect.credentials()).await?;
     app.quotas.ticket(&caller)?;
+    let _inside = app.gate.enter().await?;
     let ticket = app.access.ticket(&caller).await?;
     app.trail.ticket(caller.identity(), caller.address);
     Ok(ticket)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fanfare_handover::{Malformed, Reader, Writer};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
@@ -50,6 +51,25 @@ impl Latencies {
         self.0.buckets[bucket(micros)].fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.0.sum.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Writes down what was counted.
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.count(BUCKETS);
+        self.tally().0.iter().for_each(|count| writer.u64(*count));
+        writer.u64(self.0.sum.load(Ordering::Relaxed));
+    }
+
+    /// Adds what another process has counted; nothing where its buckets are others.
+    pub(super) fn read(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        let counts = reader.list(|reader| reader.u64())?;
+        let sum = reader.u64()?;
+        if counts.len() == BUCKETS {
+            let buckets = self.0.buckets.iter().zip(counts);
+            buckets.for_each(|(bucket, count)| _ = bucket.fetch_add(count, Ordering::Relaxed));
+            self.0.sum.fetch_add(sum, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     pub(super) fn tally(&self) -> Tally {

@@ -3,30 +3,35 @@
 //! A metric is one row. What is counted here is a row of [`counters!`]; what somebody else knows is a
 //! line in their [`MetricSource`]; why something is refused is a variant of [`RefusalReason`].
 
+mod carried;
 mod latencies;
 mod observed;
 mod reason;
 mod resident_memory;
 mod source;
+mod upgrades;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_delivery::Delivery;
+use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_hub::Hub;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::carried::{Carried, Shown};
 use self::latencies::Latencies;
 pub(crate) use self::latencies::Tally;
 use self::observed::Observed;
 pub use self::reason::RefusalReason;
 pub(crate) use self::resident_memory::resident_memory;
 pub use self::source::{MetricSource, Rows};
+pub use self::upgrades::{LastUpgrade, Upgrades};
 
 /// What is counted on the way of requests, and the registry that reads everything.
 #[derive(Debug)]
@@ -82,6 +87,11 @@ struct Own {
     publish_duration: Latencies,
     /// By [`RefusalReason::index`].
     refused: [AtomicU64; RefusalReason::ALL.len()],
+    /// What the process before had counted.
+    carried: Carried,
+    /// What was shown when it was last asked for.
+    shown: Mutex<Shown>,
+    upgrades: Upgrades,
 }
 
 /// Everything, in the order of the text.
@@ -102,6 +112,9 @@ impl Metrics {
             counters: Counters::default(),
             publish_duration: Latencies::new(),
             refused: [const { AtomicU64::new(0) }; RefusalReason::ALL.len()],
+            carried: Carried::default(),
+            shown: Mutex::default(),
+            upgrades: Upgrades::default(),
         });
         others.push(Box::new(Observed { hub, delivery }));
         let mut registry = Registry::with_prefix("fanfare");
@@ -120,6 +133,11 @@ impl Metrics {
     /// Counts a publish that was answered from its idempotency key.
     pub(crate) fn repeated(&self) {
         self.own.counters.repeated_publishes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is counted of upgrades.
+    pub fn upgrades(&self) -> &Upgrades {
+        &self.own.upgrades
     }
 
     /// Counts a refusal.
@@ -142,6 +160,30 @@ impl Metrics {
         self.own.publish_duration.tally()
     }
 
+    /// Writes down what all counters have come to.
+    pub fn write_counters(&self, writer: &mut Writer) {
+        if let Err(error) = self.render() {
+            tracing::warn!(%error, "the counters could not be read, and begin anew");
+        }
+        self.own.shown.lock().unwrap_or_else(PoisonError::into_inner).write(writer);
+        self.own.publish_duration.write(writer);
+    }
+
+    /// Counts on from what another process has written. A counter that is not known here is ignored.
+    ///
+    /// # Errors
+    ///
+    /// It is not what [`Metrics::write_counters`] has written.
+    pub fn read_counters(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        self.own.carried.read(reader)?;
+        self.own.publish_duration.read(reader)
+    }
+
+    /// What a counter shows that has come to so much in this process.
+    pub(crate) fn total(&self, name: &str, label: &str, value: u64) -> u64 {
+        self.own.carried.total(name, label, value)
+    }
+
     /// Everything, as text.
     pub(crate) fn render(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
@@ -160,6 +202,7 @@ impl Own {
 impl MetricSource for Own {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
         self.counters.rows(rows)?;
+        self.upgrades.rows(rows)?;
         let help = "Time from a request's last byte to its acknowledgement.";
         rows.write("publish_duration", help, Some(&Unit::Seconds), &self.publish_duration)?;
         rows.counters_by("reason", "refused", "Requests refused, by reason.", self.refusals())
@@ -168,8 +211,11 @@ impl MetricSource for Own {
 
 impl Collector for All {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut rows = Rows(&mut encoder);
-        self.own.rows(&mut rows)?;
-        self.sources.iter().try_for_each(|source| source.rows(&mut rows))
+        let (own, mut shown) = (&self.own, Shown::default());
+        let mut rows = Rows { encoder: &mut encoder, carried: &own.carried, shown: &mut shown };
+        own.rows(&mut rows)?;
+        self.sources.iter().try_for_each(|source| source.rows(&mut rows))?;
+        *own.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        Ok(())
     }
 }

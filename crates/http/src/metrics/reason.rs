@@ -49,6 +49,8 @@ reasons! {
         Draining = "draining",
         /// The delivery threads did not answer an operator in time.
         DeliveryBusy = "delivery_busy",
+        /// Another process had become the hub.
+        HandedOver = "handed_over",
         /// The event log accepts nothing, or cannot be heard.
         LogUnavailable = "log_unavailable",
         /// The event log has no room.

@@ -9,6 +9,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
+use super::carried::{Carried, Shown};
+
 /// Whoever has figures of its own. Each of them is one row there.
 pub trait MetricSource: fmt::Debug + Send + Sync {
     /// Writes each figure as it is now. Must be quick.
@@ -17,7 +19,12 @@ pub trait MetricSource: fmt::Debug + Send + Sync {
 
 /// Where rows are written. Names are without the prefix `fanfare_`; no label carries a topic, whose
 /// number is up to publishers.
-pub struct Rows<'a, 'e>(pub(super) &'a mut DescriptorEncoder<'e>);
+pub struct Rows<'a, 'e> {
+    pub(super) encoder: &'a mut DescriptorEncoder<'e>,
+    pub(super) carried: &'a Carried,
+    /// What each counter shows.
+    pub(super) shown: &'a mut Shown,
+}
 
 impl<S: MetricSource> MetricSource for Arc<S> {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> fmt::Result {
@@ -33,7 +40,8 @@ impl Rows<'_, '_> {
 
     /// A figure that only goes up.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.write(name, help, None, &ConstCounter::new(value))
+        let total = self.total(name, "", value);
+        self.write(name, help, None, &ConstCounter::new(total))
     }
 
     /// Figures that only go up, one for each value of `label`.
@@ -44,11 +52,22 @@ impl Rows<'_, '_> {
         help: &str,
         counts: impl IntoIterator<Item = (&'v str, u64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let counts: Vec<_> = counts
+            .into_iter()
+            .map(|(value, count)| (value, self.total(name, value, count)))
+            .collect();
+        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (value, count) in counts {
             ConstCounter::new(count).encode(family.encode_family(&[(label, value)])?)?;
         }
         Ok(())
+    }
+
+    /// What a counter shows, with what the process before had counted.
+    fn total(&mut self, name: &str, label: &str, value: u64) -> u64 {
+        let total = self.carried.total(name, label, value);
+        self.shown.note(name, label, total);
+        total
     }
 
     /// Anything else that the format knows.
@@ -59,7 +78,7 @@ impl Rows<'_, '_> {
         unit: Option<&Unit>,
         metric: &impl EncodeMetric,
     ) -> fmt::Result {
-        metric.encode(self.0.encode_descriptor(name, help, unit, metric.metric_type())?)
+        metric.encode(self.encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
     }
 }
 

@@ -111,6 +111,19 @@ impl Addresses {
         account.connections.take().map(Some).ok_or(RefusalReason::AddressConnections)
     }
 
+    /// The place of a connection that another process had let in, free or not; `None` if there is nothing to
+    /// count.
+    pub(crate) fn keep(&self, address: IpAddr, now: Instant) -> Option<Seat> {
+        let address = address.to_canonical();
+        let few = self.limits_this_machine[0] || !address.is_loopback();
+        if self.is_proxy(address) || !few {
+            return None;
+        }
+        let mut table = self.lock();
+        let account = self.account(&mut table, network_of(address), now);
+        Some(account.connections.take_in_any_case(1))
+    }
+
     fn account<'a>(&self, table: &'a mut Table, network: IpAddr, now: Instant) -> &'a mut Account {
         let Table { accounts, swept } = table;
         let lately = swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP);
@@ -138,6 +151,15 @@ impl Addresses {
 impl Account {
     fn is_in_use(&self, rate: f64, now: Instant) -> bool {
         self.connections.taken() > 0 || !self.openings.is_full(rate, now)
+    }
+}
+
+#[cfg(test)]
+impl Addresses {
+    /// How many bytes the table takes up, with what its accounts share with connections.
+    pub(super) fn table_bytes(&self) -> usize {
+        let table = self.lock();
+        crate::rates::table_bytes(&table.accounts) + table.accounts.len() * 4 * size_of::<usize>()
     }
 }
 

@@ -12,12 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use fanfare_auth::{Identity, KeyDigest};
-use fanfare_delivery::{Lease, Seat, Seats};
+use fanfare_delivery::{Grant, Lease, Seat, Seats};
+use fanfare_handover::{Malformed, Reader, Writer};
 
 pub use self::addresses::{AddressLimits, Addresses};
 use self::places::Places;
 pub(crate) use self::places::{Kind, Place};
 use crate::access::{Caller, network_of};
+use crate::allowances::{read_address, write_address};
 use crate::metrics::RefusalReason;
 use crate::rates::{Bucket, Rates};
 use crate::refusal::Refusal;
@@ -149,12 +151,12 @@ impl Quotas {
         Some(each(rates.bucket(publisher, rate as f64, now), rate as f64, now))
     }
 
-    /// A place for one more stream of this caller, which names so many patterns, and under what
+    /// A place for one more stream of this caller, whose patterns take up so many places, and under what
     /// conditions it may stay. `None` if there are none to note.
     pub(crate) fn lease(
         &self,
         caller: &Caller,
-        patterns: usize,
+        pattern_places: usize,
     ) -> Result<Option<Box<Lease>>, RefusalReason> {
         let mut seats = Vec::new();
         let local = caller.address.is_loopback();
@@ -167,8 +169,8 @@ impl Quotas {
             let seat = seat(&self.subjects, Arc::clone(subject), self.per_subject, 1);
             seats.push(seat.ok_or(RefusalReason::SubjectCapacity)?);
         }
-        if patterns > 0 {
-            let places = u32::try_from(patterns).unwrap_or(u32::MAX);
+        if pattern_places > 0 {
+            let places = u32::try_from(pattern_places).unwrap_or(u32::MAX);
             let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
             if let Some(limit) = limit {
                 let network = network_of(caller.address);
@@ -188,6 +190,84 @@ impl Quotas {
         let lease = Lease { subject, credential, address, expires, verified, seats };
         Ok(Some(Box::new(lease)))
     }
+}
+
+impl Quotas {
+    /// Writes down what everyone has used of the rates.
+    pub(crate) fn write_rates(&self, writer: &mut Writer, now: Instant) {
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.write(writer, now, |writer, publisher| match publisher {
+            Publisher::Key(key) => {
+                writer.u8(0);
+                writer.bytes(key.as_bytes());
+            }
+            Publisher::Subject(name) => {
+                writer.u8(1);
+                writer.text(name);
+            }
+            Publisher::Address(address) => {
+                writer.u8(2);
+                write_address(writer, address);
+            }
+        });
+        drop(rates);
+        let tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.write(writer, now, write_address);
+        drop(tickets);
+        self.places.write_rates(writer, now);
+    }
+
+    /// Takes in what another process has written.
+    pub(crate) fn read_rates(
+        &self,
+        reader: &mut Reader<'_>,
+        now: Instant,
+    ) -> Result<(), Malformed> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.read(reader, now, |reader| match reader.u8()? {
+            0 => {
+                let key = KeyDigest::from_bytes(reader.bytes()?);
+                key.map(Publisher::Key).ok_or(Malformed("a key's digest is none"))
+            }
+            1 => Ok(Publisher::Subject(reader.text()?.into())),
+            2 => read_address(reader).map(Publisher::Address),
+            _ => Err(Malformed("a publisher of an unknown kind")),
+        })?;
+        drop(rates);
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.read(reader, now, read_address)?;
+        drop(tickets);
+        self.places.read_rates(reader, now)
+    }
+
+    /// The places of a stream that another process had granted, whether or not they are free here: whoever
+    /// moves is not turned away. It names so many patterns.
+    pub(crate) fn keep(&self, grant: &Grant, patterns: usize) -> Vec<Seat> {
+        let mut seats = Vec::new();
+        // A network of IPv6 that holds this machine's own address.
+        let local = grant.address.is_loopback() || grant.address.is_unspecified();
+        if let Some(limit) = self.per_address.or((!local).then_some(SUBSCRIBERS_PER_ADDRESS)) {
+            seats.push(kept(&self.addresses, grant.address, limit, 1));
+        }
+        if let Some(subject) = &grant.subject {
+            seats.push(kept(&self.subjects, Arc::clone(subject), self.per_subject, 1));
+        }
+        if patterns > 0 {
+            let places = u32::try_from(patterns).unwrap_or(u32::MAX);
+            let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
+            if let Some(limit) = limit {
+                seats.push(kept(&self.pattern_addresses, grant.address, limit, places));
+            }
+            seats.push(self.patterns.take_in_any_case(places));
+        }
+        seats
+    }
+}
+
+/// So many seats among those of one key, free or not.
+fn kept<K: Eq + Hash>(table: &Mutex<HashMap<K, Seats>>, key: K, limit: usize, places: u32) -> Seat {
+    let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+    table.entry(key).or_insert_with(|| Seats::new(limit)).take_in_any_case(places)
 }
 
 /// So many seats among those of one key. When the table is full, the keys nobody sits under are forgotten
@@ -230,6 +310,23 @@ impl QuotaLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The term of the formula in `docs/sizing.md`.
+    #[test]
+    fn five_tables_of_addresses_take_more_than_48_mib() {
+        let now = Instant::now();
+        let address = |n: u32| IpAddr::from((n + (11 << 24)).to_be_bytes());
+        let (mut publishers, mut requests) = (Rates::new(), Rates::new());
+        let addresses = Addresses::new(AddressLimits { all: 1 << 20, ..AddressLimits::default() });
+        for n in 0..200_000 {
+            publishers.bucket(Publisher::Address(address(n)), 1.0, now).charge(1.0, 1.0, now);
+            requests.bucket(address(n), 1.0, now).charge(1.0, 1.0, now);
+            let _ = addresses.enter(address(n), now);
+        }
+        // Those of tickets and of bad credentials are like that of requests.
+        let bytes = publishers.table_bytes() + 3 * requests.table_bytes() + addresses.table_bytes();
+        assert!((16 << 20..48 << 20).contains(&bytes), "{bytes}");
+    }
 
     #[test]
     fn seats_of_those_who_left_pile_up() {

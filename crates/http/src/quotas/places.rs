@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use fanfare_delivery::{Seat, Seats};
+use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_shares::{Amount, NoRoom, Shares};
 
 use crate::access::network_of;
+use crate::allowances::{read_address, write_address};
 use crate::rates::Rates;
 use crate::refusal::Refusal;
 
@@ -100,6 +102,20 @@ impl Places {
             bucket.charge(METRICS - 1.0, rate, now);
         }
         Ok(())
+    }
+
+    pub(super) fn write_rates(&self, writer: &mut Writer, now: Instant) {
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.write(writer, now, write_address);
+    }
+
+    pub(super) fn read_rates(
+        &self,
+        reader: &mut Reader<'_>,
+        now: Instant,
+    ) -> Result<(), Malformed> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.read(reader, now, read_address)
     }
 
     fn take_ordinary(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refusal> {

@@ -42,6 +42,7 @@ impl Dialect for Plain {
         Ok(Subscription {
             selector,
             format: native(Envelope::None),
+            cadence: None,
             cursor: Requested::parse(None),
         })
     }

@@ -8,11 +8,11 @@ use std::io;
 
 use fanfare_event::{EventId, Position, Timestamp, Topic};
 
-use super::bytes::{Cut, seal, unseal};
 use super::index::{Index, KeyMark, Parts};
 use super::segment::{INDEX, Identity, name};
 use super::storage::{Storage, read_file, replace};
 use crate::IdempotencyKey;
+use crate::bytes::{Cut, seal, unseal};
 
 const MAGIC: &[u8; 8] = b"FFINDEX2";
 
@@ -49,7 +49,7 @@ pub(super) fn store(storage: &dyn Storage, identity: &Identity, index: &Index) {
 }
 
 /// The content of the file. The index must be closed.
-fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
+pub(super) fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(index.count() as usize * 8 + 4096);
     bytes.extend_from_slice(MAGIC);
     identity.encode(&mut bytes);

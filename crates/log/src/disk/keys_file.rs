@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use fanfare_event::{Position, Timestamp};
 
-use super::bytes::{Cut, seal, unseal};
 use super::storage::{Storage, StoredFile, read_file, replace, write_all};
+use crate::bytes::{Cut, seal, unseal};
 
 /// Its name.
 pub(super) const NAME: &str = "keys";
@@ -124,7 +124,7 @@ impl KeysFile {
     }
 }
 
-fn encode(into: &mut Vec<u8>, kept: &KeptKey) {
+pub(super) fn encode(into: &mut Vec<u8>, kept: &KeptKey) {
     let key = &kept.key[..kept.key.len().min(usize::from(u16::MAX))];
     let mut entry = Vec::with_capacity(FIXED + key.len());
     entry.extend_from_slice(&(key.len() as u16).to_le_bytes());
@@ -138,7 +138,7 @@ fn encode(into: &mut Vec<u8>, kept: &KeptKey) {
 }
 
 /// The entry in front, and its length.
-fn decode(bytes: &[u8]) -> Option<(KeptKey, usize)> {
+pub(super) fn decode(bytes: &[u8]) -> Option<(KeptKey, usize)> {
     let length = FIXED + usize::from(Cut(bytes).u16()?);
     let mut cut = unseal(bytes.get(..length)?)?;
     cut.u16()?;

@@ -7,8 +7,8 @@ use std::io;
 
 use fanfare_event::Position;
 
-use super::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
+use crate::bytes::{seal, unseal};
 use crate::{Ended, Lineage};
 
 /// Its name.
@@ -43,7 +43,7 @@ pub(super) fn store(storage: &dyn Storage, lineage: &Lineage) -> io::Result<()> 
     storage.sync_dir()
 }
 
-fn encode(lineage: &Lineage) -> Vec<u8> {
+pub(super) fn encode(lineage: &Lineage) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&(lineage.ends().len() as u32).to_le_bytes());
     for ended in lineage.ends() {
@@ -56,7 +56,7 @@ fn encode(lineage: &Lineage) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<Lineage> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Lineage> {
     let mut cut = unseal(bytes)?;
     let magic = cut.take(MAGIC.len())?;
     if magic != MAGIC && magic != MAGIC_WITHOUT_LOSSES {

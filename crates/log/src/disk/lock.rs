@@ -5,6 +5,7 @@
 //! and the file `lock`, which is all that older versions and some network file systems know.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::open_error::OpenError;
+use super::resume::{LockDescriptors, duplicate};
 use super::storage::{Directory, Storage as _};
 
 /// The name of the file.
@@ -20,13 +22,32 @@ pub(super) const NAME: &str = "lock";
 /// Held for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _directory: Arc<OwnedFd>,
-    _file: File,
+    directory: Arc<OwnedFd>,
+    file: File,
 }
 
 impl Lock {
     /// Takes the lock of a directory, or says that another has it.
     pub(super) fn take(directory: &Directory) -> Result<Self, OpenError> {
+        Self::hold(directory, || directory.open_file(NAME, OFlags::RDWR | OFlags::CREATE))
+    }
+
+    /// The lock of a directory, as a process that has it has handed it over: whoever has it already is
+    /// given it again.
+    pub(super) fn inherited(directory: &Directory, file: OwnedFd) -> Result<Self, OpenError> {
+        Self::hold(directory, || Ok(file.into()))
+    }
+
+    /// The same lock, to be handed over: it is free once all who have it have ended.
+    pub(super) fn descriptors(&self) -> io::Result<LockDescriptors> {
+        let directory = duplicate(&*self.directory)?;
+        Ok(LockDescriptors { directory, file: duplicate(&self.file)? })
+    }
+
+    fn hold(
+        directory: &Directory,
+        file: impl FnOnce() -> io::Result<File>,
+    ) -> Result<Self, OpenError> {
         let place = directory.place();
         match flock(&**directory.descriptor(), FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => return Err(OpenError::Locked { place }),
@@ -35,11 +56,10 @@ impl Lock {
             }
             Ok(()) => {}
         }
-        let file = directory
-            .open_file(NAME, OFlags::RDWR | OFlags::CREATE)
-            .map_err(|source| OpenError::io("create the lock file in", &place, source))?;
+        let file =
+            file().map_err(|source| OpenError::io("create the lock file in", &place, source))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _directory: directory.descriptor().clone(), _file: file }),
+            Ok(()) => Ok(Self { directory: directory.descriptor().clone(), file }),
             Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { place }),
             Err(error) => Err(OpenError::io("lock", &place, error.into())),
         }

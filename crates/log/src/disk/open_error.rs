@@ -36,6 +36,14 @@ pub enum OpenError {
         /// The directory.
         place: String,
     },
+    /// It is not what another process has handed over.
+    #[error("{place} is not the event log that was handed over: {what}")]
+    Changed {
+        /// The directory.
+        place: String,
+        /// What is otherwise.
+        what: String,
+    },
     /// The operating system refused something.
     #[error("cannot {action} {place}: {source}")]
     Io {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use fanfare_event::Timestamp;
 
 use super::completion::Completion;
-use crate::Batch;
+use super::disk_state::DiskState;
+use crate::{AppendError, Batch};
 
 /// A batch that waits, and whom to answer.
 #[derive(Debug)]
@@ -31,8 +32,25 @@ pub(super) enum Task {
     Expire(Timestamp),
     /// Sync what was written: the time for that has come.
     Sync,
+    /// Make everything durable, and say what another process needs to go on.
+    Freeze,
     /// Nothing more will come.
     Close,
+    /// Nothing more will come, and nothing may be changed any more.
+    Leave,
+}
+
+/// How far a freeze has come. While there is one, batches are taken in and wait.
+#[derive(Debug, Default)]
+enum Freeze {
+    #[default]
+    None,
+    /// So many batches are to be written before it.
+    Asked(usize),
+    /// The writer is at it.
+    Settling,
+    /// Nothing is changed until it is lifted. What came of it is there until somebody takes it.
+    Frozen(Option<Result<Box<DiskState>, String>>),
 }
 
 /// The queue.
@@ -40,6 +58,8 @@ pub(super) enum Task {
 pub(super) struct Queue {
     inner: Mutex<Inner>,
     filled: Condvar,
+    /// A freeze has come about.
+    settled: Condvar,
     most_batches: usize,
     most_bytes: usize,
 }
@@ -50,6 +70,7 @@ struct Inner {
     bytes: usize,
     expire: Option<Timestamp>,
     closed: bool,
+    freeze: Freeze,
 }
 
 /// How many bytes are written at once, unless a single batch is larger.
@@ -58,7 +79,15 @@ const GROUP_BYTES: usize = 8 << 20;
 impl Queue {
     pub(super) fn new(most_batches: usize, most_bytes: usize) -> Self {
         let inner = Mutex::new(Inner::default());
-        Self { inner, filled: Condvar::new(), most_batches: most_batches.max(1), most_bytes }
+        let (filled, settled) = (Condvar::new(), Condvar::new());
+        Self { inner, filled, settled, most_batches: most_batches.max(1), most_bytes }
+    }
+
+    /// The same, frozen from the beginning.
+    pub(super) fn new_frozen(most_batches: usize, most_bytes: usize) -> Self {
+        let queue = Self::new(most_batches, most_bytes);
+        queue.lock().freeze = Freeze::Frozen(None);
+        queue
     }
 
     /// Adds a batch. Hands it back where there is no room; a batch alone always finds some.
@@ -98,10 +127,74 @@ impl Queue {
         drop(waiting);
     }
 
+    /// Asks for a freeze, behind what waits by now.
+    pub(super) fn ask_to_freeze(&self) {
+        let mut inner = self.lock();
+        inner.freeze = Freeze::Asked(inner.waiting.len());
+        self.filled.notify_one();
+    }
+
+    /// What has come of a freeze that was asked for, once; `None` while nothing has.
+    pub(super) fn take_frozen(&self, within: Duration) -> Option<Result<Box<DiskState>, String>> {
+        let settling = |inner: &mut Inner| {
+            !inner.closed && !matches!(inner.freeze, Freeze::None | Freeze::Frozen(_))
+        };
+        let waited = self.settled.wait_timeout_while(self.lock(), within, settling);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match &mut inner.freeze {
+            Freeze::Frozen(frozen) => frozen.take(),
+            Freeze::None | Freeze::Asked(_) | Freeze::Settling => None,
+        }
+    }
+
+    /// The writer has settled everything, or could not. Unless the freeze was lifted meanwhile, it changes
+    /// nothing from now on.
+    pub(super) fn frozen(&self, state: Result<DiskState, String>) {
+        let mut inner = self.lock();
+        if matches!(inner.freeze, Freeze::Settling) {
+            inner.freeze = Freeze::Frozen(Some(state.map(Box::new)));
+            self.settled.notify_all();
+        }
+    }
+
+    /// Lifts a freeze, however far it has come: what has waited is written.
+    pub(super) fn thaw(&self) {
+        self.lock().freeze = Freeze::None;
+        self.filled.notify_one();
+    }
+
+    /// Makes a freeze last for ever: another process goes on. What waits is refused.
+    pub(super) fn release(&self) {
+        let waiting = {
+            let mut inner = self.lock();
+            inner.freeze = Freeze::Frozen(None);
+            inner.closed = true;
+            self.filled.notify_one();
+            std::mem::take(&mut inner.waiting)
+        };
+        for waiting in waiting {
+            let source = "another process has taken over".into();
+            waiting.completion.answer(Err(AppendError::Unavailable { source }));
+        }
+    }
+
     /// What is to be done first; `None` where there is nothing. `due` says whether the time has come
     /// that the writer waits for.
     pub(super) fn next(&self, due: bool) -> Option<Task> {
         let mut inner = self.lock();
+        match inner.freeze {
+            Freeze::None => {}
+            Freeze::Asked(0) => {
+                inner.freeze = Freeze::Settling;
+                return Some(Task::Freeze);
+            }
+            Freeze::Asked(left) => {
+                let group = inner.group(left);
+                inner.freeze = Freeze::Asked(left - group.len());
+                return Some(Task::Write(group));
+            }
+            Freeze::Settling | Freeze::Frozen(_) => return inner.closed.then_some(Task::Leave),
+        }
         if let Some(now) = inner.expire.take() {
             return Some(Task::Expire(now));
         }
@@ -109,7 +202,7 @@ impl Queue {
             return Some(Task::Sync);
         }
         if !inner.waiting.is_empty() {
-            return Some(Task::Write(inner.group()));
+            return Some(Task::Write(inner.group(usize::MAX)));
         }
         inner.closed.then_some(Task::Close)
     }
@@ -117,7 +210,12 @@ impl Queue {
     /// Waits until there may be something to do, at most for so long.
     pub(super) fn wait(&self, most: Option<Duration>) {
         let inner = self.lock();
-        if inner.expire.is_some() || !inner.waiting.is_empty() || inner.closed {
+        let is_asked = match inner.freeze {
+            Freeze::None => inner.expire.is_some() || !inner.waiting.is_empty(),
+            Freeze::Asked(_) => true,
+            Freeze::Settling | Freeze::Frozen(_) => false,
+        };
+        if is_asked || inner.closed {
             return;
         }
         // Woken for nothing, the writer finds nothing and waits again.
@@ -133,13 +231,14 @@ impl Queue {
 }
 
 impl Inner {
-    fn group(&mut self) -> Vec<Waiting> {
+    /// The first of what waits, as much as is written at once, and at most so many.
+    fn group(&mut self, most: usize) -> Vec<Waiting> {
         let mut bytes = 0;
         let fits = |waiting: &&Waiting| {
             bytes += waiting.bytes;
             bytes <= GROUP_BYTES
         };
-        let count = self.waiting.iter().take_while(fits).count().max(1);
+        let count = self.waiting.iter().take(most).take_while(fits).count().max(1);
         let group: Vec<_> = self.waiting.drain(..count).collect();
         self.bytes -= group.iter().map(|waiting| waiting.bytes).sum::<usize>();
         group

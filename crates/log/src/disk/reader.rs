@@ -9,11 +9,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use fanfare_event::{Event, Position, Selector, Topic};
 
-use super::record::{Body, HEADER, Header};
 use super::segment::{Extent, Run, SegmentFile, before};
 use super::selection::comparisons;
 use super::state::{Next, State, Step};
 use super::storage::read_full;
+use crate::record::{Body, HEADER, Header};
 use crate::{Page, PageLimit, ReadError, ReadFrom};
 
 /// How many records one page reads, at most, beyond those it returns.

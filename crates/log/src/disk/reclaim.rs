@@ -29,6 +29,7 @@ pub(super) struct Reclaimer {
 }
 
 /// The files of a trimmed segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TrimmedFiles {
     first: Position,
     keys: Vec<KeptKey>,
@@ -50,6 +51,16 @@ impl TrimmedFiles {
         Self { first, keys: index.kept_keys().collect(), bytes: [0, index_size(storage, first)] }
     }
 
+    /// As they are written down: the first position, the bytes of the segment and of its index, the keys.
+    pub(super) fn parts(&self) -> (Position, [u64; 2], &[KeptKey]) {
+        (self.first, self.bytes, &self.keys)
+    }
+
+    /// See [`TrimmedFiles::parts`].
+    pub(super) fn from_parts(first: Position, bytes: [u64; 2], keys: Vec<KeptKey>) -> Self {
+        Self { first, keys, bytes }
+    }
+
     /// What its keys were answered.
     pub(super) fn keys(&self) -> &[KeptKey] {
         &self.keys
@@ -65,6 +76,18 @@ impl Reclaimer {
     /// With nothing that waits.
     pub(super) fn new(keys_file: KeysFile, window: u64) -> Self {
         Self { waiting: Vec::new(), keys_file, window, bytes: Arc::default() }
+    }
+
+    /// What another process has left; nothing is removed before time has passed.
+    pub(super) fn resumed(waiting: Vec<TrimmedFiles>, window: u64) -> Self {
+        let bytes = waiting.iter().flat_map(|waiting| waiting.bytes).sum();
+        let bytes = Arc::new(AtomicU64::new(bytes));
+        Self { waiting, bytes, ..Self::new(KeysFile::default(), window) }
+    }
+
+    /// What waits.
+    pub(super) fn waiting(&self) -> &[TrimmedFiles] {
+        &self.waiting
     }
 
     /// How many bytes wait, to be read by others.

@@ -26,8 +26,8 @@ use super::segment::{before, name, parse_name};
 use super::state::Restored;
 use super::storage::{Storage, UNFINISHED, is_full, read_full};
 use super::trims::Trims;
-use super::{index_file, keys_file, lineage_file, record, trims_file, unsynced_file};
-use crate::{Ended, Environment, Lineage, Standing, TopicTable, next_epoch};
+use super::{index_file, keys_file, lineage_file, trims_file, unsynced_file};
+use crate::{Ended, Environment, Lineage, Standing, TopicTable, next_epoch, record};
 
 /// What is found in a directory, made ready to go on.
 pub(super) struct Recovered {

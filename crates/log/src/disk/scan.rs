@@ -10,10 +10,10 @@ use std::io;
 use std::ops::Range;
 
 use super::index::{Index, KeyMark};
-use super::record::{self, Body, Header};
 use super::segment::{Identity, START};
 use super::storage::{StoredFile, read_full};
 use crate::IdempotencyKey;
+use crate::record::{self, Body, Header};
 use fanfare_event::Topic;
 
 /// What was found in a segment.

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanfare_event::{Position, Topic, TopicSelector};
 
-use super::bytes::{Cut, seal, unseal};
 use super::index::Index;
 use super::keys_file::KeptKey;
 use super::selection::{Selection, select};
 use super::storage::StoredFile;
 use crate::Ended;
+use crate::bytes::{Cut, seal, unseal};
 
 const MAGIC: &[u8; 8] = b"FFSEGMT2";
 

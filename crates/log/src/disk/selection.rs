@@ -129,7 +129,8 @@ fn within<'a>(ordinals: &'a [u32], range: &Range<u32>) -> &'a [u32] {
 /// first wildcard. In order, none in two of them.
 fn stretches(names: &[Topic], patterns: &[Pattern]) -> Vec<Range<usize>> {
     let stretch = |pattern: &Pattern| {
-        let literal = literal_beginning(pattern.as_str());
+        // What is written otherwise may match any topic.
+        let literal = if pattern.has_segments() { literal_beginning(pattern.as_str()) } else { "" };
         let start = names.partition_point(|name| name.as_str() < literal);
         let begins = |name: &Topic| name.as_str().starts_with(literal);
         start..start + names[start..].partition_point(begins)
@@ -156,12 +157,40 @@ fn literal_beginning(pattern: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_event::{Position, Selector, Timestamp};
+    use std::sync::Arc;
+
+    use fanfare_event::{Expression, Position, Selector, Timestamp};
     use proptest::prelude::*;
 
     use super::*;
 
     const NAMES: [&str; 5] = ["a", "b/1", "b/2", "c", "d"];
+
+    /// Every topic that ends so.
+    #[derive(Debug)]
+    struct Ending(&'static str);
+
+    impl Expression for Ending {
+        fn as_str(&self) -> &str {
+            "ending of topics"
+        }
+
+        fn matches(&self, topic: &Topic) -> bool {
+            topic.as_str().ends_with(self.0)
+        }
+    }
+
+    #[test]
+    fn what_an_expression_matches_is_looked_for_where_it_is_written() {
+        let mut index = Index::new(Position::new(1, 1), 52);
+        for name in ["a", "a", "b/1", "a", "c", "a", "a", "a", "a", "a", "a", "a"] {
+            index.push(&Topic::parse(name).unwrap(), 40, Timestamp(1));
+        }
+        index.close();
+        let ending = Pattern::of_expression(Arc::new(Ending("1")));
+        let wanted = Selector::of(Vec::new(), vec![ending]).unwrap().topics;
+        assert_eq!(select(&index, &wanted, 0..12, 10, 100).ordinals, [2]);
+    }
 
     proptest! {
         /// Against a plain scan; going on from where a selection ends finds everything once.

@@ -3,7 +3,7 @@
 //! What must hold: everything here is memory work, done under one lock; whoever reads a file does
 //! so outside it. Only the writer changes it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use fanfare_event::{EventId, Extras, Position, Timestamp, Topic, TopicSelector};
 use super::segment::{Run, Segment, Unmatched, before};
 use super::topic_limit::TopicLimit;
 use super::trims::Trims;
+use crate::ids::IdTable;
 use crate::{Lineage, ReadFrom, TopicTable};
 
 /// The log, in memory.
@@ -29,8 +30,8 @@ pub(super) struct State {
     trims: Arc<Trims>,
     head: Position,
     limit: Option<TopicLimit>,
-    /// Where the latest event stands of each id that publishers chose.
-    ids: HashMap<EventId, Position>,
+    /// The ids that publishers chose.
+    ids: IdTable,
     events: u64,
     bytes: u64,
 }
@@ -95,15 +96,16 @@ impl State {
             trims: Arc::new(Trims::none()),
             head,
             limit: topic_count.map(TopicLimit::new),
-            ids: HashMap::new(),
+            ids: IdTable::default(),
             events: 0,
             bytes: 0,
         };
         for mut segment in segments {
             state.events += u64::from(segment.index.count());
             state.bytes += u64::from(segment.index.end());
-            let ids = segment.index.ids().iter();
-            state.ids.extend(ids.map(|(at, id)| (id.clone(), segment.index.position(*at))));
+            for (ordinal, id) in segment.index.ids() {
+                state.ids.enter(id, segment.index.position(*ordinal));
+            }
             let mut counted = Vec::new();
             segment.index.topics(|topic, ordinals| counted.push((topic.clone(), ordinals.len())));
             let mut names = counted.iter().map(|(topic, events)| {
@@ -169,7 +171,7 @@ impl State {
             segment.index.push_extras(&others, extras.id());
         }
         if let Some(id) = extras.id() {
-            self.ids.insert(id.clone(), self.head);
+            self.ids.enter(id, self.head);
         }
         for (place, topic) in &retained {
             if let Some(limit) = &mut self.limit {
@@ -209,12 +211,7 @@ impl State {
         }
         self.through = self.through.max(index.last());
         for (ordinal, id) in index.ids() {
-            if self.ids.get(id) == Some(&index.position(*ordinal)) {
-                self.ids.remove(id);
-            }
-        }
-        if self.ids.capacity() > 64 + 8 * self.ids.len() {
-            self.ids.shrink_to(2 * self.ids.len());
+            self.ids.leave(id, index.position(*ordinal));
         }
         let (topics, limit) = (&mut self.topics, &mut self.limit);
         index.topics(|topic, ordinals| {
@@ -236,6 +233,27 @@ impl State {
             topics: topics.collect(),
         });
         self.trims.clone()
+    }
+
+    /// The segments that grow no more, oldest first.
+    pub(super) fn closed(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.closed.iter()
+    }
+
+    /// Where epochs ended.
+    pub(super) fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// What was trimmed, whole: also what readers are not told.
+    pub(super) fn all_trims(&self) -> Trims {
+        let topics = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
+        Trims { through: self.through, any_topic: self.any_topic, topics: topics.collect() }
+    }
+
+    /// The watermark of the topics that are no longer known.
+    pub(super) fn forgotten(&self) -> Position {
+        self.topics.forgotten()
     }
 
     /// How many events there are.
@@ -263,9 +281,9 @@ impl State {
 
     // What readers ask.
 
-    /// Where the latest event stands that its publisher gave this id.
+    /// Where the earliest event stands that its publisher gave this id.
     pub(super) fn find(&self, id: &EventId) -> Option<Position> {
-        self.ids.get(id).copied()
+        self.ids.earliest(id)
     }
 
     /// Where a reader begins.

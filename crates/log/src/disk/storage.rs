@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, fsync, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, fsync, openat, renameat, unlinkat};
 use rustix::io::retry_on_intr;
 
 /// What others may do with a file of ours: nothing.
@@ -87,6 +87,17 @@ impl Directory {
     /// The same, of which nothing is changed: files are opened for reading only.
     pub fn read_only(path: &Path) -> io::Result<Self> {
         Self::at(path, false)
+    }
+
+    /// The directory that is open as `own`, by whatever process.
+    pub(super) fn opened(path: &Path, own: OwnedFd) -> Self {
+        Self { path: path.to_owned(), own: Arc::new(own), writable: true }
+    }
+
+    /// Whether both are the same directory.
+    pub(super) fn is_the_same(&self, other: &Self) -> io::Result<bool> {
+        let (one, two) = (fstat(&*self.own)?, fstat(&*other.own)?);
+        Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
     }
 
     fn at(path: &Path, writable: bool) -> io::Result<Self> {

@@ -7,7 +7,7 @@
 use fanfare_event::{Position, Topic, TopicSelector};
 
 /// What was trimmed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trims {
     /// Everything up to here is gone.
     pub through: Position,

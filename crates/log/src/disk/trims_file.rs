@@ -9,9 +9,9 @@ use std::io;
 
 use fanfare_event::{Position, Topic};
 
-use super::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
 use super::trims::Trims;
+use crate::bytes::{seal, unseal};
 
 /// Its name.
 pub(super) const NAME: &str = "trimmed";

@@ -10,8 +10,8 @@
 
 use std::io;
 
-use super::bytes::{seal, unseal};
 use super::storage::{Storage, read_file, replace};
+use crate::bytes::{seal, unseal};
 
 /// Its name.
 pub(super) const NAME: &str = "unsynced";

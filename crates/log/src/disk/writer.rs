@@ -22,21 +22,17 @@ use super::index::{Index, KeyMark};
 use super::index_file;
 use super::options::{DiskOptions, SyncPolicy};
 use super::queue::{Task, Waiting};
-use super::reclaim::{Reclaimer, TrimmedFiles};
-use super::record::{self, RecordMeta};
+use super::reclaim::Reclaimer;
 use super::refusal::Refusal;
 use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
 use super::shared::{Ending, Shared};
 use super::state::Admitted;
 use super::storage::{Storage, write_all};
-use super::{format, lineage_file, trims_file, unsynced_file};
+use super::{format, lineage_file, unsynced_file};
+use crate::record::{self, RecordMeta};
 use crate::{
     AppendError, Appended, Ended, Environment, IdempotencyKey, IdempotencyTable, Lineage, Tail,
 };
-
-/// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
-/// power cut need not be feared to have taken what was acknowledged long before.
-const QUIET: u64 = 10_000;
 
 /// The writer. It does what is queued, one [`Writer::step`] after the other.
 pub struct Writer {
@@ -80,7 +76,7 @@ pub enum Progress {
 pub(super) struct OpenSegment {
     file: Arc<SegmentFile>,
     size: u32,
-    count: u64,
+    pub(super) count: u64,
 }
 
 /// A batch whose records are in the buffer.
@@ -121,8 +117,17 @@ impl Writer {
             Some(Task::Write(group)) => self.commit(group),
             Some(Task::Expire(now)) => self.expire(now),
             Some(Task::Sync) => self.sync_or_fail(),
+            Some(Task::Freeze) => {
+                let frozen = self.freeze();
+                self.shared.queue.frozen(frozen);
+            }
             Some(Task::Close) => {
                 self.finish();
+                self.ended = true;
+                return Progress::Ended;
+            }
+            // Another process writes from here on, or will.
+            Some(Task::Leave) => {
                 self.ended = true;
                 return Progress::Ended;
             }
@@ -338,80 +343,7 @@ impl Writer {
         }
     }
 
-    /// Closes a segment whose oldest event is getting old, and trims.
-    fn expire(&mut self, now: Timestamp) {
-        if self.shared.failure.get().is_some() {
-            return;
-        }
-        let times = self.shared.state().growing().and_then(|segment| segment.index.times());
-        let age = |time: Timestamp| now.as_millis().saturating_sub(time.as_millis());
-        if times.is_some_and(|(oldest, _)| age(oldest) >= self.options.roll_age()) {
-            // The next one is there before any is unlinked: its name tells how far the epoch got.
-            match self.close_segment().and_then(|()| self.begin_segment()) {
-                Ok(()) => self.sync_or_fail(),
-                // What is trimmed may be what makes the room.
-                Err(refusal) => self.fail(&refusal),
-            }
-            if self.shared.failure.get().is_some() {
-                return;
-            }
-        }
-        self.trim(Some(now));
-        self.reclaimer.reclaim(&*self.storage, now);
-        let quiet = now.as_millis().saturating_sub(self.written.as_millis());
-        if self.ahead && quiet >= QUIET {
-            self.note_synced();
-        }
-    }
-
-    /// Takes the segments out of the log that are beyond the retention as a whole; also by their age,
-    /// where the time is given.
-    fn trim(&mut self, now: Option<Timestamp>) {
-        let mut gone = Vec::new();
-        let mut state = self.shared.state();
-        while let Some(oldest) = state.oldest() {
-            let retention = &self.options.retention;
-            let (events, bytes) = (oldest.index.count(), oldest.index.end());
-            let old = |(_, newest): (Timestamp, Timestamp)| {
-                let age = now.map(|now| now.as_millis().saturating_sub(newest.as_millis()));
-                age.is_some_and(|age| age >= self.options.age())
-            };
-            let beyond = state.events() - u64::from(events) >= retention.count
-                || state.bytes() - u64::from(bytes) >= retention.bytes
-                || oldest.index.times().is_none_or(old);
-            if !beyond {
-                break;
-            }
-            gone.push(oldest.clone());
-            state.trim_oldest();
-        }
-        if gone.is_empty() {
-            return;
-        }
-        let trims = state.note_trims();
-        drop(state);
-        // Before any file goes.
-        if let Err(error) = trims_file::store(&*self.storage, &trims) {
-            tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
-        }
-        self.reclaimer.add(gone.iter().map(|segment| TrimmedFiles::of(&*self.storage, segment)));
-        // A file that is open keeps its room.
-        drop(gone);
-        self.reclaimer.reclaim(&*self.storage, self.environment.now());
-        self.tail.trim(trims.through);
-        self.tail.wake();
-    }
-
-    /// Notes that nothing acknowledged is ahead of the disk any more.
-    fn note_synced(&mut self) {
-        self.sync_or_fail();
-        if self.ahead && self.shared.failure.get().is_none() {
-            unsynced_file::clear(&*self.storage);
-            self.ahead = false;
-        }
-    }
-
-    fn begin_segment(&mut self) -> Result<(), Refusal> {
+    pub(super) fn begin_segment(&mut self) -> Result<(), Refusal> {
         let identity = Identity {
             first: self.head.next(),
             parent: self.parent,
@@ -439,7 +371,7 @@ impl Writer {
         Ok(())
     }
 
-    fn close_segment(&mut self) -> Result<(), Refusal> {
+    pub(super) fn close_segment(&mut self) -> Result<(), Refusal> {
         self.sync().map_err(Refusal::Failed)?;
         self.growing = None;
         // Its own statement: the lock is released before the index is written.
@@ -459,7 +391,7 @@ impl Writer {
         Ok(())
     }
 
-    fn sync_or_fail(&mut self) {
+    pub(super) fn sync_or_fail(&mut self) {
         if self.shared.failure.get().is_none()
             && let Err(reason) = self.sync()
         {
@@ -468,7 +400,7 @@ impl Writer {
     }
 
     /// Accepts nothing any more, unless the disk is merely full.
-    fn fail(&mut self, refusal: &Refusal) {
+    pub(super) fn fail(&mut self, refusal: &Refusal) {
         match refusal {
             Refusal::Full(error) => {
                 tracing::warn!(%error, "the disk is full: publishes are refused");

@@ -8,6 +8,7 @@ use fanfare_event::{
 use proptest::prelude::*;
 
 use super::settings::MemorySettings;
+use super::state::MemoryState;
 use super::store::{Bounds, Store};
 use crate::{Batch, IdempotencyKey, Page, PageLimit, ReadFrom, Retention};
 
@@ -44,6 +45,11 @@ enum Step {
     },
     /// A reader that goes on where it was reads one page more.
     Follow,
+    /// Another process goes on with what this one has written down; the first never existed, or this one
+    /// goes on as if it had not been asked.
+    HandOver {
+        abandoned: bool,
+    },
 }
 
 fn limits() -> impl Strategy<Value = PageLimit> {
@@ -63,6 +69,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             1 => (0_u64..200).prop_map(Step::Expire),
             5 => read,
             2 => Just(Step::Follow),
+            1 => any::<bool>().prop_map(|abandoned| Step::HandOver { abandoned }),
         ],
         1..50,
     )
@@ -193,6 +200,17 @@ fn read_all(
     }
 }
 
+/// The store of a process that goes on with what another has written down.
+fn handed_over(store: &Store, settings: MemorySettings, bounds: Bounds) -> Store {
+    let mut bytes = Vec::new();
+    store.state().write(&mut bytes).unwrap();
+    let state = MemoryState::read(&mut &bytes[..]).unwrap();
+    let successor = Store::resumed(state, settings, bounds);
+    assert_eq!(successor.forgotten(), store.forgotten());
+    assert_eq!(successor.stats(), store.stats());
+    successor
+}
+
 fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
     let key_window = Duration::from_millis(100);
     let settings = MemorySettings { retention, key_window, key_capacity: 5 };
@@ -285,6 +303,12 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
                 }
                 assert_eq!(received.len(), 0, "nothing twice, nothing out of order");
             }
+            Step::HandOver { abandoned } => {
+                let successor = handed_over(&store, settings, bounds);
+                if !abandoned {
+                    store = successor;
+                }
+            }
         }
         let stats = store.stats();
         let kept = &model.all[model.lost..];
@@ -296,11 +320,11 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
         let topics = kept.iter().map(|event| event.topics().count()).sum::<usize>();
         assert!(stats.topics <= topics + bounds.quiet_topics);
         for id in (0..4).map(id) {
-            let latest = kept.iter().rfind(|event| event.id() == Some(&id));
+            let earliest = kept.iter().find(|event| event.id() == Some(&id));
             assert_eq!(
                 store.find(&id),
-                latest.map(|event| event.position),
-                "the latest, of what is kept"
+                earliest.map(|event| event.position),
+                "the earliest, of what is kept"
             );
         }
     }

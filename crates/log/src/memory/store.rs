@@ -2,14 +2,16 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::binary_heap::PeekMut;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp, Topic};
 
 use super::settings::MemorySettings;
+use super::state::MemoryState;
 use super::stats::MemoryStats;
+use crate::ids::IdTable;
 use crate::{
     AppendError, Appended, Batch, Durability, IdempotencyTable, Page, PageLimit, ReadFrom,
     Retention, TopicId, TopicTable,
@@ -42,8 +44,8 @@ pub(super) struct Store {
     topics: TopicTable,
     /// By [`TopicId::index`]: the `seq`s of the topic's retained events, ascending.
     index: Vec<VecDeque<u64>>,
-    /// The `seq` of the latest retained event of each id that publishers chose.
-    ids: HashMap<EventId, u64>,
+    /// The ids that publishers chose.
+    ids: IdTable,
     keys: IdempotencyTable,
 }
 
@@ -81,13 +83,53 @@ impl Store {
             bytes: 0,
             topics: TopicTable::new(bounds.quiet_topics),
             index: Vec::new(),
-            ids: HashMap::new(),
+            ids: IdTable::default(),
             keys: IdempotencyTable::new(settings.key_window, settings.key_capacity),
+        }
+    }
+
+    /// A store that goes on where another was when it was written down.
+    pub(super) fn resumed(state: MemoryState, settings: MemorySettings, bounds: Bounds) -> Self {
+        let MemoryState { last, events, forgotten, trimmed, trims, keys } = state;
+        // Every known topic has a place, also one of which nothing is retained.
+        let places = trims.len();
+        let topics = TopicTable::restored(bounds.quiet_topics, forgotten, trimmed, trims);
+        let keys = IdempotencyTable::resumed(keys, settings.key_window, settings.key_capacity);
+        let first = last.seq - events.len() as u64;
+        let mut store = Self {
+            last: Position::new(last.epoch, first),
+            events: VecDeque::with_capacity(events.len()),
+            topics,
+            index: vec![VecDeque::new(); places],
+            keys,
+            ..Self::new(last.epoch, settings, bounds)
+        };
+        for event in events {
+            store.keep(Arc::unwrap_or_clone(event));
+        }
+        store
+    }
+
+    /// All that is held. Copies no event.
+    pub(super) fn state(&self) -> MemoryState {
+        let trims = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
+        MemoryState {
+            last: self.last,
+            events: self.events.iter().map(|entry| Arc::clone(&entry.event)).collect(),
+            forgotten: self.topics.forgotten(),
+            trimmed: self.topics.trimmed(),
+            trims: trims.collect(),
+            keys: self.keys.state(),
         }
     }
 
     pub(super) fn last(&self) -> Position {
         self.last
+    }
+
+    /// Up to where everything was trimmed.
+    pub(super) fn trimmed(&self) -> Position {
+        self.topics.trimmed()
     }
 
     pub(super) fn append(&mut self, batch: Batch, now: Timestamp) -> Result<Accepted, AppendError> {
@@ -148,9 +190,9 @@ impl Store {
         Stretch { trimmed, events, reaches }
     }
 
-    /// The latest retained event that its publisher gave this id.
+    /// The earliest retained event that its publisher gave this id.
     pub(super) fn find(&self, id: &EventId) -> Option<Position> {
-        self.ids.get(id).map(|&seq| Position::new(self.last.epoch, seq))
+        self.ids.earliest(id)
     }
 
     pub(super) fn stats(&self) -> MemoryStats {
@@ -170,23 +212,28 @@ impl Store {
         self.topics.forgotten()
     }
 
-    fn push(&mut self, mut draft: Draft, now: Timestamp) -> Arc<Event> {
-        self.last = self.last.next();
-        let (id, topic) = self.topics.retain(&draft.topic);
-        draft.topic = topic;
+    fn push(&mut self, draft: Draft, now: Timestamp) -> Arc<Event> {
+        self.keep(draft.accepted(self.last.next(), now))
+    }
+
+    /// Keeps the next event.
+    fn keep(&mut self, mut event: Event) -> Arc<Event> {
+        self.last = event.position;
+        let (id, topic) = self.topics.retain(&event.topic);
+        event.topic = topic;
         enter(&mut self.index, id, self.last.seq);
-        if let Some(extras) = &mut draft.extras {
+        if let Some(extras) = &mut event.extras {
             extras.share_names(|topic| {
                 let (id, topic) = self.topics.retain(topic);
                 enter(&mut self.index, id, self.last.seq);
                 topic
             });
             if let Some(id) = extras.id() {
-                self.ids.insert(id.clone(), self.last.seq);
+                self.ids.enter(id, self.last);
             }
         }
-        let event = Arc::new(draft.accepted(self.last, now));
         self.bytes += event.weight() as u64;
+        let event = Arc::new(event);
         self.events.push_back(Entry { event: event.clone(), topic: id });
         event
     }
@@ -217,13 +264,8 @@ impl Store {
                 self.leave(other, event.position);
             }
         }
-        if let Some(id) = event.id()
-            && self.ids.get(id) == Some(&event.position.seq)
-        {
-            self.ids.remove(id);
-            if self.ids.capacity() > 64 + 8 * self.ids.len() {
-                self.ids.shrink_to(2 * self.ids.len());
-            }
+        if let Some(id) = event.id() {
+            self.ids.leave(id, event.position);
         }
         Some(event.position)
     }

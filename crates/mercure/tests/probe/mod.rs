@@ -69,7 +69,7 @@ pub(crate) fn claims(input: &[u8]) {
         assert!(claims["iss"].is_string() && claims["exp"].is_number());
         let granted = rights.publish.len() + rights.subscribe.len();
         assert!(granted == 0 || claims["authorization_details"].is_array());
-        let _ = rights.payload("a");
+        let _ = rights.payloads.of("a");
     }
     if Rights::read(None, &claims, expected, &hub).is_ok() {
         assert!(claims.contains_key("mercure") || claims.contains_key("https://mercure.rocks/"));

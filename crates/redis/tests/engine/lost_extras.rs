@@ -24,12 +24,15 @@ async fn find(node: &Node, id: &str) -> Option<Position> {
 async fn another_node_hears_something_else() {
     let server = RedisServer::start(&[]);
     let (one, other) = (Node::connect(&server.url()).await, Node::connect(&server.url()).await);
-    let drafts = vec![
+    let mut drafts = vec![
         rich(&["a", "b"], false, None, "0"),
         rich(&["a"], true, Some("urn:1"), "1"),
         draft("a", "2"),
         rich(&["c", "d", "e"], true, Some("urn:2"), "3"),
     ];
+    for (at, retry) in [(2, 0), (3, 1500)] {
+        drafts[at].extras = Extras::with_retry(drafts[at].extras.take(), Some(retry));
+    }
     let first = one.log.append(batch(drafts.clone())).await.unwrap().first;
     let again = one.log.append(keyed(vec![rich(&["a"], false, Some("urn:1"), "4")], "k")).await;
     let again = again.unwrap().first;
@@ -40,7 +43,7 @@ async fn another_node_hears_something_else() {
         assert_eq!(&heard.extras, extras);
     }
     for node in [&one, &other] {
-        assert_eq!(find(node, "urn:1").await, Some(again), "the latest");
+        assert_eq!(find(node, "urn:1").await, Some(first.plus(1)), "the earliest");
         assert_eq!(find(node, "urn:2").await, Some(first.plus(3)));
         assert_eq!(find(node, "urn:3").await, None);
     }
@@ -58,6 +61,30 @@ async fn another_node_hears_something_else() {
     };
     assert_eq!(read(&["b", "e", "a"]).await.unwrap(), ["0", "1", "2", "3", "4"], "each once");
     assert_eq!(read(&["d"]).await.unwrap(), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_means_the_earliest_of_what_is_left_of_its_events() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let mut of_one = Vec::new();
+    for n in 0..4 {
+        let other = rich(&["a"], false, Some(&format!("urn:other:{n}")), "m");
+        let drafts = vec![rich(&["a"], false, Some("urn:1"), "m"), other];
+        of_one.push(node.log.append(batch(drafts)).await.unwrap().first);
+    }
+    for (n, at) in of_one.iter().enumerate() {
+        assert_eq!(find(&node, "urn:1").await, Some(*at), "{n}");
+        // Everything up to it goes.
+        let next = at.next().to_string();
+        server.command(&["XTRIM", "{test}:events", "MINID", "=", &next]);
+        node.log.append(batch(vec![draft("a", "what makes the node look")])).await.unwrap();
+        let left = 7 - 2 * n as i64;
+        until("what is gone is forgotten", || server.number(&["LLEN", "{test}:ids:order"]) <= left)
+            .await;
+    }
+    assert_eq!(find(&node, "urn:1").await, None);
+    assert_eq!(server.number(&["HLEN", "{test}:ids"]), 1, "nothing of the others is left");
 }
 
 #[tokio::test(flavor = "multi_thread")]

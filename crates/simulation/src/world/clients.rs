@@ -133,6 +133,7 @@ impl World {
             sink: Sink::Simulated(socket),
             wire: Wire::native(envelope, framing),
             head: Bytes::from_static(HEAD),
+            cadence: None,
             interest: Interest::shared(
                 selector.expect("a wish is a selector"),
                 PrivateRights::of(granted),

@@ -12,7 +12,8 @@ use std::{io, thread};
 
 use clap::{Parser, ValueEnum};
 use fanfare_bench::{
-    BenchError, Load, Plan, Progress, Report, format_count, format_time, raise_open_files, run,
+    BenchError, Dialect, Load, Plan, Progress, Report, format_count, format_time, raise_open_files,
+    run,
 };
 
 use crate::site::Site;
@@ -137,10 +138,12 @@ fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> Plan {
         url: site.url(node),
         publish_url: Some(site.url(0)),
         authorization: None,
+        dialect: Dialect::Native,
         subscribers: 100,
         load,
         size: 200,
         topics: 1,
+        interval: None,
         publishers: 4,
         batch: 1,
         warmup: Duration::from_secs(2),

@@ -122,8 +122,9 @@ fn measure(
 ) -> Result<Report, CompareError> {
     let named = if contender.is_floor { &arguments.floor } else { &arguments.fanfare };
     let default = if contender.is_floor { "floor" } else { "fanfare" };
+    let further = if contender.is_floor { &[] } else { scenario.arguments() };
     let binary = named.clone().unwrap_or_else(|| beside_this_program(default));
-    let server = Server::start(&binary, arguments.server_core, folder)?;
+    let server = Server::start(&binary, further, arguments.server_core, folder)?;
     let mut line = ProgressLine::new();
     let failed =
         |source| CompareError::Run { scenario: scenario.name(), contender: contender.name, source };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use fanfare_bench::{Load, Plan, Target};
+use fanfare_bench::{Dialect, Load, Plan, Target};
 
 use crate::figure::{Figure, Goal};
 
@@ -18,6 +18,8 @@ pub(crate) enum Scenario {
     Idle,
     /// 10 topics beside 100,000, one subscriber each
     Topics,
+    /// The cheapest delivery in Mercure's dialect, held against the native one
+    Mercure,
 }
 
 /// One side of a comparison.
@@ -26,6 +28,7 @@ pub(crate) struct Contender {
     pub(crate) name: &'static str,
     /// The floor, or else the hub.
     pub(crate) is_floor: bool,
+    pub(crate) dialect: Dialect,
     subscribers: u32,
     topics: u32,
     publishers: u32,
@@ -40,6 +43,7 @@ impl Scenario {
             Self::Unpaced => "unpaced",
             Self::Idle => "idle",
             Self::Topics => "topics",
+            Self::Mercure => "mercure",
         }
     }
 
@@ -48,6 +52,7 @@ impl Scenario {
         let floor = Contender {
             name: "floor",
             is_floor: true,
+            dialect: Dialect::Native,
             subscribers: 1000,
             topics: 1,
             publishers: 1,
@@ -79,7 +84,18 @@ impl Scenario {
                     Contender { name: "fanfare, 100,000 topics", ..many },
                 ]
             }
+            Self::Mercure => {
+                let native = Contender { name: "fanfare, native", is_floor: false, ..floor };
+                let other =
+                    Contender { name: "fanfare, Mercure", dialect: Dialect::Mercure, ..native };
+                [native, other]
+            }
         }
+    }
+
+    /// What the hub is started with.
+    pub(crate) fn arguments(self) -> &'static [&'static str] {
+        if self == Self::Mercure { &["--mercure"] } else { &[] }
     }
 
     /// What is read from the reports, the figures with a goal first.
@@ -100,6 +116,11 @@ impl Scenario {
                 Figure::MEMORY_PER_SUBSCRIBER.held_to(Goal::AtMost(1024.0)),
                 Figure::CPU_PER_CONNECT.held_to(Goal::AtMost(50_000.0)),
             ],
+            Self::Mercure => vec![
+                Figure::CPU_PER_DELIVERY.held_to(Goal::TimesAtMost(1.05)),
+                Figure::MEDIAN_LATENCY,
+                Figure::TAIL_LATENCY,
+            ],
             Self::Topics => vec![
                 Figure::CPU_PER_PUBLISH.held_to(Goal::TimesAtMost(1.1)),
                 Figure::MEDIAN_LATENCY,
@@ -117,9 +138,11 @@ impl Contender {
             publish_url: None,
             authorization: None,
             subscribers: self.subscribers,
+            dialect: self.dialect,
             load: self.load,
             size: 100,
             topics: self.topics,
+            interval: None,
             publishers: self.publishers,
             batch: 1,
             warmup: Duration::from_secs(2),

@@ -19,9 +19,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `binary` on `core` and waits for the line of its output that holds its URL. What it
+    /// Starts `binary` on `core`, with further arguments, and waits for the line of its output that holds its URL. What it
     /// says on standard error goes to a log in `folder`.
-    pub(crate) fn start(binary: &Path, core: usize, folder: &Path) -> Result<Self, CompareError> {
+    pub(crate) fn start(
+        binary: &Path,
+        further: &[&str],
+        core: usize,
+        folder: &Path,
+    ) -> Result<Self, CompareError> {
         let error = |source| CompareError::Start { binary: binary.to_owned(), source };
         // `taskset` would report a missing binary too, but only in the log.
         binary.metadata().map_err(error)?;
@@ -32,6 +37,7 @@ impl Server {
             .args(["-c", &core.to_string()])
             .arg(binary)
             .args(["--listen", "127.0.0.1:0"])
+            .args(further)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)

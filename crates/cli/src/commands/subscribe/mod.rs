@@ -61,6 +61,9 @@ pub(crate) struct SubscribeArgs {
     /// Stop after this many events
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+    /// Receive events at most this often, several at a time: 10ms to 10s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    interval: Option<Duration>,
     /// Wait for a hub that is not there yet, rather than fail at the first attempt
     #[arg(long)]
     wait: bool,
@@ -78,6 +81,7 @@ pub(crate) fn subscribe(args: &SubscribeArgs) -> Result<(), CommandError> {
         subscription = subscription.after(id)?;
     }
     subscription.silence = args.silence;
+    subscription.interval = args.interval;
     subscription.wait_for_hub = args.wait;
     let client = args.hub.client()?;
     block_on(async {

@@ -26,6 +26,7 @@ use self::client::{Client, Connection, End};
 use self::log::{Log, Message};
 use self::unframer::{HEAD, Unframer};
 use super::super::Shard;
+use crate::cadence::Cadence;
 use crate::counters::CloseReason;
 use crate::cursor::Cursor;
 use crate::inbox::{Command, ShardHandle};
@@ -44,15 +45,16 @@ use crate::wire::{Framing, Wire};
 
 const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c"];
 /// Of each client: what it wants, of which types, and how its bytes travel, perhaps through a sink that
-/// holds some back. The last two patterns of one concern some events twice.
-type Wish = (&'static [&'static str], &'static [&'static str], Framing, Envelope, bool);
+/// holds some back, and how often at most. The last two patterns of one concern some events twice.
+type Wish =
+    (&'static [&'static str], &'static [&'static str], Framing, Envelope, bool, Option<u16>);
 
 const CLIENTS: [Wish; 5] = [
-    (&["a"], &[], Framing::Chunked, Envelope::None, false),
-    (&["b/1"], &["typed"], Framing::Bare, Envelope::None, false),
-    (&["a", "b/*", "b/**"], &[], Framing::Chunked, Envelope::Json, false),
-    (&["**"], &["message"], Framing::Chunked, Envelope::None, true),
-    (&["a", "b/2"], &[], Framing::Bare, Envelope::None, false),
+    (&["a"], &[], Framing::Chunked, Envelope::None, false, None),
+    (&["b/1"], &["typed"], Framing::Bare, Envelope::None, false, Some(10)),
+    (&["a", "b/*", "b/**"], &[], Framing::Chunked, Envelope::Json, false, Some(5_000)),
+    (&["**"], &["message"], Framing::Chunked, Envelope::None, true, Some(1_000)),
+    (&["a", "b/2"], &[], Framing::Bare, Envelope::None, false, None),
 ];
 /// While one stands still, the other goes on; clients are spread over them.
 const SHARDS: usize = 2;
@@ -168,7 +170,7 @@ impl World {
             limits: StepLimits::SMALL,
         };
         let now = Now::read();
-        let client = |(topics, types, framing, envelope, sealing): Wish| Client {
+        let client = |(topics, types, framing, envelope, sealing, millis): Wish| Client {
             interest: Arc::new(Interest::new(
                 Selector::parse(topics.iter().copied(), types.iter().copied()).unwrap(),
                 PrivateRights::None,
@@ -176,6 +178,7 @@ impl World {
             framing,
             envelope,
             sealing,
+            cadence: millis.map(|millis| Cadence::from_millis(millis).unwrap()),
             shard: 0,
             accounted: Position::ORIGIN,
             has_id: false,
@@ -337,6 +340,7 @@ impl World {
             wire: Wire::native(client.envelope, client.framing),
             head: Bytes::from_static(HEAD),
             interest: Arc::clone(&client.interest),
+            cadence: client.cadence,
             start,
             has_id: client.has_id,
             address: [127, 0, 0, 1].into(),

@@ -98,6 +98,7 @@ impl Rig {
                 Selector::parse([topic], []).unwrap(),
                 PrivateRights::None,
             )),
+            cadence: None,
             start: self.hub.resolve(requested).into_start(),
             has_id: false,
             address: [127, 0, 0, 1].into(),

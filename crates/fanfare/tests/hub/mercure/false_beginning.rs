@@ -91,6 +91,20 @@ fn a_stream_may_be_without_what_the_protocol_does_not_know() {
 }
 
 #[test]
+fn of_several_updates_with_one_id_the_earliest_is_meant() {
+    let hub = hub();
+    publish(&hub, "topic=a&id=urn:x:0&data=0");
+    for n in 1..4 {
+        publish(&hub, &format!("topic=a&id=urn:again&data={n}"));
+    }
+    let mut heard = asking(&hub, "match=a").after("urn:again").open();
+    assert_eq!(heard.head.header("mercure-last-event-id"), Some("urn:again"));
+    let ids = [heard.next(), heard.next()].map(|event| (event.id, event.data));
+    let expected = ["2", "3"].map(|data| ("urn:again".to_owned(), data.to_owned()));
+    assert_eq!(ids, expected, "later updates of the same id too");
+}
+
+#[test]
 fn an_id_of_the_publishers_is_an_exact_cursor() {
     let hub = hub();
     for n in 0..3 {

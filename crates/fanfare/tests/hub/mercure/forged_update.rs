@@ -1,7 +1,10 @@
 //! An update is accepted that the protocol refuses, forges an event of the hub's, or reaches subscribers as another than
 //! was sent.
 
-use super::{FORM, PATH, hub, hub_with, listen, post, publish, publisher};
+use serde_json::json;
+
+use super::{FORM, PATH, asking, hub, hub_with, listen, post, publish, publisher, subscriber};
+use crate::support::{Hub, Subscriber};
 
 #[test]
 fn an_update_arrives_as_it_was_sent() {
@@ -116,6 +119,56 @@ fn an_id_of_the_publishers_is_the_events() {
     assert_eq!(id, "urn:uuid:1");
     let event = heard.next();
     assert_eq!((&*event.id, &*event.data), ("urn:uuid:1", "x"));
+}
+
+#[test]
+fn the_time_to_come_back_is_sent_on_live_and_replayed() {
+    let hub = hub();
+    let mut native = hub.subscribe("topic=a");
+    let bearer = format!("Bearer {}", subscriber());
+    let of_all = || asking(&hub, "match=*").header("Authorization", &bearer);
+    let mut live = of_all().open();
+    publish(&hub, "topic=a&data=0");
+    publish(&hub, "topic=a&retry=0150&data=1");
+    publish(&hub, "topic=a&retry=7&private=on&id=urn:x&data=2");
+    publish(&hub, "topic=a&data=3");
+    for heard in [&mut live, &mut of_all().after("earliest").open()] {
+        let retry = |heard: &Subscriber| heard.retries.last().copied();
+        assert_eq!(heard.next().data, "0");
+        let of_the_hub = retry(heard);
+        assert!(!matches!(of_the_hub, None | Some(150)), "the stream began with the hub's own");
+        for (data, expected) in [("1", 150), ("2", 7), ("3", 7)] {
+            assert_eq!((&*heard.next().data, retry(heard)), (data, Some(expected)));
+        }
+    }
+    assert_eq!([native.next().data, native.next().data], ["0", "1"]);
+    assert!(
+        native.retries.iter().all(|retry| *retry > 150),
+        "the hub spreads native clients itself"
+    );
+}
+
+#[test]
+fn what_only_the_hub_says_cannot_be_said_in_the_other_language() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match=*");
+    for body in [
+        json!({"topic": "/.well-known/mercure/subscriptions/exact/a/b", "message": "forged"}),
+        json!({"topics": ["a", "/.well-known/%6Dercure/x"], "message": "forged"}),
+        json!({"topic": "a", "event": "mercure", "message": "forged"}),
+    ] {
+        let answer = hub.publisher().post_json(body.to_string());
+        assert_eq!(answer.status, 422, "{body}: {}", answer.text());
+    }
+    publish(&hub, "topic=a&data=last");
+    assert_eq!(heard.next().data, "last", "nothing of all that was published");
+    let other = Hub::start(&[]);
+    let body = json!({"event": "mercure", "message": "mine"});
+    assert_eq!(
+        other.publisher().post_json(body.to_string()).status,
+        200,
+        "elsewhere it means nothing"
+    );
 }
 
 #[test]

@@ -22,6 +22,16 @@ fn heard_of(hub: &Hub, query: &str, topics: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn a_pattern_matches_addresses_without_a_host() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match_urlpattern=urn%5C:isbn%5C:*&match=end");
+    publish(&hub, "topic=urn:uuid:1&data=another");
+    publish(&hub, "topic=urn:isbn:1&data=it");
+    publish(&hub, "topic=end&data=end");
+    assert_eq!([heard.next().data, heard.next().data], ["it", "end"]);
+}
+
+#[test]
 fn an_exact_matcher_compares_bytes() {
     let hub = hub();
     let topics = ["a", "A", "/a", "https://hub.example.com/.well-known/a", "a b", "a/b"];

@@ -5,7 +5,9 @@ mod confused_languages;
 mod false_beginning;
 mod forged_update;
 mod leaked_update;
+mod lost_presence;
 mod misread_matcher;
+mod refused_sdk;
 mod unclear_challenge;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

@@ -245,6 +245,51 @@ fn publishers_and_subscribers_may_have_keys_of_their_own() {
 }
 
 #[test]
+fn a_key_is_good_for_its_own_issuer_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let secrets = ["a", "b", "c"].map(|c| c.repeat(40));
+    let files = secrets.each_ref().map(|secret| {
+        let file = directory.path().join(&secret[..1]);
+        std::fs::write(&file, secret).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let [of_a, of_b, of_all] = files.each_ref().map(|file| format!("@{file}"));
+    let [bind_a, bind_b] = [0, 1].map(|n| format!("https://{n}.example.com={}", files[n]));
+    let hub = hub_with(&[
+        "--jwt-secret",
+        &of_a,
+        "--jwt-secret",
+        &of_b,
+        "--jwt-secret",
+        &of_all,
+        "--jwt-issuer-key",
+        &bind_a,
+        "--jwt-issuer-key",
+        &bind_b,
+    ]);
+    let issuers = ["https://0.example.com", "https://1.example.com", ISSUER];
+    for (key, secret) in secrets.iter().enumerate() {
+        for (whose, issuer) in issuers.iter().enumerate() {
+            let token = sign_with(secret, Some("at+jwt"), &with("iss", json!(issuer)));
+            if key == whose {
+                assert_eq!(post(&hub, &token, "topic=a").status, 200, "{secret} {issuer}");
+            } else {
+                assert_invalid(&hub, &token);
+            }
+        }
+    }
+    let older = |secret: &str| {
+        let claims = json!({"mercure": {"publish": ["*"]}, "exp": now() + 60.0});
+        post(&hub, &sign_with(secret, Some("JWT"), &claims), "topic=a").status
+    };
+    assert_eq!(
+        (older(&secrets[2]), older(&secrets[0])),
+        (200, 401),
+        "who names nobody has no key of one"
+    );
+}
+
+#[test]
 fn a_stream_ends_with_its_token() {
     let hub = guarded_hub(&[]);
     let short = sign(Some("at+jwt"), &with("exp", json!((now() + 2.0).floor())));

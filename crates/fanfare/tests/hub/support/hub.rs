@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -240,6 +240,33 @@ impl Hub {
         let line = status.lines().find(|line| line.starts_with(which)).unwrap();
         let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kibibytes * 1024
+    }
+
+    /// Asks its only node to hand over to another process, with these arguments to the command.
+    pub(crate) fn ask_for_upgrade(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_fanfare"))
+            .args(["upgrade", "--pid", &self.pid().to_string()])
+            .args(arguments)
+            .output()
+            .expect("the command runs")
+    }
+
+    /// Has its only node hand over to another process, and waits until the old one has ended; what the command
+    /// said.
+    pub(crate) fn upgrade(&mut self) -> String {
+        self.upgrade_meanwhile(|| ())
+    }
+
+    /// The same, and does something while the old process is about to end.
+    pub(crate) fn upgrade_meanwhile(&mut self, meanwhile: impl FnOnce()) -> String {
+        let output = self.ask_for_upgrade(&[]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{output:?}\n{}", self.logged());
+        let pid = said.split_whitespace().nth(1).and_then(|pid| pid.parse().ok());
+        let pid = pid.unwrap_or_else(|| panic!("no process in {said:?}"));
+        meanwhile();
+        self.nodes[0].succeeded_by(pid);
+        said
     }
 
     /// Sends every node a signal.

@@ -38,7 +38,9 @@ pub(crate) use metrics::Metrics;
 pub(crate) use nginx::nginx_before;
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
-pub(crate) use tls::{Files, Identity, certificate_shown, trusting};
+pub(crate) use tls::{
+    Files, Identity, certificate_shown, name as certificate_name, trusting, trusting_over,
+};
 pub(crate) use traffic::Traffic;
 pub(crate) use unread::Unread;
 

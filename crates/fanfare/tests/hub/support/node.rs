@@ -16,6 +16,8 @@ use super::{Connection, PATIENCE, Response};
 #[derive(Debug)]
 pub(crate) struct Node {
     child: Child,
+    /// The process that it has handed over to, if it has.
+    successor: Option<u32>,
     address: SocketAddr,
     log: Log,
 }
@@ -78,7 +80,17 @@ impl Node {
 
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.successor.unwrap_or_else(|| self.child.id())
+    }
+
+    /// It has handed over to this process, and is to end.
+    pub(crate) fn succeeded_by(&mut self, pid: u32) {
+        let begun = Instant::now();
+        while self.runs() {
+            assert!(begun.elapsed() < PATIENCE, "the old process does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.successor = Some(pid);
     }
 
     /// Where it serves.
@@ -115,7 +127,9 @@ impl Node {
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().unwrap()
+                && !self.runs()
+            {
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "the hub does not exit");
@@ -125,7 +139,10 @@ impl Node {
 
     /// Whether it still runs.
     pub(crate) fn runs(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        match self.successor {
+            Some(pid) => is_alive(pid),
+            None => self.child.try_wait().unwrap().is_none(),
+        }
     }
 }
 
@@ -134,7 +151,7 @@ impl Starting {
     pub(super) fn finish(self) -> Node {
         let Self { mut child, found, log, arguments } = self;
         match found.recv_timeout(PATIENCE) {
-            Ok(address) => Node { child, address, log },
+            Ok(address) => Node { child, successor: None, address, log },
             Err(_) => {
                 let _ = child.kill();
                 let status = child.wait();
@@ -147,6 +164,10 @@ impl Starting {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if let Some(pid) = self.successor.filter(|pid| is_alive(*pid)) {
+            let pid = Pid::from_raw(pid.cast_signed()).expect("a process has an id");
+            let _ = kill_process(pid, Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -155,6 +176,12 @@ impl Drop for Node {
             eprintln!("--- the end of the hub's log ---\n{}\n---", tail.join("\n"));
         }
     }
+}
+
+/// Whether a process runs that is nobody's child here: one that has ended may not be gone.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
 }
 
 /// Copies a pipe to the log until it closes, so that the hub never blocks on it.

@@ -191,6 +191,12 @@ impl Subscription {
         Subscriber::new(head, stream)
     }
 
+    /// Subscribes; nothing where who asks may not.
+    pub(crate) fn try_open(&self) -> Option<Subscriber> {
+        let (head, stream) = self.ask();
+        (head.status != 401).then(|| Subscriber::new(head, stream))
+    }
+
     /// Subscribes this often over one HTTP/2 connection.
     pub(crate) fn open_many(&self, count: usize) -> Vec<Subscriber> {
         self.settle();

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, KeyPair};
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{
+    CipherSuite, ClientConfig, ClientConnection, DEFAULT_VERSIONS, RootCertStore,
+    SupportedProtocolVersion,
+};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -81,10 +85,29 @@ pub(crate) fn trusting(identity: &Identity) -> Arc<ClientConfig> {
 
 /// The same of one certificate, and what it has signed.
 pub(super) fn trusting_certificate(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
+    trusting_with(certificate, default_provider(), DEFAULT_VERSIONS)
+}
+
+/// The same of an identity, with these suites and versions of the protocol alone.
+pub(crate) fn trusting_over(
+    identity: &Identity,
+    suites: impl Fn(CipherSuite) -> bool,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let mut provider = default_provider();
+    provider.cipher_suites.retain(|suite| suites(suite.suite()));
+    trusting_with(identity.certificate.clone(), provider, versions)
+}
+
+fn trusting_with(
+    certificate: CertificateDer<'static>,
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -104,6 +127,6 @@ pub(crate) fn certificate_shown(address: SocketAddr, trust: &Arc<ClientConfig>) 
 }
 
 /// What the identities are made out to.
-pub(super) fn name() -> ServerName<'static> {
+pub(crate) fn name() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }

@@ -15,8 +15,8 @@ pub(super) fn url(hub: &HubUrl) -> String {
     format!("{}{PATH}", hub.origin())
 }
 
-pub(super) fn document(hub: &HubUrl, cookie: &str) -> Bytes {
-    let document = json!({
+pub(super) fn document(hub: &HubUrl, cookie: &str, subscriptions: bool) -> Bytes {
+    let mut document = json!({
         "resource": hub.as_str(),
         "bearer_methods_supported": ["header"],
         "authorization_details_types_supported": [
@@ -24,6 +24,9 @@ pub(super) fn document(hub: &HubUrl, cookie: &str) -> Bytes {
         ],
         "mercure_cookie": cookie,
     });
+    if subscriptions {
+        document["mercure_subscriptions"] = true.into();
+    }
     document.to_string().into()
 }
 

@@ -1,7 +1,9 @@
 //! Mercure's protocol, spoken beside the hub's own over the same log: `GET`, `QUERY` and `POST` at
-//! `/.well-known/mercure`. What its requests and tokens mean is `fanfare-mercure`'s to say.
+//! `/.well-known/mercure`, and what is active below it. What its requests and tokens mean is `fanfare-mercure`'s to say.
 
+mod active_subscriptions;
 mod metadata;
+mod presence;
 mod publication;
 mod refusal;
 mod stream_format;
@@ -16,15 +18,19 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use axum::routing::get;
-use fanfare_event::EventId;
+use fanfare_delivery::Seat;
+use fanfare_event::{Draft, EventId};
 use fanfare_log::Appended;
-use fanfare_mercure::HubUrl;
+use fanfare_mercure::{HubUrl, Payloads, Update, name_of};
 use fanfare_payload::Kind;
 
+pub use self::presence::Presence;
+pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
 use super::contract::{Dialect, Paths, Publication, Subscription};
-use crate::access::{CredentialPlaces, Realm};
+use crate::access::{Caller, CredentialPlaces, Realm};
 use crate::refusal::Refusal;
+use crate::state::Endpoint;
 
 /// How Mercure's protocol is spoken.
 #[derive(Debug, Clone)]
@@ -35,6 +41,8 @@ pub struct MercureConfig {
     pub token_in_query: bool,
     /// Whether a stream tells of what may be missing in it.
     pub gap_events: bool,
+    /// Where active subscriptions are kept and told of, if they are.
+    pub presence: Option<Presence>,
 }
 
 /// The protocol at one hub.
@@ -53,7 +61,7 @@ const TOKEN: &str = "authorization";
 
 impl Mercure {
     pub(crate) fn new(config: &MercureConfig) -> Self {
-        let metadata = metadata::document(&config.hub, COOKIES[0]);
+        let metadata = metadata::document(&config.hub, COOKIES[0], config.presence.is_some());
         Self { config: config.clone(), metadata }
     }
 }
@@ -118,8 +126,32 @@ impl Dialect for Mercure {
         subscription::tell_beginning(request, continuous, head);
     }
 
-    fn further_routes(&self) -> Router {
+    fn further_routes(&self, endpoint: &Endpoint) -> Router {
         let document = self.metadata.clone();
-        Router::new().route(metadata::PATH, get(async move || metadata::answer(document)))
+        let metadata = get(async move || metadata::answer(document));
+        let all = Router::new().route(metadata::PATH, metadata);
+        match &self.config.presence {
+            Some(presence) => {
+                all.merge(active_subscriptions::routes(endpoint, presence, &self.config.hub))
+            }
+            None => all,
+        }
     }
+
+    fn admitted(&self, request: &Parts, caller: &Caller) -> Option<Seat> {
+        let presence = self.config.presence.as_ref()?;
+        let payloads = caller.note::<Payloads>();
+        Some(presence.enter(subscription::active(request, &self.config.hub, payloads.as_deref())))
+    }
+}
+
+/// Why nobody may publish this at a hub with this URL, in whatever dialect: it would pass for what the hub says.
+pub(crate) fn reserved(hub: &HubUrl, draft: &Draft) -> Option<&'static str> {
+    if draft.topics().any(|topic| hub.owns(&name_of(topic))) {
+        return Some("topics under /.well-known/mercure are the hub's own");
+    }
+    let kind = draft.event_type.as_ref()?;
+    let is_ours = kind.as_str() == Update::RESERVED_TYPE;
+    is_ours
+        .then_some("the event type `mercure` is the hub's own, where Mercure's protocol is spoken")
 }

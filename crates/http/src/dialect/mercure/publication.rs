@@ -41,12 +41,13 @@ pub(super) fn read(
         let what = if long { Unreadable::LongPublish } else { Unreadable::Publish };
         Refusal::unreadable(what)(invalid)
     })?;
-    let Update { topics, data, event_type, private, id, .. } = update;
+    let Update { topics, data, event_type, private, id, retry } = update;
     let mut topics = topics.into_iter();
     // There is one at least.
     let topic = topics.next().unwrap_or_default();
     let extras = Extras::new(&topic, topics, private, id);
     let extras = extras.map_err(Refusal::unreadable(Unreadable::LongPublish))?;
+    let extras = Extras::with_retry(extras, retry);
     let draft = Draft { topic, event_type, message: data, extras };
     Ok(Publication { drafts: vec![draft], kind: Kind::Single, key })
 }

@@ -62,6 +62,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::TooManyTopics { .. }
         | Refusal::NobodyNamed
         | Refusal::Envelope(_)
+        | Refusal::Interval(_)
         | Refusal::TwoCredentials => StatusCode::BAD_REQUEST,
         Refusal::Append(AppendError::KeyReused) => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::Append(AppendError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
@@ -90,6 +91,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Tickets(_)
         | Refusal::CutNotAnnounced { .. }
         | Refusal::DeliveryBusy
+        | Refusal::HandedOver
         | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -8,7 +8,7 @@ use fanfare_sse::{Encoded, Fields, comment, encode};
 use serde_json::json;
 
 /// The format, with gaps or without them.
-pub(super) fn format(gaps: bool) -> &'static dyn StreamFormat {
+pub(crate) fn format(gaps: bool) -> &'static dyn StreamFormat {
     static WITH_GAPS: Format = Format { gaps: true };
     static WITHOUT_GAPS: Format = Format { gaps: false };
     if gaps { &WITH_GAPS } else { &WITHOUT_GAPS }

@@ -4,11 +4,12 @@ use axum::http::header::HeaderName;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use fanfare_event::{EventId, Selector};
 use fanfare_hub::Requested;
-use fanfare_mercure::{HubUrl, Subscription as Asked};
+use fanfare_mercure::{ActiveSubscription, HubUrl, Payloads, Subscription as Asked};
 
 use super::stream_format::format;
 use crate::dialect::contract::{QueryForm, Subscription};
@@ -34,7 +35,27 @@ pub(super) fn read(
     let selector: Selector =
         asked.selector().map_err(Refusal::unreadable(Unreadable::Subscription))?;
     let cursor = cursor(request, asked.last_event_id.as_deref());
-    Ok(Subscription { selector, format: format(gaps), cursor })
+    Ok(Subscription { selector, format: format(gaps), cadence: None, cursor })
+}
+
+/// What is told of it: each of its matchers once.
+pub(super) fn active(
+    request: &Parts,
+    hub: &Arc<HubUrl>,
+    payloads: Option<&Payloads>,
+) -> Arc<[ActiveSubscription]> {
+    let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);
+    let query = request.uri.query().unwrap_or_default();
+    // It has been read before.
+    let matchers = Asked::parse(query, form, hub).map_or_else(|_| Vec::new(), |it| it.matchers);
+    let mut seen = HashSet::new();
+    let distinct = matchers.iter().filter(|it| seen.insert((it.kind().name(), it.as_str())));
+    let told = distinct.map(|matcher| ActiveSubscription {
+        kind: matcher.kind(),
+        matcher: matcher.as_str().into(),
+        payload: payloads.and_then(|payloads| payloads.of(matcher.as_str())),
+    });
+    told.collect()
 }
 
 /// The cursor: of the header, and without one of the parameter.

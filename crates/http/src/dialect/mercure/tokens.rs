@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_auth::{Granted, InvalidToken, PublishGrant, ReadClaims, SubscribeGrant};
+use fanfare_auth::{Granted, InvalidToken, Note, PublishGrant, ReadClaims, SubscribeGrant};
 use fanfare_mercure::{Expected, HubUrl, InvalidClaims, Rights};
 use serde_json::{Map, Value};
 
@@ -15,13 +15,15 @@ pub struct MercureTokens {
     pub issuers: Vec<String>,
     /// Whom tokens may be meant for, beside the hub's URL.
     pub audiences: Vec<String>,
+    /// Whether what is told of their bearers' subscriptions is kept.
+    pub keeps_payloads: bool,
 }
 
 impl MercureTokens {
     /// For a hub with this URL.
     pub fn new(hub: Arc<HubUrl>, issuers: Vec<String>, mut audiences: Vec<String>) -> Self {
         audiences.push(hub.as_str().to_owned());
-        Self { hub, issuers, audiences }
+        Self { hub, issuers, audiences, keeps_payloads: false }
     }
 }
 
@@ -33,9 +35,12 @@ impl ReadClaims for MercureTokens {
     ) -> Result<Granted, InvalidToken> {
         let expected = Expected { issuers: &self.issuers, audiences: &self.audiences };
         let rights = Rights::read(kind, claims, expected, &self.hub).map_err(fault)?;
+        let Rights { publish, subscribe, payloads } = rights;
+        let note = (self.keeps_payloads && !payloads.is_empty()).then(|| Note::of(payloads));
         Ok(Granted {
-            publish: PublishGrant::new(rights.publish),
-            subscribe: SubscribeGrant::new(rights.subscribe),
+            note,
+            publish: PublishGrant::new(publish),
+            subscribe: SubscribeGrant::new(subscribe),
         })
     }
 }

@@ -122,8 +122,10 @@ fn body(refusal: &Refusal) -> Response {
         | Refusal::Tickets(_)
         | Refusal::CutNotAnnounced { .. }
         | Refusal::DeliveryBusy
+        | Refusal::HandedOver
         | Refusal::Busy => detail(StatusCode::SERVICE_UNAVAILABLE, said),
         Refusal::NoPeer => detail(StatusCode::INTERNAL_SERVER_ERROR, said),
+        Refusal::Interval(text) => invalid(&["query", "interval"], &said, &echo(text)),
         Refusal::Envelope(text) => detail(
             StatusCode::UNPROCESSABLE_ENTITY,
             json!([{

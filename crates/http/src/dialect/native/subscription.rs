@@ -1,7 +1,7 @@
 //! A subscription in the hub's own dialect: `GET <prefix>/events`, with its wishes in the query.
 
 use axum::http::request::Parts;
-use fanfare_delivery::native;
+use fanfare_delivery::{Cadence, InvalidCadence, native};
 use fanfare_event::Selector;
 use fanfare_hub::Envelope;
 #[cfg(any(test, fuzzing))]
@@ -13,8 +13,8 @@ use crate::query;
 use crate::refusal::Refusal;
 
 /// The parameters of a stream. The ticket has been looked at by then.
-const KNOWN: [&str; 6] =
-    ["topic", "event", "envelope", "last_event_id", "lastEventId", super::TICKET];
+const KNOWN: [&str; 7] =
+    ["topic", "event", "envelope", "interval", "last_event_id", "lastEventId", super::TICKET];
 
 /// What a subscriber asks for in its address.
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ struct Parameters {
     topics: Vec<String>,
     types: Vec<String>,
     envelope: Envelope,
+    cadence: Option<Cadence>,
     last_event_id: Option<String>,
 }
 
@@ -30,14 +31,16 @@ pub(super) fn read(request: &Parts) -> Result<Subscription, Refusal> {
     let topics = parameters.topics.iter().map(String::as_str);
     let selector = Selector::parse(topics, parameters.types.iter().map(String::as_str))?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
-    Ok(Subscription { selector, format: native(parameters.envelope), cursor })
+    let format = native(parameters.envelope);
+    Ok(Subscription { selector, format, cadence: parameters.cadence, cursor })
 }
 
 /// What a console asks for: everything there is, from where it was, written as it likes.
 pub(crate) fn statistics(request: &Parts) -> Result<Subscription, Refusal> {
     let parameters = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
-    Ok(Subscription { selector: Selector::default(), format: native(parameters.envelope), cursor })
+    let (selector, format) = (Selector::default(), native(parameters.envelope));
+    Ok(Subscription { selector, format, cadence: parameters.cadence, cursor })
 }
 
 /// For fuzzing: reads what a subscription asks for.
@@ -67,6 +70,10 @@ impl Parameters {
                         _ => return Err(Refusal::Envelope(value)),
                     }
                 }
+                "interval" => match value.parse() {
+                    Ok(cadence) => parameters.cadence = Some(cadence),
+                    Err(InvalidCadence) => return Err(Refusal::Interval(value)),
+                },
                 "last_event_id" | "lastEventId" if !value.is_empty() => {
                     parameters.last_event_id = Some(value);
                 }

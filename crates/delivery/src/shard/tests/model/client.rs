@@ -8,6 +8,7 @@ use fanfare_sse::{Parsed, ParsedEvent, Parser};
 
 use super::log::{Log, Message};
 use super::unframer::Unframer;
+use crate::cadence::Cadence;
 use crate::simulated_socket::SimulatedSocket;
 use crate::wire::Framing;
 
@@ -18,6 +19,7 @@ pub(super) struct Client {
     pub(super) envelope: Envelope,
     /// Its sink holds back what it has accepted until there is room for it.
     pub(super) sealing: bool,
+    pub(super) cadence: Option<Cadence>,
     /// Where its stream is, or is on its way to.
     pub(super) shard: usize,
     /// What it has been given or told of.

@@ -1,4 +1,4 @@
-//! A record: one event as it stands in a segment.
+//! A record: one event as it stands in a segment, or is handed to the process that goes on with the log.
 //!
 //! ```text
 //! header  length of the body  u32     all numbers little-endian
@@ -14,10 +14,11 @@
 //!         lengths             u8 u8 u16  idempotency key, event type, topic; 0 where there is none
 //!         place in the batch  u32     only with flag 2; the first has place 0
 //!         extras                      only with flag 16:
-//!           flags             u8      1: private
+//!           flags             u8      1: private; 2: a time to come back
 //!           number of topics  u8      beside the one above
 //!           length of the id  u16     0 where there is none
 //!           lengths           u16     of each of these topics
+//!           time to come back u64     in milliseconds; only with flag 2 of these
 //!           id, topics
 //!         key, type, topic, message
 //! ```
@@ -28,8 +29,8 @@
 
 use fanfare_event::{Draft, Event, EventId, EventType, Extras, Position, Timestamp, Topic};
 
-use super::bytes::Cut;
 use crate::IdempotencyKey;
+use crate::bytes::Cut;
 
 /// The length of a header, in bytes.
 pub(super) const HEADER: usize = 20;
@@ -47,6 +48,10 @@ const MARKED: u8 = 8;
 const HAS_EXTRAS: u8 = 16;
 
 const PRIVATE: u8 = 1;
+const HAS_RETRY: u8 = 2;
+
+/// The length of a time to come back, in bytes.
+const RETRY: usize = 8;
 
 /// The length of a record's place in its batch, in bytes.
 const PLACE: usize = 4;
@@ -108,6 +113,7 @@ pub(super) struct Body<'a> {
 #[derive(Debug, Clone, Copy)]
 struct ExtrasText<'a> {
     flags: u8,
+    retry: Option<u64>,
     id: &'a str,
     /// The lengths of the topics, and behind them the topics.
     lengths: &'a [u8],
@@ -118,10 +124,11 @@ impl<'a> ExtrasText<'a> {
     fn cut(cut: &mut Cut<'a>) -> Option<Self> {
         let (flags, count, id) = (cut.u8()?, cut.u8()?, cut.u16()?);
         let lengths = cut.take(2 * usize::from(count))?;
+        let retry = if flags & HAS_RETRY != 0 { Some(cut.u64()?) } else { None };
         let id = cut.str(id.into())?;
         let (pairs, _) = lengths.as_chunks();
         let total = pairs.iter().map(|&length| usize::from(u16::from_le_bytes(length))).sum();
-        Some(Self { flags, id, lengths, topics: cut.take(total)? })
+        Some(Self { flags, retry, id, lengths, topics: cut.take(total)? })
     }
 
     fn topics(&self) -> Option<Vec<Topic>> {
@@ -172,7 +179,8 @@ impl<'a> Body<'a> {
     pub(super) fn extras(&self, topic: &Topic) -> Result<Option<Box<Extras>>, NotExtras> {
         let Some(text) = &self.extras else { return Ok(None) };
         let (topics, id) = (text.topics().ok_or(NotExtras)?, text.id().ok_or(NotExtras)?);
-        Extras::new(topic, topics, text.flags & PRIVATE != 0, id).map_err(|_| NotExtras)
+        let extras = Extras::new(topic, topics, text.flags & PRIVATE != 0, id);
+        Ok(Extras::with_retry(extras.map_err(|_| NotExtras)?, text.retry))
     }
 
     /// The event it holds, at `position`.
@@ -223,27 +231,68 @@ pub(super) fn length_of(event: &Event, place: usize) -> usize {
 fn extras_length(extras: Option<&Extras>) -> usize {
     extras.map_or(0, |extras| {
         let topics = extras.others().iter().map(|topic| 2 + topic.as_str().len());
-        4 + extras.id().map_or(0, |id| id.as_str().len()) + topics.sum::<usize>()
+        let retry = extras.retry().map_or(0, |_| RETRY);
+        4 + retry + extras.id().map_or(0, |id| id.as_str().len()) + topics.sum::<usize>()
     })
 }
 
 /// Their types bound the texts and their number: an id 256 bytes, 31 topics of 256 bytes each.
 fn encode_extras(into: &mut Vec<u8>, extras: &Extras) {
     let id = extras.id().map_or("", EventId::as_str);
-    into.push(if extras.is_private() { PRIVATE } else { 0 });
+    let private = if extras.is_private() { PRIVATE } else { 0 };
+    into.push(private | if extras.retry().is_some() { HAS_RETRY } else { 0 });
     into.push(extras.others().len() as u8);
     into.extend_from_slice(&(id.len() as u16).to_le_bytes());
     let topics = || extras.others().iter().map(Topic::as_str);
     topics().for_each(|topic| into.extend_from_slice(&(topic.len() as u16).to_le_bytes()));
+    if let Some(retry) = extras.retry() {
+        into.extend_from_slice(&retry.to_le_bytes());
+    }
     into.extend_from_slice(id.as_bytes());
     topics().for_each(|topic| into.extend_from_slice(topic.as_bytes()));
 }
 
+/// What is published, whether or not it was accepted yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content<'a> {
+    topic: &'a Topic,
+    event_type: Option<&'a EventType>,
+    message: &'a str,
+    extras: Option<&'a Extras>,
+}
+
+impl<'a> From<&'a Draft> for Content<'a> {
+    fn from(draft: &'a Draft) -> Self {
+        Self {
+            topic: &draft.topic,
+            event_type: draft.event_type.as_ref(),
+            message: &draft.message,
+            extras: draft.extras.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a Event> for Content<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            topic: &event.topic,
+            event_type: event.event_type.as_ref(),
+            message: &event.message,
+            extras: event.extras.as_deref(),
+        }
+    }
+}
+
 /// Appends a record to `into`; its length must be less than 4 GiB.
-pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
+pub(super) fn encode<'a>(
+    into: &mut Vec<u8>,
+    frame: RecordMeta<'_>,
+    content: impl Into<Content<'a>>,
+) {
+    let Content { topic, event_type, message, extras } = content.into();
     let key = frame.key.map_or("", IdempotencyKey::as_str);
-    let event_type = draft.event_type.as_ref().map_or("", EventType::as_str);
-    let topic = draft.topic.as_str();
+    let event_type = event_type.map_or("", EventType::as_str);
+    let topic = topic.as_str();
     let start = into.len();
     into.resize(start + HEADER, 0);
     into.extend_from_slice(&frame.time.as_millis().to_le_bytes());
@@ -253,7 +302,7 @@ pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
             | flag(frame.batch_goes_on, SAME_BATCH_FOLLOWS)
             | flag(frame.place > 0, HAS_PLACE)
             | flag(frame.synced_before, SYNCED_BEFORE)
-            | flag(draft.extras.is_some(), HAS_EXTRAS),
+            | flag(extras.is_some(), HAS_EXTRAS),
     );
     // Their types bound the texts: key 255, event type 128, topic 256 bytes.
     into.push(key.len() as u8);
@@ -262,10 +311,10 @@ pub(super) fn encode(into: &mut Vec<u8>, frame: RecordMeta<'_>, draft: &Draft) {
     if frame.place > 0 {
         into.extend_from_slice(&frame.place.to_le_bytes());
     }
-    if let Some(extras) = &draft.extras {
+    if let Some(extras) = extras {
         encode_extras(into, extras);
     }
-    for text in [key, event_type, topic, &draft.message] {
+    for text in [key, event_type, topic, message] {
         into.extend_from_slice(text.as_bytes());
     }
     let (header, body) = into[start..].split_at_mut(HEADER);

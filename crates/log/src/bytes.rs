@@ -1,5 +1,7 @@
 //! Reading little-endian numbers and texts out of bytes that may be anything.
 
+use fanfare_event::Position;
+
 /// What is left to read. Every step answers `None` where the bytes end too early.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut<'a>(pub &'a [u8]);
@@ -31,6 +33,10 @@ impl<'a> Cut<'a> {
 
     pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn position(&mut self) -> Option<Position> {
+        Some(Position::new(self.u64()?, self.u64()?))
     }
 
     pub(super) fn str(&mut self, length: usize) -> Option<&'a str> {

@@ -1,6 +1,8 @@
-//! Cuts that were said at other nodes of the cluster. A node that was cut off from the engine hears
-//! of them when it comes back, and ends what had been verified before they were said. Where it can
-//! no longer hear of all of them, whoever has a subject has to be verified anew.
+//! Notices: what the nodes of a cluster tell all others. A cut says that the streams of a subject are to end; a
+//! question is for whoever has an answer.
+//!
+//! A node that was cut off from the engine hears of cuts when it comes back, and ends what had been verified before
+//! they were said. Where it can no longer hear of all of them, whoever has a subject has to be verified anew.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,19 +11,23 @@ use fanfare_delivery::{Cut, Delivery};
 use fanfare_http::NodeId;
 use fanfare_redis::{Notice, NoticeListener};
 
-/// What a node says to have the streams of a subject ended.
-pub(super) fn notice(node: NodeId, subject: &str) -> String {
+use super::questions::Questions;
+
+/// What a node says to have the streams of a subject ended. A question begins otherwise: no node has its mark in its
+/// id.
+pub(super) fn cut(node: NodeId, subject: &str) -> String {
     format!("{node} {subject}")
 }
 
-/// Passes on to delivery what others have said. What this node has said it has done, and heard back
-/// it would be taken for later than it was: it would hit those who have returned since.
-pub(super) struct CutListener {
+/// Passes on to delivery what others have said, and to whoever answers what they ask. What this node has said it has
+/// done, and heard back it would be taken for later than it was: it would hit those who have returned since.
+pub(super) struct NoticeReader {
     pub(super) node: NodeId,
     pub(super) deliveries: Vec<Arc<Delivery>>,
+    pub(super) questions: Questions,
 }
 
-impl NoticeListener for CutListener {
+impl NoticeListener for NoticeReader {
     fn on_missed(&self) {
         let now = Instant::now();
         for delivery in &self.deliveries {
@@ -37,13 +43,17 @@ impl NoticeListener for CutListener {
     fn on_notices(&self, notices: Vec<Notice>) {
         let now = Instant::now();
         let this = self.node.to_string();
-        let cuts = notices.into_iter().filter_map(|Notice { text, age }| {
+        let cuts = notices.into_iter().filter_map(|notice| {
+            let Notice { text, age } = self.questions.take(notice)?;
             let (node, subject) = text.split_once(' ')?;
             // What is older than this clock was said before anything was verified by it.
             let at = now.checked_sub(age)?;
             (node != this).then(|| Cut { subject: subject.into(), at })
         });
         let cuts: Arc<[Cut]> = cuts.collect();
+        if cuts.is_empty() {
+            return;
+        }
         for delivery in &self.deliveries {
             delivery.cut(&cuts, |streams| {
                 if streams > 0 {

@@ -1,0 +1,487 @@
+//! What is sealed here, rustls opens, and what rustls seals is opened here: the client of these tests
+//! shares nothing with the code but the AEAD.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fastrand::Rng;
+use rcgen::{CertifiedKey, KeyPair};
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::ServerName;
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, ExtractedSecrets, KeyLog, RootCertStore,
+    ServerConfig, ServerConnection,
+};
+
+use super::record::{Alert, ContentType, HEADER, KEY_UPDATE, MAX_CONTENT, MAX_RECORD};
+use super::sealer::Sealer;
+use super::{CipherSuite, Direction, KEY_LIMIT, PEER_UPDATES, TlsSocket, TlsState, TrafficSecret};
+use crate::sink_io::{Accepted, Buffer, Inbound};
+
+const SUITES: [CipherSuite; 3] =
+    [CipherSuite::Aes128Gcm, CipherSuite::Aes256Gcm, CipherSuite::Chacha20Poly1305];
+const PATIENCE: Duration = Duration::from_secs(20);
+/// As a sink asks.
+const ROUNDS: usize = 16;
+
+/// A stream with both its ends.
+struct Stream {
+    tls: TlsSocket,
+    scratch: Vec<u8>,
+    client: ClientConnection,
+    socket: TcpStream,
+    /// What the client seals with, for records that rustls would not make.
+    forger: Sealer,
+}
+
+#[derive(Debug, Default)]
+struct Secrets(Mutex<(Vec<u8>, Vec<u8>)>);
+
+impl KeyLog for Secrets {
+    fn log(&self, label: &str, _: &[u8], secret: &[u8]) {
+        let mut secrets = self.0.lock().unwrap();
+        match label {
+            "CLIENT_TRAFFIC_SECRET_0" => secrets.0 = secret.to_vec(),
+            "SERVER_TRAFFIC_SECRET_0" => secrets.1 = secret.to_vec(),
+            _ => {}
+        }
+    }
+}
+
+fn provider(suite: CipherSuite) -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.retain(|known| u16::from(known.suite()) == suite.number());
+    Arc::new(provider)
+}
+
+/// A stream right after its handshake, over a socket that takes little at once.
+fn stream(suite: CipherSuite) -> Stream {
+    let CertifiedKey::<KeyPair> { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider(suite))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let mut server = ServerConfig::builder_with_provider(provider(suite))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let secrets = Arc::new(Secrets::default());
+    server.key_log = Arc::clone(&secrets) as Arc<dyn KeyLog>;
+    server.enable_secret_extraction = true;
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut accepted, _) = listener.accept().unwrap();
+    // So that it is soon full. A small receive buffer would have the kernel wait, too.
+    set_socket_send_buffer_size(&accepted, 8192).unwrap();
+    accepted.set_nodelay(true).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        client.write_tls(&mut socket).unwrap();
+        if server.wants_read() && server.is_handshaking() {
+            server.read_tls(&mut accepted).unwrap();
+            server.process_new_packets().unwrap();
+        }
+        while server.wants_write() {
+            server.write_tls(&mut accepted).unwrap();
+        }
+        if client.is_handshaking() {
+            client.read_tls(&mut socket).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+    let ExtractedSecrets { tx, rx } = server.dangerous_extract_secrets().unwrap();
+    let (client_secret, server_secret) = std::mem::take(&mut *secrets.0.lock().unwrap());
+    let direction = |secret: &[u8], next| Direction {
+        secret: TrafficSecret::new(suite, secret).unwrap(),
+        next,
+    };
+    accepted.set_nonblocking(true).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let state = TlsState::new(direction(&server_secret, tx.0), direction(&client_secret, rx.0));
+    Stream {
+        tls: TlsSocket::new(mio::net::TcpStream::from_std(accepted), state),
+        scratch: Vec::new(),
+        client,
+        socket,
+        forger: Sealer::new(direction(&client_secret, rx.0)),
+    }
+}
+
+impl Stream {
+    fn write(&mut self, pieces: &[Bytes]) -> Accepted {
+        let buffers: Vec<_> = pieces.iter().map(Buffer::Pending).collect();
+        self.tls.write(&buffers, &mut self.scratch, Instant::now()).unwrap()
+    }
+
+    fn finish(&mut self) -> bool {
+        self.tls.finish(&mut self.scratch, Instant::now()).unwrap()
+    }
+
+    /// The same stream, written down and read again.
+    fn move_on(self) -> Self {
+        let Self { tls, scratch, client, socket, forger } = self;
+        let (server_socket, state) = tls.into_parts();
+        let TlsState { sending, receiving, unsent, begun, updates, .. } = state;
+        let TlsState { update_due, heard_end, said_end, .. } = state;
+        let again = |direction: &Direction| Direction {
+            secret: TrafficSecret::new(direction.secret.suite(), direction.secret.as_bytes())
+                .unwrap(),
+            next: direction.next,
+        };
+        let state = TlsState {
+            sending: again(&sending),
+            receiving: again(&receiving),
+            unsent: Bytes::copy_from_slice(&unsent),
+            begun,
+            updates,
+            update_due,
+            heard_end,
+            said_end,
+        };
+        let tls = TlsSocket::new(server_socket, state);
+        Self { tls, scratch, client, socket, forger }
+    }
+
+    /// Has the client read from its socket, and the hub send what has been waiting.
+    fn read_more(&mut self) -> Result<(), rustls::Error> {
+        let begun = Instant::now();
+        loop {
+            self.write(&[]);
+            match self.client.read_tls(&mut self.socket) {
+                Ok(0) => panic!("the stream was cut off"),
+                Ok(_) => return self.client.process_new_packets().map(drop),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    assert!(begun.elapsed() < PATIENCE, "nothing comes");
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// What the client has received when it has so many bytes more, or the stream's end.
+    fn receive(&mut self, bytes: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while all.len() < bytes {
+            let mut block = [0; 4096];
+            match self.client.reader().read(&mut block) {
+                Ok(0) => break,
+                Ok(read) => all.extend_from_slice(&block[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.read_more().unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        all
+    }
+
+    fn send_client(&mut self) {
+        while self.client.wants_write() {
+            self.client.write_tls(&mut self.socket).unwrap();
+        }
+    }
+
+    /// Sends a record of this content, which rustls need not agree with.
+    fn forge(&mut self, kind: ContentType, content: &[u8]) {
+        let mut record = Vec::new();
+        self.forger.seal(kind, &mut record, |out| out.extend_from_slice(content));
+        self.socket.write_all(&record).unwrap();
+    }
+
+    /// What the hub makes of what comes next.
+    fn hear(&mut self) -> Inbound {
+        let begun = Instant::now();
+        while self.tls.socket().peek(&mut [0]).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "nothing comes");
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        self.tls.read(ROUNDS, Instant::now())
+    }
+
+    /// What it makes of it in the end.
+    fn hear_out(&mut self) -> Inbound {
+        loop {
+            match self.hear() {
+                Inbound::Nothing => {}
+                heard => return heard,
+            }
+        }
+    }
+
+    /// What the client is told instead of what it would have received.
+    fn alert(&mut self) -> AlertDescription {
+        loop {
+            match self.read_more() {
+                Ok(_) => {}
+                Err(rustls::Error::AlertReceived(alert)) => return alert,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+fn bytes(length: usize) -> Bytes {
+    (0..length).map(|number| number as u8).collect::<Vec<_>>().into()
+}
+
+#[test]
+fn secrets_give_the_keys_of_the_standards_example() {
+    let hex = |text: &str| -> Vec<u8> {
+        let digits = text.as_bytes().chunks(2);
+        digits
+            .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+            .collect()
+    };
+    // RFC 8448, 3: what the server derives for application data.
+    let secret = hex("a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643");
+    let secret = TrafficSecret::new(CipherSuite::Aes128Gcm, &secret).unwrap();
+    let (key, iv) = (hex("9f02283b6c9c07efc26bb9f2ac92e356"), hex("cf782b88dd83549aadf1e984"));
+    assert!(secret.gives(&key, &iv));
+    assert!(!secret.next().gives(&key, &iv));
+    assert!(TrafficSecret::new(CipherSuite::Aes256Gcm, secret.as_bytes()).is_none());
+}
+
+#[test]
+fn a_client_reads_what_was_sealed_with_each_suite() {
+    for suite in SUITES {
+        let mut stream = stream(suite);
+        let pieces = [bytes(1), bytes(0), bytes(3000), bytes(7)];
+        assert_eq!(stream.write(&pieces), Accepted { bytes: 3008, blocked: false });
+        assert_eq!(stream.receive(3008), pieces.concat(), "{suite:?}");
+        assert!(stream.finish());
+        assert_eq!(stream.receive(1), b"", "{suite:?}: the end is said");
+    }
+}
+
+#[test]
+fn what_is_written_at_once_is_one_record() {
+    let mut stream = stream(CipherSuite::Aes128Gcm);
+    stream.write(&[bytes(1)]);
+    assert_eq!(stream.receive(1), bytes(1), "and what belongs to the handshake");
+    let pieces: Vec<_> = (0..100).map(|_| bytes(20)).collect();
+    assert_eq!(stream.write(&pieces), Accepted { bytes: 2000, blocked: false });
+    assert_eq!(stream.write(&[]), Accepted { bytes: 0, blocked: false });
+    stream.socket.set_nonblocking(false).unwrap();
+    let mut header = [0; HEADER];
+    stream.socket.read_exact(&mut header).unwrap();
+    assert_eq!(header, [23, 3, 3, 7, 0xd0 + 17]);
+    let mut rest = [0; 2017];
+    stream.socket.read_exact(&mut rest).unwrap();
+    stream.socket.set_nonblocking(true).unwrap();
+    assert!(stream.socket.read(&mut rest).is_err(), "there is nothing more");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_at_most_one_record() {
+    let mut stream = stream(CipherSuite::Aes256Gcm);
+    let piece = bytes(3 * MAX_CONTENT);
+    let mut sent = Vec::new();
+    loop {
+        let accepted = stream.write(std::slice::from_ref(&piece));
+        sent.extend_from_slice(&piece[..accepted.bytes]);
+        if accepted.blocked {
+            break;
+        }
+    }
+    for _ in 0..3 {
+        let again = stream.write(std::slice::from_ref(&piece));
+        assert_eq!(again, Accepted { bytes: 0, blocked: true }, "nothing is sealed meanwhile");
+    }
+    assert!(!stream.finish(), "what was begun goes out first");
+    let (socket, state) = stream.tls.into_parts();
+    assert!((1..=MAX_RECORD).contains(&state.unsent.len()), "{}", state.unsent.len());
+    assert!(!state.said_end);
+    stream.tls = TlsSocket::new(socket, state);
+
+    assert!(stream.receive(sent.len()) == sent, "what was received is not what was sent");
+    while !stream.finish() {}
+    assert_eq!(stream.receive(1), b"");
+}
+
+#[test]
+fn a_key_is_changed_before_it_has_sealed_too_much() {
+    let mut stream = stream(CipherSuite::Chacha20Poly1305);
+    for number in 0..3 * KEY_LIMIT {
+        stream.write(&[bytes(10)]);
+        assert_eq!(stream.receive(10), bytes(10), "{number}");
+    }
+    let (_, state) = stream.tls.into_parts();
+    assert!(state.sending.next <= KEY_LIMIT, "{}", state.sending.next);
+}
+
+#[test]
+fn a_client_that_asks_for_another_key_gets_it_before_anything_else() {
+    for suite in SUITES {
+        let mut stream = stream(suite);
+        for round in 0..4 {
+            stream.client.refresh_traffic_keys().unwrap();
+            stream.client.writer().write_all(b"no meaning").unwrap();
+            stream.send_client();
+            assert_eq!(stream.hear(), Inbound::Nothing, "{suite:?}, {round}");
+            stream = stream.move_on();
+            stream.write(&[bytes(500)]);
+            assert_eq!(stream.receive(500), bytes(500), "{suite:?}, {round}");
+            let (socket, state) = stream.tls.into_parts();
+            assert_eq!(state.sending.next, 1, "{suite:?}, {round}: the key is another");
+            stream.tls = TlsSocket::new(socket, state);
+        }
+        stream.client.send_close_notify();
+        stream.send_client();
+        assert_eq!(stream.hear_out(), Inbound::Farewell, "{suite:?}");
+    }
+}
+
+#[test]
+fn a_client_may_not_change_its_key_for_ever() {
+    let mut stream = stream(CipherSuite::Aes128Gcm);
+    for number in 0..=PEER_UPDATES {
+        let [a, b, c, d] = KEY_UPDATE;
+        stream.forge(ContentType::Handshake, &[a, b, c, d, 0]);
+        let (secret, next) = (stream.forger.into_direction().secret.next(), 0);
+        stream.forger = Sealer::new(Direction { secret, next });
+        if number < PEER_UPDATES {
+            assert_eq!(stream.hear(), Inbound::Nothing, "{number}");
+        }
+    }
+    assert_eq!(stream.hear_out(), Inbound::Error);
+    assert_eq!(stream.alert(), AlertDescription::UnexpectedMessage);
+}
+
+#[test]
+fn what_a_client_says_has_no_meaning_but_for_its_end() {
+    let mut stream = stream(CipherSuite::Aes128Gcm);
+    stream.forge(ContentType::ApplicationData, b"GET / HTTP/1.1\r\n\r\n");
+    stream.forge(ContentType::ApplicationData, b"");
+    stream.forge(ContentType::Alert, &[1, 90]);
+    assert_eq!(stream.hear(), Inbound::Nothing, "canceled, and not ended");
+    // Padded, as a client may.
+    let mut record = Vec::new();
+    stream.forger.seal_inner(&mut record, |out| out.extend_from_slice(&[1, 0, 21, 0, 0, 0]));
+    stream.socket.write_all(&record).unwrap();
+    assert_eq!(stream.hear_out(), Inbound::Farewell);
+    stream.socket.write_all(b"ignored").unwrap();
+    assert_eq!(stream.hear(), Inbound::Nothing);
+    assert_eq!(stream.write(&[bytes(9)]), Accepted { bytes: 9, blocked: false });
+    assert_eq!(stream.receive(9), bytes(9), "it may still read");
+    stream.socket.shutdown(Shutdown::Both).unwrap();
+    assert_eq!(stream.hear_out(), Inbound::End);
+}
+
+#[test]
+fn a_record_that_comes_byte_by_byte_is_a_record() {
+    let mut stream = stream(CipherSuite::Aes128Gcm);
+    let mut record = Vec::new();
+    stream.forger.seal(ContentType::ApplicationData, &mut record, |out| {
+        out.extend_from_slice(b"some text");
+    });
+    stream.forger.seal(ContentType::Alert, &mut record, |out| out.extend_from_slice(&[1, 0]));
+    let (last, all) = record.split_last().unwrap();
+    for byte in all {
+        stream.socket.write_all(&[*byte]).unwrap();
+        assert_eq!(stream.hear(), Inbound::Nothing);
+        stream = stream.move_on();
+    }
+    stream.socket.write_all(&[*last]).unwrap();
+    assert_eq!(stream.hear_out(), Inbound::Farewell);
+}
+
+#[test]
+fn whoever_breaks_the_protocol_is_told_how_and_nothing_more() {
+    let violations: [(AlertDescription, &dyn Fn(&mut Stream)); 8] = [
+        (AlertDescription::BadRecordMac, &|stream| {
+            stream.socket.write_all(&[&[23, 3, 3, 0, 20][..], &[7; 20]].concat()).unwrap();
+        }),
+        (AlertDescription::BadRecordMac, &|stream| {
+            stream.socket.write_all(&[23, 3, 3, 0, 16]).unwrap();
+        }),
+        (AlertDescription::RecordOverflow, &|stream| {
+            stream.socket.write_all(&[23, 3, 3, 0x41, 1]).unwrap();
+        }),
+        (AlertDescription::UnexpectedMessage, &|stream| {
+            stream.socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        }),
+        (AlertDescription::UnexpectedMessage, &|stream| {
+            stream.socket.write_all(&[20, 3, 3, 0, 1, 1]).unwrap();
+        }),
+        (AlertDescription::UnexpectedMessage, &|stream| {
+            stream.forge(ContentType::Handshake, &[1, 0, 0, 1, 0]);
+        }),
+        (AlertDescription::UnexpectedMessage, &|stream| {
+            stream.forge(ContentType::Handshake, &[24, 0, 0, 1, 2]);
+        }),
+        (AlertDescription::DecodeError, &|stream| stream.forge(ContentType::Alert, &[2])),
+    ];
+    for (number, (alert, violate)) in violations.iter().enumerate() {
+        let mut stream = stream(CipherSuite::Aes128Gcm);
+        violate(&mut stream);
+        assert_eq!(stream.hear_out(), Inbound::Error, "{number}");
+        assert_eq!(stream.alert(), *alert, "{number}");
+        let more = [bytes(1)];
+        let buffers: Vec<_> = more.iter().map(Buffer::Pending).collect();
+        let more = stream.tls.write(&buffers, &mut stream.scratch, Instant::now());
+        assert!(more.is_err(), "{number}: nothing follows an alert");
+    }
+
+    let mut stream = stream(CipherSuite::Aes128Gcm);
+    stream.forge(ContentType::Alert, &[2, 40]);
+    assert_eq!(stream.hear_out(), Inbound::Error);
+    assert!(!stream.tls.into_parts().1.said_end, "who says so need not be told");
+    assert_eq!(Alert::CloseNotify.message(), [1, 0]);
+}
+
+/// Whatever happens to a stream, and in whatever order, its client reads what was accepted: no record
+/// is sealed twice, none under a number or key that the client does not expect.
+#[test]
+fn a_stream_survives_every_order_of_events() {
+    for seed in 0..12 {
+        let mut rng = Rng::with_seed(seed);
+        let mut stream = stream(SUITES[seed as usize % 3]);
+        let (mut sent, mut received, mut updates) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..150 {
+            match rng.u8(0..8) {
+                0..3 => {
+                    let pieces: Vec<_> =
+                        (0..rng.usize(0..6)).map(|_| bytes(rng.usize(0..9000))).collect();
+                    let accepted = stream.write(&pieces);
+                    sent.extend_from_slice(&pieces.concat()[..accepted.bytes]);
+                }
+                3..5 => {
+                    let wanted = rng.usize(0..6000).min(sent.len() - received.len());
+                    received.extend(stream.receive(wanted));
+                }
+                5 if updates < 20 => {
+                    updates += 1;
+                    stream.client.refresh_traffic_keys().unwrap();
+                    stream.send_client();
+                    assert_eq!(stream.hear(), Inbound::Nothing);
+                }
+                6 => {
+                    stream.client.writer().write_all(&bytes(rng.usize(1..2000))).unwrap();
+                    stream.send_client();
+                    assert_eq!(stream.hear(), Inbound::Nothing);
+                }
+                _ => stream = stream.move_on(),
+            }
+        }
+        received.extend(stream.receive(sent.len() - received.len()));
+        assert!(received == sent, "seed {seed}");
+        while !stream.finish() {}
+        assert_eq!(stream.receive(1), b"", "seed {seed}");
+    }
+}

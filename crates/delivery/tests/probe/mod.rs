@@ -1,0 +1,57 @@
+//! What a process that takes over may be handed, put to the test.
+
+use fanfare_delivery::{StreamFormat, Subscription, Vocabulary, native};
+use fanfare_event::Pattern;
+use fanfare_handover::control::{Report, Request};
+use fanfare_handover::{Message, Reader, Writer};
+use fanfare_hub::Envelope;
+
+struct Native;
+
+impl Vocabulary for Native {
+    fn format(&self, name: &str) -> Option<&'static dyn StreamFormat> {
+        let all = [Envelope::None, Envelope::Json, Envelope::Sealed].map(native);
+        all.into_iter().find(|format| format.name() == name)
+    }
+
+    fn expression(&self, _: &str) -> Option<Pattern> {
+        None
+    }
+}
+
+/// A byte that says what, then the bytes of a message, a request, a report or a subscription. Whatever is read
+/// is written and read alike again.
+pub(crate) fn handover(input: &[u8]) {
+    let Some((kind, bytes)) = input.split_first() else { return };
+    match kind % 4 {
+        0 => {
+            if let Ok(message) = Message::decode(bytes) {
+                let again = Message::decode(&message.encode());
+                assert_eq!(again.map(|again| again.encode()), Ok(message.encode()));
+            }
+        }
+        1 => {
+            if let Ok(request) = Request::decode(bytes) {
+                assert_eq!(Request::decode(&request.encode()), Ok(request));
+            }
+        }
+        2 => {
+            if let Ok(report) = Report::decode(bytes) {
+                assert_eq!(Report::decode(&report.encode()), Ok(report));
+            }
+        }
+        _ => {
+            let Ok(read) = Subscription::read(&mut Reader::new(bytes), &Native) else { return };
+            let written = written(&read);
+            let again = Subscription::read(&mut Reader::new(&written), &Native)
+                .unwrap_or_else(|error| panic!("what was read cannot be read again: {error}"));
+            assert_eq!(self::written(&again), written);
+        }
+    }
+}
+
+fn written(subscription: &Subscription) -> Vec<u8> {
+    let mut writer = Writer::new();
+    subscription.write(&mut writer);
+    writer.finish()
+}

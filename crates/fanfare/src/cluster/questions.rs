@@ -1,0 +1,102 @@
+//! Questions: what one node asks all others at once. It is a notice; each answer is left in Redis under the question's
+//! name and the node's, for the one that asks to fetch.
+//!
+//! What must hold: a question costs each node one look and one write, and whoever asks never waits longer than
+//! [`ANSWER_WITHIN`] for nodes that do not answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_http::{Answer, NodeId};
+use fanfare_redis::{ClusterStore, ClusterStoreError, Notice};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+
+/// How long nodes have to answer; what is older is asked by nobody any more.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// How long an answer is kept for whoever asked.
+const KEPT: Duration = Duration::from_secs(5);
+/// How long it takes until an answer is looked for again: at first, and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(160));
+/// What a question begins with.
+const MARK: char = '?';
+
+/// Answers what other nodes ask.
+pub(super) struct Questions {
+    node: NodeId,
+    store: Arc<ClusterStore>,
+    answers: Option<Arc<dyn Answer>>,
+    runtime: Handle,
+}
+
+impl Questions {
+    /// To be called on a runtime.
+    pub(super) fn new(
+        node: NodeId,
+        store: Arc<ClusterStore>,
+        answers: Option<Arc<dyn Answer>>,
+    ) -> Self {
+        Self { node, store, answers, runtime: Handle::current() }
+    }
+
+    /// Answers a notice that is a question; returns one that is something else.
+    pub(super) fn take(&self, notice: Notice) -> Option<Notice> {
+        let Some(question) = notice.text.strip_prefix(MARK) else { return Some(notice) };
+        if notice.age > ANSWER_WITHIN {
+            return None;
+        }
+        let answers = Arc::clone(self.answers.as_ref()?);
+        let mut parts = question.splitn(3, ' ');
+        let (asker, name, question) = (parts.next()?, parts.next()?, parts.next()?);
+        let this = self.node.to_string();
+        if asker == this {
+            return None;
+        }
+        let (name, question) = (answer_name(name, &this), question.to_owned());
+        let store = Arc::clone(&self.store);
+        self.runtime.spawn(async move {
+            let Some(answer) = answers.answer(question).await else { return };
+            if let Err(error) = store.deposit(&name, &answer, KEPT).await {
+                tracing::debug!(%error, "another node's question was not answered");
+            }
+        });
+        None
+    }
+}
+
+/// Asks these nodes, and waits for what they answer.
+pub(super) async fn ask(
+    store: &ClusterStore,
+    node: NodeId,
+    question: &str,
+    nodes: Vec<String>,
+) -> Result<Vec<String>, ClusterStoreError> {
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let began = Instant::now();
+    let name = format!("{:016x}", fanfare_log::epoch_entropy());
+    store.broadcast(&format!("{MARK}{node} {name} {question}")).await?;
+    let (mut answers, mut missing, mut wait) = (Vec::new(), nodes, LOOK.0);
+    while !missing.is_empty() && began.elapsed() < ANSWER_WITHIN {
+        sleep(wait).await;
+        wait = (wait * 2).min(LOOK.1);
+        let mut silent = Vec::new();
+        for node in missing {
+            match store.withdraw(&answer_name(&name, &node)).await? {
+                Some(answer) => answers.push(answer),
+                None => silent.push(node),
+            }
+        }
+        missing = silent;
+    }
+    if !missing.is_empty() {
+        tracing::debug!(nodes = ?missing, "nodes did not answer in time");
+    }
+    Ok(answers)
+}
+
+/// Where the answer of a node is left.
+fn answer_name(question: &str, node: &str) -> String {
+    format!("answer:{question}:{node}")
+}

@@ -1,0 +1,181 @@
+//! The control socket: orders from the hub's own user, and from root; and SIGUSR2, which is one.
+//!
+//! What must hold: whoever else connects is refused before a byte of theirs is read; one order is seen to
+//! at a time; and a client that says nothing holds up nobody for long.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::Path;
+use std::time::Duration;
+
+use fanfare_handover::control::{MAX_BYTES, Place, Report, Request, framed, may_order};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long a client may take to say what it wants, and to take a report.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the hub is asked, and where its reports go.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) request: Request,
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
+}
+
+/// Where orders come in.
+#[derive(Debug)]
+pub(crate) struct ControlSockets {
+    /// Of this process alone.
+    own: Option<StdListener>,
+    /// Of the hub, whatever process it is.
+    hub: Option<StdListener>,
+}
+
+impl ControlSockets {
+    /// Listens at `path`, or where the process and the address say. `inherited` is the hub's, from the
+    /// process before. Without one the hub serves all the same.
+    pub(crate) fn open(
+        path: Option<&Path>,
+        listen: SocketAddr,
+        inherited: Option<OwnedFd>,
+    ) -> Self {
+        let warn = |place: Place| {
+            move |error: &io::Error| {
+                tracing::warn!(%error, "no orders are taken at {place}, such as `fanfare upgrade`");
+            }
+        };
+        let hub = match (inherited, path) {
+            (Some(inherited), _) => Some(StdListener::from(inherited)),
+            (None, Some(path)) => {
+                let place = Place::File(path.to_owned());
+                bind_file(path).inspect_err(warn(place)).ok()
+            }
+            (None, None) => {
+                let place = Place::Listening(listen);
+                bind(&place).inspect_err(warn(place)).ok()
+            }
+        };
+        let own = match path {
+            Some(_) => None,
+            None => {
+                let place = Place::Process(std::process::id());
+                bind(&place).inspect_err(warn(place)).ok()
+            }
+        };
+        for listener in hub.iter().chain(&own) {
+            if let Err(error) = listener.set_nonblocking(true) {
+                tracing::warn!(%error, "a control socket cannot be used");
+            }
+        }
+        Self { own, hub }
+    }
+
+    /// The hub's, for the process that is the hub next.
+    pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
+        self.hub.as_ref()?.as_fd().try_clone_to_owned().ok()
+    }
+
+    /// Takes orders, until nobody wants any.
+    pub(crate) async fn listen(&self, orders: mpsc::Sender<Order>) {
+        let open = |listener: &Option<StdListener>| {
+            let listener = listener.as_ref()?.try_clone().ok()?;
+            UnixListener::from_std(listener).ok()
+        };
+        let (own, hub) = (open(&self.own), open(&self.hub));
+        loop {
+            let stream = tokio::select! {
+                stream = accept(own.as_ref()) => stream,
+                stream = accept(hub.as_ref()) => stream,
+                () = orders.closed() => return,
+            };
+            // Whatever becomes of it, the next one is heard.
+            if let Err(error) = serve(stream, &orders).await {
+                tracing::debug!(%error, "an order was not heard to its end");
+            }
+        }
+    }
+}
+
+/// Passes on what SIGUSR2 asks for, for ever.
+pub(crate) async fn upgrade_on(mut signal: Signal, orders: mpsc::Sender<Order>) {
+    while signal.recv().await.is_some() {
+        let (reports, _) = mpsc::unbounded_channel();
+        let order = Order { request: Request::Upgrade { binary: None }, reports };
+        if orders.send(order).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn bind(place: &Place) -> io::Result<StdListener> {
+    StdListener::bind_addr(&place.address()?)
+}
+
+/// A file of this name is another hub's if anyone listens there, and else was left behind.
+fn bind_file(path: &Path) -> io::Result<StdListener> {
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
+    }
+    let listener = StdListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// The next client of one's own user, or of root.
+async fn accept(listener: Option<&UnixListener>) -> UnixStream {
+    /// How long to wait when the system has no descriptor left.
+    const PAUSE: Duration = Duration::from_millis(100);
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => match stream.peer_cred() {
+                Ok(peer) if may_order(peer.uid()) => return stream,
+                Ok(peer) => {
+                    tracing::warn!(uid = peer.uid(), "an order of another user was refused");
+                }
+                Err(error) => tracing::warn!(%error, "an order of unknown origin was refused"),
+            },
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn serve(mut stream: UnixStream, orders: &mpsc::Sender<Order>) -> io::Result<()> {
+    let request = timeout(PATIENCE, read(&mut stream)).await.map_err(io::Error::other)??;
+    let (reports, mut said) = mpsc::unbounded_channel();
+    let gone = Report::Refused("this process is the hub no more: ask again".to_owned());
+    if orders.send(Order { request, reports }).await.is_err() {
+        return write(&mut stream, &gone).await;
+    }
+    while let Some(report) = said.recv().await {
+        write(&mut stream, &report).await?;
+        if report.is_last() {
+            return Ok(());
+        }
+    }
+    write(&mut stream, &gone).await
+}
+
+async fn read(stream: &mut UnixStream) -> io::Result<Request> {
+    let length = stream.read_u32_le().await? as usize;
+    if length > MAX_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await?;
+    Request::decode(&bytes).map_err(io::Error::other)
+}
+
+async fn write(stream: &mut UnixStream, report: &Report) -> io::Result<()> {
+    let bytes = framed(&report.encode());
+    timeout(PATIENCE, stream.write_all(&bytes)).await.map_err(io::Error::other)?
+}

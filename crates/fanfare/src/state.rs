@@ -1,0 +1,239 @@
+//! The state: all that a hub has beside its streams and connections, as sections for the process that goes on
+//! with it.
+//!
+//! | section | what |
+//! |---|---|
+//! | `node` | its id and when it was started, so that no other node sees it leave |
+//! | `log-memory`, `log-disk`, `log-redis` | the log: one of them |
+//! | `console` | the log of statistics |
+//! | `tickets` | tickets that were drawn, and by whom |
+//! | `allowances` | what everyone has used of the rates |
+//! | `counters` | what the metrics count from |
+//!
+//! What must hold: to write it down changes nothing; to read it writes nothing. A section that is missing,
+//! damaged or of another version is an error, before anything is committed.
+
+use std::io::{self, BufReader};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
+use fanfare_http::{AppState, NodeIdentity};
+use fanfare_log::{DiskState, LockDescriptors, MemoryState, StateError};
+#[cfg(feature = "redis")]
+use fanfare_redis::{RedisState, UnreadableState};
+
+use crate::engine::{Engine, EngineState, HandOverError};
+
+const NODE: &str = "node";
+const IN_MEMORY: &str = "log-memory";
+const ON_DISK: &str = "log-disk";
+#[cfg(feature = "redis")]
+const IN_REDIS: &str = "log-redis";
+const CONSOLE: &str = "console";
+const TICKETS: &str = "tickets";
+const ALLOWANCES: &str = "allowances";
+const COUNTERS: &str = "counters";
+
+/// A section: its name, and what is in it.
+pub(crate) type Section = (&'static str, Vec<u8>);
+
+/// What another process has handed over.
+#[derive(Debug)]
+pub(crate) struct HubState {
+    pub(crate) node: NodeIdentity,
+    pub(crate) engine: EngineState,
+    pub(crate) console: MemoryState,
+    pub(crate) rest: Rest,
+}
+
+/// What is taken in once the hub is built.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    tickets: Vec<u8>,
+    allowances: Vec<u8>,
+    counters: Vec<u8>,
+}
+
+/// Why a state cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HubStateError {
+    #[error(transparent)]
+    Cargo(#[from] CargoError),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Log(#[from] StateError),
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] UnreadableState),
+    #[error("the lock of the log's directory was not handed over")]
+    NoLock,
+}
+
+/// A hub that changes no more. It goes on as if nothing had been asked when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    app: Arc<AppState>,
+    engine: Engine,
+    state: EngineState,
+    console: MemoryState,
+    released: bool,
+}
+
+impl Frozen {
+    /// Stops everything that changes by itself. To be called where nobody acts on the hub any more; blocks, for
+    /// as long as `within`.
+    pub(crate) fn new(
+        app: &Arc<AppState>,
+        engine: &Engine,
+        within: Duration,
+    ) -> Result<Self, HandOverError> {
+        let state = engine.freeze(within)?;
+        let console = app.console.freeze();
+        let (app, engine) = (Arc::clone(app), engine.clone());
+        Ok(Self { app, engine, state, console, released: false })
+    }
+
+    /// All of it, written down.
+    pub(crate) fn sections(&self) -> io::Result<Vec<Section>> {
+        let mut sections = export(&self.app)?;
+        let mut console = Vec::new();
+        self.console.write(&mut console)?;
+        sections.extend([(CONSOLE, console), self.state.section()?]);
+        Ok(sections)
+    }
+
+    /// What goes along as descriptors: the first that the other process receives.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.state.descriptors()
+    }
+
+    /// Another process is the hub.
+    pub(crate) fn release(mut self) {
+        self.engine.release();
+        self.released = true;
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if !self.released {
+            self.engine.thaw();
+            self.app.console.thaw();
+        }
+    }
+}
+
+/// Writes down what a hub has beside its logs.
+fn export(app: &AppState) -> io::Result<Vec<Section>> {
+    let section = |write: &dyn Fn(&mut Writer)| {
+        let mut writer = Writer::new();
+        write(&mut writer);
+        writer.finish()
+    };
+    Ok(vec![
+        (NODE, section(&|writer| app.node.identity().write(writer))),
+        (TICKETS, section(&|writer| app.access.write_tickets(writer))),
+        (ALLOWANCES, section(&|writer| app.write_allowances(writer))),
+        (COUNTERS, section(&|writer| app.metrics.write_counters(writer))),
+    ])
+}
+
+impl EngineState {
+    /// Writes it down.
+    pub(crate) fn section(&self) -> io::Result<Section> {
+        let mut bytes = Vec::new();
+        Ok(match self {
+            Self::Memory(state) => {
+                bytes.reserve_exact(state.length());
+                state.write(&mut bytes)?;
+                (IN_MEMORY, bytes)
+            }
+            Self::Disk(state, _) => {
+                state.write(&mut bytes)?;
+                (ON_DISK, bytes)
+            }
+            #[cfg(feature = "redis")]
+            Self::Redis(state) => {
+                let mut writer = Writer::new();
+                state.write(&mut writer);
+                (IN_REDIS, writer.finish())
+            }
+        })
+    }
+
+    /// What goes along beside the section, as descriptors, in the order in which they are to be read.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Disk(_, lock) => vec![lock.directory.as_fd(), lock.file.as_fd()],
+            Self::Memory(_) => Vec::new(),
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => Vec::new(),
+        }
+    }
+
+    fn read(
+        manifest: &mut Manifest,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<Self, HubStateError> {
+        if let Some(section) = manifest.section(ON_DISK) {
+            let state = DiskState::read(&mut BufReader::new(section))?;
+            if descriptors.len() < 2 {
+                return Err(HubStateError::NoLock);
+            }
+            let mut lock = descriptors.drain(..2);
+            let mut next = || lock.next().ok_or(HubStateError::NoLock);
+            let lock = LockDescriptors { directory: next()?, file: next()? };
+            return Ok(Self::Disk(state, lock));
+        }
+        #[cfg(feature = "redis")]
+        if manifest.has(IN_REDIS) {
+            let bytes = manifest.take(IN_REDIS)?;
+            let mut reader = Reader::new(&bytes);
+            let state = RedisState::read(&mut reader)?;
+            reader.end()?;
+            return Ok(Self::Redis(state));
+        }
+        let section = manifest.section(IN_MEMORY).ok_or(CargoError::Missing(IN_MEMORY))?;
+        Ok(Self::Memory(MemoryState::read(&mut BufReader::new(section))?))
+    }
+}
+
+impl HubState {
+    /// Reads what another process has written. Takes as many descriptors as it had, from the front.
+    pub(crate) fn import(
+        manifest: &mut Manifest,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<Self, HubStateError> {
+        let engine = EngineState::read(manifest, descriptors)?;
+        let bytes = manifest.take(NODE)?;
+        let mut reader = Reader::new(&bytes);
+        let node = NodeIdentity::read(&mut reader)?;
+        reader.end()?;
+        let console = MemoryState::read(&mut &manifest.take(CONSOLE)?[..])?;
+        let rest = Rest {
+            tickets: manifest.take(TICKETS)?,
+            allowances: manifest.take(ALLOWANCES)?,
+            counters: manifest.take(COUNTERS)?,
+        };
+        Ok(Self { node, engine, console, rest })
+    }
+}
+
+impl Rest {
+    /// Takes in what is left, where nobody has been let in yet.
+    pub(crate) fn restore(&self, app: &AppState) -> Result<(), HubStateError> {
+        let Self { tickets, allowances, counters } = self;
+        let mut reader = Reader::new(tickets);
+        app.access.read_tickets(&mut reader)?;
+        reader.end()?;
+        let mut reader = Reader::new(allowances);
+        app.read_allowances(&mut reader)?;
+        reader.end()?;
+        let mut reader = Reader::new(counters);
+        app.metrics.read_counters(&mut reader)?;
+        Ok(reader.end()?)
+    }
+}

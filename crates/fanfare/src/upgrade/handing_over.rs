@@ -1,0 +1,187 @@
+//! Handing over: the old process's part.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use fanfare_delivery::Delivery;
+use fanfare_handover::control::{Outcome, Outlook, Report, Request};
+use fanfare_http::{AppState, Connections};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::{FREEZE, Pause, Successor, UpgradeError};
+use crate::control::{ControlSockets, Order};
+use crate::engine::Engine;
+use crate::notify_systemd::notify;
+use crate::state::Frozen;
+
+/// A hub that can be handed over.
+#[derive(Debug)]
+pub(crate) struct Handover<'a> {
+    pub(crate) app: &'a Arc<AppState>,
+    pub(crate) connections: &'a Connections,
+    pub(crate) engine: &'a Engine,
+    /// Where it listens, for everyone and for orders.
+    pub(crate) listening: &'a TcpListener,
+    pub(crate) control: &'a ControlSockets,
+}
+
+/// Processes that end as soon as their first child does, and a container with them.
+const CONTAINER_INITS: &[&str] = &["tini", "docker-init", "dumb-init", "catatonit", "conmon"];
+
+impl Handover<'_> {
+    /// Does what is asked; whether another process is the hub now.
+    pub(crate) async fn obey(self, order: Order) -> bool {
+        let Order { request, reports } = order;
+        let binary = match request {
+            Request::Check => {
+                // Whoever asked may have gone.
+                let _ = reports.send(Report::Checked(self.outlook()));
+                return false;
+            }
+            Request::Upgrade { binary } => binary,
+        };
+        let app = Arc::clone(self.app);
+        match self.upgrade(binary, &reports).await {
+            Ok((outcome, serving)) => {
+                let Outcome { streams, connections, closed, pause_micros, pid, .. } = outcome;
+                let _ = match serving {
+                    Ok(()) => {
+                        tracing::info!(
+                            streams,
+                            connections,
+                            closed,
+                            pause_micros,
+                            pid,
+                            "handed over"
+                        );
+                        reports.send(Report::Done(outcome))
+                    }
+                    // There is no way back.
+                    Err(error) => {
+                        tracing::error!(%error, pid, "the new process has become the hub, and is not heard");
+                        reports.send(Report::Lost(error.to_string()))
+                    }
+                };
+                true
+            }
+            Err(error) => {
+                app.metrics.upgrades().failed();
+                let streams = app.delivery.seats().taken();
+                tracing::error!(%error, streams, "the hub was not upgraded, and goes on as before");
+                let _ = reports.send(Report::Refused(error.to_string()));
+                false
+            }
+        }
+    }
+
+    /// What would move.
+    fn outlook(&self) -> Outlook {
+        let mut outlook = Outlook::default();
+        for seats in self.deliveries().map(|delivery| delivery.seats()) {
+            let (taken, sockets) = (seats.taken() as u64, seats.sockets() as u64);
+            outlook.streams += sockets;
+            outlook.closed += taken.saturating_sub(sockets);
+        }
+        outlook.obstacle = self.obstacle().map(|obstacle| obstacle.to_string());
+        outlook
+    }
+
+    /// That of the hub, and that of its consoles.
+    fn deliveries(&self) -> [&Delivery; 2] {
+        [&self.app.delivery, &self.app.console.delivery]
+    }
+
+    fn obstacle(&self) -> Option<UpgradeError> {
+        is_the_container().then(|| {
+            let said = "this process is the container, which ends with it: replace the container, and \
+                        every client resumes";
+            UpgradeError::Obstacle(said.to_owned())
+        })
+    }
+
+    async fn upgrade(
+        self,
+        binary: Option<PathBuf>,
+        reports: &mpsc::UnboundedSender<Report>,
+    ) -> Result<(Outcome, Result<(), UpgradeError>), UpgradeError> {
+        let progress = |text: String| drop(reports.send(Report::Progress(text)));
+        if let Some(obstacle) = self.obstacle() {
+            return Err(obstacle);
+        }
+        let program = binary.unwrap_or_else(own_program);
+        progress(format!("starting {}", program.display()));
+        let listener = OwnedFd::from(self.listening.try_clone()?);
+        let listening: Vec<_> = [listener].into_iter().chain(self.control.descriptor()).collect();
+        let start = spawn_blocking(move || Successor::start(&program, &listening));
+        let mut successor = start.await.map_err(|_| UpgradeError::Broken)??;
+        progress(format!("process {} of {} is ready", successor.pid(), successor.version));
+
+        let pause = Pause::begin(self.app, self.connections).await?;
+        let taken = self.deliveries().map(|delivery| delivery.seats().taken());
+        let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
+        let (app, engine) = (Arc::clone(self.app), self.engine.clone());
+        let step = |said: &str, began: Instant| tracing::debug!(after = ?began.elapsed(), "{said}");
+        step("everyone is still", pause.began());
+        let handed = spawn_blocking(move || {
+            let frozen = Frozen::new(&app, &engine, FREEZE)?;
+            let handed = frozen.sections().and_then(|state| pause.cargo(state, closed));
+            let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
+                step("everything is written down", pause.began());
+                let descriptors = [frozen.descriptors(), pause.descriptors()].concat();
+                successor.hand_over(&cargo, &descriptors)?;
+                step("everything is handed over", pause.began());
+                successor.commit()
+            });
+            if let Err(error) = committed {
+                // It is dead before anything here changes again.
+                drop(successor);
+                return Err(error);
+            }
+            Ok((successor, pause, frozen))
+        });
+        // Where it has not committed, all is dropped, and goes on as before.
+        let (mut successor, pause, frozen) = handed.await.map_err(|_| UpgradeError::Broken)??;
+        frozen.release();
+
+        let mut outcome = Outcome {
+            streams: pause.streams() as u64,
+            connections: pause.parked() as u64,
+            closed,
+            pause_micros: 0,
+            pid: successor.pid(),
+            version: successor.version.clone(),
+        };
+        let began = pause.began();
+        pause.hand_over();
+        let serving = spawn_blocking(move || {
+            let serving = successor.await_serving();
+            serving.map(|()| began.elapsed())
+        });
+        let serving = serving.await.unwrap_or(Err(UpgradeError::Broken)).map(|pause| {
+            outcome.pause_micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+            notify(&format!("MAINPID={}\nREADY=1", outcome.pid));
+        });
+        Ok((outcome, serving))
+    }
+}
+
+/// The program that this process was started as: what its name leads to now.
+fn own_program() -> PathBuf {
+    let named = std::env::args_os().next().filter(|name| !name.is_empty());
+    named.map_or_else(|| std::env::current_exe().unwrap_or_default(), PathBuf::from)
+}
+
+/// Whether a container ends with this process.
+fn is_the_container() -> bool {
+    let own = std::process::id();
+    if own == 1 {
+        return true;
+    }
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    let init = std::fs::read_to_string(Path::new("/proc/1/comm")).unwrap_or_default();
+    parent == Some(1) && CONTAINER_INITS.contains(&init.trim())
+}

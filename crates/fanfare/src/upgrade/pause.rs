@@ -1,0 +1,158 @@
+//! The pause: the time in which nobody acts on the hub, and its streams are in nobody's hands.
+//!
+//! What must hold: where it ends without a new process, everything goes on as before: each stream in a shard,
+//! each connection served, each request that waited answered.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use fanfare_delivery::{Delivery, Detached};
+use fanfare_handover::Cargo;
+use fanfare_http::{AppState, Connections, ParkedConnection, Passage};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::cargo::{UpgradeUnderWay, monotonic_micros, sections};
+use super::{QUIET, SETTLE, UpgradeError};
+
+/// What is in nobody's hands.
+#[derive(Debug)]
+pub(crate) struct Pause {
+    app: Arc<AppState>,
+    connections: Connections,
+    streams: Vec<Detached>,
+    consoles: Vec<Detached>,
+    parked: Vec<ParkedConnection>,
+    began: Instant,
+    began_micros: u64,
+    over: bool,
+}
+
+impl Pause {
+    /// Lets nobody act any more, and takes every stream out of its shard whose connection can move.
+    pub(crate) async fn begin(
+        app: &Arc<AppState>,
+        connections: &Connections,
+    ) -> Result<Self, UpgradeError> {
+        let mut pause = Self {
+            app: Arc::clone(app),
+            connections: connections.clone(),
+            streams: Vec::new(),
+            consoles: Vec::new(),
+            parked: Vec::new(),
+            began: Instant::now(),
+            began_micros: monotonic_micros(),
+            over: false,
+        };
+        // Those who have asked are answered here, and the next requests of their connections there.
+        app.gate.set(Passage::Narrow);
+        let parking = Arc::clone(connections.parking());
+        // Some send slowly. They are told to send again, if they come too late.
+        let _ = timeout(SETTLE, parking.settled()).await;
+        app.gate.set(Passage::Closed);
+        timeout(QUIET, app.gate.empty()).await.map_err(|_| UpgradeError::Busy(QUIET))?;
+        pause.parked = parking.take();
+        pause.streams = detach_all(&app.delivery).await?;
+        pause.consoles = detach_all(&app.console.delivery).await?;
+        Ok(pause)
+    }
+
+    /// How many streams there are, those of consoles among them.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.len() + self.consoles.len()
+    }
+
+    /// How many connections between two requests there are.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Everything that is handed over, with these sections beside the streams.
+    pub(crate) fn cargo(
+        &self,
+        state: Vec<(&'static str, Vec<u8>)>,
+        closed: u64,
+    ) -> io::Result<Cargo> {
+        let upgrade = UpgradeUnderWay {
+            count: self.app.metrics.upgrades().last().count + 1,
+            moved: self.streams() as u64,
+            closed,
+            began: self.began_micros,
+        };
+        let mut all = sections([&self.streams, &self.consoles], &self.parked, &upgrade);
+        all.extend(state);
+        Cargo::seal(&all)
+    }
+
+    /// The connections, in the order in which the cargo names them.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let streams = self.streams.iter().chain(&self.consoles);
+        let streams = streams.filter_map(|stream| stream.sink.descriptor());
+        streams.chain(self.parked.iter().map(|parked| parked.socket.as_fd())).collect()
+    }
+
+    /// Another process has everything.
+    pub(crate) fn hand_over(mut self) {
+        self.over = true;
+        self.app.gate.set(Passage::Gone);
+        self.streams.clear();
+        self.consoles.clear();
+        self.parked.clear();
+        // Whoever was parked too late is told to come again.
+        self.resume_parked();
+    }
+
+    fn resume_parked(&mut self) {
+        let late = self.connections.parking().take();
+        for parked in std::mem::take(&mut self.parked).into_iter().chain(late) {
+            self.connections.resume(parked);
+        }
+    }
+}
+
+impl Drop for Pause {
+    /// Everything goes on as before.
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        attach_all(&self.app.delivery, std::mem::take(&mut self.streams));
+        attach_all(&self.app.console.delivery, std::mem::take(&mut self.consoles));
+        self.app.gate.set(Passage::Open);
+        self.resume_parked();
+    }
+}
+
+/// Goes on with these streams.
+pub(super) fn attach_all(delivery: &Delivery, streams: Vec<Detached>) {
+    for stream in streams {
+        if delivery.attach(stream).is_some() {
+            tracing::warn!("a stream could not be gone on with: delivery has ended");
+        }
+    }
+}
+
+/// Every stream that can move.
+async fn detach_all(delivery: &Delivery) -> Result<Vec<Detached>, UpgradeError> {
+    let mut answers = Vec::new();
+    for shard in 0..delivery.shards() {
+        let (told, answer) = oneshot::channel();
+        delivery.detach(shard, usize::MAX, move |detached| {
+            // Whoever asked may have given up, and then the streams would be lost: it does not.
+            let _ = told.send(detached);
+        });
+        answers.push(answer);
+    }
+    let mut streams = Vec::new();
+    for answer in answers {
+        streams.extend(answer.await.map_err(|_| UpgradeError::Broken)?);
+    }
+    Ok(streams)
+}

@@ -1,0 +1,176 @@
+//! The predecessor: the old process, as the new one has it.
+//!
+//! What must hold: until it has said to commit, nothing is done that anybody could see: no byte goes to a
+//! socket, nothing is written down. Where the old process dies after everything was handed over, the new one
+//! goes on.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use fanfare_handover::{Cargo, CargoError, Channel, ChannelError, FORMATS, Message, inherited};
+use rustix::process::getppid;
+
+use super::cargo::InheritanceError;
+use super::{Inheritance, NEXT_WORD, STEP, VARIABLE};
+use crate::state::HubStateError;
+
+/// The old process.
+#[derive(Debug)]
+pub(crate) struct Predecessor {
+    channel: Channel,
+    pid: i32,
+    listener: Option<TcpListener>,
+    control: Option<OwnedFd>,
+}
+
+/// Why this process cannot take over.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    /// The old process has gone, or says nothing.
+    #[error("the old process cannot be taken over from: {0}")]
+    Channel(#[from] ChannelError),
+    /// It said something out of turn, or in a format that is not known here.
+    #[error("the old process is no hub that this one can take over from")]
+    OutOfTurn,
+    /// It listens elsewhere than the settings say.
+    #[error("the hub listens at {here}, and the settings now say {there}: that takes a restart")]
+    Elsewhere {
+        /// Where the old process listens.
+        here: SocketAddr,
+        /// Where this one is to listen.
+        there: SocketAddr,
+    },
+    /// What was handed over cannot be read.
+    #[error(transparent)]
+    Cargo(#[from] CargoError),
+    /// What was handed over cannot be made a hub of.
+    #[error("{0}")]
+    Inheritance(String),
+    /// The system refused.
+    #[error("the old process cannot be taken over from: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<HubStateError> for TakeoverError {
+    fn from(error: HubStateError) -> Self {
+        Self::Inheritance(error.to_string())
+    }
+}
+
+impl From<InheritanceError> for TakeoverError {
+    fn from(error: InheritanceError) -> Self {
+        Self::Inheritance(error.to_string())
+    }
+}
+
+impl Predecessor {
+    /// The process that has started this one to take its place, if one has.
+    pub(crate) fn of_this_process() -> Result<Option<Self>, TakeoverError> {
+        let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+        let named = std::env::var(VARIABLE).ok().and_then(|pid| pid.parse().ok());
+        if named.is_none_or(|named: i32| named != parent) {
+            return Ok(None);
+        }
+        let channel = inherited()?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        channel.send(&Message::Hello { formats: FORMATS, version }, &[], STEP)?;
+        let (offer, sockets) = channel.receive(NEXT_WORD)?;
+        let mut sockets = sockets.into_iter();
+        let (listener, control) = (sockets.next(), sockets.next());
+        match (offer, listener) {
+            (Message::Offer { format }, Some(listener)) if FORMATS.contains(format) => {
+                let listener = Some(TcpListener::from(listener));
+                Ok(Some(Self { channel, pid: parent, listener, control }))
+            }
+            _ => Err(TakeoverError::OutOfTurn),
+        }
+    }
+
+    /// The listening socket, which is to be where the settings say.
+    pub(crate) fn listener(&mut self, there: SocketAddr) -> Result<TcpListener, TakeoverError> {
+        let listener = self.listener.take().ok_or(TakeoverError::OutOfTurn)?;
+        let here = listener.local_addr()?;
+        let same = here == there || (there.port() == 0 && here.ip() == there.ip());
+        if same { Ok(listener) } else { Err(TakeoverError::Elsewhere { here, there }) }
+    }
+
+    /// The hub's control socket, if it has one.
+    pub(crate) fn control(&mut self) -> Option<OwnedFd> {
+        self.control.take()
+    }
+
+    /// Says that whatever does not depend on state is there, and receives the state.
+    pub(crate) fn receive(&self) -> Result<Inheritance, TakeoverError> {
+        self.channel.send(&Message::Ready, &[], STEP)?;
+        let (state, mut file) = self.channel.receive(NEXT_WORD)?;
+        let (Message::State { descriptors: count }, Some(file)) = (state, file.pop()) else {
+            return Err(TakeoverError::OutOfTurn);
+        };
+        let manifest = Cargo::received(file).open()?;
+        let descriptors = self.receive_connections(count as usize)?;
+        Ok(Inheritance { manifest, descriptors })
+    }
+
+    fn receive_connections(&self, count: usize) -> Result<Vec<OwnedFd>, TakeoverError> {
+        let mut descriptors = Vec::new();
+        while descriptors.len() < count {
+            let (message, batch) = self.channel.receive(NEXT_WORD)?;
+            if !matches!(message, Message::Descriptors { .. }) || batch.is_empty() {
+                return Err(TakeoverError::OutOfTurn);
+            }
+            descriptors.extend(batch);
+            self.channel.send(&Message::Received, &[], STEP)?;
+        }
+        Ok(descriptors)
+    }
+
+    /// Says that everything is there, waits for the word to commit, and says that it was heard. From then on
+    /// this process is the hub.
+    pub(crate) fn commit(&self) -> Result<(), TakeoverError> {
+        self.channel.send(&Message::Prepared, &[], STEP)?;
+        match self.channel.receive(NEXT_WORD) {
+            Ok((Message::Commit, _)) => {}
+            Ok(_) => return Err(TakeoverError::OutOfTurn),
+            // Whoever gives up kills this process first: the old one is dead, and all it had is here.
+            Err(ChannelError::Gone) if self.has_died() => {
+                tracing::warn!("the old process died during the hand-over: this one goes on");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        match self.channel.send(&Message::Committed, &[], STEP) {
+            Err(ChannelError::Gone) if self.has_died() => Ok(()),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Says that everyone is let in.
+    pub(crate) fn serving(&self) {
+        if let Err(error) = self.channel.send(&Message::Serving, &[], STEP) {
+            tracing::warn!(%error, "the old process could not be told that this one serves");
+        }
+    }
+
+    /// Says why this process cannot take over.
+    pub(crate) fn failed(&self, reason: &str) {
+        let failed = Message::Failed { reason: reason.to_owned() };
+        // It may have gone.
+        let _ = self.channel.send(&failed, &[], STEP);
+    }
+
+    /// Whether the old process is no more: this one is then somebody else's child, a moment after the channel
+    /// has closed.
+    fn has_died(&self) -> bool {
+        const LOOKS: u32 = 200;
+        const LOOK: Duration = Duration::from_millis(5);
+        (0..LOOKS).any(|_| {
+            let died = getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != self.pid);
+            if !died {
+                std::thread::sleep(LOOK);
+            }
+            died
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! The successor: the new process, as the old one has it.
+//!
+//! What must hold: it is either committed or dead. Where it is dropped before, it is killed, and waited for.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fanfare_handover::{
+    Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, Message, pair,
+};
+
+use super::{HELLO, READY, STEP, VARIABLE};
+use crate::engine::HandOverError;
+
+/// The new process, until it has committed.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    channel: Channel,
+    child: Child,
+    /// Which program it is.
+    pub(crate) version: String,
+    committed: bool,
+}
+
+/// Why there is no new process; the old one goes on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpgradeError {
+    /// The hub is of a kind that cannot be handed over.
+    #[error("{0}")]
+    Obstacle(String),
+    /// There is no such program, or it is of another architecture.
+    #[error("{} cannot be started: {source}", path.display())]
+    Start { path: PathBuf, source: io::Error },
+    /// It ended, or said nothing in time.
+    #[error("the new process {did} while {step}{ended}")]
+    Silent { did: String, step: &'static str, ended: String },
+    /// It said why it cannot take over.
+    #[error("the new process cannot take over: {0}")]
+    Failed(String),
+    /// It speaks, and not as this one does.
+    #[error("the new program knows formats {theirs} of the hand-over, and this one {ours}")]
+    Format { theirs: fanfare_handover::Formats, ours: fanfare_handover::Formats },
+    /// It said something out of turn.
+    #[error("the new process is no hub of this kind: it said something else while {0}")]
+    OutOfTurn(&'static str),
+    /// Somebody acts on the hub for too long.
+    #[error("requests under way did not come to an end within {0:?}")]
+    Busy(Duration),
+    /// The log cannot be handed over.
+    #[error(transparent)]
+    Log(#[from] HandOverError),
+    /// There is no memory, or no descriptor, for what is handed over.
+    #[error("the state cannot be written down: {0}")]
+    State(#[from] io::Error),
+    /// A thread has ended early.
+    #[error("the hand-over was broken off")]
+    Broken,
+}
+
+impl Successor {
+    /// Starts `program` with this process's own arguments, gives it the listening sockets, and waits until its
+    /// settings are good. Blocks; nobody else notices.
+    pub(crate) fn start(program: &Path, listening: &[OwnedFd]) -> Result<Self, UpgradeError> {
+        let (channel, theirs) = pair()?;
+        let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let child = Command::new(program)
+            .args(arguments)
+            .env(VARIABLE, std::process::id().to_string())
+            .stdin(Stdio::from(theirs))
+            .spawn()
+            .map_err(|source| UpgradeError::Start { path: program.to_owned(), source })?;
+        let mut new = Self { channel, child, version: String::new(), committed: false };
+        let saying_hello = "it was to say who it is";
+        match new.hear(HELLO, saying_hello)? {
+            Message::Hello { formats, version } => {
+                let format = formats.common(FORMATS);
+                let format =
+                    format.ok_or(UpgradeError::Format { theirs: formats, ours: FORMATS })?;
+                new.version = version;
+                let sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
+                new.say(&Message::Offer { format }, &sockets, saying_hello)?;
+            }
+            _ => return Err(UpgradeError::OutOfTurn(saying_hello)),
+        }
+        new.expect(&Message::Ready, READY, "it was to read its settings")?;
+        Ok(new)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Gives it the state and these descriptors, in their order, and waits until it has made a hub of them.
+    pub(crate) fn hand_over(
+        &mut self,
+        cargo: &Cargo,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), UpgradeError> {
+        let step = "it was given the streams";
+        let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
+        self.say(&Message::State { descriptors: count }, &[cargo.as_fd()], step)?;
+        let mut on_the_way = 0;
+        for batch in descriptors.chunks(MAX_DESCRIPTORS) {
+            if on_the_way == IN_FLIGHT {
+                self.expect(&Message::Received, STEP, step)?;
+                on_the_way -= 1;
+            }
+            let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            self.say(&Message::Descriptors { count }, batch, step)?;
+            on_the_way += 1;
+        }
+        for _ in 0..on_the_way {
+            self.expect(&Message::Received, STEP, step)?;
+        }
+        self.expect(&Message::Prepared, STEP, "it was to make a hub of them")
+    }
+
+    /// Commits. An error is certain: nobody has seen anything of the new process.
+    pub(crate) fn commit(&mut self) -> Result<(), UpgradeError> {
+        let step = "it was to commit";
+        self.say(&Message::Commit, &[], step)?;
+        let heard = match self.expect(&Message::Committed, STEP, step) {
+            Err(error) => {
+                // What it has said before it died is still there to be heard, and then it counts.
+                self.kill();
+                match self.channel.receive(Duration::ZERO) {
+                    Ok((Message::Committed, _)) => Ok(()),
+                    _ => Err(error),
+                }
+            }
+            heard => heard,
+        };
+        self.committed = heard.is_ok();
+        heard
+    }
+
+    /// Waits until it lets everyone in.
+    pub(crate) fn await_serving(&mut self) -> Result<(), UpgradeError> {
+        self.expect(&Message::Serving, STEP, "it was to let everyone in")
+    }
+
+    fn say(
+        &mut self,
+        message: &Message,
+        descriptors: &[BorrowedFd<'_>],
+        step: &'static str,
+    ) -> Result<(), UpgradeError> {
+        match self.channel.send(message, descriptors, STEP) {
+            Ok(()) => Ok(()),
+            // It may have said why.
+            Err(ChannelError::Gone) => match self.channel.receive(Duration::ZERO) {
+                Ok((Message::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
+                _ => Err(self.silent(&ChannelError::Gone, step)),
+            },
+            Err(error) => Err(self.silent(&error, step)),
+        }
+    }
+
+    fn hear(&mut self, within: Duration, step: &'static str) -> Result<Message, UpgradeError> {
+        match self.channel.receive(within) {
+            Ok((Message::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
+            Ok((message, _)) => Ok(message),
+            Err(error) => Err(self.silent(&error, step)),
+        }
+    }
+
+    fn expect(
+        &mut self,
+        message: &Message,
+        within: Duration,
+        step: &'static str,
+    ) -> Result<(), UpgradeError> {
+        let heard = self.hear(within, step)?;
+        if heard == *message { Ok(()) } else { Err(UpgradeError::OutOfTurn(step)) }
+    }
+
+    fn silent(&mut self, error: &ChannelError, step: &'static str) -> UpgradeError {
+        let did = match error {
+            ChannelError::Gone => "ended".to_owned(),
+            ChannelError::Late(within) => format!("said nothing for {within:?}"),
+            error => format!("could not be heard ({error})"),
+        };
+        self.kill();
+        let status = self.child.try_wait().ok().flatten();
+        let ended = match status.filter(|_| matches!(error, ChannelError::Gone)) {
+            Some(status) => format!(" ({status})"),
+            None => String::new(),
+        };
+        UpgradeError::Silent { did, step, ended }
+    }
+
+    /// Nothing of it is left afterwards. One that ends by itself has a moment for it, so that its status tells.
+    fn kill(&mut self) {
+        const MOMENT: Duration = Duration::from_millis(20);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(MOMENT);
+        }
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            // One that has ended needs no killing.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.kill();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Taking over: the new process's part.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use fanfare_delivery::{Delivery, Detached};
+use fanfare_http::{AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Words};
+
+use tokio::sync::oneshot;
+
+use super::cargo::{InheritanceError, STREAMS, UpgradeUnderWay, monotonic_micros};
+use super::pause::attach_all;
+use super::{Inheritance, Predecessor};
+
+/// What goes on here as soon as this process is the hub.
+#[derive(Debug)]
+pub(crate) struct Successions {
+    streams: Vec<Detached>,
+    consoles: Vec<Detached>,
+    parked: Vec<ParkedConnection>,
+    /// By which the streams were let in.
+    credentials: HashSet<Arc<str>>,
+    upgrade: UpgradeUnderWay,
+}
+
+impl Successions {
+    /// Of what was handed over. Nothing is written to any connection yet.
+    pub(crate) fn prepare(
+        mut inheritance: Inheritance,
+        app: &AppState,
+        connections: &Connections,
+        mercure: Option<&MercureConfig>,
+    ) -> Result<Self, InheritanceError> {
+        let words = Words { mercure };
+        let streams = inheritance.streams(STREAMS[0], &words)?;
+        let consoles = inheritance.streams(STREAMS[1], &words)?;
+        let parked = inheritance.parked()?;
+        let upgrade = inheritance.upgrade()?;
+        inheritance.end()?;
+        let all = streams.iter().chain(&consoles);
+        let grants = all.filter_map(|(subscription, _)| subscription.grant.as_ref());
+        let credentials = grants.filter_map(|grant| grant.credential.clone()).collect();
+        let take_in = |streams: Vec<_>, delivery: &Delivery| {
+            let streams = streams.into_iter();
+            let taken = streams.map(|(it, socket)| connections.take_in(it, socket, delivery));
+            taken.collect()
+        };
+        let streams = take_in(streams, &app.delivery);
+        let consoles = take_in(consoles, &app.console.delivery);
+        Ok(Self { streams, consoles, parked, credentials, upgrade })
+    }
+
+    /// Goes on with everyone. This process is the hub.
+    pub(crate) fn resume(self, app: &Arc<AppState>, connections: &Connections) -> Resumed {
+        attach_all(&app.delivery, self.streams);
+        attach_all(&app.console.delivery, self.consoles);
+        self.parked.into_iter().for_each(|parked| connections.resume(parked));
+        Resumed { credentials: self.credentials, upgrade: self.upgrade }
+    }
+}
+
+/// What is left to do once everyone is served.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    credentials: HashSet<Arc<str>>,
+    upgrade: UpgradeUnderWay,
+}
+
+impl Resumed {
+    /// Tells the old process, and ends whom nothing lets in here.
+    pub(crate) async fn report(self, old: &Predecessor, app: &AppState) {
+        let UpgradeUnderWay { count, moved, closed, began } = self.upgrade;
+        tracing::debug!(
+            after_micros = monotonic_micros().saturating_sub(began),
+            "everyone is let in"
+        );
+        delivered(&app.delivery).await;
+        old.serving();
+        let pause_micros = monotonic_micros().saturating_sub(began);
+        app.metrics.upgrades().done(LastUpgrade { count, moved, closed, pause_micros });
+        tracing::info!(upgrades = count, moved, closed, pause_micros, "took over");
+        app.end_unknown(&self.credentials).await;
+    }
+}
+
+/// Waits until every stream is in its shard.
+async fn delivered(delivery: &Delivery) {
+    let mut answers = Vec::new();
+    for shard in 0..delivery.shards() {
+        let (told, answer) = oneshot::channel();
+        // Nobody is taken out; whoever is to come in is first.
+        delivery.detach(shard, 0, move |_| {
+            // Whoever asked is there.
+            let _ = told.send(());
+        });
+        answers.push(answer);
+    }
+    for answer in answers {
+        // A shard that has ended has nobody.
+        let _ = answer.await;
+    }
+}

@@ -1,0 +1,245 @@
+//! An upgrade that comes to nothing costs the old process something.
+//!
+//! Invariant: *one commitment*.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Hub, Setup};
+
+/// A program of this script, in a directory of its own.
+struct Script(tempfile::TempDir);
+
+impl Script {
+    fn new(text: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program");
+        // Written and closed by another process: none that is started meanwhile holds it open.
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(shell.wait().unwrap().success());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+        Self(directory)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("program")
+    }
+}
+
+/// Has it fail with this, and sees that nobody noticed.
+fn fails(hub: &mut Hub, program: &Path, why: &str) {
+    let mut subscriber = hub.subscribe("");
+    let mut publisher = hub.publisher();
+    publisher.send("before");
+    let pid = hub.pid();
+    let output = hub.ask_for_upgrade(&["--binary", program.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains(why), "{said}");
+    assert!(said.contains("the hub goes on as before"), "{said}");
+    publisher.send("after");
+    assert_eq!(subscriber.messages(2), ["before", "after"]);
+    assert_eq!((hub.pid(), hub.runs()), (pid, true));
+}
+
+#[test]
+fn a_program_that_is_no_hub_takes_the_hub_with_it() {
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    fails(&mut hub, Path::new("/nowhere/fanfare"), "cannot be started: No such file");
+    fails(&mut hub, Path::new("/"), "cannot be started: Permission denied");
+    let other = Script::new("\u{7f}ELF of another machine");
+    fails(&mut hub, &other.path(), "cannot be started: Exec format error");
+    fails(
+        &mut hub,
+        Path::new("/bin/false"),
+        "ended while it was to say who it is (exit status: 1)",
+    );
+    let garbage = Script::new("#!/bin/sh\nprintf 'HTTP/1.1 200 OK' >&0\nsleep 60\n");
+    fails(&mut hub, &garbage.path(), "no message of a hub");
+    let sleeper = Script::new("#!/bin/sh\nexec sleep 60\n");
+    fails(&mut hub, &sleeper.path(), "said nothing for 5s while it was to say who it is");
+    let failed = hub.metrics().sum("fanfare_upgrades_failed_total");
+    assert_eq!(failed, 6.0);
+}
+
+/// What a new process says, in hexadecimal digits.
+const HELLO: &str = "4646484f01010001000100000000000000 39";
+const READY: &str = "4646484f03";
+const RECEIVED: &str = "4646484f06";
+const PREPARED: &str = "4646484f07";
+/// It hears one message.
+const HEAR: &str = "dd bs=9999 count=1 status=none | wc -c >&2";
+const HANG: &str = "exec sleep 60";
+const END: &str = "exit 7";
+
+/// A program that does this in turn, where what is hexadecimal is said.
+fn acting(parts: &[&str]) -> Script {
+    let act = |part: &&str| {
+        if !part.starts_with("46") {
+            return (*part).to_owned();
+        }
+        let hex = part.replace(' ', "");
+        let octal = |byte: &[u8]| {
+            let byte = u8::from_str_radix(std::str::from_utf8(byte).unwrap(), 16).unwrap();
+            format!("\\{byte:03o}")
+        };
+        let octal: String = hex.as_bytes().chunks(2).map(octal).collect();
+        format!("printf '{octal}' >&0")
+    };
+    let lines: Vec<_> = parts.iter().map(act).collect();
+    Script::new(&format!("#!/bin/sh\n{}\n", lines.join("\n")))
+}
+
+#[test]
+fn a_program_that_is_not_ready_stops_the_hub() {
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    let newer = "4646484f01 0900 0900 0100000000000000 39";
+    let failed = "4646484f0b 0300000000000000 776879";
+    for (parts, why) in [
+        (&[newer][..], "knows formats 9 of the hand-over, and this one 1"),
+        (&[HELLO, END], "ended while it was to"),
+        (&[HELLO, HEAR, END], "ended while it was to read its settings (exit status: 7)"),
+        (&[failed], "cannot take over: why"),
+        (&[HELLO, HEAR, failed, HANG], "cannot take over: why"),
+        (&[READY], "it said something else while it was to say who it is"),
+    ] {
+        fails(&mut hub, &acting(parts).path(), why);
+    }
+}
+
+#[test]
+fn a_program_that_dies_with_the_streams_takes_them_along() {
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    let beginning = [HELLO, HEAR, READY];
+    let given = "while it was given the streams";
+    let hub_of_them = "while it was to make a hub of them";
+    let commit = "while it was to commit";
+    for (rest, did, step) in [
+        (&[END][..], "ended", given),
+        (&[HANG], "said nothing for 5s", given),
+        (&[HEAR, HEAR, END], "ended", given),
+        (&[HEAR, HEAR, RECEIVED, END], "ended", hub_of_them),
+        (&[HEAR, HEAR, RECEIVED, HANG], "said nothing for 5s", hub_of_them),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, END], "ended", commit),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, END], "ended", commit),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, HANG], "said nothing for 5s", commit),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, READY, HANG], "it said something else", commit),
+    ] {
+        let script = acting(&[&beginning, rest].concat());
+        fails(&mut hub, &script.path(), &format!("{did} {step}"));
+    }
+    // And then it works.
+    let mut stream = hub.subscribe("");
+    hub.upgrade();
+    hub.publisher().send("at last");
+    assert_eq!(stream.messages(1), ["at last"]);
+}
+
+#[test]
+fn a_body_that_arrives_meanwhile_is_lost() {
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    let mut subscriber = hub.subscribe("");
+    let mut connection = hub.connect();
+    let body = r#"{"message": "all the same"}"#;
+    connection.send(format!(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{}",
+        body.len(),
+        &body[..10]
+    ));
+    let dying = acting(&[HELLO, HEAR, READY, HEAR, END]);
+    fails(&mut hub, &dying.path(), "ended while it was given the streams");
+    connection.send(&body[10..]);
+    assert_eq!(connection.response("POST").status, 200);
+    assert_eq!(subscriber.messages(3), ["before", "after", "all the same"]);
+}
+
+#[test]
+fn settings_that_are_refused_stop_the_hub() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fanfare.toml");
+    std::fs::write(&file, "heartbeat = \"5s\"\n").unwrap();
+    let arguments = ["--config", file.to_str().unwrap()];
+    let mut hub = Setup::new(&arguments).own_log().alone().start();
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_fanfare"));
+    std::fs::write(&file, "heartbeat = \"soon\"\n").unwrap();
+    fails(&mut hub, &own, "cannot take over: --heartbeat");
+    std::fs::write(&file, "listen = \"127.0.0.2:1\"\n").unwrap();
+    let mut subscriber = hub.subscribe("");
+    // The address is an argument here, and an argument wins.
+    hub.upgrade();
+    hub.publisher().send("after");
+    assert_eq!(subscriber.messages(1), ["after"]);
+}
+
+#[test]
+fn a_log_on_disk_stays_frozen() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let mut hub = Setup::new(&["--data", data]).own_log().alone().start();
+    for rest in [&[END][..], &[HEAR, HEAR, RECEIVED, PREPARED, HEAR, END]] {
+        let script = acting(&[&[HELLO, HEAR, READY], rest].concat());
+        fails(&mut hub, &script.path(), "ended while it was");
+    }
+}
+
+#[test]
+fn another_log_than_the_old_one_is_taken_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fanfare.toml");
+    std::fs::write(&file, "").unwrap();
+    let arguments = ["--config", file.to_str().unwrap()];
+    let mut hub = Setup::new(&arguments).own_log().alone().start();
+    std::fs::write(&file, format!("data = {:?}\n", directory.path().join("log"))).unwrap();
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_fanfare"));
+    fails(&mut hub, &own, "has its event log in memory, and the settings say on disk");
+}
+
+#[test]
+fn a_check_changes_something() {
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    let mut stream = hub.subscribe("");
+    let _other = hub.subscription().over(crate::support::Http::Two).open();
+    hub.await_metrics("both", |now| now.sum("fanfare_subscribers") == 2.0);
+    let pid = hub.pid();
+    let output = hub.ask_for_upgrade(&["--check"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        said.contains("1 streams would keep") && said.contains("1 streams would be closed"),
+        "{said}"
+    );
+    hub.publisher().send("after");
+    assert_eq!(stream.messages(1), ["after"]);
+    assert_eq!((hub.pid(), hub.runs()), (pid, true));
+}
+
+#[test]
+fn a_stranger_has_the_hub_upgraded() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can be somebody else.
+        return;
+    }
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    let program = Script::new("");
+    let binary = program.0.path().join("fanfare");
+    std::fs::copy(env!("CARGO_BIN_EXE_fanfare"), &binary).unwrap();
+    std::fs::set_permissions(program.0.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&binary)
+        .args(["upgrade", "--pid", &hub.pid().to_string()])
+        .output();
+    let Ok(output) = output else { return };
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    hub.await_log("an order of another user was refused");
+    assert!(hub.runs());
+    assert_eq!(hub.metrics().sum("fanfare_upgrades_total"), 0.0);
+}

@@ -1,0 +1,211 @@
+//! Other people's TLS cannot read what a shard seals: OpenSSL, curl, Go and Java, as they are
+//! installed.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::support::{Files, Hub, Identity, Publisher, await_that, trusting};
+
+/// A hub over TLS, and what is needed to speak with it.
+struct Secure {
+    hub: Hub,
+    files: Files,
+    publisher: Publisher,
+}
+
+/// Someone else's client, whose output is read as it comes; killed when dropped.
+struct Foreign {
+    child: Child,
+    input: ChildStdin,
+    output: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Secure {
+    fn start() -> Self {
+        let identity = Identity::generate();
+        let files = Files::with(&identity);
+        let arguments = files.arguments(&[]);
+        let hub = Hub::alone(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let publisher = Publisher::over(hub.connect_securely(&trusting(&identity)));
+        Self { hub, files, publisher }
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}/sse/events", self.hub.address().port())
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.files.certificate()
+    }
+
+    /// Holds a client to a stream: small events and a large one, a heap of them at once, an
+    /// interruption, and an end in good order. `command` is for one who resumes with this id.
+    fn serves(&mut self, command: impl Fn(&Self, Option<&str>) -> Command) {
+        let client = Foreign::start(command(self, None));
+        client.await_text("retry: ");
+        self.publisher.send("small");
+        let large = "0123456789".repeat(20_000);
+        self.publisher.send(&large);
+        let ids = self.publisher.count("default", 0..500);
+        client.await_text("data: 499\n");
+        assert!(client.text().contains("data: small\n"));
+        assert!(client.text().contains(&format!("data: {large}\n")), "a large event is damaged");
+        drop(client);
+
+        let mut client = Foreign::start(command(self, Some(&ids[490])));
+        client.await_text("data: 499\n");
+        assert!(!client.text().contains("data: 490\n"), "{}", client.text());
+        self.hub.terminate();
+        client.ends_well();
+        assert_eq!(client.text().matches("retry: ").count(), 2, "{}", client.text());
+    }
+}
+
+impl Foreign {
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (input, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&output);
+        thread::spawn(move || {
+            let mut block = [0; 65_536];
+            while let Ok(read @ 1..) = stdout.read(&mut block) {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.extend_from_slice(&block[..read]);
+            }
+        });
+        Self { child, input, output }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.input.write_all(text.as_bytes()).unwrap();
+        self.input.flush().unwrap();
+    }
+
+    fn text(&self) -> String {
+        let seen = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&seen).replace("\r\n", "\n")
+    }
+
+    fn await_text(&self, part: &str) {
+        await_that(part, || self.text().contains(part));
+    }
+
+    fn ends_well(&mut self) {
+        await_that("the client ends", || self.child.try_wait().unwrap().is_some());
+        assert!(self.child.wait().unwrap().success(), "{}", self.text());
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn here(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hub/foreign_tls").join(file)
+}
+
+fn openssl(secure: &Secure, more: &[&str]) -> Command {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-tls1_3", "-servername", "localhost", "-verify_return_error"]);
+    command.args(["-connect", &secure.hub.address().to_string(), "-CAfile"]);
+    command.arg(secure.certificate()).args(more);
+    command.stderr(Stdio::null());
+    command
+}
+
+const GET: &str = "GET /sse/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[test]
+fn openssl_cannot_read_a_suite() {
+    for suite in
+        ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+    {
+        let mut secure = Secure::start();
+        let mut client = Foreign::start(openssl(&secure, &["-quiet", "-ciphersuites", suite]));
+        client.say(GET);
+        client.await_text("retry: ");
+        let large = "0123456789".repeat(20_000);
+        secure.publisher.send(&large);
+        secure.publisher.send("after");
+        client.await_text("data: after\n");
+        assert!(client.text().contains(&format!("data: {large}\n")), "{suite}");
+        secure.hub.terminate();
+        client.ends_well();
+        assert!(client.text().ends_with("\n0\n\n"), "{suite}: {}", client.text());
+    }
+}
+
+#[test]
+fn openssl_that_changes_its_key_is_cut_off() {
+    let mut secure = Secure::start();
+    let mut client = Foreign::start(openssl(&secure, &[]));
+    client.await_text("Verify return code: 0");
+    client.say(GET);
+    client.await_text("retry: ");
+    // `k` changes the client's key, `K` asks for another of the hub's as well.
+    for (round, command) in ["k\n", "K\n", "K\n", "k\n", "K\n"].iter().enumerate() {
+        client.say(command);
+        secure.publisher.send(&format!("one {round}"));
+        client.await_text(&format!("data: one {round}\n"));
+        client.say("text without a meaning\n");
+        secure.publisher.send(&format!("two {round}"));
+        client.await_text(&format!("data: two {round}\n"));
+    }
+    // It says `close_notify`, and reads on until the hub has ended the stream.
+    client.say("Q\n");
+    await_that("it ends", || client.child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn curl_cannot_read_a_stream() {
+    Secure::start().serves(|secure, last| {
+        let mut command = Command::new("curl");
+        command.args(["-sN", "--http1.1", "--tlsv1.3", "--cacert"]).arg(secure.certificate());
+        if let Some(last) = last {
+            command.args(["-H", &format!("Last-Event-ID: {last}")]);
+        }
+        command.arg(secure.url());
+        command
+    });
+}
+
+#[test]
+fn go_cannot_read_a_stream() {
+    let directory = TempDir::new().unwrap();
+    let program = directory.path().join("subscribe");
+    let mut build = Command::new("go");
+    build.args(["build", "-o"]).arg(&program).arg(here("subscribe.go"));
+    assert!(build.status().unwrap().success(), "{build:?}");
+    Secure::start().serves(|secure, last| {
+        let mut command = Command::new(&program);
+        command.arg(secure.url()).arg(secure.certificate()).args(last);
+        command
+    });
+}
+
+#[test]
+fn java_cannot_read_a_stream() {
+    let directory = TempDir::new().unwrap();
+    let mut build = Command::new("javac");
+    build.arg("-d").arg(directory.path()).arg(here("Subscribe.java"));
+    assert!(build.status().unwrap().success(), "{build:?}");
+    Secure::start().serves(|secure, last| {
+        let mut command = Command::new("java");
+        command.arg("-cp").arg(directory.path()).arg("Subscribe");
+        command.arg(secure.url()).arg(secure.certificate()).args(last);
+        command
+    });
+}

@@ -1,0 +1,277 @@
+//! Who watches subscriptions begin and end is told of too few or too many, by somebody else, or before it is known who
+//! may; or a hub that was not told to is watched.
+
+use serde_json::{Value, json};
+
+use super::{
+    DETAIL, PATH, URL, asking, detail, guarded_hub, publish, publisher, sign, subscriber, token,
+};
+use crate::support::{Hub, Response, Subscriber, await_that};
+
+const ROOT: &str = "/.well-known/mercure/subscriptions";
+const ALL: &str =
+    "match_urlpattern=/.well-known/mercure/subscriptions/:match_type/:match/:subscriber";
+
+fn watched_hub(arguments: &[&str]) -> Hub {
+    let watched = ["--mercure-subscriptions", "--anonymous-subscribe", "**"];
+    guarded_hub(&[&watched, arguments].concat())
+}
+
+/// Listens with this token.
+fn with(hub: &Hub, query: &str, token: &str) -> Subscriber {
+    asking(hub, query).header("Authorization", &format!("Bearer {token}")).open()
+}
+
+/// What a subscription event says.
+#[track_caller]
+fn told(watcher: &mut Subscriber) -> Value {
+    let event = watcher.next();
+    assert_eq!(event.kind.as_deref(), Some("mercure"), "{event:?}");
+    serde_json::from_str(&event.data).unwrap()
+}
+
+/// Waits for what is told of this matcher.
+#[track_caller]
+fn told_of(watcher: &mut Subscriber, matcher: &str, active: bool) -> Value {
+    loop {
+        let document = told(watcher);
+        if document["match"] == matcher && document["active"] == active {
+            return document;
+        }
+    }
+}
+
+fn get_with(hub: &Hub, path: &str, token: Option<&str>) -> Response {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("Authorization", &**bearer)).collect();
+    hub.request("GET", path, &headers)
+}
+
+fn get(hub: &Hub, path: &str) -> Response {
+    get_with(hub, path, Some(&subscriber()))
+}
+
+/// Which matchers are listed there.
+fn listed(hub: &Hub, path: &str) -> Vec<String> {
+    let answer = get(hub, path);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let document = answer.json();
+    let all = document["subscriptions"].as_array().unwrap().iter();
+    let mut matchers: Vec<_> = all.map(|it| it["match"].as_str().unwrap().to_owned()).collect();
+    matchers.sort();
+    matchers
+}
+
+#[test]
+fn a_subscription_begins_and_ends_untold() {
+    let hub = watched_hub(&[]);
+    let mut watcher = with(&hub, ALL, &subscriber());
+    told_of(&mut watcher, ALL.split_once('=').unwrap().1, true);
+    let mut two =
+        asking(&hub, "match=https://example.com/a&match_urlpattern=/b/:c&match=end").open();
+    let first = told_of(&mut watcher, "https://example.com/a", true);
+    let subscriber = first["subscriber"].as_str().unwrap().to_owned();
+    assert!(subscriber.starts_with("urn:uuid:"), "{subscriber}");
+    let escaped = subscriber.replace(':', "%3A");
+    let id = format!("{ROOT}/exact/https%3A%2F%2Fexample.com%2Fa/{escaped}");
+    let expected = json!({
+        "@context": "https://mercure.rocks/", "id": id, "type": "subscription",
+        "match_type": "exact", "match": "https://example.com/a", "topic": "https://example.com/a",
+        "subscriber": subscriber, "active": true,
+    });
+    assert_eq!(first, expected);
+    let second = told_of(&mut watcher, "/b/:c", true);
+    assert_eq!(
+        (&second["match_type"], &second["subscriber"]),
+        (&json!("urlpattern"), &first["subscriber"])
+    );
+    assert_eq!(second["id"], format!("{ROOT}/urlpattern/%2Fb%2F%3Ac/{escaped}"));
+    publish(&hub, "topic=end&data=end");
+    assert_eq!(two.next().data, "end", "who was not granted to watch hears nothing of it");
+    drop(two);
+    let ended = told_of(&mut watcher, "https://example.com/a", false);
+    assert_eq!((&ended["id"], &ended["subscriber"]), (&json!(id), &first["subscriber"]));
+    told_of(&mut watcher, "/b/:c", false);
+}
+
+#[test]
+fn a_list_leaves_out_who_is_there_or_names_who_is_not() {
+    let hub = watched_hub(&[]);
+    let earlier = publish(&hub, "topic=x&data=0");
+    let one = asking(&hub, "match=a&match_urlpattern=/b/:c").open();
+    let other = asking(&hub, "match=a").open();
+    await_that("both are listed", || listed(&hub, ROOT) == ["/b/:c", "a", "a"]);
+    assert_eq!(listed(&hub, &format!("{ROOT}/exact/a")), ["a", "a"]);
+    assert_eq!(listed(&hub, &format!("{ROOT}/urlpattern/%2Fb%2F%3Ac")), ["/b/:c"]);
+    assert_eq!(listed(&hub, &format!("{ROOT}/exact/c")), [""; 0]);
+    let answer = get(&hub, &format!("{ROOT}/exact/a"));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let document = answer.json();
+    assert_eq!(
+        (&document["id"], &document["type"]),
+        (&json!(format!("{ROOT}/exact/a")), &json!("subscriptions"))
+    );
+    let link = answer.header("link").unwrap();
+    let last = document["lastEventID"].as_str().unwrap();
+    let expected = format!(
+        "<{URL}>; rel=\"mercure\"; last-event-id=\"{last}\"; type=\"mercure\"; content-type=\"application/json\""
+    );
+    assert_eq!(link, expected);
+    assert_ne!(last, earlier, "what was told since counts");
+    let id = document["subscriptions"][0]["id"].as_str().unwrap();
+    let single = get(&hub, id);
+    assert_eq!((single.status, &single.json()), (200, &document["subscriptions"][0]));
+    assert!(single.header("link").unwrap().contains("rel=\"mercure\""));
+    drop((one, other));
+    await_that("none is listed", || listed(&hub, ROOT).is_empty());
+    assert_eq!(get(&hub, id).status, 404);
+    for nowhere in ["/", "/exact", "/regex/a", "/exact/a/b/c"] {
+        assert_eq!(get(&hub, &format!("{ROOT}{nowhere}")).status, 404, "{nowhere}");
+    }
+    assert_eq!(hub.request("POST", ROOT, &[]).status, 405);
+}
+
+#[test]
+fn between_a_list_and_a_stream_something_is_missed() {
+    let hub = watched_hub(&[]);
+    let fresh = get(&hub, ROOT).json();
+    assert_eq!(fresh["lastEventID"], "earliest", "nothing has happened yet");
+    let mut witness = with(&hub, ALL, &subscriber());
+    let _before = asking(&hub, "match=before").open();
+    told_of(&mut witness, "before", true);
+    let last = get(&hub, ROOT).json()["lastEventID"].as_str().unwrap().replace('#', "%23");
+    let after = asking(&hub, "match=after").open();
+    told_of(&mut witness, "after", true);
+    drop(after);
+    told_of(&mut witness, "after", false);
+    let mut watcher = with(&hub, &format!("{ALL}&last_event_id={last}"), &subscriber());
+    told_of(&mut watcher, "after", true);
+    told_of(&mut watcher, "after", false);
+}
+
+#[test]
+fn somebody_watches_who_may_not() {
+    let hub = watched_hub(&[]);
+    let _there = asking(&hub, "match=a").open();
+    await_that("it is listed", || listed(&hub, ROOT) == ["a"]);
+    assert_eq!(get_with(&hub, ROOT, None).status, 401);
+    let of = |topics: Value| {
+        token(&json!([{"type": DETAIL, "actions": ["subscribe"], "topics": topics}]))
+    };
+    let exact = |topic: &str| of(json!([{"match": topic}]));
+    let of_a = format!("{ROOT}/exact/a");
+    for (granted, path, status) in [
+        (publisher(), ROOT, 403),
+        (exact("a"), ROOT, 403),
+        (exact(ROOT), ROOT, 200),
+        (exact(ROOT), &*of_a, 403),
+        (exact(&of_a), &*of_a, 200),
+        (exact(&of_a), ROOT, 403),
+        (
+            of(json!([{"match": format!("{ROOT}/:type/:match"), "match_type": "urlpattern"}])),
+            &*of_a,
+            200,
+        ),
+        (
+            of(json!([{"match": format!("{URL}/subscriptions*"), "match_type": "urlpattern"}])),
+            ROOT,
+            200,
+        ),
+        (of(json!([{"match": "https://other.example/*", "match_type": "urlpattern"}])), ROOT, 403),
+    ] {
+        let answer = get_with(&hub, path, Some(&granted));
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+    let mut watcher = with(&hub, &format!("{ALL}&match=end"), &exact("other"));
+    let _another = asking(&hub, "match=b").open();
+    await_that("it is listed", || listed(&hub, ROOT).contains(&"b".to_owned()));
+    publish(&hub, "topic=end&data=end");
+    assert_eq!(watcher.next().data, "end", "what is told is private");
+}
+
+#[test]
+fn a_payload_is_another_subscriptions_or_lost() {
+    let hub = watched_hub(&[]);
+    let mut watcher = with(&hub, ALL, &subscriber());
+    let details = token(&json!([
+        {"type": DETAIL, "actions": ["subscribe"], "topics": [{"match": "a"}], "payload": {"n": 1}},
+        {"type": DETAIL, "actions": ["subscribe"], "topics": [{"match": "/b/:c", "match_type": "urlpattern"}],
+         "payload": {"n": 2}},
+    ]));
+    let _one = with(&hub, "match=a&match_urlpattern=/b/:c&match=c", &details);
+    assert_eq!(told_of(&mut watcher, "a", true)["payload"], json!({"n": 1}));
+    assert_eq!(told_of(&mut watcher, "/b/:c", true)["payload"], json!({"n": 2}));
+    assert_eq!(told_of(&mut watcher, "c", true).get("payload"), None);
+    let older = sign(Some("JWT"), &json!({"mercure": {"subscribe": ["d"], "payload": {"n": 3}}}));
+    let _other = with(&hub, "topic=d", &older);
+    assert_eq!(told_of(&mut watcher, "d", true)["payload"], json!({"n": 3}));
+}
+
+#[test]
+fn a_crowd_that_comes_at_once_is_written_one_by_one() {
+    let hub = watched_hub(&[]);
+    let mut watcher = with(&hub, ALL, &subscriber());
+    let crowd = asking(&hub, "match=crowd").open_many(40);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..40 {
+        let document = told_of(&mut watcher, "crowd", true);
+        assert!(seen.insert(document["subscriber"].to_string()), "each is someone else");
+    }
+    drop(crowd);
+    for _ in 0..40 {
+        let document = told_of(&mut watcher, "crowd", false);
+        assert!(seen.remove(&document["subscriber"].to_string()), "each ends once");
+    }
+}
+
+#[test]
+fn a_hub_that_ends_leaves_subscriptions_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap().to_owned();
+    let arguments = [
+        "--mercure",
+        "--mercure-url",
+        URL,
+        "--jwt-issuer",
+        super::ISSUER,
+        "--jwt-secret",
+        super::SECRET,
+        "--mercure-subscriptions",
+        "--anonymous-subscribe",
+        "**",
+        "--data",
+        &data,
+        "--drain",
+        "0s",
+    ];
+    let setup = || crate::support::Setup::new(&arguments).alone().own_log();
+    let mut hub = setup().start();
+    let stream = asking(&hub, "match=a").open();
+    await_that("it is listed", || listed(&hub, ROOT) == ["a"]);
+    hub.terminate();
+    hub.wait();
+    drop(stream);
+    let hub = setup().start();
+    let mut watcher = asking(&hub, ALL)
+        .header("Authorization", &format!("Bearer {}", subscriber()))
+        .after("earliest")
+        .open();
+    told_of(&mut watcher, "a", true);
+    told_of(&mut watcher, "a", false);
+}
+
+#[test]
+fn a_hub_that_was_not_told_to_is_watched() {
+    let hub = guarded_hub(&["--anonymous-subscribe", "**"]);
+    assert_eq!(get(&hub, ROOT).status, 404);
+    let metadata = "/.well-known/oauth-protected-resource/.well-known/mercure";
+    assert_eq!(hub.get(metadata).json().get("mercure_subscriptions"), None);
+    let watched = watched_hub(&[]);
+    assert_eq!(watched.get(metadata).json()["mercure_subscriptions"], true);
+    let mut heard = with(&hub, &format!("{ALL}&match=*"), &subscriber());
+    let _there = asking(&hub, "match=a").open();
+    let everything = token(&json!([detail(&["publish"], &["*"])]));
+    let form = [("Authorization", &*format!("Bearer {everything}")), ("Content-Type", super::FORM)];
+    assert_eq!(hub.connect().request("POST", PATH, &form, b"topic=end&data=end").status, 200);
+    assert_eq!(heard.next().data, "end", "nothing was told before");
+}

@@ -1,0 +1,225 @@
+//! The cargo: all state that is handed over, in one sealed memory file.
+//!
+//! What must hold: what is read is what was written, for nobody can change the file once it is sealed; and
+//! each section is asked for by its name, so that one that nobody asks for is an error and not a loss.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+
+use crate::codec::{Malformed, Reader, Writer};
+
+/// What the file begins with.
+const MAGIC: [u8; 8] = *b"FANFARE\0";
+/// All that keeps a file as it is.
+const SEALS: SealFlags =
+    SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// A sealed file of sections.
+#[derive(Debug)]
+pub struct Cargo(OwnedFd);
+
+/// What is in a cargo, and has not been asked for yet.
+#[derive(Debug)]
+pub struct Manifest {
+    sections: Vec<Section>,
+}
+
+/// A section, which is read from the file as it is read from here.
+#[derive(Debug)]
+pub struct Section {
+    name: String,
+    file: Arc<File>,
+    at: u64,
+    left: u64,
+}
+
+impl io::Read for Section {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
+        let count = self.file.read_at(&mut into[..most], self.at)?;
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Why a cargo cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CargoError {
+    /// It could still be changed.
+    #[error("the state that was handed over is not sealed")]
+    Unsealed,
+    /// It is not what it should be.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Something is missing.
+    #[error("no {0:?} was handed over")]
+    Missing(&'static str),
+    /// There is something that this program does not know.
+    #[error("{0:?} was handed over, which this version does not know")]
+    Unknown(String),
+    /// The system refused.
+    #[error("the state cannot be handed over: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Cargo {
+    /// Writes these sections, and seals them.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for them.
+    pub fn seal(sections: &[(&str, Vec<u8>)]) -> io::Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = memfd_create("fanfare-handover", flags)?;
+        let mut file = File::from(file);
+        file.write_all(&MAGIC)?;
+        let mut header = Writer::new();
+        header.count(sections.len());
+        for (name, bytes) in sections {
+            header.text(name);
+            header.count(bytes.len());
+        }
+        let header = header.finish();
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for (_, bytes) in sections {
+            file.write_all(bytes)?;
+        }
+        let file = OwnedFd::from(file);
+        fcntl_add_seals(&file, SEALS)?;
+        Ok(Self(file))
+    }
+
+    /// One that was received.
+    pub fn received(file: OwnedFd) -> Self {
+        Self(file)
+    }
+
+    /// What is in it.
+    ///
+    /// # Errors
+    ///
+    /// See [`CargoError`].
+    pub fn open(self) -> Result<Manifest, CargoError> {
+        // What is no memory file has no seals to ask for.
+        let seals = fcntl_get_seals(&self.0).unwrap_or(SealFlags::empty());
+        if !seals.contains(SEALS) {
+            return Err(CargoError::Unsealed);
+        }
+        let mut file = File::from(self.0);
+        let size = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut beginning = [0; 16];
+        if size < 16 {
+            return Err(Malformed("it ends early").into());
+        }
+        file.read_exact(&mut beginning)?;
+        let (magic, length) = beginning.split_at(8);
+        if magic != MAGIC {
+            return Err(Malformed("it is no state of a hub").into());
+        }
+        let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
+        if length > size - 16 {
+            return Err(Malformed("it ends early").into());
+        }
+        let mut header = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        file.read_exact(&mut header)?;
+        let mut left = size - 16 - length;
+        let mut reader = Reader::new(&header);
+        let mut names = Vec::new();
+        for _ in 0..reader.count()? {
+            let (name, length) = (reader.text()?.to_owned(), reader.u64()?);
+            left = left.checked_sub(length).ok_or(Malformed("it ends early"))?;
+            names.push((name, length));
+        }
+        reader.end()?;
+        if left > 0 {
+            return Err(Malformed("there is more than it says").into());
+        }
+        let file = Arc::new(file);
+        let mut at = 16 + length;
+        let sections = names.into_iter().map(|(name, length)| {
+            let section = Section { name, file: Arc::clone(&file), at, left: length };
+            at += length;
+            section
+        });
+        let sections = sections.collect();
+        Ok(Manifest { sections })
+    }
+}
+
+impl AsFd for Cargo {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Manifest {
+    /// The section of this name.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn take(&mut self, name: &'static str) -> Result<Vec<u8>, CargoError> {
+        let mut section = self.section(name).ok_or(CargoError::Missing(name))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(section.left).unwrap_or(0));
+        section.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Whether there is a section of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.sections.iter().any(|section| section.name == name)
+    }
+
+    /// The section of this name, to be read piece by piece, if there is one.
+    pub fn section(&mut self, name: &str) -> Option<Section> {
+        let at = self.sections.iter().position(|section| section.name == name)?;
+        Some(self.sections.swap_remove(at))
+    }
+
+    /// Nothing may be left that nobody has asked for.
+    ///
+    /// # Errors
+    ///
+    /// The name of what is.
+    pub fn end(self) -> Result<(), CargoError> {
+        match self.sections.into_iter().next() {
+            None => Ok(()),
+            Some(section) => Err(CargoError::Unknown(section.name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_read_as_they_were_written() {
+        let large = vec![7; 1 << 20];
+        let cargo = Cargo::seal(&[("a", large.clone()), ("b", vec![]), ("c", vec![1])]).unwrap();
+        let mut manifest = cargo.open().unwrap();
+        assert_eq!(manifest.take("b").unwrap(), []);
+        assert_eq!(manifest.take("a").unwrap(), large);
+        assert!(matches!(manifest.take("a"), Err(CargoError::Missing("a"))));
+        let left = manifest.end();
+        assert!(matches!(&left, Err(CargoError::Unknown(name)) if name == "c"), "{left:?}");
+    }
+
+    #[test]
+    fn the_state_is_changed_on_its_way() {
+        let cargo = Cargo::seal(&[("a", vec![1])]).unwrap();
+        let copy = cargo.0.try_clone().unwrap();
+        assert!(File::from(copy).write_all(b"x").is_err());
+        let unsealed = memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();
+        let read = Cargo::received(unsealed).open();
+        assert!(matches!(read, Err(CargoError::Unsealed)), "{read:?}");
+    }
+}

@@ -1,0 +1,128 @@
+//! The gate: who acts on the hub is inside, and nobody is while it changes hands.
+//!
+//! Whatever changes the hub's state (a publish, a stream's beginning, a ticket, a cut) happens inside. Reading
+//! a body, or writing an answer, does not.
+//!
+//! What must hold: once it is closed and empty, nothing changes any more; who comes meanwhile waits, and goes
+//! on as if nothing had been where it is opened again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, watch};
+
+use crate::refusal::Refusal;
+
+/// The gate.
+#[derive(Debug)]
+pub struct Gate {
+    passage: watch::Sender<Passage>,
+    inside: AtomicUsize,
+    /// Somebody has left.
+    left: Notify,
+}
+
+/// Whether one may enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Passage {
+    /// At once.
+    Open,
+    /// No connection is accepted, and none is asked for another request; who has asked may still enter.
+    Narrow,
+    /// Not yet.
+    Closed,
+    /// Never: another process is the hub.
+    Gone,
+}
+
+/// Somebody inside; leaves when dropped.
+#[derive(Debug)]
+pub(crate) struct Inside(Arc<Gate>);
+
+impl Gate {
+    /// An open one.
+    pub fn new() -> Arc<Self> {
+        let (passage, _) = watch::channel(Passage::Open);
+        Arc::new(Self { passage, inside: AtomicUsize::new(0), left: Notify::new() })
+    }
+
+    /// Enters, as soon as that is possible.
+    pub(crate) async fn enter(self: &Arc<Self>) -> Result<Inside, Refusal> {
+        loop {
+            self.inside.fetch_add(1, Ordering::SeqCst);
+            let inside = Inside(Arc::clone(self));
+            if *self.passage.borrow() < Passage::Closed {
+                return Ok(inside);
+            }
+            drop(inside);
+            if self.reached(|passage| passage != Passage::Closed).await == Passage::Gone {
+                return Err(Refusal::HandedOver);
+            }
+        }
+    }
+
+    /// Whether one may enter.
+    pub fn passage(&self) -> Passage {
+        *self.passage.borrow()
+    }
+
+    /// From now on this holds.
+    pub fn set(&self, passage: Passage) {
+        self.passage.send_replace(passage);
+    }
+
+    /// Resolves as soon as what is asked for holds.
+    pub(crate) async fn reached(&self, holds: impl Fn(Passage) -> bool) -> Passage {
+        let mut passage = self.passage.subscribe();
+        // The sender is here.
+        passage.wait_for(|passage| holds(*passage)).await.map_or(Passage::Gone, |passage| *passage)
+    }
+
+    /// Resolves once nobody is inside. Of use only where nobody can enter.
+    pub async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.inside.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if self.0.inside.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.left.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn somebody_acts_while_the_hub_changes_hands() {
+        let gate = Gate::new();
+        let inside = gate.enter().await.unwrap();
+        gate.set(Passage::Closed);
+        assert!(timeout(Duration::from_millis(1), gate.empty()).await.is_err());
+        let late = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.enter().await.is_ok() }
+        });
+        drop(inside);
+        gate.empty().await;
+        assert!(!late.is_finished());
+        gate.set(Passage::Open);
+        assert!(late.await.unwrap(), "it goes on as if nothing had been");
+        gate.empty().await;
+        gate.set(Passage::Gone);
+        assert!(matches!(gate.enter().await, Err(Refusal::HandedOver)));
+    }
+}

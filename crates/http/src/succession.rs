@@ -1,0 +1,76 @@
+//! Succession: how streams that another process had let in are taken in here.
+//!
+//! What must hold: whoever moves keeps its places and its rights, and no more than those; and whoever was let
+//! in by a credential that is not accepted here does not stay.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use fanfare_delivery::{Delivery, Detached, Sink, StreamFormat, Subscription, Vocabulary, native};
+use fanfare_event::Pattern;
+use fanfare_hub::Envelope;
+use fanfare_mercure::Matcher;
+
+use crate::connection::Connections;
+use crate::dialect::{MercureConfig, mercure_format};
+use crate::state::AppState;
+
+/// What subscriptions that were written down call by name.
+#[derive(Debug)]
+pub struct Words<'a> {
+    /// How Mercure's protocol is spoken, if it is.
+    pub mercure: Option<&'a MercureConfig>,
+}
+
+impl Vocabulary for Words<'_> {
+    fn format(&self, name: &str) -> Option<&'static dyn StreamFormat> {
+        let own = [Envelope::None, Envelope::Json, Envelope::Sealed].map(native);
+        let all = own.into_iter().chain([true, false].map(mercure_format));
+        all.into_iter().find(|format| format.name() == name)
+    }
+
+    fn expression(&self, text: &str) -> Option<Pattern> {
+        Matcher::expression(text, &self.mercure?.hub)
+    }
+}
+
+impl Connections {
+    /// Gives a stream of another process its places here, whether or not they are free: among those of
+    /// `delivery`, which is to go on with it.
+    pub fn take_in(
+        &self,
+        subscription: Subscription,
+        connection: OwnedFd,
+        delivery: &Delivery,
+    ) -> Detached {
+        let app = self.app();
+        let sink = Sink::received(connection);
+        let mut seats = Vec::new();
+        if let Some(grant) = &subscription.grant {
+            let patterns = subscription.interest.selector().topics.patterns().len();
+            seats = app.quotas.keep(grant, patterns);
+            let address = sink.peer().map(|peer| peer.ip());
+            let now = Instant::now();
+            seats.extend(address.and_then(|address| self.addresses().keep(address, now)));
+        }
+        let seat = delivery.seats().take_in_any_case(1);
+        Detached { subscription, sink, seat, seats, verified: None }
+    }
+}
+
+impl AppState {
+    /// Ends the streams of those of these credentials that are not accepted here.
+    pub async fn end_unknown(&self, credentials: &HashSet<Arc<str>>) {
+        for credential in credentials {
+            if !self.access.knows(credential) {
+                let streams = self.end_streams(credential).await;
+                tracing::warn!(
+                    streams,
+                    "a key is not accepted any more, and the streams it had let in ended"
+                );
+            }
+        }
+    }
+}

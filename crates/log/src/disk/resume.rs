@@ -1,0 +1,178 @@
+//! Resuming: how a process goes on with the log of one that is frozen, in the same epoch.
+//!
+//! What must hold: nothing is written before [`DiskLog::thaw`]; the lock is never free, since what is
+//! locked is what both processes have open; and what is not as it was handed over is an error.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, OnceLock, RwLock};
+
+use fanfare_event::Position;
+
+use super::disk_state::DiskState;
+use super::format::{self, Marking};
+use super::lock::Lock;
+use super::options::DiskOptions;
+use super::queue::Queue;
+use super::reclaim::Reclaimer;
+use super::segment::{SEGMENT, Segment, SegmentFile, name};
+use super::shared::{Ending, Shared};
+use super::state::{Restored, State};
+use super::storage::{Directory, Storage};
+use super::writer::Writer;
+use super::{DiskLog, OpenError, index_file};
+use crate::{Environment, IdempotencyTable, SystemEnvironment, Tail, TopicTable};
+
+/// What keeps other hubs out of a directory, as two open descriptors: whoever has them holds the lock.
+#[derive(Debug)]
+pub struct LockDescriptors {
+    /// The directory.
+    pub directory: OwnedFd,
+    /// The file in it.
+    pub file: OwnedFd,
+}
+
+impl DiskLog {
+    /// What keeps other hubs out, to be given to the process that goes on. `None` where there is no lock.
+    ///
+    /// # Errors
+    ///
+    /// The process has no descriptor left.
+    pub fn lock_descriptors(&self) -> io::Result<Option<LockDescriptors>> {
+        self.lock.as_ref().map(Lock::descriptors).transpose()
+    }
+
+    /// Goes on with the log in `directory`, which another process has frozen. Nothing is written, and what is
+    /// published waits, until [`DiskLog::thaw`].
+    ///
+    /// # Errors
+    ///
+    /// It is another directory, the lock is not held through these descriptors, or the files are not as they
+    /// were handed over.
+    pub fn resume(
+        directory: &Path,
+        lock: LockDescriptors,
+        options: DiskOptions,
+        tail: Arc<dyn Tail>,
+        state: DiskState,
+    ) -> Result<Self, OpenError> {
+        let place = directory.display().to_string();
+        let open = |source| OpenError::io("open the directory", &place, source);
+        let named = Directory::open(directory).map_err(open)?;
+        let storage = Directory::opened(directory, lock.directory);
+        if !named.is_the_same(&storage).map_err(open)? {
+            let what = "it is another directory";
+            return Err(OpenError::Changed { place, what: what.to_owned() });
+        }
+        let lock = Lock::inherited(&storage, lock.file)?;
+        let mut log = Self::resume_on(Arc::new(storage), options, tail, state)?;
+        log.lock = Some(lock);
+        Ok(log)
+    }
+
+    /// The same on any storage, without a lock.
+    ///
+    /// # Errors
+    ///
+    /// See [`DiskLog::resume`].
+    pub fn resume_on(
+        storage: Arc<dyn Storage>,
+        options: DiskOptions,
+        tail: Arc<dyn Tail>,
+        state: DiskState,
+    ) -> Result<Self, OpenError> {
+        let place = storage.place();
+        let environment = Arc::new(SystemEnvironment::new());
+        let (mut log, writer) = Self::resume_by_hand(storage, environment, options, tail, state)?;
+        log.start(writer, &place)?;
+        Ok(log)
+    }
+
+    /// The same without a thread, with time and chance from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// See [`DiskLog::resume`].
+    pub fn resume_by_hand(
+        storage: Arc<dyn Storage>,
+        environment: Arc<dyn Environment>,
+        options: DiskOptions,
+        tail: Arc<dyn Tail>,
+        state: DiskState,
+    ) -> Result<(Self, Writer), OpenError> {
+        let marked = format::check(&*storage)? == Marking::Log;
+        let segments = open_segments(&*storage, &state.segments)?;
+        let DiskState { lineage, recorded, parent, head, trims, forgotten, keys, .. } = state;
+        let (window, capacity) = (options.key_window, options.key_capacity);
+        let keys = IdempotencyTable::resumed(keys, window, capacity);
+        let reclaimer = Reclaimer::resumed(state.trimmed, options.key_window());
+        let (through, any_topic) = (trims.through, trims.any_topic);
+        let topics =
+            TopicTable::restored(TopicTable::QUIET_LIMIT, forgotten, through, trims.topics);
+        let restored =
+            Restored { segments, lineage: lineage.clone(), topics, any_topic, through, head };
+        let log_state = State::new(restored, options.retain_topic_count);
+        tracing::info!(
+            place = storage.place(),
+            epoch = head.epoch,
+            events = log_state.events(),
+            "the log was handed over"
+        );
+        tail.begin(&lineage, head);
+        if through > Position::ORIGIN {
+            tail.trim(through);
+        }
+        tail.wake();
+        let shared = Arc::new(Shared {
+            state: RwLock::new(log_state),
+            queue: Queue::new_frozen(options.queue_batches, options.queue_bytes),
+            failure: OnceLock::new(),
+        });
+        let unreclaimed = reclaimer.bytes();
+        // What is to be written down again before anything is published clears the note, too.
+        let unrecorded = (!recorded || !marked).then_some(lineage);
+        let writer = Writer {
+            shared: shared.clone(),
+            storage,
+            environment,
+            tail,
+            options,
+            keys,
+            reclaimer,
+            ahead: state.ahead && unrecorded.is_none(),
+            unrecorded,
+            parent,
+            head,
+            growing: None,
+            unsynced: None,
+            written: state.written,
+            ended: false,
+            _ending: Ending(shared.clone()),
+        };
+        Ok((Self { shared, unreclaimed, thread: None, lock: None }, writer))
+    }
+}
+
+/// Opens the segments of these indices.
+fn open_segments(storage: &dyn Storage, indices: &[Vec<u8>]) -> Result<Vec<Segment>, OpenError> {
+    let changed = |what: String| OpenError::Changed { place: storage.place(), what };
+    let mut segments = Vec::with_capacity(indices.len());
+    for bytes in indices {
+        let (identity, index) =
+            index_file::decode(bytes).ok_or_else(|| changed("an index is damaged".to_owned()))?;
+        let file = format!("{}{SEGMENT}", name(identity.first));
+        let opened = storage.open(&file).and_then(|bytes| Ok((bytes.size()?, bytes)));
+        let (size, bytes) = opened.map_err(|error| changed(format!("{file}: {error}")))?;
+        if size != u64::from(index.end()) {
+            return Err(changed(format!("{file} has {size} bytes, not {}", index.end())));
+        }
+        segments.push(Segment::new(SegmentFile::new(identity, bytes), index));
+    }
+    Ok(segments)
+}
+
+/// Another descriptor of the same open file.
+pub(super) fn duplicate(file: &impl AsFd) -> io::Result<OwnedFd> {
+    file.as_fd().try_clone_to_owned()
+}

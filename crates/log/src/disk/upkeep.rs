@@ -1,0 +1,88 @@
+//! Upkeep: what the writer does when time passes: closes segments, trims, syncs what it has left unsynced.
+//!
+//! What must hold: what is trimmed is written down before any file goes.
+
+use fanfare_event::Timestamp;
+
+use super::reclaim::TrimmedFiles;
+use super::writer::Writer;
+use super::{trims_file, unsynced_file};
+
+/// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
+/// power cut need not be feared to have taken what was acknowledged long before.
+const QUIET: u64 = 10_000;
+
+impl Writer {
+    /// Closes a segment whose oldest event is getting old, and trims.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        if self.shared.failure.get().is_some() {
+            return;
+        }
+        let times = self.shared.state().growing().and_then(|segment| segment.index.times());
+        let age = |time: Timestamp| now.as_millis().saturating_sub(time.as_millis());
+        if times.is_some_and(|(oldest, _)| age(oldest) >= self.options.roll_age()) {
+            // The next one is there before any is unlinked: its name tells how far the epoch got.
+            match self.close_segment().and_then(|()| self.begin_segment()) {
+                Ok(()) => self.sync_or_fail(),
+                // What is trimmed may be what makes the room.
+                Err(refusal) => self.fail(&refusal),
+            }
+            if self.shared.failure.get().is_some() {
+                return;
+            }
+        }
+        self.trim(Some(now));
+        self.reclaimer.reclaim(&*self.storage, now);
+        let quiet = now.as_millis().saturating_sub(self.written.as_millis());
+        if self.ahead && quiet >= QUIET {
+            self.note_synced();
+        }
+    }
+
+    /// Takes the segments out of the log that are beyond the retention as a whole; also by their age,
+    /// where the time is given.
+    pub(super) fn trim(&mut self, now: Option<Timestamp>) {
+        let mut gone = Vec::new();
+        let mut state = self.shared.state();
+        while let Some(oldest) = state.oldest() {
+            let retention = &self.options.retention;
+            let (events, bytes) = (oldest.index.count(), oldest.index.end());
+            let old = |(_, newest): (Timestamp, Timestamp)| {
+                let age = now.map(|now| now.as_millis().saturating_sub(newest.as_millis()));
+                age.is_some_and(|age| age >= self.options.age())
+            };
+            let beyond = state.events() - u64::from(events) >= retention.count
+                || state.bytes() - u64::from(bytes) >= retention.bytes
+                || oldest.index.times().is_none_or(old);
+            if !beyond {
+                break;
+            }
+            gone.push(oldest.clone());
+            state.trim_oldest();
+        }
+        if gone.is_empty() {
+            return;
+        }
+        let trims = state.note_trims();
+        drop(state);
+        // Before any file goes.
+        if let Err(error) = trims_file::store(&*self.storage, &trims) {
+            tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
+        }
+        self.reclaimer.add(gone.iter().map(|segment| TrimmedFiles::of(&*self.storage, segment)));
+        // A file that is open keeps its room.
+        drop(gone);
+        self.reclaimer.reclaim(&*self.storage, self.environment.now());
+        self.tail.trim(trims.through);
+        self.tail.wake();
+    }
+
+    /// Notes that nothing acknowledged is ahead of the disk any more.
+    fn note_synced(&mut self) {
+        self.sync_or_fail();
+        if self.ahead && self.shared.failure.get().is_none() {
+            unsynced_file::clear(&*self.storage);
+            self.ahead = false;
+        }
+    }
+}

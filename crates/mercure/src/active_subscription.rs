@@ -1,0 +1,255 @@
+//! Active subscriptions: what is told of them, and where it is found.
+//!
+//! Each has an address under the hub's own, which is also the topic of what is told of it. What clients from before
+//! 1.0 look for stands in the documents beside what 1.0 wants.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fanfare_event::{InvalidTopic, Topic};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+
+use crate::hub_url::HubUrl;
+use crate::matcher::MatcherType;
+
+/// A subscriber, by a name of the hub's choice: one connection, whoever holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriberId(u128);
+
+/// One matcher of one subscriber.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveSubscription {
+    /// How its matcher is read.
+    pub kind: MatcherType,
+    /// Its matcher, as it was written.
+    pub matcher: Box<str>,
+    /// What its subscriber's token says of it.
+    pub payload: Option<Arc<Map<String, Value>>>,
+}
+
+/// Which subscriptions are asked for, by an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubscriptionsPath {
+    /// All.
+    All,
+    /// Those with this matcher.
+    Of(MatcherType, String),
+    /// That of one subscriber with this matcher.
+    One(MatcherType, String, SubscriberId),
+}
+
+/// What a document says beside the protocol's own, for those who read it as JSON-LD.
+const CONTEXT: &str = "https://mercure.rocks/";
+/// All but what is unreserved (RFC 6570, 3.2.2).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl SubscriberId {
+    const PREFIX: &str = "urn:uuid:";
+
+    /// Of random bits.
+    pub fn of(random: [u8; 16]) -> Self {
+        // Version 4 of variant 10 (RFC 9562, 5.4).
+        let bits = u128::from_be_bytes(random);
+        let (version, variant) = ((0xf << 76, 0x4 << 76), (0x3 << 62, 0x2 << 62));
+        Self(bits & !(version.0 | variant.0) | version.1 | variant.1)
+    }
+
+    /// Reads an id as it is written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.strip_prefix(Self::PREFIX)?.split('-').collect();
+        let id = Self(u128::from_str_radix(&digits, 16).ok()?);
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl fmt::Display for SubscriberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (head, node) = (self.0 >> 48, self.0 & 0xffff_ffff_ffff);
+        let part = |shift: u32, mask: u128| head >> shift & mask;
+        let (low, mid, version, clock) =
+            (part(48, 0xffff_ffff), part(32, 0xffff), part(16, 0xffff), part(0, 0xffff));
+        write!(f, "{}{low:08x}-{mid:04x}-{version:04x}-{clock:04x}-{node:012x}", Self::PREFIX)
+    }
+}
+
+impl ActiveSubscription {
+    /// Its address at its hub, for this subscriber.
+    pub fn path(&self, subscriber: SubscriberId) -> String {
+        SubscriptionsPath::One(self.kind, self.matcher.clone().into(), subscriber).to_string()
+    }
+
+    /// The topic of what is told of it.
+    ///
+    /// # Errors
+    ///
+    /// Its matcher is too long, written as part of an address.
+    pub fn topic(&self, subscriber: SubscriberId) -> Result<Topic, InvalidTopic> {
+        Topic::parse(&self.path(subscriber))
+    }
+
+    /// What is told of it.
+    pub fn document(&self, subscriber: SubscriberId, active: bool) -> Value {
+        let mut document = json!({
+            "@context": CONTEXT,
+            "id": self.path(subscriber),
+            "type": "subscription",
+            "match_type": self.kind.name(),
+            "match": &*self.matcher,
+            "topic": &*self.matcher,
+            "subscriber": subscriber.to_string(),
+            "active": active,
+        });
+        if let Some(payload) = &self.payload {
+            document["payload"] = Value::Object(Map::clone(payload));
+        }
+        document
+    }
+}
+
+impl SubscriptionsPath {
+    /// Where all of them are.
+    pub const ROOT: &str = "/.well-known/mercure/subscriptions";
+
+    /// Reads the path of an address; `None` if nothing is there.
+    pub fn parse(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix(Self::ROOT)?;
+        if rest.is_empty() {
+            return Some(Self::All);
+        }
+        let mut segments = rest.strip_prefix('/')?.split('/');
+        let kind = MatcherType::parse(segments.next()?)?;
+        let decoded =
+            |segment: &str| percent_decode_str(segment).decode_utf8().ok().map(String::from);
+        let matcher = decoded(segments.next()?).filter(|matcher| !matcher.is_empty())?;
+        let path = match segments.next() {
+            None => Self::Of(kind, matcher),
+            Some(subscriber) => {
+                Self::One(kind, matcher, SubscriberId::parse(&decoded(subscriber)?)?)
+            }
+        };
+        segments.next().is_none().then_some(path)
+    }
+
+    /// Whether a subscription of this subscriber is asked for.
+    pub fn holds(&self, subscriber: SubscriberId, subscription: &ActiveSubscription) -> bool {
+        let ActiveSubscription { kind, matcher, .. } = subscription;
+        match self {
+            Self::All => true,
+            // By name: one from before 1.0 is told of as what it was read as.
+            Self::Of(asked, text) => asked.name() == kind.name() && **text == **matcher,
+            Self::One(asked, text, by) => {
+                *by == subscriber && asked.name() == kind.name() && **text == **matcher
+            }
+        }
+    }
+
+    /// The topic that whoever asks must have been granted.
+    ///
+    /// # Errors
+    ///
+    /// Its matcher is too long, written as part of an address.
+    pub fn topic(&self) -> Result<Topic, InvalidTopic> {
+        Topic::parse(&self.to_string())
+    }
+
+    /// What a collection says of itself; `last` is the id of the latest event.
+    pub fn collection(&self, subscriptions: Vec<Value>, last: &str) -> Value {
+        json!({
+            "@context": CONTEXT,
+            "id": self.to_string(),
+            "type": "subscriptions",
+            "lastEventID": last,
+            "subscriptions": subscriptions,
+        })
+    }
+}
+
+impl fmt::Display for SubscriptionsPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_assert!(Self::ROOT.starts_with(HubUrl::PATH), "it is the hub's own");
+        f.write_str(Self::ROOT)?;
+        match self {
+            Self::All => Ok(()),
+            Self::Of(kind, matcher) => {
+                write!(f, "/{}/{}", kind.name(), utf8_percent_encode(matcher, ESCAPED))
+            }
+            Self::One(kind, matcher, subscriber) => {
+                let matcher = utf8_percent_encode(matcher, ESCAPED);
+                let subscriber = subscriber.to_string();
+                let subscriber = utf8_percent_encode(&subscriber, ESCAPED);
+                write!(f, "/{}/{matcher}/{subscriber}", kind.name())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn subscription(kind: MatcherType, matcher: &str) -> ActiveSubscription {
+        ActiveSubscription { kind, matcher: matcher.into(), payload: None }
+    }
+
+    #[test]
+    fn a_subscriber_is_called_what_is_no_uuid() {
+        let id = SubscriberId::of([0xff; 16]);
+        assert_eq!(id.to_string(), "urn:uuid:ffffffff-ffff-4fff-bfff-ffffffffffff");
+        let none = SubscriberId::of([0; 16]);
+        assert_eq!(none.to_string(), "urn:uuid:00000000-0000-4000-8000-000000000000");
+        for wrong in
+            ["", "urn:uuid:", "urn:uuid:0", "urn:uuid:FFFFFFFF-ffff-4fff-bfff-ffffffffffff"]
+        {
+            assert_eq!(SubscriberId::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_matcher_is_escaped_twice_or_not_at_all() {
+        let id = SubscriberId::of([0; 16]);
+        let path = subscription(MatcherType::UrlPattern, "https://example.com/:x%2F*é").path(id);
+        let expected = "/.well-known/mercure/subscriptions/urlpattern/\
+            https%3A%2F%2Fexample.com%2F%3Ax%252F%2A%C3%A9/\
+            urn%3Auuid%3A00000000-0000-4000-8000-000000000000";
+        assert_eq!(path, expected);
+    }
+
+    #[test]
+    fn what_is_nowhere_is_found() {
+        let root = SubscriptionsPath::ROOT;
+        for nowhere in [
+            "/",
+            "/exact",
+            "/exact/",
+            "/exact//",
+            "/regex/a",
+            "/Exact/a",
+            "/exact/a/",
+            "/exact/a/b",
+            "/exact/a/urn%3Auuid%3A00000000-0000-4000-8000-000000000000/",
+            "/exact/%FF",
+            "x",
+        ] {
+            assert_eq!(SubscriptionsPath::parse(&format!("{root}{nowhere}")), None, "{nowhere}");
+        }
+        assert_eq!(SubscriptionsPath::parse(root), Some(SubscriptionsPath::All));
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_leads_to_another_subscription(matcher in ".{1,40}", random: [u8; 16]) {
+            let id = SubscriberId::of(random);
+            prop_assert_eq!(SubscriberId::parse(&id.to_string()), Some(id));
+            let one = subscription(MatcherType::Exact, &matcher);
+            let asked = SubscriptionsPath::parse(&one.path(id)).unwrap();
+            prop_assert!(asked.holds(id, &one));
+            prop_assert!(!asked.holds(id, &subscription(MatcherType::UrlPattern, &matcher)));
+            prop_assert!(!asked.holds(id, &subscription(MatcherType::Exact, &format!("{matcher}x"))));
+            let other = SubscriberId::of(random.map(|byte| !byte));
+            prop_assert!(!asked.holds(other, &one));
+        }
+    }
+}
