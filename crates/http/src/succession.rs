@@ -49,8 +49,9 @@ impl Connections {
         let sink = Sink::received(connection);
         let mut seats = Vec::new();
         if let Some(grant) = &subscription.grant {
-            let patterns = subscription.interest.selector().topics.patterns().len();
-            seats = app.quotas.keep(grant, patterns);
+            let patterns = subscription.interest.selector().topics.patterns();
+            let places = patterns.iter().map(Pattern::places).sum();
+            seats = app.quotas.keep(grant, places);
             let address = sink.peer().map(|peer| peer.ip());
             let now = Instant::now();
             seats.extend(address.and_then(|address| self.addresses().keep(address, now)));

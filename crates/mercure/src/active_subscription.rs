@@ -154,7 +154,7 @@ impl SubscriptionsPath {
     }
 
     /// What a collection says of itself; `last` is the id of the latest event.
-    pub fn collection(&self, subscriptions: Vec<Value>, last: &str) -> Value {
+    pub fn collection(&self, subscriptions: &[Value], last: &str) -> Value {
         json!({
             "@context": CONTEXT,
             "id": self.to_string(),

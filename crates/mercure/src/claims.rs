@@ -33,7 +33,9 @@ pub struct Rights {
 
 /// What is told of someone's subscriptions, by their matchers; the first that matches counts.
 #[derive(Debug, Clone, Default)]
-pub struct Payloads(Vec<(Vec<Matcher>, Arc<Map<String, Value>>)>);
+pub struct Payloads(Vec<(Vec<Matcher>, Payload)>);
+
+type Payload = Arc<Map<String, Value>>;
 
 impl Payloads {
     /// The most bytes of one, as JSON: it goes with each of its bearer's subscriptions.

@@ -83,8 +83,10 @@ impl Handover<'_> {
         let mut outlook = Outlook::default();
         for seats in self.deliveries().map(|delivery| delivery.seats()) {
             let (taken, sockets) = (seats.taken() as u64, seats.sockets() as u64);
-            outlook.streams += sockets;
-            outlook.closed += taken.saturating_sub(sockets);
+            // What is encrypted cannot move yet.
+            let moving = if self.connections.is_secure() { 0 } else { sockets };
+            outlook.streams += moving;
+            outlook.closed += taken.saturating_sub(moving);
         }
         outlook.obstacle = self.obstacle().map(|obstacle| obstacle.to_string());
         outlook

@@ -241,8 +241,8 @@ impl Quotas {
     }
 
     /// The places of a stream that another process had granted, whether or not they are free here: whoever
-    /// moves is not turned away. It names so many patterns.
-    pub(crate) fn keep(&self, grant: &Grant, patterns: usize) -> Vec<Seat> {
+    /// moves is not turned away. Its patterns take up so many places.
+    pub(crate) fn keep(&self, grant: &Grant, pattern_places: usize) -> Vec<Seat> {
         let mut seats = Vec::new();
         // A network of IPv6 that holds this machine's own address.
         let local = grant.address.is_loopback() || grant.address.is_unspecified();
@@ -252,8 +252,8 @@ impl Quotas {
         if let Some(subject) = &grant.subject {
             seats.push(kept(&self.subjects, Arc::clone(subject), self.per_subject, 1));
         }
-        if patterns > 0 {
-            let places = u32::try_from(patterns).unwrap_or(u32::MAX);
+        if pattern_places > 0 {
+            let places = u32::try_from(pattern_places).unwrap_or(u32::MAX);
             let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
             if let Some(limit) = limit {
                 seats.push(kept(&self.pattern_addresses, grant.address, limit, places));

@@ -178,6 +178,10 @@ mod tests {
         fn matches(&self, topic: &Topic) -> bool {
             topic.as_str().ends_with(self.0)
         }
+
+        fn footprint(&self) -> usize {
+            0
+        }
     }
 
     #[test]

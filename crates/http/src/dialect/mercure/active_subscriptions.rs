@@ -122,7 +122,7 @@ impl Api {
 
     fn collection(&self, path: &SubscriptionsPath, answer: &Answer) -> Value {
         let Answer { listed, last } = answer;
-        let mut document = path.collection(listed.documents.clone(), last);
+        let mut document = path.collection(&listed.documents, last);
         if listed.more {
             document["truncated"] = true.into();
         }
