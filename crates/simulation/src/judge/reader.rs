@@ -252,7 +252,7 @@ impl Reader {
             && !data.contains(r#""bad_id""#)
             && self.since != u64::MAX;
         let missed = covers.then(|| self.missed(facts, place, true)).flatten();
-        if let Some(missed) = missed {
+        if let Some((_, missed)) = missed {
             let text = format!("{self}: a gap to {id} ({data}) covers {:?}", missed.message.text);
             return facts.report(FindingKind::Lost, text);
         }
@@ -352,8 +352,9 @@ impl Reader {
 
     /// It has everything before `before`, and stands at `at`.
     fn advance(&mut self, facts: &mut Facts, before: Place, at: Place) {
-        if let Some(missed) = self.missed(facts, before, false) {
-            let (text, place) = (&missed.message.text, missed.place);
+        // Where it stood then: what was lost may have been published again since.
+        if let Some((place, missed)) = self.missed(facts, before, false) {
+            let text = &missed.message.text;
             let text = format!("{self} is at {at:?} and never received {text:?} at {place:?}");
             if !(facts.promises.tells_late && facts.may_lose) {
                 return facts.report(FindingKind::SilentLoss, text);
@@ -362,7 +363,7 @@ impl Reader {
             let begins = self.connection.as_ref().is_some_and(|connection| {
                 connection.beginning == Beginning::Earliest && self.accounted.is_none()
             });
-            match (place.is_some_and(|place| place.rank < at.rank), begins) {
+            match (place.rank < at.rank, begins) {
                 (true, true) => {}
                 (true, false) | (false, true) => _ = self.crossed.get_or_insert(text),
                 (false, false) => return facts.report(FindingKind::SilentLoss, text),
@@ -385,7 +386,12 @@ impl Reader {
     }
 
     /// The first that it wants, is owed and was not given, before this.
-    fn missed<'a>(&self, facts: &'a Facts, before: Place, inclusive: bool) -> Option<&'a Recorded> {
+    fn missed<'a>(
+        &self,
+        facts: &'a Facts,
+        before: Place,
+        inclusive: bool,
+    ) -> Option<(Place, &'a Recorded)> {
         let after = self.after(before);
         let end = Place { seq: before.seq + u64::from(inclusive), ..before };
         let numbers = facts.held.range(..end).rev();
@@ -396,7 +402,7 @@ impl Reader {
             }
             let recorded = &facts.messages[*number];
             if recorded.begun >= self.since && self.wants(recorded) {
-                first = Some(recorded);
+                first = Some((*place, recorded));
             }
         }
         first
@@ -414,7 +420,7 @@ impl Reader {
 
     pub(super) fn owed<'a>(&self, facts: &'a Facts) -> Option<&'a Recorded> {
         let end = Place { rank: u64::MAX, seq: 0 };
-        self.missed(facts, end, false)
+        self.missed(facts, end, false).map(|(_, missed)| missed)
     }
 
     /// The claim by which this event, of which one hears only now, would not be there.
