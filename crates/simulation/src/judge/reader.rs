@@ -280,7 +280,11 @@ impl Reader {
             let between = facts.held.range(place..=accounted);
             let numbers = between.filter(|(at, _)| **at > place).map(|(_, number)| *number);
             let back = numbers.map(|number| &facts.messages[number]).find(|it| self.wants(it));
-            if let Some(back) = back {
+            // Somebody may have gone on in the epoch before at a server that was replaced. Who comes back with
+            // that id is told.
+            let is_told =
+                facts.promises.tells_late && facts.may_lose && place.rank < accounted.rank;
+            if let Some(back) = back.filter(|_| !is_told) {
                 let back = &back.message.text;
                 let text = format!("{self}: {name} goes back to {place:?}, before {back:?}");
                 facts.report(FindingKind::Reordered, text);
