@@ -129,6 +129,8 @@ impl World {
                 }
                 network.succeed(lost);
                 if matches!(fault, RedisFault::KillAll(_)) {
+                    // All at once: no node does anything after another is gone.
+                    lock(&self.meanwhile).clear();
                     (0..self.setup.nodes).for_each(|node| self.stop_and_start(node, Stop::Killed));
                 }
             }
