@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_event::Position;
-use redis::aio::MultiplexedConnection;
+use fanfare_log::{Environment, SystemEnvironment};
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
@@ -12,6 +12,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
+use crate::connection::{Connection, SimulatedNetwork};
 use crate::entry::text;
 use crate::error::{ConnectError, RequestError, words};
 use crate::keys::Keys;
@@ -31,6 +32,9 @@ pub(crate) struct Dialer {
     /// For setting up a connection as a whole, and for each request but blocking ones.
     response_timeout: Duration,
     pub(crate) keys: Keys,
+    pub(crate) environment: Arc<dyn Environment>,
+    /// Where there is no URL to go by.
+    simulated: Option<Arc<dyn SimulatedNetwork>>,
 }
 
 impl Dialer {
@@ -43,21 +47,45 @@ impl Dialer {
             },
             response_timeout: settings.response_timeout,
             keys: Keys::of(&settings.namespace),
+            environment: Arc::new(SystemEnvironment::new()),
+            simulated: None,
         }
+    }
+
+    /// One that finds its server over a simulated network.
+    pub(crate) fn simulated(
+        settings: &RedisSettings,
+        network: Arc<dyn SimulatedNetwork>,
+        environment: Arc<dyn Environment>,
+    ) -> Self {
+        Self { environment, simulated: Some(network), ..Self::new(settings) }
     }
 
     /// Connects, checks that the server will do, and fences. `heard` is the last position of each
     /// epoch that this node knows of; a server that has less begins a new epoch.
     pub(crate) async fn open(&self, heard: &[Position]) -> Result<Link, ConnectError> {
         let (connection, node) = self.reach().await?;
-        let mut link = Link::new(connection, node, self.keys.clone(), self.response_timeout);
+        let mut link = Link::new(
+            connection,
+            node,
+            self.keys.clone(),
+            self.response_timeout,
+            Arc::clone(&self.environment),
+        );
         link.prepare().await?;
         link.fence(heard).await.map_err(|error| error.at(&link.node))?;
         Ok(link)
     }
 
     /// A connection to the right server, not yet fenced.
-    pub(crate) async fn reach(&self) -> Result<(MultiplexedConnection, String), ConnectError> {
+    pub(crate) async fn reach(&self) -> Result<(Connection, String), ConnectError> {
+        if let Some(network) = &self.simulated {
+            let node = "simulated".to_owned();
+            return match network.connect() {
+                Ok(connection) => Ok((Connection::Simulated(connection), node)),
+                Err(error) => Err(RequestError::Lost(error.into()).at(&node)),
+            };
+        }
         match &self.url.place {
             Place::Server(node) => self.dial(node, &self.url.credentials, self.url.db).await,
             Place::Sentinel { nodes, master, credentials } => {
@@ -105,10 +133,7 @@ impl Dialer {
 
     /// Asks for a key of the namespace and follows the redirections. All of a namespace is in one
     /// slot, so no map of the others is needed.
-    async fn find_owner(
-        &self,
-        seeds: &[Node],
-    ) -> Result<(MultiplexedConnection, String), ConnectError> {
+    async fn find_owner(&self, seeds: &[Node]) -> Result<(Connection, String), ConnectError> {
         let mut question = redis::cmd("EXISTS");
         question.arg(&*self.keys.events);
         let mut reason = String::new();
@@ -152,7 +177,7 @@ impl Dialer {
         node: &Node,
         credentials: &Credentials,
         db: i64,
-    ) -> Result<(MultiplexedConnection, String), ConnectError> {
+    ) -> Result<(Connection, String), ConnectError> {
         let name = node.to_string();
         let setup = |source| ConnectError::Setup { source: Arc::new(source) };
         let client = self.client(node, credentials, db).map_err(setup)?;
@@ -161,7 +186,7 @@ impl Dialer {
             AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         match timeout(self.response_timeout, opening).await {
-            Ok(Ok(connection)) => Ok((connection, name)),
+            Ok(Ok(connection)) => Ok((Connection::Server(connection), name)),
             Ok(Err(error)) if error.is_io_error() => Err(RequestError::Lost(error).at(&name)),
             Ok(Err(error)) => Err(ConnectError::Refused { node: name, message: error.to_string() }),
             Err(_) => Err(RequestError::Silent(self.response_timeout).at(&name)),

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use fanfare_event::Timestamp;
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
+use crate::connection::Connection;
 use crate::dialer::Dialer;
 use crate::entry::text;
 use crate::link::{clock, info_field, is_new_enough, request};
@@ -85,7 +85,7 @@ pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Finding> {
 }
 
 struct Examination<'a> {
-    connection: &'a mut MultiplexedConnection,
+    connection: &'a mut Connection,
     response_timeout: Duration,
     findings: Vec<Finding>,
 }

@@ -85,6 +85,16 @@ if found and later(found.epoch, greatest) then greatest = found.epoch end
 local last, left = epoch, seq
 if found then last, left = found.epoch, found.seq end
 local told_late, is_witness = false, false
+-- An epoch between two that are known was begun by a server that has been replaced: what was heard of it is
+-- lost. Not where so many are known that some had to be forgotten.
+local oldest, count = nil, 0
+for ancestor in pairs(known) do
+  count = count + 1
+  if not oldest or later(oldest, ancestor) then oldest = ancestor end
+end
+local function is_lost(heard_epoch, heard)
+  return heard > 0 and oldest and count < tonumber(ARGV[2]) and later(heard_epoch, oldest)
+end
 for i = 5, #ARGV do
   local heard_epoch, heard = parse(ARGV[i])
   local its = known[heard_epoch]
@@ -95,6 +105,8 @@ for i = 5, #ARGV do
   elseif its and heard > its.stop and not its.lossy then
     continues = false
     if heard_epoch ~= epoch then its.lossy, told_late = true, true end
+  elseif epoch and not its and is_lost(heard_epoch, heard) then
+    continues, told_late = false, true
   end
 end
 if continues then
@@ -148,6 +160,8 @@ for i = 5, #ARGV do
     its.lossy = its.lossy or heard > its.stop
   elseif last and later(heard_epoch, last) then
     known[heard_epoch] = {stop = 0, lossy = heard > 0}
+  elseif is_lost(heard_epoch, heard) then
+    known[heard_epoch] = {stop = 0, lossy = true}
   end
 end
 if told_late then known[last].lossy = true end

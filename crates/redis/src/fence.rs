@@ -2,7 +2,7 @@
 //! where it may.
 
 use fanfare_event::{Position, Timestamp};
-use fanfare_log::{Ended, Lineage, epoch_entropy, next_epoch};
+use fanfare_log::{Ended, Lineage, next_epoch};
 use redis::{Cmd, Value};
 
 use crate::entry::text;
@@ -36,7 +36,7 @@ impl Link {
                     return Ok(());
                 }
                 Found::Due { greatest, now } => {
-                    let name = next_epoch(greatest, now, epoch_entropy()).to_string();
+                    let name = next_epoch(greatest, now, self.environment.random()).to_string();
                     let begin = self.call_fence(&self.scripts.fence, &name, syncs, heard);
                     found = Found::parse(self.request(&begin).await?)?;
                 }

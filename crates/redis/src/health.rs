@@ -1,10 +1,11 @@
 //! Whether the log can accept and deliver events now, and if not, why.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fanfare_event::Position;
 use fanfare_log::Unready;
+use tokio::time::Instant;
 
 /// What publisher and tail report, and readiness is read from.
 pub(crate) struct Health {

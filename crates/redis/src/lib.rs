@@ -33,6 +33,7 @@
 mod back_off;
 mod budget;
 mod cluster_store;
+mod connection;
 mod dialer;
 pub mod doctor;
 mod entry;
@@ -50,6 +51,7 @@ mod retention;
 mod scripts;
 mod settings;
 mod state;
+mod stepped;
 mod stream_state;
 mod tail;
 mod trims;
@@ -57,9 +59,11 @@ mod url;
 mod view;
 
 pub use cluster_store::{ClusterStore, ClusterStoreError, Notice, NoticeListener};
+pub use connection::{Answers, SimulatedConnection, SimulatedNetwork};
 pub use error::ConnectError;
 pub use keys::{InvalidNamespace, Namespace};
 pub use log::RedisLog;
 pub use settings::RedisSettings;
 pub use state::{RedisState, UnreadableState, Unsettled};
+pub use stepped::{RedisWork, WhileWaiting};
 pub use url::{InvalidUrl, RedisUrl};

@@ -1,12 +1,14 @@
 //! A link: a connection that has been checked and fenced; used until its first failure, then thrown
 //! away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use fanfare_log::Environment;
 use redis::{Cmd, Pipeline, Value};
 use tokio::time::timeout;
 
+use crate::connection::Connection;
 use crate::entry::text;
 use crate::error::{ConnectError, RequestError};
 use crate::keys::Keys;
@@ -15,7 +17,7 @@ use crate::stream_state::StreamState;
 
 /// A fenced connection to the server that holds the namespace.
 pub(crate) struct Link {
-    pub(crate) connection: MultiplexedConnection,
+    pub(crate) connection: Connection,
     pub(crate) node: String,
     pub(crate) scripts: Scripts,
     pub(crate) keys: Keys,
@@ -24,15 +26,18 @@ pub(crate) struct Link {
     pub(crate) fenced: StreamState,
     /// Until the server refuses to say how it is configured.
     pub(crate) may_ask_config: bool,
+    /// What epochs are named by, beside the server's clock.
+    pub(crate) environment: Arc<dyn Environment>,
 }
 
 impl Link {
     /// Not yet prepared, nor fenced.
     pub(crate) fn new(
-        connection: MultiplexedConnection,
+        connection: Connection,
         node: String,
         keys: Keys,
         response_timeout: Duration,
+        environment: Arc<dyn Environment>,
     ) -> Self {
         Self {
             connection,
@@ -42,6 +47,7 @@ impl Link {
             response_timeout,
             fenced: StreamState::UNKNOWN,
             may_ask_config: true,
+            environment,
         }
     }
 
@@ -102,7 +108,7 @@ impl Link {
         commands: &Pipeline,
         count: usize,
     ) -> Result<Vec<Value>, RequestError> {
-        let answering = self.connection.send_packed_commands(commands, 0, count);
+        let answering = self.connection.send_all(commands, count);
         let values = match timeout(self.response_timeout, answering).await {
             Ok(answer) => answer.map_err(RequestError::Lost)?,
             Err(_) => return Err(RequestError::Silent(self.response_timeout)),
@@ -117,11 +123,11 @@ impl Link {
 
 /// One command on a connection of any kind.
 pub(crate) async fn request(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     command: &Cmd,
     within: Duration,
 ) -> Result<Value, RequestError> {
-    match timeout(within, connection.send_packed_command(command)).await {
+    match timeout(within, connection.send(command)).await {
         Ok(Ok(Value::ServerError(error))) => Err(RequestError::Refused(error)),
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(RequestError::Lost(error)),

@@ -1,5 +1,7 @@
 //! [`RedisLog`]: the event log, put together.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ use crate::publish::Publisher;
 use crate::read::Reader;
 use crate::settings::RedisSettings;
 use crate::state::{RedisState, Unsettled};
+use crate::stepped::Waiting;
 use crate::tail::TailTask;
 use crate::view::View;
 
@@ -33,7 +36,8 @@ pub struct RedisLog {
     view: Arc<View>,
     health: Arc<Health>,
     store: Arc<ClusterStore>,
-    tasks: [AbortHandle; 2],
+    /// None where whoever has the log does its work.
+    tasks: Vec<AbortHandle>,
 }
 
 impl RedisLog {
@@ -71,54 +75,14 @@ impl RedisLog {
         state: Option<RedisState>,
     ) -> Result<Arc<Self>, ConnectError> {
         let runtime = Handle::current();
-        let dialer = Arc::new(Dialer::new(&settings));
-        let known = state.as_ref().map_or(&[][..], |state| &state.known);
-        let mut following = dialer.open(known).await?;
-        let publishing = dialer.open(&[following.fenced.last]).await?;
-        let last = following.fenced.last;
-        let lineage =
-            following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
-        let noticed = match &state {
-            Some(state) => state.noticed.clone(),
-            // What is said from now on concerns whoever comes from now on.
-            None => following.last_notice().await.map_err(|error| error.at(&following.node))?,
-        };
-        let view = Arc::new(View::new(lineage, last, noticed));
-        known.iter().for_each(|known| view.record_known(*known));
-        let health = Arc::new(Health::new(settings.echo_deadline));
-        health.heard(last);
-
-        let listener = Listener::default();
-        let store = Arc::new(ClusterStore::new(
-            dialer.clone(),
-            view.clone(),
-            health.clone(),
-            settings.response_timeout,
-            listener.clone(),
-        ));
-        let task = TailTask::begin(
-            dialer.clone(),
-            view.clone(),
-            health.clone(),
-            tail,
-            listener,
-            // They are for streams that are on their way, and whom nobody can end yet.
-            state.is_some(),
-        );
-        let following = runtime.spawn(task.run(Some(following)));
-        let (publisher, task) = Publisher::new(
-            &settings,
-            runtime.clone(),
-            dialer.clone(),
-            view.clone(),
-            health.clone(),
-            state.and_then(|state| state.keys),
-        );
-        let publishing = runtime.spawn(task.run(Some(publishing)));
-        let reader =
-            Arc::new(Reader::new(&settings, runtime, dialer, view.clone(), health.clone()));
-        let tasks = [following.abort_handle(), publishing.abort_handle()];
-        Ok(Arc::new(Self { publisher, reader, view, health, store, tasks }))
+        let dialer = Dialer::new(&settings);
+        let waiting = Waiting::OnRuntime(runtime.clone());
+        let assembled = assemble(&settings, runtime.clone(), dialer, waiting, tail, state).await?;
+        let Assembled { mut log, following, publishing } = assembled;
+        log.tasks = [runtime.spawn(following), runtime.spawn(publishing)]
+            .map(|task| task.abort_handle())
+            .into();
+        Ok(Arc::new(log))
     }
 
     /// Waits until nothing that was published here is on its way any more, and says what another process needs
@@ -143,6 +107,69 @@ impl RedisLog {
     pub fn cluster_store(&self) -> &Arc<ClusterStore> {
         &self.store
     }
+}
+
+/// A log, and what it needs to have done for it.
+pub(crate) struct Assembled {
+    pub(crate) log: RedisLog,
+    pub(crate) following: Task,
+    pub(crate) publishing: Task,
+}
+
+/// What goes on for as long as a log does.
+pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Puts a log together: connects, fences, and tells `tail` where the log stands.
+pub(crate) async fn assemble(
+    settings: &RedisSettings,
+    runtime: Handle,
+    dialer: Dialer,
+    waiting: Waiting,
+    tail: Arc<dyn Tail>,
+    state: Option<RedisState>,
+) -> Result<Assembled, ConnectError> {
+    let dialer = Arc::new(dialer);
+    let known = state.as_ref().map_or(&[][..], |state| &state.known);
+    let mut following = dialer.open(known).await?;
+    let publishing = dialer.open(&[following.fenced.last]).await?;
+    let last = following.fenced.last;
+    let lineage = following.lineage(last.epoch).await.map_err(|error| error.at(&following.node))?;
+    let noticed = match &state {
+        Some(state) => state.noticed.clone(),
+        // What is said from now on concerns whoever comes from now on.
+        None => following.last_notice().await.map_err(|error| error.at(&following.node))?,
+    };
+    let view = Arc::new(View::new(lineage, last, noticed));
+    known.iter().for_each(|known| view.record_known(*known));
+    let health = Arc::new(Health::new(settings.echo_deadline));
+    health.heard(last);
+
+    let listener = Listener::default();
+    let store = Arc::new(ClusterStore::new(
+        dialer.clone(),
+        view.clone(),
+        health.clone(),
+        settings.response_timeout,
+        listener.clone(),
+    ));
+    // Notices are for streams that are on their way, and whom nobody can end yet.
+    let resumes = state.is_some();
+    let task =
+        TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener, resumes);
+    let following = Box::pin(task.run(Some(following)));
+    let (publisher, task) = Publisher::new(
+        settings,
+        runtime.clone(),
+        dialer.clone(),
+        view.clone(),
+        health.clone(),
+        state.and_then(|state| state.keys),
+    );
+    let publishing = Box::pin(task.run(Some(publishing)));
+    let reader = Reader::new(settings, runtime, waiting, dialer, view.clone(), health.clone());
+    let log =
+        RedisLog { publisher, reader: Arc::new(reader), view, health, store, tasks: Vec::new() };
+    Ok(Assembled { log, following, publishing })
 }
 
 impl EventLog for RedisLog {

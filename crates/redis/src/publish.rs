@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_event::{Draft, Position, Timestamp};
+use fanfare_event::{Draft, Position};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, IdempotencyKey, IdempotencyState,
-    IdempotencyTable,
+    AppendError, Appended, Appending, Batch, Cause, Durability, Environment, IdempotencyKey,
+    IdempotencyState, IdempotencyTable,
 };
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
@@ -44,6 +44,7 @@ pub(crate) struct Publisher {
     /// and shared out here. What they were answered, only Redis knows.
     keys: Mutex<IdempotencyTable>,
     runtime: Handle,
+    environment: Arc<dyn Environment>,
     deadline: Duration,
 }
 
@@ -82,6 +83,7 @@ impl Publisher {
             budget: Budget::new(settings.max_waiting, settings.max_waiting_bytes),
             keys: Mutex::new(keys),
             runtime,
+            environment: Arc::clone(&dialer.environment),
             deadline: settings.publish_deadline,
         };
         let task = PublishTask {
@@ -112,7 +114,7 @@ impl Publisher {
     pub(crate) fn append(&self, batch: Batch) -> Appending {
         if let Some(key) = &batch.key {
             let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(full) = keys.insert(key, Position::ORIGIN, 0, Timestamp::now()) {
+            if let Err(full) = keys.insert(key, Position::ORIGIN, 0, self.environment.now()) {
                 return Box::pin(async move { Err(full.into()) });
             }
         }
@@ -120,12 +122,12 @@ impl Publisher {
             let source = "too many publishes wait for redis".into();
             return Box::pin(async { Err(AppendError::Unavailable { source }) });
         };
+        let _timers = self.runtime.enter();
         let within = self.deadline;
         let deadline = Instant::now() + within;
         let (request, stage, answer) = Request::new(batch, deadline, reservation);
         // Where the task has ended, the answer's channel is closed and says so.
         let _ = self.queue.send(request);
-        let _timers = self.runtime.enter();
         let answer = timeout_at(deadline, answer);
         Box::pin(async move {
             let source = match answer.await {

@@ -16,6 +16,7 @@ use crate::error::RequestError;
 use crate::health::Health;
 use crate::link::Link;
 use crate::settings::RedisSettings;
+use crate::stepped::Waiting;
 use crate::view::View;
 
 /// How many bytes one page should bring over the network, about.
@@ -27,6 +28,7 @@ const AT_ONCE: usize = 64;
 /// Serves reads from threads outside the runtime.
 pub(crate) struct Reader {
     runtime: Handle,
+    waiting: Waiting,
     dialer: Arc<Dialer>,
     view: Arc<View>,
     health: Arc<Health>,
@@ -40,12 +42,14 @@ impl Reader {
     pub(crate) fn new(
         settings: &RedisSettings,
         runtime: Handle,
+        waiting: Waiting,
         dialer: Arc<Dialer>,
         view: Arc<View>,
         health: Arc<Health>,
     ) -> Self {
         Self {
             runtime,
+            waiting,
             dialer,
             view,
             health,
@@ -84,7 +88,7 @@ impl Reader {
             return Err(unavailable("the log has just begun anew".into()));
         }
         let (entries, complete) = self
-            .runtime
+            .waiting
             .block_on(self.gather(start.max(floor), until, count, bytes, &seen.lineage))
             .map_err(unavailable)?;
         let misses = |at, before| {

@@ -19,13 +19,16 @@ pub(crate) const WISHES: [Wish; 8] = [
     wish(&["quiet", "**/e"], &[], WishEnvelope::None, true),
 ];
 
+/// Of which topics clients may have been granted private events.
+pub(crate) const GRANTS: [&[&str]; 4] = [&[], &["a"], &["b/*", "c/**"], &["**"]];
+
 const fn wish(
     topics: &'static [&'static str],
     types: &'static [&'static str],
     envelope: WishEnvelope,
     chunked: bool,
 ) -> Wish {
-    Wish { topics, types, envelope, chunked }
+    Wish { topics, types, envelope, chunked, granted: &[] }
 }
 
 /// A client.

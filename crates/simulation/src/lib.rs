@@ -1,6 +1,6 @@
-//! The hub's core in one thread under one seed: hub, window, lineage, shards, readers and logs, of which
-//! nothing has a thread, a clock, a disk or a socket of its own; and a judge that knows only what clients
-//! and publishers saw.
+//! The hub's core in one thread under one seed: hub, window, lineage, shards, readers and logs, with the real
+//! scripts in a Redis in memory, of which nothing has a thread, a clock, a disk or a socket of its own; and a
+//! judge that knows only what clients and publishers saw.
 //!
 //! What must hold:
 //!
@@ -11,10 +11,10 @@
 
 mod client;
 mod judge;
+mod network;
 mod node;
 mod plan;
 mod run;
-mod shared_engine;
 mod trace;
 mod world;
 

@@ -10,13 +10,13 @@ use fanfare_delivery::{
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::disk::{Progress, Writer};
 use fanfare_log::{
-    DiskLog, DiskOptions, Environment, EventLog, MemoryLog, MemorySettings, Retention, SyncPolicy,
-    Tail,
+    DiskLog, DiskOptions, Environment, EventLog, MemoryLog, MemorySettings, SyncPolicy, Tail,
 };
+use fanfare_redis::RedisWork;
 use fanfare_testkit::{SimulatedDisk, SimulatedEnvironment};
 
+use crate::network::Network;
 use crate::plan::{SHARDS, Setup};
-use crate::shared_engine::{NodeLog, SharedEngine};
 
 /// How long a key is answered.
 pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
@@ -37,13 +37,15 @@ pub(crate) struct Node {
     /// How many streams have been handed to shards.
     joined: Mutex<usize>,
     clock: Clock,
+    /// What its reads go over, and as which node.
+    network: Option<(Arc<Network>, usize)>,
 }
 
 /// What does the log's own work.
 enum Worker {
     None,
     Disk(Box<Writer>),
-    Shared(Arc<NodeLog>),
+    Redis(RedisWork, Arc<Network>, usize),
 }
 
 /// What time it is on a node.
@@ -68,17 +70,13 @@ impl Clock {
 pub(crate) enum Ground {
     Memory,
     Disk(SimulatedDisk, SyncPolicy),
-    Shared(Arc<SharedEngine>, usize),
+    Redis(Arc<Network>, usize),
 }
 
 impl Node {
     /// Starts; `None` where its log does not open.
     pub(crate) fn start(setup: &Setup, ground: &Ground, clock: &Clock) -> Option<Self> {
-        let retention = Retention {
-            count: setup.retain_count,
-            bytes: setup.retain_bytes,
-            age: setup.retain_age,
-        };
+        let retention = setup.retention();
         let bounds = WindowBounds { count: setup.window, bytes: 1 << 20 };
         let window = Arc::new(Window::new(bounds, retention));
         let tail = Arc::clone(&window) as Arc<dyn Tail>;
@@ -101,9 +99,9 @@ impl Node {
                     DiskLog::open_by_hand(storage, environment, options, tail).ok()?;
                 (Arc::new(log), Worker::Disk(Box::new(writer)))
             }
-            Ground::Shared(engine, number) => {
-                let log = NodeLog::open(Arc::clone(engine), *number, environment, tail);
-                (Arc::clone(&log) as Arc<dyn EventLog>, Worker::Shared(log))
+            Ground::Redis(network, number) => {
+                let (log, work) = network.open(*number, setup, environment, tail).ok()?;
+                (log, Worker::Redis(work, Arc::clone(network), *number))
             }
         };
         let seats = Seats::new(64);
@@ -118,7 +116,10 @@ impl Node {
         };
         let hub = Arc::new(Hub::new(window, log));
         // As little or as much as it takes, as at any start; what cannot be read is not served from there.
-        let _ = hub.warm(|| true);
+        let _ = match ground {
+            Ground::Redis(network, number) => network.reading(*number, true, || hub.warm(|| true)),
+            Ground::Memory | Ground::Disk(..) => hub.warm(|| true),
+        };
         let delivery = SteppedDelivery::new(&hub, &settings, clock.now()).expect("a poller");
         Some(Self {
             hub,
@@ -130,6 +131,10 @@ impl Node {
             drained: Default::default(),
             joined: Mutex::new(0),
             clock: clock.clone(),
+            network: match ground {
+                Ground::Redis(network, number) => Some((Arc::clone(network), *number)),
+                Ground::Memory | Ground::Disk(..) => None,
+            },
         })
     }
 
@@ -170,14 +175,17 @@ impl Node {
 
     /// Reads a page; whether one was asked for.
     pub(crate) fn read(&self) -> bool {
-        self.reader.read_page()
+        match &self.network {
+            Some((network, number)) => network.reading(*number, true, || self.reader.read_page()),
+            None => self.reader.read_page(),
+        }
     }
 
     /// Does a piece of the log's own work; whether there was any.
     pub(crate) fn work(&self) -> bool {
         match try_lock(&self.writer).as_deref_mut() {
             Some(Worker::Disk(writer)) => writer.step() == Progress::Worked,
-            Some(Worker::Shared(log)) => log.hear(),
+            Some(Worker::Redis(work, network, number)) => network.work(*number, work),
             Some(Worker::None) | None => false,
         }
     }

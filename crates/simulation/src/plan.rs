@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-use fanfare_log::SyncPolicy;
+use fanfare_log::{Retention, SyncPolicy};
+use fanfare_simulated_redis::Persistence;
 use fanfare_testkit::DiskFault;
 use fastrand::Rng;
+
+use crate::client::{GRANTS, WISHES};
 
 /// How many shards a node has.
 pub(crate) const SHARDS: usize = 2;
@@ -41,8 +44,8 @@ pub(crate) struct Setup {
     pub(crate) retain_topic_count: Option<u64>,
     /// How many frames the windows hold.
     pub(crate) window: usize,
-    /// Which of the wishes each client has.
-    pub(crate) clients: Vec<usize>,
+    /// Which of the wishes each client has, and which of the grants.
+    pub(crate) clients: Vec<(usize, usize)>,
 }
 
 /// What nodes run on.
@@ -52,15 +55,23 @@ pub(crate) enum Engine {
     Memory,
     /// The log on disk.
     Disk(SyncPolicy),
-    /// An engine outside, which all nodes share.
-    Shared,
+    /// A Redis, which all nodes share.
+    Redis(Persistence),
 }
 
 /// Something that happens between any two other things.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// Somebody publishes.
-    Publish { node: usize, topic: usize, count: usize, typed: bool, size: usize, keyed: bool },
+    Publish {
+        node: usize,
+        topic: usize,
+        count: usize,
+        typed: bool,
+        size: usize,
+        keyed: bool,
+        private: bool,
+    },
     /// Somebody sends an earlier batch with a key again.
     Repeat { node: usize, nth: usize },
     /// A shard takes a turn.
@@ -96,9 +107,9 @@ pub(crate) enum Step {
     /// Something happens in the middle of another step, before an operation of the disk or a part of
     /// a page, so many from now.
     During { ahead: u32, step: Box<Step> },
-    /// Something happens to the engine that nodes share.
-    Engine(EngineFault),
-    /// A node can reach its engine, or cannot.
+    /// Something happens to the Redis that nodes share.
+    Redis(RedisFault),
+    /// A node can reach its Redis, or cannot.
     Reach { node: usize, reach: bool },
 }
 
@@ -130,17 +141,27 @@ pub(crate) enum Stop {
     PowerCut,
 }
 
-/// What may happen to a shared engine.
+/// What may happen to a Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EngineFault {
-    /// A replica takes over that lacks so many of the last writes.
-    FailOver(usize),
-    /// The reply to the next publish is lost.
+pub(crate) enum RedisFault {
+    /// It is restarted, or a replica takes over that lacks so many of the last writes.
+    Succeed(usize),
+    /// The same, and all nodes are killed with it: nobody is left who knows.
+    KillAll(usize),
+    /// The next reply is lost.
     LoseReply,
-    /// The next publish is not carried out, and its publisher learns only that it took too long.
+    /// The next request is.
     LoseRequest,
-    /// So many of the oldest events are trimmed by another node.
+    /// Another node trims it to so many entries.
     Trim(usize),
+    /// Somebody deletes a key, or all.
+    Delete(usize),
+    /// Nobody may call a command any more: scripts stop half way.
+    Deny(usize),
+    /// It has no memory left.
+    Full,
+    /// Whatever it refused it accepts.
+    Mend,
 }
 
 impl Plan {
@@ -152,18 +173,25 @@ impl Plan {
             7..11 => Engine::Disk(SyncPolicy::Disk),
             11..13 => Engine::Disk(SyncPolicy::Os),
             13 => Engine::Disk(SyncPolicy::Interval(Duration::from_secs(2))),
-            _ => Engine::Shared,
+            _ if rng.u8(..3) == 0 => Engine::Redis(Persistence::Always),
+            _ => Engine::Redis(Persistence::Lax),
         };
-        let setup = Setup::of(engine, &mut rng);
+        let mut setup = Setup::of(engine, &mut rng);
         let length = rng.usize(30..150);
-        let steps = (0..length).map(|_| Step::of(&setup, &mut rng)).collect();
+        let mut steps: Vec<_> = (0..length).map(|_| Step::of(&setup, &mut rng)).collect();
+        // Draws of their own, so that the others remain what they were.
+        let mut rng = Rng::with_seed(!seed ^ 3);
+        if rng.u8(..3) == 0 {
+            setup.clients.iter_mut().for_each(|(_, grant)| *grant = rng.usize(..GRANTS.len()));
+            steps.iter_mut().for_each(|step| step.hide(&mut rng));
+        }
         Self { seed, setup, steps }
     }
 }
 
 impl Setup {
     fn of(engine: Engine, rng: &mut Rng) -> Self {
-        let nodes = if engine == Engine::Shared { rng.usize(1..=3) } else { 1 };
+        let nodes = if matches!(engine, Engine::Redis(_)) { rng.usize(1..=3) } else { 1 };
         let is_on_disk = matches!(engine, Engine::Disk(_));
         let mut setup = Self {
             engine,
@@ -178,14 +206,18 @@ impl Setup {
         match rng.u8(..8) {
             0..3 => {}
             3..5 => setup.retain_count = rng.u64(2..40),
-            5 if engine != Engine::Shared => setup.retain_bytes = rng.u64(500..20_000),
+            5 if !matches!(engine, Engine::Redis(_)) => setup.retain_bytes = rng.u64(500..20_000),
             6 => setup.retain_age = Duration::from_secs(rng.u64(2..40)),
             _ if is_on_disk => setup.retain_topic_count = Some(rng.u64(1..6)),
             _ => setup.retain_count = rng.u64(2..40),
         }
         let clients = rng.usize(2..=4);
-        setup.clients = (0..clients).map(|_| rng.usize(..crate::client::WISHES.len())).collect();
+        setup.clients = (0..clients).map(|_| (rng.usize(..WISHES.len()), 0)).collect();
         setup
+    }
+
+    pub(crate) fn retention(&self) -> Retention {
+        Retention { count: self.retain_count, bytes: self.retain_bytes, age: self.retain_age }
     }
 
     /// Whether nothing is ever trimmed.
@@ -203,6 +235,7 @@ impl Step {
         let client = rng.usize(..setup.clients.len());
         let shard = rng.usize(..SHARDS);
         let is_on_disk = matches!(setup.engine, Engine::Disk(_));
+        let is_on_redis = matches!(setup.engine, Engine::Redis(_));
         match rng.u8(..100) {
             0..17 => Self::publish(node, rng),
             17..19 => Self::Repeat { node, nth: rng.usize(..8) },
@@ -252,13 +285,18 @@ impl Step {
                     _ => DiskFault::Error,
                 },
             },
-            94..96 if setup.engine == Engine::Shared => Self::Engine(match rng.u8(..6) {
-                0..2 => EngineFault::FailOver(rng.usize(..6)),
-                2 => EngineFault::LoseReply,
-                3 => EngineFault::LoseRequest,
-                _ => EngineFault::Trim(rng.usize(..6)),
+            94..96 if is_on_redis => Self::Redis(match rng.u8(..13) {
+                0..4 => RedisFault::Succeed(rng.usize(..6)),
+                4 => RedisFault::LoseReply,
+                5 => RedisFault::LoseRequest,
+                6..8 => RedisFault::Trim(rng.usize(..12)),
+                8 => RedisFault::Deny(rng.usize(..crate::network::COMMANDS.len())),
+                9 => RedisFault::Full,
+                10 => RedisFault::KillAll(rng.usize(..6)),
+                11 => RedisFault::Delete(rng.usize(..crate::network::KEYS.len())),
+                _ => RedisFault::Mend,
             }),
-            96 if setup.engine == Engine::Shared => Self::Reach { node, reach: rng.bool() },
+            96 if is_on_redis => Self::Reach { node, reach: rng.bool() },
             _ if setup.engine != Engine::Memory => {
                 let step = match rng.u8(..8) {
                     0..3 => Self::publish(node, rng),
@@ -273,6 +311,15 @@ impl Step {
         }
     }
 
+    /// Makes some of what is published private.
+    fn hide(&mut self, rng: &mut Rng) {
+        match self {
+            Self::Publish { private, .. } => *private = rng.bool(),
+            Self::During { step, .. } => step.hide(rng),
+            _ => {}
+        }
+    }
+
     fn publish(node: usize, rng: &mut Rng) -> Self {
         Self::Publish {
             node,
@@ -281,6 +328,7 @@ impl Step {
             typed: rng.u8(..4) == 0,
             size: if rng.u8(..3) == 0 { rng.usize(..900) } else { rng.usize(..20) },
             keyed: rng.u8(..3) == 0,
+            private: false,
         }
     }
 }

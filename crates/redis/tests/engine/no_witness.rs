@@ -150,3 +150,35 @@ async fn a_replica_that_could_take_over_is_taken_for_a_synced_disk() {
     let late = all_killed(&mut server, vec![node]).await;
     assert_eq!(between(&late, last), Between::Lost);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_that_a_replaced_server_had_begun_is_passed_over_in_silence() {
+    let mut master = RedisServer::start(&ALWAYS);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    let ways = [Proxy::to(master.port()), Proxy::to(master.port())];
+    let (knowing, other) =
+        (Node::connect(&ways[0].url()).await, Node::connect(&ways[1].url()).await);
+    let before = publish(&knowing, 20).await;
+    other.heard(before).await;
+    let copied = || replica.attempt(&["XLEN", "{test}:events"]).as_deref() == Some("21");
+    until("the replica has it", copied).await;
+    // The partition. The old master is restarted, and begins an epoch that the replica never sees.
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    ways[1].redirect(1);
+    until("it is cut off", || other.log.ready().is_err()).await;
+    master.restart();
+    until("an epoch has begun", || knowing.tail.heard().epoch > before.epoch).await;
+    let lost = publish(&knowing, 5).await;
+    assert!(lost.epoch > before.epoch);
+    ways[0].redirect(1);
+    until("it is cut off too", || knowing.log.ready().is_err()).await;
+    // The other vouches for all that the replica has, and a later epoch begins there.
+    ways[1].redirect(replica.port());
+    until("an epoch has begun", || other.tail.heard().epoch > lost.epoch).await;
+    assert_eq!(between(&other, before), Between::Nothing);
+    ways[0].redirect(replica.port());
+    let is_told = || between(&other, before) == Between::Lost;
+    until("who knows of more has said so", is_told).await;
+    let late = Node::connect(&replica.url()).await;
+    assert_eq!(between(&late, before), Between::Lost, "for who comes later");
+}

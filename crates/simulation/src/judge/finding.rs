@@ -29,6 +29,8 @@ pub enum FindingKind {
     Refused,
     /// An event that was not asked for.
     Unwanted,
+    /// A private event, to a client that was not granted it.
+    Leaked,
     /// Two events with one id.
     TwoEventsOneId,
     /// One event with two ids.

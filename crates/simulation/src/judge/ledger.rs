@@ -14,6 +14,9 @@ pub(crate) struct Promises {
     pub(crate) keeps_all: bool,
     /// Epochs do not ascend with their numbers: each start is a log of its own.
     pub(crate) forgets_at_restart: bool,
+    /// Whoever has crossed from one epoch to the next may be told only later that something was lost
+    /// there, but is told.
+    pub(crate) tells_late: bool,
 }
 
 /// An event, as it was sent by its publisher.
@@ -25,6 +28,8 @@ pub(crate) struct Message {
     pub(crate) event_type: Option<String>,
     /// No other has the same.
     pub(crate) text: String,
+    /// Only those receive it who were granted its topic.
+    pub(crate) is_private: bool,
 }
 
 /// What was published, what was told of it, and who heard what.
@@ -176,9 +181,13 @@ impl Ledger {
                 facts.report(FindingKind::TwoEventsOneId, text);
             }
             facts.messages[number].place = Some(place);
-            for reader in &self.readers {
+            for reader in &mut self.readers {
                 if let Some(claim) = reader.denies(&facts.messages[number], place) {
                     let text = format!("{reader} was told {claim}, but m{number} is at {place:?}");
+                    if facts.promises.tells_late && facts.may_lose && claim.crosses(place) {
+                        reader.has_crossed(text);
+                        continue;
+                    }
                     facts.report(FindingKind::SilentLoss, text);
                     return;
                 }
@@ -251,6 +260,10 @@ impl Ledger {
     /// Everything has been done for a client that there is to do.
     pub(crate) fn settle(&mut self, reader: usize) {
         let (reader, facts) = self.with_reader(reader);
+        if let Some(text) = reader.never_told() {
+            let text = format!("{text}, of which it was never told");
+            facts.report(FindingKind::SilentLoss, text);
+        }
         if let Some(missed) = reader.owed(facts) {
             let place = missed.place;
             let text = format!("{reader} never received {:?} at {place:?}", missed.message.text);

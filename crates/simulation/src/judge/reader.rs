@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::event_stream::{EventStream, StreamEvent};
-use super::ledger::{BatchNumber, Facts, Recorded};
+use super::ledger::{BatchNumber, Facts, Message, Recorded};
 use super::{FindingKind, Id, Place, Unchunked, Wish, WishEnvelope, flat_json};
 
 /// With what a client connects.
@@ -33,11 +33,15 @@ pub(crate) struct Reader {
     lost_rest: Option<u64>,
     /// Where the log was said to hold nothing for it.
     claims: Vec<Claim>,
+    /// What was lost where it went from one epoch to the next, and it was not told yet.
+    crossed: Option<String>,
     /// Ids that it has been given, latest last.
     ids: Vec<String>,
     /// The id of the last gap that it was told of, if it has come back with that.
     gap_again: Option<Id>,
     last_gap: Option<Id>,
+    /// The id of one that it was told of twice.
+    circled: Option<Id>,
     connection: Option<Connection>,
 }
 
@@ -73,9 +77,11 @@ impl Reader {
             since: 0,
             lost_rest: None,
             claims: Vec::new(),
+            crossed: None,
             ids: Vec::new(),
             gap_again: None,
             last_gap: None,
+            circled: None,
             connection: None,
         }
     }
@@ -99,6 +105,9 @@ impl Reader {
         self.gap_again = None;
         let mut needs_gap = false;
         let mut last_id = String::new();
+        if !matches!(&beginning, Beginning::After(id) if Some(id) == self.ids.last()) {
+            self.crossed = None;
+        }
         match &beginning {
             Beginning::Live => (self.accounted, self.since) = (None, u64::MAX),
             Beginning::Earliest => {
@@ -229,7 +238,11 @@ impl Reader {
 
     fn hear_gap(&mut self, facts: &mut Facts, id: Id, place: Place, data: &str) {
         let Some(connection) = &mut self.connection else { return };
-        if connection.heard_nothing && self.gap_again == Some(id) {
+        let returns = connection.heard_nothing && self.gap_again == Some(id);
+        // Once more, where a server was replaced in between, is a false alarm; again and again is a circle.
+        if returns && facts.promises.tells_late && self.circled != Some(id) {
+            self.circled = Some(id);
+        } else if returns {
             let text = format!("{self}: came back with {id} and is told of a gap to {id}");
             return facts.report(FindingKind::Circular, text);
         }
@@ -239,9 +252,13 @@ impl Reader {
             && !data.contains(r#""bad_id""#)
             && self.since != u64::MAX;
         let missed = covers.then(|| self.missed(facts, place, true)).flatten();
-        if let Some(missed) = missed {
+        if let Some((_, missed)) = missed {
             let text = format!("{self}: a gap to {id} ({data}) covers {:?}", missed.message.text);
             return facts.report(FindingKind::Lost, text);
+        }
+        if lossy {
+            self.crossed = None;
+            self.claims.retain(|claim| claim.before > place);
         }
         let backwards = self.accounted.is_some_and(|accounted| place <= accounted);
         if backwards && !lossy {
@@ -263,7 +280,11 @@ impl Reader {
             let between = facts.held.range(place..=accounted);
             let numbers = between.filter(|(at, _)| **at > place).map(|(_, number)| *number);
             let back = numbers.map(|number| &facts.messages[number]).find(|it| self.wants(it));
-            if let Some(back) = back {
+            // Somebody may have gone on in the epoch before at a server that was replaced. Who comes back with
+            // that id is told.
+            let is_told =
+                facts.promises.tells_late && facts.may_lose && place.rank < accounted.rank;
+            if let Some(back) = back.filter(|_| !is_told) {
                 let back = &back.message.text;
                 let text = format!("{self}: {name} goes back to {place:?}, before {back:?}");
                 facts.report(FindingKind::Reordered, text);
@@ -289,6 +310,10 @@ impl Reader {
             return facts.report(FindingKind::Invented, text);
         };
         let Recorded { message, begun, .. } = &facts.messages[number];
+        if message.is_private && !self.wish.is_granted(&message.topic) {
+            let text = format!("{self} was not granted m{number} on {:?}", message.topic);
+            return facts.report(FindingKind::Leaked, text);
+        }
         let (begun, wanted) =
             (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
         if !wanted {
@@ -331,10 +356,22 @@ impl Reader {
 
     /// It has everything before `before`, and stands at `at`.
     fn advance(&mut self, facts: &mut Facts, before: Place, at: Place) {
-        if let Some(missed) = self.missed(facts, before, false) {
-            let (text, place) = (&missed.message.text, missed.place);
+        // Where it stood then: what was lost may have been published again since.
+        if let Some((place, missed)) = self.missed(facts, before, false) {
+            let text = &missed.message.text;
             let text = format!("{self} is at {at:?} and never received {text:?} at {place:?}");
-            return facts.report(FindingKind::SilentLoss, text);
+            if !(facts.promises.tells_late && facts.may_lose) {
+                return facts.report(FindingKind::SilentLoss, text);
+            }
+            // Who has nothing yet and asks for everything is promised all that there is.
+            let begins = self.connection.as_ref().is_some_and(|connection| {
+                connection.beginning == Beginning::Earliest && self.accounted.is_none()
+            });
+            match (place.rank < at.rank, begins) {
+                (true, true) => {}
+                (true, false) | (false, true) => _ = self.crossed.get_or_insert(text),
+                (false, false) => return facts.report(FindingKind::SilentLoss, text),
+            }
         }
         let (after, since, said) = (self.after(before), self.since, facts.tick);
         self.claims.push(Claim { after, before, since, said });
@@ -353,7 +390,12 @@ impl Reader {
     }
 
     /// The first that it wants, is owed and was not given, before this.
-    fn missed<'a>(&self, facts: &'a Facts, before: Place, inclusive: bool) -> Option<&'a Recorded> {
+    fn missed<'a>(
+        &self,
+        facts: &'a Facts,
+        before: Place,
+        inclusive: bool,
+    ) -> Option<(Place, &'a Recorded)> {
         let after = self.after(before);
         let end = Place { seq: before.seq + u64::from(inclusive), ..before };
         let numbers = facts.held.range(..end).rev();
@@ -364,15 +406,25 @@ impl Reader {
             }
             let recorded = &facts.messages[*number];
             if recorded.begun >= self.since && self.wants(recorded) {
-                first = Some(recorded);
+                first = Some((*place, recorded));
             }
         }
         first
     }
 
+    /// Something was lost where it went from one epoch to the next.
+    pub(super) fn has_crossed(&mut self, text: String) {
+        self.crossed.get_or_insert(text);
+    }
+
+    /// What was lost there, if it was never told.
+    pub(super) fn never_told(&self) -> Option<&str> {
+        self.crossed.as_deref()
+    }
+
     pub(super) fn owed<'a>(&self, facts: &'a Facts) -> Option<&'a Recorded> {
         let end = Place { rank: u64::MAX, seq: 0 };
-        self.missed(facts, end, false)
+        self.missed(facts, end, false).map(|(_, missed)| missed)
     }
 
     /// The claim by which this event, of which one hears only now, would not be there.
@@ -389,8 +441,16 @@ impl Reader {
     }
 
     fn wants(&self, recorded: &Recorded) -> bool {
-        let message = &recorded.message;
-        self.wish.wants(&message.topic, message.event_type.as_deref())
+        let Message { topic, event_type, is_private, .. } = &recorded.message;
+        let is_hidden = *is_private && !self.wish.is_granted(topic);
+        self.wish.wants(topic, event_type.as_deref()) && !is_hidden
+    }
+}
+
+impl Claim {
+    /// Whether it was made by going on to a later epoch than this place's.
+    pub(super) fn crosses(&self, place: Place) -> bool {
+        self.before.rank > place.rank
     }
 }
 

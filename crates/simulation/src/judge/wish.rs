@@ -22,20 +22,31 @@ pub(crate) struct Wish {
     pub(crate) envelope: WishEnvelope,
     /// Whether its connections carry chunks.
     pub(crate) chunked: bool,
+    /// Of which topics it was granted private events, by patterns.
+    pub(crate) granted: &'static [&'static str],
 }
 
 impl Wish {
     /// Whether an event is of it.
     pub(crate) fn wants(&self, topic: &str, event_type: Option<&str>) -> bool {
-        let segments: Vec<_> = topic.split('/').collect();
-        let matches = |pattern: &&&str| {
-            let pattern: Vec<_> = pattern.split('/').collect();
-            is_matched(&pattern, &segments)
-        };
         let of_type = self.types.is_empty()
             || self.types.iter().any(|wanted| *wanted == event_type.unwrap_or("message"));
-        of_type && self.topics.iter().any(|pattern| matches(&pattern))
+        of_type && is_among(self.topics, topic)
     }
+
+    /// Whether private events of a topic may reach it.
+    pub(crate) fn is_granted(&self, topic: &str) -> bool {
+        is_among(self.granted, topic)
+    }
+}
+
+/// Whether one of the patterns matches a topic.
+fn is_among(patterns: &[&str], topic: &str) -> bool {
+    let segments: Vec<_> = topic.split('/').collect();
+    patterns.iter().any(|pattern| {
+        let pattern: Vec<_> = pattern.split('/').collect();
+        is_matched(&pattern, &segments)
+    })
 }
 
 /// `*` is one segment, `**` any number, also none.

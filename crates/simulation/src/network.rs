@@ -1,0 +1,288 @@
+//! The network between nodes and the Redis that they share, and what goes wrong on it: requests and replies
+//! that are late or lost, connections that break, a replica that takes over while some still talk to the
+//! old master.
+//!
+//! What must hold: what a node sends is carried out when, and only when, the history gets to it. Each
+//! connection carries one call at a time, as those of the engine do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fanfare_log::{Environment, Tail};
+use fanfare_redis::{
+    ConnectError, Namespace, RedisLog, RedisSettings, RedisUrl, RedisWork, SimulatedNetwork,
+};
+use fanfare_simulated_redis::{Persistence, SimulatedRedis};
+use fanfare_testkit::SimulatedEnvironment;
+use fastrand::Rng;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::node::{KEY_WINDOW, lock};
+use crate::plan::Setup;
+
+mod call;
+mod way;
+
+use call::{Call, Progress};
+use way::Way;
+
+/// How many calls a node gets through in one piece of its work, at most.
+const CALLS: usize = 12;
+/// How many entries a block of a stream has: few, so that approximate trims trim.
+const BLOCK: usize = 4;
+/// What may be forbidden to everyone, which stops scripts half way.
+pub(crate) const COMMANDS: [&str; 5] = ["xadd", "hset", "set", "xtrim", "xrange"];
+
+/// What somebody may delete; an empty name is everything.
+pub(crate) const KEYS: [&str; 3] = ["{s}:events", "{s}:lineage", ""];
+
+/// Everything between the nodes and their Redis, and that.
+pub(crate) struct Network {
+    state: Mutex<State>,
+    /// The clock of all servers.
+    clock: SimulatedEnvironment,
+    /// Where nodes keep time.
+    runtime: Runtime,
+    before_call: Mutex<Option<Box<dyn FnMut() + Send>>>,
+}
+
+struct State {
+    /// The last is the master; the others live on for those who still talk to them.
+    servers: Vec<SimulatedRedis>,
+    nodes: Vec<NodeState>,
+    connections: Vec<Connection>,
+    calls: BTreeMap<u64, Call>,
+    next_call: u64,
+    loses_reply: bool,
+    loses_request: bool,
+    rng: Rng,
+}
+
+struct NodeState {
+    is_reachable: bool,
+    /// Whoever opens a connection now is a reader.
+    is_reading: bool,
+    /// It may know of something that the master has lost, and has not said so.
+    owes_word: bool,
+}
+
+struct Connection {
+    node: usize,
+    server: usize,
+    is_open: bool,
+    is_readers: bool,
+}
+
+impl Network {
+    pub(crate) fn new(seed: u64, nodes: usize, persistence: Persistence) -> Arc<Self> {
+        let mut rng = Rng::with_seed(seed);
+        let master = SimulatedRedis::new(persistence, BLOCK, &mut rng);
+        let node = |_| NodeState { is_reachable: true, is_reading: false, owes_word: false };
+        let state = State {
+            servers: vec![master],
+            nodes: (0..nodes).map(node).collect(),
+            connections: Vec::new(),
+            calls: BTreeMap::new(),
+            next_call: 0,
+            loses_reply: false,
+            loses_request: false,
+            rng,
+        };
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        Arc::new(Self {
+            state: Mutex::new(state),
+            clock: SimulatedEnvironment::new(!seed),
+            runtime: runtime.expect("a runtime needs nothing"),
+            before_call: Mutex::new(None),
+        })
+    }
+
+    /// Calls `hook` before each call is carried out.
+    pub(crate) fn before_each_call(&self, hook: impl FnMut() + Send + 'static) {
+        *lock(&self.before_call) = Some(Box::new(hook));
+    }
+
+    fn call_hook(&self) {
+        let taken = lock(&self.before_call).take();
+        if let Some(mut hook) = taken {
+            hook();
+            *lock(&self.before_call) = Some(hook);
+        }
+    }
+
+    /// A node's log, with what does its work.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        node: usize,
+        setup: &Setup,
+        environment: Arc<dyn Environment>,
+        tail: Arc<dyn Tail>,
+    ) -> Result<(Arc<RedisLog>, RedisWork), ConnectError> {
+        let url = "redis://simulated".parse::<RedisUrl>().expect("a URL");
+        let mut settings = RedisSettings::new(url, Namespace::parse("s").expect("a namespace"));
+        settings.retention = setup.retention();
+        // What Redis counts has a sign.
+        settings.retention.count = settings.retention.count.min(1 << 40);
+        settings.retention.bytes = settings.retention.bytes.min(1 << 40);
+        settings.idempotency_window = KEY_WINDOW;
+        settings.idempotency_keys = 1000;
+        let way: Arc<dyn SimulatedNetwork> = Arc::new(Way { network: Arc::clone(self), node });
+        let network = Arc::downgrade(self);
+        let while_waiting = Arc::new(move || {
+            if let Some(network) = network.upgrade() {
+                network.go_on_for_one_who_waits(node);
+            }
+        });
+        let runtime = self.runtime.handle();
+        RedisLog::connect_by_hand(&settings, runtime, way, environment, while_waiting, tail)
+    }
+
+    /// Does a node's work until it has come to a few answers, or waits; whether there was anything.
+    pub(crate) fn work(&self, node: usize, work: &mut RedisWork) -> bool {
+        let mut moved = false;
+        for _ in 0..CALLS {
+            self.reading(node, false, || work.go_on());
+            self.call_hook();
+            match self.go_on(node, false) {
+                Progress::Nothing => return moved,
+                Progress::Done => moved = true,
+                Progress::Half => return true,
+            }
+        }
+        self.reading(node, false, || work.go_on());
+        moved
+    }
+
+    /// Reads on behalf of a node.
+    pub(crate) fn reading<T>(&self, node: usize, is_reading: bool, act: impl FnOnce() -> T) -> T {
+        let before = std::mem::replace(&mut lock(&self.state).nodes[node].is_reading, is_reading);
+        let result = act();
+        lock(&self.state).nodes[node].is_reading = before;
+        result
+    }
+
+    fn go_on_for_one_who_waits(&self, node: usize) {
+        self.call_hook();
+        let is_reading = lock(&self.state).nodes[node].is_reading;
+        if matches!(self.go_on(node, is_reading), Progress::Nothing) {
+            // Whoever waits for that waits in vain.
+            let mut state = lock(&self.state);
+            let its = |it: &&mut Connection| it.node == node && it.is_readers == is_reading;
+            state.connections.iter_mut().filter(its).for_each(|it| it.is_open = false);
+        }
+    }
+
+    /// One call of a node gets somewhere, one that a read waits for or another.
+    fn go_on(&self, node: usize, is_reading: bool) -> Progress {
+        let now = self.clock.now().as_millis();
+        lock(&self.state).go_on(node, is_reading, now, self.clock.elapsed())
+    }
+
+    // What goes wrong, and what does not.
+
+    /// Time passes for nodes and servers.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.pass(time);
+        self.runtime.block_on(tokio::time::advance(time));
+    }
+
+    /// A node that is cut off finds its connections broken, or hears nothing more on them.
+    pub(crate) fn set_reachable(&self, node: usize, is_reachable: bool) {
+        let mut state = lock(&self.state);
+        state.nodes[node].is_reachable = is_reachable;
+        if !is_reachable && state.rng.bool() {
+            state.break_those(|it| it.node == node);
+        }
+    }
+
+    /// Another process takes over, with all that this one had but so many of its last writes. Those who talk
+    /// to the old one notice at once, or talk on.
+    pub(crate) fn succeed(&self, lost_writes: usize) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let Some(master) = state.servers.last() else { return };
+        let is_lax = master.persistence() == Persistence::Lax;
+        let lost_writes = if is_lax { lost_writes } else { 0 };
+        let successor = master.successor(lost_writes, &mut state.rng);
+        state.servers.push(successor);
+        // A server that syncs every write has no replica: it is restarted itself.
+        let lives_on = is_lax && state.rng.bool();
+        let mut noticing = Rng::with_seed(state.rng.u64(..));
+        state.break_those(|_| !lives_on || noticing.bool());
+        state.nodes.iter_mut().for_each(|node| node.owes_word = is_lax);
+    }
+
+    pub(crate) fn lose_reply(&self) {
+        lock(&self.state).loses_reply = true;
+    }
+
+    pub(crate) fn lose_request(&self) {
+        lock(&self.state).loses_request = true;
+    }
+
+    /// Somebody trims the stream to so many entries.
+    pub(crate) fn trim(&self, left: usize) {
+        let (mut state, now) = (lock(&self.state), self.clock.now().as_millis());
+        let words = ["XTRIM", "{s}:events", "MAXLEN", "=", &left.to_string()];
+        let words = words.map(|word| word.as_bytes().to_vec());
+        if let Some(master) = state.servers.last_mut() {
+            master.execute(&words, now);
+        }
+    }
+
+    /// Somebody deletes a key, or all; no replica has it any longer.
+    pub(crate) fn delete(&self, key: &str) {
+        let (mut state, now) = (lock(&self.state), self.clock.now().as_millis());
+        if let Some(master) = state.servers.last_mut() {
+            master.delete(key, now);
+        }
+    }
+
+    /// Everyone loses the right to one command, or gets it back.
+    pub(crate) fn deny(&self, command: Option<&str>) {
+        if let Some(master) = lock(&self.state).servers.last_mut() {
+            master.deny(command);
+        }
+    }
+
+    pub(crate) fn set_full(&self, is_full: bool) {
+        if let Some(master) = lock(&self.state).servers.last_mut() {
+            master.set_full(is_full);
+        }
+    }
+
+    /// Whether a node may be the only one to know that something is gone. Were it killed, nobody would.
+    pub(crate) fn owes_word(&self, node: usize) -> bool {
+        lock(&self.state).nodes[node].owes_word
+    }
+
+    /// Everything works, and the old masters are gone.
+    pub(crate) fn mend(&self) {
+        let mut state = lock(&self.state);
+        let master = state.servers.len() - 1;
+        state.break_those(|it| it.server != master);
+        state.nodes.iter_mut().for_each(|node| node.is_reachable = true);
+        (state.loses_reply, state.loses_request) = (false, false);
+        state.servers[master].deny(None);
+        state.servers[master].set_full(false);
+    }
+}
+
+impl State {
+    fn break_those(&mut self, mut which: impl FnMut(&Connection) -> bool) {
+        self.connections.iter_mut().filter(|it| which(it)).for_each(|it| it.is_open = false);
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").finish_non_exhaustive()
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the connection is broken")
+}

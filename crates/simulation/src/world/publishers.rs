@@ -1,0 +1,89 @@
+//! Those who publish: what they send, send again, and are told.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use fanfare_event::{Draft, EventType, Extras, Topic};
+use fanfare_log::{AppendError, Batch, IdempotencyKey};
+
+use super::World;
+use crate::judge::{Id, Message};
+use crate::node::{KEY_WINDOW, lock};
+use crate::plan::{Step, TOPICS};
+
+impl World {
+    pub(super) fn publish(&self, step: &Step) {
+        let Step::Publish { node, topic, count, typed, size, keyed, private } = *step else {
+            return;
+        };
+        let Some(it) = self.node(node) else { return };
+        let (batch, messages) = {
+            let mut ledger = lock(&self.ledger);
+            let message = |n: usize| Message {
+                topic: TOPICS[(topic + n) % TOPICS.len()].to_owned(),
+                event_type: (typed && n.is_multiple_of(2)).then(|| "typed".to_owned()),
+                text: ledger.next_text(n) + &"x\n".repeat(size / 60) + &"y\"".repeat(size / 3),
+                is_private: private,
+            };
+            let messages: Vec<_> = (0..count).map(message).collect();
+            (ledger.published(messages.clone()), messages)
+        };
+        let key = keyed.then(|| format!("key {batch}"));
+        if let Some(key) = &key {
+            lock(&self.keyed).push((batch, key.clone(), *lock(&self.wall_passed)));
+        }
+        let appending = it.hub.publish(batch_of(messages, key.as_deref()));
+        lock(&self.pending).push((batch, node, appending));
+    }
+
+    pub(super) fn repeat(&self, node: usize, nth: usize) {
+        let Some(it) = self.node(node) else { return };
+        let passed = *lock(&self.wall_passed);
+        let keyed = lock(&self.keyed).clone();
+        let mut valid = keyed.iter().rev().filter(|(.., at)| passed - *at < KEY_WINDOW / 2);
+        let found = valid.clone().nth(nth).or_else(|| valid.next()).cloned();
+        let Some((batch, key, _)) = found else { return };
+        let messages = {
+            let mut ledger = lock(&self.ledger);
+            ledger.repeated(batch);
+            ledger.messages(batch)
+        };
+        let appending = it.hub.publish(batch_of(messages, Some(&key)));
+        lock(&self.pending).push((batch, node, appending));
+    }
+
+    /// Tells publishers what has become of what they sent.
+    pub(super) fn answer(&self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let pending = std::mem::take(&mut *lock(&self.pending));
+        for (batch, node, mut appending) in pending {
+            let Poll::Ready(answer) = Pin::new(&mut appending).poll(&mut context) else {
+                lock(&self.pending).push((batch, node, appending));
+                continue;
+            };
+            lock(&self.trace).note(|| format!("  batch {batch}: {answer:?}"));
+            let mut ledger = lock(&self.ledger);
+            match answer {
+                Ok(appended) => {
+                    let first = Id { epoch: appended.first.epoch, seq: appended.first.seq };
+                    ledger.accepted(batch, first, appended.count);
+                }
+                Err(AppendError::OutcomeUnknown { .. }) => ledger.unanswered(batch),
+                Err(_) => ledger.refused(batch),
+            }
+        }
+    }
+}
+
+fn batch_of(messages: Vec<Message>, key: Option<&str>) -> Batch {
+    let draft = |Message { topic, event_type, text, is_private }: Message| {
+        let topic = Topic::parse(&topic).expect("a topic");
+        let extras = Extras::new(&topic, [], is_private, None).expect("one topic");
+        let event_type = event_type.map(|text| EventType::parse(&text).expect("an event type"));
+        Draft { topic, event_type, message: text.into(), extras }
+    };
+    Batch {
+        drafts: messages.into_iter().map(draft).collect(),
+        key: key.map(|key| IdempotencyKey::parse(key).expect("a key")),
+    }
+}
