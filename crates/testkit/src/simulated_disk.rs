@@ -225,6 +225,16 @@ impl SimulatedDisk {
             && world.names.values().all(|&file| world.files[file].changes.is_empty())
     }
 
+    /// The files of which a crash would lose something.
+    pub fn unsynced(&self) -> Vec<String> {
+        let world = self.world();
+        let is_synced = |name: &String, file: usize| {
+            world.durable_names.get(name) == Some(&file) && world.files[file].changes.is_empty()
+        };
+        let unsynced = world.names.iter().filter(|(name, file)| !is_synced(name, **file));
+        unsynced.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Takes a file away, as an operator may.
     pub fn remove(&self, name: &str) {
         self.world().names.remove(name);

@@ -84,6 +84,10 @@ impl DiskLog {
 impl Writer {
     /// Makes durable what was written, and says what another process needs to go on.
     pub(super) fn freeze(&mut self) -> Result<DiskState, String> {
+        // What is left of a write that failed must not become part of a segment.
+        if let Some(reason) = self.shared.failure.get() {
+            return Err(reason.clone());
+        }
         // One without events is begun anew by whoever goes on: its name is the next position.
         if self.growing.as_ref().is_some_and(|growing| growing.count > 0)
             && let Err(refusal) = self.close_segment()
