@@ -274,8 +274,9 @@ impl Shard {
         match outcome {
             Outcome::CaughtUp => {}
             Outcome::Yielded => {
-                let Awaits { turn, pause, .. } = subscriber.awaits;
-                if !turn && !pause && subscriber.reading.is_none() {
+                // A pause is for events: what has begun is finished.
+                let pauses = subscriber.awaits.pause && subscriber.is_clear();
+                if !subscriber.awaits.turn && !pauses && subscriber.reading.is_none() {
                     subscriber.awaits.turn = true;
                     self.queue.push_back(key);
                 }

@@ -84,6 +84,24 @@ fn a_keepalive_takes_no_events_with_it() {
 }
 
 #[test]
+fn room_takes_no_events_with_it() {
+    let mut rig = Rig::wide();
+    let socket = SimulatedSocket::default();
+    let cadence = Some(often());
+    let subscriber = NewSubscriber { cadence, ..rig.subscriber("a", &socket, &Requested::Live) };
+    rig.delivery().join(subscriber);
+    socket.make_room(10_000);
+    rig.turn_until_idle();
+    rig.publish([("a", "x".repeat(20_000))]);
+    rig.turn_until_idle();
+    assert_eq!(publish(&mut rig, &socket, 2), 1, "the first has begun");
+    rig.room(&socket, usize::MAX);
+    assert_eq!(events(&text(&socket)), 0);
+    pass(&mut rig, INTERVAL);
+    assert_eq!(events(&text(&socket)), 2);
+}
+
+#[test]
 fn one_that_leaves_during_its_pause_is_forgotten_when_that_is_over() {
     let mut rig = Rig::wide();
     let socket = listen(&mut rig, "a", often());
