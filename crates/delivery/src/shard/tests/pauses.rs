@@ -90,9 +90,9 @@ fn room_takes_no_events_with_it() {
     let cadence = Some(often());
     let subscriber = NewSubscriber { cadence, ..rig.subscriber("a", &socket, &Requested::Live) };
     rig.delivery().join(subscriber);
-    socket.make_room(10_000);
+    socket.make_room(1_000);
     rig.turn_until_idle();
-    rig.publish([("a", "x".repeat(20_000))]);
+    rig.publish([("a", "x".repeat(2_000))]);
     rig.turn_until_idle();
     assert_eq!(publish(&mut rig, &socket, 2), 1, "the first has begun");
     rig.room(&socket, usize::MAX);
