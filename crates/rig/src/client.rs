@@ -295,7 +295,10 @@ impl<'a> Client<'a> {
             return self.spoilt(Wrong::Unwanted, stay, &format!("{event:?}"));
         }
         if let Err(contradiction) = self.ledger.book.enter(&mut self.page, id, meant.name) {
-            return self.spoilt(contradiction.into(), stay, &format!("{meant:?} as {id}"));
+            let wrong = contradiction.into();
+            if !self.ledger.excuses(wrong) {
+                return self.spoilt(wrong, stay, &format!("{meant:?} as {id}"));
+            }
         }
         // What is later than everything need not be looked for.
         if self.latest.is_some_and(|latest| id <= latest) && heard_before(&stay.heard, id) {

@@ -251,6 +251,12 @@ impl Ledger {
         lock(&self.events).clone()
     }
 
+    /// Whether this is what may be: a log that forgot what it had accepted forgot under which keys, and
+    /// a batch that is repeated is published again.
+    pub fn excuses(&self, wrong: Wrong) -> bool {
+        wrong == Wrong::OneEventTwoIds && self.forgets.load(Ordering::Relaxed)
+    }
+
     /// Something went wrong with so many events.
     pub fn wrong(&self, wrong: Wrong, events: u64, trace: impl FnOnce() -> String) {
         self.counts[wrong as usize].fetch_add(events, Ordering::Relaxed);

@@ -256,12 +256,8 @@ fn report(ledger: &Ledger, hub: &Hub) -> Report {
             }
         }
     }
-    // Where the log forgot, it forgot what it had accepted under which key.
-    let forgot = ledger.forgets.load(Ordering::Relaxed);
-    let excused = |wrong: Wrong| forgot && wrong == Wrong::OneEventTwoIds;
     let wrong = Wrong::ALL.map(|wrong| (wrong, ledger.count(wrong)));
-    let wrong = wrong.into_iter().filter(|(wrong, count)| *count > 0 && !excused(*wrong));
-    let findings = ledger.findings().into_iter().filter(|finding| !excused(finding.wrong));
+    let wrong = wrong.into_iter().filter(|(_, count)| *count > 0);
     let disturbed = hub.nodes.iter().map(|node| node.control.disturbed() as u64).sum();
     Report {
         faults: BTreeMap::new(),
@@ -272,6 +268,6 @@ fn report(ledger: &Ledger, hub: &Hub) -> Report {
         refused: ledger.refused.load(Ordering::Relaxed),
         gaps,
         wrong: wrong.collect(),
-        findings: findings.collect(),
+        findings: ledger.findings(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +32,10 @@ fn gap(id: &str, to: &str) -> String {
 /// What is found wrong with a stream that a client gets who comes after 1-1, where 1-2 to 1-9 were
 /// acknowledged as the events 2 to 9.
 fn found(status: &str, stream: &str) -> Vec<Wrong> {
+    found_by(&Ledger::default(), status, stream)
+}
+
+fn found_by(ledger: &Ledger, status: &str, stream: &str) -> Vec<Wrong> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let nodes = [listener.local_addr().expect("it is bound")];
     let answer = format!(
@@ -45,16 +49,16 @@ fn found(status: &str, stream: &str) -> Vec<Wrong> {
         let _ = socket.read(&mut request).expect("it asks");
         socket.write_all(answer.as_bytes()).expect("it listens");
     });
-    let (ledger, finishing) = (Ledger::default(), AtomicBool::new(false));
+    let finishing = AtomicBool::new(false);
     let id = |seq| Id { epoch: 1, seq };
     ledger.acknowledge((2..10).map(|n| (id(u64::from(n)), meant(n, 0))));
     let selector = Selector::of(&["rig/0/0"]);
-    let mut client = Client::new(0, &nodes, &ledger, &finishing, selector, Envelope::None);
+    let mut client = Client::new(0, &nodes, ledger, &finishing, selector, Envelope::None);
     let leave =
         Leave { events: 100, time: Duration::from_secs(10), at: None, breath: Duration::ZERO };
     client.stay(0, Cursor::After(id(1)), leave);
     server.join().expect("it answered");
-    judge(&ledger);
+    judge(ledger);
     Wrong::ALL.into_iter().filter(|wrong| ledger.count(*wrong) > 0).collect()
 }
 
@@ -92,6 +96,15 @@ fn an_event_that_comes_too_late() {
 #[test]
 fn an_event_under_another_s_id() {
     assert_eq!(found_in(&[event("1-2", 2), event("1-3", 2)]), [Wrong::OneEventTwoIds]);
+}
+
+#[test]
+fn who_hears_a_batch_again_from_a_log_that_forgot_its_key_goes_on() {
+    let ledger = Ledger::default();
+    ledger.forgets.store(true, Ordering::Relaxed);
+    // It would never come past the second otherwise.
+    let parts = [event("1-2", 2), event("1-3", 2), event("1-5", 5)];
+    assert_eq!(found_by(&ledger, "200 OK", &parts.concat()), [Wrong::SilentLoss]);
 }
 
 #[test]
