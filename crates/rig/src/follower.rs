@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::message::Name;
 use crate::topic::Selector;
 
-/// How long a client may take to come to the end, once nothing is in its way.
+/// How long a client may go without getting on, once nothing is in its way.
 const HOMEWARD: Duration = Duration::from_secs(40);
 
 /// What clients share.
@@ -52,7 +52,12 @@ impl<'a> Crowd<'a> {
         loop {
             let finishing = self.finishing.load(Ordering::Acquire);
             if finishing {
-                let since = *homeward.get_or_insert_with(Instant::now);
+                // Slow is not stuck: the wait begins anew wherever it gets.
+                let at = client.position;
+                let (since, _) = match homeward {
+                    Some(waits @ (_, here)) if here == at => waits,
+                    _ => *homeward.insert((Instant::now(), at)),
+                };
                 if client.is_at_the_end() || since.elapsed() > HOMEWARD {
                     break;
                 }
