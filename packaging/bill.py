@@ -99,9 +99,14 @@ def main():
     program, *crates = dependencies.crates(told.target)
     others = [*crates, *dependencies.vendored()]
     base = None
-    if told.image:
-        packages = debian_packages.read(told.packages)
-        base = debian_packages.image(told.image, packages)
+    if told.image or told.packages:
+        if not (told.image and told.packages):
+            sys.exit("scripts/sbom: --image and --packages go together")
+        try:
+            packages = debian_packages.read(told.packages)
+            base = debian_packages.image(told.image, packages)
+        except (OSError, ValueError) as error:
+            sys.exit(f"scripts/sbom: {error}")
         program.needs.append(base.purl)
         others += packages
     document = bill(told.target, program, others, base)

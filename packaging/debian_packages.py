@@ -38,7 +38,7 @@ def image(reference, packages):
     form = r"(?P<repository>(.*/)?(?P<name>[^/:@]+))(:(?P<tag>[^/@]+))?@(?P<digest>sha256:[0-9a-f]{64})"
     found = re.fullmatch(form, reference)
     if not found:
-        raise ValueError(f"{reference} is no image with a digest")
+        raise ValueError(f"{reference} names no digest: an image is what NAME:TAG@sha256:… says")
     digest, repository = quote(found["digest"], safe=""), quote(found["repository"], safe="/")
     purl = f"pkg:oci/{found['name']}@{digest}?repository_url={repository}"
     needs = [part.purl for part in packages]
