@@ -1,5 +1,5 @@
-"""Writes the program's bill of materials in the form of CycloneDX, and the licences of all that is in it.
-`scripts/sbom` calls it."""
+"""Writes the bill of materials of the program, or of an image with it, in the form of CycloneDX, and the
+licences of all that is in the program. `scripts/sbom` calls it."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 
+import debian_packages
 import dependencies
 from files import last_change
 
@@ -22,17 +23,22 @@ def component(part, kind):
         "name": part.name,
         "version": part.version,
         "scope": "required" if part.in_program else "excluded",
-        "licenses": [{"expression": part.licence}],
         "purl": part.purl,
     }
+    if part.licence:
+        described["licenses"] = [{"expression": part.licence}]
+    elif part.licence_file:
+        described["licenses"] = [{"license": {"name": f"as {part.licence_file} says"}}]
     hashes = [("SHA-256", part.sha256), ("SHA-512", part.sha512)]
     if found := [{"alg": name, "content": content} for name, content in hashes if content]:
         described["hashes"] = found
     return described
 
 
-def bill(target, program, others):
-    """The whole document. The same program has the same one, serial number and time included."""
+def bill(target, program, others, base=None):
+    """The whole document, of an image if there is a `base`. The same program has the same one, serial number
+    and time included."""
+    listed = [program, *([base] if base else []), *others]
     changed = datetime.fromtimestamp(last_change(), timezone.utc)
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -44,8 +50,11 @@ def bill(target, program, others):
             "component": component(program, "application"),
             "properties": [{"name": "cargo:target", "value": target}],
         },
-        "components": [component(part, "library") for part in others],
-        "dependencies": [{"ref": part.purl, "dependsOn": part.needs} for part in [program, *others]],
+        "components": [
+            *([component(base, "container")] if base else []),
+            *(component(part, "library") for part in others),
+        ],
+        "dependencies": [{"ref": part.purl, "dependsOn": part.needs} for part in listed],
     }
     content = json.dumps(document, sort_keys=True)
     return {**document, "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, content)}"}
@@ -55,7 +64,7 @@ def check(document):
     """Says what is missing in a bill, rather than leave it out."""
     known = {each["bom-ref"] for each in document["components"]} | {document["metadata"]["component"]["bom-ref"]}
     for each in document["components"]:
-        if not each["purl"] or not each["licenses"][0]["expression"]:
+        if not each["purl"] or (each["type"] == "library" and not each.get("licenses")):
             yield f"{each['name']} {each['version']} has no licence or no purl"
     for each in document["dependencies"]:
         for needed in set(each["dependsOn"]) - known:
@@ -84,10 +93,23 @@ def main():
     arguments.add_argument("--target", required=True)
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--licences", type=Path, required=True)
+    arguments.add_argument("--image", help="the image that the program is put upon")
+    arguments.add_argument("--packages", type=Path, help="what dpkg knows of the packages in that image")
     told = arguments.parse_args()
     program, *crates = dependencies.crates(told.target)
     others = [*crates, *dependencies.vendored()]
-    document = bill(told.target, program, others)
+    base = None
+    if told.image or told.packages:
+        if not (told.image and told.packages):
+            sys.exit("scripts/sbom: --image and --packages go together")
+        try:
+            packages = debian_packages.read(told.packages)
+            base = debian_packages.image(told.image, packages)
+        except (OSError, ValueError) as error:
+            sys.exit(f"scripts/sbom: {error}")
+        program.needs.append(base.purl)
+        others += packages
+    document = bill(told.target, program, others, base)
     if faults := list(check(document)):
         sys.exit("scripts/sbom: " + "\n".join(faults))
     told.out.write_text(json.dumps(document, indent=1) + "\n")

@@ -57,6 +57,7 @@ def main():
         archive(told.out, kind.target, version, program, pages, completions, licences),
         wheel.write(told.out, kind, version, program, licences),
         *npm.write(told.out, kind, version, program, licences),
+        npm.write_client(told.out),
     ]
     if kind.system == "linux" and shutil.which("dpkg-deb"):
         made.append(debian.write(told.out, kind, version, program, pages, completions, licences))

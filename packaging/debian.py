@@ -22,8 +22,9 @@ def unit():
     # The package has done what the head of the file tells its reader to do.
     text = text[text.index("[Unit]") :]
     for old, new in [("/usr/local/bin/", "/usr/bin/"), ("DynamicUser=yes\n", "User=fanfare\nGroup=fanfare\n")]:
-        assert text.count(old) == 1, f"deploy/fanfare.service has {text.count(old)} times {old!r}"
+        assert old in text, f"deploy/fanfare.service has no {old!r}"
         text = text.replace(old, new)
+    assert "/usr/local" not in text, "deploy/fanfare.service names a path that the package does not have"
     return text.encode()
 
 

@@ -18,12 +18,13 @@ class Part:
 
     name: str
     version: str
-    licence: str
+    licence: str  # as an SPDX expression
     purl: str
     in_program: bool = True
     sha256: str = ""
     sha512: str = ""
     folder: Path = None
+    licence_file: str = ""  # where there is no expression
     needs: list = field(default_factory=list)  # purls
 
 

@@ -1,9 +1,9 @@
-"""The packages for `npx fanfare`: a launcher, and for each platform one with the program. npm installs
-of those only the one that runs where it is installed."""
+"""The packages for npm. For `npx fanfare`: a launcher, and for each platform one with the program, of which
+npm installs only the one that runs where it is installed. For pages: the client, as it is in clients/js."""
 
 import json
 
-from files import File, from_repository, tar_gz
+from files import REPOSITORY, File, from_repository, tar_gz
 
 PLATFORMS = [("linux", "x64"), ("linux", "arm64"), ("darwin", "x64"), ("darwin", "arm64")]
 
@@ -58,3 +58,15 @@ def write(out, binary, version, program, licences):
         tar_gz(out / f"fanfare-{version}.tgz", "package", launcher),
         tar_gz(out / f"fanfare-{system}-{processor}-{version}.tgz", "package", whole),
     ]
+
+
+def write_client(out):
+    """Writes the package of clients/js to the folder `out`: what its package.json names, as `npm pack` does."""
+    root = REPOSITORY / "clients/js"
+    description = json.loads((root / "package.json").read_text())
+    files = []
+    for name in ["package.json", "README.md", *description["files"]]:
+        path = root / name
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            files.append(File(str(file.relative_to(root)), file.read_bytes()))
+    return tar_gz(out / f"{description['name']}-{description['version']}.tgz", "package", files)

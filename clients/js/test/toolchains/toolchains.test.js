@@ -59,7 +59,7 @@ async function build({ build, webpack: config, serve }) {
 }
 
 // The address of the application.
-async function serve(t, { serve, server, path }) {
+async function serve(t, { serve, server, path }, hub) {
   if (!server) {
     const site = createServer(async ({ url }, response) => {
       const file = new URL(url, 'http://site').pathname;
@@ -74,7 +74,7 @@ async function serve(t, { serve, server, path }) {
   const port = await listen(free);
   await new Promise((resolve) => free.close(resolve));
   const [command, args] = program(server(port));
-  const child = spawn(command, args, { cwd: app, env: environment, stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(command, args, { cwd: app, env: { ...environment, HUB: hub }, stdio: ['ignore', 'ignore', 'inherit'] });
   t.after(async () => {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
@@ -94,8 +94,11 @@ for (const [name, tool] of Object.entries(TOOLS)) {
   test(name, { skip }, async (t) => {
     if (tool.after) await build(TOOLS[tool.after]);
     await build(tool);
-    const address = await serve(t, tool);
-    const hub = await Hub.start(t, '--allow-origin', new URL(address).origin);
+    const first = tool.passesOn && (await Hub.start(t));
+    const address = await serve(t, tool, first ? new URL(first.url).origin : '');
+    // While one develops; and of what was built, the site is named.
+    const admitted = tool.server ? ['--dev'] : ['--allow-origin', new URL(address).origin];
+    const hub = first || (await Hub.start(t, ...admitted));
     const context = await browser.newContext();
     t.after(() => context.close());
     const tabs = [];
@@ -103,7 +106,7 @@ for (const [name, tool] of Object.entries(TOOLS)) {
       const page = await context.newPage();
       page.problems = [];
       page.on('pageerror', (error) => page.problems.push(error.message));
-      await page.goto(`${address}?hub=${encodeURIComponent(hub.url)}`);
+      await page.goto(`${address}?hub=${encodeURIComponent(first ? '/sse' : hub.url)}`);
       await page.waitForFunction(() => document.title === 'live', undefined, { timeout: 60_000 });
       tabs.push(page);
     }

@@ -42,3 +42,12 @@ export const TOOLS = {
   },
 };
 TOOLS["Vite 7's dev server"].fast = true;
+// The page asks its own server, as behind the proxy of production.
+TOOLS["Vite 7's dev server, which passes /sse on"] = {
+  passesOn: true,
+  server: (port) => {
+    const { path, args } = TOOLS["Vite 7's dev server"].server(port);
+    return bin(path, '--config', 'vite.pass-on.config.mjs', ...args);
+  },
+  path: '/',
+};
