@@ -285,8 +285,26 @@ def certificate():
 
 
 def stop(process):
-    """Ends all processes of its group; nothing of theirs is kept."""
+    """Ends a hub with all its processes, some of which may have groups of their own; nothing of theirs is kept."""
+    family = descendants(process.pid)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    for pid in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
+
+
+def descendants(pid):
+    """The processes that it, and they in turn, have started."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            # One may end meanwhile.
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    family = [pid]
+    for parent in family:
+        family += [child for child, of in parents.items() if of == parent]
+    return family[1:]

@@ -51,7 +51,11 @@ def run_in_pair():
             ip("-n", name, "address", "add", f"{address}/30", "dev", "bench")
             ip("-n", name, "link", "set", "bench", "up")
         command = ["ip", "netns", "exec", client, sys.executable, *sys.argv]
-        return subprocess.run(command, env={**os.environ, INSIDE: server}).returncode
+        inside = subprocess.Popen(command, env={**os.environ, INSIDE: server})
+        # Whoever ends this program waits for that one to end what it has started.
+        stack.callback(inside.wait)
+        stack.callback(inside.terminate)
+        return inside.wait()
 
 
 def ip(*words):
