@@ -65,6 +65,9 @@ def panel(x, y, title, better, bars):
     # What is written behind the longest bar has to fit.
     room = PANEL_WIDTH - LEFT - 130
     scale = room / max(high - low, 0.3)
+    one = x + LEFT + (0 - low) * scale
+    bottom = y + HEAD + len(bars) * (BAR + GAP)
+    out.append(f"<path d='M{one:.1f} {y + HEAD - 4}V{bottom}' stroke='#ced4da' fill='none'/>")
     for row, (hub, ratio, words) in enumerate(bars):
         top = y + HEAD + row * (BAR + GAP)
         out.append(text(x + LEFT - 6, top + 12, hub.name, 12, "#212529", end=True))
@@ -75,9 +78,6 @@ def panel(x, y, title, better, bars):
         colour = OURS if hub.name.startswith("Fanfare") else FLOOR if hub.bench.get("is_floor") else THEIRS
         out.append(f"<rect x='{x + LEFT}' y='{top}' width='{length:.1f}' height='{BAR}' rx='2' fill='{colour}'/>")
         out.append(text(x + LEFT + length + 5, top + 12, words, 11, "#212529"))
-    one = x + LEFT + (0 - low) * scale
-    bottom = y + HEAD + len(bars) * (BAR + GAP)
-    out.append(f"<path d='M{one:.1f} {y + HEAD - 4}V{bottom}' stroke='#212529' stroke-dasharray='2 3' fill='none'/>")
     return out
 
 
