@@ -85,8 +85,9 @@ class Results:
             last += f"; {len(failures)} of {len(failures) + len(reports)} runs failed: {failures[0]}"
         return [hub.name, *cells, last]
 
-    def markdown(self, facts, versions, network_title, rounds, readme):
+    def markdown(self, facts, versions, network_title, rounds, readme, chart):
         parts = [f"# Side by side, {network_title}\n", METHOD.format(readme=readme)]
+        parts.append(f"![Each hub's figures as multiples of Fanfare's]({chart})\n")
         parts.append(
             f"{facts['date']}. {facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, "
             f"{facts['kernel']}; {rounds} round{'' if rounds == 1 else 's'}; Fanfare at commit {facts['commit']}."
