@@ -82,6 +82,8 @@ impl BenchArgs {
             size: self.size,
             topics: self.topics,
             interval: self.interval,
+            slow: 0,
+            requests: None,
             publishers: self.publishers,
             batch: self.batch,
             warmup: self.warmup,

@@ -16,17 +16,21 @@ use crate::flow::Flow;
 use crate::inbox::Inbox;
 use crate::plan::{Dialect, Plan};
 use crate::spread::Spread;
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Subscriber, Way};
 
 /// The buffer all sockets are read into, in bytes.
 const BUFFER: usize = 256 << 10;
 /// How many connections may wait for their answer at once: fewer than a listener's queue holds.
-const CONNECTING: usize = 100;
+const CONNECTING: u32 = 100;
 /// How long a server may answer nobody while subscribers connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections to one server a single source address is used for: Linux has 28,232 ports
 /// to give out.
-const PORTS_PER_SOURCE: u32 = 25_000;
+const PORTS_PER_SOURCE: u32 = 10_000;
+/// What the kernel may hold for a slow reader, in bytes: little, so that it is the server that has to.
+const SLOW_BUFFER: usize = 16 << 10;
+/// How often a slow reader whose stream was closed comes back for what it missed.
+const MOST_RETURNS: u32 = 10;
 
 /// The subscribers of a run.
 pub(crate) struct Fleet {
@@ -36,7 +40,12 @@ pub(crate) struct Fleet {
     clock: Clock,
     flow: Arc<Flow>,
     subscribers: Vec<Subscriber>,
+    plan: Plan,
+    spread: Spread,
     connected: u32,
+    gone: u32,
+    /// How often each slow reader has come back, once they do.
+    returns: Option<Vec<u32>>,
     buffer: Box<[u8]>,
     /// Where their messages arrive.
     pub(crate) inbox: Inbox,
@@ -48,6 +57,8 @@ impl Fleet {
         clock: Clock,
         flow: Arc<Flow>,
         inbox: Inbox,
+        plan: &Plan,
+        spread: Spread,
     ) -> Result<Self, BenchError> {
         Ok(Self {
             poll: Poll::new().map_err(BenchError::system("cannot make a poller"))?,
@@ -56,7 +67,11 @@ impl Fleet {
             clock,
             flow,
             subscribers: Vec::new(),
+            plan: plan.clone(),
+            spread,
             connected: 0,
+            gone: 0,
+            returns: None,
             buffer: vec![0; BUFFER].into(),
             inbox,
         })
@@ -69,19 +84,15 @@ impl Fleet {
 
     /// Connects all subscribers the plan wants, a bounded number at a time, and returns once each
     /// has its stream.
-    pub(crate) fn connect(
-        &mut self,
-        plan: &Plan,
-        spread: Spread,
-        mut tick: impl FnMut(&Self),
-    ) -> Result<(), BenchError> {
-        let wanted = plan.subscribers;
+    pub(crate) fn connect(&mut self, mut tick: impl FnMut(&Self)) -> Result<(), BenchError> {
+        let wanted = self.plan.subscribers;
         let mut last_answer = (Instant::now(), 0);
+        self.connected = 0;
+        let mut begun = 0;
         while self.connected < wanted {
-            while self.subscribers.len() < wanted as usize
-                && self.subscribers.len() - (self.connected as usize) < CONNECTING
-            {
-                self.start(plan, spread)?;
+            while begun < wanted && begun - self.connected < CONNECTING {
+                self.start(begun)?;
+                begun += 1;
             }
             self.pump(Duration::from_millis(100))?;
             tick(self);
@@ -97,16 +108,49 @@ impl Fleet {
         Ok(())
     }
 
-    fn start(&mut self, plan: &Plan, spread: Spread) -> Result<(), BenchError> {
-        let number = self.subscribers.len() as u32;
-        let request = request(plan, spread, number);
-        let source = (plan.subscribers > PORTS_PER_SOURCE && self.address.ip().is_loopback())
+    /// Connects a subscriber for the first time, or again.
+    fn start(&mut self, number: u32) -> Result<(), BenchError> {
+        let Plan { subscribers, slow, requests, .. } = &self.plan;
+        let source = (*subscribers > PORTS_PER_SOURCE && self.address.ip().is_loopback())
             .then(|| source(self.address, number))
             .flatten();
-        let subscriber =
-            Subscriber::connect(number, self.address, source, request, self.poll.registry())
-                .map_err(|source| BenchError::Connect { address: self.address, source })?;
-        self.subscribers.push(subscriber);
+        let way = Way {
+            address: self.address,
+            source,
+            tls: requests.as_ref().and_then(|requests| requests.tls.as_ref()),
+            receive_buffer: (number < *slow).then_some(SLOW_BUFFER),
+        };
+        let known = self.subscribers.get_mut(number as usize);
+        let id = known.as_ref().map_or(&[][..], |subscriber| subscriber.last_id());
+        let request = request(&self.plan, self.spread, number, id);
+        let registry = self.poll.registry();
+        let begun = match known {
+            Some(subscriber) => subscriber.come_back(way, request, registry),
+            None => Subscriber::connect(number, way, request, requests.as_deref(), registry)
+                .map(|subscriber| self.subscribers.push(subscriber)),
+        };
+        begun.map_err(|source| BenchError::Connect { address: self.address, source })
+    }
+
+    /// Closes all connections.
+    pub(crate) fn hang_up(&mut self) {
+        self.subscribers.iter_mut().for_each(Subscriber::hang_up);
+    }
+
+    /// Lets the slow readers rest: their sockets fill.
+    pub(crate) fn rest(&mut self) -> Result<(), BenchError> {
+        let registry = self.poll.registry();
+        let mut slow = self.subscribers.iter_mut().take(self.plan.slow as usize);
+        slow.try_for_each(|it| it.rest(registry)).map_err(BenchError::system("cannot rest"))
+    }
+
+    /// Lets them read all that is there, and come back for the rest where their streams were closed.
+    pub(crate) fn wake(&mut self) -> Result<(), BenchError> {
+        let slow = self.plan.slow as usize;
+        let registry = self.poll.registry();
+        let mut awake = self.subscribers.iter_mut().take(slow);
+        awake.try_for_each(|it| it.wake(registry)).map_err(BenchError::system("cannot wake"))?;
+        self.returns = Some(vec![0; slow]);
         Ok(())
     }
 
@@ -116,6 +160,7 @@ impl Fleet {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             other => other.map_err(BenchError::system("cannot poll"))?,
         }
+        let mut ended = Vec::new();
         for event in &self.events {
             let subscriber = &mut self.subscribers[event.token().0];
             let was_reading = subscriber.is_reading();
@@ -125,22 +170,52 @@ impl Fleet {
                 &mut self.buffer,
                 &mut self.inbox,
             );
-            ready.map_err(|error| match error {
-                // A socket that breaks before anything was sent on it never was connected.
-                BenchError::StreamBroke { source, .. } if !was_reading => {
-                    BenchError::Connect { address: self.address, source }
+            match ready {
+                Err(BenchError::StreamBroke { .. } | BenchError::StreamEnded { .. })
+                    if was_reading && self.plan.requests.is_some() =>
+                {
+                    subscriber.hang_up();
+                    self.inbox.count_end();
+                    ended.push(event.token().0);
                 }
-                other => other,
-            })?;
+                // A socket that breaks before anything was sent on it never was connected.
+                Err(BenchError::StreamBroke { source, .. }) if !was_reading => {
+                    return Err(BenchError::Connect { address: self.address, source });
+                }
+                other => other?,
+            }
             self.connected += u32::from(!was_reading && subscriber.is_reading());
-            self.flow.set_delivered(self.inbox.delivered());
+            self.flow.set_settled(self.inbox.settled());
         }
+        for number in ended {
+            self.lose(number)?;
+        }
+        Ok(())
+    }
+
+    /// A stream was closed: whoever reads slowly comes back, as a browser would; of the others it is
+    /// counted.
+    fn lose(&mut self, number: usize) -> Result<(), BenchError> {
+        let returns = self.returns.as_mut().and_then(|returns| returns.get_mut(number));
+        if let Some(returns) = returns.filter(|returns| **returns < MOST_RETURNS)
+            && self.plan.requests.as_ref().is_some_and(|it| it.resume.is_some())
+        {
+            *returns += 1;
+            return self.start(number as u32);
+        }
+        self.gone += 1;
+        self.flow.set_gone(self.gone);
         Ok(())
     }
 }
 
-/// The request for a stream of a subscriber's topics.
-fn request(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> {
+/// The request for a stream of a subscriber's topics, after the event with this id if it has one.
+fn request(plan: &Plan, spread: Spread, number: u32, id: &[u8]) -> Vec<u8> {
+    if let Some(requests) = &plan.requests {
+        // A plan with requests of its own has no subscriber of several topics.
+        let topic = spread.topics_of(number).next().unwrap_or_default();
+        return requests.stream(topic, id);
+    }
     let (mut target, parameter) = match plan.dialect {
         Dialect::Native => (plan.url.path("events"), "topic"),
         Dialect::Mercure => ("/.well-known/mercure".to_owned(), "match"),

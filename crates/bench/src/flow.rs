@@ -1,6 +1,6 @@
 //! What has been published and delivered so far, as the threads of a run share it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Counters of the whole run, and the word to stop. None of them guards other memory, so relaxed
 /// order suffices.
@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 pub(crate) struct Flow {
     published: AtomicU64,
     owed: AtomicU64,
-    delivered: AtomicU64,
+    settled: AtomicU64,
+    gone: AtomicU32,
     stopped: AtomicBool,
 }
 
@@ -18,9 +19,10 @@ impl Flow {
         self.published.load(Relaxed)
     }
 
-    /// Deliveries that have not arrived, of all that what was sent so far entails.
+    /// Deliveries that have not arrived and are not known to be lost, of all that what was sent so
+    /// far entails.
     pub(crate) fn outstanding(&self) -> u64 {
-        self.owed.load(Relaxed).saturating_sub(self.delivered.load(Relaxed))
+        self.owed.load(Relaxed).saturating_sub(self.settled.load(Relaxed))
     }
 
     /// A publisher is about to send messages that entail so many deliveries.
@@ -33,9 +35,18 @@ impl Flow {
         self.published.fetch_add(messages, Relaxed);
     }
 
-    /// So many messages have arrived in all.
-    pub(crate) fn set_delivered(&self, deliveries: u64) {
-        self.delivered.store(deliveries, Relaxed);
+    /// So many messages in all have arrived, or are known to be lost.
+    pub(crate) fn set_settled(&self, deliveries: u64) {
+        self.settled.store(deliveries, Relaxed);
+    }
+
+    /// Subscribers whose streams the server has closed: they are owed nothing any more.
+    pub(crate) fn gone(&self) -> u32 {
+        self.gone.load(Relaxed)
+    }
+
+    pub(crate) fn set_gone(&self, subscribers: u32) {
+        self.gone.store(subscribers, Relaxed);
     }
 
     /// Ends the run before its time.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
+use memchr::memmem;
 
 use crate::payload::Payload;
 use crate::plan::Plan;
@@ -16,11 +17,19 @@ pub(crate) struct Inbox {
     run: u32,
     size: usize,
     publishers: u32,
+    /// Subscribers below this number read slowly: their latency is their own.
+    slow: u32,
+    /// How a message begins, where the hub may put something before it.
+    wrapped: Option<Vec<u8>>,
     spread: Spread,
     tally: Tally,
     /// The stamps of the messages whose latency counts.
     window: Range<u64>,
+    /// Latency counts from this moment, where it does not from the message's own.
+    since: Option<u64>,
     latency: Histogram<u64>,
+    /// When a message last arrived.
+    last: Option<u64>,
     delivered: u64,
     bytes: u64,
     violations: Violations,
@@ -40,10 +49,18 @@ impl Inbox {
             run,
             size: plan.size,
             publishers: plan.publishers,
+            slow: plan.slow,
+            wrapped: plan
+                .requests
+                .as_ref()
+                .filter(|requests| requests.wrapped)
+                .map(|_| Payload::beginning(run)),
             spread,
             tally: Tally::new(slots),
             window: 0..0,
+            since: None,
             latency,
+            last: None,
             delivered: 0,
             bytes: 0,
             violations: Violations::default(),
@@ -55,9 +72,31 @@ impl Inbox {
         self.window = window;
     }
 
+    /// From now on all latency counts from this moment, and only what arrives after it.
+    pub(crate) fn measure_since(&mut self, moment: u64) {
+        self.window = 0..u64::MAX;
+        self.since = Some(moment);
+        self.latency.reset();
+    }
+
     /// Takes a `data:` line that `subscriber` read at `now`.
     pub(crate) fn take(&mut self, subscriber: u32, line: DataLine<'_>, now: u64) {
-        let Some(payload) = Payload::read(line.start).filter(|p| p.run == self.run) else {
+        let Some(beginning) = &self.wrapped else {
+            self.take_message(subscriber, line.start, line.length == self.size, now);
+            return;
+        };
+        let mut found = Vec::new();
+        found.extend(memmem::find_iter(line.start, beginning));
+        if found.is_empty() {
+            self.violations.foreign += 1;
+        }
+        for at in found {
+            self.take_message(subscriber, &line.start[at..], line.length >= self.size, now);
+        }
+    }
+
+    fn take_message(&mut self, subscriber: u32, text: &[u8], whole: bool, now: u64) {
+        let Some(payload) = Payload::read(text).filter(|p| p.run == self.run) else {
             self.violations.foreign += 1;
             return;
         };
@@ -66,14 +105,14 @@ impl Inbox {
             self.violations.misrouted += 1;
             return;
         };
-        if line.length != self.size {
-            self.violations.damaged += 1;
-        }
+        self.violations.damaged += u64::from(!whole);
         if self.tally.note(slot, sequence) {
             self.delivered += 1;
+            self.last = Some(now);
         }
-        if self.window.contains(&stamp) {
-            self.latency.saturating_record(now.saturating_sub(stamp));
+        if self.window.contains(&stamp) && subscriber >= self.slow {
+            let from = self.since.unwrap_or(stamp);
+            self.latency.saturating_record(now.saturating_sub(from));
         }
     }
 
@@ -87,6 +126,21 @@ impl Inbox {
     /// Counts bytes that arrived on subscribers' sockets, framing included.
     pub(crate) fn count_bytes(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+    }
+
+    /// The server closed a stream.
+    pub(crate) fn count_end(&mut self) {
+        self.violations.ended += 1;
+    }
+
+    /// Messages that arrived, and those that were skipped so far.
+    pub(crate) fn settled(&self) -> u64 {
+        self.delivered + self.tally.lost()
+    }
+
+    /// When a message last arrived, on the run's clock.
+    pub(crate) fn last_arrival(&self) -> Option<u64> {
+        self.last
     }
 
     /// Messages that arrived, each counted once.

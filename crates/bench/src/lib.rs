@@ -23,13 +23,16 @@ mod process;
 mod progress;
 mod publisher;
 mod report;
+mod requests;
 mod response;
 mod run;
 mod scanner;
 mod spread;
+mod storm;
 mod subscriber;
 mod tally;
 mod target;
+mod wire;
 
 pub use args::{BenchArgs, execute};
 pub use error::BenchError;
@@ -39,6 +42,8 @@ pub use progress::{Progress, ProgressLine};
 pub use report::{
     Latency, Report, Server, Violations, Window, format_bytes, format_count, format_time,
 };
+pub use requests::Requests;
 pub use response::BadResponse;
 pub use run::run;
+pub use storm::{Storm, storm};
 pub use target::{InvalidTarget, Target};

@@ -1,9 +1,9 @@
 //! What a benchmark's message says: which run it belongs to, its number, and when it was due.
 //!
 //! Fixed width, so that a receiver finds each part without a search:
-//! `RRRRRRRR PPTTTTTT SSSSSSSS NNNNNNNNNNNNNNNN`, hexadecimal, then `x` up to the wanted size: run,
+//! `RRRRRRRR.PPTTTTTT.SSSSSSSS.NNNNNNNNNNNNNNNN`, hexadecimal, then `x` up to the wanted size: run,
 //! publisher and topic, sequence number (of this publisher on this topic, from 0), nanoseconds
-//! on the run's clock.
+//! on the run's clock. None of its characters is escaped in JSON, in a URL or in a form.
 
 use std::io::Write as _;
 
@@ -33,15 +33,20 @@ impl Payload {
         let Self { run, publisher, topic, sequence, stamp } = self;
         let end = out.len() + size;
         // Writing to a vector cannot fail.
-        let _ = write!(out, "{run:08x} {publisher:02x}{topic:06x} {sequence:08x} {stamp:016x}");
+        let _ = write!(out, "{run:08x}.{publisher:02x}{topic:06x}.{sequence:08x}.{stamp:016x}");
         debug_assert!(out.len() <= end, "sizes are checked by the plan");
         out.resize(end, b'x');
+    }
+
+    /// How every message of a run begins.
+    pub(crate) fn beginning(run: u32) -> Vec<u8> {
+        format!("{run:08x}.").into()
     }
 
     /// Reads the message that begins with `text`; `None` where it is not one of ours.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let text: &[u8; Self::MIN_BYTES] = text.first_chunk()?;
-        if [text[8], text[17], text[26]] != [b' '; 3] {
+        if [text[8], text[17], text[26]] != [b'.'; 3] {
             return None;
         }
         let (run, lane) = (hex(&text[..8])?, hex(&text[9..17])?);

@@ -1,12 +1,14 @@
 //! What a run is to do.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::payload::Payload;
+use crate::requests::Requests;
 use crate::target::Target;
 
 /// What a run is to do. [`run`](crate::run()) checks it before anything is connected.
@@ -40,6 +42,12 @@ pub struct Plan {
     pub warmup: Duration,
     /// How long is measured; idle: how long the subscribers are held.
     pub duration: Duration,
+    /// How many of the subscribers read nothing while messages are published, and then all.
+    pub slow: u32,
+    /// How the hub is asked, where it is not asked as Fanfare is. Streams that such a hub closes are
+    /// counted, and the run goes on.
+    #[serde(skip)]
+    pub requests: Option<Arc<Requests>>,
     /// The server's process, if it is local and its CPU time and memory are wanted.
     pub pid: Option<u32>,
 }
@@ -128,6 +136,20 @@ pub enum InvalidPlan {
     /// No message in a request, or too many.
     #[error("a request carries 1 to {max} messages, not {0}", max = Plan::MAX_BATCH)]
     Batch(usize),
+    /// One stream is asked for one topic.
+    #[error("with requests of its own, a subscriber has one topic: {topics} topics need as many")]
+    TopicPerRequest {
+        /// Topics in all.
+        topics: u32,
+    },
+    /// Nobody is left who reads.
+    #[error("of {subscribers} subscribers, {slow} cannot be slow")]
+    Slow {
+        /// How many were to be slow.
+        slow: u32,
+        /// Of so many.
+        subscribers: u32,
+    },
     /// A run without an end, or without a beginning.
     #[error("a run lasts more than 0 s and at most a day")]
     Duration,
@@ -173,6 +195,12 @@ impl Plan {
         }
         if topics.div_ceil(subscribers) > Self::MAX_TOPICS_EACH {
             return Err(InvalidPlan::TopicsEach { topics, subscribers });
+        }
+        if self.requests.is_some() && topics > subscribers {
+            return Err(InvalidPlan::TopicPerRequest { topics });
+        }
+        if self.slow >= subscribers {
+            return Err(InvalidPlan::Slow { slow: self.slow, subscribers });
         }
         if !(1..=256).contains(&publishers) {
             return Err(InvalidPlan::Publishers(publishers));

@@ -1,4 +1,4 @@
-//! What the server's process has used, as `/proc` tells it (proc_pid_stat(5)).
+//! What the server's process, and those it has started, have used, as `/proc` tells it (proc_pid_stat(5)).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,9 +6,12 @@ use std::{fs, io};
 
 use crate::error::BenchError;
 
-/// A local process.
+/// A local process, alone or with its descendants.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Process(u32);
+pub(crate) struct Process {
+    pid: u32,
+    is_family: bool,
+}
 
 /// The CPU time a process has used up to one moment.
 #[derive(Debug, Clone)]
@@ -22,41 +25,68 @@ pub(crate) struct CpuReading {
 impl Process {
     /// Checks that the process exists.
     pub(crate) fn new(pid: u32) -> Result<Self, BenchError> {
-        let process = Self(pid);
+        let process = Self { pid, is_family: false };
         process.resident_bytes()?;
         Ok(process)
     }
 
-    /// The resident memory, in bytes: `VmRSS`.
+    /// The process with all that it, and they in turn, have started.
+    pub(crate) fn with_descendants(self) -> Self {
+        Self { is_family: true, ..self }
+    }
+
+    /// The resident memory, in bytes: `VmRSS`, of several processes the sum.
     pub(crate) fn resident_bytes(self) -> Result<u64, BenchError> {
-        self.parsed("status", resident_bytes)
+        self.members().try_fold(0, |sum, member| Ok(sum + member.parsed("status", resident_bytes)?))
     }
 
     /// The CPU time used so far.
     pub(crate) fn cpu(self) -> Result<CpuReading, BenchError> {
-        let ticks = self.parsed("stat", ticks)?;
-        let mut threads = BTreeMap::new();
-        let path = format!("/proc/{}/task", self.0);
+        let mut reading = CpuReading { threads: BTreeMap::new(), ticks: 0 };
+        for member in self.members() {
+            member.add_cpu(&mut reading)?;
+        }
+        Ok(reading)
+    }
+
+    fn add_cpu(self, reading: &mut CpuReading) -> Result<(), BenchError> {
+        reading.ticks += self.parsed("stat", ticks)?;
+        let path = format!("/proc/{}/task", self.pid);
         for entry in fs::read_dir(path).map_err(|source| self.error(source))? {
             let entry = entry.map_err(|source| self.error(source))?;
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
             // A thread may end between the listing and the reading; `ticks` still has its time.
             let text = fs::read_to_string(entry.path().join("schedstat"));
             if let (Some(id), Some(used)) = (id, text.ok().and_then(|text| on_cpu(&text))) {
-                threads.insert(id, used);
+                reading.threads.insert(id, used);
             }
         }
-        Ok(CpuReading { threads, ticks })
+        Ok(())
+    }
+
+    /// Itself, and its descendants where they count.
+    fn members(self) -> impl Iterator<Item = Self> {
+        let mut family = vec![self.pid];
+        if self.is_family {
+            let parents = parents();
+            let mut next = 0;
+            while let Some(&parent) = family.get(next) {
+                let children = parents.iter().filter(|(_, of)| *of == parent);
+                family.extend(children.map(|(child, _)| *child));
+                next += 1;
+            }
+        }
+        family.into_iter().map(|pid| Self { pid, is_family: false })
     }
 
     fn parsed(self, file: &str, parse: fn(&str) -> Option<u64>) -> Result<u64, BenchError> {
-        let text = fs::read_to_string(format!("/proc/{}/{file}", self.0));
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid));
         let text = text.map_err(|source| self.error(source))?;
         parse(&text).ok_or_else(|| self.error(io::ErrorKind::InvalidData.into()))
     }
 
     fn error(self, source: io::Error) -> BenchError {
-        BenchError::Process { pid: self.0, source }
+        BenchError::Process { pid: self.pid, source }
     }
 }
 
@@ -75,6 +105,23 @@ impl CpuReading {
         let off = 2 * 1_000_000_000 / per_second;
         Duration::from_nanos(if coarse > exact + off { coarse } else { exact })
     }
+}
+
+/// All processes, each with the one that started it. One that ends meanwhile is left out.
+fn parents() -> Vec<(u32, u32)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pairs = pids.filter_map(|pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some((pid, parent(&stat)?))
+    });
+    pairs.collect()
+}
+
+/// The process that started it, from `/proc/PID/stat`.
+fn parent(stat: &str) -> Option<u32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// `utime` + `stime` from `/proc/PID/stat`. The name in brackets may itself hold brackets and
@@ -105,6 +152,7 @@ mod tests {
     fn a_process_name_cannot_shift_the_fields() {
         let stat = "42 (a) S 1 2 (b) R 1 42 42 0 -1 4194560 900 0 0 0 120 34 7 8 20 0 3 0 100 9 9";
         assert_eq!(ticks(stat), Some(154));
+        assert_eq!(parent(stat), Some(1));
         assert_eq!(ticks("42 (a) R 1 42"), None);
         assert_eq!(ticks(""), None);
     }
@@ -130,6 +178,17 @@ mod tests {
         assert_eq!(exact, Duration::from_nanos(250));
         let coarse = reading(&[(1, 700)], 110).since(&before);
         assert_eq!(coarse, Duration::from_nanos(100 * tick));
+    }
+
+    #[test]
+    fn children_count_only_where_they_are_asked_for() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let alone = Process::new(std::process::id()).unwrap();
+        let pids = |process: Process| process.members().map(|it| it.pid).collect::<Vec<_>>();
+        assert_eq!(pids(alone), [std::process::id()]);
+        assert!(pids(alone.with_descendants()).contains(&child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

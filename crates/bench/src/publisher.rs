@@ -1,4 +1,5 @@
-//! One publisher: a thread and a connection it keeps, one request at a time.
+//! One publisher: a thread and a connection it keeps, one request at a time. Where the server ends the
+//! connection with an answer, the next request takes another.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +10,12 @@ use std::time::Duration;
 use crate::clock::{Clock, Pace, nanoseconds};
 use crate::error::BenchError;
 use crate::flow::Flow;
+use crate::framing::Framing;
 use crate::payload::Payload;
 use crate::plan::{Load, Plan};
 use crate::response::{BadResponse, ResponseHead, excerpt};
 use crate::spread::Spread;
+use crate::wire::Wire;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,11 +32,17 @@ pub(crate) struct Publisher {
     run: u32,
     clock: Clock,
     flow: Arc<Flow>,
-    stream: TcpStream,
+    address: SocketAddr,
+    stream: Wire<TcpStream>,
+    /// The server closes, or has closed, this connection.
+    is_over: bool,
+    /// The next request's number.
+    next: u64,
     /// How many messages it has sent to each topic.
     sent: Vec<u32>,
     request: Vec<u8>,
     body: Vec<u8>,
+    message: Vec<u8>,
     answer: Vec<u8>,
 }
 
@@ -47,13 +56,6 @@ impl Publisher {
         clock: Clock,
         flow: Arc<Flow>,
     ) -> Result<Self, BenchError> {
-        let connect = || {
-            let stream = TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-            stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-            Ok(stream)
-        };
         Ok(Self {
             number,
             plan: plan.clone(),
@@ -61,12 +63,25 @@ impl Publisher {
             run,
             clock,
             flow,
-            stream: connect().map_err(|source| BenchError::Connect { address, source })?,
+            address,
+            stream: open(plan, address)?,
+            is_over: false,
+            next: number.into(),
             sent: vec![0; plan.topics as usize],
             request: Vec::new(),
             body: Vec::new(),
+            message: Vec::new(),
             answer: Vec::new(),
         })
+    }
+
+    /// Publishes so many messages now, one after the other.
+    pub(crate) fn publish_now(&mut self, messages: u32) -> Result<(), BenchError> {
+        for _ in 0..messages {
+            self.send(self.next, self.clock.now())?;
+            self.next += 1;
+        }
+        Ok(())
     }
 
     /// Publishes from `start` to `end` on the run's clock. Returns how many messages were sent to
@@ -99,13 +114,10 @@ impl Publisher {
                 }
             }
             Load::Unpaced { in_flight } => {
-                let per_message = (self.plan.subscribers / self.plan.topics).max(1);
-                let most = match in_flight.saturating_mul(per_message.into()) {
-                    0 => u64::MAX,
-                    most => most,
-                };
                 for request in requests {
-                    while self.flow.outstanding() > most && self.clock.now() < end {
+                    while self.flow.outstanding() > self.most_outstanding(in_flight)
+                        && self.clock.now() < end
+                    {
                         std::thread::sleep(BACK_OFF);
                     }
                     let now = self.clock.now();
@@ -117,6 +129,16 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// How many deliveries may be outstanding where so many messages may be in flight.
+    fn most_outstanding(&self, in_flight: u64) -> u64 {
+        let left = self.plan.subscribers.saturating_sub(self.flow.gone());
+        let per_message = (left / self.plan.topics).max(1);
+        match in_flight.saturating_mul(per_message.into()) {
+            0 => u64::MAX,
+            most => most,
+        }
     }
 
     /// Publishes one batch, stamped `stamp`, and waits until it is acknowledged.
@@ -136,7 +158,14 @@ impl Publisher {
                 stamp,
             };
             *sequence += 1;
-            deliveries += u64::from(self.spread.fan_out(topic));
+            let gone = if self.plan.topics == 1 { self.flow.gone() } else { 0 };
+            deliveries += u64::from(self.spread.fan_out(topic).saturating_sub(gone));
+            if let Some(requests) = &self.plan.requests {
+                self.message.clear();
+                payload.write(&mut self.message, self.plan.size);
+                requests.write_publication(&mut self.body, topic, &self.message);
+                continue;
+            }
             self.body.extend_from_slice(b"{\"message\":\"");
             payload.write(&mut self.body, self.plan.size);
             self.body.push(b'"');
@@ -150,22 +179,28 @@ impl Publisher {
         let (path, host) = (target.path("send"), target.authority());
         let (length, authorization) = (self.body.len(), self.plan.authorization_line());
         self.request.clear();
-        self.request.extend_from_slice(
-            format!(
-                "POST {path} HTTP/1.1\r\nhost: {host}\r\n{authorization}content-type: {kind}\r\n\
-                 content-length: {length}\r\n\r\n"
-            )
-            .as_bytes(),
-        );
+        if self.plan.requests.is_none() {
+            self.request.extend_from_slice(
+                format!(
+                    "POST {path} HTTP/1.1\r\nhost: {host}\r\n{authorization}\
+                     content-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+                )
+                .as_bytes(),
+            );
+        }
         self.request.extend_from_slice(&self.body);
         self.flow.sending(deliveries);
+        if self.is_over {
+            self.stream = open(&self.plan, self.address)?;
+        }
         self.stream.write_all(&self.request).map_err(BenchError::Publish)?;
-        self.read_answer()?;
+        self.is_over = self.read_answer()?;
         self.flow.acknowledged(batch);
         Ok(())
     }
 
-    fn read_answer(&mut self) -> Result<(), BenchError> {
+    /// Reads it to its end. True where the connection ends with it.
+    fn read_answer(&mut self) -> Result<bool, BenchError> {
         let bad = |source| BenchError::Response { request: "POST send".into(), source };
         self.answer.clear();
         let mut head = loop {
@@ -185,14 +220,18 @@ impl Publisher {
                 break;
             }
             match self.read_more() {
-                Err(BenchError::Response { source: BadResponse::Closed, .. }) if !head.is_ok() => {
+                Err(BenchError::Response { source: BadResponse::Closed, .. })
+                    if !head.is_success() || head.framing == Framing::Close =>
+                {
+                    head.closes = true;
                     break;
                 }
                 other => other?,
             }
         }
-        if head.is_ok() {
-            return Ok(());
+        // Fanfare says 200; others say what they did.
+        if head.is_ok() || self.plan.requests.is_some() && head.is_success() {
+            return Ok(head.closes);
         }
         Err(BenchError::Refused {
             request: "POST send".into(),
@@ -223,4 +262,15 @@ impl Publisher {
             }
         }
     }
+}
+
+fn open(plan: &Plan, address: SocketAddr) -> Result<Wire<TcpStream>, BenchError> {
+    let connect = || {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        Wire::new(stream, plan.requests.as_ref().and_then(|requests| requests.tls.as_ref()))
+    };
+    connect().map_err(|source| BenchError::Connect { address, source })
 }

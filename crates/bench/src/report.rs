@@ -71,6 +71,8 @@ pub struct Violations {
     pub misrouted: u64,
     /// Arrived with another length than they were sent with.
     pub damaged: u64,
+    /// Streams that the server closed, where the run goes on without them.
+    pub ended: u64,
     /// `data` lines that this run did not send: another publisher's, or the hub's own. A violation
     /// of nothing, but the measurement was not undisturbed.
     pub foreign: u64,
@@ -83,6 +85,8 @@ pub struct Server {
     pub resident_before: u64,
     /// Resident memory with every subscriber connected and nothing published, in bytes.
     pub resident_idle: u64,
+    /// Resident memory at the end of publishing, in bytes, while slow readers still hold it up.
+    pub resident_loaded: u64,
     /// Resident memory at the end, in bytes.
     pub resident_end: u64,
     /// What each idle subscriber adds to the resident memory, in bytes.
@@ -187,14 +191,18 @@ impl fmt::Display for Report {
                     format_time(max as f64)
                 ),
             )?;
-            let Violations { lost, duplicated, reordered, misrouted, damaged, foreign } =
+            let Violations { lost, duplicated, reordered, misrouted, damaged, ended, foreign } =
                 self.violations;
             row(f, "checked", {
                 let mut text =
                     format!("lost {lost}   duplicated {duplicated}   reordered {reordered}");
-                for (name, number) in
-                    [("misrouted", misrouted), ("damaged", damaged), ("foreign", foreign)]
-                {
+                let rare = [
+                    ("misrouted", misrouted),
+                    ("damaged", damaged),
+                    ("streams ended", ended),
+                    ("foreign", foreign),
+                ];
+                for (name, number) in rare {
                     if number > 0 {
                         text += &format!("   {name} {number}");
                     }

@@ -10,6 +10,8 @@ pub(crate) struct ResponseHead {
     pub(crate) status_line: String,
     /// How the body behind it is delimited.
     pub(crate) framing: Framing,
+    /// The server closes the connection behind it.
+    pub(crate) closes: bool,
     /// The length of the head, in bytes.
     pub(crate) length: usize,
 }
@@ -48,6 +50,7 @@ impl ResponseHead {
         let mut lines = head.split("\r\n");
         let status_line = lines.next().unwrap_or_default().to_owned();
         let mut framing = Framing::Close;
+        let mut closes = head.starts_with("HTTP/1.0");
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             let value = value.trim();
             if name.eq_ignore_ascii_case("transfer-encoding") {
@@ -55,6 +58,8 @@ impl ResponseHead {
                 if value.to_ascii_lowercase().ends_with("chunked") {
                     framing = Framing::chunked();
                 }
+            } else if name.eq_ignore_ascii_case("connection") {
+                closes = value.eq_ignore_ascii_case("close");
             } else if name.eq_ignore_ascii_case("content-length")
                 && framing == Framing::Close
                 && let Ok(length) = value.parse()
@@ -62,12 +67,25 @@ impl ResponseHead {
                 framing = Framing::Length(length);
             }
         }
-        Ok(Some(Self { status_line, framing, length: end + 4 }))
+        let mut head = Self { status_line, framing, closes, length: end + 4 };
+        if head.status() == Some("204") {
+            head.framing = Framing::Length(0);
+        }
+        Ok(Some(head))
     }
 
     /// Whether the status is 200.
     pub(crate) fn is_ok(&self) -> bool {
-        self.status_line.split(' ').nth(1) == Some("200")
+        self.status() == Some("200")
+    }
+
+    /// Whether the status is any of success.
+    pub(crate) fn is_success(&self) -> bool {
+        self.status().is_some_and(|status| status.starts_with('2'))
+    }
+
+    fn status(&self) -> Option<&str> {
+        self.status_line.split(' ').nth(1)
     }
 }
 
@@ -94,6 +112,17 @@ mod tests {
         assert_eq!(parse(length), Ok(Some((false, Framing::Length(3), length.len()))));
         let neither = "HTTP/1.0 200 OK\r\n\r\n";
         assert_eq!(parse(neither), Ok(Some((true, Framing::Close, neither.len()))));
+        let empty = "HTTP/1.1 204 No Content\r\n\r\n";
+        assert_eq!(parse(empty), Ok(Some((false, Framing::Length(0), empty.len()))));
+    }
+
+    #[test]
+    fn a_connection_that_ends_is_not_used_again() {
+        let closes = |text: &str| ResponseHead::parse(text.as_bytes()).unwrap().unwrap().closes;
+        assert!(!closes("HTTP/1.1 201 Created\r\n\r\n"));
+        assert!(closes("HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n"));
+        assert!(closes("HTTP/1.0 200 OK\r\n\r\n"));
+        assert!(!closes("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\n\r\n"));
     }
 
     #[test]

@@ -22,16 +22,16 @@ use crate::target::Target;
 /// Files this process has open besides its subscribers and publishers.
 const OTHER_FILES: u64 = 16;
 /// How long the server is left alone after everyone has connected, before its memory is read.
-const SETTLE: Duration = Duration::from_millis(500);
+pub(crate) const SETTLE: Duration = Duration::from_millis(500);
 /// How long after publishing nothing may arrive until what is missing counts as lost.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the receiver rests between two rounds of reading when publishing is unpaced.
 ///
 /// Without it, it wakes for every single message, and takes the core it shares with the publishers
 /// from them: a server that answers a publisher last would wait for the client.
 const REST: Duration = Duration::from_millis(1);
 /// The longest wait between two looks at the clock.
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Makes a run, and tells `progress` how far it is a few times a second.
 ///
@@ -42,23 +42,18 @@ const TICK: Duration = Duration::from_millis(100);
 /// If the plan cannot be carried out, if the server refuses something, or if it closes a stream.
 /// Messages that were lost, duplicated or reordered are no error but part of the report.
 pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, BenchError> {
-    plan.check()?;
-    let needed = u64::from(plan.subscribers) + u64::from(plan.publishers) + OTHER_FILES;
-    let limit = raise_open_files();
-    if needed > limit {
-        return Err(BenchError::OpenFiles { needed, limit });
-    }
+    check(plan)?;
     let address = address_of(&plan.url)?;
-    let publish_address = address_of(plan.publish_target())?;
-    let process = plan.pid.map(Process::new).transpose()?;
+    let publish_address = publish_address(plan)?;
+    let process = server_process(plan)?;
     let (clock, flow) = (Clock::start(), Arc::new(Flow::default()));
     let (number, spread) = (run_number(), Spread::new(plan.subscribers, plan.topics));
     let inbox = Inbox::new(plan, number, spread);
-    let mut fleet = Fleet::new(address, clock, Arc::clone(&flow), inbox)?;
+    let mut fleet = Fleet::new(address, clock, Arc::clone(&flow), inbox, plan, spread)?;
 
     let before = Usage::read(process)?;
     let connecting = Instant::now();
-    fleet.connect(plan, spread, |fleet| {
+    fleet.connect(|fleet| {
         let (connected, wanted) = (fleet.connected(), plan.subscribers);
         progress(Progress::Connecting { connected, wanted });
     })?;
@@ -99,6 +94,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
             Some(Server {
                 resident_before: before.resident,
                 resident_idle: idle.resident,
+                resident_loaded: measured.end.resident.unwrap_or(end.resident),
                 resident_end: end.resident,
                 bytes_per_subscriber: (idle.resident as f64 - before.resident as f64) / each,
                 cpu_per_connect: connecting.as_nanos() as f64 / each,
@@ -120,8 +116,16 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
     })
 }
 
+/// Checks the plan, and that there are files enough for it.
+pub(crate) fn check(plan: &Plan) -> Result<(), BenchError> {
+    plan.check()?;
+    let needed = u64::from(plan.subscribers) + u64::from(plan.publishers) + OTHER_FILES;
+    let limit = raise_open_files();
+    if needed > limit { Err(BenchError::OpenFiles { needed, limit }) } else { Ok(()) }
+}
+
 /// Keeps reading for so long.
-fn hold(
+pub(crate) fn hold(
     fleet: &mut Fleet,
     time: Duration,
     mut tick: impl FnMut(Duration),
@@ -134,13 +138,25 @@ fn hold(
     Ok(())
 }
 
-fn address_of(target: &Target) -> Result<SocketAddr, BenchError> {
+/// Where the plan publishes.
+pub(crate) fn publish_address(plan: &Plan) -> Result<SocketAddr, BenchError> {
+    let told = plan.requests.as_ref().and_then(|requests| requests.publish_address);
+    told.map_or_else(|| address_of(plan.publish_target()), Ok)
+}
+
+/// The plan's server, where its process is known; a hub that is asked in its own way may be several.
+pub(crate) fn server_process(plan: &Plan) -> Result<Option<Process>, BenchError> {
+    let process = plan.pid.map(Process::new).transpose()?;
+    Ok(process.map(|it| if plan.requests.is_some() { it.with_descendants() } else { it }))
+}
+
+pub(crate) fn address_of(target: &Target) -> Result<SocketAddr, BenchError> {
     let error = |source| BenchError::Resolve { host: target.authority().to_owned(), source };
     target.resolve().map_err(error)
 }
 
 /// A number that tells this run's messages from those of others.
-fn run_number() -> u32 {
+pub(crate) fn run_number() -> u32 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.subsec_nanos() ^ (now.as_secs() as u32).rotate_left(16) ^ std::process::id().rotate_left(8)
 }
@@ -165,6 +181,8 @@ struct Moment {
     delivered: u64,
     bytes: u64,
     cpu: Option<CpuReading>,
+    /// The server's memory.
+    resident: Option<u64>,
     /// The client's own.
     client_cpu: CpuReading,
 }
@@ -182,6 +200,7 @@ impl Moment {
             delivered: fleet.inbox.delivered(),
             bytes: fleet.inbox.bytes(),
             cpu: process.map(Process::cpu).transpose()?,
+            resident: process.map(Process::resident_bytes).transpose()?,
             client_cpu: Process::new(std::process::id())?.cpu()?,
         })
     }
@@ -275,10 +294,12 @@ impl Publication<'_> {
         end: u64,
         threads: &[Publishing],
     ) -> Result<(Moment, Moment), BenchError> {
+        self.fleet.rest()?;
         self.pump_until(start, from)?;
         let first = self.moment()?;
         self.pump_until(start, end)?;
         let last = self.moment()?;
+        self.fleet.wake()?;
         let mut arrived = (Instant::now(), self.fleet.inbox.delivered());
         while !self.flow.is_stopped()
             && (!threads.iter().all(JoinHandle::is_finished) || self.flow.outstanding() > 0)

@@ -2,9 +2,10 @@
 //!
 //! What must hold: the lines found do not depend on where the stream was cut into pieces. Nothing
 //! is allocated: of a line that a cut divides, only the beginning is kept. Lines end in LF or
-//! CR LF; a bare CR, which no hub sends, does not end one here.
+//! CR LF; a bare CR, which no hub sends, does not end one here. The id to resume after is kept where
+//! somebody wants it, and changes with the end of an event, not before.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use crate::payload::Payload;
 
@@ -18,7 +19,12 @@ pub(crate) struct DataLine<'a> {
 }
 
 const FIELD: &[u8] = b"data:";
-const KEPT: usize = FIELD.len() + 1 + Payload::MIN_BYTES;
+const ID: &[u8] = b"id:";
+/// How much of a line that a cut divides is kept: a message of ours, or an id.
+const KEPT: usize = 128;
+const _: () = assert!(KEPT > FIELD.len() + Payload::MIN_BYTES);
+/// How much of one is kept where all of it is wanted: several messages of ours at once.
+const WHOLE: usize = 64 << 20;
 
 /// Where in a line the last piece of the stream ended.
 #[derive(Debug, Clone)]
@@ -28,11 +34,48 @@ pub(crate) struct Scanner {
     /// How much of that line has been seen.
     seen: usize,
     ends_in_cr: bool,
+    ids: Option<Ids>,
+    /// The whole of that line, where it is wanted.
+    whole: Option<Vec<u8>>,
+}
+
+/// The ids of a stream's events.
+#[derive(Debug, Clone, Default)]
+struct Ids {
+    /// Of the event that is not complete yet.
+    next: Option<Vec<u8>>,
+    /// Of the last one that is.
+    last: Vec<u8>,
+    /// What an id stands behind, up to the next quotation mark, where it is not a field of its own.
+    mark: Option<Vec<u8>>,
 }
 
 impl Scanner {
     pub(crate) const fn new() -> Self {
-        Self { start: [0; KEPT], seen: 0, ends_in_cr: false }
+        Self { start: [0; KEPT], seen: 0, ends_in_cr: false, ids: None, whole: None }
+    }
+
+    /// Keeps the id of the last event from now on: the field, or what stands behind this mark.
+    pub(crate) fn keep_ids(&mut self, mark: Option<&str>) {
+        self.ids = Some(Ids { mark: mark.map(Into::into), ..Ids::default() });
+    }
+
+    /// Hands on whole lines from now on, however they are cut.
+    pub(crate) fn keep_lines(&mut self) {
+        self.whole.get_or_insert_default();
+    }
+
+    /// The id of the last event that was complete; empty where there was none.
+    pub(crate) fn last_id(&self) -> &[u8] {
+        self.ids.as_ref().map_or(&[], |ids| &ids.last)
+    }
+
+    /// Another stream begins: what was not complete never will be.
+    pub(crate) fn begin_again(&mut self) {
+        self.forget_line();
+        if let Some(ids) = &mut self.ids {
+            ids.next = None;
+        }
     }
 
     /// Takes the next piece of the stream and hands on each `data:` line that it completes.
@@ -43,23 +86,56 @@ impl Scanner {
             if self.seen == 0 {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 value(line, line.len()).map(&mut found);
+                note_id(&mut self.ids, line);
             } else {
                 self.keep(line);
                 let length = self.seen - usize::from(self.ends_in_cr);
-                value(&self.start[..length.min(KEPT)], length).map(&mut found);
-                self.seen = 0;
+                let line = match &self.whole {
+                    Some(whole) => &whole[..length.min(whole.len())],
+                    None => &self.start[..length.min(KEPT)],
+                };
+                value(line, length).map(&mut found);
+                note_id(&mut self.ids, line);
+                self.forget_line();
             }
         }
         self.keep(piece);
     }
 
+    fn forget_line(&mut self) {
+        self.seen = 0;
+        if let Some(whole) = &mut self.whole {
+            whole.clear();
+        }
+    }
+
     fn keep(&mut self, part: &[u8]) {
         let Some(last) = part.last() else { return };
+        if let Some(whole) = &mut self.whole {
+            whole.extend_from_slice(&part[..part.len().min(WHOLE - whole.len())]);
+        }
         let from = self.seen.min(KEPT);
         let n = part.len().min(KEPT - from);
         self.start[from..from + n].copy_from_slice(&part[..n]);
         self.seen += part.len();
         self.ends_in_cr = *last == b'\r';
+    }
+}
+
+/// Notes an id, or the end of the event that has it.
+fn note_id(ids: &mut Option<Ids>, line: &[u8]) {
+    let Some(ids) = ids else { return };
+    if line.is_empty() {
+        if let Some(id) = ids.next.take() {
+            ids.last = id;
+        }
+    } else if let Some(mark) = &ids.mark {
+        if let Some(at) = memmem::find(line, mark) {
+            let id = &line[at + mark.len()..];
+            ids.next = memchr(b'"', id).map(|end| id[..end].to_vec());
+        }
+    } else if let Some(id) = line.strip_prefix(ID) {
+        ids.next = Some(id.strip_prefix(b" ").unwrap_or(id).to_vec());
     }
 }
 
@@ -126,6 +202,44 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
         assert_eq!(scan(&bytes), whole);
+    }
+
+    #[test]
+    fn an_id_counts_once_its_event_is_complete() {
+        let mut scanner = Scanner::new();
+        scanner.keep_ids(None);
+        let mut last = |piece: &[u8]| {
+            scanner.take(piece, |_| ());
+            String::from_utf8(scanner.last_id().to_vec()).unwrap()
+        };
+        assert_eq!(last(b"id: 1-1\ndata: one\n"), "");
+        assert_eq!(last(b"\nid:1-"), "1-1");
+        assert_eq!(last(b"2\r\ndata: two\r\n\r"), "1-1");
+        assert_eq!(last(b"\n:\n\n"), "1-2");
+        scanner.take(b"id: 1-3\nda", |_| ());
+        scanner.begin_again();
+        scanner.take(b"\n\n", |_| ());
+        assert_eq!(scanner.last_id(), b"1-2");
+    }
+
+    #[test]
+    fn an_id_in_the_data_is_found_behind_its_mark() {
+        let mut scanner = Scanner::new();
+        scanner.keep_ids(Some("\"next\":\""));
+        scanner.take(b"event: control\ndata: {\"next\":\"0_17\",\"more\":1}\n\n", |_| ());
+        assert_eq!(scanner.last_id(), b"0_17");
+    }
+
+    #[test]
+    fn whole_lines_are_handed_on_where_they_are_wanted() {
+        let mut scanner = Scanner::new();
+        scanner.keep_lines();
+        let line = format!("data: {}", LONG.repeat(10));
+        let mut found = Vec::new();
+        for piece in [&line.as_bytes()[..300], &line.as_bytes()[300..], b"\r\n"] {
+            scanner.take(piece, |line| found.push((line.start.to_vec(), line.length)));
+        }
+        assert_eq!(found, [(LONG.repeat(10).into_bytes(), LONG.len() * 10)]);
     }
 
     #[test]

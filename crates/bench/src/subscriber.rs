@@ -1,23 +1,28 @@
-//! One subscriber: a socket, and how far its stream has been read.
+//! One subscriber: a socket, and how far its stream has been read. It may come back after its stream
+//! has ended, with the id of its last event.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::clock::Clock;
 use crate::error::BenchError;
 use crate::framing::Framing;
 use crate::inbox::Inbox;
+use crate::requests::Requests;
 use crate::response::{BadResponse, ResponseHead, excerpt};
 use crate::scanner::Scanner;
+use crate::wire::Wire;
 
 /// A subscription, from the request for it to its stream.
 pub(crate) struct Subscriber {
     number: u32,
-    stream: TcpStream,
+    stream: Wire<TcpStream>,
     stage: Stage,
     scanner: Scanner,
     messages: u64,
@@ -30,31 +35,81 @@ enum Stage {
     Waiting { answer: Vec<u8> },
     /// It reads its stream.
     Reading(Framing),
+    /// Its stream is over; nothing is read any more.
+    Gone,
+}
+
+/// How a connection is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) address: SocketAddr,
+    /// Where from, where that is not left to the system.
+    pub(crate) source: Option<SocketAddr>,
+    pub(crate) tls: Option<&'a Arc<ClientConfig>>,
+    /// What the kernel may hold for one who does not read, where that is not left to the system.
+    pub(crate) receive_buffer: Option<usize>,
 }
 
 impl Subscriber {
-    /// Begins to connect to `address` (from `source`, where given) and to ask for a stream.
+    /// Begins to connect and to ask for a stream.
     pub(crate) fn connect(
         number: u32,
-        address: SocketAddr,
-        source: Option<SocketAddr>,
+        way: Way<'_>,
         request: Vec<u8>,
+        requests: Option<&Requests>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        if let Some(source) = source {
-            socket.bind(&source.into())?;
-        }
-        match socket.connect(&address.into()) {
-            Err(error) if !is_in_progress(&error) => return Err(error),
-            _ => {}
-        }
-        let mut stream = TcpStream::from_std(socket.into());
-        let token = Token(number as usize);
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let stream = open(number, way, registry)?;
         let stage = Stage::Asking { request, sent: 0 };
-        Ok(Self { number, stream, stage, scanner: Scanner::new(), messages: 0 })
+        let mut scanner = Scanner::new();
+        if let Some(requests) = requests.filter(|it| it.resume.is_some()) {
+            scanner.keep_ids(requests.id_after.as_deref());
+        }
+        if requests.is_some_and(|it| it.wrapped) {
+            scanner.keep_lines();
+        }
+        Ok(Self { number, stream, stage, scanner, messages: 0 })
+    }
+
+    /// Leaves its stream, if it still has one, for another that `request` asks for.
+    pub(crate) fn come_back(
+        &mut self,
+        way: Way<'_>,
+        request: Vec<u8>,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        self.stream = open(self.number, way, registry)?;
+        self.stage = Stage::Asking { request, sent: 0 };
+        self.scanner.begin_again();
+        Ok(())
+    }
+
+    /// Closes its connection.
+    pub(crate) fn hang_up(&mut self) {
+        self.stage = Stage::Gone;
+        // Also where the other side has closed it already.
+        let _ = self.stream.socket().shutdown(std::net::Shutdown::Both);
+    }
+
+    /// The id to come back with; empty where it has none.
+    pub(crate) fn last_id(&self) -> &[u8] {
+        self.scanner.last_id()
+    }
+
+    /// Reads nothing until it is told to.
+    pub(crate) fn rest(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(self.stream.socket())
+    }
+
+    /// Reads again.
+    pub(crate) fn wake(&mut self, registry: &Registry) -> io::Result<()> {
+        let token = Token(self.number as usize);
+        registry.register(self.stream.socket(), token, Interest::READABLE)
+    }
+
+    /// Whether its stream is over.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.stage, Stage::Gone)
     }
 
     /// Whether it has its stream.
@@ -71,7 +126,7 @@ impl Subscriber {
         buffer: &mut [u8],
         inbox: &mut Inbox,
     ) -> Result<(), BenchError> {
-        if !self.ask()? {
+        if self.is_gone() || !self.ask()? {
             return Ok(());
         }
         loop {
@@ -81,7 +136,7 @@ impl Subscriber {
                     inbox.count_bytes(n);
                     self.take(&buffer[..n], clock.now(), inbox)?;
                     // A short read has emptied the socket (epoll(7)): the next byte wakes us.
-                    if n < buffer.len() && !closing {
+                    if n < buffer.len() && !closing && self.stream.reads_all_at_once() {
                         return Ok(());
                     }
                 }
@@ -97,6 +152,7 @@ impl Subscriber {
         while let Stage::Asking { request, sent } = &mut self.stage {
             match self.stream.write(&request[*sent..]) {
                 Ok(n) => *sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if is_in_progress(&error) => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(source) => return Err(self.broke(source)),
@@ -141,7 +197,7 @@ impl Subscriber {
                 self.stage = Stage::Reading(head.framing);
                 self.take(&body, now, inbox)
             }
-            Stage::Asking { .. } => Ok(()),
+            Stage::Asking { .. } | Stage::Gone => Ok(()),
         }
     }
 
@@ -164,6 +220,26 @@ impl Subscriber {
             source,
         }
     }
+}
+
+fn open(number: u32, way: Way<'_>, registry: &Registry) -> io::Result<Wire<TcpStream>> {
+    let Way { address, source, tls, receive_buffer } = way;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if let Some(size) = receive_buffer {
+        socket.set_recv_buffer_size(size)?;
+    }
+    if let Some(source) = source {
+        socket.bind(&source.into())?;
+    }
+    match socket.connect(&address.into()) {
+        Err(error) if !is_in_progress(&error) => return Err(error),
+        _ => {}
+    }
+    let mut stream = TcpStream::from_std(socket.into());
+    let token = Token(number as usize);
+    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    Wire::new(stream, tls)
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

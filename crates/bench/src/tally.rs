@@ -66,6 +66,11 @@ impl Tally {
         }
     }
 
+    /// What was skipped so far.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Ends the run for `slot`, to which `sent` messages were sent: the rest never came.
     pub(crate) fn close(&mut self, slot: usize, sent: u32) {
         self.lost += u64::from(sent.saturating_sub(self.next[slot]));

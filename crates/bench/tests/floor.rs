@@ -45,6 +45,8 @@ fn plan(url: &str, load: Load) -> Plan {
         size: 100,
         topics: 1,
         interval: None,
+        slow: 0,
+        requests: None,
         publishers: 1,
         batch: 1,
         warmup: Duration::ZERO,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::template::Template;
 
@@ -108,6 +109,9 @@ struct File {
     offers: Offers,
     cors: Option<CorsTable>,
     start: Option<StartTable>,
+    /// What `bench/compare` wants to know of it.
+    #[serde(rename = "bench")]
+    _bench: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,6 +140,9 @@ struct SubscribeTable {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     resume_query: Option<String>,
+    /// For a hub that has another address for those who come back; `bench/compare` asks there.
+    #[serde(rename = "resume_url")]
+    _resume_url: Option<IgnoredAny>,
     earliest: Option<String>,
     unknown_id: Option<String>,
     gap_event: Option<String>,
@@ -400,4 +407,24 @@ fn template(text: &str) -> Result<Template, HubError> {
 
 fn templates(headers: BTreeMap<String, String>) -> Result<Vec<(String, Template)>, HubError> {
     headers.into_iter().map(|(name, value)| Ok((name, template(&value)?))).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_that_comes_with_the_suite_is_wrong() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hubs");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut read = 0;
+        for path in files.filter(|path| path.extension().is_some_and(|it| it == "toml")) {
+            let hub =
+                Hub::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(hub.start.is_some(), "{} is started by the suite", hub.name);
+            read += 1;
+        }
+        assert!(read > 3);
+    }
 }

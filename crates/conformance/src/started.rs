@@ -15,6 +15,8 @@ use crate::hub::{Start, StopSignal};
 const POLL: Duration = Duration::from_millis(10);
 /// How long one that is no longer needed may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
+/// Where it listens.
+const HOST: &[u8] = b"127.0.0.1";
 /// How much of what it wrote is quoted where it does not start.
 const LAST_WORDS: usize = 600;
 
@@ -41,6 +43,7 @@ impl Started {
     /// What `{port}` and the like stand for.
     pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
         match name {
+            "host" => Some(HOST),
             "port" => Some(self.ports[0].as_bytes()),
             "port2" => Some(self.ports[1].as_bytes()),
             "port3" => Some(self.ports[2].as_bytes()),
@@ -145,6 +148,7 @@ fn spawn(start: &Start, ports: &[String; 3], directory: &TempDir) -> Result<Chil
 fn filled(text: &crate::template::Template, ports: &[String; 3], directory: &TempDir) -> String {
     let path = directory.path().to_string_lossy();
     let bytes = text.fill(|name| match name {
+        "host" => Some(HOST),
         "port" => Some(ports[0].as_bytes()),
         "port2" => Some(ports[1].as_bytes()),
         "port3" => Some(ports[2].as_bytes()),

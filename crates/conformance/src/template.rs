@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 /// The names that can be filled in.
-const NAMES: [&str; 7] = ["topic", "message", "event", "port", "port2", "port3", "dir"];
+const NAMES: [&str; 8] = ["topic", "message", "event", "host", "port", "port2", "port3", "dir"];
 
 /// A text with places.
 #[derive(Debug, Clone, PartialEq, Eq)]

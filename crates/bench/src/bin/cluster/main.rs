@@ -144,6 +144,8 @@ fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> Plan {
         size: 200,
         topics: 1,
         interval: None,
+        slow: 0,
+        requests: None,
         publishers: 4,
         batch: 1,
         warmup: Duration::from_secs(2),

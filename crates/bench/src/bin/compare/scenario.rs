@@ -143,6 +143,8 @@ impl Contender {
             size: 100,
             topics: self.topics,
             interval: None,
+            slow: 0,
+            requests: None,
             publishers: self.publishers,
             batch: 1,
             warmup: Duration::from_secs(2),
