@@ -47,6 +47,7 @@ fn plan(url: &str, load: Load) -> Plan {
         interval: None,
         publishers: 1,
         batch: 1,
+        publish_stream: false,
         warmup: Duration::ZERO,
         duration: Duration::from_millis(700),
         pid: None,

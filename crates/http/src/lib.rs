@@ -25,6 +25,7 @@ mod pages;
 mod probe;
 #[cfg(any(test, fuzzing))]
 mod probe_socket;
+mod publish_streams;
 mod query;
 mod quotas;
 mod rates;
@@ -51,6 +52,7 @@ pub use self::node::{Node, NodeId, NodeIdentity};
 pub use self::probe::probe_head;
 #[cfg(fuzzing)]
 pub use self::probe_socket::probe_socket;
+pub use self::publish_streams::PublishStreams;
 pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
 pub use self::router::{RouterConfig, router};
 pub use self::state::AppState;

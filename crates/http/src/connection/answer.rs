@@ -28,7 +28,7 @@ use crate::access::{EndsConnection, Peer, client, network_of};
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::refusal::Refusal;
-use crate::request_body::{BodyLimit, MemoryBudget, MemoryShare, RequestBody};
+use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, MemoryShare, RequestBody};
 use crate::shared_body::SharedBody;
 use crate::state::Endpoint;
 use crate::stream::{AdmittedStream, StreamBody, StreamSlot};
@@ -93,13 +93,13 @@ impl Answerer {
         } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
             Err(endpoint.refuse(&Refusal::NotOneHost))
         } else {
-            let unfinished = self.entry.unfinished();
-            let body = |incoming| {
-                RequestBody::new(incoming, body_timeout, Arc::clone(&share), Arc::clone(unfinished))
-            };
+            let unfinished = Arc::clone(self.entry.unfinished());
+            let terms = BodyTerms::new(body_timeout, Arc::clone(&share));
+            let body = |incoming| RequestBody::new(incoming, Arc::clone(&terms), unfinished);
             let mut request = request.map(body);
             request.extensions_mut().insert(slot.clone());
             request.extensions_mut().insert(self.peer);
+            request.extensions_mut().insert(terms);
             Ok(self.router.clone().call(request))
         };
         async move {

@@ -482,6 +482,8 @@ async fn serve_socket(
         pending.join(Sink::Socket(for_shard(socket)?), entry.take_place());
         return Ok(());
     }
+    // It ends: nobody who waits for connections to be parked waits for it.
+    drop(candidate);
     linger(socket, connections).await;
     served.map_err(Into::into)
 }

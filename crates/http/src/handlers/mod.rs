@@ -2,6 +2,7 @@
 
 mod operations;
 mod publish;
+mod publish_lines;
 mod subscribe;
 mod subscribers;
 mod tickets;

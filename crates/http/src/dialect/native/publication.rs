@@ -43,14 +43,18 @@ pub(super) fn accepted(kind: Kind, appended: &Appended) -> Response {
             json!({"status": "messages sent", "ids": ids})
         }
     };
-    let durability = match appended.durability {
+    if let Some(level) = durability_name(appended.durability) {
+        answer["durability"] = level.into();
+    }
+    axum::Json(answer).into_response()
+}
+
+/// What an acknowledgement is worth, where that is more than that the hub has it in memory.
+pub(super) fn durability_name(durability: Durability) -> Option<&'static str> {
+    match durability {
         Durability::Memory => None,
         Durability::Os => Some("os"),
         Durability::Disk => Some("disk"),
         Durability::Engine => Some("engine"),
-    };
-    if let Some(level) = durability {
-        answer["durability"] = level.into();
     }
-    axum::Json(answer).into_response()
 }
