@@ -15,6 +15,7 @@ mod cluster;
 mod connection;
 mod console;
 mod dialect;
+mod front;
 mod gate;
 mod handlers;
 mod layers;
@@ -45,6 +46,7 @@ pub use self::connection::{
 };
 pub use self::console::{Console, Observer, StreamConfig};
 pub use self::dialect::{MercureConfig, MercureTokens, Presence};
+pub use self::front::Front;
 pub use self::gate::{Gate, Passage};
 pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
 pub use self::node::{Node, NodeId, NodeIdentity};

@@ -22,15 +22,21 @@ use crate::state::{AppState, Endpoint};
 
 /// Accepts one message, or a batch of them as a whole.
 pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) -> Response {
-    let Endpoint { app, dialect } = &endpoint;
     let (request, body) = request.into_parts();
+    publish_at(&endpoint, request, body).await
+}
+
+/// The same, for who comes past the router.
+pub(crate) async fn publish_at(endpoint: &Endpoint, request: Parts, body: Body) -> Response {
+    let Endpoint { app, dialect } = endpoint;
     if let Some(format) = dialect.lines(&request.headers) {
-        let begun = publish_lines(&endpoint, &request, body, format).await;
+        // It is large, and seldom beside the other.
+        let begun = Box::pin(publish_lines(endpoint, &request, body, format)).await;
         return begun.unwrap_or_else(|refusal| endpoint.refuse(&refusal));
     }
     let limit = dialect.body_limit(app.max_message);
     let read = |body: &Bytes| dialect.publication(&request.headers, body, app.max_message);
-    let accepted = accept(&endpoint, &request, body, limit, read).await;
+    let accepted = accept(endpoint, &request, body, limit, read).await;
     accepted.unwrap_or_else(|refusal| endpoint.refuse(&refusal))
 }
 
