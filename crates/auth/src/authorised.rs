@@ -2,10 +2,14 @@
 
 use std::ops::Deref;
 
+use fanfare_event::Draft;
+
 /// Something that a grant has allowed. Only [`PublishGrant::authorise`] and
-/// [`SubscribeGrant::authorise`] make one, so that whoever takes it takes nothing else.
+/// [`SubscribeGrant::authorise`] make one, and only [`PublishGrant::authorise_another`] adds to one, so
+/// that whoever takes it takes nothing else.
 ///
 /// [`PublishGrant::authorise`]: crate::PublishGrant::authorise
+/// [`PublishGrant::authorise_another`]: crate::PublishGrant::authorise_another
 /// [`SubscribeGrant::authorise`]: crate::SubscribeGrant::authorise
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorised<T>(T);
@@ -20,9 +24,21 @@ impl<T> Authorised<T> {
         Self(granted)
     }
 
+    /// Of something that is put together, what was allowed so far.
+    pub(crate) fn so_far(&mut self) -> &mut T {
+        &mut self.0
+    }
+
     /// What was allowed.
     pub fn into_inner(self) -> T {
         self.0
+    }
+}
+
+impl Authorised<Vec<Draft>> {
+    /// All that was allowed so far; what is left is a batch without events.
+    pub fn take(&mut self) -> Self {
+        Self(std::mem::take(&mut self.0))
     }
 }
 

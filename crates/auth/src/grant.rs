@@ -91,6 +91,23 @@ impl PublishGrant {
         let granted = drafts.iter().flat_map(Draft::topics).all(|topic| self.allows(topic));
         if granted { Ok(Authorised::new(drafts)) } else { Err(Forbidden) }
     }
+
+    /// Takes one more event into a batch, if its every topic is granted.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`], for this event; the batch is as it was.
+    pub fn authorise_another(
+        &self,
+        draft: Draft,
+        batch: &mut Authorised<Vec<Draft>>,
+    ) -> Result<(), Forbidden> {
+        if !draft.topics().all(|topic| self.allows(topic)) {
+            return Err(Forbidden);
+        }
+        batch.so_far().push(draft);
+        Ok(())
+    }
 }
 
 impl SubscribeGrant {
@@ -182,6 +199,10 @@ mod tests {
         let grant = PublishGrant::new(patterns(&["orders/*"]));
         assert!(grant.authorise(vec![draft("orders/1"), draft("orders/2")]).is_ok());
         assert_eq!(grant.authorise(vec![draft("orders/1"), draft("chat")]), Err(Forbidden));
+        let mut batch = grant.authorise(Vec::new()).unwrap();
+        assert_eq!(grant.authorise_another(draft("orders/1"), &mut batch), Ok(()));
+        assert_eq!(grant.authorise_another(draft("chat"), &mut batch), Err(Forbidden));
+        assert_eq!(batch.into_inner(), [draft("orders/1")]);
 
         let grant = SubscribeGrant::new(patterns(&["orders/**", "news"]));
         let ask = |topics: &[&str]| {

@@ -50,6 +50,9 @@ pub struct BenchArgs {
     /// How many messages one request carries
     #[arg(long, default_value_t = 1, value_name = "N")]
     batch: usize,
+    /// Publish in one request that goes on, --batch lines at a time, and read its answer meanwhile
+    #[arg(long)]
+    publish_stream: bool,
     /// How long to measure: 10, 10s, 500ms, 2m
     #[arg(long, short, default_value = "10s", value_parser = duration, value_name = "TIME")]
     duration: Duration,
@@ -86,6 +89,7 @@ impl BenchArgs {
             requests: None,
             publishers: self.publishers,
             batch: self.batch,
+            publish_stream: self.publish_stream,
             warmup: self.warmup,
             duration: self.duration,
             pid: self.pid,

@@ -9,6 +9,7 @@
 //! reordered says so; a paced message's latency is counted from the moment it was due, so that a
 //! stall of the server cannot hide the messages it held up.
 
+mod answer_reader;
 mod args;
 mod clock;
 mod error;

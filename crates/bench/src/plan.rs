@@ -38,6 +38,8 @@ pub struct Plan {
     pub publishers: u32,
     /// How many messages one request carries; more than one are sent as NDJSON.
     pub batch: usize,
+    /// Whether each publisher sends all its messages in one request that goes on, `batch` at a time.
+    pub publish_stream: bool,
     /// How long messages are published before anything is measured.
     pub warmup: Duration,
     /// How long is measured; idle: how long the subscribers are held.

@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::answer_reader::AnswerReader;
 use crate::clock::{Clock, Pace, nanoseconds};
 use crate::error::BenchError;
 use crate::flow::Flow;
@@ -17,6 +18,8 @@ use crate::response::{BadResponse, ResponseHead, excerpt};
 use crate::spread::Spread;
 use crate::wire::Wire;
 
+/// What a request that goes on consists of, and its answer.
+const LINES: &str = "application/x-ndjson";
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long after its end a paced run may go on sending what was due before it.
@@ -44,6 +47,8 @@ pub(crate) struct Publisher {
     body: Vec<u8>,
     message: Vec<u8>,
     answer: Vec<u8>,
+    /// Where the answer of a request that goes on is read, once it has begun.
+    answers: Option<AnswerReader>,
 }
 
 impl Publisher {
@@ -72,6 +77,7 @@ impl Publisher {
             body: Vec::new(),
             message: Vec::new(),
             answer: Vec::new(),
+            answers: None,
         })
     }
 
@@ -87,7 +93,7 @@ impl Publisher {
     /// Publishes from `start` to `end` on the run's clock. Returns how many messages were sent to
     /// each topic. A failure stops the run.
     pub(crate) fn publish(mut self, start: u64, end: u64) -> Result<Vec<u32>, BenchError> {
-        let result = self.publish_all(start, end);
+        let result = self.publish_all(start, end).and_then(|()| self.end_stream());
         if result.is_err() {
             self.flow.stop();
         }
@@ -172,7 +178,12 @@ impl Publisher {
             if self.plan.topics > 1 {
                 self.body.extend_from_slice(format!(",\"topic\":\"bench/{topic}\"").as_bytes());
             }
-            self.body.extend_from_slice(if batch > 1 { b"}\n" } else { b"}" });
+            let lines = batch > 1 || self.plan.publish_stream;
+            self.body.extend_from_slice(if lines { b"}\n" } else { b"}" });
+        }
+        self.flow.sending(deliveries);
+        if self.plan.publish_stream {
+            return self.send_lines();
         }
         let kind = if batch > 1 { "application/x-ndjson" } else { "application/json" };
         let target = self.plan.publish_target();
@@ -189,7 +200,6 @@ impl Publisher {
             );
         }
         self.request.extend_from_slice(&self.body);
-        self.flow.sending(deliveries);
         if self.is_over {
             self.stream = open(&self.plan, self.address)?;
         }
@@ -197,6 +207,35 @@ impl Publisher {
         self.is_over = self.read_answer()?;
         self.flow.acknowledged(batch);
         Ok(())
+    }
+
+    /// Sends what is in the body as a part of a request that goes on.
+    fn send_lines(&mut self) -> Result<(), BenchError> {
+        self.request.clear();
+        if self.answers.is_none() {
+            let target = self.plan.publish_target();
+            let (path, host) = (target.path("send"), target.authority());
+            let authorization = self.plan.authorization_line();
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: {host}\r\n{authorization}accept: {LINES}\r\n\
+                 content-type: {LINES}\r\ntransfer-encoding: chunked\r\n\r\n"
+            );
+            self.request.extend_from_slice(head.as_bytes());
+            let stream = self.stream.try_clone().map_err(BenchError::Publish)?;
+            self.answers = Some(AnswerReader::start(stream, Arc::clone(&self.flow))?);
+        }
+        let length = format!("{:x}\r\n", self.body.len());
+        self.request.extend_from_slice(length.as_bytes());
+        self.request.extend_from_slice(&self.body);
+        self.request.extend_from_slice(b"\r\n");
+        self.stream.write_all(&self.request).map_err(BenchError::Publish)
+    }
+
+    /// Ends a request that goes on, and waits for the last of its answer.
+    fn end_stream(&mut self) -> Result<(), BenchError> {
+        let Some(answers) = self.answers.take() else { return Ok(()) };
+        self.stream.write_all(b"0\r\n\r\n").map_err(BenchError::Publish)?;
+        answers.join()
     }
 
     /// Reads it to its end. True where the connection ends with it.

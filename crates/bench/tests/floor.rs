@@ -49,6 +49,7 @@ fn plan(url: &str, load: Load) -> Plan {
         requests: None,
         publishers: 1,
         batch: 1,
+        publish_stream: false,
         warmup: Duration::ZERO,
         duration: Duration::from_millis(700),
         pid: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Waits that double from a first one up to a last one, each spread over its upper half so that
 /// many clients do not come back in one beat.
 #[derive(Debug, Clone)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     most: Duration,
     failures: u32,
@@ -13,19 +13,19 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Beginning with about `first`, never above `most`.
-    pub(crate) fn new(first: Duration, most: Duration) -> Self {
+    pub fn new(first: Duration, most: Duration) -> Self {
         Self { first, most, failures: 0 }
     }
 
     /// The wait after one more failure.
-    pub(crate) fn failed(&mut self) -> Duration {
+    pub fn failed(&mut self) -> Duration {
         let full = self.first.saturating_mul(2_u32.saturating_pow(self.failures)).min(self.most);
         self.failures = self.failures.saturating_add(1);
         full.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
     /// What follows is a first failure again.
-    pub(crate) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         self.failures = 0;
     }
 }

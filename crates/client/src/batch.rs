@@ -65,7 +65,7 @@ impl Batch {
 }
 
 impl Message<'_> {
-    fn to_json(self) -> String {
+    pub(crate) fn to_json(self) -> String {
         let wire = Wire {
             topic: self.topic.as_str(),
             event: self.event.map(EventType::as_str),

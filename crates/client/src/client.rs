@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
@@ -16,6 +16,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
+use crate::lines::Pipe;
 use crate::{Answer, HubUrl, RequestError, Token};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fanfare/", env!("CARGO_PKG_VERSION")));
@@ -25,10 +26,13 @@ const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// how often then, and how many times.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
 
+/// What a request sends: all of it is there, or it is fed.
+pub(crate) type RequestBody = Either<Full<Bytes>, Pipe>;
+
 /// A client of one hub. Cloning shares its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient<HttpsConnector<HttpConnector>, RequestBody>,
     url: HubUrl,
     token: Option<Token>,
     deadlines: Deadlines,
@@ -109,9 +113,9 @@ impl Client {
         &self,
         url: &str,
         request: http::request::Builder,
-        body: Bytes,
+        body: RequestBody,
     ) -> Result<Response<Incoming>, RequestError> {
-        let request = request.body(Full::new(body)).map_err(|error| RequestError::NotAHub {
+        let request = request.body(body).map_err(|error| RequestError::NotAHub {
             url: url.to_owned(),
             saw: error.to_string(),
         })?;
@@ -135,7 +139,7 @@ impl Client {
         body: Bytes,
     ) -> Result<T, RequestError> {
         let whole = async {
-            let response = self.ask(url, request, body).await?;
+            let response = self.ask(url, request, Either::Left(body.into())).await?;
             let content_type = response.headers().get(CONTENT_TYPE).cloned();
             let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
             let body = body.map_err(|error| match error.downcast::<hyper::Error>() {

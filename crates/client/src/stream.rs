@@ -6,7 +6,7 @@ use bytes::{Buf as _, Bytes};
 use fanfare_sse::{EventTooLarge, Parsed, Parser};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
@@ -81,7 +81,8 @@ impl Client {
             request = request.header(LAST_EVENT_ID, id);
         }
         let url = self.url().events();
-        let response = self.in_time(&url, self.ask(&url, request, Bytes::new())).await?;
+        let response =
+            self.in_time(&url, self.ask(&url, request, Either::Left(Full::default()))).await?;
         let (head, body) = response.into_parts();
         let kind =
             head.headers.get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));

@@ -9,7 +9,7 @@ use fanfare_hub::Hub;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
-use fanfare_http::{Answer, Cluster, Node, Unreachable};
+use fanfare_http::{Answer, Cluster, Node, PublishStreams, Unreachable};
 
 /// The other nodes.
 #[derive(Debug)]
@@ -24,7 +24,12 @@ pub(crate) struct Heartbeat {
 }
 
 impl RedisCluster {
-    pub(crate) fn listen(&self, _: Vec<Arc<Delivery>>, _: Option<Arc<dyn Answer>>) {
+    pub(crate) fn listen(
+        &self,
+        _: Vec<Arc<Delivery>>,
+        _: Arc<PublishStreams>,
+        _: Option<Arc<dyn Answer>>,
+    ) {
         match *self {}
     }
 

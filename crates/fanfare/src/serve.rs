@@ -17,8 +17,8 @@ use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
 use fanfare_http::{
     Access, Addresses, Answer, AppState, Cluster, ConnectionTable, Connections, Console, Gate,
-    Lifecycle, MetricSource, Metrics, Node, Observer, Presence, Quotas, RouterConfig, Trail,
-    accept, router,
+    Lifecycle, MetricSource, Metrics, Node, Observer, Presence, PublishStreams, Quotas,
+    RouterConfig, Trail, accept, router,
 };
 use fanfare_hub::Hub;
 use fanfare_settings::{FilePath, Flags, Settings, SettingsError};
@@ -240,10 +240,11 @@ impl Built {
             None => Console::open(config::console(settings)),
         };
         let console = Arc::new(console?);
+        let publish_streams = PublishStreams::new();
         if let Some(cluster) = &cluster {
             let deliveries = vec![Arc::clone(&delivery), Arc::clone(&console.delivery)];
             let answers = presence.clone().map(|presence| Arc::new(presence) as Arc<dyn Answer>);
-            cluster.listen(deliveries, answers);
+            cluster.listen(deliveries, Arc::clone(&publish_streams), answers);
         }
         let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
         let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
@@ -251,6 +252,7 @@ impl Built {
         let orders = Arc::new(CertificateMetrics::new(tls.clone()));
         let mut sources: Vec<Box<dyn MetricSource>> =
             vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))];
+        sources.push(Box::new(Arc::clone(&publish_streams)));
         sources.extend(presence.clone().map(|presence| Box::new(presence) as Box<_>));
         let metrics = Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), sources));
         let key_set = settings.jwks_url.clone().map(KeySetClient::new).transpose()?;
@@ -266,6 +268,7 @@ impl Built {
             cluster: others,
             node,
             quotas: Quotas::new(&config::quotas(settings)),
+            publish_streams,
             mercure: mercure.as_ref().map(|mercure| Arc::clone(&mercure.hub)),
             max_message: settings.max_message.in_memory(),
             gate: Gate::new(),

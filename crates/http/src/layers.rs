@@ -1,5 +1,6 @@
 //! Layers: what is done with every request, or with all of a kind, around its handler.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,32 +20,56 @@ use crate::stream::come_back;
 /// For answers that are meant for nobody but whoever asked.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Writes down whatever is refused.
-pub(crate) async fn keep_trail(
-    State(app): State<Arc<AppState>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let from = app.access.address(request.extensions(), request.headers());
-    let response = next.run(request).await;
-    if let (Some(note), Some(from)) = (response.extensions().get::<RefusalNote>(), from) {
-        app.trail.refused(note, from);
-    }
-    response
+/// What is done before the handlers of a dialect: host and page are looked at, and how fast requests come.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    endpoint: Endpoint,
+    /// `None` where it is looked at further inside.
+    rate: Option<RequestRate>,
 }
 
-/// Lets no request through that the guard refuses.
-pub(crate) async fn guard(
-    State(endpoint): State<Endpoint>,
+impl Rules {
+    pub(crate) fn new(endpoint: &Endpoint, rate: Option<RequestRate>) -> Self {
+        Self { endpoint: endpoint.clone(), rate }
+    }
+
+    /// Where the handlers are reached.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Lets a request through, or answers it.
+    pub(crate) fn check(&self, request: &Parts, from: Option<IpAddr>) -> Result<(), Response> {
+        let admitted = self.endpoint.app.access.guard.admit(request, from);
+        admitted.map_err(|refusal| self.endpoint.refuse(&refusal))?;
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.count(request.uri.path(), from))
+    }
+}
+
+/// Lets no request through that is against the rules.
+pub(crate) async fn keep_rules(
+    State(rules): State<Rules>,
     request: Request,
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let from = endpoint.app.access.address(&head.extensions, &head.headers);
-    match endpoint.app.access.guard.admit(&head, from) {
+    let from = rules.endpoint.app.access.address(&head.extensions, &head.headers);
+    match rules.check(&head, from) {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
-        Err(refusal) => endpoint.refuse(&refusal),
+        Err(refused) => refused,
     }
+}
+
+/// What is done behind every handler: what was refused is written down, and is slow in coming where that is due.
+pub(crate) async fn see_off(app: &AppState, from: Option<IpAddr>, response: Response) -> Response {
+    if response.extensions().get::<RefusalNote>().is_none() {
+        return response;
+    }
+    let response = app.access.failures.hold_slowed(response).await;
+    if let (Some(note), Some(from)) = (response.extensions().get::<RefusalNote>(), from) {
+        app.trail.refused(note, from);
+    }
+    response
 }
 
 /// The same for requests for figures.
@@ -83,26 +108,36 @@ pub(crate) struct RequestRate {
     pub(crate) streams: Arc<[String]>,
 }
 
+impl RequestRate {
+    /// Counts a request for this path, or answers it.
+    fn count(&self, path: &str, from: Option<IpAddr>) -> Result<(), Response> {
+        let Self { endpoint, streams } = self;
+        let app = &endpoint.app;
+        let counted = match from {
+            Some(address) => app.quotas.places.count(address, Kind::of(path), Instant::now()),
+            None => Err(Refusal::NoPeer),
+        };
+        counted.map_err(|refusal| {
+            if streams.iter().any(|stream| stream == path) {
+                app.metrics.refused(refusal.reason());
+                come_back(app.delivery.retry())
+            } else {
+                endpoint.refuse(&refusal)
+            }
+        })
+    }
+}
+
 /// Lets no address send requests faster than it may.
 pub(crate) async fn limit_rate(
     State(limit): State<RequestRate>,
     request: Request,
     next: Next,
 ) -> Response {
-    let RequestRate { endpoint, streams } = &limit;
-    let app = &endpoint.app;
-    let path = request.uri().path();
-    let counted = match app.access.address(request.extensions(), request.headers()) {
-        Some(address) => app.quotas.places.count(address, Kind::of(path), Instant::now()),
-        None => Err(Refusal::NoPeer),
-    };
-    match counted {
+    let from = limit.endpoint.app.access.address(request.extensions(), request.headers());
+    match limit.count(request.uri().path(), from) {
         Ok(()) => next.run(request).await,
-        Err(refusal) if streams.iter().any(|stream| stream == path) => {
-            app.metrics.refused(refusal.reason());
-            come_back(app.delivery.retry())
-        }
-        Err(refusal) => endpoint.refuse(&refusal),
+        Err(refused) => refused,
     }
 }
 

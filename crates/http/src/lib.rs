@@ -15,6 +15,7 @@ mod cluster;
 mod connection;
 mod console;
 mod dialect;
+mod front;
 mod gate;
 mod handlers;
 mod layers;
@@ -25,6 +26,7 @@ mod pages;
 mod probe;
 #[cfg(any(test, fuzzing))]
 mod probe_socket;
+mod publish_streams;
 mod query;
 mod quotas;
 mod rates;
@@ -44,6 +46,7 @@ pub use self::connection::{
 };
 pub use self::console::{Console, Observer, StreamConfig};
 pub use self::dialect::{MercureConfig, MercureTokens, Presence};
+pub use self::front::Front;
 pub use self::gate::{Gate, Passage};
 pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
 pub use self::node::{Node, NodeId, NodeIdentity};
@@ -51,6 +54,7 @@ pub use self::node::{Node, NodeId, NodeIdentity};
 pub use self::probe::probe_head;
 #[cfg(fuzzing)]
 pub use self::probe_socket::probe_socket;
+pub use self::publish_streams::PublishStreams;
 pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
 pub use self::router::{RouterConfig, router};
 pub use self::state::AppState;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::access::{AccessConfig, Peer, UNKNOWN};
 use crate::connection::{Bounds, ConnectionTable, Connections, Lifecycle, Limits, accept};
+use crate::front::Front;
 use crate::quotas::{AddressLimits, Addresses, QuotaLimits};
 use crate::state::AppState;
 
@@ -94,7 +95,8 @@ impl Hub {
         let (lifecycle, phase) = watch::channel(Lifecycle::Serving);
         let router = Router::new().fallback(note);
         let addresses = Addresses::new(addresses);
-        let (connections, _) = Connections::new(router, app, table, limits, addresses, None, phase);
+        let front = Front::new(&app, router, Vec::new());
+        let (connections, _) = Connections::new(front, app, table, limits, addresses, None, phase);
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         runtime.spawn(accept(listener, connections));

@@ -63,6 +63,16 @@ pub(crate) enum Refusal {
         "the hub was replaced by a new process while this was on its way: nothing of it was done, send it again"
     )]
     HandedOver,
+    #[error("the hub is being replaced by a new process: go on behind this line, in a new request")]
+    Moving,
+    #[error(
+        "the hub is shutting down: go on behind this line, at another hub or when this one is back"
+    )]
+    Draining,
+    #[error("the streams of these credentials were ended: show them anew, if they are still good")]
+    Cut,
+    #[error("the line is longer than {limit} bytes")]
+    LineTooLong { limit: usize },
     #[error("the request's target is longer than {limit} bytes")]
     TargetTooLong { limit: usize },
     #[error("an HTTP/1.1 request has one Host header")]
@@ -149,9 +159,9 @@ impl Refusal {
     pub(crate) fn reason(&self) -> RefusalReason {
         match self {
             Self::Body(invalid) if invalid.status() == 413 => RefusalReason::TooLarge,
-            Self::BodyTooLarge { .. } | Self::Unreadable { what: Unreadable::LongPublish, .. } => {
-                RefusalReason::TooLarge
-            }
+            Self::BodyTooLarge { .. }
+            | Self::LineTooLong { .. }
+            | Self::Unreadable { what: Unreadable::LongPublish, .. } => RefusalReason::TooLarge,
             Self::Unreadable { what: Unreadable::Subscription, .. } => {
                 RefusalReason::InvalidSubscribe
             }
@@ -174,7 +184,8 @@ impl Refusal {
             Self::NobodyNamed => RefusalReason::InvalidRevocation,
             Self::Parameter { .. } | Self::UnknownSubscriber(_) => RefusalReason::InvalidQuery,
             Self::DeliveryBusy => RefusalReason::DeliveryBusy,
-            Self::HandedOver => RefusalReason::HandedOver,
+            Self::HandedOver | Self::Moving => RefusalReason::HandedOver,
+            Self::Draining => RefusalReason::Draining,
             Self::TargetTooLong { .. } => RefusalReason::TargetTooLong,
             Self::NotOneHost => RefusalReason::Malformed,
             Self::ForeignHost | Self::PassedOn => RefusalReason::ForeignHost,
@@ -191,7 +202,7 @@ impl Refusal {
             Self::TooManyFailures { .. }
             | Self::TooManyFalseTickets { .. }
             | Self::ConnectionEnded => RefusalReason::CredentialRate,
-            Self::TwoCredentials => RefusalReason::Unauthenticated,
+            Self::TwoCredentials | Self::Cut => RefusalReason::Unauthenticated,
             Self::Forbidden(_) | Self::Elsewhere => RefusalReason::Forbidden,
             Self::TooFast { .. } => RefusalReason::PublishRate,
             Self::Busy | Self::NoPeer => RefusalReason::Requests,
@@ -248,6 +259,8 @@ impl Refusal {
             | Self::CutNotAnnounced { .. }
             | Self::DeliveryBusy
             | Self::HandedOver
+            | Self::Moving
+            | Self::Draining
             | Self::ConnectionEnded
             | Self::BusyAddress
             | Self::Busy => Some(MOMENT),

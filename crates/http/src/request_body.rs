@@ -12,7 +12,7 @@ use std::future::Future;
 use std::iter::successors;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -60,8 +60,17 @@ pub(crate) struct RequestBody {
     deadline: Instant,
     /// Exists once the body has kept its reader waiting.
     timer: Option<Pin<Box<Sleep>>>,
-    share: Arc<MemoryShare>,
+    terms: Arc<BodyTerms>,
     unfinished: Arc<Unfinished>,
+}
+
+/// On which terms a request's body is read; the request carries them as an extension.
+pub(crate) struct BodyTerms {
+    /// How long the body may take, and if it is read line by line, one of them.
+    allowed: Duration,
+    share: Arc<MemoryShare>,
+    /// Whether it may go on for as long as it likes, and whoever reads it sees to its deadlines.
+    endless: AtomicBool,
 }
 
 impl MemoryBudget {
@@ -106,9 +115,11 @@ impl MemoryShare {
         Ok(())
     }
 
-    /// Gives everything back.
-    fn give_back(&mut self) {
-        let bytes = std::mem::take(self.bytes.get_mut());
+    /// Gives so much of it back; never more than was taken.
+    pub(crate) fn release(&self, bytes: usize) {
+        let less = |taken: usize| Some(taken.saturating_sub(bytes));
+        let taken = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let bytes = taken.map_or(0, |taken| taken.min(bytes));
         if bytes > 0 {
             self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
             self.forget(bytes);
@@ -130,7 +141,26 @@ impl MemoryShare {
 
 impl Drop for MemoryShare {
     fn drop(&mut self) {
-        self.give_back();
+        self.release(usize::MAX);
+    }
+}
+
+impl BodyTerms {
+    /// A body that may take so long. `share` is to be kept for as long as the handler may hold its bytes.
+    pub(crate) fn new(allowed: Duration, share: Arc<MemoryShare>) -> Arc<Self> {
+        Arc::new(Self { allowed, share, endless: AtomicBool::new(false) })
+    }
+
+    /// From now on the body may go on for as long as it likes. Whoever reads it lets no part of it take
+    /// longer than what is returned, and gives back of the share what it does not hold any more.
+    pub(crate) fn make_endless(&self) -> Duration {
+        self.endless.store(true, Ordering::Relaxed);
+        self.allowed
+    }
+
+    /// What the body has taken of the memory for bodies.
+    pub(crate) fn share(&self) -> &MemoryShare {
+        &self.share
     }
 }
 
@@ -143,16 +173,15 @@ impl BodyLimit {
 }
 
 impl RequestBody {
-    /// `incoming`, which must be whole `allowed` from now. `share` is to be kept for as long as the
-    /// handler may hold the bytes; `unfinished` is the connection's.
+    /// `incoming`, to be read on these terms from now; `unfinished` is the connection's.
     pub(crate) fn new(
         incoming: Incoming,
-        allowed: Duration,
-        share: Arc<MemoryShare>,
+        terms: Arc<BodyTerms>,
         unfinished: Arc<Unfinished>,
     ) -> Self {
         unfinished.reads(!incoming.is_end_stream());
-        Self { incoming, deadline: Instant::now() + allowed, timer: None, share, unfinished }
+        let deadline = Instant::now() + terms.allowed;
+        Self { incoming, deadline, timer: None, terms, unfinished }
     }
 }
 
@@ -166,7 +195,7 @@ impl http_body::Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                let taken = self.share.take(frame.data_ref().map_or(0, Bytes::len));
+                let taken = self.terms.share.take(frame.data_ref().map_or(0, Bytes::len));
                 self.unfinished.reads(!self.incoming.is_end_stream());
                 Poll::Ready(Some(taken.map(|()| frame).map_err(Into::into)))
             }
@@ -174,6 +203,7 @@ impl http_body::Body for RequestBody {
                 self.unfinished.reads(other.is_some());
                 Poll::Ready(other.map(|read| read.map_err(Into::into)))
             }
+            Poll::Pending if self.terms.endless.load(Ordering::Relaxed) => Poll::Pending,
             Poll::Pending => {
                 let deadline = self.deadline;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -188,6 +218,12 @@ impl http_body::Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl fmt::Debug for BodyTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyTerms").field("allowed", &self.allowed).finish_non_exhaustive()
     }
 }
 
@@ -210,6 +246,11 @@ mod tests {
         assert_eq!(another.take(4), Ok(()));
         drop(one);
         assert_eq!(another.take(6), Ok(()));
+        another.release(7);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 3);
+        another.release(7);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0, "never more than was taken");
+        assert_eq!(another.take(9), Ok(()));
         drop(another);
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }

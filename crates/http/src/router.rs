@@ -12,9 +12,9 @@ use axum::routing::{any, get, post};
 use fanfare_net::Origin;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::access::hold_slowed;
 use crate::dialect::{Dialect, Mercure, MercureConfig, NATIVE, not_found};
-use crate::layers::{self, RequestRate};
+use crate::front::{Destination, Front, Shortcut};
+use crate::layers::{self, RequestRate, Rules};
 use crate::state::{AppState, Endpoint};
 use crate::{handlers, pages};
 
@@ -32,7 +32,7 @@ pub struct RouterConfig<'a> {
 }
 
 /// Everything the hub answers.
-pub fn router(app: &Arc<AppState>, config: RouterConfig<'_>) -> Router {
+pub fn router(app: &Arc<AppState>, config: RouterConfig<'_>) -> Front {
     // A dialect is spoken for as long as the process runs.
     let mercure = config.mercure.map(|config| &*Box::leak(Box::new(Mercure::new(config))));
     let others: Vec<&'static dyn Dialect> =
@@ -45,17 +45,30 @@ fn speaking(
     app: &Arc<AppState>,
     config: RouterConfig<'_>,
     dialects: &[&'static dyn Dialect],
-) -> Router {
+) -> Front {
     let native = Endpoint { app: Arc::clone(app), dialect: &NATIVE };
     let mut all = around(native_routes(&native, config), &native, config.prefix)
         .merge(for_operators(&native, config.prefix));
+    let mut shortcuts = shortcuts(&native, config.prefix);
     for &dialect in dialects {
         let endpoint = Endpoint { app: Arc::clone(app), dialect };
         all = all.merge(around(routes(&endpoint, config.prefix), &endpoint, config.prefix));
+        shortcuts.extend(self::shortcuts(&endpoint, config.prefix));
     }
-    let failures = Arc::clone(&app.access.failures);
-    all.layer(from_fn_with_state(failures, hold_slowed))
-        .layer(from_fn_with_state(Arc::clone(app), layers::keep_trail))
+    Front::new(app, all, shortcuts)
+}
+
+/// The ways past the router to the two routes of a dialect. Where pages of other origins are let in, they get
+/// headers from layers, and there are none.
+fn shortcuts(endpoint: &Endpoint, prefix: &str) -> Vec<Shortcut> {
+    if endpoint.app.access.guard.allows_some_origin() {
+        return Vec::new();
+    }
+    let (paths, rules) = (endpoint.dialect.paths(prefix), rules(endpoint, prefix));
+    vec![
+        Shortcut { path: paths.publish, to: Destination::Publish, rules: rules.clone() },
+        Shortcut { path: paths.subscribe, to: Destination::Events, rules },
+    ]
 }
 
 /// The two routes of every dialect.
@@ -131,16 +144,29 @@ fn for_operators(endpoint: &Endpoint, prefix: &str) -> Router {
 
 /// What is checked around the routes of a dialect, and answered in it.
 fn around(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
-    let guarded = from_fn_with_state(endpoint.clone(), layers::guard);
-    bounded(routes, endpoint, prefix).layer(guarded)
+    let guarded = from_fn_with_state(rules(endpoint, prefix), layers::keep_rules);
+    if endpoint.app.access.guard.allows_some_origin() {
+        bounded(routes, endpoint, prefix).layer(guarded)
+    } else {
+        routes.layer(guarded)
+    }
+}
+
+/// What is checked before a handler of a dialect. How fast requests come is checked inside CORS, if there is that: a
+/// page that is asked to come back must be able to read so.
+fn rules(endpoint: &Endpoint, prefix: &str) -> Rules {
+    let has_cors = endpoint.app.access.guard.allows_some_origin();
+    Rules::new(endpoint, (!has_cors).then(|| rate(endpoint, prefix)))
+}
+
+fn rate(endpoint: &Endpoint, prefix: &str) -> RequestRate {
+    let streams = [endpoint.dialect.paths(prefix).subscribe, format!("{prefix}/console/events")];
+    RequestRate { endpoint: endpoint.clone(), streams: Arc::new(streams) }
 }
 
 /// Requests are limited by their rate, and pages of allowed origins, if there are any, may read the answers.
 fn bounded(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
-    let streams = [endpoint.dialect.paths(prefix).subscribe, format!("{prefix}/console/events")];
-    let rate = RequestRate { endpoint: endpoint.clone(), streams: Arc::new(streams) };
-    // Inside CORS: a page that is asked to come back must be able to read so.
-    let routes = routes.layer(from_fn_with_state(rate, layers::limit_rate));
+    let routes = routes.layer(from_fn_with_state(rate(endpoint, prefix), layers::limit_rate));
     if endpoint.app.access.guard.allows_some_origin() {
         routes.layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
     } else {

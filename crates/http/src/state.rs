@@ -18,9 +18,10 @@ use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::dialect::Dialect;
-use crate::gate::Gate;
+use crate::gate::{Gate, Passage};
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::publish_streams::PublishStreams;
 #[cfg(any(test, fuzzing))]
 use crate::quotas::QuotaLimits;
 use crate::quotas::{Kind, Place, Quotas};
@@ -47,6 +48,8 @@ pub struct AppState {
     pub node: Node,
     /// How much one client may take up.
     pub quotas: Quotas,
+    /// Publishers that stream.
+    pub publish_streams: Arc<PublishStreams>,
     /// The URL at which Mercure's protocol is spoken, if it is: what is under it is the hub's own.
     pub mercure: Option<Arc<HubUrl>>,
     /// The longest message, in bytes.
@@ -68,6 +71,7 @@ impl AppState {
     /// Whoever comes from now on is asked to come back.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.publish_streams.drain();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -89,6 +93,14 @@ impl AppState {
         }
     }
 
+    /// Why nothing new is begun that would go on for long, if so.
+    pub(crate) fn is_ending(&self) -> Option<Refusal> {
+        if self.is_draining() {
+            return Some(Refusal::Draining);
+        }
+        (self.gate.passage() != Passage::Open).then_some(Refusal::Moving)
+    }
+
     /// A place for a request while it is being answered.
     pub(crate) fn place(&self, request: &Parts) -> Result<Place, Refusal> {
         let address = self.access.address(&request.extensions, &request.headers);
@@ -100,7 +112,8 @@ impl AppState {
     /// node; how many those were.
     pub(crate) async fn end_streams(&self, subject: &str) -> usize {
         let (done, mut counts) = mpsc::unbounded_channel();
-        let cut = Arc::from([Cut { subject: subject.into(), at: Instant::now() }]);
+        let cut: Arc<[_]> = Arc::from([Cut { subject: subject.into(), at: Instant::now() }]);
+        self.publish_streams.cut(&cut);
         // The channel closes when the last shard has answered, or has gone.
         for delivery in [&self.delivery, &self.console.delivery] {
             let done = done.clone();
@@ -173,6 +186,7 @@ impl AppState {
             console: Arc::new(Console::open(streams).unwrap()),
             hub,
             delivery,
+            publish_streams: PublishStreams::new(),
             mercure: None,
             max_message: 1,
             gate: Gate::new(),

@@ -20,5 +20,5 @@ mod value;
 pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
 pub use near_miss::near_miss;
 pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, Refusal};
-pub use submission::{Kind, Limits, Submission, decode};
+pub use submission::{Kind, Limits, Submission, decode, decode_line, is_json_lines};
 pub use value::cut;

@@ -78,6 +78,43 @@ pub fn decode(
     }
 }
 
+/// Whether a `Content-Type` says that a body is JSON Lines.
+pub fn is_json_lines(content_type: Option<&str>) -> bool {
+    ContentType::parse(content_type) == ContentType::JsonLines
+}
+
+/// Decodes and checks one line of JSON Lines, without its LF, whose number counts from 1; `None` where it
+/// is blank. It is read as [`decode`] reads a line of a batch, but that what is wrong with it is wrong with
+/// no other.
+///
+/// # Errors
+///
+/// The [`Refusal`] carries the status and the body that a batch of this line alone would be answered with.
+pub fn decode_line(
+    line: &[u8],
+    number: usize,
+    message_bytes: usize,
+) -> Result<Option<Draft>, Refusal> {
+    let Ok(text) = std::str::from_utf8(line) else {
+        return Err(Refusal::Unreadable { line: Some(number) });
+    };
+    let text = if number == 1 { without_bom(text) } else { text };
+    if is_blank(text) {
+        return Ok(None);
+    }
+    match read_draft(text, message_bytes) {
+        Ok(draft) => Ok(Some(draft)),
+        Err(Fault::Invalid(mut details)) => {
+            details.truncate(MAX_DETAILS);
+            Err(Refusal::Invalid(details.into_iter().map(|it| it.on_line(number)).collect()))
+        }
+        Err(Fault::Unreadable) => Err(Refusal::Unreadable { line: Some(number) }),
+        Err(Fault::MessageTooLong(bytes)) => {
+            Err(Refusal::MessageTooLong { line: Some(number), bytes, limit: message_bytes })
+        }
+    }
+}
+
 fn single(text: &str, limits: &Limits) -> Result<Submission, Refusal> {
     match read_draft(text, limits.message_bytes) {
         Ok(draft) => Ok(Submission { drafts: vec![draft], kind: Kind::Single }),
@@ -127,7 +164,11 @@ fn batch(text: &str, limits: &Limits) -> Result<Submission, Refusal> {
 /// The lines that are not blank, each with its number, counted from 1. A CR before the LF is
 /// whitespace to JSON.
 fn events(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim_matches(WHITESPACE).is_empty())
+    (1..).zip(text.split('\n')).filter(|(_, line)| !is_blank(line))
+}
+
+fn is_blank(line: &str) -> bool {
+    line.trim_matches(WHITESPACE).is_empty()
 }
 
 fn readable(body: &[u8]) -> Result<&str, Refusal> {

@@ -1,6 +1,8 @@
 //! Batches, limits, and what must hold for any body at all.
 
-use fanfare_payload::{Kind, Limits, MAX_DEPTH, MAX_DETAILS, MAX_ECHO, Submission, decode};
+use fanfare_payload::{
+    Kind, Limits, MAX_DEPTH, MAX_DETAILS, MAX_ECHO, Refusal, Submission, decode, decode_line,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -177,6 +179,28 @@ proptest! {
         for content_type in [JSON, JSON_LINES] {
             let submission = decode(content_type, body.as_bytes(), &limits).unwrap();
             prop_assert_eq!(&*submission.drafts[0].message, message.as_str());
+        }
+    }
+
+    #[test]
+    fn a_line_alone_is_read_otherwise_than_in_a_batch(body in nearly_json()) {
+        let lines = (1..).zip(body.split(|byte| *byte == b'\n'));
+        let alone: Vec<_> =
+            lines.map(|(number, line)| decode_line(line, number, LIMITS.message_bytes)).collect();
+        match decode(JSON_LINES, &body, &LIMITS) {
+            Ok(batch) => {
+                let drafts: Vec<_> = alone.into_iter().filter_map(Result::unwrap).collect();
+                prop_assert_eq!(drafts, batch.drafts);
+            }
+            Err(Refusal::BatchTooLong { .. }) => {}
+            Err(refusal) => {
+                let all: Vec<_> = alone.iter().filter_map(|line| line.as_ref().err()).collect();
+                let nothing = alone.iter().all(|line| matches!(line, Ok(None)));
+                prop_assert!(!all.is_empty() || nothing, "{refusal}");
+                if let ([one], Refusal::Invalid(_)) = (&all[..], &refusal) {
+                    prop_assert_eq!(*one, &refusal, "in other words");
+                }
+            }
         }
     }
 

@@ -85,6 +85,14 @@ pub enum CommandError {
         /// Why.
         source: PublishError,
     },
+    /// A line was not published, of those that were on their way.
+    #[error("line {line} was not published, others behind it may be: {source}")]
+    RefusedLine {
+        /// The line, counted from 1.
+        line: u64,
+        /// Why.
+        source: PublishError,
+    },
     /// The hub is not ready, or cannot be asked.
     #[error("not ready: {0}")]
     NotReady(#[source] RequestError),
@@ -176,9 +184,9 @@ impl CommandError {
             _ => None,
         };
         let advice = match self {
-            Self::Publish(error) | Self::PublishLine { source: error, .. } => {
-                advice(error.request_error())
-            }
+            Self::Publish(error)
+            | Self::PublishLine { source: error, .. }
+            | Self::RefusedLine { source: error, .. } => advice(error.request_error()),
             Self::Subscribe(SubscribeError::Refused(error)) | Self::NotReady(error) => {
                 advice(error)
             }

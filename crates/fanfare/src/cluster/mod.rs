@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
-use fanfare_http::{Answer, Cluster, NodeId, Unreachable};
+use fanfare_http::{Answer, Cluster, NodeId, PublishStreams, Unreachable};
 use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 use serde_json::Value;
@@ -36,9 +36,15 @@ impl RedisCluster {
 
     /// Ends in `deliveries`, from now on, what other nodes say is to end, and has `answers` answer what they ask. To be
     /// called on a runtime.
-    pub(crate) fn listen(&self, deliveries: Vec<Arc<Delivery>>, answers: Option<Arc<dyn Answer>>) {
+    pub(crate) fn listen(
+        &self,
+        deliveries: Vec<Arc<Delivery>>,
+        publishers: Arc<PublishStreams>,
+        answers: Option<Arc<dyn Answer>>,
+    ) {
         let questions = Questions::new(self.node, Arc::clone(&self.store), answers);
-        self.store.listen(Arc::new(NoticeReader { node: self.node, deliveries, questions }));
+        let node = self.node;
+        self.store.listen(Arc::new(NoticeReader { node, deliveries, publishers, questions }));
     }
 
     /// Tells the other nodes every few seconds that this one is there, for ever.

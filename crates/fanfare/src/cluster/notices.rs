@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::{Cut, Delivery};
-use fanfare_http::NodeId;
+use fanfare_http::{NodeId, PublishStreams};
 use fanfare_redis::{Notice, NoticeListener};
 
 use super::questions::Questions;
@@ -24,12 +24,15 @@ pub(super) fn cut(node: NodeId, subject: &str) -> String {
 pub(super) struct NoticeReader {
     pub(super) node: NodeId,
     pub(super) deliveries: Vec<Arc<Delivery>>,
+    /// Those who stream what they publish.
+    pub(super) publishers: Arc<PublishStreams>,
     pub(super) questions: Questions,
 }
 
 impl NoticeListener for NoticeReader {
     fn on_missed(&self) {
         let now = Instant::now();
+        self.publishers.reverify(now);
         for delivery in &self.deliveries {
             delivery.reverify(now, |streams| {
                 tracing::warn!(
@@ -54,6 +57,7 @@ impl NoticeListener for NoticeReader {
         if cuts.is_empty() {
             return;
         }
+        self.publishers.cut(&cuts);
         for delivery in &self.deliveries {
             delivery.cut(&cuts, |streams| {
                 if streams > 0 {

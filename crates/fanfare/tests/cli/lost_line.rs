@@ -182,3 +182,80 @@ fn bytes_that_are_no_text_end_the_command_or_pass_unnoticed() {
     let ended = run(&mut hub.fanfare(&["subscribe", "logs", "--since", "earliest", "-n", "1"]));
     assert_eq!(ended.lines(), ["a\u{fffd}b"]);
 }
+
+#[test]
+fn lines_that_are_streamed_wait_for_one_another_or_lose_their_order() {
+    let hub = Hub::start(&["--retain-count", "100000"]);
+    let subscriber = hub.subscriber(&["logs"]);
+    let mut publisher = publisher(&hub, &["--stream", "--json"]);
+    for n in 1..=3 {
+        publisher.feed(&format!("{n}\n"));
+        subscriber.await_output("the line", |s| s.stdout() == numbered(1..=n));
+        publisher.await_output("its id", |p| p.stdout().lines().count() == n as usize);
+    }
+    publisher.feed(&numbered(4..=20_000));
+    publisher.feed("no end");
+    drop(publisher.stdin.take());
+    assert!(publisher.wait().success(), "{}", publisher.stderr());
+    let acknowledged = json(&publisher.stdout());
+    let lines: Vec<_> = acknowledged.iter().map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, (1..=20_001).collect::<Vec<_>>());
+    let all = ["subscribe", "logs", "--since", "earliest", "-n", "20001", "--json"];
+    let events = json(&hub.lines(&all).join("\n"));
+    assert_eq!(events[20_000]["data"], "no end");
+    for (event, acknowledged) in events.iter().zip(&acknowledged) {
+        assert_eq!(event["id"], acknowledged["id"], "{event}");
+        assert!(event["data"] == "no end" || event["data"] == acknowledged["line"].to_string());
+    }
+}
+
+/// What was not acknowledged is published again; only of that, some may be there twice.
+#[test]
+fn a_hub_that_is_killed_takes_streamed_lines_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = ["--data", directory.path().to_str().unwrap()];
+    let mut hub = Hub::start(&settings);
+    let mut publisher = publisher(&hub, &["--stream", "--json"]);
+    let mut stdin = publisher.stdin.take().unwrap();
+    let feed = std::thread::spawn(move || {
+        use std::io::Write as _;
+        for n in 1..=5_000 {
+            writeln!(stdin, "{n}").unwrap();
+        }
+    });
+    for crash in 1..=3 {
+        publisher.await_output("progress", |p| p.stdout().lines().count() >= crash * 500);
+        hub = hub.kill().restart_with(&settings);
+    }
+    feed.join().unwrap();
+    assert!(publisher.wait().success(), "{}", publisher.stderr());
+    let acknowledged = json(&publisher.stdout());
+    let lines: Vec<_> = acknowledged.iter().map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, (1..=5_000).collect::<Vec<_>>());
+    let last = hub.publish(&["logs", "last"]);
+    let mut reader = hub.subscriber(&["logs", "--since", "earliest", "--json"]);
+    reader.await_output("everything", |reader| reader.stdout().contains(&last));
+    reader.signal(Signal::INT);
+    reader.wait();
+    let events = json(&reader.stdout());
+    for acknowledged in &acknowledged {
+        let event = events.iter().find(|event| event["id"] == acknowledged["id"]);
+        let event = event.unwrap_or_else(|| panic!("{acknowledged} is lost"));
+        assert_eq!(event["data"], acknowledged["line"].to_string());
+    }
+}
+
+#[test]
+fn a_streamed_line_that_is_refused_passes_unnoticed() {
+    let hub = Hub::start(&["--max-message", "10B"]);
+    let mut publisher = publisher(&hub, &["--stream", "--json"]);
+    publisher.feed("1\n2\n3\nfar too long\n5\n");
+    drop(publisher.stdin.take());
+    assert_eq!(publisher.wait().code(), Some(1));
+    assert_eq!(json(&publisher.stdout()).len(), 3);
+    let stderr = publisher.stderr();
+    assert!(
+        stderr.contains("error: line 4 was not published, others behind it may be"),
+        "{stderr}"
+    );
+}

@@ -73,6 +73,7 @@ mod stolen_credential;
 mod thundering_herd;
 mod too_few_open_files;
 mod too_many_subscribers;
+mod unanswered_line;
 mod uncounted_refusal;
 mod unlocked_door;
 mod unreachable_keys;

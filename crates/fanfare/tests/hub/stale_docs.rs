@@ -168,6 +168,7 @@ guides! {
     from_fastapi: "from-fastapi.md",
     clients: "clients.md",
     live_upgrade: "live-upgrade.md",
+    publishing: "publishing.md",
     sizing: "sizing.md",
     tour: "tour.md",
     troubleshooting: "troubleshooting.md",

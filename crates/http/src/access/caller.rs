@@ -62,6 +62,16 @@ impl Caller {
         self.principal.publish.authorise(drafts).map_err(|error| self.refuse(error))
     }
 
+    /// Adds one more to a batch that they may publish.
+    pub(crate) fn publish_another(
+        &self,
+        draft: Draft,
+        batch: &mut Authorised<Vec<Draft>>,
+    ) -> Result<(), Refusal> {
+        let added = self.principal.publish.authorise_another(draft, batch);
+        added.map_err(|error| self.refuse(error))
+    }
+
     pub(crate) fn subscribe(&self, selector: Selector) -> Result<Authorised<Selector>, Refusal> {
         self.principal.subscribe.authorise(selector).map_err(|error| self.refuse(error))
     }

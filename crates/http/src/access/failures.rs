@@ -8,13 +8,11 @@
 //! people's too: behind it, guesses are as fast as requests may be.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use axum::middleware::Next;
 use axum::response::Response;
 use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_shares::{Amount, Shares};
@@ -88,23 +86,20 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Holds back the answers to credentials that failed after too many others from the same address. By then
-/// their requests hold no place any more.
-pub(crate) async fn hold_slowed(
-    State(failures): State<Arc<Failures>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let mut response = next.run(request).await;
-    let note = response.extensions().get::<RefusalNote>();
-    if let Some(address) = note.and_then(|note| note.slowed) {
-        match failures.hold(address) {
-            Some(_held) => sleep(DELAY).await,
-            None => {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                response.extensions_mut().insert(EndsConnection);
+impl Failures {
+    /// Holds back the answers to credentials that failed after too many others from the same address. By then
+    /// their requests hold no place any more.
+    pub(crate) async fn hold_slowed(&self, mut response: Response) -> Response {
+        let note = response.extensions().get::<RefusalNote>();
+        if let Some(address) = note.and_then(|note| note.slowed) {
+            match self.hold(address) {
+                Some(_held) => sleep(DELAY).await,
+                None => {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    response.extensions_mut().insert(EndsConnection);
+                }
             }
         }
+        response
     }
-    response
 }

@@ -34,8 +34,8 @@ pub(crate) use self::client::{UNKNOWN, client, network_of};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::credentials::presented;
 pub(crate) use self::credentials::{CredentialPlaces, Presented, Realm};
+pub(crate) use self::failures::EndsConnection;
 use self::failures::Failures;
-pub(crate) use self::failures::{EndsConnection, hold_slowed};
 pub(crate) use self::guard::Guard;
 pub use self::guard::GuardConfig;
 pub(crate) use self::peer::Peer;

@@ -9,33 +9,31 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
-use axum::response::IntoResponse as _;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use fanfare_delivery::{Framing, Sink, body};
 use fanfare_net::Host;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tower::Service as _;
 
 use super::limits::Limits;
 use super::table::{ActiveRequest, ConnectionEntry};
 use crate::access::{EndsConnection, Peer, client, network_of};
+use crate::front::Front;
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::refusal::Refusal;
-use crate::request_body::{BodyLimit, MemoryBudget, MemoryShare, RequestBody};
+use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, MemoryShare, RequestBody};
 use crate::shared_body::SharedBody;
 use crate::state::Endpoint;
 use crate::stream::{AdmittedStream, StreamBody, StreamSlot};
 
 /// How the requests of one connection are answered.
 pub(super) struct Answerer {
-    pub(super) router: Router,
+    pub(super) front: Front,
     /// What is refused before a route is known is answered in its dialect.
     pub(super) endpoint: Endpoint,
     pub(super) limits: Limits,
@@ -76,7 +74,8 @@ impl Answerer {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = (Response<AnswerBody>, Option<AdmittedStream>)> + Send + 'static {
-        let slot = StreamSlot::default();
+        // What is posted is not asked for a stream; what is not is not read for long.
+        let slot = (*request.method() != Method::POST).then(StreamSlot::default);
         let Limits { target, body_timeout, .. } = self.limits;
         let holder = self.holder(request.headers());
         let busy = self.entry.begin(holder);
@@ -93,14 +92,16 @@ impl Answerer {
         } else if request.version() == Version::HTTP_11 && !names_one_host(request.headers()) {
             Err(endpoint.refuse(&Refusal::NotOneHost))
         } else {
-            let unfinished = self.entry.unfinished();
-            let body = |incoming| {
-                RequestBody::new(incoming, body_timeout, Arc::clone(&share), Arc::clone(unfinished))
-            };
-            let mut request = request.map(body);
-            request.extensions_mut().insert(slot.clone());
+            let unfinished = Arc::clone(self.entry.unfinished());
+            let terms = BodyTerms::new(body_timeout, Arc::clone(&share));
+            let body = |incoming| RequestBody::new(incoming, Arc::clone(&terms), unfinished);
+            let mut request = request.map(|incoming| Body::new(body(incoming)));
             request.extensions_mut().insert(self.peer);
-            Ok(self.router.clone().call(request))
+            match &slot {
+                Some(slot) => drop(request.extensions_mut().insert(slot.clone())),
+                None => drop(request.extensions_mut().insert(terms)),
+            }
+            Ok((self.front.clone(), request))
         };
         async move {
             let mut response = match asked {
@@ -108,7 +109,7 @@ impl Answerer {
                 Ok(_) if busy.connection().has_ended() => {
                     endpoint.refuse(&Refusal::ConnectionEnded)
                 }
-                Ok(answer) => answer.await.into_response(),
+                Ok((front, request)) => front.answer(request).await,
                 Err(refusal) => refusal,
             };
             if may_end && response.extensions().get::<EndsConnection>().is_some() {
@@ -144,7 +145,7 @@ impl Answerer {
                 busy,
                 _share: share,
             };
-            (response.map(body), slot.take())
+            (response.map(body), slot.and_then(|slot| slot.take()))
         }
     }
 

@@ -26,7 +26,6 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::http::{Request, Response};
 use fanfare_delivery::{Sink, TlsSocket};
@@ -55,6 +54,7 @@ use self::takeover::{Handover, TakeoverService, Way, for_shard};
 use self::tls_takeover::{HandshakeSecrets, can_be_taken_over};
 use crate::access::Peer;
 use crate::dialect::NATIVE;
+use crate::front::Front;
 use crate::gate::Passage;
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
@@ -105,7 +105,7 @@ pub enum Lifecycle {
 /// What every connection shares: how requests are answered, what is allowed, and when to stop.
 #[derive(Debug, Clone)]
 pub struct Connections {
-    router: Router,
+    front: Front,
     endpoint: Endpoint,
     table: Arc<ConnectionTable>,
     limits: Limits,
@@ -121,9 +121,9 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Answers by `router` until the hub is stopping. The receiver ends once every connection has.
+    /// Answers by `front` until the hub is stopping. The receiver ends once every connection has.
     pub fn new(
-        router: Router,
+        front: Front,
         app: Arc<AppState>,
         table: Arc<ConnectionTable>,
         limits: Limits,
@@ -135,7 +135,7 @@ impl Connections {
         let [budget, answers] = [(); 2].map(|()| MemoryBudget::new(limits.bodies));
         let addresses = Arc::new(addresses);
         let connections = Self {
-            router,
+            front,
             endpoint: Endpoint { app, dialect: &NATIVE },
             table,
             limits,
@@ -180,7 +180,8 @@ impl Connections {
                 if idle {
                     drop(entry.begin(None));
                 }
-                drop(tokio::spawn(serve(socket, address, read, entry, leave, self.clone())));
+                let connections = Arc::new(self.clone());
+                drop(tokio::spawn(serve(socket, address, read, entry, leave, connections)));
             }
             (None, _) => self.refused(RefusalReason::Connections),
             (_, Err(error)) => tracing::warn!(%error, "a connection could not be gone on with"),
@@ -199,7 +200,7 @@ impl Connections {
 
     fn answer(&self, peer: Peer, entry: &Arc<ConnectionEntry>) -> Answerer {
         Answerer {
-            router: self.router.clone(),
+            front: self.front.clone(),
             endpoint: self.endpoint.clone(),
             limits: self.limits,
             budget: Arc::clone(&self.budget),
@@ -249,6 +250,7 @@ impl Connections {
 /// before; none while the hub changes hands, nor after that. Never fails: what the system refuses for
 /// want of descriptors is tried again.
 pub async fn accept(listener: TcpListener, connections: Connections) {
+    let connections = Arc::new(connections);
     let mut stopped = pin!(connections.reached(Lifecycle::Stopping));
     let mut expiry = interval(EXPIRY);
     expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -289,11 +291,11 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
 }
 
 /// Serves a connection, if there is room for it.
-fn admit(socket: TcpStream, address: SocketAddr, connections: &Connections) {
+fn admit(socket: TcpStream, address: SocketAddr, connections: &Arc<Connections>) {
     match connections.enter(address) {
         Ok((entry, leave)) => {
-            let nothing = Bytes::new();
-            drop(tokio::spawn(serve(socket, address, nothing, entry, leave, connections.clone())));
+            let (nothing, connections) = (Bytes::new(), Arc::clone(connections));
+            drop(tokio::spawn(serve(socket, address, nothing, entry, leave, connections)));
         }
         Err(reason) => connections.refused(reason),
     }
@@ -306,7 +308,7 @@ async fn serve(
     read: Bytes,
     entry: Arc<ConnectionEntry>,
     leave: Dismissal,
-    connections: Connections,
+    connections: Arc<Connections>,
 ) {
     let peer = Peer { address, tls: connections.tls.is_some() };
     let served = tokio::select! {
@@ -377,7 +379,10 @@ async fn recognise(
             }
             None => Ok(()),
         },
-        (Beginning::Tls, Some(tls)) => serve_tls(socket, tls, peer, entry, connections).await,
+        // What few connections are is large, and would be room, and copied, in the task of each.
+        (Beginning::Tls, Some(tls)) => {
+            Box::pin(serve_tls(socket, tls, peer, entry, connections)).await
+        }
         (_, Some(_)) => {
             connections.refused(RefusalReason::NotTls);
             socket.write_all(SPEAKS_HTTPS).await?;
@@ -386,7 +391,7 @@ async fn recognise(
         }
         (Beginning::Http2, None) => {
             drop(candidate);
-            serve_http2(socket, connections.answer(peer, entry), connections).await
+            Box::pin(serve_http2(socket, connections.answer(peer, entry), connections)).await
         }
         (_, None) => serve_socket(socket, peer, read, entry, candidate, connections).await,
     }
@@ -482,6 +487,8 @@ async fn serve_socket(
         pending.join(Sink::Socket(for_shard(socket)?), entry.take_place());
         return Ok(());
     }
+    // It ends: nobody who waits for connections to be parked waits for it.
+    drop(candidate);
     linger(socket, connections).await;
     served.map_err(Into::into)
 }

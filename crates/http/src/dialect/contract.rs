@@ -1,11 +1,12 @@
 //! What a dialect is: how it reads what was asked for, and writes what came of it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use fanfare_delivery::{Cadence, Seat, StreamFormat};
 use fanfare_event::{Draft, EventId, Selector};
@@ -44,6 +45,11 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     /// The answer to a publish that the log has accepted; `id` is what its publisher calls the first event.
     fn accepted(&self, kind: Kind, appended: &Appended, id: Option<&EventId>) -> Response;
 
+    /// How lines are read and answered while they arrive, if that is what a publish asks for.
+    fn lines(&self, _headers: &HeaderMap) -> Option<&'static dyn LineFormat> {
+        None
+    }
+
     /// The answer to a request that is refused.
     fn refused(&self, refusal: &Refusal) -> Response;
 
@@ -77,6 +83,35 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     fn admitted(&self, _request: &Parts, _caller: &Caller) -> Option<Seat> {
         None
     }
+}
+
+/// How the lines of a publish are spelled whose body need not end, and those of its answer. Lines are counted
+/// from 1.
+pub(crate) trait LineFormat: fmt::Debug + Send + Sync {
+    /// Refuses what such a publish may not have in its head.
+    fn admits(&self, headers: &HeaderMap) -> Result<(), Refusal>;
+
+    /// What kind of content the answer is.
+    fn content_type(&self) -> HeaderValue;
+
+    /// The longest line, in bytes, where a message may have `message` of them.
+    fn longest(&self, message: usize) -> usize;
+
+    /// The event in a line, whose message may not have more than `message` bytes; `None` where there is none.
+    fn read(&self, line: &[u8], number: usize, message: usize) -> Result<Option<Draft>, Refusal>;
+
+    /// Says that the events of these lines are accepted.
+    fn accepted(&self, lines: RangeInclusive<usize>, what: &Appended, into: &mut Vec<u8>);
+
+    /// Says that nothing of a line is accepted. What follows it may be.
+    fn refused(&self, line: usize, refusal: &Refusal, into: &mut Vec<u8>);
+
+    /// Says the last: everything up to this line has been answered, and nothing behind it was accepted.
+    /// Without a reason, the body has ended.
+    fn ended(&self, line: usize, why: Option<&Refusal>, into: &mut Vec<u8>);
+
+    /// Says that the hub is still there, and nothing else.
+    fn still_there(&self) -> &'static [u8];
 }
 
 /// What came in the body of a QUERY; a request carries it as an extension.

@@ -6,7 +6,7 @@ use fanfare_auth::{HolderId, digest_of};
 use fanfare_event::Draft;
 use fanfare_log::{IdempotencyKey, InvalidKey};
 
-const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a publisher calls its key.
 pub(crate) struct KeyName([u8; 16]);

@@ -2,12 +2,13 @@
 
 mod operations;
 mod publish;
+mod publish_lines;
 mod subscribe;
 mod subscribers;
 mod tickets;
 
 pub(crate) use self::operations::{healthz, metrics, readyz};
-pub(crate) use self::publish::{publish, publish_text};
-pub(crate) use self::subscribe::{events, query, query_method, statistics};
+pub(crate) use self::publish::{publish, publish_at, publish_text};
+pub(crate) use self::subscribe::{events, events_at, query, query_method, statistics};
 pub(crate) use self::subscribers::{cut, list};
 pub(crate) use self::tickets::issue;

@@ -9,23 +9,34 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_auth::Authorised;
 use fanfare_event::Draft;
-use fanfare_hub::Hub;
-use fanfare_log::{Appending, Batch, IdempotencyKey};
-use fanfare_mercure::HubUrl;
+use fanfare_log::{Appended, Batch, IdempotencyKey};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
+use super::publish_lines::publish_lines;
+use crate::access::Caller;
 use crate::dialect::{Publication, reserved, text};
+use crate::quotas::Place;
 use crate::refusal::Refusal;
-use crate::state::Endpoint;
+use crate::state::{AppState, Endpoint};
 
 /// Accepts one message, or a batch of them as a whole.
 pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) -> Response {
-    let Endpoint { app, dialect } = &endpoint;
     let (request, body) = request.into_parts();
+    publish_at(&endpoint, request, body).await
+}
+
+/// The same, for who comes past the router.
+pub(crate) async fn publish_at(endpoint: &Endpoint, request: Parts, body: Body) -> Response {
+    let Endpoint { app, dialect } = endpoint;
+    if let Some(format) = dialect.lines(&request.headers) {
+        // It is large, and seldom beside the other.
+        let begun = Box::pin(publish_lines(endpoint, &request, body, format)).await;
+        return begun.unwrap_or_else(|refusal| endpoint.refuse(&refusal));
+    }
     let limit = dialect.body_limit(app.max_message);
     let read = |body: &Bytes| dialect.publication(&request.headers, body, app.max_message);
-    let accepted = accept(&endpoint, &request, body, limit, read).await;
+    let accepted = accept(endpoint, &request, body, limit, read).await;
     accepted.unwrap_or_else(|refusal| endpoint.refuse(&refusal))
 }
 
@@ -69,45 +80,58 @@ async fn accept(
     publication: impl FnOnce(&Bytes) -> Result<Publication, Refusal>,
 ) -> Result<Response, Refusal> {
     let Endpoint { app, dialect } = endpoint;
-    let _place = app.place(request)?;
-    let caller = app.access.caller(request, dialect.credentials()).await?;
-    caller.may_publish()?;
+    let (_place, caller) = admit(endpoint, request).await?;
     app.quotas.publish(&caller)?;
     let body = read(body, limit).await?;
     let began = Instant::now();
     let Publication { drafts, kind, key } = publication(&body)?;
-    if let Some(hub) = &app.mercure {
-        refuse_reserved(hub, &drafts)?;
-    }
+    drafts.iter().try_for_each(|draft| refuse_reserved(app, draft))?;
     app.quotas.publish_more(&caller, drafts.len().saturating_sub(1));
     let drafts = caller.publish(drafts)?;
     let key = key.map(|name| name.of(caller.holder(), &drafts));
-    let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
     let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
+    let appended = append(app, drafts, key, began).await?;
+    Ok(dialect.accepted(kind, &appended, id.as_ref()))
+}
+
+/// A place among the requests, and who is let in to publish something somewhere.
+pub(super) async fn admit(
+    endpoint: &Endpoint,
+    request: &Parts,
+) -> Result<(Place, Caller), Refusal> {
+    let Endpoint { app, dialect } = endpoint;
+    let place = app.place(request)?;
+    let caller = app.access.caller(request, dialect.credentials()).await?;
+    caller.may_publish()?;
+    Ok((place, caller))
+}
+
+/// What would pass for something that the hub says of itself is refused.
+pub(super) fn refuse_reserved(app: &AppState, draft: &Draft) -> Result<(), Refusal> {
+    let said = app.mercure.as_ref().and_then(|hub| reserved(hub, draft));
+    match said {
+        Some(said) => Err(Refusal::of_publish(["body", "topic"], draft.topic.as_str(), &said)),
+        None => Ok(()),
+    }
+}
+
+/// There is no other way into the log than drafts that someone was authorised for.
+pub(super) async fn append(
+    app: &AppState,
+    drafts: Authorised<Vec<Draft>>,
+    key: Option<IdempotencyKey>,
+    began: Instant,
+) -> Result<Appended, Refusal> {
+    let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
     let inside = app.gate.enter().await?;
-    let appended = append(&app.hub, drafts, key).await?;
+    let appended = app.hub.publish(Batch { drafts: drafts.into_inner(), key }).await?;
     drop(inside);
     if appended.repeated {
         app.metrics.repeated();
     } else {
         app.metrics.published(appended.count, bytes, began.elapsed());
     }
-    Ok(dialect.accepted(kind, &appended, id.as_ref()))
-}
-
-/// What would pass for something that the hub says of itself is refused.
-fn refuse_reserved(hub: &HubUrl, drafts: &[Draft]) -> Result<(), Refusal> {
-    for draft in drafts {
-        if let Some(said) = reserved(hub, draft) {
-            return Err(Refusal::of_publish(["body", "topic"], draft.topic.as_str(), &said));
-        }
-    }
-    Ok(())
-}
-
-/// There is no other way into the log than drafts that someone was authorised for.
-fn append(hub: &Hub, drafts: Authorised<Vec<Draft>>, key: Option<IdempotencyKey>) -> Appending {
-    hub.publish(Batch { drafts: drafts.into_inner(), key })
+    Ok(appended)
 }
 
 /// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -21,20 +21,18 @@ const MAX_FORM: usize = 256 * 1024;
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Opens a stream of events.
-pub(crate) async fn events(
-    State(endpoint): State<Endpoint>,
-    Extension(slot): Extension<StreamSlot>,
-    request: Request,
-) -> Response {
-    open(&endpoint, Feed::Events, &slot, request).await
+pub(crate) async fn events(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
+    events_at(&endpoint, request).await
+}
+
+/// The same, for who comes past the router.
+pub(crate) async fn events_at(endpoint: &Endpoint, request: Parts) -> Response {
+    open(endpoint, Feed::Events, &request).await
 }
 
 /// Opens a stream of events that is asked for in a form.
-pub(crate) async fn query(
-    State(endpoint): State<Endpoint>,
-    Extension(slot): Extension<StreamSlot>,
-    request: Request,
-) -> Response {
+pub(crate) async fn query(State(endpoint): State<Endpoint>, request: Request) -> Response {
     if *request.method() != query_method() {
         return endpoint.dialect.method_not_allowed();
     }
@@ -42,7 +40,7 @@ pub(crate) async fn query(
     match form(&head.headers, body).await {
         Ok(form) => {
             head.extensions.insert(form);
-            open(&endpoint, Feed::Events, &slot, Request::from_parts(head, Body::empty())).await
+            open(&endpoint, Feed::Events, &head).await
         }
         Err(refusal) => endpoint.refuse(&refusal),
     }
@@ -66,22 +64,21 @@ async fn form(headers: &HeaderMap, body: Body) -> Result<QueryForm, Refusal> {
 }
 
 /// Opens a stream of the console's statistics.
-pub(crate) async fn statistics(
-    State(endpoint): State<Endpoint>,
-    Extension(slot): Extension<StreamSlot>,
-    request: Request,
-) -> Response {
-    open(&endpoint, Feed::Statistics, &slot, request).await
+pub(crate) async fn statistics(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
+    open(&endpoint, Feed::Statistics, &request).await
 }
 
 /// Answers with the head of a stream, and leaves the stream itself in the slot.
-async fn open(endpoint: &Endpoint, feed: Feed, slot: &StreamSlot, request: Request) -> Response {
-    let (request, _) = request.into_parts();
-    match admit(&endpoint.app, endpoint.dialect, feed, &request).await {
+async fn open(endpoint: &Endpoint, feed: Feed, request: &Parts) -> Response {
+    match admit(&endpoint.app, endpoint.dialect, feed, request).await {
         Admission::Admitted(stream) => {
             let mut head = head_only();
-            tell_beginning(endpoint, &request, &stream, head.headers_mut()).await;
-            slot.put(*stream);
+            tell_beginning(endpoint, request, &stream, head.headers_mut()).await;
+            match request.extensions.get::<StreamSlot>() {
+                Some(slot) => slot.put(*stream),
+                None => return endpoint.refuse(&Refusal::NoPeer),
+            }
             head
         }
         Admission::HeadOnly => head_only(),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fanfare_auth::{Identity, KeyDigest};
 use fanfare_delivery::{Grant, Lease, Seat, Seats};
@@ -114,6 +114,17 @@ impl Quotas {
     pub(crate) fn publish_more(&self, caller: &Caller, events: usize) {
         // Whoever overdraws waits the longer before the next.
         self.bucket(caller, |bucket, rate, now| bucket.charge(events as f64, rate, now));
+    }
+
+    /// Counts events of this caller, or says how long they have to wait: for those who are not told to come
+    /// again, but kept waiting.
+    pub(crate) fn publish_or_wait(&self, caller: &Caller, events: usize) -> Result<(), Duration> {
+        let counted = self.bucket(caller, |bucket, rate, now| {
+            bucket.draw(rate, now)?;
+            bucket.charge(events.saturating_sub(1) as f64, rate, now);
+            Ok(())
+        });
+        counted.unwrap_or(Ok(()))
     }
 
     /// Counts one ticket of this caller's address, or says when to try again.

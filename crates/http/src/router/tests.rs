@@ -11,7 +11,6 @@ use fanfare_hub::{Envelope, Requested};
 use fanfare_log::Appended;
 use fanfare_payload::Kind;
 use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
 
 use super::*;
 use crate::access::{AccessConfig, CredentialPlaces, Peer};
@@ -78,7 +77,7 @@ impl Dialect for Plain {
 
 const KEY: &str = "a-key-that-is-long-enough-for-anyone";
 
-fn hub(access: AccessConfig) -> (Arc<AppState>, Router) {
+fn hub(access: AccessConfig) -> (Arc<AppState>, Front) {
     let app = AppState::idle(&QuotaLimits::few(), access, 1);
     let config =
         RouterConfig { prefix: "/sse", templates: None, security_contacts: &[], mercure: None };
@@ -100,13 +99,12 @@ struct Answered {
     has_stream: bool,
 }
 
-async fn ask(router: &Router, method: &str, target: &str, host: &str, body: &str) -> Answered {
+async fn ask(router: &Front, method: &str, target: &str, host: &str, body: &str) -> Answered {
     let slot = StreamSlot::default();
     let peer = Peer { address: ([127, 0, 0, 1], 1).into(), tls: false };
     let request = Request::builder().method(method).uri(target).header(HOST, host);
     let request = request.extension(peer).extension(slot.clone());
-    let response =
-        router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let response = router.answer(request.body(Body::from(body.to_owned())).unwrap()).await;
     let (head, body) = response.into_parts();
     let text = match slot.take() {
         Some(_stream) => None,

@@ -148,6 +148,7 @@ fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> Plan {
         requests: None,
         publishers: 4,
         batch: 1,
+        publish_stream: false,
         warmup: Duration::from_secs(2),
         duration,
         pid: None,

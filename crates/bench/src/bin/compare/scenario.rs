@@ -147,6 +147,7 @@ impl Contender {
             requests: None,
             publishers: self.publishers,
             batch: 1,
+            publish_stream: false,
             warmup: Duration::from_secs(2),
             duration: self.duration,
             pid: Some(pid),

@@ -1,6 +1,7 @@
 //! `fanfare publish`: one message, or standard input line by line.
 
 mod lines;
+mod stream;
 
 use std::io;
 use std::time::Duration;
@@ -36,6 +37,8 @@ Examples:
     fanfare publish orders/1 '{\"state\": \"paid\"}' --event order.paid
   Follow a log file live; a restart of the hub loses no line and doubles none:
     tail -f app.log | fanfare publish logs -
+  Publish as much as goes through, a million lines in some seconds:
+    fanfare publish readings - --stream --quiet < readings.txt
   Publish once, however often it is run:
     fanfare publish reports 'ready' --key report-2026-11-24
 
@@ -69,6 +72,13 @@ pub(crate) struct PublishArgs {
     #[arg(long, value_name = "N", default_value_t = 1000,
         value_parser = clap::value_parser!(u16).range(1..=10_000))]
     batch: u16,
+    /// Publish standard input in one request that goes on: quicker, and without a key
+    ///
+    /// Each line is acknowledged as soon as it is durable. A line whose acknowledgement is lost
+    /// with the connection may be published twice; behind a line that is refused, others may have
+    /// been published.
+    #[arg(long, conflicts_with_all = ["key", "batch"])]
+    stream: bool,
     /// Keep trying this long when the hub is away or busy [default: 2s, with standard input 4m]
     ///
     /// Beyond the hub's --idempotency-window, which is 5m unless set, a message may be published
@@ -102,6 +112,8 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<(), CommandError> {
                 return Err(CommandError::Flags("--key is for one message, not for lines"));
             }
             publisher.lines().await
+        } else if args.stream {
+            Err(CommandError::Flags("--stream is for lines: give `-` for those of standard input"))
         } else {
             publisher.single(message, key.unwrap_or_else(Key::random)).await
         }
@@ -129,20 +141,20 @@ impl Publisher<'_> {
     /// Publishes standard input, one request after the other, so that the order is kept.
     async fn lines(&mut self) -> Result<(), CommandError> {
         let mut lines = lines::read(io::stdin(), usize::from(self.args.batch));
+        let patience = self.args.retry_for.unwrap_or(PATIENCE_WITH_LINES);
+        if self.args.stream {
+            return self.stream(lines, patience).await;
+        }
         let mut mended = 0;
         while let Some(lines) = lines.recv().await {
             let lines = lines?;
-            if lines.mended > 0 && mended == 0 {
-                warn("the input is not UTF-8 throughout; what is not is replaced by U+FFFD");
-            }
-            mended += lines.mended;
-            self.piece(&lines).await?;
+            warn_of_mended(&lines, &mut mended);
+            self.piece(&lines, patience).await?;
         }
         Ok(())
     }
 
-    async fn piece(&mut self, lines: &Lines) -> Result<(), CommandError> {
-        let patience = self.args.retry_for.unwrap_or(PATIENCE_WITH_LINES);
+    async fn piece(&mut self, lines: &Lines, patience: Duration) -> Result<(), CommandError> {
         // A request is accepted or refused as a whole: halving a refused one publishes the good
         // lines before a bad one, and finds out which that is.
         let mut parts = vec![(lines.first, &lines.texts[..])];
@@ -192,6 +204,14 @@ impl Publisher<'_> {
             (true, Some(line)) => self.out.line(json!({ "line": line, "id": id })),
         }
     }
+}
+
+/// Says once that what was read is not what was given.
+fn warn_of_mended(lines: &Lines, mended: &mut usize) {
+    if lines.mended > 0 && *mended == 0 {
+        warn("the input is not UTF-8 throughout; what is not is replaced by U+FFFD");
+    }
+    *mended += lines.mended;
 }
 
 fn is_about_the_content(error: &PublishError) -> bool {

@@ -45,7 +45,8 @@ fn problem(status: StatusCode, said: &str) -> Response {
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Unreadable { what: Unreadable::LongPublish, .. }
-        | Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        | Refusal::BodyTooLarge { .. }
+        | Refusal::LineTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Unreadable { what: Unreadable::ContentType, .. } => {
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         }
@@ -71,6 +72,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::UnknownSubscriber(_) => StatusCode::NOT_FOUND,
         Refusal::Unauthenticated
         | Refusal::Untrusted(Untrusted::Invalid(_))
+        | Refusal::Cut
         | Refusal::UsedTicket => StatusCode::UNAUTHORIZED,
         Refusal::Forbidden(_)
         | Refusal::ForeignHost
@@ -92,6 +94,8 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::CutNotAnnounced { .. }
         | Refusal::DeliveryBusy
         | Refusal::HandedOver
+        | Refusal::Moving
+        | Refusal::Draining
         | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -1,6 +1,7 @@
 //! The hub's own dialect: what a FastAPI server would make of the guide's two routes, and what Fanfare
 //! adds to them. Its rules are those of `docs/from-fastapi.md`.
 
+mod lines;
 mod publication;
 mod refusal;
 mod subscription;
@@ -19,7 +20,7 @@ pub(crate) use self::refusal::{detail, not_found};
 pub(crate) use self::subscription::probe;
 pub(crate) use self::subscription::statistics;
 pub(crate) use self::text::text;
-use super::contract::{Dialect, Paths, Publication, Subscription};
+use super::contract::{Dialect, LineFormat, Paths, Publication, Subscription};
 use crate::access::CredentialPlaces;
 use crate::refusal::Refusal;
 
@@ -60,6 +61,10 @@ impl Dialect for Native {
 
     fn accepted(&self, kind: Kind, appended: &Appended, _: Option<&EventId>) -> Response {
         publication::accepted(kind, appended)
+    }
+
+    fn lines(&self, headers: &HeaderMap) -> Option<&'static dyn LineFormat> {
+        lines::asked_for(headers)
     }
 
     fn refused(&self, refusal: &Refusal) -> Response {

@@ -1,17 +1,20 @@
 //! A publish in the hub's own dialect: `POST <prefix>/send`, in JSON or lines of it.
 
+use std::fmt::Write as _;
+
 use axum::body::Bytes;
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use fanfare_event::Position;
 use fanfare_log::{Appended, Durability};
 use fanfare_payload::{Kind, Limits, Submission, decode};
-use serde_json::json;
 
 use crate::dialect::contract::Publication;
 use crate::dialect::idempotency_key::KeyName;
 use crate::refusal::Refusal;
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The most events in one batch: what it appends is appended under one lock.
 const BATCH_EVENTS: usize = 10_000;
 /// What a message may grow by when it is written as JSON (`\u0000` for a byte), and what the
@@ -36,21 +39,40 @@ pub(super) fn read(
 }
 
 pub(super) fn accepted(kind: Kind, appended: &Appended) -> Response {
-    let mut answer = match kind {
-        Kind::Single => json!({"status": "message sent", "id": appended.first.to_string()}),
-        Kind::Batch => {
-            let ids: Vec<_> = appended.positions().map(|id| id.to_string()).collect();
-            json!({"status": "messages sent", "ids": ids})
+    let first = appended.first;
+    // Nothing in it has to be escaped. Writing to a string cannot fail.
+    let mut body = String::with_capacity(match kind {
+        Kind::Single => 128,
+        Kind::Batch => 64 + appended.count * (Position::MAX_TEXT + 3),
+    });
+    match kind {
+        Kind::Single => {
+            let _ = write!(body, r#"{{"status":"message sent","id":"{first}""#);
         }
-    };
-    let durability = match appended.durability {
+        Kind::Batch => {
+            body.push_str(r#"{"status":"messages sent","ids":["#);
+            for (n, id) in appended.positions().enumerate() {
+                let comma = if n == 0 { "" } else { "," };
+                let _ = write!(body, r#"{comma}"{id}""#);
+            }
+            body.push(']');
+        }
+    }
+    if let Some(level) = durability_name(appended.durability) {
+        let _ = write!(body, r#","durability":"{level}""#);
+    }
+    body.push('}');
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// What an acknowledgement is worth, where that is more than that the hub has it in memory.
+pub(super) fn durability_name(durability: Durability) -> Option<&'static str> {
+    match durability {
         Durability::Memory => None,
         Durability::Os => Some("os"),
         Durability::Disk => Some("disk"),
         Durability::Engine => Some("engine"),
-    };
-    if let Some(level) = durability {
-        answer["durability"] = level.into();
     }
-    axum::Json(answer).into_response()
 }

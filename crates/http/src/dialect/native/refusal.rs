@@ -19,11 +19,30 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer to a request that is refused.
 pub(super) fn render(refusal: &Refusal) -> Response {
-    let mut response = body(refusal);
+    let mut response = said_of(refusal).into_response();
     if let Some(wait) = refusal.retry_after() {
-        response.headers_mut().insert(RETRY_AFTER, seconds(wait));
+        response.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
     }
     response
+}
+
+/// What is said of a refusal: a status, and an object in JSON.
+pub(super) struct Said {
+    pub(super) status: StatusCode,
+    pub(super) body: String,
+    /// Which credentials are wanted, where it is about them.
+    challenge: Option<HeaderValue>,
+}
+
+impl IntoResponse for Said {
+    fn into_response(self) -> Response {
+        let Self { status, body, challenge } = self;
+        let mut response = (status, [(CONTENT_TYPE, JSON)], body).into_response();
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
 }
 
 /// `404`, as FastAPI has it.
@@ -38,30 +57,37 @@ pub(super) fn method_not_allowed() -> Response {
 
 /// An answer in FastAPI's one shape for errors.
 pub(crate) fn detail(status: StatusCode, detail: impl Into<Value>) -> Response {
-    let body = json!({ "detail": detail.into() });
-    (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
+    say(status, detail).into_response()
 }
 
-fn body(refusal: &Refusal) -> Response {
+fn say(status: StatusCode, detail: impl Into<Value>) -> Said {
+    let body = json!({ "detail": detail.into() }).to_string();
+    Said { status, body, challenge: None }
+}
+
+/// What is said of this refusal.
+pub(super) fn said_of(refusal: &Refusal) -> Said {
     // It may quote what was sent.
     let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
     match refusal {
         Refusal::Body(invalid) => {
             let status = StatusCode::from_u16(invalid.status());
             let status = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-            (status, [(CONTENT_TYPE, JSON)], invalid.body()).into_response()
+            Said { status, body: invalid.body(), challenge: None }
         }
-        Refusal::BodyTooLarge { .. } => detail(StatusCode::PAYLOAD_TOO_LARGE, said),
+        Refusal::BodyTooLarge { .. } | Refusal::LineTooLong { .. } => {
+            say(StatusCode::PAYLOAD_TOO_LARGE, said)
+        }
         // In this dialect each has a refusal of its own.
-        Refusal::Unreadable { .. } => detail(StatusCode::UNPROCESSABLE_ENTITY, said),
-        Refusal::BodyLimit(BodyLimit::Late) => detail(StatusCode::REQUEST_TIMEOUT, said),
-        Refusal::BodyBroken(_) | Refusal::NotOneHost => detail(StatusCode::BAD_REQUEST, said),
-        Refusal::TargetTooLong { .. } => detail(StatusCode::URI_TOO_LONG, said),
+        Refusal::Unreadable { .. } => say(StatusCode::UNPROCESSABLE_ENTITY, said),
+        Refusal::BodyLimit(BodyLimit::Late) => say(StatusCode::REQUEST_TIMEOUT, said),
+        Refusal::BodyBroken(_) | Refusal::NotOneHost => say(StatusCode::BAD_REQUEST, said),
+        Refusal::TargetTooLong { .. } => say(StatusCode::URI_TOO_LONG, said),
         // draft-ietf-httpapi-idempotency-key-header, 2.6.
         Refusal::Key(_) | Refusal::Append(AppendError::KeyReused) => {
             invalid(&["header", "idempotency-key"], &said, &Value::Null)
         }
-        Refusal::Append(AppendError::Full { .. }) => detail(StatusCode::INSUFFICIENT_STORAGE, said),
+        Refusal::Append(AppendError::Full { .. }) => say(StatusCode::INSUFFICIENT_STORAGE, said),
         Refusal::Selector(error) => {
             let (field, input) = match error {
                 InvalidSelector::Topic { text, .. } | InvalidSelector::Pattern { text, .. } => {
@@ -80,7 +106,7 @@ fn body(refusal: &Refusal) -> Response {
             invalid(&["query", name], &refusal.to_string(), &value.as_str().into())
         }
         Refusal::Publish { place, value, .. } => invalid(place, &said, &echo(value)),
-        Refusal::NearMiss { name, value, .. } => detail(
+        Refusal::NearMiss { name, value, .. } => say(
             StatusCode::UNPROCESSABLE_ENTITY,
             json!([{
                 "type": "extra_forbidden", "loc": ["query", name], "msg": said,
@@ -88,19 +114,19 @@ fn body(refusal: &Refusal) -> Response {
             }]),
         ),
         Refusal::TooManyTopics { .. } => invalid(&["query", "topic"], &said, &Value::Null),
-        Refusal::NobodyNamed => detail(
+        Refusal::NobodyNamed => say(
             StatusCode::UNPROCESSABLE_ENTITY,
             json!([{
                 "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
             }]),
         ),
-        Refusal::UnknownSubscriber(_) => detail(StatusCode::NOT_FOUND, refusal.to_string()),
+        Refusal::UnknownSubscriber(_) => say(StatusCode::NOT_FOUND, refusal.to_string()),
         Refusal::ForeignHost
         | Refusal::PassedOn
         | Refusal::ForeignOrigin(_)
-        | Refusal::Elsewhere => detail(StatusCode::FORBIDDEN, said),
+        | Refusal::Elsewhere => say(StatusCode::FORBIDDEN, said),
         Refusal::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),
-        Refusal::Untrusted(Untrusted::Invalid(_)) | Refusal::UsedTicket => {
+        Refusal::Untrusted(Untrusted::Invalid(_)) | Refusal::UsedTicket | Refusal::Cut => {
             challenge(StatusCode::UNAUTHORIZED, said, Some("invalid_token"))
         }
         // RFC 6750, 3.1.
@@ -115,7 +141,7 @@ fn body(refusal: &Refusal) -> Response {
         | Refusal::TooManyFalseTickets { .. }
         | Refusal::ConnectionEnded
         | Refusal::BusyAddress
-        | Refusal::TooManyRequests { .. } => detail(StatusCode::TOO_MANY_REQUESTS, said),
+        | Refusal::TooManyRequests { .. } => say(StatusCode::TOO_MANY_REQUESTS, said),
         Refusal::BodyLimit(BodyLimit::NoRoom)
         | Refusal::Append(_)
         | Refusal::Untrusted(Untrusted::Unavailable(_))
@@ -123,10 +149,12 @@ fn body(refusal: &Refusal) -> Response {
         | Refusal::CutNotAnnounced { .. }
         | Refusal::DeliveryBusy
         | Refusal::HandedOver
-        | Refusal::Busy => detail(StatusCode::SERVICE_UNAVAILABLE, said),
-        Refusal::NoPeer => detail(StatusCode::INTERNAL_SERVER_ERROR, said),
+        | Refusal::Moving
+        | Refusal::Draining
+        | Refusal::Busy => say(StatusCode::SERVICE_UNAVAILABLE, said),
+        Refusal::NoPeer => say(StatusCode::INTERNAL_SERVER_ERROR, said),
         Refusal::Interval(text) => invalid(&["query", "interval"], &said, &echo(text)),
-        Refusal::Envelope(text) => detail(
+        Refusal::Envelope(text) => say(
             StatusCode::UNPROCESSABLE_ENTITY,
             json!([{
                 "type": "literal_error",
@@ -140,8 +168,8 @@ fn body(refusal: &Refusal) -> Response {
 }
 
 /// Whole seconds, as `Retry-After` wants them; never none (RFC 9110, 10.2.3).
-fn seconds(wait: Duration) -> HeaderValue {
-    HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64)
+pub(super) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs_f64().ceil().max(1.0) as u64
 }
 
 /// What was sent, as far as an answer repeats it.
@@ -151,26 +179,22 @@ fn echo(text: &str) -> Value {
 
 /// An answer that says which credentials are wanted (RFC 6750, 3). `said` is a refusal's own text, and
 /// holds no quotes.
-fn challenge(status: StatusCode, said: String, error: Option<&str>) -> Response {
+fn challenge(status: StatusCode, said: String, error: Option<&str>) -> Said {
     let challenge = match error {
         None => r#"Bearer realm="fanfare""#.to_owned(),
         Some(error) => {
             format!(r#"Bearer realm="fanfare", error="{error}", error_description="{said}""#)
         }
     };
-    let mut response = detail(status, said);
-    if let Ok(challenge) = HeaderValue::try_from(challenge) {
-        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    }
-    response
+    Said { challenge: HeaderValue::try_from(challenge).ok(), ..say(status, said) }
 }
 
 /// pydantic's rendering of a value that a validator refused.
-fn invalid(location: &[&str], said: &str, input: &Value) -> Response {
+fn invalid(location: &[&str], said: &str, input: &Value) -> Said {
     let message = format!("Value error, {said}");
     let problem = json!([{
         "type": "value_error", "loc": location, "msg": message, "input": input,
         "ctx": {"error": {}},
     }]);
-    detail(StatusCode::UNPROCESSABLE_ENTITY, problem)
+    say(StatusCode::UNPROCESSABLE_ENTITY, problem)
 }

@@ -1,0 +1,117 @@
+//! The front: where every request comes in, whatever carries it.
+//!
+//! Most go through the router. What is asked for most, to publish and to subscribe, goes straight to its handler: the
+//! way through a router and its layers costs as much as publishing does.
+//!
+//! What must hold: what is done before and behind a handler is the same on either way, because it is the same code
+//! ([`Rules`], [`see_off`]).
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderValue, Method, Request};
+use axum::response::{IntoResponse as _, Response};
+use http_body::Body as _;
+use tower::Service as _;
+
+use crate::handlers;
+use crate::layers::{Rules, see_off};
+use crate::state::AppState;
+
+/// Everything the hub answers. Cloning shares it.
+#[derive(Clone)]
+pub struct Front(Arc<Parts>);
+
+struct Parts {
+    app: Arc<AppState>,
+    router: Router,
+    shortcuts: Vec<Shortcut>,
+}
+
+/// A way past the router.
+#[derive(Debug)]
+pub(crate) struct Shortcut {
+    /// The whole path, as it is sent.
+    pub(crate) path: String,
+    pub(crate) to: Destination,
+    /// What the router does around that route.
+    pub(crate) rules: Rules,
+}
+
+/// Where a shortcut leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// To publishing, by POST.
+    Publish,
+    /// To a stream of events, by GET.
+    Events,
+}
+
+impl Front {
+    /// Requests go through `router`, but for those that take a shortcut.
+    pub(crate) fn new(app: &Arc<AppState>, router: Router, shortcuts: Vec<Shortcut>) -> Self {
+        Self(Arc::new(Parts { app: Arc::clone(app), router, shortcuts }))
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
+        let Parts { app, router, .. } = &*self.0;
+        let from = app.access.address(request.extensions(), request.headers());
+        let response = match self.shortcut(&request) {
+            Some(Shortcut { to, rules, .. }) => {
+                let (head, body) = request.into_parts();
+                let mut response = match rules.check(&head, from) {
+                    Err(refused) => refused,
+                    Ok(()) => match to {
+                        Destination::Publish => {
+                            handlers::publish_at(rules.endpoint(), head, body).await
+                        }
+                        // It is large, and seldom beside the other.
+                        Destination::Events => {
+                            Box::pin(handlers::events_at(rules.endpoint(), head)).await
+                        }
+                    },
+                };
+                state_length(&mut response);
+                response
+            }
+            None => router.clone().call(request).await.into_response(),
+        };
+        see_off(app, from, response).await
+    }
+
+    fn shortcut(&self, request: &Request<Body>) -> Option<&Shortcut> {
+        let (path, method) = (request.uri().path(), request.method());
+        self.0
+            .shortcuts
+            .iter()
+            .find(|shortcut| *method == shortcut.to.method() && shortcut.path == path)
+    }
+}
+
+impl Destination {
+    fn method(self) -> Method {
+        match self {
+            Self::Publish => Method::POST,
+            Self::Events => Method::GET,
+        }
+    }
+}
+
+/// Says how long the body is, where that is known, as the router does.
+fn state_length(response: &mut Response) {
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|_| !response.headers().contains_key(CONTENT_LENGTH)) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { router, shortcuts, .. } = &*self.0;
+        f.debug_struct("Front").field("router", router).field("shortcuts", shortcuts).finish()
+    }
+}
