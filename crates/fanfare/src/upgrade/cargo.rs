@@ -1,15 +1,18 @@
 //! What is handed over, as sections of the sealed file: streams, connections between requests, the state of
 //! the log, and how the upgrade itself is going.
+//!
+//! Format 2 has a section more than format 1: the [`super::secrets`] of streams over TLS. In format 1 those do not move.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use fanfare_delivery::{Detached, Subscription, UnreadableSubscription, Vocabulary};
+use fanfare_delivery::{Connection, Detached, Subscription, UnreadableSubscription, Vocabulary};
 use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::ParkedConnection;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::secrets::Secrets;
 use crate::state::{HubState, HubStateError};
 
 /// Of the hub, and of its consoles.
@@ -20,6 +23,8 @@ const UPGRADE: &str = "upgrade";
 /// What was received.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
+    /// In this format.
+    pub(crate) format: u16,
     pub(crate) manifest: Manifest,
     /// The state's first, then the streams' connections, then those between requests.
     pub(crate) descriptors: Vec<OwnedFd>,
@@ -77,17 +82,24 @@ pub(super) fn sections(
 }
 
 impl Inheritance {
+    /// The states of streams over TLS; of use before the streams.
+    pub(super) fn secrets(&mut self) -> Result<Secrets, InheritanceError> {
+        Secrets::take(self.format, &mut self.manifest)
+    }
+
     /// The streams of one of [`STREAMS`], each with its connection; to be asked for in turn.
     pub(super) fn streams(
         &mut self,
         of: &'static str,
         vocabulary: &dyn Vocabulary,
-    ) -> Result<Vec<(Subscription, OwnedFd)>, InheritanceError> {
+        secrets: &mut Secrets,
+    ) -> Result<Vec<(Subscription, Connection)>, InheritanceError> {
         let bytes = self.manifest.take(of)?;
         let mut reader = Reader::new(&bytes);
         let streams = reader.list(|reader| Subscription::read(reader, vocabulary))?;
         reader.end()?;
-        let connections = self.connections_of(streams.len())?;
+        let connections = self.connections_of(streams.len())?.into_iter();
+        let connections = connections.map(|socket| Connection::received(socket, secrets.of_next()));
         Ok(streams.into_iter().zip(connections).collect())
     }
 

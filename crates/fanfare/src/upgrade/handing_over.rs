@@ -12,6 +12,7 @@ use fanfare_http::{AppState, Connections};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::secrets::movable;
 use super::{FREEZE, Pause, Successor, UpgradeError};
 use crate::control::{ControlSockets, Order};
 use crate::engine::Engine;
@@ -82,9 +83,7 @@ impl Handover<'_> {
     fn outlook(&self) -> Outlook {
         let mut outlook = Outlook::default();
         for seats in self.deliveries().map(|delivery| delivery.seats()) {
-            let (taken, sockets) = (seats.taken() as u64, seats.sockets() as u64);
-            // What is encrypted cannot move yet.
-            let moving = if self.connections.is_secure() { 0 } else { sockets };
+            let (taken, moving) = (seats.taken() as u64, seats.sockets() as u64);
             outlook.streams += moving;
             outlook.closed += taken.saturating_sub(moving);
         }
@@ -119,18 +118,29 @@ impl Handover<'_> {
         let listener = OwnedFd::from(self.listening.try_clone()?);
         let listening: Vec<_> = [listener].into_iter().chain(self.control.descriptor()).collect();
         let start = spawn_blocking(move || Successor::start(&program, &listening));
-        let mut successor = start.await.map_err(|_| UpgradeError::Broken)??;
+        let successor = start.await.map_err(|_| UpgradeError::Broken)??;
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
-        let pause = Pause::begin(self.app, self.connections).await?;
+        let format = successor.format;
+        let pause = Pause::begin(self.app, self.connections, movable(format)).await?;
         let taken = self.deliveries().map(|delivery| delivery.seats().taken());
         let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
         let (app, engine) = (Arc::clone(self.app), self.engine.clone());
         let step = |said: &str, began: Instant| tracing::debug!(after = ?began.elapsed(), "{said}");
         step("everyone is still", pause.began());
         let handed = spawn_blocking(move || {
-            let frozen = Frozen::new(&app, &engine, FREEZE)?;
-            let handed = frozen.sections().and_then(|state| pause.cargo(state, closed));
+            // Whatever happens, they are dropped in this order: the new process is dead before the log moves on, and
+            // before any stream has somebody who writes to it.
+            let pause = pause;
+            let frozen = match Frozen::new(&app, &engine, FREEZE) {
+                Ok(frozen) => frozen,
+                Err(error) => {
+                    drop(successor);
+                    return Err(error.into());
+                }
+            };
+            let mut successor = successor;
+            let handed = frozen.sections().and_then(|state| pause.cargo(format, state, closed));
             let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
                 step("everything is written down", pause.began());
                 let descriptors = [frozen.descriptors(), pause.descriptors()].concat();

@@ -8,13 +8,14 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use fanfare_delivery::{Delivery, Detached};
+use fanfare_delivery::{Delivery, Detached, Movable};
 use fanfare_handover::Cargo;
 use fanfare_http::{AppState, Connections, ParkedConnection, Passage};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::cargo::{UpgradeUnderWay, monotonic_micros, sections};
+use super::secrets::secrets;
 use super::{QUIET, SETTLE, UpgradeError};
 
 /// What is in nobody's hands.
@@ -35,6 +36,7 @@ impl Pause {
     pub(crate) async fn begin(
         app: &Arc<AppState>,
         connections: &Connections,
+        movable: Movable,
     ) -> Result<Self, UpgradeError> {
         let mut pause = Self {
             app: Arc::clone(app),
@@ -54,8 +56,8 @@ impl Pause {
         app.gate.set(Passage::Closed);
         timeout(QUIET, app.gate.empty()).await.map_err(|_| UpgradeError::Busy(QUIET))?;
         pause.parked = parking.take();
-        pause.streams = detach_all(&app.delivery).await?;
-        pause.consoles = detach_all(&app.console.delivery).await?;
+        pause.streams = detach_all(&app.delivery, movable).await?;
+        pause.consoles = detach_all(&app.console.delivery, movable).await?;
         Ok(pause)
     }
 
@@ -74,9 +76,10 @@ impl Pause {
         self.began
     }
 
-    /// Everything that is handed over, with these sections beside the streams.
+    /// Everything that is handed over, in this format, with these sections beside the streams.
     pub(crate) fn cargo(
         &self,
+        format: u16,
         state: Vec<(&'static str, Vec<u8>)>,
         closed: u64,
     ) -> io::Result<Cargo> {
@@ -86,15 +89,18 @@ impl Pause {
             closed,
             began: self.began_micros,
         };
-        let mut all = sections([&self.streams, &self.consoles], &self.parked, &upgrade);
-        all.extend(state);
-        Cargo::seal(&all)
+        let streams: [&[Detached]; 2] = [&self.streams, &self.consoles];
+        let own = sections(streams, &self.parked, &upgrade);
+        let secret = secrets(format, streams);
+        let open = own.iter().chain(&state).map(|(name, bytes)| (*name, &bytes[..]));
+        let secret = secret.iter().map(|(name, bytes)| (*name, &bytes[..]));
+        Cargo::seal(&open.chain(secret).collect::<Vec<_>>())
     }
 
     /// The connections, in the order in which the cargo names them.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let streams = self.streams.iter().chain(&self.consoles);
-        let streams = streams.filter_map(|stream| stream.sink.descriptor());
+        let streams = streams.filter_map(|stream| stream.connection.descriptor());
         streams.chain(self.parked.iter().map(|parked| parked.socket.as_fd())).collect()
     }
 
@@ -140,11 +146,11 @@ pub(super) fn attach_all(delivery: &Delivery, streams: Vec<Detached>) {
 }
 
 /// Every stream that can move.
-async fn detach_all(delivery: &Delivery) -> Result<Vec<Detached>, UpgradeError> {
+async fn detach_all(delivery: &Delivery, movable: Movable) -> Result<Vec<Detached>, UpgradeError> {
     let mut answers = Vec::new();
     for shard in 0..delivery.shards() {
         let (told, answer) = oneshot::channel();
-        delivery.detach(shard, usize::MAX, move |detached| {
+        delivery.detach(shard, usize::MAX, movable, move |detached| {
             // Whoever asked may have given up, and then the streams would be lost: it does not.
             let _ = told.send(detached);
         });

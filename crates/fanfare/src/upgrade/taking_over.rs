@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fanfare_delivery::{Delivery, Detached};
+use fanfare_delivery::{Delivery, Detached, Movable};
 use fanfare_http::{AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Words};
 
 use tokio::sync::oneshot;
@@ -32,8 +32,10 @@ impl Successions {
         mercure: Option<&MercureConfig>,
     ) -> Result<Self, InheritanceError> {
         let words = Words { mercure };
-        let streams = inheritance.streams(STREAMS[0], &words)?;
-        let consoles = inheritance.streams(STREAMS[1], &words)?;
+        let mut secrets = inheritance.secrets()?;
+        let streams = inheritance.streams(STREAMS[0], &words, &mut secrets)?;
+        let consoles = inheritance.streams(STREAMS[1], &words, &mut secrets)?;
+        secrets.end()?;
         let parked = inheritance.parked()?;
         let upgrade = inheritance.upgrade()?;
         inheritance.end()?;
@@ -42,7 +44,7 @@ impl Successions {
         let credentials = grants.filter_map(|grant| grant.credential.clone()).collect();
         let take_in = |streams: Vec<_>, delivery: &Delivery| {
             let streams = streams.into_iter();
-            let taken = streams.map(|(it, socket)| connections.take_in(it, socket, delivery));
+            let taken = streams.map(|(it, its)| connections.take_in(it, its, delivery));
             taken.collect()
         };
         let streams = take_in(streams, &app.delivery);
@@ -89,7 +91,7 @@ async fn delivered(delivery: &Delivery) {
     for shard in 0..delivery.shards() {
         let (told, answer) = oneshot::channel();
         // Nobody is taken out; whoever is to come in is first.
-        delivery.detach(shard, 0, move |_| {
+        delivery.detach(shard, 0, Movable::ClearText, move |_| {
             // Whoever asked is there.
             let _ = told.send(());
         });
