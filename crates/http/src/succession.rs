@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::{
-    Connection, Delivery, Detached, StreamFormat, Subscription, Vocabulary, native,
+    Connection, Delivery, Detached, Seat, StreamFormat, Subscription, Vocabulary, native,
 };
 use fanfare_event::Pattern;
 use fanfare_hub::Envelope;
@@ -39,11 +39,12 @@ impl Vocabulary for Words<'_> {
 
 impl Connections {
     /// Gives a stream of another process its places here, whether or not they are free: among those of
-    /// `delivery`, which is to go on with it.
+    /// `delivery`, which is to go on with it, and among those that are listed.
     pub fn take_in(
         &self,
         subscription: Subscription,
         connection: Connection,
+        listed: Option<Seat>,
         delivery: &Delivery,
     ) -> Detached {
         let app = self.app();
@@ -55,6 +56,8 @@ impl Connections {
             let address = connection.peer().map(|peer| peer.ip());
             let now = Instant::now();
             seats.extend(address.and_then(|address| self.addresses().keep(address, now)));
+            // Whoever is listed has a lease, which holds this.
+            seats.extend(listed);
         }
         let seat = delivery.seats().take_in_any_case(1);
         Detached { subscription, connection, seat, seats, verified: None }

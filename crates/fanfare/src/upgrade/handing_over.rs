@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use fanfare_delivery::Delivery;
 use fanfare_handover::control::{Outcome, Outlook, Report, Request};
-use fanfare_http::{AppState, Connections};
+use fanfare_http::{AppState, Connections, Presence};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -25,6 +25,7 @@ pub(crate) struct Handover<'a> {
     pub(crate) app: &'a Arc<AppState>,
     pub(crate) connections: &'a Connections,
     pub(crate) engine: &'a Engine,
+    pub(crate) presence: Option<&'a Presence>,
     /// Where it listens, for everyone and for orders.
     pub(crate) listening: &'a TcpListener,
     pub(crate) control: &'a ControlSockets,
@@ -122,7 +123,8 @@ impl Handover<'_> {
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
         let format = successor.format;
-        let pause = Pause::begin(self.app, self.connections, movable(format)).await?;
+        let (app, connections) = (self.app, self.connections);
+        let pause = Pause::begin(app, connections, self.presence, movable(format)).await?;
         let taken = self.deliveries().map(|delivery| delivery.seats().taken());
         let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
         let (app, engine) = (Arc::clone(self.app), self.engine.clone());

@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use fanfare_delivery::{Delivery, Detached, Movable};
 use fanfare_handover::Cargo;
-use fanfare_http::{AppState, Connections, ParkedConnection, Passage};
+use fanfare_http::{AppState, Connections, ParkedConnection, Passage, Presence};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::cargo::{UpgradeUnderWay, monotonic_micros, sections};
+use super::cargo::{UpgradeUnderWay, monotonic_micros, presence, sections};
 use super::secrets::secrets;
 use super::{QUIET, SETTLE, UpgradeError};
 
@@ -26,6 +26,8 @@ pub(crate) struct Pause {
     streams: Vec<Detached>,
     consoles: Vec<Detached>,
     parked: Vec<ParkedConnection>,
+    /// Who is listed, where anyone is.
+    presence: Option<Vec<u8>>,
     began: Instant,
     began_micros: u64,
     over: bool,
@@ -36,6 +38,7 @@ impl Pause {
     pub(crate) async fn begin(
         app: &Arc<AppState>,
         connections: &Connections,
+        presence: Option<&Presence>,
         movable: Movable,
     ) -> Result<Self, UpgradeError> {
         let mut pause = Self {
@@ -44,6 +47,7 @@ impl Pause {
             streams: Vec::new(),
             consoles: Vec::new(),
             parked: Vec::new(),
+            presence: None,
             began: Instant::now(),
             began_micros: monotonic_micros(),
             over: false,
@@ -58,6 +62,10 @@ impl Pause {
         pause.parked = parking.take();
         pause.streams = detach_all(&app.delivery, movable).await?;
         pause.consoles = detach_all(&app.console.delivery, movable).await?;
+        if let Some(presence) = presence {
+            let written = timeout(QUIET, presence.write_down()).await;
+            pause.presence = written.map_err(|_| UpgradeError::Busy(QUIET))?;
+        }
         Ok(pause)
     }
 
@@ -90,7 +98,8 @@ impl Pause {
             began: self.began_micros,
         };
         let streams: [&[Detached]; 2] = [&self.streams, &self.consoles];
-        let own = sections(streams, &self.parked, &upgrade);
+        let mut own = sections(streams, &self.parked, &upgrade);
+        own.extend(presence(format, self.presence.as_deref(), &self.streams));
         let secret = secrets(format, streams);
         let open = own.iter().chain(&state).map(|(name, bytes)| (*name, &bytes[..]));
         let secret = secret.iter().map(|(name, bytes)| (*name, &bytes[..]));
