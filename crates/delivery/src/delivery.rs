@@ -12,6 +12,7 @@ use fanfare_hub::{Hub, Notify};
 use mio::Poll;
 
 use crate::abort_on_panic::abort_on_panic;
+use crate::connection::Movable;
 use crate::counters::Totals;
 use crate::cut::Cut;
 use crate::inbox::ShardHandle;
@@ -116,24 +117,25 @@ impl Delivery {
         }
     }
 
-    /// Takes at most `limit` streams out of a shard, as data and connection, to go on elsewhere;
-    /// those whose connection another layer holds stay. Whoever has joined before is among them. `then` is called on the shard's thread and
+    /// Takes at most `limit` streams out of a shard, as data and connection, to go on where such are
+    /// taken; those whose connection another layer holds stay. Whoever has joined before is among them. `then` is called on the shard's thread and
     /// must be quick; never, if there is no such shard or it has ended.
     pub fn detach(
         &self,
         shard: usize,
         limit: usize,
+        movable: Movable,
         then: impl FnOnce(Vec<Detached>) + Send + 'static,
     ) {
         if let Some(shard) = self.shards.get(shard) {
-            shard.detach(limit, Box::new(then));
+            shard.detach(limit, movable, Box::new(then));
         }
     }
 
     /// Goes on with a stream that was taken out of a shard, here or in another process; gives it back
     /// where this delivery has been drained.
     pub fn attach(&self, mut detached: Detached) -> Option<Box<Detached>> {
-        if detached.sink.has_socket() {
+        if detached.connection.has_socket() {
             detached.seat = detached.seat.with_socket();
         }
         self.next_shard().attach(detached)

@@ -10,6 +10,7 @@ use fanfare_log::ReadError;
 use mio::Waker;
 
 use crate::body::BodySignal;
+use crate::connection::Movable;
 use crate::counters::{CloseReason, Published, Totals};
 use crate::cut::Cut;
 use crate::listing::{Listing, Query};
@@ -39,7 +40,7 @@ pub(crate) enum Command {
     Join(Box<NewSubscriber>),
     Attach(Box<Detached>),
     /// At most so many.
-    Detach(usize, Reply<Vec<Detached>>),
+    Detach(usize, Movable, Reply<Vec<Detached>>),
     Read(SubscriberKey, Result<Page, ReadError>),
     Signal(SubscriberKey, BodySignal),
     Cut(Arc<[Cut]>, Reply<usize>),
@@ -81,8 +82,8 @@ impl ShardHandle {
         }
     }
 
-    pub(crate) fn detach(&self, limit: usize, reply: Reply<Vec<Detached>>) {
-        self.send(Command::Detach(limit, reply));
+    pub(crate) fn detach(&self, limit: usize, movable: Movable, reply: Reply<Vec<Detached>>) {
+        self.send(Command::Detach(limit, movable, reply));
     }
 
     /// Counts a subscriber that came when the shard had ended.

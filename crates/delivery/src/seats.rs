@@ -16,6 +16,8 @@ struct SeatCounts {
     taken: AtomicUsize,
     sockets: AtomicUsize,
     freed: Option<Freed>,
+    /// What whoever is told calls it.
+    name: Option<u128>,
 }
 
 /// Who is told when a seat is given back.
@@ -76,13 +78,20 @@ impl Seats {
 
 impl Seat {
     /// A seat among no others, which calls `freed` when it is given back: by a shard, which must not have to wait.
-    pub fn telling(freed: impl Fn() + Send + Sync + 'static) -> Self {
+    /// Whoever hands it to another process finds it by this name.
+    pub fn telling(name: u128, freed: impl Fn() + Send + Sync + 'static) -> Self {
         let counts = SeatCounts {
             taken: AtomicUsize::new(1),
             sockets: AtomicUsize::new(0),
             freed: Some(Freed(Box::new(freed))),
+            name: Some(name),
         };
         Self { counts: Arc::new(counts), places: 1, has_socket: false }
+    }
+
+    /// What whoever is told calls it; `None` where nobody is.
+    pub fn name(&self) -> Option<u128> {
+        self.counts.name
     }
 
     /// The same seat, whose subscriber now has a socket of its own.
@@ -132,9 +141,10 @@ mod tests {
     fn a_seat_tells_once_that_it_was_given_back() {
         let told = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&told);
-        let seat = Seat::telling(move || {
+        let seat = Seat::telling(7, move || {
             count.fetch_add(1, Ordering::Relaxed);
         });
+        assert_eq!(seat.name(), Some(7));
         assert_eq!(told.load(Ordering::Relaxed), 0);
         drop(seat.with_socket());
         assert_eq!(told.load(Ordering::Relaxed), 1);

@@ -317,12 +317,12 @@ impl Shard {
         match command {
             Command::Join(subscriber) => self.join(*subscriber, now),
             Command::Attach(detached) => self.attach(*detached, now),
-            Command::Detach(limit, reply) => {
+            Command::Detach(limit, movable, reply) => {
                 // Whoever asks has seen to it that nobody comes any more.
                 for arrival in self.commands.arrivals() {
                     self.handle_command(arrival, now);
                 }
-                reply(self.detach(limit, now));
+                reply(self.detach(limit, movable, now));
             }
             Command::Read(key, read) => self.take_page(key, read, now),
             Command::Signal(key, BodySignal::Room) => self.serve(key, now),

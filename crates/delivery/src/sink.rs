@@ -3,7 +3,6 @@
 
 use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +13,7 @@ use rustix::net::{SendFlags, send};
 use smallvec::SmallVec;
 
 use crate::body::{BodySignal, BodyWriter};
+use crate::connection::Movable;
 use crate::simulated_socket::SimulatedSocket;
 use crate::sink_io::{Accepted, Buffer, Inbound, LIKELY_BUFFERS};
 use crate::subscriber_key::SubscriberKey;
@@ -127,26 +127,13 @@ impl Sink {
         matches!(self, Self::Socket(_) | Self::Tls(_))
     }
 
-    /// Whether it can be given to another shard or process.
-    pub(crate) fn can_move(&self) -> bool {
+    /// Whether it can be given to another shard or process that takes such.
+    pub(crate) fn can_move(&self, movable: Movable) -> bool {
         match self {
             Self::Socket(_) | Self::Simulated(_) => true,
-            // What is written down of a stream does not hold its secrets yet.
-            Self::Tls(_) | Self::Body(_) => false,
+            Self::Tls(_) => movable == Movable::Secured,
+            Self::Body(_) => false,
         }
-    }
-
-    /// Its descriptor, where it can be given to another process.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Self::Socket(socket) => Some(socket.as_fd()),
-            Self::Tls(_) | Self::Body(_) | Self::Simulated(_) => None,
-        }
-    }
-
-    /// The connection that another process had.
-    pub fn received(descriptor: OwnedFd) -> Self {
-        Self::Socket(TcpStream::from_std(std::net::TcpStream::from(descriptor)))
     }
 
     /// The other end's address, where it is known here.

@@ -114,13 +114,13 @@ enum Stop {
 impl Subscriber {
     /// Goes on with a stream. `ring` is the shard's.
     pub(crate) fn attach(
-        detached: Detached,
+        detached: Detached<Sink>,
         generation: u32,
         ring: &Ring,
         now: Now,
         limits: &StepLimits,
     ) -> Self {
-        let Detached { subscription, sink, seat, seats, verified } = detached;
+        let Detached { subscription, connection: sink, seat, seats, verified } = detached;
         let Subscription {
             interest,
             wire,
@@ -161,7 +161,7 @@ impl Subscriber {
 
     /// Takes the stream out of its shard, which has processed the log up to `here`, of which `ring`
     /// is the shard's copy.
-    pub(crate) fn detach(self, here: Position, ring: &Ring, now: Now) -> Detached {
+    pub(crate) fn detach(self, here: Position, ring: &Ring, now: Now) -> Detached<Sink> {
         let wire = self.wire();
         let verified = self.lease.as_ref().map(|lease| lease.verified);
         let (grant, seats) = self.lease.map(|lease| lease.split(now)).unzip();
@@ -185,7 +185,7 @@ impl Subscriber {
         };
         Detached {
             subscription,
-            sink: self.sink,
+            connection: self.sink,
             seat: self.seat,
             seats: seats.unwrap_or_default(),
             verified,

@@ -15,6 +15,7 @@ use fanfare_log::ReadFrom;
 
 use crate::address_group::AddressGroup;
 use crate::cadence::Cadence;
+use crate::connection::Connection;
 use crate::counters::CloseReason;
 use crate::lease::{Grant, Lease};
 use crate::seats::Seat;
@@ -50,11 +51,11 @@ pub struct Subscription {
 
 /// A subscriber that has been taken out of its shard. Its places are held until this is dropped.
 #[derive(Debug)]
-pub struct Detached {
+pub struct Detached<C = Connection> {
     /// The stream.
     pub subscription: Subscription,
     /// The connection.
-    pub sink: Sink,
+    pub connection: C,
     /// Its place.
     pub seat: Seat,
     /// Its places among those of its address and of its subject.

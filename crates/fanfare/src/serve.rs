@@ -320,8 +320,9 @@ impl Built {
         settings: &Settings,
     ) -> Result<Running, ServeError> {
         let mercure = config::mercure(settings, self.address.port());
+        let (mercure, presence) = (mercure.as_ref(), self.presence.as_ref());
         let prepared =
-            Successions::prepare(inheritance, &self.app, &self.connections, mercure.as_ref());
+            Successions::prepare(inheritance, &self.app, &self.connections, mercure, presence);
         let prepared = prepared.map_err(TakeoverError::from)?;
         // The moment of commitment: before it nothing was written to any socket, after it nobody goes back.
         old.commit()?;
@@ -407,6 +408,7 @@ impl Running {
             app: &self.app,
             connections: &self.connections,
             engine: &self.engine,
+            presence: self.presence.as_ref(),
             listening: &self.listening,
             control: &self.control,
         }

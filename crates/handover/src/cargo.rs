@@ -1,7 +1,8 @@
 //! The cargo: all state that is handed over, in one sealed memory file.
 //!
 //! What must hold: what is read is what was written, for nobody can change the file once it is sealed; and
-//! each section is asked for by its name, so that one that nobody asks for is an error and not a loss.
+//! each section is asked for by its name, so that one that nobody asks for is an error and not a loss. What is secret
+//! is in the file, and where its owner has it, and nowhere on the way.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -10,6 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use zeroize::Zeroizing;
 
 use crate::codec::{Malformed, Reader, Writer};
 
@@ -74,7 +76,7 @@ impl Cargo {
     /// # Errors
     ///
     /// There is no memory for them.
-    pub fn seal(sections: &[(&str, Vec<u8>)]) -> io::Result<Self> {
+    pub fn seal(sections: &[(&str, &[u8])]) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = memfd_create("fanfare-handover", flags)?;
         let mut file = File::from(file);
@@ -173,6 +175,20 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// The same of a section that holds secrets: what is read of it is overwritten when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn take_secret(&mut self, name: &'static str) -> Result<Zeroizing<Vec<u8>>, CargoError> {
+        let mut section = self.section(name).ok_or(CargoError::Missing(name))?;
+        let length = usize::try_from(section.left).map_err(|_| Malformed("it is too long"))?;
+        // All of it has its place before it is read: it is not copied on the way.
+        let mut bytes = Zeroizing::new(vec![0; length]);
+        section.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Whether there is a section of this name.
     pub fn has(&self, name: &str) -> bool {
         self.sections.iter().any(|section| section.name == name)
@@ -204,18 +220,20 @@ mod tests {
     #[test]
     fn sections_are_read_as_they_were_written() {
         let large = vec![7; 1 << 20];
-        let cargo = Cargo::seal(&[("a", large.clone()), ("b", vec![]), ("c", vec![1])]).unwrap();
+        let cargo = Cargo::seal(&[("a", &large), ("b", &[]), ("c", &[1]), ("d", &[2, 3])]).unwrap();
         let mut manifest = cargo.open().unwrap();
         assert_eq!(manifest.take("b").unwrap(), []);
         assert_eq!(manifest.take("a").unwrap(), large);
         assert!(matches!(manifest.take("a"), Err(CargoError::Missing("a"))));
+        assert_eq!(**manifest.take_secret("d").unwrap(), [2, 3]);
+        assert!(matches!(manifest.take_secret("d"), Err(CargoError::Missing("d"))));
         let left = manifest.end();
         assert!(matches!(&left, Err(CargoError::Unknown(name)) if name == "c"), "{left:?}");
     }
 
     #[test]
     fn the_state_is_changed_on_its_way() {
-        let cargo = Cargo::seal(&[("a", vec![1])]).unwrap();
+        let cargo = Cargo::seal(&[("a", &[1])]).unwrap();
         let copy = cargo.0.try_clone().unwrap();
         assert!(File::from(copy).write_all(b"x").is_err());
         let unsealed = memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();

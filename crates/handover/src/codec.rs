@@ -22,6 +22,11 @@ impl Writer {
         Self::default()
     }
 
+    /// Which has room for so many bytes: as long as there are no more, they are nowhere else.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     /// Whether, as one byte.
     pub fn flag(&mut self, value: bool) {
         self.0.push(u8::from(value));

@@ -20,7 +20,7 @@ use crate::codec::{Malformed, Reader, Writer};
 
 /// The formats that this program can write and read: of messages, of the manifest and of sections. A newer
 /// program keeps the one before, so that an upgrade can be taken back.
-pub const FORMATS: Formats = Formats { oldest: 1, newest: 1 };
+pub const FORMATS: Formats = Formats { oldest: 1, newest: 2 };
 
 /// A range of formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

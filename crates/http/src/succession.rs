@@ -4,11 +4,12 @@
 //! in by a credential that is not accepted here does not stay.
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fanfare_delivery::{Delivery, Detached, Sink, StreamFormat, Subscription, Vocabulary, native};
+use fanfare_delivery::{
+    Connection, Delivery, Detached, Seat, StreamFormat, Subscription, Vocabulary, native,
+};
 use fanfare_event::Pattern;
 use fanfare_hub::Envelope;
 use fanfare_mercure::Matcher;
@@ -38,26 +39,28 @@ impl Vocabulary for Words<'_> {
 
 impl Connections {
     /// Gives a stream of another process its places here, whether or not they are free: among those of
-    /// `delivery`, which is to go on with it.
+    /// `delivery`, which is to go on with it, and among those that are listed.
     pub fn take_in(
         &self,
         subscription: Subscription,
-        connection: OwnedFd,
+        connection: Connection,
+        listed: Option<Seat>,
         delivery: &Delivery,
     ) -> Detached {
         let app = self.app();
-        let sink = Sink::received(connection);
         let mut seats = Vec::new();
         if let Some(grant) = &subscription.grant {
             let patterns = subscription.interest.selector().topics.patterns();
             let places = patterns.iter().map(Pattern::places).sum();
             seats = app.quotas.keep(grant, places);
-            let address = sink.peer().map(|peer| peer.ip());
+            let address = connection.peer().map(|peer| peer.ip());
             let now = Instant::now();
             seats.extend(address.and_then(|address| self.addresses().keep(address, now)));
+            // Whoever is listed has a lease, which holds this.
+            seats.extend(listed);
         }
         let seat = delivery.seats().take_in_any_case(1);
-        Detached { subscription, sink, seat, seats, verified: None }
+        Detached { subscription, connection, seat, seats, verified: None }
     }
 }
 

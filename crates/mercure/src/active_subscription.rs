@@ -55,6 +55,11 @@ impl SubscriberId {
         Self(bits & !(version.0 | variant.0) | version.1 | variant.1)
     }
 
+    /// What [`SubscriberId::of`] makes it of again.
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+
     /// Reads an id as it is written.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: String = text.strip_prefix(Self::PREFIX)?.split('-').collect();
@@ -243,6 +248,7 @@ mod tests {
         fn an_address_leads_to_another_subscription(matcher in ".{1,40}", random: [u8; 16]) {
             let id = SubscriberId::of(random);
             prop_assert_eq!(SubscriberId::parse(&id.to_string()), Some(id));
+            prop_assert_eq!(SubscriberId::of(id.bits().to_be_bytes()), id);
             let one = subscription(MatcherType::Exact, &matcher);
             let asked = SubscriptionsPath::parse(&one.path(id)).unwrap();
             prop_assert!(asked.holds(id, &one));

@@ -22,9 +22,10 @@ Examples:
   With a program elsewhere:
     fanfare upgrade --binary /opt/fanfare-2/fanfare
 
-Streams in clear text over HTTP/1.1 keep their connections, and so do connections between two
-requests; streams over HTTP/2 and TLS are told to come back, and resume by their ids. The hub hands over to a new process with its own arguments and environment; files are read
-anew. If that fails at any step, the hub goes on as if nothing had been asked. Only the hub's own
+Streams over HTTP/1.1 keep their connections, in clear text and over TLS 1.3, and so do connections
+in clear text between two requests; streams over HTTP/2 and TLS 1.2 are told to come back, and
+resume by their ids. The hub hands over to a new process with its own arguments and environment;
+files are read anew. If that fails at any step, the hub goes on as if nothing had been asked. Only the hub's own
 user and root may ask, on the hub's machine.";
 
 /// Which hub is to be upgraded, and how.

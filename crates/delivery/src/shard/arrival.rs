@@ -6,9 +6,11 @@ use fanfare_log::ReadFrom;
 
 use super::Shard;
 use crate::address_group::AddressGroup;
+use crate::connection::{Connection, Movable};
 use crate::counters::CloseReason;
 use crate::inbox::Command;
 use crate::now::Now;
+use crate::sink::Sink;
 use crate::subscriber::Subscriber;
 use crate::subscriber_key::SubscriberKey;
 use crate::subscription::{Detached, NewSubscriber, Subscription};
@@ -61,15 +63,21 @@ impl Shard {
             closing: None,
         };
         let seats = seats.unwrap_or_default();
-        self.attach(Detached { subscription, sink, seat, seats, verified }, now);
+        self.enter(Detached { subscription, connection: sink, seat, seats, verified }, now);
     }
 
     /// Goes on with a stream.
-    pub(super) fn attach(&mut self, mut detached: Detached, now: Now) {
+    pub(super) fn attach(&mut self, detached: Detached, now: Now) {
+        let Detached { subscription, connection, seat, seats, verified } = detached;
+        let connection = connection.into_sink();
+        self.enter(Detached { subscription, connection, seat, seats, verified }, now);
+    }
+
+    fn enter(&mut self, mut detached: Detached<Sink>, now: Now) {
         let key = self.table.vacancy();
         let handle = std::sync::Arc::clone(&self.handle);
         let tell = move |signal| handle.send(Command::Signal(key, signal));
-        if let Err(error) = detached.sink.register(&self.registry, key, tell) {
+        if let Err(error) = detached.connection.register(&self.registry, key, tell) {
             tracing::warn!(%error, "a subscriber's socket could not be watched");
             self.totals.closed[CloseReason::ConnectionError.index()] += 1;
             return;
@@ -98,8 +106,9 @@ impl Shard {
     }
 
     /// Takes out at most so many of those whose connections can go on elsewhere.
-    pub(super) fn detach(&mut self, limit: usize, now: Now) -> Vec<Detached> {
-        let can_move = self.table.iter().filter(|(_, subscriber)| subscriber.sink.can_move());
+    pub(super) fn detach(&mut self, limit: usize, movable: Movable, now: Now) -> Vec<Detached> {
+        let can_move = |subscriber: &Subscriber| subscriber.sink.can_move(movable);
+        let can_move = self.table.iter().filter(|(_, subscriber)| can_move(subscriber));
         let keys: Vec<_> = can_move.map(|(key, _)| key).take(limit).collect();
         let taken = keys.into_iter().filter_map(|key| self.take_out(key));
         let taken: Vec<_> = taken.collect();
@@ -109,7 +118,11 @@ impl Shard {
                 self.totals.closed[CloseReason::ConnectionError.index()] += 1;
                 return None;
             }
-            Some(subscriber.detach(self.position, &self.ring, now))
+            let detached = subscriber.detach(self.position, &self.ring, now);
+            let Detached { subscription, connection, seat, seats, verified } = detached;
+            // It can move.
+            let connection = Connection::of(connection)?;
+            Some(Detached { subscription, connection, seat, seats, verified })
         });
         detached.collect()
     }

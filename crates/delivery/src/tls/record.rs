@@ -13,7 +13,7 @@ pub(super) const TAG: usize = 16;
 /// How long a record is at most that we send: its header, content, type and tag.
 pub(super) const MAX_RECORD: usize = HEADER + MAX_CONTENT + 1 + TAG;
 /// How long what a peer has sealed may be: it may pad.
-const MAX_SEALED: usize = MAX_CONTENT + 256;
+pub(super) const MAX_SEALED: usize = MAX_CONTENT + 256;
 
 /// What a record's content is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

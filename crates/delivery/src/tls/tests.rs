@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fanfare_handover::{Reader, Writer};
 use fastrand::Rng;
 use rcgen::{CertifiedKey, KeyPair};
 use rustix::net::sockopt::set_socket_send_buffer_size;
@@ -136,24 +137,12 @@ impl Stream {
     fn move_on(self) -> Self {
         let Self { tls, scratch, client, socket, forger } = self;
         let (server_socket, state) = tls.into_parts();
-        let TlsState { sending, receiving, unsent, begun, updates, .. } = state;
-        let TlsState { update_due, heard_end, said_end, .. } = state;
-        let again = |direction: &Direction| Direction {
-            secret: TrafficSecret::new(direction.secret.suite(), direction.secret.as_bytes())
-                .unwrap(),
-            next: direction.next,
-        };
-        let state = TlsState {
-            sending: again(&sending),
-            receiving: again(&receiving),
-            unsent: Bytes::copy_from_slice(&unsent),
-            begun,
-            updates,
-            update_due,
-            heard_end,
-            said_end,
-        };
-        let tls = TlsSocket::new(server_socket, state);
+        let written = written(&state);
+        let mut reader = Reader::new(&written);
+        let read = TlsState::read(&mut reader).unwrap();
+        reader.end().unwrap();
+        assert_eq!(self::written(&read), written);
+        let tls = TlsSocket::new(server_socket, read);
         Self { tls, scratch, client, socket, forger }
     }
 
@@ -234,6 +223,13 @@ impl Stream {
             }
         }
     }
+}
+
+fn written(state: &TlsState) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(state.record_length());
+    state.write(&mut writer);
+    assert_eq!(writer.len(), state.record_length(), "no room for secrets was added");
+    writer.finish()
 }
 
 fn bytes(length: usize) -> Bytes {
@@ -485,4 +481,59 @@ fn a_stream_survives_every_order_of_events() {
         while !stream.finish() {}
         assert_eq!(stream.receive(1), b"", "seed {seed}");
     }
+}
+
+fn state() -> TlsState {
+    let direction = |byte, next| Direction {
+        secret: TrafficSecret::new(CipherSuite::Aes256Gcm, &[byte; 48]).unwrap(),
+        next,
+    };
+    TlsState {
+        sending: direction(1, 70_000),
+        receiving: direction(2, 3),
+        unsent: Bytes::from_static(b"what is left"),
+        begun: b"what has come".to_vec(),
+        updates: 4,
+        update_due: true,
+        heard_end: false,
+        said_end: true,
+    }
+}
+
+/// Whoever changes these bytes makes a new format of the hand-over.
+#[test]
+fn the_bytes_of_format_2_change() {
+    let written = written(&state());
+    let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("../../tests/golden/tls-2.hex").trim());
+}
+
+#[test]
+fn a_state_that_no_stream_can_be_in_is_gone_on_with() {
+    let other = TrafficSecret::new(CipherSuite::Chacha20Poly1305, &[2; 32]).unwrap();
+    let wrong: [(&str, fn(&mut TlsState, TrafficSecret)); 4] = [
+        ("two cipher suites", |state, other| state.receiving.secret = other),
+        ("more records than there can be", |state, _| state.sending.next = u64::MAX),
+        ("more than a record", |state, _| state.unsent = bytes(3 * MAX_RECORD)),
+        ("more than a record", |state, _| state.begun = vec![0; 2 * MAX_RECORD]),
+    ];
+    let mut other = Some(other);
+    for (why, spoil) in wrong {
+        let mut state = state();
+        spoil(
+            &mut state,
+            other
+                .take()
+                .unwrap_or_else(|| TrafficSecret::new(CipherSuite::Aes128Gcm, &[0; 32]).unwrap()),
+        );
+        let read = TlsState::read(&mut Reader::new(&written(&state)));
+        assert!(read.is_err_and(|error| error.to_string().contains(why)), "{why}");
+    }
+    let whole = written(&state());
+    for end in 0..whole.len() {
+        assert!(TlsState::read(&mut Reader::new(&whole[..end])).is_err(), "{end}");
+    }
+    let mut unknown = whole;
+    unknown[0] = 9;
+    assert!(TlsState::read(&mut Reader::new(&unknown)).is_err(), "a suite of another number");
 }

@@ -1,6 +1,6 @@
 //! What a process that takes over may be handed, put to the test.
 
-use fanfare_delivery::{StreamFormat, Subscription, Vocabulary, native};
+use fanfare_delivery::{StreamFormat, Subscription, TlsState, Vocabulary, native};
 use fanfare_event::Pattern;
 use fanfare_handover::control::{Report, Request};
 use fanfare_handover::{Message, Reader, Writer};
@@ -19,11 +19,11 @@ impl Vocabulary for Native {
     }
 }
 
-/// A byte that says what, then the bytes of a message, a request, a report or a subscription. Whatever is read
-/// is written and read alike again.
+/// A byte that says what, then the bytes of a message, a request, a report, a subscription or the state of a stream
+/// over TLS. Whatever is read is written and read alike again.
 pub(crate) fn handover(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else { return };
-    match kind % 4 {
+    match kind % 5 {
         0 => {
             if let Ok(message) = Message::decode(bytes) {
                 let again = Message::decode(&message.encode());
@@ -40,12 +40,20 @@ pub(crate) fn handover(input: &[u8]) {
                 assert_eq!(Report::decode(&report.encode()), Ok(report));
             }
         }
-        _ => {
+        3 => {
             let Ok(read) = Subscription::read(&mut Reader::new(bytes), &Native) else { return };
             let written = written(&read);
             let again = Subscription::read(&mut Reader::new(&written), &Native)
                 .unwrap_or_else(|error| panic!("what was read cannot be read again: {error}"));
             assert_eq!(self::written(&again), written);
+        }
+        _ => {
+            let Ok(read) = TlsState::read(&mut Reader::new(bytes)) else { return };
+            let mut writer = Writer::with_capacity(read.record_length());
+            read.write(&mut writer);
+            let written = writer.finish();
+            assert_eq!(written.len(), read.record_length());
+            assert!(bytes.starts_with(&written));
         }
     }
 }

@@ -1,25 +1,38 @@
 //! What is handed over, as sections of the sealed file: streams, connections between requests, the state of
 //! the log, and how the upgrade itself is going.
+//!
+//! Format 2 has two sections more than format 1: the [`super::secrets`] of streams over TLS, and who of Mercure's
+//! protocol is listed. In format 1 the former do not move, and the latter move and are listed no more.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use fanfare_delivery::{Detached, Subscription, UnreadableSubscription, Vocabulary};
+use fanfare_delivery::{
+    Connection, Detached, Seat, Subscription, UnreadableSubscription, Vocabulary,
+};
 use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
-use fanfare_http::ParkedConnection;
+use fanfare_http::{ParkedConnection, Presence};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::secrets::Secrets;
 use crate::state::{HubState, HubStateError};
 
 /// Of the hub, and of its consoles.
 pub(super) const STREAMS: [&str; 2] = ["streams", "consoles"];
+/// Which subscriptions of Mercure's protocol are active, and whose streams of the hub they are.
+const PRESENCE: &str = "presence";
 const CONNECTIONS: &str = "connections";
 const UPGRADE: &str = "upgrade";
+
+/// The first format with the presence.
+const WITH_PRESENCE: u16 = 2;
 
 /// What was received.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
+    /// In this format.
+    pub(crate) format: u16,
     pub(crate) manifest: Manifest,
     /// The state's first, then the streams' connections, then those between requests.
     pub(crate) descriptors: Vec<OwnedFd>,
@@ -43,6 +56,29 @@ pub(crate) fn monotonic_micros() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000
         + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+}
+
+/// The section of the presence, in a format that has it; of these streams of the hub.
+pub(super) fn presence(
+    format: u16,
+    board: Option<&[u8]>,
+    streams: &[Detached],
+) -> Option<(&'static str, Vec<u8>)> {
+    if format < WITH_PRESENCE {
+        return None;
+    }
+    let mut written = Writer::new();
+    written.option(board, Writer::bytes);
+    let name = |stream: &Detached| stream.seats.iter().find_map(Seat::name);
+    let named = streams.iter().enumerate().filter_map(|(at, stream)| Some((at, name(stream)?)));
+    let named: Vec<_> = named.collect();
+    written.count(named.len());
+    for (number, name) in named {
+        written.count(number);
+        written.u64((name >> 64) as u64);
+        written.u64(name as u64);
+    }
+    Some((PRESENCE, written.finish()))
 }
 
 /// The sections, without those of the state.
@@ -77,17 +113,59 @@ pub(super) fn sections(
 }
 
 impl Inheritance {
+    /// The states of streams over TLS; of use before the streams.
+    pub(super) fn secrets(&mut self) -> Result<Secrets, InheritanceError> {
+        Secrets::take(self.format, &mut self.manifest)
+    }
+
+    /// Takes in which subscriptions are active; the seats of those whose streams are among so many of the hub, each at
+    /// its stream's place.
+    pub(super) fn presence(
+        &mut self,
+        presence: Option<&Presence>,
+        streams: usize,
+    ) -> Result<Vec<Option<Seat>>, InheritanceError> {
+        let mut seats: Vec<_> = (0..streams).map(|_| None).collect();
+        if self.format < WITH_PRESENCE {
+            return Ok(seats);
+        }
+        let bytes = self.manifest.take(PRESENCE)?;
+        let mut reader = Reader::new(&bytes);
+        let board = reader.option(|reader| reader.bytes())?;
+        let names = reader.list(|reader| {
+            let number = usize::try_from(reader.u64()?).ok().filter(|number| *number < streams);
+            let number = number.ok_or(Malformed("somebody is listed whose stream is missing"))?;
+            Ok::<_, Malformed>((
+                number,
+                u128::from(reader.u64()?) << 64 | u128::from(reader.u64()?),
+            ))
+        })?;
+        reader.end()?;
+        // Where nobody is told of subscriptions any more, they are not listed either.
+        if let (Some(presence), Some(board)) = (presence, board) {
+            let mut reader = Reader::new(board);
+            presence.restore(&mut reader)?;
+            reader.end()?;
+            for (number, name) in names {
+                seats[number] = presence.go_on(name);
+            }
+        }
+        Ok(seats)
+    }
+
     /// The streams of one of [`STREAMS`], each with its connection; to be asked for in turn.
     pub(super) fn streams(
         &mut self,
         of: &'static str,
         vocabulary: &dyn Vocabulary,
-    ) -> Result<Vec<(Subscription, OwnedFd)>, InheritanceError> {
+        secrets: &mut Secrets,
+    ) -> Result<Vec<(Subscription, Connection)>, InheritanceError> {
         let bytes = self.manifest.take(of)?;
         let mut reader = Reader::new(&bytes);
         let streams = reader.list(|reader| Subscription::read(reader, vocabulary))?;
         reader.end()?;
-        let connections = self.connections_of(streams.len())?;
+        let connections = self.connections_of(streams.len())?.into_iter();
+        let connections = connections.map(|socket| Connection::received(socket, secrets.of_next()));
         Ok(streams.into_iter().zip(connections).collect())
     }
 

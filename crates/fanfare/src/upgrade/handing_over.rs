@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use fanfare_delivery::Delivery;
 use fanfare_handover::control::{Outcome, Outlook, Report, Request};
-use fanfare_http::{AppState, Connections};
+use fanfare_http::{AppState, Connections, Presence};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::secrets::movable;
 use super::{FREEZE, Pause, Successor, UpgradeError};
 use crate::control::{ControlSockets, Order};
 use crate::engine::Engine;
@@ -24,6 +25,7 @@ pub(crate) struct Handover<'a> {
     pub(crate) app: &'a Arc<AppState>,
     pub(crate) connections: &'a Connections,
     pub(crate) engine: &'a Engine,
+    pub(crate) presence: Option<&'a Presence>,
     /// Where it listens, for everyone and for orders.
     pub(crate) listening: &'a TcpListener,
     pub(crate) control: &'a ControlSockets,
@@ -82,9 +84,7 @@ impl Handover<'_> {
     fn outlook(&self) -> Outlook {
         let mut outlook = Outlook::default();
         for seats in self.deliveries().map(|delivery| delivery.seats()) {
-            let (taken, sockets) = (seats.taken() as u64, seats.sockets() as u64);
-            // What is encrypted cannot move yet.
-            let moving = if self.connections.is_secure() { 0 } else { sockets };
+            let (taken, moving) = (seats.taken() as u64, seats.sockets() as u64);
             outlook.streams += moving;
             outlook.closed += taken.saturating_sub(moving);
         }
@@ -119,18 +119,30 @@ impl Handover<'_> {
         let listener = OwnedFd::from(self.listening.try_clone()?);
         let listening: Vec<_> = [listener].into_iter().chain(self.control.descriptor()).collect();
         let start = spawn_blocking(move || Successor::start(&program, &listening));
-        let mut successor = start.await.map_err(|_| UpgradeError::Broken)??;
+        let successor = start.await.map_err(|_| UpgradeError::Broken)??;
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
-        let pause = Pause::begin(self.app, self.connections).await?;
+        let format = successor.format;
+        let (app, connections) = (self.app, self.connections);
+        let pause = Pause::begin(app, connections, self.presence, movable(format)).await?;
         let taken = self.deliveries().map(|delivery| delivery.seats().taken());
         let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
         let (app, engine) = (Arc::clone(self.app), self.engine.clone());
         let step = |said: &str, began: Instant| tracing::debug!(after = ?began.elapsed(), "{said}");
         step("everyone is still", pause.began());
         let handed = spawn_blocking(move || {
-            let frozen = Frozen::new(&app, &engine, FREEZE)?;
-            let handed = frozen.sections().and_then(|state| pause.cargo(state, closed));
+            // Whatever happens, they are dropped in this order: the new process is dead before the log moves on, and
+            // before any stream has somebody who writes to it.
+            let pause = pause;
+            let frozen = match Frozen::new(&app, &engine, FREEZE) {
+                Ok(frozen) => frozen,
+                Err(error) => {
+                    drop(successor);
+                    return Err(error.into());
+                }
+            };
+            let mut successor = successor;
+            let handed = frozen.sections().and_then(|state| pause.cargo(format, state, closed));
             let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
                 step("everything is written down", pause.began());
                 let descriptors = [frozen.descriptors(), pause.descriptors()].concat();

@@ -19,6 +19,7 @@ mod cargo;
 mod handing_over;
 mod pause;
 mod predecessor;
+mod secrets;
 mod successor;
 mod taking_over;
 

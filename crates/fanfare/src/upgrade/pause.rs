@@ -8,13 +8,14 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use fanfare_delivery::{Delivery, Detached};
+use fanfare_delivery::{Delivery, Detached, Movable};
 use fanfare_handover::Cargo;
-use fanfare_http::{AppState, Connections, ParkedConnection, Passage};
+use fanfare_http::{AppState, Connections, ParkedConnection, Passage, Presence};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::cargo::{UpgradeUnderWay, monotonic_micros, sections};
+use super::cargo::{UpgradeUnderWay, monotonic_micros, presence, sections};
+use super::secrets::secrets;
 use super::{QUIET, SETTLE, UpgradeError};
 
 /// What is in nobody's hands.
@@ -25,6 +26,8 @@ pub(crate) struct Pause {
     streams: Vec<Detached>,
     consoles: Vec<Detached>,
     parked: Vec<ParkedConnection>,
+    /// Who is listed, where anyone is.
+    presence: Option<Vec<u8>>,
     began: Instant,
     began_micros: u64,
     over: bool,
@@ -35,6 +38,8 @@ impl Pause {
     pub(crate) async fn begin(
         app: &Arc<AppState>,
         connections: &Connections,
+        presence: Option<&Presence>,
+        movable: Movable,
     ) -> Result<Self, UpgradeError> {
         let mut pause = Self {
             app: Arc::clone(app),
@@ -42,6 +47,7 @@ impl Pause {
             streams: Vec::new(),
             consoles: Vec::new(),
             parked: Vec::new(),
+            presence: None,
             began: Instant::now(),
             began_micros: monotonic_micros(),
             over: false,
@@ -54,8 +60,12 @@ impl Pause {
         app.gate.set(Passage::Closed);
         timeout(QUIET, app.gate.empty()).await.map_err(|_| UpgradeError::Busy(QUIET))?;
         pause.parked = parking.take();
-        pause.streams = detach_all(&app.delivery).await?;
-        pause.consoles = detach_all(&app.console.delivery).await?;
+        pause.streams = detach_all(&app.delivery, movable).await?;
+        pause.consoles = detach_all(&app.console.delivery, movable).await?;
+        if let Some(presence) = presence {
+            let written = timeout(QUIET, presence.write_down()).await;
+            pause.presence = written.map_err(|_| UpgradeError::Busy(QUIET))?;
+        }
         Ok(pause)
     }
 
@@ -74,9 +84,10 @@ impl Pause {
         self.began
     }
 
-    /// Everything that is handed over, with these sections beside the streams.
+    /// Everything that is handed over, in this format, with these sections beside the streams.
     pub(crate) fn cargo(
         &self,
+        format: u16,
         state: Vec<(&'static str, Vec<u8>)>,
         closed: u64,
     ) -> io::Result<Cargo> {
@@ -86,15 +97,19 @@ impl Pause {
             closed,
             began: self.began_micros,
         };
-        let mut all = sections([&self.streams, &self.consoles], &self.parked, &upgrade);
-        all.extend(state);
-        Cargo::seal(&all)
+        let streams: [&[Detached]; 2] = [&self.streams, &self.consoles];
+        let mut own = sections(streams, &self.parked, &upgrade);
+        own.extend(presence(format, self.presence.as_deref(), &self.streams));
+        let secret = secrets(format, streams);
+        let open = own.iter().chain(&state).map(|(name, bytes)| (*name, &bytes[..]));
+        let secret = secret.iter().map(|(name, bytes)| (*name, &bytes[..]));
+        Cargo::seal(&open.chain(secret).collect::<Vec<_>>())
     }
 
     /// The connections, in the order in which the cargo names them.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let streams = self.streams.iter().chain(&self.consoles);
-        let streams = streams.filter_map(|stream| stream.sink.descriptor());
+        let streams = streams.filter_map(|stream| stream.connection.descriptor());
         streams.chain(self.parked.iter().map(|parked| parked.socket.as_fd())).collect()
     }
 
@@ -140,11 +155,11 @@ pub(super) fn attach_all(delivery: &Delivery, streams: Vec<Detached>) {
 }
 
 /// Every stream that can move.
-async fn detach_all(delivery: &Delivery) -> Result<Vec<Detached>, UpgradeError> {
+async fn detach_all(delivery: &Delivery, movable: Movable) -> Result<Vec<Detached>, UpgradeError> {
     let mut answers = Vec::new();
     for shard in 0..delivery.shards() {
         let (told, answer) = oneshot::channel();
-        delivery.detach(shard, usize::MAX, move |detached| {
+        delivery.detach(shard, usize::MAX, movable, move |detached| {
             // Whoever asked may have given up, and then the streams would be lost: it does not.
             let _ = told.send(detached);
         });

@@ -21,6 +21,8 @@ use crate::state::HubStateError;
 pub(crate) struct Predecessor {
     channel: Channel,
     pid: i32,
+    /// The format that it writes in.
+    format: u16,
     listener: Option<TcpListener>,
     control: Option<OwnedFd>,
 }
@@ -82,7 +84,7 @@ impl Predecessor {
         match (offer, listener) {
             (Message::Offer { format }, Some(listener)) if FORMATS.contains(format) => {
                 let listener = Some(TcpListener::from(listener));
-                Ok(Some(Self { channel, pid: parent, listener, control }))
+                Ok(Some(Self { channel, pid: parent, format, listener, control }))
             }
             _ => Err(TakeoverError::OutOfTurn),
         }
@@ -110,7 +112,7 @@ impl Predecessor {
         };
         let manifest = Cargo::received(file).open()?;
         let descriptors = self.receive_connections(count as usize)?;
-        Ok(Inheritance { manifest, descriptors })
+        Ok(Inheritance { format: self.format, manifest, descriptors })
     }
 
     fn receive_connections(&self, count: usize) -> Result<Vec<OwnedFd>, TakeoverError> {

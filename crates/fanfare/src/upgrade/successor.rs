@@ -23,6 +23,8 @@ pub(crate) struct Successor {
     child: Child,
     /// Which program it is.
     pub(crate) version: String,
+    /// In which format it is handed everything.
+    pub(crate) format: u16,
     committed: bool,
 }
 
@@ -73,14 +75,14 @@ impl Successor {
             .stdin(Stdio::from(theirs))
             .spawn()
             .map_err(|source| UpgradeError::Start { path: program.to_owned(), source })?;
-        let mut new = Self { channel, child, version: String::new(), committed: false };
+        let mut new = Self { channel, child, version: String::new(), format: 0, committed: false };
         let saying_hello = "it was to say who it is";
         match new.hear(HELLO, saying_hello)? {
             Message::Hello { formats, version } => {
                 let format = formats.common(FORMATS);
                 let format =
                     format.ok_or(UpgradeError::Format { theirs: formats, ours: FORMATS })?;
-                new.version = version;
+                (new.version, new.format) = (version, format);
                 let sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
                 new.say(&Message::Offer { format }, &sockets, saying_hello)?;
             }

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fanfare_delivery::{Delivery, Detached};
-use fanfare_http::{AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Words};
+use fanfare_delivery::{Delivery, Detached, Movable, Seat};
+use fanfare_http::{
+    AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Presence, Words,
+};
 
 use tokio::sync::oneshot;
 
@@ -30,23 +32,29 @@ impl Successions {
         app: &AppState,
         connections: &Connections,
         mercure: Option<&MercureConfig>,
+        presence: Option<&Presence>,
     ) -> Result<Self, InheritanceError> {
         let words = Words { mercure };
-        let streams = inheritance.streams(STREAMS[0], &words)?;
-        let consoles = inheritance.streams(STREAMS[1], &words)?;
+        let mut secrets = inheritance.secrets()?;
+        let streams = inheritance.streams(STREAMS[0], &words, &mut secrets)?;
+        let consoles = inheritance.streams(STREAMS[1], &words, &mut secrets)?;
+        secrets.end()?;
+        let listed = inheritance.presence(presence, streams.len())?;
         let parked = inheritance.parked()?;
         let upgrade = inheritance.upgrade()?;
         inheritance.end()?;
         let all = streams.iter().chain(&consoles);
         let grants = all.filter_map(|(subscription, _)| subscription.grant.as_ref());
         let credentials = grants.filter_map(|grant| grant.credential.clone()).collect();
-        let take_in = |streams: Vec<_>, delivery: &Delivery| {
-            let streams = streams.into_iter();
-            let taken = streams.map(|(it, socket)| connections.take_in(it, socket, delivery));
+        let take_in = |streams: Vec<_>, listed: Vec<Option<Seat>>, delivery: &Delivery| {
+            let listed = listed.into_iter().chain(std::iter::repeat_with(|| None));
+            let streams = streams.into_iter().zip(listed);
+            let taken =
+                streams.map(|((it, its), listed)| connections.take_in(it, its, listed, delivery));
             taken.collect()
         };
-        let streams = take_in(streams, &app.delivery);
-        let consoles = take_in(consoles, &app.console.delivery);
+        let streams = take_in(streams, listed, &app.delivery);
+        let consoles = take_in(consoles, Vec::new(), &app.console.delivery);
         Ok(Self { streams, consoles, parked, credentials, upgrade })
     }
 
@@ -89,7 +97,7 @@ async fn delivered(delivery: &Delivery) {
     for shard in 0..delivery.shards() {
         let (told, answer) = oneshot::channel();
         // Nobody is taken out; whoever is to come in is first.
-        delivery.detach(shard, 0, move |_| {
+        delivery.detach(shard, 0, Movable::ClearText, move |_| {
             // Whoever asked is there.
             let _ = told.send(());
         });

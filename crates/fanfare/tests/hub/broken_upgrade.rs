@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{Hub, Setup};
 
 /// A program of this script, in a directory of its own.
-struct Script(tempfile::TempDir);
+pub(crate) struct Script(tempfile::TempDir);
 
 impl Script {
     fn new(text: &str) -> Self {
@@ -28,7 +28,7 @@ impl Script {
         Self(directory)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("program")
     }
 }
@@ -70,17 +70,17 @@ fn a_program_that_is_no_hub_takes_the_hub_with_it() {
 }
 
 /// What a new process says, in hexadecimal digits.
-const HELLO: &str = "4646484f01010001000100000000000000 39";
-const READY: &str = "4646484f03";
-const RECEIVED: &str = "4646484f06";
-const PREPARED: &str = "4646484f07";
+pub(crate) const HELLO: &str = "4646484f01010002000100000000000000 39";
+pub(crate) const READY: &str = "4646484f03";
+pub(crate) const RECEIVED: &str = "4646484f06";
+pub(crate) const PREPARED: &str = "4646484f07";
 /// It hears one message.
-const HEAR: &str = "dd bs=9999 count=1 status=none | wc -c >&2";
-const HANG: &str = "exec sleep 60";
-const END: &str = "exit 7";
+pub(crate) const HEAR: &str = "dd bs=9999 count=1 status=none | wc -c >&2";
+pub(crate) const HANG: &str = "exec sleep 60";
+pub(crate) const END: &str = "exit 7";
 
 /// A program that does this in turn, where what is hexadecimal is said.
-fn acting(parts: &[&str]) -> Script {
+pub(crate) fn acting(parts: &[&str]) -> Script {
     let act = |part: &&str| {
         if !part.starts_with("46") {
             return (*part).to_owned();
@@ -103,7 +103,7 @@ fn a_program_that_is_not_ready_stops_the_hub() {
     let newer = "4646484f01 0900 0900 0100000000000000 39";
     let failed = "4646484f0b 0300000000000000 776879";
     for (parts, why) in [
-        (&[newer][..], "knows formats 9 of the hand-over, and this one 1"),
+        (&[newer][..], "knows formats 9 of the hand-over, and this one 1 to 2"),
         (&[HELLO, END], "ended while it was to"),
         (&[HELLO, HEAR, END], "ended while it was to read its settings (exit status: 7)"),
         (&[failed], "cannot take over: why"),

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rustls::ClientConfig;
 use tempfile::TempDir;
 
 use crate::support::{Files, Hub, Identity, Publisher, await_that, trusting};
@@ -15,6 +16,7 @@ use crate::support::{Files, Hub, Identity, Publisher, await_that, trusting};
 struct Secure {
     hub: Hub,
     files: Files,
+    trust: Arc<ClientConfig>,
     publisher: Publisher,
 }
 
@@ -31,8 +33,16 @@ impl Secure {
         let files = Files::with(&identity);
         let arguments = files.arguments(&[]);
         let hub = Hub::alone(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-        let publisher = Publisher::over(hub.connect_securely(&trusting(&identity)));
-        Self { hub, files, publisher }
+        let trust = trusting(&identity);
+        let publisher = Publisher::over(hub.connect_securely(&trust));
+        Self { hub, files, trust, publisher }
+    }
+
+    /// Has another process go on with all streams.
+    fn upgrade(&mut self) {
+        let said = self.hub.upgrade();
+        assert!(said.contains("\n0 streams were closed"), "{said}");
+        self.publisher = Publisher::over(self.hub.connect_securely(&self.trust));
     }
 
     fn url(&self) -> String {
@@ -167,6 +177,58 @@ fn openssl_that_changes_its_key_is_cut_off() {
     // It says `close_notify`, and reads on until the hub has ended the stream.
     client.say("Q\n");
     await_that("it ends", || client.child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn openssl_that_changes_its_key_is_cut_off_by_an_upgrade() {
+    let mut secure = Secure::start();
+    let mut clients: Vec<_> = (0..2).map(|_| Foreign::start(openssl(&secure, &[]))).collect();
+    for client in &mut clients {
+        client.await_text("Verify return code: 0");
+        client.say(GET);
+        client.await_text("retry: ");
+    }
+    for (round, command) in ["k\n", "K\n", "K\n", "k\n"].iter().enumerate() {
+        for client in &mut clients {
+            // The hub follows at once; its own change is due until it says something.
+            client.say(command);
+            client.say("text without a meaning\n");
+        }
+        secure.upgrade();
+        secure.publisher.send(&format!("one {round}"));
+        clients.iter().for_each(|client| client.await_text(&format!("data: one {round}\n")));
+        clients.iter_mut().for_each(|client| client.say(command));
+        secure.publisher.send(&format!("two {round}"));
+        clients.iter().for_each(|client| client.await_text(&format!("data: two {round}\n")));
+    }
+    secure.upgrade();
+    let mut leaving = clients.pop().unwrap();
+    leaving.say("Q\n");
+    await_that("it ends", || leaving.child.try_wait().unwrap().is_some());
+    secure.hub.terminate();
+    let mut staying = clients.pop().unwrap();
+    staying.ends_well();
+    assert!(staying.text().contains("\n0\n\n"), "{}", staying.text());
+}
+
+#[test]
+fn curl_notices_ten_upgrades_over_tls() {
+    let mut secure = Secure::start();
+    let mut command = Command::new("curl");
+    command.args(["-sN", "--http1.1", "--tlsv1.3", "--cacert"]).arg(secure.certificate());
+    command.arg(secure.url());
+    let mut client = Foreign::start(command);
+    client.await_text("retry: ");
+    for number in 0..10 {
+        secure.upgrade();
+        secure.publisher.send(&format!("after {number}"));
+    }
+    client.await_text("data: after 9\n");
+    for number in 0..10 {
+        assert_eq!(client.text().matches(&format!("data: after {number}\n")).count(), 1);
+    }
+    secure.hub.terminate();
+    client.ends_well();
 }
 
 #[test]

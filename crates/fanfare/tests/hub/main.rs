@@ -34,6 +34,7 @@ mod foreign_tls;
 mod forged_field;
 mod forged_token;
 mod forgotten_by_upgrade;
+mod garbled_by_upgrade;
 mod greedy_client;
 mod greedy_holder;
 mod guessed_key;

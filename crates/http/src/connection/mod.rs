@@ -158,11 +158,6 @@ impl Connections {
         &self.addresses
     }
 
-    /// Whether nothing but TLS is spoken.
-    pub fn is_secure(&self) -> bool {
-        self.tls.is_some()
-    }
-
     /// Where connections wait while the hub changes hands.
     pub fn parking(&self) -> &Arc<Parking> {
         &self.parking

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_delivery::{Cut, Framing, Lease, NewSubscriber, Ready, SimulatedSocket, Sink, Wire};
+use fanfare_delivery::{
+    Connection, Cut, Framing, Lease, Movable, NewSubscriber, Ready, SimulatedSocket, Sink, Wire,
+};
 use fanfare_event::{Pattern, PrivateRights, Selector, Timestamp};
 use fanfare_hub::{Envelope, Interest, Requested, Resolution, Start};
 use fanfare_log::Environment;
@@ -195,7 +197,7 @@ impl World {
         let Some(it) = self.node(node) else { return };
         let Some(delivery) = try_lock(&it.delivery) else { return };
         let moving = Arc::clone(&self.moving);
-        delivery.delivery().detach(shard, 2, move |detached| {
+        delivery.delivery().detach(shard, 2, Movable::Secured, move |detached| {
             lock(&moving).extend(detached.into_iter().map(|detached| (node, detached)));
         });
     }
@@ -210,7 +212,7 @@ impl World {
                 continue;
             };
             let shard = it.next_shard();
-            if let Sink::Simulated(socket) = &detached.sink {
+            if let Connection::Simulated(socket) = &detached.connection {
                 let mut clients = lock(&self.clients);
                 let is_its = |client: &&mut Client| {
                     client.socket.as_ref().is_some_and(|its| its.is_same(socket))
@@ -222,7 +224,7 @@ impl World {
             if let Some(refused) = delivery.delivery().attach(*Box::new(detached)) {
                 // It was drained meanwhile: that stream ends without a word.
                 let mut clients = lock(&self.clients);
-                if let Sink::Simulated(socket) = &refused.sink {
+                if let Connection::Simulated(socket) = &refused.connection {
                     let its = clients.iter_mut().find(|client| {
                         client.socket.as_ref().is_some_and(|its| its.is_same(socket))
                     });

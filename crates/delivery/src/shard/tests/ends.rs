@@ -9,6 +9,7 @@ use fanfare_event::Timestamp;
 use fanfare_hub::{Requested, WindowBounds};
 
 use super::rig::{Rig, text};
+use crate::connection::Movable;
 use crate::counters::CloseReason;
 use crate::cut::Cut;
 use crate::lease::Lease;
@@ -122,7 +123,7 @@ fn a_stream_that_is_handed_over_while_its_sink_holds_back_its_end_ends_in_order(
     assert!(rig.shard_mut().cut_one(socket.key().unwrap(), now));
     assert!(!socket.is_closed(), "nothing is held back");
     let (moved, taken) = std::sync::mpsc::channel();
-    rig.delivery().detach(0, 2, move |detached| moved.send(detached).unwrap());
+    rig.delivery().detach(0, 2, Movable::Secured, move |detached| moved.send(detached).unwrap());
     rig.turn_until_idle();
     let detached = taken.recv().unwrap().pop().unwrap();
     assert!(rig.delivery().attach(detached).is_none());

@@ -27,6 +27,7 @@ use self::log::{Log, Message};
 use self::unframer::{HEAD, Unframer};
 use super::super::Shard;
 use crate::cadence::Cadence;
+use crate::connection::{self, Movable};
 use crate::counters::CloseReason;
 use crate::cursor::Cursor;
 use crate::inbox::{Command, ShardHandle};
@@ -217,8 +218,8 @@ impl World {
         for from in 0..SHARDS {
             let to = (from + 1) % SHARDS;
             for detached in std::mem::take(&mut *self.moved[from].lock().unwrap()) {
-                let Sink::Simulated(socket) = &detached.sink else {
-                    panic!("another kind of sink")
+                let connection::Connection::Simulated(socket) = &detached.connection else {
+                    panic!("another kind of connection")
                 };
                 let is_of = |client: &&mut Client| {
                     client.connection.as_ref().is_some_and(|c| c.socket.is_same(socket))
@@ -253,7 +254,7 @@ impl World {
             Step::HandOver { shard } => {
                 let moved = Arc::clone(&self.moved[shard]);
                 let reply = move |detached| moved.lock().unwrap().extend::<Vec<_>>(detached);
-                self.handle(shard).detach(CLIENTS.len(), Box::new(reply));
+                self.handle(shard).detach(CLIENTS.len(), Movable::Secured, Box::new(reply));
             }
             Step::Lose { events } => {
                 self.log.lose(self.log.engine.lose(events));

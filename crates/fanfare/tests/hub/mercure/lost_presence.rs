@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     DETAIL, PATH, URL, asking, detail, guarded_hub, publish, publisher, sign, subscriber, token,
 };
-use crate::support::{Hub, Response, Subscriber, await_that};
+use crate::support::{Http, Hub, Response, Subscriber, await_that};
 
 const ROOT: &str = "/.well-known/mercure/subscriptions";
 const ALL: &str =
@@ -258,6 +258,57 @@ fn a_hub_that_ends_leaves_subscriptions_behind() {
         .open();
     told_of(&mut watcher, "a", true);
     told_of(&mut watcher, "a", false);
+}
+
+#[test]
+fn an_upgrade_forgets_who_is_subscribed_or_tells_of_it_twice() {
+    let arguments = [
+        "--mercure",
+        "--mercure-url",
+        URL,
+        "--jwt-issuer",
+        super::ISSUER,
+        "--jwt-secret",
+        super::SECRET,
+        "--mercure-subscriptions",
+        "--anonymous-subscribe",
+        "**",
+    ];
+    let mut hub = crate::support::Setup::new(&arguments).alone().own_log().start();
+    let mut watcher = with(&hub, ALL, &subscriber());
+    let mut said = |matcher: &str, active: bool| {
+        let document = told(&mut watcher);
+        assert_eq!((&document["match"], &document["active"]), (&json!(matcher), &json!(active)));
+        document
+    };
+    let own = ALL.split_once('=').unwrap().1;
+    said(own, true);
+    let payload = token(&json!([
+        {"type": DETAIL, "actions": ["subscribe"], "topics": [{"match": "a"}], "payload": {"n": 1}},
+    ]));
+    let mut moves = with(&hub, "match=a", &payload);
+    let before = said("a", true);
+    let mut ends = asking(&hub, "match=b").over(Http::Two).open();
+    said("b", true);
+    hub.upgrade();
+    assert_eq!(ends.until_closed(), []);
+    said("b", false);
+    assert_eq!(listed(&hub, ROOT), [own, "a"]);
+    let one = get(&hub, before["id"].as_str().unwrap());
+    assert_eq!((one.status, one.json()), (200, before.clone()), "under the same name");
+    // Over a process that took it over itself.
+    hub.upgrade();
+    let mut third = asking(&hub, "match=c").open();
+    said("c", true);
+    assert_eq!(listed(&hub, ROOT), [own, "a", "c"]);
+    publish(&hub, "topic=a&data=1");
+    assert_eq!(moves.next().data, "1");
+    drop(moves);
+    let end = said("a", false);
+    assert_eq!((&end["id"], &end["payload"]), (&before["id"], &json!({"n": 1})));
+    publish(&hub, "topic=c&data=2");
+    assert_eq!(third.next().data, "2");
+    assert_eq!(listed(&hub, ROOT), [own, "c"]);
 }
 
 #[test]

@@ -50,15 +50,21 @@ impl Connection {
 
     /// Connects with so small a receive buffer that a reader who pauses is soon noticed.
     pub(crate) fn open_narrow(address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        socket.connect(&address.into()).expect("the hub accepts connections");
-        Self::over(socket.into())
+        Self::over(narrow_socket(address))
     }
 
     /// Connects over TLS. What the hub shows is checked as soon as something is sent.
     pub(crate) fn open_secure(address: SocketAddr, trust: &Arc<ClientConfig>) -> Self {
         let stream = TcpStream::connect(address).expect("the hub accepts connections");
+        Self::secure_over(stream, trust)
+    }
+
+    /// Connects over TLS with a small receive buffer: see [`Connection::open_narrow`].
+    pub(crate) fn open_narrow_secure(address: SocketAddr, trust: &Arc<ClientConfig>) -> Self {
+        Self::secure_over(narrow_socket(address), trust)
+    }
+
+    fn secure_over(stream: TcpStream, trust: &Arc<ClientConfig>) -> Self {
         prepare(&stream);
         let client = ClientConnection::new(Arc::clone(trust), tls::name()).unwrap();
         Self { stream: Box::new(StreamOwned::new(client, stream)), buffer: Vec::new() }
@@ -211,6 +217,13 @@ impl Connection {
             }
         }
     }
+}
+
+fn narrow_socket(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).expect("the hub accepts connections");
+    socket.into()
 }
 
 fn prepare(stream: &TcpStream) {

@@ -141,6 +141,9 @@ impl Subscription {
         match self.http {
             Http::One => {
                 let mut connection = match &self.trust {
+                    Some(trust) if self.narrow => {
+                        Connection::open_narrow_secure(self.address, trust)
+                    }
                     Some(trust) => Connection::open_secure(self.address, trust),
                     None if self.narrow => Connection::open_narrow(self.address),
                     None => Connection::open(self.address),

@@ -2,18 +2,22 @@
 //!
 //! One task holds all of it and publishes what is told. What must hold: streams only leave a word with it and never
 //! wait; whoever is listed before something is told of them is listed after; and what is told costs a bounded number
-//! of writes a second, however many come and go at once.
+//! of writes a second, however many come and go at once. A hub that changes hands hands all of it over, before anything
+//! more is told: of each subscription it is told once that it begins, and once that it ends, by whatever process.
 
-use std::collections::{HashMap, VecDeque};
+mod record;
+
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_auth::PublishGrant;
 use fanfare_delivery::Seat;
-use fanfare_event::{Draft, EventType, Extras};
+use fanfare_event::{Draft, EventType, Extras, Topic};
+use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_hub::Hub;
 use fanfare_log::{AppendError, Appended, Batch, Environment as _, SystemEnvironment};
 use fanfare_mercure::{ActiveSubscription, SubscriberId, SubscriptionsPath, Update};
@@ -41,7 +45,17 @@ const MAX_LISTED: (usize, usize) = (5_000, 1 << 20);
 pub struct Presence {
     sender: mpsc::UnboundedSender<Word>,
     receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Word>>>>,
+    /// What the process before has handed over, until the task begins.
+    succession: Arc<Mutex<Option<Succession>>>,
     counts: Arc<Counts>,
+}
+
+/// What the process before knew.
+#[derive(Debug)]
+struct Succession {
+    board: Board,
+    /// Whose streams go on here.
+    here: HashSet<SubscriberId>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +73,7 @@ enum Word {
     Left(SubscriberId),
     List(SubscriptionsPath, oneshot::Sender<Listed>),
     Settle(oneshot::Sender<()>),
+    WriteDown(oneshot::Sender<Vec<u8>>),
 }
 
 /// Some subscriptions, as they are told of.
@@ -74,7 +89,7 @@ impl Presence {
     pub fn new() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let receiver = Arc::new(Mutex::new(Some(receiver)));
-        Self { sender, receiver, counts: Arc::default() }
+        Self { sender, receiver, succession: Arc::default(), counts: Arc::default() }
     }
 
     /// Enters a subscriber, who is there until the seat is given back.
@@ -87,8 +102,44 @@ impl Presence {
         let id = SubscriberId::of(bits);
         // The task ends with the process; nobody needs to hear of anything then.
         let _ = self.sender.send(Word::Came(id, subscriptions));
+        self.seat(id)
+    }
+
+    fn seat(&self, id: SubscriberId) -> Seat {
         let sender = self.sender.clone();
-        Seat::telling(move || drop(sender.send(Word::Left(id))))
+        Seat::telling(id.bits(), move || drop(sender.send(Word::Left(id))))
+    }
+
+    /// All of it, for another process; `None` where that is the hub already. Of use only while nobody acts on the hub:
+    /// nothing is being told then.
+    pub async fn write_down(&self) -> Option<Vec<u8>> {
+        let (reply, written) = oneshot::channel();
+        let _ = self.sender.send(Word::WriteDown(reply));
+        written.await.ok()
+    }
+
+    /// Takes in what another process has written down, before the task begins.
+    ///
+    /// # Errors
+    ///
+    /// It is not what [`Presence::write_down`] has written.
+    pub fn restore(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        let board = Board { counts: Arc::clone(&self.counts), ..Board::read(reader)? };
+        self.counts.active.store(board.active.len() as u64, Ordering::Relaxed);
+        *self.succession() = Some(Succession { board, here: HashSet::new() });
+        Ok(())
+    }
+
+    /// Gives the stream of a subscriber who was there its seat again; `None` for one who was not.
+    pub fn go_on(&self, name: u128) -> Option<Seat> {
+        let id = SubscriberId::of(name.to_be_bytes());
+        let mut succession = self.succession();
+        let Succession { board, here } = succession.as_mut()?;
+        (board.active.contains_key(&id) && here.insert(id)).then(|| self.seat(id))
+    }
+
+    fn succession(&self) -> MutexGuard<'_, Option<Succession>> {
+        self.succession.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What of this is active here.
@@ -110,7 +161,9 @@ impl Presence {
     pub async fn keep(self, hub: Arc<Hub>, gate: Arc<Gate>) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
-        let mut board = Board { counts: self.counts, ..Board::default() };
+        let before = self.succession().take();
+        let fresh = || Board { counts: Arc::clone(&self.counts), ..Board::default() };
+        let mut board = before.map_or_else(fresh, Succession::into_board);
         let mut telling: Option<Telling> = None;
         let mut next = Instant::now();
         loop {
@@ -144,6 +197,17 @@ impl Presence {
 impl Default for Presence {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Succession {
+    /// What is so here: whose stream could not move has left.
+    fn into_board(self) -> Board {
+        let Self { mut board, here } = self;
+        let absent: Vec<_> =
+            board.active.keys().filter(|id| !here.contains(*id)).copied().collect();
+        absent.into_iter().for_each(|id| board.hear(Word::Left(id)));
+        board
     }
 }
 
@@ -265,6 +329,12 @@ impl Board {
             }
             Word::List(asked, reply) => drop(reply.send(self.list(&asked))),
             Word::Settle(reply) => self.settling.push(reply),
+            Word::WriteDown(reply) => {
+                let mut writer = Writer::new();
+                self.write(&mut writer);
+                // Whoever asked may have given up.
+                let _ = reply.send(writer.finish());
+            }
         }
         self.counts.active.store(self.active.len() as u64, Ordering::Relaxed);
     }
@@ -307,13 +377,13 @@ impl Board {
             while self.telling.len() < AT_ONCE
                 && let Some(change) = self.waiting.pop_front()
             {
-                self.write(change);
+                self.tell(change);
             }
         }
         (!self.telling.is_empty()).then(|| self.telling.clone())
     }
 
-    fn write(&mut self, change: Change) {
+    fn tell(&mut self, change: Change) {
         let (id, subscriptions, begins) = match change {
             Change::Came(id) => {
                 let Some(active) = self.active.get_mut(&id) else { return };
@@ -355,10 +425,13 @@ impl Board {
 
 /// What is told of a subscription; `None` if its topic would be too long.
 fn draft(subscription: &ActiveSubscription, id: SubscriberId, active: bool) -> Option<Draft> {
-    let topic = subscription.topic(id).ok()?;
+    saying(subscription.topic(id).ok()?, subscription.document(id, active).to_string())
+}
+
+fn saying(topic: Topic, document: String) -> Option<Draft> {
     Some(Draft {
         event_type: EventType::parse(Update::RESERVED_TYPE).ok(),
-        message: subscription.document(id, active).to_string().into(),
+        message: document.into(),
         extras: Extras::new(&topic, [], true, None).ok()?,
         topic,
     })
@@ -370,11 +443,11 @@ mod tests {
 
     use super::*;
 
-    fn id(n: u8) -> SubscriberId {
+    pub(super) fn id(n: u8) -> SubscriberId {
         SubscriberId::of([n; 16])
     }
 
-    fn came(n: u8, matchers: usize) -> Word {
+    pub(super) fn came(n: u8, matchers: usize) -> Word {
         let subscription = |m: usize| ActiveSubscription {
             kind: MatcherType::Exact,
             matcher: format!("{n}/{m}").into(),
@@ -383,7 +456,7 @@ mod tests {
         Word::Came(id(n), (0..matchers).map(subscription).collect())
     }
 
-    fn of(drafts: &[Draft]) -> Vec<(String, bool)> {
+    pub(super) fn of(drafts: &[Draft]) -> Vec<(String, bool)> {
         let read = |draft: &Draft| {
             let document: Value = serde_json::from_str(&draft.message).unwrap();
             (document["match"].as_str().unwrap().to_owned(), document["active"] == true)
@@ -424,6 +497,33 @@ mod tests {
         assert_eq!(of(&board.next().unwrap()), [("2/0".to_owned(), false)]);
         accepted(&mut board);
         assert!(board.next().is_none() && !board.has_something());
+    }
+
+    #[tokio::test]
+    async fn whoever_moved_has_left_or_whoever_did_not_stays() {
+        let mut board = Board::default();
+        board.hear(came(1, 1));
+        board.hear(came(2, 1));
+        board.next().unwrap();
+        accepted(&mut board);
+        board.hear(came(3, 1));
+        let mut writer = Writer::new();
+        board.write(&mut writer);
+        let presence = Presence::new();
+        assert!(presence.go_on(id(1).bits()).is_none(), "nobody was here");
+        presence.restore(&mut Reader::new(&writer.finish())).unwrap();
+        let seat = presence.go_on(id(1).bits()).unwrap();
+        assert!(presence.go_on(id(1).bits()).is_none(), "one stream of one subscriber");
+        assert!(presence.go_on(id(9).bits()).is_none(), "whoever was not there is not listed");
+        let mut board = presence.succession().take().unwrap().into_board();
+        assert_eq!(of(&board.next().unwrap()), [("2/0".to_owned(), false)]);
+        accepted(&mut board);
+        assert!(!board.has_something() || board.next().is_none(), "of the third nothing was told");
+        drop(seat);
+        let word = presence.receiver.lock().unwrap().as_mut().unwrap().try_recv().unwrap();
+        board.hear(word);
+        assert_eq!(of(&board.next().unwrap()), [("1/0".to_owned(), false)]);
+        assert!(board.active.is_empty());
     }
 
     #[test]
