@@ -221,7 +221,7 @@ impl Publisher {
                  content-type: {LINES}\r\ntransfer-encoding: chunked\r\n\r\n"
             );
             self.request.extend_from_slice(head.as_bytes());
-            let stream = self.stream.try_clone().map_err(BenchError::Publish)?;
+            let stream = self.stream.socket().try_clone().map_err(BenchError::Publish)?;
             self.answers = Some(AnswerReader::start(stream, Arc::clone(&self.flow))?);
         }
         let length = format!("{:x}\r\n", self.body.len());
