@@ -1,7 +1,7 @@
 //! What the hub answers over HTTP.
 //!
-//! Requests go through one axum router whatever carries them. A subscription that is admitted leaves the
-//! router as a stream, and [`connection`] decides how its bytes travel: the socket of plain HTTP/1 is
+//! Requests go through one front whatever carries them, and most through its axum router. A subscription that is
+//! admitted leaves it as a stream, and [`connection`] decides how its bytes travel: the socket of plain HTTP/1 is
 //! taken over for a delivery shard, elsewhere a response body is fed by one.
 //!
 //! What must hold: HTTP knows no engine, only a [`Cluster`]; each part is given a small configuration of

@@ -20,10 +20,10 @@ impl ContentType {
         if !family.eq_ignore_ascii_case("application") || subtype.contains('/') {
             return Self::Other;
         }
-        let subtype = subtype.to_ascii_lowercase();
-        if subtype == "json" || subtype.ends_with("+json") {
+        let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
+        if suffix.unwrap_or(subtype).eq_ignore_ascii_case("json") {
             Self::Json
-        } else if subtype == "x-ndjson" {
+        } else if subtype.eq_ignore_ascii_case("x-ndjson") {
             Self::JsonLines
         } else {
             Self::Other

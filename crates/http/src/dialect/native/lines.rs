@@ -27,8 +27,8 @@ struct Lines;
 /// How they are, if that is what a request asks for: its body is lines of JSON, and so is the answer that it
 /// accepts by name. A client that accepts anything has not asked.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<&'static dyn LineFormat> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    (is_json_lines(content_type) && accepts_lines(headers)).then_some(&LINES)
+    let is_lines = || is_json_lines(headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()));
+    (accepts_lines(headers) && is_lines()).then_some(&LINES)
 }
 
 /// Whether the kind is named (RFC 9110, 12.5.1), and not to say that it is not wanted.
