@@ -63,9 +63,9 @@ impl Front {
         let response = match self.shortcut(&request) {
             Some(Shortcut { to, rules, .. }) => {
                 let (head, body) = request.into_parts();
-                let mut response = match rules.check(&head, from) {
-                    Err(refused) => refused,
-                    Ok(()) => match to {
+                let mut response = match rules.refusal(&head, from) {
+                    Some(refused) => refused,
+                    None => match to {
                         Destination::Publish => {
                             handlers::publish_at(rules.endpoint(), head, body).await
                         }

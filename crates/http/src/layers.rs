@@ -38,11 +38,12 @@ impl Rules {
         &self.endpoint
     }
 
-    /// Lets a request through, or answers it.
-    pub(crate) fn check(&self, request: &Parts, from: Option<IpAddr>) -> Result<(), Response> {
-        let admitted = self.endpoint.app.access.guard.admit(request, from);
-        admitted.map_err(|refusal| self.endpoint.refuse(&refusal))?;
-        self.rate.as_ref().map_or(Ok(()), |rate| rate.count(request.uri.path(), from))
+    /// The answer to a request that is against the rules.
+    pub(crate) fn refusal(&self, request: &Parts, from: Option<IpAddr>) -> Option<Response> {
+        if let Err(refusal) = self.endpoint.app.access.guard.admit(request, from) {
+            return Some(self.endpoint.refuse(&refusal));
+        }
+        self.rate.as_ref().and_then(|rate| rate.refusal(request.uri.path(), from))
     }
 }
 
@@ -54,9 +55,9 @@ pub(crate) async fn keep_rules(
 ) -> Response {
     let (head, body) = request.into_parts();
     let from = rules.endpoint.app.access.address(&head.extensions, &head.headers);
-    match rules.check(&head, from) {
-        Ok(()) => next.run(Request::from_parts(head, body)).await,
-        Err(refused) => refused,
+    match rules.refusal(&head, from) {
+        None => next.run(Request::from_parts(head, body)).await,
+        Some(refused) => refused,
     }
 }
 
@@ -109,21 +110,20 @@ pub(crate) struct RequestRate {
 }
 
 impl RequestRate {
-    /// Counts a request for this path, or answers it.
-    fn count(&self, path: &str, from: Option<IpAddr>) -> Result<(), Response> {
+    /// Counts a request for this path; the answer to one too many.
+    fn refusal(&self, path: &str, from: Option<IpAddr>) -> Option<Response> {
         let Self { endpoint, streams } = self;
         let app = &endpoint.app;
         let counted = match from {
             Some(address) => app.quotas.places.count(address, Kind::of(path), Instant::now()),
             None => Err(Refusal::NoPeer),
         };
-        counted.map_err(|refusal| {
-            if streams.iter().any(|stream| stream == path) {
-                app.metrics.refused(refusal.reason());
-                come_back(app.delivery.retry())
-            } else {
-                endpoint.refuse(&refusal)
-            }
+        let refusal = counted.err()?;
+        Some(if streams.iter().any(|stream| stream == path) {
+            app.metrics.refused(refusal.reason());
+            come_back(app.delivery.retry())
+        } else {
+            endpoint.refuse(&refusal)
         })
     }
 }
