@@ -135,9 +135,9 @@ pub(crate) async fn limit_rate(
     next: Next,
 ) -> Response {
     let from = limit.endpoint.app.access.address(request.extensions(), request.headers());
-    match limit.count(request.uri().path(), from) {
-        Ok(()) => next.run(request).await,
-        Err(refused) => refused,
+    match limit.refusal(request.uri().path(), from) {
+        None => next.run(request).await,
+        Some(refused) => refused,
     }
 }
 
