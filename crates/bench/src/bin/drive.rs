@@ -134,6 +134,7 @@ impl Job {
             interval: None,
             publishers: self.publishers,
             batch: 1,
+            publish_stream: false,
             warmup: Duration::try_from_secs_f64(self.warmup)?,
             duration: Duration::try_from_secs_f64(self.seconds)?,
             slow: self.slow,
