@@ -142,7 +142,7 @@ impl Handover<'_> {
                 }
             };
             let mut successor = successor;
-            let handed = frozen.sections().and_then(|state| pause.cargo(format, state, closed));
+            let handed = frozen.sections().and_then(|state| pause.cargo(format, &state, closed));
             let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
                 step("everything is written down", pause.began());
                 let descriptors = [frozen.descriptors(), pause.descriptors()].concat();

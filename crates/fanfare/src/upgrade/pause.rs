@@ -88,7 +88,7 @@ impl Pause {
     pub(crate) fn cargo(
         &self,
         format: u16,
-        state: Vec<(&'static str, Vec<u8>)>,
+        state: &[(&'static str, Vec<u8>)],
         closed: u64,
     ) -> io::Result<Cargo> {
         let upgrade = UpgradeUnderWay {
@@ -101,7 +101,7 @@ impl Pause {
         let mut own = sections(streams, &self.parked, &upgrade);
         own.extend(presence(format, self.presence.as_deref(), &self.streams));
         let secret = secrets(format, streams);
-        let open = own.iter().chain(&state).map(|(name, bytes)| (*name, &bytes[..]));
+        let open = own.iter().chain(state).map(|(name, bytes)| (*name, &bytes[..]));
         let secret = secret.iter().map(|(name, bytes)| (*name, &bytes[..]));
         Cargo::seal(&open.chain(secret).collect::<Vec<_>>())
     }
