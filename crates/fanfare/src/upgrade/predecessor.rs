@@ -121,7 +121,11 @@ impl Predecessor {
                 return Err(TakeoverError::OutOfTurn);
             }
             descriptors.extend(batch);
-            self.channel.send(&Message::Received, &[], STEP)?;
+            match self.channel.send(&Message::Received, &[], STEP) {
+                // What it has said before it died is still to be heard.
+                Err(ChannelError::Gone) if self.has_died() => {}
+                sent => sent?,
+            }
         }
         Ok(descriptors)
     }
@@ -129,8 +133,8 @@ impl Predecessor {
     /// Says that everything is there, waits for the word to commit, and says that it was heard. From then on
     /// this process is the hub.
     pub(crate) fn commit(&self) -> Result<(), TakeoverError> {
-        self.channel.send(&Message::Prepared, &[], STEP)?;
-        match self.channel.receive(NEXT_WORD) {
+        let sent = self.channel.send(&Message::Prepared, &[], STEP);
+        match sent.and_then(|()| self.channel.receive(NEXT_WORD)) {
             Ok((Message::Commit, _)) => {}
             Ok(_) => return Err(TakeoverError::OutOfTurn),
             // Whoever gives up kills this process first: the old one is dead, and all it had is here.

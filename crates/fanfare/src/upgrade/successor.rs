@@ -194,9 +194,13 @@ impl Successor {
         UpgradeError::Silent { did, step, ended }
     }
 
-    /// Nothing of it is left afterwards. One that ends by itself has a moment for it, so that its status tells.
+    /// Nothing of it is left afterwards, unless it is the hub. One that ends by itself has a moment for it, so that
+    /// its status tells.
     fn kill(&mut self) {
         const MOMENT: Duration = Duration::from_millis(20);
+        if self.committed {
+            return;
+        }
         if matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(MOMENT);
         }
@@ -210,8 +214,6 @@ impl Successor {
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        if !self.committed {
-            self.kill();
-        }
+        self.kill();
     }
 }
