@@ -20,7 +20,7 @@ use crate::codec::{Malformed, Reader, Writer};
 
 /// The formats that this program can write and read: of messages, of the manifest and of sections. A newer
 /// program keeps the one before, so that an upgrade can be taken back.
-pub const FORMATS: Formats = Formats { oldest: 1, newest: 1 };
+pub const FORMATS: Formats = Formats { oldest: 1, newest: 2 };
 
 /// A range of formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub enum Message {
         /// What program it is.
         version: String,
     },
-    /// The old process will write in this format. With it come the listening sockets.
+    /// The old process will write in this format. With it come the listening sockets; from format 2 on, a sealed
+    /// file of what was written ahead is the second descriptor.
     Offer {
         /// The format.
         format: u16,

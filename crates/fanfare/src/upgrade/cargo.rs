@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fanfare_delivery::{Detached, Subscription, UnreadableSubscription, Vocabulary};
 use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::ParkedConnection;
+use fanfare_log::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::state::{HubState, HubStateError};
@@ -20,6 +21,8 @@ const UPGRADE: &str = "upgrade";
 /// What was received.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
+    /// What of a log in memory was received before.
+    pub(crate) ahead: Option<MemoryState>,
     pub(crate) manifest: Manifest,
     /// The state's first, then the streams' connections, then those between requests.
     pub(crate) descriptors: Vec<OwnedFd>,
@@ -93,7 +96,8 @@ impl Inheritance {
 
     /// The state of the hub; of use before the streams.
     pub(crate) fn state(&mut self) -> Result<HubState, InheritanceError> {
-        Ok(HubState::import(&mut self.manifest, &mut self.descriptors)?)
+        let ahead = self.ahead.take();
+        Ok(HubState::import(ahead, &mut self.manifest, &mut self.descriptors)?)
     }
 
     /// The connections between requests; of use after the streams.

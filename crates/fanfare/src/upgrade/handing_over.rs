@@ -16,7 +16,7 @@ use super::{FREEZE, Pause, Successor, UpgradeError};
 use crate::control::{ControlSockets, Order};
 use crate::engine::Engine;
 use crate::notify_systemd::notify;
-use crate::state::Frozen;
+use crate::state::{Frozen, write_ahead};
 
 /// A hub that can be handed over.
 #[derive(Debug)]
@@ -118,8 +118,17 @@ impl Handover<'_> {
         progress(format!("starting {}", program.display()));
         let listener = OwnedFd::from(self.listening.try_clone()?);
         let listening: Vec<_> = [listener].into_iter().chain(self.control.descriptor()).collect();
-        let start = spawn_blocking(move || Successor::start(&program, &listening));
-        let mut successor = start.await.map_err(|_| UpgradeError::Broken)??;
+        let engine = self.engine.clone();
+        let start = spawn_blocking(move || {
+            let mut written = None;
+            let ahead = || {
+                let (ahead, until) = write_ahead(&engine)?;
+                written = until;
+                Ok(ahead)
+            };
+            Successor::start(&program, &listening, ahead).map(|successor| (successor, written))
+        });
+        let (mut successor, ahead) = start.await.map_err(|_| UpgradeError::Broken)??;
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
         let pause = Pause::begin(self.app, self.connections).await?;
@@ -129,7 +138,7 @@ impl Handover<'_> {
         let step = |said: &str, began: Instant| tracing::debug!(after = ?began.elapsed(), "{said}");
         step("everyone is still", pause.began());
         let handed = spawn_blocking(move || {
-            let frozen = Frozen::new(&app, &engine, FREEZE)?;
+            let frozen = Frozen::new(&app, &engine, ahead, FREEZE)?;
             let handed = frozen.sections().and_then(|state| pause.cargo(state, closed));
             let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
                 step("everything is written down", pause.began());

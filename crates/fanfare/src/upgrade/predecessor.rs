@@ -13,14 +13,18 @@ use fanfare_handover::{Cargo, CargoError, Channel, ChannelError, FORMATS, Messag
 use rustix::process::getppid;
 
 use super::cargo::InheritanceError;
-use super::{Inheritance, NEXT_WORD, STEP, VARIABLE};
-use crate::state::HubStateError;
+use super::{Inheritance, NEXT_WORD, STEP, VARIABLE, WITH_LOG_AHEAD};
+use crate::state::{HubStateError, read_ahead};
 
 /// The old process.
 #[derive(Debug)]
 pub(crate) struct Predecessor {
     channel: Channel,
     pid: i32,
+    /// The format that it writes in.
+    format: u16,
+    /// What it has written ahead.
+    ahead: Option<OwnedFd>,
     listener: Option<TcpListener>,
     control: Option<OwnedFd>,
 }
@@ -78,11 +82,12 @@ impl Predecessor {
         channel.send(&Message::Hello { formats: FORMATS, version }, &[], STEP)?;
         let (offer, sockets) = channel.receive(NEXT_WORD)?;
         let mut sockets = sockets.into_iter();
-        let (listener, control) = (sockets.next(), sockets.next());
-        match (offer, listener) {
+        match (offer, sockets.next()) {
             (Message::Offer { format }, Some(listener)) if FORMATS.contains(format) => {
                 let listener = Some(TcpListener::from(listener));
-                Ok(Some(Self { channel, pid: parent, listener, control }))
+                let ahead = (format >= WITH_LOG_AHEAD).then(|| sockets.next()).flatten();
+                let control = sockets.next();
+                Ok(Some(Self { channel, pid: parent, format, ahead, listener, control }))
             }
             _ => Err(TakeoverError::OutOfTurn),
         }
@@ -101,8 +106,12 @@ impl Predecessor {
         self.control.take()
     }
 
-    /// Says that whatever does not depend on state is there, and receives the state.
-    pub(crate) fn receive(&self) -> Result<Inheritance, TakeoverError> {
+    /// Reads what was written ahead, says that whatever does not depend on state is there, and receives the state.
+    pub(crate) fn receive(&mut self) -> Result<Inheritance, TakeoverError> {
+        let ahead = match (self.format >= WITH_LOG_AHEAD, self.ahead.take()) {
+            (true, None) => return Err(TakeoverError::OutOfTurn),
+            (_, ahead) => ahead.map(|file| read_ahead(Cargo::received(file))).transpose()?,
+        };
         self.channel.send(&Message::Ready, &[], STEP)?;
         let (state, mut file) = self.channel.receive(NEXT_WORD)?;
         let (Message::State { descriptors: count }, Some(file)) = (state, file.pop()) else {
@@ -110,7 +119,7 @@ impl Predecessor {
         };
         let manifest = Cargo::received(file).open()?;
         let descriptors = self.receive_connections(count as usize)?;
-        Ok(Inheritance { manifest, descriptors })
+        Ok(Inheritance { ahead: ahead.flatten(), manifest, descriptors })
     }
 
     fn receive_connections(&self, count: usize) -> Result<Vec<OwnedFd>, TakeoverError> {

@@ -13,7 +13,7 @@ use fanfare_handover::{
     Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, Message, pair,
 };
 
-use super::{HELLO, READY, STEP, VARIABLE};
+use super::{HELLO, READY, STEP, VARIABLE, WITH_LOG_AHEAD};
 use crate::engine::HandOverError;
 
 /// The new process, until it has committed.
@@ -23,6 +23,8 @@ pub(crate) struct Successor {
     child: Child,
     /// Which program it is.
     pub(crate) version: String,
+    /// In which format it is handed everything.
+    pub(crate) format: u16,
     committed: bool,
 }
 
@@ -62,9 +64,13 @@ pub(crate) enum UpgradeError {
 }
 
 impl Successor {
-    /// Starts `program` with this process's own arguments, gives it the listening sockets, and waits until its
-    /// settings are good. Blocks; nobody else notices.
-    pub(crate) fn start(program: &Path, listening: &[OwnedFd]) -> Result<Self, UpgradeError> {
+    /// Starts `program` with this process's own arguments, gives it the listening sockets and what is written
+    /// `ahead`, and waits until its settings are good. Blocks; nobody else notices.
+    pub(crate) fn start(
+        program: &Path,
+        listening: &[OwnedFd],
+        ahead: impl FnOnce() -> io::Result<Cargo>,
+    ) -> Result<Self, UpgradeError> {
         let (channel, theirs) = pair()?;
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let child = Command::new(program)
@@ -73,15 +79,19 @@ impl Successor {
             .stdin(Stdio::from(theirs))
             .spawn()
             .map_err(|source| UpgradeError::Start { path: program.to_owned(), source })?;
-        let mut new = Self { channel, child, version: String::new(), committed: false };
+        let mut new = Self { channel, child, version: String::new(), format: 0, committed: false };
         let saying_hello = "it was to say who it is";
         match new.hear(HELLO, saying_hello)? {
             Message::Hello { formats, version } => {
                 let format = formats.common(FORMATS);
                 let format =
                     format.ok_or(UpgradeError::Format { theirs: formats, ours: FORMATS })?;
-                new.version = version;
-                let sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
+                (new.version, new.format) = (version, format);
+                let ahead = (format >= WITH_LOG_AHEAD).then(ahead).transpose()?;
+                let mut sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
+                if let Some(ahead) = &ahead {
+                    sockets.insert(1, ahead.as_fd());
+                }
                 new.say(&Message::Offer { format }, &sockets, saying_hello)?;
             }
             _ => return Err(UpgradeError::OutOfTurn(saying_hello)),
