@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fanfare_event::Position;
 use fanfare_http::NodeId;
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::{
@@ -60,6 +61,8 @@ pub(crate) enum Engine {
 #[derive(Debug)]
 pub(crate) enum EngineState {
     Memory(MemoryState),
+    /// What of it was not written ahead.
+    RestOfMemory(MemoryState),
     Disk(DiskState, LockDescriptors),
     #[cfg(feature = "redis")]
     Redis(RedisState),
@@ -88,11 +91,18 @@ pub(crate) struct Opened {
 }
 
 impl Engine {
-    /// Stops changing, and says what another process needs to go on. To be called where nobody publishes any
-    /// more; may block for as long as `within`.
-    pub(crate) fn freeze(&self, within: Duration) -> Result<EngineState, HandOverError> {
+    /// Stops changing, and says what another process needs to go on that has what there was up to `ahead`. To be
+    /// called where nobody publishes any more; may block for as long as `within`.
+    pub(crate) fn freeze(
+        &self,
+        ahead: Option<Position>,
+        within: Duration,
+    ) -> Result<EngineState, HandOverError> {
         match self {
-            Self::Memory(log) => Ok(EngineState::Memory(log.state())),
+            Self::Memory(log) => Ok(match ahead {
+                Some(ahead) => EngineState::RestOfMemory(log.state_after(ahead)),
+                None => EngineState::Memory(log.state()),
+            }),
             Self::Disk(log) => {
                 let lock = log.lock_descriptors()?.ok_or(HandOverError::NoLock)?;
                 Ok(EngineState::Disk(log.freeze(within)?, lock))
@@ -143,7 +153,7 @@ impl EngineState {
     /// Where the log is.
     fn place(&self) -> &'static str {
         match self {
-            Self::Memory(_) => IN_MEMORY,
+            Self::Memory(_) | Self::RestOfMemory(_) => IN_MEMORY,
             Self::Disk(..) => ON_DISK,
             #[cfg(feature = "redis")]
             Self::Redis(_) => IN_REDIS,

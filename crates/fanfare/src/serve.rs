@@ -130,7 +130,7 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
     runtime.block_on(async {
         let mut stop = pin!(signals::stop()?);
         let upgrade = signal(SignalKind::user_defined2())?;
-        let mut inheritance = old.as_ref().map(|old| old.receive()).transpose()?;
+        let mut inheritance = old.as_mut().map(|old| old.receive()).transpose()?;
         let state = inheritance.as_mut().map(Inheritance::state).transpose();
         let state = state.map_err(TakeoverError::from)?;
         let built = Built::new(&settings, open_files, tls, listener, control, state).await?;

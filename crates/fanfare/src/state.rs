@@ -4,11 +4,14 @@
 //! | section | what |
 //! |---|---|
 //! | `node` | its id and when it was started, so that no other node sees it leave |
-//! | `log-memory`, `log-disk`, `log-redis` | the log: one of them |
+//! | `log-memory`, `log-memory-rest`, `log-disk`, `log-redis` | the log: one of them |
 //! | `console` | the log of statistics |
 //! | `tickets` | tickets that were drawn, and by whom |
 //! | `allowances` | what everyone has used of the rates |
 //! | `counters` | what the metrics count from |
+//!
+//! The events of a log in memory are many. They are written ahead, into a file of their own with the section
+//! `log-memory`, while everyone is served; `log-memory-rest` is what has changed since.
 //!
 //! What must hold: to write it down changes nothing; to read it writes nothing. A section that is missing,
 //! damaged or of another version is an error, before anything is committed.
@@ -18,7 +21,8 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
+use fanfare_event::Position;
+use fanfare_handover::{Cargo, CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::{AppState, NodeIdentity};
 use fanfare_log::{DiskState, LockDescriptors, MemoryState, StateError};
 #[cfg(feature = "redis")]
@@ -28,6 +32,7 @@ use crate::engine::{Engine, EngineState, HandOverError};
 
 const NODE: &str = "node";
 const IN_MEMORY: &str = "log-memory";
+const REST_IN_MEMORY: &str = "log-memory-rest";
 const ON_DISK: &str = "log-disk";
 #[cfg(feature = "redis")]
 const IN_REDIS: &str = "log-redis";
@@ -72,6 +77,23 @@ pub(crate) enum HubStateError {
     NoLock,
 }
 
+/// What can be written down before anything stands still, and up to where that is.
+pub(crate) fn write_ahead(engine: &Engine) -> io::Result<(Cargo, Option<Position>)> {
+    let Engine::Memory(log) = engine else { return Ok((Cargo::seal(&[])?, None)) };
+    let state = log.state();
+    let until = state.last();
+    Ok((Cargo::seal(&[EngineState::Memory(state).section()?])?, Some(until)))
+}
+
+/// What was written ahead, if anything was.
+pub(crate) fn read_ahead(cargo: Cargo) -> Result<Option<MemoryState>, HubStateError> {
+    let mut manifest = cargo.open()?;
+    let section = manifest.section(IN_MEMORY).map(BufReader::new);
+    let state = section.map(|mut section| MemoryState::read(&mut section)).transpose()?;
+    manifest.end()?;
+    Ok(state)
+}
+
 /// A hub that changes no more. It goes on as if nothing had been asked when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Frozen {
@@ -84,13 +106,14 @@ pub(crate) struct Frozen {
 
 impl Frozen {
     /// Stops everything that changes by itself. To be called where nobody acts on the hub any more; blocks, for
-    /// as long as `within`.
+    /// as long as `within`. What there was up to `ahead` was written down before.
     pub(crate) fn new(
         app: &Arc<AppState>,
         engine: &Engine,
+        ahead: Option<Position>,
         within: Duration,
     ) -> Result<Self, HandOverError> {
-        let state = engine.freeze(within)?;
+        let state = engine.freeze(ahead, within)?;
         let console = app.console.freeze();
         let (app, engine) = (Arc::clone(app), engine.clone());
         Ok(Self { app, engine, state, console, released: false })
@@ -146,10 +169,11 @@ impl EngineState {
     pub(crate) fn section(&self) -> io::Result<Section> {
         let mut bytes = Vec::new();
         Ok(match self {
-            Self::Memory(state) => {
+            Self::Memory(state) | Self::RestOfMemory(state) => {
                 bytes.reserve_exact(state.length());
                 state.write(&mut bytes)?;
-                (IN_MEMORY, bytes)
+                let all = matches!(self, Self::Memory(_));
+                (if all { IN_MEMORY } else { REST_IN_MEMORY }, bytes)
             }
             Self::Disk(state, _) => {
                 state.write(&mut bytes)?;
@@ -168,13 +192,14 @@ impl EngineState {
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         match self {
             Self::Disk(_, lock) => vec![lock.directory.as_fd(), lock.file.as_fd()],
-            Self::Memory(_) => Vec::new(),
+            Self::Memory(_) | Self::RestOfMemory(_) => Vec::new(),
             #[cfg(feature = "redis")]
             Self::Redis(_) => Vec::new(),
         }
     }
 
     fn read(
+        ahead: Option<MemoryState>,
         manifest: &mut Manifest,
         descriptors: &mut Vec<OwnedFd>,
     ) -> Result<Self, HubStateError> {
@@ -196,18 +221,23 @@ impl EngineState {
             reader.end()?;
             return Ok(Self::Redis(state));
         }
+        if let (Some(ahead), Some(rest)) = (ahead, manifest.section(REST_IN_MEMORY)) {
+            let rest = MemoryState::read(&mut BufReader::new(rest))?;
+            return Ok(Self::Memory(ahead.followed_by(rest)?));
+        }
         let section = manifest.section(IN_MEMORY).ok_or(CargoError::Missing(IN_MEMORY))?;
         Ok(Self::Memory(MemoryState::read(&mut BufReader::new(section))?))
     }
 }
 
 impl HubState {
-    /// Reads what another process has written. Takes as many descriptors as it had, from the front.
+    /// Reads what another process has written, some of it `ahead`. Takes as many descriptors as it had, from the front.
     pub(crate) fn import(
+        ahead: Option<MemoryState>,
         manifest: &mut Manifest,
         descriptors: &mut Vec<OwnedFd>,
     ) -> Result<Self, HubStateError> {
-        let engine = EngineState::read(manifest, descriptors)?;
+        let engine = EngineState::read(ahead, manifest, descriptors)?;
         let bytes = manifest.take(NODE)?;
         let mut reader = Reader::new(&bytes);
         let node = NodeIdentity::read(&mut reader)?;

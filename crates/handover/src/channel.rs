@@ -105,8 +105,8 @@ impl Channel {
             let mut into = [IoSliceMut::new(&mut bytes)];
             let received = match recvmsg(&self.0, &mut into, &mut control, flags) {
                 Ok(received) => received,
-                Err(Errno::INTR | Errno::AGAIN) => continue,
-                Err(Errno::CONNRESET) => return Err(ChannelError::Gone),
+                // The other has gone without hearing everything. What it said is still to be heard, and then its end.
+                Err(Errno::INTR | Errno::AGAIN | Errno::CONNRESET) => continue,
                 Err(error) => return Err(io::Error::from(error).into()),
             };
             let mut descriptors = Vec::new();
@@ -154,5 +154,23 @@ impl Channel {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inherited::pair;
+
+    #[test]
+    fn what_the_dead_have_said_is_not_heard() {
+        const MOMENT: Duration = Duration::from_secs(1);
+        let (living, dead) = pair().unwrap();
+        let dead = Channel::new(dead);
+        dead.send(&Message::Committed, &[], MOMENT).unwrap();
+        living.send(&Message::Commit, &[], MOMENT).unwrap();
+        drop(dead);
+        assert_eq!(living.receive(MOMENT).unwrap().0, Message::Committed);
+        assert!(matches!(living.receive(MOMENT), Err(ChannelError::Gone)));
     }
 }

@@ -41,7 +41,8 @@ pub enum Message {
         /// What program it is.
         version: String,
     },
-    /// The old process will write in this format. With it come the listening sockets.
+    /// The old process will write in this format. With it come the listening sockets; from format 2 on, a sealed
+    /// file of what was written ahead is the second descriptor.
     Offer {
         /// The format.
         format: u16,

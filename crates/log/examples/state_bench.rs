@@ -20,6 +20,13 @@ impl Tail for Deaf {
     fn wake(&self) {}
 }
 
+/// How long this process has run on a processor, however busy the machine is.
+fn on_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
 fn main() {
     let numbers: Vec<usize> = std::env::args().skip(1).filter_map(|n| n.parse().ok()).collect();
     let [events, message, keys] = numbers.try_into().unwrap_or([100_000, 200, 10_000]);
@@ -36,20 +43,23 @@ fn main() {
         drop(log.append(Batch { drafts, key }));
     }
     let mut bytes = Vec::new();
-    let took = |what: &str, since: Instant| println!("{what:<8} {:>9.2?}", since.elapsed());
-    let begin = Instant::now();
+    let took = |what: &str, (since, cpu): (Instant, Duration)| {
+        println!("{what:<8} {:>9.2?}, {:>9.2?} of processor", since.elapsed(), on_cpu() - cpu);
+    };
+    let begin = || (Instant::now(), on_cpu());
+    let begun = begin();
     let state = log.state();
-    took("collect", begin);
-    let begin = Instant::now();
+    took("collect", begun);
+    let begun = begin();
     bytes.reserve(state.length());
     state.write(&mut bytes).unwrap();
-    took("write", begin);
+    took("write", begun);
     assert!(bytes.len() <= state.length());
-    let begin = Instant::now();
+    let begun = begin();
     let state = MemoryState::read(&mut &bytes[..]).unwrap();
-    took("read", begin);
-    let begin = Instant::now();
+    took("read", begun);
+    let begun = begin();
     let log = MemoryLog::resume(settings, Arc::new(Deaf), state);
-    took("resume", begin);
+    took("resume", begun);
     println!("{} events, {keys} keys: {} bytes", log.stats().events, bytes.len());
 }

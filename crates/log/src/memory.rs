@@ -86,6 +86,12 @@ impl MemoryLog {
         self.store().state()
     }
 
+    /// The same, but of the events only those after this position: what is left to be said to whoever has
+    /// heard the [`state`](Self::state) that ended there.
+    pub fn state_after(&self, position: Position) -> MemoryState {
+        self.store().state_after(position)
+    }
+
     /// What the log holds now. Takes the lock for a moment.
     pub fn stats(&self) -> MemoryStats {
         self.store().stats()

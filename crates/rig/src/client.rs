@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::book::Page;
 use crate::http::{Body, Connection, Got};
 use crate::id::Id;
-use crate::ledger::{Heard, Ledger, Stay, What, Wrong};
+use crate::ledger::{Heard, Ledger, Open, Stay, What, Wrong};
 use crate::message::{Meant, Name};
 use crate::sse::{Event, Parser};
 use crate::topic::{KINDS, Selector, topic};
@@ -63,8 +63,10 @@ pub struct Leave {
     pub time: Duration,
     /// Once it has come this far.
     pub at: Option<Id>,
-    /// It takes a breath of this length after each read.
+    /// It takes a breath of this length after each read, as long as there is time.
     pub breath: Duration,
+    /// It takes little at a time.
+    pub narrow: bool,
 }
 
 /// A client.
@@ -82,6 +84,8 @@ pub struct Client<'a> {
     pub position: Option<Id>,
     /// The latest event of this connection.
     latest: Option<Id>,
+    /// It has a stream.
+    is_let_in: bool,
     /// The last gap it was told.
     pub gap: Option<Id>,
     /// What it heard by name, where somebody wants to know.
@@ -92,6 +96,9 @@ pub struct Client<'a> {
 
 /// How long an answer may take. A node that waits for its engine keeps a client for two seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a stream ends that the hub ends.
+const CLOSED: &str = "the hub closed it";
 
 /// How often a client looks up from a quiet stream.
 const LOOK_UP: Duration = Duration::from_millis(50);
@@ -119,6 +126,7 @@ impl<'a> Client<'a> {
             page: Page::default(),
             position: None,
             latest: None,
+            is_let_in: false,
             gap: None,
             names: None,
             finishing,
@@ -133,6 +141,7 @@ impl<'a> Client<'a> {
         };
         self.position = after;
         self.latest = None;
+        self.is_let_in = false;
         let mut stay = Stay {
             client: self.number,
             node,
@@ -144,8 +153,16 @@ impl<'a> Client<'a> {
             to_the_end: false,
         };
         stay.end = match self.listen(&mut stay, cursor, leave) {
-            Ok(why) => why.to_owned(),
+            Ok(why) => {
+                if why == CLOSED {
+                    self.noted(&stay, why);
+                }
+                why.to_owned()
+            }
             Err(error) => {
+                if error.kind() != io::ErrorKind::InvalidData {
+                    self.noted(&stay, &error.to_string());
+                }
                 if error.kind() == io::ErrorKind::InvalidData {
                     self.ledger.wrong(Wrong::Malformed, 1, || {
                         format!("client {} at node {node}: {error}", self.number)
@@ -160,6 +177,15 @@ impl<'a> Client<'a> {
         }
     }
 
+    fn noted(&self, stay: &Stay, why: &str) {
+        let open = match self.is_let_in {
+            true if stay.heard.is_empty() => Open::Beginning,
+            true => Open::Stream,
+            false => Open::Request,
+        };
+        self.ledger.ended(stay.node, open, stay.at, || format!("client {}: {why}", self.number));
+    }
+
     fn listen(
         &mut self,
         stay: &mut Stay,
@@ -168,7 +194,10 @@ impl<'a> Client<'a> {
     ) -> io::Result<&'static str> {
         let begun = Instant::now();
         let address = self.nodes[stay.node];
-        let mut connection = Connection::open(address, PATIENCE)?;
+        let mut connection = match leave.narrow {
+            true => Connection::open_narrow(address, PATIENCE)?,
+            false => Connection::open(address, PATIENCE)?,
+        };
         let cursor = match cursor {
             Cursor::Live => String::new(),
             Cursor::Earliest => "last_event_id=earliest&".to_owned(),
@@ -186,6 +215,7 @@ impl<'a> Client<'a> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, told));
         }
         self.ledger.connections.fetch_add(1, Ordering::Relaxed);
+        self.is_let_in = true;
         connection.be_patient(LOOK_UP)?;
         let (mut body, mut parser) = (Body::of(&head), Parser::default());
         let (mut bytes, mut count) = (Vec::new(), 0);
@@ -206,10 +236,14 @@ impl<'a> Client<'a> {
                     }
                 }
                 Got::Nothing => {}
-                Got::End => return Ok("the hub closed it"),
+                Got::End => return Ok(CLOSED),
             }
-            if target.is_none() && self.finishing.load(Ordering::Acquire) {
+            let finishing = self.finishing.load(Ordering::Acquire);
+            if target.is_none() && finishing {
                 target = self.target();
+                if leave.narrow {
+                    connection.widen()?;
+                }
             }
             // Who knows no id is owed nothing, unless it came for everything.
             let is_far = |end| self.position.map_or(leave.at.is_none(), |here| here >= end);
@@ -219,7 +253,7 @@ impl<'a> Client<'a> {
             if begun.elapsed() >= leave.time {
                 return Ok("the client had enough");
             }
-            if !leave.breath.is_zero() {
+            if !leave.breath.is_zero() && !finishing {
                 std::thread::sleep(leave.breath);
             }
         }

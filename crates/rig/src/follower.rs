@@ -36,7 +36,12 @@ impl<'a> Crowd<'a> {
         Self { nodes, ledger, finishing: AtomicBool::new(false), edges: Mutex::default() }
     }
 
-    fn client(&self, number: u32, selector: Selector, envelope: Envelope) -> Client<'_> {
+    fn client(&self, number: u32, mut selector: Selector, envelope: Envelope) -> Client<'_> {
+        // Others publish beside the rig's publishers, elsewhere.
+        if self.ledger.steady.load(Ordering::Relaxed) {
+            let all = selector.patterns.iter_mut().filter(|pattern| *pattern == "**");
+            all.for_each(|pattern| "rig/**".clone_into(pattern));
+        }
         Client::new(number, self.nodes, self.ledger, &self.finishing, selector, envelope)
     }
 
@@ -71,7 +76,8 @@ impl<'a> Crowd<'a> {
                 events: if random.u8(..4) == 0 { random.u64(1..200) } else { u64::MAX },
                 time: if finishing { HOMEWARD } else { millis(&mut random, 6000) },
                 at: None,
-                breath: if finishing { Duration::ZERO } else { breath },
+                breath,
+                narrow: false,
             };
             let leave = if finishing { Leave { events: u64::MAX, ..leave } } else { leave };
             client.stay(random.usize(..self.nodes.len()), cursor, leave);
@@ -85,6 +91,31 @@ impl<'a> Crowd<'a> {
             } else {
                 thread::sleep(Duration::from_millis(20));
             }
+        }
+        client.conclude();
+    }
+
+    /// Stays on one connection for as long as that lasts, until the end. One who is `stuck` takes little, and
+    /// that seldom.
+    pub fn remain(&self, number: u32, seed: u64, stuck: bool) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let selector = if stuck { Selector::of(&["**"]) } else { Selector::any(&mut random) };
+        let mut client = self.client(number, selector, Envelope::ALL[random.usize(..3)]);
+        let breath = if stuck { millis(&mut random, 4000) } else { Duration::ZERO };
+        let time = Duration::from_secs(24 * 3600);
+        let leave = Leave { events: u64::MAX, time, at: None, breath, narrow: stuck };
+        let node = random.usize(..self.nodes.len());
+        let mut homeward = None;
+        loop {
+            if self.finishing.load(Ordering::Acquire) {
+                let since = *homeward.get_or_insert_with(Instant::now);
+                if client.is_at_the_end() || since.elapsed() > HOMEWARD {
+                    break;
+                }
+            }
+            let cursor = client.position.map_or(Cursor::Live, Cursor::After);
+            client.stay(node, cursor, leave);
+            thread::sleep(Duration::from_millis(20));
         }
         client.conclude();
     }
@@ -124,6 +155,7 @@ impl<'a> Crowd<'a> {
                 time: Duration::from_secs(2),
                 at: None,
                 breath: Duration::ZERO,
+                narrow: false,
             };
             client.stay(random.usize(..self.nodes.len()), Cursor::After(cursor), leave);
             if let Some(gap) = client.gap {
@@ -146,7 +178,7 @@ impl<'a> Crowd<'a> {
         let cursor =
             if cold { Cursor::Earliest } else { recent.map_or(Cursor::Live, Cursor::After) };
         let (events, time) = (random.u64(1..2000), Duration::from_secs(3));
-        let leave = Leave { events, time, at: None, breath: Duration::ZERO };
+        let leave = Leave { events, time, at: None, breath: Duration::ZERO, narrow: false };
         client.stay(random.usize(..self.nodes.len()), cursor, leave);
     }
 
@@ -154,8 +186,13 @@ impl<'a> Crowd<'a> {
     pub fn audit(&self, number: u32) -> HashSet<Name> {
         let mut client = self.client(number, Selector::of(&["**"]), Envelope::None);
         client.names = Some(HashSet::new());
-        let leave =
-            Leave { events: u64::MAX, time: HOMEWARD, at: client.target(), breath: Duration::ZERO };
+        let leave = Leave {
+            events: u64::MAX,
+            time: HOMEWARD,
+            at: client.target(),
+            breath: Duration::ZERO,
+            narrow: false,
+        };
         client.stay(0, Cursor::Earliest, leave);
         client.names.take().unwrap_or_default()
     }

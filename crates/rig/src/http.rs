@@ -5,7 +5,11 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// A connection.
 #[derive(Debug)]
@@ -13,6 +17,12 @@ pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     from: usize,
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
 
 /// The head of a response.
@@ -77,6 +87,29 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::new(), from: 0 })
     }
 
+    /// The same, with a small buffer for what the other side sends, so that it is soon stuck.
+    pub fn open_narrow(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        const BYTES: usize = 4096;
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        set_socket_recv_buffer_size(&socket, BYTES)?;
+        connect(&socket, &address)?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self { stream, buffer: Vec::new(), from: 0 })
+    }
+
+    /// Takes as much at a time as others do.
+    pub fn widen(&self) -> io::Result<()> {
+        Ok(set_socket_recv_buffer_size(&self.stream, 1 << 20)?)
+    }
+
+    /// A read finds what is there, and waits for nothing.
+    pub fn never_wait(&self) -> io::Result<()> {
+        self.stream.set_nonblocking(true)
+    }
+
     /// How long a read may take from now on.
     pub fn be_patient(&self, patience: Duration) -> io::Result<()> {
         self.stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))
@@ -117,6 +150,18 @@ impl Connection {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+    }
+
+    /// The head of a response, if all of it is there.
+    pub fn head_if_there(&mut self) -> io::Result<Option<Head>> {
+        match self.fill() {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if is_timeout(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let whole = memchr::memmem::find(&self.buffer[self.from..], b"\r\n\r\n").is_some();
+        whole.then(|| self.head()).transpose()
     }
 
     /// Reads the head of a response.

@@ -3,7 +3,7 @@
 //! What must hold: nothing of it comes from the hub by another way than a publisher's answer or a
 //! client's stream.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -84,6 +84,56 @@ pub enum What {
     Cursor(Id),
 }
 
+/// A connection that its client did not end.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// To which node.
+    pub node: usize,
+    /// What was open: a stream, or a request that had no answer.
+    pub open: Open,
+    /// When it was last known to be good.
+    pub since: u64,
+    /// When it was seen to have ended.
+    pub at: u64,
+    /// Whose, and how.
+    pub told: String,
+}
+
+/// What a connection was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// A stream.
+    Stream,
+    /// A stream on which nothing was heard yet.
+    Beginning,
+    /// A request under way.
+    Request,
+}
+
+/// What an outage may end, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// Every connection: the hub died.
+    Everything,
+    /// What was under way: a process died that another had taken the streams from.
+    Requests,
+    /// Streams that began meanwhile: whoever asked the old process too late is told to come again.
+    Beginnings,
+}
+
+/// The time in which a node was not there, in milliseconds from the ledger's beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct Outage {
+    /// Which node.
+    pub node: usize,
+    /// What it may have ended.
+    pub harm: Harm,
+    /// Since when.
+    pub from: u64,
+    /// Until when.
+    pub to: u64,
+}
+
 /// What must not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Wrong {
@@ -113,11 +163,19 @@ pub enum Wrong {
     Stuck,
     /// A hub that did not start, or ended by itself, although nothing gave it cause.
     Down,
+    /// A connection that ended although the hub that it was to only changed hands.
+    Closed,
+    /// A stream that outlived the token it was let in with.
+    Overstayed,
+    /// An upgrade of which came something else than had to.
+    Outcome,
+    /// Processes, descriptors or memory that were left behind.
+    Leftover,
 }
 
 impl Wrong {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::SilentLoss,
         Self::Duplicate,
         Self::Reordered,
@@ -131,6 +189,10 @@ impl Wrong {
         Self::Circular,
         Self::Stuck,
         Self::Down,
+        Self::Closed,
+        Self::Overstayed,
+        Self::Outcome,
+        Self::Leftover,
     ];
 }
 
@@ -161,6 +223,8 @@ pub struct Ledger {
     acknowledged: RwLock<Vec<Acknowledged>>,
     unknown: Mutex<Vec<Unknown>>,
     stays: Mutex<Vec<Stay>>,
+    ends: Mutex<Vec<End>>,
+    outages: Mutex<Vec<Outage>>,
     findings: Mutex<Vec<Finding>>,
     events: Mutex<Vec<(u64, String)>>,
     counts: [AtomicU64; Wrong::ALL.len()],
@@ -174,6 +238,8 @@ pub struct Ledger {
     pub forgets: AtomicBool,
     /// Publishers stop.
     pub closing: AtomicBool,
+    /// Hubs change hands here and nothing else: no connection ends but in an outage.
+    pub steady: AtomicBool,
     /// Which id belongs to which event.
     pub book: Book,
 }
@@ -189,6 +255,8 @@ impl Default for Ledger {
             acknowledged: RwLock::default(),
             unknown: Mutex::default(),
             stays: Mutex::default(),
+            ends: Mutex::default(),
+            outages: Mutex::default(),
             findings: Mutex::default(),
             events: Mutex::default(),
             counts: [const { AtomicU64::new(0) }; Wrong::ALL.len()],
@@ -197,6 +265,7 @@ impl Default for Ledger {
             refused: AtomicU64::new(0),
             forgets: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            steady: AtomicBool::new(false),
             book: Book::default(),
         }
     }
@@ -233,6 +302,48 @@ impl Ledger {
     /// A connection ended.
     pub fn stayed(&self, stay: Stay) {
         lock(&self.stays).push(stay);
+    }
+
+    /// A connection ended that its client did not end.
+    pub fn ended(&self, node: usize, open: Open, since: u64, told: impl FnOnce() -> String) {
+        if self.steady.load(Ordering::Relaxed) {
+            let end = End { node, open, since, at: self.now(), told: told() };
+            lock(&self.ends).push(end);
+        }
+    }
+
+    /// A node was not there.
+    pub fn outage(&self, outage: Outage) {
+        lock(&self.outages).push(outage);
+    }
+
+    /// Every end that no outage explains is wrong.
+    pub fn judge_ends(&self) {
+        let outages = lock(&self.outages).clone();
+        let ends = std::mem::take(&mut *lock(&self.ends));
+        for End { node, open, since, at, told } in ends {
+            let explains = |outage: &Outage| {
+                let may = match (outage.harm, open) {
+                    (Harm::Everything, _) | (Harm::Requests, Open::Request) => true,
+                    (_, Open::Beginning) => outage.from <= since,
+                    _ => false,
+                };
+                may && outage.node == node && outage.from <= at && since <= outage.to
+            };
+            if outages.iter().any(explains) {
+                continue;
+            }
+            self.wrong(Wrong::Closed, 1, || {
+                let mut text =
+                    format!("node {node}, {open:?}, good at {since} ms, ended at {at} ms: {told}");
+                for (when, event) in self.events() {
+                    if (since.saturating_sub(2_000)..=at + 500).contains(&when) {
+                        let _ = write!(text, "\n  rig, {when} ms: {event}");
+                    }
+                }
+                text
+            });
+        }
     }
 
     /// All connections.

@@ -32,3 +32,4 @@ pub mod redis;
 pub mod round;
 pub mod sse;
 pub mod topic;
+pub mod upgrade;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::book::{Contradiction, Page};
 use crate::http::Connection;
 use crate::id::Id;
-use crate::ledger::{Ledger, Unknown, Wrong};
+use crate::ledger::{Ledger, Open, Unknown, Wrong};
 use crate::message::{Meant, Name};
 use crate::topic::{KINDS, TOPICS, topic};
 
@@ -37,6 +37,8 @@ pub struct Publisher<'a> {
     nodes: &'a [SocketAddr],
     node: usize,
     connection: Option<Connection>,
+    /// When the connection was last seen to be good.
+    good: u64,
     ledger: &'a Ledger,
     page: Page,
     random: fastrand::Rng,
@@ -57,7 +59,7 @@ impl<'a> Publisher<'a> {
         let node = random.usize(..nodes.len());
         let session = random.u64(..);
         let page = Page::default();
-        Self { number, nodes, node, connection: None, ledger, page, random, n: 0, session }
+        Self { number, nodes, node, connection: None, good: 0, ledger, page, random, n: 0, session }
     }
 
     /// Publishes until the ledger closes.
@@ -125,7 +127,11 @@ impl<'a> Publisher<'a> {
                     self.acknowledged(batch, &ids);
                     return true;
                 }
-                Ok(None) | Err(_) => {
+                refused => {
+                    if let Err(error) = refused {
+                        let told = || format!("publisher {}: {error}", self.number);
+                        self.ledger.ended(self.node, Open::Request, self.good, told);
+                    }
                     self.ledger.refused.fetch_add(1, Ordering::Relaxed);
                     self.connection = None;
                     self.node = (self.node + 1) % self.nodes.len();
@@ -145,7 +151,10 @@ impl<'a> Publisher<'a> {
         let address = self.nodes[self.node];
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(address, PATIENCE)?,
+            None => {
+                self.good = self.ledger.now();
+                Connection::open(address, PATIENCE)?
+            }
         };
         let key = key.map_or(String::new(), |key| format!("Idempotency-Key: {key}\r\n"));
         let head = format!(
@@ -157,6 +166,7 @@ impl<'a> Publisher<'a> {
         connection.send(body)?;
         let head = connection.head()?;
         let answer = connection.body(&head)?;
+        self.good = self.ledger.now();
         if head.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
             self.connection = Some(connection);
         }

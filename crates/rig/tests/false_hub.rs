@@ -54,8 +54,13 @@ fn found_by(ledger: &Ledger, status: &str, stream: &str) -> Vec<Wrong> {
     ledger.acknowledge((2..10).map(|n| (id(u64::from(n)), meant(n, 0))));
     let selector = Selector::of(&["rig/0/0"]);
     let mut client = Client::new(0, &nodes, ledger, &finishing, selector, Envelope::None);
-    let leave =
-        Leave { events: 100, time: Duration::from_secs(10), at: None, breath: Duration::ZERO };
+    let leave = Leave {
+        events: 100,
+        time: Duration::from_secs(10),
+        at: None,
+        breath: Duration::ZERO,
+        narrow: false,
+    };
     client.stay(0, Cursor::After(id(1)), leave);
     server.join().expect("it answered");
     judge(ledger);

@@ -36,14 +36,14 @@ impl CommandQueue {
         }
     }
 
-    /// What is to be done in one turn.
+    /// What is to be done in one turn: who comes is first, for a request that means all means them too.
     pub(super) fn share(&mut self, limits: &StepLimits) -> Vec<Command> {
         let mut share = Vec::new();
         let kinds = [
+            (&mut self.joins, limits.joins),
             (&mut self.requests, limits.requests),
             (&mut self.signals, limits.signals),
             (&mut self.pages, limits.pages),
-            (&mut self.joins, limits.joins),
         ];
         for (kind, count) in kinds {
             share.extend(kind.drain(..count.min(kind.len())));

@@ -13,6 +13,7 @@ use fanfare_delivery::{
 };
 use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::{ParkedConnection, Presence};
+use fanfare_log::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::secrets::Secrets;
@@ -33,6 +34,8 @@ const WITH_PRESENCE: u16 = 2;
 pub(crate) struct Inheritance {
     /// In this format.
     pub(crate) format: u16,
+    /// What of a log in memory was received before.
+    pub(crate) ahead: Option<MemoryState>,
     pub(crate) manifest: Manifest,
     /// The state's first, then the streams' connections, then those between requests.
     pub(crate) descriptors: Vec<OwnedFd>,
@@ -171,7 +174,8 @@ impl Inheritance {
 
     /// The state of the hub; of use before the streams.
     pub(crate) fn state(&mut self) -> Result<HubState, InheritanceError> {
-        Ok(HubState::import(&mut self.manifest, &mut self.descriptors)?)
+        let ahead = self.ahead.take();
+        Ok(HubState::import(ahead, &mut self.manifest, &mut self.descriptors)?)
     }
 
     /// The connections between requests; of use after the streams.

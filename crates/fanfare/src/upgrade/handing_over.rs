@@ -17,7 +17,7 @@ use super::{FREEZE, Pause, Successor, UpgradeError};
 use crate::control::{ControlSockets, Order};
 use crate::engine::Engine;
 use crate::notify_systemd::notify;
-use crate::state::Frozen;
+use crate::state::{Frozen, write_ahead};
 
 /// A hub that can be handed over.
 #[derive(Debug)]
@@ -118,8 +118,17 @@ impl Handover<'_> {
         progress(format!("starting {}", program.display()));
         let listener = OwnedFd::from(self.listening.try_clone()?);
         let listening: Vec<_> = [listener].into_iter().chain(self.control.descriptor()).collect();
-        let start = spawn_blocking(move || Successor::start(&program, &listening));
-        let successor = start.await.map_err(|_| UpgradeError::Broken)??;
+        let engine = self.engine.clone();
+        let start = spawn_blocking(move || {
+            let mut written = None;
+            let ahead = || {
+                let (ahead, until) = write_ahead(&engine)?;
+                written = until;
+                Ok(ahead)
+            };
+            Successor::start(&program, &listening, ahead).map(|successor| (successor, written))
+        });
+        let (successor, ahead) = start.await.map_err(|_| UpgradeError::Broken)??;
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
 
         let format = successor.format;
@@ -134,7 +143,7 @@ impl Handover<'_> {
             // Whatever happens, they are dropped in this order: the new process is dead before the log moves on, and
             // before any stream has somebody who writes to it.
             let pause = pause;
-            let frozen = match Frozen::new(&app, &engine, FREEZE) {
+            let frozen = match Frozen::new(&app, &engine, ahead, FREEZE) {
                 Ok(frozen) => frozen,
                 Err(error) => {
                     drop(successor);

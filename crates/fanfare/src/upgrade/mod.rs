@@ -48,5 +48,8 @@ const STEP: Duration = Duration::from_secs(5);
 /// How long the new process waits for the old one's next word. Above all that the old one may wait for.
 const NEXT_WORD: Duration = Duration::from_secs(60);
 
+/// The first format in which events of a log in memory are written ahead, while everyone is served.
+const WITH_LOG_AHEAD: u16 = 2;
+
 /// By which the new process knows that it is one: the process id of the old one.
 const VARIABLE: &str = "FANFARE_SUCCEEDS";

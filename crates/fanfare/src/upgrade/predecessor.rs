@@ -13,8 +13,8 @@ use fanfare_handover::{Cargo, CargoError, Channel, ChannelError, FORMATS, Messag
 use rustix::process::getppid;
 
 use super::cargo::InheritanceError;
-use super::{Inheritance, NEXT_WORD, STEP, VARIABLE};
-use crate::state::HubStateError;
+use super::{Inheritance, NEXT_WORD, STEP, VARIABLE, WITH_LOG_AHEAD};
+use crate::state::{HubStateError, read_ahead};
 
 /// The old process.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Predecessor {
     pid: i32,
     /// The format that it writes in.
     format: u16,
+    /// What it has written ahead.
+    ahead: Option<OwnedFd>,
     listener: Option<TcpListener>,
     control: Option<OwnedFd>,
 }
@@ -80,11 +82,12 @@ impl Predecessor {
         channel.send(&Message::Hello { formats: FORMATS, version }, &[], STEP)?;
         let (offer, sockets) = channel.receive(NEXT_WORD)?;
         let mut sockets = sockets.into_iter();
-        let (listener, control) = (sockets.next(), sockets.next());
-        match (offer, listener) {
+        match (offer, sockets.next()) {
             (Message::Offer { format }, Some(listener)) if FORMATS.contains(format) => {
                 let listener = Some(TcpListener::from(listener));
-                Ok(Some(Self { channel, pid: parent, format, listener, control }))
+                let ahead = (format >= WITH_LOG_AHEAD).then(|| sockets.next()).flatten();
+                let control = sockets.next();
+                Ok(Some(Self { channel, pid: parent, format, ahead, listener, control }))
             }
             _ => Err(TakeoverError::OutOfTurn),
         }
@@ -103,8 +106,12 @@ impl Predecessor {
         self.control.take()
     }
 
-    /// Says that whatever does not depend on state is there, and receives the state.
-    pub(crate) fn receive(&self) -> Result<Inheritance, TakeoverError> {
+    /// Reads what was written ahead, says that whatever does not depend on state is there, and receives the state.
+    pub(crate) fn receive(&mut self) -> Result<Inheritance, TakeoverError> {
+        let ahead = match (self.format >= WITH_LOG_AHEAD, self.ahead.take()) {
+            (true, None) => return Err(TakeoverError::OutOfTurn),
+            (_, ahead) => ahead.map(|file| read_ahead(Cargo::received(file))).transpose()?,
+        };
         self.channel.send(&Message::Ready, &[], STEP)?;
         let (state, mut file) = self.channel.receive(NEXT_WORD)?;
         let (Message::State { descriptors: count }, Some(file)) = (state, file.pop()) else {
@@ -112,7 +119,7 @@ impl Predecessor {
         };
         let manifest = Cargo::received(file).open()?;
         let descriptors = self.receive_connections(count as usize)?;
-        Ok(Inheritance { format: self.format, manifest, descriptors })
+        Ok(Inheritance { format: self.format, ahead: ahead.flatten(), manifest, descriptors })
     }
 
     fn receive_connections(&self, count: usize) -> Result<Vec<OwnedFd>, TakeoverError> {
@@ -123,7 +130,11 @@ impl Predecessor {
                 return Err(TakeoverError::OutOfTurn);
             }
             descriptors.extend(batch);
-            self.channel.send(&Message::Received, &[], STEP)?;
+            match self.channel.send(&Message::Received, &[], STEP) {
+                // What it has said before it died is still to be heard.
+                Err(ChannelError::Gone) if self.has_died() => {}
+                sent => sent?,
+            }
         }
         Ok(descriptors)
     }
@@ -131,8 +142,8 @@ impl Predecessor {
     /// Says that everything is there, waits for the word to commit, and says that it was heard. From then on
     /// this process is the hub.
     pub(crate) fn commit(&self) -> Result<(), TakeoverError> {
-        self.channel.send(&Message::Prepared, &[], STEP)?;
-        match self.channel.receive(NEXT_WORD) {
+        let sent = self.channel.send(&Message::Prepared, &[], STEP);
+        match sent.and_then(|()| self.channel.receive(NEXT_WORD)) {
             Ok((Message::Commit, _)) => {}
             Ok(_) => return Err(TakeoverError::OutOfTurn),
             // Whoever gives up kills this process first: the old one is dead, and all it had is here.

@@ -13,7 +13,7 @@ use fanfare_handover::{
     Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, Message, pair,
 };
 
-use super::{HELLO, READY, STEP, VARIABLE};
+use super::{HELLO, READY, STEP, VARIABLE, WITH_LOG_AHEAD};
 use crate::engine::HandOverError;
 
 /// The new process, until it has committed.
@@ -64,9 +64,13 @@ pub(crate) enum UpgradeError {
 }
 
 impl Successor {
-    /// Starts `program` with this process's own arguments, gives it the listening sockets, and waits until its
-    /// settings are good. Blocks; nobody else notices.
-    pub(crate) fn start(program: &Path, listening: &[OwnedFd]) -> Result<Self, UpgradeError> {
+    /// Starts `program` with this process's own arguments, gives it the listening sockets and what is written
+    /// `ahead`, and waits until its settings are good. Blocks; nobody else notices.
+    pub(crate) fn start(
+        program: &Path,
+        listening: &[OwnedFd],
+        ahead: impl FnOnce() -> io::Result<Cargo>,
+    ) -> Result<Self, UpgradeError> {
         let (channel, theirs) = pair()?;
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let child = Command::new(program)
@@ -83,7 +87,11 @@ impl Successor {
                 let format =
                     format.ok_or(UpgradeError::Format { theirs: formats, ours: FORMATS })?;
                 (new.version, new.format) = (version, format);
-                let sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
+                let ahead = (format >= WITH_LOG_AHEAD).then(ahead).transpose()?;
+                let mut sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
+                if let Some(ahead) = &ahead {
+                    sockets.insert(1, ahead.as_fd());
+                }
                 new.say(&Message::Offer { format }, &sockets, saying_hello)?;
             }
             _ => return Err(UpgradeError::OutOfTurn(saying_hello)),
@@ -196,9 +204,13 @@ impl Successor {
         UpgradeError::Silent { did, step, ended }
     }
 
-    /// Nothing of it is left afterwards. One that ends by itself has a moment for it, so that its status tells.
+    /// Nothing of it is left afterwards, unless it is the hub. One that ends by itself has a moment for it, so that
+    /// its status tells.
     fn kill(&mut self) {
         const MOMENT: Duration = Duration::from_millis(20);
+        if self.committed {
+            return;
+        }
         if matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(MOMENT);
         }
@@ -212,8 +224,6 @@ impl Successor {
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        if !self.committed {
-            self.kill();
-        }
+        self.kill();
     }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::http;
@@ -11,6 +12,8 @@ use crate::http;
 /// A running hub; dropping it kills it.
 pub(crate) struct Hub {
     process: Child,
+    /// The process that has taken its place.
+    successor: Option<Pid>,
     /// Where the page is.
     pub(crate) page: String,
     pub(crate) address: SocketAddr,
@@ -48,7 +51,21 @@ impl Hub {
         let page = page.expect("the hub prints the page's address before its output ends");
         let authority = page["http://".len()..].split('/').next().unwrap_or_default();
         let address = authority.parse().expect("the page's address holds the hub's");
-        Self { process, page, address }
+        Self { process, successor: None, page, address }
+    }
+
+    /// Has it hand over to a new process.
+    pub(crate) fn upgrade(&mut self) {
+        let old = self.successor.map_or(self.process.id().cast_signed(), Pid::as_raw_pid);
+        let output = Command::new(env!("CARGO_BIN_EXE_fanfare"))
+            .args(["upgrade", "--pid", &old.to_string()])
+            .output()
+            .expect("the command runs");
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let new = said.split_whitespace().nth(1).and_then(|pid| pid.parse().ok());
+        self.successor = new.and_then(Pid::from_raw);
+        assert!(self.successor.is_some(), "{said}");
     }
 
     /// Publishes over HTTP and returns the event's id.
@@ -97,6 +114,7 @@ fn without_null(mut body: Value) -> Value {
 
 impl Drop for Hub {
     fn drop(&mut self) {
+        let _ = self.successor.map(|pid| kill_process(pid, Signal::KILL));
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -23,3 +23,4 @@ mod reconnect;
 mod sign_in;
 mod tabs;
 mod template;
+mod upgrade;

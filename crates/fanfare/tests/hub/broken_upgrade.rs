@@ -143,6 +143,29 @@ fn a_program_that_dies_with_the_streams_takes_them_along() {
 }
 
 #[test]
+fn a_process_that_has_committed_is_killed_for_being_slow() {
+    const COMMITTED: &str = "4646484f09";
+    let directory = tempfile::tempdir().unwrap();
+    let noted = directory.path().join("pid");
+    let note = format!("echo $$ > {}", noted.display());
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    let _subscriber = hub.subscribe("");
+    let script =
+        acting(&[HELLO, HEAR, READY, HEAR, HEAR, RECEIVED, PREPARED, HEAR, COMMITTED, &note, HANG]);
+    let output = hub.ask_for_upgrade(&["--binary", script.path().to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("is not heard since: the new process said nothing for 5s"), "{said}");
+    hub.wait();
+    let pid = std::fs::read_to_string(&noted).unwrap().trim().parse().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    assert_eq!(state, Some('S'), "it holds every stream: {stat}");
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
 fn a_body_that_arrives_meanwhile_is_lost() {
     let mut hub = Setup::new(&[]).own_log().alone().start();
     let mut subscriber = hub.subscribe("");

@@ -45,6 +45,8 @@ enum Step {
     },
     /// A reader that goes on where it was reads one page more.
     Follow,
+    /// What there is now is written down ahead of a hand-over.
+    WriteAhead,
     /// Another process goes on with what this one has written down; the first never existed, or this one
     /// goes on as if it had not been asked.
     HandOver {
@@ -69,6 +71,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             1 => (0_u64..200).prop_map(Step::Expire),
             5 => read,
             2 => Just(Step::Follow),
+            1 => Just(Step::WriteAhead),
             1 => any::<bool>().prop_map(|abandoned| Step::HandOver { abandoned }),
         ],
         1..50,
@@ -200,11 +203,27 @@ fn read_all(
     }
 }
 
-/// The store of a process that goes on with what another has written down.
-fn handed_over(store: &Store, settings: MemorySettings, bounds: Bounds) -> Store {
+fn written(state: &MemoryState) -> MemoryState {
     let mut bytes = Vec::new();
-    store.state().write(&mut bytes).unwrap();
-    let state = MemoryState::read(&mut &bytes[..]).unwrap();
+    state.write(&mut bytes).unwrap();
+    MemoryState::read(&mut &bytes[..]).unwrap()
+}
+
+/// The store of a process that goes on with what another has written down, some of it ahead.
+fn handed_over(
+    store: &Store,
+    ahead: Option<&MemoryState>,
+    settings: MemorySettings,
+    bounds: Bounds,
+) -> Store {
+    let mut state = written(&store.state());
+    if let Some(ahead) = ahead {
+        let rest = written(&store.state_after(ahead.last()));
+        assert!(rest.events() as u64 <= store.last().seq - ahead.last().seq);
+        let together = written(ahead).followed_by(rest).unwrap();
+        assert_eq!(together, state);
+        state = together;
+    }
     let successor = Store::resumed(state, settings, bounds);
     assert_eq!(successor.forgotten(), store.forgotten());
     assert_eq!(successor.stats(), store.stats());
@@ -217,6 +236,7 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
     let mut store = Store::new(EPOCH, settings, bounds);
     let mut model = Model { retention, all: Vec::new(), lost: 0, now: 1_000 };
     let mut keys: Vec<(u8, u64, Position, usize)> = Vec::new();
+    let mut ahead = None;
     let mut follower = Follower {
         selector: selector(followed),
         at: Position::new(EPOCH, 0),
@@ -303,8 +323,9 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
                 }
                 assert_eq!(received.len(), 0, "nothing twice, nothing out of order");
             }
+            Step::WriteAhead => ahead = Some(store.state()),
             Step::HandOver { abandoned } => {
-                let successor = handed_over(&store, settings, bounds);
+                let successor = handed_over(&store, ahead.as_ref(), settings, bounds);
                 if !abandoned {
                     store = successor;
                 }

@@ -45,6 +45,30 @@ impl MemoryState {
         self.last
     }
 
+    /// The state that was written down ahead, gone on with by what was left to be said then: `rest` is of the same
+    /// log later, without the events that are here.
+    ///
+    /// # Errors
+    ///
+    /// The one does not go on where the other ends.
+    pub fn followed_by(self, rest: Self) -> Result<Self, StateError> {
+        let damaged = Err(StateError::Damaged("what was written ahead is of another log"));
+        if rest.last.epoch != self.last.epoch {
+            return damaged;
+        }
+        // Up to here nothing is retained any more.
+        let trimmed = if rest.trimmed.epoch == rest.last.epoch { rest.trimmed.seq } else { 0 };
+        let mut events = self.events;
+        events.drain(..events.partition_point(|event| event.position.seq <= trimmed));
+        events.extend(rest.events);
+        let dense = events.iter().rev().map(|event| event.position.seq);
+        let expected = (trimmed + 1..=rest.last.seq).rev();
+        if !dense.eq(expected) {
+            return damaged;
+        }
+        Ok(Self { events, ..rest })
+    }
+
     /// How many bytes it has at most, written down.
     pub fn length(&self) -> usize {
         let events = self.events.iter().map(|event| record::length_of(event, 0)).sum::<usize>();
@@ -205,6 +229,21 @@ mod tests {
         }
         for end in 0..bytes.len() {
             MemoryState::read(&mut &bytes[..end]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_was_written_ahead_is_of_another_log_or_has_a_hole() {
+        let ahead = state();
+        let rest = MemoryState { events: Vec::new(), ..ahead.clone() };
+        assert_eq!(ahead.clone().followed_by(rest.clone()).unwrap(), ahead);
+        for wrong in [
+            MemoryState { last: Position::new(8, 6), ..rest.clone() },
+            MemoryState { last: Position::new(7, 8), ..rest.clone() },
+            MemoryState { trimmed: Position::new(7, 3), ..rest },
+            ahead.clone(),
+        ] {
+            ahead.clone().followed_by(wrong).unwrap_err();
         }
     }
 

@@ -112,10 +112,15 @@ impl Store {
 
     /// All that is held. Copies no event.
     pub(super) fn state(&self) -> MemoryState {
+        self.state_after(Position::ORIGIN)
+    }
+
+    /// The same, without the events up to this position.
+    pub(super) fn state_after(&self, position: Position) -> MemoryState {
         let trims = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
         MemoryState {
             last: self.last,
-            events: self.events.iter().map(|entry| Arc::clone(&entry.event)).collect(),
+            events: self.retained(self.seq(position), self.last.seq).cloned().collect(),
             forgotten: self.topics.forgotten(),
             trimmed: self.topics.trimmed(),
             trims: trims.collect(),

@@ -134,3 +134,14 @@ fn a_stream_that_is_handed_over_while_its_sink_holds_back_its_end_ends_in_order(
     assert!(received.ends_with("\r\n0\r\n\r\n"), "{received}");
     assert!(socket.is_closed());
 }
+
+#[test]
+fn one_who_has_just_come_stays_behind_when_all_are_taken_out() {
+    let mut rig = rig();
+    let socket = SimulatedSocket::default();
+    rig.delivery().join(rig.subscriber("a", &socket, &Requested::Live));
+    let (moved, taken) = std::sync::mpsc::channel();
+    rig.delivery().detach(0, usize::MAX, move |detached| moved.send(detached.len()).unwrap());
+    rig.turn_until_idle();
+    assert_eq!(taken.recv().unwrap(), 1);
+}

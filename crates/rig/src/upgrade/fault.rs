@@ -1,0 +1,179 @@
+//! What may go wrong with an upgrade, as a deck of cards: a run draws all of them before it draws one again.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::relay::Step;
+
+/// One of the two processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The one that is the hub.
+    Old,
+    /// The one that is to be.
+    New,
+}
+
+/// What is done at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing.
+    Nothing,
+    /// `kill -9`: as soon as the message is said, or so long after it was passed on.
+    Kill(Side, Option<Duration>),
+    /// It stands still for so long.
+    Stop(Side, Duration),
+    /// The message arrives as nonsense.
+    Spoil,
+    /// The new process knows other formats.
+    AnotherFormat,
+    /// The new process may have no more than so many bytes beyond what it has.
+    LittleMemory(u64),
+}
+
+/// What is done, and at which message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed {
+    /// At the first of this kind.
+    pub at: Step,
+    /// What.
+    pub act: Act,
+}
+
+/// A fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Something at a message.
+    At(Deed),
+    /// The new process never says a word.
+    Mute,
+    /// There is no such program.
+    Missing,
+    /// It may not be executed.
+    NotExecutable,
+    /// It is of another architecture.
+    AnotherMachine,
+    /// It is no hub.
+    NoHub,
+    /// The settings have become wrong.
+    WrongSettings,
+    /// The new process may open fewer files than the old one has: so many in a thousand of them. What a process
+    /// may not open, it may never open again.
+    FewFilesThere(u64),
+    /// The old process may open so many more files than it has.
+    FewFilesHere(u64),
+    /// Whoever gave the order is killed so long after it.
+    Impatient(Duration),
+}
+
+impl Fault {
+    /// All of them, each a few times with what is left to chance. `long` are those too that take half a minute.
+    pub fn deck(random: &mut fastrand::Rng, long: bool) -> Vec<Self> {
+        let mut deck = Vec::new();
+        let mut at = |at, act| deck.push(Self::At(Deed { at, act }));
+        let millis = Duration::from_millis;
+        for step in Step::ALL {
+            for side in [Side::Old, Side::New] {
+                at(step, Act::Kill(side, None));
+                // Some way into what it does next.
+                at(step, Act::Kill(side, Some(Duration::from_micros(random.u64(..20_000)))));
+            }
+            at(step, Act::Nothing);
+            // What one commits to is never nonsense: it would be another hub than this.
+            if step != Step::Committed {
+                at(step, Act::Spoil);
+            }
+        }
+        for step in [Step::Hello, Step::Ready, Step::State, Step::Prepared, Step::Commit] {
+            at(step, Act::Stop(Side::Old, millis(random.u64(50..2500))));
+            at(step, Act::Stop(Side::New, millis(random.u64(50..2500))));
+        }
+        // Longer than the other waits, while everyone does.
+        for step in [Step::State, Step::Received, Step::Commit, Step::Committed] {
+            at(step, Act::Stop(Side::New, millis(8000)));
+        }
+        if long {
+            at(Step::Hello, Act::Stop(Side::New, millis(40_000)));
+        }
+        for _ in 0..3 {
+            at(Step::Ready, Act::LittleMemory(random.u64(..64 << 20)));
+        }
+        at(Step::Hello, Act::AnotherFormat);
+        deck.extend([
+            Self::Mute,
+            Self::Missing,
+            Self::NotExecutable,
+            Self::AnotherMachine,
+            Self::NoHub,
+            Self::WrongSettings,
+        ]);
+        for _ in 0..3 {
+            deck.push(Self::FewFilesThere(random.u64(20..900)));
+            deck.push(Self::FewFilesHere(random.u64(..8)));
+            deck.push(Self::Impatient(millis(random.u64(..400))));
+        }
+        random.shuffle(&mut deck);
+        deck
+    }
+
+    /// What the relay does.
+    pub fn deed(self) -> Deed {
+        match self {
+            Self::At(deed) => deed,
+            _ => Deed { at: Step::Hello, act: Act::Nothing },
+        }
+    }
+
+    /// Whether whoever gave the order may be told something else than what came of it.
+    pub fn deafens(self) -> bool {
+        match self {
+            Self::Impatient(_) => true,
+            Self::At(Deed { act: Act::Kill(side, _), at }) => {
+                side == Side::Old || at >= Step::Commit
+            }
+            // The new process is not heard of any more.
+            Self::At(Deed { act: Act::Stop(..) | Act::Spoil, at }) => at >= Step::Commit,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Old => "the old process",
+            Self::New => "the new process",
+        })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(Deed { at, act }) => match act {
+                Act::Nothing => f.write_str("no fault"),
+                Act::Kill(side, None) => write!(f, "{side} is killed at {at:?}"),
+                Act::Kill(side, Some(after)) => {
+                    write!(f, "{side} is killed {after:?} after {at:?}")
+                }
+                Act::Stop(side, time) => write!(f, "{side} stands still for {time:?} at {at:?}"),
+                Act::Spoil => write!(f, "{at:?} is nonsense"),
+                Act::AnotherFormat => f.write_str("the new program speaks another format"),
+                Act::LittleMemory(more) => {
+                    write!(f, "the new process has {} KiB of memory left", more / 1024)
+                }
+            },
+            Self::Mute => f.write_str("the new process says nothing"),
+            Self::Missing => f.write_str("there is no such program"),
+            Self::NotExecutable => f.write_str("the program may not be executed"),
+            Self::AnotherMachine => f.write_str("the program is of another architecture"),
+            Self::NoHub => f.write_str("the program is no hub"),
+            Self::WrongSettings => f.write_str("the settings are wrong"),
+            Self::FewFilesThere(part) => {
+                write!(f, "the new process may open {part} files for 1000 of the old one's")
+            }
+            Self::FewFilesHere(more) => write!(f, "the old process may open {more} more files"),
+            Self::Impatient(after) => write!(f, "whoever asked is killed after {after:?}"),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Twenty upgrades of a hub on each engine, each with a fault of a deck drawn by a fixed seed: no stream ends
+//! that should have moved, no event is lost, comes twice or out of order, each publish is acknowledged once,
+//! and nothing is left behind.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use fanfare_rig::binary;
+use fanfare_rig::engine::Engine;
+use fanfare_rig::upgrade::fault::{Act, Deed, Fault, Side};
+use fanfare_rig::upgrade::relay::{Outcome, Step};
+use fanfare_rig::upgrade::round::{Plan, Report, play};
+
+/// One hub at a time: its clients are enough for a small machine.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A plan for a small machine.
+fn plan(engine: Engine, seed: u64) -> Plan {
+    Plan {
+        seed,
+        engine,
+        upgrades: 20,
+        clients: 24,
+        streams: 300,
+        rate: 90,
+        long: false,
+        faults: None,
+        only: String::new(),
+        program: binary::fanfare().to_owned(),
+        go_between: Path::new(env!("CARGO_BIN_EXE_rig-go-between")).to_owned(),
+        tells: false,
+        leaves: false,
+    }
+}
+
+fn played(plan: &Plan) -> Report {
+    let _turn = TURN.lock();
+    let report = play(plan).expect("a hub starts");
+    let told: String = report.findings.iter().map(|finding| format!("\n{finding}")).collect();
+    assert!(report.wrong.is_empty(), "{:?}, seed {}{told}", report.wrong, plan.seed);
+    assert!(report.acknowledged > 0 && report.delivered > 0, "{report:#?}");
+    report
+}
+
+fn survives_twenty_upgrades(engine: Engine, seed: u64) {
+    let report = played(&plan(engine, seed));
+    for outcome in [Outcome::Stays, Outcome::Moves] {
+        assert!(report.outcomes.contains_key(&outcome), "{report:#?}");
+    }
+}
+
+#[test]
+fn a_hub_in_memory() {
+    survives_twenty_upgrades(Engine::Memory, 1);
+}
+
+#[test]
+fn a_hub_on_disk() {
+    survives_twenty_upgrades(Engine::Data, 2);
+}
+
+#[test]
+fn two_nodes_on_redis() {
+    survives_twenty_upgrades(Engine::Cluster, 3);
+}
+
+#[test]
+fn an_old_process_that_dies_takes_along_what_it_has_handed_over() {
+    let steps = [
+        Step::Descriptors,
+        Step::Received,
+        Step::Prepared,
+        Step::Commit,
+        Step::Committed,
+        Step::Serving,
+    ];
+    let killed = |at| Fault::At(Deed { at, act: Act::Kill(Side::Old, None) });
+    let report = played(&Plan {
+        upgrades: 6,
+        // No more than go in one message: it has been heard, or it has not.
+        streams: 100,
+        faults: Some(steps.map(killed).to_vec()),
+        ..plan(Engine::Memory, 4)
+    });
+    assert_eq!(report.outcomes, [(Outcome::Moves, 6)].into());
+}
