@@ -82,7 +82,8 @@ pub(crate) fn write_ahead(engine: &Engine) -> io::Result<(Cargo, Option<Position
     let Engine::Memory(log) = engine else { return Ok((Cargo::seal(&[])?, None)) };
     let state = log.state();
     let until = state.last();
-    Ok((Cargo::seal(&[EngineState::Memory(state).section()?])?, Some(until)))
+    let (name, bytes) = EngineState::Memory(state).section()?;
+    Ok((Cargo::seal(&[(name, &bytes[..])])?, Some(until)))
 }
 
 /// What was written ahead, if anything was.
