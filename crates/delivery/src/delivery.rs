@@ -118,8 +118,9 @@ impl Delivery {
     }
 
     /// Takes at most `limit` streams out of a shard, as data and connection, to go on where such are
-    /// taken; those whose connection another layer holds stay. Whoever has joined before is among them. `then` is called on the shard's thread and
-    /// must be quick; never, if there is no such shard or it has ended.
+    /// taken; those whose connection another layer holds stay. Whoever has joined before is among them.
+    /// `then` is called on the shard's thread and must be quick; never, if there is no such shard or it
+    /// has ended.
     pub fn detach(
         &self,
         shard: usize,

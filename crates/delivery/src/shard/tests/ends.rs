@@ -141,7 +141,9 @@ fn one_who_has_just_come_stays_behind_when_all_are_taken_out() {
     let socket = SimulatedSocket::default();
     rig.delivery().join(rig.subscriber("a", &socket, &Requested::Live));
     let (moved, taken) = std::sync::mpsc::channel();
-    rig.delivery().detach(0, usize::MAX, move |detached| moved.send(detached.len()).unwrap());
+    rig.delivery().detach(0, usize::MAX, Movable::Secured, move |detached| {
+        moved.send(detached.len()).unwrap();
+    });
     rig.turn_until_idle();
     assert_eq!(taken.recv().unwrap(), 1);
 }
