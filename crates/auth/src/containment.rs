@@ -193,7 +193,7 @@ impl Set {
 mod tests {
     use std::sync::Arc;
 
-    use fanfare_event::{Expression, Topic};
+    use fanfare_event::{Beginning, Expression, Topic};
     use proptest::prelude::*;
 
     use super::*;
@@ -248,6 +248,10 @@ mod tests {
 
         fn matches(&self, _: &Topic) -> bool {
             false
+        }
+
+        fn beginning(&self) -> Beginning<'_> {
+            Beginning::unknown()
         }
 
         fn footprint(&self) -> usize {

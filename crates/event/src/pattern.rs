@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::expression::{Beginning, Expression};
 use crate::topic::{InvalidTopic, Topic, check_name, check_visible};
 
 /// A valid pattern: a topic name in which a whole segment may be `*` (exactly one segment) or
@@ -20,21 +21,6 @@ pub struct Pattern(Kind);
 enum Kind {
     Wildcards(Arc<str>),
     Expression(Arc<dyn Expression>),
-}
-
-/// A family of topics that is not described by wildcards.
-///
-/// Two that are written alike must match alike, throughout the process.
-pub trait Expression: fmt::Debug + Send + Sync {
-    /// The expression in writing, with the language it is written in.
-    fn as_str(&self) -> &str;
-
-    /// Whether `topic` belongs to the family, at a cost that whoever wrote the expression cannot raise at will: it
-    /// is asked of each event once, for all who wrote the same.
-    fn matches(&self, topic: &Topic) -> bool;
-
-    /// How many bytes keeping it may take, compiled, with what matching remembers.
-    fn footprint(&self) -> usize;
 }
 
 /// Why a text is not a pattern.
@@ -129,6 +115,14 @@ impl Pattern {
     /// The segments between the slashes: `*`, `**` or literal text. Of no meaning for an expression.
     pub fn segments(&self) -> std::str::Split<'_, char> {
         self.as_str().split('/')
+    }
+
+    /// What all topics of the family begin with, if an expression describes it.
+    pub fn beginning(&self) -> Option<Beginning<'_>> {
+        match &self.0 {
+            Kind::Expression(expression) => Some(expression.beginning()),
+            Kind::Wildcards(_) => None,
+        }
     }
 
     /// How many of the places for patterns it takes up in a subscription: one for each [`Pattern::PLACE`] bytes, or a
@@ -292,6 +286,10 @@ mod tests {
 
         fn matches(&self, topic: &Topic) -> bool {
             topic.as_str().ends_with(self.0)
+        }
+
+        fn beginning(&self) -> Beginning<'_> {
+            Beginning::unknown()
         }
 
         fn footprint(&self) -> usize {

@@ -228,6 +228,41 @@ pub(crate) mod tests {
         assert!(Matcher::parse(MatcherType::Exact, &"x".repeat(300), &hub()).is_err());
     }
 
+    /// Where an index would look for a pattern, and what it would read of a topic.
+    fn place(pattern: &Pattern, topic: &Topic) -> Option<(String, Option<String>)> {
+        let beginning = pattern.beginning()?;
+        let mut read = None;
+        beginning.reading.read(topic, &mut |text| read = Some(text.to_owned()));
+        Some((beginning.text.into_owned(), read))
+    }
+
+    #[test]
+    fn a_matcher_is_looked_for_where_all_are() {
+        let begins = |kind, text: &str| {
+            let pattern = Matcher::parse(kind, text, &hub()).unwrap().into_pattern();
+            pattern.beginning().unwrap().text.into_owned()
+        };
+        for (text, beginning) in [
+            ("https://example.com/books/:id", "example.com/books/"),
+            ("https://EXAMPLE.com/books/:id/:page?", "example.com/books"),
+            ("https://example.com/é/*", "example.com/%C3%A9/"),
+            ("https://*.example.com/books/*", "/books/"),
+            ("/books/:id", "hub.example.com/books/"),
+            ("urn\\:isbn\\:*", "isbn:"),
+            (":rest", "hub.example.com/.well-known/"),
+            ("https://*/:rest", "/"),
+        ] {
+            assert_eq!(begins(MatcherType::UrlPattern, text), beginning, "{text}");
+        }
+        for (text, beginning) in [
+            ("https://example.com/books/{id}", "https://example.com/books/"),
+            ("a*b/{c}", "a"),
+            ("{a}", ""),
+        ] {
+            assert_eq!(begins(MatcherType::Older, text), beginning, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_matcher_panics_or_differs_from_its_native_pattern(
@@ -240,6 +275,9 @@ pub(crate) mod tests {
             let Ok(topic) = topic_of(&name) else { return Ok(()) };
             let native = matcher.clone().into_pattern().matches(&topic);
             prop_assert_eq!(matcher.matches(&name), native);
+            if let (true, Some((beginning, read))) = (native, place(&matcher.into_pattern(), &topic)) {
+                prop_assert!(read.is_some_and(|read| read.starts_with(&beginning)), "{}", beginning);
+            }
         }
     }
 }

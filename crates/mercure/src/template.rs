@@ -1,8 +1,9 @@
 //! URI Templates (RFC 6570), read backwards: which texts one can be expanded to.
 
 use std::fmt;
+use std::sync::Arc;
 
-use fanfare_event::{Expression, Pattern, Topic};
+use fanfare_event::{AsWritten, Beginning, Expression, Pattern, Topic};
 use regex::escape;
 
 use crate::compiled::Compiled;
@@ -69,6 +70,13 @@ impl Expression for Template {
 
     fn matches(&self, topic: &Topic) -> bool {
         self.matches_name(&name_of(topic))
+    }
+
+    /// What is before the first variable; a star is another character in a topic.
+    fn beginning(&self) -> Beginning<'_> {
+        let text = self.text();
+        let literal = text.find(['{', '*']).map_or(text, |end| &text[..end]);
+        Beginning { reading: Arc::new(AsWritten), text: literal.into() }
     }
 
     fn footprint(&self) -> usize {

@@ -5,9 +5,10 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use fanfare_event::{Expression, Pattern, Topic};
+use fanfare_event::{Beginning, Expression, Pattern, Reading, Topic};
 use url::Url;
 use urlpattern::component::Component;
 use urlpattern::matcher::{InnerMatcher, Matcher};
@@ -139,6 +140,14 @@ fn footprint(matcher: &Matcher<Linear>) -> usize {
     regexp.compiled.get().map_or(0, Compiled::footprint)
 }
 
+/// What all begins with that it matches.
+fn literal_beginning(matcher: &Matcher<Linear>) -> &str {
+    match &matcher.inner {
+        InnerMatcher::Literal { literal } => literal,
+        InnerMatcher::SingleCapture { .. } | InnerMatcher::RegExp { .. } => &matcher.prefix,
+    }
+}
+
 /// Whether a component may be anything.
 fn matches_all(matcher: &Matcher<Linear>) -> bool {
     let unbounded = InnerMatcher::<Linear>::SingleCapture { filter: None, allow_empty: true };
@@ -153,7 +162,19 @@ impl Expression for UrlPattern {
     }
 
     fn matches(&self, topic: &Topic) -> bool {
-        with_url(&self.hub, topic, |url| self.matches_url(url))
+        as_url(&self.hub, topic).is_some_and(|read| self.matches_url(&read.url))
+    }
+
+    fn beginning(&self) -> Beginning<'_> {
+        let urls = |from| Arc::new(Urls { hub: Arc::clone(&self.hub), from });
+        let path = literal_beginning(&self.pathname);
+        match &self.hostname.inner {
+            InnerMatcher::Literal { literal } => Beginning {
+                reading: urls(Start::Host),
+                text: [literal.as_str(), path].concat().into(),
+            },
+            _ => Beginning { reading: urls(Start::Path), text: path.into() },
+        }
     }
 
     fn footprint(&self) -> usize {
@@ -169,23 +190,63 @@ impl fmt::Debug for UrlPattern {
     }
 }
 
+/// Topics as URLs, read from their host on, or from their path on where the host may be anything.
+#[derive(Debug)]
+struct Urls {
+    hub: Arc<HubUrl>,
+    from: Start,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    Host,
+    Path,
+}
+
+impl Reading for Urls {
+    fn name(&self) -> &'static str {
+        match self.from {
+            Start::Host => "URL from its host on",
+            Start::Path => "URL from its path on",
+        }
+    }
+
+    fn read(&self, topic: &Topic, with: &mut dyn FnMut(&str)) {
+        let Some(last) = as_url(&self.hub, topic) else { return };
+        with(match self.from {
+            Start::Host => &last.from_host,
+            Start::Path => last.url.path(),
+        });
+    }
+}
+
 /// The topic that a thread last saw as a URL: many patterns are asked of one topic in turn.
 struct Last {
     hub: Arc<HubUrl>,
     topic: Topic,
-    url: Option<Url>,
+    read: Option<Rc<ReadUrl>>,
 }
 
-/// Asks something of a topic as a URL; false of one that is none.
-fn with_url(hub: &Arc<HubUrl>, topic: &Topic, ask: impl FnOnce(&Url) -> bool) -> bool {
+#[derive(Debug)]
+struct ReadUrl {
+    url: Url,
+    /// Its host, if it has one, and its path.
+    from_host: String,
+}
+
+/// A topic as a URL; `None` for one that is none.
+fn as_url(hub: &Arc<HubUrl>, topic: &Topic) -> Option<Rc<ReadUrl>> {
     thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
     LAST.with_borrow_mut(|last| {
         let known = last.as_ref().is_some_and(|l| l.topic == *topic && Arc::ptr_eq(&l.hub, hub));
         if !known {
-            let url = hub.resolve(&name_of(topic));
-            *last = Some(Last { hub: Arc::clone(hub), topic: topic.clone(), url });
+            let read = hub.resolve(&name_of(topic)).map(|url| {
+                let from_host = [url.host_str().unwrap_or_default(), url.path()].concat();
+                Rc::new(ReadUrl { url, from_host })
+            });
+            *last = Some(Last { hub: Arc::clone(hub), topic: topic.clone(), read });
         }
-        last.as_ref().and_then(|last| last.url.as_ref()).is_some_and(ask)
+        last.as_ref().and_then(|last| last.read.clone())
     })
 }
 

@@ -1,11 +1,12 @@
 //! The topic index: which of a shard's subscribers an event concerns.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use fanfare_event::{Pattern, Topic, TopicSelector};
-use smallvec::{SmallVec, smallvec};
 
+use super::expression_index::ExpressionIndex;
 use super::matcher::{Matcher, Segments};
+use super::members::{Bucket, Family, Members};
 use crate::subscriber_key::SubscriberKey;
 
 /// What trying a pattern costs, measured by what visiting a subscriber does.
@@ -20,64 +21,37 @@ const PATTERN_WORK: usize = 8;
 pub(crate) struct TopicIndex {
     topics: HashMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: HashMap<Box<str>, PatternBucket>,
+    patterns: HashMap<Box<str>, Bucket<Matcher>>,
     segments: Segments,
-    /// Those that are not written with wildcards: each is asked of each event.
-    expressions: BTreeMap<Pattern, Members>,
-}
-
-/// The patterns with one literal beginning: most often, as with `user/7/*`, there is one.
-#[derive(Debug)]
-enum PatternBucket {
-    One(Box<PatternMembers>),
-    Many(BTreeMap<Pattern, Box<PatternMembers>>),
-}
-
-/// A pattern's subscribers.
-#[derive(Debug)]
-struct PatternMembers {
-    pattern: Pattern,
-    /// Of what stands behind the literal beginning.
-    matcher: Matcher,
-    members: Members,
-}
-
-/// The subscribers of one topic or pattern. Those who left stay in the list until they are half
-/// of it, so that leaving costs constant time on average.
-#[derive(Debug, Default)]
-struct Members {
-    keys: SmallVec<[SubscriberKey; 2]>,
-    gone: usize,
+    /// Those that are not written with wildcards.
+    expressions: ExpressionIndex,
 }
 
 impl TopicIndex {
     pub(crate) fn insert(&mut self, selector: &TopicSelector, key: SubscriberKey) {
         for topic in selector.topics() {
             match self.topics.get_mut(topic) {
-                Some(members) => members.keys.push(key),
+                Some(members) => members.join(key),
                 None => drop(self.topics.insert(topic.clone(), Members::of(key))),
             }
         }
         for pattern in selector.patterns() {
-            if !pattern.has_segments() {
-                match self.expressions.get_mut(pattern) {
-                    Some(members) => members.keys.push(key),
-                    None => drop(self.expressions.insert(pattern.clone(), Members::of(key))),
-                }
+            if let Some(beginning) = pattern.beginning() {
+                self.expressions.insert(pattern, &beginning, key);
                 continue;
             }
             let prefix = literal_prefix(pattern);
             let family = self.patterns.get_mut(prefix).and_then(|bucket| bucket.get_mut(pattern));
             if let Some(family) = family {
-                family.members.keys.push(key);
+                family.members.join(key);
                 continue;
             }
             let matcher = self.segments.matcher(rest(pattern, prefix));
             let (pattern, members) = (pattern.clone(), Members::of(key));
-            let family = Box::new(PatternMembers { pattern, matcher, members });
+            let family = Box::new(Family { pattern, matcher, members });
             match self.patterns.get_mut(prefix) {
                 Some(bucket) => bucket.insert(family),
-                None => drop(self.patterns.insert(prefix.into(), PatternBucket::One(family))),
+                None => drop(self.patterns.insert(prefix.into(), Bucket::One(family))),
             }
         }
     }
@@ -94,10 +68,8 @@ impl TopicIndex {
             }
         }
         for pattern in selector.patterns() {
-            if !pattern.has_segments() {
-                if self.expressions.get_mut(pattern).is_some_and(|m| m.leave(&is_member)) {
-                    self.expressions.remove(pattern);
-                }
+            if let Some(beginning) = pattern.beginning() {
+                self.expressions.remove(pattern, &beginning, &is_member);
                 continue;
             }
             let prefix = literal_prefix(pattern);
@@ -117,8 +89,8 @@ impl TopicIndex {
     pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(SubscriberKey)) -> usize {
         let mut calls = 0;
         let tried = self.visit_members(topic, |members| {
-            calls += members.keys.len();
-            members.keys.iter().copied().for_each(&mut visit);
+            calls += members.keys().len();
+            members.keys().iter().copied().for_each(&mut visit);
         });
         calls + tried * PATTERN_WORK
     }
@@ -127,22 +99,16 @@ impl TopicIndex {
     /// patterns counts for each.
     pub(crate) fn count(&self, topic: &Topic) -> usize {
         let mut count = 0;
-        self.visit_members(topic, |members| count += members.keys.len() - members.gone);
+        self.visit_members(topic, |members| count += members.count());
         count
     }
 
     /// Returns how many patterns were tried.
     fn visit_members(&self, topic: &Topic, mut visit: impl FnMut(&Members)) -> usize {
-        let mut tried = 0;
         if let Some(members) = self.topics.get(topic) {
             visit(members);
         }
-        for (expression, members) in &self.expressions {
-            tried += 1;
-            if expression.matches(topic) {
-                visit(members);
-            }
-        }
+        let mut tried = self.expressions.visit(topic, &mut visit);
         if self.patterns.is_empty() {
             return tried;
         }
@@ -162,62 +128,6 @@ impl TopicIndex {
             });
         }
         tried
-    }
-}
-
-impl PatternBucket {
-    fn get_mut(&mut self, pattern: &Pattern) -> Option<&mut PatternMembers> {
-        match self {
-            Self::One(family) => (family.pattern == *pattern).then_some(family),
-            Self::Many(families) => families.get_mut(pattern).map(Box::as_mut),
-        }
-    }
-
-    /// Adds a pattern that is not there.
-    fn insert(&mut self, family: Box<PatternMembers>) {
-        let mut families = match std::mem::replace(self, Self::Many(BTreeMap::new())) {
-            Self::One(first) => BTreeMap::from([(first.pattern.clone(), first)]),
-            Self::Many(families) => families,
-        };
-        families.insert(family.pattern.clone(), family);
-        *self = Self::Many(families);
-    }
-
-    /// Takes out a pattern that is there; whether it was the last.
-    fn remove(&mut self, pattern: &Pattern) -> bool {
-        match self {
-            Self::One(_) => true,
-            Self::Many(families) => {
-                families.remove(pattern);
-                families.is_empty()
-            }
-        }
-    }
-
-    fn for_each(&self, mut each: impl FnMut(&PatternMembers)) {
-        match self {
-            Self::One(family) => each(family),
-            Self::Many(families) => families.values().for_each(|family| each(family)),
-        }
-    }
-}
-
-impl Members {
-    fn of(key: SubscriberKey) -> Self {
-        Self { keys: smallvec![key], gone: 0 }
-    }
-
-    /// Notes that one has left; true when nobody remains.
-    fn leave(&mut self, is_member: impl Fn(SubscriberKey) -> bool) -> bool {
-        self.gone += 1;
-        if self.gone * 2 > self.keys.len() {
-            self.keys.retain(|key| is_member(*key));
-            if self.keys.capacity() > self.keys.len() * 2 {
-                self.keys.shrink_to_fit();
-            }
-            self.gone = 0;
-        }
-        self.keys.is_empty()
     }
 }
 
@@ -244,7 +154,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use fanfare_event::{Expression, Selector};
+    use fanfare_event::{Beginning, Expression, Selector};
 
     use super::*;
 
@@ -319,6 +229,10 @@ mod tests {
         fn matches(&self, topic: &Topic) -> bool {
             self.0.fetch_add(1, Ordering::Relaxed);
             topic.as_str().len() > 3
+        }
+
+        fn beginning(&self) -> Beginning<'_> {
+            Beginning::unknown()
         }
 
         fn footprint(&self) -> usize {

@@ -159,7 +159,7 @@ fn literal_beginning(pattern: &str) -> &str {
 mod tests {
     use std::sync::Arc;
 
-    use fanfare_event::{Expression, Position, Selector, Timestamp};
+    use fanfare_event::{Beginning, Expression, Position, Selector, Timestamp};
     use proptest::prelude::*;
 
     use super::*;
@@ -177,6 +177,10 @@ mod tests {
 
         fn matches(&self, topic: &Topic) -> bool {
             topic.as_str().ends_with(self.0)
+        }
+
+        fn beginning(&self) -> Beginning<'_> {
+            Beginning::unknown()
         }
 
         fn footprint(&self) -> usize {
