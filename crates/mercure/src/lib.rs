@@ -12,6 +12,7 @@ mod compiled;
 mod form;
 mod hub_url;
 mod matcher;
+mod read_url;
 mod subscription;
 mod template;
 mod topic;

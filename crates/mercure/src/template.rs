@@ -1,6 +1,7 @@
 //! URI Templates (RFC 6570), read backwards: which texts one can be expanded to.
 
 use std::fmt;
+use std::ops::{Range, RangeFrom};
 use std::sync::Arc;
 
 use fanfare_event::{AsWritten, Beginning, Expression, Pattern, Topic};
@@ -13,7 +14,18 @@ use crate::topic::name_of;
 pub struct Template {
     /// With its language before it.
     written: Box<str>,
-    expansions: Compiled,
+    expansions: Expansions,
+}
+
+/// What it can be expanded to.
+enum Expansions {
+    /// What stands before and behind its only expression, whose values are characters in any number. So are most.
+    Run {
+        before: Range<usize>,
+        behind: RangeFrom<usize>,
+        reserved: bool,
+    },
+    Regex(Compiled),
 }
 
 /// What stands before a template in writing.
@@ -32,23 +44,11 @@ struct Operator {
 impl Template {
     /// Reads a template; `None` for what is none, or holds no variable, or takes too much.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut pattern = String::from("^");
-        let mut rest = text;
-        let mut expressions = 0;
-        while let Some(begin) = rest.find(['{', '}']) {
-            let (literal, expression) = rest.split_at(begin);
-            pattern += &escape(literal);
-            let (inside, after) = expression.strip_prefix('{')?.split_once('}')?;
-            pattern += &expansion(inside)?;
-            expressions += 1;
-            rest = after;
-        }
-        pattern += &escape(rest);
-        pattern.push('$');
-        if expressions == 0 {
-            return None;
-        }
-        let expansions = Compiled::parse(&pattern)?;
+        let (regex, expressions) = regular_expression(text)?;
+        let expansions = match run(text).filter(|_| expressions == 1) {
+            Some(run) => run,
+            None => Expansions::Regex(Compiled::parse(&regex)?),
+        };
         Some(Self { written: format!("{LANGUAGE}{text}").into(), expansions })
     }
 
@@ -59,7 +59,68 @@ impl Template {
 
     /// Whether the topic of this name is an expansion, or is written alike.
     pub(crate) fn matches_name(&self, name: &str) -> bool {
-        self.text() == name || self.expansions.is_match(name)
+        let text = self.text();
+        if text == name {
+            return true;
+        }
+        match &self.expansions {
+            Expansions::Run { before, behind, reserved } => {
+                let rest = name.strip_prefix(&text[before.clone()]);
+                let value = rest.and_then(|rest| rest.strip_suffix(&text[behind.clone()]));
+                value.is_some_and(|value| is_run(value, *reserved))
+            }
+            Expansions::Regex(regex) => regex.is_match(name),
+        }
+    }
+}
+
+/// What a template can be expanded to, as a regular expression, and how many expressions it has; `None` for what is
+/// none, or holds no variable.
+fn regular_expression(text: &str) -> Option<(String, usize)> {
+    let mut pattern = String::from("^");
+    let mut rest = text;
+    let mut expressions = 0;
+    while let Some(begin) = rest.find(['{', '}']) {
+        let (literal, expression) = rest.split_at(begin);
+        pattern += &escape(literal);
+        let (inside, after) = expression.strip_prefix('{')?.split_once('}')?;
+        pattern += &expansion(inside)?;
+        expressions += 1;
+        rest = after;
+    }
+    pattern += &escape(rest);
+    pattern.push('$');
+    if expressions == 0 {
+        return None;
+    }
+    Some((pattern, expressions))
+}
+
+/// What a template with one expression can be expanded to, if that is characters in any number.
+fn run(text: &str) -> Option<Expansions> {
+    let (begin, end) = (text.find('{')?, text.find('}')?);
+    let inside = text.get(begin + 1..end)?;
+    let (reserved, list) = inside.strip_prefix('+').map_or((false, inside), |list| (true, list));
+    // Whether it is a template at all is known. A list may hold commas, and so may each of its values.
+    let is_plain = list.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '%'));
+    let is_run = is_plain && !list.contains([':', '*']);
+    is_run.then(|| Expansions::Run { before: 0..begin, behind: end + 1.., reserved })
+}
+
+/// Whether a text consists of what values are written with, reserved characters or not, and commas.
+fn is_run(text: &str, reserved: bool) -> bool {
+    let mut rest = text.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return true,
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest
+            }
+            [b',' | b'.' | b'_' | b'~' | b'-', rest @ ..] => rest,
+            [b, rest @ ..] if b.is_ascii_alphanumeric() => rest,
+            [b, rest @ ..] if reserved && b":/?#[]@!$&'()*+;=".contains(b) => rest,
+            _ => return false,
+        };
     }
 }
 
@@ -80,7 +141,11 @@ impl Expression for Template {
     }
 
     fn footprint(&self) -> usize {
-        Pattern::PLACE + self.expansions.footprint()
+        let regex = match &self.expansions {
+            Expansions::Run { .. } => 0,
+            Expansions::Regex(regex) => regex.footprint(),
+        };
+        Pattern::PLACE + regex
     }
 }
 
@@ -167,6 +232,8 @@ impl Operator {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn matches(template: &str, name: &str) -> bool {
@@ -211,6 +278,20 @@ mod tests {
             ["a", "a{", "a}", "{}", "{a", "{a b}", "{=a}", "{a:0}", "{a:x}", "{a:9999}{b:9999}"]
         {
             assert!(Template::parse(literal).is_none(), "{literal}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_needs_no_regular_expression_matches_otherwise(
+            template in r"[a%,/-]{0,3}\{\+?[a%.][b,.%]{0,3}\}[a%2,/-]{0,3}",
+            name in r"[a%2F,/é?.-]{0,8}",
+        ) {
+            let Some((regex, 1)) = regular_expression(&template) else { return Ok(()) };
+            let Some(run) = run(&template) else { return Ok(()) };
+            let matched = Template { written: format!("{LANGUAGE}{template}").into(), expansions: run };
+            let wanted = template == name || Compiled::parse(&regex).unwrap().is_match(&name);
+            prop_assert_eq!(matched.matches_name(&name), wanted);
         }
     }
 }

@@ -2,14 +2,11 @@
 //!
 //! The `urlpattern` crate reads them; of what it makes, only what matches is kept.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use fanfare_event::{Beginning, Expression, Pattern, Reading, Topic};
-use url::Url;
+use fanfare_event::{Beginning, Expression, Pattern, Topic};
 use urlpattern::component::Component;
 use urlpattern::matcher::{InnerMatcher, Matcher};
 use urlpattern::regexp::RegExp;
@@ -17,7 +14,7 @@ use urlpattern::{RegexSyntax, UrlPatternInit, UrlPatternOptions};
 
 use crate::compiled::Compiled;
 use crate::hub_url::HubUrl;
-use crate::topic::name_of;
+use crate::read_url::{Part, ReadUrl, Start, Urls, read};
 
 /// A URL Pattern.
 pub struct UrlPattern {
@@ -28,17 +25,6 @@ pub struct UrlPattern {
     pathname: Matcher<Linear>,
     hostname: Matcher<Linear>,
     others: Box<[(Part, Matcher<Linear>)]>,
-}
-
-/// The other parts of a URL, of which most patterns say nothing.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Protocol,
-    Username,
-    Password,
-    Port,
-    Search,
-    Hash,
 }
 
 /// What stands before a pattern in writing.
@@ -85,26 +71,13 @@ impl UrlPattern {
 
     /// Whether it matches the topic of this name.
     pub(crate) fn matches_name(&self, name: &str) -> bool {
-        self.hub.resolve(name).is_some_and(|url| self.matches_url(&url))
+        ReadUrl::of(&self.hub, name).is_some_and(|url| self.matches_url(&url))
     }
 
-    fn matches_url(&self, url: &Url) -> bool {
+    fn matches_url(&self, url: &ReadUrl) -> bool {
         self.pathname.matches(url.path()).is_some()
-            && self.hostname.matches(url.host_str().unwrap_or_default()).is_some()
-            && self.others.iter().all(|(part, matcher)| matcher.matches(part.of(url)).is_some())
-    }
-}
-
-impl Part {
-    fn of(self, url: &Url) -> &str {
-        match self {
-            Self::Protocol => url.scheme(),
-            Self::Username => url.username(),
-            Self::Password => url.password().unwrap_or_default(),
-            Self::Port => url::quirks::port(url),
-            Self::Search => url.query().unwrap_or_default(),
-            Self::Hash => url.fragment().unwrap_or_default(),
-        }
+            && self.hostname.matches(url.host()).is_some()
+            && self.others.iter().all(|(part, matcher)| matcher.matches(url.part(*part)).is_some())
     }
 }
 
@@ -162,11 +135,11 @@ impl Expression for UrlPattern {
     }
 
     fn matches(&self, topic: &Topic) -> bool {
-        as_url(&self.hub, topic).is_some_and(|read| self.matches_url(&read.url))
+        read(&self.hub, topic).is_some_and(|url| self.matches_url(&url))
     }
 
     fn beginning(&self) -> Beginning<'_> {
-        let urls = |from| Arc::new(Urls { hub: Arc::clone(&self.hub), from });
+        let urls = |from| Arc::new(Urls::new(&self.hub, from));
         let path = literal_beginning(&self.pathname);
         match &self.hostname.inner {
             InnerMatcher::Literal { literal } => Beginning {
@@ -188,66 +161,6 @@ impl fmt::Debug for UrlPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
-}
-
-/// Topics as URLs, read from their host on, or from their path on where the host may be anything.
-#[derive(Debug)]
-struct Urls {
-    hub: Arc<HubUrl>,
-    from: Start,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Start {
-    Host,
-    Path,
-}
-
-impl Reading for Urls {
-    fn name(&self) -> &'static str {
-        match self.from {
-            Start::Host => "URL from its host on",
-            Start::Path => "URL from its path on",
-        }
-    }
-
-    fn read(&self, topic: &Topic, with: &mut dyn FnMut(&str)) {
-        let Some(last) = as_url(&self.hub, topic) else { return };
-        with(match self.from {
-            Start::Host => &last.from_host,
-            Start::Path => last.url.path(),
-        });
-    }
-}
-
-/// The topic that a thread last saw as a URL: many patterns are asked of one topic in turn.
-struct Last {
-    hub: Arc<HubUrl>,
-    topic: Topic,
-    read: Option<Rc<ReadUrl>>,
-}
-
-#[derive(Debug)]
-struct ReadUrl {
-    url: Url,
-    /// Its host, if it has one, and its path.
-    from_host: String,
-}
-
-/// A topic as a URL; `None` for one that is none.
-fn as_url(hub: &Arc<HubUrl>, topic: &Topic) -> Option<Rc<ReadUrl>> {
-    thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
-    LAST.with_borrow_mut(|last| {
-        let known = last.as_ref().is_some_and(|l| l.topic == *topic && Arc::ptr_eq(&l.hub, hub));
-        if !known {
-            let read = hub.resolve(&name_of(topic)).map(|url| {
-                let from_host = [url.host_str().unwrap_or_default(), url.path()].concat();
-                Rc::new(ReadUrl { url, from_host })
-            });
-            *last = Some(Last { hub: Arc::clone(hub), topic: topic.clone(), read });
-        }
-        last.as_ref().and_then(|last| last.read.clone())
-    })
 }
 
 /// A regular expression that is compiled only if it is kept.

@@ -226,7 +226,7 @@ fn expressions(matcher: impl Fn(usize, usize) -> String) {
     hub.await_metrics("the bound is reached", |now| {
         now.labelled("fanfare_refused_total", "\"pattern_capacity\"") > 0.0
     });
-    // Each is asked, and remembers what it has seen.
+    // Each is asked, for all begin alike, and remembers what it has seen.
     let publish =
         |n: usize| json!({"topic": format!("https://example.com/{n}/{n}/x"), "message": "m"});
     let batch: Vec<_> = (0..50).map(|n| publish(n).to_string()).collect();
@@ -239,14 +239,14 @@ fn expressions(matcher: impl Fn(usize, usize) -> String) {
 #[test]
 fn templates_of_many_variables() {
     expressions(|stream, n| {
-        format!("topic=https%3A%2F%2Fexample.com%2F{stream}%2F{n}%2F%7Ba,b,c,d,e,f,g,h%7D")
+        format!("topic=https%3A%2F%2Fexample.com%7B/a,b,c,d,e,f,g,h%7D%2F{stream}%2F{n}")
     });
 }
 
 #[test]
 fn expressions_that_know_all_of_unicode() {
     expressions(|stream, n| {
-        format!("match_urlpattern=https%3A%2F%2Fexample.com%2F{stream}%2F{n}%2F(%5Cd%2B)")
+        format!("match_urlpattern=https%3A%2F%2Fexample.com%2F(%5Cd%2B)%2F{stream}%2F{n}")
     });
 }
 
