@@ -16,7 +16,7 @@ pub struct BenchArgs {
     /// Publish at this node, where it is another of the same hub
     #[arg(long, value_name = "URL")]
     publish_url: Option<Target>,
-    /// The protocol in which they subscribe
+    /// The protocol to subscribe and publish in
     #[arg(long, value_enum, default_value_t, value_name = "DIALECT")]
     dialect: Dialect,
     /// How many connections subscribe
@@ -172,6 +172,8 @@ pub(crate) mod tests {
             "--subscribers 10 --topics 2561",
             "--publishers 257",
             "--batch 0",
+            "--dialect mercure --batch 2",
+            "--dialect mercure --publish-stream",
             "--duration 0",
         ] {
             assert!(plan(line).unwrap().check().is_err(), "{line}");

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll};
 
 use crate::clock::Clock;
+use crate::dialect;
 use crate::error::BenchError;
 use crate::flow::Flow;
 use crate::inbox::Inbox;
-use crate::plan::{Dialect, Plan};
+use crate::plan::Plan;
 use crate::spread::Spread;
 use crate::subscriber::{Subscriber, Way};
 
@@ -216,25 +217,7 @@ fn request(plan: &Plan, spread: Spread, number: u32, id: &[u8]) -> Vec<u8> {
         let topic = spread.topics_of(number).next().unwrap_or_default();
         return requests.stream(topic, id);
     }
-    let (mut target, parameter) = match plan.dialect {
-        Dialect::Native => (plan.url.path("events"), "topic"),
-        Dialect::Mercure => ("/.well-known/mercure".to_owned(), "match"),
-    };
-    let topics = spread.topics_of(number).filter(|_| plan.topics > 1);
-    let topics = topics.map(|topic| format!("{parameter}=bench/{topic}"));
-    let default = (plan.dialect == Dialect::Mercure && plan.topics == 1)
-        .then(|| format!("{parameter}=default"));
-    let wishes =
-        topics.chain(default).chain(plan.interval.map(|interval| format!("interval={interval}")));
-    for (wish, mark) in wishes.zip("?".chars().chain("&".chars().cycle())) {
-        target.push(mark);
-        target.push_str(&wish);
-    }
-    let (host, authorization) = (plan.url.authority(), plan.authorization_line());
-    format!(
-        "GET {target} HTTP/1.1\r\nhost: {host}\r\n{authorization}accept: text/event-stream\r\n\r\n"
-    )
-    .into()
+    dialect::subscription(plan, spread, number)
 }
 
 /// A loopback address to connect from, so that there are ports enough.

@@ -12,6 +12,7 @@
 mod answer_reader;
 mod args;
 mod clock;
+mod dialect;
 mod error;
 mod fleet;
 mod flow;

@@ -23,7 +23,8 @@ pub struct Plan {
     pub authorization: Option<Authorization>,
     /// How many connections subscribe; at least 1.
     pub subscribers: u32,
-    /// The protocol in which they subscribe; published is in the hub's own.
+    /// The protocol in which they subscribe and publish. In Mercure's, whoever publishes without an authorization
+    /// shows the token of hubs for development.
     pub dialect: Dialect,
     /// What is published once they are connected.
     pub load: Load,
@@ -54,7 +55,7 @@ pub struct Plan {
     pub pid: Option<u32>,
 }
 
-/// A protocol in which a hub is subscribed to.
+/// A protocol in which a hub is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
@@ -152,6 +153,9 @@ pub enum InvalidPlan {
         /// Of so many.
         subscribers: u32,
     },
+    /// Several messages in a request, in a protocol that has none of these.
+    #[error("in Mercure's protocol, each request carries one message")]
+    OneByOne,
     /// A run without an end, or without a beginning.
     #[error("a run lasts more than 0 s and at most a day")]
     Duration,
@@ -209,6 +213,9 @@ impl Plan {
         }
         if !(1..=Self::MAX_BATCH).contains(&batch) {
             return Err(InvalidPlan::Batch(batch));
+        }
+        if self.dialect == Dialect::Mercure && (batch > 1 || self.publish_stream) {
+            return Err(InvalidPlan::OneByOne);
         }
         let sensible = |duration| duration <= Self::MAX_DURATION;
         if self.duration.is_zero() || !sensible(self.duration) || !sensible(self.warmup) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::answer_reader::AnswerReader;
 use crate::clock::{Clock, Pace, nanoseconds};
+use crate::dialect;
 use crate::error::BenchError;
 use crate::flow::Flow;
 use crate::framing::Framing;
@@ -172,32 +173,16 @@ impl Publisher {
                 requests.write_publication(&mut self.body, topic, &self.message);
                 continue;
             }
-            self.body.extend_from_slice(b"{\"message\":\"");
-            payload.write(&mut self.body, self.plan.size);
-            self.body.push(b'"');
-            if self.plan.topics > 1 {
-                self.body.extend_from_slice(format!(",\"topic\":\"bench/{topic}\"").as_bytes());
-            }
-            let lines = batch > 1 || self.plan.publish_stream;
-            self.body.extend_from_slice(if lines { b"}\n" } else { b"}" });
+            dialect::message(&mut self.body, &self.plan, payload);
         }
         self.flow.sending(deliveries);
         if self.plan.publish_stream {
             return self.send_lines();
         }
-        let kind = if batch > 1 { "application/x-ndjson" } else { "application/json" };
-        let target = self.plan.publish_target();
-        let (path, host) = (target.path("send"), target.authority());
-        let (length, authorization) = (self.body.len(), self.plan.authorization_line());
         self.request.clear();
         if self.plan.requests.is_none() {
-            self.request.extend_from_slice(
-                format!(
-                    "POST {path} HTTP/1.1\r\nhost: {host}\r\n{authorization}\
-                     content-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
-                )
-                .as_bytes(),
-            );
+            let target = self.plan.publish_target();
+            self.request = dialect::publication(&self.plan, target, self.body.len());
         }
         self.request.extend_from_slice(&self.body);
         if self.is_over {

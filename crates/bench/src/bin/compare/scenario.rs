@@ -18,8 +18,10 @@ pub(crate) enum Scenario {
     Idle,
     /// 10 topics beside 100,000, one subscriber each
     Topics,
-    /// The cheapest delivery in Mercure's dialect, held against the native one
+    /// As paced, in Mercure's protocol, held against the hub's own
     Mercure,
+    /// As idle, in Mercure's protocol, held against the hub's own
+    MercureIdle,
 }
 
 /// One side of a comparison.
@@ -44,6 +46,7 @@ impl Scenario {
             Self::Idle => "idle",
             Self::Topics => "topics",
             Self::Mercure => "mercure",
+            Self::MercureIdle => "mercure-idle",
         }
     }
 
@@ -61,6 +64,11 @@ impl Scenario {
         };
         let against_the_hub =
             |floor| [floor, Contender { name: "fanfare", is_floor: false, ..floor }];
+        let in_both = |native| {
+            let mercure =
+                Contender { name: "fanfare, Mercure", dialect: Dialect::Mercure, ..native };
+            [Contender { name: "fanfare, native", ..native }, mercure]
+        };
         match self {
             Self::Paced => against_the_hub(floor),
             // The floor answers a publisher only when it has sent everything. With a single one it
@@ -84,18 +92,22 @@ impl Scenario {
                     Contender { name: "fanfare, 100,000 topics", ..many },
                 ]
             }
-            Self::Mercure => {
-                let native = Contender { name: "fanfare, native", is_floor: false, ..floor };
-                let other =
-                    Contender { name: "fanfare, Mercure", dialect: Dialect::Mercure, ..native };
-                [native, other]
-            }
+            Self::Mercure => in_both(Contender { is_floor: false, ..floor }),
+            Self::MercureIdle => in_both(Contender {
+                is_floor: false,
+                subscribers: 15_000,
+                load: Load::Idle,
+                ..floor
+            }),
         }
     }
 
     /// What the hub is started with.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
-        if self == Self::Mercure { &["--mercure"] } else { &[] }
+        match self {
+            Self::Mercure | Self::MercureIdle => &["--mercure"],
+            Self::Paced | Self::Unpaced | Self::Idle | Self::Topics => &[],
+        }
     }
 
     /// What is read from the reports, the figures with a goal first.
@@ -120,6 +132,10 @@ impl Scenario {
                 Figure::CPU_PER_DELIVERY.held_to(Goal::TimesAtMost(1.05)),
                 Figure::MEDIAN_LATENCY,
                 Figure::TAIL_LATENCY,
+            ],
+            Self::MercureIdle => vec![
+                Figure::MEMORY_PER_SUBSCRIBER.held_to(Goal::AtMost(0.6 * 1024.0)),
+                Figure::CPU_PER_CONNECT,
             ],
             Self::Topics => vec![
                 Figure::CPU_PER_PUBLISH.held_to(Goal::TimesAtMost(1.1)),
