@@ -1,6 +1,7 @@
 //! Measures two nodes on one redis-server, and prints the medians with the targets they are held
 //! to. `bench/cluster` builds everything and calls it.
 
+mod crowd;
 mod herd;
 mod site;
 
@@ -47,6 +48,8 @@ enum Scenario {
     Publish,
     /// 5,000 clients of one node come back at the other
     Herd,
+    /// 10,000 clients with 100,000 subscriptions in Mercure's protocol come to one node, which tells of them
+    Crowd,
 }
 
 /// Why nothing could be measured.
@@ -56,8 +59,8 @@ enum ClusterError {
     Start { what: String, source: io::Error },
     #[error("{0} does not answer in time")]
     Silent(String),
-    #[error("a client of the herd: {0}")]
-    Herd(#[from] io::Error),
+    #[error("a client: {0}")]
+    Client(#[from] io::Error),
     #[error(transparent)]
     Run(#[from] BenchError),
     #[error("messages were lost, duplicated or reordered:\n{0}")]
@@ -85,7 +88,11 @@ fn measure(arguments: &Arguments) -> Result<(), ClusterError> {
     for &scenario in scenarios {
         let mut rounds: Vec<Figures> = Vec::new();
         for round in 1..=arguments.rounds {
-            let site = Site::start(arguments.fanfare.as_deref(), &arguments.redis_config)?;
+            let site = Site::start(
+                arguments.fanfare.as_deref(),
+                scenario.arguments(),
+                &arguments.redis_config,
+            )?;
             let figures = scenario.measure(&site, Duration::from_secs(arguments.seconds))?;
             for (name, format, value) in &figures {
                 eprintln!("round {round}: {name}: {}", format(*value));
@@ -115,7 +122,25 @@ impl Scenario {
                     ("until the last has what it missed", format_time, herd.nanoseconds),
                 ])
             }
+            Self::Crowd => {
+                let crowd = crowd::come(site)?;
+                Ok(vec![
+                    (
+                        "writes to Redis while 100,000 subscriptions begin",
+                        format_count,
+                        crowd.writes,
+                    ),
+                    ("subscriptions told of", format_count, crowd.told),
+                    ("subscriptions not told of", format_count, crowd.untold),
+                    ("until all is told", format_time, crowd.nanoseconds),
+                ])
+            }
         }
+    }
+
+    /// What its nodes are started with.
+    fn arguments(self) -> &'static [&'static str] {
+        if self == Self::Crowd { crowd::ARGUMENTS } else { &[] }
     }
 
     fn goal(self, median: f64) -> String {
@@ -123,6 +148,7 @@ impl Scenario {
             Self::Latency => ("under 2 ms", median < 2e6),
             Self::Publish => ("at least 30,000", median >= 30e3),
             Self::Herd => ("fewer than 100", median < 100.0),
+            Self::Crowd => ("fewer than 1,000", median < 1000.0),
         };
         format!("{goal}: {}", if met { "met" } else { "missed" })
     }

@@ -23,7 +23,12 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) fn start(fanfare: Option<&Path>, config: &Path) -> Result<Self, ClusterError> {
+    /// Starts all; the nodes with further arguments.
+    pub(crate) fn start(
+        fanfare: Option<&Path>,
+        further: &[&str],
+        config: &Path,
+    ) -> Result<Self, ClusterError> {
         let failed = |what: &str| {
             let what = what.to_owned();
             move |source| ClusterError::Start { what, source }
@@ -59,6 +64,7 @@ impl Site {
             let mut node = Command::new(&binary)
                 .args(["--listen", "127.0.0.1:0", "--log-level", "warn"])
                 .args(["--redis", &format!("redis://{redis}")])
+                .args(further)
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -89,16 +95,29 @@ impl Site {
 
     /// How many commands Redis has processed, without the two of this question.
     pub(crate) fn commands(&self) -> io::Result<u64> {
-        let mut connection = TcpStream::connect(self.redis)?;
-        connection.set_read_timeout(Some(START_TIMEOUT))?;
-        connection.write_all(b"INFO stats\r\nQUIT\r\n")?;
-        let mut info = String::new();
-        connection.read_to_string(&mut info)?;
+        let info = self.info("stats")?;
         let field = info.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
         let number = field.and_then(|number| number.trim().parse().ok());
         number.ok_or_else(|| {
             io::Error::other("redis-server does not say how many commands it processed")
         })
+    }
+
+    /// How many scripts were called: all that nodes write, but for their marks as they start, they write by one.
+    pub(crate) fn writes(&self) -> io::Result<u64> {
+        let info = self.info("commandstats")?;
+        let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        let number = line.and_then(|line| line.split(',').next());
+        Ok(number.and_then(|number| number.parse().ok()).unwrap_or_default())
+    }
+
+    fn info(&self, section: &str) -> io::Result<String> {
+        let mut connection = TcpStream::connect(self.redis)?;
+        connection.set_read_timeout(Some(START_TIMEOUT))?;
+        connection.write_all(format!("INFO {section}\r\nQUIT\r\n").as_bytes())?;
+        let mut info = String::new();
+        connection.read_to_string(&mut info)?;
+        Ok(info)
     }
 }
 

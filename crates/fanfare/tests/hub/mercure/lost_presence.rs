@@ -1,12 +1,15 @@
 //! Who watches subscriptions begin and end is told of too few or too many, by somebody else, or before it is known who
 //! may; or a hub that was not told to is watched.
 
+use std::time::Instant;
+
+use fanfare_testkit::RedisServer;
 use serde_json::{Value, json};
 
 use super::{
     DETAIL, PATH, URL, asking, detail, guarded_hub, publish, publisher, sign, subscriber, token,
 };
-use crate::support::{Http, Hub, Response, Subscriber, await_that};
+use crate::support::{Http, Hub, Response, Setup, Subscriber, await_that};
 
 const ROOT: &str = "/.well-known/mercure/subscriptions";
 const ALL: &str =
@@ -222,6 +225,41 @@ fn a_crowd_that_comes_at_once_is_written_one_by_one() {
         let document = told_of(&mut watcher, "crowd", false);
         assert!(seen.remove(&document["subscriber"].to_string()), "each ends once");
     }
+}
+
+/// Ten writes a second at most, and each of 256 subscriptions where so many wait.
+#[test]
+fn a_crowd_that_comes_at_once_is_written_to_redis_one_by_one() {
+    const SUBSCRIBERS: usize = 100;
+    const MATCHERS: usize = 100;
+    let redis = RedisServer::start(&[]);
+    let url = redis.url();
+    let arguments = ["--mercure", "--mercure-subscriptions", "--redis", &url];
+    let hub = Setup::new(&arguments).own_log().start();
+    let scripts = || -> u64 {
+        let line = redis.info("cmdstat_evalsha");
+        let calls = line.strip_prefix("calls=").and_then(|line| line.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
+    };
+    let told = || hub.metrics().sum("fanfare_mercure_subscription_events_total");
+    // What a node writes of itself it has written by then.
+    let first = asking(&hub, "match=first").open();
+    await_that("it was told", || told() == 1.0);
+    let (before, begun) = (scripts(), Instant::now());
+    let crowd: Vec<_> = (0..SUBSCRIBERS)
+        .map(|n| {
+            let matchers = (0..MATCHERS).map(|m| format!("match={n}/{m}"));
+            asking(&hub, &matchers.collect::<Vec<_>>().join("&")).open()
+        })
+        .collect();
+    let all = SUBSCRIBERS * MATCHERS;
+    await_that("all were told of", || told() == (all + 1) as f64);
+    let (writes, seconds) = (scripts() - before, begun.elapsed().as_secs() + 1);
+    // The node's own heartbeat and trimming come along.
+    assert!(writes <= 20 + seconds * (10 + 5), "{writes} writes of {all} in {seconds} s");
+    let metrics = hub.metrics();
+    assert_eq!(metrics.sum("fanfare_mercure_untold_subscriptions_total"), 0.0);
+    drop((first, crowd));
 }
 
 #[test]
