@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -43,10 +44,17 @@ const PUBLISHERS = {
     says: ['private'],
     silent: true,
   },
+  'symfony/mercure (PHP)': {
+    command: ['php', '-d', 'include_path=/usr/share/php', path('adapters/mercure/symfony-mercure.php')],
+    by: 'token',
+    says: ['id', 'type', 'retry', 'private'],
+    needs: '/usr/share/php/Symfony/Component/Mercure/autoload.php',
+  },
 };
 
 for (const [name, client] of Object.entries(PUBLISHERS)) {
-  test(`${name} publishes`, (t) => publishes(t, client));
+  const skip = client.needs && !existsSync(client.needs) && `there is no ${client.needs}: apt-get install php-symfony-mercure`;
+  test(`${name} publishes`, { skip }, (t) => publishes(t, client));
 }
 
 async function publishes(t, { command: [program, ...args], by, says, silent }) {
