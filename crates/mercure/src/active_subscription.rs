@@ -1,8 +1,12 @@
 //! Active subscriptions: what is told of them, and where it is found.
 //!
-//! Each has an address under the hub's own, which is also the topic of what is told of it. What clients from before
-//! 1.0 look for stands in the documents beside what 1.0 wants.
+//! Each has an address under the hub's own, which is also the topic of what is told of it. Clients from before 1.0 find
+//! it at a second one, without the type of its matcher. What they look for stands in all documents beside what 1.0
+//! wants; at their addresses, documents are as they were.
+//!
+//! An address is short enough for a topic: of a matcher that is too long, it has the beginning and a digest.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,7 +41,17 @@ pub enum SubscriptionsPath {
     Of(MatcherType, String),
     /// That of one subscriber with this matcher.
     One(MatcherType, String, SubscriberId),
+    /// Those with this matcher, whatever its type, as before 1.0.
+    OlderOf(String),
+    /// That of one subscriber with this matcher, whatever its type, as before 1.0.
+    OlderOne(String, SubscriberId),
 }
+
+/// The most bytes of a matcher in an address, escaped: what is left of a topic.
+const LONGEST: usize =
+    Topic::MAX_BYTES - SubscriptionsPath::ROOT.len() - "/urlpattern//".len() - 49;
+/// A tilde and sixteen digits.
+const DIGEST: usize = 17;
 
 /// What a document says beside the protocol's own, for those who read it as JSON-LD.
 const CONTEXT: &str = "https://mercure.rocks/";
@@ -88,7 +102,7 @@ impl ActiveSubscription {
     ///
     /// # Errors
     ///
-    /// Its matcher is too long, written as part of an address.
+    /// Its address is no topic.
     pub fn topic(&self, subscriber: SubscriberId) -> Result<Topic, InvalidTopic> {
         Topic::parse(&self.path(subscriber))
     }
@@ -110,6 +124,15 @@ impl ActiveSubscription {
         }
         document
     }
+
+    /// What stands at its address for clients from before 1.0.
+    fn older_document(&self, subscriber: SubscriberId) -> Value {
+        let mut document = self.document(subscriber, true);
+        let path = SubscriptionsPath::OlderOne(self.matcher.clone().into(), subscriber);
+        document["id"] = path.to_string().into();
+        document["type"] = "Subscription".into();
+        document
+    }
 }
 
 impl SubscriptionsPath {
@@ -123,14 +146,21 @@ impl SubscriptionsPath {
             return Some(Self::All);
         }
         let mut segments = rest.strip_prefix('/')?.split('/');
-        let kind = MatcherType::parse(segments.next()?)?;
-        let decoded =
-            |segment: &str| percent_decode_str(segment).decode_utf8().ok().map(String::from);
-        let matcher = decoded(segments.next()?).filter(|matcher| !matcher.is_empty())?;
-        let path = match segments.next() {
-            None => Self::Of(kind, matcher),
-            Some(subscriber) => {
-                Self::One(kind, matcher, SubscriberId::parse(&decoded(subscriber)?)?)
+        let decoded = |segment: &str| {
+            let text = percent_decode_str(segment).decode_utf8().ok().map(String::from);
+            text.filter(|text| !text.is_empty())
+        };
+        let first = segments.next()?;
+        let path = if let Some(kind) = MatcherType::parse(first) {
+            let matcher = decoded(segments.next()?)?;
+            match segments.next() {
+                None => Self::Of(kind, matcher),
+                Some(id) => Self::One(kind, matcher, SubscriberId::parse(&decoded(id)?)?),
+            }
+        } else {
+            match segments.next() {
+                None => Self::OlderOf(decoded(first)?),
+                Some(id) => Self::OlderOne(decoded(first)?, SubscriberId::parse(&decoded(id)?)?),
             }
         };
         segments.next().is_none().then_some(path)
@@ -139,13 +169,48 @@ impl SubscriptionsPath {
     /// Whether a subscription of this subscriber is asked for.
     pub fn holds(&self, subscriber: SubscriberId, subscription: &ActiveSubscription) -> bool {
         let ActiveSubscription { kind, matcher, .. } = subscription;
+        let is_matcher = |text: &str| *text == **matcher || *text == *shortened(matcher);
         match self {
             Self::All => true,
             // By name: one from before 1.0 is told of as what it was read as.
-            Self::Of(asked, text) => asked.name() == kind.name() && **text == **matcher,
+            Self::Of(asked, text) => asked.name() == kind.name() && is_matcher(text),
             Self::One(asked, text, by) => {
-                *by == subscriber && asked.name() == kind.name() && **text == **matcher
+                *by == subscriber && asked.name() == kind.name() && is_matcher(text)
             }
+            Self::OlderOf(text) => is_matcher(text),
+            Self::OlderOne(text, by) => *by == subscriber && is_matcher(text),
+        }
+    }
+
+    /// The same for clients from before 1.0, who do not name a matcher's type.
+    #[must_use]
+    pub fn older(self) -> Self {
+        match self {
+            Self::Of(_, matcher) => Self::OlderOf(matcher),
+            Self::One(_, matcher, subscriber) => Self::OlderOne(matcher, subscriber),
+            older => older,
+        }
+    }
+
+    /// Whether it is one of before 1.0.
+    pub fn is_older(&self) -> bool {
+        matches!(self, Self::OlderOf(_) | Self::OlderOne(..))
+    }
+
+    /// Whose subscription is asked for, if it is one subscriber's.
+    pub fn subscriber(&self) -> Option<SubscriberId> {
+        match self {
+            Self::One(_, _, id) | Self::OlderOne(_, id) => Some(*id),
+            Self::All | Self::Of(..) | Self::OlderOf(_) => None,
+        }
+    }
+
+    /// What stands there of a subscription that is active.
+    pub fn document(&self, subscriber: SubscriberId, subscription: &ActiveSubscription) -> Value {
+        if self.is_older() {
+            subscription.older_document(subscriber)
+        } else {
+            subscription.document(subscriber, true)
         }
     }
 
@@ -163,7 +228,7 @@ impl SubscriptionsPath {
         json!({
             "@context": CONTEXT,
             "id": self.to_string(),
-            "type": "subscriptions",
+            "type": if self.is_older() { "Subscriptions" } else { "subscriptions" },
             "lastEventID": last,
             "subscriptions": subscriptions,
         })
@@ -176,17 +241,55 @@ impl fmt::Display for SubscriptionsPath {
         f.write_str(Self::ROOT)?;
         match self {
             Self::All => Ok(()),
-            Self::Of(kind, matcher) => {
-                write!(f, "/{}/{}", kind.name(), utf8_percent_encode(matcher, ESCAPED))
-            }
+            Self::Of(kind, matcher) => write!(f, "/{}/{}", kind.name(), Matched(matcher)),
             Self::One(kind, matcher, subscriber) => {
-                let matcher = utf8_percent_encode(matcher, ESCAPED);
-                let subscriber = subscriber.to_string();
-                let subscriber = utf8_percent_encode(&subscriber, ESCAPED);
-                write!(f, "/{}/{matcher}/{subscriber}", kind.name())
+                write!(f, "/{}/{}/{}", kind.name(), Matched(matcher), By(*subscriber))
+            }
+            Self::OlderOf(matcher) => write!(f, "/{}", Matched(matcher)),
+            Self::OlderOne(matcher, subscriber) => {
+                write!(f, "/{}/{}", Matched(matcher), By(*subscriber))
             }
         }
     }
+}
+
+/// A matcher as a segment of an address.
+struct Matched<'a>(&'a str);
+
+impl fmt::Display for Matched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", utf8_percent_encode(&shortened(self.0), ESCAPED))
+    }
+}
+
+/// A subscriber as a segment of an address.
+struct By(SubscriberId);
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", utf8_percent_encode(&self.0.to_string(), ESCAPED))
+    }
+}
+
+/// As much of a matcher as an address holds: all of it, or its beginning and a digest of the whole.
+fn shortened(matcher: &str) -> Cow<'_, str> {
+    let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).map(str::len).sum::<usize>();
+    if escaped(matcher) <= LONGEST {
+        return Cow::Borrowed(matcher);
+    }
+    let (mut end, mut length) = (0, 0);
+    for c in matcher.chars() {
+        length += escaped(c.encode_utf8(&mut [0; 4]));
+        if length > LONGEST - DIGEST {
+            break;
+        }
+        end += c.len_utf8();
+    }
+    // FNV-1a: two that share it share an address, and nothing more.
+    let digest = matcher.bytes().fold(0xcbf2_9ce4_8422_2325, |digest: u64, byte| {
+        (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Cow::Owned(format!("{}~{digest:016x}", &matcher[..end]))
 }
 
 #[cfg(test)]
@@ -220,6 +323,45 @@ mod tests {
             https%3A%2F%2Fexample.com%2F%3Ax%252F%2A%C3%A9/\
             urn%3Auuid%3A00000000-0000-4000-8000-000000000000";
         assert_eq!(path, expected);
+    }
+
+    #[test]
+    fn a_long_matcher_has_no_address() {
+        let id = SubscriberId::of([7; 16]);
+        for matcher in
+            ["x".repeat(512), "é".repeat(256), format!("{}{}", "x".repeat(141), "é".repeat(99))]
+        {
+            let one = subscription(MatcherType::UrlPattern, &matcher);
+            let topic = one.topic(id).unwrap();
+            assert_eq!(topic.as_str(), one.path(id));
+            let asked = SubscriptionsPath::parse(topic.as_str()).unwrap();
+            assert!(asked.holds(id, &one) && asked.to_string() == topic.as_str());
+            let other = subscription(MatcherType::UrlPattern, &format!("{matcher}x"));
+            assert!(!asked.holds(id, &other), "another that begins alike");
+            let older = asked.older().topic().unwrap();
+            assert!(SubscriptionsPath::parse(older.as_str()).unwrap().holds(id, &one));
+        }
+        let short = "x".repeat(LONGEST);
+        assert!(subscription(MatcherType::UrlPattern, &short).path(id).contains(&short));
+    }
+
+    #[test]
+    fn who_came_before_1_0_finds_nothing() {
+        let id = SubscriberId::of([7; 16]);
+        let one = subscription(MatcherType::Exact, "https://example.com/a");
+        let escaped = id.to_string().replace(':', "%3A");
+        let root = SubscriptionsPath::ROOT;
+        let path = format!("{root}/https%3A%2F%2Fexample.com%2Fa/{escaped}");
+        let newer = SubscriptionsPath::parse(&one.path(id)).unwrap();
+        assert_eq!(newer.older().to_string(), path);
+        let asked = SubscriptionsPath::parse(&path).unwrap();
+        assert!(asked.is_older() && asked.holds(id, &one) && asked.subscriber() == Some(id));
+        let document = asked.document(id, &one);
+        assert_eq!((&document["id"], &document["type"]), (&json!(path), &json!("Subscription")));
+        let all = SubscriptionsPath::parse(&format!("{root}/https%3A%2F%2Fexample.com%2Fa"));
+        let all = all.unwrap();
+        assert!(all.holds(id, &one) && !all.holds(id, &subscription(MatcherType::Exact, "b")));
+        assert_eq!(all.collection(&[], "earliest")["type"], "Subscriptions");
     }
 
     #[test]

@@ -350,6 +350,53 @@ fn an_upgrade_forgets_who_is_subscribed_or_tells_of_it_twice() {
 }
 
 #[test]
+fn a_long_matcher_is_told_of_by_nobody() {
+    let hub = watched_hub(&[]);
+    let mut watcher = with(&hub, ALL, &subscriber());
+    let long = format!("https://example.com/{}", "x".repeat(200));
+    let there = asking(&hub, &format!("match={long}")).open();
+    let told = told_of(&mut watcher, &long, true);
+    let id = told["id"].as_str().unwrap();
+    assert!(id.len() <= 256, "{id}");
+    assert_eq!(get(&hub, id).json(), told, "it is found where it says");
+    let whole = format!("{ROOT}/exact/{}", long.replace(':', "%3A").replace('/', "%2F"));
+    assert_eq!(listed(&hub, &whole), [&*long]);
+    drop(there);
+    assert_eq!(told_of(&mut watcher, &long, false)["id"], id);
+}
+
+/// As clients did before 1.0: URI Templates, the older claim, addresses without the type of a matcher.
+#[test]
+fn who_came_before_1_0_watches_nothing() {
+    let hub = watched_hub(&[]);
+    let template = format!("{ROOT}{{/topic}}{{/subscriber}}");
+    let older = sign(Some("JWT"), &json!({"mercure": {"subscribe": [template]}}));
+    let mut watcher = with(&hub, &format!("topic={template}"), &older);
+    told_of(&mut watcher, &template, true);
+    let there = with(&hub, "topic=https://example.com/a", &older);
+    let told = told_of(&mut watcher, "https://example.com/a", true);
+    assert_eq!((&told["topic"], &told["active"]), (&json!("https://example.com/a"), &json!(true)));
+    let all = format!("{ROOT}/https%3A%2F%2Fexample.com%2Fa");
+    let answer = get_with(&hub, &all, Some(&older));
+    assert_eq!(answer.header("content-type"), Some("application/ld+json"));
+    let read = |answer: Response| serde_json::from_str::<Value>(&answer.text()).unwrap();
+    let document = read(answer);
+    assert_eq!((&document["id"], &document["type"]), (&json!(all), &json!("Subscriptions")));
+    let one = &document["subscriptions"][0];
+    let id = one["id"].as_str().unwrap();
+    assert_eq!(
+        (one["type"].as_str(), &one["subscriber"]),
+        (Some("Subscription"), &told["subscriber"])
+    );
+    assert_eq!(read(get_with(&hub, id, Some(&older))), *one);
+    assert_eq!(get_with(&hub, ROOT, Some(&older)).status, 200);
+    let other = sign(Some("JWT"), &json!({"mercure": {"subscribe": ["https://example.com/a"]}}));
+    assert_eq!(get_with(&hub, &all, Some(&other)).status, 403);
+    drop(there);
+    told_of(&mut watcher, "https://example.com/a", false);
+}
+
+#[test]
 fn a_hub_that_was_not_told_to_is_watched() {
     let hub = guarded_hub(&["--anonymous-subscribe", "**"]);
     assert_eq!(get(&hub, ROOT).status, 404);

@@ -82,13 +82,12 @@ impl Api {
         let topic = path.topic().map_err(|_| nowhere())?;
         caller.hear_private(&topic)?;
         let answer = self.find(&path).await;
-        let document = match &path {
-            SubscriptionsPath::One(..) => {
-                answer.listed.documents.first().cloned().ok_or_else(nowhere)?
-            }
-            _ => self.collection(&path, &answer),
+        let document = match path.subscriber() {
+            Some(_) => answer.listed.documents.first().cloned().ok_or_else(nowhere)?,
+            None => self.collection(&path, &answer),
         };
-        Ok((self.headers(&answer.last), document.to_string()).into_response())
+        let kind = if path.is_older() { "application/ld+json" } else { "application/json" };
+        Ok((self.headers(&answer.last, kind), document.to_string()).into_response())
     }
 
     async fn find(&self, path: &SubscriptionsPath) -> Arc<Answer> {
@@ -138,13 +137,13 @@ impl Api {
     }
 
     /// The cursor is a position of the hub's own: no character of it has to be escaped.
-    fn headers(&self, last: &str) -> HeaderMap {
+    fn headers(&self, last: &str, kind: &'static str) -> HeaderMap {
         let link = format!(
             r#"<{}>; rel="mercure"; last-event-id="{last}"; type="mercure"; content-type="application/json""#,
             self.hub.as_str()
         );
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(link) = HeaderValue::try_from(link) {
             headers.insert(LINK, link);

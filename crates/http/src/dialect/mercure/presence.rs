@@ -277,7 +277,7 @@ impl MetricSource for Presence {
         )?;
         rows.counter(
             "mercure_untold_subscriptions",
-            "Subscriptions of which no update told: too many at once, or too long a matcher",
+            "Subscriptions of which no update told, since too many came at once",
             of(untold),
         )
     }
@@ -343,9 +343,9 @@ impl Board {
         let mut listed = Listed::default();
         let mut bytes = 0;
         let one = |id: SubscriberId| self.active.get(&id).map(|active| (id, active));
-        let (one, all) = match asked {
-            SubscriptionsPath::One(_, _, id) => (one(*id), None),
-            _ => (None, Some(self.active.iter().map(|(id, active)| (*id, active)))),
+        let (one, all) = match asked.subscriber() {
+            Some(id) => (one(id), None),
+            None => (None, Some(self.active.iter().map(|(id, active)| (*id, active)))),
         };
         for (id, active) in one.into_iter().chain(all.into_iter().flatten()) {
             for subscription in active.subscriptions.iter().filter(|it| asked.holds(id, it)) {
@@ -353,7 +353,7 @@ impl Board {
                     listed.more = true;
                     return listed;
                 }
-                let document = subscription.document(id, true);
+                let document = asked.document(id, subscription);
                 bytes += document.to_string().len();
                 listed.documents.push(document);
             }
@@ -423,16 +423,18 @@ impl Board {
     }
 }
 
-/// What is told of a subscription; `None` if its topic would be too long.
+/// What is told of a subscription; `None` if its address is no topic.
 fn draft(subscription: &ActiveSubscription, id: SubscriberId, active: bool) -> Option<Draft> {
     saying(subscription.topic(id).ok()?, subscription.document(id, active).to_string())
 }
 
+/// It is said where clients from before 1.0 listen too.
 fn saying(topic: Topic, document: String) -> Option<Draft> {
+    let older = SubscriptionsPath::parse(topic.as_str())?.older().topic().ok()?;
     Some(Draft {
         event_type: EventType::parse(Update::RESERVED_TYPE).ok(),
         message: document.into(),
-        extras: Extras::new(&topic, [], true, None).ok()?,
+        extras: Extras::new(&topic, [older], true, None).ok()?,
         topic,
     })
 }
