@@ -358,6 +358,7 @@ fn a_long_matcher_is_told_of_by_nobody() {
     let told = told_of(&mut watcher, &long, true);
     let id = told["id"].as_str().unwrap();
     assert!(id.len() <= 256, "{id}");
+    await_that("every node knows it", || (0..4).all(|_| get(&hub, id).status == 200));
     assert_eq!(get(&hub, id).json(), told, "it is found where it says");
     let whole = format!("{ROOT}/exact/{}", long.replace(':', "%3A").replace('/', "%2F"));
     assert_eq!(listed(&hub, &whole), [&*long]);
