@@ -2,7 +2,8 @@
 //! the log, and how the upgrade itself is going.
 //!
 //! Format 2 has two sections more than format 1: the [`super::secrets`] of streams over TLS, and who of Mercure's
-//! protocol is listed. In format 1 the former do not move, and the latter move and are listed no more.
+//! protocol is listed; and the events of a log in memory came ahead. In format 1 the former do not move, and the
+//! latter move and are listed no more.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
