@@ -46,6 +46,13 @@ pub(super) struct KeptKey {
     pub time: Timestamp,
 }
 
+impl KeptKey {
+    /// Whether its window of so many milliseconds has not ended.
+    pub(super) fn is_within(&self, window: u64, now: Timestamp) -> bool {
+        self.time.as_millis().saturating_add(window) > now.as_millis()
+    }
+}
+
 /// What the file says.
 #[derive(Debug, Default)]
 pub(super) struct StoredKeys {

@@ -111,8 +111,7 @@ impl Reclaimer {
             return;
         }
         let window = self.window;
-        let lives =
-            move |key: &KeptKey| key.time.as_millis().saturating_add(window) > now.as_millis();
+        let lives = move |key: &KeptKey| key.is_within(window, now);
         self.waiting.iter_mut().for_each(|waiting| waiting.keys.retain(lives));
         // What needs nothing written goes first, and may make the room for the rest.
         self.remove(storage, |waiting| waiting.keys.is_empty());

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::Position;
 
 use super::file_names::FILES;
 use super::keys_file::{KeptKey, KeysFile, StoredKeys};
@@ -51,7 +51,6 @@ pub(super) fn recover(
 ) -> Result<Recovered, OpenError> {
     let place = storage.place();
     let now = environment.now();
-    let keys_since = Timestamp(now.as_millis().saturating_sub(window));
     let io = |action| {
         let place = place.clone();
         move |source| OpenError::io(action, &place, source)
@@ -144,7 +143,8 @@ pub(super) fn recover(
     }
 
     let orphans = load_orphans(storage, &orphans);
-    let (mut keys, keys_file) = recover_keys(storage, &segments, &orphans, keys_since);
+    let (mut keys, keys_file) =
+        recover_keys(storage, &segments, &orphans, |key| key.is_within(window, now));
     let (restored, dropped) = assemble(segments, &lineage, trims);
     let mut reclaimer = Reclaimer::new(keys_file, window);
     reclaimer.add(dropped.iter().map(|segment| TrimmedFiles::of(storage, segment)));
@@ -176,7 +176,7 @@ fn recover_keys(
     storage: &dyn Storage,
     segments: &[Segment],
     orphans: &[TrimmedFiles],
-    since: Timestamp,
+    lives: impl Fn(&KeptKey) -> bool + Copy,
 ) -> (Vec<KeptKey>, KeysFile) {
     let mut file = KeysFile::default();
     let found = keys_file::load(storage).unwrap_or_else(|error| {
@@ -187,7 +187,6 @@ fn recover_keys(
         let (offset, name) = (found.whole, keys_file::NAME);
         tracing::warn!(file = name, offset, "the rest of the file is unfinished, or damaged");
     }
-    let lives = |key: &KeptKey| key.time >= since;
     let (mut keys, ended): (Vec<_>, Vec<_>) = found.keys.into_iter().partition(lives);
     if (found.whole < found.size || !ended.is_empty())
         && let Err(error) = file.write(storage, &keys)
