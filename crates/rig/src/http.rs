@@ -127,7 +127,13 @@ impl Connection {
         }
         let old = self.buffer.len();
         self.buffer.resize(old + 16 * 1024, 0);
-        let read = self.stream.read(&mut self.buffer[old..]);
+        // A read with a deadline is interrupted by any signal, such as that of a child that ends.
+        let read = loop {
+            match self.stream.read(&mut self.buffer[old..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
         self.buffer.truncate(old + read.as_ref().map_or(0, |&read| read));
         read
     }
