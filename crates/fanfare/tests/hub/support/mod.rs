@@ -21,6 +21,7 @@ pub(crate) mod pebble;
 mod profile;
 mod publisher;
 mod subscriber;
+mod successor;
 mod tls;
 mod traffic;
 mod unread;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::successor::Successor;
 use super::{Connection, PATIENCE, Response};
 
 /// A running node. Dropping it kills it; where a test failed, what it logged is shown.
@@ -17,7 +18,7 @@ use super::{Connection, PATIENCE, Response};
 pub(crate) struct Node {
     child: Child,
     /// The process that it has handed over to, if it has.
-    successor: Option<u32>,
+    successor: Option<Successor>,
     address: SocketAddr,
     log: Log,
 }
@@ -80,7 +81,7 @@ impl Node {
 
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
-        self.successor.unwrap_or_else(|| self.child.id())
+        self.successor.as_ref().map_or_else(|| self.child.id(), Successor::pid)
     }
 
     /// It has handed over to this process, and is to end.
@@ -90,7 +91,7 @@ impl Node {
             assert!(begun.elapsed() < PATIENCE, "the old process does not end");
             thread::sleep(Duration::from_millis(5));
         }
-        self.successor = Some(pid);
+        self.successor = Some(Successor::new(pid));
     }
 
     /// Where it serves.
@@ -110,6 +111,9 @@ impl Node {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(successor) = &self.successor {
+            return successor.signal(signal);
+        }
         let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process has an id");
         kill_process(pid, signal).expect("the hub runs");
     }
@@ -139,8 +143,8 @@ impl Node {
 
     /// Whether it still runs.
     pub(crate) fn runs(&mut self) -> bool {
-        match self.successor {
-            Some(pid) => is_alive(pid),
+        match &self.successor {
+            Some(successor) => successor.runs(),
             None => self.child.try_wait().unwrap().is_none(),
         }
     }
@@ -164,9 +168,8 @@ impl Starting {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(pid) = self.successor.filter(|pid| is_alive(*pid)) {
-            let pid = Pid::from_raw(pid.cast_signed()).expect("a process has an id");
-            let _ = kill_process(pid, Signal::KILL);
+        if let Some(successor) = self.successor.as_ref().filter(|successor| successor.runs()) {
+            successor.signal(Signal::KILL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -176,38 +179,4 @@ impl Drop for Node {
             eprintln!("--- the end of the hub's log ---\n{}\n---", tail.join("\n"));
         }
     }
-}
-
-/// Whether a process runs that is nobody's child here: one that has ended may not be gone.
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
-}
-
-/// Copies a pipe to the log until it closes, so that the hub never blocks on it.
-fn drain(
-    name: &'static str,
-    pipe: impl Read + Send + 'static,
-    log: &Log,
-    each: impl Fn(&str) + Send + 'static,
-) {
-    let log = Arc::clone(log);
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line);
-            each(&line);
-            log.lock().unwrap().push(format!("{name}: {line}"));
-        }
-    });
-}
-
-/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`. A name is one of
-/// this machine's.
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("://")?;
-    let authority = rest.split(['/', ' ']).next()?;
-    authority.parse().ok().or_else(|| {
-        let (_, port) = authority.rsplit_once(':')?;
-        Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into())
-    })
 }
