@@ -1,0 +1,74 @@
+//! Accepting: connections are taken from the system as they come, and refused where there is no room.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::{Connections, Lifecycle, serve};
+use crate::gate::Passage;
+use crate::metrics::RefusalReason;
+
+/// How long accepting pauses when the system has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often those in the table whose time is over are seen to.
+const EXPIRY: Duration = Duration::from_millis(250);
+
+/// Accepts connections until the hub is stopping, and then those that the system has accepted
+/// before; none while the hub changes hands, nor after that. Never fails: what the system refuses for
+/// want of descriptors is tried again.
+pub async fn accept(listener: TcpListener, connections: Connections) {
+    let connections = Arc::new(connections);
+    let mut stopped = pin!(connections.reached(Lifecycle::Stopping));
+    let mut expiry = interval(EXPIRY);
+    expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let gate = Arc::clone(&connections.endpoint.app.gate);
+    let mut narrowed = pin!(connections.narrowed());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = expiry.tick() => {
+                for _ in 0..connections.table.expire(Instant::now()) {
+                    connections.refused(RefusalReason::Unread);
+                }
+                continue;
+            }
+            () = &mut narrowed => {
+                // They wait where the system keeps them.
+                let decided = |passage| matches!(passage, Passage::Open | Passage::Gone);
+                if gate.reached(decided).await == Passage::Gone {
+                    return;
+                }
+                narrowed.set(connections.narrowed());
+                continue;
+            }
+            () = &mut stopped => break,
+        };
+        match accepted {
+            Ok((socket, address)) => admit(socket, address, &connections),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Whoever is there by now gets an answer, and not a reset.
+    while let Ok(Ok((socket, address))) = timeout(Duration::ZERO, listener.accept()).await {
+        admit(socket, address, &connections);
+    }
+}
+
+/// Serves a connection, if there is room for it.
+fn admit(socket: TcpStream, address: SocketAddr, connections: &Arc<Connections>) {
+    match connections.enter(address) {
+        Ok((entry, leave)) => {
+            let (nothing, connections) = (Bytes::new(), Arc::clone(connections));
+            drop(tokio::spawn(serve(socket, address, nothing, entry, leave, connections)));
+        }
+        Err(reason) => connections.refused(reason),
+    }
+}

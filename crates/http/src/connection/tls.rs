@@ -1,0 +1,64 @@
+//! TLS: a handshake, and then HTTP/2, HTTP/1 or a certificate authority's visit, as ALPN says.
+
+use std::sync::Arc;
+
+use fanfare_delivery::{Sink, TlsSocket};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::linger::linger;
+use super::record_boundary::FollowedSocket;
+use super::table::ConnectionEntry;
+use super::takeover::{Handover, TakeoverService, Way, for_shard};
+use super::tls_takeover::{self, HandshakeSecrets, can_be_taken_over};
+use super::{BoxError, Connections, http1, http2};
+use crate::access::Peer;
+use crate::metrics::RefusalReason;
+
+/// ALPN's names of HTTP/2 (RFC 9113, 3.1), and of a certificate authority's visit (RFC 8737, 6.2).
+const HTTP2_PROTOCOL: &[u8] = b"h2";
+const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
+
+/// Shakes hands, and goes on in the protocol that was agreed.
+pub(super) async fn serve(
+    socket: TcpStream,
+    tls: &Arc<ServerConfig>,
+    peer: Peer,
+    entry: &Arc<ConnectionEntry>,
+    connections: &Connections,
+) -> Result<(), BoxError> {
+    let (config, secrets) = HandshakeSecrets::logged_by(tls);
+    let (socket, boundary) = FollowedSocket::new(socket);
+    let accepted = TlsAcceptor::from(config).accept(socket).await;
+    let stream = accepted.inspect_err(|_| connections.refused(RefusalReason::TlsHandshake))?;
+    let answer = connections.answer(peer, entry);
+    match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP2_PROTOCOL) => {
+            drop(secrets);
+            http2::serve(stream, answer, connections).await
+        }
+        // The authority has seen what it came for, and says nothing more (RFC 8737, 3).
+        Some(ACME_PROTOCOL) => {
+            linger(stream, connections).await;
+            Ok(())
+        }
+        _ => {
+            let can_move = can_be_taken_over(stream.get_ref().1);
+            let way = if can_move { Way::BetweenRecords(boundary) } else { Way::Body };
+            let handover = Handover::default();
+            let service = TakeoverService { answer, handover: handover.clone(), way };
+            let (stream, _, served) = http1::drive(stream, service, None, connections).await;
+            let Some(pending) = handover.take() else {
+                linger(stream, connections).await;
+                return served.unwrap_or(Ok(())).map_err(Into::into);
+            };
+            let limit = connections.limits.bounds.write_timeout;
+            if let Some((socket, state)) = tls_takeover::take_over(stream, &secrets, limit).await? {
+                let tls = TlsSocket::new(for_shard(socket)?, state);
+                pending.join(Sink::Tls(tls), entry.take_place());
+            }
+            Ok(())
+        }
+    }
+}
