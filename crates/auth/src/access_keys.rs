@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_begins_like_a_key_is_taken_for_it() {
+    fn a_text_that_begins_like_a_key_is_not_taken_for_it() {
         let keys = ["first", "second"].map(|key| Secret::new(key.to_owned(), 1).unwrap());
         let keys = AccessKeys::new(&keys);
         assert!(keys.find("second").is_some());

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_no_header_can_carry_is_accepted() {
+    fn a_key_that_no_header_can_carry_is_refused() {
         for text in ["", " ", "\n", ",", ";", "é", "\"", "\\"] {
             let key = format!("a-key-that-is-long{text}enough");
             assert!(AccessKey::parse(&key).is_err() || text.is_empty(), "{text:?}");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_adds_its_line_end_to_the_secret() {
+    fn a_file_does_not_add_its_line_end_to_the_secret() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         let secret = "0123456789abcdef0123456789abcdef";

@@ -15,7 +15,7 @@ use crate::principal::{Identity, Principal};
 pub struct InvalidHolder;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Written {
+struct HolderJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,13 +59,13 @@ impl Principal {
         let credential = self.credential.as_ref().filter(|_| key.is_none());
         let credential = credential.map(|id| id.to_text().to_owned());
         let written =
-            Written { subject, issuer, key, bearer, subscribe, admin, expires, credential };
+            HolderJson { subject, issuer, key, bearer, subscribe, admin, expires, credential };
         serde_json::to_string(&written).unwrap_or_default()
     }
 
     /// What [`Principal::listener_to_text`] has written, and nothing more.
     pub fn listener_from_text(text: &str) -> Result<Self, InvalidHolder> {
-        let Written { subject, issuer, key, bearer, subscribe, admin, expires, credential } =
+        let HolderJson { subject, issuer, key, bearer, subscribe, admin, expires, credential } =
             serde_json::from_str(text).map_err(|_| InvalidHolder)?;
         let digest = |text: String| KeyDigest::from_text(&text).ok_or(InvalidHolder);
         let identity = match (subject, key, bearer) {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_comes_back_with_other_rights() {
+    fn a_holder_comes_back_with_the_same_rights() {
         let some = ["orders/*", "news"].map(|pattern| Pattern::parse(pattern).unwrap());
         for identity in [
             Identity::Anonymous,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_holder_is_given_rights() {
+    fn what_is_no_holder_is_given_no_rights() {
         for text in [
             "",
             "{}",

@@ -63,7 +63,7 @@ mod tests {
     use crate::KeyDigest;
 
     #[test]
-    fn two_who_can_be_told_apart_share_an_id() {
+    fn no_two_who_can_be_told_apart_share_an_id() {
         let subject = |name: &str, issuer: Option<&str>| Identity::Subject {
             name: name.into(),
             issuer: issuer.map(Into::into),

@@ -1,7 +1,7 @@
 //! A key set that an identity provider maintains (RFC 7517), fetched and remembered.
 //!
 //! What must hold: a token that names a known key waits for nobody. One that names another waits for
-//! the provider only among a few, and no longer than [`Jwks::PATIENCE`]; the others are answered at
+//! the provider only among a few, and no longer than [`Jwks::KEY_SET_TIMEOUT`]; the others are answered at
 //! once. The provider is asked one question at a time, and at most once in [`Jwks::INTERVAL`], however
 //! many tokens name keys it does not have, and also when whoever sent one hangs up; while it cannot be
 //! reached, the keys it gave last stay.
@@ -40,8 +40,8 @@ pub struct Jwks(Arc<Provider>);
 struct Provider {
     source: Box<dyn FetchKeys>,
     interval: Duration,
-    keys: RwLock<Arc<Keys>>,
-    state: Mutex<State>,
+    keys: RwLock<Arc<UsableKeys>>,
+    state: Mutex<ProviderState>,
     /// Told of each attempt that has ended.
     ended: watch::Sender<()>,
     waiters: Semaphore,
@@ -49,7 +49,7 @@ struct Provider {
 
 /// Whether the provider is being asked, and how it was the last time.
 #[derive(Debug, Default)]
-struct State {
+struct ProviderState {
     asking: bool,
     last: Option<Attempt>,
 }
@@ -62,7 +62,7 @@ struct Asking {
 
 /// The keys of a set that are of use here.
 #[derive(Debug, Default)]
-struct Keys {
+struct UsableKeys {
     named: HashMap<String, Arc<VerificationKey>>,
     unnamed: Vec<Arc<VerificationKey>>,
 }
@@ -102,7 +102,7 @@ impl Jwks {
     pub const INTERVAL: Duration = Duration::from_secs(10);
 
     /// How long a token that names an unknown key may wait for the provider.
-    pub const PATIENCE: Duration = Duration::from_secs(2);
+    pub const KEY_SET_TIMEOUT: Duration = Duration::from_secs(2);
     /// How long an answer of the provider may take.
     pub const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -157,7 +157,7 @@ impl Jwks {
         if self.0.is_asking() {
             // Who finds too many waiting is told at once that it cannot be told now.
             let _place = self.0.waiters.try_acquire().map_err(|_| Unavailable)?;
-            let _ = timeout(Self::PATIENCE, ended.changed()).await;
+            let _ = timeout(Self::KEY_SET_TIMEOUT, ended.changed()).await;
         }
         let succeeded = self.0.state().last.is_some_and(|last| last.succeeded);
         match self.0.known(kid, algorithm) {
@@ -182,7 +182,7 @@ impl Asking {
         let late = || Err(format!("no answer within {:?}", Jwks::DEADLINE).into());
         let fetched = timeout(Jwks::DEADLINE, self.provider.source.fetch()).await;
         let fetched = fetched.unwrap_or_else(|_| late());
-        let keys = fetched.and_then(|answer| Keys::parse(&answer).map_err(FetchError::from));
+        let keys = fetched.and_then(|answer| UsableKeys::parse(&answer).map_err(FetchError::from));
         match keys {
             Ok(keys) => {
                 let mut known = self.provider.keys.write().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +201,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         let attempt = Attempt { at: Instant::now(), succeeded: self.succeeded };
-        *self.provider.state() = State { asking: false, last: Some(attempt) };
+        *self.provider.state() = ProviderState { asking: false, last: Some(attempt) };
         self.provider.ended.send_replace(());
     }
 }
@@ -211,7 +211,7 @@ impl Provider {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).find(kid, algorithm)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProviderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -220,7 +220,7 @@ impl Provider {
     }
 }
 
-impl Keys {
+impl UsableKeys {
     fn parse(text: &[u8]) -> Result<Self, InvalidKeySet> {
         #[derive(Deserialize)]
         struct Set {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_of_unknown_names_reaches_the_provider() {
+    async fn a_flood_of_unknown_names_does_not_reach_the_provider() {
         let jwks = jwks(Duration::from_secs(3600), &[named("a"), named("b")]);
         assert_eq!(knows(&jwks, "a").await, Ok(true));
         assert_eq!(knows(&jwks, "b").await, Ok(false), "it was asked a moment ago");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_hangs_up_may_reach_the_provider_again() {
+    async fn whoever_hangs_up_does_not_reach_the_provider_again() {
         let jwks = jwks(Duration::from_secs(3600), &[named("a"), named("b")]);
         let mut asking = Box::pin(knows(&jwks, "b"));
         let begun = |context: &mut Context<'_>| Poll::Ready(asking.as_mut().poll(context));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_keys_go_with_the_provider() {
+    async fn the_keys_outlive_the_provider() {
         let jwks = jwks(Duration::ZERO, &["no keys".to_owned(), named("a")]);
         assert_eq!(knows(&jwks, "a").await, Err(Unavailable));
         assert_eq!(knows(&jwks, "a").await, Ok(true));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_wait_for_a_provider_that_hangs() {
+    async fn few_wait_for_a_provider_that_hangs() {
         let hanging = Hanging(Mutex::new(Some(named("a"))));
         let jwks = Arc::new(Jwks::new(Box::new(hanging), Duration::ZERO, 2));
         jwks.refresh().await;
@@ -371,13 +371,13 @@ mod tests {
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), Err(Unavailable));
         }
-        assert_eq!(before.elapsed(), Jwks::PATIENCE);
+        assert_eq!(before.elapsed(), Jwks::KEY_SET_TIMEOUT);
         tokio::time::sleep(Jwks::DEADLINE).await;
         assert!(!jwks.0.is_asking(), "it is asked for ever");
     }
 
     #[test]
-    fn a_set_holds_what_no_signature_may_be_held_against() {
+    fn a_set_holds_only_what_signatures_may_be_held_against() {
         let of_no_use = [
             r#"{"kty":"oct","k":"c2VjcmV0"}"#.to_owned(),
             ED.replacen('{', r#"{"use":"enc","#, 1),
@@ -391,21 +391,21 @@ mod tests {
             "1".to_owned(),
         ];
         for key in &of_no_use {
-            let parsed = Keys::parse(format!(r#"{{"keys":[{key}]}}"#).as_bytes());
+            let parsed = UsableKeys::parse(format!(r#"{{"keys":[{key}]}}"#).as_bytes());
             assert!(matches!(parsed, Err(InvalidKeySet::NoKeys)), "{key}");
         }
         let named = ED.replacen('{', r#"{"use":"sig","key_ops":["sign","verify"],"#, 1);
-        assert!(Keys::parse(format!(r#"{{"keys":[{named}]}}"#).as_bytes()).is_ok());
+        assert!(UsableKeys::parse(format!(r#"{{"keys":[{named}]}}"#).as_bytes()).is_ok());
         let all = format!(r#"{{"keys":[{},{ED}]}}"#, of_no_use.join(","));
-        let keys = Keys::parse(all.as_bytes()).unwrap();
+        let keys = UsableKeys::parse(all.as_bytes()).unwrap();
         assert!(keys.find(None, Algorithm::EdDSA).is_some());
         assert!(keys.find(None, Algorithm::HS256).is_none());
-        let two = Keys::parse(format!(r#"{{"keys":[{ED},{ED}]}}"#).as_bytes()).unwrap();
+        let two = UsableKeys::parse(format!(r#"{{"keys":[{ED},{ED}]}}"#).as_bytes()).unwrap();
         assert!(two.find(None, Algorithm::EdDSA).is_none(), "it would be a guess");
         let long = " ".repeat(Jwks::MAX_BYTES + 1);
-        assert!(matches!(Keys::parse(long.as_bytes()), Err(InvalidKeySet::TooLong(_))));
+        assert!(matches!(UsableKeys::parse(long.as_bytes()), Err(InvalidKeySet::TooLong(_))));
         let many = vec![ED; Jwks::MAX_KEYS + 50].join(",");
-        let many = Keys::parse(format!(r#"{{"keys":[{many}]}}"#).as_bytes()).unwrap();
+        let many = UsableKeys::parse(format!(r#"{{"keys":[{many}]}}"#).as_bytes()).unwrap();
         assert_eq!(many.unnamed.len(), Jwks::MAX_KEYS);
     }
 }

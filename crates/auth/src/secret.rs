@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_shows_itself() {
+    fn a_secret_never_shows_itself() {
         let secret = Secret::new("correct horse".to_owned(), 1).unwrap();
         assert!(!format!("{secret:?}").contains("horse"));
         let short = Secret::new("horse".to_owned(), 8).unwrap_err();

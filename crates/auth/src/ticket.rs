@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_good_twice_or_too_late() {
+    fn a_ticket_is_good_once_and_in_time() {
         let tickets = MemoryTickets::new(ROOM);
         let [first, second] = ["first", "second"].map(TicketId::of);
         let at = |seconds: u64| Timestamp(seconds * 1000);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn tickets_that_nobody_uses_fill_the_memory_or_keep_others_out() {
+    fn tickets_that_nobody_uses_neither_fill_the_memory_nor_keep_others_out() {
         let tickets = MemoryTickets::new(ROOM);
         let put = |name: &str, by: &str, now: u64| {
             let (id, expires) = (TicketId::of(name), Timestamp(now + 30));
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn long_rights_weigh_no_more_than_short_ones() {
+    fn long_rights_weigh_more_than_short_ones() {
         let tickets = MemoryTickets::new(Amount { count: 1000, bytes: 100_000 });
         let pattern = |n: usize| Pattern::parse(&format!("{n}/{}", "x".repeat(200))).unwrap();
         let long = SubscribeGrant::new((0..64).map(pattern));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_hub_has_handed_out_is_looked_for() {
+    fn what_no_hub_has_handed_out_is_not_looked_for() {
         let ticket = Ticket::draw().unwrap();
         assert_eq!(TicketId::parse(ticket.expose()), Some(TicketId::of(ticket.expose())));
         let text = |length: usize| "a".repeat(length);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tickets_are_alike() {
+    fn no_two_tickets_are_alike() {
         let [a, b] = [Ticket::draw().unwrap(), Ticket::draw().unwrap()];
         assert_ne!(a.expose(), b.expose());
         assert!(!format!("{a:?}").contains(a.expose()));

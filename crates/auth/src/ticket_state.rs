@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_lost_or_good_twice_when_a_hub_changes_hands() {
+    fn a_ticket_is_good_once_when_a_hub_changes_hands() {
         let room = Amount { count: 6, bytes: 1 << 20 };
         let tickets = MemoryTickets::new(room);
         let anyone = Principal::anonymous(PublishGrant::default(), SubscribeGrant::EVERYTHING);

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_counted_twice_or_a_refusal_passes_for_success() {
+    fn no_line_is_counted_twice_and_no_refusal_passes_for_success() {
         let flow = Flow::default();
         let mut body =
             b"{\"lines\":[1,3],\"count\":3,\"first\":\"1-1\",\"last\":\"1-3\"}\n\n{\"li".to_vec();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::plan::{Authorization, Dialect, Load, Plan};
+use crate::plan::{Authorization, BenchPlan, Load, Protocol};
 use crate::progress::ProgressLine;
 use crate::run::run;
 use crate::target::Target;
@@ -18,7 +18,7 @@ pub struct BenchArgs {
     publish_url: Option<Target>,
     /// The protocol to subscribe and publish in
     #[arg(long, value_enum, default_value_t, value_name = "DIALECT")]
-    dialect: Dialect,
+    dialect: Protocol,
     /// How many connections subscribe
     #[arg(long, short, default_value_t = 1000, value_name = "N")]
     subscribers: u32,
@@ -69,13 +69,13 @@ pub struct BenchArgs {
 
 impl BenchArgs {
     /// The plan that was asked for, at the hub with this page. `authorization` is what to show it.
-    pub fn plan(&self, url: Target, authorization: Option<String>) -> Plan {
+    pub fn plan(&self, url: Target, authorization: Option<String>) -> BenchPlan {
         let load = match (self.idle, self.unpaced) {
             (true, _) => Load::Idle,
             (_, true) => Load::Unpaced { in_flight: self.in_flight },
             _ => Load::Paced { rate: self.rate },
         };
-        Plan {
+        BenchPlan {
             url,
             publish_url: self.publish_url.clone(),
             authorization: authorization.map(Authorization::new),
@@ -145,7 +145,7 @@ pub(crate) mod tests {
         args: BenchArgs,
     }
 
-    pub(crate) fn plan(line: &str) -> Result<Plan, clap::Error> {
+    pub(crate) fn plan(line: &str) -> Result<BenchPlan, clap::Error> {
         let words = ["bench"].into_iter().chain(line.split_whitespace());
         let url = "http://127.0.0.1:8000/sse/".parse().unwrap();
         Command::try_parse_from(words).map(|command| command.args.plan(url, None))

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// Nanoseconds since the run began, on the monotonic clock, which every thread of the run shares.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock(Instant);
+pub(crate) struct RunClock(Instant);
 
-impl Clock {
+impl RunClock {
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use crate::payload::Payload;
-use crate::plan::{Dialect, Plan};
+use crate::payload::BenchMessage;
+use crate::plan::{BenchPlan, Protocol};
 use crate::spread::Spread;
 use crate::target::Target;
 
@@ -15,14 +15,14 @@ const DEVELOPMENT_TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
     eyJtZXJjdXJlIjp7InB1Ymxpc2giOlsiKiJdLCJzdWJzY3JpYmUiOlsiKiJdfX0.nINXJPMGL7u4vvquYYm3zgMosrqrxTSooTs7R_OJLZA";
 
 /// The request for a stream of a subscriber's topics.
-pub(crate) fn subscription(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> {
+pub(crate) fn subscription(plan: &BenchPlan, spread: Spread, number: u32) -> Vec<u8> {
     let (mut target, parameter) = match plan.dialect {
-        Dialect::Native => (plan.url.path("events"), "topic"),
-        Dialect::Mercure => (MERCURE.to_owned(), "match"),
+        Protocol::Native => (plan.url.path("events"), "topic"),
+        Protocol::Mercure => (MERCURE.to_owned(), "match"),
     };
     let topics = spread.topics_of(number).filter(|_| plan.topics > 1);
     let topics = topics.map(|topic| format!("{parameter}=bench/{topic}"));
-    let default = (plan.dialect == Dialect::Mercure && plan.topics == 1)
+    let default = (plan.dialect == Protocol::Mercure && plan.topics == 1)
         .then(|| format!("{parameter}=default"));
     let wishes =
         topics.chain(default).chain(plan.interval.map(|interval| format!("interval={interval}")));
@@ -38,10 +38,10 @@ pub(crate) fn subscription(plan: &Plan, spread: Spread, number: u32) -> Vec<u8> 
 }
 
 /// Appends a message to the body of a publish.
-pub(crate) fn message(body: &mut Vec<u8>, plan: &Plan, payload: Payload) {
+pub(crate) fn message(body: &mut Vec<u8>, plan: &BenchPlan, payload: BenchMessage) {
     let several = plan.topics > 1;
     match plan.dialect {
-        Dialect::Native => {
+        Protocol::Native => {
             body.extend_from_slice(b"{\"message\":\"");
             payload.write(body, plan.size);
             body.push(b'"');
@@ -52,7 +52,7 @@ pub(crate) fn message(body: &mut Vec<u8>, plan: &Plan, payload: Payload) {
             let lines = plan.batch > 1 || plan.publish_stream;
             body.extend_from_slice(if lines { b"}\n" } else { b"}" });
         }
-        Dialect::Mercure => {
+        Protocol::Mercure => {
             if several {
                 let _ = write!(body, "topic=bench%2F{}&data=", payload.topic);
             } else {
@@ -67,15 +67,15 @@ pub(crate) fn message(body: &mut Vec<u8>, plan: &Plan, payload: Payload) {
 }
 
 /// The head of a publish with a body of this length.
-pub(crate) fn publication(plan: &Plan, target: &Target, length: usize) -> Vec<u8> {
+pub(crate) fn publication(plan: &BenchPlan, target: &Target, length: usize) -> Vec<u8> {
     let host = target.authority();
     let (path, kind) = match plan.dialect {
-        Dialect::Native if plan.batch > 1 => (target.path("send"), "application/x-ndjson"),
-        Dialect::Native => (target.path("send"), "application/json"),
-        Dialect::Mercure => (MERCURE.to_owned(), "application/x-www-form-urlencoded"),
+        Protocol::Native if plan.batch > 1 => (target.path("send"), "application/x-ndjson"),
+        Protocol::Native => (target.path("send"), "application/json"),
+        Protocol::Mercure => (MERCURE.to_owned(), "application/x-www-form-urlencoded"),
     };
     let authorization = match plan.dialect {
-        Dialect::Mercure if plan.authorization.is_none() => {
+        Protocol::Mercure if plan.authorization.is_none() => {
             format!("authorization: Bearer {DEVELOPMENT_TOKEN}\r\n")
         }
         _ => plan.authorization_line(),
@@ -93,8 +93,8 @@ mod tests {
     use crate::args::tests::plan;
 
     #[test]
-    fn a_form_says_something_else_than_json() {
-        let payload = Payload { run: 1, publisher: 2, topic: 3, sequence: 4, stamp: 5 };
+    fn every_form_says_what_json_says() {
+        let payload = BenchMessage { run: 1, publisher: 2, topic: 3, sequence: 4, stamp: 5 };
         let text = |line: &str| {
             let mut body = Vec::new();
             message(&mut body, &plan(line).unwrap(), payload);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_may_publish_in_mercures_protocol() {
+    fn whoever_has_a_token_may_publish_in_mercures_protocol() {
         let head = |line: &str, authorization: Option<&str>| {
             let mut plan = plan(line).unwrap();
             plan.authorization = authorization.map(|it| crate::Authorization::new(it.to_owned()));

@@ -8,7 +8,7 @@ use crate::response::BadResponse;
 use crate::target::InvalidTarget;
 
 /// Why a run could not be made. What a run found wrong with the messages is part of its
-/// [`Report`](crate::Report) instead.
+/// [`BenchReport`](crate::BenchReport) instead.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The plan asks for what cannot be done.

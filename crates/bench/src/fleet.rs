@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::dialect;
 use crate::error::BenchError;
 use crate::flow::Flow;
-use crate::inbox::Inbox;
-use crate::plan::Plan;
+use crate::inbox::Arrivals;
+use crate::plan::BenchPlan;
 use crate::spread::Spread;
-use crate::subscriber::{Subscriber, Way};
+use crate::subscriber::{ConnectOptions, LoadSubscriber};
 
 /// The buffer all sockets are read into, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -38,10 +38,10 @@ pub(crate) struct Fleet {
     poll: Poll,
     events: Events,
     address: SocketAddr,
-    clock: Clock,
+    clock: RunClock,
     flow: Arc<Flow>,
-    subscribers: Vec<Subscriber>,
-    plan: Plan,
+    subscribers: Vec<LoadSubscriber>,
+    plan: BenchPlan,
     spread: Spread,
     connected: u32,
     gone: u32,
@@ -49,16 +49,16 @@ pub(crate) struct Fleet {
     returns: Option<Vec<u32>>,
     buffer: Box<[u8]>,
     /// Where their messages arrive.
-    pub(crate) inbox: Inbox,
+    pub(crate) inbox: Arrivals,
 }
 
 impl Fleet {
     pub(crate) fn new(
         address: SocketAddr,
-        clock: Clock,
+        clock: RunClock,
         flow: Arc<Flow>,
-        inbox: Inbox,
-        plan: &Plan,
+        inbox: Arrivals,
+        plan: &BenchPlan,
         spread: Spread,
     ) -> Result<Self, BenchError> {
         Ok(Self {
@@ -111,11 +111,11 @@ impl Fleet {
 
     /// Connects a subscriber for the first time, or again.
     fn start(&mut self, number: u32) -> Result<(), BenchError> {
-        let Plan { subscribers, slow, requests, .. } = &self.plan;
+        let BenchPlan { subscribers, slow, requests, .. } = &self.plan;
         let source = (*subscribers > PORTS_PER_SOURCE && self.address.ip().is_loopback())
             .then(|| source(self.address, number))
             .flatten();
-        let way = Way {
+        let way = ConnectOptions {
             address: self.address,
             source,
             tls: requests.as_ref().and_then(|requests| requests.tls.as_ref()),
@@ -127,7 +127,7 @@ impl Fleet {
         let registry = self.poll.registry();
         let begun = match known {
             Some(subscriber) => subscriber.come_back(way, request, registry),
-            None => Subscriber::connect(number, way, request, requests.as_deref(), registry)
+            None => LoadSubscriber::connect(number, way, request, requests.as_deref(), registry)
                 .map(|subscriber| self.subscribers.push(subscriber)),
         };
         begun.map_err(|source| BenchError::Connect { address: self.address, source })
@@ -135,7 +135,7 @@ impl Fleet {
 
     /// Closes all connections.
     pub(crate) fn hang_up(&mut self) {
-        self.subscribers.iter_mut().for_each(Subscriber::hang_up);
+        self.subscribers.iter_mut().for_each(LoadSubscriber::hang_up);
     }
 
     /// Lets the slow readers rest: their sockets fill.
@@ -211,7 +211,7 @@ impl Fleet {
 }
 
 /// The request for a stream of a subscriber's topics, after the event with this id if it has one.
-fn request(plan: &Plan, spread: Spread, number: u32, id: &[u8]) -> Vec<u8> {
+fn request(plan: &BenchPlan, spread: Spread, number: u32, id: &[u8]) -> Vec<u8> {
     if let Some(requests) = &plan.requests {
         // A plan with requests of its own has no subscriber of several topics.
         let topic = spread.topics_of(number).next().unwrap_or_default();

@@ -2,9 +2,9 @@
 
 /// How a body is delimited, and how far it has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub(crate) enum BodyFraming {
     /// In chunks.
-    Chunked(Chunk),
+    Chunked(ChunkState),
     /// So many bytes are left.
     Length(u64),
     /// Until the connection closes.
@@ -13,7 +13,7 @@ pub(crate) enum Framing {
 
 /// Where in a chunked body the reader stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chunk {
+pub(crate) enum ChunkState {
     /// In a chunk's size line, with the value of its digits so far.
     Size(u64),
     /// In the rest of that line, which nobody needs.
@@ -31,15 +31,15 @@ pub(crate) enum Chunk {
 #[error("byte {0:#04x} where a chunk's size or end belongs")]
 pub struct BadChunk(u8);
 
-impl Framing {
+impl BodyFraming {
     /// A chunked body, nothing of which has been read.
     pub(crate) const fn chunked() -> Self {
-        Self::Chunked(Chunk::Size(0))
+        Self::Chunked(ChunkState::Size(0))
     }
 
     /// Whether the body is complete. One that ends with its connection never is.
     pub(crate) fn is_complete(&self) -> bool {
-        matches!(self, Self::Chunked(Chunk::End) | Self::Length(0))
+        matches!(self, Self::Chunked(ChunkState::End) | Self::Length(0))
     }
 
     /// Hands the body's own bytes in `input` to `body`, in one or more pieces. Bytes behind the
@@ -64,15 +64,15 @@ impl Framing {
         };
         while let Some(&byte) = input.first() {
             *chunk = match *chunk {
-                Chunk::Data(left) => {
+                ChunkState::Data(left) => {
                     let piece = split(&mut input, left);
                     body(piece);
                     match left - piece.len() as u64 {
-                        0 => Chunk::DataEnd,
-                        left => Chunk::Data(left),
+                        0 => ChunkState::DataEnd,
+                        left => ChunkState::Data(left),
                     }
                 }
-                Chunk::End => return Ok(()),
+                ChunkState::End => return Ok(()),
                 state => {
                     input = &input[1..];
                     state.after(byte)?
@@ -83,7 +83,7 @@ impl Framing {
     }
 }
 
-impl Chunk {
+impl ChunkState {
     /// The state behind one byte of what is not data.
     fn after(self, byte: u8) -> Result<Self, BadChunk> {
         match (self, byte) {
@@ -114,7 +114,7 @@ fn split<'a>(input: &mut &'a [u8], most: u64) -> &'a [u8] {
 mod tests {
     use super::*;
 
-    fn body(mut framing: Framing, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+    fn body(mut framing: BodyFraming, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
         let mut out = Vec::new();
         for piece in pieces {
             framing.take(piece, |bytes| out.extend_from_slice(bytes)).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     fn chunks_survive_a_split_at_every_byte() {
         let wire = b"6\r\ndata: \r\nB;x=y\r\nhello world\r\n1\r\n\n\r\n0\r\n\r\n";
         for at in 0..=wire.len() {
-            let (out, complete) = body(Framing::chunked(), &[&wire[..at], &wire[at..]]);
+            let (out, complete) = body(BodyFraming::chunked(), &[&wire[..at], &wire[at..]]);
             assert_eq!(out, b"data: hello world\n", "split at {at}");
             assert!(complete);
         }
@@ -134,16 +134,16 @@ mod tests {
 
     #[test]
     fn a_body_with_a_length_ends_there() {
-        let (out, complete) = body(Framing::Length(5), &[b"hel", b"lo, more"]);
+        let (out, complete) = body(BodyFraming::Length(5), &[b"hel", b"lo, more"]);
         assert_eq!((out.as_slice(), complete), (&b"hello"[..], true));
-        let (out, complete) = body(Framing::Close, &[b"hel", b"lo"]);
+        let (out, complete) = body(BodyFraming::Close, &[b"hel", b"lo"]);
         assert_eq!((out.as_slice(), complete), (&b"hello"[..], false));
     }
 
     #[test]
     fn what_is_no_chunk_is_an_error() {
-        assert_eq!(Framing::chunked().take(b"data: x\n", |_| {}), Err(BadChunk(b't')));
-        assert_eq!(Framing::chunked().take(b"1\r\nab", |_| {}), Err(BadChunk(b'b')));
-        assert!(Framing::chunked().take(&[b'f'; 17], |_| {}).is_err());
+        assert_eq!(BodyFraming::chunked().take(b"data: x\n", |_| {}), Err(BadChunk(b't')));
+        assert_eq!(BodyFraming::chunked().take(b"1\r\nab", |_| {}), Err(BadChunk(b'b')));
+        assert!(BodyFraming::chunked().take(&[b'f'; 17], |_| {}).is_err());
     }
 }

@@ -5,15 +5,15 @@ use std::ops::Range;
 use hdrhistogram::Histogram;
 use memchr::memmem;
 
-use crate::payload::Payload;
-use crate::plan::Plan;
+use crate::payload::BenchMessage;
+use crate::plan::BenchPlan;
 use crate::report::Violations;
 use crate::scanner::DataLine;
 use crate::spread::Spread;
 use crate::tally::Tally;
 
 /// What has arrived so far.
-pub(crate) struct Inbox {
+pub(crate) struct Arrivals {
     run: u32,
     size: usize,
     publishers: u32,
@@ -38,9 +38,9 @@ pub(crate) struct Inbox {
 /// The longest latency told apart from longer ones: ten minutes, in nanoseconds.
 const MAX_LATENCY: u64 = 600_000_000_000;
 
-impl Inbox {
+impl Arrivals {
     /// Expects the messages of `run`. Latency counts for none until a window is set.
-    pub(crate) fn new(plan: &Plan, run: u32, spread: Spread) -> Self {
+    pub(crate) fn new(plan: &BenchPlan, run: u32, spread: Spread) -> Self {
         let slots = plan.subscribers as usize
             * plan.publishers as usize
             * spread.most_topics_each() as usize;
@@ -54,7 +54,7 @@ impl Inbox {
                 .requests
                 .as_ref()
                 .filter(|requests| requests.wrapped)
-                .map(|_| Payload::beginning(run)),
+                .map(|_| BenchMessage::beginning(run)),
             spread,
             tally: Tally::new(slots),
             window: 0..0,
@@ -96,11 +96,11 @@ impl Inbox {
     }
 
     fn take_message(&mut self, subscriber: u32, text: &[u8], whole: bool, now: u64) {
-        let Some(payload) = Payload::read(text).filter(|p| p.run == self.run) else {
+        let Some(payload) = BenchMessage::read(text).filter(|p| p.run == self.run) else {
             self.violations.foreign += 1;
             return;
         };
-        let Payload { publisher, topic, sequence, stamp, .. } = payload;
+        let BenchMessage { publisher, topic, sequence, stamp, .. } = payload;
         let Some(slot) = self.slot(subscriber, publisher.into(), topic) else {
             self.violations.misrouted += 1;
             return;

@@ -1,9 +1,9 @@
 //! `fanfare bench`: drives a running hub over real sockets and says what it delivered, how fast,
 //! and at what cost to the server.
 //!
-//! One direction: [`BenchArgs`] become a checked [`Plan`]; [`run`] connects the subscribers, starts
+//! One direction: [`BenchArgs`] become a checked [`BenchPlan`]; [`run`] connects the subscribers, starts
 //! the publishers and keeps the time; bytes that arrive pass through the framing, the scanner and
-//! the inbox; what the inbox counted becomes a [`Report`].
+//! the inbox; what the inbox counted becomes a [`BenchReport`].
 //!
 //! What must hold: every message is numbered, and a run in which one was lost, duplicated or
 //! reordered says so; a paced message's latency is counted from the moment it was due, so that a
@@ -39,10 +39,11 @@ mod wire;
 pub use args::{BenchArgs, execute};
 pub use error::BenchError;
 pub use open_files::raise_open_files;
-pub use plan::{Authorization, Dialect, InvalidPlan, Load, Plan};
-pub use progress::{Progress, ProgressLine};
+pub use plan::{Authorization, BenchPlan, InvalidPlan, Load, Protocol};
+pub use progress::{ProgressLine, RunProgress};
 pub use report::{
-    Latency, Report, Server, Violations, Window, format_bytes, format_count, format_time,
+    BenchReport, Latency, MeasuredWindow, ServerUsage, Violations, format_bytes, format_count,
+    format_time,
 };
 pub use requests::Requests;
 pub use response::BadResponse;

@@ -9,12 +9,12 @@ use std::io::Write as _;
 
 /// The parts of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Payload {
+pub(crate) struct BenchMessage {
     /// Sets this run's messages apart from those of another, or of a log's past.
     pub(crate) run: u32,
     /// Which publisher sent it: only what comes from one publisher has an order.
     pub(crate) publisher: u8,
-    /// Which topic it was published to; below [`Payload::MAX_TOPICS`].
+    /// Which topic it was published to; below [`BenchMessage::MAX_TOPICS`].
     pub(crate) topic: u32,
     /// Its number among this publisher's messages on this topic.
     pub(crate) sequence: u32,
@@ -22,13 +22,13 @@ pub(crate) struct Payload {
     pub(crate) stamp: u64,
 }
 
-impl Payload {
+impl BenchMessage {
     /// The shortest message, in bytes.
     pub(crate) const MIN_BYTES: usize = 8 + 1 + 8 + 1 + 8 + 1 + 16;
     /// The most topics it can tell apart.
     pub(crate) const MAX_TOPICS: u32 = 1 << 24;
 
-    /// Appends the message, `size` bytes and at least [`Payload::MIN_BYTES`].
+    /// Appends the message, `size` bytes and at least [`BenchMessage::MIN_BYTES`].
     pub(crate) fn write(self, out: &mut Vec<u8>, size: usize) {
         let Self { run, publisher, topic, sequence, stamp } = self;
         let end = out.len() + size;
@@ -80,21 +80,21 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            run: u32, publisher: u8, topic in 0..Payload::MAX_TOPICS, sequence: u32, stamp: u64,
-            size in Payload::MIN_BYTES..300,
+            run: u32, publisher: u8, topic in 0..BenchMessage::MAX_TOPICS, sequence: u32, stamp: u64,
+            size in BenchMessage::MIN_BYTES..300,
         ) {
-            let payload = Payload { run, publisher, topic, sequence, stamp };
+            let payload = BenchMessage { run, publisher, topic, sequence, stamp };
             let mut text = b"before".to_vec();
             payload.write(&mut text, size);
             prop_assert_eq!(text.len(), 6 + size);
-            prop_assert_eq!(Payload::read(&text[6..]), Some(payload));
+            prop_assert_eq!(BenchMessage::read(&text[6..]), Some(payload));
         }
     }
 
     #[test]
     fn other_messages_are_not_taken_for_ours() {
-        assert_eq!(Payload::read(b""), None);
-        assert_eq!(Payload::read(b"{\"reason\":\"trimmed\",\"requested\":\"1-1\"}"), None);
-        assert_eq!(Payload::read(&[b'0'; Payload::MIN_BYTES]), None);
+        assert_eq!(BenchMessage::read(b""), None);
+        assert_eq!(BenchMessage::read(b"{\"reason\":\"trimmed\",\"requested\":\"1-1\"}"), None);
+        assert_eq!(BenchMessage::read(&[b'0'; BenchMessage::MIN_BYTES]), None);
     }
 }

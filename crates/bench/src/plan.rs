@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::payload::Payload;
+use crate::payload::BenchMessage;
 use crate::requests::Requests;
 use crate::target::Target;
 
 /// What a run is to do. [`run`](crate::run()) checks it before anything is connected.
 #[derive(Debug, Clone, Serialize)]
-pub struct Plan {
+pub struct BenchPlan {
     /// The hub's page.
     pub url: Target,
     /// Where to publish, if at another node of the same hub.
@@ -25,7 +25,7 @@ pub struct Plan {
     pub subscribers: u32,
     /// The protocol in which they subscribe and publish. In Mercure's, whoever publishes without an authorization
     /// shows the token of hubs for development.
-    pub dialect: Dialect,
+    pub dialect: Protocol,
     /// What is published once they are connected.
     pub load: Load,
     /// The size of a message, in bytes, 43 to 1 MiB.
@@ -58,7 +58,7 @@ pub struct Plan {
 /// A protocol in which a hub is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Dialect {
+pub enum Protocol {
     /// The hub's own.
     #[default]
     Native,
@@ -118,15 +118,15 @@ pub enum InvalidPlan {
     #[error("a rate is a number of messages a second above 0, not {0}")]
     Rate(f64),
     /// A message that cannot hold its number, or that no hub takes.
-    #[error("a message has {min} to {max} bytes, not {0}", min = Payload::MIN_BYTES, max = Plan::MAX_SIZE)]
+    #[error("a message has {min} to {max} bytes, not {0}", min = BenchMessage::MIN_BYTES, max = BenchPlan::MAX_SIZE)]
     Size(usize),
     /// More topics than can be numbered, or none.
-    #[error("there must be 1 to {max} topics, not {0}", max = Payload::MAX_TOPICS)]
+    #[error("there must be 1 to {max} topics, not {0}", max = BenchMessage::MAX_TOPICS)]
     Topics(u32),
     /// A subscription would name more topics than a hub allows.
     #[error(
         "{topics} topics on {subscribers} subscribers are more than {} each: ask for at least {} \
-         subscribers", Plan::MAX_TOPICS_EACH, topics.div_ceil(Plan::MAX_TOPICS_EACH))]
+         subscribers", BenchPlan::MAX_TOPICS_EACH, topics.div_ceil(BenchPlan::MAX_TOPICS_EACH))]
     TopicsEach {
         /// Topics in all.
         topics: u32,
@@ -137,7 +137,7 @@ pub enum InvalidPlan {
     #[error("there must be 1 to 256 publishers, not {0}")]
     Publishers(u32),
     /// No message in a request, or too many.
-    #[error("a request carries 1 to {max} messages, not {0}", max = Plan::MAX_BATCH)]
+    #[error("a request carries 1 to {max} messages, not {0}", max = BenchPlan::MAX_BATCH)]
     Batch(usize),
     /// One stream is asked for one topic.
     #[error("with requests of its own, a subscriber has one topic: {topics} topics need as many")]
@@ -161,7 +161,7 @@ pub enum InvalidPlan {
     Duration,
 }
 
-impl Plan {
+impl BenchPlan {
     /// Where to publish.
     pub(crate) fn publish_target(&self) -> &Target {
         self.publish_url.as_ref().unwrap_or(&self.url)
@@ -193,10 +193,10 @@ impl Plan {
         {
             return Err(InvalidPlan::Rate(rate));
         }
-        if !(Payload::MIN_BYTES..=Self::MAX_SIZE).contains(&size) {
+        if !(BenchMessage::MIN_BYTES..=Self::MAX_SIZE).contains(&size) {
             return Err(InvalidPlan::Size(size));
         }
-        if !(1..=Payload::MAX_TOPICS).contains(&topics) {
+        if !(1..=BenchMessage::MAX_TOPICS).contains(&topics) {
             return Err(InvalidPlan::Topics(topics));
         }
         if topics.div_ceil(subscribers) > Self::MAX_TOPICS_EACH {
@@ -214,7 +214,7 @@ impl Plan {
         if !(1..=Self::MAX_BATCH).contains(&batch) {
             return Err(InvalidPlan::Batch(batch));
         }
-        if self.dialect == Dialect::Mercure && (batch > 1 || self.publish_stream) {
+        if self.dialect == Protocol::Mercure && (batch > 1 || self.publish_stream) {
             return Err(InvalidPlan::OneByOne);
         }
         let sensible = |duration| duration <= Self::MAX_DURATION;

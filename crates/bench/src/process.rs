@@ -8,7 +8,7 @@ use crate::error::BenchError;
 
 /// A local process, alone or with its descendants.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Process {
+pub(crate) struct LocalProcess {
     pid: u32,
     is_family: bool,
 }
@@ -22,7 +22,7 @@ pub(crate) struct CpuReading {
     ticks: u64,
 }
 
-impl Process {
+impl LocalProcess {
     /// Checks that the process exists.
     pub(crate) fn new(pid: u32) -> Result<Self, BenchError> {
         let process = Self { pid, is_family: false };
@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn children_count_only_where_they_are_asked_for() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let alone = Process::new(std::process::id()).unwrap();
-        let pids = |process: Process| process.members().map(|it| it.pid).collect::<Vec<_>>();
+        let alone = LocalProcess::new(std::process::id()).unwrap();
+        let pids = |process: LocalProcess| process.members().map(|it| it.pid).collect::<Vec<_>>();
         assert_eq!(pids(alone), [std::process::id()]);
         assert!(pids(alone.with_descendants()).contains(&child.id()));
         child.kill().unwrap();
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn this_process_can_be_read_and_none_is_an_error() {
-        let process = Process::new(std::process::id()).unwrap();
+        let process = LocalProcess::new(std::process::id()).unwrap();
         assert!(process.resident_bytes().unwrap() > 0);
         assert!(!process.cpu().unwrap().threads.is_empty());
         // Above the highest identifier Linux gives out (2^22).
-        assert!(matches!(Process::new(1 << 30), Err(BenchError::Process { .. })));
+        assert!(matches!(LocalProcess::new(1 << 30), Err(BenchError::Process { .. })));
     }
 }

@@ -8,7 +8,7 @@ use crate::report::format_count;
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Progress {
+pub enum RunProgress {
     /// Subscribers connect.
     Connecting {
         /// How many have their stream.
@@ -41,7 +41,7 @@ pub enum Progress {
     },
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for RunProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Connecting { connected, wanted } => {
@@ -84,7 +84,7 @@ impl ProgressLine {
     }
 
     /// Rewrites the line, unless it was rewritten a moment ago.
-    pub fn show(&mut self, progress: Progress) {
+    pub fn show(&mut self, progress: RunProgress) {
         if self.on_terminal && self.written.is_none_or(|at| at.elapsed() >= Self::INTERVAL) {
             // A terminal that went away is no reason to end the run.
             let _ = write!(std::io::stderr(), "\r\x1b[K{progress}");

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer_reader::AnswerReader;
-use crate::clock::{Clock, Pace, nanoseconds};
+use crate::clock::{Pace, RunClock, nanoseconds};
 use crate::dialect;
 use crate::error::BenchError;
 use crate::flow::Flow;
-use crate::framing::Framing;
-use crate::payload::Payload;
-use crate::plan::{Load, Plan};
+use crate::framing::BodyFraming;
+use crate::payload::BenchMessage;
+use crate::plan::{BenchPlan, Load};
 use crate::response::{BadResponse, ResponseHead, excerpt};
 use crate::spread::Spread;
-use crate::wire::Wire;
+use crate::wire::LoadSocket;
 
 /// What a request that goes on consists of, and its answer.
 const LINES: &str = "application/x-ndjson";
@@ -29,15 +29,15 @@ const OVERRUN: Duration = Duration::from_secs(5);
 const BACK_OFF: Duration = Duration::from_micros(100);
 
 /// One of the run's publishers, connected.
-pub(crate) struct Publisher {
+pub(crate) struct LoadPublisher {
     number: u8,
-    plan: Plan,
+    plan: BenchPlan,
     spread: Spread,
     run: u32,
-    clock: Clock,
+    clock: RunClock,
     flow: Arc<Flow>,
     address: SocketAddr,
-    stream: Wire<TcpStream>,
+    stream: LoadSocket<TcpStream>,
     /// The server closes, or has closed, this connection.
     is_over: bool,
     /// The next request's number.
@@ -52,14 +52,14 @@ pub(crate) struct Publisher {
     answers: Option<AnswerReader>,
 }
 
-impl Publisher {
+impl LoadPublisher {
     pub(crate) fn connect(
         number: u8,
-        plan: &Plan,
+        plan: &BenchPlan,
         spread: Spread,
         run: u32,
         address: SocketAddr,
-        clock: Clock,
+        clock: RunClock,
         flow: Arc<Flow>,
     ) -> Result<Self, BenchError> {
         Ok(Self {
@@ -157,7 +157,7 @@ impl Publisher {
             // Less than the number of topics, which is 32 bits wide.
             let topic = (message % u64::from(self.plan.topics)) as u32;
             let sequence = &mut self.sent[topic as usize];
-            let payload = Payload {
+            let payload = BenchMessage {
                 run: self.run,
                 publisher: self.number,
                 topic,
@@ -245,7 +245,7 @@ impl Publisher {
             }
             match self.read_more() {
                 Err(BenchError::Response { source: BadResponse::Closed, .. })
-                    if !head.is_success() || head.framing == Framing::Close =>
+                    if !head.is_success() || head.framing == BodyFraming::Close =>
                 {
                     head.closes = true;
                     break;
@@ -288,13 +288,13 @@ impl Publisher {
     }
 }
 
-fn open(plan: &Plan, address: SocketAddr) -> Result<Wire<TcpStream>, BenchError> {
+fn open(plan: &BenchPlan, address: SocketAddr) -> Result<LoadSocket<TcpStream>, BenchError> {
     let connect = || {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        Wire::new(stream, plan.requests.as_ref().and_then(|requests| requests.tls.as_ref()))
+        LoadSocket::new(stream, plan.requests.as_ref().and_then(|requests| requests.tls.as_ref()))
     };
     connect().map_err(|source| BenchError::Connect { address, source })
 }

@@ -6,29 +6,29 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::plan::{Load, Plan};
+use crate::plan::{BenchPlan, Load};
 
 /// What a run found.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct BenchReport {
     /// What was asked for.
-    pub plan: Plan,
+    pub plan: BenchPlan,
     /// How long connecting all subscribers took, in seconds.
     pub connect_seconds: f64,
     /// CPU time of the client itself per second while it was measured: close to 1, if it has one
     /// core, it may be the client that was measured.
     pub client_cpu_load: f64,
     /// What went through while it was measured; `None` where nothing was published.
-    pub window: Option<Window>,
+    pub window: Option<MeasuredWindow>,
     /// What was wrong with the messages of the whole run.
     pub violations: Violations,
     /// What the server used; `None` where its process was not named.
-    pub server: Option<Server>,
+    pub server: Option<ServerUsage>,
 }
 
 /// What went through between the end of the warm-up and the end of publishing.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Window {
+pub struct MeasuredWindow {
     /// How long it was, in seconds.
     pub seconds: f64,
     /// Messages the server acknowledged.
@@ -80,7 +80,7 @@ pub struct Violations {
 
 /// What the server's process used.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Server {
+pub struct ServerUsage {
     /// Resident memory before anything connected, in bytes.
     pub resident_before: u64,
     /// Resident memory with every subscriber connected and nothing published, in bytes.
@@ -103,7 +103,7 @@ pub struct Server {
     pub cpu_per_publish: Option<f64>,
 }
 
-impl Report {
+impl BenchReport {
     /// Whether every message arrived where it belongs, once, whole and in order.
     pub fn is_clean(&self) -> bool {
         Violations { foreign: 0, ..self.violations } == Violations::default()
@@ -127,9 +127,9 @@ impl Latency {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { subscribers, topics, size, batch, publishers, .. } = self.plan;
+        let BenchPlan { subscribers, topics, size, batch, publishers, .. } = self.plan;
         let load = match self.plan.load {
             Load::Idle => format!("idle, held for {}", seconds(self.plan.duration)),
             Load::Paced { rate } => format!("paced at {}/s", format_count(rate)),
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_foreign_message_is_no_violation_and_a_lost_one_is() {
         let plan = crate::args::tests::plan("").unwrap();
-        let mut report = Report {
+        let mut report = BenchReport {
             plan,
             connect_seconds: 0.1,
             client_cpu_load: 0.5,

@@ -2,14 +2,14 @@
 
 use memchr::memmem;
 
-use crate::framing::{BadChunk, Framing};
+use crate::framing::{BadChunk, BodyFraming};
 
 /// What the client needs to know of a response's head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHead {
     pub(crate) status_line: String,
     /// How the body behind it is delimited.
-    pub(crate) framing: Framing,
+    pub(crate) framing: BodyFraming,
     /// The server closes the connection behind it.
     pub(crate) closes: bool,
     /// The length of the head, in bytes.
@@ -49,27 +49,27 @@ impl ResponseHead {
         let head = String::from_utf8_lossy(&received[..end]);
         let mut lines = head.split("\r\n");
         let status_line = lines.next().unwrap_or_default().to_owned();
-        let mut framing = Framing::Close;
+        let mut framing = BodyFraming::Close;
         let mut closes = head.starts_with("HTTP/1.0");
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             let value = value.trim();
             if name.eq_ignore_ascii_case("transfer-encoding") {
                 // Chunked, if it is there, comes last, and overrides a length.
                 if value.to_ascii_lowercase().ends_with("chunked") {
-                    framing = Framing::chunked();
+                    framing = BodyFraming::chunked();
                 }
             } else if name.eq_ignore_ascii_case("connection") {
                 closes = value.eq_ignore_ascii_case("close");
             } else if name.eq_ignore_ascii_case("content-length")
-                && framing == Framing::Close
+                && framing == BodyFraming::Close
                 && let Ok(length) = value.parse()
             {
-                framing = Framing::Length(length);
+                framing = BodyFraming::Length(length);
             }
         }
         let mut head = Self { status_line, framing, closes, length: end + 4 };
         if head.status() == Some("204") {
-            head.framing = Framing::Length(0);
+            head.framing = BodyFraming::Length(0);
         }
         Ok(Some(head))
     }
@@ -99,7 +99,7 @@ pub(crate) fn excerpt(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Option<(bool, Framing, usize)>, BadResponse> {
+    fn parse(text: &str) -> Result<Option<(bool, BodyFraming, usize)>, BadResponse> {
         let head = ResponseHead::parse(text.as_bytes())?;
         Ok(head.map(|head| (head.is_ok(), head.framing, head.length)))
     }
@@ -107,13 +107,13 @@ mod tests {
     #[test]
     fn the_framing_follows_the_headers() {
         let chunked = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: Chunked\r\n\r\nx";
-        assert_eq!(parse(chunked), Ok(Some((true, Framing::chunked(), chunked.len() - 1))));
+        assert_eq!(parse(chunked), Ok(Some((true, BodyFraming::chunked(), chunked.len() - 1))));
         let length = "HTTP/1.1 422 No\r\ncontent-length: 3\r\n\r\n";
-        assert_eq!(parse(length), Ok(Some((false, Framing::Length(3), length.len()))));
+        assert_eq!(parse(length), Ok(Some((false, BodyFraming::Length(3), length.len()))));
         let neither = "HTTP/1.0 200 OK\r\n\r\n";
-        assert_eq!(parse(neither), Ok(Some((true, Framing::Close, neither.len()))));
+        assert_eq!(parse(neither), Ok(Some((true, BodyFraming::Close, neither.len()))));
         let empty = "HTTP/1.1 204 No Content\r\n\r\n";
-        assert_eq!(parse(empty), Ok(Some((false, Framing::Length(0), empty.len()))));
+        assert_eq!(parse(empty), Ok(Some((false, BodyFraming::Length(0), empty.len()))));
     }
 
     #[test]

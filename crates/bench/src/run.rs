@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::clock::{Clock, nanoseconds};
+use crate::clock::{RunClock, nanoseconds};
 use crate::error::BenchError;
 use crate::fleet::Fleet;
 use crate::flow::Flow;
-use crate::inbox::Inbox;
+use crate::inbox::Arrivals;
 use crate::open_files::raise_open_files;
-use crate::plan::{Load, Plan};
-use crate::process::{CpuReading, Process};
-use crate::progress::Progress;
-use crate::publisher::Publisher;
-use crate::report::{Latency, Report, Server, Window};
+use crate::plan::{BenchPlan, Load};
+use crate::process::{CpuReading, LocalProcess};
+use crate::progress::RunProgress;
+use crate::publisher::LoadPublisher;
+use crate::report::{BenchReport, Latency, MeasuredWindow, ServerUsage};
 use crate::spread::Spread;
 use crate::target::Target;
 
@@ -41,21 +41,24 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 ///
 /// If the plan cannot be carried out, if the server refuses something, or if it closes a stream.
 /// Messages that were lost, duplicated or reordered are no error but part of the report.
-pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, BenchError> {
+pub fn run(
+    plan: &BenchPlan,
+    progress: &mut dyn FnMut(RunProgress),
+) -> Result<BenchReport, BenchError> {
     check(plan)?;
     let address = address_of(&plan.url)?;
     let publish_address = publish_address(plan)?;
     let process = server_process(plan)?;
-    let (clock, flow) = (Clock::start(), Arc::new(Flow::default()));
+    let (clock, flow) = (RunClock::start(), Arc::new(Flow::default()));
     let (number, spread) = (run_number(), Spread::new(plan.subscribers, plan.topics));
-    let inbox = Inbox::new(plan, number, spread);
+    let inbox = Arrivals::new(plan, number, spread);
     let mut fleet = Fleet::new(address, clock, Arc::clone(&flow), inbox, plan, spread)?;
 
     let before = Usage::read(process)?;
     let connecting = Instant::now();
     fleet.connect(|fleet| {
         let (connected, wanted) = (fleet.connected(), plan.subscribers);
-        progress(Progress::Connecting { connected, wanted });
+        progress(RunProgress::Connecting { connected, wanted });
     })?;
     let connect_seconds = connecting.elapsed().as_secs_f64();
     hold(&mut fleet, SETTLE, |_| {})?;
@@ -65,7 +68,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
         let start = Moment::take(clock, &flow, &fleet, process)?;
         let of = plan.duration.as_secs_f64();
         hold(&mut fleet, plan.duration, |held| {
-            progress(Progress::Holding { seconds: held.as_secs_f64(), of });
+            progress(RunProgress::Holding { seconds: held.as_secs_f64(), of });
         })?;
         Measured { start, end: Moment::take(clock, &flow, &fleet, process)?, sent: Vec::new() }
     } else {
@@ -73,11 +76,19 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
             .take(plan.publishers as usize)
             .map(|publisher| {
                 let flow = Arc::clone(&flow);
-                Publisher::connect(publisher, plan, spread, number, publish_address, clock, flow)
+                LoadPublisher::connect(
+                    publisher,
+                    plan,
+                    spread,
+                    number,
+                    publish_address,
+                    clock,
+                    flow,
+                )
             })
             .collect::<Result<Vec<_>, _>>()?;
         let mut publication =
-            Publication { plan, clock, flow: &flow, fleet: &mut fleet, process, progress };
+            PublishPhase { plan, clock, flow: &flow, fleet: &mut fleet, process, progress };
         publication.measure(publishers)?
     };
 
@@ -91,7 +102,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
             let connecting = connected.cpu.since(&before.cpu);
             let used = measured.cpu();
             let per = |number: u64| (number > 0).then(|| used.as_nanos() as f64 / number as f64);
-            Some(Server {
+            Some(ServerUsage {
                 resident_before: before.resident,
                 resident_idle: idle.resident,
                 resident_loaded: measured.end.resident.unwrap_or(end.resident),
@@ -106,7 +117,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
         }
         _ => None,
     };
-    Ok(Report {
+    Ok(BenchReport {
         plan: plan.clone(),
         connect_seconds,
         client_cpu_load: measured.client_cpu_load(),
@@ -117,7 +128,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Result<Report, Be
 }
 
 /// Checks the plan, and that there are files enough for it.
-pub(crate) fn check(plan: &Plan) -> Result<(), BenchError> {
+pub(crate) fn check(plan: &BenchPlan) -> Result<(), BenchError> {
     plan.check()?;
     let needed = u64::from(plan.subscribers) + u64::from(plan.publishers) + OTHER_FILES;
     let limit = raise_open_files();
@@ -139,14 +150,14 @@ pub(crate) fn hold(
 }
 
 /// Where the plan publishes.
-pub(crate) fn publish_address(plan: &Plan) -> Result<SocketAddr, BenchError> {
+pub(crate) fn publish_address(plan: &BenchPlan) -> Result<SocketAddr, BenchError> {
     let told = plan.requests.as_ref().and_then(|requests| requests.publish_address);
     told.map_or_else(|| address_of(plan.publish_target()), Ok)
 }
 
 /// The plan's server, where its process is known; a hub that is asked in its own way may be several.
-pub(crate) fn server_process(plan: &Plan) -> Result<Option<Process>, BenchError> {
-    let process = plan.pid.map(Process::new).transpose()?;
+pub(crate) fn server_process(plan: &BenchPlan) -> Result<Option<LocalProcess>, BenchError> {
+    let process = plan.pid.map(LocalProcess::new).transpose()?;
     Ok(process.map(|it| if plan.requests.is_some() { it.with_descendants() } else { it }))
 }
 
@@ -168,7 +179,7 @@ struct Usage {
 }
 
 impl Usage {
-    fn read(process: Option<Process>) -> Result<Option<Self>, BenchError> {
+    fn read(process: Option<LocalProcess>) -> Result<Option<Self>, BenchError> {
         let Some(process) = process else { return Ok(None) };
         Ok(Some(Self { resident: process.resident_bytes()?, cpu: process.cpu()? }))
     }
@@ -189,19 +200,19 @@ struct Moment {
 
 impl Moment {
     fn take(
-        clock: Clock,
+        clock: RunClock,
         flow: &Flow,
         fleet: &Fleet,
-        process: Option<Process>,
+        process: Option<LocalProcess>,
     ) -> Result<Self, BenchError> {
         Ok(Self {
             at: clock.now(),
             published: flow.published(),
             delivered: fleet.inbox.delivered(),
             bytes: fleet.inbox.bytes(),
-            cpu: process.map(Process::cpu).transpose()?,
-            resident: process.map(Process::resident_bytes).transpose()?,
-            client_cpu: Process::new(std::process::id())?.cpu()?,
+            cpu: process.map(LocalProcess::cpu).transpose()?,
+            resident: process.map(LocalProcess::resident_bytes).transpose()?,
+            client_cpu: LocalProcess::new(std::process::id())?.cpu()?,
         })
     }
 }
@@ -230,7 +241,7 @@ impl Measured {
         self.end.client_cpu.since(&self.start.client_cpu).as_secs_f64() / self.seconds()
     }
 
-    fn window(&self, inbox: &Inbox) -> Window {
+    fn window(&self, inbox: &Arrivals) -> MeasuredWindow {
         let Self { start, end, .. } = self;
         let seconds = self.seconds();
         let (published, deliveries, bytes) = (
@@ -238,7 +249,7 @@ impl Measured {
             end.delivered - start.delivered,
             end.bytes - start.bytes,
         );
-        Window {
+        MeasuredWindow {
             seconds,
             published,
             deliveries,
@@ -252,20 +263,20 @@ impl Measured {
 }
 
 /// The part of a run in which messages are published.
-struct Publication<'a> {
-    plan: &'a Plan,
-    clock: Clock,
+struct PublishPhase<'a> {
+    plan: &'a BenchPlan,
+    clock: RunClock,
     flow: &'a Flow,
     fleet: &'a mut Fleet,
-    process: Option<Process>,
-    progress: &'a mut dyn FnMut(Progress),
+    process: Option<LocalProcess>,
+    progress: &'a mut dyn FnMut(RunProgress),
 }
 
 type Publishing = JoinHandle<Result<Vec<u32>, BenchError>>;
 
-impl Publication<'_> {
+impl PublishPhase<'_> {
     /// Publishes through the warm-up and the window, and waits for what is on its way.
-    fn measure(&mut self, publishers: Vec<Publisher>) -> Result<Measured, BenchError> {
+    fn measure(&mut self, publishers: Vec<LoadPublisher>) -> Result<Measured, BenchError> {
         // A moment from now, so that every publisher's thread is there by then.
         let start = self.clock.now() + nanoseconds(TICK);
         let from = start + nanoseconds(self.plan.warmup);
@@ -305,7 +316,7 @@ impl Publication<'_> {
             && (!threads.iter().all(JoinHandle::is_finished) || self.flow.outstanding() > 0)
         {
             self.fleet.pump(TICK)?;
-            (self.progress)(Progress::Draining { outstanding: self.flow.outstanding() });
+            (self.progress)(RunProgress::Draining { outstanding: self.flow.outstanding() });
             let delivered = self.fleet.inbox.delivered();
             if delivered != arrived.1 {
                 arrived = (Instant::now(), delivered);
@@ -330,7 +341,7 @@ impl Publication<'_> {
             if let Load::Unpaced { .. } = self.plan.load {
                 std::thread::sleep(REST);
             }
-            (self.progress)(Progress::Publishing {
+            (self.progress)(RunProgress::Publishing {
                 seconds: now.saturating_sub(start) as f64 / 1e9,
                 of,
                 published: self.flow.published(),

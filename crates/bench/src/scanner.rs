@@ -7,12 +7,12 @@
 
 use memchr::{memchr, memmem};
 
-use crate::payload::Payload;
+use crate::payload::BenchMessage;
 
 /// The value of one `data:` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DataLine<'a> {
-    /// How it begins: all of it, or at least [`Payload::MIN_BYTES`].
+    /// How it begins: all of it, or at least [`BenchMessage::MIN_BYTES`].
     pub(crate) start: &'a [u8],
     /// How long it is altogether, in bytes.
     pub(crate) length: usize,
@@ -22,13 +22,13 @@ const FIELD: &[u8] = b"data:";
 const ID: &[u8] = b"id:";
 /// How much of a line that a cut divides is kept: a message of ours, or an id.
 const KEPT: usize = 128;
-const _: () = assert!(KEPT > FIELD.len() + Payload::MIN_BYTES);
+const _: () = assert!(KEPT > FIELD.len() + BenchMessage::MIN_BYTES);
 /// How much of one is kept where all of it is wanted: several messages of ours at once.
 const WHOLE: usize = 64 << 20;
 
 /// Where in a line the last piece of the stream ended.
 #[derive(Debug, Clone)]
-pub(crate) struct Scanner {
+pub(crate) struct DataScanner {
     /// How the line that is not complete yet begins.
     start: [u8; KEPT],
     /// How much of that line has been seen.
@@ -50,7 +50,7 @@ struct Ids {
     mark: Option<Vec<u8>>,
 }
 
-impl Scanner {
+impl DataScanner {
     pub(crate) const fn new() -> Self {
         Self { start: [0; KEPT], seen: 0, ends_in_cr: false, ids: None, whole: None }
     }
@@ -154,11 +154,11 @@ mod tests {
 
     /// The values found, cut to what the scanner promises of them, with their lengths.
     fn scan(pieces: &[&[u8]]) -> Vec<(String, usize)> {
-        let mut scanner = Scanner::new();
+        let mut scanner = DataScanner::new();
         let mut found = Vec::new();
         for piece in pieces {
             scanner.take(piece, |line| {
-                let promised = &line.start[..line.length.min(Payload::MIN_BYTES)];
+                let promised = &line.start[..line.length.min(BenchMessage::MIN_BYTES)];
                 found.push((String::from_utf8(promised.to_vec()).unwrap(), line.length));
             });
         }
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn data_lines_are_found_and_nothing_else() {
-        let long = (LONG[..Payload::MIN_BYTES].to_owned(), LONG.len());
+        let long = (LONG[..BenchMessage::MIN_BYTES].to_owned(), LONG.len());
         let short = |text: &str| (text.to_owned(), text.len());
         let expected = vec![
             short("one"),
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_id_counts_once_its_event_is_complete() {
-        let mut scanner = Scanner::new();
+        let mut scanner = DataScanner::new();
         scanner.keep_ids(None);
         let mut last = |piece: &[u8]| {
             scanner.take(piece, |_| ());
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_id_in_the_data_is_found_behind_its_mark() {
-        let mut scanner = Scanner::new();
+        let mut scanner = DataScanner::new();
         scanner.keep_ids(Some("\"next\":\""));
         scanner.take(b"event: control\ndata: {\"next\":\"0_17\",\"more\":1}\n\n", |_| ());
         assert_eq!(scanner.last_id(), b"0_17");
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn whole_lines_are_handed_on_where_they_are_wanted() {
-        let mut scanner = Scanner::new();
+        let mut scanner = DataScanner::new();
         scanner.keep_lines();
         let line = format!("data: {}", LONG.repeat(10));
         let mut found = Vec::new();

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::error::BenchError;
 use crate::fleet::Fleet;
 use crate::flow::Flow;
-use crate::inbox::Inbox;
-use crate::plan::Plan;
-use crate::process::Process;
-use crate::publisher::Publisher;
+use crate::inbox::Arrivals;
+use crate::plan::BenchPlan;
+use crate::process::LocalProcess;
+use crate::publisher::LoadPublisher;
 use crate::report::{Latency, Violations};
 use crate::run::{
     DRAIN_TIMEOUT, SETTLE, TICK, address_of, check, hold, publish_address, run_number,
@@ -50,21 +50,21 @@ pub struct Storm {
 /// # Errors
 ///
 /// As [`run`](crate::run()) has them.
-pub fn storm(plan: &Plan, missed: u32) -> Result<Storm, BenchError> {
-    let plan = &Plan { topics: 1, publishers: 1, batch: 1, slow: 0, ..plan.clone() };
+pub fn storm(plan: &BenchPlan, missed: u32) -> Result<Storm, BenchError> {
+    let plan = &BenchPlan { topics: 1, publishers: 1, batch: 1, slow: 0, ..plan.clone() };
     check(plan)?;
     let process = server_process(plan)?;
-    let own = Process::new(std::process::id())?;
-    let (clock, flow) = (Clock::start(), Arc::new(Flow::default()));
+    let own = LocalProcess::new(std::process::id())?;
+    let (clock, flow) = (RunClock::start(), Arc::new(Flow::default()));
     let (number, spread) = (run_number(), Spread::new(plan.subscribers, 1));
-    let inbox = Inbox::new(plan, number, spread);
+    let inbox = Arrivals::new(plan, number, spread);
     let address = address_of(&plan.url)?;
     let mut fleet = Fleet::new(address, clock, Arc::clone(&flow), inbox, plan, spread)?;
     fleet.connect(|_| ())?;
     hold(&mut fleet, SETTLE, |_| {})?;
     let publish_address = publish_address(plan)?;
     let mut publisher =
-        Publisher::connect(0, plan, spread, number, publish_address, clock, Arc::clone(&flow))?;
+        LoadPublisher::connect(0, plan, spread, number, publish_address, clock, Arc::clone(&flow))?;
     publisher.publish_now(HEARD)?;
     receive(&mut fleet, &flow)?;
 

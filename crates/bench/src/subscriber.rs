@@ -10,38 +10,38 @@ use mio::{Interest, Registry, Token};
 use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::error::BenchError;
-use crate::framing::Framing;
-use crate::inbox::Inbox;
+use crate::framing::BodyFraming;
+use crate::inbox::Arrivals;
 use crate::requests::Requests;
 use crate::response::{BadResponse, ResponseHead, excerpt};
-use crate::scanner::Scanner;
-use crate::wire::Wire;
+use crate::scanner::DataScanner;
+use crate::wire::LoadSocket;
 
 /// A subscription, from the request for it to its stream.
-pub(crate) struct Subscriber {
+pub(crate) struct LoadSubscriber {
     number: u32,
-    stream: Wire<TcpStream>,
-    stage: Stage,
-    scanner: Scanner,
+    stream: LoadSocket<TcpStream>,
+    stage: SubscriberStage,
+    scanner: DataScanner,
     messages: u64,
 }
 
-enum Stage {
+enum SubscriberStage {
     /// It connects, then sends its request, so much of which is out.
     Asking { request: Vec<u8>, sent: usize },
     /// It waits for the rest of the answer's head.
     Waiting { answer: Vec<u8> },
     /// It reads its stream.
-    Reading(Framing),
+    Reading(BodyFraming),
     /// Its stream is over; nothing is read any more.
     Gone,
 }
 
 /// How a connection is made.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Way<'a> {
+pub(crate) struct ConnectOptions<'a> {
     pub(crate) address: SocketAddr,
     /// Where from, where that is not left to the system.
     pub(crate) source: Option<SocketAddr>,
@@ -50,18 +50,18 @@ pub(crate) struct Way<'a> {
     pub(crate) receive_buffer: Option<usize>,
 }
 
-impl Subscriber {
+impl LoadSubscriber {
     /// Begins to connect and to ask for a stream.
     pub(crate) fn connect(
         number: u32,
-        way: Way<'_>,
+        way: ConnectOptions<'_>,
         request: Vec<u8>,
         requests: Option<&Requests>,
         registry: &Registry,
     ) -> io::Result<Self> {
         let stream = open(number, way, registry)?;
-        let stage = Stage::Asking { request, sent: 0 };
-        let mut scanner = Scanner::new();
+        let stage = SubscriberStage::Asking { request, sent: 0 };
+        let mut scanner = DataScanner::new();
         if let Some(requests) = requests.filter(|it| it.resume.is_some()) {
             scanner.keep_ids(requests.id_after.as_deref());
         }
@@ -74,19 +74,19 @@ impl Subscriber {
     /// Leaves its stream, if it still has one, for another that `request` asks for.
     pub(crate) fn come_back(
         &mut self,
-        way: Way<'_>,
+        way: ConnectOptions<'_>,
         request: Vec<u8>,
         registry: &Registry,
     ) -> io::Result<()> {
         self.stream = open(self.number, way, registry)?;
-        self.stage = Stage::Asking { request, sent: 0 };
+        self.stage = SubscriberStage::Asking { request, sent: 0 };
         self.scanner.begin_again();
         Ok(())
     }
 
     /// Closes its connection.
     pub(crate) fn hang_up(&mut self) {
-        self.stage = Stage::Gone;
+        self.stage = SubscriberStage::Gone;
         // Also where the other side has closed it already.
         let _ = self.stream.socket().shutdown(std::net::Shutdown::Both);
     }
@@ -109,12 +109,12 @@ impl Subscriber {
 
     /// Whether its stream is over.
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self.stage, Stage::Gone)
+        matches!(self.stage, SubscriberStage::Gone)
     }
 
     /// Whether it has its stream.
     pub(crate) fn is_reading(&self) -> bool {
-        matches!(self.stage, Stage::Reading(_))
+        matches!(self.stage, SubscriberStage::Reading(_))
     }
 
     /// Goes on after its socket became ready: sends what is left of the request, then reads what
@@ -122,9 +122,9 @@ impl Subscriber {
     pub(crate) fn ready(
         &mut self,
         closing: bool,
-        clock: Clock,
+        clock: RunClock,
         buffer: &mut [u8],
-        inbox: &mut Inbox,
+        inbox: &mut Arrivals,
     ) -> Result<(), BenchError> {
         if self.is_gone() || !self.ask()? {
             return Ok(());
@@ -149,7 +149,7 @@ impl Subscriber {
 
     /// Sends the rest of the request. True once all of it is out.
     fn ask(&mut self) -> Result<bool, BenchError> {
-        while let Stage::Asking { request, sent } = &mut self.stage {
+        while let SubscriberStage::Asking { request, sent } = &mut self.stage {
             match self.stream.write(&request[*sent..]) {
                 Ok(n) => *sent += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -158,15 +158,15 @@ impl Subscriber {
                 Err(source) => return Err(self.broke(source)),
             }
             if *sent == request.len() {
-                self.stage = Stage::Waiting { answer: Vec::new() };
+                self.stage = SubscriberStage::Waiting { answer: Vec::new() };
             }
         }
         Ok(true)
     }
 
-    fn take(&mut self, bytes: &[u8], now: u64, inbox: &mut Inbox) -> Result<(), BenchError> {
+    fn take(&mut self, bytes: &[u8], now: u64, inbox: &mut Arrivals) -> Result<(), BenchError> {
         match &mut self.stage {
-            Stage::Reading(framing) => {
+            SubscriberStage::Reading(framing) => {
                 let (scanner, messages, number) =
                     (&mut self.scanner, &mut self.messages, self.number);
                 let taken = framing.take(bytes, |body| {
@@ -179,7 +179,7 @@ impl Subscriber {
                 taken.map_err(|source| self.bad(source.into()))?;
                 if complete { Err(self.ended()) } else { Ok(()) }
             }
-            Stage::Waiting { answer } => {
+            SubscriberStage::Waiting { answer } => {
                 answer.extend_from_slice(bytes);
                 let head = match ResponseHead::parse(answer) {
                     Ok(Some(head)) => head,
@@ -194,17 +194,17 @@ impl Subscriber {
                         body: excerpt(&body),
                     });
                 }
-                self.stage = Stage::Reading(head.framing);
+                self.stage = SubscriberStage::Reading(head.framing);
                 self.take(&body, now, inbox)
             }
-            Stage::Asking { .. } | Stage::Gone => Ok(()),
+            SubscriberStage::Asking { .. } | SubscriberStage::Gone => Ok(()),
         }
     }
 
     fn ended(&self) -> BenchError {
         let Self { number: subscriber, messages, .. } = *self;
         match self.stage {
-            Stage::Reading(_) => BenchError::StreamEnded { subscriber, messages },
+            SubscriberStage::Reading(_) => BenchError::StreamEnded { subscriber, messages },
             _ => self.bad(BadResponse::Closed),
         }
     }
@@ -222,8 +222,12 @@ impl Subscriber {
     }
 }
 
-fn open(number: u32, way: Way<'_>, registry: &Registry) -> io::Result<Wire<TcpStream>> {
-    let Way { address, source, tls, receive_buffer } = way;
+fn open(
+    number: u32,
+    way: ConnectOptions<'_>,
+    registry: &Registry,
+) -> io::Result<LoadSocket<TcpStream>> {
+    let ConnectOptions { address, source, tls, receive_buffer } = way;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if let Some(size) = receive_buffer {
@@ -239,7 +243,7 @@ fn open(number: u32, way: Way<'_>, registry: &Registry) -> io::Result<Wire<TcpSt
     let mut stream = TcpStream::from_std(socket.into());
     let token = Token(number as usize);
     registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-    Wire::new(stream, tls)
+    LoadSocket::new(stream, tls)
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

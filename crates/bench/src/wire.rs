@@ -11,12 +11,12 @@ const SERVER_NAME: &str = "localhost";
 
 /// A socket, and what speaks TLS on it if anything does.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
+pub(crate) struct LoadSocket<S> {
     socket: S,
     tls: Option<Box<ClientConnection>>,
 }
 
-impl<S: Read + Write> Wire<S> {
+impl<S: Read + Write> LoadSocket<S> {
     pub(crate) fn new(socket: S, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
         let begin = |config: &Arc<ClientConfig>| {
             let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
@@ -36,7 +36,7 @@ impl<S: Read + Write> Wire<S> {
     }
 }
 
-impl<S: Read + Write> Read for Wire<S> {
+impl<S: Read + Write> Read for LoadSocket<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.socket.read(buffer),
@@ -45,7 +45,7 @@ impl<S: Read + Write> Read for Wire<S> {
     }
 }
 
-impl<S: Read + Write> Write for Wire<S> {
+impl<S: Read + Write> Write for LoadSocket<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.socket.write(bytes),

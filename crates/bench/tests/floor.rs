@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fanfare_bench::{BenchError, Dialect, Load, Plan, Report, Violations, run};
+use fanfare_bench::{BenchError, BenchPlan, BenchReport, Load, Protocol, Violations, run};
 
 /// The floor, on a free port, until dropped.
 struct Floor {
@@ -34,12 +34,12 @@ impl Drop for Floor {
     }
 }
 
-fn plan(url: &str, load: Load) -> Plan {
-    Plan {
+fn plan(url: &str, load: Load) -> BenchPlan {
+    BenchPlan {
         url: url.parse().expect("it is a URL"),
         publish_url: None,
         authorization: None,
-        dialect: Dialect::Native,
+        dialect: Protocol::Native,
         subscribers: 20,
         load,
         size: 100,
@@ -56,7 +56,7 @@ fn plan(url: &str, load: Load) -> Plan {
     }
 }
 
-fn run_quietly(plan: &Plan) -> Result<Report, BenchError> {
+fn run_quietly(plan: &BenchPlan) -> Result<BenchReport, BenchError> {
     run(plan, &mut |_| {})
 }
 
@@ -64,7 +64,7 @@ fn run_quietly(plan: &Plan) -> Result<Report, BenchError> {
 fn every_paced_message_arrives_at_every_subscriber() {
     let floor = Floor::start();
     let plan =
-        Plan { pid: Some(floor.child.id()), ..plan(&floor.url, Load::Paced { rate: 200.0 }) };
+        BenchPlan { pid: Some(floor.child.id()), ..plan(&floor.url, Load::Paced { rate: 200.0 }) };
     let report = run_quietly(&plan).unwrap();
     assert_eq!(report.violations, Violations::default());
     let window = report.window.unwrap();
@@ -78,7 +78,7 @@ fn every_paced_message_arrives_at_every_subscriber() {
 fn batches_of_several_publishers_arrive_in_each_ones_order() {
     let floor = Floor::start();
     let load = Load::Unpaced { in_flight: 1000 };
-    let plan = Plan { publishers: 3, batch: 7, size: 43, ..plan(&floor.url, load) };
+    let plan = BenchPlan { publishers: 3, batch: 7, size: 43, ..plan(&floor.url, load) };
     let report = run_quietly(&plan).unwrap();
     assert_eq!(report.violations, Violations::default());
     assert!(report.window.unwrap().deliveries > 0);
@@ -87,7 +87,7 @@ fn batches_of_several_publishers_arrive_in_each_ones_order() {
 #[test]
 fn a_hub_that_sends_topics_to_everyone_is_found_out() {
     let floor = Floor::start();
-    let plan = Plan { topics: 4, ..plan(&floor.url, Load::Paced { rate: 100.0 }) };
+    let plan = BenchPlan { topics: 4, ..plan(&floor.url, Load::Paced { rate: 100.0 }) };
     let violations = run_quietly(&plan).unwrap().violations;
     assert!(violations.misrouted > 0);
     assert_eq!(violations.lost, 0);
@@ -120,7 +120,7 @@ fn a_refusal_is_quoted() {
         let answer = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 5\r\n\r\nnope!";
         stream.write_all(answer).unwrap();
     });
-    let error = run_quietly(&Plan { subscribers: 1, ..plan(&url, Load::Idle) }).unwrap_err();
+    let error = run_quietly(&BenchPlan { subscribers: 1, ..plan(&url, Load::Idle) }).unwrap_err();
     assert!(matches!(error, BenchError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("HTTP/1.1 403 Forbidden"), "{error}");
     assert!(error.to_string().contains("nope!"), "{error}");
@@ -133,7 +133,7 @@ fn a_stream_that_ends_is_an_error() {
             8\r\ndata: x\n\r\n0\r\n\r\n";
         stream.write_all(answer).unwrap();
     });
-    let error = run_quietly(&Plan { subscribers: 1, ..plan(&url, Load::Idle) }).unwrap_err();
+    let error = run_quietly(&BenchPlan { subscribers: 1, ..plan(&url, Load::Idle) }).unwrap_err();
     let ended = BenchError::StreamEnded { subscriber: 0, messages: 1 };
     assert_eq!(error.to_string(), ended.to_string());
 }

@@ -1,6 +1,6 @@
 //! The command line: the subcommands, the words of `--help`, and the exit codes.
 //!
-//! A subcommand is one variant of [`Command`]. `serve` is meant where none is named, so its flags
+//! A subcommand is one variant of [`CliCommand`]. `serve` is meant where none is named, so its flags
 //! also stand at the top. The flags themselves are not here: the table of settings declares them.
 //! How a hub is served is not known here: whoever calls [`run`] says that.
 
@@ -65,14 +65,14 @@ Examples:
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
     serve: Flags,
 }
 
 /// What `fanfare` can be asked to do.
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the hub; meant where no command is named
     #[command(after_long_help = SETTINGS)]
     Serve(Flags),
@@ -108,26 +108,26 @@ enum Command {
 /// only for help or the version (exit code 0), or are mistaken (2).
 pub fn run(serve: impl FnOnce(&Flags) -> Result<(), Failure>) -> ExitCode {
     match Cli::parse().into_command() {
-        Command::Serve(flags) => exit::code(serve(&flags)),
-        Command::Publish(args) => exit::code(commands::publish(&args)),
-        Command::Subscribe(args) => exit::code(commands::subscribe(&args)),
-        Command::Token(command) => exit::code(commands::token(&command)),
-        Command::Upgrade(args) => exit::code(commands::upgrade(&args)),
-        Command::Ready(args) => exit::code(commands::ready(&args)),
-        Command::Doctor(args) => exit::code(commands::doctor(&args)),
+        CliCommand::Serve(flags) => exit::code(serve(&flags)),
+        CliCommand::Publish(args) => exit::code(commands::publish(&args)),
+        CliCommand::Subscribe(args) => exit::code(commands::subscribe(&args)),
+        CliCommand::Token(command) => exit::code(commands::token(&command)),
+        CliCommand::Upgrade(args) => exit::code(commands::upgrade(&args)),
+        CliCommand::Ready(args) => exit::code(commands::ready(&args)),
+        CliCommand::Doctor(args) => exit::code(commands::doctor(&args)),
         #[cfg(feature = "tools")]
-        Command::Bench(command) => commands::bench(&command),
+        CliCommand::Bench(command) => commands::bench(&command),
         #[cfg(feature = "tools")]
-        Command::Conformance(args) => commands::conformance(&args),
-        Command::Log(command) => exit::code(commands::log(&command)),
-        Command::Completions(args) => exit::code(commands::completions(&args, Cli::command())),
-        Command::Man(args) => exit::code(commands::man(&args, Cli::command())),
+        CliCommand::Conformance(args) => commands::conformance(&args),
+        CliCommand::Log(command) => exit::code(commands::log(&command)),
+        CliCommand::Completions(args) => exit::code(commands::completions(&args, Cli::command())),
+        CliCommand::Man(args) => exit::code(commands::man(&args, Cli::command())),
     }
 }
 
 impl Cli {
-    fn into_command(self) -> Command {
-        self.command.unwrap_or(Command::Serve(self.serve))
+    fn into_command(self) -> CliCommand {
+        self.command.unwrap_or(CliCommand::Serve(self.serve))
     }
 }
 
@@ -136,22 +136,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_contradicts_itself() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn serve_is_not_the_default() {
+    fn serve_is_the_default() {
         for arguments in [&["fanfare", "--shards", "3"][..], &["fanfare", "serve", "--shards", "3"]]
         {
             let command = Cli::try_parse_from(arguments).unwrap().into_command();
-            let Command::Serve(flags) = command else { panic!("{command:?}") };
+            let CliCommand::Serve(flags) = command else { panic!("{command:?}") };
             assert_eq!(flags.given("shards"), Some(&["3".to_owned()][..]));
         }
     }
 
     #[test]
-    fn flags_before_a_subcommand_are_dropped_in_silence() {
+    fn flags_before_a_subcommand_are_refused() {
         assert!(Cli::try_parse_from(["fanfare", "--shards", "3", "serve"]).is_err());
     }
 }

@@ -12,7 +12,7 @@ const MOST_SHOWN: usize = 300;
 
 /// A status, and what the body says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct HubAnswer {
     /// The status.
     pub status: StatusCode,
     /// What the body says: the `detail` of a hub's error, the `reason` why it is not ready, else the
@@ -22,7 +22,7 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
 }
 
-impl Answer {
+impl HubAnswer {
     pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let said = match text(LOCATION) {
@@ -34,7 +34,7 @@ impl Answer {
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for HubAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
         if self.said.is_empty() { Ok(()) } else { write!(f, ": {}", self.said) }
@@ -76,11 +76,11 @@ mod tests {
 
     fn shown(status: u16, body: &str) -> String {
         let status = StatusCode::from_u16(status).unwrap();
-        Answer::new(status, &HeaderMap::new(), body.as_bytes()).to_string()
+        HubAnswer::new(status, &HeaderMap::new(), body.as_bytes()).to_string()
     }
 
     #[test]
-    fn the_reason_of_a_refusal_is_hidden() {
+    fn the_reason_of_a_refusal_is_shown() {
         assert_eq!(shown(404, r#"{"detail":"Not Found"}"#), "404 Not Found: Not Found");
         assert_eq!(
             shown(422, r#"{"detail":[{"loc":["body",2,"message"],"msg":"Field required"}]}"#),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_from_a_proxy_floods_or_drives_the_terminal() {
+    fn a_page_from_a_proxy_neither_floods_nor_drives_the_terminal() {
         let shown = shown(502, &format!("\u{1b}]0;x\u{7}<html>{}", "x".repeat(10_000)));
         assert!(shown.len() < 400 && !shown.contains(char::is_control), "{shown}");
     }

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_outgrows_its_bound() {
+    fn no_wait_outgrows_its_bound() {
         let (first, most) = (Duration::from_millis(100), Duration::from_secs(5));
         let mut backoff = Backoff::new(first, most);
         for failures in 0..100 {

@@ -5,7 +5,7 @@ use fanfare_event::{EventType, Topic};
 use http::HeaderValue;
 use serde::Serialize;
 
-use crate::Key;
+use crate::RetryKey;
 
 /// One message to be published.
 #[derive(Debug, Clone, Copy)]
@@ -21,24 +21,24 @@ pub struct Message<'a> {
 /// One or more messages as one request, with the key that makes its repetition safe. Cloning
 /// shares the bytes.
 #[derive(Debug, Clone)]
-pub struct Batch {
+pub struct PublishBatch {
     pub(crate) body: Bytes,
     pub(crate) content_type: HeaderValue,
     pub(crate) messages: usize,
-    pub(crate) key: Key,
+    pub(crate) key: RetryKey,
 }
 
 #[derive(Serialize)]
-struct Wire<'a> {
+struct MessageJson<'a> {
     topic: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a str>,
     message: &'a str,
 }
 
-impl Batch {
+impl PublishBatch {
     /// One message.
-    pub fn single(message: Message<'_>, key: Key) -> Self {
+    pub fn single(message: Message<'_>, key: RetryKey) -> Self {
         Self {
             body: message.to_json().into(),
             content_type: HeaderValue::from_static("application/json"),
@@ -48,7 +48,7 @@ impl Batch {
     }
 
     /// Any number of messages but none, in order.
-    pub fn of<'a>(messages: impl IntoIterator<Item = Message<'a>>, key: Key) -> Self {
+    pub fn of<'a>(messages: impl IntoIterator<Item = Message<'a>>, key: RetryKey) -> Self {
         let (mut body, mut count) = (Vec::new(), 0);
         for message in messages {
             body.extend_from_slice(message.to_json().as_bytes());
@@ -66,7 +66,7 @@ impl Batch {
 
 impl Message<'_> {
     pub(crate) fn to_json(self) -> String {
-        let wire = Wire {
+        let wire = MessageJson {
             topic: self.topic.as_str(),
             event: self.event.map(EventType::as_str),
             message: self.text,

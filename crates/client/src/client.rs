@@ -17,7 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
 use crate::lines::Pipe;
-use crate::{Answer, HubUrl, RequestError, Token};
+use crate::{BearerToken, HubAnswer, HubUrl, RequestError};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fanfare/", env!("CARGO_PKG_VERSION")));
 /// How much of an answer is read, in bytes. The largest is the list of ids of a batch.
@@ -27,14 +27,14 @@ const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
 
 /// What a request sends: all of it is there, or it is fed.
-pub(crate) type RequestBody = Either<Full<Bytes>, Pipe>;
+pub(crate) type OutgoingBody = Either<Full<Bytes>, Pipe>;
 
 /// A client of one hub. Cloning shares its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: HttpClient<HttpsConnector<HttpConnector>, RequestBody>,
+    http: HttpClient<HttpsConnector<HttpConnector>, OutgoingBody>,
     url: HubUrl,
-    token: Option<Token>,
+    token: Option<BearerToken>,
     deadlines: Deadlines,
 }
 
@@ -69,7 +69,7 @@ impl Client {
     /// those in `SSL_CERT_FILE`. Nothing is connected yet.
     pub fn new(
         url: HubUrl,
-        token: Option<Token>,
+        token: Option<BearerToken>,
         deadlines: Deadlines,
     ) -> Result<Self, ClientError> {
         let mut tcp = HttpConnector::new();
@@ -113,7 +113,7 @@ impl Client {
         &self,
         url: &str,
         request: http::request::Builder,
-        body: RequestBody,
+        body: OutgoingBody,
     ) -> Result<Response<Incoming>, RequestError> {
         let request = request.body(body).map_err(|error| RequestError::NotAHub {
             url: url.to_owned(),
@@ -128,7 +128,7 @@ impl Client {
         // Whatever can be had of the reason.
         let body = Limited::new(body, LARGEST_ANSWER).collect().await;
         let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        Err(RequestError::from_answer(url, Answer::new(head.status, &head.headers, &body)))
+        Err(RequestError::from_answer(url, HubAnswer::new(head.status, &head.headers, &body)))
     }
 
     /// Sends a request and waits for its whole answer, which must be JSON.

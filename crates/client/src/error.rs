@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::InvalidMessage;
 
-use crate::Answer;
+use crate::HubAnswer;
 
 /// Why one exchange with the hub failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum RequestError {
         /// What was asked for.
         url: String,
         /// What it said.
-        answer: Answer,
+        answer: HubAnswer,
     },
     /// No; repeating the request cannot help.
     #[error("{url} answered {answer}")]
@@ -62,7 +62,7 @@ pub enum RequestError {
         /// What was asked for.
         url: String,
         /// What it said.
-        answer: Answer,
+        answer: HubAnswer,
     },
     /// It answered, but not as a hub does.
     #[error("{url} does not answer as a Fanfare hub does: {saw}")]
@@ -93,7 +93,7 @@ impl RequestError {
     }
 
     /// Sorts an answer that is not 200.
-    pub(crate) fn from_answer(url: &str, answer: Answer) -> Self {
+    pub(crate) fn from_answer(url: &str, answer: HubAnswer) -> Self {
         let url = url.to_owned();
         let code = answer.status.as_u16();
         // 501 and 505 say that the server will never know what is asked (RFC 9110, 15.6).
@@ -113,7 +113,7 @@ impl RequestError {
     }
 
     /// What the hub answered, where it answered.
-    pub fn answer(&self) -> Option<&Answer> {
+    pub fn answer(&self) -> Option<&HubAnswer> {
         match self {
             Self::Busy { answer, .. } | Self::Refused { answer, .. } => Some(answer),
             _ => None,

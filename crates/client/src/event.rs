@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct ReceivedEvent {
     /// Its id, opaque; a subscriber that begins after it gets what follows.
     pub id: String,
     /// Its type, if it has one.
@@ -20,7 +20,7 @@ pub struct Event {
 
 /// Something that was asked for is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
+pub struct ReceivedGap {
     /// Why, in the hub's words: `trimmed`, `engine_lost_writes`, `unknown_epoch`, `unknown_id`, `bad_id`.
     pub reason: String,
     /// The id that could not be resumed after.
@@ -32,7 +32,7 @@ pub struct Gap {
 /// The data of an event in a sealed envelope. All its fields must be there: a hub that knows no
 /// envelopes sends messages as they are, and some are JSON.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Envelope {
+pub(crate) struct EnvelopeData {
     pub(crate) topic: String,
     // Which may be null, but not absent.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -44,7 +44,7 @@ pub(crate) struct Envelope {
 /// The type of the event that tells of a gap.
 pub(crate) const GAP: &str = "fanfare.gap";
 
-impl Gap {
+impl ReceivedGap {
     /// Reads a gap event. A gap is never passed over because its data is not as expected.
     pub(crate) fn read(event: ParsedEvent) -> Self {
         let said: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();

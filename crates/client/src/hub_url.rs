@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_doubled_or_forgotten() {
+    fn a_prefix_is_neither_doubled_nor_forgotten() {
         for (text, expected) in [
             ("http://127.0.0.1:8000", "http://127.0.0.1:8000/sse/send"),
             ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/sse/send"),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_asked_for_is_accepted() {
+    fn what_could_not_be_asked_for_is_refused_here() {
         for (text, error) in [
             ("", InvalidHubUrl::Scheme),
             ("localhost:8000", InvalidHubUrl::Scheme),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_distant_host_counts_as_this_machine() {
+    fn a_distant_host_never_counts_as_this_machine() {
         for (text, local) in [
             ("http://localhost:8000", true),
             ("http://127.9.9.9", true),

@@ -9,24 +9,24 @@ use http::HeaderValue;
 /// What makes a retry safe: the hub publishes once for a key, and answers its repetition with the
 /// first answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key(HeaderValue);
+pub struct RetryKey(HeaderValue);
 
 /// A text that is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an idempotency key is 1 to {} printable ASCII characters", Key::MAX_BYTES)]
-pub struct InvalidKey;
+#[error("an idempotency key is 1 to {} printable ASCII characters", RetryKey::MAX_BYTES)]
+pub struct InvalidRetryKey;
 
-impl Key {
+impl RetryKey {
     /// The longest key, in bytes.
     pub const MAX_BYTES: usize = 255;
 
     /// Checks a text and makes it a key.
-    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
+    pub fn parse(text: &str) -> Result<Self, InvalidRetryKey> {
         let fits = (1..=Self::MAX_BYTES).contains(&text.len());
         if !fits || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return Err(InvalidKey);
+            return Err(InvalidRetryKey);
         }
-        HeaderValue::from_str(text).map(Self).map_err(|_| InvalidKey)
+        HeaderValue::from_str(text).map(Self).map_err(|_| InvalidRetryKey)
     }
 
     /// A key that nobody else has: 128 bits, from hashers that the system seeds at random.
@@ -42,7 +42,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for RetryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.0.as_bytes()))
     }
@@ -53,17 +53,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_publishes_share_a_key() {
+    fn no_two_publishes_share_a_key() {
         let keys: std::collections::HashSet<_> =
-            (0..10_000).map(|_| Key::random().header().to_str().unwrap().to_owned()).collect();
+            (0..10_000).map(|_| RetryKey::random().header().to_str().unwrap().to_owned()).collect();
         assert_eq!(keys.len(), 10_000);
     }
 
     #[test]
-    fn a_key_that_the_hub_refuses_is_accepted() {
-        assert!(Key::parse("order 17").is_ok());
+    fn a_key_that_the_hub_refuses_is_refused_here() {
+        assert!(RetryKey::parse("order 17").is_ok());
         for bad in ["", "a\nb", "é", &"x".repeat(256)] {
-            assert_eq!(Key::parse(bad), Err(InvalidKey), "{bad:?}");
+            assert_eq!(RetryKey::parse(bad), Err(InvalidRetryKey), "{bad:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A client of a hub: what the command line publishes and subscribes with.
 //!
-//! One direction: a [`HubUrl`] and a [`Token`] make a [`Client`]; a client publishes a [`Batch`],
+//! One direction: a [`HubUrl`] and a [`BearerToken`] make a [`Client`]; a client publishes a [`PublishBatch`],
 //! or opens one [`EventStream`]; a [`Subscriber`] strings streams together.
 //!
 //! What must hold:
@@ -27,17 +27,17 @@ mod subscriber;
 mod subscription;
 mod token;
 
-pub use answer::Answer;
+pub use answer::HubAnswer;
 pub use backoff::Backoff;
-pub use batch::{Batch, Message};
+pub use batch::{Message, PublishBatch};
 pub use client::{Client, ClientError, Deadlines};
 pub use error::RequestError;
-pub use event::{Event, Gap};
+pub use event::{ReceivedEvent, ReceivedGap};
 pub use hub_url::{HubUrl, InvalidHubUrl};
-pub use key::{InvalidKey, Key};
+pub use key::{InvalidRetryKey, RetryKey};
 pub use lines::{LineAnswer, LineAnswers, LineSender, NoMoreLines};
-pub use publish::{PublishError, Retry};
+pub use publish::{PublishError, RetryNotice};
 pub use stream::{EventStream, StreamEnd};
 pub use subscriber::{Disconnection, Item, SubscribeError, Subscriber};
-pub use subscription::{InvalidSubscription, Subscription};
-pub use token::{InvalidToken, Token};
+pub use subscription::{InvalidSubscribeOptions, SubscribeOptions};
+pub use token::{BearerToken, InvalidBearerToken};

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::{Answer, Client, Message, RequestError};
+use crate::{Client, HubAnswer, Message, RequestError};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 /// How long a hub says nothing at most; it says that it is still there every 15 seconds.
@@ -55,14 +55,14 @@ pub enum LineAnswer {
         /// The line.
         line: u64,
         /// Why.
-        answer: Answer,
+        answer: HubAnswer,
     },
     /// Everything up to this line was answered, and nothing behind it is published.
     Ended {
         /// The line; 0 is none.
         line: u64,
         /// Why, where it is not that the request has ended.
-        why: Option<Answer>,
+        why: Option<HubAnswer>,
     },
 }
 
@@ -110,7 +110,7 @@ impl LineSender {
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct AnswerLine {
     lines: Option<[u64; 2]>,
     count: Option<u64>,
     first: Option<String>,
@@ -156,7 +156,7 @@ impl LineAnswers {
     }
 
     /// What this answer says, as a failure of the request.
-    pub fn refusal(&self, answer: Answer) -> RequestError {
+    pub fn refusal(&self, answer: HubAnswer) -> RequestError {
         RequestError::from_answer(&self.url, answer)
     }
 
@@ -168,26 +168,26 @@ impl LineAnswers {
 }
 
 fn read(line: &[u8]) -> Option<LineAnswer> {
-    let mut wire: Wire = serde_json::from_slice(line).ok()?;
+    let mut wire: AnswerLine = serde_json::from_slice(line).ok()?;
     let (error, retry_after) = (wire.error.take(), wire.retry_after);
     let answer = |status: u16| {
         let status = StatusCode::from_u16(status).ok()?;
         let said = error.map(|error| error.to_string()).unwrap_or_default();
-        let mut answer = Answer::new(status, &HeaderMap::new(), said.as_bytes());
+        let mut answer = HubAnswer::new(status, &HeaderMap::new(), said.as_bytes());
         answer.retry_after = retry_after.map(Duration::from_secs);
         Some(answer)
     };
     match wire {
-        Wire { lines: Some(lines), count: Some(count), first: Some(first), .. } => {
+        AnswerLine { lines: Some(lines), count: Some(count), first: Some(first), .. } => {
             Some(LineAnswer::Published { lines, count, first })
         }
-        Wire { end: Some(_), line: Some(line), status: None, .. } => {
+        AnswerLine { end: Some(_), line: Some(line), status: None, .. } => {
             Some(LineAnswer::Ended { line, why: None })
         }
-        Wire { end: Some(_), line: Some(line), status: Some(status), .. } => {
+        AnswerLine { end: Some(_), line: Some(line), status: Some(status), .. } => {
             Some(LineAnswer::Ended { line, why: Some(answer(status)?) })
         }
-        Wire { line: Some(line), status: Some(status), .. } => {
+        AnswerLine { line: Some(line), status: Some(status), .. } => {
             Some(LineAnswer::Refused { line, answer: answer(status)? })
         }
         _ => None,
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_misread() {
+    fn every_answer_is_read_as_it_was_written() {
         let published = r#"{"lines":[1,3],"count":2,"first":"7-8","last":"7-9","durability":"os"}"#;
         assert_eq!(
             read(published.as_bytes()),

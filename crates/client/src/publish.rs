@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use crate::backoff::Backoff;
-use crate::{Batch, Client, RequestError};
+use crate::{Client, PublishBatch, RequestError};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// A publish failed and is about to be tried again.
 #[derive(Debug)]
-pub struct Retry<'a> {
+pub struct RetryNotice<'a> {
     /// Why it failed.
     pub error: &'a RequestError,
     /// How often it has been tried.
@@ -56,22 +56,22 @@ impl PublishError {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Acknowledged {
+enum PublishAnswer {
     Single { id: String },
     Batch { ids: Vec<String> },
 }
 
 impl Client {
     /// Publishes a batch, once. Returns the ids of its messages.
-    pub async fn publish(&self, batch: &Batch) -> Result<Vec<String>, RequestError> {
+    pub async fn publish(&self, batch: &PublishBatch) -> Result<Vec<String>, RequestError> {
         let url = self.url().send();
         let request = self
             .request(Method::POST, &url)
             .header(CONTENT_TYPE, batch.content_type.clone())
             .header(IDEMPOTENCY_KEY, batch.key.header());
         let ids = match self.ask_json(&url, request, batch.body.clone()).await? {
-            Acknowledged::Single { id } => vec![id],
-            Acknowledged::Batch { ids } => ids,
+            PublishAnswer::Single { id } => vec![id],
+            PublishAnswer::Batch { ids } => ids,
         };
         if ids.len() == batch.messages {
             return Ok(ids);
@@ -80,15 +80,15 @@ impl Client {
         Err(RequestError::NotAHub { url, saw })
     }
 
-    /// Publishes a batch, and repeats it under its key for up to `patience` while the hub cannot
+    /// Publishes a batch, and repeats it under its key for up to `retry_for` while the hub cannot
     /// be reached or says that it cannot accept it now. `before_retry` is called before each wait.
     ///
     /// The key makes this safe for as long as the hub remembers it (`--idempotency-window`).
-    pub async fn publish_patiently(
+    pub async fn publish_with_retries(
         &self,
-        batch: &Batch,
-        patience: Duration,
-        mut before_retry: impl FnMut(&Retry<'_>),
+        batch: &PublishBatch,
+        retry_for: Duration,
+        mut before_retry: impl FnMut(&RetryNotice<'_>),
     ) -> Result<Vec<String>, PublishError> {
         let begun = Instant::now();
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
@@ -103,11 +103,11 @@ impl Client {
             let asked_for = error.answer().and_then(|answer| answer.retry_after);
             let wait = backoff.failed().max(asked_for.unwrap_or_default());
             let after = begun.elapsed();
-            if after + wait > patience {
+            if after + wait > retry_for {
                 let source = error;
                 return Err(PublishError::GaveUp { attempts, after, source, outcome_is_unknown });
             }
-            before_retry(&Retry { error: &error, attempts, wait });
+            before_retry(&RetryNotice { error: &error, attempts, wait });
             sleep(wait).await;
         }
         unreachable!("attempts have no end of their own")

@@ -8,7 +8,7 @@ use crate::{Client, RequestError};
 
 /// What a hub says that is ready; one that is not answers 503.
 #[derive(Deserialize)]
-struct Ready {
+struct ReadyAnswer {
     #[serde(rename = "status")]
     _status: String,
 }
@@ -18,6 +18,6 @@ impl Client {
     pub async fn ready(&self) -> Result<(), RequestError> {
         let url = self.url().readyz();
         let request = self.request(Method::GET, &url);
-        self.ask_json::<Ready>(&url, request, Bytes::new()).await.map(drop)
+        self.ask_json::<ReadyAnswer>(&url, request, Bytes::new()).await.map(drop)
     }
 }

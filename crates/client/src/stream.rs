@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::error::innermost;
-use crate::{Client, RequestError, Subscription};
+use crate::{Client, RequestError, SubscribeOptions};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const EVENT_STREAM: &str = "text/event-stream";
@@ -56,7 +56,7 @@ impl Client {
     /// Opens one stream, after the event `after` where one is given.
     pub async fn open(
         &self,
-        subscription: &Subscription,
+        subscription: &SubscribeOptions,
         after: Option<&HeaderValue>,
     ) -> Result<EventStream, RequestError> {
         self.open_with(subscription, after, &HeaderMap::new()).await
@@ -65,7 +65,7 @@ impl Client {
     /// As [`Client::open`], with further headers.
     pub async fn open_with(
         &self,
-        subscription: &Subscription,
+        subscription: &SubscribeOptions,
         after: Option<&HeaderValue>,
         headers: &HeaderMap,
     ) -> Result<EventStream, RequestError> {

@@ -7,9 +7,9 @@ use http::HeaderValue;
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
-use crate::event::{Envelope, GAP};
+use crate::event::{EnvelopeData, GAP};
 use crate::stream::{EventStream, StreamEnd};
-use crate::{Client, Event, Gap, RequestError, Subscription};
+use crate::{Client, ReceivedEvent, ReceivedGap, RequestError, SubscribeOptions};
 
 /// What the hub's own events begin with.
 const RESERVED: &str = fanfare_event::EventType::RESERVED_PREFIX;
@@ -23,9 +23,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Subscriber {
     client: Client,
-    subscription: Subscription,
+    subscription: SubscribeOptions,
     after: Option<HeaderValue>,
-    state: State,
+    state: SubscriberState,
     /// What the hub last asked for with `retry:`.
     retry: Duration,
     backoff: Backoff,
@@ -34,7 +34,7 @@ pub struct Subscriber {
 }
 
 #[derive(Debug)]
-enum State {
+enum SubscriberState {
     Waiting(Instant),
     Open(Box<EventStream>),
 }
@@ -43,9 +43,9 @@ enum State {
 #[derive(Debug)]
 pub enum Item {
     /// An event.
-    Event(Event),
+    Event(ReceivedEvent),
     /// Something is gone; what follows is after it.
-    Gap(Gap),
+    Gap(ReceivedGap),
     /// A stream was opened.
     Connected {
         /// Whether there was one before.
@@ -92,12 +92,12 @@ pub enum SubscribeError {
 
 impl Client {
     /// Subscribes. Nothing is asked before [`Subscriber::next`] is called.
-    pub fn subscribe(&self, subscription: Subscription) -> Subscriber {
+    pub fn subscribe(&self, subscription: SubscribeOptions) -> Subscriber {
         Subscriber {
             client: self.clone(),
             after: subscription.after.clone(),
             subscription,
-            state: State::Waiting(Instant::now()),
+            state: SubscriberState::Waiting(Instant::now()),
             retry: FIRST_RETRY,
             backoff: Backoff::new(FIRST_RETRY, LONGEST_BACKOFF),
             was_connected: false,
@@ -113,11 +113,11 @@ impl Subscriber {
     pub async fn next(&mut self) -> Result<Item, SubscribeError> {
         loop {
             match &mut self.state {
-                State::Waiting(until) => {
+                SubscriberState::Waiting(until) => {
                     sleep_until(*until).await;
                     return self.connect().await;
                 }
-                State::Open(stream) => match stream.next().await {
+                SubscriberState::Open(stream) => match stream.next().await {
                     Ok(parsed) => {
                         if let Some(item) = self.take(parsed)? {
                             return Ok(item);
@@ -133,7 +133,7 @@ impl Subscriber {
     /// What has arrived already, without waiting.
     pub fn next_unread(&mut self) -> Result<Option<Item>, SubscribeError> {
         loop {
-            let State::Open(stream) = &mut self.state else { return Ok(None) };
+            let SubscriberState::Open(stream) = &mut self.state else { return Ok(None) };
             match stream.next_unread() {
                 Ok(Some(parsed)) => {
                     if let Some(item) = self.take(parsed)? {
@@ -149,7 +149,7 @@ impl Subscriber {
     async fn connect(&mut self) -> Result<Item, SubscribeError> {
         match self.client.open(&self.subscription, self.after.as_ref()).await {
             Ok(stream) => {
-                self.state = State::Open(Box::new(stream));
+                self.state = SubscriberState::Open(Box::new(stream));
                 self.backoff.succeeded();
                 let after = self.after.as_ref().map(text);
                 let again = std::mem::replace(&mut self.was_connected, true);
@@ -177,7 +177,7 @@ impl Subscriber {
             }
         };
         let retry_in = asked_for.min(LONGEST_RETRY);
-        self.state = State::Waiting(Instant::now() + retry_in);
+        self.state = SubscriberState::Waiting(Instant::now() + retry_in);
         Item::Disconnected { reason, retry_in }
     }
 
@@ -192,7 +192,7 @@ impl Subscriber {
         };
         let id = HeaderValue::from_str(&event.id).ok().filter(|id| !id.is_empty());
         let item = match event.event.as_deref() {
-            Some(GAP) => Some(Item::Gap(Gap::read(event))),
+            Some(GAP) => Some(Item::Gap(ReceivedGap::read(event))),
             // Such as a fresh cursor: all that matters is its id.
             Some(own) if own.starts_with(RESERVED) => None,
             _ => Some(Item::Event(self.unwrap(event)?)),
@@ -203,16 +203,22 @@ impl Subscriber {
         Ok(item)
     }
 
-    fn unwrap(&self, event: ParsedEvent) -> Result<Event, SubscribeError> {
+    fn unwrap(&self, event: ParsedEvent) -> Result<ReceivedEvent, SubscribeError> {
         let ParsedEvent { id, event, data } = event;
         match (serde_json::from_str(&data), &self.subscription.topic) {
-            (Ok(Envelope { topic, event: sealed, published_at, message }), _) => {
+            (Ok(EnvelopeData { topic, event: sealed, published_at, message }), _) => {
                 let published_at = Some(published_at);
-                Ok(Event { id, event: event.or(sealed), topic, published_at, data: message })
+                Ok(ReceivedEvent {
+                    id,
+                    event: event.or(sealed),
+                    topic,
+                    published_at,
+                    data: message,
+                })
             }
             // From a hub that knows no envelopes.
             (Err(_), Some(topic)) => {
-                Ok(Event { id, event, topic: topic.clone(), published_at: None, data })
+                Ok(ReceivedEvent { id, event, topic: topic.clone(), published_at: None, data })
             }
             (Err(error), None) => Err(self.unreadable(&error)),
         }

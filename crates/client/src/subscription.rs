@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct Subscription {
+pub struct SubscribeOptions {
     topics: Vec<String>,
     types: Vec<String>,
     /// Of every event, unless there may be several.
@@ -26,7 +26,7 @@ pub struct Subscription {
 
 /// Why nothing can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSubscription {
+pub enum InvalidSubscribeOptions {
     /// The topics, patterns or event types.
     #[error(transparent)]
     Selector(#[from] InvalidSelector),
@@ -35,13 +35,13 @@ pub enum InvalidSubscription {
     After(String),
 }
 
-impl Subscription {
+impl SubscribeOptions {
     /// How long a stream may be silent, unless set otherwise.
     pub const SILENCE: Duration = Duration::from_secs(90);
 
     /// A subscription of these topics and patterns (none: the default topic), narrowed to these
     /// event types (none: all).
-    pub fn new(topics: Vec<String>, types: Vec<String>) -> Result<Self, InvalidSubscription> {
+    pub fn new(topics: Vec<String>, types: Vec<String>) -> Result<Self, InvalidSubscribeOptions> {
         let texts = topics.iter().map(String::as_str);
         let selector = Selector::parse(texts, types.iter().map(String::as_str))?;
         let topic = match (selector.topics.topics(), selector.topics.patterns()) {
@@ -53,8 +53,8 @@ impl Subscription {
     }
 
     /// Beginning after the event with this id, or with everything retained: `earliest`.
-    pub fn after(mut self, id: &str) -> Result<Self, InvalidSubscription> {
-        let invalid = || InvalidSubscription::After(id.to_owned());
+    pub fn after(mut self, id: &str) -> Result<Self, InvalidSubscribeOptions> {
+        let invalid = || InvalidSubscribeOptions::After(id.to_owned());
         if id.is_empty() {
             return Err(invalid());
         }
@@ -94,11 +94,11 @@ mod tests {
 
     fn query(topics: &[&str], types: &[&str]) -> String {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-        Subscription::new(texts(topics), texts(types)).unwrap().query()
+        SubscribeOptions::new(texts(topics), texts(types)).unwrap().query()
     }
 
     #[test]
-    fn a_topic_breaks_out_of_the_query_or_cannot_be_told_from_another() {
+    fn a_topic_stays_in_its_parameter_and_is_told_from_others() {
         let escaped = "topic=a%26topic%3Db%20%23&event=x&envelope=sealed";
         assert_eq!(query(&["a&topic=b #"], &["x"]), escaped);
         assert_eq!(query(&[], &[]), "envelope=sealed");
@@ -106,8 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_no_header_can_carry_is_accepted() {
-        let subscription = || Subscription::new(Vec::new(), Vec::new()).unwrap();
+    fn an_id_that_no_header_can_carry_is_refused() {
+        let subscription = || SubscribeOptions::new(Vec::new(), Vec::new()).unwrap();
         assert!(subscription().after("1-2").is_ok());
         for bad in ["", "a\r\nb: c"] {
             assert!(subscription().after(bad).is_err(), "{bad:?}");

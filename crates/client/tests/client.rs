@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use fanfare_client::{
-    Batch, Client, Deadlines, Item, Key, Message, PublishError, RequestError, SubscribeError,
-    Subscription, Token,
+    BearerToken, Client, Deadlines, Item, Message, PublishBatch, PublishError, RequestError,
+    RetryKey, SubscribeError, SubscribeOptions,
 };
 use fanfare_event::Topic;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server that gives each request the next answer of its script; an empty one breaks the
 /// connection off.
@@ -42,7 +42,7 @@ impl Script {
     }
 
     fn client(&self) -> Client {
-        let token = Token::parse("s3cret").unwrap();
+        let token = BearerToken::parse("s3cret").unwrap();
         Client::new(self.url.parse().unwrap(), Some(token), Deadlines::default()).unwrap()
     }
 
@@ -75,9 +75,9 @@ fn stream(events: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n{events}")
 }
 
-fn batch() -> Batch {
+fn batch() -> PublishBatch {
     let topic = Topic::parse("t").unwrap();
-    Batch::single(Message { topic: &topic, event: None, text: "x" }, Key::random())
+    PublishBatch::single(Message { topic: &topic, event: None, text: "x" }, RetryKey::random())
 }
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
@@ -88,7 +88,7 @@ fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
 const OK: &str = r#"{"status":"message sent","id":"1-1"}"#;
 
 #[tokio::test]
-async fn a_retry_has_another_key_or_another_body() {
+async fn a_retry_has_the_same_key_and_the_same_body() {
     let (busy, full) = (
         answer("503 Service Unavailable", "Retry-After: 0\r\n", r#"{"detail":"later"}"#),
         answer("507 Insufficient Storage", "", ""),
@@ -96,7 +96,7 @@ async fn a_retry_has_another_key_or_another_body() {
     let script = Script::play(&["", &busy, &full, &answer("200 OK", "", OK)]);
     let mut retries = 0;
     let ids =
-        script.client().publish_patiently(&batch(), PATIENCE, |_| retries += 1).await.unwrap();
+        script.client().publish_with_retries(&batch(), TIMEOUT, |_| retries += 1).await.unwrap();
     assert_eq!((&ids[..], retries), (&["1-1".to_owned()][..], 3));
     let requests = script.requests();
     assert_eq!(requests.len(), 4);
@@ -106,35 +106,36 @@ async fn a_retry_has_another_key_or_another_body() {
 }
 
 #[tokio::test]
-async fn what_cannot_help_is_repeated() {
+async fn what_cannot_help_is_not_repeated() {
     let refusal = answer("422 Unprocessable Entity", "", r#"{"detail":"no"}"#);
     for refusal in [refusal, answer("401 Unauthorized", "", ""), answer("200 OK", "", "<html>")] {
         let script = Script::play(&[&refusal, &answer("200 OK", "", OK)]);
-        let refused = script.client().publish_patiently(&batch(), PATIENCE, |_| ()).await;
+        let refused = script.client().publish_with_retries(&batch(), TIMEOUT, |_| ()).await;
         assert!(matches!(refused, Err(PublishError::Refused(_))), "{refused:?}");
         assert_eq!(script.requests().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_hub_that_asks_for_more_time_than_there_is_is_waited_for() {
+async fn a_hub_that_asks_for_more_time_than_there_is_is_not_waited_for() {
     let busy = answer("429 Too Many Requests", "Retry-After: 3600\r\n", "");
     let script = Script::play(&[&busy]);
-    let gave_up = script.client().publish_patiently(&batch(), PATIENCE, |_| ()).await;
+    let gave_up = script.client().publish_with_retries(&batch(), TIMEOUT, |_| ()).await;
     assert!(matches!(gave_up, Err(PublishError::GaveUp { attempts: 1, .. })), "{gave_up:?}");
 }
 
 #[tokio::test]
-async fn fewer_ids_than_messages_pass_for_all() {
+async fn fewer_ids_than_messages_never_pass_for_all() {
     let topic = Topic::parse("t").unwrap();
     let message = Message { topic: &topic, event: None, text: "x" };
     let script = Script::play(&[&answer("200 OK", "", r#"{"ids":["1-1"]}"#)]);
-    let answered = script.client().publish(&Batch::of([message, message], Key::random())).await;
+    let answered =
+        script.client().publish(&PublishBatch::of([message, message], RetryKey::random())).await;
     assert!(matches!(answered, Err(RequestError::NotAHub { .. })), "{answered:?}");
 }
 
 #[tokio::test]
-async fn a_stream_is_taken_up_elsewhere_than_it_broke_off() {
+async fn a_stream_is_taken_up_where_it_broke_off() {
     let script = Script::play(&[
         &stream(":\nretry: 10\nid: 1-1\ndata: a\n\nid: 1-2\nda"),
         &answer("502 Bad Gateway", "", ""),
@@ -144,7 +145,7 @@ async fn a_stream_is_taken_up_elsewhere_than_it_broke_off() {
         ),
         &stream("id: 2-6\ndata: b\n\n"),
     ]);
-    let subscription = Subscription::new(vec!["t".into()], Vec::new()).unwrap();
+    let subscription = SubscribeOptions::new(vec!["t".into()], Vec::new()).unwrap();
     let mut subscriber = script.client().subscribe(subscription);
     let mut met = Vec::new();
     while met.last().is_none_or(|last| last != "b") {
@@ -165,14 +166,14 @@ async fn a_stream_is_taken_up_elsewhere_than_it_broke_off() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_json_passes_for_an_envelope_or_an_envelope_for_a_message() {
+async fn a_message_that_is_json_never_passes_for_an_envelope_nor_an_envelope_for_a_message() {
     let bare = r#"{"topic":"b","published_at":"today","message":"m"}"#;
     let message = r#""message":"{\"topic\":\"b\"}"}"#;
     let sealed = r#"{"topic":"a","event":"x","published_at":"2026-01-01T00:00:00.000Z","#;
     let script = Script::play(&[&stream(&format!(
         "id: 1\nevent: y\ndata: {bare}\n\nid: 2\ndata: {sealed}{message}\n\n"
     ))]);
-    let subscription = Subscription::new(vec!["t".into()], Vec::new()).unwrap();
+    let subscription = SubscribeOptions::new(vec!["t".into()], Vec::new()).unwrap();
     let mut subscriber = script.client().subscribe(subscription);
     let mut heard = Vec::new();
     while heard.len() < 2 {
@@ -186,10 +187,10 @@ async fn a_message_that_is_json_passes_for_an_envelope_or_an_envelope_for_a_mess
 }
 
 #[tokio::test]
-async fn a_refused_subscription_is_asked_for_again() {
+async fn a_refused_subscription_is_not_asked_for_again() {
     let script = Script::play(&[&stream("retry: 10\n"), &answer("403 Forbidden", "", "")]);
     let mut subscriber =
-        script.client().subscribe(Subscription::new(Vec::new(), Vec::new()).unwrap());
+        script.client().subscribe(SubscribeOptions::new(Vec::new(), Vec::new()).unwrap());
     assert!(matches!(subscriber.next().await, Ok(Item::Connected { .. })));
     assert!(matches!(subscriber.next().await, Ok(Item::Disconnected { .. })));
     let refused = subscriber.next().await;
@@ -197,7 +198,7 @@ async fn a_refused_subscription_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_listened_to_for_ever() {
+async fn a_silent_stream_is_not_listened_to_for_ever() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let held = thread::spawn(move || {
@@ -207,7 +208,7 @@ async fn a_silent_stream_is_listened_to_for_ever() {
         stream_
     });
     let client = Client::new(url.parse().unwrap(), None, Deadlines::default()).unwrap();
-    let mut subscription = Subscription::new(Vec::new(), Vec::new()).unwrap();
+    let mut subscription = SubscribeOptions::new(Vec::new(), Vec::new()).unwrap();
     subscription.silence = Duration::from_millis(100);
     let mut subscriber = client.subscribe(subscription);
     assert!(matches!(subscriber.next().await, Ok(Item::Connected { .. })));

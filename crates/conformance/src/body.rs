@@ -1,26 +1,26 @@
 //! Where the body of an answer ends, and the chunks it may come in.
 
-use crate::finding::{Found, failed, quote};
-use crate::head::{Head, find};
+use crate::finding::{CheckResult, failed, quote};
+use crate::head::{RawHead, find};
 
 /// A chunk size longer than this is nonsense.
 const LONGEST_SIZE_LINE: usize = 4096;
 
 /// How a body is framed, and how far it has been read.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub(crate) enum BodyDecoder {
     /// There is none.
     Nothing,
     /// So many bytes more.
     Length(u64),
     /// All that comes.
     UntilClose,
-    Chunked(Chunk),
+    Chunked(ChunkReader),
 }
 
 /// Where in a chunked body the next byte stands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Chunk {
+pub(crate) enum ChunkReader {
     Size,
     Data(u64),
     AfterData,
@@ -30,21 +30,21 @@ pub(crate) enum Chunk {
 
 /// What one look at what was received came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum BodyStep {
     /// All that was there is taken; more is to come.
     More,
     /// The body is whole.
     Done,
 }
 
-impl Body {
+impl BodyDecoder {
     /// By RFC 9112, section 6.3, for an answer to anything but HEAD.
-    pub(crate) fn of(head: &Head) -> Found<Self> {
+    pub(crate) fn of(head: &RawHead) -> CheckResult<Self> {
         if head.status < 200 || head.status == 204 || head.status == 304 {
             return Ok(Self::Nothing);
         }
         if head.lists("transfer-encoding", "chunked") {
-            return Ok(Self::Chunked(Chunk::Size));
+            return Ok(Self::Chunked(ChunkReader::Size));
         }
         match head.field("content-length") {
             None => Ok(Self::UntilClose),
@@ -58,25 +58,29 @@ impl Body {
     /// Whether the connection may be closed here without cutting the body short.
     pub(crate) fn may_end(&self) -> bool {
         match self {
-            Self::Nothing | Self::UntilClose | Self::Chunked(Chunk::Done) => true,
+            Self::Nothing | Self::UntilClose | Self::Chunked(ChunkReader::Done) => true,
             Self::Length(left) => *left == 0,
             Self::Chunked(_) => false,
         }
     }
 
     /// Moves what belongs to the body from `received` to `out`.
-    pub(crate) fn take(&mut self, received: &mut Vec<u8>, out: &mut Vec<u8>) -> Found<Step> {
+    pub(crate) fn take(
+        &mut self,
+        received: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> CheckResult<BodyStep> {
         match self {
-            Self::Nothing => Ok(Step::Done),
+            Self::Nothing => Ok(BodyStep::Done),
             Self::UntilClose => {
                 out.append(received);
-                Ok(Step::More)
+                Ok(BodyStep::More)
             }
             Self::Length(left) => {
                 let taken = clamp(*left, received.len());
                 out.extend(received.drain(..taken));
                 *left -= taken as u64;
-                Ok(if *left == 0 { Step::Done } else { Step::More })
+                Ok(if *left == 0 { BodyStep::Done } else { BodyStep::More })
             }
             Self::Chunked(state) => {
                 let (taken, step) = chunks(state, received, out)?;
@@ -92,55 +96,59 @@ fn clamp(wanted: u64, there: usize) -> usize {
 }
 
 /// Reads chunks from the beginning of `bytes`; how many bytes were taken.
-fn chunks(state: &mut Chunk, bytes: &[u8], out: &mut Vec<u8>) -> Found<(usize, Step)> {
+fn chunks(
+    state: &mut ChunkReader,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> CheckResult<(usize, BodyStep)> {
     let mut at = 0;
     loop {
         let rest = &bytes[at..];
         match *state {
-            Chunk::Size => {
+            ChunkReader::Size => {
                 let Some(end) = find(rest, b"\r\n") else {
                     if rest.contains(&b'\n') || rest.len() > LONGEST_SIZE_LINE {
                         return failed(format!("not a chunk size: {}", quote(rest)));
                     }
-                    return Ok((at, Step::More));
+                    return Ok((at, BodyStep::More));
                 };
                 let size = size(&rest[..end])?;
                 at += end + 2;
-                *state = if size == 0 { Chunk::Trailers } else { Chunk::Data(size) };
+                *state = if size == 0 { ChunkReader::Trailers } else { ChunkReader::Data(size) };
             }
-            Chunk::Data(left) => {
+            ChunkReader::Data(left) => {
                 let taken = clamp(left, rest.len());
                 out.extend_from_slice(&rest[..taken]);
                 at += taken;
                 let left = left - taken as u64;
                 if left > 0 {
-                    *state = Chunk::Data(left);
-                    return Ok((at, Step::More));
+                    *state = ChunkReader::Data(left);
+                    return Ok((at, BodyStep::More));
                 }
-                *state = Chunk::AfterData;
+                *state = ChunkReader::AfterData;
             }
-            Chunk::AfterData => match rest {
+            ChunkReader::AfterData => match rest {
                 [b'\r', b'\n', ..] => {
                     at += 2;
-                    *state = Chunk::Size;
+                    *state = ChunkReader::Size;
                 }
-                [] | [b'\r'] => return Ok((at, Step::More)),
+                [] | [b'\r'] => return Ok((at, BodyStep::More)),
                 _ => return failed(format!("a chunk ends with {}, not CR LF", quote(rest))),
             },
-            Chunk::Trailers => match find(rest, b"\r\n") {
+            ChunkReader::Trailers => match find(rest, b"\r\n") {
                 Some(0) => {
-                    *state = Chunk::Done;
-                    return Ok((at + 2, Step::Done));
+                    *state = ChunkReader::Done;
+                    return Ok((at + 2, BodyStep::Done));
                 }
                 Some(end) => at += end + 2,
-                None => return Ok((at, Step::More)),
+                None => return Ok((at, BodyStep::More)),
             },
-            Chunk::Done => return Ok((at, Step::Done)),
+            ChunkReader::Done => return Ok((at, BodyStep::Done)),
         }
     }
 }
 
-fn size(line: &[u8]) -> Found<u64> {
+fn size(line: &[u8]) -> CheckResult<u64> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default();
     let digits = digits.trim_ascii_end();
     let parsed = std::str::from_utf8(digits)
@@ -157,9 +165,9 @@ fn size(line: &[u8]) -> Found<u64> {
 mod tests {
     use super::*;
 
-    fn read(parts: &[&[u8]]) -> Found<(Vec<u8>, Step)> {
-        let mut body = Body::Chunked(Chunk::Size);
-        let (mut received, mut out, mut step) = (Vec::new(), Vec::new(), Step::More);
+    fn read(parts: &[&[u8]]) -> CheckResult<(Vec<u8>, BodyStep)> {
+        let mut body = BodyDecoder::Chunked(ChunkReader::Size);
+        let (mut received, mut out, mut step) = (Vec::new(), Vec::new(), BodyStep::More);
         for part in parts {
             received.extend_from_slice(part);
             step = body.take(&mut received, &mut out)?;
@@ -171,9 +179,9 @@ mod tests {
     fn where_chunks_are_cut_changes_the_body() {
         let whole = b"5;x=y\r\nhello\r\n1\r\n \r\n00\r\nA: 1\r\n\r\n";
         let bytes: Vec<&[u8]> = whole.chunks(1).collect();
-        assert_eq!(read(&bytes).unwrap(), (b"hello ".to_vec(), Step::Done));
-        assert_eq!(read(&[whole]).unwrap(), (b"hello ".to_vec(), Step::Done));
-        assert_eq!(read(&[b"5\r\nhello\r\n"]).unwrap().1, Step::More);
+        assert_eq!(read(&bytes).unwrap(), (b"hello ".to_vec(), BodyStep::Done));
+        assert_eq!(read(&[whole]).unwrap(), (b"hello ".to_vec(), BodyStep::Done));
+        assert_eq!(read(&[b"5\r\nhello\r\n"]).unwrap().1, BodyStep::More);
     }
 
     #[test]

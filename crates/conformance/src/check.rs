@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::finding::Found;
+use crate::finding::CheckResult;
 use crate::hub::Capability;
 use crate::rule::Rule;
 use crate::subject::Subject;
@@ -43,7 +43,7 @@ pub struct Check {
     pub rule: Rule,
     /// What the hub must offer for the claim to apply.
     pub needs: &'static [Capability],
-    pub(crate) run: fn(&Subject<'_>) -> Found,
+    pub(crate) run: fn(&Subject<'_>) -> CheckResult,
 }
 
 impl Check {
@@ -64,7 +64,7 @@ pub(crate) const fn must(
     name: &'static str,
     rule: Rule,
     needs: &'static [Capability],
-    run: fn(&Subject<'_>) -> Found,
+    run: fn(&Subject<'_>) -> CheckResult,
 ) -> Check {
     Check { name, level: Level::Must, rule, needs, run }
 }
@@ -73,7 +73,7 @@ pub(crate) const fn should(
     name: &'static str,
     rule: Rule,
     needs: &'static [Capability],
-    run: fn(&Subject<'_>) -> Found,
+    run: fn(&Subject<'_>) -> CheckResult,
 ) -> Check {
     Check { name, level: Level::Should, rule, needs, run }
 }
@@ -82,7 +82,7 @@ pub(crate) const fn hub_level(
     name: &'static str,
     rule: Rule,
     needs: &'static [Capability],
-    run: fn(&Subject<'_>) -> Found,
+    run: fn(&Subject<'_>) -> CheckResult,
 ) -> Check {
     Check { name, level: Level::Hub, rule, needs, run }
 }

@@ -7,7 +7,7 @@ const QUOTED: usize = 160;
 
 /// Why a check did not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub(crate) enum NotPassed {
     /// The claim does not hold; what was seen instead.
     Failed(String),
     /// The claim does not apply; why.
@@ -15,19 +15,19 @@ pub(crate) enum Finding {
 }
 
 /// What a check finds.
-pub(crate) type Found<T = ()> = Result<T, Finding>;
+pub(crate) type CheckResult<T = ()> = Result<T, NotPassed>;
 
-pub(crate) fn failed<T>(seen: impl Into<String>) -> Found<T> {
-    Err(Finding::Failed(seen.into()))
+pub(crate) fn failed<T>(seen: impl Into<String>) -> CheckResult<T> {
+    Err(NotPassed::Failed(seen.into()))
 }
 
-pub(crate) fn skipped<T>(why: impl Into<String>) -> Found<T> {
-    Err(Finding::Skipped(why.into()))
+pub(crate) fn skipped<T>(why: impl Into<String>) -> CheckResult<T> {
+    Err(NotPassed::Skipped(why.into()))
 }
 
 /// Fails with what `seen` says unless `holds`.
-pub(crate) fn ensure(holds: bool, seen: impl FnOnce() -> String) -> Found {
-    if holds { Ok(()) } else { Err(Finding::Failed(seen())) }
+pub(crate) fn ensure(holds: bool, seen: impl FnOnce() -> String) -> CheckResult {
+    if holds { Ok(()) } else { Err(NotPassed::Failed(seen())) }
 }
 
 /// Bytes as a report shows them: quoted, escaped, and short.

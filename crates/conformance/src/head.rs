@@ -1,21 +1,21 @@
 //! The head of an HTTP/1 answer.
 
-use crate::finding::{Found, failed, quote};
+use crate::finding::{CheckResult, failed, quote};
 
 /// A status line and fields, and the bytes they were read from.
 #[derive(Debug, Clone)]
-pub(crate) struct Head {
+pub(crate) struct RawHead {
     pub(crate) raw: Vec<u8>,
     pub(crate) minor: u8,
     pub(crate) status: u16,
     fields: Vec<(String, String)>,
 }
 
-impl Head {
+impl RawHead {
     /// Takes a head from the beginning of `received`, if it is there as a whole.
     ///
     /// Lines that end in a bare LF are read too: a check of its own says that they must not.
-    pub(crate) fn take(received: &mut Vec<u8>) -> Found<Option<Self>> {
+    pub(crate) fn take(received: &mut Vec<u8>) -> CheckResult<Option<Self>> {
         let crlf = find(received, b"\r\n\r\n").map(|at| at + 4);
         let lf = find(received, b"\n\n").map(|at| at + 2);
         let Some(end) = crlf.into_iter().chain(lf).min() else { return Ok(None) };
@@ -23,7 +23,7 @@ impl Head {
         Self::parse(raw).map(Some)
     }
 
-    fn parse(raw: Vec<u8>) -> Found<Self> {
+    fn parse(raw: Vec<u8>) -> CheckResult<Self> {
         let text = String::from_utf8_lossy(&raw).into_owned();
         let mut lines = text.lines();
         let status_line = lines.next().unwrap_or_default();
@@ -100,18 +100,18 @@ mod tests {
     #[test]
     fn a_head_is_read_before_it_is_whole_or_beyond_its_end() {
         let mut bytes = b"HTTP/1.1 200 OK\r\nA: 1\r\na:  2 \r\n\r\nrest".to_vec();
-        let head = Head::take(&mut bytes).unwrap().unwrap();
+        let head = RawHead::take(&mut bytes).unwrap().unwrap();
         assert_eq!((head.status, head.minor, head.field("a").unwrap().as_str()), (200, 1, "1, 2"));
         assert_eq!(bytes, b"rest");
         assert!(head.lists("a", "2") && !head.lists("a", "3"));
-        assert!(Head::take(&mut b"HTTP/1.1 200 OK\r\nA: 1\r\n".to_vec()).unwrap().is_none());
+        assert!(RawHead::take(&mut b"HTTP/1.1 200 OK\r\nA: 1\r\n".to_vec()).unwrap().is_none());
     }
 
     #[test]
     fn what_is_no_head_is_taken_for_one() {
         for bad in ["HTTP/1.1 20 OK\r\n\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 200 OK\r\nA : 1\r\n\r\n"]
         {
-            assert!(Head::take(&mut bad.as_bytes().to_vec()).is_err(), "{bad:?}");
+            assert!(RawHead::take(&mut bad.as_bytes().to_vec()).is_err(), "{bad:?}");
         }
     }
 }

@@ -236,7 +236,7 @@ pub(crate) struct Subscribe {
 
 /// How to start and stop the hub.
 #[derive(Debug, Clone)]
-pub(crate) struct Start {
+pub(crate) struct StartCommand {
     pub(crate) command: Vec<Template>,
     pub(crate) url: Template,
     pub(crate) stop: StopSignal,
@@ -246,7 +246,7 @@ pub(crate) struct Start {
 
 /// The description of a hub.
 #[derive(Debug, Clone)]
-pub struct Hub {
+pub struct HubDescription {
     /// What it is called.
     pub name: String,
     /// What the types of its own events begin with; empty where it has none.
@@ -256,14 +256,14 @@ pub struct Hub {
     pub(crate) publish: Publish,
     pub(crate) subscribe: Subscribe,
     pub(crate) cors_origin: Option<String>,
-    pub(crate) start: Option<Start>,
+    pub(crate) start: Option<StartCommand>,
     framing: bool,
     ids: bool,
     dense_ids: bool,
     resume: bool,
 }
 
-impl Hub {
+impl HubDescription {
     /// Fanfare, started as `program` where it has to be started.
     ///
     /// # Errors
@@ -388,12 +388,12 @@ impl IdPlace {
     }
 }
 
-fn start(table: &StartTable, directory: Option<&Path>) -> Result<Start, HubError> {
+fn start(table: &StartTable, directory: Option<&Path>) -> Result<StartCommand, HubError> {
     let command = table.command.iter().map(|word| template(word)).collect::<Result<Vec<_>, _>>()?;
     if command.is_empty() {
         return Err(HubError::Template("start.command names no program".to_owned()));
     }
-    Ok(Start {
+    Ok(StartCommand {
         command,
         url: template(&table.url)?,
         stop: table.stop,
@@ -420,8 +420,8 @@ mod tests {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let mut read = 0;
         for path in files.filter(|path| path.extension().is_some_and(|it| it == "toml")) {
-            let hub =
-                Hub::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let hub = HubDescription::read(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert!(hub.start.is_some(), "{} is started by the suite", hub.name);
             read += 1;
         }

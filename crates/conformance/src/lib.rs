@@ -29,9 +29,9 @@ mod template;
 mod wire;
 
 pub use check::{Check, Level};
-pub use hub::{Capability, Hub, HubError};
-pub use outcome::{Outcome, Verdict};
-pub use report::{Count, Report, line};
-pub use rule::{Rule, Source};
-pub use settings::Settings;
-pub use suite::{Selection, SuiteError, all, run};
+pub use hub::{Capability, HubDescription, HubError};
+pub use outcome::{CheckOutcome, Verdict};
+pub use report::{ConformanceReport, Count, line};
+pub use rule::{Rule, RuleSource};
+pub use settings::SuiteSettings;
+pub use suite::{CheckSelection, SuiteError, all, run};

@@ -17,7 +17,7 @@ pub enum Verdict {
 
 /// A check and what came of it.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CheckOutcome {
     /// Which check.
     pub check: &'static Check,
     /// What came of it.

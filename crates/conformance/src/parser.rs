@@ -6,7 +6,7 @@
 
 /// What an `EventSource` would dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Event {
+pub(crate) struct DispatchedEvent {
     /// `message` where the stream named none.
     pub(crate) kind: String,
     pub(crate) data: String,
@@ -18,7 +18,7 @@ pub(crate) struct Event {
 
 /// The parser, and what it noticed beside events.
 #[derive(Debug, Default)]
-pub(crate) struct Parser {
+pub(crate) struct EventSourceParser {
     line: Vec<u8>,
     /// A CR has ended a line: a LF that follows belongs to it.
     after_cr: bool,
@@ -55,9 +55,9 @@ pub(crate) struct Noticed {
     pub(crate) unknown_fields: Vec<String>,
 }
 
-impl Parser {
+impl EventSourceParser {
     /// Takes more of the stream and appends the events that it completes.
-    pub(crate) fn feed(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], events: &mut Vec<DispatchedEvent>) {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
             if self.after_cr {
@@ -84,7 +84,7 @@ impl Parser {
         !self.line.is_empty() || !self.data.is_empty() || !self.kind.is_empty() || self.has_id
     }
 
-    fn take(&mut self, line: &[u8], events: &mut Vec<Event>) {
+    fn take(&mut self, line: &[u8], events: &mut Vec<DispatchedEvent>) {
         let line = match line.strip_prefix(b"\xef\xbb\xbf") {
             Some(rest) if !self.begun => {
                 self.seen.byte_order_mark = true;
@@ -138,7 +138,7 @@ impl Parser {
         }
     }
 
-    fn dispatch(&mut self, events: &mut Vec<Event>) {
+    fn dispatch(&mut self, events: &mut Vec<DispatchedEvent>) {
         let kind = std::mem::take(&mut self.kind);
         let has_id = std::mem::take(&mut self.has_id);
         let has_fields = std::mem::take(&mut self.has_fields);
@@ -153,7 +153,7 @@ impl Parser {
         self.data.pop();
         let data = String::from_utf8(std::mem::take(&mut self.data)).unwrap_or_default();
         let kind = if kind.is_empty() { "message".to_owned() } else { kind };
-        events.push(Event { kind, data, id: self.id.clone(), has_id });
+        events.push(DispatchedEvent { kind, data, id: self.id.clone(), has_id });
     }
 }
 
@@ -167,8 +167,8 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn parsed(parts: &[&[u8]]) -> (Vec<Event>, Parser) {
-        let (mut parser, mut events) = (Parser::default(), Vec::new());
+    fn parsed(parts: &[&[u8]]) -> (Vec<DispatchedEvent>, EventSourceParser) {
+        let (mut parser, mut events) = (EventSourceParser::default(), Vec::new());
         parts.iter().for_each(|part| parser.feed(part, &mut events));
         (events, parser)
     }

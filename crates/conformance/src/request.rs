@@ -4,7 +4,7 @@ use crate::address::Address;
 
 /// A request to one address.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub(crate) struct RawRequest {
     pub(crate) address: Address,
     pub(crate) method: String,
     pub(crate) target: Vec<u8>,
@@ -14,7 +14,7 @@ pub(crate) struct Request {
     chunked: bool,
 }
 
-impl Request {
+impl RawRequest {
     pub(crate) fn new(method: &str, address: Address, target: Vec<u8>) -> Self {
         let host = address.host.clone().into_bytes();
         Self {

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Who says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum RuleSource {
     /// The HTML standard; section 9.2 is about server-sent events.
     Html,
     /// HTTP Semantics.
@@ -17,7 +17,7 @@ pub enum Source {
     Hub,
 }
 
-impl Source {
+impl RuleSource {
     /// Where it can be read; nothing for what no standard says.
     #[must_use]
     pub fn url(self) -> Option<&'static str> {
@@ -35,7 +35,7 @@ impl Source {
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// Who says so.
-    pub source: Source,
+    pub source: RuleSource,
     /// Where; empty for what no standard says.
     pub section: &'static str,
     /// What, in our words.
@@ -43,26 +43,26 @@ pub struct Rule {
 }
 
 pub(crate) const fn html(section: &'static str, says: &'static str) -> Rule {
-    Rule { source: Source::Html, section, says }
+    Rule { source: RuleSource::Html, section, says }
 }
 
 pub(crate) const fn rfc9110(section: &'static str, says: &'static str) -> Rule {
-    Rule { source: Source::Rfc9110, section, says }
+    Rule { source: RuleSource::Rfc9110, section, says }
 }
 
 pub(crate) const fn rfc9112(section: &'static str, says: &'static str) -> Rule {
-    Rule { source: Source::Rfc9112, section, says }
+    Rule { source: RuleSource::Rfc9112, section, says }
 }
 
 pub(crate) const fn fetch(section: &'static str, says: &'static str) -> Rule {
-    Rule { source: Source::Fetch, section, says }
+    Rule { source: RuleSource::Fetch, section, says }
 }
 
 pub(crate) const fn hub(says: &'static str) -> Rule {
-    Rule { source: Source::Hub, section: "", says }
+    Rule { source: RuleSource::Hub, section: "", says }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for RuleSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Html => "HTML",

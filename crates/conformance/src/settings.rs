@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The waits. All of them bound something that would otherwise hang; none is a measurement.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SuiteSettings {
     /// What must come, comes within this long.
     pub timeout: Duration,
     /// Nothing that comes within this long counts as nothing.
@@ -19,7 +19,7 @@ pub struct Settings {
     pub headers: Vec<(String, String)>,
 }
 
-impl Default for Settings {
+impl Default for SuiteSettings {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(5),

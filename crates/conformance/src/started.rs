@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::hub::{Start, StopSignal};
+use crate::hub::{StartCommand, StopSignal};
 
 /// How often it is asked whether something has happened yet.
 const POLL: Duration = Duration::from_millis(10);
@@ -31,7 +31,7 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) fn start(start: &Start) -> Result<Self, String> {
+    pub(crate) fn start(start: &StartCommand) -> Result<Self, String> {
         let directory =
             TempDir::new().map_err(|error| format!("no temporary directory: {error}"))?;
         let ports = free_ports().map_err(|error| format!("no free port: {error}"))?;
@@ -52,7 +52,7 @@ impl Started {
     }
 
     /// Starts it again with the same ports and the same directory; it must have stopped.
-    pub(crate) fn start_again(&mut self, start: &Start) -> Result<(), String> {
+    pub(crate) fn start_again(&mut self, start: &StartCommand) -> Result<(), String> {
         self.child = spawn(start, &self.ports, &self.directory)?;
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Drop for Started {
     }
 }
 
-fn spawn(start: &Start, ports: &[String; 3], directory: &TempDir) -> Result<Child, String> {
+fn spawn(start: &StartCommand, ports: &[String; 3], directory: &TempDir) -> Result<Child, String> {
     let words: Vec<String> =
         start.command.iter().map(|word| filled(word, ports, directory)).collect();
     let (program, arguments) = words.split_first().ok_or("no program to start")?;

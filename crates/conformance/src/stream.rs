@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use crate::body::{Body, Step};
-use crate::finding::{Finding, Found, failed, quote};
-use crate::head::Head;
-use crate::parser::{Event, Noticed, Parser};
-use crate::wire::{Fill, Wire};
+use crate::body::{BodyDecoder, BodyStep};
+use crate::finding::{CheckResult, NotPassed, failed, quote};
+use crate::head::RawHead;
+use crate::parser::{DispatchedEvent, EventSourceParser, Noticed};
+use crate::wire::{Fill, RawConnection};
 
 /// How much of the raw stream is kept for reports and for checks of its form.
 const KEPT: usize = 256 * 1024;
 
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum StreamEnding {
     /// As HTTP demands: by its last chunk, its length, or for HTTP/1.0 its close.
     Clean,
     /// The connection was closed where the body was not whole.
@@ -26,24 +26,24 @@ pub(crate) enum End {
 
 /// An open subscription.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) head: Head,
+pub(crate) struct SubscribedStream {
+    pub(crate) head: RawHead,
     /// What an `EventSource` would have dispatched, without the hub's own events.
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<DispatchedEvent>,
     /// The hub's own: those whose type begins as the hub's description says.
-    pub(crate) notices: Vec<Event>,
+    pub(crate) notices: Vec<DispatchedEvent>,
     /// The beginning of the stream, as it came.
     pub(crate) raw: Vec<u8>,
-    pub(crate) end: Option<End>,
-    wire: Wire,
-    body: Body,
-    parser: Parser,
+    pub(crate) end: Option<StreamEnding>,
+    wire: RawConnection,
+    body: BodyDecoder,
+    parser: EventSourceParser,
     own_prefix: String,
 }
 
-impl Stream {
-    pub(crate) fn new(head: Head, wire: Wire, own_prefix: &str) -> Found<Self> {
-        let body = Body::of(&head)?;
+impl SubscribedStream {
+    pub(crate) fn new(head: RawHead, wire: RawConnection, own_prefix: &str) -> CheckResult<Self> {
+        let body = BodyDecoder::of(&head)?;
         Ok(Self {
             head,
             events: Vec::new(),
@@ -52,7 +52,7 @@ impl Stream {
             end: None,
             wire,
             body,
-            parser: Parser::default(),
+            parser: EventSourceParser::default(),
             own_prefix: own_prefix.to_owned(),
         })
     }
@@ -84,15 +84,19 @@ impl Stream {
             match self.wire.fill(deadline) {
                 Fill::Bytes => {}
                 Fill::Late => return false,
-                Fill::End if self.body.may_end() => self.end = Some(End::Clean),
-                Fill::End => self.end = Some(End::CutShort),
-                Fill::Broken => self.end = Some(End::Broken),
+                Fill::End if self.body.may_end() => self.end = Some(StreamEnding::Clean),
+                Fill::End => self.end = Some(StreamEnding::CutShort),
+                Fill::Broken => self.end = Some(StreamEnding::Broken),
             }
         }
     }
 
     /// Waits for `count` events in all.
-    pub(crate) fn events(&mut self, count: usize, deadline: Instant) -> Found<&[Event]> {
+    pub(crate) fn events(
+        &mut self,
+        count: usize,
+        deadline: Instant,
+    ) -> CheckResult<&[DispatchedEvent]> {
         if self.until(deadline, |stream| stream.events.len() >= count) {
             return Ok(&self.events);
         }
@@ -100,13 +104,15 @@ impl Stream {
     }
 
     /// That something did not come, and what did.
-    pub(crate) fn missing(&self, what: &str) -> Finding {
+    pub(crate) fn missing(&self, what: &str) -> NotPassed {
         let end = match &self.end {
             None => "in time".to_owned(),
-            Some(End::Malformed(how)) => format!("before the stream became nonsense ({how})"),
+            Some(StreamEnding::Malformed(how)) => {
+                format!("before the stream became nonsense ({how})")
+            }
             Some(_) => "before the stream ended".to_owned(),
         };
-        Finding::Failed(format!("not {what} {end}; {}", self.shown()))
+        NotPassed::Failed(format!("not {what} {end}; {}", self.shown()))
     }
 
     /// What came, for a report.
@@ -135,16 +141,16 @@ impl Stream {
             if own { self.notices.push(event) } else { self.events.push(event) }
         }
         match step {
-            Ok(Step::More) => {}
-            Ok(Step::Done) => self.end = Some(End::Clean),
-            Err(Finding::Failed(how) | Finding::Skipped(how)) => {
-                self.end = Some(End::Malformed(how));
+            Ok(BodyStep::More) => {}
+            Ok(BodyStep::Done) => self.end = Some(StreamEnding::Clean),
+            Err(NotPassed::Failed(how) | NotPassed::Skipped(how)) => {
+                self.end = Some(StreamEnding::Malformed(how));
             }
         }
     }
 
     /// Fails if the stream has ended.
-    pub(crate) fn still_open(&self) -> Found {
+    pub(crate) fn still_open(&self) -> CheckResult {
         match &self.end {
             None => Ok(()),
             Some(end) => failed(format!("the stream ended ({end:?}); {}", self.shown())),

@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::address::Address;
-use crate::finding::{Finding, Found, ensure, failed, quote, skipped};
-use crate::hub::{Hub, IdPlace};
-use crate::parser::Event;
-use crate::request::Request;
-use crate::settings::Settings;
+use crate::finding::{CheckResult, NotPassed, ensure, failed, quote, skipped};
+use crate::hub::{HubDescription, IdPlace};
+use crate::parser::DispatchedEvent;
+use crate::request::RawRequest;
+use crate::settings::SuiteSettings;
 use crate::started::Started;
-use crate::stream::Stream;
+use crate::stream::SubscribedStream;
 use crate::template::Template;
-use crate::wire::{Answer, Wire};
+use crate::wire::{RawAnswer, RawConnection};
 
 /// A hub that answers.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
-    pub(crate) hub: &'a Hub,
-    pub(crate) settings: &'a Settings,
+    pub(crate) hub: &'a HubDescription,
+    pub(crate) settings: &'a SuiteSettings,
     /// The suite has started it, and may start another.
     pub(crate) is_started: bool,
     address: Address,
@@ -33,8 +33,8 @@ pub(crate) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(crate) fn new(
-        hub: &'a Hub,
-        settings: &'a Settings,
+        hub: &'a HubDescription,
+        settings: &'a SuiteSettings,
         url: &str,
         started: Option<&Started>,
     ) -> Result<Self, String> {
@@ -77,16 +77,16 @@ impl<'a> Subject<'a> {
         &self.address
     }
 
-    pub(crate) fn connect(&self, address: &Address) -> Found<Wire> {
-        Wire::connect(address.socket, self.settings.timeout)
+    pub(crate) fn connect(&self, address: &Address) -> CheckResult<RawConnection> {
+        RawConnection::connect(address.socket, self.settings.timeout)
     }
 
     /// The request that subscribes.
-    pub(crate) fn subscription(&self, topic: &str) -> Request {
+    pub(crate) fn subscription(&self, topic: &str) -> RawRequest {
         let path =
             self.hub.subscribe.url.fill(|name| (name == "topic").then_some(topic.as_bytes()));
         let target = [self.address.path.as_bytes(), &path].concat();
-        let mut request = Request::new("GET", self.address.clone(), target);
+        let mut request = RawRequest::new("GET", self.address.clone(), target);
         request = request.field("Accept", "text/event-stream");
         for (name, value) in self.settings.headers.iter().chain(&self.hub.subscribe.headers) {
             request = request.field(name, value.as_bytes());
@@ -95,7 +95,7 @@ impl<'a> Subject<'a> {
     }
 
     /// The same, with the id to resume after in the URL.
-    pub(crate) fn subscription_by_query(&self, topic: &str, id: &str) -> Request {
+    pub(crate) fn subscription_by_query(&self, topic: &str, id: &str) -> RawRequest {
         let request = self.subscription(topic);
         let Some(parameter) = &self.hub.subscribe.resume_query else { return request };
         let mut target = request.target.clone();
@@ -112,7 +112,7 @@ impl<'a> Subject<'a> {
         topic: &str,
         message: impl AsRef<[u8]>,
         kind: Option<&str>,
-    ) -> Found<Request> {
+    ) -> CheckResult<RawRequest> {
         let (publish, message) = (&self.hub.publish, message.as_ref());
         let value = |name: &str| match name {
             "topic" => Some(topic.as_bytes()),
@@ -125,7 +125,7 @@ impl<'a> Subject<'a> {
             _ => &publish.body,
         };
         let mut request =
-            Request::new(&publish.method, self.publish_url.clone(), self.publish_target(topic));
+            RawRequest::new(&publish.method, self.publish_url.clone(), self.publish_target(topic));
         for (name, value) in &self.settings.headers {
             request = request.field(name, value.as_bytes());
         }
@@ -154,7 +154,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Sends a request on a connection of its own; the answer, whatever it is.
-    pub(crate) fn ask(&self, request: &Request) -> Found<Answer> {
+    pub(crate) fn ask(&self, request: &RawRequest) -> CheckResult<RawAnswer> {
         let mut wire = self.connect(&request.address)?;
         wire.send(&request.bytes())?;
         wire.answer(request.method == "HEAD", self.soon())
@@ -166,20 +166,20 @@ impl<'a> Subject<'a> {
         topic: &str,
         message: impl AsRef<[u8]>,
         kind: Option<&str>,
-    ) -> Found<Answer> {
+    ) -> CheckResult<RawAnswer> {
         self.ask(&self.publication(topic, message, kind)?)
     }
 
     /// Publishes what any hub accepts.
-    pub(crate) fn publish(&self, topic: &str, message: impl AsRef<[u8]>) -> Found<Answer> {
+    pub(crate) fn publish(&self, topic: &str, message: impl AsRef<[u8]>) -> CheckResult<RawAnswer> {
         let message = message.as_ref();
         let answer = self.offer(topic, message, None)?;
         accepted(message, answer)
     }
 
     /// Publishes one message after another over one connection, where the hub keeps it.
-    pub(crate) fn publish_all(&self, topic: &str, messages: &[String]) -> Found {
-        let mut wire: Option<Wire> = None;
+    pub(crate) fn publish_all(&self, topic: &str, messages: &[String]) -> CheckResult {
+        let mut wire: Option<RawConnection> = None;
         for message in messages {
             let request = self.publication(topic, message, None)?;
             let mut open = match wire.take() {
@@ -198,7 +198,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Opens a stream with a request; fails unless it is one.
-    pub(crate) fn open(&self, request: &Request) -> Found<Stream> {
+    pub(crate) fn open(&self, request: &RawRequest) -> CheckResult<SubscribedStream> {
         let stream = self.open_any(request)?;
         ensure(stream.head.status == 200, || {
             format!("a subscription was answered {}", stream.head.status)
@@ -208,27 +208,33 @@ impl<'a> Subject<'a> {
     }
 
     /// Opens what may be a stream, whatever its status.
-    pub(crate) fn open_any(&self, request: &Request) -> Found<Stream> {
+    pub(crate) fn open_any(&self, request: &RawRequest) -> CheckResult<SubscribedStream> {
         let mut wire = self.connect(&request.address)?;
         wire.send(&request.bytes())?;
         let head = wire.head(self.soon())?;
-        Stream::new(head, wire, &self.hub.own_events)
+        SubscribedStream::new(head, wire, &self.hub.own_events)
     }
 
-    pub(crate) fn subscribe(&self, topic: &str) -> Found<Stream> {
+    pub(crate) fn subscribe(&self, topic: &str) -> CheckResult<SubscribedStream> {
         self.open(&self.subscription(topic))
     }
 
     /// Resumes after an id.
-    pub(crate) fn resume(&self, topic: &str, id: &str) -> Found<Stream> {
+    pub(crate) fn resume(&self, topic: &str, id: &str) -> CheckResult<SubscribedStream> {
         self.open(&self.subscription(topic).field("Last-Event-ID", id.as_bytes()))
     }
 
     /// Publishes a message that marks the end, and hears everything up to it.
-    pub(crate) fn fenced(&self, stream: &mut Stream, topic: &str) -> Found<Vec<Event>> {
+    pub(crate) fn fenced(
+        &self,
+        stream: &mut SubscribedStream,
+        topic: &str,
+    ) -> CheckResult<Vec<DispatchedEvent>> {
         let fence = self.unique("fence");
         self.publish(topic, &fence)?;
-        let came = |stream: &Stream| stream.events.last().is_some_and(|event| event.data == fence);
+        let came = |stream: &SubscribedStream| {
+            stream.events.last().is_some_and(|event| event.data == fence)
+        };
         if !stream.until(self.soon(), came) {
             // It may have come with something behind it.
             if !stream.events.iter().any(|event| event.data == fence) {
@@ -245,7 +251,7 @@ impl<'a> Subject<'a> {
         &self,
         message: impl AsRef<[u8]>,
         kind: Option<&str>,
-    ) -> Found<(Answer, Vec<Event>)> {
+    ) -> CheckResult<(RawAnswer, Vec<DispatchedEvent>)> {
         let topic = self.topic();
         let mut stream = self.subscribe(&topic)?;
         let answer = self.offer(&topic, message, kind)?;
@@ -257,14 +263,14 @@ impl<'a> Subject<'a> {
     }
 
     /// The message is accepted and heard as one event, its line breaks made LF, nothing else changed.
-    pub(crate) fn arrives(&self, message: &str) -> Found {
+    pub(crate) fn arrives(&self, message: &str) -> CheckResult {
         let (answer, heard) = self.told(message, None)?;
         accepted(message.as_bytes(), answer)?;
         one_event(&heard, message)
     }
 
     /// The same, or the hub refuses it.
-    pub(crate) fn arrives_or_is_refused(&self, message: &str) -> Found {
+    pub(crate) fn arrives_or_is_refused(&self, message: &str) -> CheckResult {
         let (answer, heard) = self.told(message, None)?;
         if answer.head.is_success() {
             return one_event(&heard, message);
@@ -275,7 +281,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Publishes `count` messages while a stream is open, and gives their events.
-    pub(crate) fn recorded(&self, topic: &str, count: usize) -> Found<Vec<Event>> {
+    pub(crate) fn recorded(&self, topic: &str, count: usize) -> CheckResult<Vec<DispatchedEvent>> {
         let mut stream = self.subscribe(topic)?;
         self.publish_all(topic, &self.messages(count))?;
         let heard = stream.events(count, self.soon())?.to_vec();
@@ -290,7 +296,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether nothing more comes on a stream for a while; what came otherwise.
-    pub(crate) fn stays_quiet(&self, stream: &mut Stream) -> Found {
+    pub(crate) fn stays_quiet(&self, stream: &mut SubscribedStream) -> CheckResult {
         let before = stream.events.len();
         if stream.until(Instant::now() + self.settings.quiet, |s| s.events.len() > before) {
             return failed(format!("more than expected: {}", stream.shown()));
@@ -299,14 +305,14 @@ impl<'a> Subject<'a> {
     }
 
     /// The hub still does its work.
-    pub(crate) fn still_works(&self) -> Found {
+    pub(crate) fn still_works(&self) -> CheckResult {
         let topic = self.topic();
         let mut stream = self.subscribe(&topic)?;
         self.fenced(&mut stream, &topic).map(drop)
     }
 
     /// The id that an answer to a publish names.
-    pub(crate) fn id_of(&self, answer: &Answer) -> Option<String> {
+    pub(crate) fn id_of(&self, answer: &RawAnswer) -> Option<String> {
         match self.hub.publish.id.as_ref()? {
             IdPlace::Header(name) => answer.head.field(name),
             IdPlace::Body => Some(String::from_utf8_lossy(&answer.body).trim().to_owned()),
@@ -323,7 +329,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Fails unless a publish was accepted.
-pub(crate) fn accepted(message: &[u8], answer: Answer) -> Found<Answer> {
+pub(crate) fn accepted(message: &[u8], answer: RawAnswer) -> CheckResult<RawAnswer> {
     if answer.head.is_success() {
         return Ok(answer);
     }
@@ -336,7 +342,7 @@ pub(crate) fn accepted(message: &[u8], answer: Answer) -> Found<Answer> {
 }
 
 /// Exactly one event, untyped, with the message as its data.
-pub(crate) fn one_event(heard: &[Event], message: &str) -> Found {
+pub(crate) fn one_event(heard: &[DispatchedEvent], message: &str) -> CheckResult {
     let expected = message.replace("\r\n", "\n").replace('\r', "\n");
     match heard {
         [event] if event.data == expected && event.kind == "message" => Ok(()),
@@ -348,7 +354,7 @@ pub(crate) fn one_event(heard: &[Event], message: &str) -> Found {
 }
 
 /// Events for a report.
-pub(crate) fn shown(events: &[Event]) -> String {
+pub(crate) fn shown(events: &[DispatchedEvent]) -> String {
     /// More would not be read.
     const SHOWN: usize = 4;
     let mut parts: Vec<String> = events
@@ -366,7 +372,7 @@ pub(crate) fn shown(events: &[Event]) -> String {
 }
 
 /// The events are these messages, in this order, once each.
-pub(crate) fn exactly(events: &[Event], messages: &[String]) -> Found {
+pub(crate) fn exactly(events: &[DispatchedEvent], messages: &[String]) -> CheckResult {
     let same = events.len() == messages.len()
         && events.iter().zip(messages).all(|(event, message)| event.data == *message);
     if same {
@@ -384,10 +390,10 @@ pub(crate) fn exactly(events: &[Event], messages: &[String]) -> Found {
 }
 
 /// Turns a failure into one that says in which case it came.
-pub(crate) fn in_case(case: &str, found: Found) -> Found {
+pub(crate) fn in_case(case: &str, found: CheckResult) -> CheckResult {
     found.map_err(|finding| match finding {
-        Finding::Failed(seen) => Finding::Failed(format!("{case}: {seen}")),
-        skipped @ Finding::Skipped(_) => skipped,
+        NotPassed::Failed(seen) => NotPassed::Failed(format!("{case}: {seen}")),
+        skipped @ NotPassed::Skipped(_) => skipped,
     })
 }
 

@@ -4,18 +4,18 @@ use std::time::Instant;
 
 use crate::check::{Check, Level};
 use crate::checks;
-use crate::finding::Finding;
-use crate::hub::{Capability, Hub, HubError};
-use crate::outcome::{Outcome, Verdict};
+use crate::finding::NotPassed;
+use crate::hub::{Capability, HubDescription, HubError};
+use crate::outcome::{CheckOutcome, Verdict};
 use crate::readiness::wait_until_it_answers;
-use crate::report::Report;
-use crate::settings::Settings;
+use crate::report::ConformanceReport;
+use crate::settings::SuiteSettings;
 use crate::started::Started;
 use crate::subject::Subject;
 
 /// Which checks to run.
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub struct CheckSelection {
     /// Only those whose name begins with, or is, one of these; all if there are none.
     pub only: Vec<String>,
     /// None of those whose name begins with, or is, one of these.
@@ -43,7 +43,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
     checks::AREAS.iter().copied().flatten()
 }
 
-impl Selection {
+impl CheckSelection {
     fn includes(&self, check: &Check) -> bool {
         let named = |names: &[String]| names.iter().any(|name| matches(check.name, name));
         (self.only.is_empty() || named(&self.only))
@@ -79,12 +79,12 @@ fn matches(check: &str, name: &str) -> bool {
 ///
 /// If there is no hub to test.
 pub fn run(
-    hub: &Hub,
+    hub: &HubDescription,
     url: Option<&str>,
-    settings: &Settings,
-    selection: &Selection,
-    mut heard: impl FnMut(&Outcome),
-) -> Result<Report, SuiteError> {
+    settings: &SuiteSettings,
+    selection: &CheckSelection,
+    mut heard: impl FnMut(&CheckOutcome),
+) -> Result<ConformanceReport, SuiteError> {
     let selected = selection.checks()?;
     let started = match url {
         Some(_) => None,
@@ -93,7 +93,9 @@ pub fn run(
     let url = url.or(started.as_ref().map(|started| started.url.as_str())).unwrap_or_default();
     let subject = Subject::new(hub, settings, url, started.as_ref());
     let subject = subject.map_err(SuiteError::Unreachable)?;
-    if let Err(Finding::Failed(why) | Finding::Skipped(why)) = subject.connect(subject.address()) {
+    if let Err(NotPassed::Failed(why) | NotPassed::Skipped(why)) =
+        subject.connect(subject.address())
+    {
         return Err(SuiteError::Unreachable(why));
     }
     let mut outcomes = Vec::with_capacity(selected.len());
@@ -102,10 +104,10 @@ pub fn run(
         heard(&outcome);
         outcomes.push(outcome);
     }
-    Ok(Report { hub: hub.name.clone(), url: url.to_owned(), outcomes })
+    Ok(ConformanceReport { hub: hub.name.clone(), url: url.to_owned(), outcomes })
 }
 
-fn put(check: &'static Check, subject: &Subject<'_>) -> Outcome {
+fn put(check: &'static Check, subject: &Subject<'_>) -> CheckOutcome {
     let begun = Instant::now();
     let missing = check.needs.iter().find(|need| !subject.hub.offers(**need));
     let verdict = match missing {
@@ -115,14 +117,14 @@ fn put(check: &'static Check, subject: &Subject<'_>) -> Outcome {
         Some(need) => Verdict::Skipped(format!("not offered: {}", need.name())),
         None => match (check.run)(subject) {
             Ok(()) => Verdict::Passed,
-            Err(Finding::Failed(seen)) => Verdict::Failed(seen),
-            Err(Finding::Skipped(why)) => Verdict::Skipped(why),
+            Err(NotPassed::Failed(seen)) => Verdict::Failed(seen),
+            Err(NotPassed::Skipped(why)) => Verdict::Skipped(why),
         },
     };
-    Outcome { check, verdict, took: begun.elapsed() }
+    CheckOutcome { check, verdict, took: begun.elapsed() }
 }
 
-fn start(hub: &Hub, settings: &Settings) -> Result<Started, SuiteError> {
+fn start(hub: &HubDescription, settings: &SuiteSettings) -> Result<Started, SuiteError> {
     let Some(start) = &hub.start else {
         let why = "there is no URL, and the hub's description has no command that starts it";
         return Err(SuiteError::Unreachable(why.to_owned()));

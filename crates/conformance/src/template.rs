@@ -9,10 +9,10 @@ const NAMES: [&str; 8] = ["topic", "message", "event", "host", "port", "port2", 
 
 /// A text with places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Template(Vec<Part>);
+pub(crate) struct Template(Vec<TemplatePart>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     Place { name: &'static str, filters: Vec<Filter> },
 }
@@ -35,7 +35,7 @@ impl Template {
             rest = &rest[open..];
             match place(rest)? {
                 Some((part, len)) => {
-                    parts.push(Part::Text(std::mem::take(&mut literal)));
+                    parts.push(TemplatePart::Text(std::mem::take(&mut literal)));
                     parts.push(part);
                     rest = &rest[len..];
                 }
@@ -46,13 +46,15 @@ impl Template {
             }
         }
         literal.push_str(rest);
-        parts.push(Part::Text(literal));
+        parts.push(TemplatePart::Text(literal));
         Ok(Self(parts))
     }
 
     /// Whether `{name}` is in it.
     pub(crate) fn names(&self, wanted: &str) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Place { name, .. } if *name == wanted))
+        self.0
+            .iter()
+            .any(|part| matches!(part, TemplatePart::Place { name, .. } if *name == wanted))
     }
 
     /// Fills in; what `value` does not know is left empty.
@@ -60,8 +62,8 @@ impl Template {
         let mut filled = Vec::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => filled.extend_from_slice(text.as_bytes()),
-                Part::Place { name, filters } => {
+                TemplatePart::Text(text) => filled.extend_from_slice(text.as_bytes()),
+                TemplatePart::Place { name, filters } => {
                     let mut bytes = value(name).unwrap_or_default().to_vec();
                     for filter in filters {
                         bytes = filter.apply(&bytes);
@@ -74,7 +76,7 @@ impl Template {
     }
 }
 
-fn place(rest: &str) -> Result<Option<(Part, usize)>, String> {
+fn place(rest: &str) -> Result<Option<(TemplatePart, usize)>, String> {
     let Some(close) = rest.find('}') else { return Ok(None) };
     let mut words = rest[1..close].split(':');
     let first = words.next().unwrap_or_default();
@@ -86,7 +88,7 @@ fn place(rest: &str) -> Result<Option<(Part, usize)>, String> {
         other => Err(format!("{} has no filter {other:?}: json, url or sse", &rest[..=close])),
     });
     let filters = filters.collect::<Result<_, _>>()?;
-    Ok(Some((Part::Place { name, filters }, close + 1)))
+    Ok(Some((TemplatePart::Place { name, filters }, close + 1)))
 }
 
 impl Filter {

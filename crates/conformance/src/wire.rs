@@ -7,9 +7,9 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::body::{Body, Step};
-use crate::finding::{Found, failed, quote};
-use crate::head::Head;
+use crate::body::{BodyDecoder, BodyStep};
+use crate::finding::{CheckResult, failed, quote};
+use crate::head::RawHead;
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
@@ -32,21 +32,21 @@ pub(crate) enum Fill {
 
 /// A whole answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) head: Head,
+pub(crate) struct RawAnswer {
+    pub(crate) head: RawHead,
     pub(crate) body: Vec<u8>,
 }
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct RawConnection {
     socket: TcpStream,
     /// What was received and not yet taken.
     pub(crate) received: Vec<u8>,
 }
 
-impl Wire {
-    pub(crate) fn connect(address: SocketAddr, within: Duration) -> Found<Self> {
+impl RawConnection {
+    pub(crate) fn connect(address: SocketAddr, within: Duration) -> CheckResult<Self> {
         let socket = TcpStream::connect_timeout(&address, within);
         let socket = socket.and_then(|socket| {
             socket.set_nodelay(true)?;
@@ -64,7 +64,7 @@ impl Wire {
         self.socket.write_all(bytes)
     }
 
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Found {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> CheckResult {
         match self.try_send(bytes) {
             Ok(()) => Ok(()),
             Err(error) => failed(format!("the hub took no request: {error}")),
@@ -115,7 +115,7 @@ impl Wire {
     }
 
     /// The head of the next answer; interim ones (1xx) are skipped.
-    pub(crate) fn head(&mut self, deadline: Instant) -> Found<Head> {
+    pub(crate) fn head(&mut self, deadline: Instant) -> CheckResult<RawHead> {
         loop {
             let head = self.any_head(deadline)?;
             if head.status >= 200 || head.status == 101 {
@@ -125,9 +125,9 @@ impl Wire {
     }
 
     /// The head of the next answer, be it interim.
-    pub(crate) fn any_head(&mut self, deadline: Instant) -> Found<Head> {
+    pub(crate) fn any_head(&mut self, deadline: Instant) -> CheckResult<RawHead> {
         loop {
-            if let Some(head) = Head::take(&mut self.received)? {
+            if let Some(head) = RawHead::take(&mut self.received)? {
                 return Ok(head);
             }
             let got = &self.received;
@@ -151,22 +151,22 @@ impl Wire {
     }
 
     /// The next answer, whole. `headless` is whether it answers HEAD, and so has no body.
-    pub(crate) fn answer(&mut self, headless: bool, deadline: Instant) -> Found<Answer> {
+    pub(crate) fn answer(&mut self, headless: bool, deadline: Instant) -> CheckResult<RawAnswer> {
         let head = self.head(deadline)?;
-        let mut coding = if headless { Body::Nothing } else { Body::of(&head)? };
+        let mut coding = if headless { BodyDecoder::Nothing } else { BodyDecoder::of(&head)? };
         let mut body = Vec::new();
         loop {
             match coding.take(&mut self.received, &mut body)? {
-                Step::Done => return Ok(Answer { head, body }),
-                Step::More if body.len() > LONGEST_ANSWER => {
+                BodyStep::Done => return Ok(RawAnswer { head, body }),
+                BodyStep::More if body.len() > LONGEST_ANSWER => {
                     return failed("an answer without an end");
                 }
-                Step::More => {}
+                BodyStep::More => {}
             }
             match self.fill(deadline) {
                 Fill::Bytes => {}
-                Fill::End if matches!(coding, Body::UntilClose) => {
-                    return Ok(Answer { head, body });
+                Fill::End if matches!(coding, BodyDecoder::UntilClose) => {
+                    return Ok(RawAnswer { head, body });
                 }
                 Fill::Late => {
                     return failed(format!(

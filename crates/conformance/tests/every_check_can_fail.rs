@@ -9,12 +9,12 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use fanfare_conformance::{Hub, Selection, Settings, Verdict, all, run};
+use fanfare_conformance::{CheckSelection, HubDescription, SuiteSettings, Verdict, all, run};
 
 use flaws::{ORIGIN, Served, TABLE};
 
 /// As it describes itself; the command is this very test, which then is the hub.
-fn described(flaw: &str) -> Hub {
+fn described(flaw: &str) -> HubDescription {
     let program = std::env::current_exe().unwrap();
     let text = format!(
         r#"
@@ -52,22 +52,22 @@ fn described(flaw: &str) -> Hub {
         largest = flaws::LARGEST,
         program = program.display(),
     );
-    Hub::parse(&text, None).unwrap()
+    HubDescription::parse(&text, None).unwrap()
 }
 
 /// What must come has long enough to come on a busy machine.
-fn patient() -> Settings {
-    Settings {
+fn patient() -> SuiteSettings {
+    SuiteSettings {
         timeout: Duration::from_secs(30),
         quiet: Duration::from_millis(120),
         heartbeat: Duration::from_secs(30),
-        ..Settings::default()
+        ..SuiteSettings::default()
     }
 }
 
 /// What does not come is not waited for: a check may only fail too soon, which is what is wanted.
-fn impatient() -> Settings {
-    Settings {
+fn impatient() -> SuiteSettings {
+    SuiteSettings {
         timeout: Duration::from_secs(1),
         heartbeat: Duration::from_secs(10),
         stop: Duration::from_secs(1),
@@ -75,12 +75,12 @@ fn impatient() -> Settings {
     }
 }
 
-fn verdict(check: &str, flaw: &str, settings: &Settings) -> Verdict {
-    let selection = Selection { only: vec![check.to_owned()], ..Selection::default() };
+fn verdict(check: &str, flaw: &str, settings: &SuiteSettings) -> Verdict {
+    let selection = CheckSelection { only: vec![check.to_owned()], ..CheckSelection::default() };
     let hub = described(flaw);
     // Shutdown needs a process; all else does as well, and faster, with a hub in this one.
-    let served =
-        (!check.starts_with("shutdown/")).then(|| Served::start(flaws::Hub::new(flaw), 0).unwrap());
+    let served = (!check.starts_with("shutdown/"))
+        .then(|| Served::start(flaws::FlawedHub::new(flaw), 0).unwrap());
     let url = served.as_ref().map(|served| served.url.as_str());
     let report = run(&hub, url, settings, &selection, |_| {}).unwrap();
     let outcome = report.outcomes.into_iter().find(|outcome| outcome.check.name == check);
@@ -90,7 +90,7 @@ fn verdict(check: &str, flaw: &str, settings: &Settings) -> Verdict {
 /// Runs all of `checks`, several at once; what `bad` makes of a verdict is collected.
 fn judged(
     checks: &[(&str, &str)],
-    settings: &Settings,
+    settings: &SuiteSettings,
     bad: impl Fn(&Verdict) -> bool + Sync,
 ) -> Vec<String> {
     let (next, found) = (Mutex::new(checks.iter()), Mutex::new(Vec::new()));
@@ -141,7 +141,7 @@ fn the_little_hub_cannot_be_started() {
     runtime.block_on(async {
         let kind = tokio::signal::unix::SignalKind::terminate();
         let mut terminated = tokio::signal::unix::signal(kind).unwrap();
-        let hub = flaws::Hub::new(&flaw);
+        let hub = flaws::FlawedHub::new(&flaw);
         let served = Served::start(hub.clone(), port.parse().unwrap()).unwrap();
         terminated.recv().await;
         if hub.has("ignores-signals") {

@@ -24,7 +24,7 @@ use fanfare_delivery::{
 use fanfare_event::{Beginning, Draft, Expression, Pattern, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
-use fanfare_mercure::{HubUrl, Matcher, MatcherType};
+use fanfare_mercure::{Matcher, MatcherType, MercureUrl};
 
 const TOPICS: usize = 10_000;
 const PATTERNS: usize = 1_000;
@@ -122,7 +122,7 @@ impl Site {
         let now = Now::read();
         let delivery = SteppedDelivery::new(&hub, &settings, now).unwrap();
         let mut site = Self { written, shape, hub, delivery, sockets: Vec::new(), now };
-        let url = HubUrl::parse("https://hub.example.com/.well-known/mercure").unwrap();
+        let url = MercureUrl::parse("https://hub.example.com/.well-known/mercure").unwrap();
         let url = Arc::new(url);
         for n in 0..PATTERNS {
             let pattern = pattern(&shape.beginning(n), written, &url);
@@ -195,7 +195,7 @@ fn topic(shape: Shape, n: usize) -> Topic {
     Topic::parse(&format!("{}{n}", shape.beginning(n % PATTERNS))).unwrap()
 }
 
-fn pattern(beginning: &str, written: Written, hub: &Arc<HubUrl>) -> Pattern {
+fn pattern(beginning: &str, written: Written, hub: &Arc<MercureUrl>) -> Pattern {
     let matcher = |kind, end| Matcher::parse(kind, &format!("{beginning}{end}"), hub).unwrap();
     match written {
         Written::Wildcards => Pattern::given(&format!("{beginning}*")).unwrap(),

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
 use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
-use fanfare_mercure::HubUrl;
+use fanfare_mercure::MercureUrl;
 use fanfare_net::KeySetUrl;
 use fanfare_settings::{Name, Settings};
 
 use crate::key_set_client::KeySetClient;
 use crate::open_files;
 use fanfare_http::{
-    AccessConfig, AddressLimits, Bounds, ForeignRealm, GuardConfig, Keys, Limits, MercureConfig,
-    MercureTokens, Presence, QuotaLimits, StreamConfig,
+    AccessConfig, AddressLimits, ConnectionLimits, CurrentKeys, ForeignRealm, GuardConfig,
+    MercureConfig, MercureTokens, Presence, QuotaLimits, StreamConfig, TableLimits,
 };
 
 /// The most requests that wait for the key set at once, because their tokens name unknown keys.
@@ -25,7 +25,8 @@ pub(crate) fn mercure(settings: &Settings, port: u16) -> Option<MercureConfig> {
         return None;
     }
     let scheme = if settings.is_secure() { "https" } else { "http" };
-    let local = || HubUrl::parse(&format!("{scheme}://localhost:{port}{}", HubUrl::PATH)).ok();
+    let local =
+        || MercureUrl::parse(&format!("{scheme}://localhost:{port}{}", MercureUrl::PATH)).ok();
     let hub = Arc::new(settings.mercure_url.clone().or_else(local)?);
     let (token_in_query, gap_events) = (settings.mercure_query_token, settings.mercure_gap_events);
     let presence = settings.mercure_subscriptions.then(Presence::new);
@@ -82,7 +83,7 @@ fn anyone(settings: &Settings) -> (PublishGrant, SubscribeGrant) {
 pub(crate) fn access(
     settings: &Settings,
     mercure: Option<&MercureConfig>,
-    keys: Keys,
+    keys: CurrentKeys,
     key_set: Option<KeySetClient>,
     tickets: Option<Box<dyn TicketStore>>,
 ) -> AccessConfig {
@@ -133,17 +134,17 @@ pub(crate) fn addresses(settings: &Settings, all: usize) -> AddressLimits {
 }
 
 /// In a process that may have `open_files` descriptors.
-pub(crate) fn limits(settings: &Settings, open_files: u64) -> Limits {
+pub(crate) fn limits(settings: &Settings, open_files: u64) -> ConnectionLimits {
     let connections =
         settings.max_connections.unwrap_or_else(|| open_files::connections(open_files));
-    Limits {
+    ConnectionLimits {
         head: settings.max_head.in_memory(),
         target: settings.max_target.in_memory(),
         body_timeout: settings.body_timeout,
         bodies: settings.max_bodies.in_memory(),
         http2_requests: u32::try_from(settings.max_http2_requests).unwrap_or(u32::MAX),
         hsts: settings.hsts,
-        bounds: Bounds {
+        bounds: TableLimits {
             connections,
             half_open: settings.max_half_open.unwrap_or(connections.div_ceil(2)),
             idle: settings.max_idle,

@@ -10,7 +10,9 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
 use std::time::Duration;
 
-use fanfare_handover::control::{MAX_BYTES, Place, Report, Request, framed, may_order};
+use fanfare_handover::control::{
+    ControlAddress, ControlReport, ControlRequest, MAX_BYTES, framed, may_order,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::Signal;
@@ -18,13 +20,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// How long a client may take to say what it wants, and to take a report.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the hub is asked, and where its reports go.
 #[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) request: Request,
-    pub(crate) reports: mpsc::UnboundedSender<Report>,
+pub(crate) struct ControlCommand {
+    pub(crate) request: ControlRequest,
+    pub(crate) reports: mpsc::UnboundedSender<ControlReport>,
 }
 
 /// Where orders come in.
@@ -44,7 +46,7 @@ impl ControlSockets {
         listen: SocketAddr,
         inherited: Option<OwnedFd>,
     ) -> Self {
-        let warn = |place: Place| {
+        let warn = |place: ControlAddress| {
             move |error: &io::Error| {
                 tracing::warn!(%error, "no orders are taken at {place}, such as `fanfare upgrade`");
             }
@@ -52,18 +54,18 @@ impl ControlSockets {
         let hub = match (inherited, path) {
             (Some(inherited), _) => Some(StdListener::from(inherited)),
             (None, Some(path)) => {
-                let place = Place::File(path.to_owned());
+                let place = ControlAddress::File(path.to_owned());
                 bind_file(path).inspect_err(warn(place)).ok()
             }
             (None, None) => {
-                let place = Place::Listening(listen);
+                let place = ControlAddress::Listening(listen);
                 bind(&place).inspect_err(warn(place)).ok()
             }
         };
         let own = match path {
             Some(_) => None,
             None => {
-                let place = Place::Process(std::process::id());
+                let place = ControlAddress::Process(std::process::id());
                 bind(&place).inspect_err(warn(place)).ok()
             }
         };
@@ -81,7 +83,7 @@ impl ControlSockets {
     }
 
     /// Takes orders, until nobody wants any.
-    pub(crate) async fn listen(&self, orders: mpsc::Sender<Order>) {
+    pub(crate) async fn listen(&self, commands: mpsc::Sender<ControlCommand>) {
         let open = |listener: &Option<StdListener>| {
             let listener = listener.as_ref()?.try_clone().ok()?;
             UnixListener::from_std(listener).ok()
@@ -91,10 +93,10 @@ impl ControlSockets {
             let stream = tokio::select! {
                 stream = accept(own.as_ref()) => stream,
                 stream = accept(hub.as_ref()) => stream,
-                () = orders.closed() => return,
+                () = commands.closed() => return,
             };
             // Whatever becomes of it, the next one is heard.
-            if let Err(error) = serve(stream, &orders).await {
+            if let Err(error) = serve(stream, &commands).await {
                 tracing::debug!(%error, "an order was not heard to its end");
             }
         }
@@ -102,17 +104,17 @@ impl ControlSockets {
 }
 
 /// Passes on what SIGUSR2 asks for, for ever.
-pub(crate) async fn upgrade_on(mut signal: Signal, orders: mpsc::Sender<Order>) {
+pub(crate) async fn upgrade_on(mut signal: Signal, commands: mpsc::Sender<ControlCommand>) {
     while signal.recv().await.is_some() {
         let (reports, _) = mpsc::unbounded_channel();
-        let order = Order { request: Request::Upgrade { binary: None }, reports };
-        if orders.send(order).await.is_err() {
+        let command = ControlCommand { request: ControlRequest::Upgrade { binary: None }, reports };
+        if commands.send(command).await.is_err() {
             return;
         }
     }
 }
 
-fn bind(place: &Place) -> io::Result<StdListener> {
+fn bind(place: &ControlAddress) -> io::Result<StdListener> {
     StdListener::bind_addr(&place.address()?)
 }
 
@@ -149,11 +151,11 @@ async fn accept(listener: Option<&UnixListener>) -> UnixStream {
     }
 }
 
-async fn serve(mut stream: UnixStream, orders: &mpsc::Sender<Order>) -> io::Result<()> {
-    let request = timeout(PATIENCE, read(&mut stream)).await.map_err(io::Error::other)??;
+async fn serve(mut stream: UnixStream, commands: &mpsc::Sender<ControlCommand>) -> io::Result<()> {
+    let request = timeout(TIMEOUT, read(&mut stream)).await.map_err(io::Error::other)??;
     let (reports, mut said) = mpsc::unbounded_channel();
-    let gone = Report::Refused("this process is the hub no more: ask again".to_owned());
-    if orders.send(Order { request, reports }).await.is_err() {
+    let gone = ControlReport::Refused("this process is the hub no more: ask again".to_owned());
+    if commands.send(ControlCommand { request, reports }).await.is_err() {
         return write(&mut stream, &gone).await;
     }
     while let Some(report) = said.recv().await {
@@ -165,17 +167,17 @@ async fn serve(mut stream: UnixStream, orders: &mpsc::Sender<Order>) -> io::Resu
     write(&mut stream, &gone).await
 }
 
-async fn read(stream: &mut UnixStream) -> io::Result<Request> {
+async fn read(stream: &mut UnixStream) -> io::Result<ControlRequest> {
     let length = stream.read_u32_le().await? as usize;
     if length > MAX_BYTES {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
-    Request::decode(&bytes).map_err(io::Error::other)
+    ControlRequest::decode(&bytes).map_err(io::Error::other)
 }
 
-async fn write(stream: &mut UnixStream, report: &Report) -> io::Result<()> {
+async fn write(stream: &mut UnixStream, report: &ControlReport) -> io::Result<()> {
     let bytes = framed(&report.encode());
-    timeout(PATIENCE, stream.write_all(&bytes)).await.map_err(io::Error::other)?
+    timeout(TIMEOUT, stream.write_all(&bytes)).await.map_err(io::Error::other)?
 }

@@ -83,7 +83,7 @@ pub(crate) enum HandOverError {
 }
 
 /// What is open.
-pub(crate) struct Opened {
+pub(crate) struct OpenEngine {
     pub(crate) hub: Arc<Hub>,
     pub(crate) engine: Engine,
     /// The way to the others, where the engine is one that nodes share.
@@ -172,7 +172,7 @@ pub(crate) async fn open(
     settings: &Settings,
     node: NodeId,
     state: Option<EngineState>,
-) -> Result<Opened, EngineError> {
+) -> Result<OpenEngine, EngineError> {
     let ours = match (&settings.redis, &settings.data) {
         (Some(_), _) => IN_REDIS,
         (None, Some(_)) => ON_DISK,
@@ -190,7 +190,7 @@ pub(crate) async fn open(
         WindowBounds { count: settings.window_count, bytes: settings.window_bytes.in_memory() };
     let window = Arc::new(Window::new(bounds, retention));
     let tail = Arc::clone(&window) as Arc<dyn Tail>;
-    let patience = if state.is_some() { WARMING_MEANWHILE } else { WARMING };
+    let timeout = if state.is_some() { WARMING_MEANWHILE } else { WARMING };
     let mut cluster = None;
     let engine = if let Some(url) = &settings.redis {
         let (engine, others) = open_redis(settings, url, retention, tail, node, state).await?;
@@ -223,8 +223,8 @@ pub(crate) async fn open(
         })
     };
     let hub = Arc::new(Hub::new(window, engine.log()));
-    warm(&hub, patience).await;
-    Ok(Opened { hub, engine, cluster })
+    warm(&hub, timeout).await;
+    Ok(OpenEngine { hub, engine, cluster })
 }
 
 /// Fills the window, so that those who return are served from memory. Where that fails, they are served from

@@ -56,7 +56,7 @@ fn others_may(file: &Path) -> bool {
 }
 
 /// Says where the page is and how to send a first message. Nobody need be listening.
-pub(crate) fn greet(address: SocketAddr, settings: &Settings) {
+pub(crate) fn print_greeting(address: SocketAddr, settings: &Settings) {
     let prefix = settings.prefix.as_str();
     let host = match settings.acme_domain.first() {
         Some(domain) if address.port() == 443 => domain.as_str().to_owned(),

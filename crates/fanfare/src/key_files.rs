@@ -16,7 +16,7 @@ use fanfare_settings::{IssuerKey, Settings};
 use tokio::sync::Notify;
 use tokio::time::interval;
 
-use fanfare_http::{AppState, ForeignKeys, Keys};
+use fanfare_http::{AppState, CurrentKeys, ForeignKeys};
 
 /// How often they are looked at.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -31,12 +31,12 @@ pub(crate) struct KeyFiles {
     mercure: Option<MercureSecrets>,
     /// Whose alone which keys are.
     issuers: Vec<IssuerKey>,
-    seen: Mutex<Seen>,
+    seen: Mutex<KeyFilesState>,
 }
 
 /// What was last found in the files.
 #[derive(Debug, Default)]
-struct Seen {
+struct KeyFilesState {
     /// What they looked like when they were last read, or found wanting.
     stamps: Vec<Option<Stamp>>,
     /// Why they could not be read since. Until they can, they are tried again, and said to fail once.
@@ -58,7 +58,7 @@ type Stamp = (SystemTime, u64, u64);
 
 impl KeyFiles {
     /// With what the settings have read just now.
-    pub(crate) fn new(settings: &Settings) -> (Self, Keys) {
+    pub(crate) fn new(settings: &Settings) -> (Self, CurrentKeys) {
         let files = Self {
             publish: (settings.publish_key.clone(), settings.publish_key_file.clone()),
             subscribe: (settings.subscribe_key.clone(), settings.subscribe_key_file.clone()),
@@ -69,7 +69,7 @@ impl KeyFiles {
             seen: Mutex::default(),
         };
         files.seen().stamps = files.stamps();
-        let keys = Keys {
+        let keys = CurrentKeys {
             publish: access_keys(&files.publish.0, &files.publish.1),
             subscribe: access_keys(&files.subscribe.0, &files.subscribe.1),
             tokens: token_keys(&files.secrets, &files.public, &files.issuers),
@@ -81,7 +81,7 @@ impl KeyFiles {
     /// What there is, if the files have changed since they were last looked at, or if `asked`. Files
     /// that cannot be read (there may be no descriptor left) are tried again the next time, and told of
     /// once. Blocks on the disk.
-    fn refresh(&self, asked: bool) -> Result<Option<Keys>, InvalidCredential> {
+    fn refresh(&self, asked: bool) -> Result<Option<CurrentKeys>, InvalidCredential> {
         // Before they are read: what changes meanwhile is a change again.
         let stamps = self.stamps();
         if self.seen().stamps == stamps && !asked {
@@ -99,13 +99,13 @@ impl KeyFiles {
                 Err(error)
             }
             read => {
-                *seen = Seen { stamps, failure: None };
+                *seen = KeyFilesState { stamps, failure: None };
                 read.map(Some)
             }
         }
     }
 
-    fn read(&self) -> Result<Keys, InvalidCredential> {
+    fn read(&self) -> Result<CurrentKeys, InvalidCredential> {
         let again = |files: &[KeyFile]| {
             files.iter().map(|file| KeyFile::read(file.path())).collect::<Result<Vec<_>, _>>()
         };
@@ -114,7 +114,7 @@ impl KeyFiles {
         let secrets: Vec<_> = secrets.collect::<Result<_, _>>()?;
         let mercure = self.mercure.as_ref().map(MercureSecrets::again).transpose()?;
         let public: Vec<_> = public.collect::<Result<_, _>>()?;
-        Ok(Keys {
+        Ok(CurrentKeys {
             publish: access_keys(&self.publish.0, &again(&self.publish.1)?),
             subscribe: access_keys(&self.subscribe.0, &again(&self.subscribe.1)?),
             tokens: token_keys(&secrets, &public, &self.issuers),
@@ -122,7 +122,7 @@ impl KeyFiles {
         })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, KeyFilesState> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -43,9 +43,9 @@ pub(crate) fn start(settings: &Settings) -> io::Result<()> {
 
 /// The file of the audit trail, for its owner's eyes only. Opened anew where it has been moved away.
 #[derive(Clone)]
-struct AuditLog(Arc<Mutex<Opened>>);
+struct AuditLog(Arc<Mutex<AuditFile>>);
 
-struct Opened {
+struct AuditFile {
     path: PathBuf,
     file: File,
     /// Whether the last line could not be written, which is said once.
@@ -57,7 +57,7 @@ impl AuditLog {
         let opened = open(path).map_err(|error| {
             io::Error::new(error.kind(), format!("--audit-log: {}: {error}", path.display()))
         });
-        let opened = Opened { path: path.to_owned(), file: opened?, failed: false };
+        let opened = AuditFile { path: path.to_owned(), file: opened?, failed: false };
         Ok(Self(Arc::new(Mutex::new(opened))))
     }
 }
@@ -66,7 +66,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-impl Opened {
+impl AuditFile {
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         let place = std::fs::metadata(&self.path).ok();
         let here = self.file.metadata()?;

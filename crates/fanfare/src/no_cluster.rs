@@ -9,7 +9,7 @@ use fanfare_hub::Hub;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
-use fanfare_http::{Answer, Cluster, Node, PublishStreams, Unreachable};
+use fanfare_http::{Cluster, Node, PublishStreams, QuestionHandler, Unreachable};
 
 /// The other nodes.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl RedisCluster {
         &self,
         _: Vec<Arc<Delivery>>,
         _: Arc<PublishStreams>,
-        _: Option<Arc<dyn Answer>>,
+        _: Option<Arc<dyn QuestionHandler>>,
     ) {
         match *self {}
     }

@@ -16,8 +16,8 @@ use fanfare_cli::Failure;
 use fanfare_delivery::Delivery;
 use fanfare_event::Timestamp;
 use fanfare_http::{
-    Access, Addresses, Answer, AppState, Cluster, ConnectionTable, Connections, Console, Gate,
-    Lifecycle, MetricSource, Metrics, Node, Observer, Presence, PublishStreams, Quotas,
+    Access, Addresses, AppState, Cluster, ConnectionTable, Connections, Console, Gate, Lifecycle,
+    MetricSource, Metrics, Node, Observer, Presence, PublishStreams, QuestionHandler, Quotas,
     RouterConfig, Trail, accept, router,
 };
 use fanfare_hub::Hub;
@@ -31,9 +31,9 @@ use tokio::time::{interval, timeout};
 
 use crate::certificate_metrics::CertificateMetrics;
 use crate::cluster::{Heartbeat, RedisCluster};
-use crate::control::{ControlSockets, Order, upgrade_on};
-use crate::engine::{Engine, EngineError, Opened};
-use crate::greeting::{greet, warn_of_mistakes, warn_of_readable_keys};
+use crate::control::{ControlCommand, ControlSockets, upgrade_on};
+use crate::engine::{Engine, EngineError, OpenEngine};
+use crate::greeting::{print_greeting, warn_of_mistakes, warn_of_readable_keys};
 use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
 use crate::notify_systemd::notify;
@@ -138,12 +138,12 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
             (Some(old), Some(inheritance)) => built.take_over(old, inheritance, &settings).await?,
             _ => {
                 let running = built.run(&settings);
-                greet(running.address, &settings);
+                print_greeting(running.address, &settings);
                 notify("READY=1");
                 running
             }
         };
-        let mut orders = running.take_orders(upgrade);
+        let mut commands = running.listen_for_commands(upgrade);
         loop {
             tokio::select! {
                 () = &mut stop => {
@@ -151,8 +151,8 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
                     running.drain(settings.drain).await;
                     break;
                 }
-                Some(order) = orders.recv() => if running.handover().obey(order).await {
-                    drop(orders);
+                Some(command) = commands.recv() => if running.handover().handle_command(command).await {
+                    drop(commands);
                     running.retire().await;
                     break;
                 },
@@ -180,7 +180,7 @@ struct Built {
     presence: Option<Presence>,
     key_files: KeyFiles,
     certificates: Option<(Arc<Tls>, CertificateSource)>,
-    orders: Arc<CertificateMetrics>,
+    commands: Arc<CertificateMetrics>,
     connections: Connections,
     /// Ends once every connection has.
     ended: mpsc::Receiver<Infallible>,
@@ -232,7 +232,8 @@ impl Built {
         tracing::info!(open_files, max_subscribers = seats, max_connections, "capacity");
         let mercure = config::mercure(settings, address.port());
         let presence = mercure.as_ref().and_then(|mercure| mercure.presence.clone());
-        let Opened { hub, engine, cluster } = engine::open(settings, node.id, engine_state).await?;
+        let OpenEngine { hub, engine, cluster } =
+            engine::open(settings, node.id, engine_state).await?;
         let cluster = cluster.map(Arc::new);
         let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
         let console = match console_state {
@@ -243,15 +244,16 @@ impl Built {
         let publish_streams = PublishStreams::new();
         if let Some(cluster) = &cluster {
             let deliveries = vec![Arc::clone(&delivery), Arc::clone(&console.delivery)];
-            let answers = presence.clone().map(|presence| Arc::new(presence) as Arc<dyn Answer>);
+            let answers =
+                presence.clone().map(|presence| Arc::new(presence) as Arc<dyn QuestionHandler>);
             cluster.listen(deliveries, Arc::clone(&publish_streams), answers);
         }
         let others = cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>);
         let table = ConnectionTable::new(limits.bounds, delivery.seats().clone());
         let tls = certificates.as_ref().map(|(tls, _)| Arc::clone(tls));
-        let orders = Arc::new(CertificateMetrics::new(tls.clone()));
+        let commands = Arc::new(CertificateMetrics::new(tls.clone()));
         let mut sources: Vec<Box<dyn MetricSource>> =
-            vec![Box::new(Arc::clone(&orders)), Box::new(Arc::clone(&table))];
+            vec![Box::new(Arc::clone(&commands)), Box::new(Arc::clone(&table))];
         sources.push(Box::new(Arc::clone(&publish_streams)));
         sources.extend(presence.clone().map(|presence| Box::new(presence) as Box<_>));
         let metrics = Arc::new(Metrics::new(Arc::clone(&hub), Arc::clone(&delivery), sources));
@@ -305,7 +307,7 @@ impl Built {
             presence,
             key_files,
             certificates,
-            orders,
+            commands,
             connections,
             ended,
             lifecycle,
@@ -348,8 +350,8 @@ impl Built {
         let mut reload = Reload::default();
         if let Some((tls, source)) = self.certificates {
             let asked = reload.part("the TLS certificate");
-            let orders = self.orders;
-            upkeep.spawn(source.keep(tls, move |issued| orders.ordered(issued), asked));
+            let commands = self.commands;
+            upkeep.spawn(source.keep(tls, move |issued| commands.ordered(issued), asked));
         }
         let asked = match self.key_files.is_empty() {
             true => Arc::default(),
@@ -394,12 +396,12 @@ impl Built {
 
 impl Running {
     /// Hears orders from now on, of which `upgrade` is one.
-    fn take_orders(&mut self, upgrade: Signal) -> mpsc::Receiver<Order> {
-        let (heard, orders) = mpsc::channel(ORDERS);
+    fn listen_for_commands(&mut self, upgrade: Signal) -> mpsc::Receiver<ControlCommand> {
+        let (heard, commands) = mpsc::channel(ORDERS);
         let (control, on_socket) = (Arc::clone(&self.control), heard.clone());
         self.listeners.spawn(async move { control.listen(on_socket).await });
         self.upkeep.spawn(upgrade_on(upgrade, heard));
-        orders
+        commands
     }
 
     /// The hub, as it can be handed over.

@@ -42,7 +42,7 @@ const ALLOWANCES: &str = "allowances";
 const COUNTERS: &str = "counters";
 
 /// A section: its name, and what is in it.
-pub(crate) type Section = (&'static str, Vec<u8>);
+pub(crate) type StateSection = (&'static str, Vec<u8>);
 
 /// What another process has handed over.
 #[derive(Debug)]
@@ -50,12 +50,12 @@ pub(crate) struct HubState {
     pub(crate) node: NodeIdentity,
     pub(crate) engine: EngineState,
     pub(crate) console: MemoryState,
-    pub(crate) rest: Rest,
+    pub(crate) rest: DeferredState,
 }
 
 /// What is taken in once the hub is built.
 #[derive(Debug)]
-pub(crate) struct Rest {
+pub(crate) struct DeferredState {
     tickets: Vec<u8>,
     allowances: Vec<u8>,
     counters: Vec<u8>,
@@ -121,7 +121,7 @@ impl Frozen {
     }
 
     /// All of it, written down.
-    pub(crate) fn sections(&self) -> io::Result<Vec<Section>> {
+    pub(crate) fn sections(&self) -> io::Result<Vec<StateSection>> {
         let mut sections = export(&self.app)?;
         let mut console = Vec::new();
         self.console.write(&mut console)?;
@@ -151,7 +151,7 @@ impl Drop for Frozen {
 }
 
 /// Writes down what a hub has beside its logs.
-fn export(app: &AppState) -> io::Result<Vec<Section>> {
+fn export(app: &AppState) -> io::Result<Vec<StateSection>> {
     let section = |write: &dyn Fn(&mut Writer)| {
         let mut writer = Writer::new();
         write(&mut writer);
@@ -167,7 +167,7 @@ fn export(app: &AppState) -> io::Result<Vec<Section>> {
 
 impl EngineState {
     /// Writes it down.
-    pub(crate) fn section(&self) -> io::Result<Section> {
+    pub(crate) fn section(&self) -> io::Result<StateSection> {
         let mut bytes = Vec::new();
         Ok(match self {
             Self::Memory(state) | Self::RestOfMemory(state) => {
@@ -244,7 +244,7 @@ impl HubState {
         let node = NodeIdentity::read(&mut reader)?;
         reader.end()?;
         let console = MemoryState::read(&mut &manifest.take(CONSOLE)?[..])?;
-        let rest = Rest {
+        let rest = DeferredState {
             tickets: manifest.take(TICKETS)?,
             allowances: manifest.take(ALLOWANCES)?,
             counters: manifest.take(COUNTERS)?,
@@ -253,7 +253,7 @@ impl HubState {
     }
 }
 
-impl Rest {
+impl DeferredState {
     /// Takes in what is left, where nobody has been let in yet.
     pub(crate) fn restore(&self, app: &AppState) -> Result<(), HubStateError> {
         let Self { tickets, allowances, counters } = self;

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_changed_on_its_way() {
+    fn the_state_cannot_be_changed_on_its_way() {
         let cargo = Cargo::seal(&[("a", &[1])]).unwrap();
         let copy = cargo.0.try_clone().unwrap();
         assert!(File::from(copy).write_all(b"x").is_err());

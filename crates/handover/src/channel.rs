@@ -16,7 +16,7 @@ use rustix::net::{
 };
 
 use crate::codec::Malformed;
-use crate::message::Message;
+use crate::message::UpgradeMessage;
 
 /// The most descriptors that Linux takes with one message.
 pub const MAX_DESCRIPTORS: usize = 253;
@@ -61,7 +61,7 @@ impl Channel {
     /// See [`ChannelError`].
     pub fn send(
         &self,
-        message: &Message,
+        message: &UpgradeMessage,
         descriptors: &[BorrowedFd<'_>],
         within: Duration,
     ) -> Result<(), ChannelError> {
@@ -93,9 +93,12 @@ impl Channel {
     /// # Errors
     ///
     /// See [`ChannelError`].
-    pub fn receive(&self, within: Duration) -> Result<(Message, Vec<OwnedFd>), ChannelError> {
+    pub fn receive(
+        &self,
+        within: Duration,
+    ) -> Result<(UpgradeMessage, Vec<OwnedFd>), ChannelError> {
         let deadline = Instant::now() + within;
-        let mut bytes = [0; Message::MAX_BYTES];
+        let mut bytes = [0; UpgradeMessage::MAX_BYTES];
         loop {
             self.wait(PollFlags::IN, deadline, within)?;
             let mut space =
@@ -124,9 +127,9 @@ impl Channel {
             if received.flags.contains(ReturnFlags::TRUNC) {
                 return Err(Malformed("a message is too long").into());
             }
-            let message = Message::decode(&bytes[..received.bytes])?;
+            let message = UpgradeMessage::decode(&bytes[..received.bytes])?;
             return match message {
-                Message::Descriptors { count } if count as usize != descriptors.len() => {
+                UpgradeMessage::Descriptors { count } if count as usize != descriptors.len() => {
                     Err(ChannelError::Lost)
                 }
                 message => Ok((message, descriptors)),
@@ -163,14 +166,14 @@ mod tests {
     use crate::inherited::pair;
 
     #[test]
-    fn what_the_dead_have_said_is_not_heard() {
+    fn what_the_dead_have_said_is_read() {
         const MOMENT: Duration = Duration::from_secs(1);
         let (living, dead) = pair().unwrap();
         let dead = Channel::new(dead);
-        dead.send(&Message::Committed, &[], MOMENT).unwrap();
-        living.send(&Message::Commit, &[], MOMENT).unwrap();
+        dead.send(&UpgradeMessage::Committed, &[], MOMENT).unwrap();
+        living.send(&UpgradeMessage::Commit, &[], MOMENT).unwrap();
         drop(dead);
-        assert_eq!(living.receive(MOMENT).unwrap().0, Message::Committed);
+        assert_eq!(living.receive(MOMENT).unwrap().0, UpgradeMessage::Committed);
         assert!(matches!(living.receive(MOMENT), Err(ChannelError::Gone)));
     }
 }

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_believed_that_is_not_there() {
+    fn a_length_that_is_not_there_is_not_believed() {
         let mut writer = Writer::new();
         writer.count(usize::MAX);
         let bytes = writer.finish();

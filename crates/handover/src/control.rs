@@ -1,6 +1,6 @@
 //! The control socket: where a hub takes orders from its own user, and from root.
 //!
-//! A client connects, says one [`Request`], and hears [`Report`]s until the last. Both are records with
+//! A client connects, says one [`ControlRequest`], and hears [`ControlReport`]s until the last. Both are records with
 //! their length before them. Where no path is set, the socket has no file: its names are of Linux's
 //! abstract kind, one of the process and one of the address that the hub listens on, so that none is left
 //! behind and none has to be cleaned up.
@@ -29,7 +29,7 @@ const NEXT_REPORT: Duration = Duration::from_secs(120);
 
 /// Where a hub takes orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ControlAddress {
     /// The hub that is this process.
     Process(u32),
     /// The hub that listens here.
@@ -40,7 +40,7 @@ pub enum Place {
 
 /// What a hub is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub enum ControlRequest {
     /// To hand over to a new process.
     Upgrade {
         /// Of this program; of its own, where it is not given.
@@ -52,13 +52,13 @@ pub enum Request {
 
 /// What a hub says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
+pub enum ControlReport {
     /// How far it has come, for a person to read.
     Progress(String),
     /// What would move. The last report.
     Checked(Outlook),
     /// The new process serves. The last report.
-    Done(Outcome),
+    Done(UpgradeOutcome),
     /// It goes on as before, and why. The last report.
     Refused(String),
     /// The new process has become the hub, and is not heard since. The last report.
@@ -78,7 +78,7 @@ pub struct Outlook {
 
 /// What has come of an upgrade.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct UpgradeOutcome {
     /// Streams that kept their connections.
     pub streams: u64,
     /// Connections between requests that were kept.
@@ -93,7 +93,7 @@ pub struct Outcome {
     pub version: String,
 }
 
-impl Place {
+impl ControlAddress {
     /// Its address.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ControlAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process(pid) => write!(f, "process {pid}"),
@@ -143,15 +143,15 @@ pub fn may_order(uid: u32) -> bool {
 
 /// A hub, as whoever gives it orders has it.
 #[derive(Debug)]
-pub struct Client(UnixStream);
+pub struct ControlClient(UnixStream);
 
-impl Client {
+impl ControlClient {
     /// Reaches the hub at the first of these places where there is one.
     ///
     /// # Errors
     ///
     /// There is none; or what is there is of another user, who may not be believed.
-    pub fn connect(places: &[Place]) -> io::Result<Self> {
+    pub fn connect(places: &[ControlAddress]) -> io::Result<Self> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for place in places {
             match UnixStream::connect_addr(&place.address()?) {
@@ -176,7 +176,7 @@ impl Client {
     /// # Errors
     ///
     /// The hub has gone.
-    pub fn ask(&mut self, request: &Request) -> io::Result<()> {
+    pub fn ask(&mut self, request: &ControlRequest) -> io::Result<()> {
         self.0.write_all(&framed(&request.encode()))
     }
 
@@ -185,7 +185,7 @@ impl Client {
     /// # Errors
     ///
     /// It says nothing for too long, or nothing that can be read.
-    pub fn report(&mut self) -> io::Result<Option<Report>> {
+    pub fn report(&mut self) -> io::Result<Option<ControlReport>> {
         let mut length = [0; 4];
         match self.0.read_exact(&mut length) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -197,7 +197,7 @@ impl Client {
         }
         let mut bytes = vec![0; length];
         self.0.read_exact(&mut bytes)?;
-        Report::decode(&bytes).map(Some).map_err(io::Error::other)
+        ControlReport::decode(&bytes).map(Some).map_err(io::Error::other)
     }
 }
 
@@ -207,7 +207,7 @@ pub fn framed(bytes: &[u8]) -> Vec<u8> {
     [&length.to_le_bytes()[..], bytes].concat()
 }
 
-impl Request {
+impl ControlRequest {
     /// The request as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
@@ -245,7 +245,7 @@ impl Request {
     }
 }
 
-impl Report {
+impl ControlReport {
     /// Whether no other follows.
     pub fn is_last(&self) -> bool {
         !matches!(self, Self::Progress(_))
@@ -265,7 +265,14 @@ impl Report {
                 writer.u64(*closed);
                 writer.option(obstacle.as_deref(), Writer::text);
             }
-            Self::Done(Outcome { streams, connections, closed, pause_micros, pid, version }) => {
+            Self::Done(UpgradeOutcome {
+                streams,
+                connections,
+                closed,
+                pause_micros,
+                pid,
+                version,
+            }) => {
                 writer.u8(3);
                 for figure in [streams, connections, closed, pause_micros] {
                     writer.u64(*figure);
@@ -299,7 +306,7 @@ impl Report {
                 closed: reader.u64()?,
                 obstacle: reader.option(|reader| reader.text().map(str::to_owned))?,
             }),
-            3 => Self::Done(Outcome {
+            3 => Self::Done(UpgradeOutcome {
                 streams: reader.u64()?,
                 connections: reader.u64()?,
                 closed: reader.u64()?,
@@ -323,13 +330,15 @@ mod tests {
     #[test]
     fn orders_and_reports_are_read_as_they_were_written() {
         let binary = Some(PathBuf::from("/usr/local/bin/fanfare"));
-        for request in
-            [Request::Upgrade { binary: None }, Request::Upgrade { binary }, Request::Check]
-        {
-            assert_eq!(Request::decode(&request.encode()), Ok(request));
+        for request in [
+            ControlRequest::Upgrade { binary: None },
+            ControlRequest::Upgrade { binary },
+            ControlRequest::Check,
+        ] {
+            assert_eq!(ControlRequest::decode(&request.encode()), Ok(request));
         }
         let outlook = Outlook { streams: 1, closed: 2, obstacle: Some("why".to_owned()) };
-        let outcome = Outcome {
+        let outcome = UpgradeOutcome {
             streams: 1,
             connections: 2,
             closed: 3,
@@ -338,25 +347,25 @@ mod tests {
             version: "6".to_owned(),
         };
         for report in [
-            Report::Progress("a".to_owned()),
-            Report::Checked(outlook),
-            Report::Done(outcome),
-            Report::Refused("b".to_owned()),
-            Report::Lost("c".to_owned()),
+            ControlReport::Progress("a".to_owned()),
+            ControlReport::Checked(outlook),
+            ControlReport::Done(outcome),
+            ControlReport::Refused("b".to_owned()),
+            ControlReport::Lost("c".to_owned()),
         ] {
-            assert_eq!(Report::decode(&report.encode()), Ok(report));
+            assert_eq!(ControlReport::decode(&report.encode()), Ok(report));
         }
     }
 
     #[test]
     fn a_hub_on_every_interface_is_found_by_one_address() {
-        let places = Place::reached_at(([127, 0, 0, 1], 8000).into());
-        let names: Vec<_> = places.iter().map(Place::to_string).collect();
+        let places = ControlAddress::reached_at(([127, 0, 0, 1], 8000).into());
+        let names: Vec<_> = places.iter().map(ControlAddress::to_string).collect();
         assert_eq!(names, ["127.0.0.1:8000", "0.0.0.0:8000", "[::]:8000"]);
     }
 
     #[test]
-    fn a_stranger_may_give_orders() {
+    fn only_the_user_and_root_may_send_commands() {
         let own = geteuid().as_raw();
         assert!(may_order(own) && may_order(0) && !may_order(own + 1));
     }

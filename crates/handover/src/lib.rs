@@ -8,9 +8,9 @@
 //!
 //! - *Known or refused*: whatever a process is told in a format, a message or a section that it does not
 //!   know is an error, before anything has been committed.
-//! - *Bounded*: a message has at most [`Message::MAX_BYTES`] and [`MAX_DESCRIPTORS`] descriptors, at most
+//! - *Bounded*: a message has at most [`UpgradeMessage::MAX_BYTES`] and [`MAX_DESCRIPTORS`] descriptors, at most
 //!   [`IN_FLIGHT`] messages of descriptors are on their way, and no wait is without a deadline.
-//! - *One commitment*: [`Message::Committed`]. Before it, the old process has everything; after it, the new
+//! - *One commitment*: [`UpgradeMessage::Committed`]. Before it, the old process has everything; after it, the new
 //!   one. It is said before the new process does anything that others could see.
 //!
 //! This crate knows nothing of what is handed over: sections and records are bytes, which their owners
@@ -27,4 +27,4 @@ pub use cargo::{Cargo, CargoError, Manifest, Section};
 pub use channel::{Channel, ChannelError, IN_FLIGHT, MAX_DESCRIPTORS};
 pub use codec::{Malformed, Reader, Writer};
 pub use inherited::{inherited, pair};
-pub use message::{FORMATS, Formats, Message};
+pub use message::{FORMATS, Formats, UpgradeMessage};

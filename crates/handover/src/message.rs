@@ -2,17 +2,17 @@
 //!
 //! | from | message | then |
 //! |---|---|---|
-//! | new | [`Message::Hello`]: which formats it knows | |
-//! | old | [`Message::Offer`]: the format, with the listening sockets | it has stopped nothing yet |
-//! | new | [`Message::Ready`]: its settings are good | the old process lets nobody in any more |
-//! | old | [`Message::State`]: the sealed file | |
-//! | old | [`Message::Descriptors`], as often as needed | each answered by [`Message::Received`] |
-//! | new | [`Message::Prepared`]: it has everything, and has written nothing | |
-//! | old | [`Message::Commit`] | it does nothing more before it is answered |
-//! | new | [`Message::Committed`] | the new process is the hub, and begins to write |
-//! | new | [`Message::Serving`] | the old process says its farewells and ends |
+//! | new | [`UpgradeMessage::Hello`]: which formats it knows | |
+//! | old | [`UpgradeMessage::Offer`]: the format, with the listening sockets | it has stopped nothing yet |
+//! | new | [`UpgradeMessage::Ready`]: its settings are good | the old process lets nobody in any more |
+//! | old | [`UpgradeMessage::State`]: the sealed file | |
+//! | old | [`UpgradeMessage::Descriptors`], as often as needed | each answered by [`UpgradeMessage::Received`] |
+//! | new | [`UpgradeMessage::Prepared`]: it has everything, and has written nothing | |
+//! | old | [`UpgradeMessage::Commit`] | it does nothing more before it is answered |
+//! | new | [`UpgradeMessage::Committed`] | the new process is the hub, and begins to write |
+//! | new | [`UpgradeMessage::Serving`] | the old process says its farewells and ends |
 //!
-//! [`Message::Failed`] may be said by the new process in place of any of its own.
+//! [`UpgradeMessage::Failed`] may be said by the new process in place of any of its own.
 
 use std::ops::RangeInclusive;
 
@@ -33,7 +33,7 @@ pub struct Formats {
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
+pub enum UpgradeMessage {
     /// The new process is there.
     Hello {
         /// Which formats it knows.
@@ -102,7 +102,7 @@ impl std::fmt::Display for Formats {
 /// What every message begins with, so that what something else says is not taken for one.
 const MAGIC: [u8; 4] = *b"FFHO";
 
-impl Message {
+impl UpgradeMessage {
     /// The longest message, in bytes.
     pub const MAX_BYTES: usize = 4096;
     /// The longest text in one, in bytes.
@@ -177,7 +177,8 @@ impl Message {
 
 /// As much of a text as a message may hold.
 fn short(text: &str) -> &str {
-    let end = (0..=text.len().min(Message::MAX_TEXT)).rev().find(|at| text.is_char_boundary(*at));
+    let end =
+        (0..=text.len().min(UpgradeMessage::MAX_TEXT)).rev().find(|at| text.is_char_boundary(*at));
     &text[..end.unwrap_or(0)]
 }
 
@@ -185,22 +186,22 @@ fn short(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn all() -> Vec<Message> {
+    fn all() -> Vec<UpgradeMessage> {
         vec![
-            Message::Hello {
+            UpgradeMessage::Hello {
                 formats: Formats { oldest: 1, newest: 2 },
                 version: "0.1.0".to_owned(),
             },
-            Message::Offer { format: 1 },
-            Message::Ready,
-            Message::State { descriptors: 15_000 },
-            Message::Descriptors { count: 253 },
-            Message::Received,
-            Message::Prepared,
-            Message::Commit,
-            Message::Committed,
-            Message::Serving,
-            Message::Failed { reason: "é".repeat(10_000) },
+            UpgradeMessage::Offer { format: 1 },
+            UpgradeMessage::Ready,
+            UpgradeMessage::State { descriptors: 15_000 },
+            UpgradeMessage::Descriptors { count: 253 },
+            UpgradeMessage::Received,
+            UpgradeMessage::Prepared,
+            UpgradeMessage::Commit,
+            UpgradeMessage::Committed,
+            UpgradeMessage::Serving,
+            UpgradeMessage::Failed { reason: "é".repeat(10_000) },
         ]
     }
 
@@ -208,23 +209,23 @@ mod tests {
     fn each_message_is_read_as_it_was_written() {
         for message in all() {
             let bytes = message.encode();
-            assert!(bytes.len() <= Message::MAX_BYTES, "{message:?}");
-            let read = Message::decode(&bytes).unwrap();
-            if matches!(message, Message::Failed { .. }) {
-                assert_eq!(read, Message::Failed { reason: "é".repeat(1024) });
+            assert!(bytes.len() <= UpgradeMessage::MAX_BYTES, "{message:?}");
+            let read = UpgradeMessage::decode(&bytes).unwrap();
+            if matches!(message, UpgradeMessage::Failed { .. }) {
+                assert_eq!(read, UpgradeMessage::Failed { reason: "é".repeat(1024) });
             } else {
                 assert_eq!(read, message);
             }
-            assert!(Message::decode(&bytes[..bytes.len() - 1]).is_err(), "{message:?}");
-            assert!(Message::decode(&[&bytes[..], b"x"].concat()).is_err(), "{message:?}");
+            assert!(UpgradeMessage::decode(&bytes[..bytes.len() - 1]).is_err(), "{message:?}");
+            assert!(UpgradeMessage::decode(&[&bytes[..], b"x"].concat()).is_err(), "{message:?}");
         }
-        assert!(Message::decode(b"HTTP/1.1 200 OK").is_err());
+        assert!(UpgradeMessage::decode(b"HTTP/1.1 200 OK").is_err());
     }
 
     /// Whoever changes these bytes makes a new format.
     #[test]
-    fn the_bytes_of_format_1_change() {
-        let bytes: Vec<_> = all()[..10].iter().map(Message::encode).collect();
+    fn the_bytes_of_format_1_never_change() {
+        let bytes: Vec<_> = all()[..10].iter().map(UpgradeMessage::encode).collect();
         let hex = |bytes: &Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let written: Vec<_> = bytes.iter().map(hex).collect();
         let golden: Vec<_> = include_str!("../tests/golden/messages-1.hex").lines().collect();

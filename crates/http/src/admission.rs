@@ -16,7 +16,7 @@ use fanfare_hub::{Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
 
 use crate::access::{Caller, network_of};
-use crate::dialect::{self, Dialect, Subscription};
+use crate::dialect::{self, Dialect, SubscribeRequest};
 use crate::metrics::RefusalReason;
 use crate::refusal::Refusal;
 use crate::state::AppState;
@@ -75,7 +75,7 @@ async fn decide(
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
     let inside = app.gate.enter().await?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let Subscription { selector, format, cadence, cursor } = match feed {
+    let SubscribeRequest { selector, format, cadence, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;

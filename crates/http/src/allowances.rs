@@ -60,7 +60,7 @@ mod tests {
     use crate::quotas::QuotaLimits;
 
     #[test]
-    fn an_address_becomes_another() {
+    fn an_address_stays_the_same() {
         for text in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "::", "127.0.0.1"] {
             let address: IpAddr = text.parse().unwrap();
             let mut writer = Writer::new();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_process_writes_another_cannot_read() {
+    fn what_one_process_writes_another_reads() {
         let app = || AppState::idle(&QuotaLimits::few(), AccessConfig::private(), 1);
         let mut writer = Writer::new();
         app().write_allowances(&mut writer);

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_refusals_floods_the_trail_or_leaves_no_trace() {
+    fn a_flood_of_refusals_leaves_a_trace_and_does_not_flood_the_trail() {
         let mut budget = LineBudget::default();
         let now = Instant::now();
         let written = (0..1_000).filter(|_| budget.spend(now).is_some()).count();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_breaks_a_line_of_the_trail() {
+    fn no_subject_breaks_a_line_of_the_trail() {
         let name = "ada\nlevel=ERROR\u{202e}\u{9b}";
         let named = name_of(&Identity::Subject { name: name.into(), issuer: Some("\r".into()) });
         assert!(

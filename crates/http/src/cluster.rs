@@ -27,7 +27,7 @@ pub trait Cluster: fmt::Debug + Send + Sync {
 }
 
 /// Whoever answers what other nodes ask of this one.
-pub trait Answer: fmt::Debug + Send + Sync {
+pub trait QuestionHandler: fmt::Debug + Send + Sync {
     /// The answer; `None` to what is not understood.
     fn answer(&self, question: String) -> Pending<'static, Option<String>>;
 }

@@ -4,7 +4,7 @@
 //! way through a router and its layers costs as much as publishing does.
 //!
 //! What must hold: what is done before and behind a handler is the same on either way, because it is the same code
-//! ([`Rules`], [`see_off`]).
+//! ([`Rules`], [`finish_response`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use http_body::Body as _;
 use tower::Service as _;
 
 use crate::handlers;
-use crate::layers::{Rules, see_off};
+use crate::layers::{Rules, finish_response};
 use crate::state::AppState;
 
 /// Everything the hub answers. Cloning shares it.
 #[derive(Clone)]
-pub struct Front(Arc<Parts>);
+pub struct Front(Arc<FrontParts>);
 
-struct Parts {
+struct FrontParts {
     app: Arc<AppState>,
     router: Router,
     shortcuts: Vec<Shortcut>,
@@ -53,12 +53,12 @@ pub(crate) enum Destination {
 impl Front {
     /// Requests go through `router`, but for those that take a shortcut.
     pub(crate) fn new(app: &Arc<AppState>, router: Router, shortcuts: Vec<Shortcut>) -> Self {
-        Self(Arc::new(Parts { app: Arc::clone(app), router, shortcuts }))
+        Self(Arc::new(FrontParts { app: Arc::clone(app), router, shortcuts }))
     }
 
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
-        let Parts { app, router, .. } = &*self.0;
+        let FrontParts { app, router, .. } = &*self.0;
         let from = app.access.address(request.extensions(), request.headers());
         let response = match self.shortcut(&request) {
             Some(Shortcut { to, rules, .. }) => {
@@ -80,7 +80,7 @@ impl Front {
             }
             None => router.clone().call(request).await.into_response(),
         };
-        see_off(app, from, response).await
+        finish_response(app, from, response).await
     }
 
     fn shortcut(&self, request: &Request<Body>) -> Option<&Shortcut> {
@@ -111,7 +111,7 @@ fn state_length(response: &mut Response) {
 
 impl fmt::Debug for Front {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { router, shortcuts, .. } = &*self.0;
+        let FrontParts { router, shortcuts, .. } = &*self.0;
         f.debug_struct("Front").field("router", router).field("shortcuts", shortcuts).finish()
     }
 }

@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 /// The gate.
 #[derive(Debug)]
 pub struct Gate {
-    passage: watch::Sender<Passage>,
+    passage: watch::Sender<GateState>,
     inside: AtomicUsize,
     /// Somebody has left.
     left: Notify,
@@ -24,7 +24,7 @@ pub struct Gate {
 
 /// Whether one may enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Passage {
+pub enum GateState {
     /// At once.
     Open,
     /// No connection is accepted, and none is asked for another request; who has asked may still enter.
@@ -42,7 +42,7 @@ pub(crate) struct Inside(Arc<Gate>);
 impl Gate {
     /// An open one.
     pub fn new() -> Arc<Self> {
-        let (passage, _) = watch::channel(Passage::Open);
+        let (passage, _) = watch::channel(GateState::Open);
         Arc::new(Self { passage, inside: AtomicUsize::new(0), left: Notify::new() })
     }
 
@@ -51,31 +51,34 @@ impl Gate {
         loop {
             self.inside.fetch_add(1, Ordering::SeqCst);
             let inside = Inside(Arc::clone(self));
-            if *self.passage.borrow() < Passage::Closed {
+            if *self.passage.borrow() < GateState::Closed {
                 return Ok(inside);
             }
             drop(inside);
-            if self.reached(|passage| passage != Passage::Closed).await == Passage::Gone {
+            if self.reached(|passage| passage != GateState::Closed).await == GateState::Gone {
                 return Err(Refusal::HandedOver);
             }
         }
     }
 
     /// Whether one may enter.
-    pub fn passage(&self) -> Passage {
+    pub fn passage(&self) -> GateState {
         *self.passage.borrow()
     }
 
     /// From now on this holds.
-    pub fn set(&self, passage: Passage) {
+    pub fn set(&self, passage: GateState) {
         self.passage.send_replace(passage);
     }
 
     /// Resolves as soon as what is asked for holds.
-    pub(crate) async fn reached(&self, holds: impl Fn(Passage) -> bool) -> Passage {
+    pub(crate) async fn reached(&self, holds: impl Fn(GateState) -> bool) -> GateState {
         let mut passage = self.passage.subscribe();
         // The sender is here.
-        passage.wait_for(|passage| holds(*passage)).await.map_or(Passage::Gone, |passage| *passage)
+        passage
+            .wait_for(|passage| holds(*passage))
+            .await
+            .map_or(GateState::Gone, |passage| *passage)
     }
 
     /// Resolves once nobody is inside. Of use only where nobody can enter.
@@ -107,10 +110,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn somebody_acts_while_the_hub_changes_hands() {
+    async fn nobody_acts_while_the_hub_changes_hands() {
         let gate = Gate::new();
         let inside = gate.enter().await.unwrap();
-        gate.set(Passage::Closed);
+        gate.set(GateState::Closed);
         assert!(timeout(Duration::from_millis(1), gate.empty()).await.is_err());
         let late = tokio::spawn({
             let gate = Arc::clone(&gate);
@@ -119,10 +122,10 @@ mod tests {
         drop(inside);
         gate.empty().await;
         assert!(!late.is_finished());
-        gate.set(Passage::Open);
+        gate.set(GateState::Open);
         assert!(late.await.unwrap(), "it goes on as if nothing had been");
         gate.empty().await;
-        gate.set(Passage::Gone);
+        gate.set(GateState::Gone);
         assert!(matches!(gate.enter().await, Err(Refusal::HandedOver)));
     }
 }

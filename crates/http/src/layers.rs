@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::audit::{Administrator, name_of};
-use crate::quotas::Kind;
+use crate::quotas::RequestKind;
 use crate::refusal::{Refusal, RefusalNote};
 use crate::state::{AppState, Endpoint};
 use crate::stream::come_back;
@@ -62,7 +62,11 @@ pub(crate) async fn keep_rules(
 }
 
 /// What is done behind every handler: what was refused is written down, and is slow in coming where that is due.
-pub(crate) async fn see_off(app: &AppState, from: Option<IpAddr>, response: Response) -> Response {
+pub(crate) async fn finish_response(
+    app: &AppState,
+    from: Option<IpAddr>,
+    response: Response,
+) -> Response {
     if response.extensions().get::<RefusalNote>().is_none() {
         return response;
     }
@@ -115,7 +119,9 @@ impl RequestRate {
         let Self { endpoint, streams } = self;
         let app = &endpoint.app;
         let counted = match from {
-            Some(address) => app.quotas.places.count(address, Kind::of(path), Instant::now()),
+            Some(address) => {
+                app.quotas.places.count(address, RequestKind::of(path), Instant::now())
+            }
             None => Err(Refusal::NoPeer),
         };
         let refusal = counted.err()?;

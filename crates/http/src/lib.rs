@@ -38,16 +38,17 @@ mod state;
 mod stream;
 mod succession;
 
-pub use self::access::{Access, AccessConfig, ForeignKeys, ForeignRealm, GuardConfig, Keys};
+pub use self::access::{Access, AccessConfig, CurrentKeys, ForeignKeys, ForeignRealm, GuardConfig};
 pub use self::audit::Trail;
-pub use self::cluster::{Answer, Cluster, Unreachable};
+pub use self::cluster::{Cluster, QuestionHandler, Unreachable};
 pub use self::connection::{
-    Bounds, ConnectionTable, Connections, Lifecycle, Limits, ParkedConnection, Parking, accept,
+    ConnectionLimits, ConnectionTable, Connections, Lifecycle, ParkedConnection, Parking,
+    TableLimits, accept,
 };
 pub use self::console::{Console, Observer, StreamConfig};
 pub use self::dialect::{MercureConfig, MercureTokens, Presence};
 pub use self::front::Front;
-pub use self::gate::{Gate, Passage};
+pub use self::gate::{Gate, GateState};
 pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
 pub use self::node::{Node, NodeId, NodeIdentity};
 #[cfg(fuzzing)]
@@ -58,4 +59,4 @@ pub use self::publish_streams::PublishStreams;
 pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
 pub use self::router::{RouterConfig, router};
 pub use self::state::AppState;
-pub use self::succession::Words;
+pub use self::succession::SubscriptionVocabulary;

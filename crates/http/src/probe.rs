@@ -41,7 +41,7 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
 /// How a request's bytes reach the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum ProbeRoute {
     Straight,
     /// Through a proxy that puts the address behind what is there (nginx).
     Appended,
@@ -56,13 +56,13 @@ pub fn probe_head(input: &[u8]) {
     let trusted: &[Network] = &TRUSTED;
     let [proxy, elsewhere] =
         PEERS.map(|peer| Peer { address: SocketAddr::from((peer, 1)), tls: false });
-    for way in [Way::Appended, Way::OnItsOwnLine] {
+    for way in [ProbeRoute::Appended, ProbeRoute::OnItsOwnLine] {
         if let Some(head) = read(input, way) {
             let found = client(proxy, &head.headers, trusted);
             assert_eq!(found, CLIENT, "a client gives itself another address: {way:?}");
         }
     }
-    let Some(head) = read(input, Way::Straight) else { return };
+    let Some(head) = read(input, ProbeRoute::Straight) else { return };
     let guard = &*GUARD;
     if guard.check(&head).is_ok() {
         assert_meant_for_us(&head);
@@ -87,7 +87,7 @@ pub fn probe_head(input: &[u8]) {
 }
 
 /// What hyper makes of an input that comes this way; `None` where it refuses it.
-fn read(input: &[u8], way: Way) -> Option<Parts> {
+fn read(input: &[u8], way: ProbeRoute) -> Option<Parts> {
     static RUNTIME: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_current_thread().build().unwrap_or_else(|e| panic!("{e}")));
     let found = Arc::new(Mutex::new(None));
@@ -112,7 +112,7 @@ fn read(input: &[u8], way: Way) -> Option<Parts> {
 }
 
 /// The bytes of a request as the hub receives them.
-fn in_transit(input: &[u8], way: Way) -> Vec<u8> {
+fn in_transit(input: &[u8], way: ProbeRoute) -> Vec<u8> {
     let lines = input.split(|&byte| byte == b'\n');
     // A proxy's own line would not belong to the head otherwise.
     let lines = lines.take_while(|line| !line.trim_ascii().is_empty());
@@ -125,9 +125,11 @@ fn in_transit(input: &[u8], way: Way) -> Vec<u8> {
     let theirs = |line: &&mut Vec<u8>| name(line).is_some_and(|n| n == b"x-forwarded-for");
     let last = lines.iter_mut().skip(1).filter(theirs).last();
     match (way, last) {
-        (Way::Straight, _) => {}
-        (Way::Appended, Some(line)) => line.extend_from_slice(format!(", {CLIENT}").as_bytes()),
-        (Way::Appended | Way::OnItsOwnLine, _) => {
+        (ProbeRoute::Straight, _) => {}
+        (ProbeRoute::Appended, Some(line)) => {
+            line.extend_from_slice(format!(", {CLIENT}").as_bytes());
+        }
+        (ProbeRoute::Appended | ProbeRoute::OnItsOwnLine, _) => {
             lines.push(format!("X-Forwarded-For: {CLIENT}").into_bytes());
         }
     }
@@ -200,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_was_dealt_with_is_mistaken_again() {
+    fn no_input_that_was_dealt_with_is_mistaken_again() {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/request_head");
         let inputs = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path());
         let inputs: Vec<_> = inputs.map(|path| std::fs::read(path).unwrap()).collect();
         assert!(inputs.len() > 3, "{corpus} is empty");
         for input in &inputs {
-            let understood = super::read(input, super::Way::Straight).is_some();
+            let understood = super::read(input, super::ProbeRoute::Straight).is_some();
             assert!(understood, "{:?}", String::from_utf8_lossy(input));
             super::probe_head(input);
         }

@@ -15,7 +15,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::access::{AccessConfig, Peer, UNKNOWN};
-use crate::connection::{Bounds, ConnectionTable, Connections, Lifecycle, Limits, accept};
+use crate::connection::{
+    ConnectionLimits, ConnectionTable, Connections, Lifecycle, TableLimits, accept,
+};
 use crate::front::Front;
 use crate::quotas::{AddressLimits, Addresses, QuotaLimits};
 use crate::state::AppState;
@@ -23,22 +25,23 @@ use crate::state::AppState;
 /// Who sends: a proxy that the hub trusts, or somebody else.
 const SENDERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
 /// How long a connection may last: nothing here has to wait.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The peers of requests, and whom they were taken to come from.
-type Seen = Vec<(Peer, Option<IpAddr>)>;
+type SeenPeers = Vec<(Peer, Option<IpAddr>)>;
 
 /// A hub whose only handler notes whom requests come from.
-struct Hub {
+struct ProbeHub {
     address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<SeenPeers>>,
     /// One connection at a time.
     turn: Mutex<()>,
     runtime: Runtime,
     _lifecycle: watch::Sender<Lifecycle>,
 }
 
-static HUB: LazyLock<Hub> = LazyLock::new(|| Hub::start().unwrap_or_else(|e| panic!("{e}")));
+static HUB: LazyLock<ProbeHub> =
+    LazyLock::new(|| ProbeHub::start().unwrap_or_else(|e| panic!("{e}")));
 
 /// Tries one input: of its first byte, the last bit says who sends the others, on a new connection.
 #[cfg_attr(test, allow(unreachable_pub, reason = "only a fuzz target reaches it"))]
@@ -58,13 +61,13 @@ pub fn probe_socket(input: &[u8]) {
     }
 }
 
-impl Hub {
+impl ProbeHub {
     fn start() -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let proxies = Vec::from_iter(Network::parse("127.0.0.2/32"));
         let access = AccessConfig { proxies: proxies.clone(), ..AccessConfig::private() };
         let app = AppState::idle(&QuotaLimits::few(), access, 1);
-        let seen = Arc::<Mutex<Seen>>::default();
+        let seen = Arc::<Mutex<SeenPeers>>::default();
         let (noted, state) = (Arc::clone(&seen), Arc::clone(&app));
         let note = async move |request: Request| {
             let peer = request.extensions().get::<Peer>().copied();
@@ -72,7 +75,7 @@ impl Hub {
             lock(&noted).extend(peer.map(|peer| (peer, client)));
         };
         let second = Duration::from_secs(1);
-        let bounds = Bounds {
+        let bounds = TableLimits {
             connections: 64,
             half_open: 64,
             idle: 64,
@@ -81,7 +84,7 @@ impl Hub {
             idle_timeout: second,
             write_timeout: second,
         };
-        let limits = Limits {
+        let limits = ConnectionLimits {
             head: 64 << 10,
             target: 32 << 10,
             body_timeout: second,
@@ -104,7 +107,7 @@ impl Hub {
     }
 
     /// Whom the requests in these bytes were taken to come from, and where they did.
-    fn send(&self, sender: Ipv4Addr, bytes: &[u8]) -> std::io::Result<(SocketAddr, Seen)> {
+    fn send(&self, sender: Ipv4Addr, bytes: &[u8]) -> std::io::Result<(SocketAddr, SeenPeers)> {
         let _turn = lock(&self.turn);
         lock(&self.seen).clear();
         let connected = self.runtime.block_on(async {
@@ -114,7 +117,7 @@ impl Hub {
         });
         let mut connection: TcpStream = connected?.into_std()?;
         connection.set_nonblocking(false)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
+        connection.set_read_timeout(Some(TIMEOUT))?;
         let from = connection.local_addr()?;
         // The hub may close while it is still being talked to; what it has understood is seen.
         let _ = connection.write_all(bytes);
@@ -148,7 +151,7 @@ mod tests {
     });
 
     #[test]
-    fn somebody_gives_itself_another_address_by_bytes_on_a_socket() {
+    fn nobody_gives_itself_another_address_by_bytes_on_a_socket() {
         for input in CORPUS.iter() {
             for sender in [0, 1] {
                 probe_socket(&[&[sender], &input[1..]].concat());
@@ -162,7 +165,7 @@ mod tests {
     proptest! {
         /// What a fuzzer makes of the corpus, without being guided (`PROPTEST_CASES` for more of it).
         #[test]
-        fn somebody_gives_itself_another_address_by_damaged_bytes(
+        fn nobody_gives_itself_another_address_by_damaged_bytes(
             input in 0..CORPUS.len(),
             damage in proptest::collection::vec((any::<usize>(), 0..3u8, any::<u8>()), 0..6),
         ) {

@@ -23,7 +23,7 @@ const UNHEARD: usize = 64;
 /// The streams of publishers at this node.
 #[derive(Debug)]
 pub struct PublishStreams {
-    said: broadcast::Sender<Ending>,
+    said: broadcast::Sender<EndSignal>,
     open: AtomicUsize,
 }
 
@@ -31,11 +31,11 @@ pub struct PublishStreams {
 #[derive(Debug)]
 pub(crate) struct OpenStream {
     streams: Arc<PublishStreams>,
-    heard: broadcast::Receiver<Ending>,
+    heard: broadcast::Receiver<EndSignal>,
 }
 
 #[derive(Debug, Clone)]
-enum Ending {
+enum EndSignal {
     /// Everyone's.
     Drain,
     /// Those of these subjects and credentials.
@@ -53,20 +53,20 @@ impl PublishStreams {
 
     /// Ends those of these subjects and credentials.
     pub fn cut(&self, cuts: &Arc<[Cut]>) {
-        self.say(Ending::Cuts(Arc::clone(cuts)));
+        self.say(EndSignal::Cuts(Arc::clone(cuts)));
     }
 
     /// Cuts may have been missed until then: ends those that could have been meant.
     pub fn reverify(&self, until: Instant) {
-        self.say(Ending::Reverify(until));
+        self.say(EndSignal::Reverify(until));
     }
 
     /// Ends all.
     pub(crate) fn drain(&self) {
-        self.say(Ending::Drain);
+        self.say(EndSignal::Drain);
     }
 
-    fn say(&self, ending: Ending) {
+    fn say(&self, ending: EndSignal) {
         // An error says that nobody streams.
         let _ = self.said.send(ending);
     }
@@ -114,7 +114,7 @@ impl Drop for OpenStream {
     }
 }
 
-impl Ending {
+impl EndSignal {
     fn concerns(&self, caller: &Caller) -> Option<Refusal> {
         let names = || {
             let credential = caller.credential().map(|credential| &**credential.name());

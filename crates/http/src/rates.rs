@@ -16,13 +16,13 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// A bucket for each; `None` is for those for whom there is no place in the table.
 #[derive(Debug)]
 pub(crate) struct Rates<K> {
-    buckets: HashMap<Option<K>, Bucket>,
+    buckets: HashMap<Option<K>, TokenBucket>,
     swept: Instant,
 }
 
 /// A token bucket that may be overdrawn: how much is in a batch is known only when it is read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bucket {
+pub(crate) struct TokenBucket {
     left: f64,
     at: Instant,
 }
@@ -32,7 +32,7 @@ impl<K: Eq + Hash> Rates<K> {
         Self { buckets: HashMap::new(), swept: Instant::now() }
     }
 
-    pub(crate) fn bucket(&mut self, key: K, rate: f64, now: Instant) -> &mut Bucket {
+    pub(crate) fn bucket(&mut self, key: K, rate: f64, now: Instant) -> &mut TokenBucket {
         let key = Some(key);
         let full = self.buckets.len() >= KEYS;
         if full && now - self.swept >= SWEEP {
@@ -40,7 +40,7 @@ impl<K: Eq + Hash> Rates<K> {
             self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
         }
         let known = self.buckets.len() < KEYS || self.buckets.contains_key(&key);
-        self.buckets.entry(key.filter(|_| known)).or_insert(Bucket::full(rate, now))
+        self.buckets.entry(key.filter(|_| known)).or_insert(TokenBucket::full(rate, now))
     }
 }
 
@@ -48,7 +48,7 @@ impl<K: Eq + Hash> Rates<K> {
     /// Writes down from which buckets something was taken; `write` writes whose.
     pub(crate) fn write(&self, writer: &mut Writer, now: Instant, write: impl Fn(&mut Writer, &K)) {
         writer.count(self.buckets.len());
-        for (key, Bucket { left, at }) in &self.buckets {
+        for (key, TokenBucket { left, at }) in &self.buckets {
             writer.option(key.as_ref(), &write);
             writer.u64(left.to_bits());
             let age = now.saturating_duration_since(*at);
@@ -70,7 +70,7 @@ impl<K: Eq + Hash> Rates<K> {
                 return Err(Malformed("a rate is no number"));
             }
             let age = Duration::from_millis(reader.u64()?);
-            Ok((key, Bucket { left, at: now.checked_sub(age).unwrap_or(now) }))
+            Ok((key, TokenBucket { left, at: now.checked_sub(age).unwrap_or(now) }))
         })?;
         self.buckets.extend(buckets.into_iter().take(KEYS + 1));
         Ok(())
@@ -92,7 +92,7 @@ pub(crate) fn table_bytes<K, V>(table: &HashMap<K, V>) -> usize {
     table.capacity() * 8 / 7 * (size_of::<(K, V)>() + 1)
 }
 
-impl Bucket {
+impl TokenBucket {
     /// How many seconds' worth may come at once.
     const BURST: f64 = 2.0;
 
@@ -134,10 +134,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_goes_on_for_ever_or_a_quiet_publisher_waits() {
+    fn a_burst_ends_and_a_quiet_publisher_does_not_wait() {
         let begin = Instant::now();
         let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
-        let mut bucket = Bucket { left: 20.0, at: begin };
+        let mut bucket = TokenBucket { left: 20.0, at: begin };
         for _ in 0..20 {
             bucket.draw(10.0, begin).unwrap();
         }
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_costs_no_more_than_one_event() {
+    fn a_batch_costs_as_much_as_its_events() {
         let begin = Instant::now();
-        let mut bucket = Bucket { left: 20.0, at: begin };
+        let mut bucket = TokenBucket { left: 20.0, at: begin };
         bucket.draw(10.0, begin).unwrap();
         bucket.charge(118.0, 10.0, begin);
         let wait = bucket.draw(10.0, begin).unwrap_err();
         assert_eq!(wait, Duration::from_secs(10));
-        let mut bucket = Bucket { left: 2.0, at: begin };
+        let mut bucket = TokenBucket { left: 2.0, at: begin };
         let mut accepted = 0;
         for second in 0..20 {
             let now = begin + Duration::from_secs(second);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_used_up_a_rate_has_it_again_when_the_hub_changes_hands() {
+    fn whoever_has_used_up_a_rate_does_not_have_it_again_when_the_hub_changes_hands() {
         let (mut rates, now) = (Rates::new(), Instant::now());
         for name in ["quick", "quick", "slow"] {
             rates.bucket(name.to_owned(), 1.0, now).draw(1.0, now).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_addresses_fill_the_memory() {
+    fn a_million_addresses_do_not_fill_the_memory() {
         let mut rates = Rates::new();
         let now = rates.swept;
         for n in 0..KEYS as u32 + 1_000 {

@@ -11,7 +11,7 @@ use fanfare_delivery::InvalidCadence;
 use fanfare_event::InvalidSelector;
 use fanfare_log::{AppendError, InvalidKey};
 use fanfare_net::Origin;
-use fanfare_payload::Refusal as InvalidBody;
+use fanfare_payload::PayloadRefusal as InvalidBody;
 
 use crate::cluster::Unreachable;
 use crate::metrics::RefusalReason;
@@ -24,7 +24,7 @@ pub(crate) enum Refusal {
     Body(InvalidBody),
     /// `said` is what is wrong in the words of a dialect.
     #[error("{said}")]
-    Unreadable { what: Unreadable, said: String },
+    Unreadable { what: UnreadableRequest, said: String },
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
     #[error(transparent)]
@@ -84,7 +84,7 @@ pub(crate) enum Refusal {
          proxy's host by --allow-host, or set credentials"
     )]
     PassedOn,
-    #[error("pages of this origin may not use this hub{}", cure(.0.as_ref()))]
+    #[error("pages of this origin may not use this hub{}", remedy(.0.as_ref()))]
     ForeignOrigin(Option<Origin>),
     #[error("Not authenticated")]
     Unauthenticated,
@@ -138,7 +138,7 @@ pub(crate) struct RefusalNote {
 
 /// What of a request its dialect cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unreadable {
+pub(crate) enum UnreadableRequest {
     /// A publish.
     Publish,
     /// A publish, which is longer than one may be.
@@ -151,7 +151,7 @@ pub(crate) enum Unreadable {
 
 impl Refusal {
     /// Turns what is wrong into a refusal.
-    pub(crate) fn unreadable<E: ToString>(what: Unreadable) -> impl FnOnce(E) -> Self {
+    pub(crate) fn unreadable<E: ToString>(what: UnreadableRequest) -> impl FnOnce(E) -> Self {
         move |error| Self::Unreadable { what, said: error.to_string() }
     }
 
@@ -161,8 +161,10 @@ impl Refusal {
             Self::Body(invalid) if invalid.status() == 413 => RefusalReason::TooLarge,
             Self::BodyTooLarge { .. }
             | Self::LineTooLong { .. }
-            | Self::Unreadable { what: Unreadable::LongPublish, .. } => RefusalReason::TooLarge,
-            Self::Unreadable { what: Unreadable::Subscription, .. } => {
+            | Self::Unreadable { what: UnreadableRequest::LongPublish, .. } => {
+                RefusalReason::TooLarge
+            }
+            Self::Unreadable { what: UnreadableRequest::Subscription, .. } => {
                 RefusalReason::InvalidSubscribe
             }
             Self::Unreadable { .. } => RefusalReason::InvalidPublish,
@@ -292,7 +294,7 @@ impl Refusal {
 }
 
 /// What lets the pages of an origin in.
-fn cure(origin: Option<&Origin>) -> String {
+fn remedy(origin: Option<&Origin>) -> String {
     let Some(origin) = origin else { return String::new() };
     let local = if origin.is_local() { ", or those of this machine by --dev" } else { "" };
     format!(": allow them by --allow-origin {}{local}", origin.as_str())

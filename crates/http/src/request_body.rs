@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_not_given_back_or_exceeds_the_budget() {
+    fn every_share_is_given_back_and_within_the_budget() {
         let budget = MemoryBudget::new(10);
         let (one, another) = (budget.share(None), budget.share(None));
         assert_eq!(one.take(6), Ok(()));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_takes_the_whole_budget() {
+    fn one_address_does_not_take_the_whole_budget() {
         let budget = MemoryBudget::new(40);
         let of = |address: &str| budget.share(Some(address.parse().unwrap()));
         let (one, another, other) = (of("192.0.2.1"), of("192.0.2.1"), of("192.0.2.2"));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn one_body_larger_than_the_budget_never_gets_through() {
+    fn one_body_larger_than_the_budget_gets_through() {
         let budget = MemoryBudget::new(10);
         let (alone, late) = (budget.share(None), budget.share(None));
         assert_eq!(alone.take(8), Ok(()));

@@ -8,23 +8,23 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_hub::Hub;
-use fanfare_mercure::HubUrl;
+use fanfare_mercure::MercureUrl;
 use tokio::sync::mpsc;
 
 #[cfg(any(test, fuzzing))]
 use crate::access::AccessConfig;
-use crate::access::{Access, Keys};
+use crate::access::{Access, CurrentKeys};
 use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::dialect::Dialect;
-use crate::gate::{Gate, Passage};
+use crate::gate::{Gate, GateState};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::publish_streams::PublishStreams;
 #[cfg(any(test, fuzzing))]
 use crate::quotas::QuotaLimits;
-use crate::quotas::{Kind, Place, Quotas};
+use crate::quotas::{Quotas, RequestKind, RequestPlace};
 use crate::refusal::Refusal;
 
 /// What one hub's handlers share.
@@ -51,7 +51,7 @@ pub struct AppState {
     /// Publishers that stream.
     pub publish_streams: Arc<PublishStreams>,
     /// The URL at which Mercure's protocol is spoken, if it is: what is under it is the hub's own.
-    pub mercure: Option<Arc<HubUrl>>,
+    pub mercure: Option<Arc<MercureUrl>>,
     /// The longest message, in bytes.
     pub max_message: usize,
     /// Through which whoever acts on the hub goes.
@@ -79,7 +79,7 @@ impl AppState {
     }
 
     /// Accepts these keys from now on, and no others but those of the key set.
-    pub fn replace_keys(&self, keys: Keys) {
+    pub fn replace_keys(&self, keys: CurrentKeys) {
         self.access.replace_keys(keys);
         audit!("keys_read");
     }
@@ -98,14 +98,14 @@ impl AppState {
         if self.is_draining() {
             return Some(Refusal::Draining);
         }
-        (self.gate.passage() != Passage::Open).then_some(Refusal::Moving)
+        (self.gate.passage() != GateState::Open).then_some(Refusal::Moving)
     }
 
     /// A place for a request while it is being answered.
-    pub(crate) fn place(&self, request: &Parts) -> Result<Place, Refusal> {
+    pub(crate) fn place(&self, request: &Parts) -> Result<RequestPlace, Refusal> {
         let address = self.access.address(&request.extensions, &request.headers);
         let address = address.ok_or(Refusal::NoPeer)?;
-        self.quotas.places.take(address, Kind::of(request.uri.path()))
+        self.quotas.places.take(address, RequestKind::of(request.uri.path()))
     }
 
     /// Ends the streams of a subject, or those that a credential let in, consoles among them, at this

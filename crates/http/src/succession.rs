@@ -20,12 +20,12 @@ use crate::state::AppState;
 
 /// What subscriptions that were written down call by name.
 #[derive(Debug)]
-pub struct Words<'a> {
+pub struct SubscriptionVocabulary<'a> {
     /// How Mercure's protocol is spoken, if it is.
     pub mercure: Option<&'a MercureConfig>,
 }
 
-impl Vocabulary for Words<'_> {
+impl Vocabulary for SubscriptionVocabulary<'_> {
     fn format(&self, name: &str) -> Option<&'static dyn StreamFormat> {
         let own = [Envelope::None, Envelope::Json, Envelope::Sealed].map(native);
         let all = own.into_iter().chain([true, false].map(mercure_format));

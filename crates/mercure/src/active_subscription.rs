@@ -14,12 +14,12 @@ use fanfare_event::{InvalidTopic, Topic};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use crate::hub_url::HubUrl;
+use crate::hub_url::MercureUrl;
 use crate::matcher::MatcherType;
 
 /// A subscriber, by a name of the hub's choice: one connection, whoever holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SubscriberId(u128);
+pub struct MercureSubscriberId(u128);
 
 /// One matcher of one subscriber.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +40,11 @@ pub enum SubscriptionsPath {
     /// Those with this matcher.
     Of(MatcherType, String),
     /// That of one subscriber with this matcher.
-    One(MatcherType, String, SubscriberId),
+    One(MatcherType, String, MercureSubscriberId),
     /// Those with this matcher, whatever its type, as before 1.0.
     OlderOf(String),
     /// That of one subscriber with this matcher, whatever its type, as before 1.0.
-    OlderOne(String, SubscriberId),
+    OlderOne(String, MercureSubscriberId),
 }
 
 /// The most bytes of a matcher in an address, escaped: what is left of a topic.
@@ -58,7 +58,7 @@ const CONTEXT: &str = "https://mercure.rocks/";
 /// All but what is unreserved (RFC 6570, 3.2.2).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-impl SubscriberId {
+impl MercureSubscriberId {
     const PREFIX: &str = "urn:uuid:";
 
     /// Of random bits.
@@ -69,7 +69,7 @@ impl SubscriberId {
         Self(bits & !(version.0 | variant.0) | version.1 | variant.1)
     }
 
-    /// What [`SubscriberId::of`] makes it of again.
+    /// What [`MercureSubscriberId::of`] makes it of again.
     pub fn bits(self) -> u128 {
         self.0
     }
@@ -82,7 +82,7 @@ impl SubscriberId {
     }
 }
 
-impl fmt::Display for SubscriberId {
+impl fmt::Display for MercureSubscriberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (head, node) = (self.0 >> 48, self.0 & 0xffff_ffff_ffff);
         let part = |shift: u32, mask: u128| head >> shift & mask;
@@ -94,7 +94,7 @@ impl fmt::Display for SubscriberId {
 
 impl ActiveSubscription {
     /// Its address at its hub, for this subscriber.
-    pub fn path(&self, subscriber: SubscriberId) -> String {
+    pub fn path(&self, subscriber: MercureSubscriberId) -> String {
         SubscriptionsPath::One(self.kind, self.matcher.clone().into(), subscriber).to_string()
     }
 
@@ -103,12 +103,12 @@ impl ActiveSubscription {
     /// # Errors
     ///
     /// Its address is no topic.
-    pub fn topic(&self, subscriber: SubscriberId) -> Result<Topic, InvalidTopic> {
+    pub fn topic(&self, subscriber: MercureSubscriberId) -> Result<Topic, InvalidTopic> {
         Topic::parse(&self.path(subscriber))
     }
 
     /// What is told of it.
-    pub fn document(&self, subscriber: SubscriberId, active: bool) -> Value {
+    pub fn document(&self, subscriber: MercureSubscriberId, active: bool) -> Value {
         let mut document = json!({
             "@context": CONTEXT,
             "id": self.path(subscriber),
@@ -126,7 +126,7 @@ impl ActiveSubscription {
     }
 
     /// What stands at its address for clients from before 1.0.
-    fn older_document(&self, subscriber: SubscriberId) -> Value {
+    fn older_document(&self, subscriber: MercureSubscriberId) -> Value {
         let mut document = self.document(subscriber, true);
         let path = SubscriptionsPath::OlderOne(self.matcher.clone().into(), subscriber);
         document["id"] = path.to_string().into();
@@ -155,19 +155,25 @@ impl SubscriptionsPath {
             let matcher = decoded(segments.next()?)?;
             match segments.next() {
                 None => Self::Of(kind, matcher),
-                Some(id) => Self::One(kind, matcher, SubscriberId::parse(&decoded(id)?)?),
+                Some(id) => Self::One(kind, matcher, MercureSubscriberId::parse(&decoded(id)?)?),
             }
         } else {
             match segments.next() {
                 None => Self::OlderOf(decoded(first)?),
-                Some(id) => Self::OlderOne(decoded(first)?, SubscriberId::parse(&decoded(id)?)?),
+                Some(id) => {
+                    Self::OlderOne(decoded(first)?, MercureSubscriberId::parse(&decoded(id)?)?)
+                }
             }
         };
         segments.next().is_none().then_some(path)
     }
 
     /// Whether a subscription of this subscriber is asked for.
-    pub fn holds(&self, subscriber: SubscriberId, subscription: &ActiveSubscription) -> bool {
+    pub fn holds(
+        &self,
+        subscriber: MercureSubscriberId,
+        subscription: &ActiveSubscription,
+    ) -> bool {
         let ActiveSubscription { kind, matcher, .. } = subscription;
         let is_matcher = |text: &str| *text == **matcher || *text == *shortened(matcher);
         match self {
@@ -198,7 +204,7 @@ impl SubscriptionsPath {
     }
 
     /// Whose subscription is asked for, if it is one subscriber's.
-    pub fn subscriber(&self) -> Option<SubscriberId> {
+    pub fn subscriber(&self) -> Option<MercureSubscriberId> {
         match self {
             Self::One(_, _, id) | Self::OlderOne(_, id) => Some(*id),
             Self::All | Self::Of(..) | Self::OlderOf(_) => None,
@@ -206,7 +212,11 @@ impl SubscriptionsPath {
     }
 
     /// What stands there of a subscription that is active.
-    pub fn document(&self, subscriber: SubscriberId, subscription: &ActiveSubscription) -> Value {
+    pub fn document(
+        &self,
+        subscriber: MercureSubscriberId,
+        subscription: &ActiveSubscription,
+    ) -> Value {
         if self.is_older() {
             subscription.older_document(subscriber)
         } else {
@@ -237,7 +247,7 @@ impl SubscriptionsPath {
 
 impl fmt::Display for SubscriptionsPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_assert!(Self::ROOT.starts_with(HubUrl::PATH), "it is the hub's own");
+        debug_assert!(Self::ROOT.starts_with(MercureUrl::PATH), "it is the hub's own");
         f.write_str(Self::ROOT)?;
         match self {
             Self::All => Ok(()),
@@ -263,7 +273,7 @@ impl fmt::Display for Matched<'_> {
 }
 
 /// A subscriber as a segment of an address.
-struct By(SubscriberId);
+struct By(MercureSubscriberId);
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -304,20 +314,20 @@ mod tests {
 
     #[test]
     fn a_subscriber_is_called_what_is_no_uuid() {
-        let id = SubscriberId::of([0xff; 16]);
+        let id = MercureSubscriberId::of([0xff; 16]);
         assert_eq!(id.to_string(), "urn:uuid:ffffffff-ffff-4fff-bfff-ffffffffffff");
-        let none = SubscriberId::of([0; 16]);
+        let none = MercureSubscriberId::of([0; 16]);
         assert_eq!(none.to_string(), "urn:uuid:00000000-0000-4000-8000-000000000000");
         for wrong in
             ["", "urn:uuid:", "urn:uuid:0", "urn:uuid:FFFFFFFF-ffff-4fff-bfff-ffffffffffff"]
         {
-            assert_eq!(SubscriberId::parse(wrong), None, "{wrong}");
+            assert_eq!(MercureSubscriberId::parse(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_matcher_is_escaped_twice_or_not_at_all() {
-        let id = SubscriberId::of([0; 16]);
+        let id = MercureSubscriberId::of([0; 16]);
         let path = subscription(MatcherType::UrlPattern, "https://example.com/:x%2F*é").path(id);
         let expected = "/.well-known/mercure/subscriptions/urlpattern/\
             https%3A%2F%2Fexample.com%2F%3Ax%252F%2A%C3%A9/\
@@ -327,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_long_matcher_has_no_address() {
-        let id = SubscriberId::of([7; 16]);
+        let id = MercureSubscriberId::of([7; 16]);
         for matcher in
             ["x".repeat(512), "é".repeat(256), format!("{}{}", "x".repeat(141), "é".repeat(99))]
         {
@@ -347,7 +357,7 @@ mod tests {
 
     #[test]
     fn who_came_before_1_0_finds_nothing() {
-        let id = SubscriberId::of([7; 16]);
+        let id = MercureSubscriberId::of([7; 16]);
         let one = subscription(MatcherType::Exact, "https://example.com/a");
         let escaped = id.to_string().replace(':', "%3A");
         let root = SubscriptionsPath::ROOT;
@@ -388,16 +398,16 @@ mod tests {
     proptest! {
         #[test]
         fn an_address_leads_to_another_subscription(matcher in ".{1,40}", random: [u8; 16]) {
-            let id = SubscriberId::of(random);
-            prop_assert_eq!(SubscriberId::parse(&id.to_string()), Some(id));
-            prop_assert_eq!(SubscriberId::of(id.bits().to_be_bytes()), id);
+            let id = MercureSubscriberId::of(random);
+            prop_assert_eq!(MercureSubscriberId::parse(&id.to_string()), Some(id));
+            prop_assert_eq!(MercureSubscriberId::of(id.bits().to_be_bytes()), id);
             let one = subscription(MatcherType::Exact, &matcher);
             let asked = SubscriptionsPath::parse(&one.path(id)).unwrap();
             prop_assert!(asked.holds(id, &one));
             prop_assert!(!asked.holds(id, &subscription(MatcherType::UrlPattern, &matcher)));
             let longer = subscription(MatcherType::Exact, &[matcher.as_str(), "x"].concat());
             prop_assert!(!asked.holds(id, &longer));
-            let other = SubscriberId::of(random.map(|byte| !byte));
+            let other = MercureSubscriberId::of(random.map(|byte| !byte));
             prop_assert!(!asked.holds(other, &one));
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fanfare_event::Pattern;
 use serde_json::{Map, Value};
 
-use crate::hub_url::HubUrl;
+use crate::hub_url::MercureUrl;
 use crate::matcher::{Matcher, MatcherType};
 
 /// Of whom tokens are expected, and for whom.
@@ -22,7 +22,7 @@ pub struct Expected<'a> {
 
 /// What a token grants.
 #[derive(Debug, Clone, Default)]
-pub struct Rights {
+pub struct MercureRights {
     /// Where its bearer may publish.
     pub publish: Vec<Pattern>,
     /// Of which topics its bearer may receive what is private.
@@ -99,7 +99,7 @@ const OLDER: [&str; 2] = ["mercure", "https://mercure.rocks/"];
 const MAX_DETAILS: usize = 64;
 const MAX_TOPICS: usize = 256;
 
-impl Rights {
+impl MercureRights {
     /// What a token grants at a hub with this URL. `kind` is the `typ` of its header.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Rights {
         kind: Option<&str>,
         claims: &Map<String, Value>,
         expected: Expected<'_>,
-        hub: &Arc<HubUrl>,
+        hub: &Arc<MercureUrl>,
     ) -> Result<Self, InvalidClaims> {
         if kind.is_some_and(is_access_token) {
             check(claims, expected)?;
@@ -146,10 +146,10 @@ fn check(claims: &Map<String, Value>, expected: Expected<'_>) -> Result<(), Inva
 }
 
 /// The rights of 1.0. One detail that cannot be read spoils all.
-fn details(claim: Option<&Value>, hub: &Arc<HubUrl>) -> Result<Rights, InvalidClaims> {
-    let Some(claim) = claim else { return Ok(Rights::default()) };
+fn details(claim: Option<&Value>, hub: &Arc<MercureUrl>) -> Result<MercureRights, InvalidClaims> {
+    let Some(claim) = claim else { return Ok(MercureRights::default()) };
     let details = claim.as_array().ok_or(InvalidClaims::Details)?;
-    let mut rights = Rights::default();
+    let mut rights = MercureRights::default();
     let mut topics = 0;
     let ours = |detail: &&Value| detail.get("type").and_then(Value::as_str) == Some(DETAIL);
     for (n, detail) in details.iter().filter(ours).enumerate() {
@@ -182,7 +182,7 @@ fn details(claim: Option<&Value>, hub: &Arc<HubUrl>) -> Result<Rights, InvalidCl
 }
 
 /// The rights of the claim from before 1.0.
-fn older_rights(claim: &Value, hub: &Arc<HubUrl>) -> Result<Rights, InvalidClaims> {
+fn older_rights(claim: &Value, hub: &Arc<MercureUrl>) -> Result<MercureRights, InvalidClaims> {
     let claim = claim.as_object().ok_or(InvalidClaims::Details)?;
     let read = |action: &str| match claim.get(action) {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -198,7 +198,7 @@ fn older_rights(claim: &Value, hub: &Arc<HubUrl>) -> Result<Rights, InvalidClaim
     if let Some(Value::Object(payload)) = claim.get("payload") {
         payloads.add(vec![Matcher::Every(MatcherType::Older)], payload)?;
     }
-    Ok(Rights { publish: patterns(publish), subscribe: patterns(subscribe), payloads })
+    Ok(MercureRights { publish: patterns(publish), subscribe: patterns(subscribe), payloads })
 }
 
 fn list(value: Option<&Value>) -> Result<&[Value], InvalidClaims> {
@@ -211,7 +211,7 @@ fn strings(value: Option<&Value>) -> Result<Vec<&str>, InvalidClaims> {
 }
 
 /// An entry of a detail: an object.
-fn matcher(entry: &Value, hub: &Arc<HubUrl>) -> Result<Matcher, InvalidClaims> {
+fn matcher(entry: &Value, hub: &Arc<MercureUrl>) -> Result<Matcher, InvalidClaims> {
     let entry = entry.as_object().ok_or(InvalidClaims::Details)?;
     let text = entry.get("match").and_then(Value::as_str).ok_or(InvalidClaims::Details)?;
     let kind = match entry.get("match_type") {
@@ -222,7 +222,7 @@ fn matcher(entry: &Value, hub: &Arc<HubUrl>) -> Result<Matcher, InvalidClaims> {
 }
 
 /// An entry of the older claim: a text, or an object as in a detail.
-fn older_matcher(entry: &Value, hub: &Arc<HubUrl>) -> Result<Matcher, InvalidClaims> {
+fn older_matcher(entry: &Value, hub: &Arc<MercureUrl>) -> Result<Matcher, InvalidClaims> {
     match entry.as_str() {
         Some(text) => read_matcher(MatcherType::Older, text, hub),
         None => matcher(entry, hub),
@@ -232,7 +232,7 @@ fn older_matcher(entry: &Value, hub: &Arc<HubUrl>) -> Result<Matcher, InvalidCla
 fn read_matcher(
     kind: MatcherType,
     text: &str,
-    hub: &Arc<HubUrl>,
+    hub: &Arc<MercureUrl>,
 ) -> Result<Matcher, InvalidClaims> {
     if text.len() > Matcher::MAX_BYTES {
         return Err(InvalidClaims::TooMuch);
@@ -251,13 +251,13 @@ mod tests {
 
     const HUB: &str = "https://hub.example.com/.well-known/mercure";
 
-    fn read(kind: &str, claims: Value) -> Result<Rights, InvalidClaims> {
+    fn read(kind: &str, claims: Value) -> Result<MercureRights, InvalidClaims> {
         let (issuers, audiences) = (["https://issuer".to_owned()], [HUB.to_owned()]);
         let expected = Expected { issuers: &issuers, audiences: &audiences };
-        Rights::read(Some(kind), claims.as_object().unwrap(), expected, &hub())
+        MercureRights::read(Some(kind), claims.as_object().unwrap(), expected, &hub())
     }
 
-    fn with(details: Value) -> Result<Rights, InvalidClaims> {
+    fn with(details: Value) -> Result<MercureRights, InvalidClaims> {
         read(
             "at+jwt",
             json!({"iss": "https://issuer", "aud": HUB, "exp": 1, "authorization_details": details}),

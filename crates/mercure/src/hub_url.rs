@@ -6,7 +6,7 @@ use url::Url;
 
 /// The URL under which a hub speaks Mercure's protocol.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HubUrl {
+pub struct MercureUrl {
     url: Url,
     /// The same, as it was given: what tokens name as their audience.
     text: String,
@@ -14,19 +14,19 @@ pub struct HubUrl {
 
 /// Why a text is not the URL of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidHubUrl {
+pub enum InvalidMercureUrl {
     /// It is not one of HTTP at all.
     #[error("not an http or https URL")]
     NotHttp,
     /// It leads elsewhere than to where the protocol is spoken.
-    #[error("the path of a hub's URL is {}", HubUrl::PATH)]
+    #[error("the path of a hub's URL is {}", MercureUrl::PATH)]
     Path,
     /// It holds what a hub's URL has no use for.
     #[error("a hub's URL has no user, query or fragment")]
     Surplus,
 }
 
-impl HubUrl {
+impl MercureUrl {
     /// Where a hub speaks the protocol.
     pub const PATH: &str = "/.well-known/mercure";
 
@@ -34,18 +34,18 @@ impl HubUrl {
     ///
     /// # Errors
     ///
-    /// See [`InvalidHubUrl`].
-    pub fn parse(text: &str) -> Result<Self, InvalidHubUrl> {
-        let url = Url::parse(text).map_err(|_| InvalidHubUrl::NotHttp)?;
+    /// See [`InvalidMercureUrl`].
+    pub fn parse(text: &str) -> Result<Self, InvalidMercureUrl> {
+        let url = Url::parse(text).map_err(|_| InvalidMercureUrl::NotHttp)?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(InvalidHubUrl::NotHttp);
+            return Err(InvalidMercureUrl::NotHttp);
         }
         if url.path() != Self::PATH {
-            return Err(InvalidHubUrl::Path);
+            return Err(InvalidMercureUrl::Path);
         }
         let named = !url.username().is_empty() || url.password().is_some();
         if named || url.query().is_some() || url.fragment().is_some() {
-            return Err(InvalidHubUrl::Surplus);
+            return Err(InvalidMercureUrl::Surplus);
         }
         Ok(Self { url, text: text.to_owned() })
     }
@@ -104,8 +104,8 @@ fn decode_unreserved(path: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn hub() -> HubUrl {
-        HubUrl::parse("https://hub.example.com/.well-known/mercure").unwrap()
+    fn hub() -> MercureUrl {
+        MercureUrl::parse("https://hub.example.com/.well-known/mercure").unwrap()
     }
 
     #[test]
@@ -154,11 +154,11 @@ mod tests {
 
     #[test]
     fn a_hub_is_somewhere_that_nothing_is_served() {
-        let refused = |text| HubUrl::parse(text).unwrap_err();
-        assert_eq!(refused("ftp://x/.well-known/mercure"), InvalidHubUrl::NotHttp);
-        assert_eq!(refused("/.well-known/mercure"), InvalidHubUrl::NotHttp);
-        assert_eq!(refused("https://x/hub"), InvalidHubUrl::Path);
-        assert_eq!(refused("https://u@x/.well-known/mercure"), InvalidHubUrl::Surplus);
+        let refused = |text| MercureUrl::parse(text).unwrap_err();
+        assert_eq!(refused("ftp://x/.well-known/mercure"), InvalidMercureUrl::NotHttp);
+        assert_eq!(refused("/.well-known/mercure"), InvalidMercureUrl::NotHttp);
+        assert_eq!(refused("https://x/hub"), InvalidMercureUrl::Path);
+        assert_eq!(refused("https://u@x/.well-known/mercure"), InvalidMercureUrl::Surplus);
         assert_eq!(hub().origin(), "https://hub.example.com");
     }
 }

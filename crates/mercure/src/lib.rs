@@ -19,10 +19,10 @@ mod topic;
 mod update;
 mod url_pattern;
 
-pub use active_subscription::{ActiveSubscription, SubscriberId, SubscriptionsPath};
-pub use claims::{Expected, InvalidClaims, Payloads, Rights};
-pub use hub_url::{HubUrl, InvalidHubUrl};
-pub use matcher::{InvalidMatcher, Matcher, MatcherType, Native};
-pub use subscription::{InvalidSubscription, Subscription, last_event_id};
+pub use active_subscription::{ActiveSubscription, MercureSubscriberId, SubscriptionsPath};
+pub use claims::{Expected, InvalidClaims, MercureRights, Payloads};
+pub use hub_url::{InvalidMercureUrl, MercureUrl};
+pub use matcher::{InvalidMatcher, Matcher, MatcherType, NativeMatcher};
+pub use subscription::{InvalidMercureSubscription, MercureSubscription, last_event_id};
 pub use topic::{InvalidTopicName, name_of, topic_of};
 pub use update::{InvalidUpdate, Update};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fanfare_event::{Pattern, Topic};
 
 use crate::characters::are_allowed;
-use crate::hub_url::HubUrl;
-use crate::template::Template;
+use crate::hub_url::MercureUrl;
+use crate::template::UriTemplate;
 use crate::topic::{InvalidTopicName, topic_of};
 use crate::url_pattern::UrlPattern;
 
@@ -20,7 +20,7 @@ pub enum Matcher {
     /// Those that a URL Pattern matches.
     UrlPattern(Arc<UrlPattern>),
     /// Those that a URI Template can be expanded to, and the one that is written like it.
-    Template(Arc<Template>),
+    Template(Arc<UriTemplate>),
 }
 
 /// How a matcher is to be read.
@@ -79,7 +79,11 @@ impl Matcher {
     /// # Errors
     ///
     /// See [`InvalidMatcher`].
-    pub fn parse(kind: MatcherType, text: &str, hub: &Arc<HubUrl>) -> Result<Self, InvalidMatcher> {
+    pub fn parse(
+        kind: MatcherType,
+        text: &str,
+        hub: &Arc<MercureUrl>,
+    ) -> Result<Self, InvalidMatcher> {
         if text.len() > Self::MAX_BYTES {
             return Err(InvalidMatcher::TooLong);
         }
@@ -96,7 +100,7 @@ impl Matcher {
             }
             MatcherType::Exact => None,
             // What is no template is a name.
-            MatcherType::Older => Template::parse(text),
+            MatcherType::Older => UriTemplate::parse(text),
         };
         match template {
             Some(template) => Ok(Self::Template(Arc::new(template))),
@@ -135,18 +139,18 @@ impl Matcher {
     }
 
     /// The native topic it names, or the native pattern that matches what it does.
-    pub fn into_native(self) -> Native {
+    pub fn into_native(self) -> NativeMatcher {
         match self {
-            Self::Every(_) => Native::Pattern(Pattern::everything()),
-            Self::Exact(topic, _) => Native::Topic(topic),
-            Self::UrlPattern(pattern) => Native::Pattern(Pattern::of_expression(pattern)),
-            Self::Template(template) => Native::Pattern(Pattern::of_expression(template)),
+            Self::Every(_) => NativeMatcher::Pattern(Pattern::everything()),
+            Self::Exact(topic, _) => NativeMatcher::Topic(topic),
+            Self::UrlPattern(pattern) => NativeMatcher::Pattern(Pattern::of_expression(pattern)),
+            Self::Template(template) => NativeMatcher::Pattern(Pattern::of_expression(template)),
         }
     }
 
     /// The native pattern of an expression that was written down, at a hub with this URL; `None` if it is
     /// none of this protocol's.
-    pub fn expression(written: &str, hub: &Arc<HubUrl>) -> Option<Pattern> {
+    pub fn expression(written: &str, hub: &Arc<MercureUrl>) -> Option<Pattern> {
         let (language, text) = written.split_once(' ')?;
         let kind = match language {
             "urlpattern" => MatcherType::UrlPattern,
@@ -160,15 +164,15 @@ impl Matcher {
     /// The native pattern that matches what it does.
     pub fn into_pattern(self) -> Pattern {
         match self.into_native() {
-            Native::Topic(topic) => Pattern::of_topic(&topic),
-            Native::Pattern(pattern) => pattern,
+            NativeMatcher::Topic(topic) => Pattern::of_topic(&topic),
+            NativeMatcher::Pattern(pattern) => pattern,
         }
     }
 }
 
 /// What a matcher is among the hub's own words.
 #[derive(Debug, Clone)]
-pub enum Native {
+pub enum NativeMatcher {
     /// One topic.
     Topic(Topic),
     /// A family of them.
@@ -181,8 +185,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn hub() -> Arc<HubUrl> {
-        Arc::new(HubUrl::parse("https://hub.example.com/.well-known/mercure").unwrap())
+    pub(crate) fn hub() -> Arc<MercureUrl> {
+        Arc::new(MercureUrl::parse("https://hub.example.com/.well-known/mercure").unwrap())
     }
 
     pub(crate) fn matches(kind: MatcherType, matcher: &str, topic: &str) -> bool {

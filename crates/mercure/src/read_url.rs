@@ -11,7 +11,7 @@ use std::sync::Arc;
 use fanfare_event::{Reading, Topic};
 use url::Url;
 
-use crate::hub_url::HubUrl;
+use crate::hub_url::MercureUrl;
 use crate::topic::name_of;
 
 /// A topic as a URL.
@@ -20,12 +20,12 @@ pub(crate) struct ReadUrl {
     /// Its host, if it has one, and its path.
     from_host: Box<str>,
     host_length: usize,
-    rest: Rest,
+    rest: UrlRest,
 }
 
 /// What else there is to it.
 #[derive(Debug)]
-enum Rest {
+enum UrlRest {
     /// Nothing but a scheme.
     Scheme(&'static str),
     Url(Box<Url>),
@@ -33,7 +33,7 @@ enum Rest {
 
 /// The parts of a URL of which most patterns say nothing.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Part {
+pub(crate) enum UrlPart {
     Protocol,
     Username,
     Password,
@@ -44,15 +44,15 @@ pub(crate) enum Part {
 
 impl ReadUrl {
     /// Reads the name of a topic; `None` if it is no URL.
-    pub(crate) fn of(hub: &HubUrl, name: &str) -> Option<Self> {
+    pub(crate) fn of(hub: &MercureUrl, name: &str) -> Option<Self> {
         if let Some((scheme, from_host, host_length)) = plain(name) {
-            let rest = Rest::Scheme(scheme);
+            let rest = UrlRest::Scheme(scheme);
             return Some(Self { from_host: name[from_host].into(), host_length, rest });
         }
         let url = hub.resolve(name)?;
         let host = url.host_str().unwrap_or_default();
         let from_host = [host, url.path()].concat().into();
-        Some(Self { from_host, host_length: host.len(), rest: Rest::Url(Box::new(url)) })
+        Some(Self { from_host, host_length: host.len(), rest: UrlRest::Url(Box::new(url)) })
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -63,19 +63,19 @@ impl ReadUrl {
         &self.from_host[self.host_length..]
     }
 
-    pub(crate) fn part(&self, part: Part) -> &str {
+    pub(crate) fn part(&self, part: UrlPart) -> &str {
         let url = match (&self.rest, part) {
-            (Rest::Url(url), _) => url,
-            (Rest::Scheme(scheme), Part::Protocol) => return scheme,
-            (Rest::Scheme(_), _) => return "",
+            (UrlRest::Url(url), _) => url,
+            (UrlRest::Scheme(scheme), UrlPart::Protocol) => return scheme,
+            (UrlRest::Scheme(_), _) => return "",
         };
         match part {
-            Part::Protocol => url.scheme(),
-            Part::Username => url.username(),
-            Part::Password => url.password().unwrap_or_default(),
-            Part::Port => url::quirks::port(url),
-            Part::Search => url.query().unwrap_or_default(),
-            Part::Hash => url.fragment().unwrap_or_default(),
+            UrlPart::Protocol => url.scheme(),
+            UrlPart::Username => url.username(),
+            UrlPart::Password => url.password().unwrap_or_default(),
+            UrlPart::Port => url::quirks::port(url),
+            UrlPart::Search => url.query().unwrap_or_default(),
+            UrlPart::Hash => url.fragment().unwrap_or_default(),
         }
     }
 }
@@ -108,18 +108,18 @@ fn plain(name: &str) -> Option<(&'static str, Range<usize>, usize)> {
 /// Topics as URLs, read from their host on, or from their path on where the host may be anything.
 #[derive(Debug)]
 pub(crate) struct Urls {
-    hub: Arc<HubUrl>,
-    from: Start,
+    hub: Arc<MercureUrl>,
+    from: UrlStart,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Start {
+pub(crate) enum UrlStart {
     Host,
     Path,
 }
 
 impl Urls {
-    pub(crate) fn new(hub: &Arc<HubUrl>, from: Start) -> Self {
+    pub(crate) fn new(hub: &Arc<MercureUrl>, from: UrlStart) -> Self {
         Self { hub: Arc::clone(hub), from }
     }
 }
@@ -127,29 +127,29 @@ impl Urls {
 impl Reading for Urls {
     fn name(&self) -> &'static str {
         match self.from {
-            Start::Host => "URL from its host on",
-            Start::Path => "URL from its path on",
+            UrlStart::Host => "URL from its host on",
+            UrlStart::Path => "URL from its path on",
         }
     }
 
     fn read(&self, topic: &Topic, with: &mut dyn FnMut(&str)) {
         let Some(url) = read(&self.hub, topic) else { return };
         with(match self.from {
-            Start::Host => &url.from_host,
-            Start::Path => url.path(),
+            UrlStart::Host => &url.from_host,
+            UrlStart::Path => url.path(),
         });
     }
 }
 
 /// What a thread has read last.
 struct Last {
-    hub: Arc<HubUrl>,
+    hub: Arc<MercureUrl>,
     topic: Topic,
     url: Option<Rc<ReadUrl>>,
 }
 
 /// A topic as a URL; `None` for one that is none.
-pub(crate) fn read(hub: &Arc<HubUrl>, topic: &Topic) -> Option<Rc<ReadUrl>> {
+pub(crate) fn read(hub: &Arc<MercureUrl>, topic: &Topic) -> Option<Rc<ReadUrl>> {
     thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
     LAST.with_borrow_mut(|last| {
         let known = last.as_ref().is_some_and(|l| l.topic == *topic && Arc::ptr_eq(&l.hub, hub));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use fanfare_event::{InvalidSelector, Selector};
 
 use crate::form::{self, NotUtf8};
-use crate::hub_url::HubUrl;
-use crate::matcher::{InvalidMatcher, Matcher, MatcherType, Native};
+use crate::hub_url::MercureUrl;
+use crate::matcher::{InvalidMatcher, Matcher, MatcherType, NativeMatcher};
 
 /// What a subscriber asks for.
 #[derive(Debug, Clone)]
-pub struct Subscription {
+pub struct MercureSubscription {
     /// The topics it wants: those that one of these matches. There is at least one.
     pub matchers: Vec<Matcher>,
     /// The last id it has heard of, if that is in its address or its form.
@@ -19,7 +19,7 @@ pub struct Subscription {
 
 /// Why something is not a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSubscription {
+pub enum InvalidMercureSubscription {
     /// It is not a form.
     #[error(transparent)]
     NotUtf8(#[from] NotUtf8),
@@ -45,17 +45,17 @@ pub enum InvalidSubscription {
     Selector(#[from] InvalidSelector),
 }
 
-impl Subscription {
+impl MercureSubscription {
     /// Reads the query of an address and a form, which count as one, at a hub with this URL.
     ///
     /// # Errors
     ///
-    /// See [`InvalidSubscription`].
+    /// See [`InvalidMercureSubscription`].
     pub fn parse(
         query: &str,
         form: Option<&str>,
-        hub: &Arc<HubUrl>,
-    ) -> Result<Self, InvalidSubscription> {
+        hub: &Arc<MercureUrl>,
+    ) -> Result<Self, InvalidMercureSubscription> {
         let mut matchers = Vec::new();
         let mut last_event_id: Option<String> = None;
         for pair in form::pairs(query).chain(form::pairs(form.unwrap_or_default())) {
@@ -70,17 +70,20 @@ impl Subscription {
                     last_event_id.get_or_insert(value);
                     continue;
                 }
-                _ if is_reserved(&name) => return Err(InvalidSubscription::UnknownType(name)),
+                _ if is_reserved(&name) => {
+                    return Err(InvalidMercureSubscription::UnknownType(name));
+                }
                 _ => continue,
             };
             if matchers.len() == Selector::MAX_TOPICS {
-                return Err(InvalidSubscription::TooManyMatchers);
+                return Err(InvalidMercureSubscription::TooManyMatchers);
             }
             let matcher = Matcher::parse(kind, &value, hub);
-            matchers.push(matcher.map_err(|why| InvalidSubscription::Matcher { name, why })?);
+            matchers
+                .push(matcher.map_err(|why| InvalidMercureSubscription::Matcher { name, why })?);
         }
         if matchers.is_empty() {
-            return Err(InvalidSubscription::NoMatcher);
+            return Err(InvalidMercureSubscription::NoMatcher);
         }
         Ok(Self { matchers, last_event_id })
     }
@@ -94,8 +97,8 @@ impl Subscription {
         let (mut topics, mut patterns) = (Vec::new(), Vec::new());
         for matcher in &self.matchers {
             match matcher.clone().into_native() {
-                Native::Topic(topic) => topics.push(topic),
-                Native::Pattern(pattern) => patterns.push(pattern),
+                NativeMatcher::Topic(topic) => topics.push(topic),
+                NativeMatcher::Pattern(pattern) => patterns.push(pattern),
             }
         }
         Selector::of(topics, patterns)
@@ -122,11 +125,14 @@ mod tests {
     use super::*;
     use crate::matcher::tests::hub;
 
-    fn parse(query: &str, form: Option<&str>) -> Result<Subscription, InvalidSubscription> {
-        Subscription::parse(query, form, &hub())
+    fn parse(
+        query: &str,
+        form: Option<&str>,
+    ) -> Result<MercureSubscription, InvalidMercureSubscription> {
+        MercureSubscription::parse(query, form, &hub())
     }
 
-    fn texts(subscription: &Subscription) -> Vec<&str> {
+    fn texts(subscription: &MercureSubscription) -> Vec<&str> {
         subscription.matchers.iter().map(Matcher::as_str).collect()
     }
 
@@ -163,7 +169,7 @@ mod tests {
             "match_exact[]",
         ] {
             let refused = parse(&format!("match=a&{name}=b"), None).unwrap_err();
-            assert_eq!(refused, InvalidSubscription::UnknownType(name.to_owned()));
+            assert_eq!(refused, InvalidMercureSubscription::UnknownType(name.to_owned()));
         }
         for harmless in ["mat", "mmatch", "xmatch=a", "é"] {
             assert!(parse(&format!("match=a&{harmless}=b"), None).is_ok(), "{harmless}");
@@ -172,10 +178,10 @@ mod tests {
 
     #[test]
     fn a_subscription_to_nothing_or_to_too_much_is_accepted() {
-        assert_eq!(parse("", None).unwrap_err(), InvalidSubscription::NoMatcher);
+        assert_eq!(parse("", None).unwrap_err(), InvalidMercureSubscription::NoMatcher);
         assert!(parse("match", None).is_err(), "no topic has an empty name");
         let many: String = (0..257).map(|n| format!("match={n}&")).collect();
-        assert_eq!(parse(&many, None).unwrap_err(), InvalidSubscription::TooManyMatchers);
+        assert_eq!(parse(&many, None).unwrap_err(), InvalidMercureSubscription::TooManyMatchers);
         assert!(parse("match=%FF", None).is_err());
         assert!(parse("match=a%0A", None).is_err());
         assert!(parse("match_urlpattern=https://x/(", None).is_err());

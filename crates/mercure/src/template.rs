@@ -11,7 +11,7 @@ use crate::compiled::Compiled;
 use crate::topic::name_of;
 
 /// A URI Template.
-pub struct Template {
+pub struct UriTemplate {
     /// With its language before it.
     written: Box<str>,
     expansions: Expansions,
@@ -41,7 +41,7 @@ struct Operator {
     reserved: bool,
 }
 
-impl Template {
+impl UriTemplate {
     /// Reads a template; `None` for what is none, or holds no variable, or takes too much.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (regex, expressions) = regular_expression(text)?;
@@ -124,7 +124,7 @@ fn is_run(text: &str, reserved: bool) -> bool {
     }
 }
 
-impl Expression for Template {
+impl Expression for UriTemplate {
     fn as_str(&self) -> &str {
         &self.written
     }
@@ -149,7 +149,7 @@ impl Expression for Template {
     }
 }
 
-impl fmt::Debug for Template {
+impl fmt::Debug for UriTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn matches(template: &str, name: &str) -> bool {
-        Template::parse(template).unwrap().matches_name(name)
+        UriTemplate::parse(template).unwrap().matches_name(name)
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         for literal in
             ["a", "a{", "a}", "{}", "{a", "{a b}", "{=a}", "{a:0}", "{a:x}", "{a:9999}{b:9999}"]
         {
-            assert!(Template::parse(literal).is_none(), "{literal}");
+            assert!(UriTemplate::parse(literal).is_none(), "{literal}");
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
         ) {
             let Some((regex, 1)) = regular_expression(&template) else { return Ok(()) };
             let Some(run) = run(&template) else { return Ok(()) };
-            let matched = Template { written: format!("{LANGUAGE}{template}").into(), expansions: run };
+            let matched = UriTemplate { written: format!("{LANGUAGE}{template}").into(), expansions: run };
             let wanted = template == name || Compiled::parse(&regex).unwrap().is_match(&name);
             prop_assert_eq!(matched.matches_name(&name), wanted);
         }

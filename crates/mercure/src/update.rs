@@ -4,7 +4,7 @@ use fanfare_event::{EventId, EventType, Extras, InvalidEventId, InvalidEventType
 
 use crate::characters::are_allowed;
 use crate::form::{self, NotUtf8};
-use crate::hub_url::HubUrl;
+use crate::hub_url::MercureUrl;
 use crate::topic::{InvalidTopicName, topic_of};
 
 /// What a publisher sends.
@@ -43,7 +43,7 @@ pub enum InvalidUpdate {
     #[error("the topic `*` is reserved: as a matcher it stands for all topics")]
     Wildcard,
     /// A topic is the hub's own.
-    #[error("topics under {} are the hub's own", HubUrl::PATH)]
+    #[error("topics under {} are the hub's own", MercureUrl::PATH)]
     Reserved,
     /// The id begins with what ids of the hub's do.
     #[error("an id must not begin with `#`")]
@@ -99,7 +99,7 @@ impl Update {
     /// # Errors
     ///
     /// See [`InvalidUpdate`].
-    pub fn parse(form: &str, max_data: usize, hub: &HubUrl) -> Result<Self, InvalidUpdate> {
+    pub fn parse(form: &str, max_data: usize, hub: &MercureUrl) -> Result<Self, InvalidUpdate> {
         let mut topics = Vec::new();
         let mut private = false;
         let (mut data, mut id, mut event_type, mut retry) = (None, None, None, None);
@@ -150,7 +150,7 @@ impl Update {
     }
 }
 
-fn topic(name: &str, hub: &HubUrl) -> Result<Topic, InvalidUpdate> {
+fn topic(name: &str, hub: &MercureUrl) -> Result<Topic, InvalidUpdate> {
     if name == "*" {
         return Err(InvalidUpdate::Wildcard);
     }

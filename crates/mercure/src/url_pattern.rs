@@ -13,18 +13,18 @@ use urlpattern::regexp::RegExp;
 use urlpattern::{RegexSyntax, UrlPatternInit, UrlPatternOptions};
 
 use crate::compiled::Compiled;
-use crate::hub_url::HubUrl;
-use crate::read_url::{Part, ReadUrl, Start, Urls, read};
+use crate::hub_url::MercureUrl;
+use crate::read_url::{ReadUrl, UrlPart, UrlStart, Urls, read};
 
 /// A URL Pattern.
 pub struct UrlPattern {
     /// With its language before it.
     written: Box<str>,
-    hub: Arc<HubUrl>,
+    hub: Arc<MercureUrl>,
     /// What differs most between topics comes first.
     pathname: Matcher<Linear>,
     hostname: Matcher<Linear>,
-    others: Box<[(Part, Matcher<Linear>)]>,
+    others: Box<[(UrlPart, Matcher<Linear>)]>,
 }
 
 /// What stands before a pattern in writing.
@@ -32,7 +32,7 @@ const LANGUAGE: &str = "urlpattern ";
 
 impl UrlPattern {
     /// Reads a pattern; `None` if it is none, or one that takes too much.
-    pub(crate) fn parse(text: &str, hub: &Arc<HubUrl>) -> Option<Self> {
+    pub(crate) fn parse(text: &str, hub: &Arc<MercureUrl>) -> Option<Self> {
         if !closes_what_it_opened(text) {
             return None;
         }
@@ -40,19 +40,19 @@ impl UrlPattern {
         catch_unwind(AssertUnwindSafe(|| Self::read(text, hub))).ok().flatten()
     }
 
-    fn read(text: &str, hub: &Arc<HubUrl>) -> Option<Self> {
+    fn read(text: &str, hub: &Arc<MercureUrl>) -> Option<Self> {
         // Only what is relative has a base: one would give a path to patterns of addresses that have none.
         let parse = |base| UrlPatternInit::parse_constructor_string::<Linear>(text, base);
         let init = parse(None).or_else(|_| parse(Some(hub.url().clone()))).ok()?;
         let options = UrlPatternOptions { regex_syntax: RegexSyntax::Rust, ignore_case: false };
         let parsed = urlpattern::UrlPattern::<Linear>::parse(init, options).ok()?;
         let others = [
-            (Part::Protocol, matcher(parsed.protocol)?),
-            (Part::Username, matcher(parsed.username)?),
-            (Part::Password, matcher(parsed.password)?),
-            (Part::Port, matcher(parsed.port)?),
-            (Part::Search, matcher(parsed.search)?),
-            (Part::Hash, matcher(parsed.hash)?),
+            (UrlPart::Protocol, matcher(parsed.protocol)?),
+            (UrlPart::Username, matcher(parsed.username)?),
+            (UrlPart::Password, matcher(parsed.password)?),
+            (UrlPart::Port, matcher(parsed.port)?),
+            (UrlPart::Search, matcher(parsed.search)?),
+            (UrlPart::Hash, matcher(parsed.hash)?),
         ];
         let others = others.into_iter().filter(|(_, matcher)| !matches_all(matcher));
         Some(Self {
@@ -143,10 +143,10 @@ impl Expression for UrlPattern {
         let path = literal_beginning(&self.pathname);
         match &self.hostname.inner {
             InnerMatcher::Literal { literal } => Beginning {
-                reading: urls(Start::Host),
+                reading: urls(UrlStart::Host),
                 text: [literal.as_str(), path].concat().into(),
             },
-            _ => Beginning { reading: urls(Start::Path), text: path.into() },
+            _ => Beginning { reading: urls(UrlStart::Path), text: path.into() },
         }
     }
 

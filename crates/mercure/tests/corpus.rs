@@ -13,7 +13,7 @@ fn each(target: &str, probe: fn(&[u8])) {
 }
 
 #[test]
-fn an_input_that_was_dealt_with_is_mistaken_again() {
+fn no_input_that_was_dealt_with_is_mistaken_again() {
     each("mercure_update", probe::form);
     each("mercure_matcher", probe::matcher);
     each("mercure_claims", probe::claims);

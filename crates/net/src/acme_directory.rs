@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_asked_in_clear_text() {
+    fn no_directory_is_asked_in_clear_text() {
         assert!(AcmeDirectory::parse("https://ca.internal:14000/dir").is_ok());
         let staging = AcmeDirectory::parse("letsencrypt-staging").unwrap();
         assert!(staging.url().contains("staging"));

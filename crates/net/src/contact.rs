@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contact_is_none() {
+    fn what_is_no_contact_is_refused() {
         for text in ["ops@example.com", "mailto:ops@example.com"] {
             assert_eq!(Contact::parse(text).unwrap().url(), "mailto:ops@example.com");
         }

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_ordered_for_what_no_authority_would_certify() {
+    fn no_certificate_is_ordered_for_what_no_authority_would_certify() {
         let domain = Domain::parse("Events.Example.com.").unwrap();
         assert_eq!(domain.as_str(), "events.example.com");
         assert!(Domain::parse("xn--caf-dma.example").is_ok());

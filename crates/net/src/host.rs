@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_merely_looks_local_is_taken_for_this_machine() {
+    fn a_name_that_merely_looks_local_is_not_taken_for_this_machine() {
         let local = |text: &str| Host::parse(text).is_ok_and(|host| host.is_loopback());
         for text in [
             "localhost",
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_has_a_name_of_its_own_lead_here() {
+    fn a_name_of_a_stranger_that_leads_here_is_refused() {
         let ours = |text: &str| Host::parse(text).unwrap().is_beyond_strangers();
         for text in ["10.0.0.7:8000", "[fd00::1]", "hub", "hub:8000", "hub.local", "a.b.internal."]
         {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_overlooked() {
+    fn no_port_is_overlooked() {
         let [any, one] = ["a.example", "a.example:81"].map(|text| Host::parse(text).unwrap());
         assert!(any.admits(&one) && any.admits(&any) && one.admits(&one));
         assert!(!one.admits(&any));

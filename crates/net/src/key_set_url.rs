@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_may_come_in_clear_text_from_elsewhere() {
+    fn keys_never_come_in_clear_text_from_elsewhere() {
         for text in ["https://id.example.com/keys", "http://localhost:1/k", "http://[::1]/"] {
             assert!(KeySetUrl::parse(text).is_ok(), "{text}");
         }

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_ends_one_address_too_late() {
+    fn no_range_ends_one_address_too_late() {
         let within = |range: &str, address: &str| {
             Network::parse(range).unwrap().contains(address.parse().unwrap())
         };

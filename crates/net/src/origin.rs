@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_spelt_otherwise_than_by_the_browser() {
+    fn an_origin_is_spelt_as_by_the_browser() {
         for (text, origin) in [
             ("https://app.example.com", "https://app.example.com"),
             ("HTTPS://App.Example.com:443", "https://app.example.com"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_let_in() {
+    fn no_more_is_let_in_than_is_named() {
         for (text, error) in [
             ("*", InvalidOrigin::Wildcard),
             ("https://*.example.com", InvalidOrigin::Wildcard),

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contact_forges_a_field_of_the_file() {
+    fn no_contact_forges_a_field_of_the_file() {
         for text in ["mailto:a@example.com", "https://example.com/report?to=us"] {
             assert!(SecurityContact::parse(text).is_ok(), "{text}");
         }

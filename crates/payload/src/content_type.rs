@@ -2,7 +2,7 @@
 
 /// What a `Content-Type` says about a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ContentType {
+pub(crate) enum BodyFormat {
     /// `application/json` or `application/*+json`: one object.
     Json,
     /// `application/x-ndjson`: one object a line.
@@ -11,7 +11,7 @@ pub(crate) enum ContentType {
     Other,
 }
 
-impl ContentType {
+impl BodyFormat {
     /// Reads a header as FastAPI does, through Python's `email.message`: what stands before the
     /// first `;`, trimmed, whatever its case, with exactly one slash.
     pub(crate) fn parse(header: Option<&str>) -> Self {

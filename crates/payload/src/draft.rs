@@ -16,7 +16,7 @@ pub(crate) const FIELDS: [&str; 7] =
 
 /// Why a text is not a draft.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum InvalidDraft {
     /// It breaks the rules of JSON or of the fields: all that is wrong, in the fields' order.
     Invalid(Vec<Detail>),
     /// Python's decoder gives up on it without saying where.
@@ -26,34 +26,36 @@ pub(crate) enum Fault {
 }
 
 /// Reads one object.
-pub(crate) fn read_draft(text: &str, message_bytes: usize) -> Result<Draft, Fault> {
+pub(crate) fn read_draft(text: &str, message_bytes: usize) -> Result<Draft, InvalidDraft> {
     let draft = match fast::read(text) {
         Some(draft) => draft,
         None => read_slowly(text)?,
     };
     match draft.message.len() {
-        bytes if bytes > message_bytes => Err(Fault::MessageTooLong(bytes)),
+        bytes if bytes > message_bytes => Err(InvalidDraft::MessageTooLong(bytes)),
         _ => Ok(draft),
     }
 }
 
 /// Reads one object by Python's rules and finds the words for what is wrong with it.
-pub(crate) fn read_slowly(text: &str) -> Result<Draft, Fault> {
+pub(crate) fn read_slowly(text: &str) -> Result<Draft, InvalidDraft> {
     let value = match json::parse(text) {
         Ok(value) => value,
         Err(InvalidJson::Syntax { error, offset }) => {
-            return Err(Fault::Invalid(vec![Detail::of_syntax(error, offset)]));
+            return Err(InvalidDraft::Invalid(vec![Detail::of_syntax(error, offset)]));
         }
-        Err(InvalidJson::TooDeep | InvalidJson::IntegerTooLong) => return Err(Fault::Unreadable),
+        Err(InvalidJson::TooDeep | InvalidJson::IntegerTooLong) => {
+            return Err(InvalidDraft::Unreadable);
+        }
     };
     match &value {
         Value::Object(object) => check(&value, object),
-        other => Err(Fault::Invalid(vec![Detail::of_body(Problem::NotAnObject, other)])),
+        other => Err(InvalidDraft::Invalid(vec![Detail::of_body(Problem::NotAnObject, other)])),
     }
 }
 
 /// Checks the fields of `object`, which is `whole`.
-fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
+fn check(whole: &Value, object: &Object) -> Result<Draft, InvalidDraft> {
     let mut wrong = Vec::new();
     let message = match (object.get("message"), object.get("json")) {
         (None, None) => Err(Detail::of_field("message", Problem::Missing, whole)),
@@ -78,16 +80,20 @@ fn check(whole: &Value, object: &Object) -> Result<Draft, Fault> {
     let id = id.map_err(&mut keep);
     near_misses(object).for_each(keep);
     if !wrong.is_empty() {
-        return Err(Fault::Invalid(wrong));
+        return Err(InvalidDraft::Invalid(wrong));
     }
     let (Ok(message), Ok(topic), Ok(topics), Ok(event_type), Ok(private), Ok(id)) =
         (message, topic, topics, event_type, private, id)
     else {
-        return Err(Fault::Invalid(wrong));
+        return Err(InvalidDraft::Invalid(wrong));
     };
     let of_topics = |rule: &str| {
         let given = object.get("topics").unwrap_or(&Value::Null);
-        Fault::Invalid(vec![Detail::of_field("topics", Problem::Rule(rule.to_owned()), given)])
+        InvalidDraft::Invalid(vec![Detail::of_field(
+            "topics",
+            Problem::Rule(rule.to_owned()),
+            given,
+        )])
     };
     let mut topics = topics.map(Vec::into_iter);
     let first = topics.as_mut().map(Iterator::next);

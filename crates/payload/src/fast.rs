@@ -17,7 +17,7 @@ use crate::near_miss::near_miss;
 
 /// The draft a text holds, or `None` when it takes a closer look.
 pub(crate) fn read(text: &str) -> Option<Draft> {
-    let fields: Fields<'_> = serde_json::from_str(text).ok()?;
+    let fields: FastFields<'_> = serde_json::from_str(text).ok()?;
     let (topic, others) = match (fields.topic, fields.topics) {
         (Some(_), Some(_)) => return None,
         (Some(topic), None) => (Topic::given(&topic.0).ok()?, Vec::new()),
@@ -39,20 +39,20 @@ pub(crate) fn read(text: &str) -> Option<Draft> {
     Some(Draft { topic, event_type, message: fields.message.0.into(), extras })
 }
 
-struct Fields<'a> {
-    message: Text<'a>,
-    topic: Option<Text<'a>>,
-    topics: Option<Vec<Text<'a>>>,
-    event: Option<Text<'a>>,
+struct FastFields<'a> {
+    message: FastText<'a>,
+    topic: Option<FastText<'a>>,
+    topics: Option<Vec<FastText<'a>>>,
+    event: Option<FastText<'a>>,
     private: Option<bool>,
-    id: Option<Text<'a>>,
+    id: Option<FastText<'a>>,
 }
 
 /// Borrowed unless it has escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct FastText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-enum Key {
+enum FastKey {
     Message,
     Topic,
     Topics,
@@ -62,7 +62,7 @@ enum Key {
     Other,
 }
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for FastKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_identifier(KeyVisitor)
     }
@@ -71,28 +71,28 @@ impl<'de> Deserialize<'de> for Key {
 struct KeyVisitor;
 
 impl Visitor<'_> for KeyVisitor {
-    type Value = Key;
+    type Value = FastKey;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field's name")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+    fn visit_str<E: Error>(self, name: &str) -> Result<FastKey, E> {
         match name {
-            "message" => Ok(Key::Message),
-            "topic" => Ok(Key::Topic),
-            "topics" => Ok(Key::Topics),
-            "event" => Ok(Key::Event),
-            "private" => Ok(Key::Private),
-            "id" => Ok(Key::Id),
+            "message" => Ok(FastKey::Message),
+            "topic" => Ok(FastKey::Topic),
+            "topics" => Ok(FastKey::Topics),
+            "event" => Ok(FastKey::Event),
+            "private" => Ok(FastKey::Private),
+            "id" => Ok(FastKey::Id),
             _ if FIELDS.contains(&name) => Err(E::custom("a field that takes a closer look")),
             _ if near_miss(name, &FIELDS).is_some() => Err(E::custom("a name that is nearly one")),
-            _ => Ok(Key::Other),
+            _ => Ok(FastKey::Other),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for FastFields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(FieldsVisitor)
     }
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 struct FieldsVisitor;
 
 impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+    type Value = FastFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -112,13 +112,13 @@ impl<'de> Visitor<'de> for FieldsVisitor {
         let (mut topics, mut private, mut id) = (None, None, None);
         while let Some(key) = map.next_key()? {
             match key {
-                Key::Message if message.is_none() => message = Some(map.next_value()?),
-                Key::Topic if topic.is_none() => topic = Some(map.next_value()?),
-                Key::Topics if topics.is_none() => topics = Some(map.next_value()?),
-                Key::Event if event.is_none() => event = Some(map.next_value()?),
-                Key::Private if private.is_none() => private = Some(map.next_value()?),
-                Key::Id if id.is_none() => id = Some(map.next_value()?),
-                Key::Other => {
+                FastKey::Message if message.is_none() => message = Some(map.next_value()?),
+                FastKey::Topic if topic.is_none() => topic = Some(map.next_value()?),
+                FastKey::Topics if topics.is_none() => topics = Some(map.next_value()?),
+                FastKey::Event if event.is_none() => event = Some(map.next_value()?),
+                FastKey::Private if private.is_none() => private = Some(map.next_value()?),
+                FastKey::Id if id.is_none() => id = Some(map.next_value()?),
+                FastKey::Other => {
                     map.next_value::<Skipped>()?;
                 }
                 _ => {
@@ -127,7 +127,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             }
         }
         let message = message.ok_or_else(|| A::Error::missing_field("message"))?;
-        Ok(Fields {
+        Ok(FastFields {
             message,
             topic: topic.flatten(),
             topics: topics.flatten(),

@@ -19,6 +19,8 @@ mod value;
 
 pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
 pub use near_miss::near_miss;
-pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, Refusal};
-pub use submission::{Kind, Limits, Submission, decode, decode_line, is_json_lines};
+pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, PayloadRefusal};
+pub use submission::{
+    Submission, SubmissionKind, SubmissionLimits, decode, decode_line, is_json_lines,
+};
 pub use value::cut;

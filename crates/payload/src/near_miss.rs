@@ -44,7 +44,7 @@ mod tests {
     const KNOWN: [&str; 4] = ["message", "topic", "event", "id"];
 
     #[test]
-    fn a_slip_of_the_finger_is_taken_for_another_name() {
+    fn a_slip_of_the_finger_is_recognised() {
         for (name, meant) in [
             ("topci", "topic"),
             ("topc", "topic"),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_is_taken_for_a_slip() {
+    fn another_name_is_not_taken_for_a_slip() {
         for name in ["topic", "id", "ip", "ids", "", "t", "tpico", "eventful", "text", "_", "tópíc"]
         {
             assert_eq!(near_miss(name, &KNOWN), None, "{name}");

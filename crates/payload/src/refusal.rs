@@ -18,7 +18,7 @@ const MAX_CONTENT_TYPE: usize = 128;
 
 /// Why a body was refused. Nothing of it was published.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Refusal {
+pub enum PayloadRefusal {
     /// It is not what the fields' rules ask for. Never empty.
     #[error("the body is not JSON or breaks a rule of its fields, faults found: {}", .0.len())]
     Invalid(Vec<Detail>),
@@ -57,7 +57,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl PayloadRefusal {
     /// The HTTP status to answer with.
     pub fn status(&self) -> u16 {
         match self {
@@ -90,7 +90,7 @@ impl Refusal {
     }
 }
 
-impl From<Detail> for Refusal {
+impl From<Detail> for PayloadRefusal {
     fn from(detail: Detail) -> Self {
         Self::Invalid(vec![detail])
     }
@@ -101,13 +101,13 @@ impl From<Detail> for Refusal {
 pub struct Detail {
     problem: Problem,
     line: Option<usize>,
-    place: Place,
+    place: ErrorLocation,
     /// What is wrong, as JSON, not longer than it may be.
     input: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Place {
+enum ErrorLocation {
     Body,
     Field(Cow<'static, str>),
     /// Of a list, counted from 0.
@@ -135,7 +135,7 @@ pub(crate) enum Problem {
 
 impl Detail {
     pub(crate) fn of_body(problem: Problem, input: &Value) -> Self {
-        Self { problem, line: None, place: Place::Body, input: input.echo(MAX_ECHO) }
+        Self { problem, line: None, place: ErrorLocation::Body, input: input.echo(MAX_ECHO) }
     }
 
     pub(crate) fn of_field(
@@ -143,19 +143,19 @@ impl Detail {
         problem: Problem,
         input: &Value,
     ) -> Self {
-        let place = Place::Field(field.into());
+        let place = ErrorLocation::Field(field.into());
         Self { problem, line: None, place, input: input.echo(MAX_ECHO) }
     }
 
     pub(crate) fn of_syntax(error: &'static str, offset: usize) -> Self {
-        let (problem, place) = (Problem::Syntax(error), Place::Offset(offset));
+        let (problem, place) = (Problem::Syntax(error), ErrorLocation::Offset(offset));
         Self { problem, line: None, place, input: "{}".to_owned() }
     }
 
     /// The same of one item of a field that is a list.
     pub(crate) fn of_item(self, item: usize) -> Self {
         let place = match self.place {
-            Place::Field(field) => Place::Item(field, item),
+            ErrorLocation::Field(field) => ErrorLocation::Item(field, item),
             other => other,
         };
         Self { place, ..self }
@@ -212,10 +212,10 @@ impl fmt::Display for Detail {
             write!(f, ",{line}")?;
         }
         match &self.place {
-            Place::Body => {}
-            Place::Field(field) => write!(f, ",{}", Quoted(field))?,
-            Place::Item(field, item) => write!(f, ",{},{item}", Quoted(field))?,
-            Place::Offset(offset) => write!(f, ",{offset}")?,
+            ErrorLocation::Body => {}
+            ErrorLocation::Field(field) => write!(f, ",{}", Quoted(field))?,
+            ErrorLocation::Item(field, item) => write!(f, ",{},{item}", Quoted(field))?,
+            ErrorLocation::Offset(offset) => write!(f, ",{offset}")?,
         }
         let message = at_line(self.line, &self.problem.to_string());
         write!(f, r#"],"msg":{},"input":{}"#, Quoted(&message), self.input)?;

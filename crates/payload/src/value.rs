@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_cut_or_what_does_not_is_no_json() {
+    fn what_fits_is_kept_and_what_is_cut_is_json() {
         for text in [r#""abc""#, r#"[1,2.5,"é"]"#, r#"{"a":[],"b":{"c":null}}"#, r#""\u0000""#] {
             assert_eq!(echo(text, text.len()), text);
             for most in 0..text.len() {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_within_a_character() {
+    fn no_text_is_cut_within_a_character() {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abé", 3), "ab…");
         assert_eq!(cut("é", 0), "…");

@@ -1,19 +1,20 @@
 //! Batches, limits, and what must hold for any body at all.
 
 use fanfare_payload::{
-    Kind, Limits, MAX_DEPTH, MAX_DETAILS, MAX_ECHO, Refusal, Submission, decode, decode_line,
+    MAX_DEPTH, MAX_DETAILS, MAX_ECHO, PayloadRefusal, Submission, SubmissionKind, SubmissionLimits,
+    decode, decode_line,
 };
 use proptest::prelude::*;
 use serde_json::json;
 
-const LIMITS: Limits = Limits { message_bytes: 1000, batch_events: 500 };
+const LIMITS: SubmissionLimits = SubmissionLimits { message_bytes: 1000, batch_events: 500 };
 const JSON: Option<&str> = Some("application/json");
 const JSON_LINES: Option<&str> = Some("application/x-ndjson");
 
 fn batch(body: &str) -> Result<Vec<String>, (u16, String)> {
     match decode(JSON_LINES, body.as_bytes(), &LIMITS) {
         Ok(Submission { drafts, kind }) => {
-            assert_eq!(kind, Kind::Batch);
+            assert_eq!(kind, SubmissionKind::Batch);
             Ok(drafts.iter().map(|draft| draft.message.to_string()).collect())
         }
         Err(refusal) => Err((refusal.status(), refusal.body())),
@@ -27,7 +28,7 @@ fn a_batch_keeps_its_order_and_passes_over_blank_lines() {
 }
 
 #[test]
-fn a_refusal_repeats_more_than_a_little_of_what_was_sent() {
+fn a_refusal_repeats_only_a_little_of_what_was_sent() {
     let long = "\\u0000".repeat(100_000);
     let values = "[],".repeat(100_000);
     for (content_type, body) in [
@@ -175,7 +176,7 @@ proptest! {
                 })
                 .collect();
         }
-        let limits = Limits { message_bytes: usize::MAX, ..LIMITS };
+        let limits = SubmissionLimits { message_bytes: usize::MAX, ..LIMITS };
         for content_type in [JSON, JSON_LINES] {
             let submission = decode(content_type, body.as_bytes(), &limits).unwrap();
             prop_assert_eq!(&*submission.drafts[0].message, message.as_str());
@@ -183,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn a_line_alone_is_read_otherwise_than_in_a_batch(body in nearly_json()) {
+    fn a_line_alone_is_read_as_in_a_batch(body in nearly_json()) {
         let lines = (1..).zip(body.split(|byte| *byte == b'\n'));
         let alone: Vec<_> =
             lines.map(|(number, line)| decode_line(line, number, LIMITS.message_bytes)).collect();
@@ -192,12 +193,12 @@ proptest! {
                 let drafts: Vec<_> = alone.into_iter().filter_map(Result::unwrap).collect();
                 prop_assert_eq!(drafts, batch.drafts);
             }
-            Err(Refusal::BatchTooLong { .. }) => {}
+            Err(PayloadRefusal::BatchTooLong { .. }) => {}
             Err(refusal) => {
                 let all: Vec<_> = alone.iter().filter_map(|line| line.as_ref().err()).collect();
                 let nothing = alone.iter().all(|line| matches!(line, Ok(None)));
                 prop_assert!(!all.is_empty() || nothing, "{refusal}");
-                if let ([one], Refusal::Invalid(_)) = (&all[..], &refusal) {
+                if let ([one], PayloadRefusal::Invalid(_)) = (&all[..], &refusal) {
                     prop_assert_eq!(*one, &refusal, "in other words");
                 }
             }

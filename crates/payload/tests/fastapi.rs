@@ -1,11 +1,11 @@
 //! Replays what FastAPI answered (`record_fastapi_cases.py`) and expects the same, byte for byte,
 //! except where a case says why the hub answers otherwise, and for the advice that the hub adds.
 
-use fanfare_payload::{Kind, Limits, decode};
+use fanfare_payload::{SubmissionKind, SubmissionLimits, decode};
 use serde::Deserialize;
 use serde_json::Value;
 
-const LIMITS: Limits = Limits { message_bytes: 1 << 20, batch_events: 100 };
+const LIMITS: SubmissionLimits = SubmissionLimits { message_bytes: 1 << 20, batch_events: 100 };
 
 #[derive(Deserialize)]
 struct Case {
@@ -48,7 +48,7 @@ impl Case {
     fn outcome(&self) -> Result<Written, (u16, String)> {
         match decode(self.content_type.as_deref(), &self.body(), &LIMITS) {
             Ok(submission) => {
-                assert_eq!(submission.kind, Kind::Single);
+                assert_eq!(submission.kind, SubmissionKind::Single);
                 let [draft] = &submission.drafts[..] else { panic!("one body, one draft") };
                 Ok(Written {
                     message: draft.message.to_string(),

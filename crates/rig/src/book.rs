@@ -8,23 +8,23 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::id::Id;
-use crate::message::Name;
+use crate::id::ReceivedId;
+use crate::message::EventName;
 
 const CHUNK: u64 = 4096;
 
 /// Everything that was entered.
 #[derive(Debug, Default)]
 pub struct Book {
-    events_by_id: Table,
-    ids_by_event: Table,
+    events_by_id: HashTable,
+    ids_by_event: HashTable,
 }
 
 /// What one reader of the book has open.
 #[derive(Debug, Default)]
-pub struct Page {
-    event: Open,
-    id: Open,
+pub struct BookPage {
+    event: OpenPage,
+    id: OpenPage,
 }
 
 /// What contradicts the book.
@@ -38,7 +38,12 @@ pub enum Contradiction {
 
 impl Book {
     /// Enters what somebody saw.
-    pub fn enter(&self, page: &mut Page, id: Id, name: Name) -> Result<(), Contradiction> {
+    pub fn enter(
+        &self,
+        page: &mut BookPage,
+        id: ReceivedId,
+        name: EventName,
+    ) -> Result<(), Contradiction> {
         let event = (u64::from(name.publisher), u64::from(name.n));
         if !self.events_by_id.enter(&mut page.event, (id.epoch, id.seq), event) {
             return Err(Contradiction::TwoEventsOneId);
@@ -50,15 +55,15 @@ impl Book {
     }
 }
 
-type Chunk = Arc<[AtomicU64]>;
-type Open = Option<((u64, u64), Chunk)>;
+type HashChunk = Arc<[AtomicU64]>;
+type OpenPage = Option<((u64, u64), HashChunk)>;
 
 /// From a pair of numbers, of which the second is dense, to the hash of another pair.
 #[derive(Debug, Default)]
-struct Table(RwLock<HashMap<(u64, u64), Chunk>>);
+struct HashTable(RwLock<HashMap<(u64, u64), HashChunk>>);
 
-impl Table {
-    fn enter(&self, open: &mut Open, key: (u64, u64), value: (u64, u64)) -> bool {
+impl HashTable {
+    fn enter(&self, open: &mut OpenPage, key: (u64, u64), value: (u64, u64)) -> bool {
         let mut hasher = DefaultHasher::new();
         value.hash(&mut hasher);
         let hash = hasher.finish() | 1;
@@ -74,7 +79,7 @@ impl Table {
         }
     }
 
-    fn chunk(&self, place: (u64, u64)) -> Chunk {
+    fn chunk(&self, place: (u64, u64)) -> HashChunk {
         let found =
             self.0.read().unwrap_or_else(PoisonError::into_inner).get(&place).map(Arc::clone);
         found.unwrap_or_else(|| {
@@ -91,9 +96,9 @@ mod tests {
 
     #[test]
     fn an_id_given_twice_and_an_event_with_two_ids_are_seen() {
-        let (book, mut page) = (Book::default(), Page::default());
-        let [a, b] = [1, 2].map(|n| Name { publisher: 0, n });
-        let [one, two] = [1, 2].map(|seq| Id { epoch: 9, seq });
+        let (book, mut page) = (Book::default(), BookPage::default());
+        let [a, b] = [1, 2].map(|n| EventName { publisher: 0, n });
+        let [one, two] = [1, 2].map(|seq| ReceivedId { epoch: 9, seq });
         assert_eq!(book.enter(&mut page, one, a), Ok(()));
         assert_eq!(book.enter(&mut page, one, a), Ok(()));
         assert_eq!(book.enter(&mut page, one, b), Err(Contradiction::TwoEventsOneId));

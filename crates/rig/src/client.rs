@@ -11,17 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::book::Page;
-use crate::http::{Body, Connection, Got};
-use crate::id::Id;
-use crate::ledger::{Heard, Ledger, Open, Stay, What, Wrong};
-use crate::message::{Meant, Name};
-use crate::sse::{Event, Parser};
-use crate::topic::{KINDS, Selector, topic};
+use crate::book::BookPage;
+use crate::http::{BodyState, Got, HttpConnection};
+use crate::id::ReceivedId;
+use crate::ledger::{ConnectionUse, Observation, RoundLedger, Stay, What, Wrong};
+use crate::message::{EventName, Meant};
+use crate::sse::{HeardEvent, HeardParser};
+use crate::topic::{KINDS, TopicChoice, topic};
 
 /// How events are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Envelope {
+pub enum AskedEnvelope {
     /// The data is the message.
     None,
     /// The data is JSON that holds it.
@@ -30,7 +30,7 @@ pub enum Envelope {
     Sealed,
 }
 
-impl Envelope {
+impl AskedEnvelope {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::None, Self::Json, Self::Sealed];
 
@@ -45,13 +45,13 @@ impl Envelope {
 
 /// With what a client comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cursor {
+pub enum ClientCursor {
     /// Nothing: what is published from now on.
     Live,
     /// Everything that is retained.
     Earliest,
     /// What comes after this.
-    After(Id),
+    After(ReceivedId),
 }
 
 /// When it leaves, whichever is first.
@@ -62,7 +62,7 @@ pub struct Leave {
     /// After this time.
     pub time: Duration,
     /// Once it has come this far.
-    pub at: Option<Id>,
+    pub at: Option<ReceivedId>,
     /// It takes a breath of this length after each read, as long as there is time.
     pub breath: Duration,
     /// It takes little at a time.
@@ -71,31 +71,31 @@ pub struct Leave {
 
 /// A client.
 #[derive(Debug)]
-pub struct Client<'a> {
+pub struct RigClient<'a> {
     number: u32,
     nodes: &'a [SocketAddr],
-    ledger: &'a Ledger,
+    ledger: &'a RoundLedger,
     /// What it wants.
-    pub selector: Arc<Selector>,
-    envelope: Envelope,
+    pub selector: Arc<TopicChoice>,
+    envelope: AskedEnvelope,
     wanted: Vec<bool>,
-    page: Page,
+    page: BookPage,
     /// The last id it knows.
-    pub position: Option<Id>,
+    pub position: Option<ReceivedId>,
     /// The latest event of this connection.
-    latest: Option<Id>,
+    latest: Option<ReceivedId>,
     /// It has a stream.
     is_let_in: bool,
     /// The last gap it was told.
-    pub gap: Option<Id>,
+    pub gap: Option<ReceivedId>,
     /// What it heard by name, where somebody wants to know.
-    pub names: Option<HashSet<Name>>,
+    pub names: Option<HashSet<EventName>>,
     /// Everyone should come to the end now.
     finishing: &'a AtomicBool,
 }
 
 /// How long an answer may take. A node that waits for its engine keeps a client for two seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a stream ends that the hub ends.
 const CLOSED: &str = "the hub closed it";
@@ -103,15 +103,15 @@ const CLOSED: &str = "the hub closed it";
 /// How often a client looks up from a quiet stream.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-impl<'a> Client<'a> {
+impl<'a> RigClient<'a> {
     /// One with a number that no other has.
     pub fn new(
         number: u32,
         nodes: &'a [SocketAddr],
-        ledger: &'a Ledger,
+        ledger: &'a RoundLedger,
         finishing: &'a AtomicBool,
-        selector: Selector,
-        envelope: Envelope,
+        selector: TopicChoice,
+        envelope: AskedEnvelope,
     ) -> Self {
         let wanted = (0..crate::topic::TOPICS * KINDS.len())
             .map(|n| selector.wants(&topic(n / KINDS.len()), n % KINDS.len()))
@@ -123,7 +123,7 @@ impl<'a> Client<'a> {
             selector: Arc::new(selector),
             envelope,
             wanted,
-            page: Page::default(),
+            page: BookPage::default(),
             position: None,
             latest: None,
             is_let_in: false,
@@ -134,10 +134,10 @@ impl<'a> Client<'a> {
     }
 
     /// One connection to a node, noted in the ledger.
-    pub fn stay(&mut self, node: usize, cursor: Cursor, leave: Leave) {
+    pub fn stay(&mut self, node: usize, cursor: ClientCursor, leave: Leave) {
         let after = match cursor {
-            Cursor::After(id) => Some(id),
-            Cursor::Live | Cursor::Earliest => None,
+            ClientCursor::After(id) => Some(id),
+            ClientCursor::Live | ClientCursor::Earliest => None,
         };
         self.position = after;
         self.latest = None;
@@ -179,9 +179,9 @@ impl<'a> Client<'a> {
 
     fn noted(&self, stay: &Stay, why: &str) {
         let open = match self.is_let_in {
-            true if stay.heard.is_empty() => Open::Beginning,
-            true => Open::Stream,
-            false => Open::Request,
+            true if stay.heard.is_empty() => ConnectionUse::Beginning,
+            true => ConnectionUse::Stream,
+            false => ConnectionUse::Request,
         };
         self.ledger.ended(stay.node, open, stay.at, || format!("client {}: {why}", self.number));
     }
@@ -189,19 +189,19 @@ impl<'a> Client<'a> {
     fn listen(
         &mut self,
         stay: &mut Stay,
-        cursor: Cursor,
+        cursor: ClientCursor,
         leave: Leave,
     ) -> io::Result<&'static str> {
         let begun = Instant::now();
         let address = self.nodes[stay.node];
         let mut connection = match leave.narrow {
-            true => Connection::open_narrow(address, PATIENCE)?,
-            false => Connection::open(address, PATIENCE)?,
+            true => HttpConnection::open_narrow(address, TIMEOUT)?,
+            false => HttpConnection::open(address, TIMEOUT)?,
         };
         let cursor = match cursor {
-            Cursor::Live => String::new(),
-            Cursor::Earliest => "last_event_id=earliest&".to_owned(),
-            Cursor::After(id) => format!("last_event_id={id}&"),
+            ClientCursor::Live => String::new(),
+            ClientCursor::Earliest => "last_event_id=earliest&".to_owned(),
+            ClientCursor::After(id) => format!("last_event_id={id}&"),
         };
         let query = self.selector.query();
         let envelope = self.envelope.as_str();
@@ -216,8 +216,8 @@ impl<'a> Client<'a> {
         }
         self.ledger.connections.fetch_add(1, Ordering::Relaxed);
         self.is_let_in = true;
-        connection.be_patient(LOOK_UP)?;
-        let (mut body, mut parser) = (Body::of(&head), Parser::default());
+        connection.set_read_timeout(LOOK_UP)?;
+        let (mut body, mut parser) = (BodyState::of(&head), HeardParser::default());
         let (mut bytes, mut count) = (Vec::new(), 0);
         let mut target = leave.at;
         loop {
@@ -226,7 +226,7 @@ impl<'a> Client<'a> {
                 Got::Bytes => {
                     let go_on = parser
                         .push(&bytes, |event| {
-                            let well = self.hear(stay, event);
+                            let well = self.on_event(stay, event);
                             count += 1;
                             well && count < leave.events
                         })
@@ -260,7 +260,7 @@ impl<'a> Client<'a> {
     }
 
     /// The last that was acknowledged of what this client wants.
-    pub fn target(&self) -> Option<Id> {
+    pub fn target(&self) -> Option<ReceivedId> {
         self.ledger.look(|all| {
             let wanted = all
                 .iter()
@@ -290,27 +290,27 @@ impl<'a> Client<'a> {
     }
 
     /// Notes an event; `false` if the stream is not worth reading on.
-    fn hear(&mut self, stay: &mut Stay, event: &Event) -> bool {
+    fn on_event(&mut self, stay: &mut Stay, event: &HeardEvent) -> bool {
         let at = self.ledger.now();
-        let Some(id) = Id::parse(&event.id) else {
+        let Some(id) = ReceivedId::parse(&event.id) else {
             return self.spoilt(Wrong::Malformed, stay, &format!("an id that is none: {event:?}"));
         };
         match event.kind.as_str() {
             "fanfare.gap" => {
                 let told: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();
-                let to = told["resumed_from"].as_str().and_then(Id::parse);
+                let to = told["resumed_from"].as_str().and_then(ReceivedId::parse);
                 if to != Some(id) {
                     let told = format!("a gap whose id is not where it resumes: {event:?}");
                     return self.spoilt(Wrong::Malformed, stay, &told);
                 }
                 let reason = told["reason"].as_str().unwrap_or_default().to_owned();
-                stay.heard.push(Heard { at, what: What::Gap { reason, to: id } });
+                stay.heard.push(Observation { at, what: What::Gap { reason, to: id } });
                 self.gap = Some(id);
                 self.position = Some(id);
                 return true;
             }
             "fanfare.cursor" => {
-                stay.heard.push(Heard { at, what: What::Cursor(id) });
+                stay.heard.push(Observation { at, what: What::Cursor(id) });
                 if self.position.is_some_and(|position| id < position) {
                     return self.spoilt(Wrong::Reordered, stay, "a cursor event goes back");
                 }
@@ -348,25 +348,25 @@ impl<'a> Client<'a> {
             names.insert(meant.name);
         }
         self.ledger.delivered.fetch_add(1, Ordering::Relaxed);
-        if let Some(Heard { what: What::Events { last, .. }, .. }) = stay.heard.last_mut()
+        if let Some(Observation { what: What::Events { last, .. }, .. }) = stay.heard.last_mut()
             && last.touches(id)
         {
             *last = id;
         } else {
-            stay.heard.push(Heard { at, what: What::Events { first: id, last: id } });
+            stay.heard.push(Observation { at, what: What::Events { first: id, last: id } });
         }
         true
     }
 
     /// What an event holds, and its type.
-    fn open(&self, event: &Event) -> Option<(Meant, String)> {
-        if self.envelope == Envelope::None {
+    fn open(&self, event: &HeardEvent) -> Option<(Meant, String)> {
+        if self.envelope == AskedEnvelope::None {
             return Some((Meant::read(&event.data)?, event.kind.clone()));
         }
         let data: serde_json::Value = serde_json::from_str(&event.data).ok()?;
         let meant = Meant::read(data["message"].as_str()?)?;
         let inside = data["event"].as_str().unwrap_or_default();
-        let outside = if self.envelope == Envelope::Sealed { "" } else { inside };
+        let outside = if self.envelope == AskedEnvelope::Sealed { "" } else { inside };
         let agrees = event.kind == outside && data["topic"] == topic(meant.topic);
         agrees.then(|| (meant, inside.to_owned()))
     }
@@ -387,7 +387,7 @@ impl<'a> Client<'a> {
 }
 
 /// Whether an event was heard on this connection.
-fn heard_before(heard: &[Heard], id: Id) -> bool {
+fn heard_before(heard: &[Observation], id: ReceivedId) -> bool {
     heard.iter().any(|entry| match entry.what {
         What::Events { first, last } => (first..=last).contains(&id),
         What::Gap { .. } | What::Cursor(_) => false,

@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::binary;
-use crate::process::{Process, free_address};
-use crate::proxy::Proxy;
-use crate::redis::{Persistence, Redis};
+use crate::process::{HubProcess, free_address};
+use crate::proxy::RedisProxy;
+use crate::redis::{Redis, RedisPersistence};
 
 /// Where events are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Engine {
+pub enum HubEngine {
     /// In memory.
     Memory,
     /// On disk, acknowledged once synced.
@@ -26,7 +26,7 @@ pub enum Engine {
     Snapshots,
 }
 
-impl Engine {
+impl HubEngine {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Memory, Self::Data, Self::Redis, Self::Cluster, Self::Snapshots];
@@ -52,7 +52,7 @@ impl Engine {
     }
 }
 
-impl fmt::Display for Engine {
+impl fmt::Display for HubEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -63,25 +63,25 @@ pub const NAMESPACE: &str = "rig";
 
 /// A hub of one or two nodes, and what it stands on.
 #[derive(Debug)]
-pub struct Hub {
+pub struct RiggedHub {
     /// Its engine.
-    pub engine: Engine,
+    pub engine: HubEngine,
     /// Its nodes.
-    pub nodes: Vec<Process>,
+    pub nodes: Vec<HubProcess>,
     /// The Redis behind.
     pub redis: Option<Redis>,
     /// The way of each node to Redis.
-    pub ways: Vec<Proxy>,
+    pub ways: Vec<RedisProxy>,
     /// Where everything is.
     pub place: PathBuf,
 }
 
-impl Hub {
+impl RiggedHub {
     /// Starts one with these settings beside those of the engine.
-    pub fn start(engine: Engine, settings: &[String], place: &Path) -> io::Result<Self> {
+    pub fn start(engine: HubEngine, settings: &[String], place: &Path) -> io::Result<Self> {
         let persistence = match engine {
-            Engine::Snapshots => Persistence::Snapshots,
-            _ => Persistence::Always,
+            HubEngine::Snapshots => RedisPersistence::Snapshots,
+            _ => RedisPersistence::Always,
         };
         let redis =
             engine.is_redis().then(|| Redis::start("redis", place, persistence)).transpose()?;
@@ -92,11 +92,11 @@ impl Hub {
             let address = free_address();
             let mut arguments = vec!["--listen".to_owned(), address.to_string()];
             arguments.extend(["--retry", "20ms", "--drain", "500ms"].map(str::to_owned));
-            if engine == Engine::Data {
+            if engine == HubEngine::Data {
                 arguments.extend(["--data".to_owned(), data.display().to_string()]);
             }
             if let Some(redis) = &hub.redis {
-                let way = Proxy::to(redis.address())?;
+                let way = RedisProxy::to(redis.address())?;
                 let url = format!("redis://{}", way.address());
                 hub.ways.push(way);
                 arguments.extend(["--redis".to_owned(), url]);
@@ -105,7 +105,7 @@ impl Hub {
             arguments.extend(settings.iter().cloned());
             let name = format!("node-{n}");
             let mut node =
-                Process::new(&name, binary::fanfare(), arguments, address, place, &data)?;
+                HubProcess::new(&name, binary::fanfare(), arguments, address, place, &data)?;
             node.start().map_err(io::Error::other)?;
             hub.nodes.push(node);
         }
@@ -119,7 +119,7 @@ impl Hub {
 
     /// Where clients and publishers go.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.nodes.iter().map(Process::address).collect()
+        self.nodes.iter().map(HubProcess::address).collect()
     }
 
     /// The files that hold events on disk.

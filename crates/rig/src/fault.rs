@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::engine::{Engine, Hub, NAMESPACE};
-use crate::ledger::{Ledger, Wrong};
-use crate::preload::Slot;
-use crate::redis::{Persistence, Redis};
+use crate::engine::{HubEngine, NAMESPACE, RiggedHub};
+use crate::ledger::{RoundLedger, Wrong};
+use crate::preload::ControlSlot;
+use crate::redis::{Redis, RedisPersistence};
 
 /// Something that happens to a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,12 +149,12 @@ const TABLE: [(Fault, &str, On, Cost); 30] = [
 
 impl Fault {
     /// Every fault that this engine can meet.
-    pub fn of(engine: Engine) -> Vec<Self> {
+    pub fn of(engine: HubEngine) -> Vec<Self> {
         let concerns = |on| match on {
             On::Every => true,
-            On::Disk => engine == Engine::Data,
+            On::Disk => engine == HubEngine::Data,
             On::Redis => engine.is_redis(),
-            On::Lineage => engine != Engine::Memory,
+            On::Lineage => engine != HubEngine::Memory,
         };
         TABLE.iter().filter(|row| concerns(row.2)).map(|row| row.0).collect()
     }
@@ -174,11 +174,11 @@ impl Fault {
     }
 
     /// Whether acknowledged events may be gone after it. Those who were behind must be told.
-    pub fn may_lose(self, engine: Engine) -> bool {
+    pub fn may_lose(self, engine: HubEngine) -> bool {
         match self.row().3 {
             Cost::Nothing => false,
-            Cost::Memory => engine == Engine::Memory,
-            Cost::Snapshots => engine == Engine::Snapshots,
+            Cost::Memory => engine == HubEngine::Memory,
+            Cost::Snapshots => engine == HubEngine::Snapshots,
             Cost::Age => !engine.is_redis(),
             Cost::Told => true,
         }
@@ -186,7 +186,12 @@ impl Fault {
 }
 
 /// Lets a fault happen, all of it.
-pub fn inflict(fault: Fault, hub: &mut Hub, ledger: &Ledger, random: &mut fastrand::Rng) {
+pub fn inflict(
+    fault: Fault,
+    hub: &mut RiggedHub,
+    ledger: &RoundLedger,
+    random: &mut fastrand::Rng,
+) {
     let n = random.usize(..hub.nodes.len());
     let while_ = |random: &mut fastrand::Rng| pause(random, 100..2500);
     match fault {
@@ -201,25 +206,29 @@ pub fn inflict(fault: Fault, hub: &mut Hub, ledger: &Ledger, random: &mut fastra
             hub.nodes[n].signal(Signal::CONT);
         }
         NodeRestarted => restart(hub, n, ledger),
-        SlowReads => disk(hub, random, &[(Slot::ReadDelay, 30_000), (Slot::ReadOneIn, 3)]),
-        SlowWrites => disk(hub, random, &[(Slot::WriteDelay, 60_000)]),
-        SlowSyncs => disk(hub, random, &[(Slot::SyncDelay, 150_000)]),
-        ShortTransfers => disk(hub, random, &[(Slot::Shorten, 1)]),
-        FailingReads => disk(hub, random, &[(Slot::ReadError, EIO), (Slot::ReadOneIn, 4)]),
+        SlowReads => {
+            disk(hub, random, &[(ControlSlot::ReadDelay, 30_000), (ControlSlot::ReadOneIn, 3)]);
+        }
+        SlowWrites => disk(hub, random, &[(ControlSlot::WriteDelay, 60_000)]),
+        SlowSyncs => disk(hub, random, &[(ControlSlot::SyncDelay, 150_000)]),
+        ShortTransfers => disk(hub, random, &[(ControlSlot::Shorten, 1)]),
+        FailingReads => {
+            disk(hub, random, &[(ControlSlot::ReadError, EIO), (ControlSlot::ReadOneIn, 4)]);
+        }
         FailingWrites => {
-            disk(hub, random, &[(Slot::WriteError, EIO), (Slot::WriteOneIn, 4)]);
+            disk(hub, random, &[(ControlSlot::WriteError, EIO), (ControlSlot::WriteOneIn, 4)]);
             restart(hub, n, ledger);
         }
         FailingSyncs => {
-            disk(hub, random, &[(Slot::SyncError, EIO), (Slot::SyncOneIn, 4)]);
+            disk(hub, random, &[(ControlSlot::SyncError, EIO), (ControlSlot::SyncOneIn, 4)]);
             restart(hub, n, ledger);
         }
         FullDisk => {
             let room = random.i64(0..4000);
-            disk(hub, random, &[(Slot::Room, room)]);
+            disk(hub, random, &[(ControlSlot::Room, room)]);
             // Some are started anew while the disk is full.
             if random.bool() {
-                hub.nodes[n].control.set(Slot::Room, random.i64(0..200));
+                hub.nodes[n].control.set(ControlSlot::Room, random.i64(0..200));
                 hub.nodes[n].kill();
                 let _ = hub.nodes[n].start();
                 hub.nodes[n].control.calm();
@@ -240,9 +249,9 @@ pub fn inflict(fault: Fault, hub: &mut Hub, ledger: &Ledger, random: &mut fastra
         ClockAhead | ClockBack => {
             let by = random.i64(1..=3)
                 * random.choice([1_000, 60_000, 3_600_000, 86_400_000]).unwrap_or(1);
-            let clock = hub.nodes[n].control.get(Slot::Clock);
+            let clock = hub.nodes[n].control.get(ControlSlot::Clock);
             let by = if fault == ClockBack { -by } else { by };
-            hub.nodes[n].control.set(Slot::Clock, clock + by);
+            hub.nodes[n].control.set(ControlSlot::Clock, clock + by);
             if random.bool() {
                 restart(hub, n, ledger);
             }
@@ -264,7 +273,7 @@ fn pause(random: &mut fastrand::Rng, millis: std::ops::Range<u64>) {
     thread::sleep(Duration::from_millis(random.u64(millis)));
 }
 
-fn disk(hub: &Hub, random: &mut fastrand::Rng, settings: &[(Slot, i64)]) {
+fn disk(hub: &RiggedHub, random: &mut fastrand::Rng, settings: &[(ControlSlot, i64)]) {
     for node in &hub.nodes {
         settings.iter().for_each(|&(slot, value)| node.control.set(slot, value));
     }
@@ -274,7 +283,7 @@ fn disk(hub: &Hub, random: &mut fastrand::Rng, settings: &[(Slot, i64)]) {
 
 /// Starts a node. One that finds no Redis, or a slow one, ends and is started again, as whatever
 /// looks after it would do.
-fn start(hub: &mut Hub, n: usize, ledger: &Ledger) {
+fn start(hub: &mut RiggedHub, n: usize, ledger: &RoundLedger) {
     let begun = Instant::now();
     while let Err(told) = hub.nodes[n].start() {
         if hub.redis.is_none() || begun.elapsed() > STARTS {
@@ -286,7 +295,7 @@ fn start(hub: &mut Hub, n: usize, ledger: &Ledger) {
     }
 }
 
-fn with_events(told: &str, ledger: &Ledger) -> String {
+fn with_events(told: &str, ledger: &RoundLedger) -> String {
     let mut text = told.to_owned();
     for (at, event) in ledger.events() {
         let _ = write!(text, "\n  rig, {at} ms: {event}");
@@ -294,13 +303,13 @@ fn with_events(told: &str, ledger: &Ledger) -> String {
     text
 }
 
-fn restart(hub: &mut Hub, n: usize, ledger: &Ledger) {
+fn restart(hub: &mut RiggedHub, n: usize, ledger: &RoundLedger) {
     hub.nodes[n].terminate(TERMINATES);
     start(hub, n, ledger);
 }
 
 /// Flips a bit of a file that is large enough to hold events.
-fn flip(hub: &Hub, ledger: &Ledger, random: &mut fastrand::Rng) {
+fn flip(hub: &RiggedHub, ledger: &RoundLedger, random: &mut fastrand::Rng) {
     let size = |path: &std::path::PathBuf| fs::metadata(path).map_or(0, |file| file.len());
     let files: Vec<_> = hub.files().into_iter().filter(|path| size(path) > 4096).collect();
     let Some(path) = random.choice(&files) else { return };
@@ -318,7 +327,13 @@ fn flip(hub: &Hub, ledger: &Ledger, random: &mut fastrand::Rng) {
 const COMMANDS: [&str; 9] =
     ["xadd", "xread", "xrange", "xtrim", "rpush", "lrange", "set", "get", "evalsha"];
 
-fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fastrand::Rng) {
+fn redis(
+    fault: Fault,
+    hub: &mut RiggedHub,
+    n: usize,
+    ledger: &RoundLedger,
+    random: &mut fastrand::Rng,
+) {
     let Some(server) = &mut hub.redis else { return };
     let tell = |told: std::io::Error| ledger.event(format!("Redis: {told}"));
     let ask =
@@ -355,7 +370,7 @@ fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fa
         }
         Failover => {
             let name = format!("redis-{}", ledger.now());
-            let replica = Redis::start(&name, &hub.place, Persistence::Always);
+            let replica = Redis::start(&name, &hub.place, RedisPersistence::Always);
             let Ok(replica) = replica.map_err(tell) else { return };
             let (host, port) =
                 (server.address().ip().to_string(), server.address().port().to_string());
@@ -417,9 +432,9 @@ fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fa
             let by = random.i64(-3..=3) * random.choice([1_000, 60_000, 3_600_000]).unwrap_or(1);
             // Where Redis is lost before its first snapshot, with all nodes, only its clock makes the next
             // epoch the later one, and the judge goes by that.
-            let by = if hub.engine == Engine::Snapshots { by.abs() } else { by };
+            let by = if hub.engine == HubEngine::Snapshots { by.abs() } else { by };
             let control = &server.process.control;
-            control.set(Slot::Clock, control.get(Slot::Clock) + by);
+            control.set(ControlSlot::Clock, control.get(ControlSlot::Clock) + by);
         }
         SlowWay => {
             hub.ways[n].delay(Duration::from_millis(random.u64(5..300)));
@@ -440,7 +455,7 @@ fn redis(fault: Fault, hub: &mut Hub, n: usize, ledger: &Ledger, random: &mut fa
 }
 
 /// Takes everything out of the hub's way, and sees that all of it runs.
-pub fn heal(hub: &mut Hub, ledger: &Ledger) {
+pub fn heal(hub: &mut RiggedHub, ledger: &RoundLedger) {
     for way in &hub.ways {
         way.delay(Duration::ZERO);
         way.swallow(false, false);
@@ -462,7 +477,7 @@ pub fn heal(hub: &mut Hub, ledger: &Ledger) {
 }
 
 /// A node that ended by itself is a finding, and is started anew.
-pub fn look_after(hub: &mut Hub, n: usize, ledger: &Ledger) {
+pub fn look_after(hub: &mut RiggedHub, n: usize, ledger: &RoundLedger) {
     let node = &mut hub.nodes[n];
     if let Some(status) = node.ended().filter(|_| node.served()) {
         let told = format!("node {n} ended with {status}:\n{}", node.logged());

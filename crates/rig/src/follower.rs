@@ -8,48 +8,53 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Cursor, Envelope, Leave};
-use crate::id::Id;
-use crate::ledger::Ledger;
-use crate::message::Name;
-use crate::topic::Selector;
+use crate::client::{AskedEnvelope, ClientCursor, Leave, RigClient};
+use crate::id::ReceivedId;
+use crate::ledger::RoundLedger;
+use crate::message::EventName;
+use crate::topic::TopicChoice;
 
 /// How long a client may go without getting on, once nothing is in its way.
 const HOMEWARD: Duration = Duration::from_secs(40);
 
 /// What clients share.
 #[derive(Debug)]
-pub struct Crowd<'a> {
+pub struct ClientCrowd<'a> {
     /// Where they may go.
     pub nodes: &'a [SocketAddr],
     /// Where they note what they hear.
-    pub ledger: &'a Ledger,
+    pub ledger: &'a RoundLedger,
     /// Everyone should come to the end now.
     pub finishing: AtomicBool,
     /// What was told to be gone, by selector: the place where retention trims.
-    edges: Mutex<HashMap<Selector, Id>>,
+    edges: Mutex<HashMap<TopicChoice, ReceivedId>>,
 }
 
-impl<'a> Crowd<'a> {
+impl<'a> ClientCrowd<'a> {
     /// Nobody yet.
-    pub fn new(nodes: &'a [SocketAddr], ledger: &'a Ledger) -> Self {
+    pub fn new(nodes: &'a [SocketAddr], ledger: &'a RoundLedger) -> Self {
         Self { nodes, ledger, finishing: AtomicBool::new(false), edges: Mutex::default() }
     }
 
-    fn client(&self, number: u32, mut selector: Selector, envelope: Envelope) -> Client<'_> {
+    fn client(
+        &self,
+        number: u32,
+        mut selector: TopicChoice,
+        envelope: AskedEnvelope,
+    ) -> RigClient<'_> {
         // Others publish beside the rig's publishers, elsewhere.
         if self.ledger.steady.load(Ordering::Relaxed) {
             let all = selector.patterns.iter_mut().filter(|pattern| *pattern == "**");
             all.for_each(|pattern| "rig/**".clone_into(pattern));
         }
-        Client::new(number, self.nodes, self.ledger, &self.finishing, selector, envelope)
+        RigClient::new(number, self.nodes, self.ledger, &self.finishing, selector, envelope)
     }
 
     /// Follows until the end.
     pub fn follow(&self, number: u32, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
-        let selector = Selector::any(&mut random);
-        let envelope = Envelope::ALL[random.usize(..3)];
+        let selector = TopicChoice::any(&mut random);
+        let envelope = AskedEnvelope::ALL[random.usize(..3)];
         let mut client = self.client(number, selector, envelope);
         // A few are slow.
         let breath = if random.u8(..8) == 0 { Duration::from_millis(20) } else { Duration::ZERO };
@@ -68,9 +73,9 @@ impl<'a> Crowd<'a> {
                 }
             }
             let cursor = match client.position {
-                Some(id) => Cursor::After(id),
-                None if random.bool() => Cursor::Earliest,
-                None => Cursor::Live,
+                Some(id) => ClientCursor::After(id),
+                None if random.bool() => ClientCursor::Earliest,
+                None => ClientCursor::Live,
             };
             let leave = Leave {
                 events: if random.u8(..4) == 0 { random.u64(1..200) } else { u64::MAX },
@@ -99,8 +104,8 @@ impl<'a> Crowd<'a> {
     /// that seldom.
     pub fn remain(&self, number: u32, seed: u64, stuck: bool) {
         let mut random = fastrand::Rng::with_seed(seed);
-        let selector = if stuck { Selector::of(&["**"]) } else { Selector::any(&mut random) };
-        let mut client = self.client(number, selector, Envelope::ALL[random.usize(..3)]);
+        let selector = if stuck { TopicChoice::of(&["**"]) } else { TopicChoice::any(&mut random) };
+        let mut client = self.client(number, selector, AskedEnvelope::ALL[random.usize(..3)]);
         let breath = if stuck { millis(&mut random, 4000) } else { Duration::ZERO };
         let time = Duration::from_secs(24 * 3600);
         let leave = Leave { events: u64::MAX, time, at: None, breath, narrow: stuck };
@@ -113,7 +118,7 @@ impl<'a> Crowd<'a> {
                     break;
                 }
             }
-            let cursor = client.position.map_or(Cursor::Live, Cursor::After);
+            let cursor = client.position.map_or(ClientCursor::Live, ClientCursor::After);
             client.stay(node, cursor, leave);
             thread::sleep(Duration::from_millis(20));
         }
@@ -134,8 +139,8 @@ impl<'a> Crowd<'a> {
         let mut random = fastrand::Rng::with_seed(seed);
         let selectors = ["**", "rig/1/*", "rig/0/3", "rig/2/5"];
         while !self.ledger.closing.load(Ordering::Relaxed) {
-            let selector = Selector::of(&[selectors[random.usize(..selectors.len())]]);
-            let mut client = self.client(number, selector, Envelope::None);
+            let selector = TopicChoice::of(&[selectors[random.usize(..selectors.len())]]);
+            let mut client = self.client(number, selector, AskedEnvelope::None);
             let edge = self.edges().get(&client.selector).copied();
             let cursor = self.ledger.look(|all| {
                 let low = match edge {
@@ -157,7 +162,7 @@ impl<'a> Crowd<'a> {
                 breath: Duration::ZERO,
                 narrow: false,
             };
-            client.stay(random.usize(..self.nodes.len()), Cursor::After(cursor), leave);
+            client.stay(random.usize(..self.nodes.len()), ClientCursor::After(cursor), leave);
             if let Some(gap) = client.gap {
                 let mut edges = self.edges();
                 let edge = edges.entry((*client.selector).clone()).or_insert(gap);
@@ -169,22 +174,25 @@ impl<'a> Crowd<'a> {
     /// Comes once, in a herd of others: for everything, or for what it missed of late.
     pub fn herd(&self, number: u32, cold: bool, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
-        let selector = Selector::any(&mut random);
-        let mut client = self.client(number, selector, Envelope::ALL[random.usize(..3)]);
+        let selector = TopicChoice::any(&mut random);
+        let mut client = self.client(number, selector, AskedEnvelope::ALL[random.usize(..3)]);
         let recent = self.ledger.look(|all| {
             let back = random.usize(1..500).min(all.len());
             all.get(all.len() - back).map(|event| event.id)
         });
-        let cursor =
-            if cold { Cursor::Earliest } else { recent.map_or(Cursor::Live, Cursor::After) };
+        let cursor = if cold {
+            ClientCursor::Earliest
+        } else {
+            recent.map_or(ClientCursor::Live, ClientCursor::After)
+        };
         let (events, time) = (random.u64(1..2000), Duration::from_secs(3));
         let leave = Leave { events, time, at: None, breath: Duration::ZERO, narrow: false };
         client.stay(random.usize(..self.nodes.len()), cursor, leave);
     }
 
     /// Reads everything that is retained; what it heard, by name.
-    pub fn audit(&self, number: u32) -> HashSet<Name> {
-        let mut client = self.client(number, Selector::of(&["**"]), Envelope::None);
+    pub fn audit(&self, number: u32) -> HashSet<EventName> {
+        let mut client = self.client(number, TopicChoice::of(&["**"]), AskedEnvelope::None);
         client.names = Some(HashSet::new());
         let leave = Leave {
             events: u64::MAX,
@@ -193,11 +201,11 @@ impl<'a> Crowd<'a> {
             breath: Duration::ZERO,
             narrow: false,
         };
-        client.stay(0, Cursor::Earliest, leave);
+        client.stay(0, ClientCursor::Earliest, leave);
         client.names.take().unwrap_or_default()
     }
 
-    fn edges(&self) -> std::sync::MutexGuard<'_, HashMap<Selector, Id>> {
+    fn edges(&self) -> std::sync::MutexGuard<'_, HashMap<TopicChoice, ReceivedId>> {
         self.edges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! As much of HTTP/1.1 as publishers and subscribers speak, over a plain socket.
 //!
-//! What must hold: every wait ends. A read that takes longer than the connection's patience is an
+//! What must hold: every wait ends. A read that takes longer than the connection's timeout is an
 //! error, so that a hub that hangs is seen and nobody hangs with it.
 
 use std::io::{self, Read as _, Write as _};
@@ -13,13 +13,13 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// A connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct HttpConnection {
     stream: TcpStream,
     buffer: Vec<u8>,
     from: usize,
 }
 
-impl AsFd for Connection {
+impl AsFd for HttpConnection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
@@ -27,13 +27,13 @@ impl AsFd for Connection {
 
 /// The head of a response.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub struct AnswerHead {
     /// Its status.
     pub status: u16,
     headers: String,
 }
 
-impl Head {
+impl AnswerHead {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.lines().find_map(|line| {
@@ -60,7 +60,7 @@ pub enum Got {
 
 /// The state of a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
+pub enum BodyState {
     /// The length of the next chunk comes next.
     Length,
     /// So much of the chunk is still to come.
@@ -77,26 +77,26 @@ fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-impl Connection {
-    /// Connects; no later read or write takes longer than `patience`.
-    pub fn open(address: SocketAddr, patience: Duration) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, patience)?;
+impl HttpConnection {
+    /// Connects; no later read or write takes longer than `timeout`.
+    pub fn open(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         Ok(Self { stream, buffer: Vec::new(), from: 0 })
     }
 
     /// The same, with a small buffer for what the other side sends, so that it is soon stuck.
-    pub fn open_narrow(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+    pub fn open_narrow(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
         const BYTES: usize = 4096;
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         set_socket_recv_buffer_size(&socket, BYTES)?;
         connect(&socket, &address)?;
         let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         Ok(Self { stream, buffer: Vec::new(), from: 0 })
     }
 
@@ -111,8 +111,8 @@ impl Connection {
     }
 
     /// How long a read may take from now on.
-    pub fn be_patient(&self, patience: Duration) -> io::Result<()> {
-        self.stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))
+    pub fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
     }
 
     /// Sends bytes.
@@ -159,7 +159,7 @@ impl Connection {
     }
 
     /// The head of a response, if all of it is there.
-    pub fn head_if_there(&mut self) -> io::Result<Option<Head>> {
+    pub fn head_if_there(&mut self) -> io::Result<Option<AnswerHead>> {
         match self.fill() {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
@@ -171,7 +171,7 @@ impl Connection {
     }
 
     /// Reads the head of a response.
-    pub fn head(&mut self) -> io::Result<Head> {
+    pub fn head(&mut self) -> io::Result<AnswerHead> {
         let mut first = self.whole_line()?;
         // What was left of the body before.
         if first.is_empty() {
@@ -183,7 +183,7 @@ impl Connection {
         loop {
             let line = self.whole_line()?;
             if line.is_empty() {
-                return Ok(Head { status, headers });
+                return Ok(AnswerHead { status, headers });
             }
             headers.push_str(&line);
             headers.push('\n');
@@ -191,7 +191,7 @@ impl Connection {
     }
 
     /// Reads the whole of a short body.
-    pub fn body(&mut self, head: &Head) -> io::Result<Vec<u8>> {
+    pub fn body(&mut self, head: &AnswerHead) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if let Some(length) = head.header("content-length").and_then(|l| l.parse().ok()) {
             while self.buffer.len() - self.from < length {
@@ -203,7 +203,7 @@ impl Connection {
             self.from += length;
             return Ok(body);
         }
-        let mut state = Body::of(head);
+        let mut state = BodyState::of(head);
         loop {
             match self.more(&mut state, &mut body)? {
                 Got::Bytes => {}
@@ -214,52 +214,53 @@ impl Connection {
     }
 
     /// Reads some of a body.
-    pub fn more(&mut self, state: &mut Body, into: &mut Vec<u8>) -> io::Result<Got> {
+    pub fn more(&mut self, state: &mut BodyState, into: &mut Vec<u8>) -> io::Result<Got> {
         let before = into.len();
         loop {
             let rest = &self.buffer[self.from..];
             match *state {
-                Body::Length => match self.line()? {
+                BodyState::Length => match self.line()? {
                     Some(line) => {
                         let length = usize::from_str_radix(line.trim(), 16)
                             .map_err(|_| broken("the length of a chunk is not a number"))?;
                         if length == 0 {
-                            *state = Body::Ended;
+                            *state = BodyState::Ended;
                         } else {
-                            *state = Body::Chunk(length);
+                            *state = BodyState::Chunk(length);
                         }
                         continue;
                     }
                     None if into.len() > before => return Ok(Got::Bytes),
                     None => {}
                 },
-                Body::Chunk(left) if !rest.is_empty() => {
+                BodyState::Chunk(left) if !rest.is_empty() => {
                     let take = left.min(rest.len());
                     into.extend_from_slice(&rest[..take]);
                     self.from += take;
-                    *state = if take == left { Body::Break } else { Body::Chunk(left - take) };
+                    *state =
+                        if take == left { BodyState::Break } else { BodyState::Chunk(left - take) };
                     continue;
                 }
-                Body::Break if rest.len() >= 2 => {
+                BodyState::Break if rest.len() >= 2 => {
                     if !rest.starts_with(b"\r\n") {
                         return Err(broken("a chunk does not end where it said"));
                     }
                     self.from += 2;
-                    *state = Body::Length;
+                    *state = BodyState::Length;
                     continue;
                 }
-                Body::Close if !rest.is_empty() => {
+                BodyState::Close if !rest.is_empty() => {
                     into.extend_from_slice(rest);
                     self.from = self.buffer.len();
                     return Ok(Got::Bytes);
                 }
                 _ if into.len() > before => return Ok(Got::Bytes),
                 // The line after the last chunk is not waited for.
-                Body::Ended => return Ok(Got::End),
+                BodyState::Ended => return Ok(Got::End),
                 _ => {}
             }
             match self.fill() {
-                Ok(0) if *state == Body::Close => return Ok(Got::End),
+                Ok(0) if *state == BodyState::Close => return Ok(Got::End),
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) => return Ok(Got::Nothing),
@@ -269,9 +270,9 @@ impl Connection {
     }
 }
 
-impl Body {
+impl BodyState {
     /// How this response's body is framed.
-    pub fn of(head: &Head) -> Self {
+    pub fn of(head: &AnswerHead) -> Self {
         if head.is_chunked() { Self::Length } else { Self::Close }
     }
 }

@@ -5,14 +5,14 @@ use std::fmt;
 
 /// A place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id {
+pub struct ReceivedId {
     /// Which life of the log.
     pub epoch: u64,
     /// Dense within an epoch.
     pub seq: u64,
 }
 
-impl Id {
+impl ReceivedId {
     /// Before everything.
     pub const ZERO: Self = Self { epoch: 0, seq: 0 };
 
@@ -28,7 +28,7 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for ReceivedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.epoch, self.seq)
     }

@@ -7,15 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::id::Id;
-use crate::ledger::{Acknowledged, Heard, Ledger, Stay, Unknown, What, Wrong};
-use crate::message::Name;
-use crate::topic::{KINDS, Selector, TOPICS, topic};
+use crate::id::ReceivedId;
+use crate::ledger::{AcknowledgedEvent, Observation, RoundLedger, Stay, Unknown, What, Wrong};
+use crate::message::EventName;
+use crate::topic::{KINDS, TOPICS, TopicChoice, topic};
 
 /// Judges every connection of the ledger, and returns them.
-pub fn judge(ledger: &Ledger) -> Vec<Stay> {
+pub fn judge(ledger: &RoundLedger) -> Vec<Stay> {
     let all = sorted(ledger);
-    let mut wanted: HashMap<Arc<Selector>, Vec<Id>> = HashMap::new();
+    let mut wanted: HashMap<Arc<TopicChoice>, Vec<ReceivedId>> = HashMap::new();
     let stays = ledger.stays();
     for stay in &stays {
         let ids = wanted
@@ -28,7 +28,7 @@ pub fn judge(ledger: &Ledger) -> Vec<Stay> {
 
 /// Holds what was still there at the end against what had been acknowledged, where nothing may be
 /// gone; and batches without an answer are there as a whole or not at all.
-pub fn audit(ledger: &Ledger, there: &HashSet<Name>) {
+pub fn audit(ledger: &RoundLedger, there: &HashSet<EventName>) {
     let all = sorted(ledger);
     let gone: Vec<_> = all.iter().filter(|event| !there.contains(&event.meant.name)).collect();
     if let [first, ..] = gone[..] {
@@ -41,7 +41,8 @@ pub fn audit(ledger: &Ledger, there: &HashSet<Name>) {
         });
     }
     for Unknown { first, count } in ledger.all_unknown() {
-        let part = (0..count).filter(|n| there.contains(&Name { n: first.n + n, ..first })).count();
+        let part =
+            (0..count).filter(|n| there.contains(&EventName { n: first.n + n, ..first })).count();
         if part > 0 && part < count as usize {
             ledger.wrong(Wrong::TornBatch, part as u64, || {
                 format!("{part} of {count} events were kept of the batch that began with {first:?}")
@@ -51,13 +52,13 @@ pub fn audit(ledger: &Ledger, there: &HashSet<Name>) {
 }
 
 /// What was acknowledged, by id.
-pub fn sorted(ledger: &Ledger) -> Vec<Acknowledged> {
+pub fn sorted(ledger: &RoundLedger) -> Vec<AcknowledgedEvent> {
     let mut all = ledger.look(<[_]>::to_vec);
     all.sort_unstable_by_key(|event| event.id);
     all
 }
 
-fn wanted_by(selector: &Selector, all: &[Acknowledged]) -> Vec<Id> {
+fn wanted_by(selector: &TopicChoice, all: &[AcknowledgedEvent]) -> Vec<ReceivedId> {
     let table: Vec<_> = (0..TOPICS * KINDS.len())
         .map(|n| selector.wants(&topic(n / KINDS.len()), n % KINDS.len()))
         .collect();
@@ -68,17 +69,22 @@ fn wanted_by(selector: &Selector, all: &[Acknowledged]) -> Vec<Id> {
 }
 
 /// What was wanted after `from` and before `to`, or at `to` if it is included.
-fn between(wanted: &[Id], from: Id, to: Id, included: bool) -> &[Id] {
+fn between(
+    wanted: &[ReceivedId],
+    from: ReceivedId,
+    to: ReceivedId,
+    included: bool,
+) -> &[ReceivedId] {
     let begin = wanted.partition_point(|&id| id <= from);
     let end = wanted.partition_point(|&id| id < to || (included && id == to));
     &wanted[begin..end.max(begin)]
 }
 
-fn judge_one(ledger: &Ledger, stay: &Stay, wanted: &[Id], stays: &[Stay]) {
+fn judge_one(ledger: &RoundLedger, stay: &Stay, wanted: &[ReceivedId], stays: &[Stay]) {
     let mut position = stay.after;
     // The reason of a gap since which no event was heard.
     let mut told: Option<&str> = None;
-    for (n, Heard { what, .. }) in stay.heard.iter().enumerate() {
+    for (n, Observation { what, .. }) in stay.heard.iter().enumerate() {
         let (missing, next) = match what {
             What::Events { first, last } => {
                 (position.map(|from| between(wanted, from, *first, false)), *last)
@@ -109,7 +115,7 @@ fn judge_one(ledger: &Ledger, stay: &Stay, wanted: &[Id], stays: &[Stay]) {
         position = Some(next);
     }
     let Some(from) = position.filter(|_| stay.to_the_end) else { return };
-    let end = Id { epoch: u64::MAX, seq: u64::MAX };
+    let end = ReceivedId { epoch: u64::MAX, seq: u64::MAX };
     let missing = between(wanted, from, end, true);
     if !missing.is_empty() {
         let count = missing.len() as u64;
@@ -135,7 +141,7 @@ fn judge_one(ledger: &Ledger, stay: &Stay, wanted: &[Id], stays: &[Stay]) {
 /// How much is told of what a client heard before and after.
 const AROUND: usize = 8;
 
-fn trace(ledger: &Ledger, stay: &Stay, n: usize, missing: &[Id]) -> String {
+fn trace(ledger: &RoundLedger, stay: &Stay, n: usize, missing: &[ReceivedId]) -> String {
     let mut text = format!(
         "client {} at node {} since {} ms, {}{}",
         stay.client,
@@ -174,33 +180,33 @@ mod tests {
     use super::*;
     use crate::message::Meant;
 
-    fn id(epoch: u64, seq: u64) -> Id {
-        Id { epoch, seq }
+    fn id(epoch: u64, seq: u64) -> ReceivedId {
+        ReceivedId { epoch, seq }
     }
 
     fn events(epoch: u64, first: u64, last: u64) -> What {
         What::Events { first: id(epoch, first), last: id(epoch, last) }
     }
 
-    fn gap(reason: &str, to: Id) -> What {
+    fn gap(reason: &str, to: ReceivedId) -> What {
         What::Gap { reason: reason.to_owned(), to }
     }
 
     /// 1-1 to 1-10 and 2-1 to 2-10 were acknowledged; a client came after `after` and heard this.
-    fn judged(after: Id, heard: Vec<What>, to_the_end: bool) -> Ledger {
-        let ledger = Ledger::default();
+    fn judged(after: ReceivedId, heard: Vec<What>, to_the_end: bool) -> RoundLedger {
+        let ledger = RoundLedger::default();
         for epoch in [1, 2] {
-            let name = Name { publisher: 0, n: 1 };
+            let name = EventName { publisher: 0, n: 1 };
             let meant = Meant { name, topic: 0, kind: 0 };
             ledger.acknowledge((1..=10).map(|seq| (id(epoch, seq), meant)));
         }
         ledger.stayed(Stay {
             client: 0,
             node: 0,
-            selector: Arc::new(Selector::of(&["**"])),
+            selector: Arc::new(TopicChoice::of(&["**"])),
             after: Some(after),
             at: 0,
-            heard: heard.into_iter().map(|what| Heard { at: 0, what }).collect(),
+            heard: heard.into_iter().map(|what| Observation { at: 0, what }).collect(),
             end: String::new(),
             to_the_end,
         });

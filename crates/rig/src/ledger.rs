@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use crate::book::Book;
-use crate::id::Id;
-use crate::message::{Meant, Name};
-use crate::topic::Selector;
+use crate::id::ReceivedId;
+use crate::message::{EventName, Meant};
+use crate::topic::TopicChoice;
 
 /// An event that a publisher was told is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Acknowledged {
+pub struct AcknowledgedEvent {
     /// Its place.
-    pub id: Id,
+    pub id: ReceivedId,
     /// What it is.
     pub meant: Meant,
     /// When, in milliseconds from the ledger's beginning.
@@ -28,7 +28,7 @@ pub struct Acknowledged {
 #[derive(Debug, Clone, Copy)]
 pub struct Unknown {
     /// Its first event.
-    pub first: Name,
+    pub first: EventName,
     /// How many there are.
     pub count: u32,
 }
@@ -41,13 +41,13 @@ pub struct Stay {
     /// At which node.
     pub node: usize,
     /// What it wanted.
-    pub selector: Arc<Selector>,
+    pub selector: Arc<TopicChoice>,
     /// The last id it knew.
-    pub after: Option<Id>,
+    pub after: Option<ReceivedId>,
     /// When it began.
     pub at: u64,
     /// What it heard, in order.
-    pub heard: Vec<Heard>,
+    pub heard: Vec<Observation>,
     /// How it ended.
     pub end: String,
     /// It should have received everything that was acknowledged before it ended.
@@ -56,7 +56,7 @@ pub struct Stay {
 
 /// Something heard, and when.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct Observation {
     /// In milliseconds from the ledger's beginning.
     pub at: u64,
     /// What.
@@ -69,28 +69,28 @@ pub enum What {
     /// Events whose ids follow one on another: every one from the first to the last.
     Events {
         /// The first of them.
-        first: Id,
+        first: ReceivedId,
         /// The last of them.
-        last: Id,
+        last: ReceivedId,
     },
     /// A gap.
     Gap {
         /// Why.
         reason: String,
         /// Where the stream goes on.
-        to: Id,
+        to: ReceivedId,
     },
     /// A cursor event.
-    Cursor(Id),
+    Cursor(ReceivedId),
 }
 
 /// A connection that its client did not end.
 #[derive(Debug, Clone)]
-pub struct End {
+pub struct BrokenConnection {
     /// To which node.
     pub node: usize,
     /// What was open: a stream, or a request that had no answer.
-    pub open: Open,
+    pub open: ConnectionUse,
     /// When it was last known to be good.
     pub since: u64,
     /// When it was seen to have ended.
@@ -101,7 +101,7 @@ pub struct End {
 
 /// What a connection was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Open {
+pub enum ConnectionUse {
     /// A stream.
     Stream,
     /// A stream on which nothing was heard yet.
@@ -198,7 +198,7 @@ impl Wrong {
 
 /// Something that went wrong, and how to see it.
 #[derive(Debug, Clone)]
-pub struct Finding {
+pub struct Violation {
     /// What it is.
     pub wrong: Wrong,
     /// How many events it is about.
@@ -207,7 +207,7 @@ pub struct Finding {
     pub trace: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} ({} events): {}", self.wrong, self.events, self.trace)
     }
@@ -218,14 +218,14 @@ const TRACES: usize = 5;
 
 /// Everything that was seen in a round.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct RoundLedger {
     begun: Instant,
-    acknowledged: RwLock<Vec<Acknowledged>>,
+    acknowledged: RwLock<Vec<AcknowledgedEvent>>,
     unknown: Mutex<Vec<Unknown>>,
     stays: Mutex<Vec<Stay>>,
-    ends: Mutex<Vec<End>>,
+    ends: Mutex<Vec<BrokenConnection>>,
     outages: Mutex<Vec<Outage>>,
-    findings: Mutex<Vec<Finding>>,
+    findings: Mutex<Vec<Violation>>,
     events: Mutex<Vec<(u64, String)>>,
     counts: [AtomicU64; Wrong::ALL.len()],
     /// Events that were delivered.
@@ -248,7 +248,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Default for Ledger {
+impl Default for RoundLedger {
     fn default() -> Self {
         Self {
             begun: Instant::now(),
@@ -271,21 +271,21 @@ impl Default for Ledger {
     }
 }
 
-impl Ledger {
+impl RoundLedger {
     /// Milliseconds since it began.
     pub fn now(&self) -> u64 {
         self.begun.elapsed().as_millis() as u64
     }
 
     /// A batch was acknowledged.
-    pub fn acknowledge(&self, batch: impl Iterator<Item = (Id, Meant)>) {
+    pub fn acknowledge(&self, batch: impl Iterator<Item = (ReceivedId, Meant)>) {
         let at = self.now();
-        let batch = batch.map(|(id, meant)| Acknowledged { id, meant, at });
+        let batch = batch.map(|(id, meant)| AcknowledgedEvent { id, meant, at });
         self.acknowledged.write().unwrap_or_else(PoisonError::into_inner).extend(batch);
     }
 
     /// Looks at what was acknowledged, in the order of acknowledgement.
-    pub fn look<R>(&self, at: impl FnOnce(&[Acknowledged]) -> R) -> R {
+    pub fn look<R>(&self, at: impl FnOnce(&[AcknowledgedEvent]) -> R) -> R {
         at(&self.acknowledged.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -305,9 +305,15 @@ impl Ledger {
     }
 
     /// A connection ended that its client did not end.
-    pub fn ended(&self, node: usize, open: Open, since: u64, told: impl FnOnce() -> String) {
+    pub fn ended(
+        &self,
+        node: usize,
+        open: ConnectionUse,
+        since: u64,
+        told: impl FnOnce() -> String,
+    ) {
         if self.steady.load(Ordering::Relaxed) {
-            let end = End { node, open, since, at: self.now(), told: told() };
+            let end = BrokenConnection { node, open, since, at: self.now(), told: told() };
             lock(&self.ends).push(end);
         }
     }
@@ -321,11 +327,11 @@ impl Ledger {
     pub fn judge_ends(&self) {
         let outages = lock(&self.outages).clone();
         let ends = std::mem::take(&mut *lock(&self.ends));
-        for End { node, open, since, at, told } in ends {
+        for BrokenConnection { node, open, since, at, told } in ends {
             let explains = |outage: &Outage| {
                 let may = match (outage.harm, open) {
-                    (Harm::Everything, _) | (Harm::Requests, Open::Request) => true,
-                    (_, Open::Beginning) => outage.from <= since,
+                    (Harm::Everything, _) | (Harm::Requests, ConnectionUse::Request) => true,
+                    (_, ConnectionUse::Beginning) => outage.from <= since,
                     _ => false,
                 };
                 may && outage.node == node && outage.from <= at && since <= outage.to
@@ -373,7 +379,7 @@ impl Ledger {
         self.counts[wrong as usize].fetch_add(events, Ordering::Relaxed);
         let mut findings = lock(&self.findings);
         if findings.iter().filter(|finding| finding.wrong == wrong).count() < TRACES {
-            findings.push(Finding { wrong, events, trace: trace() });
+            findings.push(Violation { wrong, events, trace: trace() });
         }
     }
 
@@ -383,7 +389,7 @@ impl Ledger {
     }
 
     /// The first of what went wrong.
-    pub fn findings(&self) -> Vec<Finding> {
+    pub fn findings(&self) -> Vec<Violation> {
         lock(&self.findings).clone()
     }
 }

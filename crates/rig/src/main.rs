@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use fanfare_rig::engine::Engine;
+use fanfare_rig::engine::HubEngine;
 use fanfare_rig::fault::Fault;
-use fanfare_rig::race::{Retention, race};
-use fanfare_rig::round::{Plan, Report, play};
+use fanfare_rig::race::{RaceRetention, race};
+use fanfare_rig::round::{RoundPlan, RoundReport, play};
 
 const USAGE: &str = "\
 usage: rig [--seconds N] [--seed S] [--engine E] [--faults F,...] [--clients N] [--race R [--slow]] [--keep]
@@ -27,10 +27,10 @@ Exits with 1 where a promise was broken, and says how.";
 struct Options {
     seconds: u64,
     seed: u64,
-    engine: Option<Engine>,
+    engine: Option<HubEngine>,
     faults: Option<Vec<Fault>>,
     clients: u32,
-    race: Option<Retention>,
+    race: Option<RaceRetention>,
     slow: bool,
     keep: bool,
 }
@@ -57,7 +57,7 @@ fn options() -> Option<Options> {
             "--keep" => options.keep = true,
             "--engine" => {
                 let name = value()?;
-                options.engine = Engine::ALL.into_iter().find(|engine| engine.as_str() == name);
+                options.engine = HubEngine::ALL.into_iter().find(|engine| engine.as_str() == name);
                 options.engine?;
             }
             "--faults" => {
@@ -66,9 +66,9 @@ fn options() -> Option<Options> {
             }
             "--race" => {
                 options.race = Some(match value()?.as_str() {
-                    "default" => Retention::Default,
-                    "small" => Retention::Small,
-                    "topics" => Retention::OfTopics,
+                    "default" => RaceRetention::Default,
+                    "small" => RaceRetention::Small,
+                    "topics" => RaceRetention::OfTopics,
                     _ => return None,
                 });
             }
@@ -84,17 +84,17 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let begun = Instant::now();
-    let mut total = Report::default();
+    let mut total = RoundReport::default();
     let mut rounds = 0;
     while rounds == 0 || begun.elapsed() < Duration::from_secs(options.seconds) {
         let seed = options.seed + rounds;
-        let engine = options.engine.unwrap_or(Engine::ALL[seed as usize % Engine::ALL.len()]);
+        let engine = options.engine.unwrap_or(HubEngine::ALL[seed as usize % HubEngine::ALL.len()]);
         let mut plan = match options.race {
             Some(retention) => race(engine, retention, options.slow, seed),
             None => {
                 let mut faults = Fault::of(engine);
                 faults.retain(|fault| options.faults.as_ref().is_none_or(|f| f.contains(fault)));
-                Plan::faulty(seed, engine, faults, options.clients)
+                RoundPlan::faulty(seed, engine, faults, options.clients)
             }
         };
         plan.leaves = options.keep;
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
     if total.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn summary(report: &Report) -> String {
+fn summary(report: &RoundReport) -> String {
     let list = |counts: &BTreeMap<String, u64>| {
         let counts = counts.iter().map(|(name, count)| format!("{name} {count}"));
         counts.collect::<Vec<_>>().join(", ")

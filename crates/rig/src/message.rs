@@ -5,7 +5,7 @@ use crate::topic::{KINDS, TOPICS};
 
 /// Which event of which publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name {
+pub struct EventName {
     /// The publisher.
     pub publisher: u32,
     /// Counted from 1.
@@ -16,7 +16,7 @@ pub struct Name {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meant {
     /// Which it is.
-    pub name: Name,
+    pub name: EventName,
     /// Its topic's number.
     pub topic: usize,
     /// Its type's number.
@@ -36,7 +36,7 @@ const FILLERS: [&str; 6] = [
 impl Meant {
     /// Its message.
     pub fn message(self) -> String {
-        let Self { name: Name { publisher, n }, topic, kind } = self;
+        let Self { name: EventName { publisher, n }, topic, kind } = self;
         format!("{publisher} {n} {topic} {kind} {}", filler(self.name))
     }
 
@@ -45,14 +45,14 @@ impl Meant {
         let mut words = message.splitn(5, ' ');
         let mut number = || words.next()?.parse().ok();
         let (publisher, n, topic, kind) = (number()?, number()?, number()?, number()?);
-        let name = Name { publisher, n };
+        let name = EventName { publisher, n };
         let meant = Self { name, topic: topic as usize, kind: kind as usize };
         let known = meant.topic < TOPICS && meant.kind < KINDS.len();
         (known && words.next()? == filler(name)).then_some(meant)
     }
 }
 
-fn filler(name: Name) -> &'static str {
+fn filler(name: EventName) -> &'static str {
     FILLERS[(name.publisher as usize * 7 + name.n as usize) % FILLERS.len()]
 }
 
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_message_that_lost_a_byte_is_not_read() {
         for n in 1..7 {
-            let meant = Meant { name: Name { publisher: 0, n }, topic: 3, kind: 1 };
+            let meant = Meant { name: EventName { publisher: 0, n }, topic: 3, kind: 1 };
             let message = meant.message();
             assert_eq!(Meant::read(&message), Some(meant));
             assert_eq!(Meant::read(&format!("{message}x")), None);

@@ -17,7 +17,7 @@ const SLOTS: usize = 32;
 /// A number in the control file. `preload/faults.c` must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
-pub enum Slot {
+pub enum ControlSlot {
     /// Microseconds that a read takes longer.
     ReadDelay = 0,
     /// Microseconds that a write takes longer.
@@ -72,14 +72,14 @@ impl Control {
     }
 
     /// Sets a number.
-    pub fn set(&self, slot: Slot, value: i64) {
+    pub fn set(&self, slot: ControlSlot, value: i64) {
         self.file
             .write_all_at(&value.to_ne_bytes(), slot as u64 * 8)
             .expect("the control file is writable");
     }
 
     /// What a number is.
-    pub fn get(&self, slot: Slot) -> i64 {
+    pub fn get(&self, slot: ControlSlot) -> i64 {
         let mut bytes = [0; 8];
         self.file.read_exact_at(&mut bytes, slot as u64 * 8).expect("the control file is readable");
         i64::from_ne_bytes(bytes)
@@ -88,25 +88,25 @@ impl Control {
     /// Nothing is disturbed any more, but the clock stays as it is.
     pub fn calm(&self) {
         for slot in [
-            Slot::ReadDelay,
-            Slot::WriteDelay,
-            Slot::SyncDelay,
-            Slot::ReadError,
-            Slot::WriteError,
-            Slot::SyncError,
-            Slot::ReadOneIn,
-            Slot::WriteOneIn,
-            Slot::SyncOneIn,
-            Slot::Shorten,
+            ControlSlot::ReadDelay,
+            ControlSlot::WriteDelay,
+            ControlSlot::SyncDelay,
+            ControlSlot::ReadError,
+            ControlSlot::WriteError,
+            ControlSlot::SyncError,
+            ControlSlot::ReadOneIn,
+            ControlSlot::WriteOneIn,
+            ControlSlot::SyncOneIn,
+            ControlSlot::Shorten,
         ] {
             self.set(slot, 0);
         }
-        self.set(Slot::Room, -1);
+        self.set(ControlSlot::Room, -1);
     }
 
     /// How many calls have been disturbed in any way.
     pub fn disturbed(&self) -> i64 {
-        [Slot::Slow, Slot::Failed, Slot::Shortened, Slot::Full]
+        [ControlSlot::Slow, ControlSlot::Failed, ControlSlot::Shortened, ControlSlot::Full]
             .map(|slot| self.get(slot))
             .iter()
             .sum()

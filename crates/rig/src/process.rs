@@ -24,7 +24,7 @@ const HUB: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: clo
 
 /// A process, or one that could be.
 #[derive(Debug)]
-pub struct Process {
+pub struct HubProcess {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Process {
     served: bool,
 }
 
-impl Process {
+impl HubProcess {
     /// One that will serve at `address` and whose files are in `directory`.
     pub fn new(
         name: &str,
@@ -107,10 +107,10 @@ impl Process {
 
     /// Whether it serves. A hub may accept connections before it has opened its log.
     fn answers(&self) -> bool {
-        let patience = Duration::from_secs(1);
+        let timeout = Duration::from_secs(1);
         let answer = || -> io::Result<u8> {
-            let mut stream = TcpStream::connect_timeout(&self.address, patience)?;
-            stream.set_read_timeout(Some(patience))?;
+            let mut stream = TcpStream::connect_timeout(&self.address, timeout)?;
+            stream.set_read_timeout(Some(timeout))?;
             stream.write_all(self.probe)?;
             let mut first = [0];
             stream.read_exact(&mut first)?;
@@ -149,10 +149,10 @@ impl Process {
     }
 
     /// Asks it to end, and waits for so long; then it is killed.
-    pub fn terminate(&mut self, patience: Duration) {
+    pub fn terminate(&mut self, timeout: Duration) {
         self.signal(Signal::TERM);
         let begun = Instant::now();
-        while self.child.is_some() && self.ended().is_none() && begun.elapsed() < patience {
+        while self.child.is_some() && self.ended().is_none() && begun.elapsed() < timeout {
             thread::sleep(Duration::from_millis(5));
         }
         self.kill();
@@ -165,7 +165,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for HubProcess {
     fn drop(&mut self) {
         self.kill();
     }

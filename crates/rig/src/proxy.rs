@@ -10,13 +10,13 @@ use std::time::Duration;
 
 /// A proxy on a port of its own. Dropping it breaks every connection.
 #[derive(Debug)]
-pub struct Proxy {
+pub struct RedisProxy {
     address: SocketAddr,
-    way: Arc<Way>,
+    way: Arc<RedisLink>,
 }
 
 #[derive(Debug)]
-struct Way {
+struct RedisLink {
     to: Mutex<SocketAddr>,
     /// Nothing is carried from nodes to Redis.
     swallows_requests: AtomicBool,
@@ -31,12 +31,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Proxy {
+impl RedisProxy {
     /// A proxy to this address.
     pub fn to(to: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let way = Arc::new(Way {
+        let way = Arc::new(RedisLink {
             to: Mutex::new(to),
             swallows_requests: AtomicBool::new(false),
             swallows_answers: AtomicBool::new(false),
@@ -86,7 +86,7 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
+impl Drop for RedisProxy {
     fn drop(&mut self) {
         self.way.closed.store(true, SeqCst);
         // The acceptor looks up from its listener once more.
@@ -95,7 +95,7 @@ impl Drop for Proxy {
     }
 }
 
-impl Way {
+impl RedisLink {
     fn carry(self: &Arc<Self>, n: usize, node: &TcpStream) {
         let to = *lock(&self.to);
         let Ok(redis) = TcpStream::connect(to) else { return };

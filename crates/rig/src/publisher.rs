@@ -10,11 +10,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::book::{Contradiction, Page};
-use crate::http::Connection;
-use crate::id::Id;
-use crate::ledger::{Ledger, Open, Unknown, Wrong};
-use crate::message::{Meant, Name};
+use crate::book::{BookPage, Contradiction};
+use crate::http::HttpConnection;
+use crate::id::ReceivedId;
+use crate::ledger::{ConnectionUse, RoundLedger, Unknown, Wrong};
+use crate::message::{EventName, Meant};
 use crate::topic::{KINDS, TOPICS, topic};
 
 /// How a publisher behaves.
@@ -32,33 +32,33 @@ pub struct Habit {
 
 /// A publisher.
 #[derive(Debug)]
-pub struct Publisher<'a> {
+pub struct RigPublisher<'a> {
     number: u32,
     nodes: &'a [SocketAddr],
     node: usize,
-    connection: Option<Connection>,
+    connection: Option<HttpConnection>,
     /// When the connection was last seen to be good.
     good: u64,
-    ledger: &'a Ledger,
-    page: Page,
+    ledger: &'a RoundLedger,
+    page: BookPage,
     random: fastrand::Rng,
     n: u32,
     session: u64,
 }
 
 /// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a batch is tried again. Well within the time that keys are kept.
 const TRIES: Duration = Duration::from_secs(20);
 
-impl<'a> Publisher<'a> {
+impl<'a> RigPublisher<'a> {
     /// One with a number that no other has.
-    pub fn new(number: u32, nodes: &'a [SocketAddr], ledger: &'a Ledger, seed: u64) -> Self {
+    pub fn new(number: u32, nodes: &'a [SocketAddr], ledger: &'a RoundLedger, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let node = random.usize(..nodes.len());
         let session = random.u64(..);
-        let page = Page::default();
+        let page = BookPage::default();
         Self { number, nodes, node, connection: None, good: 0, ledger, page, random, n: 0, session }
     }
 
@@ -80,17 +80,17 @@ impl<'a> Publisher<'a> {
     }
 
     /// One event of every topic and type, in one batch, which must be acknowledged in time.
-    pub fn finish(&mut self, patience: Duration) -> bool {
+    pub fn finish(&mut self, timeout: Duration) -> bool {
         let batch: Vec<_> = (0..TOPICS)
             .flat_map(|topic| (0..KINDS.len()).map(move |kind| (topic, kind)))
             .map(|(topic, kind)| self.next(topic, kind))
             .collect();
-        self.publish(&batch, true, patience)
+        self.publish(&batch, true, timeout)
     }
 
     fn next(&mut self, topic: usize, kind: usize) -> Meant {
         self.n += 1;
-        Meant { name: Name { publisher: self.number, n: self.n }, topic, kind }
+        Meant { name: EventName { publisher: self.number, n: self.n }, topic, kind }
     }
 
     fn compose(&mut self, size: usize, one_topic: bool) -> Vec<Meant> {
@@ -130,7 +130,7 @@ impl<'a> Publisher<'a> {
                 refused => {
                     if let Err(error) = refused {
                         let told = || format!("publisher {}: {error}", self.number);
-                        self.ledger.ended(self.node, Open::Request, self.good, told);
+                        self.ledger.ended(self.node, ConnectionUse::Request, self.good, told);
                     }
                     self.ledger.refused.fetch_add(1, Ordering::Relaxed);
                     self.connection = None;
@@ -147,13 +147,13 @@ impl<'a> Publisher<'a> {
     }
 
     /// The ids, or `None` where the hub refused.
-    fn attempt(&mut self, body: &[u8], key: Option<&str>) -> io::Result<Option<Vec<Id>>> {
+    fn attempt(&mut self, body: &[u8], key: Option<&str>) -> io::Result<Option<Vec<ReceivedId>>> {
         let address = self.nodes[self.node];
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 self.good = self.ledger.now();
-                Connection::open(address, PATIENCE)?
+                HttpConnection::open(address, TIMEOUT)?
             }
         };
         let key = key.map_or(String::new(), |key| format!("Idempotency-Key: {key}\r\n"));
@@ -182,13 +182,13 @@ impl<'a> Publisher<'a> {
         }
         let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         let ids = answer["ids"].as_array().into_iter().flatten();
-        let ids = ids.map(|id| Id::parse(id.as_str().unwrap_or_default()));
+        let ids = ids.map(|id| ReceivedId::parse(id.as_str().unwrap_or_default()));
         ids.collect::<Option<Vec<_>>>()
             .map(Some)
             .ok_or_else(|| io::Error::other(format!("an answer without ids: {answer}")))
     }
 
-    fn acknowledged(&mut self, batch: &[Meant], ids: &[Id]) {
+    fn acknowledged(&mut self, batch: &[Meant], ids: &[ReceivedId]) {
         let told = || format!("publisher {}, {:?}: {ids:?}", self.number, batch[0].name);
         if ids.len() != batch.len() || ids.windows(2).any(|pair| !pair[0].touches(pair[1])) {
             self.ledger.wrong(Wrong::TornBatch, batch.len() as u64, told);

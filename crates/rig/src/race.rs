@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use crate::engine::Engine;
-use crate::preload::Slot;
+use crate::engine::HubEngine;
+use crate::preload::ControlSlot;
 use crate::publisher::Habit;
-use crate::round::Plan;
+use crate::round::RoundPlan;
 
 /// What is retained in a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retention {
+pub enum RaceRetention {
     /// As the hub does it unasked.
     Default,
     /// So little that something is trimmed all the time.
@@ -20,16 +20,18 @@ pub enum Retention {
 }
 
 /// A race on this engine.
-pub fn race(engine: Engine, retention: Retention, slow_disk: bool, seed: u64) -> Plan {
+pub fn race(engine: HubEngine, retention: RaceRetention, slow_disk: bool, seed: u64) -> RoundPlan {
     let (settings, retained): (&[&str], _) = match retention {
-        Retention::Default => (&[], (100_000, 12_500)),
-        Retention::Small => (&["--retain-count", "8000", "--window-count", "500"], (8_000, 1_000)),
-        Retention::OfTopics => {
+        RaceRetention::Default => (&[], (100_000, 12_500)),
+        RaceRetention::Small => {
+            (&["--retain-count", "8000", "--window-count", "500"], (8_000, 1_000))
+        }
+        RaceRetention::OfTopics => {
             (&["--retain-topic-count", "500", "--window-count", "500"], (6_000, 400))
         }
     };
     let habit = Habit { batch: 500, rate: 0, keyed: false, one_topic: true };
-    Plan {
+    RoundPlan {
         seed,
         engine,
         settings: settings.iter().map(|&word| word.to_owned()).collect(),
@@ -39,7 +41,7 @@ pub fn race(engine: Engine, retention: Retention, slow_disk: bool, seed: u64) ->
         followers: 8,
         racers: 24,
         retained,
-        disk: if slow_disk { vec![(Slot::ReadDelay, 30_000)] } else { Vec::new() },
+        disk: if slow_disk { vec![(ControlSlot::ReadDelay, 30_000)] } else { Vec::new() },
         faults: Vec::new(),
         keeps: false,
         leaves: false,

@@ -5,19 +5,19 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::process::{Process, free_address};
+use crate::process::{HubProcess, free_address};
 
 /// A redis-server.
 #[derive(Debug)]
 pub struct Redis {
     /// Its process.
-    pub process: Process,
+    pub process: HubProcess,
     directory: PathBuf,
 }
 
 /// How a server keeps what it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
+pub enum RedisPersistence {
     /// Every write, before it is answered.
     Always,
     /// A snapshot now and then: what came after it is lost with the process.
@@ -26,7 +26,7 @@ pub enum Persistence {
 
 impl Redis {
     /// Starts one whose files are in a directory of this name at `place`.
-    pub fn start(name: &str, place: &Path, persistence: Persistence) -> io::Result<Self> {
+    pub fn start(name: &str, place: &Path, persistence: RedisPersistence) -> io::Result<Self> {
         let directory = place.join(name);
         std::fs::create_dir_all(&directory)?;
         let address = free_address();
@@ -42,14 +42,14 @@ impl Redis {
         ]
         .map(str::to_owned)
         .to_vec();
-        if persistence == Persistence::Always {
+        if persistence == RedisPersistence::Always {
             arguments.extend(["--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned));
         }
         let port = address.port().to_string();
         let place_of = directory.display().to_string();
         arguments.extend(["--port".to_owned(), port, "--dir".to_owned(), place_of]);
         let program = Path::new("redis-server");
-        let process = Process::new(name, program, arguments, address, place, &directory)?;
+        let process = HubProcess::new(name, program, arguments, address, place, &directory)?;
         let process = process.probed_by(b"PING\r\n");
         let mut redis = Self { process, directory };
         redis.process.start().map_err(io::Error::other)?;
@@ -74,9 +74,9 @@ impl Redis {
 
 /// A command to the server at an address.
 pub fn command(address: SocketAddr, words: &[&str]) -> io::Result<Vec<String>> {
-    let patience = Duration::from_secs(5);
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
-    stream.set_read_timeout(Some(patience))?;
+    let timeout = Duration::from_secs(5);
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
     let mut request = format!("*{}\r\n", words.len());
     for word in words {
         request.push_str(&format!("${}\r\n{word}\r\n", word.len()));

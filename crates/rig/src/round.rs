@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::engine::{Engine, Hub};
+use crate::engine::{HubEngine, RiggedHub};
 use crate::fault::{self, Fault};
-use crate::follower::Crowd;
+use crate::follower::ClientCrowd;
 use crate::judge::{audit, judge};
-use crate::ledger::{Finding, Ledger, What, Wrong};
-use crate::preload::Slot;
-use crate::publisher::{Habit, Publisher};
+use crate::ledger::{RoundLedger, Violation, What, Wrong};
+use crate::preload::ControlSlot;
+use crate::publisher::{Habit, RigPublisher};
 
 /// What a round is made of.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct RoundPlan {
     /// What everything that is left to chance follows from.
     pub seed: u64,
     /// Where events are kept.
-    pub engine: Engine,
+    pub engine: HubEngine,
     /// Settings of the hub, as arguments.
     pub settings: Vec<String>,
     /// How long publishers publish at least.
@@ -42,7 +42,7 @@ pub struct Plan {
     /// How many events retention keeps, and how many it trims at a time.
     pub retained: (usize, usize),
     /// What the disk of nodes does from the beginning.
-    pub disk: Vec<(Slot, i64)>,
+    pub disk: Vec<(ControlSlot, i64)>,
     /// What may happen, by chance.
     pub faults: Vec<Fault>,
     /// Retention is larger than what is published: what is acknowledged must be there at the end.
@@ -51,9 +51,9 @@ pub struct Plan {
     pub leaves: bool,
 }
 
-impl Plan {
+impl RoundPlan {
     /// Faults on this engine, so many clients of every kind, and one of two retentions.
-    pub fn faulty(seed: u64, engine: Engine, faults: Vec<Fault>, followers: u32) -> Self {
+    pub fn faulty(seed: u64, engine: HubEngine, faults: Vec<Fault>, followers: u32) -> Self {
         // What is gone can be told from what is trimmed only where nothing is.
         let lossless = faults.iter().all(|fault| !fault.may_lose(engine));
         let keeps = lossless || fastrand::Rng::with_seed(seed).u8(..3) > 0;
@@ -85,7 +85,7 @@ impl Plan {
 
 /// What a round was, in figures.
 #[derive(Debug, Default, Clone)]
-pub struct Report {
+pub struct RoundReport {
     /// Faults, by name.
     pub faults: BTreeMap<String, u64>,
     /// Calls to the disk that were disturbed.
@@ -103,10 +103,10 @@ pub struct Report {
     /// What went wrong, in events.
     pub wrong: BTreeMap<Wrong, u64>,
     /// The first of it, told.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Violation>,
 }
 
-impl Report {
+impl RoundReport {
     /// Adds another round's.
     pub fn add(&mut self, other: Self) {
         for (name, count) in other.faults {
@@ -153,12 +153,12 @@ const AUDITOR: u32 = 2_000_000;
 const STACK: usize = 256 * 1024;
 
 /// A directory for a round.
-struct Place {
+struct RoundDirectory {
     path: PathBuf,
     _removed: Option<TempDir>,
 }
 
-impl Place {
+impl RoundDirectory {
     fn of(directory: TempDir, stays: bool) -> Self {
         let path = directory.path().to_owned();
         if stays {
@@ -171,22 +171,22 @@ impl Place {
 }
 
 /// Plays a round.
-pub fn play(plan: &Plan) -> io::Result<Report> {
+pub fn play(plan: &RoundPlan) -> io::Result<RoundReport> {
     let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
-    let place = Place::of(place, plan.leaves);
-    let mut hub = Hub::start(plan.engine, &plan.settings, &place.path)?;
+    let place = RoundDirectory::of(place, plan.leaves);
+    let mut hub = RiggedHub::start(plan.engine, &plan.settings, &place.path)?;
     for node in &hub.nodes {
         plan.disk.iter().for_each(|&(slot, value)| node.control.set(slot, value));
     }
     let addresses = hub.addresses();
-    let ledger = Ledger::default();
-    let crowd = Crowd::new(&addresses, &ledger);
+    let ledger = RoundLedger::default();
+    let crowd = ClientCrowd::new(&addresses, &ledger);
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let mut faults = BTreeMap::new();
     thread::scope(|scope| -> io::Result<()> {
         let mut publishers = Vec::new();
         for (number, habit) in (1..).zip(&plan.publishers) {
-            let mut publisher = Publisher::new(number, &addresses, &ledger, random.u64(..));
+            let mut publisher = RigPublisher::new(number, &addresses, &ledger, random.u64(..));
             let thread = thread::Builder::new().stack_size(STACK);
             publishers.push(thread.spawn_scoped(scope, move || publisher.run(habit))?);
         }
@@ -231,7 +231,7 @@ pub fn play(plan: &Plan) -> io::Result<Report> {
         for publisher in publishers {
             publisher.join().expect("publishers do not panic");
         }
-        let mut last = Publisher::new(0, &addresses, &ledger, random.u64(..));
+        let mut last = RigPublisher::new(0, &addresses, &ledger, random.u64(..));
         if !last.finish(RECOVERS) {
             ledger.wrong(Wrong::Stuck, 1, || {
                 let logs = hub.nodes.iter().map(|node| node.logged());
@@ -244,10 +244,10 @@ pub fn play(plan: &Plan) -> io::Result<Report> {
     if plan.keeps && !ledger.forgets.load(Ordering::Relaxed) {
         audit(&ledger, &crowd.audit(AUDITOR));
     }
-    Ok(Report { faults, ..report(&ledger, &hub) })
+    Ok(RoundReport { faults, ..report(&ledger, &hub) })
 }
 
-fn report(ledger: &Ledger, hub: &Hub) -> Report {
+fn report(ledger: &RoundLedger, hub: &RiggedHub) -> RoundReport {
     let mut gaps = BTreeMap::new();
     for stay in judge(ledger) {
         for heard in stay.heard {
@@ -259,7 +259,7 @@ fn report(ledger: &Ledger, hub: &Hub) -> Report {
     let wrong = Wrong::ALL.map(|wrong| (wrong, ledger.count(wrong)));
     let wrong = wrong.into_iter().filter(|(_, count)| *count > 0);
     let disturbed = hub.nodes.iter().map(|node| node.control.disturbed() as u64).sum();
-    Report {
+    RoundReport {
         faults: BTreeMap::new(),
         disturbed,
         acknowledged: ledger.look(<[_]>::len) as u64,

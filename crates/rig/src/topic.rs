@@ -17,14 +17,14 @@ pub fn topic(n: usize) -> String {
 
 /// What a subscriber asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selector {
+pub struct TopicChoice {
     /// Topics and patterns.
     pub patterns: Vec<String>,
     /// The event types, by their place in [`KINDS`]; none means all.
     pub kinds: Vec<usize>,
 }
 
-impl Selector {
+impl TopicChoice {
     /// Of these patterns, with events of every type.
     pub fn of(patterns: &[&str]) -> Self {
         let patterns = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
@@ -100,7 +100,7 @@ mod tests {
             ("**", "rig/1/4", true),
             ("**/5", "rig/1/4", false),
         ] {
-            assert_eq!(Selector::of(&[pattern]).wants(topic, 0), expected, "{pattern} {topic}");
+            assert_eq!(TopicChoice::of(&[pattern]).wants(topic, 0), expected, "{pattern} {topic}");
         }
     }
 }

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use fanfare_rig::client::{Client, Cursor, Envelope, Leave};
-use fanfare_rig::id::Id;
+use fanfare_rig::client::{AskedEnvelope, ClientCursor, Leave, RigClient};
+use fanfare_rig::id::ReceivedId;
 use fanfare_rig::judge::judge;
-use fanfare_rig::ledger::{Ledger, Wrong};
-use fanfare_rig::message::{Meant, Name};
-use fanfare_rig::topic::Selector;
+use fanfare_rig::ledger::{RoundLedger, Wrong};
+use fanfare_rig::message::{EventName, Meant};
+use fanfare_rig::topic::TopicChoice;
 
 fn meant(n: u32, topic: usize) -> Meant {
-    Meant { name: Name { publisher: 0, n }, topic, kind: 0 }
+    Meant { name: EventName { publisher: 0, n }, topic, kind: 0 }
 }
 
 fn event(id: &str, n: u32) -> String {
@@ -32,10 +32,10 @@ fn gap(id: &str, to: &str) -> String {
 /// What is found wrong with a stream that a client gets who comes after 1-1, where 1-2 to 1-9 were
 /// acknowledged as the events 2 to 9.
 fn found(status: &str, stream: &str) -> Vec<Wrong> {
-    found_by(&Ledger::default(), status, stream)
+    found_by(&RoundLedger::default(), status, stream)
 }
 
-fn found_by(ledger: &Ledger, status: &str, stream: &str) -> Vec<Wrong> {
+fn found_by(ledger: &RoundLedger, status: &str, stream: &str) -> Vec<Wrong> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let nodes = [listener.local_addr().expect("it is bound")];
     let answer = format!(
@@ -50,10 +50,10 @@ fn found_by(ledger: &Ledger, status: &str, stream: &str) -> Vec<Wrong> {
         socket.write_all(answer.as_bytes()).expect("it listens");
     });
     let finishing = AtomicBool::new(false);
-    let id = |seq| Id { epoch: 1, seq };
+    let id = |seq| ReceivedId { epoch: 1, seq };
     ledger.acknowledge((2..10).map(|n| (id(u64::from(n)), meant(n, 0))));
-    let selector = Selector::of(&["rig/0/0"]);
-    let mut client = Client::new(0, &nodes, ledger, &finishing, selector, Envelope::None);
+    let selector = TopicChoice::of(&["rig/0/0"]);
+    let mut client = RigClient::new(0, &nodes, ledger, &finishing, selector, AskedEnvelope::None);
     let leave = Leave {
         events: 100,
         time: Duration::from_secs(10),
@@ -61,7 +61,7 @@ fn found_by(ledger: &Ledger, status: &str, stream: &str) -> Vec<Wrong> {
         breath: Duration::ZERO,
         narrow: false,
     };
-    client.stay(0, Cursor::After(id(1)), leave);
+    client.stay(0, ClientCursor::After(id(1)), leave);
     server.join().expect("it answered");
     judge(ledger);
     Wrong::ALL.into_iter().filter(|wrong| ledger.count(*wrong) > 0).collect()
@@ -105,7 +105,7 @@ fn an_event_under_another_s_id() {
 
 #[test]
 fn who_hears_a_batch_again_from_a_log_that_forgot_its_key_goes_on() {
-    let ledger = Ledger::default();
+    let ledger = RoundLedger::default();
     ledger.forgets.store(true, Ordering::Relaxed);
     // It would never come past the second otherwise.
     let parts = [event("1-2", 2), event("1-3", 2), event("1-5", 5)];

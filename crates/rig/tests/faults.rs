@@ -4,16 +4,16 @@
 
 use std::sync::Mutex;
 
-use fanfare_rig::engine::Engine;
+use fanfare_rig::engine::HubEngine;
 use fanfare_rig::fault::Fault;
-use fanfare_rig::round::{Plan, Report, play};
+use fanfare_rig::round::{RoundPlan, RoundReport, play};
 
 /// One hub at a time: its clients are enough for a small machine.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn survives(engine: Engine, faults: Vec<Fault>, seed: u64) -> Report {
+fn survives(engine: HubEngine, faults: Vec<Fault>, seed: u64) -> RoundReport {
     let _turn = TURN.lock();
-    let plan = Plan::faulty(seed, engine, faults, 40);
+    let plan = RoundPlan::faulty(seed, engine, faults, 40);
     let report = play(&plan).expect("a hub starts");
     let told: String = report.findings.iter().map(|finding| format!("\n{finding}")).collect();
     assert!(report.is_clean(), "{:?}, seed {seed}, engine {engine}{told}", report.wrong);
@@ -22,42 +22,42 @@ fn survives(engine: Engine, faults: Vec<Fault>, seed: u64) -> Report {
     report
 }
 
-fn all(engine: Engine) -> Vec<Fault> {
+fn all(engine: HubEngine) -> Vec<Fault> {
     Fault::of(engine)
 }
 
 /// Those after which everything that was acknowledged must still be there.
-fn lossless(engine: Engine) -> Vec<Fault> {
+fn lossless(engine: HubEngine) -> Vec<Fault> {
     all(engine).into_iter().filter(|fault| !fault.may_lose(engine)).collect()
 }
 
 #[test]
 fn a_hub_in_memory_under_every_fault() {
-    survives(Engine::Memory, all(Engine::Memory), 2);
+    survives(HubEngine::Memory, all(HubEngine::Memory), 2);
 }
 
 #[test]
 fn a_hub_on_disk_under_every_fault() {
-    survives(Engine::Data, all(Engine::Data), 4);
+    survives(HubEngine::Data, all(HubEngine::Data), 4);
 }
 
 #[test]
 fn a_hub_on_disk_that_may_lose_nothing() {
-    let report = survives(Engine::Data, lossless(Engine::Data), 5);
+    let report = survives(HubEngine::Data, lossless(HubEngine::Data), 5);
     assert!(report.disturbed > 0, "{report:#?}");
 }
 
 #[test]
 fn a_hub_on_redis_that_may_lose_nothing() {
-    survives(Engine::Redis, lossless(Engine::Redis), 6);
+    survives(HubEngine::Redis, lossless(HubEngine::Redis), 6);
 }
 
 #[test]
 fn two_nodes_on_redis_under_every_fault() {
-    survives(Engine::Cluster, all(Engine::Cluster), 7);
+    survives(HubEngine::Cluster, all(HubEngine::Cluster), 7);
 }
 
 #[test]
 fn two_nodes_on_a_redis_that_forgets() {
-    survives(Engine::Snapshots, vec![Fault::RedisKilled, Fault::Failover], 8);
+    survives(HubEngine::Snapshots, vec![Fault::RedisKilled, Fault::Failover], 8);
 }

@@ -3,11 +3,11 @@
 //!
 //! The disk of nodes is made slow where luck would be needed otherwise.
 
-use fanfare_rig::engine::Engine;
-use fanfare_rig::race::{Retention, race};
+use fanfare_rig::engine::HubEngine;
+use fanfare_rig::race::{RaceRetention, race};
 use fanfare_rig::round::play;
 
-fn nothing_is_lost_in_silence(engine: Engine, retention: Retention, slow_disk: bool) {
+fn nothing_is_lost_in_silence(engine: HubEngine, retention: RaceRetention, slow_disk: bool) {
     let plan = race(engine, retention, slow_disk, 1);
     let report = play(&plan).expect("a hub starts");
     let told: String = report.findings.iter().map(|finding| format!("\n{finding}")).collect();
@@ -20,55 +20,55 @@ fn nothing_is_lost_in_silence(engine: Engine, retention: Retention, slow_disk: b
 
 #[test]
 fn by_a_log_in_memory() {
-    nothing_is_lost_in_silence(Engine::Memory, Retention::Default, false);
+    nothing_is_lost_in_silence(HubEngine::Memory, RaceRetention::Default, false);
 }
 
 #[test]
 fn by_a_small_log_in_memory() {
-    nothing_is_lost_in_silence(Engine::Memory, Retention::Small, false);
+    nothing_is_lost_in_silence(HubEngine::Memory, RaceRetention::Small, false);
 }
 
 #[test]
 fn by_a_log_on_disk() {
-    nothing_is_lost_in_silence(Engine::Data, Retention::Default, false);
+    nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Default, false);
 }
 
 #[test]
 fn by_a_log_on_a_slow_disk() {
-    nothing_is_lost_in_silence(Engine::Data, Retention::Default, true);
+    nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Default, true);
 }
 
 #[test]
 fn by_a_small_log_on_disk() {
-    nothing_is_lost_in_silence(Engine::Data, Retention::Small, false);
+    nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Small, false);
 }
 
 #[test]
 fn by_a_small_log_on_a_slow_disk() {
-    nothing_is_lost_in_silence(Engine::Data, Retention::Small, true);
+    nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Small, true);
 }
 
 #[test]
 fn by_the_limit_of_a_topic() {
-    nothing_is_lost_in_silence(Engine::Data, Retention::OfTopics, false);
+    nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::OfTopics, false);
 }
 
 #[test]
 fn by_the_limit_of_a_topic_on_a_slow_disk() {
-    nothing_is_lost_in_silence(Engine::Data, Retention::OfTopics, true);
+    nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::OfTopics, true);
 }
 
 #[test]
 fn by_redis() {
-    nothing_is_lost_in_silence(Engine::Redis, Retention::Default, false);
+    nothing_is_lost_in_silence(HubEngine::Redis, RaceRetention::Default, false);
 }
 
 #[test]
 fn by_redis_with_small_retention() {
-    nothing_is_lost_in_silence(Engine::Redis, Retention::Small, false);
+    nothing_is_lost_in_silence(HubEngine::Redis, RaceRetention::Small, false);
 }
 
 #[test]
 fn by_redis_with_clients_that_move_between_two_nodes() {
-    nothing_is_lost_in_silence(Engine::Cluster, Retention::Small, false);
+    nothing_is_lost_in_silence(HubEngine::Cluster, RaceRetention::Small, false);
 }

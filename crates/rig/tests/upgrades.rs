@@ -6,17 +6,17 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use fanfare_rig::binary;
-use fanfare_rig::engine::Engine;
-use fanfare_rig::upgrade::fault::{Act, Deed, Fault, Side};
-use fanfare_rig::upgrade::relay::{Outcome, Step};
-use fanfare_rig::upgrade::round::{Plan, Report, play};
+use fanfare_rig::engine::HubEngine;
+use fanfare_rig::upgrade::fault::{Act, Deed, Side, UpgradeFault};
+use fanfare_rig::upgrade::relay::{ExpectedOutcome, UpgradeStep};
+use fanfare_rig::upgrade::round::{UpgradePlan, UpgradeReport, play};
 
 /// One hub at a time: its clients are enough for a small machine.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// A plan for a small machine.
-fn plan(engine: Engine, seed: u64) -> Plan {
-    Plan {
+fn plan(engine: HubEngine, seed: u64) -> UpgradePlan {
+    UpgradePlan {
         seed,
         engine,
         upgrades: 20,
@@ -33,7 +33,7 @@ fn plan(engine: Engine, seed: u64) -> Plan {
     }
 }
 
-fn played(plan: &Plan) -> Report {
+fn played(plan: &UpgradePlan) -> UpgradeReport {
     let _turn = TURN.lock();
     let report = play(plan).expect("a hub starts");
     let told: String = report.findings.iter().map(|finding| format!("\n{finding}")).collect();
@@ -42,45 +42,45 @@ fn played(plan: &Plan) -> Report {
     report
 }
 
-fn survives_twenty_upgrades(engine: Engine, seed: u64) {
+fn survives_twenty_upgrades(engine: HubEngine, seed: u64) {
     let report = played(&plan(engine, seed));
-    for outcome in [Outcome::Stays, Outcome::Moves] {
+    for outcome in [ExpectedOutcome::Stays, ExpectedOutcome::Moves] {
         assert!(report.outcomes.contains_key(&outcome), "{report:#?}");
     }
 }
 
 #[test]
 fn a_hub_in_memory() {
-    survives_twenty_upgrades(Engine::Memory, 1);
+    survives_twenty_upgrades(HubEngine::Memory, 1);
 }
 
 #[test]
 fn a_hub_on_disk() {
-    survives_twenty_upgrades(Engine::Data, 2);
+    survives_twenty_upgrades(HubEngine::Data, 2);
 }
 
 #[test]
 fn two_nodes_on_redis() {
-    survives_twenty_upgrades(Engine::Cluster, 3);
+    survives_twenty_upgrades(HubEngine::Cluster, 3);
 }
 
 #[test]
 fn an_old_process_that_dies_takes_along_what_it_has_handed_over() {
     let steps = [
-        Step::Descriptors,
-        Step::Received,
-        Step::Prepared,
-        Step::Commit,
-        Step::Committed,
-        Step::Serving,
+        UpgradeStep::Descriptors,
+        UpgradeStep::Received,
+        UpgradeStep::Prepared,
+        UpgradeStep::Commit,
+        UpgradeStep::Committed,
+        UpgradeStep::Serving,
     ];
-    let killed = |at| Fault::At(Deed { at, act: Act::Kill(Side::Old, None) });
-    let report = played(&Plan {
+    let killed = |at| UpgradeFault::At(Deed { at, act: Act::Kill(Side::Old, None) });
+    let report = played(&UpgradePlan {
         upgrades: 6,
         // No more than go in one message: it has been heard, or it has not.
         streams: 100,
         faults: Some(steps.map(killed).to_vec()),
-        ..plan(Engine::Memory, 4)
+        ..plan(HubEngine::Memory, 4)
     });
-    assert_eq!(report.outcomes, [(Outcome::Moves, 6)].into());
+    assert_eq!(report.outcomes, [(ExpectedOutcome::Moves, 6)].into());
 }

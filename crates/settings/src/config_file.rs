@@ -14,13 +14,13 @@ use crate::setting::Setting;
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     path: PathBuf,
-    entries: Vec<(String, usize, Entry)>,
+    entries: Vec<(String, usize, ConfigEntry)>,
 }
 
 /// What a key holds. A number stands as the text it was written as, so that the one parser a
 /// setting has reads every source.
 #[derive(Debug, Clone)]
-pub(crate) enum Entry {
+pub(crate) enum ConfigEntry {
     One(String),
     Many(Vec<String>),
     Nested,
@@ -82,7 +82,7 @@ impl ConfigFile {
     }
 
     /// The line and the value of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<(usize, &Entry)> {
+    pub(crate) fn get(&self, key: &str) -> Option<(usize, &ConfigEntry)> {
         let (_, line, entry) = self.entries.iter().find(|(known, ..)| known == key)?;
         Some((*line, entry))
     }
@@ -128,12 +128,12 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn entry(value: &Spanned<DeValue<'_>>, text: &str) -> Entry {
+fn entry(value: &Spanned<DeValue<'_>>, text: &str) -> ConfigEntry {
     if let DeValue::Array(array) = value.get_ref() {
         let texts: Option<_> = array.iter().map(|value| scalar(value, text)).collect();
-        texts.map_or(Entry::Nested, Entry::Many)
+        texts.map_or(ConfigEntry::Nested, ConfigEntry::Many)
     } else {
-        scalar(value, text).map_or(Entry::Nested, Entry::One)
+        scalar(value, text).map_or(ConfigEntry::Nested, ConfigEntry::One)
     }
 }
 
@@ -173,7 +173,7 @@ mod tests {
     use crate::table::TABLE;
 
     #[test]
-    fn a_mistyped_key_is_answered_with_a_far_fetched_one() {
+    fn a_mistyped_key_is_answered_with_a_near_one_or_none() {
         assert_eq!(nearest("retain-age", TABLE), Some("retain_age"));
         assert_eq!(nearest("hartbeat", TABLE), Some("heartbeat"));
         assert_eq!(nearest("max_subscriber", TABLE), Some("max_subscribers"));
@@ -183,13 +183,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_without_end_is_read_whole() {
+    fn a_file_without_end_is_not_read_whole() {
         let error = ConfigFile::read(Path::new("/dev/zero")).unwrap_err();
         assert!(error.to_string().contains("longer than"), "{error}");
     }
 
     #[test]
-    fn an_error_names_the_wrong_line() {
+    fn an_error_names_the_right_line() {
         let file = ConfigFile::parse(Path::new("f"), "# one\n\n[two]\nthree = 3\n").unwrap();
         let [SettingsError::UnknownKey { line: 3, .. }] = &file.unknown_keys(TABLE)[..] else {
             panic!("{:?}", file.unknown_keys(TABLE));

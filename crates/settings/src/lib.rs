@@ -31,11 +31,11 @@ pub use flags::Flags;
 pub use source::Source;
 pub use table::Settings;
 pub use value::{
-    ByteSize, CookieName, DataDirectory, Directory, FilePath, InvalidAddress, InvalidCookieName,
-    InvalidCount, InvalidDirectory, InvalidDuration, InvalidFilePath, InvalidIssuerKey,
-    InvalidLogFormat, InvalidLogLevel, InvalidName, InvalidNodeName, InvalidPrefix, InvalidSize,
-    InvalidSwitch, IssuerKey, LogFormat, LogLevel, Name, Namespace, NodeName, Prefix, RedisUrl,
-    parse_duration,
+    ByteSize, CookieName, DataDirectory, ExistingDirectory, FilePath, InvalidAddress,
+    InvalidCookieName, InvalidCount, InvalidDirectory, InvalidDuration, InvalidFilePath,
+    InvalidIssuerKey, InvalidLogFormat, InvalidLogLevel, InvalidName, InvalidNodeName,
+    InvalidPrefix, InvalidSize, InvalidSwitch, IssuerKey, LogFormat, LogLevel, Name, Namespace,
+    NodeName, Prefix, RedisUrl, parse_duration,
 };
 
 use source::Sources;

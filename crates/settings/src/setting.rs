@@ -99,18 +99,18 @@ macro_rules! settings {
         mod declared {
             use super::*;
             use crate::setting::optional;
-            use crate::value::{Field, Value};
+            use crate::value::{SettingField, SettingValue};
 
             $($(
                 pub(super) const $name: Setting = Setting {
                     name: stringify!($name),
                     heading: $heading,
                     doc: &[$($doc),+],
-                    placeholder: <<$type as Field>::Value as Value>::PLACEHOLDER,
-                    switch: <<$type as Field>::Value as Value>::SWITCH,
-                    repeatable: <$type as Field>::REPEATABLE,
-                    listed: <$type as Field>::REPEATABLE
-                        && <<$type as Field>::Value as Value>::LISTED,
+                    placeholder: <<$type as SettingField>::Value as SettingValue>::PLACEHOLDER,
+                    switch: <<$type as SettingField>::Value as SettingValue>::SWITCH,
+                    repeatable: <$type as SettingField>::REPEATABLE,
+                    listed: <$type as SettingField>::REPEATABLE
+                        && <<$type as SettingField>::Value as SettingValue>::LISTED,
                     default: optional(&[$($default)?]),
                     range: optional(&[$(($min, $max))?]),
                 };
@@ -148,7 +148,7 @@ mod tests {
     use crate::table::TABLE;
 
     #[test]
-    fn two_settings_share_a_name_or_one_has_no_help() {
+    fn every_setting_has_a_name_of_its_own_and_help() {
         for (at, setting) in TABLE.iter().enumerate() {
             assert!(TABLE[..at].iter().all(|other| other.name != setting.name));
             assert!(!setting.short_help().is_empty());

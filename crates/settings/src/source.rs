@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
-use crate::config_file::Entry;
+use crate::config_file::ConfigEntry;
 use crate::setting::Setting;
-use crate::value::{Field, Value};
+use crate::value::{SettingField, SettingValue};
 use crate::{ConfigFile, Flags, SettingsError};
 
 /// Where a value came from, as an error names it.
@@ -57,7 +57,7 @@ struct Given {
 
 impl<E: Fn(&str) -> Option<OsString>> Sources<'_, E> {
     /// Reads one setting from the first source that gives it.
-    pub(crate) fn read<F: Field>(&self, setting: &Setting) -> Result<F, SettingsError> {
+    pub(crate) fn read<F: SettingField>(&self, setting: &Setting) -> Result<F, SettingsError> {
         let Given { texts, from } = self.find(setting)?;
         let values: Result<Vec<_>, _> =
             texts.into_iter().map(|text| value(setting, &from, text)).collect();
@@ -101,12 +101,12 @@ impl<E: Fn(&str) -> Option<OsString>> Sources<'_, E> {
         let Some((line, entry)) = file.get(setting.name) else { return Ok(None) };
         let from = Source::File { path: file.path().into(), line, key: setting.name };
         let found = match entry {
-            Entry::One(text) => return Ok(Some(Given { texts: vec![text.clone()], from })),
-            Entry::Many(texts) if setting.repeatable => {
+            ConfigEntry::One(text) => return Ok(Some(Given { texts: vec![text.clone()], from })),
+            ConfigEntry::Many(texts) if setting.repeatable => {
                 return Ok(Some(Given { texts: texts.clone(), from }));
             }
-            Entry::Many(_) => "an array",
-            Entry::Nested => "something nested",
+            ConfigEntry::Many(_) => "an array",
+            ConfigEntry::Nested => "something nested",
         };
         Err(SettingsError::Shape { setting: setting.name, from, found })
     }
@@ -123,7 +123,11 @@ fn without_user(text: &str) -> String {
 }
 
 /// Parses one text and holds it against the range.
-fn value<V: Value>(setting: &Setting, from: &Source, text: String) -> Result<V, SettingsError> {
+fn value<V: SettingValue>(
+    setting: &Setting,
+    from: &Source,
+    text: String,
+) -> Result<V, SettingsError> {
     let from = from.clone();
     let value = match V::parse(&text) {
         Ok(value) => value,

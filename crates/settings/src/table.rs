@@ -7,7 +7,7 @@ use std::time::Duration;
 use fanfare_auth::{AccessKey, KeyFile, PublicKey, TokenSecret};
 use fanfare_event::Pattern;
 use fanfare_log::SyncPolicy;
-use fanfare_mercure::HubUrl;
+use fanfare_mercure::MercureUrl;
 use fanfare_net::{
     AcmeDirectory, Contact, Domain, Host, KeySetUrl, Network, Origin, SecurityContact,
 };
@@ -16,8 +16,8 @@ use crate::SettingsError;
 use crate::setting::{Setting, settings};
 use crate::source::Sources;
 use crate::value::{
-    ByteSize, CookieName, DataDirectory, Directory, FilePath, IssuerKey, LogFormat, LogLevel, Name,
-    Namespace, NodeName, Prefix, RedisUrl,
+    ByteSize, CookieName, DataDirectory, ExistingDirectory, FilePath, IssuerKey, LogFormat,
+    LogLevel, Name, Namespace, NodeName, Prefix, RedisUrl,
 };
 
 // A row: what `--help` says (the first paragraph is all that `-h` says), the name, the type, the
@@ -38,7 +38,7 @@ settings! {
     prefix: Prefix = "/sse";
 
     /// Serve sse_index.html from this directory, not the built-in page
-    templates: Option<Directory>;
+    templates: Option<ExistingDirectory>;
 
     /// Take orders such as `fanfare upgrade` at a socket with this path
     ///
@@ -341,7 +341,7 @@ settings! {
     ///
     /// Such as `https://hub.example.com/.well-known/mercure`. Tokens of version 1.0 must be meant for
     /// it (`aud`), and relative topics and URL Patterns are resolved against it.
-    mercure_url: Option<HubUrl>;
+    mercure_url: Option<MercureUrl>;
 
     /// Trust only tokens signed with this secret to publish by it, or with the content of @FILE; may be
     /// repeated

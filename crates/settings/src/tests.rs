@@ -28,7 +28,7 @@ fn messages(result: Result<Settings, Vec<SettingsError>>) -> Vec<String> {
 }
 
 #[test]
-fn a_default_is_not_what_is_documented() {
+fn every_default_is_what_is_documented() {
     let settings = Settings::resolve(&Flags::default(), |_| None, None).unwrap();
     assert_eq!(settings.listen, SocketAddr::from(([127, 0, 0, 1], 8000)));
     assert_eq!(settings.prefix.as_str(), "/sse");
@@ -75,7 +75,7 @@ fn a_default_is_not_what_is_documented() {
 }
 
 #[test]
-fn the_wrong_source_wins() {
+fn the_right_source_wins() {
     let variable = [("FANFARE_HEARTBEAT", "2s")];
     let file = "heartbeat = '3s'";
     let heartbeat = |result: Result<Settings, _>| result.unwrap().heartbeat.as_secs();
@@ -86,13 +86,13 @@ fn the_wrong_source_wins() {
 }
 
 #[test]
-fn an_empty_variable_hides_the_file() {
+fn an_empty_variable_does_not_hide_the_file() {
     let settings = resolve(&[], &[("FANFARE_SHARDS", "")], "shards = 3").unwrap();
     assert_eq!(settings.shards, Some(3));
 }
 
 #[test]
-fn a_list_is_cut_short_or_merged() {
+fn a_list_is_whole_and_never_merged() {
     let origins = |result: Result<Settings, _>| {
         let origins = result.unwrap().allow_origin;
         origins.iter().map(|origin| origin.as_str().to_owned()).collect::<Vec<_>>()
@@ -111,7 +111,7 @@ fn a_list_is_cut_short_or_merged() {
 }
 
 #[test]
-fn a_certificate_without_its_key_is_ignored() {
+fn a_certificate_without_its_key_is_refused() {
     let alone = ["--tls-cert is of no use without --tls-key"];
     assert_eq!(messages(resolve(&["--tls-cert", "cert.pem"], &[], "")), alone);
     assert_eq!(messages(resolve(&[], &[("FANFARE_TLS_KEY", "key.pem")], "")).len(), 1);
@@ -120,7 +120,7 @@ fn a_certificate_without_its_key_is_ignored() {
 }
 
 #[test]
-fn certificates_are_ordered_that_nobody_keeps_or_shows() {
+fn no_certificate_is_ordered_that_nobody_keeps_or_shows() {
     let said = |arguments: &[&str]| messages(resolve(arguments, &[], ""));
     let domain = ["--acme-domain", "events.example.com"];
     let cache = ["--acme-cache", "certificates"];
@@ -135,7 +135,7 @@ fn certificates_are_ordered_that_nobody_keeps_or_shows() {
 }
 
 #[test]
-fn a_limit_for_each_topic_is_ignored_in_memory() {
+fn a_limit_for_each_topic_is_refused_in_memory() {
     let limit = ["--retain-topic-count", "10"];
     let alone = ["--retain-topic-count is of no use without --data"];
     assert_eq!(messages(resolve(&limit, &[], "")), alone);
@@ -144,7 +144,7 @@ fn a_limit_for_each_topic_is_ignored_in_memory() {
 }
 
 #[test]
-fn replicas_are_waited_for_where_there_are_none() {
+fn waiting_for_replicas_is_refused_where_there_are_none() {
     let alone = ["--redis-wait-replicas is of no use without --redis"];
     assert_eq!(messages(resolve(&["--redis-wait-replicas", "1"], &[], "")), alone);
     let redis = [("FANFARE_REDIS", "redis://localhost"), ("FANFARE_REDIS_WAIT_REPLICAS", "2")];
@@ -152,7 +152,7 @@ fn replicas_are_waited_for_where_there_are_none() {
 }
 
 #[test]
-fn toml_numbers_are_misread() {
+fn toml_numbers_are_read_as_written() {
     let file = "retain_count = 1_000\nmax_message = 512\nshards = '2'";
     let settings = resolve(&[], &[], file).unwrap();
     assert_eq!(settings.retain_count, 1_000);
@@ -161,7 +161,7 @@ fn toml_numbers_are_misread() {
 }
 
 #[test]
-fn a_message_does_not_say_where_and_what() {
+fn every_message_says_where_and_what() {
     assert_eq!(
         messages(resolve(&[], &[("FANFARE_RETAIN_AGE", "12 parsecs")], "")),
         ["--retain-age (from FANFARE_RETAIN_AGE): \"12 parsecs\" is not a duration: \
@@ -185,7 +185,7 @@ fn a_message_does_not_say_where_and_what() {
 }
 
 #[test]
-fn only_the_first_mistake_is_reported() {
+fn every_mistake_is_reported() {
     let found = messages(resolve(
         &["--prefix", "sse"],
         &[("FANFARE_DRAIN", "1 hour")],
@@ -198,7 +198,7 @@ fn only_the_first_mistake_is_reported() {
 }
 
 #[test]
-fn a_range_cannot_be_read_or_leaves_out_its_own_bounds() {
+fn every_range_can_be_read_and_includes_its_bounds() {
     for setting in TABLE {
         let Some((min, max)) = setting.range else { continue };
         for bound in [min, max] {
@@ -214,7 +214,7 @@ fn a_range_cannot_be_read_or_leaves_out_its_own_bounds() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_not_utf_8_is_mangled() {
+fn a_variable_that_is_not_utf_8_is_not_mangled() {
     use std::os::unix::ffi::OsStringExt;
     let env = |name: &str| (name == "FANFARE_PREFIX").then(|| OsString::from_vec(vec![b'/', 0xff]));
     let error = messages(Settings::resolve(&Flags::default(), env, None));
@@ -222,7 +222,7 @@ fn a_variable_that_is_not_utf_8_is_mangled() {
 }
 
 #[test]
-fn the_network_is_let_in_without_a_word() {
+fn the_network_is_never_let_in_without_a_word() {
     let secret = "0123456789abcdef0123456789abcdef";
     for listen in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
         let said = messages(resolve(&["--listen", listen], &[], ""));
@@ -241,7 +241,7 @@ fn the_network_is_let_in_without_a_word() {
 }
 
 #[test]
-fn a_secret_is_shown_with_the_settings() {
+fn no_secret_is_shown_with_the_settings() {
     let file =
         "jwt_secret = '0123456789abcdef0123456789abcdef'\npublish_key = ['abcdefghijklmnop']";
     let shown = format!("{:?}", resolve(&[], &[], file).unwrap());

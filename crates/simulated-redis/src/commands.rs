@@ -26,7 +26,7 @@ pub(crate) struct Execution {
     pub(crate) in_script: bool,
 }
 
-type Outcome = Result<Reply, Reply>;
+type CommandResult = Result<Reply, Reply>;
 
 const WRITES: [&str; 11] =
     ["xadd", "xtrim", "xdel", "hset", "hdel", "set", "del", "rpush", "lpop", "pexpire", "flushall"];
@@ -52,7 +52,7 @@ impl Execution {
         reply
     }
 
-    fn dispatch(&mut self, name: &str, words: &[Vec<u8>]) -> Outcome {
+    fn dispatch(&mut self, name: &str, words: &[Vec<u8>]) -> CommandResult {
         match (name, words) {
             ("type", [key]) => self.kind(key),
             ("exists", [key]) => Ok(Reply::Int(self.exists(key).into())),
@@ -162,7 +162,7 @@ impl Execution {
         self.database.get(key, self.now).is_some()
     }
 
-    fn kind(&self, key: &[u8]) -> Outcome {
+    fn kind(&self, key: &[u8]) -> CommandResult {
         let kind = match self.database.get(key, self.now) {
             None => "none",
             Some(Stored::Text(_)) => "string",
@@ -173,13 +173,13 @@ impl Execution {
         Ok(Reply::Status(kind.to_owned()))
     }
 
-    fn field(&self, key: &[u8], field: &[u8]) -> Outcome {
+    fn field(&self, key: &[u8], field: &[u8]) -> CommandResult {
         let fields = self.database.hash(key, self.now)?;
         let found = fields.iter().find(|(name, _)| name == field);
         Ok(found.map_or(Reply::Nil, |(_, value)| Reply::text(value)))
     }
 
-    fn set(&mut self, key: &[u8], value: &[u8], options: &[Vec<u8>]) -> Outcome {
+    fn set(&mut self, key: &[u8], value: &[u8], options: &[Vec<u8>]) -> CommandResult {
         let mut ends = None;
         let mut options = options.iter();
         while let Some(option) = options.next() {

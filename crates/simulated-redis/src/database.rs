@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::reply::Reply;
-use crate::stream::Stream;
+use crate::stream::StoredStream;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Database {
-    keys: BTreeMap<Vec<u8>, Kept>,
+    keys: BTreeMap<Vec<u8>, KeyEntry>,
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct KeyEntry {
     stored: Stored,
     /// In milliseconds since 1970.
     ends: Option<u64>,
@@ -21,13 +21,13 @@ struct Kept {
 pub(crate) enum Stored {
     Text(Vec<u8>),
     /// In the order in which fields came.
-    Hash(Vec<Field>),
+    Hash(Vec<HashField>),
     List(VecDeque<Vec<u8>>),
-    Stream(Stream),
+    Stream(StoredStream),
 }
 
 /// A name and a value.
-pub(crate) type Field = (Vec<u8>, Vec<u8>);
+pub(crate) type HashField = (Vec<u8>, Vec<u8>);
 
 impl Database {
     pub(crate) fn is_empty(&self) -> bool {
@@ -40,7 +40,7 @@ impl Database {
     }
 
     pub(crate) fn set(&mut self, key: &[u8], stored: Stored, ends: Option<u64>) {
-        self.keys.insert(key.to_vec(), Kept { stored, ends });
+        self.keys.insert(key.to_vec(), KeyEntry { stored, ends });
     }
 
     /// When a key's time is over, if it has one.
@@ -68,7 +68,7 @@ impl Database {
         }
     }
 
-    pub(crate) fn hash(&self, key: &[u8], now: u64) -> Result<&[Field], Reply> {
+    pub(crate) fn hash(&self, key: &[u8], now: u64) -> Result<&[HashField], Reply> {
         match self.get(key, now) {
             None => Ok(&[]),
             Some(Stored::Hash(fields)) => Ok(fields),
@@ -76,7 +76,7 @@ impl Database {
         }
     }
 
-    pub(crate) fn stream(&self, key: &[u8], now: u64) -> Result<Option<&Stream>, Reply> {
+    pub(crate) fn stream(&self, key: &[u8], now: u64) -> Result<Option<&StoredStream>, Reply> {
         match self.get(key, now) {
             None => Ok(None),
             Some(Stored::Stream(stream)) => Ok(Some(stream)),
@@ -93,7 +93,7 @@ impl Database {
     }
 
     /// Makes it an empty one where there is none.
-    pub(crate) fn hash_mut(&mut self, key: &[u8], now: u64) -> Result<&mut Vec<Field>, Reply> {
+    pub(crate) fn hash_mut(&mut self, key: &[u8], now: u64) -> Result<&mut Vec<HashField>, Reply> {
         match self.entry(key, now, || Stored::Hash(Vec::new())) {
             Stored::Hash(fields) => Ok(fields),
             _ => Err(Reply::wrong_type()),
@@ -113,8 +113,8 @@ impl Database {
     }
 
     /// The same.
-    pub(crate) fn stream_mut(&mut self, key: &[u8], now: u64) -> Result<&mut Stream, Reply> {
-        match self.entry(key, now, || Stored::Stream(Stream::default())) {
+    pub(crate) fn stream_mut(&mut self, key: &[u8], now: u64) -> Result<&mut StoredStream, Reply> {
+        match self.entry(key, now, || Stored::Stream(StoredStream::default())) {
             Stored::Stream(stream) => Ok(stream),
             _ => Err(Reply::wrong_type()),
         }
@@ -123,7 +123,7 @@ impl Database {
     fn entry(&mut self, key: &[u8], now: u64, empty: impl FnOnce() -> Stored) -> &mut Stored {
         self.bury(key, now);
         let kept = self.keys.entry(key.to_vec());
-        &mut kept.or_insert_with(|| Kept { stored: empty(), ends: None }).stored
+        &mut kept.or_insert_with(|| KeyEntry { stored: empty(), ends: None }).stored
     }
 
     /// Takes away what is over.

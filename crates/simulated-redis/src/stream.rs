@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 /// The id of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Id(pub(crate) u64, pub(crate) u64);
+pub(crate) struct EntryId(pub(crate) u64, pub(crate) u64);
 
-impl Id {
+impl EntryId {
     pub(crate) const MIN: Self = Self(0, 0);
     pub(crate) const MAX: Self = Self(u64::MAX, u64::MAX);
 
@@ -38,26 +38,26 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.0, self.1)
     }
 }
 
 /// Names and values, in turn.
-pub(crate) type Fields = Arc<[Vec<u8>]>;
+pub(crate) type EntryFields = Arc<[Vec<u8>]>;
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stream {
+pub(crate) struct StoredStream {
     blocks: VecDeque<Block>,
     length: usize,
     /// The last id that was ever given.
-    pub(crate) last: Option<Id>,
+    pub(crate) last: Option<EntryId>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Block {
-    entries: VecDeque<(Id, Fields)>,
+    entries: VecDeque<(EntryId, EntryFields)>,
     /// How many it has had.
     filled: usize,
 }
@@ -74,20 +74,20 @@ pub(crate) struct Trim {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bound {
     Length(usize),
-    From(Id),
+    From(EntryId),
 }
 
-impl Stream {
+impl StoredStream {
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    pub(crate) fn first(&self) -> Option<&(Id, Fields)> {
+    pub(crate) fn first(&self) -> Option<&(EntryId, EntryFields)> {
         self.blocks.front()?.entries.front()
     }
 
     /// Appends; `id` must be later than the last. A block holds `block` entries.
-    pub(crate) fn push(&mut self, id: Id, fields: Fields, block: usize) {
+    pub(crate) fn push(&mut self, id: EntryId, fields: EntryFields, block: usize) {
         if self.blocks.back().is_none_or(|last| last.filled >= block) {
             self.blocks.push_back(Block::default());
         }
@@ -101,9 +101,9 @@ impl Stream {
 
     pub(crate) fn range(
         &self,
-        from: Id,
-        until: Id,
-    ) -> impl DoubleEndedIterator<Item = &(Id, Fields)> {
+        from: EntryId,
+        until: EntryId,
+    ) -> impl DoubleEndedIterator<Item = &(EntryId, EntryFields)> {
         let entries = self.blocks.iter().flat_map(|block| block.entries.iter());
         entries.filter(move |(id, _)| (from..=until).contains(id))
     }
@@ -149,7 +149,7 @@ impl Stream {
     }
 
     /// How many of these there were.
-    pub(crate) fn delete(&mut self, id: Id) -> usize {
+    pub(crate) fn delete(&mut self, id: EntryId) -> usize {
         for at in 0..self.blocks.len() {
             let block = &mut self.blocks[at];
             if let Some(found) = block.entries.iter().position(|(its, _)| *its == id) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fanfare_delivery::SimulatedSocket;
 use fanfare_hub::Requested;
 
-use crate::judge::{Beginning, Wish, WishEnvelope};
+use crate::judge::{ConnectCursor, Wish, WishEnvelope};
 
 /// What clients may ask for.
 pub(crate) const WISHES: [Wish; 8] = [
@@ -33,7 +33,7 @@ const fn wish(
 
 /// A client.
 #[derive(Debug, Default)]
-pub(crate) struct Client {
+pub(crate) struct SimulatedClient {
     pub(crate) node: usize,
     /// On which shard its stream is, or is on its way to.
     pub(crate) shard: usize,
@@ -42,14 +42,14 @@ pub(crate) struct Client {
     pub(crate) connection: u64,
     /// Its socket has always taken everything, and it has not gone itself.
     pub(crate) is_smooth: bool,
-    pub(crate) waiting: Option<Waiting>,
+    pub(crate) waiting: Option<WaitingClient>,
 }
 
 /// It holds an id that its node has not come to.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingClient {
     pub(crate) requested: Requested,
-    pub(crate) beginning: Beginning,
+    pub(crate) beginning: ConnectCursor,
     /// By the clock that never goes back.
     pub(crate) until: Duration,
     pub(crate) leased: bool,

@@ -13,10 +13,10 @@ mod reader;
 mod unchunked;
 mod wish;
 
-pub use finding::{Finding, FindingKind};
+pub use finding::{BrokenPromise, FindingKind};
 pub(crate) use flat_json::flat_json;
-pub(crate) use id::{Id, Place};
-pub(crate) use ledger::{BatchNumber, Ledger, Message, Promises};
-pub(crate) use reader::{Beginning, Reader};
+pub(crate) use id::{IdRank, JudgedId};
+pub(crate) use ledger::{BatchNumber, JudgeLedger, Promises, SentMessage};
+pub(crate) use reader::{ConnectCursor, ReaderAccount};
 pub(crate) use unchunked::Unchunked;
 pub(crate) use wish::{Wish, WishEnvelope};

@@ -18,7 +18,7 @@ mod run;
 mod trace;
 mod world;
 
-pub use judge::{Finding, FindingKind};
-pub use plan::Plan;
-pub use run::{Run, report, run, shrink};
+pub use judge::{BrokenPromise, FindingKind};
+pub use plan::HistoryPlan;
+pub use run::{HistoryRun, report, run, shrink};
 pub use trace::Trace;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fanfare_simulation::{Plan, Trace, report, run};
+use fanfare_simulation::{HistoryPlan, Trace, report, run};
 
 const USAGE: &str = "simulate [--seeds N] [--from S] [--threads T]
 
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
                     if seed >= from.saturating_add(seeds) {
                         return;
                     }
-                    let plan = Plan::of(seed);
+                    let plan = HistoryPlan::of(seed);
                     if let Some(finding) = run(&plan, Trace::default()).finding {
                         next.store(u64::MAX / 2, Ordering::Relaxed);
                         let text = report(&plan, &finding);

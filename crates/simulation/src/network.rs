@@ -26,8 +26,8 @@ use crate::plan::Setup;
 mod call;
 mod way;
 
-use call::{Call, Progress};
-use way::Way;
+use call::{Call, CallProgress};
+use way::NodeLink;
 
 /// How many calls a node gets through in one piece of its work, at most.
 const CALLS: usize = 12;
@@ -40,8 +40,8 @@ pub(crate) const COMMANDS: [&str; 5] = ["xadd", "hset", "set", "xtrim", "xrange"
 pub(crate) const KEYS: [&str; 3] = ["{s}:events", "{s}:lineage", ""];
 
 /// Everything between the nodes and their Redis, and that.
-pub(crate) struct Network {
-    state: Mutex<State>,
+pub(crate) struct RedisNetwork {
+    state: Mutex<NetworkState>,
     /// The clock of all servers.
     clock: SimulatedEnvironment,
     /// Where nodes keep time.
@@ -49,11 +49,11 @@ pub(crate) struct Network {
     before_call: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
-struct State {
+struct NetworkState {
     /// The last is the master; the others live on for those who still talk to them.
     servers: Vec<SimulatedRedis>,
     nodes: Vec<NodeState>,
-    connections: Vec<Connection>,
+    connections: Vec<ServerConnection>,
     calls: BTreeMap<u64, Call>,
     next_call: u64,
     loses_reply: bool,
@@ -69,19 +69,19 @@ struct NodeState {
     owes_word: bool,
 }
 
-struct Connection {
+struct ServerConnection {
     node: usize,
     server: usize,
     is_open: bool,
     is_readers: bool,
 }
 
-impl Network {
+impl RedisNetwork {
     pub(crate) fn new(seed: u64, nodes: usize, persistence: Persistence) -> Arc<Self> {
         let mut rng = Rng::with_seed(seed);
         let master = SimulatedRedis::new(persistence, BLOCK, &mut rng);
         let node = |_| NodeState { is_reachable: true, is_reading: false, owes_word: false };
-        let state = State {
+        let state = NetworkState {
             servers: vec![master],
             nodes: (0..nodes).map(node).collect(),
             connections: Vec::new(),
@@ -129,7 +129,7 @@ impl Network {
         settings.retention.bytes = settings.retention.bytes.min(1 << 40);
         settings.idempotency_window = KEY_WINDOW;
         settings.idempotency_keys = 1000;
-        let way: Arc<dyn SimulatedNetwork> = Arc::new(Way { network: Arc::clone(self), node });
+        let way: Arc<dyn SimulatedNetwork> = Arc::new(NodeLink { network: Arc::clone(self), node });
         let network = Arc::downgrade(self);
         let while_waiting = Arc::new(move || {
             if let Some(network) = network.upgrade() {
@@ -147,9 +147,9 @@ impl Network {
             self.reading(node, false, || work.go_on());
             self.call_hook();
             match self.go_on(node, false) {
-                Progress::Nothing => return moved,
-                Progress::Done => moved = true,
-                Progress::Half => return true,
+                CallProgress::Nothing => return moved,
+                CallProgress::Done => moved = true,
+                CallProgress::Half => return true,
             }
         }
         self.reading(node, false, || work.go_on());
@@ -167,16 +167,16 @@ impl Network {
     fn go_on_for_one_who_waits(&self, node: usize) {
         self.call_hook();
         let is_reading = lock(&self.state).nodes[node].is_reading;
-        if matches!(self.go_on(node, is_reading), Progress::Nothing) {
+        if matches!(self.go_on(node, is_reading), CallProgress::Nothing) {
             // Whoever waits for that waits in vain.
             let mut state = lock(&self.state);
-            let its = |it: &&mut Connection| it.node == node && it.is_readers == is_reading;
+            let its = |it: &&mut ServerConnection| it.node == node && it.is_readers == is_reading;
             state.connections.iter_mut().filter(its).for_each(|it| it.is_open = false);
         }
     }
 
     /// One call of a node gets somewhere, one that a read waits for or another.
-    fn go_on(&self, node: usize, is_reading: bool) -> Progress {
+    fn go_on(&self, node: usize, is_reading: bool) -> CallProgress {
         let now = self.clock.now().as_millis();
         lock(&self.state).go_on(node, is_reading, now, self.clock.elapsed())
     }
@@ -271,13 +271,13 @@ impl Network {
     }
 }
 
-impl State {
-    fn break_those(&mut self, mut which: impl FnMut(&Connection) -> bool) {
+impl NetworkState {
+    fn break_those(&mut self, mut which: impl FnMut(&ServerConnection) -> bool) {
         self.connections.iter_mut().filter(|it| which(it)).for_each(|it| it.is_open = false);
     }
 }
 
-impl fmt::Debug for Network {
+impl fmt::Debug for RedisNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network").finish_non_exhaustive()
     }

@@ -15,7 +15,7 @@ use fanfare_log::{
 use fanfare_redis::RedisWork;
 use fanfare_testkit::{SimulatedDisk, SimulatedEnvironment};
 
-use crate::network::Network;
+use crate::network::RedisNetwork;
 use crate::plan::{SHARDS, Setup};
 
 /// How long a key is answered.
@@ -23,7 +23,7 @@ pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// One that runs.
-pub(crate) struct Node {
+pub(crate) struct SimulatedNode {
     pub(crate) hub: Arc<Hub>,
     /// Whoever is in the middle of a turn has it.
     pub(crate) delivery: Mutex<SteppedDelivery>,
@@ -36,26 +36,26 @@ pub(crate) struct Node {
     drained: [Mutex<bool>; SHARDS],
     /// How many streams have been handed to shards.
     joined: Mutex<usize>,
-    clock: Clock,
+    clock: NodeClock,
     /// What its reads go over, and as which node.
-    network: Option<(Arc<Network>, usize)>,
+    network: Option<(Arc<RedisNetwork>, usize)>,
 }
 
 /// What does the log's own work.
 enum Worker {
     None,
     Disk(Box<Writer>),
-    Redis(RedisWork, Arc<Network>, usize),
+    Redis(RedisWork, Arc<RedisNetwork>, usize),
 }
 
 /// What time it is on a node.
 #[derive(Clone)]
-pub(crate) struct Clock {
+pub(crate) struct NodeClock {
     pub(crate) environment: Arc<SimulatedEnvironment>,
     began: Instant,
 }
 
-impl Clock {
+impl NodeClock {
     pub(crate) fn new(seed: u64) -> Self {
         let environment = Arc::new(SimulatedEnvironment::new(seed));
         Self { environment, began: Instant::now() }
@@ -70,12 +70,12 @@ impl Clock {
 pub(crate) enum Ground {
     Memory,
     Disk(SimulatedDisk, SyncPolicy),
-    Redis(Arc<Network>, usize),
+    Redis(Arc<RedisNetwork>, usize),
 }
 
-impl Node {
+impl SimulatedNode {
     /// Starts; `None` where its log does not open.
-    pub(crate) fn start(setup: &Setup, ground: &Ground, clock: &Clock) -> Option<Self> {
+    pub(crate) fn start(setup: &Setup, ground: &Ground, clock: &NodeClock) -> Option<Self> {
         let retention = setup.retention();
         let bounds = WindowBounds { count: setup.window, bytes: 1 << 20 };
         let window = Arc::new(Window::new(bounds, retention));

@@ -18,20 +18,20 @@ pub(crate) const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c/d/e"];
 
 /// A whole history.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct HistoryPlan {
     /// From which it was made.
     pub seed: u64,
     /// What it begins with.
     pub(crate) setup: Setup,
     /// What happens.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<HistoryStep>,
 }
 
 /// What a history begins with.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     /// What the nodes run on.
-    pub(crate) engine: Engine,
+    pub(crate) engine: NodeEngine,
     /// How many nodes there are: one, unless they share their engine.
     pub(crate) nodes: usize,
     /// How many events are retained, `u64::MAX` for all.
@@ -50,7 +50,7 @@ pub(crate) struct Setup {
 
 /// What nodes run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Engine {
+pub(crate) enum NodeEngine {
     /// The log in memory.
     Memory,
     /// The log on disk.
@@ -61,7 +61,7 @@ pub(crate) enum Engine {
 
 /// Something that happens between any two other things.
 #[derive(Debug, Clone)]
-pub(crate) enum Step {
+pub(crate) enum HistoryStep {
     /// Somebody publishes.
     Publish {
         node: usize,
@@ -101,12 +101,12 @@ pub(crate) enum Step {
     /// A node begins to close its streams.
     Drain { node: usize, millis: u64 },
     /// A node stops and starts.
-    Restart { node: usize, how: Stop },
+    Restart { node: usize, how: NodeStop },
     /// An operation of the disk, so many from now, goes wrong.
     FailDisk { ahead: u64, fault: DiskFault },
     /// Something happens in the middle of another step, before an operation of the disk or a part of
     /// a page, so many from now.
-    During { ahead: u32, step: Box<Step> },
+    During { ahead: u32, step: Box<HistoryStep> },
     /// Something happens to the Redis that nodes share.
     Redis(RedisFault),
     /// A node can reach its Redis, or cannot.
@@ -132,7 +132,7 @@ pub(crate) enum With {
 
 /// How a node stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum NodeStop {
     /// In good order.
     Closed,
     /// Its process is gone at once.
@@ -164,21 +164,21 @@ pub(crate) enum RedisFault {
     Mend,
 }
 
-impl Plan {
+impl HistoryPlan {
     /// The history of a seed.
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let engine = match rng.u8(..20) {
-            0..7 => Engine::Memory,
-            7..11 => Engine::Disk(SyncPolicy::Disk),
-            11..13 => Engine::Disk(SyncPolicy::Os),
-            13 => Engine::Disk(SyncPolicy::Interval(Duration::from_secs(2))),
-            _ if rng.u8(..3) == 0 => Engine::Redis(Persistence::Always),
-            _ => Engine::Redis(Persistence::Lax),
+            0..7 => NodeEngine::Memory,
+            7..11 => NodeEngine::Disk(SyncPolicy::Disk),
+            11..13 => NodeEngine::Disk(SyncPolicy::Os),
+            13 => NodeEngine::Disk(SyncPolicy::Interval(Duration::from_secs(2))),
+            _ if rng.u8(..3) == 0 => NodeEngine::Redis(Persistence::Always),
+            _ => NodeEngine::Redis(Persistence::Lax),
         };
         let mut setup = Setup::of(engine, &mut rng);
         let length = rng.usize(30..150);
-        let mut steps: Vec<_> = (0..length).map(|_| Step::of(&setup, &mut rng)).collect();
+        let mut steps: Vec<_> = (0..length).map(|_| HistoryStep::of(&setup, &mut rng)).collect();
         // Draws of their own, so that the others remain what they were.
         let mut rng = Rng::with_seed(!seed ^ 3);
         if rng.u8(..3) == 0 {
@@ -190,9 +190,9 @@ impl Plan {
 }
 
 impl Setup {
-    fn of(engine: Engine, rng: &mut Rng) -> Self {
-        let nodes = if matches!(engine, Engine::Redis(_)) { rng.usize(1..=3) } else { 1 };
-        let is_on_disk = matches!(engine, Engine::Disk(_));
+    fn of(engine: NodeEngine, rng: &mut Rng) -> Self {
+        let nodes = if matches!(engine, NodeEngine::Redis(_)) { rng.usize(1..=3) } else { 1 };
+        let is_on_disk = matches!(engine, NodeEngine::Disk(_));
         let mut setup = Self {
             engine,
             nodes,
@@ -206,7 +206,9 @@ impl Setup {
         match rng.u8(..8) {
             0..3 => {}
             3..5 => setup.retain_count = rng.u64(2..40),
-            5 if !matches!(engine, Engine::Redis(_)) => setup.retain_bytes = rng.u64(500..20_000),
+            5 if !matches!(engine, NodeEngine::Redis(_)) => {
+                setup.retain_bytes = rng.u64(500..20_000);
+            }
             6 => setup.retain_age = Duration::from_secs(rng.u64(2..40)),
             _ if is_on_disk => setup.retain_topic_count = Some(rng.u64(1..6)),
             _ => setup.retain_count = rng.u64(2..40),
@@ -229,19 +231,19 @@ impl Setup {
     }
 }
 
-impl Step {
+impl HistoryStep {
     fn of(setup: &Setup, rng: &mut Rng) -> Self {
         let node = rng.usize(..setup.nodes);
         let client = rng.usize(..setup.clients.len());
         let shard = rng.usize(..SHARDS);
-        let is_on_disk = matches!(setup.engine, Engine::Disk(_));
-        let is_on_redis = matches!(setup.engine, Engine::Redis(_));
+        let is_on_disk = matches!(setup.engine, NodeEngine::Disk(_));
+        let is_on_redis = matches!(setup.engine, NodeEngine::Redis(_));
         match rng.u8(..100) {
             0..17 => Self::publish(node, rng),
             17..19 => Self::Repeat { node, nth: rng.usize(..8) },
             19..41 => Self::Turn { node, shard },
             41..50 => Self::Read { node },
-            50..61 if setup.engine != Engine::Memory => Self::Work { node },
+            50..61 if setup.engine != NodeEngine::Memory => Self::Work { node },
             50..61 => Self::publish(node, rng),
             61..66 => Self::Pass { millis: 1 << rng.u32(..15) },
             66 => Self::SetClock { node, seconds: rng.i64(-100..100) },
@@ -270,9 +272,9 @@ impl Step {
             91 => Self::Drain { node, millis: rng.u64(..300) },
             92..94 => {
                 let how = match rng.u8(..3) {
-                    0 => Stop::Closed,
-                    1 => Stop::Killed,
-                    _ => Stop::PowerCut,
+                    0 => NodeStop::Closed,
+                    1 => NodeStop::Killed,
+                    _ => NodeStop::PowerCut,
                 };
                 Self::Restart { node, how }
             }
@@ -297,7 +299,7 @@ impl Step {
                 _ => RedisFault::Mend,
             }),
             96 if is_on_redis => Self::Reach { node, reach: rng.bool() },
-            _ if setup.engine != Engine::Memory => {
+            _ if setup.engine != NodeEngine::Memory => {
                 let step = match rng.u8(..8) {
                     0..3 => Self::publish(node, rng),
                     3..5 => Self::Work { node },

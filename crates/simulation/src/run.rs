@@ -2,22 +2,22 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::judge::{Finding, FindingKind};
-use crate::plan::Plan;
+use crate::judge::{BrokenPromise, FindingKind};
+use crate::plan::HistoryPlan;
 use crate::trace::Trace;
 use crate::world::World;
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Run {
+pub struct HistoryRun {
     /// The first promise that was broken, if one was.
-    pub finding: Option<Finding>,
+    pub finding: Option<BrokenPromise>,
     /// What happened.
     pub trace: Trace,
 }
 
 /// Carries out a plan.
-pub fn run(plan: &Plan, trace: Trace) -> Run {
+pub fn run(plan: &HistoryPlan, trace: Trace) -> HistoryRun {
     let world = World::new(plan, trace);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         for step in &plan.steps {
@@ -34,14 +34,14 @@ pub fn run(plan: &Plan, trace: Trace) -> Run {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             let text = text.unwrap_or_else(|| "of an unknown kind".to_owned());
-            Some(Finding { kind: FindingKind::Panic, text })
+            Some(BrokenPromise { kind: FindingKind::Panic, text })
         }
     };
-    Run { finding, trace: world.into_trace() }
+    HistoryRun { finding, trace: world.into_trace() }
 }
 
 /// Leaves out of a plan whatever is not needed for the same kind of finding.
-pub fn shrink(plan: &Plan) -> Plan {
+pub fn shrink(plan: &HistoryPlan) -> HistoryPlan {
     let mut smallest = plan.clone();
     let Some(kind) = run(plan, Trace::default()).finding.map(|finding| finding.kind) else {
         return smallest;
@@ -65,7 +65,7 @@ pub fn shrink(plan: &Plan) -> Plan {
 }
 
 /// What a person needs to repeat a finding and to look for its cause.
-pub fn report(plan: &Plan, finding: &Finding) -> String {
+pub fn report(plan: &HistoryPlan, finding: &BrokenPromise) -> String {
     let seed = plan.seed;
     let smallest = shrink(plan);
     let run = run(&smallest, Trace::with_text());

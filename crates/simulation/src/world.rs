@@ -10,11 +10,11 @@ use fanfare_event::Timestamp;
 use fanfare_log::{Appending, Environment, SyncPolicy};
 use fanfare_testkit::SimulatedDisk;
 
-use crate::client::{Client, GRANTS, WISHES};
-use crate::judge::{BatchNumber, Finding, Ledger, Promises, Wish};
-use crate::network::Network;
-use crate::node::{Clock, Node, lock, try_lock};
-use crate::plan::{Engine, Plan, SHARDS, Setup, Step};
+use crate::client::{GRANTS, SimulatedClient, WISHES};
+use crate::judge::{BatchNumber, BrokenPromise, JudgeLedger, Promises, Wish};
+use crate::network::RedisNetwork;
+use crate::node::{NodeClock, SimulatedNode, lock, try_lock};
+use crate::plan::{HistoryPlan, HistoryStep, NodeEngine, SHARDS, Setup};
 use crate::trace::Trace;
 
 mod clients;
@@ -26,17 +26,17 @@ mod publishers;
 pub(crate) struct World {
     setup: Setup,
     disk: Option<SimulatedDisk>,
-    network: Option<Arc<Network>>,
-    clocks: Vec<Clock>,
+    network: Option<Arc<RedisNetwork>>,
+    clocks: Vec<NodeClock>,
     /// `None` while one is being started.
-    nodes: Vec<Mutex<Option<Arc<Node>>>>,
-    clients: Mutex<Vec<Client>>,
-    ledger: Mutex<Ledger>,
+    nodes: Vec<Mutex<Option<Arc<SimulatedNode>>>>,
+    clients: Mutex<Vec<SimulatedClient>>,
+    ledger: Mutex<JudgeLedger>,
     pending: Mutex<Vec<(BatchNumber, usize, Appending)>>,
     /// What was sent with a key: which batch, with which key, by when it was first sent.
     keyed: Mutex<Vec<(BatchNumber, String, Duration)>>,
     /// What happens in the middle of something else, and before which operation.
-    meanwhile: Mutex<Vec<(u32, Step)>>,
+    meanwhile: Mutex<Vec<(u32, HistoryStep)>>,
     /// Streams on their way from one shard to another, and on which node.
     moving: Arc<Mutex<Vec<(usize, Detached)>>>,
     /// Connections of clients that were cut, and by how many shards this is known.
@@ -47,28 +47,32 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(plan: &Plan, trace: Trace) -> Arc<Self> {
+    pub(crate) fn new(plan: &HistoryPlan, trace: Trace) -> Arc<Self> {
         let setup = plan.setup.clone();
         // Delivery draws its intervals here.
         fastrand::seed(plan.seed);
         let promises = Promises {
             keeps_all: setup.keeps_all(),
-            forgets_at_restart: setup.engine == Engine::Memory,
-            tells_late: matches!(setup.engine, Engine::Redis(_)),
+            forgets_at_restart: setup.engine == NodeEngine::Memory,
+            tells_late: matches!(setup.engine, NodeEngine::Redis(_)),
         };
         let wish = |&(wish, grant): &(usize, usize)| Wish {
             granted: GRANTS[grant],
             ..WISHES[wish].clone()
         };
         let wishes = setup.clients.iter().map(wish);
-        let ledger = Ledger::new(promises, wishes);
-        let disk = matches!(setup.engine, Engine::Disk(_)).then(|| SimulatedDisk::new(plan.seed));
+        let ledger = JudgeLedger::new(promises, wishes);
+        let disk =
+            matches!(setup.engine, NodeEngine::Disk(_)).then(|| SimulatedDisk::new(plan.seed));
         let network = match setup.engine {
-            Engine::Redis(persistence) => Some(Network::new(plan.seed, setup.nodes, persistence)),
-            Engine::Memory | Engine::Disk(_) => None,
+            NodeEngine::Redis(persistence) => {
+                Some(RedisNetwork::new(plan.seed, setup.nodes, persistence))
+            }
+            NodeEngine::Memory | NodeEngine::Disk(_) => None,
         };
-        let clocks: Vec<_> =
-            (0..setup.nodes).map(|node| Clock::new(plan.seed ^ ((node as u64) << 32))).collect();
+        let clocks: Vec<_> = (0..setup.nodes)
+            .map(|node| NodeClock::new(plan.seed ^ ((node as u64) << 32)))
+            .collect();
         let world = Arc::new_cyclic(|this: &Weak<Self>| {
             let hook = |this: &Weak<Self>| {
                 let this = Weak::clone(this);
@@ -87,7 +91,9 @@ impl World {
             }
             Self {
                 nodes: (0..setup.nodes).map(|_| Mutex::new(None)).collect(),
-                clients: Mutex::new(setup.clients.iter().map(|_| Client::default()).collect()),
+                clients: Mutex::new(
+                    setup.clients.iter().map(|_| SimulatedClient::default()).collect(),
+                ),
                 setup,
                 disk,
                 network,
@@ -106,7 +112,7 @@ impl World {
         world
     }
 
-    pub(crate) fn finding(&self) -> Option<Finding> {
+    pub(crate) fn finding(&self) -> Option<BrokenPromise> {
         lock(&self.ledger).finding().cloned()
     }
 
@@ -115,58 +121,58 @@ impl World {
     }
 
     /// Carries out a step, and looks what has come of it.
-    pub(crate) fn take(&self, step: &Step) {
+    pub(crate) fn take(&self, step: &HistoryStep) {
         lock(&self.trace).note(|| format!("{step:?}"));
         self.carry_out(step);
         self.settle_crash();
         self.look();
     }
 
-    fn carry_out(&self, step: &Step) {
+    fn carry_out(&self, step: &HistoryStep) {
         match step {
-            Step::Publish { .. } => self.publish(step),
-            Step::Repeat { node, nth } => self.repeat(*node, *nth),
-            Step::Turn { node, shard } => self.with(*node, |node| node.turn(*shard)),
-            Step::Read { node } => self.with(*node, |node| _ = node.read()),
-            Step::Work { node } => self.with(*node, |node| _ = node.work()),
-            Step::Pass { millis } => self.pass(Duration::from_millis(*millis)),
-            Step::SetClock { node, seconds } => self.set_clock(*node, *seconds),
-            Step::Expire { node } => {
+            HistoryStep::Publish { .. } => self.publish(step),
+            HistoryStep::Repeat { node, nth } => self.repeat(*node, *nth),
+            HistoryStep::Turn { node, shard } => self.with(*node, |node| node.turn(*shard)),
+            HistoryStep::Read { node } => self.with(*node, |node| _ = node.read()),
+            HistoryStep::Work { node } => self.with(*node, |node| _ = node.work()),
+            HistoryStep::Pass { millis } => self.pass(Duration::from_millis(*millis)),
+            HistoryStep::SetClock { node, seconds } => self.set_clock(*node, *seconds),
+            HistoryStep::Expire { node } => {
                 let now = self.clocks[*node].environment.now();
                 self.with(*node, |node| node.hub.expire(now));
             }
-            Step::Connect { client, node, with, leased, room } => {
+            HistoryStep::Connect { client, node, with, leased, room } => {
                 self.connect(*client, *node, *with, *leased, *room);
             }
-            Step::Room { client, bytes } => self.make_room(*client, *bytes),
-            Step::Leave { client, breaks } => self.leave(*client, *breaks),
-            Step::Cut { client } => self.cut(*client),
-            Step::Reverify { node } => self.with(*node, |it| {
+            HistoryStep::Room { client, bytes } => self.make_room(*client, *bytes),
+            HistoryStep::Leave { client, breaks } => self.leave(*client, *breaks),
+            HistoryStep::Cut { client } => self.cut(*client),
+            HistoryStep::Reverify { node } => self.with(*node, |it| {
                 if let Some(delivery) = try_lock(&it.delivery) {
                     let at = self.clocks[*node].now().monotonic;
                     delivery.delivery().reverify(at, |_| ());
                 }
             }),
-            Step::HandOver { node, shard } => self.hand_over(*node, *shard),
-            Step::Drain { node, millis } => self.with(*node, |node| {
+            HistoryStep::HandOver { node, shard } => self.hand_over(*node, *shard),
+            HistoryStep::Drain { node, millis } => self.with(*node, |node| {
                 if let Some(delivery) = try_lock(&node.delivery) {
                     delivery.delivery().drain(Duration::from_millis(*millis));
                 }
             }),
-            Step::Restart { node, how } => self.restart(*node, *how),
-            Step::FailDisk { ahead, fault } => {
+            HistoryStep::Restart { node, how } => self.restart(*node, *how),
+            HistoryStep::FailDisk { ahead, fault } => {
                 if let Some(disk) = &self.disk {
                     disk.fail(*ahead, *fault);
-                    if self.setup.engine != Engine::Disk(SyncPolicy::Disk) {
+                    if self.setup.engine != NodeEngine::Disk(SyncPolicy::Disk) {
                         lock(&self.ledger).may_lose();
                     }
                 }
             }
-            Step::During { ahead, step } => {
-                lock(&self.meanwhile).push((*ahead, Step::clone(step)));
+            HistoryStep::During { ahead, step } => {
+                lock(&self.meanwhile).push((*ahead, HistoryStep::clone(step)));
             }
-            Step::Redis(fault) => self.fail_redis(*fault),
-            Step::Reach { node, reach } => {
+            HistoryStep::Redis(fault) => self.fail_redis(*fault),
+            HistoryStep::Reach { node, reach } => {
                 if let Some(network) = &self.network {
                     network.set_reachable(*node, *reach);
                 }
@@ -174,11 +180,11 @@ impl World {
         }
     }
 
-    fn node(&self, node: usize) -> Option<Arc<Node>> {
+    fn node(&self, node: usize) -> Option<Arc<SimulatedNode>> {
         lock(&self.nodes[node]).clone()
     }
 
-    fn with(&self, node: usize, act: impl FnOnce(&Node)) {
+    fn with(&self, node: usize, act: impl FnOnce(&SimulatedNode)) {
         if let Some(node) = self.node(node) {
             act(&node);
         }

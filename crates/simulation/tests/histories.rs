@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_simulation::{Plan, Trace, report, run};
+use fanfare_simulation::{HistoryPlan, Trace, report, run};
 
 /// How many histories are part of every change, and how many of them show soon whether anything is very
 /// wrong.
@@ -28,7 +28,7 @@ fn run_all(seeds: Range<u64>) {
                     if seed >= seeds.end {
                         return;
                     }
-                    let plan = Plan::of(seed);
+                    let plan = HistoryPlan::of(seed);
                     if let Some(finding) = run(&plan, Trace::default()).finding {
                         next.store(seeds.end, Ordering::Relaxed);
                         broken.lock().expect("unpoisoned").get_or_insert((plan, finding));
@@ -57,7 +57,7 @@ fn a_history_breaks_a_promise() {
 fn a_history_that_is_repeated_goes_another_way() {
     let mut digests = std::collections::HashSet::new();
     for seed in 0..300 {
-        let plan = Plan::of(seed);
+        let plan = HistoryPlan::of(seed);
         let (once, again) = (run(&plan, Trace::with_text()), run(&plan, Trace::with_text()));
         assert_eq!(once.trace.lines(), again.trace.lines(), "seed {seed}");
         assert_eq!(once.trace.digest(), again.trace.digest(), "seed {seed}");
@@ -78,7 +78,7 @@ fn a_history_that_broke_a_promise_breaks_it_again() {
         ),
     ];
     for (seed, why) in seeds {
-        let plan = Plan::of(seed);
+        let plan = HistoryPlan::of(seed);
         if let Some(finding) = run(&plan, Trace::default()).finding {
             panic!("{why}, again:\n{}", report(&plan, &finding));
         }

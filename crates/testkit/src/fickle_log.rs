@@ -15,10 +15,10 @@ use fanfare_log::{
 
 /// A log in memory that can be made to fail.
 pub struct FickleLog {
-    state: Mutex<State>,
+    state: Mutex<FickleState>,
 }
 
-struct State {
+struct FickleState {
     tail: Arc<dyn Tail>,
     lineage: Lineage,
     last: Position,
@@ -44,7 +44,7 @@ impl FickleLog {
     /// An empty log in its first epoch, which retains so many events.
     pub fn open(retain: usize, tail: Arc<dyn Tail>) -> Arc<Self> {
         let lineage = Lineage::root(1);
-        let state = State {
+        let state = FickleState {
             last: Position::new(lineage.current(), 0),
             lineage,
             retain,
@@ -108,12 +108,12 @@ impl FickleLog {
         self.lock().readable = readable;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FickleState> {
         self.state.lock().unwrap()
     }
 }
 
-impl State {
+impl FickleState {
     fn begin(&self) {
         if !self.heard {
             return;

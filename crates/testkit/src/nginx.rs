@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::free_port;
 
 /// How long it may take to serve.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Ends it when the test does, also where the test is killed.
 const KEEPER: &str = r#"
     PATH=$PATH:/usr/sbin nginx -c "$0" -g 'daemon off;' & read -r _
@@ -50,7 +50,7 @@ impl Nginx {
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIMEOUT,
                 "nginx does not serve (scripts/test installs it):\n{}",
                 nginx.logged()
             );

@@ -12,11 +12,11 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    way: Arc<Way>,
+    way: Arc<ProxyState>,
 }
 
 #[derive(Debug)]
-struct Way {
+struct ProxyState {
     to: AtomicU16,
     stalled: AtomicBool,
     /// Only the first connection stalls.
@@ -35,7 +35,7 @@ impl Proxy {
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own_port = listener.local_addr().unwrap().port();
-        let way = Arc::new(Way {
+        let way = Arc::new(ProxyState {
             to: AtomicU16::new(port),
             stalled: AtomicBool::new(false),
             first_stalled: AtomicBool::new(false),
@@ -99,7 +99,7 @@ impl Drop for Proxy {
     }
 }
 
-impl Way {
+impl ProxyState {
     fn carry(self: &Arc<Self>, n: usize, client: &TcpStream) {
         let Ok(server) = TcpStream::connect(("127.0.0.1", self.to.load(SeqCst))) else { return };
         let both = || [client.try_clone().unwrap(), server.try_clone().unwrap()];

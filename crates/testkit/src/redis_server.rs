@@ -33,11 +33,11 @@ pub struct RedisServer {
     port: u16,
     directory: PathBuf,
     options: Vec<String>,
-    process: Option<Process>,
+    process: Option<RedisProcess>,
 }
 
 #[derive(Debug)]
-struct Process {
+struct RedisProcess {
     keeper: Child,
     pid: Pid,
 }
@@ -133,7 +133,7 @@ impl RedisServer {
         let mut pid = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut pid).unwrap();
         let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a process has an id");
-        self.process = Some(Process { keeper, pid });
+        self.process = Some(RedisProcess { keeper, pid });
     }
 
     /// Whether it is this server that answers at its port.
@@ -159,7 +159,7 @@ impl RedisServer {
 
     /// `kill -9`: no chance to save anything.
     pub fn kill(&mut self) {
-        let Some(Process { mut keeper, .. }) = self.process.take() else { return };
+        let Some(RedisProcess { mut keeper, .. }) = self.process.take() else { return };
         let mut word = keeper.stdin.take().unwrap();
         let _ = word.write_all(b"keep\n");
         let _ = keeper.wait();

@@ -10,7 +10,7 @@ use fastrand::Rng;
 mod content;
 mod storage;
 
-use content::Content;
+use content::FileContent;
 
 /// What goes wrong with one operation that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub enum DiskFault {
 /// The disk. Cloning shares it.
 #[derive(Clone)]
 pub struct SimulatedDisk {
-    world: Arc<Mutex<World>>,
-    reading: Reading,
+    world: Arc<Mutex<DiskContents>>,
+    reading: ReadHook,
     before_change: Hook,
 }
 
 /// What happens whenever something is read, and how many bytes were.
 #[derive(Clone, Default)]
-struct Reading {
+struct ReadHook {
     hook: Hook,
     bytes: Arc<AtomicU64>,
 }
@@ -61,12 +61,12 @@ impl Hook {
     }
 }
 
-struct World {
+struct DiskContents {
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
     /// What happened to names since the directory was synced.
     renames: Vec<NameChange>,
-    files: Vec<Content>,
+    files: Vec<FileContent>,
     operations: u64,
     faults: BTreeMap<u64, DiskFault>,
     crashed: bool,
@@ -92,7 +92,7 @@ fn crashed() -> io::Error {
 impl SimulatedDisk {
     /// An empty disk; the seed decides what a crash leaves.
     pub fn new(seed: u64) -> Self {
-        let world = World {
+        let world = DiskContents {
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             renames: Vec::new(),
@@ -108,7 +108,7 @@ impl SimulatedDisk {
         };
         Self {
             world: Arc::new(Mutex::new(world)),
-            reading: Reading::default(),
+            reading: ReadHook::default(),
             before_change: Hook::default(),
         }
     }
@@ -133,7 +133,7 @@ impl SimulatedDisk {
         self.reading.bytes.load(Ordering::Relaxed)
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    fn world(&self) -> MutexGuard<'_, DiskContents> {
         self.world.lock().unwrap()
     }
 
@@ -251,7 +251,7 @@ impl SimulatedDisk {
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut world = self.world();
         let file = world.files.len();
-        world.files.push(Content { now: bytes.clone(), durable: bytes, changes: Vec::new() });
+        world.files.push(FileContent { now: bytes.clone(), durable: bytes, changes: Vec::new() });
         world.names.insert(name.to_owned(), file);
         world.durable_names.insert(name.to_owned(), file);
     }
@@ -272,7 +272,7 @@ impl SimulatedDisk {
     }
 }
 
-impl World {
+impl DiskContents {
     fn used(&self) -> u64 {
         self.names.values().map(|&file| self.files[file].now.len() as u64).sum()
     }

@@ -97,12 +97,15 @@ impl HttpClient {
 
     /// Sends a request for an absolute address.
     pub async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
-        timeout(self.bounds.time, self.converse(request))
+        timeout(self.bounds.time, self.connect_and_exchange(request))
             .await
             .unwrap_or(Err(NoAnswer::Late(self.bounds.time)))
     }
 
-    async fn converse(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
+    async fn connect_and_exchange(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, NoAnswer> {
         let uri = request.uri();
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();

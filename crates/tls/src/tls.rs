@@ -12,13 +12,13 @@ use crate::{Certificate, Challenges};
 /// What the hub speaks TLS with.
 #[derive(Debug)]
 pub struct Tls {
-    shown: Arc<Shown>,
+    shown: Arc<CurrentCertificate>,
     config: Arc<ServerConfig>,
 }
 
 /// What the next handshake is answered with.
 #[derive(Debug)]
-struct Shown {
+struct CurrentCertificate {
     /// Nothing, until a first one has been issued.
     certificate: RwLock<Option<Certificate>>,
     challenges: Option<Arc<Challenges>>,
@@ -38,7 +38,8 @@ impl Tls {
         if challenges.is_some() {
             protocols.push(Self::ACME.to_vec());
         }
-        let shown = Arc::new(Shown { certificate: RwLock::new(certificate), challenges });
+        let shown =
+            Arc::new(CurrentCertificate { certificate: RwLock::new(certificate), challenges });
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
             .with_no_client_auth()
@@ -68,7 +69,7 @@ impl Tls {
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let Some(challenges) = &self.challenges
             && hello.alpn().is_some_and(|protocols| protocols.eq([Tls::ACME]))

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_bench::{BenchError, Dialect, Load, Plan, Requests, run, storm};
+use fanfare_bench::{BenchError, BenchPlan, Load, Protocol, Requests, run, storm};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -105,7 +105,7 @@ fn drive() -> Result<serde_json::Value, DriveError> {
 }
 
 impl Job {
-    fn plan(self) -> Result<Plan, DriveError> {
+    fn plan(self) -> Result<BenchPlan, DriveError> {
         let tls = self.certificate.as_deref().map(trusting).transpose()?.map(Arc::new);
         let requests = Requests {
             subscribe: self.subscribe,
@@ -117,13 +117,13 @@ impl Job {
             id_after: self.id_after,
             tls,
         };
-        Ok(Plan {
+        Ok(BenchPlan {
             // Of the page, only the address is used.
             url: format!("http://{}/", self.address).parse().map_err(BenchError::Target)?,
             publish_url: None,
             authorization: None,
             subscribers: self.subscribers,
-            dialect: Dialect::Native,
+            dialect: Protocol::Native,
             load: match self.work {
                 Work::Idle | Work::Storm { .. } => Load::Idle,
                 Work::Paced { rate } => Load::Paced { rate },

@@ -35,13 +35,13 @@ struct Arguments {
 }
 
 /// A connection that has not subscribed: a publisher, or one that has yet to ask for something.
-struct Peer {
+struct FloorPeer {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 /// What a peer's bytes so far ask for.
-enum Request<'a> {
+enum FloorRequest<'a> {
     /// They break off before the end of a request.
     Incomplete,
     Subscribe,
@@ -55,7 +55,7 @@ enum Request<'a> {
 struct Floor {
     poll: Poll,
     listener: TcpListener,
-    peers: HashMap<Token, Peer>,
+    peers: HashMap<Token, FloorPeer>,
     subscribers: Vec<TcpStream>,
     next_token: usize,
     sequence: u64,
@@ -108,7 +108,7 @@ impl Floor {
                     let token = Token(self.next_token);
                     self.next_token += 1;
                     self.poll.registry().register(&mut stream, token, Interest::READABLE)?;
-                    self.peers.insert(token, Peer { stream, received: Vec::new() });
+                    self.peers.insert(token, FloorPeer { stream, received: Vec::new() });
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -119,7 +119,7 @@ impl Floor {
 
     /// Reads what has arrived and answers each complete request. Gives the peer back while it
     /// still is one: not once it has subscribed.
-    fn serve_peer(&mut self, mut peer: Peer) -> io::Result<Option<Peer>> {
+    fn serve_peer(&mut self, mut peer: FloorPeer) -> io::Result<Option<FloorPeer>> {
         let mut chunk = [0; 16 << 10];
         loop {
             match peer.stream.read(&mut chunk) {
@@ -130,20 +130,20 @@ impl Floor {
             }
             loop {
                 let (answer, length) = match parse(&peer.received) {
-                    Request::Incomplete if peer.received.len() < MAX_REQUEST => break,
-                    Request::Incomplete | Request::Bad => {
+                    FloorRequest::Incomplete if peer.received.len() < MAX_REQUEST => break,
+                    FloorRequest::Incomplete | FloorRequest::Bad => {
                         peer.stream.write_all(BAD_REQUEST)?;
                         return Ok(None);
                     }
-                    Request::Subscribe => {
+                    FloorRequest::Subscribe => {
                         self.poll.registry().deregister(&mut peer.stream)?;
                         peer.stream.write_all(STREAM_HEAD)?;
                         self.subscribers.push(peer.stream);
                         return Ok(None);
                     }
-                    Request::Publish(body, length) if self.publish(body) => (SENT, length),
-                    Request::Publish(_, length) => (BAD_REQUEST, length),
-                    Request::Other(length) => (NOT_FOUND, length),
+                    FloorRequest::Publish(body, length) if self.publish(body) => (SENT, length),
+                    FloorRequest::Publish(_, length) => (BAD_REQUEST, length),
+                    FloorRequest::Other(length) => (NOT_FOUND, length),
                 };
                 peer.stream.write_all(answer)?;
                 peer.received.drain(..length);
@@ -187,25 +187,27 @@ fn next_message(body: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Takes the first request apart as far as this program needs it.
-fn parse(received: &[u8]) -> Request<'_> {
-    let Some(end) = memmem::find(received, b"\r\n\r\n") else { return Request::Incomplete };
-    let Ok(head) = std::str::from_utf8(&received[..end]) else { return Request::Bad };
+fn parse(received: &[u8]) -> FloorRequest<'_> {
+    let Some(end) = memmem::find(received, b"\r\n\r\n") else { return FloorRequest::Incomplete };
+    let Ok(head) = std::str::from_utf8(&received[..end]) else { return FloorRequest::Bad };
     let mut lines = head.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
-    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Request::Bad };
+    let (Some(method), Some(target)) = (words.next(), words.next()) else {
+        return FloorRequest::Bad;
+    };
     let length = lines
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .map_or(Ok(0), |(_, value)| value.trim().parse::<usize>());
     let from = end + 4;
     let Some(until) = length.ok().and_then(|length| from.checked_add(length)) else {
-        return Request::Bad;
+        return FloorRequest::Bad;
     };
-    let Some(body) = received.get(from..until) else { return Request::Incomplete };
+    let Some(body) = received.get(from..until) else { return FloorRequest::Incomplete };
     let path = target.split('?').next().unwrap_or_default();
     match method {
-        "GET" if path.ends_with("/events") => Request::Subscribe,
-        "POST" if path.ends_with("/send") => Request::Publish(body, until),
-        _ => Request::Other(until),
+        "GET" if path.ends_with("/events") => FloorRequest::Subscribe,
+        "POST" if path.ends_with("/send") => FloorRequest::Publish(body, until),
+        _ => FloorRequest::Other(until),
     }
 }

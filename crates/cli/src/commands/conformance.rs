@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use fanfare_conformance::{Hub, HubError, Level, Selection, Settings, SuiteError};
+use fanfare_conformance::{
+    CheckSelection, HubDescription, HubError, Level, SuiteError, SuiteSettings,
+};
 use fanfare_settings::parse_duration;
 
 use super::CommandError;
@@ -168,19 +170,23 @@ fn checked(args: &ConformanceArgs) -> Result<bool, Unmade> {
 }
 
 impl ConformanceArgs {
-    fn selection(&self) -> Selection {
+    fn selection(&self) -> CheckSelection {
         let levels = self.level.iter().map(|level| match level {
             Weight::Must => Level::Must,
             Weight::Should => Level::Should,
             Weight::Hub => Level::Hub,
         });
-        Selection { only: self.only.clone(), skip: self.skip.clone(), levels: levels.collect() }
+        CheckSelection {
+            only: self.only.clone(),
+            skip: self.skip.clone(),
+            levels: levels.collect(),
+        }
     }
 
-    fn described(&self) -> Result<Hub, Unmade> {
+    fn described(&self) -> Result<HubDescription, Unmade> {
         let mut hub = match &self.hub {
-            Some(path) => Hub::read(path)?,
-            None => Hub::fanfare(&std::env::current_exe().map_err(Unmade::Program)?)?,
+            Some(path) => HubDescription::read(path)?,
+            None => HubDescription::fanfare(&std::env::current_exe().map_err(Unmade::Program)?)?,
         };
         if self.cors_origin.is_some() {
             hub.allow_origin(self.cors_origin.clone());
@@ -189,7 +195,7 @@ impl ConformanceArgs {
         Ok(hub)
     }
 
-    fn settings(&self) -> Result<Settings, CommandError> {
+    fn settings(&self) -> Result<SuiteSettings, CommandError> {
         let mut headers = Vec::new();
         if let Some(token) = self.token.read()? {
             let value = token.header();
@@ -197,7 +203,7 @@ impl ConformanceArgs {
             headers.extend(value.ok().map(|value| ("Authorization".to_owned(), value)));
         }
         let waits = &self.waits;
-        Ok(Settings {
+        Ok(SuiteSettings {
             timeout: waits.timeout,
             quiet: waits.quiet,
             heartbeat: waits.heartbeat,

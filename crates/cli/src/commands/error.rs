@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use fanfare_client::{
-    ClientError, InvalidKey, InvalidSubscription, InvalidToken, PublishError, RequestError,
-    SubscribeError,
+    ClientError, InvalidBearerToken, InvalidRetryKey, InvalidSubscribeOptions, PublishError,
+    RequestError, SubscribeError,
 };
 use fanfare_event::InvalidTopic;
 use fanfare_log::OpenError;
@@ -26,10 +26,10 @@ pub enum CommandError {
     },
     /// A subscription that no hub would grant.
     #[error(transparent)]
-    Subscription(#[from] InvalidSubscription),
+    Subscription(#[from] InvalidSubscribeOptions),
     /// A text that is not an idempotency key.
     #[error(transparent)]
-    Key(#[from] InvalidKey),
+    Key(#[from] InvalidRetryKey),
     /// Flags that contradict each other.
     #[error("{0}")]
     Flags(&'static str),
@@ -50,7 +50,7 @@ pub enum CommandError {
     RedisUrl(#[source] InvalidUrl),
     /// What was given as a token cannot be one.
     #[error(transparent)]
-    Token(#[from] InvalidToken),
+    Token(#[from] InvalidBearerToken),
     /// A key to sign or verify tokens with that is none.
     #[error("{0}")]
     TokenKey(String),
@@ -145,8 +145,8 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// 0 for a reader of the output that went away, 1 for what failed, 2 for what was asked
-    /// wrongly, 130 for an interruption, as shells have it.
+    /// 0 for a reader of the output that went away, 1 for what failed, 2 for a usage
+    /// error, 130 for an interruption, as shells have it.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,

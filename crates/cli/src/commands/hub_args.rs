@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
-use fanfare_client::{Client, Deadlines, HubUrl, Token};
+use fanfare_client::{BearerToken, Client, Deadlines, HubUrl};
 
 use super::CommandError;
 
@@ -46,24 +46,24 @@ impl HubArgs {
     }
 
     /// The token to show, if there is one.
-    pub(super) fn token(&self) -> Result<Option<Token>, CommandError> {
+    pub(super) fn token(&self) -> Result<Option<BearerToken>, CommandError> {
         self.token.read()
     }
 }
 
 impl TokenArgs {
     /// The token to show, if there is one.
-    pub(super) fn read(&self) -> Result<Option<Token>, CommandError> {
+    pub(super) fn read(&self) -> Result<Option<BearerToken>, CommandError> {
         if let Some(path) = &self.token_file {
             let text = std::fs::read_to_string(path)
                 .map_err(|source| CommandError::TokenFile { path: path.clone(), source })?;
-            return Ok(Some(Token::parse(&text)?));
+            return Ok(Some(BearerToken::parse(&text)?));
         }
         if let Some(text) = &self.token {
-            return Ok(Some(Token::parse(text)?));
+            return Ok(Some(BearerToken::parse(text)?));
         }
         let Some(text) = variable("FANFARE_TOKEN")? else { return Ok(None) };
-        let token = Token::parse(&text).map_err(|error| CommandError::Environment {
+        let token = BearerToken::parse(&text).map_err(|error| CommandError::Environment {
             variable: "FANFARE_TOKEN",
             problem: error.to_string(),
         })?;

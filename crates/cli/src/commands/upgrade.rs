@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fanfare_client::HubUrl;
-use fanfare_handover::control::{Client, Outcome, Outlook, Place, Report, Request};
+use fanfare_handover::control::{
+    ControlAddress, ControlClient, ControlReport, ControlRequest, Outlook, UpgradeOutcome,
+};
 
 use super::CommandError;
 use super::hub_args::{hub_url, variable};
@@ -53,50 +55,50 @@ pub(crate) struct UpgradeArgs {
 pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), CommandError> {
     let places = args.places()?;
     let unreachable = |source| CommandError::NoOrders { place: places[0].to_string(), source };
-    let mut hub = Client::connect(&places).map_err(unreachable)?;
+    let mut hub = ControlClient::connect(&places).map_err(unreachable)?;
     let request = if args.check {
-        Request::Check
+        ControlRequest::Check
     } else {
         // The hub may be in another directory.
         let absolute = args.binary.as_deref().map(std::path::absolute).transpose();
-        Request::Upgrade { binary: absolute.map_err(CommandError::Start)? }
+        ControlRequest::Upgrade { binary: absolute.map_err(CommandError::Start)? }
     };
     hub.ask(&request).map_err(unreachable)?;
     let mut out = Output::new();
     loop {
         match hub.report().map_err(unreachable)? {
-            Some(Report::Progress(text)) => {
+            Some(ControlReport::Progress(text)) => {
                 // To a person who waits, and not into a result.
                 eprintln!("{text}");
             }
-            Some(Report::Checked(outlook)) => return checked(&outlook, &mut out),
-            Some(Report::Done(outcome)) => return done(&outcome, &mut out),
-            Some(Report::Refused(reason)) => return Err(CommandError::NotUpgraded(reason)),
-            Some(Report::Lost(reason)) => return Err(CommandError::HubLost(reason)),
+            Some(ControlReport::Checked(outlook)) => return checked(&outlook, &mut out),
+            Some(ControlReport::Done(outcome)) => return done(&outcome, &mut out),
+            Some(ControlReport::Refused(reason)) => return Err(CommandError::NotUpgraded(reason)),
+            Some(ControlReport::Lost(reason)) => return Err(CommandError::HubLost(reason)),
             None => return Err(unreachable(io::ErrorKind::UnexpectedEof.into())),
         }
     }
 }
 
 impl UpgradeArgs {
-    fn places(&self) -> Result<Vec<Place>, CommandError> {
+    fn places(&self) -> Result<Vec<ControlAddress>, CommandError> {
         if let Some(pid) = self.pid {
-            return Ok(vec![Place::Process(pid)]);
+            return Ok(vec![ControlAddress::Process(pid)]);
         }
         if let Some(path) = &self.control_socket {
-            return Ok(vec![Place::File(path.clone())]);
+            return Ok(vec![ControlAddress::File(path.clone())]);
         }
         if self.url.is_none()
             && let Some(path) = variable("FANFARE_CONTROL_SOCKET")?
         {
-            return Ok(vec![Place::File(path.into())]);
+            return Ok(vec![ControlAddress::File(path.into())]);
         }
         let url: HubUrl = hub_url(self.url.as_deref())?;
         let (host, port) = url.place();
         let found = (host, port)
             .to_socket_addrs()
             .map_err(|source| CommandError::NoOrders { place: host.to_owned(), source })?;
-        let places: Vec<_> = found.flat_map(Place::reached_at).collect();
+        let places: Vec<_> = found.flat_map(ControlAddress::reached_at).collect();
         if places.is_empty() {
             let source = io::ErrorKind::NotFound.into();
             return Err(CommandError::NoOrders { place: host.to_owned(), source });
@@ -115,8 +117,8 @@ fn checked(outlook: &Outlook, out: &mut Output) -> Result<(), CommandError> {
     out.flush()
 }
 
-fn done(outcome: &Outcome, out: &mut Output) -> Result<(), CommandError> {
-    let Outcome { streams, connections, closed, pause_micros, pid, version } = outcome;
+fn done(outcome: &UpgradeOutcome, out: &mut Output) -> Result<(), CommandError> {
+    let UpgradeOutcome { streams, connections, closed, pause_micros, pid, version } = outcome;
     out.line(format_args!("process {pid} of version {version} serves"))?;
     out.line(format_args!("{streams} streams kept their connections, and {connections} others"))?;
     out.line(format_args!("{closed} streams were closed, and resume by their ids"))?;

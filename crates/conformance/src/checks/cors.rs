@@ -1,8 +1,8 @@
 //! CORS: pages of an allowed origin are let in, others are not, and nothing more is said than that.
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure};
-use crate::head::Head;
+use crate::finding::{CheckResult, ensure};
+use crate::head::RawHead;
 use crate::hub::Capability::Cors;
 use crate::rule::{fetch, hub};
 use crate::subject::Subject;
@@ -94,7 +94,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 impl Subject<'_> {
-    fn subscribe_from(&self, origin: &str) -> Found<Head> {
+    fn subscribe_from(&self, origin: &str) -> CheckResult<RawHead> {
         Ok(self.open_any(&self.subscription(&self.topic()).field("Origin", origin))?.head)
     }
 }
@@ -103,26 +103,26 @@ fn origin(s: &Subject<'_>) -> String {
     s.hub.cors_origin.clone().unwrap_or_default()
 }
 
-fn allowed(s: &Subject<'_>, head: &Head) -> Found {
+fn allowed(s: &Subject<'_>, head: &RawHead) -> CheckResult {
     let value = head.field(ALLOW);
     let good = head.is_success() && (value == s.hub.cors_origin || value.as_deref() == Some("*"));
     ensure(good, || format!("{}, {}", head.status, head.shown(ALLOW)))
 }
 
 /// Refused outright, or without leave for the page to read it.
-fn not_allowed(head: &Head) -> Found {
+fn not_allowed(head: &RawHead) -> CheckResult {
     ensure(!head.is_success() || head.field(ALLOW).is_none(), || {
         format!("{}, {}", head.status, head.shown(ALLOW))
     })
 }
 
-fn varies(s: &Subject<'_>) -> Found {
+fn varies(s: &Subject<'_>) -> CheckResult {
     let head = s.subscribe_from(&origin(s))?;
     let good = head.field(ALLOW).as_deref() == Some("*") || head.lists("vary", "origin");
     ensure(good, || head.shown("vary"))
 }
 
-fn similar(s: &Subject<'_>) -> Found {
+fn similar(s: &Subject<'_>) -> CheckResult {
     let origin = origin(s);
     let (scheme, host) = origin.split_once("://").unwrap_or(("https", &origin));
     let other_scheme = if scheme == "https" { "http" } else { "https" };
@@ -138,7 +138,7 @@ fn similar(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn no_star(s: &Subject<'_>) -> Found {
+fn no_star(s: &Subject<'_>) -> CheckResult {
     for origin in s.hub.cors_origin.as_deref().into_iter().chain([OTHER]) {
         let head = s.subscribe_from(origin)?;
         let credentials = head.lists("access-control-allow-credentials", "true");
@@ -148,7 +148,12 @@ fn no_star(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn preflight_head(s: &Subject<'_>, origin: &str, method: &str, field: &str) -> Found<Head> {
+fn preflight_head(
+    s: &Subject<'_>,
+    origin: &str,
+    method: &str,
+    field: &str,
+) -> CheckResult<RawHead> {
     let request = match method {
         "GET" => s.subscription(&s.topic()),
         _ => {
@@ -164,7 +169,7 @@ fn preflight_head(s: &Subject<'_>, origin: &str, method: &str, field: &str) -> F
     Ok(s.ask(&request)?.head)
 }
 
-fn preflight(s: &Subject<'_>, method: &str, field: &str) -> Found {
+fn preflight(s: &Subject<'_>, method: &str, field: &str) -> CheckResult {
     let head = preflight_head(s, &origin(s), method, field)?;
     allowed(s, &head)?;
     let (methods, fields) = ("access-control-allow-methods", "access-control-allow-headers");
@@ -174,11 +179,11 @@ fn preflight(s: &Subject<'_>, method: &str, field: &str) -> Found {
     ensure(matches!(method, "GET" | "POST") || named(methods, method), || head.shown(methods))
 }
 
-fn other_preflight(s: &Subject<'_>) -> Found {
+fn other_preflight(s: &Subject<'_>) -> CheckResult {
     not_allowed(&preflight_head(s, OTHER, "POST", "content-type")?)
 }
 
-fn unasked(s: &Subject<'_>) -> Found {
+fn unasked(s: &Subject<'_>) -> CheckResult {
     let head = s.subscribe(&s.topic())?.head;
     let value = head.field(ALLOW);
     ensure(value.as_deref().is_none_or(|value| value == "*"), || head.shown(ALLOW))

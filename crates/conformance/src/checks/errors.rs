@@ -1,7 +1,7 @@
 //! Errors: what is wrong is refused, with an answer that says so, and reaches no subscriber.
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure, quote};
+use crate::finding::{CheckResult, ensure, quote};
 use crate::hub::Capability::{Json, Largest};
 use crate::rule::{Rule, hub, rfc9110};
 use crate::subject::{Subject, exactly};
@@ -61,7 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Each body is refused, whole, and heard by nobody.
-fn refused(s: &Subject<'_>, bodies: &[&[u8]]) -> Found {
+fn refused(s: &Subject<'_>, bodies: &[&[u8]]) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     for body in bodies {
@@ -73,7 +73,7 @@ fn refused(s: &Subject<'_>, bodies: &[&[u8]]) -> Found {
     exactly(&s.fenced(&mut stream, &topic)?, &[])
 }
 
-fn deep(s: &Subject<'_>) -> Found {
+fn deep(s: &Subject<'_>) -> CheckResult {
     const DEPTH: usize = 50_000;
     let body = "[".repeat(DEPTH) + &"]".repeat(DEPTH);
     let answer = s.ask(&s.publication(&s.topic(), "x", None)?.body(body))?;
@@ -81,12 +81,12 @@ fn deep(s: &Subject<'_>) -> Found {
     s.still_works()
 }
 
-fn unknown_path(s: &Subject<'_>) -> Found {
+fn unknown_path(s: &Subject<'_>) -> CheckResult {
     let answer = s.ask(&s.subscription(&s.topic()).target("/no/such/path"))?;
     ensure(answer.head.status == 404, || format!("answered {}", answer.head.status))
 }
 
-fn wrong_method(s: &Subject<'_>) -> Found {
+fn wrong_method(s: &Subject<'_>) -> CheckResult {
     let request = s.publication(&s.topic(), "x", None)?.method("PATCH");
     let answer = s.ask(&request)?;
     ensure(matches!(answer.head.status, 404 | 405 | 501), || {
@@ -94,7 +94,7 @@ fn wrong_method(s: &Subject<'_>) -> Found {
     })
 }
 
-fn too_large(s: &Subject<'_>) -> Found {
+fn too_large(s: &Subject<'_>) -> CheckResult {
     let largest = s.hub.publish.largest_body.unwrap_or_default();
     let topic = s.topic();
     let request = s.publication(&topic, "x".repeat(largest + 1), None)?;
@@ -106,7 +106,7 @@ fn too_large(s: &Subject<'_>) -> Found {
     ensure(head.status == 413, || format!("answered {}", head.status))
 }
 
-fn endless(s: &Subject<'_>) -> Found {
+fn endless(s: &Subject<'_>) -> CheckResult {
     /// How many times the largest body is sent at most.
     const TIMES: usize = 8;
     let largest = s.hub.publish.largest_body.unwrap_or_default();
@@ -123,7 +123,7 @@ fn endless(s: &Subject<'_>) -> Found {
     s.still_works()
 }
 
-fn outlives(s: &Subject<'_>) -> Found {
+fn outlives(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let good = s.publication(&topic, "one", None)?;
     let bad = s.publication(&topic, "one", None)?.target("/no/such/path").method("GET").body("");
@@ -137,7 +137,7 @@ fn outlives(s: &Subject<'_>) -> Found {
     ensure(answer.head.is_success(), || format!("then answered {}", answer.head.status))
 }
 
-fn bad_percent(s: &Subject<'_>) -> Found {
+fn bad_percent(s: &Subject<'_>) -> CheckResult {
     for tail in ["%", "%zz", "%ff%fe", "%00", "%0d%0aX-Forged:%201"] {
         let request = s.subscription(&s.topic());
         let target = [&request.target, tail.as_bytes()].concat();

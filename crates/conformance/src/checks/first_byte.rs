@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure, failed, quote};
+use crate::finding::{CheckResult, ensure, failed, quote};
 use crate::hub::Capability::Framing;
 use crate::rule::{html, hub};
 use crate::subject::{Subject, exactly};
@@ -73,28 +73,28 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-fn head_first(s: &Subject<'_>) -> Found {
+fn head_first(s: &Subject<'_>) -> CheckResult {
     s.open_any(&s.subscription(&s.topic())).map(drop)
 }
 
-fn status(s: &Subject<'_>) -> Found {
+fn status(s: &Subject<'_>) -> CheckResult {
     let head = s.open_any(&s.subscription(&s.topic()))?.head;
     ensure(head.status == 200, || format!("{}", head.status))
 }
 
-fn body_first(s: &Subject<'_>) -> Found {
+fn body_first(s: &Subject<'_>) -> CheckResult {
     let mut stream = s.subscribe(&s.topic())?;
     ensure(stream.until(s.soon(), |stream| !stream.raw.is_empty()), || "nothing came".to_owned())
 }
 
-fn retry_first(s: &Subject<'_>) -> Found {
+fn retry_first(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let early = stream.until(s.soon(), |stream| !stream.noticed().retries.is_empty());
     ensure(early, || stream.shown())
 }
 
-fn retry_digits(s: &Subject<'_>) -> Found {
+fn retry_digits(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.fenced(&mut stream, &topic)?;
@@ -104,7 +104,7 @@ fn retry_digits(s: &Subject<'_>) -> Found {
     }
 }
 
-fn at_once(s: &Subject<'_>) -> Found {
+fn at_once(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.publish(&topic, "x")?;
@@ -113,7 +113,7 @@ fn at_once(s: &Subject<'_>) -> Found {
 }
 
 /// The line break at the end of the message must not leave the event unfinished.
-fn whole(s: &Subject<'_>) -> Found {
+fn whole(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.publish(&topic, "x\n")?;
@@ -122,7 +122,7 @@ fn whole(s: &Subject<'_>) -> Found {
     ensure(!stream.is_inside_an_event(), || "something was left unfinished behind it".to_owned())
 }
 
-fn one_by_one(s: &Subject<'_>) -> Found {
+fn one_by_one(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     for count in 1..=10 {
@@ -132,7 +132,7 @@ fn one_by_one(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn after_quiet(s: &Subject<'_>) -> Found {
+fn after_quiet(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.stays_quiet(&mut stream)?;
@@ -141,7 +141,7 @@ fn after_quiet(s: &Subject<'_>) -> Found {
 }
 
 /// Without the pause that a hub's description may ask for: here it is the point.
-fn follows_head(s: &Subject<'_>) -> Found {
+fn follows_head(s: &Subject<'_>) -> CheckResult {
     for _ in 0..TRIES {
         let topic = s.topic();
         let mut stream = s.open_any(&s.subscription(&topic))?;
@@ -151,14 +151,14 @@ fn follows_head(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn burst(s: &Subject<'_>) -> Found {
+fn burst(s: &Subject<'_>) -> CheckResult {
     let (topic, messages) = (s.topic(), s.messages(500));
     let mut stream = s.subscribe(&topic)?;
     s.publish_all(&topic, &messages)?;
     exactly(&s.fenced(&mut stream, &topic)?, &messages)
 }
 
-fn stays_open(s: &Subject<'_>) -> Found {
+fn stays_open(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     for count in 1..=3 {

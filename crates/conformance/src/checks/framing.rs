@@ -2,7 +2,7 @@
 //! no byte of it can become a field, an event or a comment.
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure, failed, quote};
+use crate::finding::{CheckResult, ensure, failed, quote};
 use crate::hub::Capability::{EventTypes, Framing, Json};
 use crate::rule::{html, hub};
 use crate::subject::{Subject, accepted, in_case, one_event, shown};
@@ -207,13 +207,13 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-fn forges_nothing(s: &Subject<'_>, line_break: &str) -> Found {
+fn forges_nothing(s: &Subject<'_>, line_break: &str) -> CheckResult {
     let message =
         ["one", "event: forged", "id: 666", "data: two", "", "data: three"].join(line_break);
     s.arrives(&message)
 }
 
-fn no_forged_id(s: &Subject<'_>) -> Found {
+fn no_forged_id(s: &Subject<'_>) -> CheckResult {
     for (case, line_break) in [("LF", "\n"), ("CR", "\r"), ("CR LF", "\r\n")] {
         let (answer, heard) = s.told(format!("one{line_break}id: forged{line_break}"), None)?;
         accepted(b"lines", answer)?;
@@ -223,7 +223,7 @@ fn no_forged_id(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn no_forged_retry(s: &Subject<'_>) -> Found {
+fn no_forged_retry(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     for line_break in ["\n", "\r", "\r\n"] {
@@ -234,14 +234,14 @@ fn no_forged_retry(s: &Subject<'_>) -> Found {
     ensure(!retries.contains(&98765), || format!("the client is told to wait: {retries:?}"))
 }
 
-fn no_byte_order_mark(s: &Subject<'_>) -> Found {
+fn no_byte_order_mark(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.fenced(&mut stream, &topic)?;
     ensure(!stream.noticed().byte_order_mark, || quote(&stream.raw))
 }
 
-fn stays_utf8(s: &Subject<'_>) -> Found {
+fn stays_utf8(s: &Subject<'_>) -> CheckResult {
     for (case, message) in [
         ("a stray byte", b"one \xff two".as_slice()),
         ("a cut sequence", b"one \xe2\x82"),
@@ -254,7 +254,7 @@ fn stays_utf8(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn lone_surrogate(s: &Subject<'_>) -> Found {
+fn lone_surrogate(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let request = s.publication(&topic, "SURROGATE", None)?;
@@ -269,7 +269,7 @@ fn lone_surrogate(s: &Subject<'_>) -> Found {
     }
 }
 
-fn twice(s: &Subject<'_>) -> Found {
+fn twice(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.publish(&topic, "again")?;
@@ -278,7 +278,7 @@ fn twice(s: &Subject<'_>) -> Found {
     ensure(heard.len() == 2, || format!("heard {}", shown(&heard)))
 }
 
-fn typed(s: &Subject<'_>) -> Found {
+fn typed(s: &Subject<'_>) -> CheckResult {
     let (answer, heard) = s.told("thank you", Some("paid"))?;
     accepted(b"a typed message", answer)?;
     match heard.as_slice() {
@@ -287,7 +287,7 @@ fn typed(s: &Subject<'_>) -> Found {
     }
 }
 
-fn type_lasts_once(s: &Subject<'_>) -> Found {
+fn type_lasts_once(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     accepted(b"a typed message", s.offer(&topic, "typed", Some("paid"))?)?;
@@ -299,7 +299,7 @@ fn type_lasts_once(s: &Subject<'_>) -> Found {
     }
 }
 
-fn type_forges_nothing(s: &Subject<'_>, line_break: &str) -> Found {
+fn type_forges_nothing(s: &Subject<'_>, line_break: &str) -> CheckResult {
     let kind = format!("paid{line_break}data: forged{line_break}id: 666");
     let (answer, heard) = s.told("thank you", Some(&kind))?;
     if !answer.head.is_success() {
@@ -311,7 +311,7 @@ fn type_forges_nothing(s: &Subject<'_>, line_break: &str) -> Found {
     }
 }
 
-fn known_fields(s: &Subject<'_>) -> Found {
+fn known_fields(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.publish(&topic, "one\ntwo")?;

@@ -1,13 +1,13 @@
 //! Header fields of a stream: what makes it one for browsers, and lets it through proxies.
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure};
-use crate::head::Head;
-use crate::rule::{Rule, Source, html, hub, rfc9110};
+use crate::finding::{CheckResult, ensure};
+use crate::head::RawHead;
+use crate::rule::{Rule, RuleSource, html, hub, rfc9110};
 use crate::subject::Subject;
 
 const CACHE: Rule = Rule {
-    source: Source::Html,
+    source: RuleSource::Html,
     section: "9.2.7",
     says: "a cache must not give out an old stream; `Cache-Control: no-store` or `no-cache` says so",
 };
@@ -71,16 +71,16 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-fn head(s: &Subject<'_>) -> Found<Head> {
+fn head(s: &Subject<'_>) -> CheckResult<RawHead> {
     Ok(s.subscribe(&s.topic())?.head)
 }
 
-fn holds(s: &Subject<'_>, name: &str, test: impl Fn(&Head) -> bool) -> Found {
+fn holds(s: &Subject<'_>, name: &str, test: impl Fn(&RawHead) -> bool) -> CheckResult {
     let head = head(s)?;
     ensure(test(&head), || head.shown(name))
 }
 
-fn content_type(s: &Subject<'_>) -> Found {
+fn content_type(s: &Subject<'_>) -> CheckResult {
     holds(s, "content-type", |head| {
         let value = head.field("content-type").unwrap_or_default();
         let essence = value.split(';').next().unwrap_or_default();
@@ -88,7 +88,7 @@ fn content_type(s: &Subject<'_>) -> Found {
     })
 }
 
-fn charset(s: &Subject<'_>) -> Found {
+fn charset(s: &Subject<'_>) -> CheckResult {
     holds(s, "content-type", |head| {
         let value = head.field("content-type").unwrap_or_default().to_ascii_lowercase();
         value.split_once("charset=").is_none_or(|(_, charset)| {
@@ -97,7 +97,7 @@ fn charset(s: &Subject<'_>) -> Found {
     })
 }
 
-fn unencoded(s: &Subject<'_>) -> Found {
+fn unencoded(s: &Subject<'_>) -> CheckResult {
     let request = s.subscription(&s.topic()).field("Accept-Encoding", "identity");
     let head = s.open(&request)?.head;
     let plain = head.field("content-encoding").is_none_or(|coding| coding == "identity");
@@ -105,7 +105,7 @@ fn unencoded(s: &Subject<'_>) -> Found {
 }
 
 /// What is compressed cannot be read here, but it has to come.
-fn compressed(s: &Subject<'_>) -> Found {
+fn compressed(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let request = s.subscription(&topic).field("Accept-Encoding", "gzip, deflate, br, zstd");
     let mut stream = s.open(&request)?;
@@ -118,7 +118,7 @@ fn compressed(s: &Subject<'_>) -> Found {
     ensure(stream.until(s.soon(), |stream| stream.raw.len() > begun), || stream.shown())
 }
 
-fn accepts(s: &Subject<'_>, accept: Option<&str>) -> Found {
+fn accepts(s: &Subject<'_>, accept: Option<&str>) -> CheckResult {
     let topic = s.topic();
     let mut request = s.subscription(&topic).without("Accept");
     if let Some(accept) = accept {

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::check::{Check, hub_level, should};
-use crate::finding::{Found, ensure, skipped};
+use crate::finding::{CheckResult, ensure, skipped};
 use crate::rule::{html, hub};
-use crate::stream::Stream;
+use crate::stream::SubscribedStream;
 use crate::subject::{Subject, shown};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -33,7 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// A quiet stream up to its first keepalive, and what came with it.
-fn kept_alive(s: &Subject<'_>) -> Found<(Stream, usize, bool)> {
+fn kept_alive(s: &Subject<'_>) -> CheckResult<(SubscribedStream, usize, bool)> {
     let mut stream = s.subscribe(&s.topic())?;
     // What is sent at once is no keepalive.
     stream.until(Instant::now() + s.quiet(), |_| false);
@@ -44,13 +44,13 @@ fn kept_alive(s: &Subject<'_>) -> Found<(Stream, usize, bool)> {
     Ok((stream, begun, came))
 }
 
-fn in_time(s: &Subject<'_>) -> Found {
+fn in_time(s: &Subject<'_>) -> CheckResult {
     let (stream, _, came) = kept_alive(s)?;
     stream.still_open()?;
     ensure(came, || format!("nothing came in {:?}", s.settings.heartbeat))
 }
 
-fn no_message(s: &Subject<'_>) -> Found {
+fn no_message(s: &Subject<'_>) -> CheckResult {
     let (stream, _, came) = kept_alive(s)?;
     if !came {
         return skipped("there was no keepalive to look at");
@@ -58,7 +58,7 @@ fn no_message(s: &Subject<'_>) -> Found {
     ensure(stream.events.is_empty(), || format!("heard {}", shown(&stream.events)))
 }
 
-fn no_block(s: &Subject<'_>) -> Found {
+fn no_block(s: &Subject<'_>) -> CheckResult {
     let (stream, begun, came) = kept_alive(s)?;
     if !came {
         return skipped("there was no keepalive to look at");

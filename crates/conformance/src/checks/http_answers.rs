@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use crate::check::{Check, must, should};
-use crate::finding::{Found, ensure, failed, quote, skipped};
-use crate::head::Head;
+use crate::finding::{CheckResult, ensure, failed, quote, skipped};
+use crate::head::RawHead;
 use crate::rule::{rfc9110, rfc9112};
-use crate::stream::{End, Stream};
+use crate::stream::{StreamEnding, SubscribedStream};
 use crate::subject::{Subject, accepted, exactly, in_case};
-use crate::wire::Answer;
+use crate::wire::RawAnswer;
 
 pub(super) const CHECKS: &[Check] = &[
     must(
@@ -97,7 +97,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-fn head_only(s: &Subject<'_>) -> Found {
+fn head_only(s: &Subject<'_>) -> CheckResult {
     let request = s.subscription(&s.topic()).method("HEAD").field("Connection", "close");
     let mut wire = s.connect(&request.address)?;
     wire.send(&request.bytes())?;
@@ -106,7 +106,7 @@ fn head_only(s: &Subject<'_>) -> Found {
     ensure(wire.received.is_empty(), || format!("behind the head: {}", quote(&wire.received)))
 }
 
-fn head_like_get(s: &Subject<'_>) -> Found {
+fn head_like_get(s: &Subject<'_>) -> CheckResult {
     let request = s.subscription(&s.topic());
     let get = s.open_any(&request)?.head;
     let head = s.ask(&request.method("HEAD"))?.head;
@@ -118,7 +118,7 @@ fn head_like_get(s: &Subject<'_>) -> Found {
     })
 }
 
-fn wrong_method(s: &Subject<'_>, method: &str, allow: bool) -> Found {
+fn wrong_method(s: &Subject<'_>, method: &str, allow: bool) -> CheckResult {
     let request = s.subscription(&s.topic()).method(method).body("").field("Connection", "close");
     let mut wire = s.connect(&request.address)?;
     wire.send(&request.bytes())?;
@@ -130,7 +130,7 @@ fn wrong_method(s: &Subject<'_>, method: &str, allow: bool) -> Found {
     ensure(matches!(head.status, 404 | 405 | 501), || format!("answered {}", head.status))
 }
 
-fn unknown_method(s: &Subject<'_>) -> Found {
+fn unknown_method(s: &Subject<'_>) -> CheckResult {
     let request = s.subscription(&s.topic()).method("FANFARE");
     let mut wire = s.connect(&request.address)?;
     wire.send(&request.bytes())?;
@@ -138,29 +138,29 @@ fn unknown_method(s: &Subject<'_>) -> Found {
     ensure(matches!(head.status, 400 | 404 | 405 | 501), || format!("answered {}", head.status))
 }
 
-fn old(s: &Subject<'_>, topic: &str) -> Found<Stream> {
+fn old(s: &Subject<'_>, topic: &str) -> CheckResult<SubscribedStream> {
     s.open(&s.subscription(topic).old())
 }
 
-fn old_unchunked(s: &Subject<'_>) -> Found {
+fn old_unchunked(s: &Subject<'_>) -> CheckResult {
     let head = old(s, &s.topic())?.head;
     let plain = head.field("transfer-encoding").is_none();
     ensure(plain, || head.shown("transfer-encoding"))
 }
 
-fn old_delivers(s: &Subject<'_>) -> Found {
+fn old_delivers(s: &Subject<'_>) -> CheckResult {
     let (topic, messages) = (s.topic(), s.messages(3));
     let mut stream = old(s, &topic)?;
     s.publish_all(&topic, &messages)?;
     exactly(&s.fenced(&mut stream, &topic)?, &messages)
 }
 
-fn no_length(s: &Subject<'_>) -> Found {
+fn no_length(s: &Subject<'_>) -> CheckResult {
     let head = s.subscribe(&s.topic())?.head;
     ensure(head.field("content-length").is_none(), || head.shown("content-length"))
 }
 
-fn chunks(s: &Subject<'_>) -> Found {
+fn chunks(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     if !stream.head.lists("transfer-encoding", "chunked") {
@@ -172,12 +172,12 @@ fn chunks(s: &Subject<'_>) -> Found {
     }
     s.fenced(&mut stream, &topic)?;
     match &stream.end {
-        Some(End::Malformed(how)) => failed(how.clone()),
+        Some(StreamEnding::Malformed(how)) => failed(how.clone()),
         _ => Ok(()),
     }
 }
 
-fn crlf(s: &Subject<'_>) -> Found {
+fn crlf(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let stream = s.open_any(&s.subscription(&topic))?.head;
     for head in [stream, s.publish(&topic, "x")?.head] {
@@ -191,15 +191,15 @@ fn crlf(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn dated(s: &Subject<'_>) -> Found {
+fn dated(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
-    let has_date = |head: &Head| head.field("date").is_some();
+    let has_date = |head: &RawHead| head.field("date").is_some();
     ensure(has_date(&s.subscribe(&topic)?.head), || "the stream has no Date".to_owned())?;
     let answer = s.publish(&topic, "x")?;
     ensure(has_date(&answer.head), || "the answer to a publish has no Date".to_owned())
 }
 
-fn kept(s: &Subject<'_>) -> Found {
+fn kept(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let request = s.publication(&topic, "one", None)?;
@@ -214,14 +214,14 @@ fn kept(s: &Subject<'_>) -> Found {
 }
 
 /// A connection may be closed after an answer that says so: there is nothing to check then.
-pub(super) fn announced(answer: &Answer) -> Found {
+pub(super) fn announced(answer: &RawAnswer) -> CheckResult {
     if answer.head.minor == 0 || answer.head.lists("connection", "close") {
         return skipped("each answer says that its connection is closed, as it may");
     }
     Ok(())
 }
 
-fn pipelined(s: &Subject<'_>) -> Found {
+fn pipelined(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let good = s.publication(&topic, "one", None)?;
@@ -244,7 +244,7 @@ fn pipelined(s: &Subject<'_>) -> Found {
     exactly(&s.fenced(&mut stream, &topic)?, &["one", "two"].map(str::to_owned))
 }
 
-fn closes(s: &Subject<'_>) -> Found {
+fn closes(s: &Subject<'_>) -> CheckResult {
     let request = s.publication(&s.topic(), "one", None)?.field("Connection", "close");
     let mut wire = s.connect(&request.address)?;
     wire.send(&request.bytes())?;

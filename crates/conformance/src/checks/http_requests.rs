@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure, failed, skipped};
-use crate::request::Request;
+use crate::finding::{CheckResult, ensure, failed, skipped};
+use crate::request::RawRequest;
 use crate::rule::{hub, rfc9110, rfc9112};
 use crate::subject::{Subject, accepted, exactly, in_case};
-use crate::wire::{Answer, Wire};
+use crate::wire::{RawAnswer, RawConnection};
 
 pub(super) const CHECKS: &[Check] = &[
     must(
@@ -110,7 +110,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// A subscription that is wrong: it must be answered 400, or not at all.
-fn refused(s: &Subject<'_>, spoil: impl Fn(Request) -> Request) -> Found {
+fn refused(s: &Subject<'_>, spoil: impl Fn(RawRequest) -> RawRequest) -> CheckResult {
     let request = spoil(s.subscription(&s.topic()));
     let mut wire = s.connect(&request.address)?;
     wire.send(&request.bytes())?;
@@ -118,7 +118,7 @@ fn refused(s: &Subject<'_>, spoil: impl Fn(Request) -> Request) -> Found {
 }
 
 /// A refusal, or a connection that is closed without a word.
-fn refusal(s: &Subject<'_>, wire: &mut Wire) -> Found {
+fn refusal(s: &Subject<'_>, wire: &mut RawConnection) -> CheckResult {
     let deadline = s.soon();
     match wire.head(deadline) {
         Ok(head) if head.status >= 400 => Ok(()),
@@ -129,7 +129,7 @@ fn refusal(s: &Subject<'_>, wire: &mut Wire) -> Found {
 }
 
 /// A publish with other lengths than its own: refused, and nobody hears it.
-fn refused_publish(s: &Subject<'_>, lengths: impl Fn(usize) -> String) -> Found {
+fn refused_publish(s: &Subject<'_>, lengths: impl Fn(usize) -> String) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let request = s.publication(&topic, "smuggled", None)?;
@@ -142,7 +142,7 @@ fn refused_publish(s: &Subject<'_>, lengths: impl Fn(usize) -> String) -> Found 
     exactly(&s.fenced(&mut stream, &topic)?, &[])
 }
 
-fn field_case(s: &Subject<'_>) -> Found {
+fn field_case(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let request = s.publication(&topic, "one", None)?;
@@ -161,14 +161,14 @@ fn field_case(s: &Subject<'_>) -> Found {
     exactly(&s.fenced(&mut stream, &topic)?, &["one".to_owned()])
 }
 
-fn or_asks_for_a_length(answer: Answer) -> Found<Answer> {
+fn or_asks_for_a_length(answer: RawAnswer) -> CheckResult<RawAnswer> {
     if answer.head.status == 411 {
         return skipped("the hub asks for a length (411), as it may");
     }
     accepted(b"one", answer)
 }
 
-fn chunked(s: &Subject<'_>) -> Found {
+fn chunked(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     or_asks_for_a_length(s.ask(&s.publication(&topic, "one", None)?.chunked())?)?;
@@ -176,14 +176,18 @@ fn chunked(s: &Subject<'_>) -> Found {
 }
 
 /// Sends a publish whose body is chunked as `chunks` writes it.
-fn chunked_as(s: &Subject<'_>, topic: &str, chunks: impl Fn(&[u8]) -> Vec<u8>) -> Found<Wire> {
+fn chunked_as(
+    s: &Subject<'_>,
+    topic: &str,
+    chunks: impl Fn(&[u8]) -> Vec<u8>,
+) -> CheckResult<RawConnection> {
     let request = s.publication(topic, "one", None)?.chunked();
     let mut wire = s.connect(&request.address)?;
     wire.send(&[request.head(), chunks(request.payload())].concat())?;
     Ok(wire)
 }
 
-fn extensions(s: &Subject<'_>) -> Found {
+fn extensions(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let mut wire = chunked_as(s, &topic, |body| {
@@ -194,7 +198,7 @@ fn extensions(s: &Subject<'_>) -> Found {
     exactly(&s.fenced(&mut stream, &topic)?, &["one".to_owned()])
 }
 
-fn bad_chunk(s: &Subject<'_>) -> Found {
+fn bad_chunk(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let mut wire = chunked_as(s, &topic, |body| {
@@ -205,7 +209,7 @@ fn bad_chunk(s: &Subject<'_>) -> Found {
 }
 
 /// A second request hides where the length and the chunks disagree.
-fn smuggling(s: &Subject<'_>) -> Found {
+fn smuggling(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let hidden = s.publication(&topic, "smuggled", None)?.bytes();
@@ -226,7 +230,7 @@ fn smuggling(s: &Subject<'_>) -> Found {
     ensure(ended, || "the connection stayed open".to_owned())
 }
 
-fn expectation(s: &Subject<'_>) -> Found {
+fn expectation(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let request = s.publication(&topic, "one", None)?.field("Expect", "100-continue");
@@ -242,7 +246,7 @@ fn expectation(s: &Subject<'_>) -> Found {
     exactly(&s.fenced(&mut stream, &topic)?, &["one".to_owned()])
 }
 
-fn absolute(s: &Subject<'_>) -> Found {
+fn absolute(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let request = s.subscription(&topic);
     let target = [b"http://", request.address.host.as_bytes(), &request.target].concat();
@@ -250,14 +254,14 @@ fn absolute(s: &Subject<'_>) -> Found {
     s.fenced(&mut stream, &topic).map(drop)
 }
 
-fn blank_line(s: &Subject<'_>) -> Found {
+fn blank_line(s: &Subject<'_>) -> CheckResult {
     let request = s.publication(&s.topic(), "one", None)?;
     let mut wire = s.connect(&request.address)?;
     wire.send(&[b"\r\n", request.bytes().as_slice()].concat())?;
     accepted(b"one", wire.answer(false, s.soon())?).map(drop)
 }
 
-fn garbage(s: &Subject<'_>) -> Found {
+fn garbage(s: &Subject<'_>) -> CheckResult {
     // The second is how TLS begins: a client that was told https.
     for (case, bytes) in [
         ("words", b"this is no request\r\n\r\n".as_slice()),
@@ -270,7 +274,7 @@ fn garbage(s: &Subject<'_>) -> Found {
     s.still_works()
 }
 
-fn half_closed(s: &Subject<'_>) -> Found {
+fn half_closed(s: &Subject<'_>) -> CheckResult {
     let request = s.publication(&s.topic(), "one", None)?;
     let mut wire = s.connect(&request.address)?;
     wire.send(&request.bytes())?;

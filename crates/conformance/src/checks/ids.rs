@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure, failed, quote};
+use crate::finding::{CheckResult, ensure, failed, quote};
 use crate::hub::Capability::{DenseIds, Idempotency, Ids, PublishId, Topics};
 use crate::rule::{html, hub};
 use crate::subject::{Subject, exactly, shown};
@@ -88,7 +88,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-fn every_event(s: &Subject<'_>) -> Found {
+fn every_event(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.publish_all(&topic, &s.messages(3))?;
@@ -99,7 +99,7 @@ fn every_event(s: &Subject<'_>) -> Found {
     }
 }
 
-fn unique(s: &Subject<'_>) -> Found {
+fn unique(s: &Subject<'_>) -> CheckResult {
     let heard = s.recorded(&s.topic(), 100)?;
     let mut seen = HashSet::new();
     match heard.iter().find(|event| !seen.insert(&event.id)) {
@@ -108,7 +108,7 @@ fn unique(s: &Subject<'_>) -> Found {
     }
 }
 
-fn no_nul(s: &Subject<'_>) -> Found {
+fn no_nul(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     s.fenced(&mut stream, &topic)?;
@@ -118,18 +118,18 @@ fn no_nul(s: &Subject<'_>) -> Found {
     }
 }
 
-fn ascii(s: &Subject<'_>) -> Found {
+fn ascii(s: &Subject<'_>) -> CheckResult {
     let heard = s.recorded(&s.topic(), 1)?;
     let id = &heard[0].id;
     ensure(id.bytes().all(|b| (b' '..=b'~').contains(&b)), || quote(id))
 }
 
-fn short(s: &Subject<'_>) -> Found {
+fn short(s: &Subject<'_>) -> CheckResult {
     let heard = s.recorded(&s.topic(), 1)?;
     ensure(heard[0].id.len() <= LONGEST, || format!("{} bytes", heard[0].id.len()))
 }
 
-fn named(s: &Subject<'_>) -> Found {
+fn named(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
     let answer = s.publish(&topic, "one")?;
@@ -141,7 +141,7 @@ fn named(s: &Subject<'_>) -> Found {
     }
 }
 
-fn dense(s: &Subject<'_>) -> Found {
+fn dense(s: &Subject<'_>) -> CheckResult {
     let heard = s.recorded(&s.topic(), 20)?;
     for pair in heard.windows(2) {
         let [one, two] = [&pair[0].id, &pair[1].id].map(|id| {
@@ -154,7 +154,7 @@ fn dense(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn once(s: &Subject<'_>) -> Found {
+fn once(s: &Subject<'_>) -> CheckResult {
     let Some(header) = &s.hub.publish.idempotency_header else { return Ok(()) };
     let topic = s.topic();
     let mut stream = s.subscribe(&topic)?;
@@ -167,14 +167,14 @@ fn once(s: &Subject<'_>) -> Found {
     })
 }
 
-fn order(s: &Subject<'_>) -> Found {
+fn order(s: &Subject<'_>) -> CheckResult {
     let (topic, messages) = (s.topic(), s.messages(200));
     let mut stream = s.subscribe(&topic)?;
     s.publish_all(&topic, &messages)?;
     exactly(&s.fenced(&mut stream, &topic)?, &messages)
 }
 
-fn same_order(s: &Subject<'_>) -> Found {
+fn same_order(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let (mut one, mut two) = (s.subscribe(&topic)?, s.subscribe(&topic)?);
     let batches: Vec<_> = (0..PUBLISHERS).map(|_| s.messages(50)).collect();
@@ -196,7 +196,7 @@ fn same_order(s: &Subject<'_>) -> Found {
     exactly(&two, &known)
 }
 
-fn fan_out(s: &Subject<'_>) -> Found {
+fn fan_out(s: &Subject<'_>) -> CheckResult {
     let (topic, messages) = (s.topic(), s.messages(5));
     let mut streams = Vec::new();
     for _ in 0..SUBSCRIBERS {
@@ -212,7 +212,7 @@ fn fan_out(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn apart(s: &Subject<'_>) -> Found {
+fn apart(s: &Subject<'_>) -> CheckResult {
     let (mine, other) = (s.topic(), s.topic());
     let mut stream = s.subscribe(&mine)?;
     s.publish(&other, "for others")?;

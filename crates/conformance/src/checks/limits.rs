@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure, failed};
-use crate::request::Request;
+use crate::finding::{CheckResult, ensure, failed};
+use crate::request::RawRequest;
 use crate::rule::{hub, rfc9110, rfc9112};
 use crate::subject::{Subject, accepted, in_case};
 
@@ -58,7 +58,7 @@ pub(super) const CHECKS: &[Check] = &[
         "limits/half-a-body-holds-up-nobody",
         hub("who sends half a request waits alone"),
         &[],
-        |s| beside(s, Request::head),
+        |s| beside(s, RawRequest::head),
     ),
     hub_level(
         "limits/silent-connections-hold-up-nobody",
@@ -81,7 +81,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// A 4xx, or the thing itself; not silence, and not a 5xx that blames the server.
-fn answered(s: &Subject<'_>, request: &Request) -> Found {
+fn answered(s: &Subject<'_>, request: &RawRequest) -> CheckResult {
     let mut wire = s.connect(&request.address)?;
     // It may answer, and stop reading, before it has all.
     let _ = wire.try_send(&request.bytes());
@@ -89,7 +89,7 @@ fn answered(s: &Subject<'_>, request: &Request) -> Found {
     ensure(head.status < 500, || format!("answered {}", head.status))
 }
 
-fn long_target(s: &Subject<'_>, length: usize, taken: bool) -> Found {
+fn long_target(s: &Subject<'_>, length: usize, taken: bool) -> CheckResult {
     let request = s.subscription(&s.topic());
     let join = if request.target.contains(&b'?') { "&" } else { "?" };
     let target = [&request.target, join.as_bytes(), b"x=", "x".repeat(length).as_bytes()].concat();
@@ -101,7 +101,7 @@ fn long_target(s: &Subject<'_>, length: usize, taken: bool) -> Found {
 }
 
 /// Others are served while connections hang half-way.
-fn beside(s: &Subject<'_>, part: impl Fn(&Request) -> Vec<u8>) -> Found {
+fn beside(s: &Subject<'_>, part: impl Fn(&RawRequest) -> Vec<u8>) -> CheckResult {
     let mut hanging = Vec::new();
     for _ in 0..HALF {
         let request = s.publication(&s.topic(), "x", None)?;
@@ -112,7 +112,7 @@ fn beside(s: &Subject<'_>, part: impl Fn(&Request) -> Vec<u8>) -> Found {
     in_case(&format!("beside {HALF} that hang"), s.still_works())
 }
 
-fn pieces(s: &Subject<'_>) -> Found {
+fn pieces(s: &Subject<'_>) -> CheckResult {
     let request = s.publication(&s.topic(), "in pieces", None)?;
     let mut wire = s.connect(&request.address)?;
     for (sent, piece) in request.bytes().chunks(7).enumerate() {
@@ -125,7 +125,7 @@ fn pieces(s: &Subject<'_>) -> Found {
     accepted(b"in pieces", wire.answer(false, s.soon())?).map(drop)
 }
 
-fn dropped(s: &Subject<'_>) -> Found {
+fn dropped(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut stays = s.subscribe(&topic)?;
     for _ in 0..100 {

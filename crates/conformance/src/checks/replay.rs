@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::check::{Check, hub_level, must, should};
-use crate::finding::{Found, ensure, failed, quote};
+use crate::finding::{CheckResult, ensure, failed, quote};
 use crate::hub::Capability::{
     Earliest, EventTypes, Framing, Gap, Resume, ResumeQuery, Topics, UnknownId,
 };
-use crate::parser::Event;
+use crate::parser::DispatchedEvent;
 use crate::rule::{html, hub};
-use crate::stream::Stream;
+use crate::stream::SubscribedStream;
 use crate::subject::{Subject, accepted, exactly, in_case, shown};
 
 const EXACT: &str =
@@ -125,17 +125,17 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-fn after(s: &Subject<'_>, topic: &str, id: &str) -> Found<Vec<Event>> {
+fn after(s: &Subject<'_>, topic: &str, id: &str) -> CheckResult<Vec<DispatchedEvent>> {
     let mut stream = s.resume(topic, id)?;
     let heard = s.fenced(&mut stream, topic)?;
     Ok(heard.into_iter().filter(|event| !event.data.starts_with("fence-")).collect())
 }
 
-fn data(events: &[Event]) -> Vec<String> {
+fn data(events: &[DispatchedEvent]) -> Vec<String> {
     events.iter().map(|event| event.data.clone()).collect()
 }
 
-fn exact(s: &Subject<'_>) -> Found {
+fn exact(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 5)?;
     for at in [0, 1, 3] {
@@ -145,13 +145,13 @@ fn exact(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn from_the_end(s: &Subject<'_>) -> Found {
+fn from_the_end(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 3)?;
     exactly(&after(s, &topic, &heard[2].id)?, &[])
 }
 
-fn while_away(s: &Subject<'_>) -> Found {
+fn while_away(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let id = s.recorded(&topic, 1)?[0].id.clone();
     let missed = s.messages(3);
@@ -159,7 +159,7 @@ fn while_away(s: &Subject<'_>) -> Found {
     exactly(&after(s, &topic, &id)?, &missed)
 }
 
-fn a_thousand(s: &Subject<'_>) -> Found {
+fn a_thousand(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let id = s.recorded(&topic, 1)?[0].id.clone();
     let missed = s.messages(1000);
@@ -168,7 +168,7 @@ fn a_thousand(s: &Subject<'_>) -> Found {
 }
 
 /// Resumes while a publisher is at work: each run must hear one sequence.
-fn no_seam(s: &Subject<'_>) -> Found {
+fn no_seam(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let id = s.recorded(&topic, 1)?[0].id.clone();
     let (stop, published) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -183,7 +183,7 @@ fn no_seam(s: &Subject<'_>) -> Found {
             }
             Ok(sent)
         });
-        let resumed: Found<Vec<Vec<Event>>> = (0..SEAMS)
+        let resumed: CheckResult<Vec<Vec<DispatchedEvent>>> = (0..SEAMS)
             .map(|_| {
                 let mut stream = s.resume(&topic, &id)?;
                 // The seam is behind the stream by now; ten more may be under way.
@@ -200,7 +200,7 @@ fn no_seam(s: &Subject<'_>) -> Found {
     })
 }
 
-fn goes_on(s: &Subject<'_>) -> Found {
+fn goes_on(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 3)?;
     let mut stream = s.resume(&topic, &heard[0].id)?;
@@ -212,7 +212,7 @@ fn goes_on(s: &Subject<'_>) -> Found {
     exactly(&s.fenced(&mut stream, &topic)?, &expected)
 }
 
-fn repeatable(s: &Subject<'_>) -> Found {
+fn repeatable(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 4)?;
     for _ in 0..3 {
@@ -221,7 +221,7 @@ fn repeatable(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn keeps_ids(s: &Subject<'_>) -> Found {
+fn keeps_ids(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 4)?;
     let replayed = after(s, &topic, &heard[0].id)?;
@@ -232,7 +232,7 @@ fn keeps_ids(s: &Subject<'_>) -> Found {
     }
 }
 
-fn keeps_text(s: &Subject<'_>) -> Found {
+fn keeps_text(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let id = s.recorded(&topic, 1)?[0].id.clone();
     let text = " one\r\n: two\r\rdata: three\n\u{2028}\u{1F468}\n";
@@ -241,7 +241,7 @@ fn keeps_text(s: &Subject<'_>) -> Found {
     crate::subject::one_event(&replayed, text)
 }
 
-fn keeps_types(s: &Subject<'_>) -> Found {
+fn keeps_types(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let id = s.recorded(&topic, 1)?[0].id.clone();
     accepted(b"typed", s.offer(&topic, "typed", Some("paid"))?)?;
@@ -251,7 +251,7 @@ fn keeps_types(s: &Subject<'_>) -> Found {
     ensure(kinds == ["paid", "message"], || format!("heard {}", shown(&replayed)))
 }
 
-fn own_topics(s: &Subject<'_>) -> Found {
+fn own_topics(s: &Subject<'_>) -> CheckResult {
     let (mine, other) = (s.topic(), s.topic());
     let id = s.recorded(&mine, 1)?[0].id.clone();
     s.publish(&other, "for others")?;
@@ -259,7 +259,7 @@ fn own_topics(s: &Subject<'_>) -> Found {
     exactly(&after(s, &mine, &id)?, &["for me".to_owned()])
 }
 
-fn any_case(s: &Subject<'_>) -> Found {
+fn any_case(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 2)?;
     for name in ["last-event-id", "LAST-EVENT-ID", "lAsT-eVeNt-Id"] {
@@ -273,14 +273,14 @@ fn any_case(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn by_query(s: &Subject<'_>) -> Found {
+fn by_query(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 3)?;
     let mut stream = s.open(&s.subscription_by_query(&topic, &heard[0].id))?;
     exactly(&s.fenced(&mut stream, &topic)?, &data(&heard[1..]))
 }
 
-fn header_wins(s: &Subject<'_>) -> Found {
+fn header_wins(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let heard = s.recorded(&topic, 4)?;
     let request = s.subscription_by_query(&topic, &heard[0].id);
@@ -288,7 +288,7 @@ fn header_wins(s: &Subject<'_>) -> Found {
     exactly(&s.fenced(&mut stream, &topic)?, &data(&heard[3..]))
 }
 
-fn empty_id(s: &Subject<'_>) -> Found {
+fn empty_id(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     s.recorded(&topic, 2)?;
     let mut stream = s.open(&s.subscription(&topic).field("Last-Event-ID", ""))?;
@@ -297,14 +297,14 @@ fn empty_id(s: &Subject<'_>) -> Found {
     ensure(stream.notices.is_empty(), || format!("told {}", shown(&stream.notices)))
 }
 
-fn live_only(s: &Subject<'_>) -> Found {
+fn live_only(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     s.recorded(&topic, 2)?;
     let mut stream = s.subscribe(&topic)?;
     exactly(&s.fenced(&mut stream, &topic)?, &[])
 }
 
-fn earliest(s: &Subject<'_>) -> Found {
+fn earliest(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let sent = s.messages(3);
     s.publish_all(&topic, &sent)?;
@@ -313,10 +313,15 @@ fn earliest(s: &Subject<'_>) -> Found {
 }
 
 /// Either the hub says so, or it gives everything that it has: both lose nothing.
-fn said(s: &Subject<'_>, stream: &mut Stream, topic: &str, before: &[Event]) -> Found {
+fn said(
+    s: &Subject<'_>,
+    stream: &mut SubscribedStream,
+    topic: &str,
+    before: &[DispatchedEvent],
+) -> CheckResult {
     let heard = s.fenced(stream, topic)?;
     let gap = s.hub.subscribe.gap_event.as_deref();
-    let told = |event: &Event| Some(event.kind.as_str()) == gap;
+    let told = |event: &DispatchedEvent| Some(event.kind.as_str()) == gap;
     if stream.notices.iter().chain(&heard).any(told) {
         return Ok(());
     }
@@ -324,20 +329,20 @@ fn said(s: &Subject<'_>, stream: &mut Stream, topic: &str, before: &[Event]) -> 
     ensure(everything, || format!("neither a word nor what was there: heard {}", shown(&heard)))
 }
 
-fn unknown(s: &Subject<'_>) -> Found {
+fn unknown(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let before = s.recorded(&topic, 3)?;
     let id = s.hub.subscribe.unknown_id.clone().unwrap_or_default();
     said(s, &mut s.resume(&topic, &id)?, &topic, &before)
 }
 
-fn bad_id_said(s: &Subject<'_>) -> Found {
+fn bad_id_said(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let before = s.recorded(&topic, 3)?;
     said(s, &mut s.resume(&topic, "not an id!")?, &topic, &before)
 }
 
-fn gap_id(s: &Subject<'_>) -> Found {
+fn gap_id(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     s.recorded(&topic, 1)?;
     let id = s.hub.subscribe.unknown_id.clone().unwrap_or_default();
@@ -351,7 +356,7 @@ fn gap_id(s: &Subject<'_>) -> Found {
     }
 }
 
-fn hostile(s: &Subject<'_>, id: &[u8]) -> Found {
+fn hostile(s: &Subject<'_>, id: &[u8]) -> CheckResult {
     let topic = s.topic();
     let mut stream = s.open(&s.subscription(&topic).field("Last-Event-ID", id))?;
     s.fenced(&mut stream, &topic).map(drop)

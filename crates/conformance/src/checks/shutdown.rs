@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use crate::check::{Check, hub_level, must};
-use crate::finding::{Finding, Found, ensure, failed, skipped};
+use crate::finding::{CheckResult, NotPassed, ensure, failed, skipped};
 use crate::hub::Capability::{Resume, Start};
-use crate::parser::Event;
+use crate::parser::DispatchedEvent;
 use crate::readiness::wait_until_it_answers;
 use crate::rule::{html, hub, rfc9112};
 use crate::started::Started;
-use crate::stream::{End, Stream};
+use crate::stream::{StreamEnding, SubscribedStream};
 use crate::subject::{Subject, shown};
 
 /// How many streams are open when it is told to stop.
@@ -57,18 +57,19 @@ pub(super) const CHECKS: &[Check] = &[
 /// A hub of its own, to be stopped.
 fn with_a_hub<T>(
     s: &Subject<'_>,
-    run: impl FnOnce(&Subject<'_>, &mut Started) -> Found<T>,
-) -> Found<T> {
+    run: impl FnOnce(&Subject<'_>, &mut Started) -> CheckResult<T>,
+) -> CheckResult<T> {
     let Some(start) = &s.hub.start else { return skipped("it cannot be started") };
-    let mut started = Started::start(start).map_err(Finding::Failed)?;
-    wait_until_it_answers(&mut started, s.hub, s.settings).map_err(Finding::Failed)?;
+    let mut started = Started::start(start).map_err(NotPassed::Failed)?;
+    wait_until_it_answers(&mut started, s.hub, s.settings).map_err(NotPassed::Failed)?;
     let url = started.url.clone();
-    let subject = Subject::new(s.hub, s.settings, &url, Some(&started)).map_err(Finding::Failed)?;
+    let subject =
+        Subject::new(s.hub, s.settings, &url, Some(&started)).map_err(NotPassed::Failed)?;
     run(&subject, &mut started)
 }
 
 /// Opens streams that have heard something, stops the hub, and reads the streams to their end.
-fn stopped(s: &Subject<'_>) -> Found<Vec<Stream>> {
+fn stopped(s: &Subject<'_>) -> CheckResult<Vec<SubscribedStream>> {
     with_a_hub(s, |s, started| {
         let topic = s.topic();
         let mut streams = Vec::new();
@@ -89,24 +90,24 @@ fn stopped(s: &Subject<'_>) -> Found<Vec<Stream>> {
     })
 }
 
-fn last_chunk(s: &Subject<'_>) -> Found {
+fn last_chunk(s: &Subject<'_>) -> CheckResult {
     let ends: Vec<_> = stopped(s)?.into_iter().filter_map(|stream| stream.end).collect();
-    let bad = ends.iter().filter(|end| **end != End::Clean).count();
+    let bad = ends.iter().filter(|end| **end != StreamEnding::Clean).count();
     ensure(bad == 0, || format!("{bad} of {STREAMS} ended otherwise: {:?}", ends.first()))
 }
 
-fn whole_events(s: &Subject<'_>) -> Found {
+fn whole_events(s: &Subject<'_>) -> CheckResult {
     let cut = stopped(s)?.iter().filter(|stream| stream.is_inside_an_event()).count();
     ensure(cut == 0, || format!("{cut} of {STREAMS} ended inside an event"))
 }
 
-fn retry(s: &Subject<'_>) -> Found {
-    let told = |stream: &&Stream| !stream.noticed().retries.is_empty();
+fn retry(s: &Subject<'_>) -> CheckResult {
+    let told = |stream: &&SubscribedStream| !stream.noticed().retries.is_empty();
     let count = stopped(s)?.iter().filter(told).count();
     ensure(count == STREAMS, || format!("{count} of {STREAMS} were told"))
 }
 
-fn delivered(s: &Subject<'_>) -> Found {
+fn delivered(s: &Subject<'_>) -> CheckResult {
     with_a_hub(s, |s, started| {
         let (topic, messages) = (s.topic(), s.messages(200));
         let mut stream = s.subscribe(&topic)?;
@@ -119,7 +120,7 @@ fn delivered(s: &Subject<'_>) -> Found {
     })
 }
 
-fn ends(s: &Subject<'_>) -> Found {
+fn ends(s: &Subject<'_>) -> CheckResult {
     with_a_hub(s, |s, started| {
         let topic = s.topic();
         let _open = s.subscribe(&topic)?;
@@ -129,7 +130,7 @@ fn ends(s: &Subject<'_>) -> Found {
     })
 }
 
-fn restart(s: &Subject<'_>) -> Found {
+fn restart(s: &Subject<'_>) -> CheckResult {
     let Some(start) = &s.hub.start else { return skipped("it cannot be started") };
     with_a_hub(s, |s, started| {
         let topic = s.topic();
@@ -138,12 +139,12 @@ fn restart(s: &Subject<'_>) -> Found {
         if started.ended(Instant::now() + s.settings.stop).is_none() {
             return failed("it did not stop");
         }
-        started.start_again(start).map_err(Finding::Failed)?;
-        wait_until_it_answers(started, s.hub, s.settings).map_err(Finding::Failed)?;
+        started.start_again(start).map_err(NotPassed::Failed)?;
+        wait_until_it_answers(started, s.hub, s.settings).map_err(NotPassed::Failed)?;
         let mut stream = s.resume(&topic, &heard[0].id)?;
         let replayed = s.fenced(&mut stream, &topic)?;
         let gap = s.hub.subscribe.gap_event.as_deref();
-        let told = |event: &Event| Some(event.kind.as_str()) == gap;
+        let told = |event: &DispatchedEvent| Some(event.kind.as_str()) == gap;
         let said = stream.notices.iter().any(told);
         let all = heard[1..].iter().all(|event| replayed.iter().any(|r| r.data == event.data));
         ensure(said || all, || format!("neither a word nor the events: heard {}", shown(&replayed)))

@@ -1,9 +1,9 @@
 //! Slow readers: one that does not read delays nobody, and is not cheated of anything.
 
 use crate::check::{Check, hub_level};
-use crate::finding::{Found, ensure, failed};
+use crate::finding::{CheckResult, ensure, failed};
 use crate::rule::hub;
-use crate::stream::End;
+use crate::stream::StreamEnding;
 use crate::subject::Subject;
 
 /// More than the buffers of two sockets hold.
@@ -34,7 +34,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Subscribes without reading, and publishes more than fits.
-fn others(s: &Subject<'_>) -> Found {
+fn others(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let _stopped = s.subscribe(&topic)?;
     let mut reads = s.subscribe(&topic)?;
@@ -45,7 +45,7 @@ fn others(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn publishers(s: &Subject<'_>) -> Found {
+fn publishers(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let _stopped = s.subscribe(&topic)?;
     for n in 0..MESSAGES {
@@ -54,7 +54,7 @@ fn publishers(s: &Subject<'_>) -> Found {
     Ok(())
 }
 
-fn honest(s: &Subject<'_>) -> Found {
+fn honest(s: &Subject<'_>) -> CheckResult {
     let topic = s.topic();
     let mut slow = s.subscribe(&topic)?;
     for n in 0..MESSAGES {
@@ -69,7 +69,10 @@ fn honest(s: &Subject<'_>) -> Found {
     if let Some(hole) = (0..).zip(&mut numbers).find(|(n, number)| Some(*n) != *number) {
         return failed(format!("number {:?} came in place of {}", hole.1, hole.0));
     }
-    let ended = matches!(slow.end, Some(End::Clean | End::CutShort | End::Broken));
+    let ended = matches!(
+        slow.end,
+        Some(StreamEnding::Clean | StreamEnding::CutShort | StreamEnding::Broken)
+    );
     ensure(all || ended, || format!("the stream stays open, {}", slow.shown()))
 }
 

@@ -1,12 +1,12 @@
 //! The report for people: a line for each check, and what was seen where it failed.
 
-use super::Report;
+use super::ConformanceReport;
 use crate::check::Level;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{CheckOutcome, Verdict};
 
 /// One check's lines.
 #[must_use]
-pub fn line(outcome: &Outcome) -> String {
+pub fn line(outcome: &CheckOutcome) -> String {
     let check = outcome.check;
     let head = |word: &str| format!("{word:<5} {:<6} {}", check.level, check.name);
     match &outcome.verdict {
@@ -21,7 +21,7 @@ pub fn line(outcome: &Outcome) -> String {
     }
 }
 
-pub(super) fn summary(report: &Report) -> String {
+pub(super) fn summary(report: &ConformanceReport) -> String {
     let levels = Level::ALL.map(|level| {
         let count = report.count(level);
         format!(

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
+use super::ConformanceReport;
 use crate::check::Level;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{CheckOutcome, Verdict};
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &ConformanceReport) -> String {
     let mut summary = Map::new();
     for level in Level::ALL {
         let count = report.count(level);
@@ -24,7 +24,7 @@ pub(super) fn render(report: &Report) -> String {
     format!("{whole:#}")
 }
 
-fn check(outcome: &Outcome) -> Value {
+fn check(outcome: &CheckOutcome) -> Value {
     let check = outcome.check;
     let (verdict, seen) = match &outcome.verdict {
         Verdict::Passed => ("passed", None),

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
+use super::ConformanceReport;
 use crate::check::Level;
 use crate::outcome::Verdict;
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &ConformanceReport) -> String {
     let counts = Level::ALL.map(|level| report.count(level));
     let failed: usize = counts.iter().map(|count| count.failed).sum();
     let skipped: usize = counts.iter().map(|count| count.skipped).sum();

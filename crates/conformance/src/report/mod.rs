@@ -5,19 +5,19 @@ mod json;
 mod junit;
 
 use crate::check::Level;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{CheckOutcome, Verdict};
 
 pub use human::line;
 
 /// All outcomes of a run, in the order of the checks.
 #[derive(Debug)]
-pub struct Report {
+pub struct ConformanceReport {
     /// The hub's name, from its description.
     pub hub: String,
     /// Where it was.
     pub url: String,
     /// What came of each check.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<CheckOutcome>,
 }
 
 /// How many checks of a level came to what.
@@ -31,7 +31,7 @@ pub struct Count {
     pub skipped: usize,
 }
 
-impl Report {
+impl ConformanceReport {
     /// How the checks of one level came out.
     #[must_use]
     pub fn count(&self, level: Level) -> Count {

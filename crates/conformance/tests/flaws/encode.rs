@@ -1,9 +1,9 @@
 //! An event of the little hub as bytes.
 
-use super::hub::{Hub, Record};
+use super::hub::{FlawedHub, Record};
 
 /// The lines of a message.
-fn lines(hub: &Hub, message: &str) -> Vec<String> {
+fn lines(hub: &FlawedHub, message: &str) -> Vec<String> {
     let owned = |text: &str| text.to_owned();
     match () {
         () if hub.has("splits-nothing") => vec![owned(message)],
@@ -24,7 +24,7 @@ fn lines(hub: &Hub, message: &str) -> Vec<String> {
     }
 }
 
-fn changed(hub: &Hub, message: &str) -> String {
+fn changed(hub: &FlawedHub, message: &str) -> String {
     let first = |length: usize| message.chars().take(length).collect::<String>();
     match () {
         () if hub.has("escapes-for-html") => message.replace('<', "&lt;"),
@@ -40,7 +40,7 @@ fn changed(hub: &Hub, message: &str) -> String {
     }
 }
 
-pub(crate) fn encode(hub: &Hub, number: usize, record: &Record) -> Vec<u8> {
+pub(crate) fn encode(hub: &FlawedHub, number: usize, record: &Record) -> Vec<u8> {
     let mut out = Vec::new();
     if !(hub.has("forgets-some-ids") && number.is_multiple_of(2)) {
         out.extend(format!("id: {}\n", hub.id(number)).bytes());

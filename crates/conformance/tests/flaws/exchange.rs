@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::hub::{Hub, LARGEST, ORIGIN, Record};
+use super::hub::{FlawedHub, LARGEST, ORIGIN, Record};
 use super::stream;
 
 const LONGEST_HEAD: usize = 32 * 1024;
@@ -42,13 +42,13 @@ impl From<io::Error> for Bad {
 }
 
 struct Input<'h> {
-    hub: &'h Hub,
+    hub: &'h FlawedHub,
     socket: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// Serves a connection to its end.
-pub(crate) fn serve(hub: &Hub, socket: &TcpStream) -> io::Result<()> {
+pub(crate) fn serve(hub: &FlawedHub, socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let mut input = Input { hub, socket: socket.try_clone()?, buffer: Vec::new() };
     loop {
@@ -239,7 +239,7 @@ impl Input<'_> {
 }
 
 /// Whether the connection is over after it.
-fn route(hub: &Hub, socket: &TcpStream, request: &Request) -> io::Result<bool> {
+fn route(hub: &FlawedHub, socket: &TcpStream, request: &Request) -> io::Result<bool> {
     let mut target = request.target.as_str();
     if let Some(rest) = target.strip_prefix("http://").filter(|_| !hub.has("knows-paths-only")) {
         target = rest.find('/').map_or("/", |slash| &rest[slash..]);
@@ -288,7 +288,7 @@ fn route(hub: &Hub, socket: &TcpStream, request: &Request) -> io::Result<bool> {
     }
 }
 
-fn publish(hub: &Hub, request: &Request) -> (u16, String) {
+fn publish(hub: &FlawedHub, request: &Request) -> (u16, String) {
     let body = &request.body;
     if hub.has("crashes-on-depth") && body.starts_with(b"[[[[") {
         return (0, String::new());
@@ -325,7 +325,7 @@ fn publish(hub: &Hub, request: &Request) -> (u16, String) {
 }
 
 /// The fields that CORS needs.
-pub(crate) fn cors(hub: &Hub, origin: Option<&str>) -> String {
+pub(crate) fn cors(hub: &FlawedHub, origin: Option<&str>) -> String {
     let allowed = match origin {
         None if hub.has("allows-unasked") => ORIGIN,
         None => return String::new(),
@@ -344,12 +344,12 @@ pub(crate) fn cors(hub: &Hub, origin: Option<&str>) -> String {
 }
 
 /// Dated, as every answer should be.
-pub(crate) fn date(hub: &Hub) -> &'static str {
+pub(crate) fn date(hub: &FlawedHub) -> &'static str {
     if hub.has("dates-nothing") { "" } else { "Date: Sun, 29 Nov 2026 06:00:00 GMT\r\n" }
 }
 
 fn answer(
-    hub: &Hub,
+    hub: &FlawedHub,
     mut socket: &TcpStream,
     status: u16,
     fields: &[&str],

@@ -39,7 +39,7 @@ pub(crate) struct State {
 
 /// What all connections share.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct FlawedHub {
     flaw: String,
     pub(crate) epoch: u64,
     state: Mutex<State>,
@@ -49,7 +49,7 @@ pub(crate) struct Hub {
     pub(crate) open: AtomicUsize,
 }
 
-impl Hub {
+impl FlawedHub {
     pub(crate) fn new(flaw: &str) -> Arc<Self> {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         Arc::new(Self {
@@ -153,13 +153,13 @@ impl Hub {
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) url: String,
-    hub: Arc<Hub>,
+    hub: Arc<FlawedHub>,
     accepting: Option<JoinHandle<()>>,
     address: std::net::SocketAddr,
 }
 
 impl Served {
-    pub(crate) fn start(hub: Arc<Hub>, port: u16) -> io::Result<Self> {
+    pub(crate) fn start(hub: Arc<FlawedHub>, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let address = listener.local_addr()?;
         let accepting = {
@@ -170,7 +170,7 @@ impl Served {
     }
 }
 
-fn accept(hub: &Arc<Hub>, listener: &TcpListener) {
+fn accept(hub: &Arc<FlawedHub>, listener: &TcpListener) {
     for socket in listener.incoming() {
         if hub.is_stopping() {
             return;

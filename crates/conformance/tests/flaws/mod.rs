@@ -6,5 +6,5 @@ mod hub;
 mod stream;
 mod table;
 
-pub(crate) use hub::{Hub, LARGEST, ORIGIN, Served};
+pub(crate) use hub::{FlawedHub, LARGEST, ORIGIN, Served};
 pub(crate) use table::TABLE;

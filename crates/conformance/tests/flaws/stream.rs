@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::encode::encode;
 use super::exchange::{Request, cors, date};
-use super::hub::{HEARTBEAT, Hub, Record};
+use super::hub::{FlawedHub, HEARTBEAT, Record};
 
 /// How often a stream looks whether the hub stops.
 const LOOK: Duration = Duration::from_millis(20);
 
 struct Out<'h> {
-    hub: &'h Hub,
+    hub: &'h FlawedHub,
     socket: &'h TcpStream,
     chunked: bool,
 }
@@ -57,7 +57,7 @@ fn parameter(target: &str, name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn start(hub: &Hub, request: &Request, target: &str) -> Start {
+fn start(hub: &FlawedHub, request: &Request, target: &str) -> Start {
     let query = parameter(target, "id").filter(|_| !hub.has("reads-no-query"));
     let header = request.text("last-event-id");
     let asked = if hub.has("prefers-the-query") { query.or(header) } else { header.or(query) };
@@ -87,7 +87,7 @@ fn start(hub: &Hub, request: &Request, target: &str) -> Start {
 }
 
 /// What of a request is refused; nothing if it is granted.
-fn refusal(hub: &Hub, request: &Request, target: &str) -> Option<u16> {
+fn refusal(hub: &FlawedHub, request: &Request, target: &str) -> Option<u16> {
     let id = request.field("last-event-id").unwrap_or_default();
     let accept = request.text("accept");
     match () {
@@ -109,7 +109,7 @@ fn refusal(hub: &Hub, request: &Request, target: &str) -> Option<u16> {
     }
 }
 
-fn head(hub: &Hub, request: &Request, chunked: bool) -> String {
+fn head(hub: &FlawedHub, request: &Request, chunked: bool) -> String {
     let kind = match () {
         () if hub.has("calls-it-text") => "text/plain",
         () if hub.has("names-another-charset") => "text/event-stream; charset=iso-8859-1",
@@ -137,7 +137,7 @@ fn head(hub: &Hub, request: &Request, chunked: bool) -> String {
 
 /// Serves a stream to its end.
 pub(crate) fn run(
-    hub: &Hub,
+    hub: &FlawedHub,
     mut socket: &TcpStream,
     request: &Request,
     target: &str,
@@ -205,7 +205,7 @@ fn stream(
     view.deliver(out, request)
 }
 
-fn preamble(hub: &Hub) -> Vec<u8> {
+fn preamble(hub: &FlawedHub) -> Vec<u8> {
     let mark = if hub.has("begins-with-a-mark") { "\u{feff}" } else { "" };
     let text = match () {
         () if hub.has("begins-with-nothing") => "",

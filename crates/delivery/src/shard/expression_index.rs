@@ -152,7 +152,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use fanfare_event::Expression;
-    use fanfare_mercure::{HubUrl, Matcher, MatcherType, topic_of};
+    use fanfare_mercure::{Matcher, MatcherType, MercureUrl, topic_of};
     use proptest::prelude::*;
 
     use super::*;
@@ -268,7 +268,7 @@ mod tests {
                 r"(https?://(a|b|é|a:81|hub\.example\.com)|HTTP://a|/|urn:|//a|)(/?(a|b|%61|é|\*|\.\.)){0,4}", 1..20),
             leavers in prop::collection::vec(any::<bool>(), 40),
         ) {
-            let hub = HubUrl::parse("https://hub.example.com/.well-known/mercure").unwrap();
+            let hub = MercureUrl::parse("https://hub.example.com/.well-known/mercure").unwrap();
             let hub = Arc::new(hub);
             let kinds = [MatcherType::UrlPattern, MatcherType::Older];
             let patterns: Vec<_> = matchers

@@ -2,8 +2,8 @@
 
 use fanfare_delivery::{StreamFormat, Subscription, TlsState, Vocabulary, native};
 use fanfare_event::Pattern;
-use fanfare_handover::control::{Report, Request};
-use fanfare_handover::{Message, Reader, Writer};
+use fanfare_handover::control::{ControlReport, ControlRequest};
+use fanfare_handover::{Reader, UpgradeMessage, Writer};
 use fanfare_hub::Envelope;
 
 struct Native;
@@ -25,19 +25,19 @@ pub(crate) fn handover(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else { return };
     match kind % 5 {
         0 => {
-            if let Ok(message) = Message::decode(bytes) {
-                let again = Message::decode(&message.encode());
+            if let Ok(message) = UpgradeMessage::decode(bytes) {
+                let again = UpgradeMessage::decode(&message.encode());
                 assert_eq!(again.map(|again| again.encode()), Ok(message.encode()));
             }
         }
         1 => {
-            if let Ok(request) = Request::decode(bytes) {
-                assert_eq!(Request::decode(&request.encode()), Ok(request));
+            if let Ok(request) = ControlRequest::decode(bytes) {
+                assert_eq!(ControlRequest::decode(&request.encode()), Ok(request));
             }
         }
         2 => {
-            if let Ok(report) = Report::decode(bytes) {
-                assert_eq!(Report::decode(&report.encode()), Ok(report));
+            if let Ok(report) = ControlReport::decode(bytes) {
+                assert_eq!(ControlReport::decode(&report.encode()), Ok(report));
             }
         }
         3 => {

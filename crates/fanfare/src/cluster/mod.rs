@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
-use fanfare_http::{Answer, Cluster, NodeId, PublishStreams, Unreachable};
+use fanfare_http::{Cluster, NodeId, PublishStreams, QuestionHandler, Unreachable};
 use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 use serde_json::Value;
@@ -40,7 +40,7 @@ impl RedisCluster {
         &self,
         deliveries: Vec<Arc<Delivery>>,
         publishers: Arc<PublishStreams>,
-        answers: Option<Arc<dyn Answer>>,
+        answers: Option<Arc<dyn QuestionHandler>>,
     ) {
         let questions = Questions::new(self.node, Arc::clone(&self.store), answers);
         let node = self.node;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_http::{Answer, NodeId};
+use fanfare_http::{NodeId, QuestionHandler};
 use fanfare_redis::{ClusterStore, ClusterStoreError, Notice};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
@@ -25,7 +25,7 @@ const MARK: char = '?';
 pub(super) struct Questions {
     node: NodeId,
     store: Arc<ClusterStore>,
-    answers: Option<Arc<dyn Answer>>,
+    answers: Option<Arc<dyn QuestionHandler>>,
     runtime: Handle,
 }
 
@@ -34,7 +34,7 @@ impl Questions {
     pub(super) fn new(
         node: NodeId,
         store: Arc<ClusterStore>,
-        answers: Option<Arc<dyn Answer>>,
+        answers: Option<Arc<dyn QuestionHandler>>,
     ) -> Self {
         Self { node, store, answers, runtime: Handle::current() }
     }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::Delivery;
-use fanfare_handover::control::{Outcome, Outlook, Report, Request};
+use fanfare_handover::control::{ControlReport, ControlRequest, Outlook, UpgradeOutcome};
 use fanfare_http::{AppState, Connections, Presence};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::secrets::movable;
 use super::{FREEZE, Pause, Successor, UpgradeError};
-use crate::control::{ControlSockets, Order};
+use crate::control::{ControlCommand, ControlSockets};
 use crate::engine::Engine;
 use crate::notify_systemd::notify;
 use crate::state::{Frozen, write_ahead};
@@ -36,20 +36,21 @@ const CONTAINER_INITS: &[&str] = &["tini", "docker-init", "dumb-init", "catatoni
 
 impl Handover<'_> {
     /// Does what is asked; whether another process is the hub now.
-    pub(crate) async fn obey(self, order: Order) -> bool {
-        let Order { request, reports } = order;
+    pub(crate) async fn handle_command(self, command: ControlCommand) -> bool {
+        let ControlCommand { request, reports } = command;
         let binary = match request {
-            Request::Check => {
+            ControlRequest::Check => {
                 // Whoever asked may have gone.
-                let _ = reports.send(Report::Checked(self.outlook()));
+                let _ = reports.send(ControlReport::Checked(self.outlook()));
                 return false;
             }
-            Request::Upgrade { binary } => binary,
+            ControlRequest::Upgrade { binary } => binary,
         };
         let app = Arc::clone(self.app);
         match self.upgrade(binary, &reports).await {
             Ok((outcome, serving)) => {
-                let Outcome { streams, connections, closed, pause_micros, pid, .. } = outcome;
+                let UpgradeOutcome { streams, connections, closed, pause_micros, pid, .. } =
+                    outcome;
                 let _ = match serving {
                     Ok(()) => {
                         tracing::info!(
@@ -60,12 +61,12 @@ impl Handover<'_> {
                             pid,
                             "handed over"
                         );
-                        reports.send(Report::Done(outcome))
+                        reports.send(ControlReport::Done(outcome))
                     }
                     // There is no way back.
                     Err(error) => {
                         tracing::error!(%error, pid, "the new process has become the hub, and is not heard");
-                        reports.send(Report::Lost(error.to_string()))
+                        reports.send(ControlReport::Lost(error.to_string()))
                     }
                 };
                 true
@@ -74,7 +75,7 @@ impl Handover<'_> {
                 app.metrics.upgrades().failed();
                 let streams = app.delivery.seats().taken();
                 tracing::error!(%error, streams, "the hub was not upgraded, and goes on as before");
-                let _ = reports.send(Report::Refused(error.to_string()));
+                let _ = reports.send(ControlReport::Refused(error.to_string()));
                 false
             }
         }
@@ -108,9 +109,9 @@ impl Handover<'_> {
     async fn upgrade(
         self,
         binary: Option<PathBuf>,
-        reports: &mpsc::UnboundedSender<Report>,
-    ) -> Result<(Outcome, Result<(), UpgradeError>), UpgradeError> {
-        let progress = |text: String| drop(reports.send(Report::Progress(text)));
+        reports: &mpsc::UnboundedSender<ControlReport>,
+    ) -> Result<(UpgradeOutcome, Result<(), UpgradeError>), UpgradeError> {
+        let progress = |text: String| drop(reports.send(ControlReport::Progress(text)));
         if let Some(obstacle) = self.obstacle() {
             return Err(obstacle);
         }
@@ -170,7 +171,7 @@ impl Handover<'_> {
         let (mut successor, pause, frozen) = handed.await.map_err(|_| UpgradeError::Broken)??;
         frozen.release();
 
-        let mut outcome = Outcome {
+        let mut outcome = UpgradeOutcome {
             streams: pause.streams() as u64,
             connections: pause.parked() as u64,
             closed,

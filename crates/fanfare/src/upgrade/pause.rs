@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use fanfare_delivery::{Delivery, Detached, Movable};
 use fanfare_handover::Cargo;
-use fanfare_http::{AppState, Connections, ParkedConnection, Passage, Presence};
+use fanfare_http::{AppState, Connections, GateState, ParkedConnection, Presence};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -53,11 +53,11 @@ impl Pause {
             over: false,
         };
         // Those who have asked are answered here, and the next requests of their connections there.
-        app.gate.set(Passage::Narrow);
+        app.gate.set(GateState::Narrow);
         let parking = Arc::clone(connections.parking());
         // Some send slowly. They are told to send again, if they come too late.
         let _ = timeout(SETTLE, parking.settled()).await;
-        app.gate.set(Passage::Closed);
+        app.gate.set(GateState::Closed);
         timeout(QUIET, app.gate.empty()).await.map_err(|_| UpgradeError::Busy(QUIET))?;
         pause.parked = parking.take();
         pause.streams = detach_all(&app.delivery, movable).await?;
@@ -116,7 +116,7 @@ impl Pause {
     /// Another process has everything.
     pub(crate) fn hand_over(mut self) {
         self.over = true;
-        self.app.gate.set(Passage::Gone);
+        self.app.gate.set(GateState::Gone);
         self.streams.clear();
         self.consoles.clear();
         self.parked.clear();
@@ -140,7 +140,7 @@ impl Drop for Pause {
         }
         attach_all(&self.app.delivery, std::mem::take(&mut self.streams));
         attach_all(&self.app.console.delivery, std::mem::take(&mut self.consoles));
-        self.app.gate.set(Passage::Open);
+        self.app.gate.set(GateState::Open);
         self.resume_parked();
     }
 }

@@ -9,7 +9,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use fanfare_handover::{Cargo, CargoError, Channel, ChannelError, FORMATS, Message, inherited};
+use fanfare_handover::{
+    Cargo, CargoError, Channel, ChannelError, FORMATS, UpgradeMessage, inherited,
+};
 use rustix::process::getppid;
 
 use super::cargo::InheritanceError;
@@ -79,11 +81,11 @@ impl Predecessor {
         }
         let channel = inherited()?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        channel.send(&Message::Hello { formats: FORMATS, version }, &[], STEP)?;
+        channel.send(&UpgradeMessage::Hello { formats: FORMATS, version }, &[], STEP)?;
         let (offer, sockets) = channel.receive(NEXT_WORD)?;
         let mut sockets = sockets.into_iter();
         match (offer, sockets.next()) {
-            (Message::Offer { format }, Some(listener)) if FORMATS.contains(format) => {
+            (UpgradeMessage::Offer { format }, Some(listener)) if FORMATS.contains(format) => {
                 let listener = Some(TcpListener::from(listener));
                 let ahead = (format >= WITH_LOG_AHEAD).then(|| sockets.next()).flatten();
                 let control = sockets.next();
@@ -112,9 +114,9 @@ impl Predecessor {
             (true, None) => return Err(TakeoverError::OutOfTurn),
             (_, ahead) => ahead.map(|file| read_ahead(Cargo::received(file))).transpose()?,
         };
-        self.channel.send(&Message::Ready, &[], STEP)?;
+        self.channel.send(&UpgradeMessage::Ready, &[], STEP)?;
         let (state, mut file) = self.channel.receive(NEXT_WORD)?;
-        let (Message::State { descriptors: count }, Some(file)) = (state, file.pop()) else {
+        let (UpgradeMessage::State { descriptors: count }, Some(file)) = (state, file.pop()) else {
             return Err(TakeoverError::OutOfTurn);
         };
         let manifest = Cargo::received(file).open()?;
@@ -126,11 +128,11 @@ impl Predecessor {
         let mut descriptors = Vec::new();
         while descriptors.len() < count {
             let (message, batch) = self.channel.receive(NEXT_WORD)?;
-            if !matches!(message, Message::Descriptors { .. }) || batch.is_empty() {
+            if !matches!(message, UpgradeMessage::Descriptors { .. }) || batch.is_empty() {
                 return Err(TakeoverError::OutOfTurn);
             }
             descriptors.extend(batch);
-            match self.channel.send(&Message::Received, &[], STEP) {
+            match self.channel.send(&UpgradeMessage::Received, &[], STEP) {
                 // What it has said before it died is still to be heard.
                 Err(ChannelError::Gone) if self.has_died() => {}
                 sent => sent?,
@@ -142,9 +144,9 @@ impl Predecessor {
     /// Says that everything is there, waits for the word to commit, and says that it was heard. From then on
     /// this process is the hub.
     pub(crate) fn commit(&self) -> Result<(), TakeoverError> {
-        let sent = self.channel.send(&Message::Prepared, &[], STEP);
+        let sent = self.channel.send(&UpgradeMessage::Prepared, &[], STEP);
         match sent.and_then(|()| self.channel.receive(NEXT_WORD)) {
-            Ok((Message::Commit, _)) => {}
+            Ok((UpgradeMessage::Commit, _)) => {}
             Ok(_) => return Err(TakeoverError::OutOfTurn),
             // Whoever gives up kills this process first: the old one is dead, and all it had is here.
             Err(ChannelError::Gone) if self.has_died() => {
@@ -153,7 +155,7 @@ impl Predecessor {
             }
             Err(error) => return Err(error.into()),
         }
-        match self.channel.send(&Message::Committed, &[], STEP) {
+        match self.channel.send(&UpgradeMessage::Committed, &[], STEP) {
             Err(ChannelError::Gone) if self.has_died() => Ok(()),
             sent => Ok(sent?),
         }
@@ -161,14 +163,14 @@ impl Predecessor {
 
     /// Says that everyone is let in.
     pub(crate) fn serving(&self) {
-        if let Err(error) = self.channel.send(&Message::Serving, &[], STEP) {
+        if let Err(error) = self.channel.send(&UpgradeMessage::Serving, &[], STEP) {
             tracing::warn!(%error, "the old process could not be told that this one serves");
         }
     }
 
     /// Says why this process cannot take over.
     pub(crate) fn failed(&self, reason: &str) {
-        let failed = Message::Failed { reason: reason.to_owned() };
+        let failed = UpgradeMessage::Failed { reason: reason.to_owned() };
         // It may have gone.
         let _ = self.channel.send(&failed, &[], STEP);
     }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fanfare_handover::{
-    Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, Message, pair,
+    Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, UpgradeMessage, pair,
 };
 
 use super::{HELLO, READY, STEP, VARIABLE, WITH_LOG_AHEAD};
@@ -81,8 +81,8 @@ impl Successor {
             .map_err(|source| UpgradeError::Start { path: program.to_owned(), source })?;
         let mut new = Self { channel, child, version: String::new(), format: 0, committed: false };
         let saying_hello = "it was to say who it is";
-        match new.hear(HELLO, saying_hello)? {
-            Message::Hello { formats, version } => {
+        match new.receive(HELLO, saying_hello)? {
+            UpgradeMessage::Hello { formats, version } => {
                 let format = formats.common(FORMATS);
                 let format =
                     format.ok_or(UpgradeError::Format { theirs: formats, ours: FORMATS })?;
@@ -92,11 +92,11 @@ impl Successor {
                 if let Some(ahead) = &ahead {
                     sockets.insert(1, ahead.as_fd());
                 }
-                new.say(&Message::Offer { format }, &sockets, saying_hello)?;
+                new.say(&UpgradeMessage::Offer { format }, &sockets, saying_hello)?;
             }
             _ => return Err(UpgradeError::OutOfTurn(saying_hello)),
         }
-        new.expect(&Message::Ready, READY, "it was to read its settings")?;
+        new.expect(&UpgradeMessage::Ready, READY, "it was to read its settings")?;
         Ok(new)
     }
 
@@ -113,33 +113,33 @@ impl Successor {
     ) -> Result<(), UpgradeError> {
         let step = "it was given the streams";
         let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
-        self.say(&Message::State { descriptors: count }, &[cargo.as_fd()], step)?;
+        self.say(&UpgradeMessage::State { descriptors: count }, &[cargo.as_fd()], step)?;
         let mut on_the_way = 0;
         for batch in descriptors.chunks(MAX_DESCRIPTORS) {
             if on_the_way == IN_FLIGHT {
-                self.expect(&Message::Received, STEP, step)?;
+                self.expect(&UpgradeMessage::Received, STEP, step)?;
                 on_the_way -= 1;
             }
             let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-            self.say(&Message::Descriptors { count }, batch, step)?;
+            self.say(&UpgradeMessage::Descriptors { count }, batch, step)?;
             on_the_way += 1;
         }
         for _ in 0..on_the_way {
-            self.expect(&Message::Received, STEP, step)?;
+            self.expect(&UpgradeMessage::Received, STEP, step)?;
         }
-        self.expect(&Message::Prepared, STEP, "it was to make a hub of them")
+        self.expect(&UpgradeMessage::Prepared, STEP, "it was to make a hub of them")
     }
 
     /// Commits. An error is certain: nobody has seen anything of the new process.
     pub(crate) fn commit(&mut self) -> Result<(), UpgradeError> {
         let step = "it was to commit";
-        self.say(&Message::Commit, &[], step)?;
-        let heard = match self.expect(&Message::Committed, STEP, step) {
+        self.say(&UpgradeMessage::Commit, &[], step)?;
+        let heard = match self.expect(&UpgradeMessage::Committed, STEP, step) {
             Err(error) => {
                 // What it has said before it died is still there to be heard, and then it counts.
                 self.kill();
                 match self.channel.receive(Duration::ZERO) {
-                    Ok((Message::Committed, _)) => Ok(()),
+                    Ok((UpgradeMessage::Committed, _)) => Ok(()),
                     _ => Err(error),
                 }
             }
@@ -151,12 +151,12 @@ impl Successor {
 
     /// Waits until it lets everyone in.
     pub(crate) fn await_serving(&mut self) -> Result<(), UpgradeError> {
-        self.expect(&Message::Serving, STEP, "it was to let everyone in")
+        self.expect(&UpgradeMessage::Serving, STEP, "it was to let everyone in")
     }
 
     fn say(
         &mut self,
-        message: &Message,
+        message: &UpgradeMessage,
         descriptors: &[BorrowedFd<'_>],
         step: &'static str,
     ) -> Result<(), UpgradeError> {
@@ -164,16 +164,20 @@ impl Successor {
             Ok(()) => Ok(()),
             // It may have said why.
             Err(ChannelError::Gone) => match self.channel.receive(Duration::ZERO) {
-                Ok((Message::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
+                Ok((UpgradeMessage::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
                 _ => Err(self.silent(&ChannelError::Gone, step)),
             },
             Err(error) => Err(self.silent(&error, step)),
         }
     }
 
-    fn hear(&mut self, within: Duration, step: &'static str) -> Result<Message, UpgradeError> {
+    fn receive(
+        &mut self,
+        within: Duration,
+        step: &'static str,
+    ) -> Result<UpgradeMessage, UpgradeError> {
         match self.channel.receive(within) {
-            Ok((Message::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
+            Ok((UpgradeMessage::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
             Ok((message, _)) => Ok(message),
             Err(error) => Err(self.silent(&error, step)),
         }
@@ -181,11 +185,11 @@ impl Successor {
 
     fn expect(
         &mut self,
-        message: &Message,
+        message: &UpgradeMessage,
         within: Duration,
         step: &'static str,
     ) -> Result<(), UpgradeError> {
-        let heard = self.hear(within, step)?;
+        let heard = self.receive(within, step)?;
         if heard == *message { Ok(()) } else { Err(UpgradeError::OutOfTurn(step)) }
     }
 

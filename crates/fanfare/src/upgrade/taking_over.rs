@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fanfare_delivery::{Delivery, Detached, Movable, Seat};
 use fanfare_http::{
-    AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Presence, Words,
+    AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Presence,
+    SubscriptionVocabulary,
 };
 
 use tokio::sync::oneshot;
@@ -34,7 +35,7 @@ impl Successions {
         mercure: Option<&MercureConfig>,
         presence: Option<&Presence>,
     ) -> Result<Self, InheritanceError> {
-        let words = Words { mercure };
+        let words = SubscriptionVocabulary { mercure };
         let mut secrets = inheritance.secrets()?;
         let streams = inheritance.streams(STREAMS[0], &words, &mut secrets)?;
         let consoles = inheritance.streams(STREAMS[1], &words, &mut secrets)?;

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::http;
 
 /// How long a condition may take on a busy machine before it counts as never.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const INSTALL: &str = "the page's tests need Chromium and its driver: apt-get install chromium \
                        chromium-driver";
@@ -123,7 +123,7 @@ impl Page {
     pub(crate) async fn until(&self, script: &str) {
         let begun = Instant::now();
         while self.eval(script).await != Value::Bool(true) {
-            assert!(begun.elapsed() < PATIENCE, "never came true: {script}");
+            assert!(begun.elapsed() < TIMEOUT, "never came true: {script}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -88,7 +88,7 @@ impl Running {
         while !seen(self) {
             assert!(
                 begun.elapsed() < PATIENCE,
-                "in vain awaited: {what}\n{}\n{}",
+                "waited in vain for: {what}\n{}\n{}",
                 self.stdout(),
                 self.stderr()
             );

@@ -18,7 +18,7 @@ use crate::hub::KEY;
 /// How many subscribers share an address.
 const PER_ADDRESS: usize = 100;
 /// How long everything that was sent may take to arrive in the end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everyone who is to notice nothing.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Innocents {
         let began = Instant::now();
         let due = || shared.published.load(Ordering::Relaxed) * subscribers as u64;
         let received = || shared.received.load(Ordering::Relaxed);
-        while received() < due() && began.elapsed() < PATIENCE {
+        while received() < due() && began.elapsed() < TIMEOUT {
             thread::sleep(Duration::from_millis(20));
         }
         shared.done.store(true, Ordering::Relaxed);
@@ -210,7 +210,7 @@ fn publish(hub: SocketAddr, rate: u32, shared: &Shared) {
 
 /// Sends a request and reads its short answer; what its status is.
 fn exchange(stream: &mut TcpStream, request: &[u8]) -> std::io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(request)?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
     // The body of an acknowledgement is one object, its last byte the brace.

@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn someone_elsewhere_is_let_in_or_someone_here_kept_out() {
+    fn nobody_elsewhere_is_let_in_and_nobody_here_kept_out() {
         for peer in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             for host in [
                 "localhost",

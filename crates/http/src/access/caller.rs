@@ -82,7 +82,7 @@ impl Caller {
     }
 
     /// Refuses those who may not hear what is private in this topic.
-    pub(crate) fn hear_private(&self, topic: &Topic) -> Result<(), Refusal> {
+    pub(crate) fn check_private(&self, topic: &Topic) -> Result<(), Refusal> {
         let heard = self.private_rights().cover([topic]);
         if heard { Ok(()) } else { Err(self.refuse(Forbidden)) }
     }

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_gives_itself_another_address() {
+    fn no_client_gives_itself_another_address() {
         assert_eq!(client_of("192.0.2.1:1", &["198.51.100.1"]), "192.0.2.1");
         assert_eq!(client_of("127.0.0.1:1", &["198.51.100.9, 192.0.2.7"]), "192.0.2.7");
         assert_eq!(client_of("127.0.0.1:1", &["198.51.100.9", "192.0.2.7, 10.0.0.3"]), "192.0.2.7");
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_whose_address_cannot_be_read_is_taken_for_the_proxy() {
+    fn a_client_whose_address_cannot_be_read_is_not_taken_for_the_proxy() {
         // What nginx makes of it: the client's own bytes, and what it knows.
         assert_eq!(client_of_bytes("127.0.0.1:1", &[b"\xff, 192.0.2.7"]), "192.0.2.7");
         assert_eq!(client_of_bytes("127.0.0.1:1", &[b"\xff", b"192.0.2.7, 10.0.0.3"]), "192.0.2.7");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_nobody_named_makes_everyone_one_of_this_machine() {
+    fn a_proxy_that_nobody_named_makes_nobody_one_of_this_machine() {
         let of = |name: &'static str| {
             let mut headers = HeaderMap::new();
             headers.append(name, HeaderValue::from_static("192.0.2.7"));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_counts_anew_for_each_address_of_its_network() {
+    fn a_client_does_not_count_anew_for_each_address_of_its_network() {
         let of = |text: &str| network_of(text.parse().unwrap()).to_string();
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("192.0.2.1"), "192.0.2.1");

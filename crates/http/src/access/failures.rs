@@ -43,7 +43,7 @@ pub(crate) struct Failures {
 pub(crate) struct EndsConnection;
 
 /// A place among the answers that wait.
-struct Held<'a>(&'a Failures, IpAddr);
+struct DelayedAnswer<'a>(&'a Failures, IpAddr);
 
 impl Failures {
     pub(super) fn new(rate: Option<u64>) -> Self {
@@ -72,14 +72,14 @@ impl Failures {
         rates.read(reader, now, read_address)
     }
 
-    fn hold(&self, address: IpAddr) -> Option<Held<'_>> {
+    fn hold(&self, address: IpAddr) -> Option<DelayedAnswer<'_>> {
         let network = network_of(address);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.take(network, 0).ok().map(|()| Held(self, network))
+        held.take(network, 0).ok().map(|()| DelayedAnswer(self, network))
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for DelayedAnswer<'_> {
     fn drop(&mut self) {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.give_back(self.1, 0);

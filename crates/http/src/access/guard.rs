@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_site_comes_through() {
+    fn no_page_of_another_site_comes_through() {
         let private = guard(true, &["proxy.example"], &["https://app.example"]);
         for (host, origin) in [
             ("localhost:8000", None),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_makes_everyone_one_of_this_machine() {
+    fn a_proxy_makes_nobody_one_of_this_machine() {
         let passes = |guard: &Guard| {
             let request = Request::get("/").header(HOST, "127.0.0.1:8000");
             let request = request.header("x-forwarded-for", "192.0.2.1").body(()).unwrap();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_reaches_an_open_hub_through_a_visitors_browser() {
+    fn no_site_reaches_an_open_hub_through_a_visitors_browser() {
         let open = |hosts: &[&str]| {
             let GuardConfig { hosts, .. } = guard(false, hosts, &[]).config;
             Guard::new(GuardConfig { hosts, open: true, ..GuardConfig::default() })
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_that_asks_for_credentials_is_particular_about_names() {
+    fn a_hub_that_asks_for_credentials_takes_any_name() {
         assert!(passes(&guard(false, &[], &[]), "any.example", Some("https://other.example")));
         let named = guard(false, &["a.example"], &[]);
         assert!(passes(&named, "a.example", Some("https://other.example")));

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_refused_fills_memory() {
+    fn whoever_is_refused_does_not_fill_memory() {
         let hints = Hints::default();
         for port in 1..1_000u16 {
             let origin = Origin::parse(&format!("http://localhost:{port}")).ok();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_keeps_a_real_mistake_out_of_the_log() {
+    fn no_stranger_keeps_a_real_mistake_out_of_the_log() {
         let (hints, now) = (Hints::default(), Instant::now());
         let mut told = hints.0.lock().unwrap();
         let lines =

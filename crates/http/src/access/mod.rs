@@ -68,7 +68,7 @@ pub struct Access {
 #[derive(Debug)]
 pub struct AccessConfig {
     /// The keys that are accepted at first.
-    pub keys: Keys,
+    pub keys: CurrentKeys,
     /// Where further keys for tokens come from.
     pub key_set: Option<Jwks>,
     /// Whose tokens are accepted.
@@ -92,7 +92,7 @@ pub struct AccessConfig {
 
 /// The keys there are at one moment, without those of the key set.
 #[derive(Debug)]
-pub struct Keys {
+pub struct CurrentKeys {
     /// Keys that publish.
     pub publish: AccessKeys,
     /// Keys that listen.
@@ -157,7 +157,7 @@ impl Access {
     }
 
     /// Accepts these keys from now on, and no others but those of the key set.
-    pub(crate) fn replace_keys(&self, keys: Keys) {
+    pub(crate) fn replace_keys(&self, keys: CurrentKeys) {
         let foreign = self.foreign.as_ref();
         let new = Authenticators::new(keys, self.key_set.as_ref(), &self.rules, foreign);
         *self.authenticators.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
@@ -390,7 +390,7 @@ impl AccessConfig {
     /// Of a hub without credentials.
     pub(crate) fn private() -> Self {
         Self {
-            keys: Keys {
+            keys: CurrentKeys {
                 publish: AccessKeys::default(),
                 subscribe: AccessKeys::default(),
                 tokens: Vec::new(),

@@ -12,7 +12,7 @@ use fanfare_auth::{
 };
 
 use super::credentials::Realm;
-use super::{ForeignKeys, Keys};
+use super::{CurrentKeys, ForeignKeys};
 
 /// How the tokens of another protocol are read, and what those are granted there who present none.
 #[derive(Debug, Clone)]
@@ -60,12 +60,12 @@ pub(super) struct Authenticators {
 
 impl Authenticators {
     pub(super) fn new(
-        keys: Keys,
+        keys: CurrentKeys,
         key_set: Option<&Jwks>,
         rules: &TokenRules,
         realm: Option<&ForeignRealm>,
     ) -> Self {
-        let Keys {
+        let CurrentKeys {
             publish,
             subscribe,
             tokens,

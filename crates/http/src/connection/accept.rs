@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Connections, Lifecycle, serve};
-use crate::gate::Passage;
+use crate::gate::GateState;
 use crate::metrics::RefusalReason;
 
 /// How long accepting pauses when the system has no descriptor left.
@@ -39,8 +39,8 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
             }
             () = &mut narrowed => {
                 // They wait where the system keeps them.
-                let decided = |passage| matches!(passage, Passage::Open | Passage::Gone);
-                if gate.reached(decided).await == Passage::Gone {
+                let decided = |passage| matches!(passage, GateState::Open | GateState::Gone);
+                if gate.reached(decided).await == GateState::Gone {
                     return;
                 }
                 narrowed.set(connections.narrowed());

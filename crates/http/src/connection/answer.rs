@@ -19,7 +19,7 @@ use fanfare_net::Host;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::limits::Limits;
+use super::limits::ConnectionLimits;
 use super::table::{ActiveRequest, ConnectionEntry};
 use crate::access::{EndsConnection, Peer, client, network_of};
 use crate::front::Front;
@@ -36,7 +36,7 @@ pub(super) struct Answerer {
     pub(super) front: Front,
     /// What is refused before a route is known is answered in its dialect.
     pub(super) endpoint: Endpoint,
-    pub(super) limits: Limits,
+    pub(super) limits: ConnectionLimits,
     pub(super) budget: Arc<MemoryBudget>,
     /// For large answers, which no body of a request may keep out.
     pub(super) answers: Arc<MemoryBudget>,
@@ -76,7 +76,7 @@ impl Answerer {
     ) -> impl Future<Output = (Response<AnswerBody>, Option<AdmittedStream>)> + Send + 'static {
         // What is posted is not asked for a stream; what is not is not read for long.
         let slot = (*request.method() != Method::POST).then(StreamSlot::default);
-        let Limits { target, body_timeout, .. } = self.limits;
+        let ConnectionLimits { target, body_timeout, .. } = self.limits;
         let holder = self.holder(request.headers());
         let busy = self.entry.begin(holder);
         // One that is refused before a handler reads it may have more to come.

@@ -9,15 +9,17 @@ use std::time::Instant;
 
 /// Something that an address holds, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Held<T> {
+pub(super) struct Holding<T> {
     pub(super) since: Instant,
     pub(super) what: T,
     pub(super) by: IpAddr,
 }
 
 /// All of them, the one first that goes first.
-pub(super) fn greediest_first<T: Copy + Ord>(held: Vec<Held<T>>) -> impl Iterator<Item = Held<T>> {
-    let mut holders: HashMap<IpAddr, Vec<Held<T>>> = HashMap::new();
+pub(super) fn greediest_first<T: Copy + Ord>(
+    held: Vec<Holding<T>>,
+) -> impl Iterator<Item = Holding<T>> {
+    let mut holders: HashMap<IpAddr, Vec<Holding<T>>> = HashMap::new();
     for one in held {
         holders.entry(one.by).or_default().push(one);
     }
@@ -27,7 +29,7 @@ pub(super) fn greediest_first<T: Copy + Ord>(held: Vec<Held<T>>) -> impl Iterato
         queue.sort_unstable_by(|one, other| other.cmp(one));
     }
     // Of two who hold as many, the one goes first whose oldest is older.
-    let rank = |queue: &Vec<Held<T>>| {
+    let rank = |queue: &Vec<Holding<T>>| {
         let oldest = queue.last()?.since;
         Some((queue.len(), std::cmp::Reverse(oldest)))
     };
@@ -50,7 +52,7 @@ mod tests {
     #[test]
     fn whoever_waited_longest_loses_what_others_hold_many_of() {
         let begin = Instant::now();
-        let held = |by: &str, what: u32, after: u64| Held {
+        let held = |by: &str, what: u32, after: u64| Holding {
             since: begin + Duration::from_secs(after),
             what,
             by: by.parse().unwrap(),

@@ -17,9 +17,9 @@ use tokio::net::TcpStream;
 
 use super::answer::AnswerBody;
 use super::linger::linger;
-use super::parking::{Candidate, Resumed};
+use super::parking::{Candidate, ResumedSocket};
 use super::table::ConnectionEntry;
-use super::takeover::{Handover, TakeoverService, Way, for_shard};
+use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::{BoxError, Connections, Lifecycle, UNSENT};
 use crate::access::Peer;
 
@@ -32,12 +32,13 @@ pub(super) async fn serve(
     candidate: Option<Candidate>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
-    let handover = Handover::default();
+    let handover = TakeoverSlot::default();
     let answer = connections.answer(peer, entry);
-    let service = TakeoverService { answer, handover: handover.clone(), way: Way::TakeOver };
-    let stream = Resumed { socket, read, unfinished: Arc::clone(entry.unfinished()) };
+    let service =
+        TakeoverService { answer, handover: handover.clone(), way: TakeoverMode::TakeOver };
+    let stream = ResumedSocket { socket, read, unfinished: Arc::clone(entry.unfinished()) };
     let (stream, ahead, served) = drive(stream, service, Some(entry), connections).await;
-    let Resumed { socket, read, .. } = stream;
+    let ResumedSocket { socket, read, .. } = stream;
     let Some(served) = served else {
         let Some(candidate) = candidate else { return Ok(()) };
         let read = [ahead, read].concat().into();

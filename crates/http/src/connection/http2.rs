@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::answer::{Answerer, BodyService};
 use super::frames::Frames;
 use super::progress::ResponseTasks;
-use super::{BoxError, Connections, Lifecycle, Limits, UNSENT};
+use super::{BoxError, ConnectionLimits, Connections, Lifecycle, UNSENT};
 use crate::metrics::RefusalReason;
 
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
@@ -32,7 +32,7 @@ pub(super) async fn serve<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Limits { head, http2_requests, .. } = connections.limits;
+    let ConnectionLimits { head, http2_requests, .. } = connections.limits;
     // One that comes during the drain is told to go only when it has had its answers.
     let late = connections.has_reached(Lifecycle::Draining);
     let goes = if late { Lifecycle::Stopping } else { Lifecycle::Draining };

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::table::Bounds;
+use super::table::TableLimits;
 
 /// What holds for every connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// The longest head of a request, in bytes.
     pub head: usize,
     /// The longest target of a request, in bytes.
@@ -20,5 +20,5 @@ pub struct Limits {
     /// For how long browsers are told to use nothing but HTTPS with this host.
     pub hsts: Duration,
     /// What all connections together may be.
-    pub bounds: Bounds,
+    pub bounds: TableLimits,
 }

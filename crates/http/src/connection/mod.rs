@@ -36,16 +36,16 @@ use tokio_rustls::rustls::ServerConfig;
 pub use self::accept::accept;
 use self::answer::Answerer;
 use self::first_bytes::FirstBytes;
-pub use self::limits::Limits;
+pub use self::limits::ConnectionLimits;
 use self::linger::linger;
 pub(crate) use self::parking::Unfinished;
 pub use self::parking::{ParkedConnection, Parking};
-pub use self::table::{Bounds, ConnectionTable};
 use self::table::{ConnectionEntry, Dismissal};
+pub use self::table::{ConnectionTable, TableLimits};
 use crate::access::Peer;
 use crate::dialect::NATIVE;
 use crate::front::Front;
-use crate::gate::Passage;
+use crate::gate::GateState;
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::request_body::MemoryBudget;
@@ -78,7 +78,7 @@ pub struct Connections {
     front: Front,
     endpoint: Endpoint,
     table: Arc<ConnectionTable>,
-    limits: Limits,
+    limits: ConnectionLimits,
     budget: Arc<MemoryBudget>,
     answers: Arc<MemoryBudget>,
     addresses: Arc<Addresses>,
@@ -96,7 +96,7 @@ impl Connections {
         front: Front,
         app: Arc<AppState>,
         table: Arc<ConnectionTable>,
-        limits: Limits,
+        limits: ConnectionLimits,
         addresses: Addresses,
         tls: Option<Arc<ServerConfig>>,
         lifecycle: watch::Receiver<Lifecycle>,
@@ -155,12 +155,12 @@ impl Connections {
 
     /// Resolves when connections are to be parked.
     async fn narrowed(&self) {
-        let parks = |passage| matches!(passage, Passage::Narrow | Passage::Closed);
+        let parks = |passage| matches!(passage, GateState::Narrow | GateState::Closed);
         self.endpoint.app.gate.reached(parks).await;
     }
 
     fn is_narrow(&self) -> bool {
-        matches!(self.endpoint.app.gate.passage(), Passage::Narrow | Passage::Closed)
+        matches!(self.endpoint.app.gate.passage(), GateState::Narrow | GateState::Closed)
     }
 
     fn answer(&self, peer: Peer, entry: &Arc<ConnectionEntry>) -> Answerer {

@@ -114,20 +114,20 @@ impl Unfinished {
 
 /// A socket of which something was read already, and which notes what it has not taken.
 #[derive(Debug)]
-pub(super) struct Resumed {
+pub(super) struct ResumedSocket {
     pub(super) socket: TcpStream,
     pub(super) read: Bytes,
     pub(super) unfinished: Arc<Unfinished>,
 }
 
-impl Resumed {
+impl ResumedSocket {
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
         self.unfinished.writing.store(written.is_pending(), Ordering::Relaxed);
         written
     }
 }
 
-impl AsyncRead for Resumed {
+impl AsyncRead for ResumedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -142,7 +142,7 @@ impl AsyncRead for Resumed {
     }
 }
 
-impl AsyncWrite for Resumed {
+impl AsyncWrite for ResumedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

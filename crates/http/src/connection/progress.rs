@@ -21,14 +21,14 @@ tokio::task_local! {
 
 /// How an answer is getting on.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct AnswerProgress {
     /// Milliseconds since the beginning, and one; 0: it does not wait for its peer.
     waits_since: AtomicU64,
     /// The task that writes it, where breaking that off leaves the connection to the others.
     task: OnceLock<Arc<OnceLock<AbortHandle>>>,
 }
 
-impl Progress {
+impl AnswerProgress {
     /// A piece of it is with the protocol.
     pub(super) fn waits(&self) {
         let since = u64::try_from(BEGINNING.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
@@ -84,8 +84,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_nobody_has_to_read_yet_counts_as_unread() {
-        let progress = Progress::default();
+    fn an_answer_that_nobody_has_to_read_yet_does_not_count_as_unread() {
+        let progress = AnswerProgress::default();
         assert_eq!(progress.waits_since(), None);
         progress.waits();
         assert!(progress.waits_since().unwrap() <= Instant::now());

@@ -19,7 +19,7 @@ const HEADER: usize = 5;
 #[derive(Debug)]
 pub(super) struct FollowedSocket<I> {
     inner: I,
-    place: Place,
+    place: RecordPlace,
     boundary: Boundary,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Boundary(Arc<AtomicBool>);
 
 /// A place among records.
 #[derive(Debug, Default)]
-struct Place {
+struct RecordPlace {
     /// What has been read of a header that is not whole.
     header: [u8; HEADER],
     known: usize,
@@ -41,7 +41,7 @@ impl<I> FollowedSocket<I> {
     /// Follows what is read of a socket, from the first byte on.
     pub(super) fn new(inner: I) -> (Self, Boundary) {
         let boundary = Boundary(Arc::new(AtomicBool::new(true)));
-        (Self { inner, place: Place::default(), boundary: boundary.clone() }, boundary)
+        (Self { inner, place: RecordPlace::default(), boundary: boundary.clone() }, boundary)
     }
 
     pub(super) fn into_inner(self) -> I {
@@ -56,7 +56,7 @@ impl Boundary {
     }
 }
 
-impl Place {
+impl RecordPlace {
     fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -138,7 +138,7 @@ mod tests {
             [&[22, 3, 1, 0, 3, 1, 2, 3], &[20, 3, 3, 0, 0], &[23, 3, 3, 0, 1, 9]];
         let all = records.concat();
         for step in 1..=all.len() {
-            let mut place = Place::default();
+            let mut place = RecordPlace::default();
             let mut ends = Vec::new();
             for (number, piece) in all.chunks(step).enumerate() {
                 place.follow(piece);

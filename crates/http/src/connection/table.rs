@@ -7,7 +7,7 @@
 //!
 //! What must hold:
 //!
-//! - *Bounded*: never more connections than [`Bounds`] allow, none half-open, idle or unread for
+//! - *Bounded*: never more connections than [`TableLimits`] allow, none half-open, idle or unread for
 //!   longer than they allow. There is no timer for each: the longest-standing are looked at.
 //! - *Who sends or reads nothing makes room for who does*: where there are too many, the one that
 //!   has been half-open (then, idle, then unread) for longest leaves, and the newcomer stays. Of
@@ -30,9 +30,9 @@ use fanfare_delivery::{Seat, Seats};
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use super::crowd::{Held, greediest_first};
+use super::crowd::{Holding, greediest_first};
 use super::parking::Unfinished;
-use super::progress::Progress;
+use super::progress::AnswerProgress;
 use crate::access::network_of;
 use crate::metrics::{MetricSource, RefusalReason, Rows};
 
@@ -46,7 +46,7 @@ const RANKED: Duration = Duration::from_millis(100);
 
 /// What the table allows.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct TableLimits {
     /// The most connections, streams' included.
     pub connections: usize,
     /// The most that have not sent a request's head yet, beside those that are new.
@@ -66,7 +66,7 @@ pub struct Bounds {
 /// Every connection that carries requests.
 #[derive(Debug)]
 pub struct ConnectionTable {
-    bounds: Bounds,
+    bounds: TableLimits,
     seats: Seats,
     records: Mutex<Records>,
 }
@@ -97,7 +97,7 @@ pub(crate) struct ConnectionEntry {
 pub(crate) struct ActiveRequest {
     entry: Arc<ConnectionEntry>,
     answer: usize,
-    pub(super) progress: Arc<Progress>,
+    pub(super) progress: Arc<AnswerProgress>,
 }
 
 /// Tells a connection to leave, and why if that is a refusal.
@@ -105,12 +105,12 @@ pub(crate) type Dismissal = oneshot::Receiver<Option<RefusalReason>>;
 
 #[derive(Debug, Default)]
 struct Records {
-    connections: Slab<Connection>,
+    connections: Slab<ConnectionRecord>,
     answers: Slab<PendingAnswer>,
-    half_open: Queue,
+    half_open: EntryQueue,
     /// How many of those each network has.
     networks: HashMap<IpAddr, usize>,
-    idle: Queue,
+    idle: EntryQueue,
     turn: u64,
     unread: Unread,
 }
@@ -120,15 +120,15 @@ struct Records {
 struct Unread {
     count: usize,
     /// Those that have not been for long, the first to leave at the end.
-    leaving: Vec<(usize, Arc<Progress>)>,
+    leaving: Vec<(usize, Arc<AnswerProgress>)>,
     ranked: Option<Instant>,
 }
 
 /// Entries in the order in which they joined it.
-type Queue = BTreeMap<u64, usize>;
+type EntryQueue = BTreeMap<u64, usize>;
 
 #[derive(Debug)]
-struct Connection {
+struct ConnectionRecord {
     kind: ConnectionKind,
     network: IpAddr,
     /// Since when it is of its kind, and its place in that kind's queue.
@@ -143,7 +143,7 @@ struct PendingAnswer {
     connection: usize,
     /// Whose it is: behind a proxy, not the connection's.
     network: IpAddr,
-    progress: Arc<Progress>,
+    progress: Arc<AnswerProgress>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ enum ConnectionKind {
 
 impl ConnectionTable {
     /// An empty one. Of `seats`, the sockets count as connections.
-    pub fn new(bounds: Bounds, seats: Seats) -> Arc<Self> {
+    pub fn new(bounds: TableLimits, seats: Seats) -> Arc<Self> {
         Arc::new(Self { bounds, seats, records: Mutex::default() })
     }
 
@@ -183,7 +183,7 @@ impl ConnectionTable {
         let turn = records.next_turn();
         let network = network_of(address.to_canonical());
         let kind = ConnectionKind::HalfOpen;
-        let connection = Connection { kind, network, since: now, turn, leave: Some(leave) };
+        let connection = ConnectionRecord { kind, network, since: now, turn, leave: Some(leave) };
         let key = records.connections.insert(connection);
         records.half_open.insert(turn, key);
         *records.networks.entry(network).or_default() += 1;
@@ -261,7 +261,7 @@ impl ConnectionEntry {
             kind => *kind = ConnectionKind::Busy { requests: 1 },
         }
         let (connection, network) = (self.key, network.unwrap_or(connection.network));
-        let progress = Arc::<Progress>::default();
+        let progress = Arc::<AnswerProgress>::default();
         let pending = PendingAnswer { connection, network, progress: Arc::clone(&progress) };
         let answer = records.answers.insert(pending);
         drop(records);
@@ -358,7 +358,7 @@ impl Records {
 
     /// Takes an entry out of the queue in which it is, if it is in one.
     fn leave_queue(&mut self, key: usize) {
-        let Connection { turn, network, .. } = self.connections[key];
+        let ConnectionRecord { turn, network, .. } = self.connections[key];
         self.idle.remove(&turn);
         if self.half_open.remove(&turn).is_some() {
             self.leave_network(network);
@@ -429,7 +429,7 @@ impl Records {
     }
 
     /// Notes who leaves for want of room, in this order.
-    fn rank(&mut self, unread: impl Iterator<Item = Held<usize>>, now: Instant) {
+    fn rank(&mut self, unread: impl Iterator<Item = Holding<usize>>, now: Instant) {
         let long = unread.filter(|one| now.saturating_duration_since(one.since) >= GRACE);
         let progress = |answer: usize| Arc::clone(&self.answers[answer].progress);
         let mut leaving: Vec<_> = long.map(|one| (one.what, progress(one.what))).collect();
@@ -438,10 +438,10 @@ impl Records {
     }
 
     /// The answers that are not being read.
-    fn unread(&self, now: Instant) -> Vec<Held<usize>> {
+    fn unread(&self, now: Instant) -> Vec<Holding<usize>> {
         let waiting = self.answers.iter().filter_map(|(what, pending)| {
             let since = pending.progress.waits_since()?;
-            (since <= now).then_some(Held { since, what, by: pending.network })
+            (since <= now).then_some(Holding { since, what, by: pending.network })
         });
         waiting.collect()
     }

@@ -26,13 +26,13 @@ use crate::stream::AdmittedStream;
 #[derive(Debug)]
 pub(super) struct TakeoverService {
     pub(super) answer: Answerer,
-    pub(super) handover: Handover,
-    pub(super) way: Way,
+    pub(super) handover: TakeoverSlot,
+    pub(super) way: TakeoverMode,
 }
 
 /// Whether a stream is taken over, or a response body.
 #[derive(Debug, Clone)]
-pub(super) enum Way {
+pub(super) enum TakeoverMode {
     /// It is taken over.
     TakeOver,
     /// It is taken over if the connection stands between two TLS records when it is admitted: nothing
@@ -44,7 +44,7 @@ pub(super) enum Way {
 
 /// What a connection that is to be taken over leaves for its driver.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Handover(Arc<Mutex<Option<PendingTakeover>>>);
+pub(super) struct TakeoverSlot(Arc<Mutex<Option<PendingTakeover>>>);
 
 /// An admitted stream, and the head of the response it begins with.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl hyper::service::Service<Request<Incoming>> for TakeoverService {
     }
 }
 
-impl Way {
+impl TakeoverMode {
     fn leads_to_takeover(&self) -> bool {
         match self {
             Self::TakeOver => true,
@@ -94,7 +94,7 @@ impl Way {
     }
 }
 
-impl Handover {
+impl TakeoverSlot {
     fn put(&self, pending: PendingTakeover) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
     }

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::linger::linger;
 use super::record_boundary::FollowedSocket;
 use super::table::ConnectionEntry;
-use super::takeover::{Handover, TakeoverService, Way, for_shard};
+use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::tls_takeover::{self, HandshakeSecrets, can_be_taken_over};
 use super::{BoxError, Connections, http1, http2};
 use crate::access::Peer;
@@ -45,8 +45,9 @@ pub(super) async fn serve(
         }
         _ => {
             let can_move = can_be_taken_over(stream.get_ref().1);
-            let way = if can_move { Way::BetweenRecords(boundary) } else { Way::Body };
-            let handover = Handover::default();
+            let way =
+                if can_move { TakeoverMode::BetweenRecords(boundary) } else { TakeoverMode::Body };
+            let handover = TakeoverSlot::default();
             let service = TakeoverService { answer, handover: handover.clone(), way };
             let (stream, _, served) = http1::drive(stream, service, None, connections).await;
             let Some(pending) = handover.take() else {

@@ -114,7 +114,7 @@ impl Console {
             ticks.tick().await;
             let now = Timestamp::now();
             let watched = self.delivery.seats().taken() > 0;
-            let message = observer.look(now, watched).await.to_string().into();
+            let message = observer.observe(now, watched).await.to_string().into();
             let draft = Draft { topic: Topic::default(), event_type: None, message, extras: None };
             let publishing = match *self.frozen() {
                 true => continue,

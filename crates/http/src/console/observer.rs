@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
-use crate::metrics::{LastUpgrade, Metrics, Tally, resident_memory};
+use crate::metrics::{LastUpgrade, LatencySnapshot, Metrics, resident_memory};
 use crate::node::Node;
 
 /// How many of the busiest topics are named.
@@ -32,7 +32,7 @@ pub struct Observer {
     cluster: Option<Arc<dyn Cluster>>,
     began: Instant,
     /// The latencies at the last look.
-    before: Tally,
+    before: LatencySnapshot,
 }
 
 impl Observer {
@@ -50,7 +50,7 @@ impl Observer {
 
     /// One second's statistics; `assets/openapi.json` has their schema. While nobody looks, topics
     /// are not counted: that would cost every publish, and every shard.
-    pub(super) async fn look(&mut self, now: Timestamp, watched: bool) -> Value {
+    pub(super) async fn observe(&mut self, now: Timestamp, watched: bool) -> Value {
         let busy = if watched {
             self.hub.busiest(now, TOPICS)
         } else {
@@ -134,7 +134,7 @@ fn upgrade(last: LastUpgrade) -> Option<Value> {
 }
 
 /// `None` without a publish.
-fn percentiles(lately: &Tally) -> Option<Value> {
+fn percentiles(lately: &LatencySnapshot) -> Option<Value> {
     let [p50, p90, p99, max] = [0.5, 0.9, 0.99, 1.0].map(|share| lately.quantile(share));
     Some(json!({"p50": p50?, "p90": p90?, "p99": p99?, "max": max?}))
 }

@@ -12,7 +12,7 @@ use fanfare_delivery::{Cadence, Seat, StreamFormat};
 use fanfare_event::{Draft, EventId, Selector};
 use fanfare_hub::Requested;
 use fanfare_log::Appended;
-use fanfare_payload::Kind;
+use fanfare_payload::SubmissionKind;
 
 use super::idempotency_key::KeyName;
 use crate::access::{Caller, CredentialPlaces};
@@ -28,7 +28,7 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     fn credentials(&self) -> CredentialPlaces;
 
     /// What a subscriber asks for. Who it is, is known by then.
-    fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal>;
+    fn subscription(&self, request: &Parts) -> Result<SubscribeRequest, Refusal>;
 
     /// The longest body of a publish, in bytes, where a message may have `message` of them.
     fn body_limit(&self, message: usize) -> usize;
@@ -40,10 +40,11 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
         headers: &HeaderMap,
         body: &Bytes,
         message: usize,
-    ) -> Result<Publication, Refusal>;
+    ) -> Result<PublishRequest, Refusal>;
 
     /// The answer to a publish that the log has accepted; `id` is what its publisher calls the first event.
-    fn accepted(&self, kind: Kind, appended: &Appended, id: Option<&EventId>) -> Response;
+    fn accepted(&self, kind: SubmissionKind, appended: &Appended, id: Option<&EventId>)
+    -> Response;
 
     /// How lines are read and answered while they arrive, if that is what a publish asks for.
     fn lines(&self, _headers: &HeaderMap) -> Option<&'static dyn LineFormat> {
@@ -111,7 +112,7 @@ pub(crate) trait LineFormat: fmt::Debug + Send + Sync {
     fn ended(&self, line: usize, why: Option<&Refusal>, into: &mut Vec<u8>);
 
     /// Says that the hub is still there, and nothing else.
-    fn still_there(&self) -> &'static [u8];
+    fn keepalive(&self) -> &'static [u8];
 }
 
 /// What came in the body of a QUERY; a request carries it as an extension.
@@ -127,7 +128,7 @@ pub(crate) struct Paths {
 
 /// What a subscriber asks for.
 #[derive(Debug)]
-pub(crate) struct Subscription {
+pub(crate) struct SubscribeRequest {
     pub(crate) selector: Selector,
     /// How its stream is written.
     pub(crate) format: &'static dyn StreamFormat,
@@ -138,9 +139,9 @@ pub(crate) struct Subscription {
 }
 
 /// What a publisher sent.
-pub(crate) struct Publication {
+pub(crate) struct PublishRequest {
     pub(crate) drafts: Vec<Draft>,
     /// Which answer it expects.
-    pub(crate) kind: Kind,
+    pub(crate) kind: SubmissionKind,
     pub(crate) key: Option<KeyName>,
 }

@@ -12,7 +12,7 @@ mod native;
 
 #[cfg(test)]
 pub(crate) use self::contract::Paths;
-pub(crate) use self::contract::{Dialect, LineFormat, Publication, QueryForm, Subscription};
+pub(crate) use self::contract::{Dialect, LineFormat, PublishRequest, QueryForm, SubscribeRequest};
 pub(crate) use self::mercure::{Mercure, format as mercure_format, reserved};
 pub use self::mercure::{MercureConfig, MercureTokens, Presence};
 #[cfg(any(test, fuzzing))]

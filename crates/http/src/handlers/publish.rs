@@ -15,8 +15,8 @@ use http_body_util::BodyExt as _;
 
 use super::publish_lines::publish_lines;
 use crate::access::Caller;
-use crate::dialect::{Publication, reserved, text};
-use crate::quotas::Place;
+use crate::dialect::{PublishRequest, reserved, text};
+use crate::quotas::RequestPlace;
 use crate::refusal::Refusal;
 use crate::state::{AppState, Endpoint};
 
@@ -77,14 +77,14 @@ async fn accept(
     request: &Parts,
     body: Body,
     limit: usize,
-    publication: impl FnOnce(&Bytes) -> Result<Publication, Refusal>,
+    publication: impl FnOnce(&Bytes) -> Result<PublishRequest, Refusal>,
 ) -> Result<Response, Refusal> {
     let Endpoint { app, dialect } = endpoint;
     let (_place, caller) = admit(endpoint, request).await?;
     app.quotas.publish(&caller)?;
     let body = read(body, limit).await?;
     let began = Instant::now();
-    let Publication { drafts, kind, key } = publication(&body)?;
+    let PublishRequest { drafts, kind, key } = publication(&body)?;
     drafts.iter().try_for_each(|draft| refuse_reserved(app, draft))?;
     app.quotas.publish_more(&caller, drafts.len().saturating_sub(1));
     let drafts = caller.publish(drafts)?;
@@ -98,7 +98,7 @@ async fn accept(
 pub(super) async fn admit(
     endpoint: &Endpoint,
     request: &Parts,
-) -> Result<(Place, Caller), Refusal> {
+) -> Result<(RequestPlace, Caller), Refusal> {
     let Endpoint { app, dialect } = endpoint;
     let place = app.place(request)?;
     let caller = app.access.caller(request, dialect.credentials()).await?;

@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::publish::read;
 use crate::admission::{Admission, Feed, admit};
 use crate::dialect::QueryForm;
-use crate::refusal::{Refusal, Unreadable};
+use crate::refusal::{Refusal, UnreadableRequest};
 use crate::state::Endpoint;
 use crate::stream::{AdmittedStream, StreamSlot, come_back, head_only};
 
@@ -57,10 +57,10 @@ async fn form(headers: &HeaderMap, body: Body) -> Result<QueryForm, Refusal> {
     let bytes = read(body, MAX_FORM).await?;
     if !bytes.is_empty() && !kind.eq_ignore_ascii_case(FORM) {
         let said = "send the matchers as application/x-www-form-urlencoded".to_owned();
-        return Err(Refusal::Unreadable { what: Unreadable::ContentType, said });
+        return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, said });
     }
     let text = String::from_utf8(bytes.to_vec());
-    Ok(QueryForm(text.map_err(Refusal::unreadable(Unreadable::Subscription))?))
+    Ok(QueryForm(text.map_err(Refusal::unreadable(UnreadableRequest::Subscription))?))
 }
 
 /// Opens a stream of the console's statistics.

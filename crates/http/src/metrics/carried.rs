@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fanfare_handover::{Malformed, Reader, Writer};
 
 /// A counter: its name, and the value of its label if it has one.
-type Key = (String, String);
+type CounterKey = (String, String);
 
 /// Counters that go along by themselves, or are of one process.
 const ON_THEIR_OWN: &[&str] = &["upgrades", "upgrades_failed"];
@@ -17,7 +17,7 @@ const ON_THEIR_OWN: &[&str] = &["upgrades", "upgrades_failed"];
 /// What counters begin with here, and what they have come to.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
-    begins: Mutex<HashMap<Key, u64>>,
+    begins: Mutex<HashMap<CounterKey, u64>>,
 }
 
 impl Carried {
@@ -36,21 +36,21 @@ impl Carried {
             let key = (reader.text()?.to_owned(), reader.text()?.to_owned());
             Ok::<_, Malformed>((key, reader.u64()?))
         })?;
-        let counts_on = |(name, _): &Key| !ON_THEIR_OWN.contains(&name.as_str());
+        let counts_on = |(name, _): &CounterKey| !ON_THEIR_OWN.contains(&name.as_str());
         *self.lock() = counters.into_iter().filter(|(key, _)| counts_on(key)).collect();
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, u64>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CounterKey, u64>> {
         self.begins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What all counters show at one moment.
 #[derive(Debug, Default)]
-pub(super) struct Shown(Vec<(Key, u64)>);
+pub(super) struct CounterSnapshot(Vec<(CounterKey, u64)>);
 
-impl Shown {
+impl CounterSnapshot {
     pub(super) fn note(&mut self, name: &str, label: &str, value: u64) {
         self.0.push(((name.to_owned(), label.to_owned()), value));
     }
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_goes_back_when_the_hub_changes_hands() {
-        let (carried, mut shown) = (Carried::default(), Shown::default());
+    fn no_counter_goes_back_when_the_hub_changes_hands() {
+        let (carried, mut shown) = (Carried::default(), CounterSnapshot::default());
         assert_eq!(carried.total("publishes", "", 3), 3);
         shown.note("publishes", "", 3);
         shown.note("refused", "capacity", 2);

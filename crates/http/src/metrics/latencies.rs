@@ -25,10 +25,10 @@ const BUCKETS: usize = 1 + DOUBLINGS * STEPS + 1;
 
 /// Counts that many threads add to. Cloning refers to the same counts.
 #[derive(Debug, Clone)]
-pub(super) struct Latencies(Arc<Counts>);
+pub(super) struct Latencies(Arc<LatencyBuckets>);
 
 #[derive(Debug)]
-struct Counts {
+struct LatencyBuckets {
     buckets: [AtomicU64; BUCKETS],
     /// Of all, in nanoseconds.
     sum: AtomicU64,
@@ -36,11 +36,11 @@ struct Counts {
 
 /// What was counted up to some moment, or between two.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tally([u64; BUCKETS]);
+pub(crate) struct LatencySnapshot([u64; BUCKETS]);
 
 impl Latencies {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Counts {
+        Self(Arc::new(LatencyBuckets {
             buckets: [const { AtomicU64::new(0) }; BUCKETS],
             sum: AtomicU64::new(0),
         }))
@@ -72,12 +72,12 @@ impl Latencies {
         Ok(())
     }
 
-    pub(super) fn tally(&self) -> Tally {
-        Tally(self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed)))
+    pub(super) fn tally(&self) -> LatencySnapshot {
+        LatencySnapshot(self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed)))
     }
 }
 
-impl Tally {
+impl LatencySnapshot {
     /// What has been counted since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let mut counts = self.0;
@@ -122,7 +122,7 @@ fn bound(bucket: usize) -> f64 {
 impl EncodeMetric for Latencies {
     /// A bucket for each doubling: finer ones would be many lines of little use to a scraper.
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let Tally(counts) = self.tally();
+        let LatencySnapshot(counts) = self.tally();
         let sum = self.0.sum.load(Ordering::Relaxed) as f64 / 1e9;
         let doublings = counts[1..BUCKETS - 1]
             .chunks(STEPS)
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_lies_outside_its_bucket_or_a_bucket_is_too_wide() {
+    fn every_time_lies_in_its_bucket_and_no_bucket_is_too_wide() {
         for micros in (0..100_000).chain((17..25).map(|bits| (1 << bits) - 1)) {
             let at = bucket(micros);
             let seconds = micros as f64 / 1e6;
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quantile_counts_what_was_before_or_invents_one() {
+    fn a_quantile_counts_only_what_was_since_and_invents_none() {
         let latencies = Latencies::new();
         assert_eq!(latencies.tally().quantile(0.5), None);
         latencies.observe(Duration::from_secs(100));

@@ -24,9 +24,9 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Registry, Unit};
 
-use self::carried::{Carried, Shown};
+use self::carried::{Carried, CounterSnapshot};
 use self::latencies::Latencies;
-pub(crate) use self::latencies::Tally;
+pub(crate) use self::latencies::LatencySnapshot;
 use self::observed::Observed;
 pub use self::reason::RefusalReason;
 pub(crate) use self::resident_memory::resident_memory;
@@ -90,7 +90,7 @@ struct Own {
     /// What the process before had counted.
     carried: Carried,
     /// What was shown when it was last asked for.
-    shown: Mutex<Shown>,
+    shown: Mutex<CounterSnapshot>,
     upgrades: Upgrades,
 }
 
@@ -156,7 +156,7 @@ impl Metrics {
     }
 
     /// How long publishes have taken so far.
-    pub(crate) fn latencies(&self) -> Tally {
+    pub(crate) fn latencies(&self) -> LatencySnapshot {
         self.own.publish_duration.tally()
     }
 
@@ -211,7 +211,7 @@ impl MetricSource for Own {
 
 impl Collector for All {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (own, mut shown) = (&self.own, Shown::default());
+        let (own, mut shown) = (&self.own, CounterSnapshot::default());
         let mut rows = Rows { encoder: &mut encoder, carried: &own.carried, shown: &mut shown };
         own.rows(&mut rows)?;
         self.sources.iter().try_for_each(|source| source.rows(&mut rows))?;

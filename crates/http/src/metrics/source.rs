@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::carried::{Carried, Shown};
+use super::carried::{Carried, CounterSnapshot};
 
 /// Whoever has figures of its own. Each of them is one row there.
 pub trait MetricSource: fmt::Debug + Send + Sync {
@@ -23,7 +23,7 @@ pub struct Rows<'a, 'e> {
     pub(super) encoder: &'a mut DescriptorEncoder<'e>,
     pub(super) carried: &'a Carried,
     /// What each counter shows.
-    pub(super) shown: &'a mut Shown,
+    pub(super) shown: &'a mut CounterSnapshot,
 }
 
 impl<S: MetricSource> MetricSource for Arc<S> {

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_asset_is_embedded_and_not_used() {
+    fn every_asset_is_embedded_because_it_is_used() {
         let loaded = loaded_by(&PAGE, &ASSETS);
         for asset in &ASSETS {
             assert!(loaded.contains(&format!("assets/{}", asset.path)), "{}", asset.path);
@@ -43,12 +43,12 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_something_inline_that_its_policy_refuses() {
+    fn the_page_has_nothing_inline_that_its_policy_refuses() {
         assert_nothing_inline(&PAGE, &ASSETS);
     }
 
     #[test]
-    fn what_is_vendored_is_not_what_was_checked() {
+    fn what_is_vendored_is_what_was_checked() {
         let sums = include_str!("../../assets/vendor/uplot/SHA256SUMS");
         assert_as_checked(&ASSETS, "vendor/uplot/", sums);
     }

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_no_gzip_is_sent_it() {
+    async fn who_takes_no_gzip_is_not_sent_it() {
         for accept in ["", "br", "gzip;q=0", "gzip; q=0.000", "identity, GZIP;Q=0", "xgzip", "*"] {
             let (headers, _, body) = ask("GET", &[(ACCEPT_ENCODING, accept)]).await;
             assert!(!headers.contains_key(CONTENT_ENCODING), "{accept}");
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_holds_the_file_is_sent_it_again_or_who_holds_another_is_not() {
+    async fn who_holds_the_file_is_not_sent_it_again_and_who_holds_another_is() {
         let (first, _, _) = ask("GET", &[]).await;
         assert_eq!(first[CACHE_CONTROL], "no-cache");
         let tag = first[ETAG].to_str().unwrap();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_has_a_body_or_another_length() {
+    async fn head_has_no_body_and_the_same_length() {
         let (headers, status, body) = ask("HEAD", &[]).await;
         assert_eq!(status, 200);
         assert_eq!(headers["content-length"], FILE.content().len().to_string());

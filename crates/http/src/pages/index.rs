@@ -67,7 +67,7 @@ pub(crate) fn index(prefix: &str, templates: Option<&Path>) -> Router {
     let page = format!("{prefix}/");
     let router = match templates {
         Some(directory) => {
-            let template = Arc::new(Template::new(directory.join(TEMPLATE)));
+            let template = Arc::new(OperatorPage::new(directory.join(TEMPLATE)));
             Router::new().route(&page, get(move || answer(template)))
         }
         None => serve(Router::new(), &page, &PAGE, POLICY),
@@ -79,7 +79,7 @@ pub(crate) fn index(prefix: &str, templates: Option<&Path>) -> Router {
 }
 
 /// The operator's own page, and what was read of it last: all who are sent it share that.
-struct Template {
+struct OperatorPage {
     file: PathBuf,
     read: Mutex<Option<(Stamp, Bytes)>>,
 }
@@ -87,7 +87,7 @@ struct Template {
 /// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
 type Stamp = (SystemTime, u64, u64);
 
-impl Template {
+impl OperatorPage {
     fn new(file: PathBuf) -> Self {
         Self { file, read: Mutex::default() }
     }
@@ -116,7 +116,7 @@ impl Template {
 }
 
 /// Answers with the operator's page. No policy is set on it: the guide's page has its script inline.
-async fn answer(template: Arc<Template>) -> Response {
+async fn answer(template: Arc<OperatorPage>) -> Response {
     let page = Arc::clone(&template);
     let read = tokio::task::spawn_blocking(move || page.content()).await;
     let (status, content) = match read.unwrap_or_else(|error| Err(error.into())) {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_in_the_page_is_not_served_under_every_prefix() {
+    async fn every_address_in_the_page_is_served_under_every_prefix() {
         for prefix in ["", "/sse", "/a/b"] {
             let (page, html) = ask(index(prefix, None), &format!("{prefix}/")).await;
             assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asset_is_embedded_and_not_used() {
+    fn every_asset_is_embedded_because_it_is_used() {
         let loaded = loaded_by(&PAGE, &ASSETS);
         for asset in &ASSETS {
             assert!(loaded.contains(&format!("assets/{}", asset.path)), "{}", asset.path);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_something_inline_that_its_policy_refuses() {
+    fn the_page_has_nothing_inline_that_its_policy_refuses() {
         assert_nothing_inline(&PAGE, &ASSETS);
     }
 

@@ -14,7 +14,7 @@ use fanfare_net::Network;
 
 use crate::access::{UNKNOWN, network_of};
 use crate::metrics::RefusalReason;
-use crate::rates::Bucket;
+use crate::rates::TokenBucket;
 
 /// How many new connections one address from elsewhere may open in a second, if nothing is set.
 const RATE: u64 = 500;
@@ -35,11 +35,11 @@ pub struct Addresses {
     connections: usize,
     rate: f64,
     pub(crate) proxies: Vec<Network>,
-    table: Mutex<Table>,
+    table: Mutex<AddressAccounts>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct AddressAccounts {
     accounts: HashMap<IpAddr, Account>,
     /// When those who have gone were last looked for in a full table.
     swept: Option<Instant>,
@@ -49,7 +49,7 @@ struct Table {
 #[derive(Debug)]
 struct Account {
     connections: Seats,
-    openings: Bucket,
+    openings: TokenBucket,
 }
 
 /// How many connections one address may have, and open. `None` is a default for others, and no limit for
@@ -124,8 +124,13 @@ impl Addresses {
         Some(account.connections.take_in_any_case(1))
     }
 
-    fn account<'a>(&self, table: &'a mut Table, network: IpAddr, now: Instant) -> &'a mut Account {
-        let Table { accounts, swept } = table;
+    fn account<'a>(
+        &self,
+        table: &'a mut AddressAccounts,
+        network: IpAddr,
+        now: Instant,
+    ) -> &'a mut Account {
+        let AddressAccounts { accounts, swept } = table;
         let lately = swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP);
         let full = accounts.len() >= ADDRESSES && !lately;
         if full || (accounts.len() == accounts.capacity() && accounts.len() < ADDRESSES) {
@@ -139,11 +144,11 @@ impl Addresses {
         let network = if known { network } else { UNKNOWN };
         accounts.entry(network).or_insert_with(|| Account {
             connections: Seats::new(self.connections),
-            openings: Bucket::full(self.rate, now),
+            openings: TokenBucket::full(self.rate, now),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, AddressAccounts> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -176,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_takes_all_connections() {
+    fn one_address_does_not_take_all_connections() {
         let (addresses, now) = (addresses(8), Instant::now());
         let enter = |text: &str| addresses.enter(address(text), now);
         let held: Vec<_> = ["2001:db8::1", "2001:db8::2"].map(|a| enter(a).unwrap()).into();
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_opens_connections_without_end() {
+    fn one_address_does_not_open_connections_without_end() {
         let proxies = vec![fanfare_net::Network::parse("10.0.0.0/8").unwrap()];
         let limits =
             AddressLimits { all: 1000, rate: Some(5), proxies, ..AddressLimits::default() };
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_addresses_fill_the_memory() {
+    fn a_million_addresses_do_not_fill_the_memory() {
         let (addresses, now) = (addresses(1 << 20), Instant::now());
         for n in 0..u32::try_from(ADDRESSES).unwrap() + 1_000 {
             let _ = addresses.enter(IpAddr::from((n + (11 << 24)).to_be_bytes()), now);

@@ -16,12 +16,12 @@ use fanfare_delivery::{Grant, Lease, Seat, Seats};
 use fanfare_handover::{Malformed, Reader, Writer};
 
 pub use self::addresses::{AddressLimits, Addresses};
-use self::places::Places;
-pub(crate) use self::places::{Kind, Place};
+use self::places::RequestPlaces;
+pub(crate) use self::places::{RequestKind, RequestPlace};
 use crate::access::{Caller, network_of};
 use crate::allowances::{read_address, write_address};
 use crate::metrics::RefusalReason;
-use crate::rates::{Bucket, Rates};
+use crate::rates::{Rates, TokenBucket};
 use crate::refusal::Refusal;
 
 /// What one key, subject or address from elsewhere may publish in a second, if nothing is set.
@@ -37,7 +37,7 @@ const PATTERNS_PER_ADDRESS: usize = 4_096;
 #[derive(Debug)]
 pub struct Quotas {
     publish_rate: Option<u64>,
-    rates: Mutex<Rates<Publisher>>,
+    rates: Mutex<Rates<QuotaHolder>>,
     ticket_rate: Option<u64>,
     tickets: Mutex<Rates<IpAddr>>,
     per_address: Option<usize>,
@@ -50,12 +50,12 @@ pub struct Quotas {
     pattern_addresses: Mutex<HashMap<IpAddr, Seats>>,
     /// The most topics and patterns in a subscription.
     pub(crate) max_topics: usize,
-    pub(crate) places: Arc<Places>,
+    pub(crate) places: Arc<RequestPlaces>,
 }
 
 /// Who counts as one publisher.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Publisher {
+enum QuotaHolder {
     Key(KeyDigest),
     Subject(Arc<str>),
     Address(IpAddr),
@@ -100,7 +100,7 @@ impl Quotas {
             patterns_per_address: limits.patterns_per_address,
             pattern_addresses: Mutex::default(),
             max_topics: limits.topics,
-            places: Places::new(limits.requests, limits.request_rate),
+            places: RequestPlaces::new(limits.requests, limits.request_rate),
         }
     }
 
@@ -146,15 +146,15 @@ impl Quotas {
     fn bucket<T>(
         &self,
         caller: &Caller,
-        each: impl FnOnce(&mut Bucket, f64, Instant) -> T,
+        each: impl FnOnce(&mut TokenBucket, f64, Instant) -> T,
     ) -> Option<T> {
         let local = caller.address.is_loopback();
         let rate = self.publish_rate.or((!local).then_some(PUBLISH_RATE))?;
         let publisher = match caller.identity() {
-            Identity::AccessKey(key) => Publisher::Key(*key),
-            Identity::Subject { name, .. } => Publisher::Subject(Arc::clone(name)),
+            Identity::AccessKey(key) => QuotaHolder::Key(*key),
+            Identity::Subject { name, .. } => QuotaHolder::Subject(Arc::clone(name)),
             Identity::Anonymous | Identity::Bearer(_) => {
-                Publisher::Address(network_of(caller.address))
+                QuotaHolder::Address(network_of(caller.address))
             }
         };
         let now = Instant::now();
@@ -208,15 +208,15 @@ impl Quotas {
     pub(crate) fn write_rates(&self, writer: &mut Writer, now: Instant) {
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.write(writer, now, |writer, publisher| match publisher {
-            Publisher::Key(key) => {
+            QuotaHolder::Key(key) => {
                 writer.u8(0);
                 writer.bytes(key.as_bytes());
             }
-            Publisher::Subject(name) => {
+            QuotaHolder::Subject(name) => {
                 writer.u8(1);
                 writer.text(name);
             }
-            Publisher::Address(address) => {
+            QuotaHolder::Address(address) => {
                 writer.u8(2);
                 write_address(writer, address);
             }
@@ -238,10 +238,10 @@ impl Quotas {
         rates.read(reader, now, |reader| match reader.u8()? {
             0 => {
                 let key = KeyDigest::from_bytes(reader.bytes()?);
-                key.map(Publisher::Key).ok_or(Malformed("a key's digest is none"))
+                key.map(QuotaHolder::Key).ok_or(Malformed("a key's digest is none"))
             }
-            1 => Ok(Publisher::Subject(reader.text()?.into())),
-            2 => read_address(reader).map(Publisher::Address),
+            1 => Ok(QuotaHolder::Subject(reader.text()?.into())),
+            2 => read_address(reader).map(QuotaHolder::Address),
             _ => Err(Malformed("a publisher of an unknown kind")),
         })?;
         drop(rates);
@@ -324,13 +324,13 @@ mod tests {
 
     /// The term of the formula in `docs/sizing.md`.
     #[test]
-    fn five_tables_of_addresses_take_more_than_48_mib() {
+    fn five_tables_of_addresses_take_at_most_48_mib() {
         let now = Instant::now();
         let address = |n: u32| IpAddr::from((n + (11 << 24)).to_be_bytes());
         let (mut publishers, mut requests) = (Rates::new(), Rates::new());
         let addresses = Addresses::new(AddressLimits { all: 1 << 20, ..AddressLimits::default() });
         for n in 0..200_000 {
-            publishers.bucket(Publisher::Address(address(n)), 1.0, now).charge(1.0, 1.0, now);
+            publishers.bucket(QuotaHolder::Address(address(n)), 1.0, now).charge(1.0, 1.0, now);
             requests.bucket(address(n), 1.0, now).charge(1.0, 1.0, now);
             let _ = addresses.enter(address(n), now);
         }
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn seats_of_those_who_left_pile_up() {
+    fn seats_of_those_who_left_do_not_pile_up() {
         let table = Mutex::default();
         for n in 0..100_000 {
             assert!(seat(&table, n, 1, 1).is_some());

@@ -28,7 +28,7 @@ const METRICS: f64 = 100.0;
 
 /// The places, and how many requests each address has sent lately.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct RequestPlaces {
     capacity: usize,
     taken: Mutex<Shares<IpAddr>>,
     operations: Seats,
@@ -38,18 +38,20 @@ pub(crate) struct Places {
 
 /// A request's place: given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(#[expect(dead_code, reason = "it is held, and given back")] Held);
+pub(crate) struct RequestPlace(
+    #[expect(dead_code, reason = "it is held, and given back")] HeldPlace,
+);
 
 #[derive(Debug)]
-enum Held {
+enum HeldPlace {
     /// One of this network's.
-    Ordinary(Arc<Places>, IpAddr),
+    Ordinary(Arc<RequestPlaces>, IpAddr),
     Operations(#[expect(dead_code, reason = "it is held, and given back")] Seat),
 }
 
 /// What is asked for, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RequestKind {
     /// Anything else.
     Ordinary,
     /// Answered in words that are ready: a refusal would cost as much.
@@ -57,7 +59,7 @@ pub(crate) enum Kind {
     Metrics,
 }
 
-impl Kind {
+impl RequestKind {
     /// Of what is asked for at this path.
     pub(crate) fn of(path: &str) -> Self {
         match path {
@@ -68,7 +70,7 @@ impl Kind {
     }
 }
 
-impl Places {
+impl RequestPlaces {
     /// With room for so many requests, of which each address may send so many in a second.
     pub(super) fn new(capacity: usize, rate: Option<u64>) -> Arc<Self> {
         Arc::new(Self {
@@ -81,24 +83,35 @@ impl Places {
     }
 
     /// A place for a request of this address while it is being answered.
-    pub(crate) fn take(self: &Arc<Self>, address: IpAddr, kind: Kind) -> Result<Place, Refusal> {
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        address: IpAddr,
+        kind: RequestKind,
+    ) -> Result<RequestPlace, Refusal> {
         let taken = self.take_ordinary(address);
-        if taken.is_err() && kind != Kind::Ordinary {
+        if taken.is_err() && kind != RequestKind::Ordinary {
             let free = self.operations.take().ok_or(Refusal::Busy)?;
-            return Ok(Place(Held::Operations(free)));
+            return Ok(RequestPlace(HeldPlace::Operations(free)));
         }
         taken
     }
 
     /// Counts one request of this address, or says when to try again.
-    pub(crate) fn count(&self, address: IpAddr, kind: Kind, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn count(
+        &self,
+        address: IpAddr,
+        kind: RequestKind,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         let rate = self.rate.or((!address.is_loopback()).then_some(RATE));
-        let (Some(rate), Kind::Ordinary | Kind::Metrics) = (rate, kind) else { return Ok(()) };
+        let (Some(rate), RequestKind::Ordinary | RequestKind::Metrics) = (rate, kind) else {
+            return Ok(());
+        };
         let rate = rate as f64;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = rates.bucket(network_of(address), rate, now);
         bucket.draw(rate, now).map_err(|wait| Refusal::TooManyRequests { wait })?;
-        if kind == Kind::Metrics {
+        if kind == RequestKind::Metrics {
             bucket.charge(METRICS - 1.0, rate, now);
         }
         Ok(())
@@ -118,7 +131,7 @@ impl Places {
         rates.read(reader, now, read_address)
     }
 
-    fn take_ordinary(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refusal> {
+    fn take_ordinary(self: &Arc<Self>, address: IpAddr) -> Result<RequestPlace, Refusal> {
         let network = network_of(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if !address.is_loopback() {
@@ -132,11 +145,11 @@ impl Places {
         } else {
             return Err(Refusal::Busy);
         }
-        Ok(Place(Held::Ordinary(Arc::clone(self), network)))
+        Ok(RequestPlace(HeldPlace::Ordinary(Arc::clone(self), network)))
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldPlace {
     fn drop(&mut self) {
         if let Self::Ordinary(places, network) = self {
             let mut taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,54 +164,58 @@ mod tests {
 
     use super::*;
 
-    fn fill(places: &Arc<Places>, address: &str, kind: Kind) -> Vec<Place> {
+    fn fill(places: &Arc<RequestPlaces>, address: &str, kind: RequestKind) -> Vec<RequestPlace> {
         let address = address.parse().unwrap();
         std::iter::from_fn(|| places.take(address, kind).ok()).take(1_000).collect()
     }
 
     #[test]
-    fn one_address_takes_all_the_places() {
-        let places = Places::new(8, None);
-        let greedy = fill(&places, "2001:db8::1", Kind::Ordinary);
+    fn one_address_does_not_take_all_the_places() {
+        let places = RequestPlaces::new(8, None);
+        let greedy = fill(&places, "2001:db8::1", RequestKind::Ordinary);
         assert_eq!(greedy.len(), 4);
         assert!(
-            fill(&places, "2001:db8::2", Kind::Ordinary).is_empty(),
+            fill(&places, "2001:db8::2", RequestKind::Ordinary).is_empty(),
             "it is of the same network"
         );
-        let other = fill(&places, "192.0.2.1", Kind::Ordinary);
+        let other = fill(&places, "192.0.2.1", RequestKind::Ordinary);
         assert_eq!(other.len(), 2);
         assert_eq!(
-            fill(&places, "127.0.0.1", Kind::Ordinary).len(),
+            fill(&places, "127.0.0.1", RequestKind::Ordinary).len(),
             2,
             "this machine is not limited"
         );
         drop((greedy, other));
-        assert_eq!(fill(&places, "192.0.2.2", Kind::Ordinary).len(), 4);
+        assert_eq!(fill(&places, "192.0.2.2", RequestKind::Ordinary).len(), 4);
     }
 
     #[test]
-    fn a_full_hub_does_not_say_how_it_is() {
-        let places = Places::new(1, None);
-        let _full = fill(&places, "127.0.0.1", Kind::Ordinary);
-        for kind in [Kind::Health, Kind::Metrics] {
+    fn a_full_hub_says_how_it_is() {
+        let places = RequestPlaces::new(1, None);
+        let _full = fill(&places, "127.0.0.1", RequestKind::Ordinary);
+        for kind in [RequestKind::Health, RequestKind::Metrics] {
             let asked = fill(&places, "192.0.2.1", kind);
             assert!(asked.len() >= OPERATIONS, "{}", asked.len());
         }
-        assert!(fill(&places, "192.0.2.1", Kind::Ordinary).is_empty());
+        assert!(fill(&places, "192.0.2.1", RequestKind::Ordinary).is_empty());
     }
 
     #[test]
-    fn one_address_sends_requests_without_end() {
-        let places = Places::new(8, Some(100));
+    fn one_address_does_not_send_requests_without_end() {
+        let places = RequestPlaces::new(8, Some(100));
         let (here, now): (IpAddr, _) = ("192.0.2.1".parse().unwrap(), Instant::now());
         let sent = |kind, now| {
             let counted = |_: &_| places.count(here, kind, now).is_ok();
             (0..1_000).take_while(counted).count()
         };
-        assert_eq!(sent(Kind::Ordinary, now), 200);
-        assert_eq!(sent(Kind::Health, now), 1_000, "health checks are not counted");
-        assert_eq!(sent(Kind::Metrics, now + Duration::from_secs(2)), 2, "metrics count more");
+        assert_eq!(sent(RequestKind::Ordinary, now), 200);
+        assert_eq!(sent(RequestKind::Health, now), 1_000, "health checks are not counted");
+        assert_eq!(
+            sent(RequestKind::Metrics, now + Duration::from_secs(2)),
+            2,
+            "metrics count more"
+        );
         let elsewhere = "192.0.2.2".parse().unwrap();
-        assert!(places.count(elsewhere, Kind::Ordinary, now).is_ok());
+        assert!(places.count(elsewhere, RequestKind::Ordinary, now).is_ok());
     }
 }

@@ -9,12 +9,12 @@ use fanfare_delivery::native;
 use fanfare_event::{Draft, EventId, Selector, Topic};
 use fanfare_hub::{Envelope, Requested};
 use fanfare_log::Appended;
-use fanfare_payload::Kind;
+use fanfare_payload::SubmissionKind;
 use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::access::{AccessConfig, CredentialPlaces, Peer};
-use crate::dialect::{Paths, Publication, Subscription};
+use crate::dialect::{Paths, PublishRequest, SubscribeRequest};
 use crate::query;
 use crate::quotas::QuotaLimits;
 use crate::refusal::Refusal;
@@ -34,11 +34,11 @@ impl Dialect for Plain {
         CredentialPlaces { token: Some("authorization"), ..CredentialPlaces::default() }
     }
 
-    fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal> {
+    fn subscription(&self, request: &Parts) -> Result<SubscribeRequest, Refusal> {
         let query = request.uri.query().unwrap_or_default();
         let topic = query::find(query, "topic")?.unwrap_or_default();
         let selector = Selector::parse([&*topic], [])?;
-        Ok(Subscription {
+        Ok(SubscribeRequest {
             selector,
             format: native(Envelope::None),
             cadence: None,
@@ -50,14 +50,19 @@ impl Dialect for Plain {
         3 * message + 1024
     }
 
-    fn publication(&self, _: &HeaderMap, form: &Bytes, _: usize) -> Result<Publication, Refusal> {
+    fn publication(
+        &self,
+        _: &HeaderMap,
+        form: &Bytes,
+        _: usize,
+    ) -> Result<PublishRequest, Refusal> {
         let form = String::from_utf8_lossy(form);
         let message = query::find(&form, "data")?.unwrap_or_default().into();
         let draft = Draft { topic: Topic::default(), event_type: None, message, extras: None };
-        Ok(Publication { drafts: vec![draft], kind: Kind::Single, key: None })
+        Ok(PublishRequest { drafts: vec![draft], kind: SubmissionKind::Single, key: None })
     }
 
-    fn accepted(&self, _: Kind, appended: &Appended, _: Option<&EventId>) -> Response {
+    fn accepted(&self, _: SubmissionKind, appended: &Appended, _: Option<&EventId>) -> Response {
         appended.first.to_string().into_response()
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use fanfare_event::{EventId, EventType, Topic};
 use fanfare_mercure::{
-    Expected, HubUrl, Matcher, MatcherType, Rights, Subscription, Update, name_of, topic_of,
+    Expected, Matcher, MatcherType, MercureRights, MercureSubscription, MercureUrl, Update,
+    name_of, topic_of,
 };
 use serde_json::Value;
 
-fn hub() -> Arc<HubUrl> {
-    Arc::new(HubUrl::parse("https://hub.example.com/.well-known/mercure").expect("a hub's URL"))
+fn hub() -> Arc<MercureUrl> {
+    Arc::new(MercureUrl::parse("https://hub.example.com/.well-known/mercure").expect("a hub's URL"))
 }
 
 /// A form, as an update and as a subscription.
@@ -34,7 +35,7 @@ pub(crate) fn form(input: &[u8]) {
         assert!(update.event_type.is_none_or(|kind| kind.as_str() != Update::RESERVED_TYPE));
     }
     let (query, body) = form.split_once('\n').unwrap_or((form, ""));
-    if let Ok(asked) = Subscription::parse(query, Some(body), &hub) {
+    if let Ok(asked) = MercureSubscription::parse(query, Some(body), &hub) {
         assert!(!asked.matchers.is_empty());
         let _ = asked.selector();
     }
@@ -65,13 +66,13 @@ pub(crate) fn claims(input: &[u8]) {
     let audiences = ["hub".to_owned()];
     let expected = Expected { issuers: &[], audiences: &audiences };
     let hub = hub();
-    if let Ok(rights) = Rights::read(Some("at+jwt"), &claims, expected, &hub) {
+    if let Ok(rights) = MercureRights::read(Some("at+jwt"), &claims, expected, &hub) {
         assert!(claims["iss"].is_string() && claims["exp"].is_number());
         let granted = rights.publish.len() + rights.subscribe.len();
         assert!(granted == 0 || claims["authorization_details"].is_array());
         let _ = rights.payloads.of("a");
     }
-    if Rights::read(None, &claims, expected, &hub).is_ok() {
+    if MercureRights::read(None, &claims, expected, &hub).is_ok() {
         assert!(claims.contains_key("mercure") || claims.contains_key("https://mercure.rocks/"));
     }
 }

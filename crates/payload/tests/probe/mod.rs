@@ -1,8 +1,8 @@
 //! The body of a publish, as anyone may send it.
 
-use fanfare_payload::{Kind, Limits, decode};
+use fanfare_payload::{SubmissionKind, SubmissionLimits, decode};
 
-const LIMITS: Limits = Limits { message_bytes: 64, batch_events: 8 };
+const LIMITS: SubmissionLimits = SubmissionLimits { message_bytes: 64, batch_events: 8 };
 
 /// Tries one input.
 pub(crate) fn probe(input: &[u8]) {
@@ -17,8 +17,8 @@ pub(crate) fn probe(input: &[u8]) {
         Ok(submission) => {
             let drafts = submission.drafts.len();
             match submission.kind {
-                Kind::Single => assert_eq!(drafts, 1),
-                Kind::Batch => assert!((1..=LIMITS.batch_events).contains(&drafts)),
+                SubmissionKind::Single => assert_eq!(drafts, 1),
+                SubmissionKind::Batch => assert!((1..=LIMITS.batch_events).contains(&drafts)),
             }
             for draft in &submission.drafts {
                 assert!(draft.message.len() <= LIMITS.message_bytes);

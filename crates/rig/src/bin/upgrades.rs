@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use fanfare_rig::binary;
-use fanfare_rig::engine::Engine;
-use fanfare_rig::upgrade::round::{Plan, Report, play};
+use fanfare_rig::engine::HubEngine;
+use fanfare_rig::upgrade::round::{UpgradePlan, UpgradeReport, play};
 
 const USAGE: &str = "\
 usage: rig-upgrades [--engine E] [--upgrades N] [--seed S] [--streams N] [--clients N] [--rate N] [--only TEXT]
@@ -26,10 +26,10 @@ usage: rig-upgrades [--engine E] [--upgrades N] [--seed S] [--streams N] [--clie
 The hub is the one that FANFARE_BIN names, or the one that was built beside this program.
 Exits with 1 where a promise was broken, and says how.";
 
-fn options() -> Option<(Plan, Vec<Engine>)> {
-    let mut plan = Plan {
+fn options() -> Option<(UpgradePlan, Vec<HubEngine>)> {
+    let mut plan = UpgradePlan {
         seed: fastrand::u64(..1_000_000_000),
-        engine: Engine::Memory,
+        engine: HubEngine::Memory,
         upgrades: 200,
         clients: 200,
         streams: 2000,
@@ -42,7 +42,7 @@ fn options() -> Option<(Plan, Vec<Engine>)> {
         tells: true,
         leaves: false,
     };
-    let mut engines = vec![Engine::Memory, Engine::Data, Engine::Cluster];
+    let mut engines = vec![HubEngine::Memory, HubEngine::Data, HubEngine::Cluster];
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next();
@@ -57,7 +57,7 @@ fn options() -> Option<(Plan, Vec<Engine>)> {
             "--keep" => plan.leaves = true,
             "--engine" => {
                 let name = value()?;
-                let found = Engine::ALL.into_iter().find(|engine| engine.as_str() == name)?;
+                let found = HubEngine::ALL.into_iter().find(|engine| engine.as_str() == name)?;
                 engines = vec![found];
             }
             _ => return None,
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn summary(report: &Report) -> String {
+fn summary(report: &UpgradeReport) -> String {
     let mut text = String::new();
     let _ = write!(
         text,

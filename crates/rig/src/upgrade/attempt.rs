@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use super::fault::Fault;
+use super::fault::UpgradeFault;
 use super::node::{is_alive, open_files};
-use super::relay::{Heard, Outcome, Passage};
-use super::round::{SETTINGS, Stage};
-use crate::engine::Engine;
+use super::relay::{ExpectedOutcome, RelayEnds, RelayLog};
+use super::round::{SETTINGS, UpgradeRig};
+use crate::engine::HubEngine;
 use crate::ledger::{Harm, Outage, Wrong};
 
 /// How long an upgrade may take, with everything that may stand still in it.
@@ -25,22 +25,24 @@ const UPGRADES: Duration = Duration::from_secs(90);
 /// How long the process that is no hub any more may take to end.
 const RETIRES: Duration = Duration::from_secs(30);
 
-impl Stage<'_> {
+impl UpgradeRig<'_> {
     /// Asks for an upgrade, lets the fault happen, and sees what comes of it.
     pub(super) fn upgrade(
         &mut self,
         n: usize,
-        fault: Fault,
+        fault: UpgradeFault,
         random: &mut fastrand::Rng,
-    ) -> io::Result<(Outcome, Heard)> {
+    ) -> io::Result<(ExpectedOutcome, RelayLog)> {
         let old = self.nodes[n].pid;
         let from = self.ledger.now();
         let undo = self.prepare(n, fault)?;
         let program = match fault {
-            Fault::Missing => PathBuf::from("/nowhere/fanfare"),
-            Fault::NotExecutable => self.file("not-executable", 0o644, b"#!/bin/sh\n")?,
-            Fault::AnotherMachine => self.file("another-machine", 0o755, &another_machine())?,
-            Fault::NoHub => PathBuf::from("/bin/false"),
+            UpgradeFault::Missing => PathBuf::from("/nowhere/fanfare"),
+            UpgradeFault::NotExecutable => self.file("not-executable", 0o644, b"#!/bin/sh\n")?,
+            UpgradeFault::AnotherMachine => {
+                self.file("another-machine", 0o755, &another_machine())?
+            }
+            UpgradeFault::NoHub => PathBuf::from("/bin/false"),
             _ => self.plan.go_between.clone(),
         };
         let mut client = Command::new(&self.plan.program)
@@ -51,9 +53,9 @@ impl Stage<'_> {
             .stderr(Stdio::piped())
             .spawn()?;
         let begun = Instant::now();
-        let mut passage: Option<Passage> = None;
-        let mut impatience = match fault {
-            Fault::Impatient(after) => Some(after),
+        let mut passage: Option<RelayEnds> = None;
+        let mut gives_up_after = match fault {
+            UpgradeFault::Impatient(after) => Some(after),
             _ => None,
         };
         let mut relay = None;
@@ -64,11 +66,11 @@ impl Stage<'_> {
                 passage = self.reception.next()?;
                 new = new.or(passage.as_ref().map(|passage| passage.new));
             }
-            if fault != Fault::Mute
+            if fault != UpgradeFault::Mute
                 && let Some(mut passage) = passage.take()
             {
                 let files = match fault {
-                    Fault::FewFilesThere(part) => Some(open_files(old) as u64 * part / 1000),
+                    UpgradeFault::FewFilesThere(part) => Some(open_files(old) as u64 * part / 1000),
                     _ => None,
                 };
                 // It may have been killed meanwhile.
@@ -77,8 +79,8 @@ impl Stage<'_> {
                 relay = Some(thread::spawn(move || passage.pass_on(old, deed)));
             }
             // What was asked is under way.
-            if relay.is_some() && impatience.is_some_and(|after| begun.elapsed() >= after) {
-                impatience = None;
+            if relay.is_some() && gives_up_after.is_some_and(|after| begun.elapsed() >= after) {
+                gives_up_after = None;
                 // It may have its answer.
                 let _ = client.kill();
             }
@@ -98,8 +100,8 @@ impl Stage<'_> {
         let output = client.wait_with_output()?;
         let outcome = self.settle(n, new, from);
         self.judge_outcome(n, fault, &heard, outcome, &output);
-        if outcome == Outcome::Crash {
-            let forgets = self.plan.engine == Engine::Memory;
+        if outcome == ExpectedOutcome::Crash {
+            let forgets = self.plan.engine == HubEngine::Memory;
             if forgets {
                 self.ledger.forgets.store(true, Ordering::Relaxed);
             }
@@ -108,10 +110,10 @@ impl Stage<'_> {
             self.nodes[n].restart()?;
         }
         let harm = match (outcome, heard.killed) {
-            (Outcome::Stays, _) => None,
-            (Outcome::Crash, _) => Some(Harm::Everything),
-            (Outcome::Moves, Some(_)) => Some(Harm::Requests),
-            (Outcome::Moves, None) => Some(Harm::Beginnings),
+            (ExpectedOutcome::Stays, _) => None,
+            (ExpectedOutcome::Crash, _) => Some(Harm::Everything),
+            (ExpectedOutcome::Moves, Some(_)) => Some(Harm::Requests),
+            (ExpectedOutcome::Moves, None) => Some(Harm::Beginnings),
         };
         if let Some(harm) = harm {
             self.ledger.outage(Outage { node: n, harm, from, to: self.ledger.now() });
@@ -120,21 +122,21 @@ impl Stage<'_> {
     }
 
     /// Waits until one process is the node and serves, or none.
-    fn settle(&mut self, n: usize, new: Option<Pid>, from: u64) -> Outcome {
+    fn settle(&mut self, n: usize, new: Option<Pid>, from: u64) -> ExpectedOutcome {
         let old = self.nodes[n].pid;
         let begun = Instant::now();
         loop {
             let late = begun.elapsed() > RETIRES;
             let outcome = match (is_alive(old), new.filter(|new| is_alive(*new))) {
-                (true, None) if self.nodes[n].answers() || late => Outcome::Stays,
+                (true, None) if self.nodes[n].answers() || late => ExpectedOutcome::Stays,
                 // What was the hub may still be ending, or what is to be it beginning.
-                (false, Some(_)) if self.nodes[n].answers() || late => Outcome::Moves,
-                (false, None) => Outcome::Crash,
+                (false, Some(_)) if self.nodes[n].answers() || late => ExpectedOutcome::Moves,
+                (false, None) => ExpectedOutcome::Crash,
                 (true, Some(_)) if late => {
                     let logged = self.nodes[n].logged();
                     let told = || format!("node {n} is two processes since {from} ms:\n{logged}");
                     self.ledger.wrong(Wrong::Leftover, 1, told);
-                    Outcome::Moves
+                    ExpectedOutcome::Moves
                 }
                 _ => {
                     thread::sleep(Duration::from_millis(5));
@@ -142,7 +144,7 @@ impl Stage<'_> {
                 }
             };
             match (outcome, new) {
-                (Outcome::Moves, Some(new)) => self.nodes[n].adopt(new),
+                (ExpectedOutcome::Moves, Some(new)) => self.nodes[n].adopt(new),
                 (_, Some(new)) => self.nodes[n].disown(new),
                 (_, None) => {}
             }
@@ -153,9 +155,9 @@ impl Stage<'_> {
     fn judge_outcome(
         &mut self,
         n: usize,
-        fault: Fault,
-        heard: &Heard,
-        outcome: Outcome,
+        fault: UpgradeFault,
+        heard: &RelayLog,
+        outcome: ExpectedOutcome,
         output: &Output,
     ) {
         let said = String::from_utf8_lossy(&output.stdout);
@@ -163,9 +165,9 @@ impl Stage<'_> {
         let due = heard.due();
         let well = output.status.success();
         let told_so = match outcome {
-            Outcome::Stays => !well && refused.contains("the hub goes on as before"),
-            Outcome::Moves => well,
-            Outcome::Crash => true,
+            ExpectedOutcome::Stays => !well && refused.contains("the hub goes on as before"),
+            ExpectedOutcome::Moves => well,
+            ExpectedOutcome::Crash => true,
         };
         if outcome != due || !(told_so || fault.deafens()) {
             let logged = self.nodes[n].logged();
@@ -197,14 +199,14 @@ impl Stage<'_> {
     }
 
     /// What is to be so before the upgrade is asked for, and after it no more.
-    fn prepare(&self, n: usize, fault: Fault) -> io::Result<Undo> {
+    fn prepare(&self, n: usize, fault: UpgradeFault) -> io::Result<Undo> {
         match fault {
-            Fault::WrongSettings => {
+            UpgradeFault::WrongSettings => {
                 let path = self.place.join(format!("node-{n}.toml"));
                 fs::write(&path, "heartbeat = \"soon\"\n")?;
                 Ok(Undo::Settings(path))
             }
-            Fault::FewFilesHere(more) => {
+            UpgradeFault::FewFilesHere(more) => {
                 let pid = self.nodes[n].pid;
                 let few = open_files(pid) as u64 + more;
                 let maximum = getrlimit(Resource::Nofile).maximum;

@@ -16,16 +16,16 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use crate::http::{Body, Connection, Got};
-use crate::ledger::{Ledger, Open, Wrong};
-use crate::sse::{Event, Parser};
+use crate::http::{BodyState, Got, HttpConnection};
+use crate::ledger::{ConnectionUse, RoundLedger, Wrong};
+use crate::sse::{HeardEvent, HeardParser};
 
 /// What members listen to.
 const TOPIC: &str = "choir";
 /// With what tokens are signed.
 pub const SECRET: &str = "a secret of the rig's, of which nobody else has any use";
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a stream may outlive its token: as long as a hub may stand still, and more.
 const GRACE: Duration = Duration::from_secs(30);
 /// How long it may take until everyone has heard the last number.
@@ -43,7 +43,7 @@ pub struct Choir<'a> {
     /// Where its members may go.
     pub nodes: &'a [SocketAddr],
     /// Where ends and mistakes are noted.
-    pub ledger: &'a Ledger,
+    pub ledger: &'a RoundLedger,
     /// The program that mints tokens.
     pub program: PathBuf,
     /// How many members there are.
@@ -66,10 +66,10 @@ pub struct Choir<'a> {
 #[derive(Debug)]
 struct Member {
     node: usize,
-    connection: Option<Connection>,
+    connection: Option<HttpConnection>,
     /// How the answer's body goes on; nothing before its head is there.
-    body: Option<Body>,
-    parser: Parser,
+    body: Option<BodyState>,
+    parser: HeardParser,
     since: u64,
     /// Until when its token holds.
     until: Option<Instant>,
@@ -84,7 +84,7 @@ struct Member {
 
 /// A token, and until when it holds.
 #[derive(Debug, Clone)]
-struct Token {
+struct HeldToken {
     text: String,
     minted: Instant,
     until: Instant,
@@ -94,7 +94,7 @@ impl<'a> Choir<'a> {
     /// Nobody yet.
     pub fn new(
         nodes: &'a [SocketAddr],
-        ledger: &'a Ledger,
+        ledger: &'a RoundLedger,
         program: PathBuf,
         members: usize,
         rate: u64,
@@ -131,7 +131,7 @@ impl<'a> Choir<'a> {
                     Ok(false) => {}
                     Err(error) => {
                         let told = || format!("the leader of the choir: {error}");
-                        self.ledger.ended(node, Open::Request, good.min(first), told);
+                        self.ledger.ended(node, ConnectionUse::Request, good.min(first), told);
                         node = (node + 1) % self.nodes.len();
                     }
                 }
@@ -150,7 +150,7 @@ impl<'a> Choir<'a> {
 
     fn publish(
         &self,
-        kept: &mut Option<Connection>,
+        kept: &mut Option<HttpConnection>,
         node: usize,
         number: u64,
         session: u64,
@@ -158,7 +158,7 @@ impl<'a> Choir<'a> {
         let address = self.nodes[node];
         let connection = match kept {
             Some(connection) => connection,
-            None => kept.insert(Connection::open(address, PATIENCE)?),
+            None => kept.insert(HttpConnection::open(address, TIMEOUT)?),
         };
         let body = format!("{{\"topic\":\"{TOPIC}\",\"message\":\"{number}\"}}");
         let request = format!(
@@ -244,7 +244,7 @@ impl<'a> Choir<'a> {
     }
 
     /// Asks for a stream, where a hub is there.
-    fn open(&self, member: &mut Member, holder: bool, token: &mut Option<Token>) -> bool {
+    fn open(&self, member: &mut Member, holder: bool, token: &mut Option<HeldToken>) -> bool {
         member.since = self.ledger.now();
         let asked = (|| {
             let address = self.nodes[member.node];
@@ -259,7 +259,7 @@ impl<'a> Choir<'a> {
                 "" => String::new(),
                 id => format!("Last-Event-ID: {id}\r\n"),
             };
-            let mut connection = Connection::open(address, PATIENCE)?;
+            let mut connection = HttpConnection::open(address, TIMEOUT)?;
             let request = format!(
                 "GET /sse/events?topic={TOPIC} HTTP/1.1\r\nHost: {address}\r\n{authorization}{cursor}\r\n"
             );
@@ -270,14 +270,14 @@ impl<'a> Choir<'a> {
         match asked {
             Ok(connection) => {
                 (member.connection, member.body) = (Some(connection), None);
-                member.parser = Parser::default();
+                member.parser = HeardParser::default();
                 (member.told_of_expiry, member.has_heard, member.overstayed) =
                     (false, false, false);
                 true
             }
             Err(error) => {
                 let told = || format!("one of the choir was not let in: {error}");
-                self.ledger.ended(member.node, Open::Request, member.since, told);
+                self.ledger.ended(member.node, ConnectionUse::Request, member.since, told);
                 false
             }
         }
@@ -293,7 +293,7 @@ impl<'a> Choir<'a> {
                 Ok(None) => return true,
                 Ok(Some(head)) if head.status == 200 => {
                     self.ledger.connections.fetch_add(1, Ordering::Relaxed);
-                    member.body = Some(Body::of(&head));
+                    member.body = Some(BodyState::of(&head));
                     // What came with it may be all that comes for a while.
                     return self.listen(n, member);
                 }
@@ -308,14 +308,14 @@ impl<'a> Choir<'a> {
                 Err(error) => error.to_string(),
             };
             let told = || format!("member {n} of the choir was not let in: {error}");
-            self.ledger.ended(member.node, Open::Request, member.since, told);
+            self.ledger.ended(member.node, ConnectionUse::Request, member.since, told);
             return false;
         };
         let mut parser = std::mem::take(&mut member.parser);
         let mut bytes = Vec::new();
         let got = connection.more(&mut body, &mut bytes);
         let parsed = parser.push(&bytes, |event| {
-            self.hear(n, member, event);
+            self.on_event(n, member, event);
             true
         });
         (member.body, member.parser, member.connection) = (Some(body), parser, Some(connection));
@@ -331,14 +331,15 @@ impl<'a> Choir<'a> {
         if member.told_of_expiry && why == "the hub closed it" {
             self.expired.fetch_add(1, Ordering::Relaxed);
         } else {
-            let open = if member.has_heard { Open::Stream } else { Open::Beginning };
+            let open =
+                if member.has_heard { ConnectionUse::Stream } else { ConnectionUse::Beginning };
             let told = || format!("member {n} of the choir: {why}; {member:?}");
             self.ledger.ended(member.node, open, member.since, told);
         }
         false
     }
 
-    fn hear(&self, n: usize, member: &mut Member, event: &Event) {
+    fn on_event(&self, n: usize, member: &mut Member, event: &HeardEvent) {
         event.id.clone_into(&mut member.id);
         member.has_heard = true;
         match &*event.kind {
@@ -381,8 +382,8 @@ impl<'a> Choir<'a> {
     }
 
     /// A token that holds for some seconds; each is shared by whoever comes soon after.
-    fn token(&self, last: &mut Option<Token>) -> io::Result<Token> {
-        let fresh = |token: &&Token| token.minted.elapsed() < Duration::from_secs(2);
+    fn token(&self, last: &mut Option<HeldToken>) -> io::Result<HeldToken> {
+        let fresh = |token: &&HeldToken| token.minted.elapsed() < Duration::from_secs(2);
         if let Some(token) = last.as_ref().filter(fresh) {
             return Ok(token.clone());
         }
@@ -396,7 +397,7 @@ impl<'a> Choir<'a> {
             return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
         }
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let token = Token { text, minted, until: Instant::now() + Duration::from_secs(time) };
+        let token = HeldToken { text, minted, until: Instant::now() + Duration::from_secs(time) };
         Ok(last.insert(token).clone())
     }
 }
@@ -407,7 +408,7 @@ impl Member {
             node,
             connection: None,
             body: None,
-            parser: Parser::default(),
+            parser: HeardParser::default(),
             since: 0,
             until: None,
             told_of_expiry: false,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::relay::Step;
+use super::relay::UpgradeStep;
 
 /// One of the two processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +35,14 @@ pub enum Act {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deed {
     /// At the first of this kind.
-    pub at: Step,
+    pub at: UpgradeStep,
     /// What.
     pub act: Act,
 }
 
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum UpgradeFault {
     /// Something at a message.
     At(Deed),
     /// The new process never says a word.
@@ -66,13 +66,13 @@ pub enum Fault {
     Impatient(Duration),
 }
 
-impl Fault {
+impl UpgradeFault {
     /// All of them, each a few times with what is left to chance. `long` are those too that take half a minute.
     pub fn deck(random: &mut fastrand::Rng, long: bool) -> Vec<Self> {
         let mut deck = Vec::new();
         let mut at = |at, act| deck.push(Self::At(Deed { at, act }));
         let millis = Duration::from_millis;
-        for step in Step::ALL {
+        for step in UpgradeStep::ALL {
             for side in [Side::Old, Side::New] {
                 at(step, Act::Kill(side, None));
                 // Some way into what it does next.
@@ -80,25 +80,33 @@ impl Fault {
             }
             at(step, Act::Nothing);
             // What one commits to is never nonsense: it would be another hub than this.
-            if step != Step::Committed {
+            if step != UpgradeStep::Committed {
                 at(step, Act::Spoil);
             }
         }
-        for step in [Step::Hello, Step::Ready, Step::State, Step::Prepared, Step::Commit] {
+        for step in [
+            UpgradeStep::Hello,
+            UpgradeStep::Ready,
+            UpgradeStep::State,
+            UpgradeStep::Prepared,
+            UpgradeStep::Commit,
+        ] {
             at(step, Act::Stop(Side::Old, millis(random.u64(50..2500))));
             at(step, Act::Stop(Side::New, millis(random.u64(50..2500))));
         }
         // Longer than the other waits, while everyone does.
-        for step in [Step::State, Step::Received, Step::Commit, Step::Committed] {
+        for step in
+            [UpgradeStep::State, UpgradeStep::Received, UpgradeStep::Commit, UpgradeStep::Committed]
+        {
             at(step, Act::Stop(Side::New, millis(8000)));
         }
         if long {
-            at(Step::Hello, Act::Stop(Side::New, millis(40_000)));
+            at(UpgradeStep::Hello, Act::Stop(Side::New, millis(40_000)));
         }
         for _ in 0..3 {
-            at(Step::Ready, Act::LittleMemory(random.u64(..64 << 20)));
+            at(UpgradeStep::Ready, Act::LittleMemory(random.u64(..64 << 20)));
         }
-        at(Step::Hello, Act::AnotherFormat);
+        at(UpgradeStep::Hello, Act::AnotherFormat);
         deck.extend([
             Self::Mute,
             Self::Missing,
@@ -120,7 +128,7 @@ impl Fault {
     pub fn deed(self) -> Deed {
         match self {
             Self::At(deed) => deed,
-            _ => Deed { at: Step::Hello, act: Act::Nothing },
+            _ => Deed { at: UpgradeStep::Hello, act: Act::Nothing },
         }
     }
 
@@ -129,10 +137,10 @@ impl Fault {
         match self {
             Self::Impatient(_) => true,
             Self::At(Deed { act: Act::Kill(side, _), at }) => {
-                side == Side::Old || at >= Step::Commit
+                side == Side::Old || at >= UpgradeStep::Commit
             }
             // The new process is not heard of any more.
-            Self::At(Deed { act: Act::Stop(..) | Act::Spoil, at }) => at >= Step::Commit,
+            Self::At(Deed { act: Act::Stop(..) | Act::Spoil, at }) => at >= UpgradeStep::Commit,
             _ => false,
         }
     }
@@ -147,7 +155,7 @@ impl fmt::Display for Side {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for UpgradeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(Deed { at, act }) => match act {

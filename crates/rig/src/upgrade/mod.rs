@@ -7,7 +7,7 @@
 //! every step can be hit, and the hub has no code for it.
 //!
 //! What must hold: nothing here uses the hub's crates. Of the messages it knows the first five bytes. What is
-//! to come of an upgrade follows from what was said before the fault ([`relay::Heard::due`]), and from nothing
+//! to come of an upgrade follows from what was said before the fault ([`relay::RelayLog::due`]), and from nothing
 //! that the hub reports.
 
 mod attempt;

@@ -17,11 +17,11 @@ use super::{PROGRAM, RIG};
 use crate::process::free_address;
 
 /// How long a process may take to serve, or to end.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A node.
 #[derive(Debug)]
-pub struct Node {
+pub struct UpgradingNode {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Node {
     former: Vec<Pid>,
 }
 
-impl Node {
+impl UpgradingNode {
     /// Starts one.
     pub fn start(
         name: &str,
@@ -84,13 +84,13 @@ impl Node {
                 .stderr(log)
                 .spawn()?;
             self.adopt(Pid::from_child(&child));
-            while is_alive(self.pid) && begun.elapsed() < PATIENCE {
+            while is_alive(self.pid) && begun.elapsed() < TIMEOUT {
                 if self.answers() {
                     return Ok(());
                 }
                 thread::sleep(Duration::from_millis(5));
             }
-            if begun.elapsed() >= PATIENCE {
+            if begun.elapsed() >= TIMEOUT {
                 let told = format!("{} does not serve:\n{}", self.name, self.logged());
                 return Err(io::Error::other(told));
             }
@@ -131,9 +131,9 @@ impl Node {
 
     /// The whole answer to a request.
     pub fn get(&self, path: &str) -> io::Result<String> {
-        let patience = Duration::from_secs(10);
-        let mut stream = TcpStream::connect_timeout(&self.address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
+        let timeout = Duration::from_secs(10);
+        let mut stream = TcpStream::connect_timeout(&self.address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
         stream.write_all(request.as_bytes())?;
@@ -170,14 +170,14 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for UpgradingNode {
     fn drop(&mut self) {
         self.former.push(self.pid);
         for pid in self.leftovers() {
             // It may end by itself.
             let _ = kill_process(pid, Signal::KILL);
             let begun = Instant::now();
-            while is_alive(pid) && begun.elapsed() < PATIENCE {
+            while is_alive(pid) && begun.elapsed() < TIMEOUT {
                 thread::sleep(Duration::from_millis(2));
             }
         }

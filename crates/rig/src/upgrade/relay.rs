@@ -30,7 +30,7 @@ const MAGIC: &[u8] = b"FFHO";
 
 /// The messages of a hand-over, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
+pub enum UpgradeStep {
     /// The new process says who it is.
     Hello,
     /// The old one gives it the listening sockets.
@@ -53,7 +53,7 @@ pub enum Step {
     Serving,
 }
 
-impl Step {
+impl UpgradeStep {
     /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Hello,
@@ -85,7 +85,7 @@ impl Step {
 
 /// What is to come of an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
+pub enum ExpectedOutcome {
     /// The old process goes on.
     Stays,
     /// The new one does.
@@ -96,9 +96,9 @@ pub enum Outcome {
 
 /// What went through the relay.
 #[derive(Debug, Default, Clone)]
-pub struct Heard {
+pub struct RelayLog {
     /// What was said, in its order.
-    pub said: Vec<Step>,
+    pub said: Vec<UpgradeStep>,
     /// What the rig has killed.
     pub killed: Option<Side>,
     /// The rig did what it was to do.
@@ -107,25 +107,25 @@ pub struct Heard {
     passed: usize,
 }
 
-impl Heard {
+impl RelayLog {
     /// Whether the new process has said so.
-    pub fn has(&self, step: Step) -> bool {
+    pub fn has(&self, step: UpgradeStep) -> bool {
         self.said.contains(&step)
     }
 
     /// Whether the new process has all that the old one had.
     fn has_all(&self) -> bool {
-        self.has(Step::State) && self.passed == self.announced as usize
+        self.has(UpgradeStep::State) && self.passed == self.announced as usize
     }
 
     /// What must come of it.
-    pub fn due(&self) -> Outcome {
-        match (self.has(Step::Committed), self.killed) {
-            (true, Some(Side::New)) => Outcome::Crash,
-            (true, _) => Outcome::Moves,
-            (false, Some(Side::Old)) if self.has_all() => Outcome::Moves,
-            (false, Some(Side::Old)) => Outcome::Crash,
-            (false, _) => Outcome::Stays,
+    pub fn due(&self) -> ExpectedOutcome {
+        match (self.has(UpgradeStep::Committed), self.killed) {
+            (true, Some(Side::New)) => ExpectedOutcome::Crash,
+            (true, _) => ExpectedOutcome::Moves,
+            (false, Some(Side::Old)) if self.has_all() => ExpectedOutcome::Moves,
+            (false, Some(Side::Old)) => ExpectedOutcome::Crash,
+            (false, _) => ExpectedOutcome::Stays,
         }
     }
 }
@@ -136,7 +136,7 @@ pub struct Reception(UnixListener);
 
 /// The ends of a new process's channels.
 #[derive(Debug)]
-pub struct Passage {
+pub struct RelayEnds {
     /// The new process.
     pub new: Pid,
     to_old: OwnedFd,
@@ -153,7 +153,7 @@ impl Reception {
     }
 
     /// The next that has come, if one has.
-    pub fn next(&self) -> io::Result<Option<Passage>> {
+    pub fn next(&self) -> io::Result<Option<RelayEnds>> {
         let stream = match self.0.accept() {
             Ok((stream, _)) => stream,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -162,15 +162,15 @@ impl Reception {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let new = socket_peercred(&stream)?.pid;
-        let (_, ends) = hear(&stream)?;
+        let (_, ends) = receive(&stream)?;
         let ends: Result<[OwnedFd; 2], _> = ends.try_into();
         let [to_old, to_new] = ends.map_err(|_| io::Error::other("two ends were to come"))?;
-        Ok(Some(Passage { new, to_old, to_new, word: stream }))
+        Ok(Some(RelayEnds { new, to_old, to_new, word: stream }))
     }
 }
 
 /// The next message, and what comes with it. An empty one is the end.
-fn hear(from: impl std::os::fd::AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+fn receive(from: impl std::os::fd::AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; MAX_BYTES];
     loop {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
@@ -220,11 +220,11 @@ struct Relay {
     old: Pid,
     new: Pid,
     deed: Deed,
-    heard: Heard,
+    heard: RelayLog,
     later: Vec<Later>,
 }
 
-impl Passage {
+impl RelayEnds {
     /// Lets the new process become the program, under this limit of open files where there is one.
     pub fn begin(&mut self, open_files: Option<u64>) -> io::Result<()> {
         if let Some(limit) = open_files {
@@ -235,9 +235,9 @@ impl Passage {
     }
 
     /// Passes on what the two say until one of them has gone.
-    pub fn pass_on(self, old: Pid, deed: Deed) -> Heard {
+    pub fn pass_on(self, old: Pid, deed: Deed) -> RelayLog {
         let Self { new, to_old, to_new, word: _word } = self;
-        let mut relay = Relay { old, new, deed, heard: Heard::default(), later: Vec::new() };
+        let mut relay = Relay { old, new, deed, heard: RelayLog::default(), later: Vec::new() };
         let ends = [to_old, to_new];
         loop {
             relay.act_until(Some(Instant::now()));
@@ -253,10 +253,10 @@ impl Passage {
             }
             let ready = polled.iter().position(|end| !end.revents().is_empty());
             let Some(from) = ready else { continue };
-            match hear(&ends[from]) {
+            match receive(&ends[from]) {
                 Ok((bytes, descriptors)) if !bytes.is_empty() => {
                     let side = [Side::Old, Side::New][from];
-                    let said = relay.hear(side, bytes, descriptors.len());
+                    let said = relay.on_bytes(side, bytes, descriptors.len());
                     if let Some(bytes) = said {
                         say(&ends[1 - from], &bytes, &descriptors);
                     }
@@ -274,15 +274,15 @@ impl Passage {
 
 impl Relay {
     /// Notes a message, does what is to be done at it, and says what is to be passed on of it.
-    fn hear(&mut self, from: Side, mut bytes: Vec<u8>, descriptors: usize) -> Option<Vec<u8>> {
-        let step = Step::of(&bytes)?;
+    fn on_bytes(&mut self, from: Side, mut bytes: Vec<u8>, descriptors: usize) -> Option<Vec<u8>> {
+        let step = UpgradeStep::of(&bytes)?;
         let first = !self.heard.has(step);
         match step {
-            Step::State => {
+            UpgradeStep::State => {
                 let count = bytes[MAGIC.len() + 1..].first_chunk().copied().unwrap_or_default();
                 self.heard.announced = u32::from_le_bytes(count);
             }
-            Step::Descriptors => self.heard.passed += descriptors,
+            UpgradeStep::Descriptors => self.heard.passed += descriptors,
             _ => {}
         }
         self.heard.said.push(step);
@@ -313,7 +313,7 @@ impl Relay {
 
     /// Does what is to be done once the message has been passed on.
     fn deed_is_said(&mut self) {
-        if self.heard.has(Step::Prepared) && matches!(self.deed.act, Act::LittleMemory(_)) {
+        if self.heard.has(UpgradeStep::Prepared) && matches!(self.deed.act, Act::LittleMemory(_)) {
             // Too little from now on would be a crash of the hub, as at any other time.
             let all = Rlimit { current: None, maximum: None };
             let _ = prlimit(Some(self.new), Resource::As, all);

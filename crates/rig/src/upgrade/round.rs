@@ -14,23 +14,23 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, set_child_subreaper, setrlimit};
 
 use super::choir::{Choir, SECRET};
-use super::fault::{Act, Deed, Fault};
-use super::node::Node;
-use super::relay::{Outcome, Reception, Step};
-use crate::engine::Engine;
-use crate::follower::Crowd;
+use super::fault::{Act, Deed, UpgradeFault};
+use super::node::UpgradingNode;
+use super::relay::{ExpectedOutcome, Reception, UpgradeStep};
+use crate::engine::HubEngine;
+use crate::follower::ClientCrowd;
 use crate::judge::{audit, judge};
-use crate::ledger::{Finding, Ledger, Wrong};
-use crate::publisher::{Habit, Publisher};
-use crate::redis::{Persistence, Redis};
+use crate::ledger::{RoundLedger, Violation, Wrong};
+use crate::publisher::{Habit, RigPublisher};
+use crate::redis::{Redis, RedisPersistence};
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct UpgradePlan {
     /// What is left to chance follows from this.
     pub seed: u64,
     /// Where events are kept: in memory, on disk, or in Redis with one node or two.
-    pub engine: Engine,
+    pub engine: HubEngine,
     /// How many upgrades are asked for.
     pub upgrades: u32,
     /// How many clients read everything that they are sent, some of them slowly.
@@ -42,7 +42,7 @@ pub struct Plan {
     /// Faults that take half a minute are among the others.
     pub long: bool,
     /// Only these, one after another.
-    pub faults: Option<Vec<Fault>>,
+    pub faults: Option<Vec<UpgradeFault>>,
     /// Only those of the others in whose names this occurs.
     pub only: String,
     /// The hub.
@@ -57,9 +57,9 @@ pub struct Plan {
 
 /// What a run was, in figures.
 #[derive(Debug, Default, Clone)]
-pub struct Report {
+pub struct UpgradeReport {
     /// What came of upgrades.
-    pub outcomes: BTreeMap<Outcome, u64>,
+    pub outcomes: BTreeMap<ExpectedOutcome, u64>,
     /// At which step something happened, and to whom.
     pub faults: BTreeMap<String, u64>,
     /// The pauses of those that succeeded, in milliseconds, ascending.
@@ -81,7 +81,7 @@ pub struct Report {
     /// What went wrong.
     pub wrong: BTreeMap<Wrong, u64>,
     /// The first of it, told.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Violation>,
 }
 
 /// How long it may take until everyone has come.
@@ -98,53 +98,53 @@ const STACK: usize = 256 * 1024;
 const AUDITOR: u32 = 2_000_000;
 
 /// What a run stands on.
-pub(super) struct Stage<'a> {
-    pub(super) plan: &'a Plan,
+pub(super) struct UpgradeRig<'a> {
+    pub(super) plan: &'a UpgradePlan,
     pub(super) place: PathBuf,
     pub(super) reception: Reception,
-    pub(super) nodes: Vec<Node>,
-    pub(super) ledger: &'a Ledger,
-    pub(super) report: Report,
+    pub(super) nodes: Vec<UpgradingNode>,
+    pub(super) ledger: &'a RoundLedger,
+    pub(super) report: UpgradeReport,
 }
 
 /// Plays a run.
-pub fn play(plan: &Plan) -> io::Result<Report> {
+pub fn play(plan: &UpgradePlan) -> io::Result<UpgradeReport> {
     // Processes whose parent has died are the rig's.
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
-    let ledger = Ledger::default();
+    let ledger = RoundLedger::default();
     ledger.steady.store(true, Ordering::Relaxed);
     let redis = match plan.engine.is_redis() {
-        true => Some(Redis::start("redis", place.path(), Persistence::Always)?),
+        true => Some(Redis::start("redis", place.path(), RedisPersistence::Always)?),
         false => None,
     };
-    let mut stage = Stage::set(plan, place.path(), redis.as_ref(), &ledger)?;
+    let mut stage = UpgradeRig::set(plan, place.path(), redis.as_ref(), &ledger)?;
     if plan.leaves {
         eprintln!("everything of this run stays in {}", place.keep().display());
     }
     stage.play()?;
-    let Stage { report, nodes, .. } = stage;
+    let UpgradeRig { report, nodes, .. } = stage;
     drop(nodes);
     Ok(report)
 }
 
-impl<'a> Stage<'a> {
+impl<'a> UpgradeRig<'a> {
     fn set(
-        plan: &'a Plan,
+        plan: &'a UpgradePlan,
         place: &Path,
         redis: Option<&Redis>,
-        ledger: &'a Ledger,
+        ledger: &'a RoundLedger,
     ) -> io::Result<Self> {
         let socket = place.join("reception");
         let reception = Reception::open(&socket)?;
-        let count = if plan.engine == Engine::Cluster { 2 } else { 1 };
+        let count = if plan.engine == HubEngine::Cluster { 2 } else { 1 };
         let mut nodes = Vec::new();
         for n in 0..count {
             let settings = place.join(format!("node-{n}.toml"));
             fs::write(&settings, SETTINGS)?;
             let mut arguments = vec!["--config".to_owned(), settings.display().to_string()];
             arguments.extend(["--open", "--jwt-secret", SECRET].map(str::to_owned));
-            if plan.engine == Engine::Data {
+            if plan.engine == HubEngine::Data {
                 let data = place.join("data").display().to_string();
                 arguments.extend(["--data".to_owned(), data]);
             }
@@ -153,10 +153,10 @@ impl<'a> Stage<'a> {
                 arguments.extend(["--redis".to_owned(), url]);
             }
             let name = format!("node-{n}");
-            nodes.push(Node::start(&name, &plan.program, arguments, &socket, place)?);
+            nodes.push(UpgradingNode::start(&name, &plan.program, arguments, &socket, place)?);
         }
         let place = place.to_owned();
-        Ok(Self { plan, place, reception, nodes, ledger, report: Report::default() })
+        Ok(Self { plan, place, reception, nodes, ledger, report: UpgradeReport::default() })
     }
 
     fn play(&mut self) -> io::Result<()> {
@@ -167,9 +167,9 @@ impl<'a> Stage<'a> {
         setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
         // What a process is that came by an upgrade, with nobody there.
         let before = self.measured()?;
-        let addresses: Vec<_> = self.nodes.iter().map(Node::address).collect();
+        let addresses: Vec<_> = self.nodes.iter().map(UpgradingNode::address).collect();
         let ledger = self.ledger;
-        let crowd = Crowd::new(&addresses, ledger);
+        let crowd = ClientCrowd::new(&addresses, ledger);
         let program = plan.program.clone();
         let choir = Choir::new(&addresses, ledger, program, plan.streams, 5);
         thread::scope(|scope| -> io::Result<()> {
@@ -179,7 +179,7 @@ impl<'a> Stage<'a> {
             let leader = scope.spawn(|| choir.lead());
             let mut publishers = Vec::new();
             for number in 1..=3 {
-                let mut publisher = Publisher::new(number, &addresses, ledger, random.u64(..));
+                let mut publisher = RigPublisher::new(number, &addresses, ledger, random.u64(..));
                 let batch = [40, 1, 10][number as usize % 3];
                 let habit = Habit { batch, rate: plan.rate / 3, keyed: true, one_topic: false };
                 publishers.push(small().spawn_scoped(scope, move || publisher.run(&habit))?);
@@ -202,9 +202,9 @@ impl<'a> Stage<'a> {
             for publisher in publishers {
                 publisher.join().expect("publishers do not panic");
             }
-            let mut last = Publisher::new(0, &addresses, ledger, random.u64(..));
+            let mut last = RigPublisher::new(0, &addresses, ledger, random.u64(..));
             if !last.finish(RECOVERS) {
-                let logged: String = self.nodes.iter().map(Node::logged).collect();
+                let logged: String = self.nodes.iter().map(UpgradingNode::logged).collect();
                 let told = || format!("the hub accepts nothing any more:\n{logged}");
                 ledger.wrong(Wrong::Stuck, 1, told);
             }
@@ -228,7 +228,7 @@ impl<'a> Stage<'a> {
     fn measured(&mut self) -> io::Result<Vec<(usize, u64)>> {
         let mut measured = Vec::new();
         for n in 0..self.nodes.len() {
-            let fault = Fault::At(Deed { at: Step::Hello, act: Act::Nothing });
+            let fault = UpgradeFault::At(Deed { at: UpgradeStep::Hello, act: Act::Nothing });
             self.upgrade(n, fault, &mut fastrand::Rng::with_seed(0))?;
             let node = &self.nodes[n];
             // What is open for this moment alone closes again.
@@ -276,7 +276,7 @@ impl<'a> Stage<'a> {
             while deck.is_empty() {
                 deck = match &self.plan.faults {
                     Some(faults) => faults.iter().rev().copied().collect(),
-                    None => Fault::deck(random, self.plan.long),
+                    None => UpgradeFault::deck(random, self.plan.long),
                 };
                 deck.retain(|fault| fault.to_string().contains(&self.plan.only));
                 if deck.is_empty() {
@@ -334,9 +334,9 @@ window_count = 1000
 ";
 
 /// A fault without what is left to chance.
-fn kind(fault: Fault) -> String {
+fn kind(fault: UpgradeFault) -> String {
     match fault {
-        Fault::At(Deed { at, act }) => match act {
+        UpgradeFault::At(Deed { at, act }) => match act {
             Act::Nothing => "none".to_owned(),
             Act::Kill(side, _) => format!("{side} killed at {at:?}"),
             Act::Stop(side, _) => format!("{side} stopped"),
@@ -344,9 +344,9 @@ fn kind(fault: Fault) -> String {
             Act::AnotherFormat => "another format".to_owned(),
             Act::LittleMemory(_) => "little memory".to_owned(),
         },
-        Fault::FewFilesThere(_) => "few files there".to_owned(),
-        Fault::FewFilesHere(_) => "few files here".to_owned(),
-        Fault::Impatient(_) => "impatient".to_owned(),
+        UpgradeFault::FewFilesThere(_) => "few files there".to_owned(),
+        UpgradeFault::FewFilesHere(_) => "few files here".to_owned(),
+        UpgradeFault::Impatient(_) => "impatient".to_owned(),
         other => other.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::Value;
+use super::SettingValue;
 
 /// A text that is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +12,7 @@ use super::Value;
 )]
 pub struct InvalidAddress;
 
-impl Value for SocketAddr {
+impl SettingValue for SocketAddr {
     const PLACEHOLDER: &'static str = "ADDRESS";
     const NOUN: &'static str = "an address to listen on";
     type Error = InvalidAddress;
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_address_opens_the_hub_to_the_network() {
+    fn a_short_address_does_not_open_the_hub_to_the_network() {
         for text in [":8000", "localhost:8000", "127.0.0.1:8000"] {
             assert_eq!(SocketAddr::parse(text), Ok(SocketAddr::from(([127, 0, 0, 1], 8000))));
         }
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_address_is_taken_for_a_whole_one() {
+    fn half_an_address_is_refused() {
         for text in ["", ":", "8000", "localhost", "127.0.0.1", "::1:x", ":65536", ":+80", "h:80"] {
             assert_eq!(SocketAddr::parse(text), Err(InvalidAddress), "{text}");
         }

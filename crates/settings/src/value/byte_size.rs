@@ -1,6 +1,6 @@
 //! Sizes, written in bytes or with a unit.
 
-use super::Value;
+use super::SettingValue;
 use super::count::split_unit;
 
 /// A number of bytes.
@@ -24,7 +24,7 @@ impl ByteSize {
     }
 }
 
-impl Value for ByteSize {
+impl SettingValue for ByteSize {
     const PLACEHOLDER: &'static str = "SIZE";
     const NOUN: &'static str = "a size";
     type Error = InvalidSize;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_is_misread() {
+    fn every_unit_is_read_as_written() {
         for (text, bytes) in [
             ("512", 512),
             ("512B", 512),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ambiguous_size_is_guessed() {
+    fn an_ambiguous_size_is_refused() {
         for text in ["", "MiB", "1K", "1M", "1 MiB", "1.5MiB", "-1", "1MiBs", "99999999TiB"] {
             assert_eq!(ByteSize::parse(text), Err(InvalidSize), "{text}");
         }

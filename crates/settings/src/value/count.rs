@@ -1,6 +1,6 @@
 //! Counts, and the whole numbers inside durations and sizes.
 
-use super::Value;
+use super::SettingValue;
 
 /// A text that is not a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ pub(crate) fn split_unit(text: &str) -> Option<(u64, &str)> {
     Some((parse_digits(digits)?, unit))
 }
 
-impl Value for u64 {
+impl SettingValue for u64 {
     const PLACEHOLDER: &'static str = "COUNT";
     const NOUN: &'static str = "a count";
     type Error = InvalidCount;
@@ -35,9 +35,9 @@ impl Value for u64 {
     }
 }
 
-impl Value for usize {
-    const PLACEHOLDER: &'static str = <u64 as Value>::PLACEHOLDER;
-    const NOUN: &'static str = <u64 as Value>::NOUN;
+impl SettingValue for usize {
+    const PLACEHOLDER: &'static str = <u64 as SettingValue>::PLACEHOLDER;
+    const NOUN: &'static str = <u64 as SettingValue>::NOUN;
     type Error = InvalidCount;
 
     fn parse(text: &str) -> Result<Self, InvalidCount> {
@@ -45,9 +45,9 @@ impl Value for usize {
     }
 }
 
-impl Value for u32 {
-    const PLACEHOLDER: &'static str = <u64 as Value>::PLACEHOLDER;
-    const NOUN: &'static str = <u64 as Value>::NOUN;
+impl SettingValue for u32 {
+    const PLACEHOLDER: &'static str = <u64 as SettingValue>::PLACEHOLDER;
+    const NOUN: &'static str = <u64 as SettingValue>::NOUN;
     type Error = InvalidCount;
 
     fn parse(text: &str) -> Result<Self, InvalidCount> {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_misread() {
+    fn every_count_is_read_as_written() {
         assert_eq!(u64::parse("0"), Ok(0));
         assert_eq!(u64::parse("100_000"), Ok(100_000));
         assert_eq!(u64::parse("18446744073709551615"), Ok(u64::MAX));

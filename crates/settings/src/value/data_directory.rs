@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
-use super::Value;
+use super::SettingValue;
 
 /// A directory that need not exist yet; whoever keeps something there makes it. A relative path
 /// starts at the working directory, also where it stands in a file.
@@ -17,7 +17,7 @@ impl DataDirectory {
     }
 }
 
-impl Value for DataDirectory {
+impl SettingValue for DataDirectory {
     const PLACEHOLDER: &'static str = "DIR";
     const NOUN: &'static str = "a directory";
     type Error = Infallible;

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Value;
+use super::SettingValue;
 
 /// A directory that existed when the settings were read. A relative path starts at the working
 /// directory, also where it stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Directory(PathBuf);
+pub struct ExistingDirectory(PathBuf);
 
 /// Why a path is not a directory to read from.
 #[derive(Debug, thiserror::Error)]
@@ -21,14 +21,14 @@ pub enum InvalidDirectory {
     NotDirectory,
 }
 
-impl Directory {
+impl ExistingDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0
     }
 }
 
-impl Value for Directory {
+impl SettingValue for ExistingDirectory {
     const PLACEHOLDER: &'static str = "DIR";
     const NOUN: &'static str = "a directory";
     type Error = InvalidDirectory;
@@ -47,11 +47,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_directory_is_taken_for_one() {
-        assert!(Directory::parse(env!("CARGO_MANIFEST_DIR")).is_ok());
+    fn what_is_not_a_directory_is_refused() {
+        assert!(ExistingDirectory::parse(env!("CARGO_MANIFEST_DIR")).is_ok());
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        assert!(matches!(Directory::parse(file), Err(InvalidDirectory::NotDirectory)));
+        assert!(matches!(ExistingDirectory::parse(file), Err(InvalidDirectory::NotDirectory)));
         let nothing = concat!(env!("CARGO_MANIFEST_DIR"), "/nothing");
-        assert!(matches!(Directory::parse(nothing), Err(InvalidDirectory::Unreachable(_))));
+        assert!(matches!(ExistingDirectory::parse(nothing), Err(InvalidDirectory::Unreachable(_))));
     }
 }

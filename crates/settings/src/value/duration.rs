@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Value;
+use super::SettingValue;
 use super::count::split_unit;
 
 /// A text that is not a duration.
@@ -10,7 +10,7 @@ use super::count::split_unit;
 #[error("write a number and a unit, such as 250ms, 15s, 5m, 24h or 7d")]
 pub struct InvalidDuration;
 
-impl Value for Duration {
+impl SettingValue for Duration {
     const PLACEHOLDER: &'static str = "DURATION";
     const NOUN: &'static str = "a duration";
     type Error = InvalidDuration;
@@ -31,7 +31,7 @@ impl Value for Duration {
 
 /// Reads a duration as the settings do, for a flag that is no setting.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
-    Value::parse(text)
+    SettingValue::parse(text)
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_is_misread() {
+    fn every_unit_is_read_as_written() {
         assert_eq!(Duration::parse("0s"), Ok(Duration::ZERO));
         assert_eq!(Duration::parse("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(Duration::parse("15s"), Ok(Duration::from_secs(15)));
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_unit_is_guessed() {
+    fn a_number_without_a_unit_is_refused() {
         for text in [
             "",
             "15",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Value;
+use super::SettingValue;
 
 /// Where a file is. A relative path starts at the working directory, also where it stands in a
 /// file.
@@ -21,7 +21,7 @@ impl FilePath {
     }
 }
 
-impl Value for FilePath {
+impl SettingValue for FilePath {
     const PLACEHOLDER: &'static str = "FILE";
     const NOUN: &'static str = "the path of a file";
     type Error = InvalidFilePath;

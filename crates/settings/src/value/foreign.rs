@@ -5,18 +5,18 @@ use std::path::Path;
 use fanfare_auth::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecret};
 use fanfare_event::{InvalidPattern, Pattern};
 use fanfare_log::{InvalidSyncPolicy, SyncPolicy};
-use fanfare_mercure::{HubUrl, InvalidHubUrl};
+use fanfare_mercure::{InvalidMercureUrl, MercureUrl};
 use fanfare_net::{
     AcmeDirectory, Contact, Domain, Host, InvalidAcmeDirectory, InvalidContact, InvalidDomain,
     InvalidHost, InvalidKeySetUrl, InvalidNetwork, InvalidOrigin, InvalidSecurityContact,
     KeySetUrl, Network, Origin, SecurityContact,
 };
 
-use super::Value;
+use super::SettingValue;
 
 macro_rules! values {
     ($($type:ty: $placeholder:literal, $noun:literal, $error:ty, $parse:expr;)+) => {$(
-        impl Value for $type {
+        impl SettingValue for $type {
             const PLACEHOLDER: &'static str = $placeholder;
             const NOUN: &'static str = $noun;
             type Error = $error;
@@ -33,7 +33,7 @@ values! {
         Self::parse;
     Contact: "EMAIL", "whom to write to", InvalidContact, Self::parse;
     Host: "HOST", "a host", InvalidHost, Self::parse;
-    HubUrl: "URL", "the URL of a Mercure hub", InvalidHubUrl, Self::parse;
+    MercureUrl: "URL", "the URL of a Mercure hub", InvalidMercureUrl, Self::parse;
     KeyFile: "FILE", "a file of access keys", InvalidCredential, |path| Self::read(Path::new(path));
     KeySetUrl: "URL", "the address of a key set", InvalidKeySetUrl, Self::parse;
     Network: "CIDR", "a range of addresses", InvalidNetwork, Self::parse;
@@ -44,7 +44,7 @@ values! {
     SyncPolicy: "WHEN", "a sync policy", InvalidSyncPolicy, str::parse;
 }
 
-impl Value for Domain {
+impl SettingValue for Domain {
     const PLACEHOLDER: &'static str = "NAME";
     const NOUN: &'static str = "a domain to have a certificate for";
     type Error = CannotOrder;
@@ -65,7 +65,7 @@ pub(crate) enum CannotOrder {
     BuiltWithout,
 }
 
-impl Value for AccessKey {
+impl SettingValue for AccessKey {
     const PLACEHOLDER: &'static str = "KEY";
     const NOUN: &'static str = "an access key";
     const SECRET: bool = true;
@@ -76,7 +76,7 @@ impl Value for AccessKey {
     }
 }
 
-impl Value for TokenSecret {
+impl SettingValue for TokenSecret {
     const PLACEHOLDER: &'static str = "SECRET|@FILE";
     const NOUN: &'static str = "a secret for tokens";
     const SECRET: bool = true;

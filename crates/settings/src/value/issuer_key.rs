@@ -1,6 +1,6 @@
 //! An issuer and a key of its own.
 
-use super::Value;
+use super::SettingValue;
 
 /// Whose a key is: `ISSUER=KEY`, where KEY is the file or the address that another setting gives it by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ impl IssuerKey {
     }
 }
 
-impl Value for IssuerKey {
+impl SettingValue for IssuerKey {
     const PLACEHOLDER: &'static str = "ISSUER=KEY";
     const NOUN: &'static str = "an issuer and its key";
     type Error = InvalidIssuerKey;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_issuer_or_a_key_is_read_as_another() {
+    fn an_issuer_and_a_key_are_read_as_written() {
         let parsed = IssuerKey::parse("https://id.example.com=@/etc/key=1").unwrap();
         assert_eq!((parsed.issuer(), parsed.key()), ("https://id.example.com", "/etc/key=1"));
         for wrong in ["", "issuer", "=key", "issuer=", "issuer=@"] {

@@ -1,6 +1,6 @@
 //! The form of the log lines.
 
-use super::Value;
+use super::SettingValue;
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +16,7 @@ pub enum LogFormat {
 #[error("write text or json")]
 pub struct InvalidLogFormat;
 
-impl Value for LogFormat {
+impl SettingValue for LogFormat {
     const PLACEHOLDER: &'static str = "FORMAT";
     const NOUN: &'static str = "a log format";
     type Error = InvalidLogFormat;

@@ -1,6 +1,6 @@
 //! What is logged.
 
-use super::Value;
+use super::SettingValue;
 
 /// The least severe level that is logged, and the exceptions for single modules: a list, separated
 /// by commas, of `LEVEL` and `MODULE=LEVEL`. This much of the directives of `tracing_subscriber`'s
@@ -23,7 +23,7 @@ impl LogLevel {
     }
 }
 
-impl Value for LogLevel {
+impl SettingValue for LogLevel {
     const PLACEHOLDER: &'static str = "LEVEL";
     const NOUN: &'static str = "a log level";
     type Error = InvalidLogLevel;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistyped_level_silences_the_log() {
+    fn a_mistyped_level_is_refused() {
         assert!(LogLevel::parse("off").is_ok());
         assert!(LogLevel::parse("info,fanfare_delivery::shard=debug,hyper=warn").is_ok());
         for text in ["", "inof", "info,", "info,=debug", "fanfare=loud", "fanfare", "a b=info"] {

@@ -23,7 +23,7 @@ pub use address::InvalidAddress;
 pub use byte_size::{ByteSize, InvalidSize};
 pub use count::InvalidCount;
 pub use data_directory::DataDirectory;
-pub use directory::{Directory, InvalidDirectory};
+pub use directory::{ExistingDirectory, InvalidDirectory};
 pub use duration::{InvalidDuration, parse_duration};
 pub use file_path::{FilePath, InvalidFilePath};
 pub use issuer_key::{InvalidIssuerKey, IssuerKey};
@@ -35,7 +35,7 @@ pub use prefix::{InvalidPrefix, Prefix};
 pub use redis::{Namespace, RedisUrl};
 
 /// One value of a setting, written as text in any source.
-pub(crate) trait Value: Sized + PartialOrd {
+pub(crate) trait SettingValue: Sized + PartialOrd {
     /// What stands for it in `--help`.
     const PLACEHOLDER: &'static str;
     /// What it is, with an article: an error says that a text is not this.
@@ -54,9 +54,9 @@ pub(crate) trait Value: Sized + PartialOrd {
 }
 
 /// A field of the settings: a value, an `Option` of one, or a `Vec`.
-pub(crate) trait Field: Sized {
+pub(crate) trait SettingField: Sized {
     /// What it holds.
-    type Value: Value;
+    type Value: SettingValue;
     /// Whether it holds more than one.
     const REPEATABLE: bool = false;
 
@@ -64,7 +64,7 @@ pub(crate) trait Field: Sized {
     fn collect(values: Vec<Self::Value>) -> Option<Self>;
 }
 
-impl<V: Value> Field for V {
+impl<V: SettingValue> SettingField for V {
     type Value = V;
 
     fn collect(values: Vec<V>) -> Option<V> {
@@ -72,7 +72,7 @@ impl<V: Value> Field for V {
     }
 }
 
-impl<V: Value> Field for Option<V> {
+impl<V: SettingValue> SettingField for Option<V> {
     type Value = V;
 
     fn collect(values: Vec<V>) -> Option<Self> {
@@ -80,7 +80,7 @@ impl<V: Value> Field for Option<V> {
     }
 }
 
-impl<V: Value> Field for Vec<V> {
+impl<V: SettingValue> SettingField for Vec<V> {
     type Value = V;
     const REPEATABLE: bool = true;
 

@@ -1,6 +1,6 @@
 //! Small texts with rules of their own: issuers and audiences, cookies, switches.
 
-use super::Value;
+use super::SettingValue;
 
 /// The name of an issuer or an audience of tokens, compared byte for byte (RFC 7519, 2).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ impl Name {
     }
 }
 
-impl Value for Name {
+impl SettingValue for Name {
     const PLACEHOLDER: &'static str = "NAME";
     const NOUN: &'static str = "a name";
     type Error = InvalidName;
@@ -44,7 +44,7 @@ impl CookieName {
     }
 }
 
-impl Value for CookieName {
+impl SettingValue for CookieName {
     const PLACEHOLDER: &'static str = "NAME";
     const NOUN: &'static str = "a cookie's name";
     type Error = InvalidCookieName;
@@ -63,7 +63,7 @@ impl Value for CookieName {
 #[error("write true or false")]
 pub struct InvalidSwitch;
 
-impl Value for bool {
+impl SettingValue for bool {
     const PLACEHOLDER: &'static str = "BOOL";
     const NOUN: &'static str = "a yes or no";
     const SWITCH: bool = true;

@@ -1,6 +1,6 @@
 //! What stands for Redis in a program that was built without it.
 
-use super::Value;
+use super::SettingValue;
 
 /// Where Redis is: nowhere that this program can reach.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub struct Namespace(());
 #[error("this program was built without Redis: build it with the feature `redis`")]
 pub(crate) struct BuiltWithoutRedis;
 
-impl Value for RedisUrl {
+impl SettingValue for RedisUrl {
     const PLACEHOLDER: &'static str = "URL";
     const NOUN: &'static str = "usable";
     const SECRET: bool = true;
@@ -26,7 +26,7 @@ impl Value for RedisUrl {
     }
 }
 
-impl Value for Namespace {
+impl SettingValue for Namespace {
     const PLACEHOLDER: &'static str = "NAME";
     const NOUN: &'static str = "a namespace";
     type Error = BuiltWithoutRedis;

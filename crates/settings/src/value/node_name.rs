@@ -1,6 +1,6 @@
 //! What a node is called.
 
-use super::Value;
+use super::SettingValue;
 
 /// The name of a node: 1 to 64 characters that can be shown on one line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ impl NodeName {
     }
 }
 
-impl Value for NodeName {
+impl SettingValue for NodeName {
     const PLACEHOLDER: &'static str = "NAME";
     const NOUN: &'static str = "a node's name";
     type Error = InvalidNodeName;

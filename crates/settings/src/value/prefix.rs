@@ -1,6 +1,6 @@
 //! The path under which the hub answers.
 
-use super::Value;
+use super::SettingValue;
 
 /// A path prefix: empty for the root, else one or more segments, each with a `/` before it and none
 /// behind. Segments hold only what a URL never has to escape (RFC 3986, 2.3: letters, digits, `-`,
@@ -35,7 +35,7 @@ impl Prefix {
     }
 }
 
-impl Value for Prefix {
+impl SettingValue for Prefix {
     const PLACEHOLDER: &'static str = "PATH";
     const NOUN: &'static str = "a path prefix";
     type Error = InvalidPrefix;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_that_the_router_would_choke_on_is_accepted() {
+    fn a_prefix_that_the_router_cannot_serve_is_refused() {
         for (text, error) in [
             ("", InvalidPrefix::NoSlash),
             ("sse", InvalidPrefix::NoSlash),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_gets_two_slashes() {
+    fn the_root_gets_one_slash() {
         assert_eq!(Prefix::parse("/").unwrap().as_str(), "");
         assert_eq!(Prefix::parse("/sse").unwrap().as_str(), "/sse");
         assert_eq!(Prefix::parse("/v1/live.sse").unwrap().as_str(), "/v1/live.sse");

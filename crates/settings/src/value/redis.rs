@@ -3,9 +3,9 @@
 use fanfare_redis::{InvalidNamespace, InvalidUrl};
 pub use fanfare_redis::{Namespace, RedisUrl};
 
-use super::Value;
+use super::SettingValue;
 
-impl Value for RedisUrl {
+impl SettingValue for RedisUrl {
     const PLACEHOLDER: &'static str = "URL";
     const NOUN: &'static str = "a Redis URL";
     // It may hold a password.
@@ -17,7 +17,7 @@ impl Value for RedisUrl {
     }
 }
 
-impl Value for Namespace {
+impl SettingValue for Namespace {
     const PLACEHOLDER: &'static str = "NAME";
     const NOUN: &'static str = "a namespace";
     type Error = InvalidNamespace;

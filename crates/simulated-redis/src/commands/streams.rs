@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Execution, Outcome, number, syntax};
+use super::{CommandResult, Execution, number, syntax};
 use crate::reply::Reply;
-use crate::stream::{Bound, Fields, Id, Trim};
+use crate::stream::{Bound, EntryFields, EntryId, Trim};
 
 /// How many blocks an approximate trim drops at once, at most.
 const BLOCKS_AT_ONCE: usize = 100;
 
 impl Execution {
-    pub(super) fn stream_command(&mut self, name: &str, words: &[Vec<u8>]) -> Outcome {
+    pub(super) fn stream_command(&mut self, name: &str, words: &[Vec<u8>]) -> CommandResult {
         match (name, words) {
             ("xlen", [key]) => {
                 let stream = self.database.stream(key, self.now)?;
@@ -33,7 +33,7 @@ impl Execution {
                     return Ok(Reply::Int(0));
                 }
                 let stream = self.data().stream_mut(key, now)?;
-                let gone = ids.iter().map(|id| Id::parse(id, 0).map(|id| stream.delete(id)));
+                let gone = ids.iter().map(|id| EntryId::parse(id, 0).map(|id| stream.delete(id)));
                 let gone: Option<usize> = gone.sum();
                 gone.map(Reply::count).ok_or_else(invalid_id)
             }
@@ -50,7 +50,7 @@ impl Execution {
                 let Some(stream) = self.database.stream(key, self.now)? else {
                     return Err(Reply::error("ERR no such key"));
                 };
-                let last = stream.last.unwrap_or(Id::MIN);
+                let last = stream.last.unwrap_or(EntryId::MIN);
                 let first = stream.first().map_or(Reply::Nil, entry);
                 Ok(Reply::Array(vec![
                     Reply::text("length"),
@@ -65,7 +65,7 @@ impl Execution {
         }
     }
 
-    fn xadd(&mut self, key: &[u8], words: &[Vec<u8>]) -> Outcome {
+    fn xadd(&mut self, key: &[u8], words: &[Vec<u8>]) -> CommandResult {
         let (makes_none, words) = match words {
             [first, rest @ ..] if first.eq_ignore_ascii_case(b"nomkstream") => (true, rest),
             words => (false, words),
@@ -77,9 +77,9 @@ impl Execution {
         }
         let given = match &id[..] {
             b"*" => None,
-            id => Some(Id::parse(id, 0).ok_or_else(invalid_id)?),
+            id => Some(EntryId::parse(id, 0).ok_or_else(invalid_id)?),
         };
-        if given == Some(Id::MIN) {
+        if given == Some(EntryId::MIN) {
             return Err(Reply::error("ERR The ID specified in XADD must be greater than 0-0"));
         }
         let (now, block) = (self.now, self.block);
@@ -87,15 +87,15 @@ impl Execution {
         if found.is_none() && makes_none {
             return Ok(Reply::Nil);
         }
-        let last = found.and_then(|stream| stream.last).unwrap_or(Id::MIN);
-        let id = given.unwrap_or_else(|| Id(now, 0).max(last.next().unwrap_or(Id::MAX)));
+        let last = found.and_then(|stream| stream.last).unwrap_or(EntryId::MIN);
+        let id = given.unwrap_or_else(|| EntryId(now, 0).max(last.next().unwrap_or(EntryId::MAX)));
         if id <= last {
             return Err(Reply::error(
                 "ERR The ID specified in XADD is equal or smaller than the target stream top item",
             ));
         }
         let stream = self.data().stream_mut(key, now)?;
-        stream.push(id, Fields::from(fields), block);
+        stream.push(id, EntryFields::from(fields), block);
         if let Some(trim) = trim {
             stream.trim(trim, BLOCKS_AT_ONCE * block);
         }
@@ -105,11 +105,11 @@ impl Execution {
     fn range(
         &self,
         key: &[u8],
-        from: Option<Id>,
-        until: Option<Id>,
+        from: Option<EntryId>,
+        until: Option<EntryId>,
         rest: &[Vec<u8>],
         reversed: bool,
-    ) -> Outcome {
+    ) -> CommandResult {
         let count = match rest {
             [] => usize::MAX,
             [word, count] if word.eq_ignore_ascii_case(b"count") => number(count)?,
@@ -130,7 +130,7 @@ impl Execution {
     }
 
     /// Nothing where there is nothing new: whoever wants to wait asks again.
-    fn xread(&self, mut words: &[Vec<u8>]) -> Outcome {
+    fn xread(&self, mut words: &[Vec<u8>]) -> CommandResult {
         let mut count = usize::MAX;
         let rest = loop {
             match words {
@@ -145,10 +145,10 @@ impl Execution {
         let (keys, after) = rest.split_at(rest.len() / 2);
         let mut news = Vec::new();
         for (key, after) in keys.iter().zip(after) {
-            let after = Id::parse(after, 0).ok_or_else(invalid_id)?;
+            let after = EntryId::parse(after, 0).ok_or_else(invalid_id)?;
             let Some(stream) = self.database.stream(key, self.now)? else { continue };
             let Some(from) = after.next() else { continue };
-            let entries: Vec<_> = stream.range(from, Id::MAX).take(count).map(entry).collect();
+            let entries: Vec<_> = stream.range(from, EntryId::MAX).take(count).map(entry).collect();
             if !entries.is_empty() {
                 news.push(Reply::Array(vec![Reply::text(key), Reply::Array(entries)]));
             }
@@ -157,7 +157,7 @@ impl Execution {
     }
 }
 
-fn entry((id, fields): &(Id, Arc<[Vec<u8>]>)) -> Reply {
+fn entry((id, fields): &(EntryId, Arc<[Vec<u8>]>)) -> Reply {
     let fields = fields.iter().map(Reply::text).collect();
     Reply::Array(vec![Reply::text(id.to_string()), Reply::Array(fields)])
 }
@@ -182,22 +182,22 @@ fn trim(words: &[Vec<u8>]) -> Result<(Option<Trim>, &[Vec<u8>]), Reply> {
             .map_err(|_| Reply::error("ERR The MAXLEN argument must be >= 0."))?;
         Bound::Length(length)
     } else {
-        Bound::From(Id::parse(bound, 0).ok_or_else(invalid_id)?)
+        Bound::From(EntryId::parse(bound, 0).ok_or_else(invalid_id)?)
     };
     Ok((Some(Trim { bound, is_approximate }), rest))
 }
 
 /// One end of a range; `None` where nothing lies beyond it.
-fn bound(text: &[u8], is_start: bool) -> Result<Option<Id>, Reply> {
+fn bound(text: &[u8], is_start: bool) -> Result<Option<EntryId>, Reply> {
     let rest = if is_start { 0 } else { u64::MAX };
     match text {
-        b"-" => Ok(Some(Id::MIN)),
-        b"+" => Ok(Some(Id::MAX)),
+        b"-" => Ok(Some(EntryId::MIN)),
+        b"+" => Ok(Some(EntryId::MAX)),
         [b'(', id @ ..] => {
-            let id = Id::parse(id, rest).ok_or_else(invalid_id)?;
+            let id = EntryId::parse(id, rest).ok_or_else(invalid_id)?;
             Ok(if is_start { id.next() } else { id.before() })
         }
-        id => Id::parse(id, rest).map(Some).ok_or_else(invalid_id),
+        id => EntryId::parse(id, rest).map(Some).ok_or_else(invalid_id),
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// Reads a stream as it comes.
 #[derive(Debug, Default)]
-pub(crate) struct EventStream {
+pub(crate) struct JudgedStream {
     line: Vec<u8>,
     /// A line feed now belongs to the line before it.
     after_return: bool,
@@ -25,7 +25,7 @@ pub(crate) struct StreamEvent {
     pub(crate) data: String,
 }
 
-impl EventStream {
+impl JudgedStream {
     /// At the beginning, with the id that the client came with.
     pub(crate) fn new(last_id: &str) -> Self {
         Self { last_id: last_id.to_owned(), ..Self::default() }
@@ -91,7 +91,7 @@ mod tests {
     fn a_stream_is_read_as_the_standard_says() {
         let text =
             "retry: 5\n:\nid: 7-1\nevent: made\ndata: a\ndata:\r\ndata:  b\n\ndata: c\n\nid: 9";
-        let mut stream = EventStream::new("");
+        let mut stream = JudgedStream::new("");
         let events: Vec<_> =
             text.bytes().flat_map(|byte| stream.push(&[byte]).expect("text")).collect();
         assert_eq!(events.len(), 2);

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// `<epoch>-<seq>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Id {
+pub(crate) struct JudgedId {
     /// A stretch of the log.
     pub(crate) epoch: u64,
     /// The place in it, from 1.
@@ -14,14 +14,14 @@ pub(crate) struct Id {
 /// Where an id stands among all others: by when its epoch began, then by number. Logs in memory that
 /// begin anew have no common order but that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Place {
+pub(crate) struct IdRank {
     /// Ascends with the epochs.
     pub(crate) rank: u64,
     /// As in the id.
     pub(crate) seq: u64,
 }
 
-impl Id {
+impl JudgedId {
     /// Reads one; digits, a hyphen, digits, and nothing else.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (epoch, seq) = text.split_once('-')?;
@@ -33,13 +33,13 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for JudgedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.epoch, self.seq)
     }
 }
 
-impl fmt::Debug for Id {
+impl fmt::Debug for JudgedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

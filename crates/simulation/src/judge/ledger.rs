@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, FindingKind, Id, Place, Reader, Wish};
+use super::{BrokenPromise, FindingKind, IdRank, JudgedId, ReaderAccount, Wish};
 
 /// Which batch, by when its publisher first sent it.
 pub(crate) type BatchNumber = usize;
@@ -21,7 +21,7 @@ pub(crate) struct Promises {
 
 /// An event, as it was sent by its publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
+pub(crate) struct SentMessage {
     /// What it is about.
     pub(crate) topic: String,
     /// Its type, if it has one.
@@ -34,9 +34,9 @@ pub(crate) struct Message {
 
 /// What was published, what was told of it, and who heard what.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct JudgeLedger {
     pub(super) facts: Facts,
-    readers: Vec<Reader>,
+    readers: Vec<ReaderAccount>,
 }
 
 #[derive(Debug)]
@@ -45,35 +45,35 @@ pub(super) struct Facts {
     /// Something acknowledged may be gone.
     pub(super) may_lose: bool,
     pub(super) messages: Vec<Recorded>,
-    batches: Vec<Batch>,
+    batches: Vec<SentBatch>,
     /// Whatever is known to stand in the log, or to have stood there.
-    pub(super) held: BTreeMap<Place, usize>,
+    pub(super) held: BTreeMap<IdRank, usize>,
     /// Epochs in the order in which they were first heard of.
     epochs: Vec<u64>,
     /// Counts publishes and openings.
     pub(super) tick: u64,
-    pub(super) finding: Option<Finding>,
+    pub(super) finding: Option<BrokenPromise>,
 }
 
 #[derive(Debug)]
 pub(super) struct Recorded {
-    pub(super) message: Message,
+    pub(super) message: SentMessage,
     pub(super) begun: u64,
     batch: BatchNumber,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<IdRank>,
 }
 
 #[derive(Debug)]
-struct Batch {
+struct SentBatch {
     messages: std::ops::Range<usize>,
     /// How often it was sent and no answer has come yet.
     awaited: usize,
     /// An answer will never come.
     is_unknown: bool,
-    first: Option<Id>,
+    first: Option<JudgedId>,
 }
 
-impl Ledger {
+impl JudgeLedger {
     /// Nothing has happened yet; these are the clients.
     pub(crate) fn new(promises: Promises, wishes: impl IntoIterator<Item = Wish>) -> Self {
         let facts = Facts {
@@ -87,11 +87,11 @@ impl Ledger {
             finding: None,
         };
         let readers = wishes.into_iter().enumerate();
-        Self { facts, readers: readers.map(|(n, wish)| Reader::new(n, wish)).collect() }
+        Self { facts, readers: readers.map(|(n, wish)| ReaderAccount::new(n, wish)).collect() }
     }
 
     /// The first promise that was found broken.
-    pub(crate) fn finding(&self) -> Option<&Finding> {
+    pub(crate) fn finding(&self) -> Option<&BrokenPromise> {
         self.facts.finding.as_ref()
     }
 
@@ -105,8 +105,8 @@ impl Ledger {
         self.facts.may_lose = true;
     }
 
-    /// A publisher sends these at once. The texts must be those of [`Ledger::next_text`], in order.
-    pub(crate) fn published(&mut self, messages: Vec<Message>) -> BatchNumber {
+    /// A publisher sends these at once. The texts must be those of [`JudgeLedger::next_text`], in order.
+    pub(crate) fn published(&mut self, messages: Vec<SentMessage>) -> BatchNumber {
         let facts = &mut self.facts;
         facts.tick += 1;
         let (first, batch) = (facts.messages.len(), facts.batches.len());
@@ -114,7 +114,7 @@ impl Ledger {
         let record = |message| Recorded { message, begun, batch, place: None };
         facts.messages.extend(messages.into_iter().map(record));
         let messages = first..facts.messages.len();
-        facts.batches.push(Batch { messages, awaited: 1, is_unknown: false, first: None });
+        facts.batches.push(SentBatch { messages, awaited: 1, is_unknown: false, first: None });
         batch
     }
 
@@ -124,13 +124,13 @@ impl Ledger {
     }
 
     /// The messages of a batch, for whoever sends it again.
-    pub(crate) fn messages(&self, batch: BatchNumber) -> Vec<Message> {
+    pub(crate) fn messages(&self, batch: BatchNumber) -> Vec<SentMessage> {
         let range = self.facts.batches[batch].messages.clone();
         self.facts.messages[range].iter().map(|recorded| recorded.message.clone()).collect()
     }
 
     /// A publisher was told that a batch was accepted, and where.
-    pub(crate) fn accepted(&mut self, batch: BatchNumber, first: Id, count: usize) {
+    pub(crate) fn accepted(&mut self, batch: BatchNumber, first: JudgedId, count: usize) {
         let expected = self.facts.batches[batch].messages.len();
         if count != expected {
             let text = format!("batch {batch} of {expected} was accepted as {count}");
@@ -157,7 +157,7 @@ impl Ledger {
     }
 
     /// A batch is known to stand in the log, or to have stood there.
-    fn place(&mut self, batch: BatchNumber, first: Id) {
+    fn place(&mut self, batch: BatchNumber, first: JudgedId) {
         let facts = &mut self.facts;
         let known = &mut facts.batches[batch];
         match known.first {
@@ -173,7 +173,7 @@ impl Ledger {
         known.first = Some(first);
         let messages = known.messages.clone();
         for (ahead, number) in messages.enumerate() {
-            let place = facts.rank(Id { epoch: first.epoch, seq: first.seq + ahead as u64 });
+            let place = facts.rank(JudgedId { epoch: first.epoch, seq: first.seq + ahead as u64 });
             if let Some(other) = facts.held.insert(place, number)
                 && other != number
             {
@@ -196,17 +196,17 @@ impl Ledger {
     }
 
     /// A client.
-    pub(crate) fn reader(&self, reader: usize) -> &Reader {
+    pub(crate) fn reader(&self, reader: usize) -> &ReaderAccount {
         &self.readers[reader]
     }
 
     /// A client as it changes, and what is known.
-    pub(super) fn with_reader(&mut self, reader: usize) -> (&mut Reader, &mut Facts) {
+    pub(super) fn with_reader(&mut self, reader: usize) -> (&mut ReaderAccount, &mut Facts) {
         (&mut self.readers[reader], &mut self.facts)
     }
 
     /// A client connects with what it holds, or anew.
-    pub(crate) fn connecting(&mut self, reader: usize, beginning: super::Beginning) {
+    pub(crate) fn connecting(&mut self, reader: usize, beginning: super::ConnectCursor) {
         let (reader, facts) = self.with_reader(reader);
         reader.connect(facts, beginning);
     }
@@ -228,7 +228,7 @@ impl Ledger {
                 self.place(batch, first);
             }
             let (reader, facts) = self.with_reader(number);
-            reader.hear(facts, &event);
+            reader.on_event(facts, &event);
             if self.facts.finding.is_some() {
                 return;
             }
@@ -275,20 +275,20 @@ impl Ledger {
 impl Facts {
     pub(super) fn report(&mut self, kind: FindingKind, text: String) {
         if self.finding.is_none() {
-            self.finding = Some(Finding { kind, text });
+            self.finding = Some(BrokenPromise { kind, text });
         }
     }
 
     /// Where an id stands among all others.
-    pub(super) fn rank(&mut self, id: Id) -> Place {
+    pub(super) fn rank(&mut self, id: JudgedId) -> IdRank {
         if !self.promises.forgets_at_restart {
-            return Place { rank: id.epoch, seq: id.seq };
+            return IdRank { rank: id.epoch, seq: id.seq };
         }
         let rank = self.epochs.iter().position(|epoch| *epoch == id.epoch).unwrap_or_else(|| {
             self.epochs.push(id.epoch);
             self.epochs.len() - 1
         });
-        Place { rank: rank as u64, seq: id.seq }
+        IdRank { rank: rank as u64, seq: id.seq }
     }
 
     /// Which message this is, by its text.
@@ -298,16 +298,17 @@ impl Facts {
     }
 
     /// Where the batch of this message begins if the message has this id; `None` where it cannot.
-    pub(super) fn first_of(&self, number: usize, id: Id) -> Option<(BatchNumber, Id)> {
+    pub(super) fn first_of(&self, number: usize, id: JudgedId) -> Option<(BatchNumber, JudgedId)> {
         let batch = self.messages[number].batch;
         let ahead = (number - self.batches[batch].messages.start) as u64;
         let seq = id.seq.checked_sub(ahead).filter(|seq| *seq > 0)?;
-        Some((batch, Id { epoch: id.epoch, seq }))
+        Some((batch, JudgedId { epoch: id.epoch, seq }))
     }
 
     /// Whether every answer to its publisher was that nothing of it was accepted.
     pub(super) fn is_refused(&self, number: usize) -> bool {
-        let Batch { awaited, is_unknown, first, .. } = &self.batches[self.messages[number].batch];
+        let SentBatch { awaited, is_unknown, first, .. } =
+            &self.batches[self.messages[number].batch];
         *awaited == 0 && !is_unknown && first.is_none()
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::event_stream::{EventStream, StreamEvent};
-use super::ledger::{BatchNumber, Facts, Message, Recorded};
-use super::{FindingKind, Id, Place, Unchunked, Wish, WishEnvelope, flat_json};
+use super::event_stream::{JudgedStream, StreamEvent};
+use super::ledger::{BatchNumber, Facts, Recorded, SentMessage};
+use super::{FindingKind, IdRank, JudgedId, Unchunked, Wish, WishEnvelope, flat_json};
 
 /// With what a client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Beginning {
+pub(crate) enum ConnectCursor {
     /// Nothing.
     Live,
     /// `earliest`.
@@ -22,11 +22,11 @@ pub(crate) enum Beginning {
 
 /// A client.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct ReaderAccount {
     number: usize,
     wish: Wish,
     /// Up to where it has everything that it wants, or was told of a gap.
-    accounted: Option<Place>,
+    accounted: Option<IdRank>,
     /// What began earlier it is not owed unless it comes after `accounted`.
     since: u64,
     /// What remains of this epoch was lost, and it was told.
@@ -38,29 +38,29 @@ pub(crate) struct Reader {
     /// Ids that it has been given, latest last.
     ids: Vec<String>,
     /// The id of the last gap that it was told of, if it has come back with that.
-    gap_again: Option<Id>,
-    last_gap: Option<Id>,
+    gap_again: Option<JudgedId>,
+    last_gap: Option<JudgedId>,
     /// The id of one that it was told of twice.
-    circled: Option<Id>,
-    connection: Option<Connection>,
+    circled: Option<JudgedId>,
+    connection: Option<JudgedConnection>,
 }
 
 /// Nothing wanted lies after the one and before the other that was begun since.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
-    after: Option<Place>,
-    before: Place,
+    after: Option<IdRank>,
+    before: IdRank,
     since: u64,
     /// When this was said: it says nothing of what is published later.
     said: u64,
 }
 
 #[derive(Debug)]
-struct Connection {
+struct JudgedConnection {
     unchunked: Unchunked,
-    stream: EventStream,
-    received: HashSet<Place>,
-    beginning: Beginning,
+    stream: JudgedStream,
+    received: HashSet<IdRank>,
+    beginning: ConnectCursor,
     was_open: bool,
     /// Nothing may come before a gap.
     needs_gap: bool,
@@ -68,7 +68,7 @@ struct Connection {
     cut: Option<u64>,
 }
 
-impl Reader {
+impl ReaderAccount {
     pub(super) fn new(number: usize, wish: Wish) -> Self {
         Self {
             number,
@@ -100,37 +100,37 @@ impl Reader {
         self.connection.as_ref().is_some_and(|connection| connection.was_open)
     }
 
-    pub(super) fn connect(&mut self, facts: &mut Facts, beginning: Beginning) {
+    pub(super) fn connect(&mut self, facts: &mut Facts, beginning: ConnectCursor) {
         self.lost_rest = None;
         self.gap_again = None;
         let mut needs_gap = false;
         let mut last_id = String::new();
-        if !matches!(&beginning, Beginning::After(id) if Some(id) == self.ids.last()) {
+        if !matches!(&beginning, ConnectCursor::After(id) if Some(id) == self.ids.last()) {
             self.crossed = None;
         }
         match &beginning {
-            Beginning::Live => (self.accounted, self.since) = (None, u64::MAX),
-            Beginning::Earliest => {
+            ConnectCursor::Live => (self.accounted, self.since) = (None, u64::MAX),
+            ConnectCursor::Earliest => {
                 self.accounted = None;
                 let owed_all = facts.promises.keeps_all && !facts.may_lose;
                 self.since = if owed_all { 0 } else { u64::MAX };
             }
-            Beginning::After(id) => {
+            ConnectCursor::After(id) => {
                 last_id.clone_from(id);
-                let id = Id::parse(id).expect("it was parsed when it was given");
+                let id = JudgedId::parse(id).expect("it was parsed when it was given");
                 self.accounted = Some(facts.rank(id));
                 self.since = 0;
                 self.gap_again = self.last_gap.filter(|gap| *gap == id);
             }
-            Beginning::Stray(id) => {
+            ConnectCursor::Stray(id) => {
                 last_id.clone_from(id);
                 (self.accounted, self.since) = (None, u64::MAX);
                 needs_gap = true;
             }
         }
-        self.connection = Some(Connection {
+        self.connection = Some(JudgedConnection {
             unchunked: Unchunked::new(self.wish.chunked),
-            stream: EventStream::new(&last_id),
+            stream: JudgedStream::new(&last_id),
             received: HashSet::new(),
             beginning,
             was_open: false,
@@ -166,7 +166,7 @@ impl Reader {
         if connection.unchunked.is_open() && !connection.was_open {
             connection.was_open = true;
             facts.tick += 1;
-            if connection.beginning == Beginning::Live {
+            if connection.beginning == ConnectCursor::Live {
                 self.since = facts.tick;
             }
         }
@@ -178,7 +178,7 @@ impl Reader {
         &self,
         facts: &mut Facts,
         event: &StreamEvent,
-    ) -> Option<(BatchNumber, Id)> {
+    ) -> Option<(BatchNumber, JudgedId)> {
         if event.event.as_deref().is_some_and(|name| name.starts_with("fanfare.")) {
             return None;
         }
@@ -189,7 +189,7 @@ impl Reader {
             facts.report(FindingKind::Refused, text);
             return None;
         }
-        let first = facts.first_of(number, Id::parse(&event.last_id)?);
+        let first = facts.first_of(number, JudgedId::parse(&event.last_id)?);
         if first.is_none() {
             let text = format!("m{number} stands at {} before its batch", event.last_id);
             facts.report(FindingKind::TornBatch, text);
@@ -207,7 +207,7 @@ impl Reader {
         Some((member("message")?, member("event")))
     }
 
-    pub(super) fn hear(&mut self, facts: &mut Facts, event: &StreamEvent) {
+    pub(super) fn on_event(&mut self, facts: &mut Facts, event: &StreamEvent) {
         if facts.finding.is_some() {
             return;
         }
@@ -219,15 +219,15 @@ impl Reader {
             }
             return;
         }
-        let Some(id) = Id::parse(&event.last_id) else {
+        let Some(id) = JudgedId::parse(&event.last_id) else {
             let text = format!("{self}: {event:?} has an id that is none");
             return facts.report(FindingKind::Malformed, text);
         };
         let place = facts.rank(id);
         match name {
-            "fanfare.gap" => self.hear_gap(facts, id, place, &event.data),
-            "fanfare.cursor" | "fanfare.expired" => self.hear_cursor(facts, place, name),
-            _ => self.hear_event(facts, id, place, event),
+            "fanfare.gap" => self.on_gap(facts, id, place, &event.data),
+            "fanfare.cursor" | "fanfare.expired" => self.on_cursor(facts, place, name),
+            _ => self.on_message(facts, id, place, event),
         }
         if let Some(connection) = &mut self.connection {
             connection.needs_gap = false;
@@ -236,7 +236,7 @@ impl Reader {
         self.ids.push(event.last_id.clone());
     }
 
-    fn hear_gap(&mut self, facts: &mut Facts, id: Id, place: Place, data: &str) {
+    fn on_gap(&mut self, facts: &mut Facts, id: JudgedId, place: IdRank, data: &str) {
         let Some(connection) = &mut self.connection else { return };
         let returns = connection.heard_nothing && self.gap_again == Some(id);
         // Once more, where a server was replaced in between, is a false alarm; again and again is a circle.
@@ -271,7 +271,7 @@ impl Reader {
     }
 
     /// Word that nothing is missing up to here.
-    fn hear_cursor(&mut self, facts: &mut Facts, place: Place, name: &str) {
+    fn on_cursor(&mut self, facts: &mut Facts, place: IdRank, name: &str) {
         if self.is_untold(facts, name) {
             return;
         }
@@ -291,11 +291,11 @@ impl Reader {
             }
             return;
         }
-        let inclusive = Place { seq: place.seq + 1, ..place };
+        let inclusive = IdRank { seq: place.seq + 1, ..place };
         self.advance(facts, inclusive, place);
     }
 
-    fn hear_event(&mut self, facts: &mut Facts, id: Id, place: Place, event: &StreamEvent) {
+    fn on_message(&mut self, facts: &mut Facts, id: JudgedId, place: IdRank, event: &StreamEvent) {
         let recorded = self.open(event).and_then(|(text, event_type)| {
             let number = facts.identify(&text)?;
             let message = &facts.messages[number].message;
@@ -355,7 +355,7 @@ impl Reader {
     }
 
     /// It has everything before `before`, and stands at `at`.
-    fn advance(&mut self, facts: &mut Facts, before: Place, at: Place) {
+    fn advance(&mut self, facts: &mut Facts, before: IdRank, at: IdRank) {
         // Where it stood then: what was lost may have been published again since.
         if let Some((place, missed)) = self.missed(facts, before, false) {
             let text = &missed.message.text;
@@ -365,7 +365,7 @@ impl Reader {
             }
             // Who has nothing yet and asks for everything is promised all that there is.
             let begins = self.connection.as_ref().is_some_and(|connection| {
-                connection.beginning == Beginning::Earliest && self.accounted.is_none()
+                connection.beginning == ConnectCursor::Earliest && self.accounted.is_none()
             });
             match (place.rank < at.rank, begins) {
                 (true, true) => {}
@@ -382,9 +382,9 @@ impl Reader {
     }
 
     /// After what it is owed anything before `before`.
-    fn after(&self, before: Place) -> Option<Place> {
+    fn after(&self, before: IdRank) -> Option<IdRank> {
         match self.lost_rest {
-            Some(rank) if before.rank > rank => Some(Place { rank, seq: u64::MAX }),
+            Some(rank) if before.rank > rank => Some(IdRank { rank, seq: u64::MAX }),
             _ => self.accounted,
         }
     }
@@ -393,11 +393,11 @@ impl Reader {
     fn missed<'a>(
         &self,
         facts: &'a Facts,
-        before: Place,
+        before: IdRank,
         inclusive: bool,
-    ) -> Option<(Place, &'a Recorded)> {
+    ) -> Option<(IdRank, &'a Recorded)> {
         let after = self.after(before);
-        let end = Place { seq: before.seq + u64::from(inclusive), ..before };
+        let end = IdRank { seq: before.seq + u64::from(inclusive), ..before };
         let numbers = facts.held.range(..end).rev();
         let mut first = None;
         for (place, number) in numbers {
@@ -423,12 +423,12 @@ impl Reader {
     }
 
     pub(super) fn owed<'a>(&self, facts: &'a Facts) -> Option<&'a Recorded> {
-        let end = Place { rank: u64::MAX, seq: 0 };
+        let end = IdRank { rank: u64::MAX, seq: 0 };
         self.missed(facts, end, false).map(|(_, missed)| missed)
     }
 
     /// The claim by which this event, of which one hears only now, would not be there.
-    pub(super) fn denies(&self, recorded: &Recorded, place: Place) -> Option<Claim> {
+    pub(super) fn denies(&self, recorded: &Recorded, place: IdRank) -> Option<Claim> {
         if !self.wants(recorded) {
             return None;
         }
@@ -441,7 +441,7 @@ impl Reader {
     }
 
     fn wants(&self, recorded: &Recorded) -> bool {
-        let Message { topic, event_type, is_private, .. } = &recorded.message;
+        let SentMessage { topic, event_type, is_private, .. } = &recorded.message;
         let is_hidden = *is_private && !self.wish.is_granted(topic);
         self.wish.wants(topic, event_type.as_deref()) && !is_hidden
     }
@@ -449,7 +449,7 @@ impl Reader {
 
 impl Claim {
     /// Whether it was made by going on to a later epoch than this place's.
-    pub(super) fn crosses(&self, place: Place) -> bool {
+    pub(super) fn crosses(&self, place: IdRank) -> bool {
         self.before.rank > place.rank
     }
 }
@@ -463,7 +463,7 @@ impl fmt::Display for Claim {
     }
 }
 
-impl fmt::Display for Reader {
+impl fmt::Display for ReaderAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client {} ({})", self.number, self.wish.topics.join(","))
     }

@@ -4,13 +4,13 @@
 /// Takes the framing off, as it comes.
 #[derive(Debug)]
 pub(crate) struct Unchunked {
-    state: State,
+    state: UnchunkPhase,
     chunked: bool,
     held: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum UnchunkPhase {
     Head,
     Size,
     Data(usize),
@@ -22,17 +22,17 @@ enum State {
 impl Unchunked {
     /// At the beginning of a response.
     pub(crate) fn new(chunked: bool) -> Self {
-        Self { state: State::Head, chunked, held: Vec::new() }
+        Self { state: UnchunkPhase::Head, chunked, held: Vec::new() }
     }
 
     /// Whether the head has come.
     pub(crate) fn is_open(&self) -> bool {
-        self.state != State::Head
+        self.state != UnchunkPhase::Head
     }
 
     /// Whether the last chunk has come.
     pub(crate) fn has_ended(&self) -> bool {
-        self.state == State::Ended
+        self.state == UnchunkPhase::Ended
     }
 
     /// What these bytes carry; or why they are wrong.
@@ -43,36 +43,41 @@ impl Unchunked {
         loop {
             let rest = &self.held[at..];
             match self.state {
-                State::Head => {
+                UnchunkPhase::Head => {
                     let Some(end) = find(rest, b"\r\n\r\n") else { break };
                     at += end + 4;
-                    self.state = if self.chunked { State::Size } else { State::Data(usize::MAX) };
+                    self.state = if self.chunked {
+                        UnchunkPhase::Size
+                    } else {
+                        UnchunkPhase::Data(usize::MAX)
+                    };
                 }
-                State::Data(left) if !self.chunked => {
+                UnchunkPhase::Data(left) if !self.chunked => {
                     carried.extend_from_slice(rest);
                     at = self.held.len();
-                    self.state = State::Data(left);
+                    self.state = UnchunkPhase::Data(left);
                     break;
                 }
-                State::Size => {
+                UnchunkPhase::Size => {
                     let Some(end) = find(rest, b"\r\n") else { break };
                     let text = std::str::from_utf8(&rest[..end]).map_err(|e| e.to_string())?;
                     let size = usize::from_str_radix(text, 16)
                         .map_err(|_| format!("{text:?} is no size of a chunk"))?;
                     at += end + 2;
-                    self.state = if size == 0 { State::AfterLast } else { State::Data(size) };
+                    self.state =
+                        if size == 0 { UnchunkPhase::AfterLast } else { UnchunkPhase::Data(size) };
                 }
-                State::Data(left) => {
+                UnchunkPhase::Data(left) => {
                     let part = rest.len().min(left);
                     carried.extend_from_slice(&rest[..part]);
                     at += part;
                     if part < left {
-                        self.state = State::Data(left - part);
+                        self.state = UnchunkPhase::Data(left - part);
                         break;
                     }
-                    self.state = State::AfterData;
+                    self.state = UnchunkPhase::AfterData;
                 }
-                State::AfterData | State::AfterLast => {
+                UnchunkPhase::AfterData | UnchunkPhase::AfterLast => {
                     if rest.len() < 2 {
                         break;
                     }
@@ -80,10 +85,10 @@ impl Unchunked {
                         return Err("a chunk is longer than it says".to_owned());
                     }
                     at += 2;
-                    let last = self.state == State::AfterLast;
-                    self.state = if last { State::Ended } else { State::Size };
+                    let last = self.state == UnchunkPhase::AfterLast;
+                    self.state = if last { UnchunkPhase::Ended } else { UnchunkPhase::Size };
                 }
-                State::Ended => {
+                UnchunkPhase::Ended => {
                     if !rest.is_empty() {
                         return Err("something comes after the last chunk".to_owned());
                     }

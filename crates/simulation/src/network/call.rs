@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::State;
+use super::NetworkState;
 
 /// What was sent, and how far it has come.
 pub(super) struct Call {
@@ -28,7 +28,7 @@ pub(super) enum CallState {
 
 /// How far a call has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum CallProgress {
     /// There is none, or none that can get anywhere.
     Nothing,
     /// It is answered, or it is over.
@@ -64,7 +64,7 @@ impl Call {
     }
 }
 
-impl State {
+impl NetworkState {
     /// One call of a node gets somewhere, one of a reader or another: which, chance decides.
     pub(super) fn go_on(
         &mut self,
@@ -72,9 +72,9 @@ impl State {
         of_readers: bool,
         now: u64,
         elapsed: Duration,
-    ) -> Progress {
+    ) -> CallProgress {
         if !self.nodes[node].is_reachable {
-            return Progress::Nothing;
+            return CallProgress::Nothing;
         }
         let its: Vec<_> = self
             .calls
@@ -90,37 +90,37 @@ impl State {
         for at in 0..its.len() {
             let number = its[(first + at) % its.len()];
             match self.go_on_with(number, now, elapsed) {
-                Progress::Nothing => {}
+                CallProgress::Nothing => {}
                 progress => return progress,
             }
         }
-        Progress::Nothing
+        CallProgress::Nothing
     }
 
-    fn go_on_with(&mut self, number: u64, now: u64, elapsed: Duration) -> Progress {
-        let Some(mut call) = self.calls.remove(&number) else { return Progress::Nothing };
+    fn go_on_with(&mut self, number: u64, now: u64, elapsed: Duration) -> CallProgress {
+        let Some(mut call) = self.calls.remove(&number) else { return CallProgress::Nothing };
         let connection = &mut self.connections[call.connection];
         if !call.is_awaited {
             // It had left before its connection was closed, or it had not.
             if self.rng.bool() {
                 self.execute(&call, now);
             }
-            return Progress::Done;
+            return CallProgress::Done;
         }
         if !connection.is_open {
             self.calls.insert(number, call);
-            return Progress::Nothing;
+            return CallProgress::Nothing;
         }
         let is_readers = connection.is_readers;
         if let CallState::Executed(answers) = &mut call.state {
             call.state = CallState::Answered(std::mem::take(answers));
             self.calls.insert(number, call);
-            return Progress::Done;
+            return CallProgress::Done;
         }
         let waits = call.waits();
         if waits.is_none() && std::mem::take(&mut self.loses_request) {
             self.connections[call.connection].is_open = false;
-            return Progress::Done;
+            return CallProgress::Done;
         }
         let answers = self.execute(&call, now);
         if let Some(waits) = waits
@@ -129,24 +129,24 @@ impl State {
             let until = *call.waits_until.get_or_insert(elapsed + waits);
             if elapsed < until {
                 self.calls.insert(number, call);
-                return Progress::Nothing;
+                return CallProgress::Nothing;
             }
         }
         if waits.is_none() && std::mem::take(&mut self.loses_reply) {
             // It breaks, or is silent until somebody loses patience.
             if is_readers || self.rng.bool() {
                 self.connections[call.connection].is_open = false;
-                return Progress::Done;
+                return CallProgress::Done;
             }
             call.state = CallState::Unanswered;
             self.calls.insert(number, call);
-            return Progress::Done;
+            return CallProgress::Done;
         }
         let is_late = !is_readers && self.rng.u8(..6) == 0;
         call.state =
             if is_late { CallState::Executed(answers) } else { CallState::Answered(answers) };
         self.calls.insert(number, call);
-        if is_late { Progress::Half } else { Progress::Done }
+        if is_late { CallProgress::Half } else { CallProgress::Done }
     }
 
     fn execute(&mut self, call: &Call, now: u64) -> Vec<Value> {

@@ -10,16 +10,16 @@ use fanfare_redis::{Answers, SimulatedConnection, SimulatedNetwork};
 use redis::Value;
 
 use super::call::{Call, CallState};
-use super::{Connection, Network, broken};
+use super::{RedisNetwork, ServerConnection, broken};
 use crate::node::lock;
 
 /// A node's way.
-pub(super) struct Way {
-    pub(super) network: Arc<Network>,
+pub(super) struct NodeLink {
+    pub(super) network: Arc<RedisNetwork>,
     pub(super) node: usize,
 }
 
-impl SimulatedNetwork for Way {
+impl SimulatedNetwork for NodeLink {
     fn connect(&self) -> io::Result<Arc<dyn SimulatedConnection>> {
         let mut state = lock(&self.network.state);
         let node = &state.nodes[self.node];
@@ -27,14 +27,19 @@ impl SimulatedNetwork for Way {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (server, is_readers) = (state.servers.len() - 1, node.is_reading);
-        state.connections.push(Connection { node: self.node, server, is_open: true, is_readers });
+        state.connections.push(ServerConnection {
+            node: self.node,
+            server,
+            is_open: true,
+            is_readers,
+        });
         let number = state.connections.len() - 1;
         Ok(Arc::new(OpenConnection { network: Arc::clone(&self.network), number }))
     }
 }
 
 struct OpenConnection {
-    network: Arc<Network>,
+    network: Arc<RedisNetwork>,
     number: usize,
 }
 
@@ -56,7 +61,7 @@ impl Drop for OpenConnection {
 
 /// The answers to a call, when they have come.
 struct Awaited {
-    network: Arc<Network>,
+    network: Arc<RedisNetwork>,
     number: u64,
 }
 

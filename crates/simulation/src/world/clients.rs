@@ -12,9 +12,9 @@ use fanfare_hub::{Envelope, Interest, Requested, Resolution, Start};
 use fanfare_log::Environment;
 
 use super::World;
-use crate::client::{Client, GRANTS, WISHES, Waiting};
-use crate::judge::{Beginning, WishEnvelope};
-use crate::node::{Node, lock, try_lock};
+use crate::client::{GRANTS, SimulatedClient, WISHES, WaitingClient};
+use crate::judge::{ConnectCursor, WishEnvelope};
+use crate::node::{SimulatedNode, lock, try_lock};
 use crate::plan::With;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
@@ -51,15 +51,15 @@ impl World {
                 With::Last | With::Earlier(_) | With::Nothing => id.cloned(),
             };
             let beginning = match (with, &text) {
-                (With::Earliest, _) => Beginning::Earliest,
-                (With::Stray | With::Nonsense, Some(text)) => Beginning::Stray(text.clone()),
-                (_, Some(text)) => Beginning::After(text.clone()),
-                (_, None) => Beginning::Live,
+                (With::Earliest, _) => ConnectCursor::Earliest,
+                (With::Stray | With::Nonsense, Some(text)) => ConnectCursor::Stray(text.clone()),
+                (_, Some(text)) => ConnectCursor::After(text.clone()),
+                (_, None) => ConnectCursor::Live,
             };
             (Requested::parse(text.as_deref()), beginning)
         };
         let until = self.clocks[node].environment.elapsed() + AHEAD;
-        let waiting = Waiting { requested, beginning, until, leased, room };
+        let waiting = WaitingClient { requested, beginning, until, leased, room };
         let mut clients = lock(&self.clients);
         clients[client].node = node;
         clients[client].waiting = Some(waiting);
@@ -70,7 +70,7 @@ impl World {
         for client in 0..self.setup.clients.len() {
             let (node, waiting) = {
                 let clients = lock(&self.clients);
-                let Client { node, waiting: Some(waiting), .. } = &clients[client] else {
+                let SimulatedClient { node, waiting: Some(waiting), .. } = &clients[client] else {
                     continue;
                 };
                 (*node, waiting.clone())
@@ -93,11 +93,11 @@ impl World {
         &self,
         client: usize,
         node: usize,
-        it: &Node,
-        waiting: Waiting,
+        it: &SimulatedNode,
+        waiting: WaitingClient,
         start: Start,
     ) {
-        let Waiting { beginning, leased, room, requested, .. } = waiting;
+        let WaitingClient { beginning, leased, room, requested, .. } = waiting;
         let (wish, grant) = self.setup.clients[client];
         let wish = &WISHES[wish];
         let granted = GRANTS[grant].iter().map(|text| Pattern::parse(text).expect("a pattern"));
@@ -151,7 +151,9 @@ impl World {
 
     pub(super) fn make_room(&self, client: usize, bytes: usize) {
         let clients = lock(&self.clients);
-        let Client { node, shard, socket: Some(socket), .. } = &clients[client] else { return };
+        let SimulatedClient { node, shard, socket: Some(socket), .. } = &clients[client] else {
+            return;
+        };
         socket.make_room(bytes);
         if let (Some(key), Some(node)) = (socket.key(), self.node(*node)) {
             node.poller_says(*shard, Ready { key, readable: false, writable: true });
@@ -214,7 +216,7 @@ impl World {
             let shard = it.next_shard();
             if let Connection::Simulated(socket) = &detached.connection {
                 let mut clients = lock(&self.clients);
-                let is_its = |client: &&mut Client| {
+                let is_its = |client: &&mut SimulatedClient| {
                     client.socket.as_ref().is_some_and(|its| its.is_same(socket))
                 };
                 if let Some(client) = clients.iter_mut().find(is_its) {

@@ -3,7 +3,7 @@
 use super::World;
 use crate::judge::FindingKind;
 use crate::node::lock;
-use crate::plan::{SHARDS, Step, Stop, TOPICS, With};
+use crate::plan::{HistoryStep, NodeStop, SHARDS, TOPICS, With};
 
 /// How often everything gets its turn before someone is said to be stuck.
 const ROUNDS: usize = 300;
@@ -36,7 +36,7 @@ impl World {
             let is_well =
                 self.node(node).is_some_and(|node| node.hub.ready().is_ok() && !node.has_drained());
             if !is_well {
-                self.take(&Step::Restart { node, how: Stop::Closed });
+                self.take(&HistoryStep::Restart { node, how: NodeStop::Closed });
             }
         }
         for round in 0..ROUNDS {
@@ -53,7 +53,7 @@ impl World {
             }
         }
         for topic in 0..TOPICS.len() {
-            self.take(&Step::Publish {
+            self.take(&HistoryStep::Publish {
                 node: topic % self.setup.nodes,
                 topic,
                 count: 1,
@@ -93,15 +93,15 @@ impl World {
         for node in 0..self.setup.nodes {
             let drained = self.node(node).is_some_and(|node| node.has_drained());
             if drained {
-                self.take(&Step::Restart { node, how: Stop::Closed });
+                self.take(&HistoryStep::Restart { node, how: NodeStop::Closed });
             }
             for _ in 0..4 {
-                self.take(&Step::Work { node });
-                (0..SHARDS).for_each(|shard| self.take(&Step::Turn { node, shard }));
-                self.take(&Step::Read { node });
+                self.take(&HistoryStep::Work { node });
+                (0..SHARDS).for_each(|shard| self.take(&HistoryStep::Turn { node, shard }));
+                self.take(&HistoryStep::Read { node });
             }
         }
-        self.take(&Step::Pass { millis: 600 });
+        self.take(&HistoryStep::Pass { millis: 600 });
     }
 
     fn all_are_open(&self) -> bool {

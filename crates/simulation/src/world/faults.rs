@@ -10,8 +10,8 @@ use fanfare_testkit::SimulatedDisk;
 use super::World;
 use crate::judge::FindingKind;
 use crate::network::{COMMANDS, KEYS};
-use crate::node::{Ground, Node, lock};
-use crate::plan::{Engine, RedisFault, Stop};
+use crate::node::{Ground, SimulatedNode, lock};
+use crate::plan::{NodeEngine, NodeStop, RedisFault};
 
 /// Where nobody is left who knows of an epoch, the next is named by the clock alone, which may be behind its
 /// name by some four seconds. The judge goes by the order of epochs.
@@ -20,15 +20,15 @@ const UNTIL_NAMED_ANEW: Duration = Duration::from_secs(5);
 impl World {
     pub(super) fn start(&self, node: usize) {
         let ground = match self.setup.engine {
-            Engine::Memory => Ground::Memory,
-            Engine::Disk(sync) => Ground::Disk(self.disk.clone().expect("there is one"), sync),
-            Engine::Redis(_) => {
+            NodeEngine::Memory => Ground::Memory,
+            NodeEngine::Disk(sync) => Ground::Disk(self.disk.clone().expect("there is one"), sync),
+            NodeEngine::Redis(_) => {
                 Ground::Redis(Arc::clone(self.network.as_ref().expect("there is one")), node)
             }
         };
         // Whatever fault was still to come: a start may fail, as long as the next works.
         for _ in 0..30 {
-            if let Some(started) = Node::start(&self.setup, &ground, &self.clocks[node]) {
+            if let Some(started) = SimulatedNode::start(&self.setup, &ground, &self.clocks[node]) {
                 *lock(&self.nodes[node]) = Some(Arc::new(started));
                 return;
             }
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// What comes into the middle of something else never stops a node.
-    pub(super) fn restart(&self, node: usize, how: Stop) {
+    pub(super) fn restart(&self, node: usize, how: NodeStop) {
         if let Some(network) = &self.network {
             // What nobody is left to know of cannot be told: docs/gaps.md.
             if network.owes_word(node) {
@@ -59,22 +59,22 @@ impl World {
         self.stop_and_start(node, how);
     }
 
-    fn stop_and_start(&self, node: usize, how: Stop) {
+    fn stop_and_start(&self, node: usize, how: NodeStop) {
         if let Some(network) = &self.network {
             network.set_reachable(node, true);
         }
-        if self.setup.engine == Engine::Memory {
+        if self.setup.engine == NodeEngine::Memory {
             lock(&self.ledger).may_lose();
             lock(&self.keyed).clear();
         }
         let is_safe =
-            matches!(self.setup.engine, Engine::Disk(SyncPolicy::Disk) | Engine::Redis(_));
-        if how == Stop::PowerCut && !is_safe {
+            matches!(self.setup.engine, NodeEngine::Disk(SyncPolicy::Disk) | NodeEngine::Redis(_));
+        if how == NodeStop::PowerCut && !is_safe {
             lock(&self.ledger).may_lose();
         }
         let Some(stopped) = lock(&self.nodes[node]).take() else { return };
         let stopped = Arc::into_inner(stopped).expect("nobody is in the middle of anything");
-        if how != Stop::Closed || self.network.is_some() {
+        if how != NodeStop::Closed || self.network.is_some() {
             // Nobody is told any more.
             let pending = std::mem::take(&mut *lock(&self.pending));
             let (gone, others): (Vec<_>, Vec<_>) =
@@ -84,16 +84,16 @@ impl World {
             *lock(&self.pending) = others;
         }
         lock(&self.moving).retain(|(at, _)| *at != node);
-        if how == Stop::Closed {
+        if how == NodeStop::Closed {
             stopped.close();
         } else {
             stopped.kill();
         }
         if let Some(disk) = &self.disk {
             match how {
-                Stop::PowerCut => disk.restart(),
-                Stop::Killed => disk.restart_process(),
-                Stop::Closed => {}
+                NodeStop::PowerCut => disk.restart(),
+                NodeStop::Killed => disk.restart_process(),
+                NodeStop::Closed => {}
             }
         }
         {
@@ -112,7 +112,7 @@ impl World {
         if self.disk.as_ref().is_some_and(SimulatedDisk::has_crashed) {
             lock(&self.trace).note(|| "  the disk has stopped".to_owned());
             // Half of the time only the process is gone, in the middle of what it was writing.
-            let how = if fastrand::bool() { Stop::PowerCut } else { Stop::Killed };
+            let how = if fastrand::bool() { NodeStop::PowerCut } else { NodeStop::Killed };
             self.restart(0, how);
         }
     }
@@ -121,7 +121,7 @@ impl World {
         let Some(network) = &self.network else { return };
         match fault {
             RedisFault::Succeed(lost) | RedisFault::KillAll(lost) => {
-                if self.setup.engine == Engine::Redis(Persistence::Lax) {
+                if self.setup.engine == NodeEngine::Redis(Persistence::Lax) {
                     lock(&self.ledger).may_lose();
                 }
                 if matches!(fault, RedisFault::KillAll(_)) {
@@ -131,7 +131,8 @@ impl World {
                 if matches!(fault, RedisFault::KillAll(_)) {
                     // All at once: no node does anything after another is gone.
                     lock(&self.meanwhile).clear();
-                    (0..self.setup.nodes).for_each(|node| self.stop_and_start(node, Stop::Killed));
+                    (0..self.setup.nodes)
+                        .for_each(|node| self.stop_and_start(node, NodeStop::Killed));
                 }
             }
             RedisFault::LoseReply => network.lose_reply(),

@@ -7,19 +7,19 @@ use fanfare_event::{Draft, EventType, Extras, Topic};
 use fanfare_log::{AppendError, Batch, IdempotencyKey};
 
 use super::World;
-use crate::judge::{Id, Message};
+use crate::judge::{JudgedId, SentMessage};
 use crate::node::{KEY_WINDOW, lock};
-use crate::plan::{Step, TOPICS};
+use crate::plan::{HistoryStep, TOPICS};
 
 impl World {
-    pub(super) fn publish(&self, step: &Step) {
-        let Step::Publish { node, topic, count, typed, size, keyed, private } = *step else {
+    pub(super) fn publish(&self, step: &HistoryStep) {
+        let HistoryStep::Publish { node, topic, count, typed, size, keyed, private } = *step else {
             return;
         };
         let Some(it) = self.node(node) else { return };
         let (batch, messages) = {
             let mut ledger = lock(&self.ledger);
-            let message = |n: usize| Message {
+            let message = |n: usize| SentMessage {
                 topic: TOPICS[(topic + n) % TOPICS.len()].to_owned(),
                 event_type: (typed && n.is_multiple_of(2)).then(|| "typed".to_owned()),
                 text: ledger.next_text(n) + &"x\n".repeat(size / 60) + &"y\"".repeat(size / 3),
@@ -65,7 +65,7 @@ impl World {
             let mut ledger = lock(&self.ledger);
             match answer {
                 Ok(appended) => {
-                    let first = Id { epoch: appended.first.epoch, seq: appended.first.seq };
+                    let first = JudgedId { epoch: appended.first.epoch, seq: appended.first.seq };
                     ledger.accepted(batch, first, appended.count);
                 }
                 Err(AppendError::OutcomeUnknown { .. }) => ledger.unanswered(batch),
@@ -75,8 +75,8 @@ impl World {
     }
 }
 
-fn batch_of(messages: Vec<Message>, key: Option<&str>) -> Batch {
-    let draft = |Message { topic, event_type, text, is_private }: Message| {
+fn batch_of(messages: Vec<SentMessage>, key: Option<&str>) -> Batch {
+    let draft = |SentMessage { topic, event_type, text, is_private }: SentMessage| {
         let topic = Topic::parse(&topic).expect("a topic");
         let extras = Extras::new(&topic, [], is_private, None).expect("one topic");
         let event_type = event_type.map(|text| EventType::parse(&text).expect("an event type"));

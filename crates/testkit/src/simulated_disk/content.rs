@@ -7,15 +7,15 @@ use fastrand::Rng;
 const PAGE: usize = 128;
 
 #[derive(Default, Clone)]
-pub(super) struct Content {
+pub(super) struct FileContent {
     pub(super) now: Vec<u8>,
     pub(super) durable: Vec<u8>,
     /// What happened since the last sync.
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<FileChange>,
 }
 
 #[derive(Clone)]
-pub(super) enum Change {
+pub(super) enum FileChange {
     Write(u64, Vec<u8>),
     Truncate(u64),
 }
@@ -28,7 +28,7 @@ pub(super) fn write_into(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
     content[at..end].copy_from_slice(bytes);
 }
 
-impl Content {
+impl FileContent {
     /// What is found after a crash: what was synced, and of the rest a beginning, the last part
     /// of which may be cut off or read as zeros; or any of its pages.
     pub(super) fn settle(&mut self, rng: &mut Rng) {
@@ -42,16 +42,16 @@ impl Content {
                 break;
             }
             match change {
-                Change::Write(offset, bytes) if at == kept => {
+                FileChange::Write(offset, bytes) if at == kept => {
                     let part = rng.usize(..=bytes.len());
                     write_into(&mut found, offset, &bytes[..part]);
                     if rng.bool() {
                         write_into(&mut found, offset + part as u64, &vec![0; bytes.len() - part]);
                     }
                 }
-                Change::Truncate(_) if at == kept => {}
-                Change::Write(offset, bytes) => write_into(&mut found, offset, &bytes),
-                Change::Truncate(size) => found.resize(size as usize, 0),
+                FileChange::Truncate(_) if at == kept => {}
+                FileChange::Write(offset, bytes) => write_into(&mut found, offset, &bytes),
+                FileChange::Truncate(size) => found.resize(size as usize, 0),
             }
         }
         self.now = found.clone();
@@ -63,8 +63,8 @@ impl Content {
         let mut found = std::mem::take(&mut self.durable);
         for change in self.changes.drain(..) {
             match change {
-                Change::Truncate(size) => found.resize(size as usize, 0),
-                Change::Write(offset, bytes) => {
+                FileChange::Truncate(size) => found.resize(size as usize, 0),
+                FileChange::Write(offset, bytes) => {
                     for (page, part) in bytes.chunks(PAGE).enumerate() {
                         if rng.u8(..3) > 0 {
                             write_into(&mut found, offset + (page * PAGE) as u64, part);

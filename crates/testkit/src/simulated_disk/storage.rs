@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use fanfare_log::disk::{Storage, StoredFile};
 
-use super::content::{Change, Content, write_into};
-use super::{DiskFault, NameChange, SimulatedDisk, World};
+use super::content::{FileChange, FileContent, write_into};
+use super::{DiskContents, DiskFault, NameChange, SimulatedDisk};
 
 struct Handle {
     disk: SimulatedDisk,
@@ -35,12 +35,12 @@ impl Storage for SimulatedDisk {
         self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
-        World::check(fault)?;
+        DiskContents::check(fault)?;
         if world.refused == name {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let file = world.files.len();
-        world.files.push(Content::default());
+        world.files.push(FileContent::default());
         world.names.insert(name.to_owned(), file);
         world.renames.push(NameChange::Set(name.to_owned(), file));
         Ok(Arc::new(Handle { disk: self.clone(), file }))
@@ -50,7 +50,7 @@ impl Storage for SimulatedDisk {
         self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
-        World::check(fault)?;
+        DiskContents::check(fault)?;
         let file = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         world.names.insert(to.to_owned(), file);
         world.renames.push(NameChange::Move(from.to_owned(), to.to_owned()));
@@ -61,7 +61,7 @@ impl Storage for SimulatedDisk {
         self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
-        World::check(fault)?;
+        DiskContents::check(fault)?;
         if world.held == name {
             return Err(io::Error::other("input/output error"));
         }
@@ -78,7 +78,7 @@ impl Storage for SimulatedDisk {
         self.before_change.call();
         let mut world = self.world();
         let fault = world.operate()?;
-        World::check(fault)?;
+        DiskContents::check(fault)?;
         world.durable_names = world.names.clone();
         world.renames.clear();
         Ok(())
@@ -118,8 +118,8 @@ impl StoredFile for Handle {
         let part = bytes[..length].to_vec();
         let content = &mut world.files[self.file];
         write_into(&mut content.now, at, &part);
-        content.changes.push(Change::Write(at, part));
-        World::check(fault)?;
+        content.changes.push(FileChange::Write(at, part));
+        DiskContents::check(fault)?;
         Ok(length)
     }
 
@@ -136,7 +136,7 @@ impl StoredFile for Handle {
             content.settle(&mut world.rng);
             content.now = now;
         }
-        World::check(fault)?;
+        DiskContents::check(fault)?;
         content.durable = content.now.clone();
         content.changes.clear();
         Ok(())
@@ -146,10 +146,10 @@ impl StoredFile for Handle {
         self.disk.before_change.call();
         let mut world = self.disk.world();
         let fault = world.operate()?;
-        World::check(fault)?;
+        DiskContents::check(fault)?;
         let content = &mut world.files[self.file];
         content.now.resize(size as usize, 0);
-        content.changes.push(Change::Truncate(size));
+        content.changes.push(FileChange::Truncate(size));
         Ok(())
     }
 }

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_runs_out_while_the_authority_is_away() {
+    fn no_certificate_runs_out_while_the_authority_is_away() {
         for lifetime in [6 * DAY, 45 * DAY, 90 * DAY] {
             let validity = validity(1000 * DAY, lifetime);
             for _ in 0..1000 {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_that_issues_what_is_due_is_asked_without_end() {
+    fn an_authority_that_issues_what_is_due_is_not_asked_without_end() {
         let old = validity(1000 * DAY, 90 * DAY);
         let now = old.until - DAY;
         assert!(first_renewal(old, now) >= now + DAY / 3);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_use_up_what_an_authority_allows() {
+    fn failures_do_not_use_up_what_an_authority_allows() {
         for _ in 0..1000 {
             let waits: Vec<_> = (1..6).map(retry).collect();
             assert!(waits[0] >= Duration::from_secs(90), "{waits:?}");

@@ -18,7 +18,7 @@ pub(crate) const ARGUMENTS: &[&str] = &["--mercure", "--mercure-subscriptions"];
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What became of it.
-pub(crate) struct Crowd {
+pub(crate) struct CrowdOutcome {
     /// How many subscriptions were told of, and how many not.
     pub(crate) told: f64,
     pub(crate) untold: f64,
@@ -28,7 +28,7 @@ pub(crate) struct Crowd {
 }
 
 /// Lets them come, and waits until it is told.
-pub(crate) fn come(site: &Site) -> Result<Crowd, ClusterError> {
+pub(crate) fn come(site: &Site) -> Result<CrowdOutcome, ClusterError> {
     let (before, begun) = (site.writes()?, Instant::now());
     let streams = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
@@ -61,7 +61,7 @@ pub(crate) fn come(site: &Site) -> Result<Crowd, ClusterError> {
     let nanoseconds = begun.elapsed().as_nanos() as f64;
     let writes = site.writes()?.saturating_sub(before) as f64;
     drop(streams);
-    Ok(Crowd { told, untold, writes, nanoseconds })
+    Ok(CrowdOutcome { told, untold, writes, nanoseconds })
 }
 
 fn subscribe(site: &Site, n: usize) -> io::Result<TcpStream> {

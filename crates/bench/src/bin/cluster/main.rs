@@ -13,8 +13,8 @@ use std::{io, thread};
 
 use clap::{Parser, ValueEnum};
 use fanfare_bench::{
-    BenchError, Dialect, Load, Plan, Progress, Report, format_count, format_time, raise_open_files,
-    run,
+    BenchError, BenchPlan, BenchReport, Load, Protocol, RunProgress, format_count, format_time,
+    raise_open_files, run,
 };
 
 use crate::site::Site;
@@ -30,7 +30,7 @@ struct Arguments {
     redis_config: PathBuf,
     /// Measure only this; may be repeated
     #[arg(long, value_enum, value_name = "SCENARIO")]
-    only: Vec<Scenario>,
+    only: Vec<ClusterScenario>,
     /// How often each is measured, in turn
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     rounds: u32,
@@ -41,7 +41,7 @@ struct Arguments {
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Scenario {
+enum ClusterScenario {
     /// From a publish at one node to its delivery at the other: 1,000 messages/s, 100 subscribers each
     Latency,
     /// Batches of 100, as fast as one node takes them
@@ -64,7 +64,7 @@ enum ClusterError {
     #[error(transparent)]
     Run(#[from] BenchError),
     #[error("messages were lost, duplicated or reordered:\n{0}")]
-    Unclean(Box<Report>),
+    Unclean(Box<BenchReport>),
 }
 
 /// The figures of one run: what, in which unit, how much.
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> Result<(), ClusterError> {
     raise_open_files();
-    let all = Scenario::value_variants();
+    let all = ClusterScenario::value_variants();
     let scenarios = if arguments.only.is_empty() { all } else { &arguments.only };
     let mut rows = Vec::new();
     for &scenario in scenarios {
@@ -109,7 +109,7 @@ fn measure(arguments: &Arguments) -> Result<(), ClusterError> {
     Ok(())
 }
 
-impl Scenario {
+impl ClusterScenario {
     /// The first figure is the one held to a goal.
     fn measure(self, site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
         match self {
@@ -159,12 +159,12 @@ fn median(mut values: Vec<f64>) -> f64 {
     f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
-fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> Plan {
-    Plan {
+fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> BenchPlan {
+    BenchPlan {
         url: site.url(node),
         publish_url: Some(site.url(0)),
         authorization: None,
-        dialect: Dialect::Native,
+        dialect: Protocol::Native,
         subscribers: 100,
         load,
         size: 200,
@@ -189,7 +189,7 @@ fn latency(site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
     let report = thread::scope(|scope| {
         let beside = scope.spawn(move || {
             run(&beside, &mut |progress| {
-                if matches!(progress, Progress::Holding { .. }) {
+                if matches!(progress, RunProgress::Holding { .. }) {
                     // Nobody waits any more.
                     let _ = connected.send(());
                 }
@@ -212,7 +212,7 @@ fn latency(site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
 
 fn publish(site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
     let load = Load::Unpaced { in_flight: 50_000 };
-    let plan = Plan { subscribers: 1, batch: 100, ..plan(site, 0, load, duration) };
+    let plan = BenchPlan { subscribers: 1, batch: 100, ..plan(site, 0, load, duration) };
     let report = clean(run(&plan, &mut |_| ())?)?;
     let window = report.window.as_ref().expect("an unpaced run has a window");
     Ok(vec![(
@@ -222,6 +222,6 @@ fn publish(site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
     )])
 }
 
-fn clean(report: Report) -> Result<Report, ClusterError> {
+fn clean(report: BenchReport) -> Result<BenchReport, ClusterError> {
     if report.is_clean() { Ok(report) } else { Err(ClusterError::Unclean(Box::new(report))) }
 }

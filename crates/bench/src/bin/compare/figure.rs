@@ -1,13 +1,13 @@
 //! A figure that is compared: where it stands in a report, its unit, what it is held to.
 
-use fanfare_bench::{Report, format_bytes, format_count, format_time};
+use fanfare_bench::{BenchReport, format_bytes, format_count, format_time};
 
 /// A figure of a report.
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) unit: Unit,
     pub(crate) goal: Goal,
-    of: fn(&Report) -> Option<f64>,
+    of: fn(&BenchReport) -> Option<f64>,
 }
 
 /// What a figure counts.
@@ -68,7 +68,7 @@ impl Figure {
     pub(crate) const CLIENT_LOAD: Self =
         Self::new("client load", Unit::Share, |report| Some(report.client_cpu_load));
 
-    const fn new(name: &'static str, unit: Unit, of: fn(&Report) -> Option<f64>) -> Self {
+    const fn new(name: &'static str, unit: Unit, of: fn(&BenchReport) -> Option<f64>) -> Self {
         Self { name, unit, goal: Goal::None, of }
     }
 
@@ -78,7 +78,7 @@ impl Figure {
     }
 
     /// Its median; `None` where no report has it.
-    pub(crate) fn median(&self, reports: &[Report]) -> Option<f64> {
+    pub(crate) fn median(&self, reports: &[BenchReport]) -> Option<f64> {
         let mut values: Vec<f64> = reports.iter().filter_map(self.of).collect();
         values.sort_by(f64::total_cmp);
         let upper = *values.get(values.len() / 2)?;

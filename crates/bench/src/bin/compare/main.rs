@@ -13,13 +13,13 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use fanfare_bench::{BenchError, ProgressLine, Report, run};
+use fanfare_bench::{BenchError, BenchReport, ProgressLine, run};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::json;
 
 use crate::scenario::{Contender, Scenario};
-use crate::server::Server;
-use crate::table::Table;
+use crate::server::ServerProcess;
+use crate::table::TextTable;
 
 /// Measure a hub beside the floor and print the medians of several rounds.
 #[derive(Parser)]
@@ -91,7 +91,7 @@ fn compare(arguments: &Arguments) -> Result<bool, CompareError> {
     let mut results = Results::create(&arguments.results)?;
     let all = <Scenario as clap::ValueEnum>::value_variants();
     let scenarios = if arguments.only.is_empty() { all } else { &arguments.only };
-    let mut table = Table::new();
+    let mut table = TextTable::new();
     let mut clean = true;
     for &scenario in scenarios {
         let contenders = scenario.contenders(Duration::from_secs(arguments.seconds));
@@ -119,12 +119,12 @@ fn measure(
     scenario: Scenario,
     contender: &Contender,
     folder: &Path,
-) -> Result<Report, CompareError> {
+) -> Result<BenchReport, CompareError> {
     let named = if contender.is_floor { &arguments.floor } else { &arguments.fanfare };
     let default = if contender.is_floor { "floor" } else { "fanfare" };
     let further = if contender.is_floor { &[] } else { scenario.arguments() };
     let binary = named.clone().unwrap_or_else(|| beside_this_program(default));
-    let server = Server::start(&binary, further, arguments.server_core, folder)?;
+    let server = ServerProcess::start(&binary, further, arguments.server_core, folder)?;
     let mut line = ProgressLine::new();
     let failed =
         |source| CompareError::Run { scenario: scenario.name(), contender: contender.name, source };
@@ -159,7 +159,7 @@ impl Results {
         scenario: Scenario,
         contender: &Contender,
         round: u32,
-        report: &Report,
+        report: &BenchReport,
     ) -> Result<(), CompareError> {
         let line = json!({
             "scenario": scenario.name(),
@@ -173,7 +173,7 @@ impl Results {
         })
     }
 
-    fn keep_table(&self, table: &Table) -> Result<(), CompareError> {
+    fn keep_table(&self, table: &TextTable) -> Result<(), CompareError> {
         let path = self.folder.join("table.md");
         fs::write(&path, table.to_string()).map_err(|source| CompareError::Results { path, source })
     }

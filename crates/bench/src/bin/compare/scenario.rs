@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use fanfare_bench::{Dialect, Load, Plan, Target};
+use fanfare_bench::{BenchPlan, Load, Protocol, Target};
 
 use crate::figure::{Figure, Goal};
 
@@ -30,7 +30,7 @@ pub(crate) struct Contender {
     pub(crate) name: &'static str,
     /// The floor, or else the hub.
     pub(crate) is_floor: bool,
-    pub(crate) dialect: Dialect,
+    pub(crate) dialect: Protocol,
     subscribers: u32,
     topics: u32,
     publishers: u32,
@@ -55,7 +55,7 @@ impl Scenario {
         let floor = Contender {
             name: "floor",
             is_floor: true,
-            dialect: Dialect::Native,
+            dialect: Protocol::Native,
             subscribers: 1000,
             topics: 1,
             publishers: 1,
@@ -66,7 +66,7 @@ impl Scenario {
             |floor| [floor, Contender { name: "fanfare", is_floor: false, ..floor }];
         let in_both = |native| {
             let mercure =
-                Contender { name: "fanfare, Mercure", dialect: Dialect::Mercure, ..native };
+                Contender { name: "fanfare, Mercure", dialect: Protocol::Mercure, ..native };
             [Contender { name: "fanfare, native", ..native }, mercure]
         };
         match self {
@@ -148,8 +148,8 @@ impl Scenario {
 
 impl Contender {
     /// The plan of its run.
-    pub(crate) fn plan(&self, url: Target, pid: u32) -> Plan {
-        Plan {
+    pub(crate) fn plan(&self, url: Target, pid: u32) -> BenchPlan {
+        BenchPlan {
             url,
             publish_url: None,
             authorization: None,

@@ -13,12 +13,12 @@ use crate::CompareError;
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server; it is killed when dropped.
-pub(crate) struct Server {
+pub(crate) struct ServerProcess {
     child: Child,
     url: String,
 }
 
-impl Server {
+impl ServerProcess {
     /// Starts `binary` on `core`, with further arguments, and waits for the line of its output that holds its URL. What it
     /// says on standard error goes to a log in `folder`.
     pub(crate) fn start(
@@ -79,7 +79,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

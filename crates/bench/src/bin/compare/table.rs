@@ -2,22 +2,27 @@
 
 use std::fmt;
 
-use fanfare_bench::Report;
+use fanfare_bench::BenchReport;
 
 use crate::scenario::Scenario;
 
 const HEADINGS: [&str; 7] = ["scenario", "figure", "against", "is", "fanfare", "ratio", "target"];
 
 /// Rows of cells.
-pub(crate) struct Table(Vec<[String; HEADINGS.len()]>);
+pub(crate) struct TextTable(Vec<[String; HEADINGS.len()]>);
 
-impl Table {
+impl TextTable {
     pub(crate) fn new() -> Self {
         Self(vec![HEADINGS.map(str::to_owned)])
     }
 
     /// Adds what the two contenders' reports say.
-    pub(crate) fn add(&mut self, scenario: Scenario, names: [&str; 2], reports: &[Vec<Report>; 2]) {
+    pub(crate) fn add(
+        &mut self,
+        scenario: Scenario,
+        names: [&str; 2],
+        reports: &[Vec<BenchReport>; 2],
+    ) {
         for figure in scenario.figures() {
             let medians = reports.each_ref().map(|reports| figure.median(reports));
             let [Some(first), Some(second)] = medians else { continue };
@@ -35,7 +40,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for TextTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut widths = [0; HEADINGS.len()];
         for row in &self.0 {

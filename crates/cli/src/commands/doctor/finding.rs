@@ -9,7 +9,7 @@ use crate::commands::terminal::{Output, output_has_colour};
 
 /// How a finding is judged. The worst comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Verdict {
+pub(super) enum Rating {
     Good,
     /// It works, and could be better.
     Advice,
@@ -18,9 +18,9 @@ pub(super) enum Verdict {
 
 /// What was looked at, what was seen, and what to do about it.
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(super) struct DoctorFinding {
     check: &'static str,
-    verdict: Verdict,
+    verdict: Rating,
     saw: String,
     why: Option<&'static str>,
     advice: Option<String>,
@@ -28,17 +28,17 @@ pub(super) struct Finding {
 
 /// The findings so far. As text each is printed at once, as JSON all at the end.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct DoctorReport {
     out: Output,
     json: bool,
     colour: bool,
-    worst: Verdict,
+    worst: Rating,
     findings: Vec<Value>,
 }
 
-impl Finding {
+impl DoctorFinding {
     pub(super) fn good(check: &'static str, saw: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Good, saw: saw.into(), why: None, advice: None }
+        Self { check, verdict: Rating::Good, saw: saw.into(), why: None, advice: None }
     }
 
     pub(super) fn advice(
@@ -47,7 +47,7 @@ impl Finding {
         advice: impl Into<String>,
     ) -> Self {
         let advice = Some(advice.into());
-        Self { verdict: Verdict::Advice, advice, ..Self::good(check, saw) }
+        Self { verdict: Rating::Advice, advice, ..Self::good(check, saw) }
     }
 
     pub(super) fn wrong(
@@ -55,7 +55,7 @@ impl Finding {
         saw: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { verdict: Verdict::Wrong, ..Self::advice(check, saw, advice) }
+        Self { verdict: Rating::Wrong, ..Self::advice(check, saw, advice) }
     }
 
     /// The same finding, with why it matters.
@@ -65,7 +65,7 @@ impl Finding {
     }
 }
 
-impl Verdict {
+impl Rating {
     fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -83,14 +83,14 @@ impl Verdict {
     }
 }
 
-impl Report {
+impl DoctorReport {
     pub(super) fn new(json: bool) -> Self {
-        let (worst, colour) = (Verdict::Good, output_has_colour());
+        let (worst, colour) = (Rating::Good, output_has_colour());
         Self { out: Output::new(), json, colour, worst, findings: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, finding: Finding) -> Result<(), CommandError> {
-        let Finding { check, verdict, saw, why, advice } = finding;
+    pub(super) fn add(&mut self, finding: DoctorFinding) -> Result<(), CommandError> {
+        let DoctorFinding { check, verdict, saw, why, advice } = finding;
         self.worst = self.worst.max(verdict);
         if self.json {
             let verdict = verdict.word();
@@ -115,6 +115,6 @@ impl Report {
             self.out.line(report)?;
         }
         self.out.flush()?;
-        if self.worst < Verdict::Wrong { Ok(()) } else { Err(CommandError::Reported) }
+        if self.worst < Rating::Wrong { Ok(()) } else { Err(CommandError::Reported) }
     }
 }

@@ -10,14 +10,14 @@ mod system;
 use std::time::Duration;
 
 use clap::Args;
-use fanfare_client::Token;
+use fanfare_client::BearerToken;
 use fanfare_event::Topic;
 #[cfg(feature = "redis")]
 use fanfare_redis::Namespace;
 use fanfare_settings::parse_duration;
 
-use self::finding::{Finding, Report};
-use self::stream::Examination;
+use self::finding::{DoctorFinding, DoctorReport};
+use self::stream::StreamDoctor;
 use super::hub_args::HubArgs;
 use super::{CommandError, block_on};
 use crate::exit::CODES;
@@ -70,7 +70,7 @@ pub(crate) struct DoctorArgs {
 
 /// Examines the machine, and the way to a hub.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), CommandError> {
-    let mut report = Report::new(args.json);
+    let mut report = DoctorReport::new(args.json);
     #[cfg(feature = "redis")]
     if let Some(url) = &args.redis {
         let url = redis::url(url.as_deref())?;
@@ -83,16 +83,16 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), CommandError> {
         if let Some(finding) = exposed(&args.hub.token()?, client.url()) {
             report.add(finding)?;
         }
-        let mut examination = Examination::new(client, args.topic.clone(), args.wait);
+        let mut examination = StreamDoctor::new(client, args.topic.clone(), args.wait);
         block_on(examination.run(&mut report))?;
     }
     report.verdict()
 }
 
 /// A token that anyone on the way can read.
-fn exposed(token: &Option<Token>, url: &fanfare_client::HubUrl) -> Option<Finding> {
+fn exposed(token: &Option<BearerToken>, url: &fanfare_client::HubUrl) -> Option<DoctorFinding> {
     (token.is_some() && !url.is_encrypted() && !url.is_local()).then(|| {
-        Finding::wrong(
+        DoctorFinding::wrong(
             "token",
             format!("it is sent to {url} without encryption"),
             "use an https:// address, and have this token replaced",

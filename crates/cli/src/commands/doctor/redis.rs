@@ -3,7 +3,7 @@
 use fanfare_redis::doctor::{Severity, diagnose};
 use fanfare_redis::{InvalidUrl, Namespace, RedisUrl};
 
-use super::finding::{Finding, Report};
+use super::finding::{DoctorFinding, DoctorReport};
 use crate::commands::CommandError;
 use crate::commands::hub_args::variable;
 
@@ -11,13 +11,13 @@ use crate::commands::hub_args::variable;
 pub(super) async fn examine(
     url: &RedisUrl,
     namespace: &Namespace,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> Result<(), CommandError> {
     for found in diagnose(url, namespace).await {
         let finding = match found.severity {
-            Severity::Fine => Finding::good(found.check, found.what),
-            Severity::Warning => Finding::advice(found.check, found.what, found.fix),
-            Severity::Problem => Finding::wrong(found.check, found.what, found.fix),
+            Severity::Fine => DoctorFinding::good(found.check, found.what),
+            Severity::Warning => DoctorFinding::advice(found.check, found.what, found.fix),
+            Severity::Problem => DoctorFinding::wrong(found.check, found.what, found.fix),
         };
         report.add(finding.because(found.why))?;
     }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use fanfare_client::{
-    Batch, Client, EventStream, Key, Message, RequestError, StreamEnd, Subscription,
+    Client, EventStream, Message, PublishBatch, RequestError, RetryKey, StreamEnd, SubscribeOptions,
 };
 use fanfare_event::Topic;
 use fanfare_sse::{Parsed, ParsedEvent};
@@ -13,14 +13,14 @@ use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
-use super::finding::{Finding, Report};
+use super::finding::{DoctorFinding, DoctorReport};
 use crate::commands::CommandError;
 use crate::commands::error::advice;
 
 /// How many messages are published.
 const MESSAGES: usize = 5;
 /// How long a message or the beginning of a stream may take; a proxy that buffers takes longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// What takes longer than this is not live.
 const SLOW: Duration = Duration::from_millis(500);
 
@@ -31,7 +31,7 @@ const UNBUFFER: &str = "a proxy in front holds events back until its buffer is f
 
 /// One examination of the way to a hub.
 #[derive(Debug)]
-pub(super) struct Examination {
+pub(super) struct StreamDoctor {
     client: Client,
     topic: Topic,
     keepalive: Duration,
@@ -49,23 +49,26 @@ enum Missing {
     End(StreamEnd),
 }
 
-impl Examination {
+impl StreamDoctor {
     pub(super) fn new(client: Client, topic: Topic, keepalive: Duration) -> Self {
-        let name = Key::random();
+        let name = RetryKey::random();
         let messages = (1..=MESSAGES).map(|n| format!("{name} {n}")).collect();
         Self { client, topic, keepalive, messages, ids: Vec::new() }
     }
 
     /// Looks at one thing after the other, until one is so wrong that the next cannot be looked at.
-    pub(super) async fn run(&mut self, report: &mut Report) -> Result<(), CommandError> {
-        let subscription = Subscription::new(vec![self.topic.as_str().to_owned()], Vec::new())?;
+    pub(super) async fn run(&mut self, report: &mut DoctorReport) -> Result<(), CommandError> {
+        let subscription = SubscribeOptions::new(vec![self.topic.as_str().to_owned()], Vec::new())?;
         let begun = Instant::now();
         let mut stream = match self.client.open(&subscription, None).await {
             Ok(stream) => stream,
             Err(error) => return report.add(self.unopened(&error).await),
         };
         let took = begun.elapsed();
-        report.add(Finding::good("subscribe", format!("{} in {took:.1?}", self.client.url())))?;
+        report.add(DoctorFinding::good(
+            "subscribe",
+            format!("{} in {took:.1?}", self.client.url()),
+        ))?;
         for finding in headers(stream.headers()) {
             report.add(finding)?;
         }
@@ -85,18 +88,18 @@ impl Examination {
 
     /// Why there is no stream. One of which not even the head comes, where a publish is answered,
     /// is being held back: nginx waits for a whole buffer before it passes on anything.
-    async fn unopened(&self, error: &RequestError) -> Finding {
+    async fn unopened(&self, error: &RequestError) -> DoctorFinding {
         const CHECK: &str = "subscribe";
         let silent = matches!(error, RequestError::Silent { .. });
         if silent && self.client.publish(&self.batch(0)).await.is_ok() {
             let saw = format!("{error}, although a publish through the same address was answered");
-            return Finding::wrong(CHECK, saw, UNBUFFER);
+            return DoctorFinding::wrong(CHECK, saw, UNBUFFER);
         }
         failed(CHECK, error)
     }
 
     /// Publishes, and measures when each message arrives.
-    async fn live(&mut self, stream: &mut EventStream) -> Finding {
+    async fn live(&mut self, stream: &mut EventStream) -> DoctorFinding {
         const CHECK: &str = "live delivery";
         let mut worst = Duration::ZERO;
         for at in 0..MESSAGES {
@@ -112,9 +115,9 @@ impl Examination {
                 Err(Missing::Nothing) => {
                     let saw = format!(
                         "a message was published and did not arrive within {} s",
-                        PATIENCE.as_secs()
+                        TIMEOUT.as_secs()
                     );
-                    return Finding::wrong(CHECK, saw, UNBUFFER);
+                    return DoctorFinding::wrong(CHECK, saw, UNBUFFER);
                 }
                 Err(Missing::End(end)) => return ended(CHECK, &end),
             }
@@ -122,13 +125,13 @@ impl Examination {
         let saw =
             format!("{MESSAGES} messages, each published and received in {worst:.1?} or less");
         if worst < SLOW {
-            return Finding::good(CHECK, saw);
+            return DoctorFinding::good(CHECK, saw);
         }
-        Finding::advice(CHECK, saw, "if the network is not that slow, a proxy in front is")
+        DoctorFinding::advice(CHECK, saw, "if the network is not that slow, a proxy in front is")
     }
 
     /// Resumes after the first message: the others must come again, and not the first.
-    async fn resume(&self, subscription: &Subscription) -> Finding {
+    async fn resume(&self, subscription: &SubscribeOptions) -> DoctorFinding {
         const CHECK: &str = "resume";
         let advice = "a client that reconnects will lose events or get them twice: have the proxy \
                       pass the Last-Event-ID header through, and see that all nodes behind this \
@@ -141,25 +144,31 @@ impl Examination {
         for at in 1..MESSAGES {
             match self.await_message(&mut stream, at).await {
                 Ok(first_seen) if first_seen == at => {}
-                Ok(_) => return Finding::wrong(CHECK, "events came in another order", advice),
+                Ok(_) => {
+                    return DoctorFinding::wrong(CHECK, "events came in another order", advice);
+                }
                 Err(Missing::Nothing) => {
                     let saw = "a second stream was not sent what followed the first message";
-                    return Finding::wrong(CHECK, saw, advice);
+                    return DoctorFinding::wrong(CHECK, saw, advice);
                 }
                 Err(Missing::End(end)) => return ended(CHECK, &end),
             }
         }
-        Finding::good(CHECK, "a second stream was sent exactly what followed the first message")
+        DoctorFinding::good(
+            CHECK,
+            "a second stream was sent exactly what followed the first message",
+        )
     }
 
     /// Publishes the first message again, under its key.
-    async fn repeat(&self) -> Finding {
+    async fn repeat(&self) -> DoctorFinding {
         const CHECK: &str = "idempotency";
         match self.client.publish(&self.batch(0)).await {
-            Ok(ids) if ids.first() == self.ids.first() => {
-                Finding::good(CHECK, "a publish repeated under its key was not published again")
-            }
-            Ok(_) => Finding::wrong(
+            Ok(ids) if ids.first() == self.ids.first() => DoctorFinding::good(
+                CHECK,
+                "a publish repeated under its key was not published again",
+            ),
+            Ok(_) => DoctorFinding::wrong(
                 CHECK,
                 "a publish repeated under its key was published again",
                 "have the proxy pass the Idempotency-Key header through, and see that all nodes \
@@ -170,7 +179,7 @@ impl Examination {
     }
 
     /// Asks as a browser does, which would accept a compressed stream.
-    async fn compression(&self, subscription: &Subscription) -> Finding {
+    async fn compression(&self, subscription: &SubscribeOptions) -> DoctorFinding {
         const CHECK: &str = "compression";
         let accept = HeaderValue::from_static("gzip, deflate, br, zstd");
         let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, accept)]);
@@ -179,8 +188,8 @@ impl Examination {
             Err(error) => return failed(CHECK, &error),
         };
         match stream.headers().get(CONTENT_ENCODING) {
-            None => Finding::good(CHECK, "none is put on the stream"),
-            Some(encoding) => Finding::wrong(
+            None => DoctorFinding::good(CHECK, "none is put on the stream"),
+            Some(encoding) => DoctorFinding::wrong(
                 CHECK,
                 format!("something in front compresses the stream: {encoding:?}"),
                 UNBUFFER,
@@ -189,7 +198,7 @@ impl Examination {
     }
 
     /// Waits for a sign of life on a stream on which nothing is published.
-    async fn keepalive(&self, mut stream: EventStream) -> Finding {
+    async fn keepalive(&self, mut stream: EventStream) -> DoctorFinding {
         const CHECK: &str = "keepalive";
         let begun = Instant::now();
         let comment = async {
@@ -203,14 +212,16 @@ impl Examination {
         };
         let seconds = |elapsed: Duration| format!("{:.1} s", elapsed.as_secs_f64());
         match timeout(self.keepalive, comment).await {
-            Ok(Ok(())) => Finding::good(CHECK, format!("seen after {}", seconds(begun.elapsed()))),
-            Ok(Err(end)) => Finding::wrong(
+            Ok(Ok(())) => {
+                DoctorFinding::good(CHECK, format!("seen after {}", seconds(begun.elapsed())))
+            }
+            Ok(Err(end)) => DoctorFinding::wrong(
                 CHECK,
                 format!("the quiet stream ended after {}: {end}", seconds(begun.elapsed())),
                 "give the proxy a longer read time-out (nginx: `proxy_read_timeout 1h`), or the \
                  hub a shorter --heartbeat",
             ),
-            Err(_) => Finding::advice(
+            Err(_) => DoctorFinding::advice(
                 CHECK,
                 format!("none in {}", seconds(self.keepalive)),
                 "if the hub's --heartbeat is shorter than that, something in front holds it back; \
@@ -237,62 +248,65 @@ impl Examination {
                 }
             }
         };
-        match timeout(PATIENCE, wanted).await {
+        match timeout(TIMEOUT, wanted).await {
             Ok(arrived) => arrived.map_err(Missing::End),
             Err(_) => Err(Missing::Nothing),
         }
     }
 
     /// The message of this number, always under the same key.
-    fn batch(&self, at: usize) -> Batch {
+    fn batch(&self, at: usize) -> PublishBatch {
         let text = &self.messages[at];
-        let key = Key::parse(text).unwrap_or_else(|_| Key::random());
-        Batch::single(Message { topic: &self.topic, event: None, text }, key)
+        let key = RetryKey::parse(text).unwrap_or_else(|_| RetryKey::random());
+        PublishBatch::single(Message { topic: &self.topic, event: None, text }, key)
     }
 }
 
 /// What the headers must say for the way to leave the stream alone.
-fn headers(headers: &HeaderMap) -> Vec<Finding> {
+fn headers(headers: &HeaderMap) -> Vec<DoctorFinding> {
     const CACHE: &str = "Cache-Control";
     const BUFFERING: &str = "X-Accel-Buffering";
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let cache = text(CACHE_CONTROL.as_str()).unwrap_or_default();
     let cache = if cache.contains("no-store") && cache.contains("no-transform") {
-        Finding::good(CACHE, cache)
+        DoctorFinding::good(CACHE, cache)
     } else {
         let saw = format!("it arrives as {cache:?}, not as `no-store, no-transform`");
         let advice = "a cache may keep the stream, or rewrite it: have the proxy leave the header \
                       as it is";
-        Finding::wrong(CACHE, saw, advice)
+        DoctorFinding::wrong(CACHE, saw, advice)
     };
     let buffering = match text("x-accel-buffering") {
-        Some("no") => Finding::good(BUFFERING, "no"),
-        _ => Finding::good(BUFFERING, "not passed on; nginx takes it away once it has obeyed it"),
+        Some("no") => DoctorFinding::good(BUFFERING, "no"),
+        _ => DoctorFinding::good(
+            BUFFERING,
+            "not passed on; nginx takes it away once it has obeyed it",
+        ),
     };
     vec![cache, buffering]
 }
 
 /// The hub says something at once: what is not there at once is held back.
-async fn opening(stream: &mut EventStream) -> Finding {
+async fn opening(stream: &mut EventStream) -> DoctorFinding {
     const CHECK: &str = "first bytes";
     let begun = Instant::now();
-    match timeout(PATIENCE, stream.next()).await {
-        Ok(Ok(_)) => Finding::good(CHECK, format!("there after {:.1?}", begun.elapsed())),
+    match timeout(TIMEOUT, stream.next()).await {
+        Ok(Ok(_)) => DoctorFinding::good(CHECK, format!("there after {:.1?}", begun.elapsed())),
         Ok(Err(end)) => ended(CHECK, &end),
         Err(_) => {
-            let saw = format!("none within {} s of the headers", PATIENCE.as_secs());
-            Finding::wrong(CHECK, saw, UNBUFFER)
+            let saw = format!("none within {} s of the headers", TIMEOUT.as_secs());
+            DoctorFinding::wrong(CHECK, saw, UNBUFFER)
         }
     }
 }
 
-fn failed(check: &'static str, error: &RequestError) -> Finding {
+fn failed(check: &'static str, error: &RequestError) -> DoctorFinding {
     let advice = advice(error).unwrap_or_else(|| "see what the hub and the proxy log".to_owned());
-    Finding::wrong(check, error.to_string(), advice)
+    DoctorFinding::wrong(check, error.to_string(), advice)
 }
 
-fn ended(check: &'static str, end: &StreamEnd) -> Finding {
+fn ended(check: &'static str, end: &StreamEnd) -> DoctorFinding {
     let advice = "a hub closes streams when it shuts down or has too many (see its log and \
                   --max-subscribers); otherwise something in front did";
-    Finding::wrong(check, end.to_string(), advice)
+    DoctorFinding::wrong(check, end.to_string(), advice)
 }

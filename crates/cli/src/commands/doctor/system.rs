@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::finding::{Finding, Report};
+use super::finding::{DoctorFinding, DoctorReport};
 use crate::commands::CommandError;
 
 /// Fewer open files than a hub is usually wanted for, and fewer than one can be run with at all.
@@ -23,7 +23,7 @@ const LITTLE_TCP_MEMORY: u64 = 256 * 1024 * 1024;
 const PAGE: u64 = 4096;
 
 /// Examines the limits. One that the system does not have is passed over.
-pub(super) fn examine(report: &mut Report) -> Result<(), CommandError> {
+pub(super) fn examine(report: &mut DoctorReport) -> Result<(), CommandError> {
     report.add(open_files(getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)))?;
     let findings = [
         number("/proc/sys/net/core/somaxconn").map(backlog),
@@ -34,63 +34,63 @@ pub(super) fn examine(report: &mut Report) -> Result<(), CommandError> {
     findings.into_iter().flatten().try_for_each(|finding| report.add(finding))
 }
 
-fn open_files(limit: u64) -> Finding {
+fn open_files(limit: u64) -> DoctorFinding {
     const CHECK: &str = "open files";
     let saw = format!("a process of this user may open {limit}; each subscriber takes one");
     let advice = "raise the hard limit: LimitNOFILE=1048576 in the systemd unit, --ulimit nofile \
                   for a container, or /etc/security/limits.conf";
     match limit {
-        ..TOO_FEW_FILES => Finding::wrong(CHECK, saw, advice),
-        TOO_FEW_FILES..FEW_FILES => Finding::advice(CHECK, saw, advice),
-        FEW_FILES.. => Finding::good(CHECK, saw),
+        ..TOO_FEW_FILES => DoctorFinding::wrong(CHECK, saw, advice),
+        TOO_FEW_FILES..FEW_FILES => DoctorFinding::advice(CHECK, saw, advice),
+        FEW_FILES.. => DoctorFinding::good(CHECK, saw),
     }
 }
 
-fn backlog(somaxconn: u32) -> Finding {
+fn backlog(somaxconn: u32) -> DoctorFinding {
     const CHECK: &str = "listen backlog";
     let saw = format!("{somaxconn} connections may wait to be accepted (net.core.somaxconn)");
     if somaxconn >= SHORT_BACKLOG {
-        return Finding::good(CHECK, saw);
+        return DoctorFinding::good(CHECK, saw);
     }
     let advice = "when many clients reconnect at once, some will be turned away: \
                   sysctl -w net.core.somaxconn=65535";
-    Finding::advice(CHECK, saw, advice)
+    DoctorFinding::advice(CHECK, saw, advice)
 }
 
-fn ports(range: &[u32]) -> Option<Finding> {
+fn ports(range: &[u32]) -> Option<DoctorFinding> {
     const CHECK: &str = "ephemeral ports";
     let [first, last] = *range else { return None };
     let ports = (last + 1).saturating_sub(first);
     let saw = format!("{ports} ({first} to {last})");
     if ports >= FEW_PORTS {
-        return Some(Finding::good(CHECK, saw));
+        return Some(DoctorFinding::good(CHECK, saw));
     }
     let advice = "a proxy on this machine takes one for each stream: \
                   sysctl -w net.ipv4.ip_local_port_range='1024 65535'";
-    Some(Finding::advice(CHECK, saw, advice))
+    Some(DoctorFinding::advice(CHECK, saw, advice))
 }
 
-fn tcp_memory(pages: &[u64]) -> Option<Finding> {
+fn tcp_memory(pages: &[u64]) -> Option<DoctorFinding> {
     const CHECK: &str = "TCP memory";
     let most = pages.get(2)?.saturating_mul(PAGE);
     let saw = format!("all sockets together may hold {} MiB (net.ipv4.tcp_mem)", most >> 20);
     if most >= LITTLE_TCP_MEMORY {
-        return Some(Finding::good(CHECK, saw));
+        return Some(DoctorFinding::good(CHECK, saw));
     }
     let advice = "subscribers that read slowly fill it, and every connection suffers: raise \
                   net.ipv4.tcp_mem, whose unit is a page of 4 KiB";
-    Some(Finding::advice(CHECK, saw, advice))
+    Some(DoctorFinding::advice(CHECK, saw, advice))
 }
 
-fn tracked(most: u64) -> Finding {
+fn tracked(most: u64) -> DoctorFinding {
     const CHECK: &str = "connection tracking";
     let saw = format!("the firewall keeps {most} connections in mind (nf_conntrack_max)");
     if most >= FEW_TRACKED {
-        return Finding::good(CHECK, saw);
+        return DoctorFinding::good(CHECK, saw);
     }
     let advice = "beyond that, new connections are dropped without a trace at the hub: \
                   sysctl -w net.netfilter.nf_conntrack_max=1048576";
-    Finding::advice(CHECK, saw, advice)
+    DoctorFinding::advice(CHECK, saw, advice)
 }
 
 fn number<N: FromStr>(path: &str) -> Option<N> {

@@ -18,7 +18,7 @@ const LONGEST: usize = 64 * 1024 * 1024;
 
 /// Lines that arrived together, at least one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lines {
+pub(super) struct LineBatch {
     /// The number of the first, counted from 1.
     pub(super) first: u64,
     /// Without their ends.
@@ -31,7 +31,7 @@ pub(super) struct Lines {
 pub(super) fn read(
     mut input: impl Read + Send + 'static,
     most: usize,
-) -> mpsc::Receiver<Result<Lines, CommandError>> {
+) -> mpsc::Receiver<Result<LineBatch, CommandError>> {
     let (sender, receiver) = mpsc::channel(1);
     thread::spawn(move || {
         let mut splitter = Splitter { partial: Vec::new(), next: 1, most };
@@ -73,7 +73,7 @@ struct Splitter {
 }
 
 impl Splitter {
-    fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Lines>, CommandError> {
+    fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<LineBatch>, CommandError> {
         let mut lines = Vec::new();
         while let Some(end) = memchr(b'\n', bytes) {
             self.append(&bytes[..end])?;
@@ -89,7 +89,7 @@ impl Splitter {
     }
 
     /// What stands behind the last LF, if anything does.
-    fn finish(mut self) -> Option<Lines> {
+    fn finish(mut self) -> Option<LineBatch> {
         let mut lines = Vec::new();
         let line = std::mem::take(&mut self.partial);
         if !line.is_empty() {
@@ -106,7 +106,7 @@ impl Splitter {
         Ok(())
     }
 
-    fn add(&mut self, lines: &mut Vec<Lines>, line: Vec<u8>) {
+    fn add(&mut self, lines: &mut Vec<LineBatch>, line: Vec<u8>) {
         let (text, mended) = match String::from_utf8(line) {
             Ok(text) => (text, false),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
@@ -116,7 +116,7 @@ impl Splitter {
                 last.texts.push(text);
                 last.mended += usize::from(mended);
             }
-            _ => lines.push(Lines {
+            _ => lines.push(LineBatch {
                 first: self.next,
                 texts: vec![text],
                 mended: usize::from(mended),
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    fn split(chunks: &[&[u8]], most: usize) -> Vec<Lines> {
+    fn split(chunks: &[&[u8]], most: usize) -> Vec<LineBatch> {
         let mut splitter = Splitter { partial: Vec::new(), next: 1, most };
         let mut pieces: Vec<_> =
             chunks.iter().flat_map(|chunk| splitter.push(chunk).unwrap()).collect();
@@ -140,32 +140,32 @@ mod tests {
         pieces
     }
 
-    fn texts(pieces: &[Lines]) -> Vec<&str> {
+    fn texts(pieces: &[LineBatch]) -> Vec<&str> {
         pieces.iter().flat_map(|piece| piece.texts.iter().map(String::as_str)).collect()
     }
 
     #[test]
-    fn a_line_is_dropped_or_keeps_its_end() {
+    fn every_line_is_read_without_its_end() {
         assert_eq!(texts(&split(&[b"a\n\nb\r\nc"], 10)), ["a", "", "b", "c"]);
         assert_eq!(texts(&split(&[b"a\r", b"\nb\n"], 10)), ["a", "b"]);
         assert_eq!(texts(&split(&[b""], 10)), [""; 0]);
     }
 
     #[test]
-    fn a_piece_is_larger_than_the_hub_takes() {
+    fn no_piece_is_larger_than_the_hub_takes() {
         let pieces = split(&[b"1\n2\n3\n4\n5\n"], 2);
         assert_eq!(pieces.iter().map(|piece| piece.first).collect::<Vec<_>>(), [1, 3, 5]);
         assert!(pieces.iter().all(|piece| piece.texts.len() <= 2));
     }
 
     #[test]
-    fn bytes_that_are_no_text_pass_unnoticed() {
+    fn bytes_that_are_no_text_are_noticed() {
         let pieces = split(&[b"a\xffb\nc\n"], 10);
         assert_eq!((texts(&pieces), pieces[0].mended), (vec!["a\u{fffd}b", "c"], 1));
     }
 
     #[test]
-    fn an_endless_line_takes_all_memory() {
+    fn an_endless_line_takes_bounded_memory() {
         let mut splitter = Splitter { partial: Vec::new(), next: 1, most: 1 };
         let chunk = vec![b'x'; 1024 * 1024];
         let refused = (0..65).find_map(|_| splitter.push(&chunk).err());
@@ -174,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_depend_on_where_the_input_is_cut(
+        fn lines_do_not_depend_on_where_the_input_is_cut(
             lines in prop::collection::vec("[a-z\u{e9}]{0,5}", 0..20),
             cuts in prop::collection::vec(0..200_usize, 0..10),
             most in 1..5_usize,

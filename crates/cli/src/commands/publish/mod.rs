@@ -7,22 +7,22 @@ use std::io;
 use std::time::Duration;
 
 use clap::Args;
-use fanfare_client::{Batch, Client, Key, Message, PublishError, Retry};
+use fanfare_client::{Client, Message, PublishBatch, PublishError, RetryKey, RetryNotice};
 use fanfare_event::{EventType, Topic};
 use fanfare_settings::parse_duration;
 use serde_json::json;
 
-use self::lines::Lines;
+use self::lines::LineBatch;
 use super::hub_args::HubArgs;
 use super::terminal::{Output, note, warn};
 use super::{CommandError, block_on};
 use crate::exit::CODES;
 
 /// How long a single message is tried for: over a short restart, not over a person's patience.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RETRY_FOR: Duration = Duration::from_secs(2);
 /// How long lines are tried for: within the hub's default `--idempotency-window` of five minutes,
 /// so that a line is never published twice.
-const PATIENCE_WITH_LINES: Duration = Duration::from_secs(240);
+const RETRY_LINES_FOR: Duration = Duration::from_secs(240);
 /// What stands for standard input.
 const STDIN: &str = "-";
 
@@ -104,8 +104,9 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<(), CommandError> {
     };
     let topic = Topic::given(topic)
         .map_err(|source| CommandError::Topic { text: topic.to_owned(), source })?;
-    let key = args.key.as_deref().map(Key::parse).transpose()?;
-    let mut publisher = Publisher { client: args.hub.client()?, topic, args, out: Output::new() };
+    let key = args.key.as_deref().map(RetryKey::parse).transpose()?;
+    let mut publisher =
+        PublishSession { client: args.hub.client()?, topic, args, out: Output::new() };
     block_on(async {
         if message == STDIN {
             if key.is_some() {
@@ -115,23 +116,23 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<(), CommandError> {
         } else if args.stream {
             Err(CommandError::Flags("--stream is for lines: give `-` for those of standard input"))
         } else {
-            publisher.single(message, key.unwrap_or_else(Key::random)).await
+            publisher.single(message, key.unwrap_or_else(RetryKey::random)).await
         }
     })
 }
 
-struct Publisher<'a> {
+struct PublishSession<'a> {
     client: Client,
     topic: Topic,
     args: &'a PublishArgs,
     out: Output,
 }
 
-impl Publisher<'_> {
-    async fn single(&mut self, message: &str, key: Key) -> Result<(), CommandError> {
-        let batch = Batch::single(self.message(message), key);
-        let patience = self.args.retry_for.unwrap_or(PATIENCE);
-        let ids = self.client.publish_patiently(&batch, patience, |_| ()).await?;
+impl PublishSession<'_> {
+    async fn single(&mut self, message: &str, key: RetryKey) -> Result<(), CommandError> {
+        let batch = PublishBatch::single(self.message(message), key);
+        let retry_for = self.args.retry_for.unwrap_or(RETRY_FOR);
+        let ids = self.client.publish_with_retries(&batch, retry_for, |_| ()).await?;
         for id in ids {
             self.acknowledged(None, &id)?;
         }
@@ -141,33 +142,33 @@ impl Publisher<'_> {
     /// Publishes standard input, one request after the other, so that the order is kept.
     async fn lines(&mut self) -> Result<(), CommandError> {
         let mut lines = lines::read(io::stdin(), usize::from(self.args.batch));
-        let patience = self.args.retry_for.unwrap_or(PATIENCE_WITH_LINES);
+        let retry_for = self.args.retry_for.unwrap_or(RETRY_LINES_FOR);
         if self.args.stream {
-            return self.stream(lines, patience).await;
+            return self.stream(lines, retry_for).await;
         }
         let mut mended = 0;
         while let Some(lines) = lines.recv().await {
             let lines = lines?;
             warn_of_mended(&lines, &mut mended);
-            self.piece(&lines, patience).await?;
+            self.piece(&lines, retry_for).await?;
         }
         Ok(())
     }
 
-    async fn piece(&mut self, lines: &Lines, patience: Duration) -> Result<(), CommandError> {
+    async fn piece(&mut self, lines: &LineBatch, retry_for: Duration) -> Result<(), CommandError> {
         // A request is accepted or refused as a whole: halving a refused one publishes the good
         // lines before a bad one, and finds out which that is.
         let mut parts = vec![(lines.first, &lines.texts[..])];
         while let Some((first, texts)) = parts.pop() {
             let messages = texts.iter().map(|text| self.message(text));
-            let batch = Batch::of(messages, Key::random());
+            let batch = PublishBatch::of(messages, RetryKey::random());
             let mut attempts = 1;
             let published = self
                 .client
-                .publish_patiently(&batch, patience, |retry| {
+                .publish_with_retries(&batch, retry_for, |retry| {
                     attempts = retry.attempts + 1;
                     if retry.attempts == 1 {
-                        note(trying_again(retry, patience));
+                        note(trying_again(retry, retry_for));
                     }
                 })
                 .await;
@@ -207,7 +208,7 @@ impl Publisher<'_> {
 }
 
 /// Says once that what was read is not what was given.
-fn warn_of_mended(lines: &Lines, mended: &mut usize) {
+fn warn_of_mended(lines: &LineBatch, mended: &mut usize) {
     if lines.mended > 0 && *mended == 0 {
         warn("the input is not UTF-8 throughout; what is not is replaced by U+FFFD");
     }
@@ -219,6 +220,6 @@ fn is_about_the_content(error: &PublishError) -> bool {
     answer.is_some_and(|answer| matches!(answer.status.as_u16(), 400 | 413 | 422))
 }
 
-fn trying_again(retry: &Retry<'_>, patience: Duration) -> String {
-    format!("{}; trying again for up to {} s", retry.error, patience.as_secs())
+fn trying_again(retry: &RetryNotice<'_>, retry_for: Duration) -> String {
+    format!("{}; trying again for up to {} s", retry.error, retry_for.as_secs())
 }

@@ -12,8 +12,8 @@ use fanfare_event::Position;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::lines::Lines;
-use super::{Publisher, warn_of_mended};
+use super::lines::LineBatch;
+use super::{PublishSession, warn_of_mended};
 use crate::commands::CommandError;
 use crate::commands::terminal::note;
 
@@ -25,11 +25,11 @@ const PIECE: usize = 64 * 1024;
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Where lines come from.
-type Input = mpsc::Receiver<Result<Lines, CommandError>>;
+type Input = mpsc::Receiver<Result<LineBatch, CommandError>>;
 
 /// The lines that have no answer yet.
 #[derive(Debug, Default)]
-struct Window {
+struct UnansweredLines {
     lines: VecDeque<(u64, Bytes)>,
     bytes: usize,
     /// How many of them were sent in this request.
@@ -41,21 +41,21 @@ struct Window {
 }
 
 /// How a request ended.
-enum End {
+enum RequestEnd {
     /// All lines are published.
     Complete,
     /// Not all; whether anything was published since it began.
     Failed(RequestError, bool),
 }
 
-impl Publisher<'_> {
+impl PublishSession<'_> {
     /// Publishes lines as they come.
     pub(super) async fn stream(
         &mut self,
         mut input: Input,
-        patience: Duration,
+        retry_for: Duration,
     ) -> Result<(), CommandError> {
-        let mut window = Window::default();
+        let mut window = UnansweredLines::default();
         let mut backoff = Backoff::new(WAITS.0, WAITS.1);
         let (mut failing, mut attempts, mut unknown) = (None, 0, false);
         let mut mended = 0;
@@ -65,11 +65,11 @@ impl Publisher<'_> {
                     window.begin();
                     self.request(&mut input, &mut window, &mut mended, sender, answers).await?
                 }
-                Err(error) => End::Failed(error, false),
+                Err(error) => RequestEnd::Failed(error, false),
             };
             let (error, progressed) = match end {
-                End::Complete => return self.out.flush(),
-                End::Failed(error, progressed) => (error, progressed),
+                RequestEnd::Complete => return self.out.flush(),
+                RequestEnd::Failed(error, progressed) => (error, progressed),
             };
             self.out.flush()?;
             if progressed {
@@ -86,7 +86,7 @@ impl Publisher<'_> {
             let after = failing.get_or_insert_with(Instant::now).elapsed();
             let asked_for = error.answer().and_then(|answer| answer.retry_after);
             let wait = backoff.failed().max(asked_for.unwrap_or_default());
-            if after + wait > patience {
+            if after + wait > retry_for {
                 let source = PublishError::GaveUp {
                     attempts,
                     after,
@@ -96,7 +96,7 @@ impl Publisher<'_> {
                 return Err(CommandError::PublishLine { line, source });
             }
             if attempts == 1 {
-                let seconds = patience.as_secs();
+                let seconds = retry_for.as_secs();
                 note(format_args!("{error}; going on with line {line}, for up to {seconds} s"));
             }
             sleep(wait).await;
@@ -107,11 +107,11 @@ impl Publisher<'_> {
     async fn request(
         &mut self,
         input: &mut Input,
-        window: &mut Window,
+        window: &mut UnansweredLines,
         mended: &mut usize,
         sender: LineSender,
         mut answers: LineAnswers,
-    ) -> Result<End, CommandError> {
+    ) -> Result<RequestEnd, CommandError> {
         // Gone once there is nothing more to send.
         let mut sender = Some(sender);
         let (mut progressed, mut piece) = (false, Bytes::new());
@@ -141,7 +141,7 @@ impl Publisher<'_> {
                         return Err(CommandError::RefusedLine { line, source });
                     }
                     Ok(LineAnswer::Ended { why: None, .. }) if window.lines.is_empty() => {
-                        return Ok(End::Complete);
+                        return Ok(RequestEnd::Complete);
                     }
                     Ok(LineAnswer::Ended { why, .. }) => {
                         // What has no answer was not published.
@@ -150,9 +150,9 @@ impl Publisher<'_> {
                             Some(answer) => answers.refusal(answer),
                             None => continue,
                         };
-                        return Ok(End::Failed(error, progressed));
+                        return Ok(RequestEnd::Failed(error, progressed));
                     }
-                    Err(error) => return Ok(End::Failed(error, progressed)),
+                    Err(error) => return Ok(RequestEnd::Failed(error, progressed)),
                 },
                 sent = send => match sent {
                     Ok(()) => window.was_sent(std::mem::take(&mut piece).len()),
@@ -179,7 +179,7 @@ impl Publisher<'_> {
     /// Lines up to this one are published, the first of those without an answer under this id.
     fn published(
         &mut self,
-        window: &mut Window,
+        window: &mut UnansweredLines,
         last: u64,
         first: &str,
     ) -> Result<(), CommandError> {
@@ -194,7 +194,7 @@ impl Publisher<'_> {
     }
 }
 
-impl Window {
+impl UnansweredLines {
     /// A new request begins.
     fn begin(&mut self) {
         (self.sent, self.answered) = (0, 0);

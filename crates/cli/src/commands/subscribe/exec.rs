@@ -2,7 +2,7 @@
 
 use std::process::{ExitStatus, Stdio};
 
-use fanfare_client::Event;
+use fanfare_client::ReceivedEvent;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ impl<'a> Exec<'a> {
 
     /// Runs it to its end. Meanwhile nothing is read from the stream: the hub keeps what follows,
     /// and if it closes the stream because nobody reads, it is resumed.
-    pub(super) async fn run(&mut self, event: &Event) {
+    pub(super) async fn run(&mut self, event: &ReceivedEvent) {
         let problem = match self.ended(event).await {
             Ok(status) if status.success() => return,
             Ok(status) => status.to_string(),
@@ -32,7 +32,7 @@ impl<'a> Exec<'a> {
         warn(format_args!("the command failed for event {}: {problem}", event.id));
     }
 
-    async fn ended(&self, event: &Event) -> std::io::Result<ExitStatus> {
+    async fn ended(&self, event: &ReceivedEvent) -> std::io::Result<ExitStatus> {
         let mut child = Command::new("sh")
             .args(["-c", self.command])
             .env("FANFARE_ID", &event.id)

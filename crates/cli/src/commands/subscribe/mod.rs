@@ -7,7 +7,7 @@ mod render;
 use std::time::Duration;
 
 use clap::Args;
-use fanfare_client::{Event, Item, Subscription};
+use fanfare_client::{Item, ReceivedEvent, SubscribeOptions};
 use fanfare_settings::parse_duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -76,7 +76,7 @@ pub(crate) struct SubscribeArgs {
 
 /// Subscribes to what was asked for.
 pub(crate) fn subscribe(args: &SubscribeArgs) -> Result<(), CommandError> {
-    let mut subscription = Subscription::new(args.topics.clone(), args.types.clone())?;
+    let mut subscription = SubscribeOptions::new(args.topics.clone(), args.types.clone())?;
     if let Some(id) = &args.since {
         subscription = subscription.after(id)?;
     }
@@ -88,12 +88,13 @@ pub(crate) fn subscribe(args: &SubscribeArgs) -> Result<(), CommandError> {
         let interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Start)?;
         let form = Form::new(args.json, &subscription);
         let exec = args.exec.as_deref().map(Exec::new);
-        let session = Session { out: Output::new(), form, exec, interrupt, left: args.count };
+        let session =
+            SubscribeSession { out: Output::new(), form, exec, interrupt, left: args.count };
         session.run(client.subscribe(subscription)).await
     })
 }
 
-struct Session<'a> {
+struct SubscribeSession<'a> {
     out: Output,
     form: Form,
     exec: Option<Exec<'a>>,
@@ -101,7 +102,7 @@ struct Session<'a> {
     left: Option<u64>,
 }
 
-impl Session<'_> {
+impl SubscribeSession<'_> {
     async fn run(mut self, mut subscriber: fanfare_client::Subscriber) -> Result<(), CommandError> {
         let hang_up = HangUp::of_output();
         while self.left != Some(0) {
@@ -153,7 +154,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn event(&mut self, event: &Event) -> Result<(), CommandError> {
+    async fn event(&mut self, event: &ReceivedEvent) -> Result<(), CommandError> {
         let Some(exec) = &mut self.exec else {
             return self.out.write(|buffer| self.form.render(event, buffer));
         };

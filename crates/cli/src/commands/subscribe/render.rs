@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use fanfare_client::{Event, Subscription};
+use fanfare_client::{ReceivedEvent, SubscribeOptions};
 use fanfare_event::printable;
 use serde_json::json;
 
@@ -17,12 +17,12 @@ pub(super) enum Form {
         /// Whether what could drive a terminal is escaped.
         harmless: bool,
     },
-    Text(Text),
+    Text(TextForm),
 }
 
 /// What a line of text shows beside the data.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Text {
+pub(super) struct TextForm {
     topic: bool,
     event_type: bool,
     colour: bool,
@@ -35,11 +35,11 @@ const EVENT_TYPE: Style = AnsiColor::Yellow.on_default();
 
 impl Form {
     /// The form for events of `subscription`.
-    pub(super) fn new(json: bool, subscription: &Subscription) -> Self {
+    pub(super) fn new(json: bool, subscription: &SubscribeOptions) -> Self {
         if json {
             return Self::Json { harmless: output_is_terminal() };
         }
-        Self::Text(Text {
+        Self::Text(TextForm {
             topic: subscription.has_several_topics(),
             event_type: !subscription.has_one_type(),
             colour: output_has_colour(),
@@ -48,10 +48,10 @@ impl Form {
     }
 
     /// Appends the event's line or lines.
-    pub(super) fn render(self, event: &Event, out: &mut Vec<u8>) {
+    pub(super) fn render(self, event: &ReceivedEvent, out: &mut Vec<u8>) {
         match self {
             Self::Json { harmless } => {
-                let Event { id, event, topic, published_at, data } = event;
+                let ReceivedEvent { id, event, topic, published_at, data } = event;
                 let object = json!({
                     "id": id, "event": event, "topic": topic, "published_at": published_at, "data": data,
                 });
@@ -65,8 +65,8 @@ impl Form {
     }
 }
 
-impl Text {
-    fn render(self, event: &Event, out: &mut Vec<u8>) {
+impl TextForm {
+    fn render(self, event: &ReceivedEvent, out: &mut Vec<u8>) {
         for line in event.data.split('\n') {
             if self.topic {
                 self.label(TOPIC, &event.topic, out);
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn rendered(form: Form, data: &str) -> String {
-        let event = Event {
+        let event = ReceivedEvent {
             id: "1-2".into(),
             event: Some("alert".into()),
             topic: "a/b".into(),
@@ -112,10 +112,11 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const BARE: Text = Text { topic: false, event_type: false, colour: false, harmless: false };
+    const BARE: TextForm =
+        TextForm { topic: false, event_type: false, colour: false, harmless: false };
 
     #[test]
-    fn scripts_get_other_bytes_than_were_published() {
+    fn scripts_get_the_bytes_that_were_published() {
         assert_eq!(rendered(Form::Text(BARE), " \u{1b}[1m\tx "), " \u{1b}[1m\tx \n");
         assert_eq!(
             rendered(Form::Json { harmless: false }, "a\nb"),
@@ -125,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn a_second_line_passes_for_an_event_of_its_own_topic() {
-        let text = Text { topic: true, event_type: true, ..BARE };
+    fn a_second_line_never_passes_for_an_event_of_its_own_topic() {
+        let text = TextForm { topic: true, event_type: true, ..BARE };
         assert_eq!(rendered(Form::Text(text), "x\ny"), "a/b alert x\na/b alert y\n");
     }
 
     #[test]
-    fn a_message_in_json_drives_the_terminal_or_comes_out_another() {
+    fn a_message_in_json_keeps_its_value_and_never_drives_the_terminal() {
         let data = "\u{9b}2J\u{1b}[1m\u{7f}\u{202e}evil\u{2066}\u{200b}\u{e0041}caf\u{e9}\n";
         let shown = rendered(Form::Json { harmless: true }, data);
         let lone = shown.trim_end_matches('\n');
@@ -145,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_turns_the_line_it_stands_in() {
-        let text = Text { harmless: true, ..BARE };
+    fn a_message_never_turns_the_line_it_stands_in() {
+        let text = TextForm { harmless: true, ..BARE };
         assert_eq!(rendered(Form::Text(text), "a\u{202e}b"), "a\\u{202e}b\n");
     }
 
     #[test]
-    fn a_message_drives_the_terminal() {
-        let text = Text { colour: true, event_type: true, harmless: true, ..BARE };
+    fn a_message_never_drives_the_terminal() {
+        let text = TextForm { colour: true, event_type: true, harmless: true, ..BARE };
         let shown = rendered(Form::Text(text), "\u{1b}]0;title\u{7}\r\u{9b}x");
         assert_eq!(shown, "\u{1b}[33malert\u{1b}[0m \\u{1b}]0;title\\u{7}\\r\\u{9b}x\n");
     }

@@ -220,7 +220,7 @@ impl Hub {
             if condition(&metrics) {
                 return metrics;
             }
-            assert!(begun.elapsed() < PATIENCE, "in vain awaited: {what}\n{metrics:#?}");
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}\n{metrics:#?}");
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -54,7 +54,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "in vain awaited: {what}");
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -215,7 +215,7 @@ impl World {
         let begun = Instant::now();
         while !condition() {
             assert!(!self.failed.load(Ordering::Relaxed), "another part failed");
-            assert!(begun.elapsed() < PATIENCE, "in vain awaited: {what}");
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}");
             thread::sleep(Duration::from_millis(5));
         }
     }

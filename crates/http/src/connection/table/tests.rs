@@ -1,6 +1,6 @@
 use super::*;
 
-const BOUNDS: Bounds = Bounds {
+const BOUNDS: TableLimits = TableLimits {
     connections: 4,
     half_open: 2,
     idle: 1,
@@ -10,7 +10,7 @@ const BOUNDS: Bounds = Bounds {
     write_timeout: Duration::from_secs(5),
 };
 
-fn table(bounds: Bounds) -> Arc<ConnectionTable> {
+fn table(bounds: TableLimits) -> Arc<ConnectionTable> {
     ConnectionTable::new(bounds, Seats::new(0))
 }
 
@@ -31,7 +31,7 @@ fn told(leave: &mut Dismissal) -> Option<Option<RefusalReason>> {
 }
 
 #[test]
-fn a_newcomer_is_shut_out_by_those_that_send_nothing() {
+fn no_newcomer_is_shut_out_by_those_that_send_nothing() {
     let (table, begin) = (table(BOUNDS), Instant::now());
     let seconds = |after| begin + Duration::from_secs(after);
     let mut entered: Vec<_> =
@@ -42,7 +42,7 @@ fn a_newcomer_is_shut_out_by_those_that_send_nothing() {
 }
 
 #[test]
-fn a_crowd_of_newcomers_leaves_before_it_could_ask() {
+fn no_crowd_of_newcomers_leaves_before_it_could_ask() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let mut crowd: Vec<_> = (0..4).map(|_| enter_from(&table, "192.0.2.1", now).unwrap()).collect();
     table.expire(now + GRACE / 2);
@@ -54,8 +54,8 @@ fn a_crowd_of_newcomers_leaves_before_it_could_ask() {
 }
 
 #[test]
-fn the_honest_leave_for_a_network_that_holds_many_half_open() {
-    let (table, begin) = (table(Bounds { connections: 9, ..BOUNDS }), Instant::now());
+fn the_honest_do_not_leave_for_a_network_that_holds_many_half_open() {
+    let (table, begin) = (table(TableLimits { connections: 9, ..BOUNDS }), Instant::now());
     let mut honest = enter_from(&table, "192.0.2.1", begin).unwrap();
     let mut others: Vec<_> = ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
         .map(|address| enter_from(&table, address, begin).unwrap())
@@ -66,8 +66,8 @@ fn the_honest_leave_for_a_network_that_holds_many_half_open() {
 }
 
 #[test]
-fn the_honest_leave_because_they_were_there_before() {
-    let (table, begin) = (table(Bounds { connections: 9, ..BOUNDS }), Instant::now());
+fn the_honest_do_not_leave_because_they_were_there_before() {
+    let (table, begin) = (table(TableLimits { connections: 9, ..BOUNDS }), Instant::now());
     let mut honest = enter_from(&table, "192.0.2.1", begin).unwrap();
     let later = begin + GRACE / 2;
     let mut others: Vec<_> =
@@ -79,7 +79,7 @@ fn the_honest_leave_because_they_were_there_before() {
 }
 
 #[test]
-fn an_answer_that_is_not_read_keeps_its_connection_for_good() {
+fn no_answer_that_is_not_read_keeps_its_connection_for_good() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let (entry, mut leave) = enter(&table).unwrap();
     let busy = entry.begin(None);
@@ -93,7 +93,7 @@ fn an_answer_that_is_not_read_keeps_its_connection_for_good() {
 }
 
 #[test]
-fn unread_answers_pile_up() {
+fn unread_answers_do_not_pile_up() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let mut entered: Vec<_> = (0..2).map(|_| enter(&table).unwrap()).collect();
     let unread: Vec<_> = entered.iter().map(|(entry, _)| entry.begin(None)).collect();
@@ -107,8 +107,8 @@ fn unread_answers_pile_up() {
 }
 
 #[test]
-fn the_honest_lose_an_answer_for_a_network_that_reads_none() {
-    let (table, now) = (table(Bounds { unread: 2, ..BOUNDS }), Instant::now());
+fn the_honest_lose_no_answer_for_a_network_that_reads_none() {
+    let (table, now) = (table(TableLimits { unread: 2, ..BOUNDS }), Instant::now());
     let (honest, mut honest_told) = enter_from(&table, "192.0.2.1", now).unwrap();
     let (proxy, mut proxy_told) = enter_from(&table, "192.0.2.2", now).unwrap();
     let stalls = honest.begin(None);
@@ -125,7 +125,7 @@ fn the_honest_lose_an_answer_for_a_network_that_reads_none() {
 }
 
 #[test]
-fn those_who_read_nothing_lock_the_others_out() {
+fn those_who_read_nothing_do_not_lock_the_others_out() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let mut entered: Vec<_> = (0..4).map(|_| enter(&table).unwrap()).collect();
     let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin(None)).collect();
@@ -137,7 +137,7 @@ fn those_who_read_nothing_lock_the_others_out() {
 }
 
 #[test]
-fn a_busy_connection_is_made_to_leave() {
+fn no_busy_connection_is_made_to_leave() {
     let table = table(BOUNDS);
     let mut entered: Vec<_> = (0..4).map(|_| enter(&table).unwrap()).collect();
     let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin(None)).collect();
@@ -148,7 +148,7 @@ fn a_busy_connection_is_made_to_leave() {
 }
 
 #[test]
-fn the_wrong_idle_connection_leaves() {
+fn the_right_idle_connection_leaves() {
     let table = table(BOUNDS);
     let (first, mut first_told) = enter(&table).unwrap();
     let (second, mut second_told) = enter(&table).unwrap();
@@ -169,7 +169,7 @@ fn the_wrong_idle_connection_leaves() {
 }
 
 #[test]
-fn time_passes_and_nobody_leaves() {
+fn whoever_outstays_its_time_leaves() {
     let table = table(BOUNDS);
     let (idle, mut idle_told) = enter(&table).unwrap();
     drop(idle.begin(None));
@@ -184,7 +184,7 @@ fn time_passes_and_nobody_leaves() {
 }
 
 #[test]
-fn one_who_left_is_still_counted() {
+fn nobody_who_left_is_still_counted() {
     let table = table(BOUNDS);
     let (entry, _leave) = enter(&table).unwrap();
     drop(entry.begin(None));

@@ -13,12 +13,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use fanfare_mercure::{HubUrl, SubscriptionsPath};
+use fanfare_mercure::{MercureUrl, SubscriptionsPath};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::presence::{Listed, Presence};
+use super::presence::{ListedSubscriptions, Presence};
 use super::stream_format::reference;
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
@@ -31,7 +31,7 @@ const ASKED_EVERY: Duration = Duration::from_millis(250);
 struct Api {
     endpoint: Endpoint,
     presence: Presence,
-    hub: Arc<HubUrl>,
+    hub: Arc<MercureUrl>,
     /// What the other nodes were asked last.
     asked: Mutex<Option<Asked>>,
 }
@@ -40,17 +40,17 @@ struct Api {
 struct Asked {
     at: Instant,
     path: SubscriptionsPath,
-    answer: Arc<Answer>,
+    answer: Arc<ActiveSnapshot>,
 }
 
 /// What is active, and up to where that is known.
 #[derive(Debug)]
-struct Answer {
-    listed: Listed,
+struct ActiveSnapshot {
+    listed: ListedSubscriptions,
     last: String,
 }
 
-pub(super) fn routes(endpoint: &Endpoint, presence: &Presence, hub: &Arc<HubUrl>) -> Router {
+pub(super) fn routes(endpoint: &Endpoint, presence: &Presence, hub: &Arc<MercureUrl>) -> Router {
     let api = Arc::new(Api {
         endpoint: endpoint.clone(),
         presence: presence.clone(),
@@ -80,7 +80,7 @@ impl Api {
         let nowhere = || Refusal::UnknownSubscriber(request.uri.path().to_owned());
         let path = SubscriptionsPath::parse(request.uri.path()).ok_or_else(nowhere)?;
         let topic = path.topic().map_err(|_| nowhere())?;
-        caller.hear_private(&topic)?;
+        caller.check_private(&topic)?;
         let answer = self.find(&path).await;
         let document = match path.subscriber() {
             Some(_) => answer.listed.documents.first().cloned().ok_or_else(nowhere)?,
@@ -90,12 +90,12 @@ impl Api {
         Ok((self.headers(&answer.last, kind), document.to_string()).into_response())
     }
 
-    async fn find(&self, path: &SubscriptionsPath) -> Arc<Answer> {
+    async fn find(&self, path: &SubscriptionsPath) -> Arc<ActiveSnapshot> {
         let app = &self.endpoint.app;
         let Some(cluster) = &app.cluster else {
             let last = self.last();
             let listed = self.presence.list(path.clone()).await;
-            return Arc::new(Answer { listed, last });
+            return Arc::new(ActiveSnapshot { listed, last });
         };
         // One question at a time: whoever asks the same meanwhile is answered the same.
         let mut asked = self.asked.lock().await;
@@ -108,19 +108,21 @@ impl Api {
         let (at, last) = (Instant::now(), self.last());
         let mut listed = self.presence.list(path.clone()).await;
         match cluster.ask(&path.to_string()).await {
-            Ok(answers) => answers.iter().for_each(|answer| listed.add(Listed::read(answer))),
+            Ok(answers) => {
+                answers.iter().for_each(|answer| listed.add(ListedSubscriptions::read(answer)));
+            }
             Err(error) => {
                 tracing::warn!(%error, "the other nodes' subscriptions are not listed");
                 listed.more = true;
             }
         }
-        let answer = Arc::new(Answer { listed, last });
+        let answer = Arc::new(ActiveSnapshot { listed, last });
         *asked = Some(Asked { at, path: path.clone(), answer: Arc::clone(&answer) });
         answer
     }
 
-    fn collection(&self, path: &SubscriptionsPath, answer: &Answer) -> Value {
-        let Answer { listed, last } = answer;
+    fn collection(&self, path: &SubscriptionsPath, answer: &ActiveSnapshot) -> Value {
+        let ActiveSnapshot { listed, last } = answer;
         let mut document = path.collection(&listed.documents, last);
         if listed.more {
             document["truncated"] = true.into();

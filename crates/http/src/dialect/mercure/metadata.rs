@@ -4,18 +4,18 @@ use axum::body::Bytes;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use fanfare_mercure::HubUrl;
+use fanfare_mercure::MercureUrl;
 use serde_json::json;
 
 /// Where it is (RFC 9728, 3.1).
 pub(super) const PATH: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
 
 /// Where it is, for those who are elsewhere.
-pub(super) fn url(hub: &HubUrl) -> String {
+pub(super) fn url(hub: &MercureUrl) -> String {
     format!("{}{PATH}", hub.origin())
 }
 
-pub(super) fn document(hub: &HubUrl, cookie: &str, subscriptions: bool) -> Bytes {
+pub(super) fn document(hub: &MercureUrl, cookie: &str, subscriptions: bool) -> Bytes {
     let mut document = json!({
         "resource": hub.as_str(),
         "bearer_methods_supported": ["header"],

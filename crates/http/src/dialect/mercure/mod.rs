@@ -21,13 +21,13 @@ use axum::routing::get;
 use fanfare_delivery::Seat;
 use fanfare_event::{Draft, EventId};
 use fanfare_log::Appended;
-use fanfare_mercure::{HubUrl, Payloads, Update, name_of};
-use fanfare_payload::Kind;
+use fanfare_mercure::{MercureUrl, Payloads, Update, name_of};
+use fanfare_payload::SubmissionKind;
 
 pub use self::presence::Presence;
 pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
-use super::contract::{Dialect, Paths, Publication, Subscription};
+use super::contract::{Dialect, Paths, PublishRequest, SubscribeRequest};
 use crate::access::{Caller, CredentialPlaces, Realm};
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
@@ -36,7 +36,7 @@ use crate::state::Endpoint;
 #[derive(Debug, Clone)]
 pub struct MercureConfig {
     /// Where clients find the hub.
-    pub hub: Arc<HubUrl>,
+    pub hub: Arc<MercureUrl>,
     /// Whether a token may stand in a request's address.
     pub token_in_query: bool,
     /// Whether a stream tells of what may be missing in it.
@@ -68,7 +68,7 @@ impl Mercure {
 
 impl Dialect for Mercure {
     fn paths(&self, _: &str) -> Paths {
-        let path = HubUrl::PATH.to_owned();
+        let path = MercureUrl::PATH.to_owned();
         Paths { publish: path.clone(), subscribe: path }
     }
 
@@ -81,7 +81,7 @@ impl Dialect for Mercure {
         }
     }
 
-    fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal> {
+    fn subscription(&self, request: &Parts) -> Result<SubscribeRequest, Refusal> {
         subscription::read(request, &self.config.hub, self.config.gap_events)
     }
 
@@ -94,11 +94,11 @@ impl Dialect for Mercure {
         headers: &HeaderMap,
         body: &Bytes,
         message: usize,
-    ) -> Result<Publication, Refusal> {
+    ) -> Result<PublishRequest, Refusal> {
         publication::read(headers, body, message, &self.config.hub)
     }
 
-    fn accepted(&self, _: Kind, appended: &Appended, id: Option<&EventId>) -> Response {
+    fn accepted(&self, _: SubmissionKind, appended: &Appended, id: Option<&EventId>) -> Response {
         publication::accepted(appended, id)
     }
 
@@ -146,7 +146,7 @@ impl Dialect for Mercure {
 }
 
 /// Why nobody may publish this at a hub with this URL, in whatever dialect: it would pass for what the hub says.
-pub(crate) fn reserved(hub: &HubUrl, draft: &Draft) -> Option<&'static str> {
+pub(crate) fn reserved(hub: &MercureUrl, draft: &Draft) -> Option<&'static str> {
     if draft.topics().any(|topic| hub.owns(&name_of(topic))) {
         return Some("topics under /.well-known/mercure are the hub's own");
     }

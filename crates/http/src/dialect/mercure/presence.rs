@@ -20,12 +20,12 @@ use fanfare_event::{Draft, EventType, Extras, Topic};
 use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_hub::Hub;
 use fanfare_log::{AppendError, Appended, Batch, Environment as _, SystemEnvironment};
-use fanfare_mercure::{ActiveSubscription, SubscriberId, SubscriptionsPath, Update};
+use fanfare_mercure::{ActiveSubscription, MercureSubscriberId, SubscriptionsPath, Update};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::cluster::Answer;
+use crate::cluster::QuestionHandler;
 use crate::gate::Gate;
 use crate::metrics::{MetricSource, Rows};
 
@@ -43,11 +43,11 @@ const MAX_LISTED: (usize, usize) = (5_000, 1 << 20);
 /// Which subscriptions are active at this node. A handle: cloning refers to the same.
 #[derive(Debug, Clone)]
 pub struct Presence {
-    sender: mpsc::UnboundedSender<Word>,
-    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Word>>>>,
+    sender: mpsc::UnboundedSender<BoardMessage>,
+    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<BoardMessage>>>>,
     /// What the process before has handed over, until the task begins.
     succession: Arc<Mutex<Option<Succession>>>,
-    counts: Arc<Counts>,
+    counts: Arc<PresenceCounts>,
 }
 
 /// What the process before knew.
@@ -55,11 +55,11 @@ pub struct Presence {
 struct Succession {
     board: Board,
     /// Whose streams go on here.
-    here: HashSet<SubscriberId>,
+    here: HashSet<MercureSubscriberId>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct PresenceCounts {
     told: AtomicU64,
     untold: AtomicU64,
     active: AtomicU64,
@@ -68,17 +68,17 @@ struct Counts {
 /// What is said to the task. There is one word of each subscriber who comes, and one who goes: as many as have a seat
 /// of their own; and one of each request that asks.
 #[derive(Debug)]
-enum Word {
-    Came(SubscriberId, Arc<[ActiveSubscription]>),
-    Left(SubscriberId),
-    List(SubscriptionsPath, oneshot::Sender<Listed>),
+enum BoardMessage {
+    Came(MercureSubscriberId, Arc<[ActiveSubscription]>),
+    Left(MercureSubscriberId),
+    List(SubscriptionsPath, oneshot::Sender<ListedSubscriptions>),
     Settle(oneshot::Sender<()>),
     WriteDown(oneshot::Sender<Vec<u8>>),
 }
 
 /// Some subscriptions, as they are told of.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(super) struct ListedSubscriptions {
     pub(super) documents: Vec<Value>,
     /// Whether there are more than are listed.
     pub(super) more: bool,
@@ -99,22 +99,22 @@ impl Presence {
         for half in bits.chunks_exact_mut(8) {
             half.copy_from_slice(&chance.random().to_be_bytes());
         }
-        let id = SubscriberId::of(bits);
+        let id = MercureSubscriberId::of(bits);
         // The task ends with the process; nobody needs to hear of anything then.
-        let _ = self.sender.send(Word::Came(id, subscriptions));
+        let _ = self.sender.send(BoardMessage::Came(id, subscriptions));
         self.seat(id)
     }
 
-    fn seat(&self, id: SubscriberId) -> Seat {
+    fn seat(&self, id: MercureSubscriberId) -> Seat {
         let sender = self.sender.clone();
-        Seat::telling(id.bits(), move || drop(sender.send(Word::Left(id))))
+        Seat::telling(id.bits(), move || drop(sender.send(BoardMessage::Left(id))))
     }
 
     /// All of it, for another process; `None` where that is the hub already. Of use only while nobody acts on the hub:
     /// nothing is being told then.
     pub async fn write_down(&self) -> Option<Vec<u8>> {
         let (reply, written) = oneshot::channel();
-        let _ = self.sender.send(Word::WriteDown(reply));
+        let _ = self.sender.send(BoardMessage::WriteDown(reply));
         written.await.ok()
     }
 
@@ -132,7 +132,7 @@ impl Presence {
 
     /// Gives the stream of a subscriber who was there its seat again; `None` for one who was not.
     pub fn go_on(&self, name: u128) -> Option<Seat> {
-        let id = SubscriberId::of(name.to_be_bytes());
+        let id = MercureSubscriberId::of(name.to_be_bytes());
         let mut succession = self.succession();
         let Succession { board, here } = succession.as_mut()?;
         (board.active.contains_key(&id) && here.insert(id)).then(|| self.seat(id))
@@ -143,16 +143,16 @@ impl Presence {
     }
 
     /// What of this is active here.
-    pub(super) async fn list(&self, asked: SubscriptionsPath) -> Listed {
+    pub(super) async fn list(&self, asked: SubscriptionsPath) -> ListedSubscriptions {
         let (reply, answer) = oneshot::channel();
-        let _ = self.sender.send(Word::List(asked, reply));
+        let _ = self.sender.send(BoardMessage::List(asked, reply));
         answer.await.unwrap_or_default()
     }
 
     /// Waits until all that is to be told is.
     pub async fn settle(&self) {
         let (reply, settled) = oneshot::channel();
-        let _ = self.sender.send(Word::Settle(reply));
+        let _ = self.sender.send(BoardMessage::Settle(reply));
         let _ = settled.await;
     }
 
@@ -168,10 +168,10 @@ impl Presence {
         let mut next = Instant::now();
         loop {
             let due = telling.is_none() && board.has_something();
-            let at = if board.hurries() { Instant::now() } else { next };
+            let at = if board.must_flush() { Instant::now() } else { next };
             tokio::select! {
                 word = receiver.recv() => match word {
-                    Some(word) => board.hear(word),
+                    Some(word) => board.apply(word),
                     None => return,
                 },
                 outcome = of(&mut telling) => {
@@ -206,7 +206,7 @@ impl Succession {
         let Self { mut board, here } = self;
         let absent: Vec<_> =
             board.active.keys().filter(|id| !here.contains(*id)).copied().collect();
-        absent.into_iter().for_each(|id| board.hear(Word::Left(id)));
+        absent.into_iter().for_each(|id| board.apply(BoardMessage::Left(id)));
         board
     }
 }
@@ -232,7 +232,7 @@ fn publish(hub: &Arc<Hub>, gate: &Arc<Gate>, drafts: Vec<Draft>) -> Option<Telli
     }))
 }
 
-impl Answer for Presence {
+impl QuestionHandler for Presence {
     fn answer(&self, question: String) -> fanfare_auth::Pending<'static, Option<String>> {
         let this = self.clone();
         Box::pin(async move {
@@ -242,7 +242,7 @@ impl Answer for Presence {
     }
 }
 
-impl Listed {
+impl ListedSubscriptions {
     /// What another node has answered; nothing of what cannot be read.
     pub(super) fn read(answer: &str) -> Self {
         let Ok(mut answer) = serde_json::from_str::<Value>(answer) else { return Self::default() };
@@ -264,7 +264,7 @@ impl Listed {
 impl MetricSource for Presence {
     fn rows(&self, rows: &mut Rows<'_, '_>) -> std::fmt::Result {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Counts { told, untold, active } = &*self.counts;
+        let PresenceCounts { told, untold, active } = &*self.counts;
         rows.gauge(
             "mercure_active_subscribers",
             "Subscribers of Mercure's protocol at this node",
@@ -286,15 +286,15 @@ impl MetricSource for Presence {
 /// What the task knows.
 #[derive(Debug, Default)]
 struct Board {
-    active: HashMap<SubscriberId, Active>,
+    active: HashMap<MercureSubscriberId, Active>,
     /// What is to be told, in order.
-    waiting: VecDeque<Change>,
+    waiting: VecDeque<PresenceChange>,
     /// What was told of last, until that is accepted.
     telling: Vec<Draft>,
     /// Whether it was not accepted, and is to be told again.
     failed: bool,
     settling: Vec<oneshot::Sender<()>>,
-    counts: Arc<Counts>,
+    counts: Arc<PresenceCounts>,
 }
 
 #[derive(Debug)]
@@ -305,31 +305,31 @@ struct Active {
 }
 
 #[derive(Debug)]
-enum Change {
-    Came(SubscriberId),
-    Left(SubscriberId, Arc<[ActiveSubscription]>),
+enum PresenceChange {
+    Came(MercureSubscriberId),
+    Left(MercureSubscriberId, Arc<[ActiveSubscription]>),
 }
 
 impl Board {
-    fn hear(&mut self, word: Word) {
+    fn apply(&mut self, word: BoardMessage) {
         match word {
-            Word::Came(id, subscriptions) => {
+            BoardMessage::Came(id, subscriptions) => {
                 if self.waiting.len() < MAX_WAITING {
-                    self.waiting.push_back(Change::Came(id));
+                    self.waiting.push_back(PresenceChange::Came(id));
                 } else {
                     self.leave_untold(subscriptions.len());
                 }
                 self.active.insert(id, Active { subscriptions, told: false });
             }
             // Of whoever came and went before anything was told, nothing is.
-            Word::Left(id) => {
+            BoardMessage::Left(id) => {
                 if let Some(Active { subscriptions, told: true }) = self.active.remove(&id) {
-                    self.waiting.push_back(Change::Left(id, subscriptions));
+                    self.waiting.push_back(PresenceChange::Left(id, subscriptions));
                 }
             }
-            Word::List(asked, reply) => drop(reply.send(self.list(&asked))),
-            Word::Settle(reply) => self.settling.push(reply),
-            Word::WriteDown(reply) => {
+            BoardMessage::List(asked, reply) => drop(reply.send(self.list(&asked))),
+            BoardMessage::Settle(reply) => self.settling.push(reply),
+            BoardMessage::WriteDown(reply) => {
                 let mut writer = Writer::new();
                 self.write(&mut writer);
                 // Whoever asked may have given up.
@@ -339,10 +339,10 @@ impl Board {
         self.counts.active.store(self.active.len() as u64, Ordering::Relaxed);
     }
 
-    fn list(&self, asked: &SubscriptionsPath) -> Listed {
-        let mut listed = Listed::default();
+    fn list(&self, asked: &SubscriptionsPath) -> ListedSubscriptions {
+        let mut listed = ListedSubscriptions::default();
         let mut bytes = 0;
-        let one = |id: SubscriberId| self.active.get(&id).map(|active| (id, active));
+        let one = |id: MercureSubscriberId| self.active.get(&id).map(|active| (id, active));
         let (one, all) = match asked.subscriber() {
             Some(id) => (one(id), None),
             None => (None, Some(self.active.iter().map(|(id, active)| (*id, active)))),
@@ -366,7 +366,7 @@ impl Board {
     }
 
     /// Whether somebody waits until all is told.
-    fn hurries(&self) -> bool {
+    fn must_flush(&self) -> bool {
         !self.settling.is_empty() && !self.failed
     }
 
@@ -383,14 +383,14 @@ impl Board {
         (!self.telling.is_empty()).then(|| self.telling.clone())
     }
 
-    fn tell(&mut self, change: Change) {
+    fn tell(&mut self, change: PresenceChange) {
         let (id, subscriptions, begins) = match change {
-            Change::Came(id) => {
+            PresenceChange::Came(id) => {
                 let Some(active) = self.active.get_mut(&id) else { return };
                 active.told = true;
                 (id, Arc::clone(&active.subscriptions), true)
             }
-            Change::Left(id, subscriptions) => (id, subscriptions, false),
+            PresenceChange::Left(id, subscriptions) => (id, subscriptions, false),
         };
         for subscription in subscriptions.iter() {
             match draft(subscription, id, begins) {
@@ -424,12 +424,16 @@ impl Board {
 }
 
 /// What is told of a subscription; `None` if its address is no topic.
-fn draft(subscription: &ActiveSubscription, id: SubscriberId, active: bool) -> Option<Draft> {
-    saying(subscription.topic(id).ok()?, subscription.document(id, active).to_string())
+fn draft(
+    subscription: &ActiveSubscription,
+    id: MercureSubscriberId,
+    active: bool,
+) -> Option<Draft> {
+    update_draft(subscription.topic(id).ok()?, subscription.document(id, active).to_string())
 }
 
 /// It is said where clients from before 1.0 listen too.
-fn saying(topic: Topic, document: String) -> Option<Draft> {
+fn update_draft(topic: Topic, document: String) -> Option<Draft> {
     let older = SubscriptionsPath::parse(topic.as_str())?.older().topic().ok()?;
     Some(Draft {
         event_type: EventType::parse(Update::RESERVED_TYPE).ok(),
@@ -445,17 +449,17 @@ mod tests {
 
     use super::*;
 
-    pub(super) fn id(n: u8) -> SubscriberId {
-        SubscriberId::of([n; 16])
+    pub(super) fn id(n: u8) -> MercureSubscriberId {
+        MercureSubscriberId::of([n; 16])
     }
 
-    pub(super) fn came(n: u8, matchers: usize) -> Word {
+    pub(super) fn came(n: u8, matchers: usize) -> BoardMessage {
         let subscription = |m: usize| ActiveSubscription {
             kind: MatcherType::Exact,
             matcher: format!("{n}/{m}").into(),
             payload: None,
         };
-        Word::Came(id(n), (0..matchers).map(subscription).collect())
+        BoardMessage::Came(id(n), (0..matchers).map(subscription).collect())
     }
 
     pub(super) fn of(drafts: &[Draft]) -> Vec<(String, bool)> {
@@ -473,10 +477,10 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_that_comes_at_once_is_written_one_by_one() {
+    fn a_crowd_that_comes_at_once_is_written_together() {
         let mut board = Board::default();
         for n in 0..200 {
-            board.hear(came(n, 3));
+            board.apply(came(n, 3));
         }
         let mut batches = Vec::new();
         while let Some(batch) = board.next() {
@@ -488,27 +492,27 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_gone_before_it_was_told_is_told_of() {
+    fn whoever_has_gone_before_it_was_told_is_not_told_of() {
         let mut board = Board::default();
-        board.hear(came(1, 1));
-        board.hear(came(2, 1));
-        board.hear(Word::Left(id(1)));
+        board.apply(came(1, 1));
+        board.apply(came(2, 1));
+        board.apply(BoardMessage::Left(id(1)));
         assert_eq!(of(&board.next().unwrap()), [("2/0".to_owned(), true)]);
         accepted(&mut board);
-        board.hear(Word::Left(id(2)));
+        board.apply(BoardMessage::Left(id(2)));
         assert_eq!(of(&board.next().unwrap()), [("2/0".to_owned(), false)]);
         accepted(&mut board);
         assert!(board.next().is_none() && !board.has_something());
     }
 
     #[tokio::test]
-    async fn whoever_moved_has_left_or_whoever_did_not_stays() {
+    async fn whoever_moved_stays_and_whoever_did_not_has_left() {
         let mut board = Board::default();
-        board.hear(came(1, 1));
-        board.hear(came(2, 1));
+        board.apply(came(1, 1));
+        board.apply(came(2, 1));
         board.next().unwrap();
         accepted(&mut board);
-        board.hear(came(3, 1));
+        board.apply(came(3, 1));
         let mut writer = Writer::new();
         board.write(&mut writer);
         let presence = Presence::new();
@@ -523,42 +527,42 @@ mod tests {
         assert!(!board.has_something() || board.next().is_none(), "of the third nothing was told");
         drop(seat);
         let word = presence.receiver.lock().unwrap().as_mut().unwrap().try_recv().unwrap();
-        board.hear(word);
+        board.apply(word);
         assert_eq!(of(&board.next().unwrap()), [("1/0".to_owned(), false)]);
         assert!(board.active.is_empty());
     }
 
     #[test]
-    fn what_was_not_accepted_is_lost() {
+    fn what_was_not_accepted_is_not_lost() {
         let mut board = Board::default();
-        board.hear(came(1, 1));
+        board.apply(came(1, 1));
         let first = board.next().unwrap();
         board.told(&Err(AppendError::Full { source: "x".into() }));
-        board.hear(came(2, 1));
+        board.apply(came(2, 1));
         assert_eq!(board.next().unwrap(), first);
         accepted(&mut board);
         assert_eq!(of(&board.next().unwrap()), [("2/0".to_owned(), true)]);
     }
 
     #[test]
-    fn more_wait_than_there_is_room_for() {
+    fn no_more_wait_than_there_is_room_for() {
         let mut board = Board::default();
         for _ in 0..MAX_WAITING {
-            board.waiting.push_back(Change::Came(id(0)));
+            board.waiting.push_back(PresenceChange::Came(id(0)));
         }
-        board.hear(came(1, 2));
+        board.apply(came(1, 2));
         assert_eq!(board.waiting.len(), MAX_WAITING);
         assert_eq!(board.counts.untold.load(Ordering::Relaxed), 2);
-        board.hear(Word::Left(id(1)));
+        board.apply(BoardMessage::Left(id(1)));
         assert_eq!(board.waiting.len(), MAX_WAITING, "nor is its end told of");
         assert!(board.list(&SubscriptionsPath::All).documents.is_empty());
     }
 
     #[test]
-    fn a_list_is_as_long_as_there_are_subscribers() {
+    fn no_list_is_as_long_as_there_are_subscribers() {
         let mut board = Board::default();
         for n in 0..=255 {
-            board.hear(came(n, 20));
+            board.apply(came(n, 20));
         }
         let listed = board.list(&SubscriptionsPath::All);
         assert!(listed.more && listed.documents.len() <= MAX_LISTED.0);

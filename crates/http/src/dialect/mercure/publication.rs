@@ -6,13 +6,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use fanfare_event::{Draft, EventId, Extras};
 use fanfare_log::Appended;
-use fanfare_mercure::{HubUrl, Update};
-use fanfare_payload::Kind;
+use fanfare_mercure::{MercureUrl, Update};
+use fanfare_payload::SubmissionKind;
 
 use super::stream_format::reference;
-use crate::dialect::contract::Publication;
+use crate::dialect::contract::PublishRequest;
 use crate::dialect::idempotency_key::KeyName;
-use crate::refusal::{Refusal, Unreadable};
+use crate::refusal::{Refusal, UnreadableRequest};
 
 /// What a message may grow by when each of its bytes is escaped, and what the other fields take.
 const ESCAPING: usize = 3;
@@ -27,18 +27,18 @@ pub(super) fn read(
     headers: &HeaderMap,
     body: &Bytes,
     message_bytes: usize,
-    hub: &HubUrl,
-) -> Result<Publication, Refusal> {
+    hub: &MercureUrl,
+) -> Result<PublishRequest, Refusal> {
     if !is_form(headers) {
         let said = format!("send the update as {FORM}");
-        return Err(Refusal::Unreadable { what: Unreadable::ContentType, said });
+        return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, said });
     }
     let key = KeyName::find(headers)?;
     let form = std::str::from_utf8(body);
-    let form = form.map_err(Refusal::unreadable(Unreadable::Publish))?;
+    let form = form.map_err(Refusal::unreadable(UnreadableRequest::Publish))?;
     let update = Update::parse(form, message_bytes, hub).map_err(|invalid| {
         let long = invalid.is_too_large();
-        let what = if long { Unreadable::LongPublish } else { Unreadable::Publish };
+        let what = if long { UnreadableRequest::LongPublish } else { UnreadableRequest::Publish };
         Refusal::unreadable(what)(invalid)
     })?;
     let Update { topics, data, event_type, private, id, retry } = update;
@@ -46,10 +46,10 @@ pub(super) fn read(
     // There is one at least.
     let topic = topics.next().unwrap_or_default();
     let extras = Extras::new(&topic, topics, private, id);
-    let extras = extras.map_err(Refusal::unreadable(Unreadable::LongPublish))?;
+    let extras = extras.map_err(Refusal::unreadable(UnreadableRequest::LongPublish))?;
     let extras = Extras::with_retry(extras, retry);
     let draft = Draft { topic, event_type, message: data, extras };
-    Ok(Publication { drafts: vec![draft], kind: Kind::Single, key })
+    Ok(PublishRequest { drafts: vec![draft], kind: SubmissionKind::Single, key })
 }
 
 /// Whether the body is said to be a form; what is said to be nothing may be one.

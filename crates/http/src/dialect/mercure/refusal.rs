@@ -8,18 +8,18 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::{StoreError, Untrusted};
 use fanfare_log::AppendError;
-use fanfare_mercure::HubUrl;
+use fanfare_mercure::MercureUrl;
 use fanfare_payload::{MAX_ECHO, cut};
 use serde_json::json;
 
 use super::metadata;
-use crate::refusal::{Refusal, Unreadable};
+use crate::refusal::{Refusal, UnreadableRequest};
 use crate::request_body::BodyLimit;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// The answer to a request that is refused.
-pub(super) fn render(refusal: &Refusal, hub: &HubUrl) -> Response {
+pub(super) fn render(refusal: &Refusal, hub: &MercureUrl) -> Response {
     // It may quote what was sent.
     let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
     let mut response = problem(status(refusal), &said);
@@ -44,10 +44,10 @@ fn problem(status: StatusCode, said: &str) -> Response {
 
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::Unreadable { what: Unreadable::LongPublish, .. }
+        Refusal::Unreadable { what: UnreadableRequest::LongPublish, .. }
         | Refusal::BodyTooLarge { .. }
         | Refusal::LineTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::Unreadable { what: Unreadable::ContentType, .. } => {
+        Refusal::Unreadable { what: UnreadableRequest::ContentType, .. } => {
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         }
         Refusal::Unreadable { .. }
@@ -103,7 +103,7 @@ fn status(refusal: &Refusal) -> StatusCode {
 
 /// Which token is wanted, where one is what is wrong (RFC 6750, 3; RFC 9728, 5.1). Of one that is not valid, it
 /// does not say why.
-fn challenge(refusal: &Refusal, hub: &HubUrl) -> Option<HeaderValue> {
+fn challenge(refusal: &Refusal, hub: &MercureUrl) -> Option<HeaderValue> {
     let error = match refusal {
         Refusal::Unauthenticated => "",
         Refusal::Untrusted(Untrusted::Invalid(_)) | Refusal::UsedTicket => {

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use fanfare_event::{EventId, Selector};
 use fanfare_hub::Requested;
-use fanfare_mercure::{ActiveSubscription, HubUrl, Payloads, Subscription as Asked};
+use fanfare_mercure::{ActiveSubscription, MercureSubscription as Asked, MercureUrl, Payloads};
 
 use super::stream_format::format;
-use crate::dialect::contract::{QueryForm, Subscription};
-use crate::refusal::{Refusal, Unreadable};
+use crate::dialect::contract::{QueryForm, SubscribeRequest};
+use crate::refusal::{Refusal, UnreadableRequest};
 
 /// Where a stream begins.
 pub(super) const BEGINNING: HeaderName = HeaderName::from_static("mercure-last-event-id");
@@ -25,23 +25,23 @@ const EARLIEST: &str = "earliest";
 
 pub(super) fn read(
     request: &Parts,
-    hub: &Arc<HubUrl>,
+    hub: &Arc<MercureUrl>,
     gaps: bool,
-) -> Result<Subscription, Refusal> {
+) -> Result<SubscribeRequest, Refusal> {
     let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);
     let query = request.uri.query().unwrap_or_default();
     let asked = Asked::parse(query, form, hub);
-    let asked = asked.map_err(Refusal::unreadable(Unreadable::Subscription))?;
+    let asked = asked.map_err(Refusal::unreadable(UnreadableRequest::Subscription))?;
     let selector: Selector =
-        asked.selector().map_err(Refusal::unreadable(Unreadable::Subscription))?;
+        asked.selector().map_err(Refusal::unreadable(UnreadableRequest::Subscription))?;
     let cursor = cursor(request, asked.last_event_id.as_deref());
-    Ok(Subscription { selector, format: format(gaps), cadence: None, cursor })
+    Ok(SubscribeRequest { selector, format: format(gaps), cadence: None, cursor })
 }
 
 /// What is told of it: each of its matchers once.
 pub(super) fn active(
     request: &Parts,
-    hub: &Arc<HubUrl>,
+    hub: &Arc<MercureUrl>,
     payloads: Option<&Payloads>,
 ) -> Arc<[ActiveSubscription]> {
     let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);

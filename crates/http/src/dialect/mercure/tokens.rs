@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use fanfare_auth::{Granted, InvalidToken, Note, PublishGrant, ReadClaims, SubscribeGrant};
-use fanfare_mercure::{Expected, HubUrl, InvalidClaims, Rights};
+use fanfare_mercure::{Expected, InvalidClaims, MercureRights, MercureUrl};
 use serde_json::{Map, Value};
 
 /// Reads what tokens of Mercure's protocol claim.
 #[derive(Debug, Clone)]
 pub struct MercureTokens {
     /// Where clients find the hub.
-    pub hub: Arc<HubUrl>,
+    pub hub: Arc<MercureUrl>,
     /// The issuers that are trusted; anyone who has a key, if empty.
     pub issuers: Vec<String>,
     /// Whom tokens may be meant for, beside the hub's URL.
@@ -21,7 +21,7 @@ pub struct MercureTokens {
 
 impl MercureTokens {
     /// For a hub with this URL.
-    pub fn new(hub: Arc<HubUrl>, issuers: Vec<String>, mut audiences: Vec<String>) -> Self {
+    pub fn new(hub: Arc<MercureUrl>, issuers: Vec<String>, mut audiences: Vec<String>) -> Self {
         audiences.push(hub.as_str().to_owned());
         Self { hub, issuers, audiences, keeps_payloads: false }
     }
@@ -34,8 +34,8 @@ impl ReadClaims for MercureTokens {
         claims: &Map<String, Value>,
     ) -> Result<Granted, InvalidToken> {
         let expected = Expected { issuers: &self.issuers, audiences: &self.audiences };
-        let rights = Rights::read(kind, claims, expected, &self.hub).map_err(fault)?;
-        let Rights { publish, subscribe, payloads } = rights;
+        let rights = MercureRights::read(kind, claims, expected, &self.hub).map_err(fault)?;
+        let MercureRights { publish, subscribe, payloads } = rights;
         let note = (self.keeps_payloads && !payloads.is_empty()).then(|| Note::of(payloads));
         Ok(Granted {
             note,

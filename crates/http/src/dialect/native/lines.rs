@@ -11,7 +11,7 @@ use fanfare_log::Appended;
 use fanfare_payload::{decode_line, is_json_lines};
 
 use super::publication::{body_limit, durability_name};
-use super::refusal::{Said, said_of, seconds};
+use super::refusal::{RenderedRefusal, rendered, seconds};
 use crate::dialect::contract::LineFormat;
 use crate::dialect::idempotency_key;
 use crate::refusal::Refusal;
@@ -19,10 +19,10 @@ use crate::refusal::Refusal;
 const JSON_LINES: &str = "application/x-ndjson";
 
 /// How lines are read and answered.
-static LINES: Lines = Lines;
+static LINES: JsonLines = JsonLines;
 
 #[derive(Debug)]
-struct Lines;
+struct JsonLines;
 
 /// How they are, if that is what a request asks for: its body is lines of JSON, and so is the answer that it
 /// accepts by name. A client that accepts anything has not asked.
@@ -44,7 +44,7 @@ fn accepts_lines(headers: &HeaderMap) -> bool {
     })
 }
 
-impl LineFormat for Lines {
+impl LineFormat for JsonLines {
     fn admits(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(key) = headers.get(idempotency_key::HEADER) else { return Ok(()) };
         let key = String::from_utf8_lossy(key.as_bytes());
@@ -81,7 +81,7 @@ impl LineFormat for Lines {
     }
 
     fn refused(&self, line: usize, refusal: &Refusal, into: &mut Vec<u8>) {
-        let Said { status, body, .. } = said_of(refusal);
+        let RenderedRefusal { status, body, .. } = rendered(refusal);
         let status = status.as_u16();
         let _ = writeln!(into, r#"{{"line":{line},"status":{status},"error":{body}}}"#);
     }
@@ -91,7 +91,7 @@ impl LineFormat for Lines {
             let _ = writeln!(into, r#"{{"end":"complete","line":{line}}}"#);
             return;
         };
-        let Said { status, body, .. } = said_of(why);
+        let RenderedRefusal { status, body, .. } = rendered(why);
         let (reason, status) = (why.reason().as_str(), status.as_u16());
         let _ =
             write!(into, r#"{{"end":"{reason}","line":{line},"status":{status},"error":{body}"#);
@@ -101,7 +101,7 @@ impl LineFormat for Lines {
         into.extend_from_slice(b"}\n");
     }
 
-    fn still_there(&self) -> &'static [u8] {
+    fn keepalive(&self) -> &'static [u8] {
         // A blank line, which those who read JSON line by line pass over.
         b"\n"
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_asked_is_answered_line_by_line() {
+    fn only_who_has_asked_is_answered_line_by_line() {
         let lines = ("content-type", "application/x-ndjson");
         for accept in [
             "application/x-ndjson",

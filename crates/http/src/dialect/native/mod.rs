@@ -13,27 +13,27 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use fanfare_event::EventId;
 use fanfare_log::Appended;
-use fanfare_payload::Kind;
+use fanfare_payload::SubmissionKind;
 
 pub(crate) use self::refusal::{detail, not_found};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::subscription::probe;
 pub(crate) use self::subscription::statistics;
 pub(crate) use self::text::text;
-use super::contract::{Dialect, LineFormat, Paths, Publication, Subscription};
+use super::contract::{Dialect, LineFormat, Paths, PublishRequest, SubscribeRequest};
 use crate::access::CredentialPlaces;
 use crate::refusal::Refusal;
 
 /// The hub's own dialect.
-pub(crate) static NATIVE: Native = Native;
+pub(crate) static NATIVE: NativeDialect = NativeDialect;
 
 /// The parameter with a ticket for a stream.
 const TICKET: &str = "ticket";
 
 #[derive(Debug)]
-pub(crate) struct Native;
+pub(crate) struct NativeDialect;
 
-impl Dialect for Native {
+impl Dialect for NativeDialect {
     fn paths(&self, prefix: &str) -> Paths {
         Paths { publish: format!("{prefix}/send"), subscribe: format!("{prefix}/events") }
     }
@@ -42,7 +42,7 @@ impl Dialect for Native {
         CredentialPlaces { ticket: Some(TICKET), ..CredentialPlaces::default() }
     }
 
-    fn subscription(&self, request: &Parts) -> Result<Subscription, Refusal> {
+    fn subscription(&self, request: &Parts) -> Result<SubscribeRequest, Refusal> {
         subscription::read(request)
     }
 
@@ -55,11 +55,11 @@ impl Dialect for Native {
         headers: &HeaderMap,
         body: &Bytes,
         message: usize,
-    ) -> Result<Publication, Refusal> {
+    ) -> Result<PublishRequest, Refusal> {
         publication::read(headers, body, message)
     }
 
-    fn accepted(&self, kind: Kind, appended: &Appended, _: Option<&EventId>) -> Response {
+    fn accepted(&self, kind: SubmissionKind, appended: &Appended, _: Option<&EventId>) -> Response {
         publication::accepted(kind, appended)
     }
 

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use fanfare_event::Position;
 use fanfare_log::{Appended, Durability};
-use fanfare_payload::{Kind, Limits, Submission, decode};
+use fanfare_payload::{Submission, SubmissionKind, SubmissionLimits, decode};
 
-use crate::dialect::contract::Publication;
+use crate::dialect::contract::PublishRequest;
 use crate::dialect::idempotency_key::KeyName;
 use crate::refusal::Refusal;
 
@@ -30,26 +30,26 @@ pub(super) fn read(
     headers: &HeaderMap,
     body: &Bytes,
     message_bytes: usize,
-) -> Result<Publication, Refusal> {
+) -> Result<PublishRequest, Refusal> {
     let key = KeyName::find(headers)?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let limits = Limits { message_bytes, batch_events: BATCH_EVENTS };
+    let limits = SubmissionLimits { message_bytes, batch_events: BATCH_EVENTS };
     let Submission { drafts, kind } = decode(content_type, body, &limits).map_err(Refusal::Body)?;
-    Ok(Publication { drafts, kind, key })
+    Ok(PublishRequest { drafts, kind, key })
 }
 
-pub(super) fn accepted(kind: Kind, appended: &Appended) -> Response {
+pub(super) fn accepted(kind: SubmissionKind, appended: &Appended) -> Response {
     let first = appended.first;
     // Nothing in it has to be escaped. Writing to a string cannot fail.
     let mut body = String::with_capacity(match kind {
-        Kind::Single => 128,
-        Kind::Batch => 64 + appended.count * (Position::MAX_TEXT + 3),
+        SubmissionKind::Single => 128,
+        SubmissionKind::Batch => 64 + appended.count * (Position::MAX_TEXT + 3),
     });
     match kind {
-        Kind::Single => {
+        SubmissionKind::Single => {
             let _ = write!(body, r#"{{"status":"message sent","id":"{first}""#);
         }
-        Kind::Batch => {
+        SubmissionKind::Batch => {
             body.push_str(r#"{"status":"messages sent","ids":["#);
             for (n, id) in appended.positions().enumerate() {
                 let comma = if n == 0 { "" } else { "," };

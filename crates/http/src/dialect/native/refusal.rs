@@ -19,7 +19,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer to a request that is refused.
 pub(super) fn render(refusal: &Refusal) -> Response {
-    let mut response = said_of(refusal).into_response();
+    let mut response = rendered(refusal).into_response();
     if let Some(wait) = refusal.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
     }
@@ -27,14 +27,14 @@ pub(super) fn render(refusal: &Refusal) -> Response {
 }
 
 /// What is said of a refusal: a status, and an object in JSON.
-pub(super) struct Said {
+pub(super) struct RenderedRefusal {
     pub(super) status: StatusCode,
     pub(super) body: String,
     /// Which credentials are wanted, where it is about them.
     challenge: Option<HeaderValue>,
 }
 
-impl IntoResponse for Said {
+impl IntoResponse for RenderedRefusal {
     fn into_response(self) -> Response {
         let Self { status, body, challenge } = self;
         let mut response = (status, [(CONTENT_TYPE, JSON)], body).into_response();
@@ -60,20 +60,20 @@ pub(crate) fn detail(status: StatusCode, detail: impl Into<Value>) -> Response {
     say(status, detail).into_response()
 }
 
-fn say(status: StatusCode, detail: impl Into<Value>) -> Said {
+fn say(status: StatusCode, detail: impl Into<Value>) -> RenderedRefusal {
     let body = json!({ "detail": detail.into() }).to_string();
-    Said { status, body, challenge: None }
+    RenderedRefusal { status, body, challenge: None }
 }
 
 /// What is said of this refusal.
-pub(super) fn said_of(refusal: &Refusal) -> Said {
+pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
     // It may quote what was sent.
     let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
     match refusal {
         Refusal::Body(invalid) => {
             let status = StatusCode::from_u16(invalid.status());
             let status = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-            Said { status, body: invalid.body(), challenge: None }
+            RenderedRefusal { status, body: invalid.body(), challenge: None }
         }
         Refusal::BodyTooLarge { .. } | Refusal::LineTooLong { .. } => {
             say(StatusCode::PAYLOAD_TOO_LARGE, said)
@@ -179,18 +179,18 @@ fn echo(text: &str) -> Value {
 
 /// An answer that says which credentials are wanted (RFC 6750, 3). `said` is a refusal's own text, and
 /// holds no quotes.
-fn challenge(status: StatusCode, said: String, error: Option<&str>) -> Said {
+fn challenge(status: StatusCode, said: String, error: Option<&str>) -> RenderedRefusal {
     let challenge = match error {
         None => r#"Bearer realm="fanfare""#.to_owned(),
         Some(error) => {
             format!(r#"Bearer realm="fanfare", error="{error}", error_description="{said}""#)
         }
     };
-    Said { challenge: HeaderValue::try_from(challenge).ok(), ..say(status, said) }
+    RenderedRefusal { challenge: HeaderValue::try_from(challenge).ok(), ..say(status, said) }
 }
 
 /// pydantic's rendering of a value that a validator refused.
-fn invalid(location: &[&str], said: &str, input: &Value) -> Said {
+fn invalid(location: &[&str], said: &str, input: &Value) -> RenderedRefusal {
     let message = format!("Value error, {said}");
     let problem = json!([{
         "type": "value_error", "loc": location, "msg": message, "input": input,

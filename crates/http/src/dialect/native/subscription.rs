@@ -7,7 +7,7 @@ use fanfare_hub::Envelope;
 #[cfg(any(test, fuzzing))]
 use fanfare_hub::Requested;
 
-use crate::dialect::contract::Subscription;
+use crate::dialect::contract::SubscribeRequest;
 use crate::dialect::cursor::cursor;
 use crate::query;
 use crate::refusal::Refusal;
@@ -26,21 +26,21 @@ struct Parameters {
     last_event_id: Option<String>,
 }
 
-pub(super) fn read(request: &Parts) -> Result<Subscription, Refusal> {
+pub(super) fn read(request: &Parts) -> Result<SubscribeRequest, Refusal> {
     let parameters = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let topics = parameters.topics.iter().map(String::as_str);
     let selector = Selector::parse(topics, parameters.types.iter().map(String::as_str))?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
     let format = native(parameters.envelope);
-    Ok(Subscription { selector, format, cadence: parameters.cadence, cursor })
+    Ok(SubscribeRequest { selector, format, cadence: parameters.cadence, cursor })
 }
 
 /// What a console asks for: everything there is, from where it was, written as it likes.
-pub(crate) fn statistics(request: &Parts) -> Result<Subscription, Refusal> {
+pub(crate) fn statistics(request: &Parts) -> Result<SubscribeRequest, Refusal> {
     let parameters = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
     let (selector, format) = (Selector::default(), native(parameters.envelope));
-    Ok(Subscription { selector, format, cadence: parameters.cadence, cursor })
+    Ok(SubscribeRequest { selector, format, cadence: parameters.cadence, cursor })
 }
 
 /// For fuzzing: reads what a subscription asks for.

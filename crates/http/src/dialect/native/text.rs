@@ -4,9 +4,9 @@
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName};
 use fanfare_event::{Draft, EventType, Topic};
-use fanfare_payload::{Kind, Refusal as InvalidBody};
+use fanfare_payload::{PayloadRefusal as InvalidBody, SubmissionKind};
 
-use crate::dialect::contract::Publication;
+use crate::dialect::contract::PublishRequest;
 use crate::dialect::idempotency_key::KeyName;
 use crate::refusal::Refusal;
 
@@ -14,7 +14,11 @@ use crate::refusal::Refusal;
 const EVENT: HeaderName = HeaderName::from_static("x-event");
 
 /// Reads a message to the topic that the path names, decoded.
-pub(crate) fn text(topic: &str, headers: &HeaderMap, body: &Bytes) -> Result<Publication, Refusal> {
+pub(crate) fn text(
+    topic: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<PublishRequest, Refusal> {
     let key = KeyName::find(headers)?;
     let named = Topic::given(topic);
     let topic = named.map_err(|error| Refusal::of_publish(["path", "topic"], topic, &error))?;
@@ -22,7 +26,7 @@ pub(crate) fn text(topic: &str, headers: &HeaderMap, body: &Bytes) -> Result<Pub
     let message = std::str::from_utf8(body).map_err(|_| InvalidBody::Unreadable { line: None });
     let message = message.map_err(Refusal::Body)?.into();
     let draft = Draft { topic, event_type, message, extras: None };
-    Ok(Publication { drafts: vec![draft], kind: Kind::Single, key })
+    Ok(PublishRequest { drafts: vec![draft], kind: SubmissionKind::Single, key })
 }
 
 fn event_type(headers: &HeaderMap) -> Result<Option<EventType>, Refusal> {

@@ -22,14 +22,14 @@ pub(super) struct Group {
 /// What is to be answered of a group's lines, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    notes: Vec<Note>,
+    notes: Vec<LineNote>,
     last: usize,
     lines_held: usize,
     refusals_held: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Note {
+enum LineNote {
     /// These lines hold so many events, and nothing else.
     Events { lines: RangeInclusive<usize>, count: usize },
     /// What is said of one that was refused.
@@ -66,11 +66,11 @@ impl Group {
             return;
         }
         match notes.last_mut() {
-            Some(Note::Events { lines, count }) => {
+            Some(LineNote::Events { lines, count }) => {
                 *lines = *lines.start()..=number;
                 *count += 1;
             }
-            _ => notes.push(Note::Events { lines: number..=number, count: 1 }),
+            _ => notes.push(LineNote::Events { lines: number..=number, count: 1 }),
         }
     }
 
@@ -87,7 +87,7 @@ impl Group {
         let Notes { notes, last, lines_held, refusals_held } = &mut self.notes;
         (*last, *lines_held) = (number, *lines_held + bytes);
         *refusals_held += length;
-        notes.push(Note::Refused(said));
+        notes.push(LineNote::Refused(said));
         length
     }
 
@@ -118,11 +118,11 @@ impl Notes {
         let mut first = appended.first;
         for note in self.notes {
             match note {
-                Note::Events { lines, count } => {
+                LineNote::Events { lines, count } => {
                     format.accepted(lines, &Appended { first, count, ..*appended }, answer);
                     first = first.plus(count as u64);
                 }
-                Note::Refused(said) => answer.extend_from_slice(&said),
+                LineNote::Refused(said) => answer.extend_from_slice(&said),
             }
         }
     }

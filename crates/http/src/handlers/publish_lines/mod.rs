@@ -32,10 +32,10 @@ use self::split::{LineSplitter, TooLong};
 use super::publish::{admit, append, refuse_reserved};
 use crate::access::Caller;
 use crate::dialect::LineFormat;
-use crate::gate::Passage;
+use crate::gate::GateState;
 use crate::layers::NO_STORE;
 use crate::publish_streams::OpenStream;
-use crate::quotas::Place;
+use crate::quotas::RequestPlace;
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms};
 use crate::state::{AppState, Endpoint};
@@ -93,7 +93,7 @@ pub(super) async fn publish_lines(
         (CACHE_CONTROL, NO_STORE),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    let answers = Answers { next: Some(Box::pin(Box::new(stream).next())) };
+    let answers = LineAnswerBody { next: Some(Box::pin(Box::new(stream).next())) };
     Ok((StatusCode::OK, headers, Body::new(answers)).into_response())
 }
 
@@ -106,12 +106,12 @@ fn moment(at: Timestamp) -> Instant {
 }
 
 /// The answers, each made when the peer has room for it.
-struct Answers {
-    next: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+struct LineAnswerBody {
+    next: Option<Pin<Box<dyn Future<Output = NextAnswer> + Send>>>,
 }
 
 /// Some lines of the answer, and whoever makes the next.
-type Answer = (Vec<u8>, Option<Box<LineStream>>);
+type NextAnswer = (Vec<u8>, Option<Box<LineStream>>);
 
 /// A publish under way.
 struct LineStream {
@@ -141,7 +141,7 @@ struct LineStream {
     not_before: Option<Instant>,
     expires: Option<Instant>,
     endings: OpenStream,
-    _place: Place,
+    _place: RequestPlace,
 }
 
 /// A group that is being appended.
@@ -162,7 +162,7 @@ enum Occurrence {
 
 impl LineStream {
     /// Goes on until there is something to say.
-    async fn next(mut self: Box<Self>) -> Answer {
+    async fn next(mut self: Box<Self>) -> NextAnswer {
         self.terms.share().release(std::mem::take(&mut self.owed));
         let why = loop {
             match self.gather() {
@@ -203,7 +203,7 @@ impl LineStream {
                 Occurrence::Lull => self.lull = true,
                 Occurrence::Allowed => self.not_before = None,
                 Occurrence::Silence => {
-                    let word = self.format.still_there().to_vec();
+                    let word = self.format.keepalive().to_vec();
                     return self.say(word);
                 }
             }
@@ -211,13 +211,13 @@ impl LineStream {
         self.end(why).await
     }
 
-    fn say(mut self: Box<Self>, answer: Vec<u8>) -> Answer {
+    fn say(mut self: Box<Self>, answer: Vec<u8>) -> NextAnswer {
         self.said = Instant::now();
         (answer, Some(self))
     }
 
     /// Says the last.
-    async fn end(mut self: Box<Self>, mut why: Option<Refusal>) -> Answer {
+    async fn end(mut self: Box<Self>, mut why: Option<Refusal>) -> NextAnswer {
         let mut answer = Vec::new();
         // What was begun is answered, whatever happens then.
         if let Some(InFlight { appending, .. }) = &mut self.in_flight {
@@ -321,7 +321,7 @@ impl LineStream {
         if let Some(why) = endings.told(caller) {
             return Occurrence::Over(why);
         }
-        let moves = app.gate.reached(|passage| passage != Passage::Open);
+        let moves = app.gate.reached(|passage| passage != GateState::Open);
         let appended = async {
             match in_flight {
                 Some(in_flight) => (&mut in_flight.appending).await,
@@ -360,7 +360,7 @@ fn expired() -> Refusal {
     Refusal::Untrusted(fanfare_auth::InvalidToken::Expired.into())
 }
 
-impl http_body::Body for Answers {
+impl http_body::Body for LineAnswerBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_dropped_or_an_end_makes_a_line() {
+    fn a_line_without_an_end_is_read_and_an_end_makes_no_line() {
         assert_eq!(split(&[b"a\nb"], 9), Ok(vec![(1, b"a".to_vec()), (2, b"b".to_vec())]));
         assert_eq!(split(&[b"a\n"], 9), Ok(vec![(1, b"a".to_vec())]));
         assert_eq!(split(&[b"\n\n"], 9), Ok(vec![(1, vec![]), (2, vec![])]));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_takes_all_memory() {
+    fn a_line_without_end_takes_bounded_memory() {
         let pieces = [&b"x"[..]; 11];
         assert_eq!(split(&pieces[..10], 10).map(|lines| lines.len()), Ok(1));
         assert_eq!(split(&pieces, 10), Err(TooLong { limit: 10 }));
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_depend_on_where_the_body_is_cut(
+        fn lines_do_not_depend_on_where_the_body_is_cut(
             text in "[a\n]{0,40}", cuts in prop::collection::vec(0..40_usize, 0..6),
         ) {
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();

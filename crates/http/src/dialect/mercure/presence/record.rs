@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use fanfare_event::Topic;
 use fanfare_handover::{Malformed, Reader, Writer};
-use fanfare_mercure::{ActiveSubscription, MatcherType, SubscriberId};
+use fanfare_mercure::{ActiveSubscription, MatcherType, MercureSubscriberId};
 use serde_json::{Map, Value};
 
-use super::{Active, Board, Change, MAX_WAITING, saying};
+use super::{Active, Board, MAX_WAITING, PresenceChange, update_draft};
 
-type Payload = Arc<Map<String, Value>>;
+type SharedPayload = Arc<Map<String, Value>>;
 
 /// How matchers are read, by their numbers in a record.
 const KINDS: [MatcherType; 3] = [MatcherType::Exact, MatcherType::UrlPattern, MatcherType::Older];
@@ -30,11 +30,11 @@ impl Board {
         writer.count(self.waiting.len());
         for change in &self.waiting {
             match change {
-                Change::Came(id) => {
+                PresenceChange::Came(id) => {
                     writer.flag(true);
                     write_id(writer, *id);
                 }
-                Change::Left(id, subscriptions) => {
+                PresenceChange::Left(id, subscriptions) => {
                     writer.flag(false);
                     write_id(writer, *id);
                     write_subscriptions(writer, subscriptions);
@@ -49,7 +49,7 @@ impl Board {
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let mut payloads = Payloads::default();
+        let mut payloads = PayloadPool::default();
         let active = reader.list(|reader| {
             let (id, told) = (read_id(reader)?, reader.flag()?);
             let subscriptions = payloads.read_subscriptions(reader)?;
@@ -58,18 +58,19 @@ impl Board {
         let waiting = reader.list(|reader| {
             let (comes, id) = (reader.flag()?, read_id(reader)?);
             if comes {
-                return Ok(Change::Came(id));
+                return Ok(PresenceChange::Came(id));
             }
-            Ok::<_, Malformed>(Change::Left(id, payloads.read_subscriptions(reader)?))
+            Ok::<_, Malformed>(PresenceChange::Left(id, payloads.read_subscriptions(reader)?))
         })?;
-        let comes = waiting.iter().filter(|change| matches!(change, Change::Came(_))).count();
+        let comes =
+            waiting.iter().filter(|change| matches!(change, PresenceChange::Came(_))).count();
         if comes > MAX_WAITING {
             return Err(Malformed("more subscribers wait than there is room for"));
         }
         let telling = reader.list(|reader| {
             const NONE: Malformed = Malformed("what is told of a subscription is no event");
             let topic = Topic::parse(reader.text()?).map_err(|_| NONE)?;
-            saying(topic, reader.text()?.to_owned()).ok_or(NONE)
+            update_draft(topic, reader.text()?.to_owned()).ok_or(NONE)
         })?;
         let failed = !telling.is_empty();
         let (active, waiting) = (active.into_iter().collect(), waiting.into());
@@ -79,9 +80,9 @@ impl Board {
 
 /// Payloads by how they are written: those of one token stay one.
 #[derive(Debug, Default)]
-struct Payloads(HashMap<String, Payload>);
+struct PayloadPool(HashMap<String, SharedPayload>);
 
-impl Payloads {
+impl PayloadPool {
     fn read_subscriptions(
         &mut self,
         reader: &mut Reader<'_>,
@@ -96,7 +97,7 @@ impl Payloads {
         Ok(subscriptions.into())
     }
 
-    fn of(&mut self, text: &str) -> Result<Payload, Malformed> {
+    fn of(&mut self, text: &str) -> Result<SharedPayload, Malformed> {
         if let Some(known) = self.0.get(text) {
             return Ok(Arc::clone(known));
         }
@@ -120,20 +121,20 @@ fn write_subscriptions(writer: &mut Writer, subscriptions: &[ActiveSubscription]
     }
 }
 
-fn write_id(writer: &mut Writer, id: SubscriberId) {
+fn write_id(writer: &mut Writer, id: MercureSubscriberId) {
     let bits = id.bits();
     writer.u64((bits >> 64) as u64);
     writer.u64(bits as u64);
 }
 
-fn read_id(reader: &mut Reader<'_>) -> Result<SubscriberId, Malformed> {
+fn read_id(reader: &mut Reader<'_>) -> Result<MercureSubscriberId, Malformed> {
     let bits = u128::from(reader.u64()?) << 64 | u128::from(reader.u64()?);
-    Ok(SubscriberId::of(bits.to_be_bytes()))
+    Ok(MercureSubscriberId::of(bits.to_be_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Word;
+    use super::super::BoardMessage;
     use super::super::tests::{came, id, of};
     use super::*;
 
@@ -153,8 +154,8 @@ mod tests {
     /// One that was told of, one who has left, one that is being told of, and one that waits.
     fn board() -> Board {
         let mut board = Board::default();
-        board.hear(came(1, 2));
-        board.hear(came(2, 1));
+        board.apply(came(1, 2));
+        board.apply(came(2, 1));
         board.next().unwrap();
         board.telling.clear();
         let payload = serde_json::from_str(r#"{"n": 1}"#).unwrap();
@@ -163,15 +164,15 @@ mod tests {
             matcher: "/a/{b}".into(),
             payload: Some(Arc::new(payload)),
         };
-        board.hear(Word::Came(id(3), Arc::from([older])));
+        board.apply(BoardMessage::Came(id(3), Arc::from([older])));
         board.next().unwrap();
-        board.hear(Word::Left(id(2)));
-        board.hear(came(4, 1));
+        board.apply(BoardMessage::Left(id(2)));
+        board.apply(came(4, 1));
         board
     }
 
     #[test]
-    fn what_was_being_told_is_lost_or_told_otherwise() {
+    fn what_was_being_told_is_told_as_it_was() {
         let bytes = written(&board());
         let mut read = read(&bytes).unwrap();
         assert_eq!(read.active.len(), 3);
@@ -188,9 +189,9 @@ mod tests {
 
     /// Whoever changes these bytes makes a new format of the hand-over.
     #[test]
-    fn the_bytes_of_format_2_change() {
+    fn the_bytes_of_format_2_never_change() {
         let payload: Map<String, Value> = serde_json::from_str(r#"{"n": 1}"#).unwrap();
-        let one = |kind, matcher: &str, payload: Option<Payload>| ActiveSubscription {
+        let one = |kind, matcher: &str, payload: Option<SharedPayload>| ActiveSubscription {
             kind,
             matcher: matcher.into(),
             payload,
@@ -202,9 +203,9 @@ mod tests {
         ];
         let subscriptions = Arc::from(subscriptions);
         board.active.insert(id(1), Active { subscriptions, told: true });
-        board.waiting.push_back(Change::Came(id(9)));
+        board.waiting.push_back(PresenceChange::Came(id(9)));
         let left = Arc::from([one(MatcherType::UrlPattern, "/b/:c", None)]);
-        board.waiting.push_back(Change::Left(id(2), left));
+        board.waiting.push_back(PresenceChange::Left(id(2), left));
         let bytes = written(&board);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, include_str!("../../../../tests/golden/presence-2.hex").trim());
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_board_that_cannot_be_is_gone_on_with() {
+    fn a_board_that_cannot_be_is_refused() {
         let bytes = written(&board());
         for end in 0..bytes.len() {
             assert!(read(&bytes[..end]).is_err(), "{end}");
