@@ -12,7 +12,7 @@ pub(crate) const CODES: &str = "\
 Exit codes:
   0    done, or nobody reads the output any more
   1    failed: the reason is on standard error
-  2    asked wrongly: a mistake in flags, arguments, environment or files
+  2    usage error: a mistake in flags, arguments, environment or files
   130  interrupted, by Ctrl-C";
 
 /// Why the program ended other than well.

@@ -73,7 +73,7 @@ struct Cli {
 /// What `fanfare` can be asked to do.
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Run the hub; meant where no command is named
+    /// Run the hub; the default command
     #[command(after_long_help = SETTINGS)]
     Serve(Flags),
     /// Publish a message, or standard input line by line
@@ -93,7 +93,7 @@ enum CliCommand {
     /// Measure a running hub: deliveries, latency, and for a local one CPU and memory
     Bench(BenchCommand),
     #[cfg(feature = "tools")]
-    /// Hold a hub, this one or another, against what the standards and its clients ask of it
+    /// Test a hub, this one or another, against the standards and the needs of its clients
     Conformance(ConformanceArgs),
     /// Look at the event log in a directory: verify it, or say what it holds
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The control socket: where a hub takes orders from its own user, and from root.
+//! The control socket: where a hub accepts commands from its own user, and from root.
 //!
 //! A client connects, says one [`ControlRequest`], and hears [`ControlReport`]s until the last. Both are records with
 //! their length before them. Where no path is set, the socket has no file: its names are of Linux's
@@ -27,7 +27,7 @@ pub const MAX_BYTES: usize = 16 * 1024;
 /// For how long a client waits for the next report: longer than any step of an upgrade may take.
 const NEXT_REPORT: Duration = Duration::from_secs(120);
 
-/// Where a hub takes orders.
+/// Where a hub accepts commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlAddress {
     /// The hub that is this process.
@@ -76,7 +76,7 @@ pub struct Outlook {
     pub obstacle: Option<String>,
 }
 
-/// What has come of an upgrade.
+/// What an upgrade has moved, and how long it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpgradeOutcome {
     /// Streams that kept their connections.
@@ -141,7 +141,7 @@ pub fn may_order(uid: u32) -> bool {
     uid == Uid::ROOT.as_raw() || uid == geteuid().as_raw()
 }
 
-/// A hub, as whoever gives it orders has it.
+/// The client's end of a hub's control socket.
 #[derive(Debug)]
 pub struct ControlClient(UnixStream);
 

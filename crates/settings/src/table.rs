@@ -40,10 +40,11 @@ settings! {
     /// Serve sse_index.html from this directory, not the built-in page
     templates: Option<ExistingDirectory>;
 
-    /// Take orders such as `fanfare upgrade` at a socket with this path
+    /// Accept commands such as `fanfare upgrade` on a Unix socket at this path
     ///
-    /// Only the hub's own user and root are heard, there as elsewhere. Without a path, the socket has no
-    /// file: its name is of Linux's abstract kind, and made of the address that the hub listens on.
+    /// Only the hub's own user and root may send them, with this setting or without. Without a path,
+    /// the socket is not a file: it has an abstract name (Linux), made of the address that the hub
+    /// listens on.
     control_socket: Option<FilePath>;
 
     /// Let pages of this origin subscribe and publish; may be repeated
@@ -83,7 +84,7 @@ settings! {
     /// Order from letsencrypt, letsencrypt-staging, or the authority with this ACME directory
     acme_directory: AcmeDirectory = "letsencrypt";
 
-    /// Tell browsers to use nothing but HTTPS with this hub's host for this long, ports and all
+    /// Tell browsers to use nothing but HTTPS with this hub's host for this long, on every port
     ///
     /// Sent over TLS only (Strict-Transport-Security), and never for this machine or an address; `0s`
     /// makes browsers forget it.
@@ -115,8 +116,8 @@ settings! {
     /// JSON Web Tokens with HS256, HS384 or HS512. Their claim
     /// {"fanfare": {"publish": ["orders/*"], "subscribe": ["orders/**"]}} says what they are good
     /// for; `exp` must be there. At least 32 bytes. Files are read again when they change and on
-    /// SIGHUP, as all that hold keys; what a key let in that is there no more, ends. The environment
-    /// variable holds one.
+    /// SIGHUP, as all files of keys are; what was admitted by a key that is removed, is ended. The
+    /// environment variable holds one secret.
     jwt_secret: Vec<TokenSecret>;
 
     /// Trust tokens that this public key verifies; may be repeated
@@ -171,8 +172,8 @@ settings! {
 
     /// Most failed credentials a second from one address [default: 10, and none for this machine]
     ///
-    /// Twice as many may come at once. Beyond it, an answer to one that fails is slow to come; one
-    /// that is good is accepted all the same.
+    /// Twice as many may come at once. Beyond it, answers to failed ones are delayed; a
+    /// valid one is accepted without delay.
     failure_rate: Option<u64>, in "1" to "1_000_000_000";
 
     /// Most events a second from one key, subject or address
@@ -234,8 +235,8 @@ settings! {
 
     /// Tell clients to wait about this long before they reconnect
     ///
-    /// Each connection is told its own value, spread around this one, so that a fleet does not come
-    /// back in one beat.
+    /// Each connection is told its own value, spread around this one, so that clients do not
+    /// all reconnect at the same moment.
     retry: Duration = "3s", in "10ms" to "10m";
 
     /// Close a stream whose subscriber takes no byte for this long
@@ -246,7 +247,8 @@ settings! {
     /// Close a stream whose subscriber takes fewer bytes a second than this while it is behind
     ///
     /// Measured over the write timeout, and only while there is something for it that its connection
-    /// does not take: one byte now and then keeps no place. `0B` asks for nothing.
+    /// does not take: a byte now and then does not keep a stream open. `0B` turns
+    /// this off.
     min_rate: ByteSize = "256B", in "0B" to "1GiB";
 
     /// Spread the closing of streams over this long at shutdown
@@ -294,8 +296,8 @@ settings! {
 
     /// Acknowledge a publish only once this many of Redis's replicas have it; only with --redis
     ///
-    /// It then survives a failover to one of those. Where they have not said so in time, the
-    /// publisher is answered 503, and that the outcome is unknown. A subscriber may hear it before.
+    /// It then survives a failover to one of those. If they do not confirm in time, the answer
+    /// is 503 and says that the outcome is unknown. Subscribers may receive it earlier.
     redis_wait_replicas: u32 = "0", in "0" to "64";
 
     /// The name of this node on the console [default: the machine's name and the port]
@@ -304,8 +306,8 @@ settings! {
     /// When a publish is acknowledged: disk, interval:100ms or os
     ///
     /// With `disk`, once the event is on disk: it survives the machine. With `interval:TIME` or
-    /// `os`, once the operating system has it: it survives the hub; the disk follows within that
-    /// time, or when the system likes. Only with --data.
+    /// `os`, once the operating system has it: it survives the hub; it reaches the disk within
+    /// that time, or when the system writes it. Only with --data.
     sync: SyncPolicy = "disk";
 
     /// Most events kept for replay
@@ -332,7 +334,7 @@ settings! {
 
     /// Speak Mercure's protocol too, at /.well-known/mercure
     ///
-    /// Over the same events: what is published in one is heard in the other. Without any keys it is
+    /// Over the same events: what is published in one is received in both. Without any keys it is
     /// ready for development, on this machine alone: it then trusts tokens signed with
     /// `!ChangeThisMercureHubJWTSecretKey!`, the secret that clients of the protocol are set up with.
     mercure: bool = "false";
@@ -359,9 +361,10 @@ settings! {
     /// not.
     mercure_query_token: bool = "false";
 
-    /// Tell of what a stream may have missed within it: the event fanfare.gap
+    /// Report in a stream what it may have missed, as the event fanfare.gap
     ///
-    /// An EventSource can hear that; the header Mercure-Last-Event-ID, which says so too, it cannot see.
+    /// An EventSource receives that event, and cannot see the header Mercure-Last-Event-ID, which says
+    /// the same.
     mercure_gap_events: bool = "true";
 
     /// List active subscriptions, and tell of each that begins or ends

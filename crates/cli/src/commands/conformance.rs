@@ -38,7 +38,7 @@ Exit codes:
 
 /// What `fanfare conformance` is asked.
 ///
-/// About a hundred claims about a hub for Server-Sent Events, each put to the test over raw sockets.
+/// More than 150 claims about a hub for Server-Sent Events, each put to the test over raw sockets.
 /// A MUST is demanded by a standard, or without it a client is harmed; a SHOULD is recommended by
 /// one, or needed by what lies between; a HUB is what good hubs do and no standard asks for.
 #[derive(Debug, Args)]
@@ -87,19 +87,19 @@ pub(crate) struct ConformanceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 struct Waits {
-    /// What must come has to come within this long
+    /// Wait this long for what must arrive
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Where nothing must come, listen this long
+    /// Listen this long where nothing may arrive
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration)]
     quiet: Duration,
-    /// A quiet stream has to hear a keepalive within this long
+    /// Wait this long for a keepalive on a quiet stream
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = parse_duration)]
     heartbeat: Duration,
-    /// A hub that is started has to answer within this long
+    /// Wait this long for a started hub to answer
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     start_within: Duration,
-    /// A hub that is told to stop has to have stopped within this long
+    /// Wait this long for a stopped hub to exit
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     stop_within: Duration,
 }

@@ -113,8 +113,8 @@ pub enum CommandError {
     /// Standard output cannot be written to.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
-    /// No hub takes orders there.
-    #[error("no hub takes orders at {place}: {source}")]
+    /// No hub accepts commands there.
+    #[error("no hub accepts commands at {place}: {source}")]
     NoOrders {
         /// Where.
         place: String,

@@ -43,7 +43,7 @@ pub(crate) struct UpgradeArgs {
     /// Address of the hub [default: http://127.0.0.1:8000] [env: FANFARE_URL]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The hub that is this process
+    /// The hub with this process id
     #[arg(long, value_name = "PID", conflicts_with = "url")]
     pid: Option<u32>,
     /// The hub with this --control-socket [env: FANFARE_CONTROL_SOCKET]
