@@ -9,7 +9,8 @@ use axum::body::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Connections, Lifecycle, serve};
+use super::serve::serve;
+use super::{Connections, Lifecycle};
 use crate::gate::GateState;
 use crate::metrics::RefusalReason;
 

@@ -16,6 +16,7 @@ mod linger;
 mod parking;
 mod progress;
 mod record_boundary;
+mod serve;
 mod table;
 mod takeover;
 mod tls;
@@ -27,17 +28,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Bytes;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::ServerConfig;
 
 pub use self::accept::accept;
 use self::answer::Answerer;
-use self::first_bytes::FirstBytes;
 pub use self::limits::ConnectionLimits;
-use self::linger::linger;
 pub(crate) use self::parking::Unfinished;
 pub use self::parking::{ParkedConnection, Parking};
 use self::table::{ConnectionEntry, Dismissal};
@@ -54,11 +50,6 @@ use crate::state::{AppState, Endpoint};
 /// How much of a response hyper may hold for a peer that does not read, in bytes: over HTTP/2 for
 /// each stream. What a stream has waiting beyond that is bounded by its body.
 const UNSENT: usize = 64 * 1024;
-/// What a client gets that speaks HTTP where TLS is spoken.
-const SPEAKS_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
-    Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 36\r\n\r\n\
-    {\"detail\":\"this port speaks HTTPS\"}\n";
-
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How far the hub is on its way to its end.
@@ -133,26 +124,6 @@ impl Connections {
         &self.parking
     }
 
-    /// Goes on with a connection that was parked, here or in another process.
-    pub fn resume(&self, parked: ParkedConnection) {
-        let ParkedConnection { socket, address, read, idle } = parked;
-        let now = Instant::now();
-        // It has been let in before.
-        let place = self.addresses.keep(address.ip(), now);
-        let entered = self.table.enter(address.ip(), place, now);
-        match (entered, TcpStream::from_std(socket)) {
-            (Some((entry, leave)), Ok(socket)) => {
-                if idle {
-                    drop(entry.begin(None));
-                }
-                let connections = Arc::new(self.clone());
-                drop(tokio::spawn(serve(socket, address, read, entry, leave, connections)));
-            }
-            (None, _) => self.refused(RefusalReason::Connections),
-            (_, Err(error)) => tracing::warn!(%error, "a connection could not be gone on with"),
-        }
-    }
-
     /// Resolves when connections are to be parked.
     async fn narrowed(&self) {
         let parks = |passage| matches!(passage, GateState::Narrow | GateState::Closed);
@@ -223,74 +194,5 @@ fn refusal(error: &hyper::Error) -> Option<RefusalReason> {
     match error.reason() {
         Some(h2::Reason::ENHANCE_YOUR_CALM) => Some(RefusalReason::Flood),
         _ => error.is_library().then_some(RefusalReason::Malformed),
-    }
-}
-
-/// Sees a connection to its end, which the table may bring about early.
-async fn serve(
-    socket: TcpStream,
-    address: SocketAddr,
-    read: Bytes,
-    entry: Arc<ConnectionEntry>,
-    leave: Dismissal,
-    connections: Arc<Connections>,
-) {
-    let peer = Peer { address, tls: connections.tls.is_some() };
-    let served = tokio::select! {
-        biased;
-        served = recognise(socket, peer, read, &entry, &connections) => served,
-        told = leave => {
-            if let Ok(Some(reason)) = told {
-                connections.refused(reason);
-            }
-            return;
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(error, peer = %address, tls = peer.tls, "a connection ended in error");
-    }
-}
-
-/// Answers in the protocol that the client begins with.
-async fn recognise(
-    mut socket: TcpStream,
-    peer: Peer,
-    read: Bytes,
-    entry: &Arc<ConnectionEntry>,
-    connections: &Connections,
-) -> Result<(), BoxError> {
-    // What is encrypted is somebody's with whom a secret was agreed here.
-    let candidate = connections.tls.is_none().then(|| connections.parking.candidate());
-    let first = tokio::select! {
-        biased;
-        // Of which something was read has been recognised before.
-        () = std::future::ready(()), if !read.is_empty() => FirstBytes::Http1,
-        first = first_bytes::peek(&socket) => first?,
-        () = connections.narrowed(), if candidate.is_some() => FirstBytes::Parked,
-        () = connections.reached(Lifecycle::Stopping) => FirstBytes::Nothing,
-    };
-    match (first, &connections.tls) {
-        (FirstBytes::Nothing, _) => Ok(()),
-        (FirstBytes::Parked, _) => match candidate {
-            Some(candidate) => {
-                candidate.park(socket, peer.address, read, entry.is_idle()).map_err(Into::into)
-            }
-            None => Ok(()),
-        },
-        // What few connections are is large, and would be room, and copied, in the task of each.
-        (FirstBytes::Tls, Some(tls)) => {
-            Box::pin(tls::serve(socket, tls, peer, entry, connections)).await
-        }
-        (_, Some(_)) => {
-            connections.refused(RefusalReason::NotTls);
-            socket.write_all(SPEAKS_HTTPS).await?;
-            linger(socket, connections).await;
-            Ok(())
-        }
-        (FirstBytes::Http2, None) => {
-            drop(candidate);
-            Box::pin(http2::serve(socket, connections.answer(peer, entry), connections)).await
-        }
-        (_, None) => http1::serve(socket, peer, read, entry, candidate, connections).await,
     }
 }
