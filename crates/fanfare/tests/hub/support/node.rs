@@ -180,3 +180,31 @@ impl Drop for Node {
         }
     }
 }
+
+/// Copies a pipe to the log until it closes, so that the hub never blocks on it.
+fn drain(
+    name: &'static str,
+    pipe: impl Read + Send + 'static,
+    log: &Log,
+    each: impl Fn(&str) + Send + 'static,
+) {
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            each(&line);
+            log.lock().unwrap().push(format!("{name}: {line}"));
+        }
+    });
+}
+
+/// The address in a line such as `… http://127.0.0.1:8000/sse/`, or with `https`. A name is one of
+/// this machine's.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("://")?;
+    let authority = rest.split(['/', ' ']).next()?;
+    authority.parse().ok().or_else(|| {
+        let (_, port) = authority.rsplit_once(':')?;
+        Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into())
+    })
+}
