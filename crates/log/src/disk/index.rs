@@ -314,10 +314,10 @@ impl Index {
         &self.lost
     }
 
-    /// Whether a record is known to be unreadable.
-    pub(super) fn is_lost(&self, ordinal: u32) -> bool {
+    /// The stretch of records that cannot be read to which a record is known to belong.
+    pub(super) fn lost_with(&self, ordinal: u32) -> Option<Range<u32>> {
         let at = self.lost.partition_point(|lost| lost.end <= ordinal);
-        self.lost.get(at).is_some_and(|lost| lost.start <= ordinal)
+        self.lost.get(at).filter(|lost| lost.start <= ordinal).cloned()
     }
 
     /// The times of its oldest and newest record.

@@ -200,7 +200,7 @@ impl Assembly<'_> {
                 let decoded = bytes.and_then(|bytes| decode(&run.file, record.position, bytes));
                 let Some(event) = decoded else {
                     run.file.report_damage(record.bytes.start, record.position);
-                    if self.skip(record.position) {
+                    if self.skip(record.through) {
                         continue;
                     }
                     return Ok(Some(before(record.position)));

@@ -134,6 +134,8 @@ pub(super) struct Unmatched {
 /// Where a record lies.
 pub(super) struct Extent {
     pub position: Position,
+    /// The last that is lost with it; its own position where nothing is known to be.
+    pub through: Position,
     pub bytes: Range<u32>,
     /// It is known that it cannot be read.
     pub lost: bool,
@@ -175,7 +177,7 @@ impl Segment {
             select(&self.index, wanted, range, most, most_compared);
         Run {
             file: self.file.clone(),
-            records: ordinals.into_iter().map(|ordinal| self.extent(ordinal)).collect(),
+            records: ordinals.into_iter().map(|ordinal| self.extent(ordinal, covered)).collect(),
             covered: before(self.index.position(covered)),
         }
     }
@@ -184,7 +186,8 @@ impl Segment {
     /// segment grows. Copies, and compares nothing.
     pub(super) fn unmatched(&self, range: Range<u32>, most: usize) -> Unmatched {
         let covered = range.end.min(range.start.saturating_add(most.max(1) as u32));
-        let record = |ordinal| (self.extent(ordinal), self.index.topic_of(ordinal).cloned());
+        let record =
+            |ordinal| (self.extent(ordinal, covered), self.index.topic_of(ordinal).cloned());
         Unmatched {
             file: self.file.clone(),
             records: (range.start..covered).map(record).collect(),
@@ -192,11 +195,17 @@ impl Segment {
         }
     }
 
-    fn extent(&self, ordinal: u32) -> Extent {
-        let lost = self.index.is_lost(ordinal);
+    /// Where a record lies, as part of what reaches up to the ordinal `covered`.
+    fn extent(&self, ordinal: u32, covered: u32) -> Extent {
+        let position = self.index.position(ordinal);
         let Range { start, end } = self.index.extent(ordinal);
-        let bytes = start..if lost { start } else { end };
-        Extent { position: self.index.position(ordinal), bytes, lost }
+        match self.index.lost_with(ordinal) {
+            None => Extent { position, through: position, bytes: start..end, lost: false },
+            Some(lost) => {
+                let through = self.index.position(lost.end.min(covered) - 1);
+                Extent { position, through, bytes: start..start, lost: true }
+            }
+        }
     }
 }
 
