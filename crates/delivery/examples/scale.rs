@@ -80,7 +80,8 @@ fn topics() -> bool {
 
 /// A subscriber to a pattern each, which differ behind a wildcard.
 fn patterns() -> bool {
-    let shapes: [(&str, fn(usize) -> String, fn(usize) -> String); 4] = [
+    type Name = fn(usize) -> String;
+    let shapes: [(&str, Name, Name); 4] = [
         ("t/*/user/N", |n| format!("t/*/user/{n}"), |n| format!("t/eu/user/{n}")),
         ("t/*/N/user", |n| format!("t/*/{n}/user"), |n| format!("t/eu/{n}/user")),
         ("t/**/user/N", |n| format!("t/**/user/{n}"), |n| format!("t/eu/west/user/{n}")),
