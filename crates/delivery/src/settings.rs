@@ -33,8 +33,10 @@ pub struct StepLimits {
     /// concerns and what finding them has taken.
     pub batch_work: usize,
     /// How many slots one subscriber's turn looks at, so that a far-behind one with a quiet topic
-    /// does not hold up its shard. A slot counts once more for each of its patterns.
-    pub turn_slots: usize,
+    /// does not hold up its shard. A slot counts once more for each segment of its patterns that is compared.
+    pub turn_scan: usize,
+    /// How many all turns of a shard's turn look at, counted so: those who are behind then wait for the next.
+    pub scan: usize,
     /// How many bytes one subscriber's turn writes.
     pub turn_bytes: usize,
     /// How many bytes one write is offered.
@@ -47,7 +49,7 @@ pub struct StepLimits {
     pub page: PageLimit,
     /// How many subscribers that want another turn a shard's turn serves.
     pub queued: usize,
-    /// How many subscribers a shard's turn takes in.
+    /// How many subscribers a shard's turn takes in; one with patterns counts for each of them.
     pub joins: usize,
     /// How many pages it sends; each may be as large as what one subscriber's turn writes.
     pub pages: usize,
@@ -61,7 +63,8 @@ impl StepLimits {
     /// So little that a test or a simulation meets every one of them.
     pub const SMALL: Self = Self {
         batch_work: 24,
-        turn_slots: 12,
+        turn_scan: 12,
+        scan: 120,
         turn_bytes: 1500,
         write_bytes: 600,
         write_buffers: 4,
@@ -79,7 +82,8 @@ impl Default for StepLimits {
     fn default() -> Self {
         Self {
             batch_work: 262_144,
-            turn_slots: 4096,
+            turn_scan: 4096,
+            scan: 262_144,
             turn_bytes: 1024 * 1024,
             write_bytes: 256 * 1024,
             write_buffers: 128,

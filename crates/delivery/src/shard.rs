@@ -26,9 +26,11 @@ mod follow;
 mod heartbeat;
 mod heartbeat_walk;
 mod list;
-mod matcher;
 mod members;
+mod name_map;
+mod pattern_tree;
 mod pauses;
+mod segments;
 mod stalls;
 mod subscriber_table;
 #[cfg(test)]
@@ -102,6 +104,8 @@ pub(crate) struct Shard {
     /// Whose read failed and is to be tried again.
     failed_reads: Vec<SubscriberKey>,
     totals: Totals,
+    /// What this turn has looked at for those who are behind; see [`StepLimits::scan`].
+    scanned: usize,
     /// Where sinks make what they send; one subscriber's at a time.
     scratch: Vec<u8>,
     retry: Retry,
@@ -143,6 +147,7 @@ impl Shard {
             queue: VecDeque::new(),
             failed_reads: Vec::new(),
             totals: Totals::default(),
+            scanned: 0,
             scratch: Vec::new(),
             retry: settings.retry,
             walk: HeartbeatWalk::new(settings.heartbeat, now.monotonic),
@@ -160,6 +165,7 @@ impl Shard {
     pub(crate) fn turn(&mut self, now: Now, ready: impl IntoIterator<Item = Ready>) -> bool {
         self.commands.extend(self.handle.take());
         self.follow(now);
+        self.scanned = 0;
         for command in self.commands.share(&self.limits) {
             self.handle_command(command, now);
         }
@@ -200,14 +206,35 @@ impl Shard {
         }
     }
 
-    /// Gives one subscriber a turn.
+    /// Gives one subscriber a turn, or a place in the queue where this turn has looked at enough for others.
     fn serve(&mut self, key: SubscriberKey, now: Now) {
+        let Some(subscriber) = self.table.get(key) else { return };
+        let is_behind = subscriber.cursor != Cursor::Live && subscriber.reading.is_none();
+        if is_behind && self.scanned >= self.limits.scan / 2 {
+            self.queue_turn(key);
+        } else {
+            self.serve_at_once(key, now);
+        }
+    }
+
+    /// Gives one subscriber a place in the queue.
+    fn queue_turn(&mut self, key: SubscriberKey) {
+        if let Some(subscriber) = self.table.get_mut(key)
+            && !subscriber.awaits.turn
+        {
+            subscriber.awaits.turn = true;
+            self.queue.push_back(key);
+        }
+    }
+
+    fn serve_at_once(&mut self, key: SubscriberKey, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
         let before = self.totals.deliveries;
         let mut context = Context {
             now,
             limits: &self.limits,
             totals: &mut self.totals,
+            scanned: &mut self.scanned,
             scratch: &mut self.scratch,
         };
         // While a page is on its way, the cursor belongs to it.
@@ -236,6 +263,7 @@ impl Shard {
             now,
             limits: &self.limits,
             totals: &mut self.totals,
+            scanned: &mut self.scanned,
             scratch: &mut self.scratch,
         };
         let outcome = send(subscriber, &mut context);
@@ -254,6 +282,7 @@ impl Shard {
             now,
             limits: &self.limits,
             totals: &mut self.totals,
+            scanned: &mut self.scanned,
             scratch: &mut self.scratch,
         };
         let closing = subscriber.closing;
@@ -278,9 +307,8 @@ impl Shard {
             Outcome::Yielded => {
                 // A pause is for events: what has begun is finished.
                 let pauses = subscriber.awaits.pause && subscriber.is_clear();
-                if !subscriber.awaits.turn && !pauses && subscriber.reading.is_none() {
-                    subscriber.awaits.turn = true;
-                    self.queue.push_back(key);
+                if !pauses && subscriber.reading.is_none() {
+                    self.queue_turn(key);
                 }
             }
             Outcome::NeedsLog => self.request_page(key),
@@ -368,11 +396,15 @@ impl Shard {
     }
 
     fn serve_queue(&mut self, now: Now) {
-        let count = self.queue.len().min(self.limits.queued);
-        for key in self.queue.drain(..count).collect::<Vec<_>>() {
+        for _ in 0..self.queue.len().min(self.limits.queued) {
+            // Those who are not queued have at most half of it.
+            if self.scanned >= self.limits.scan {
+                break;
+            }
+            let Some(key) = self.queue.pop_front() else { break };
             if let Some(subscriber) = self.table.get_mut(key) {
                 subscriber.awaits.turn = false;
-                self.serve(key, now);
+                self.serve_at_once(key, now);
             }
         }
     }

@@ -213,7 +213,7 @@ impl Subscriber {
         end: u64,
         context: &mut Context<'_>,
     ) -> io::Result<Outcome> {
-        let wants = |interest: &Interest, slot: &Slot| interest.wants_type(slot);
+        let wants = |interest: &Interest, slot: &Slot, _: &mut usize| interest.wants_type(slot);
         // Bounded by what a shard collects before it writes.
         let sent = self.send(slots, end..end, usize::MAX, wants, context)?;
         Ok(self.advance(&sent, ring, end, context))
@@ -237,10 +237,9 @@ impl Subscriber {
         if offset > end {
             return self.flush(Outcome::Yielded, context);
         }
-        let patterns = self.interest.selector().topics.patterns().len();
-        let scan = (context.limits.turn_slots / (1 + patterns)).max(1);
+        let scan = context.limits.turn_scan;
         let slots = (offset..end).zip(ring.from(offset));
-        let sent = self.send(slots, offset..end, scan, Interest::wants, context)?;
+        let sent = self.send(slots, offset..end, scan, Interest::wants_counted, context)?;
         Ok(self.advance(&sent, ring, end, context))
     }
 
@@ -258,7 +257,7 @@ impl Subscriber {
             self.backpressure(context).push(notice);
             self.cursor = Cursor::At(ReadFrom::After(gap.resumed_from));
         }
-        let wants = |_: &Interest, _: &Slot| true;
+        let wants = |_: &Interest, _: &Slot, _: &mut usize| true;
         let places = 0..slots.len() as u64;
         let sent = self.send((0..).zip(slots), places, usize::MAX, wants, context)?;
         if sent.any {
@@ -356,7 +355,7 @@ impl Subscriber {
 
     /// Sends what waits.
     fn flush(&mut self, done: Outcome, context: &mut Context<'_>) -> io::Result<Outcome> {
-        let wants = |_: &Interest, _: &Slot| false;
+        let wants = |_: &Interest, _: &Slot, _: &mut usize| false;
         let sent = self.send(std::iter::empty(), 0..0, usize::MAX, wants, context)?;
         Ok(self.outcome(&sent, done, context))
     }
@@ -414,13 +413,13 @@ impl Subscriber {
 
     /// Hands the sink what waits and then whatever of `slots` the subscriber wants, in writes of
     /// many frames. Each slot comes with its place among `places`; what stands between them is not
-    /// its concern.
+    /// its concern. At most `scan` slots are looked at, or fewer where it takes more to see whether they are wanted.
     fn send<'a>(
         &mut self,
         mut slots: impl Iterator<Item = (u64, &'a Slot)>,
         places: Range<u64>,
         scan: usize,
-        wants: impl Fn(&Interest, &Slot) -> bool,
+        wants: impl Fn(&Interest, &Slot, &mut usize) -> bool,
         context: &mut Context<'_>,
     ) -> io::Result<Sent> {
         let (wire, limits) = (self.wire(), context.limits);
@@ -440,7 +439,7 @@ impl Subscriber {
                     };
                     passed += 1;
                     seen = place + 1;
-                    if wants(&self.interest, slot) {
+                    if wants(&self.interest, slot, &mut passed) {
                         batch.push(wire.event(&slot.frame), place);
                     }
                 }
@@ -483,6 +482,7 @@ impl Subscriber {
                 backpressure.took(at_last, limits);
             }
             if let Some(stop) = stop {
+                *context.scanned += passed;
                 return Ok(Sent { reached, any, bytes: turn_bytes, at_last, stop });
             }
         }

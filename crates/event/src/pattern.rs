@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::Comparison;
 use crate::expression::{Beginning, Expression};
 use crate::topic::{InvalidTopic, Topic, check_name, check_visible};
 
@@ -117,12 +118,17 @@ impl Pattern {
         self.as_str().split('/')
     }
 
-    /// What all topics of the family begin with, if an expression describes it.
-    pub fn beginning(&self) -> Option<Beginning<'_>> {
+    /// The expression, if one describes it.
+    pub(crate) fn expression(&self) -> Option<&dyn Expression> {
         match &self.0 {
-            Kind::Expression(expression) => Some(expression.beginning()),
+            Kind::Expression(expression) => Some(&**expression),
             Kind::Wildcards(_) => None,
         }
+    }
+
+    /// What all topics of the family begin with, if an expression describes it.
+    pub fn beginning(&self) -> Option<Beginning<'_>> {
+        self.expression().map(Expression::beginning)
     }
 
     /// How many of the places for patterns it takes up in a subscription: one for each [`Pattern::PLACE`] bytes, or a
@@ -144,38 +150,9 @@ impl Pattern {
         matches!(&self.0, Kind::Wildcards(text) if &**text == "**")
     }
 
-    /// Whether `topic` belongs to the family.
-    ///
-    /// At most (segments of the topic) × (segments of the pattern) comparisons: on a mismatch only
-    /// the latest `**` can usefully take one segment more.
+    /// Whether `topic` belongs to the family. Who asks this of several patterns makes one [`Comparison`].
     pub fn matches(&self, topic: &Topic) -> bool {
-        if let Kind::Expression(expression) = &self.0 {
-            return expression.matches(topic);
-        }
-        let mut pattern = self.segments();
-        let mut name = topic.segments();
-        let mut retry = None;
-        loop {
-            let at = (pattern.clone(), name.clone());
-            match (pattern.next(), name.next()) {
-                (Some("**"), _) => {
-                    name = at.1;
-                    retry = Some((pattern.clone(), name.clone()));
-                }
-                (None, None) => return true,
-                (Some("*"), Some(_)) => {}
-                (Some(want), Some(have)) if want == have => {}
-                _ => {
-                    let Some((after_stars, mut rest)) = retry else { return false };
-                    if rest.next().is_none() {
-                        return false;
-                    }
-                    pattern = after_stars.clone();
-                    name = rest.clone();
-                    retry = Some((after_stars, rest));
-                }
-            }
-        }
+        Comparison::new(topic).matches(self)
     }
 }
 
@@ -225,7 +202,7 @@ impl fmt::Debug for Pattern {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -308,7 +285,7 @@ mod tests {
     }
 
     /// The definition, by recursion: obviously right, exponential at worst.
-    fn by_definition(pattern: &[&str], name: &[&str]) -> bool {
+    pub(crate) fn by_definition(pattern: &[&str], name: &[&str]) -> bool {
         match (pattern.split_first(), name.split_first()) {
             (None, None) => true,
             (Some((&"**", rest)), _) => {

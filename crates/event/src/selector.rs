@@ -1,6 +1,6 @@
 //! A selector: which events a subscriber wants.
 
-use crate::{Event, EventType, InvalidPattern, InvalidTopic, Pattern, Topic};
+use crate::{Comparison, Event, EventType, InvalidPattern, InvalidTopic, Pattern, Topic};
 
 /// Which events a subscriber wants: any of its topics or patterns, narrowed to its event types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +110,12 @@ impl Selector {
         self.wants_type(event.event_type.as_ref()) && self.topics.matches_any(event.topics())
     }
 
+    /// The same, and adds what comparing patterns has taken to `steps`.
+    pub fn matches_counted(&self, event: &Event, steps: &mut usize) -> bool {
+        self.wants_type(event.event_type.as_ref())
+            && event.topics().any(|topic| self.topics.matches_counted(topic, steps))
+    }
+
     /// The selector of these parts, which were one before: in another process, perhaps under other rules.
     ///
     /// # Errors
@@ -209,8 +215,18 @@ impl TopicSelector {
 
     /// Whether events of `topic` are wanted.
     pub fn matches(&self, topic: &Topic) -> bool {
-        self.topics.binary_search(topic).is_ok()
-            || self.patterns.iter().any(|pattern| pattern.matches(topic))
+        self.matches_counted(topic, &mut 0)
+    }
+
+    /// The same, and adds what it has taken to `steps`.
+    fn matches_counted(&self, topic: &Topic, steps: &mut usize) -> bool {
+        if self.topics.binary_search(topic).is_ok() {
+            return true;
+        }
+        let mut comparison = Comparison::new(topic);
+        let matches = self.patterns.iter().any(|pattern| comparison.matches(pattern));
+        *steps += comparison.steps();
+        matches
     }
 
     /// Whether events of these topics are wanted: of one of them.

@@ -38,6 +38,9 @@ impl Topic {
     /// The longest topic, in bytes.
     pub const MAX_BYTES: usize = 256;
 
+    /// How many words hold the [`Places`](crate::Places) in the longest topic, which is of nothing but slashes.
+    pub const PLACE_WORDS: usize = (Self::MAX_BYTES + 2).div_ceil(64);
+
     /// The name used where none is given.
     pub const DEFAULT: &str = "default";
 

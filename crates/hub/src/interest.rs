@@ -67,6 +67,11 @@ impl Interest {
     /// For an interest in a topic of its own, everybody else's events cost one comparison of
     /// integers; a match is confirmed by name, so that a collision leaks nothing.
     pub fn wants(&self, slot: &Slot) -> bool {
+        self.wants_counted(slot, &mut 0)
+    }
+
+    /// The same, and adds what comparing patterns has taken to `steps`.
+    pub fn wants_counted(&self, slot: &Slot, steps: &mut usize) -> bool {
         match slot.concern {
             Concern::Everyone => return true,
             Concern::Topic(key) => {
@@ -76,7 +81,9 @@ impl Interest {
             }
             Concern::Special => {}
         }
-        slot.frame.event().is_none_or(|event| self.hears(event))
+        let mut hears =
+            |event: &Event| self.selector.matches_counted(event, steps) && self.may_hear(event);
+        slot.frame.event().is_none_or(&mut hears)
     }
 
     /// The same of a slot of which a topic is known to be wanted.

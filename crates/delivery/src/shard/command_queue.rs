@@ -39,15 +39,22 @@ impl CommandQueue {
     /// What is to be done in one turn: who comes is first, for a request that means all means them too.
     pub(super) fn share(&mut self, limits: &StepLimits) -> Vec<Command> {
         let mut share = Vec::new();
+        let mut left = limits.joins;
+        while left > 0
+            && let Some(join) = self.joins.pop_front()
+        {
+            left = left.saturating_sub(weight(&join));
+            share.push(join);
+        }
         let kinds = [
-            (&mut self.joins, limits.joins),
-            (&mut self.requests, limits.requests),
-            (&mut self.signals, limits.signals),
-            (&mut self.pages, limits.pages),
+            (&mut self.joins, 0, limits.joins),
+            (&mut self.requests, limits.requests, limits.requests),
+            (&mut self.signals, limits.signals, limits.signals),
+            (&mut self.pages, limits.pages, limits.pages),
         ];
-        for (kind, count) in kinds {
+        for (kind, count, room) in kinds {
             share.extend(kind.drain(..count.min(kind.len())));
-            if kind.is_empty() && kind.capacity() > count {
+            if kind.is_empty() && kind.capacity() > room {
                 // A flood does not leave its room behind.
                 *kind = VecDeque::new();
             }
@@ -67,6 +74,16 @@ impl CommandQueue {
     pub(super) fn len(&self) -> usize {
         self.joins.len() + self.pages.len() + self.signals.len() + self.requests.len()
     }
+}
+
+/// What taking in a subscriber costs, measured by one without patterns.
+fn weight(join: &Command) -> usize {
+    let interest = match join {
+        Command::Join(new) => &new.interest,
+        Command::Attach(detached) => &detached.subscription.interest,
+        _ => return 1,
+    };
+    interest.selector().topics.patterns().len().max(1)
 }
 
 #[cfg(test)]

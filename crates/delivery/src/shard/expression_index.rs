@@ -26,7 +26,7 @@ pub(super) struct ExpressionIndex {
 #[derive(Debug)]
 struct Read {
     reading: Arc<dyn Reading>,
-    by_beginning: HashMap<Box<str>, Bucket<()>>,
+    by_beginning: HashMap<Box<str>, Bucket>,
     /// How many beginnings there are of each length.
     lengths: BTreeMap<usize, usize>,
 }
@@ -103,7 +103,7 @@ impl Read {
     fn insert(&mut self, pattern: &Pattern, beginning: &str, key: SubscriberKey) {
         let family = || {
             let (pattern, members) = (pattern.clone(), Members::of(key));
-            Box::new(Family { pattern, matcher: (), members })
+            Box::new(Family { pattern, members })
         };
         let Some(bucket) = self.by_beginning.get_mut(beginning) else {
             self.by_beginning.insert(beginning.into(), Bucket::One(family()));

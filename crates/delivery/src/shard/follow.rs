@@ -107,6 +107,7 @@ impl Shard {
             now,
             limits: &self.limits,
             totals: &mut self.totals,
+            scanned: &mut self.scanned,
             scratch: &mut self.scratch,
         };
         for place in 0..self.fan_out.len() {

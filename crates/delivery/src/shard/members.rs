@@ -15,19 +15,18 @@ pub(super) struct Members {
     gone: usize,
 }
 
-/// A pattern's subscribers, and what it is compared by.
+/// A pattern and its subscribers.
 #[derive(Debug)]
-pub(super) struct Family<M> {
+pub(super) struct Family {
     pub(super) pattern: Pattern,
-    pub(super) matcher: M,
     pub(super) members: Members,
 }
 
-/// The patterns that are found in one place: most often, as with `user/7/*`, there is one.
+/// The patterns that are found in one place: most often there is one.
 #[derive(Debug)]
-pub(super) enum Bucket<M> {
-    One(Box<Family<M>>),
-    Many(BTreeMap<Pattern, Box<Family<M>>>),
+pub(super) enum Bucket {
+    One(Box<Family>),
+    Many(BTreeMap<Pattern, Box<Family>>),
 }
 
 impl Members {
@@ -63,8 +62,8 @@ impl Members {
     }
 }
 
-impl<M> Bucket<M> {
-    pub(super) fn get_mut(&mut self, pattern: &Pattern) -> Option<&mut Family<M>> {
+impl Bucket {
+    pub(super) fn get_mut(&mut self, pattern: &Pattern) -> Option<&mut Family> {
         match self {
             Self::One(family) => (family.pattern == *pattern).then_some(family),
             Self::Many(families) => families.get_mut(pattern).map(Box::as_mut),
@@ -72,7 +71,7 @@ impl<M> Bucket<M> {
     }
 
     /// Adds a pattern that is not there.
-    pub(super) fn insert(&mut self, family: Box<Family<M>>) {
+    pub(super) fn insert(&mut self, family: Box<Family>) {
         let mut families = match std::mem::replace(self, Self::Many(BTreeMap::new())) {
             Self::One(first) => BTreeMap::from([(first.pattern.clone(), first)]),
             Self::Many(families) => families,
@@ -92,7 +91,7 @@ impl<M> Bucket<M> {
         }
     }
 
-    pub(super) fn for_each(&self, mut each: impl FnMut(&Family<M>)) {
+    pub(super) fn for_each(&self, mut each: impl FnMut(&Family)) {
         match self {
             Self::One(family) => each(family),
             Self::Many(families) => families.values().for_each(|family| each(family)),

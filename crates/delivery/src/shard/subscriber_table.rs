@@ -111,7 +111,7 @@ impl SubscriberTable {
 
     /// How many an event of `topic` concerns; one with several matching topics and patterns counts
     /// for each.
-    pub(crate) fn count(&self, topic: &Topic) -> usize {
+    pub(crate) fn count(&mut self, topic: &Topic) -> usize {
         self.index.count(topic)
     }
 

@@ -1,28 +1,30 @@
 //! The topic index: which of a shard's subscribers an event concerns.
 
-use std::collections::HashMap;
-
-use fanfare_event::{Pattern, Topic, TopicSelector};
+use fanfare_event::{Pattern, Places, SpreadTopic, Topic, TopicSelector};
 
 use super::expression_index::ExpressionIndex;
-use super::matcher::{Matcher, Segments};
-use super::members::{Bucket, Family, Members};
+use super::members::Members;
+use super::name_map::NameMap;
+use super::pattern_tree::{AskedTopic, PatternTree};
+use super::segments::{Numbers, Segments, named};
 use crate::subscriber_key::SubscriberKey;
 
-/// What trying a pattern costs, measured by what visiting a subscriber does.
-const PATTERN_WORK: usize = 8;
+/// What asking an expression costs, measured by what visiting a subscriber does.
+const EXPRESSION_WORK: usize = 8;
 
 /// Subscribers by topic and by pattern.
 ///
 /// What a topic costs to look up does not depend on how many topics there are; patterns are found
-/// by their literal beginning, so that `user/7/*` costs nothing to events of `user/8`. Whom an event
-/// concerns comes in the same order each time, so that a run can be repeated.
+/// by their literal beginning, and behind it in a tree, so that `user/7/*` and `user/*/7` cost nothing to events of
+/// user 8. Whom an event concerns comes in the same order each time, so that a run can be repeated.
 #[derive(Debug, Default)]
 pub(crate) struct TopicIndex {
-    topics: HashMap<Topic, Members>,
+    topics: NameMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: HashMap<Box<str>, Bucket<Matcher>>,
+    patterns: NameMap<Box<str>, Box<PatternTree>>,
     segments: Segments,
+    /// Room for what trees are asked by.
+    marks: Vec<u16>,
     /// Those that are not written with wildcards.
     expressions: ExpressionIndex,
 }
@@ -30,9 +32,9 @@ pub(crate) struct TopicIndex {
 impl TopicIndex {
     pub(crate) fn insert(&mut self, selector: &TopicSelector, key: SubscriberKey) {
         for topic in selector.topics() {
-            match self.topics.get_mut(topic) {
+            match self.topics.get_mut(topic.as_str()) {
                 Some(members) => members.join(key),
-                None => drop(self.topics.insert(topic.clone(), Members::of(key))),
+                None => self.topics.insert(topic.clone(), Members::of(key)),
             }
         }
         for pattern in selector.patterns() {
@@ -41,17 +43,20 @@ impl TopicIndex {
                 continue;
             }
             let prefix = literal_prefix(pattern);
-            let family = self.patterns.get_mut(prefix).and_then(|bucket| bucket.get_mut(pattern));
-            if let Some(family) = family {
-                family.members.join(key);
+            if let Some((tree, segments)) = self.tree_of(pattern, prefix)
+                && let Some(members) = tree.get_mut(&segments)
+            {
+                members.join(key);
                 continue;
             }
-            let matcher = self.segments.matcher(rest(pattern, prefix));
-            let (pattern, members) = (pattern.clone(), Members::of(key));
-            let family = Box::new(Family { pattern, matcher, members });
+            let segments = self.segments.take(rest(pattern, prefix));
             match self.patterns.get_mut(prefix) {
-                Some(bucket) => bucket.insert(family),
-                None => drop(self.patterns.insert(prefix.into(), Bucket::One(family))),
+                Some(tree) => tree.insert(&segments, Members::of(key)),
+                None => {
+                    let mut tree = PatternTree::default();
+                    tree.insert(&segments, Members::of(key));
+                    self.patterns.insert(prefix.into(), Box::new(tree));
+                }
             }
         }
     }
@@ -63,6 +68,7 @@ impl TopicIndex {
         is_member: impl Fn(SubscriberKey) -> bool,
     ) {
         for topic in selector.topics() {
+            let topic = topic.as_str();
             if self.topics.get_mut(topic).is_some_and(|members| members.leave(&is_member)) {
                 self.topics.remove(topic);
             }
@@ -73,61 +79,81 @@ impl TopicIndex {
                 continue;
             }
             let prefix = literal_prefix(pattern);
-            let Some(bucket) = self.patterns.get_mut(prefix) else { continue };
-            if bucket.get_mut(pattern).is_some_and(|family| family.members.leave(&is_member)) {
-                self.segments.forget(rest(pattern, prefix));
-                if bucket.remove(pattern) {
+            let Some((tree, segments)) = self.tree_of(pattern, prefix) else { continue };
+            if tree.get_mut(&segments).is_some_and(|members| members.leave(&is_member)) {
+                if tree.prune(&segments) {
                     self.patterns.remove(prefix);
                 }
+                self.segments.forget(rest(pattern, prefix));
             }
         }
     }
 
+    /// The tree in which a pattern would be, and by which segments.
+    fn tree_of(&mut self, pattern: &Pattern, prefix: &str) -> Option<(&mut PatternTree, Numbers)> {
+        let tree = self.patterns.get_mut(prefix)?;
+        Some((tree, self.segments.known(rest(pattern, prefix))?))
+    }
+
     /// Calls `visit` for each subscriber that an event of `topic` concerns, and perhaps for some
     /// who have left; for one with several matching topics and patterns more than once. Returns how
-    /// much work that was: each of these calls, and each pattern that was tried.
-    pub(crate) fn visit(&self, topic: &Topic, mut visit: impl FnMut(SubscriberKey)) -> usize {
+    /// much work that was: each of these calls, and what was compared to find them.
+    pub(crate) fn visit(&mut self, topic: &Topic, mut visit: impl FnMut(SubscriberKey)) -> usize {
         let mut calls = 0;
-        let tried = self.visit_members(topic, |members| {
+        let compared = self.visit_members(topic, |members| {
             calls += members.keys().len();
             members.keys().iter().copied().for_each(&mut visit);
         });
-        calls + tried * PATTERN_WORK
+        calls + compared
     }
 
     /// How many subscribers an event of `topic` concerns; one with several matching topics and
     /// patterns counts for each.
-    pub(crate) fn count(&self, topic: &Topic) -> usize {
+    pub(crate) fn count(&mut self, topic: &Topic) -> usize {
         let mut count = 0;
         self.visit_members(topic, |members| count += members.count());
         count
     }
 
-    /// Returns how many patterns were tried.
-    fn visit_members(&self, topic: &Topic, mut visit: impl FnMut(&Members)) -> usize {
-        if let Some(members) = self.topics.get(topic) {
+    /// Returns how much was compared.
+    fn visit_members(&mut self, topic: &Topic, mut visit: impl FnMut(&Members)) -> usize {
+        if let Some(members) = self.topics.get(topic.as_str()) {
             visit(members);
         }
-        let mut tried = self.expressions.visit(topic, &mut visit);
+        let asked = self.expressions.visit(topic, &mut visit);
+        let work = asked * EXPRESSION_WORK;
         if self.patterns.is_empty() {
-            return tried;
+            return work;
         }
-        let segments = self.segments.numbers(topic);
+        let segments = self.segments.of_topic(topic);
+        // Each has one place more than segments; the last is for the longest topic there can be.
+        work + match segments.len() {
+            ..Places::<1>::MANY => self.visit_trees::<1>(topic, &segments, &mut visit),
+            Places::<1>::MANY..Places::<3>::MANY => {
+                self.visit_trees::<3>(topic, &segments, &mut visit)
+            }
+            _ => self.visit_trees::<{ Topic::PLACE_WORDS }>(topic, &segments, &mut visit),
+        }
+    }
+
+    fn visit_trees<const W: usize>(
+        &mut self,
+        topic: &Topic,
+        segments: &Numbers,
+        visit: &mut impl FnMut(&Members),
+    ) -> usize {
+        let spread = SpreadTopic::<_, W>::new(named(segments));
+        let asked = AskedTopic::new(&spread, &mut self.marks, self.segments.end());
         let name = topic.as_str();
         // A leading slash ends an empty segment: the prefix "" is there already.
         let ends =
             name.match_indices('/').map(|(at, _)| at).chain([name.len()]).filter(|at| *at > 0);
+        let mut work = 0;
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
-            let Some(bucket) = self.patterns.get(prefix) else { continue };
-            let segments = &segments[count(prefix)..];
-            bucket.for_each(|family| {
-                tried += 1;
-                if family.matcher.matches(segments) {
-                    visit(&family.members);
-                }
-            });
+            let Some(tree) = self.patterns.get(prefix) else { continue };
+            work += tree.visit(&asked, count(prefix), visit);
         }
-        tried
+        work
     }
 }
 
@@ -256,7 +282,7 @@ mod tests {
         for (n, selector) in selectors.iter().enumerate() {
             index.insert(&selector.topics, SubscriberKey::new(n, 1));
         }
-        let count = |name| index.count(&Topic::parse(name).unwrap());
+        let mut count = |name| index.count(&Topic::parse(name).unwrap());
         assert_eq!((count("abcd"), count("abc")), (10, 0));
         assert_eq!(asked.0.load(Ordering::Relaxed), 2, "two events");
         for selector in &selectors {

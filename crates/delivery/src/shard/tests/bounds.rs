@@ -12,6 +12,8 @@ use fanfare_hub::{Envelope, Requested, WindowBounds};
 use super::rig::{HEAD, Rig, events, text};
 use crate::counters::CloseReason;
 use crate::cursor::Cursor;
+use crate::ready::Ready;
+use crate::settings::StepLimits;
 use crate::simulated_socket::SimulatedSocket;
 use crate::subscription::NewSubscriber;
 use crate::wire::{Framing, Wire};
@@ -244,4 +246,33 @@ fn one_who_comes_when_all_is_drained_is_told_when_to_come_back() {
     assert!(socket.is_closed());
     assert_eq!(rig.delivery().totals().closed[CloseReason::Shutdown.index()], 1);
     assert_eq!(rig.settings.seats.taken(), 0);
+}
+
+#[test]
+fn a_turn_compares_patterns_for_all_who_are_behind() {
+    let mut rig = Rig::wide();
+    let sockets: Vec<_> = (0..60).map(|_| rig.ask("a/**/b/**", &Requested::Live)).collect();
+    rig.turn_until_idle();
+    // The first of them concerns all, who have no room.
+    let topics = ["a/b"].into_iter().chain(["a/c/c/c/c/c"; 30]).chain(["a/b"]);
+    rig.publish(topics.map(|topic| (topic, "x".to_owned())));
+    rig.turn_until_idle();
+    sockets.iter().for_each(|socket| socket.make_room(usize::MAX));
+    let ready: Vec<_> = sockets.iter().map(|socket| socket.key().unwrap()).collect();
+    let ready = ready.into_iter().map(|key| Ready { key, readable: false, writable: true });
+    let most = |rig: &Rig| {
+        let StepLimits { scan, turn_scan, .. } = rig.settings.limits;
+        // The last slot of a turn may take more.
+        scan + turn_scan + 20
+    };
+    rig.turn_with(ready);
+    let mut turns = 1;
+    while rig.poll_is_due() {
+        let scanned = rig.shard().scanned;
+        assert!(scanned <= most(&rig), "{scanned} at once");
+        rig.turn();
+        turns += 1;
+    }
+    assert!(turns > 60, "all in {turns} turns");
+    assert!(sockets.iter().all(|socket| events(&text(socket)) == 2));
 }

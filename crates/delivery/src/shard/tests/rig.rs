@@ -127,10 +127,20 @@ impl Rig {
         self.stepped.turn(0, self.now, [])
     }
 
+    /// A turn in which the poller says so much.
+    pub(super) fn turn_with(&mut self, ready: impl IntoIterator<Item = Ready>) {
+        self.stepped.turn(0, self.now, ready);
+    }
+
+    /// Whether there is something to do without the log and without room.
+    pub(super) fn poll_is_due(&self) -> bool {
+        self.stepped.poll_timeout(0, self.now) == Some(Duration::ZERO)
+    }
+
     /// Turns for as long as there is something to do without the log and without room.
     pub(super) fn turn_until_idle(&mut self) {
         self.turn();
-        while self.stepped.poll_timeout(0, self.now) == Some(Duration::ZERO) {
+        while self.poll_is_due() {
             self.turn();
         }
     }
@@ -139,7 +149,7 @@ impl Rig {
         socket.make_room(bytes);
         // A client that has left is none of its shard's business.
         let key = socket.key().unwrap();
-        self.stepped.turn(0, self.now, [Ready { key, readable: false, writable: true }]);
+        self.turn_with([Ready { key, readable: false, writable: true }]);
         self.turn_until_idle();
     }
 

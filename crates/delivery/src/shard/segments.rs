@@ -1,0 +1,102 @@
+//! Segments: the numbers by which patterns and topics are compared.
+//!
+//! What must hold: numbers are exact: two segments share one only if they are the same. There are as many as there are
+//! distinct segments in the patterns that have not been forgotten.
+
+use fanfare_event::Topic;
+use smallvec::SmallVec;
+
+use super::name_map::NameMap;
+
+/// The numbers of the segments that patterns name.
+#[derive(Debug, Default)]
+pub(super) struct Segments {
+    numbers: NameMap<Box<str>, Numbered>,
+    /// Numbers to be given out again, and how many ever were.
+    free: Vec<u32>,
+    given: u32,
+}
+
+#[derive(Debug)]
+struct Numbered {
+    number: u32,
+    /// How many times patterns name it.
+    uses: u32,
+}
+
+/// The segments of a topic or of a pattern, each by its number.
+pub(super) type Numbers = SmallVec<[u32; 16]>;
+
+/// The number of a segment that no pattern names.
+const UNNAMED: u32 = u32::MAX;
+/// What stands for `*` among the numbers of a pattern, and for `**`. Those of literal segments begin behind the first.
+pub(super) const ANY: u32 = 0;
+pub(super) const DEEP: u32 = u32::MAX - 1;
+
+/// The numbers of a topic's segments that patterns name, each in its place.
+pub(super) fn named(topic: &Numbers) -> impl Iterator<Item = Option<u32>> {
+    topic.iter().map(|number| Some(*number).filter(|number| *number != UNNAMED))
+}
+
+impl Segments {
+    /// The numbers of a pattern's segments, if other patterns have named all of them.
+    pub(super) fn known<'a>(&self, pattern: impl Iterator<Item = &'a str>) -> Option<Numbers> {
+        let number = |segment| match segment {
+            "*" => Some(ANY),
+            "**" => Some(DEEP),
+            literal => self.numbers.get(literal).map(|numbered| numbered.number),
+        };
+        pattern.map(number).collect()
+    }
+
+    /// The numbers of a pattern's segments, which keep them until they are forgotten as often.
+    pub(super) fn take<'a>(&mut self, pattern: impl Iterator<Item = &'a str>) -> Numbers {
+        let number = |segment| match segment {
+            "*" => ANY,
+            "**" => DEEP,
+            literal => self.take_literal(literal),
+        };
+        pattern.map(number).collect()
+    }
+
+    /// Forgets the segments of a pattern that is given up.
+    pub(super) fn forget<'a>(&mut self, pattern: impl Iterator<Item = &'a str>) {
+        for segment in pattern.filter(|segment| !matches!(*segment, "*" | "**")) {
+            let Some(numbered) = self.numbers.get_mut(segment) else { continue };
+            numbered.uses -= 1;
+            if numbered.uses == 0 {
+                self.free.push(numbered.number);
+                self.numbers.remove(segment);
+            }
+        }
+    }
+
+    /// The numbers of a topic's segments; [`UNNAMED`] where no pattern names one.
+    pub(super) fn of_topic(&self, topic: &Topic) -> Numbers {
+        let number = |segment| self.numbers.get(segment).map_or(UNNAMED, |n| n.number);
+        topic.segments().map(number).collect()
+    }
+
+    /// Every number of a literal segment, and that of `*`, is less than this.
+    pub(super) fn end(&self) -> usize {
+        self.given as usize + 1
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    fn take_literal(&mut self, segment: &str) -> u32 {
+        if let Some(numbered) = self.numbers.get_mut(segment) {
+            numbered.uses += 1;
+            return numbered.number;
+        }
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.given += 1;
+            self.given
+        });
+        self.numbers.insert(segment.into(), Numbered { number, uses: 1 });
+        number
+    }
+}
