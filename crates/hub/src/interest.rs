@@ -57,6 +57,11 @@ impl Interest {
         &self.selector
     }
 
+    /// Whether both want the same; what they may hear can differ.
+    pub fn wants_the_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.selector == other.selector
+    }
+
     /// What of it that is private may be heard.
     pub fn private(&self) -> &PrivateRights {
         &self.private

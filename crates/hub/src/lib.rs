@@ -22,6 +22,7 @@ mod milestones;
 mod reasons;
 mod resume;
 mod ring;
+mod stretch;
 mod warm;
 mod window;
 
@@ -33,4 +34,5 @@ pub use hub::{Catchup, Hub};
 pub use interest::{Interest, TopicKey};
 pub use resume::{Requested, Resolution, Start};
 pub use ring::{Ring, Slot};
+pub use stretch::Stretch;
 pub use window::{Notify, Window, WindowBounds};
