@@ -29,7 +29,7 @@ struct Arguments {
     #[arg(long, value_enum, value_name = "ENGINE")]
     only: Vec<Engine>,
     /// How many come back
-    #[arg(long, default_value_t = 9_000, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     clients: u32,
     /// How many messages each of them missed, about: on its topic, and on all others that there are
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
