@@ -6,7 +6,7 @@ mod clients;
 mod hub;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -133,7 +133,7 @@ fn measure(arguments: &Arguments) -> Result<(), ReturnError> {
 }
 
 /// One node, restarted, and its clients.
-fn one(arguments: &Arguments, engine: Engine, binary: &PathBuf) -> Result<Returned, ReturnError> {
+fn one(arguments: &Arguments, engine: Engine, binary: &Path) -> Result<Returned, ReturnError> {
     let Arguments { clients, missed, spread, topics, .. } = *arguments;
     let redis = (engine == Engine::Redis).then(Redis::start).transpose()?;
     let directory = hub::Directory::new()?;
