@@ -1,11 +1,12 @@
 //! A shard's inbox: what others ask of it, and how they wake it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fanfare_event::Topic;
-use fanfare_hub::Notify;
+use fanfare_hub::{News, Notify};
 use fanfare_log::ReadError;
 use mio::Waker;
 
@@ -18,6 +19,11 @@ use crate::readers::Page;
 use crate::subscriber_key::SubscriberKey;
 use crate::subscription::{Detached, NewSubscriber};
 use crate::wake_flag::WakeFlag;
+use crate::wanted::Wanted;
+
+/// How much may come into the window that concerns nobody here, in bytes, until the shard is woken all the same:
+/// until then it holds what the window may have let go of.
+const MOST_SLEPT_OVER: usize = 1 << 20;
 
 /// What others see of a shard.
 #[derive(Debug)]
@@ -25,6 +31,9 @@ pub(crate) struct ShardHandle {
     inbox: Mutex<Inbox>,
     news: WakeFlag<Waker>,
     published: Published,
+    wanted: Wanted,
+    /// What those frames weigh, about, that it has not been woken for.
+    slept_over: AtomicUsize,
 }
 
 /// Bounded by seats: a subscriber joins once, reads one page at a time, and has one body; what
@@ -63,6 +72,8 @@ impl ShardHandle {
             inbox: Mutex::default(),
             news: WakeFlag::new(waker),
             published: Published::default(),
+            wanted: Wanted::new(),
+            slept_over: AtomicUsize::new(0),
         }
     }
 
@@ -123,6 +134,11 @@ impl ShardHandle {
         self.published.set(totals);
     }
 
+    /// What its subscribers want.
+    pub(crate) fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
     /// Leaves a command; drops it where the shard has ended.
     pub(crate) fn send(&self, command: Command) {
         drop(self.post(command));
@@ -142,6 +158,7 @@ impl ShardHandle {
 
     /// Takes everything. News that come from now on wake the poller again.
     pub(crate) fn take(&self) -> Vec<Command> {
+        self.slept_over.store(0, Ordering::Relaxed);
         self.news.lower_and(|| std::mem::take(&mut self.lock().commands))
     }
 
@@ -158,8 +175,11 @@ impl ShardHandle {
 }
 
 impl Notify for ShardHandle {
-    fn notify(&self) {
-        self.news.raise();
+    fn notify(&self, news: &News) {
+        let slept_over = self.slept_over.fetch_add(news.weight(), Ordering::Relaxed);
+        if slept_over + news.weight() >= MOST_SLEPT_OVER || self.wanted.wants(news) {
+            self.news.raise();
+        }
     }
 }
 

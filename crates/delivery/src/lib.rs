@@ -47,6 +47,7 @@ mod subscription_record;
 mod tls;
 mod vocabulary;
 mod wake_flag;
+mod wanted;
 mod wire;
 mod write_batch;
 

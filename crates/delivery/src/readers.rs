@@ -1,36 +1,28 @@
 //! Readers: the threads that read from the log what the window no longer holds.
 //!
 //! What must hold: a bounded number of pages exists at once, however many subscribers catch up;
-//! each is read for one subscriber and dropped as soon as its shard has tried to send it. Addresses
-//! take turns, and so do the streams of one: whoever opens a thousand waits for its own.
+//! each is made for one subscriber and dropped as soon as its shard has tried to send it. Addresses
+//! take turns, and so do the streams of one. Those who wait for the same are read for once.
 
-use std::collections::{HashMap, VecDeque};
+mod jobs;
+mod shared_reads;
+
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use fanfare_hub::{Catchup, Envelope, Hub, Interest};
-use fanfare_log::{PageLimit, ReadError, ReadFrom};
+use fanfare_hub::{Catchup, Hub, Stretch};
+use fanfare_log::PageLimit;
 
+pub(crate) use self::jobs::ReadJob;
+use self::jobs::{Jobs, Reach};
+use self::shared_reads::{Done, ReadNumber, SharedReads};
 use crate::abort_on_panic::abort_on_panic;
-use crate::address_group::AddressGroup;
 
 /// How many threads read.
 const THREADS: usize = 2;
 /// How many pages may be read and not yet sent.
 const PAGES_AT_ONCE: usize = 16;
-
-/// Read on for one subscriber.
-pub(crate) struct ReadJob {
-    pub(crate) address_group: AddressGroup,
-    /// Gone as soon as its subscriber has left.
-    pub(crate) awaited: Weak<()>,
-    pub(crate) from: ReadFrom,
-    pub(crate) interest: Arc<Interest>,
-    pub(crate) envelope: Envelope,
-    pub(crate) limit: PageLimit,
-    pub(crate) done: Box<dyn FnOnce(Result<Page, ReadError>) + Send>,
-}
 
 /// What was read. Counts against the bound until it is dropped.
 pub(crate) struct Page {
@@ -49,52 +41,37 @@ struct SharedQueue {
 
 struct QueueState {
     jobs: Jobs,
+    shared: SharedReads,
     permits: usize,
     closed: bool,
 }
 
 struct Permit(Arc<SharedQueue>);
 
-/// At most one for each subscriber, and those of some who have left.
-#[derive(Default)]
-struct Jobs {
-    /// Whoever has some; never an empty queue.
-    queues: HashMap<AddressGroup, VecDeque<ReadJob>>,
-    /// Each of them once: whose turn comes when.
-    turns: VecDeque<AddressGroup>,
-    /// How many there are.
-    waiting: usize,
+/// A job for which a permit has been taken, and how its page is come by.
+struct Task {
+    job: ReadJob,
+    way: Way,
 }
 
-impl Jobs {
-    fn push(&mut self, job: ReadJob) {
-        let group = job.address_group;
-        let queue = self.queues.entry(group).or_default();
-        if queue.is_empty() {
-            self.turns.push_back(group);
-        }
-        queue.push_back(job);
-        self.waiting += 1;
-    }
-
-    fn pop(&mut self) -> Option<ReadJob> {
-        let group = self.turns.pop_front()?;
-        let queue = self.queues.get_mut(&group)?;
-        let job = queue.pop_front();
-        self.waiting -= usize::from(job.is_some());
-        if queue.is_empty() {
-            self.queues.remove(&group);
-        } else {
-            self.turns.push_back(group);
-        }
-        job
-    }
+enum Way {
+    /// The log is read for it alone.
+    Alone,
+    /// The log is read for it and others, this much.
+    First(ReadNumber, PageLimit),
+    /// It was read for another.
+    Taken(Arc<Stretch>),
 }
 
 impl ReadQueue {
     /// An empty queue, which nobody works off yet.
     pub(crate) fn new() -> Self {
-        let state = QueueState { jobs: Jobs::default(), permits: PAGES_AT_ONCE, closed: false };
+        let state = QueueState {
+            jobs: Jobs::default(),
+            shared: SharedReads::default(),
+            permits: PAGES_AT_ONCE,
+            closed: false,
+        };
         Self(Arc::new(SharedQueue { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
@@ -103,60 +80,96 @@ impl ReadQueue {
         self.0.changed.notify_one();
     }
 
-    /// How many jobs nobody has begun.
+    /// How many wait for a page that nobody has begun to make.
     pub(crate) fn waiting(&self) -> usize {
-        self.0.lock().jobs.waiting
+        let state = self.0.lock();
+        state.jobs.waiting() + state.shared.parked()
     }
 
     /// Does the next job, if there is one and a page may be read for it; whether it did.
     pub(crate) fn step(&self, hub: &Hub) -> bool {
-        let next = self.0.lock().next();
+        let mut state = self.0.lock();
+        let next = state.next();
+        let unwanted = if next.is_none() { state.let_go() } else { Vec::new() };
+        drop(state);
+        drop(unwanted);
         let did = next.is_some();
-        if let Some(job) = next {
-            self.read(hub, job);
+        if let Some(task) = next {
+            self.read(hub, task);
         }
         did
     }
 
     /// Does jobs until the queue is closed.
     fn run(&self, hub: &Hub) {
-        while let Some(job) = self.wait() {
-            self.read(hub, job);
+        while let Some(task) = self.wait() {
+            self.read(hub, task);
         }
     }
 
     /// The next job, once a page may be read for it; `None` at the end.
-    fn wait(&self) -> Option<ReadJob> {
+    fn wait(&self) -> Option<Task> {
         let mut state = self.0.lock();
         loop {
             if state.closed {
                 return None;
             }
-            if let Some(job) = state.next() {
-                return Some(job);
+            if let Some(task) = state.next() {
+                return Some(task);
             }
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let unwanted = state.let_go();
+            if unwanted.is_empty() {
+                state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                drop(state);
+                drop(unwanted);
+                state = self.0.lock();
+            }
         }
     }
 
     /// Does a job for which a permit has been taken.
-    fn read(&self, hub: &Hub, job: ReadJob) {
+    fn read(&self, hub: &Hub, task: Task) {
         let permit = Permit(Arc::clone(&self.0));
-        if job.awaited.strong_count() == 0 {
+        let Task { job, way } = task;
+        let ReadJob { from, ref interest, envelope, limit, .. } = job;
+        let take = |stretch: &Stretch| hub.page_of(stretch, from, interest, envelope, limit);
+        let taken = match way {
             // The subscriber has left in the meantime.
-            return;
-        }
-        let read = hub.catch_up(job.from, &job.interest, job.envelope, job.limit);
+            Way::Alone if !job.is_awaited() => return,
+            Way::Alone => None,
+            Way::First(number, limit) => {
+                let read = hub.read_stretch(from, interest, limit).map(Arc::new);
+                self.end(number, read.as_ref().ok());
+                read.map(|stretch| take(&stretch)).transpose()
+            }
+            Way::Taken(stretch) => take(&stretch).map(Ok),
+        };
+        let read = taken.unwrap_or_else(|| hub.catch_up(from, interest, envelope, limit));
         (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
+    }
+
+    /// A read that several waited for has ended: they are served from it, or by themselves.
+    fn end(&self, number: ReadNumber, stretch: Option<&Arc<Stretch>>) {
+        let mut state = self.0.lock();
+        let (parked, unwanted) = state.shared.end(number, stretch);
+        let woken = !parked.is_empty();
+        // The first of them is to be first.
+        parked.into_iter().rev().for_each(|asked| state.jobs.put_back(asked));
+        drop(state);
+        drop(unwanted);
+        if woken {
+            self.0.changed.notify_all();
+        }
     }
 
     /// Nobody reads any more. What waits is let go of, since it holds shards that may hold pages.
     pub(crate) fn close(&self) {
         let mut state = self.0.lock();
         state.closed = true;
-        let jobs = std::mem::take(&mut state.jobs);
+        let waiting = (std::mem::take(&mut state.jobs), state.shared.close());
         drop(state);
-        drop(jobs);
+        drop(waiting);
         self.0.changed.notify_all();
     }
 }
@@ -168,11 +181,43 @@ impl SharedQueue {
 }
 
 impl QueueState {
-    /// The next job, and a permit taken for it.
-    fn next(&mut self) -> Option<ReadJob> {
-        let job = if self.permits > 0 { self.jobs.pop() } else { None };
-        self.permits -= usize::from(job.is_some());
-        job
+    /// The next job, and a permit taken for it. Those whose page is being read are passed over until it is.
+    fn next(&mut self) -> Option<Task> {
+        while self.permits > 0 {
+            let asked = self.jobs.pop()?;
+            let (job, way) = if !asked.job.is_awaited() {
+                (asked.job, Way::Alone)
+            } else if let Some(stretch) = self.shared.for_one(&asked) {
+                (asked.job, Way::Taken(stretch))
+            } else if let Some(asked) = self.shared.park(asked) {
+                let way = self.way_of(&asked.job);
+                (asked.job, way)
+            } else {
+                continue;
+            };
+            self.permits -= 1;
+            return Some(Task { job, way });
+        }
+        None
+    }
+
+    /// How the log is read for a job: for others, too, if any of the next want the same, as much as they all
+    /// would have read by themselves.
+    fn way_of(&mut self, job: &ReadJob) -> Way {
+        let reach = Reach::of(job);
+        match self.jobs.bytes_of_sharers(&reach) {
+            0 => Way::Alone,
+            others => {
+                let bytes = job.limit.bytes.saturating_add(others).min(job.most_bytes);
+                let number = self.shared.begin(reach, self.jobs.asked());
+                Way::First(number, PageLimit { bytes, ..job.limit })
+            }
+        }
+    }
+
+    /// What is kept for nobody.
+    fn let_go(&mut self) -> Vec<Done> {
+        if self.jobs.waiting() == 0 { self.shared.let_go() } else { Vec::new() }
     }
 }
 
@@ -207,15 +252,20 @@ impl Drop for ReaderThreads {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_event::{PrivateRights, Selector};
-    use fanfare_hub::{Window, WindowBounds};
-    use fanfare_log::{Retention, Tail};
+    use std::sync::Weak;
+
+    use fanfare_event::{Draft, EventId, Position, PrivateRights, Selector, Topic};
+    use fanfare_hub::{Envelope, Interest, Window, WindowBounds};
+    use fanfare_log::{
+        Appending, Batch, EventLog, Finding, ReadError, ReadFrom, Retention, Tail, Unready,
+    };
     use fanfare_testkit::FickleLog;
 
     use super::*;
+    use crate::address_group::AddressGroup;
     use crate::settings::StepLimits;
 
-    fn job(group: u32) -> ReadJob {
+    pub(super) fn job(group: u32) -> ReadJob {
         ReadJob {
             address_group: AddressGroup(group),
             awaited: Weak::new(),
@@ -223,6 +273,7 @@ mod tests {
             interest: Arc::new(Interest::new(Selector::default(), PrivateRights::None)),
             envelope: Envelope::None,
             limit: StepLimits::SMALL.page,
+            most_bytes: StepLimits::SMALL.page.bytes,
             done: Box::new(|_| ()),
         }
     }
@@ -276,16 +327,160 @@ mod tests {
         assert!(readers.step(&hub) && !readers.step(&hub), "one page is sent, and one is read");
     }
 
+    /// A log in which something happens while it is read.
+    struct Interrupted {
+        log: Arc<FickleLog>,
+        interruption: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    }
+
+    impl EventLog for Interrupted {
+        fn append(&self, batch: Batch) -> Appending {
+            self.log.append(batch)
+        }
+
+        fn read(
+            &self,
+            from: ReadFrom,
+            until: Position,
+            selector: &Selector,
+            limit: PageLimit,
+        ) -> Result<fanfare_log::Page, ReadError> {
+            let interruption = self.interruption.lock().unwrap().take();
+            interruption.into_iter().for_each(|happens| happens());
+            self.log.read(from, until, selector, limit)
+        }
+
+        fn find(&self, id: &EventId) -> Finding {
+            self.log.find(id)
+        }
+
+        fn ready(&self) -> Result<(), Unready> {
+            Ok(())
+        }
+    }
+
+    /// Readers of a log with ten events, and who waits for them.
+    struct Rig {
+        log: Arc<Interrupted>,
+        hub: Arc<Hub>,
+        readers: ReadQueue,
+        reading: Arc<()>,
+        /// How many events each page had, or that it could not be read, in the order in which they came.
+        pages: Arc<Mutex<Vec<Option<usize>>>>,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let retention =
+                Retention { count: 10, bytes: 1 << 20, age: std::time::Duration::from_secs(60) };
+            let bounds = WindowBounds { count: 1, bytes: 1 << 20 };
+            let window = Arc::new(Window::new(bounds, retention));
+            let log = FickleLog::open(10, Arc::clone(&window) as Arc<dyn Tail>);
+            let log = Arc::new(Interrupted { log, interruption: Mutex::new(None) });
+            let hub = Arc::new(Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>));
+            let draft = Draft {
+                topic: Topic::default(),
+                event_type: None,
+                message: "".into(),
+                extras: None,
+            };
+            drop(hub.publish(Batch { drafts: vec![draft; 10], key: None }));
+            Self {
+                log,
+                hub,
+                readers: ReadQueue::new(),
+                reading: Arc::default(),
+                pages: Arc::default(),
+            }
+        }
+
+        /// Asks for what one lacks who has so many events; a closure, so that it may happen later.
+        fn ask(&self, seq: u64) -> impl FnOnce() + Send + use<> {
+            let (readers, pages) = (self.readers.clone(), Arc::clone(&self.pages));
+            let (awaited, hub) = (Arc::downgrade(&self.reading), Arc::clone(&self.hub));
+            move || {
+                let from = ReadFrom::After(Position { seq, ..hub.window().last() });
+                let done = Box::new(move |page: Result<Page, ReadError>| {
+                    let events = page.ok().map(|page| page.catchup.slots.len());
+                    pages.lock().unwrap().push(events);
+                });
+                readers.submit(ReadJob { awaited, from, done, ..job(1) });
+            }
+        }
+
+        fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+            *self.log.interruption.lock().unwrap() = Some(Box::new(happens));
+        }
+
+        /// Reads everything; how many events each page had, and how often the log was read.
+        fn run(&self) -> (Vec<Option<usize>>, u64) {
+            while self.readers.step(&self.hub) {}
+            (self.pages.lock().unwrap().clone(), self.hub.reads())
+        }
+    }
+
     #[test]
-    fn a_stream_of_one_address_does_not_wait_for_a_thousand_of_another() {
-        let mut jobs = Jobs::default();
-        (0..1_000).for_each(|_| jobs.push(job(1)));
-        jobs.push(job(2));
-        jobs.push(job(3));
-        let order: Vec<_> =
-            std::iter::from_fn(|| jobs.pop()).map(|job| job.address_group.0).collect();
-        assert_eq!(&order[..4], [1, 2, 3, 1]);
-        assert_eq!(order.len(), 1_002);
-        assert!(jobs.queues.is_empty() && jobs.turns.is_empty(), "an address is left behind");
+    fn those_who_wait_for_the_same_have_it_read_for_each() {
+        let rig = Rig::new();
+        [5, 5, 8, 5].into_iter().for_each(|seq| rig.ask(seq)());
+        assert_eq!(rig.run(), (vec![Some(5), Some(5), Some(2), Some(5)], 1));
+        [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
+        assert_eq!(rig.run().1, 2, "whoever comes later has it read anew");
+    }
+
+    #[test]
+    fn one_who_asked_after_a_read_began_is_given_what_it_brought() {
+        let rig = Rig::new();
+        [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
+        rig.meanwhile(rig.ask(5));
+        assert_eq!(rig.run(), (vec![Some(5); 3], 2));
+    }
+
+    #[test]
+    fn what_one_thread_is_reading_another_reads_too() {
+        let rig = Rig::new();
+        [5, 5, 7].into_iter().for_each(|seq| rig.ask(seq)());
+        let (hub, readers) = (Arc::clone(&rig.hub), rig.readers.clone());
+        rig.meanwhile(move || {
+            assert!(!readers.step(&hub), "the others wait for this one");
+            assert_eq!(readers.waiting(), 2);
+        });
+        assert_eq!(rig.run(), (vec![Some(5), Some(5), Some(3)], 1));
+    }
+
+    #[test]
+    fn a_read_that_fails_takes_those_down_who_wait_for_it() {
+        let rig = Rig::new();
+        [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
+        let (hub, readers, log) =
+            (Arc::clone(&rig.hub), rig.readers.clone(), Arc::clone(&rig.log.log));
+        rig.meanwhile(move || {
+            assert!(!readers.step(&hub));
+            log.set_readable(false);
+        });
+        assert!(rig.readers.step(&rig.hub));
+        rig.log.log.set_readable(true);
+        assert_eq!(rig.run(), (vec![None, Some(5)], 2));
+    }
+
+    #[test]
+    fn stretches_are_kept_without_end() {
+        let rig = Rig::new();
+        let mut state = rig.readers.0.lock();
+        for _ in 0..10 {
+            let job = job(1);
+            let number = state.shared.begin(Reach::of(&job), 0);
+            let stretch = rig.hub.read_stretch(job.from, &job.interest, job.limit).unwrap();
+            drop(state.shared.end(number, Some(&Arc::new(stretch))));
+        }
+        assert_eq!(state.let_go().len(), 4);
+    }
+
+    #[test]
+    fn stretches_that_nobody_waits_for_are_kept() {
+        let rig = Rig::new();
+        [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
+        rig.run();
+        assert!(rig.readers.0.lock().let_go().is_empty());
     }
 }

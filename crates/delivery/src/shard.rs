@@ -112,6 +112,8 @@ pub(crate) struct Shard {
     walk: HeartbeatWalk,
     housekept: Instant,
     drain: Option<Drain>,
+    /// Whether someone has entered since the window was last followed.
+    has_newcomers: bool,
 }
 
 impl Shard {
@@ -153,6 +155,7 @@ impl Shard {
             walk: HeartbeatWalk::new(settings.heartbeat, now.monotonic),
             housekept: now.monotonic,
             drain: None,
+            has_newcomers: false,
         })
     }
 
@@ -171,6 +174,10 @@ impl Shard {
         }
         for ready in ready {
             self.on_ready(ready, now);
+        }
+        // What came while they entered has woken nobody for them.
+        if std::mem::take(&mut self.has_newcomers) {
+            self.follow(now);
         }
         self.serve_queue(now);
         self.run_timers(now);

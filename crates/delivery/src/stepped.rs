@@ -73,6 +73,14 @@ impl SteppedDelivery {
         &self.shards[shard].0
     }
 
+    /// Whether a shard has been woken since this was last asked.
+    #[cfg(test)]
+    pub(crate) fn is_woken(&mut self, shard: usize) -> bool {
+        let mut events = mio::Events::with_capacity(8);
+        self.shards[shard].1.poll(&mut events, Some(Duration::ZERO)).expect("a poller");
+        !events.is_empty()
+    }
+
     #[cfg(test)]
     pub(crate) fn shard_mut(&mut self, shard: usize) -> &mut Shard {
         &mut self.shards[shard].0

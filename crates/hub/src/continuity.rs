@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use fanfare_event::Position;
-use fanfare_log::{Between, Lineage, Page, ReadError, ReadFrom, Standing};
+use fanfare_log::{Between, Lineage, ReadError, ReadFrom, Standing};
 
 use crate::{Gap, GapReason, Requested, Resolution, Start};
 
@@ -182,18 +182,23 @@ impl Continuity {
 }
 
 impl Span {
-    /// What comes before the events of the page that was read for it. Fails where the page does not
-    /// lead on: to go on would be to ask the same again, for ever; later the answer may be another.
-    pub(crate) fn gap_before(mut self, page: &Page) -> Result<Option<Gap>, ReadError> {
+    /// What comes before the events of a page that leads up to `next`, if something that it should hold was
+    /// trimmed up to there. Fails where the page does not lead on: to go on would be to ask the same again,
+    /// for ever; later the answer may be another.
+    pub(crate) fn gap_before(
+        mut self,
+        trimmed: Option<Position>,
+        next: Position,
+    ) -> Result<Option<Gap>, ReadError> {
         let leads_on = match self.from {
-            ReadFrom::Earliest => page.next > Position::ORIGIN,
-            ReadFrom::After(at) => page.next > at || at >= self.until,
+            ReadFrom::Earliest => next > Position::ORIGIN,
+            ReadFrom::After(at) => next > at || at >= self.until,
         };
         if !leads_on {
             let source = "a page did not lead on from where it began".into();
             return Err(ReadError::Unavailable { source });
         }
-        if let Some(through) = page.trimmed {
+        if let Some(through) = trimmed {
             self.add_gap(GapReason::Trimmed, through);
         }
         Ok(self.gap)

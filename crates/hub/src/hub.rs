@@ -9,14 +9,16 @@ use fanfare_log::{
     Appending, Batch, EventLog, LogSize, Page, PageLimit, ReadError, ReadFrom, Unready,
 };
 
+use crate::continuity::Span;
 use crate::{
-    BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Start, Window,
+    BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Start, Stretch, Window,
 };
 
 /// One log and its window.
 pub struct Hub {
     window: Arc<Window>,
     log: Arc<dyn EventLog>,
+    reads: AtomicU64,
     failed_pages: AtomicU64,
 }
 
@@ -34,7 +36,7 @@ pub struct Catchup {
 impl Hub {
     /// A hub over `log`, which reports to `window`.
     pub fn new(window: Arc<Window>, log: Arc<dyn EventLog>) -> Self {
-        Self { window, log, failed_pages: AtomicU64::new(0) }
+        Self { window, log, reads: AtomicU64::new(0), failed_pages: AtomicU64::new(0) }
     }
 
     /// The recent part of the log.
@@ -131,7 +133,54 @@ impl Hub {
         read
     }
 
-    /// How many pages could not be read. Whoever waits for one asks again.
+    /// Reads a stretch of the log for someone who stands here, and for all others who want the same and stand
+    /// here or a little further. May block on the engine; for reader threads.
+    pub fn read_stretch(
+        &self,
+        from: ReadFrom,
+        interest: &Arc<Interest>,
+        limit: PageLimit,
+    ) -> Result<Stretch, ReadError> {
+        let known = self.window.continuity();
+        let span = known.span(from);
+        let read = self.read_for(&span, interest, limit).and_then(|page| {
+            let begins = span.from;
+            span.gap_before(page.trimmed, page.next)?;
+            Ok(Stretch::new(known, Arc::clone(interest), from, begins, page))
+        });
+        if read.is_err() {
+            self.failed_pages.fetch_add(1, Ordering::Relaxed);
+        }
+        read
+    }
+
+    /// The page that [`Hub::catch_up`] would have read when this stretch was, judged by what is known now;
+    /// `None` where the stretch does not say.
+    pub fn page_of(
+        &self,
+        stretch: &Stretch,
+        from: ReadFrom,
+        interest: &Interest,
+        envelope: Envelope,
+        limit: PageLimit,
+    ) -> Option<Catchup> {
+        let known = self.window.continuity();
+        if !stretch.is_true(&known) {
+            return None;
+        }
+        let span = known.span(from);
+        let part = stretch.part(span.from, interest)?;
+        let gap = span.gap_before(part.trimmed, part.next).ok()?;
+        let slots = part.slots.iter().cloned();
+        Some(Catchup { gap, ..Catchup::of(slots, part.next, interest, envelope, limit) })
+    }
+
+    /// How often the log was read for pages. Fewer times than there were pages where several came of one read.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// How many reads for pages failed. Whoever waits for one asks again.
     pub fn failed_pages(&self) -> u64 {
         self.failed_pages.load(Ordering::Relaxed)
     }
@@ -155,25 +204,53 @@ impl Hub {
         limit: PageLimit,
     ) -> Result<Catchup, ReadError> {
         let span = self.window.continuity().span(from);
-        let page = self.log.read(span.from, span.until, interest.selector(), limit)?;
-        let gap = span.gap_before(&page)?;
-        let (mut slots, mut held, mut next) = (Vec::new(), 0, page.next);
-        let mut events = page.events.into_iter().peekable();
-        while let Some(event) = events.next() {
+        let page = self.read_for(&span, interest, limit)?;
+        let gap = span.gap_before(page.trimmed, page.next)?;
+        let slots = page.events.into_iter().map(Frame::new).map(Slot::new);
+        Ok(Catchup { gap, ..Catchup::of(slots, page.next, interest, envelope, limit) })
+    }
+
+    fn read_for(
+        &self,
+        span: &Span,
+        interest: &Interest,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.log.read(span.from, span.until, interest.selector(), limit)
+    }
+}
+
+impl Catchup {
+    /// As much of `slots`, which lead up to `next`, as one page of someone with this interest may hold.
+    fn of(
+        slots: impl Iterator<Item = Slot>,
+        next: Position,
+        interest: &Interest,
+        envelope: Envelope,
+        limit: PageLimit,
+    ) -> Self {
+        let mut page = Self { gap: None, slots: Vec::new(), next };
+        let (mut weight, mut held) = (0, 0);
+        let mut slots = slots.peekable();
+        while let Some(slot) = slots.next() {
+            let Some(event) = slot.frame.event() else { continue };
             // The log knows what is wanted, not what may be heard.
-            if !interest.hears(&event) {
+            if !interest.hears(event) {
                 continue;
             }
-            let (slot, position) = (Slot::new(Frame::new(Arc::clone(&event))), event.position);
-            held += slot.frame.encoded(envelope).len();
-            slots.push(slot);
+            let position = event.position;
+            weight += event.weight();
             // An envelope may weigh several times the event that the log has counted.
-            if held >= limit.bytes && events.peek().is_some() {
-                next = position;
+            held += slot.frame.encoded(envelope).len();
+            page.slots.push(slot);
+            let full = page.slots.len() >= limit.events || weight.max(held) >= limit.bytes;
+            if full && slots.peek().is_some() {
+                page.next = position;
                 break;
             }
         }
-        Ok(Catchup { gap, slots, next })
+        page
     }
 }
 

@@ -20,6 +20,11 @@ impl TopicKey {
         topic.hash(&mut hasher);
         Self(hasher.finish())
     }
+
+    /// Which of so many groups it belongs to.
+    pub fn group(self, groups: usize) -> usize {
+        (self.0 % groups as u64) as usize
+    }
 }
 
 /// What a subscriber wants, and what of it that is private it may hear. Shared by everything that works
@@ -55,6 +60,16 @@ impl Interest {
     /// The selector as given.
     pub fn selector(&self) -> &Selector {
         &self.selector
+    }
+
+    /// The keys of its topics.
+    pub fn keys(&self) -> &[TopicKey] {
+        &self.keys
+    }
+
+    /// Whether both want the same; what they may hear can differ.
+    pub fn wants_the_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.selector == other.selector
     }
 
     /// What of it that is private may be heard.

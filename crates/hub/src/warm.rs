@@ -259,7 +259,7 @@ mod tests {
         #[derive(Debug)]
         struct Listener;
         impl Notify for Listener {
-            fn notify(&self) {}
+            fn notify(&self, _: &crate::News) {}
         }
         let hub = restarted(state(700, 10), WindowBounds { count: 300, bytes: 1 << 30 });
         hub.window().listen(vec![Arc::new(Listener)]);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fanfare_event::{Event, Position, Timestamp};
 use fanfare_log::{Lineage, Retention, Tail};
@@ -13,7 +13,7 @@ use crate::dropped::{Dropped, DroppedTopics};
 use crate::ledger::Ledger;
 use crate::milestones::Milestones;
 use crate::ring::Concern;
-use crate::{BusyTopic, Frame, Ring, Slot, TopicKey};
+use crate::{BusyTopic, Frame, News, Ring, Slot, TopicKey};
 
 /// The recent part of the log. The engine below fills it through [`Tail`]; shards above copy from
 /// it what is new to them.
@@ -26,6 +26,8 @@ pub struct Window {
     retention: Retention,
     state: RwLock<State>,
     listeners: RwLock<Arc<[Arc<dyn Notify>]>>,
+    /// What listeners have not been told of.
+    news: Mutex<News>,
     /// What the ring holds, encodings included.
     ledger: Arc<Ledger>,
     busiest: Mutex<Busiest>,
@@ -47,9 +49,9 @@ pub struct WindowBounds {
 
 /// Something that wants to know when the window has changed.
 pub trait Notify: std::fmt::Debug + Send + Sync {
-    /// Called after every change, outside all locks; cheap when it was called before and has not
-    /// been acted on yet.
-    fn notify(&self);
+    /// Called after every change, outside all locks, of which this is the news; cheap when it was called
+    /// before and has not been acted on yet.
+    fn notify(&self, news: &News);
 }
 
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Window {
                 milestones: Milestones::default(),
             }),
             listeners: RwLock::new(Arc::new([])),
+            news: Mutex::default(),
             ledger,
             busiest: Mutex::default(),
             watched: AtomicBool::new(false),
@@ -219,6 +222,10 @@ impl Window {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn news(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -255,6 +262,8 @@ impl Tail for Window {
             // Nobody has been told anything yet.
             state.ring.restart(at, at);
         }
+        drop(state);
+        self.news().concern_everyone();
     }
 
     fn append(&self, events: &[Arc<Event>]) {
@@ -272,6 +281,8 @@ impl Tail for Window {
                 }
             }
         }
+        let mut news = News::default();
+        slots.iter().for_each(|slot| news.add(slot));
         let mut guard = self.write();
         let state = &mut *guard;
         for (slot, event) in slots.into_iter().zip(events) {
@@ -280,6 +291,9 @@ impl Tail for Window {
             state.ring.push(slot);
         }
         self.bound(state);
+        drop(guard);
+        // Only now: whoever is told of it finds it.
+        self.news().join(news);
     }
 
     fn trim(&self, through: Position) {
@@ -291,8 +305,9 @@ impl Tail for Window {
     fn wake(&self) {
         // To notify may be a system call: no lock is held.
         let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let news = std::mem::take(&mut *self.news());
         for listener in &*listeners {
-            listener.notify();
+            listener.notify(&news);
         }
     }
 }
@@ -307,7 +322,7 @@ mod tests {
     struct Listener(AtomicBool);
 
     impl Notify for Listener {
-        fn notify(&self) {
+        fn notify(&self, _: &News) {
             self.0.store(true, Ordering::Relaxed);
         }
     }

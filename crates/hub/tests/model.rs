@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use fanfare_event::{Draft, EventType, Position, PrivateRights, Selector, Topic};
 use fanfare_hub::{
-    Envelope, Gap, Hub, Interest, Requested, Resolution, Ring, Window, WindowBounds,
+    Envelope, Gap, Hub, Interest, Requested, Resolution, Ring, Stretch, Window, WindowBounds,
 };
 use fanfare_log::{
     Batch, EventLog, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention, Tail,
@@ -31,6 +31,8 @@ enum Step {
     Publish { topic: usize, count: usize, typed: bool },
     /// A client reads at most this many frames.
     Read { client: usize, most: usize },
+    /// So many events are read for a client, and for all who want the same, of whom some come for them later.
+    Share { client: usize, most: usize },
     /// A client loses its connection, and what was on its way with it.
     Reconnect { client: usize },
     /// A client comes with an id of another log.
@@ -50,6 +52,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..TOPICS.len(), 1..20usize, any::<bool>())
             .prop_map(|(topic, count, typed)| Step::Publish { topic, count, typed }),
         8 => (0..SELECTORS.len(), 1..30usize).prop_map(|(client, most)| Step::Read { client, most }),
+        2 => (0..SELECTORS.len(), 1..60usize)
+            .prop_map(|(client, most)| Step::Share { client, most }),
         2 => (0..SELECTORS.len()).prop_map(|client| Step::Reconnect { client }),
         1 => (0..SELECTORS.len()).prop_map(|client| Step::Stray { client }),
     ]
@@ -76,7 +80,7 @@ struct Accepted {
 }
 
 struct Client {
-    interest: Interest,
+    interest: Arc<Interest>,
     /// Where its connection stands.
     from: ReadFrom,
     /// What it holds as its last event id.
@@ -91,7 +95,7 @@ struct Client {
 impl Client {
     fn new(selector: Selector, start: Position) -> Self {
         Self {
-            interest: Interest::new(selector, PrivateRights::None),
+            interest: Arc::new(Interest::new(selector, PrivateRights::None)),
             from: ReadFrom::After(start),
             id: start,
             ring: Ring::new(Position::ORIGIN),
@@ -121,8 +125,9 @@ impl Client {
         self.deceived = false;
     }
 
-    /// What a shard does for it: out of the ring where that reaches, else out of the log.
-    fn read(&mut self, hub: &Hub, published: &Ledger, most: usize) {
+    /// What a shard does for it: out of the ring where that reaches, else out of the log, by way of what
+    /// was read for others if that will do, however long ago that was.
+    fn read(&mut self, hub: &Hub, stretches: &[Stretch], published: &Ledger, most: usize) {
         hub.window().follow(&mut self.ring);
         let offset = match self.from {
             ReadFrom::After(position) => self.ring.offset_after(position),
@@ -141,7 +146,11 @@ impl Client {
             return;
         }
         let limit = PageLimit { events: most, bytes: usize::MAX };
-        let page = hub.catch_up(self.from, &self.interest, Envelope::None, limit).unwrap();
+        let (from, interest) = (self.from, &self.interest);
+        let page_of = |stretch| hub.page_of(stretch, from, interest, Envelope::None, limit);
+        let page = stretches.iter().rev().find_map(page_of);
+        let alone = || hub.catch_up(from, interest, Envelope::None, limit).unwrap();
+        let page = page.unwrap_or_else(alone);
         if let Some(gap) = page.gap {
             self.be_told(&gap);
         }
@@ -218,6 +227,8 @@ impl Bounds {
 struct World {
     hub: Hub,
     clients: Vec<Client>,
+    /// Read for whoever comes for it.
+    stretches: Vec<Stretch>,
     published: Ledger,
 }
 
@@ -230,7 +241,7 @@ impl World {
             Client::new(Selector::parse(topics, types.iter().copied()).unwrap(), start)
         };
         let clients = SELECTORS.iter().enumerate().map(client).collect();
-        Self { hub, clients, published: BTreeMap::new() }
+        Self { hub, clients, stretches: Vec::new(), published: BTreeMap::new() }
     }
 
     fn take(&mut self, step: &Step) {
@@ -251,7 +262,12 @@ impl World {
                 self.published.extend(events.map(accepted));
             }
             Step::Read { client, most } => {
-                self.clients[client].read(&self.hub, &self.published, most);
+                self.clients[client].read(&self.hub, &self.stretches, &self.published, most);
+            }
+            Step::Share { client, most } => {
+                let Client { from, interest, .. } = &self.clients[client];
+                let limit = PageLimit { events: most, bytes: usize::MAX };
+                self.stretches.push(self.hub.read_stretch(*from, interest, limit).unwrap());
             }
             Step::Reconnect { client } => self.clients[client].reconnect(&self.hub),
             Step::Stray { client } => self.clients[client].stray(&self.hub),
@@ -278,7 +294,7 @@ impl World {
         for client in &mut self.clients {
             loop {
                 let before = client.from;
-                client.read(&self.hub, &self.published, 1000);
+                client.read(&self.hub, &self.stretches, &self.published, 1000);
                 if client.from == before {
                     break;
                 }

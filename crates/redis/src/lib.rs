@@ -48,6 +48,7 @@ mod read;
 mod refusal;
 mod request;
 mod retention;
+mod runs;
 mod scripts;
 mod settings;
 mod state;

@@ -15,12 +15,15 @@ use crate::entry::{Entry, text};
 use crate::error::RequestError;
 use crate::health::Health;
 use crate::link::Link;
+use crate::runs::Runs;
 use crate::settings::RedisSettings;
 use crate::stepped::Waiting;
 use crate::view::View;
 
 /// How many bytes one page should bring over the network, about.
 const PAGE_BYTES: usize = 512 << 10;
+/// From how many bytes on a page is read for others, too.
+const SHARED_BYTES: usize = 64 << 10;
 /// How many entries are asked for at once, at most. Redis counts entries, not bytes: what is asked
 /// for may weigh any multiple of what came before it.
 const AT_ONCE: usize = 64;
@@ -34,6 +37,8 @@ pub(crate) struct Reader {
     health: Arc<Health>,
     /// Connections that wait for the next read; never more than there are permits.
     idle: Mutex<Vec<Link>>,
+    /// What was read last, for all who want something of it.
+    runs: Runs,
     permits: Semaphore,
     deadline: Duration,
 }
@@ -54,6 +59,7 @@ impl Reader {
             view,
             health,
             idle: Mutex::default(),
+            runs: Runs::default(),
             permits: Semaphore::new(settings.readers.max(1)),
             deadline: settings.read_deadline,
         }
@@ -130,13 +136,34 @@ impl Reader {
         }
     }
 
-    /// The first entries after `start`, up to `until`: about so many, or so many bytes of them; and
-    /// whether these are all there are. Begins with one, so that a page gets somewhere however slow
+    /// The first entries after `start`, up to `until`, and whether these are all there are: what was read just
+    /// now, by whomever, or about so many, or so many bytes of them.
+    async fn gather(
+        &self,
+        start: Position,
+        until: Position,
+        count: usize,
+        bytes: usize,
+        lineage: &Arc<Lineage>,
+    ) -> Result<(Vec<Entry>, bool), Cause> {
+        if let Some(entries) = self.runs.find(start, until, lineage, Instant::now()) {
+            return Ok((entries, false));
+        }
+        let (entries, complete) = self.fetch_run(start, until, count, bytes, lineage).await?;
+        // A few entries would be a short page for whoever wants more.
+        if bytes >= SHARED_BYTES {
+            self.runs.keep(start, &entries, lineage, Instant::now());
+        }
+        Ok((entries, complete))
+    }
+
+    /// Asks for the first entries after `start`, up to `until`: about so many, or so many bytes of them;
+    /// and says whether these are all there are. Begins with one, so that a page gets somewhere however slow
     /// the link is and however large the entries.
     ///
     /// Entries of epochs that the lineage does not name come along and do not count: no page may end
     /// on one.
-    async fn gather(
+    async fn fetch_run(
         &self,
         start: Position,
         until: Position,

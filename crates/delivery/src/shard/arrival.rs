@@ -84,6 +84,8 @@ impl Shard {
         }
         let generation = key.generation();
         let subscriber = Subscriber::attach(detached, generation, &self.ring, now, &self.limits);
+        self.handle.wanted().enter(&subscriber.interest);
+        self.has_newcomers = true;
         self.table.insert(key, subscriber);
         match self.admit(key) {
             None => self.serve(key, now),
@@ -130,6 +132,7 @@ impl Shard {
     /// Removes a subscriber, whatever is to become of it.
     pub(super) fn take_out(&mut self, key: SubscriberKey) -> Option<Subscriber> {
         let subscriber = self.table.remove(key)?;
+        self.handle.wanted().leave(&subscriber.interest);
         if let Some(at) = subscriber.lease.as_deref().and_then(|lease| lease.expires) {
             self.expiries.remove(key, at);
         }

@@ -33,6 +33,7 @@ impl Shard {
             awaited,
             from,
             limit: PageLimit { bytes: page.bytes.min(subscriber.offer(&self.limits)), ..page },
+            most_bytes: page.bytes,
             interest: Arc::clone(&subscriber.interest),
             envelope: subscriber.wire().envelope(),
             done: Box::new(move |read| handle.send(Command::Read(key, read))),

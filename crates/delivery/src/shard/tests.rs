@@ -6,3 +6,4 @@ mod model;
 mod pauses;
 mod repeatable;
 mod rig;
+mod wakes;

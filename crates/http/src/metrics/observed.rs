@@ -39,6 +39,8 @@ impl MetricSource for Observed {
         if let Some(bytes) = resident_memory() {
             rows.gauge("resident_memory_bytes", "Memory the process occupies", bytes)?;
         }
+        let help = "Reads of the log for such pages: fewer where several share one";
+        rows.counter("catchup_reads", help, self.hub.reads())?;
         let help = "Pages that could not be read, and are asked for again";
         rows.counter("catchup_failures", help, self.hub.failed_pages())?;
         let (concerned, everyone) = window.overruns();

@@ -128,3 +128,39 @@ async fn a_quiet_topic_has_no_gap_because_another_was_trimmed() {
         assert_eq!((found.1, found.0.len()), (Some(first.plus(3)), count), "{topic} after {after}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_has_read_another_with_other_topics_reads_again() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let start = node.tail.heard();
+    let drafts = (0..200).map(|n| draft(&format!("t/{}", n % 10), format!("{n}"))).collect();
+    let last = node.log.append(batch(drafts)).await.unwrap().first.plus(199);
+    node.heard(last).await;
+    let ranges = || {
+        let field = server.info("cmdstat_xrange");
+        let calls = field.split(',').find_map(|part| part.strip_prefix("calls="));
+        calls.map_or(0, |calls| calls.parse::<u64>().unwrap())
+    };
+    let limit = PageLimit { events: 500, bytes: 256 << 10 };
+    let page = |topic: usize, from: ReadFrom| {
+        let log = Arc::clone(&node.log);
+        let selector = Selector::parse([format!("t/{topic}").as_str()], []).unwrap();
+        let read = tokio::task::spawn_blocking(move || log.read(from, last, &selector, limit));
+        async { read.await.unwrap().unwrap() }
+    };
+    let whole = page(0, ReadFrom::After(start)).await;
+    assert_eq!((whole.events.len(), whole.trimmed), (20, None));
+    let once = ranges();
+    for topic in 1..10 {
+        // Each stands somewhere else.
+        let after = ReadFrom::After(start.plus(10 * topic as u64));
+        let page = page(topic, after).await;
+        assert_eq!((page.events.len(), page.trimmed, page.next), (20 - topic, None, last));
+    }
+    assert_eq!(ranges(), once);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let again = ranges();
+    page(1, ReadFrom::After(start)).await;
+    assert!(ranges() > again, "what is old is read anew");
+}

@@ -72,16 +72,12 @@ impl Rig {
     }
 
     pub(super) fn publish(&self, drafts: impl IntoIterator<Item = (&'static str, String)>) {
-        let draft = |(topic, text): (&str, String)| Draft {
-            topic: Topic::parse(topic).unwrap(),
-            event_type: None,
-            message: text.into(),
-            extras: None,
-        };
-        let drafts = drafts.into_iter().map(draft).collect();
-        let mut appending = self.hub.publish(Batch { drafts, key: None });
-        let polled = appending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(polled, Poll::Ready(Ok(_))));
+        publish_to(&self.hub, drafts);
+    }
+
+    /// Whether the shard has been woken since this was last asked.
+    pub(super) fn is_woken(&mut self) -> bool {
+        self.stepped.is_woken(0)
     }
 
     pub(super) fn subscriber(
@@ -170,6 +166,19 @@ impl Rig {
         }
         pages
     }
+}
+
+pub(super) fn publish_to(hub: &Hub, drafts: impl IntoIterator<Item = (&'static str, String)>) {
+    let draft = |(topic, text): (&str, String)| Draft {
+        topic: Topic::parse(topic).unwrap(),
+        event_type: None,
+        message: text.into(),
+        extras: None,
+    };
+    let drafts = drafts.into_iter().map(draft).collect();
+    let mut appending = hub.publish(Batch { drafts, key: None });
+    let polled = appending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Ok(_))));
 }
 
 pub(super) fn text(socket: &SimulatedSocket) -> String {
