@@ -145,7 +145,7 @@ impl Shard {
             totals: Totals::default(),
             scratch: Vec::new(),
             retry: settings.retry,
-            walk: HeartbeatWalk::new(settings.heartbeat, now.monotonic),
+            walk: HeartbeatWalk::new(settings.heartbeat, settings.longest_heartbeat, now.monotonic),
             housekept: now.monotonic,
             drain: None,
         })
