@@ -25,9 +25,10 @@ const BUFFER: usize = 256 << 10;
 const CONNECTING: u32 = 100;
 /// How long a server may answer nobody while subscribers connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many connections to one server a single source address is used for: Linux has 28,232 ports
-/// to give out.
-const PORTS_PER_SOURCE: u32 = 10_000;
+/// How many connections to one server a single source address is used for. Linux has 28,232 ports to
+/// give out, looks at every second of them first, and keeps those of an earlier run for a minute: where few
+/// are left it looks for milliseconds each time, and it is the client that is measured.
+const PORTS_PER_SOURCE: u32 = 5_000;
 /// What the kernel may hold for a slow reader, in bytes: little, so that it is the server that has to.
 const SLOW_BUFFER: usize = 16 << 10;
 /// How often a slow reader whose stream was closed comes back for what it missed.

@@ -24,6 +24,7 @@ mod counters;
 mod cursor;
 mod cut;
 mod delivery;
+mod heartbeat_interval;
 mod inbox;
 mod lease;
 mod listing;

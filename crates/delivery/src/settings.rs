@@ -14,6 +14,9 @@ pub struct DeliverySettings {
     pub shards: usize,
     /// How often a quiet subscriber gets a comment.
     pub heartbeat: Duration,
+    /// How far that interval may grow for one whose connection has survived quiet ones; as long as the
+    /// heartbeat, or shorter, is not at all.
+    pub longest_heartbeat: Duration,
     /// How long a subscriber may take no byte while there are some for it.
     pub write_timeout: Duration,
     /// The fewest bytes a second that it may take then, over that time; 0 asks for none.

@@ -152,7 +152,7 @@ impl Shard {
             scanned: 0,
             scratch: Vec::new(),
             retry: settings.retry,
-            walk: HeartbeatWalk::new(settings.heartbeat, now.monotonic),
+            walk: HeartbeatWalk::new(settings.heartbeat, settings.longest_heartbeat, now.monotonic),
             housekept: now.monotonic,
             drain: None,
             has_newcomers: false,

@@ -16,6 +16,7 @@ use crate::cadence::Cadence;
 use crate::context::Context;
 use crate::counters::CloseReason;
 use crate::cursor::{Cursor, HeldId};
+use crate::heartbeat_interval::HeartbeatInterval;
 use crate::lease::Lease;
 use crate::now::Now;
 use crate::seats::Seat;
@@ -47,6 +48,7 @@ pub(crate) struct Subscriber {
 
     // What belongs to this process.
     pub(crate) awaits: Awaits,
+    pub(crate) heartbeat_interval: HeartbeatInterval,
     /// Tells this subscriber from others that had its slab entry.
     pub(crate) generation: u32,
     pub(crate) sink: Sink,
@@ -152,6 +154,7 @@ impl Subscriber {
             closing,
             // It may hold something back from where it comes from: it is written to in any case.
             awaits: Awaits { room: true, ..Awaits::default() },
+            heartbeat_interval: HeartbeatInterval::NEW,
             generation,
             sink,
             reading: None,

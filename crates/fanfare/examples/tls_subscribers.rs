@@ -2,7 +2,8 @@
 //! CPU per delivery of a paced publisher and of one that publishes as fast as it may. `bench/README.md`
 //! says how to run it.
 //!
-//! Usage: `tls_subscribers HUB [SUBSCRIBERS] [MESSAGES]`, where `HUB` is the program to measure.
+//! Usage: `tls_subscribers HUB [SUBSCRIBERS] [MESSAGES] [STREAMS]`, where `HUB` is the program to measure, and
+//! `STREAMS` how many share a connection over HTTP/2: one, if it is left out, as a browser has them.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be made fails by panicking")]
 
@@ -118,33 +119,39 @@ async fn connect(address: SocketAddr, way: Way, trust: &Arc<ClientConfig>) -> Bo
     Box::new(TlsConnector::from(Arc::clone(trust)).connect(name, socket).await.unwrap())
 }
 
-/// Subscribes, and counts in `received` the messages that come; resolves once the stream is open.
+/// Subscribes, over HTTP/2 so many times on one connection, and counts in `received` the messages that come;
+/// resolves once the streams are open.
 async fn subscribe(
     address: SocketAddr,
     way: Way,
     trust: &Arc<ClientConfig>,
-    received: Arc<AtomicUsize>,
+    streams: usize,
+    received: &Arc<AtomicUsize>,
 ) {
     let mut wire = connect(address, way, trust).await;
     if way.http2 {
         let (mut requests, connection) = h2::client::handshake(wire).await.unwrap();
         tokio::spawn(connection);
-        let request = Request::get(format!("http://{address}/sse/events")).body(()).unwrap();
-        let response = requests.send_request(request, true).unwrap().0.await.unwrap();
-        let mut body = response.into_body();
-        tokio::spawn(async move {
-            let _requests = requests;
-            while let Some(Ok(bytes)) = body.data().await {
-                count(&bytes, &received);
-                let _ = body.flow_control().release_capacity(bytes.len());
-            }
-        });
+        for _ in 0..streams {
+            let request = Request::get(format!("http://{address}/sse/events")).body(()).unwrap();
+            requests = requests.ready().await.unwrap();
+            let response = requests.send_request(request, true).unwrap().0.await.unwrap();
+            let (mut body, received) = (response.into_body(), Arc::clone(received));
+            let keeps_it_open = requests.clone();
+            tokio::spawn(async move {
+                let _keeps_it_open = keeps_it_open;
+                while let Some(Ok(bytes)) = body.data().await {
+                    count(&bytes, &received);
+                    let _ = body.flow_control().release_capacity(bytes.len());
+                }
+            });
+        }
     } else {
         wire.write_all(b"GET /sse/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut block = [0; 1024];
         let read = wire.read(&mut block).await.unwrap();
         assert!(block[..read].starts_with(b"HTTP/1.1 200"));
-        let mut block = vec![0; 16 * 1024];
+        let (mut block, received) = (vec![0; 16 * 1024], Arc::clone(received));
         tokio::spawn(async move {
             while let Ok(read @ 1..) = wire.read(&mut block).await {
                 count(&block[..read], &received);
@@ -177,7 +184,7 @@ async fn publish(wire: &mut Pin<Box<dyn Wire>>, count: usize) {
     );
 }
 
-async fn measure(program: &str, way: Way, subscribers: usize, messages: usize) {
+async fn measure(program: &str, way: Way, subscribers: usize, messages: usize, streams: usize) {
     let mut roots = RootCertStore::empty();
     let hub = Hub::start(program, way.tls, &mut roots);
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -196,12 +203,14 @@ async fn measure(program: &str, way: Way, subscribers: usize, messages: usize) {
     let trust = if way.http2 { secure(b"h2") } else { Arc::clone(&http1) };
     let received = Arc::new(AtomicUsize::new(0));
     // The hub's code and its first allocations are not a subscriber's.
-    subscribe(hub.address, way, &trust, Arc::clone(&received)).await;
+    subscribe(hub.address, way, &trust, 1, &received).await;
     sleep(REST).await;
 
     let (memory, cpu) = (hub.memory(), hub.cpu());
-    for _ in 0..subscribers {
-        subscribe(hub.address, way, &trust, Arc::clone(&received)).await;
+    let streams = if way.http2 { streams } else { 1 };
+    let subscribers = subscribers / streams * streams;
+    for _ in 0..subscribers / streams {
+        subscribe(hub.address, way, &trust, streams, &received).await;
     }
     let connecting = (hub.cpu() - cpu) / subscribers as f64;
     sleep(REST).await;
@@ -252,6 +261,7 @@ fn main() {
     let number = |text: Option<String>, otherwise| text.map_or(otherwise, |t| t.parse().unwrap());
     let subscribers = number(arguments.next(), 2_000);
     let messages = number(arguments.next(), 250);
+    let streams = number(arguments.next(), 1);
     println!(
         "| {subscribers} subscribers over | idle | after {messages} messages | CPU to connect \
          | CPU per delivery, paced | without pace | then at most |"
@@ -259,6 +269,6 @@ fn main() {
     println!("|---|---|---|---|---|---|---|");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for way in WAYS {
-        runtime.block_on(measure(&program, way, subscribers, messages));
+        runtime.block_on(measure(&program, way, subscribers, messages, streams));
     }
 }

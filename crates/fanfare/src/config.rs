@@ -162,6 +162,7 @@ pub(crate) fn delivery(settings: &Settings, seats: usize) -> DeliverySettings {
     DeliverySettings {
         shards: settings.shards.unwrap_or_else(cores),
         heartbeat: settings.heartbeat,
+        longest_heartbeat: settings.heartbeat_max.unwrap_or(settings.heartbeat),
         write_timeout: settings.write_timeout,
         min_rate: settings.min_rate.get(),
         retry: Retry(settings.retry),

@@ -66,10 +66,10 @@ impl Front {
                 let mut response = match rules.refusal(&head, from) {
                     Some(refused) => refused,
                     None => match to {
+                        // Each is large, and there is one of them at a time.
                         Destination::Publish => {
-                            handlers::publish_at(rules.endpoint(), head, body).await
+                            Box::pin(handlers::publish_at(rules.endpoint(), head, body)).await
                         }
-                        // It is large, and seldom beside the other.
                         Destination::Events => {
                             Box::pin(handlers::events_at(rules.endpoint(), head)).await
                         }

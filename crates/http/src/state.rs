@@ -167,6 +167,7 @@ impl AppState {
         let delivery = DeliverySettings {
             shards: 1,
             heartbeat: second,
+            longest_heartbeat: second,
             write_timeout: second,
             min_rate: 0,
             retry: Retry(second),

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::Source;
 use crate::setting::flag;
@@ -88,6 +89,16 @@ pub enum SettingsError {
          or a key for tokens (--jwt-secret, --jwt-public-key, --jwks-url)"
     )]
     OnlyListeners,
+    /// What an interval may grow to is shorter than it is.
+    #[error(
+        "--heartbeat-max: {max:?} is shorter than --heartbeat, which is {heartbeat:?}: make it longer, or leave it out"
+    )]
+    HeartbeatShrinks {
+        /// How far it may grow.
+        max: Duration,
+        /// What it is.
+        heartbeat: Duration,
+    },
     /// Each token may have to be held against every key.
     #[error("--jwt-secret and --jwt-public-key: {keys} keys are given, at most {limit} are tried")]
     TooManyTokenKeys {

@@ -93,6 +93,11 @@ impl Settings {
                 errors.push(SettingsError::UnknownIssuerKey { issuer, key });
             }
         }
+        if let Some(max) = self.heartbeat_max
+            && max < self.heartbeat
+        {
+            errors.push(SettingsError::HeartbeatShrinks { max, heartbeat: self.heartbeat });
+        }
         let keys = self.jwt_secret.len() + self.jwt_public_key.len();
         if keys > MAX_TOKEN_KEYS {
             errors.push(SettingsError::TooManyTokenKeys { keys, limit: MAX_TOKEN_KEYS });

@@ -233,6 +233,13 @@ settings! {
     /// Send a keepalive after this long, so that proxies keep a quiet stream open
     heartbeat: Duration = "15s", in "100ms" to "1h";
 
+    /// Let the time between keepalives grow to this for streams that last through it
+    /// [default: it does not grow]
+    ///
+    /// It doubles after four such times in which a stream was sent nothing else, and begins anew with each
+    /// connection. Keep it below what proxies in front, and clients that watch for silence, wait for.
+    heartbeat_max: Option<Duration>, in "100ms" to "1h";
+
     /// Tell clients to wait about this long before they reconnect
     ///
     /// Each connection is told its own value, spread around this one, so that clients do not

@@ -135,6 +135,19 @@ fn no_certificate_is_ordered_that_nobody_keeps_or_shows() {
 }
 
 #[test]
+fn a_longest_heartbeat_below_the_heartbeat_is_refused() {
+    let shorter = [
+        "--heartbeat-max: 10s is shorter than --heartbeat, which is 15s: make it longer, or leave it out",
+    ];
+    assert_eq!(messages(resolve(&["--heartbeat-max", "10s"], &[], "")), shorter);
+    for max in ["15s", "5m"] {
+        let settings = resolve(&["--heartbeat-max", max], &[], "").unwrap();
+        assert!(settings.heartbeat_max.is_some());
+    }
+    assert_eq!(resolve(&[], &[], "heartbeat = '1m'").unwrap().heartbeat_max, None);
+}
+
+#[test]
 fn a_limit_for_each_topic_is_refused_in_memory() {
     let limit = ["--retain-topic-count", "10"];
     let alone = ["--retain-topic-count is of no use without --data"];
@@ -207,7 +220,9 @@ fn every_range_can_be_read_and_includes_its_bounds() {
             let redis = [("FANFARE_REDIS", "redis://localhost")];
             let disk = [("FANFARE_DATA", "events")];
             let engine = if setting.flag() == "retain-topic-count" { disk } else { redis };
-            resolve(&[&argument], &engine, "").unwrap();
+            // One may not be less than another.
+            let file = if setting.flag() == "heartbeat-max" { "heartbeat = '100ms'" } else { "" };
+            resolve(&[&argument], &engine, file).unwrap();
         }
     }
 }

@@ -108,6 +108,7 @@ impl SimulatedNode {
         let settings = DeliverySettings {
             shards: SHARDS,
             heartbeat: HEARTBEAT,
+            longest_heartbeat: 4 * HEARTBEAT,
             write_timeout: Duration::from_secs(30),
             min_rate: 16,
             retry: Retry(Duration::from_secs(3)),

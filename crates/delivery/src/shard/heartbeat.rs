@@ -23,21 +23,29 @@ impl Shard {
     }
 
     /// One subscriber's heartbeat: a comment; and for one that holds no id, or an old one, a
-    /// fresh id too, so that it can resume.
+    /// fresh id too, so that it can resume. That does not wait for an interval that has grown.
     fn keep_alive(&mut self, key: SubscriberKey, now: Now) {
-        let (here, offset) = (self.position, self.offset);
+        let (here, offset, longest) = (self.position, self.offset, self.walk.longest());
         let Some(subscriber) = self.table.get_mut(key) else { return };
         let newcomer = self.walk.is_newcomer(subscriber, now);
+        let is_over = subscriber.heartbeat_interval.pass(longest);
         if newcomer || subscriber.is_closing() || !subscriber.is_clear() {
+            subscriber.heartbeat_interval.disturb();
             return;
         }
         let stale = subscriber.held_id.offset().is_none_or(|held| self.walk.is_stale(held));
         let due = stale && subscriber.cursor == Cursor::Live && here > Position::ORIGIN;
+        // Whoever is behind has something to be woken for, and is every time.
+        if !is_over && !due && subscriber.cursor == Cursor::Live {
+            return;
+        }
         let cursor = due.then_some(here);
+        let held_id = subscriber.held_id;
         if due {
             subscriber.held_id = HeldId::at(offset);
             self.totals.fresh_cursors += 1;
         }
+        subscriber.heartbeat_interval.beat(held_id, subscriber.held_id, longest);
         self.totals.keepalives += 1;
         let bytes = subscriber.wire().keepalive(cursor);
         self.send_aside(key, bytes, now);

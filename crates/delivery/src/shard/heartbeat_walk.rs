@@ -1,8 +1,9 @@
 //! The heartbeat's walk over the subscriber table: each entry once in a heartbeat, a few at a step, so
-//! that there is no timer per subscriber.
+//! that there is no timer per subscriber. One whose interval has grown is passed over in between.
 
 use std::time::{Duration, Instant};
 
+use crate::heartbeat_interval::LongestInterval;
 use crate::now::Now;
 use crate::subscriber::Subscriber;
 
@@ -19,6 +20,7 @@ const REFRESHED_A_STEP: usize = 512;
 #[derive(Debug)]
 pub(super) struct HeartbeatWalk {
     heartbeat: Duration,
+    longest: LongestInterval,
     began: Instant,
     /// How long this pass takes.
     length: Duration,
@@ -31,9 +33,10 @@ pub(super) struct HeartbeatWalk {
 }
 
 impl HeartbeatWalk {
-    pub(super) fn new(heartbeat: Duration, now: Instant) -> Self {
+    pub(super) fn new(heartbeat: Duration, longest: Duration, now: Instant) -> Self {
         let (began, length) = (now, heartbeat);
-        Self { heartbeat, began, length, entry: 0, stale_before: 0, refreshing: None }
+        let longest = LongestInterval::of(heartbeat, longest);
+        Self { heartbeat, longest, began, length, entry: 0, stale_before: 0, refreshing: None }
     }
 
     /// How long until the next step.
@@ -79,6 +82,11 @@ impl HeartbeatWalk {
 
     pub(super) fn is_newcomer(&self, subscriber: &Subscriber, now: Now) -> bool {
         now.since(subscriber.joined).is_some_and(|since| since < self.heartbeat / NEWCOMER)
+    }
+
+    /// How far a subscriber's interval may grow.
+    pub(super) fn longest(&self) -> LongestInterval {
+        self.longest
     }
 
     pub(super) fn is_stale(&self, held_id: u64) -> bool {

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod ends;
+mod heartbeats;
 mod model;
 mod pauses;
 mod repeatable;

@@ -55,6 +55,7 @@ mod misleading_greeting;
 mod missing_page;
 mod missing_trail;
 mod misspelt_name;
+mod needless_heartbeats;
 mod outgrown_formula;
 mod outstayed_welcome;
 mod oversized_body;

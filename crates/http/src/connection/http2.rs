@@ -1,6 +1,5 @@
 //! HTTP/2: driven by hyper, within bounds on what a peer may make of one connection.
 
-use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::answer::{Answerer, BodyService};
 use super::frames::Frames;
 use super::progress::ResponseTasks;
-use super::{BoxError, ConnectionLimits, Connections, Lifecycle, UNSENT};
+use super::{ConnectionLimits, Connections, Lifecycle, Served, UNSENT};
 use crate::metrics::RefusalReason;
 
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
@@ -23,12 +22,9 @@ const HTTP2_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 /// connection is closed ("rapid reset", CVE-2023-44487); and how many it may have made us reset.
 const HTTP2_RESETS: (usize, usize) = (20, 64);
 
-/// Serves HTTP/2, in clear text or over TLS, until the connection ends.
-pub(super) async fn serve<I>(
-    stream: I,
-    answer: Answerer,
-    connections: &Connections,
-) -> Result<(), BoxError>
+/// Serves HTTP/2, in clear text or over TLS, until the connection ends. Not an `async fn`: that would keep
+/// room for the stream as it came and for the connection as it was built beside the one that runs.
+pub(super) fn serve<I>(stream: I, answer: Answerer, connections: &Connections) -> Served<'_>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -37,7 +33,7 @@ where
     let late = connections.has_reached(Lifecycle::Draining);
     let goes = if late { Lifecycle::Stopping } else { Lifecycle::Draining };
     let (stream, flooded) = Frames::new(stream);
-    let mut connection = pin!(
+    let mut connection = Box::pin(
         http2::Builder::new(ResponseTasks)
             .timer(TokioTimer::new())
             .keep_alive_interval(PING.0)
@@ -49,22 +45,24 @@ where
             .initial_stream_window_size(HTTP2_WINDOWS.0)
             .initial_connection_window_size(HTTP2_WINDOWS.1)
             .max_send_buf_size(UNSENT)
-            .serve_connection(TokioIo::new(stream), BodyService(answer))
+            .serve_connection(TokioIo::new(stream), BodyService(answer)),
     );
-    let early = tokio::select! {
-        served = &mut connection => Some(served),
-        () = connections.reached(goes) => None,
-    };
-    let served = match early {
-        Some(served) => served,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    Box::pin(async move {
+        let early = tokio::select! {
+            served = &mut connection => Some(served),
+            () = connections.reached(goes) => None,
+        };
+        let served = match early {
+            Some(served) => served,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if flooded.load(Ordering::Relaxed) {
+            connections.refused(RefusalReason::Flood);
+            return served.map_err(Into::into);
         }
-    };
-    if flooded.load(Ordering::Relaxed) {
-        connections.refused(RefusalReason::Flood);
-        return served.map_err(Into::into);
-    }
-    connections.count(served).map_err(Into::into)
+        connections.count(served).map_err(Into::into)
+    })
 }

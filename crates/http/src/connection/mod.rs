@@ -25,6 +25,7 @@ mod tls_takeover;
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,6 +52,8 @@ use crate::state::{AppState, Endpoint};
 /// each stream. What a stream has waiting beyond that is bounded by its body.
 const UNSENT: usize = 64 * 1024;
 type BoxError = Box<dyn Error + Send + Sync>;
+/// A connection on its way to its end.
+type Served<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 
 /// How far the hub is on its way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,8 @@ use super::first_bytes::{self, FirstBytes};
 use super::linger::linger;
 use super::parking::ParkedConnection;
 use super::table::{ConnectionEntry, Dismissal};
-use super::{BoxError, Connections, Lifecycle, http1, http2, tls};
+use super::tls::Secured;
+use super::{BoxError, Connections, Lifecycle, http1, http2};
 use crate::access::Peer;
 use crate::metrics::RefusalReason;
 
@@ -94,9 +95,11 @@ async fn recognise(
             }
             None => Ok(()),
         },
-        // What few connections are is large, and would be room, and copied, in the task of each.
+        // Each has a box of its own: what few connections are, or are for a moment, would be room, and
+        // copied, in the task of each, for as long as it lives.
         (FirstBytes::Tls, Some(tls)) => {
-            Box::pin(tls::serve(socket, tls, peer, entry, connections)).await
+            let secured = Box::pin(Secured::shake_hands(socket, tls, connections)).await?;
+            secured.serve(peer, entry, connections).await
         }
         (_, Some(_)) => {
             connections.refused(RefusalReason::NotTls);
@@ -106,8 +109,28 @@ async fn recognise(
         }
         (FirstBytes::Http2, None) => {
             drop(candidate);
-            Box::pin(http2::serve(socket, connections.answer(peer, entry), connections)).await
+            http2::serve(socket, connections.answer(peer, entry), connections).await
         }
-        (_, None) => http1::serve(socket, peer, read, entry, candidate, connections).await,
+        (_, None) => {
+            Box::pin(http1::serve(socket, peer, read, entry, candidate, connections)).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Serve<F> =
+        fn(TcpStream, SocketAddr, Bytes, Arc<ConnectionEntry>, Dismissal, Arc<Connections>) -> F;
+
+    fn size_of_task<F>(_: Serve<F>) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_each_connection_has_no_room_for_what_few_are() {
+        let size = size_of_task(serve);
+        assert!(size <= 1408, "{size} bytes");
     }
 }

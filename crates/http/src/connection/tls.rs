@@ -6,13 +6,14 @@ use fanfare_delivery::{Sink, TlsSocket};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 use super::linger::linger;
-use super::record_boundary::FollowedSocket;
+use super::record_boundary::{Boundary, FollowedSocket};
 use super::table::ConnectionEntry;
 use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::tls_takeover::{self, HandshakeSecrets, can_be_taken_over};
-use super::{BoxError, Connections, http1, http2};
+use super::{BoxError, Connections, Served, http1, http2};
 use crate::access::Peer;
 use crate::metrics::RefusalReason;
 
@@ -20,46 +21,71 @@ use crate::metrics::RefusalReason;
 const HTTP2_PROTOCOL: &[u8] = b"h2";
 const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
 
-/// Shakes hands, and goes on in the protocol that was agreed.
-pub(super) async fn serve(
-    socket: TcpStream,
-    tls: &Arc<ServerConfig>,
-    peer: Peer,
-    entry: &Arc<ConnectionEntry>,
-    connections: &Connections,
-) -> Result<(), BoxError> {
-    let (config, secrets) = HandshakeSecrets::logged_by(tls);
-    let (socket, boundary) = FollowedSocket::new(socket);
-    let accepted = TlsAcceptor::from(config).accept(socket).await;
-    let stream = accepted.inspect_err(|_| connections.refused(RefusalReason::TlsHandshake))?;
-    let answer = connections.answer(peer, entry);
-    match stream.get_ref().1.alpn_protocol() {
-        Some(HTTP2_PROTOCOL) => {
-            drop(secrets);
-            http2::serve(stream, answer, connections).await
-        }
-        // The authority has seen what it came for, and says nothing more (RFC 8737, 3).
-        Some(ACME_PROTOCOL) => {
-            linger(stream, connections).await;
-            Ok(())
-        }
-        _ => {
-            let can_move = can_be_taken_over(stream.get_ref().1);
-            let way =
-                if can_move { TakeoverMode::BetweenRecords(boundary) } else { TakeoverMode::Body };
-            let handover = TakeoverSlot::default();
-            let service = TakeoverService { answer, handover: handover.clone(), way };
-            let (stream, _, served) = http1::drive(stream, service, None, connections).await;
-            let Some(pending) = handover.take() else {
-                linger(stream, connections).await;
-                return served.unwrap_or(Ok(())).map_err(Into::into);
-            };
-            let limit = connections.limits.bounds.write_timeout;
-            if let Some((socket, state)) = tls_takeover::take_over(stream, &secrets, limit).await? {
-                let tls = TlsSocket::new(for_shard(socket)?, state);
-                pending.join(Sink::Tls(tls), entry.take_place());
+/// A connection after the handshake.
+pub(super) struct Secured {
+    stream: TlsStream<FollowedSocket<TcpStream>>,
+    boundary: Boundary,
+    secrets: Arc<HandshakeSecrets>,
+}
+
+impl Secured {
+    /// Shakes hands.
+    pub(super) async fn shake_hands(
+        socket: TcpStream,
+        tls: &Arc<ServerConfig>,
+        connections: &Connections,
+    ) -> Result<Box<Self>, BoxError> {
+        let (config, secrets) = HandshakeSecrets::logged_by(tls);
+        let (socket, boundary) = FollowedSocket::new(socket);
+        let accepted = TlsAcceptor::from(config).accept(socket).await;
+        let stream = accepted.inspect_err(|_| connections.refused(RefusalReason::TlsHandshake))?;
+        Ok(Box::new(Self { stream, boundary, secrets }))
+    }
+
+    /// Goes on in the protocol that was agreed.
+    pub(super) fn serve<'a>(
+        self: Box<Self>,
+        peer: Peer,
+        entry: &'a Arc<ConnectionEntry>,
+        connections: &'a Connections,
+    ) -> Served<'a> {
+        match self.stream.get_ref().1.alpn_protocol() {
+            Some(HTTP2_PROTOCOL) => {
+                http2::serve(self.stream, connections.answer(peer, entry), connections)
             }
-            Ok(())
+            // The authority has seen what it came for, and says nothing more (RFC 8737, 3).
+            Some(ACME_PROTOCOL) => Box::pin(async move {
+                linger(self.stream, connections).await;
+                Ok(())
+            }),
+            _ => Box::pin(self.serve_http1(peer, entry, connections)),
         }
+    }
+
+    /// Serves HTTP/1, until the connection is taken over for a stream.
+    async fn serve_http1(
+        self,
+        peer: Peer,
+        entry: &Arc<ConnectionEntry>,
+        connections: &Connections,
+    ) -> Result<(), BoxError> {
+        let Self { stream, boundary, secrets } = self;
+        let can_move = can_be_taken_over(stream.get_ref().1);
+        let way =
+            if can_move { TakeoverMode::BetweenRecords(boundary) } else { TakeoverMode::Body };
+        let handover = TakeoverSlot::default();
+        let answer = connections.answer(peer, entry);
+        let service = TakeoverService { answer, handover: handover.clone(), way };
+        let (stream, _, served) = http1::drive(stream, service, None, connections).await;
+        let Some(pending) = handover.take() else {
+            linger(stream, connections).await;
+            return served.unwrap_or(Ok(())).map_err(Into::into);
+        };
+        let limit = connections.limits.bounds.write_timeout;
+        if let Some((socket, state)) = tls_takeover::take_over(stream, &secrets, limit).await? {
+            let tls = TlsSocket::new(for_shard(socket)?, state);
+            pending.join(Sink::Tls(tls), entry.take_place());
+        }
+        Ok(())
     }
 }

@@ -97,6 +97,7 @@ impl Console {
         let delivery = DeliverySettings {
             shards: 1,
             heartbeat: streams.heartbeat,
+            longest_heartbeat: streams.heartbeat,
             write_timeout: streams.write_timeout,
             min_rate: streams.min_rate,
             retry: Retry(streams.retry),

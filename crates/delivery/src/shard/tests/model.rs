@@ -164,6 +164,7 @@ impl World {
         let settings = DeliverySettings {
             shards: SHARDS,
             heartbeat: HEARTBEAT,
+            longest_heartbeat: 3 * HEARTBEAT,
             write_timeout: WRITE_TIMEOUT,
             min_rate: MIN_RATE,
             retry: Retry(Duration::from_secs(3)),

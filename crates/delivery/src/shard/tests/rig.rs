@@ -23,6 +23,8 @@ use crate::stepped::SteppedDelivery;
 use crate::subscription::NewSubscriber;
 use crate::wire::{Framing, Wire};
 
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+const WIDE: WindowBounds = WindowBounds { count: 1 << 20, bytes: 1 << 40 };
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 
@@ -36,19 +38,30 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(bounds: WindowBounds) -> Self {
+        Self::build(bounds, |_| {})
+    }
+
+    /// With a wide window, and other settings.
+    pub(super) fn with(change: impl FnOnce(&mut DeliverySettings)) -> Self {
+        Self::build(WIDE, change)
+    }
+
+    fn build(bounds: WindowBounds, change: impl FnOnce(&mut DeliverySettings)) -> Self {
         let retention =
             Retention { count: 1 << 30, bytes: 1 << 40, age: Duration::from_secs(3600) };
         let window = Arc::new(Window::new(bounds, retention));
         let log = FickleLog::open(1 << 30, Arc::clone(&window) as Arc<dyn Tail>);
-        let settings = DeliverySettings {
+        let mut settings = DeliverySettings {
             shards: 1,
-            heartbeat: Duration::from_secs(15),
+            heartbeat: HEARTBEAT,
+            longest_heartbeat: 16 * HEARTBEAT,
             write_timeout: WRITE_TIMEOUT,
             min_rate: 256,
             retry: Retry(Duration::from_secs(3)),
             seats: Seats::new(1 << 20),
             limits: StepLimits::SMALL,
         };
+        change(&mut settings);
         let hub = Arc::new(Hub::new(window, log as Arc<dyn EventLog>));
         let now = Now::read();
         let stepped = SteppedDelivery::new(&hub, &settings, now).unwrap();
@@ -68,7 +81,7 @@ impl Rig {
     }
 
     pub(super) fn wide() -> Self {
-        Self::new(WindowBounds { count: 1 << 20, bytes: 1 << 40 })
+        Self::new(WIDE)
     }
 
     pub(super) fn publish(&self, drafts: impl IntoIterator<Item = (&'static str, String)>) {
