@@ -296,6 +296,7 @@ impl Site {
         let settings = DeliverySettings {
             shards: 1,
             heartbeat: hour,
+            longest_heartbeat: hour,
             write_timeout: hour,
             min_rate: 0,
             retry: Retry(Duration::from_secs(3)),

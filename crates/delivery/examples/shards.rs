@@ -56,6 +56,7 @@ impl Rig {
         let settings = DeliverySettings {
             shards,
             heartbeat: Duration::from_secs(3600),
+            longest_heartbeat: Duration::from_secs(3600),
             write_timeout: Duration::from_secs(3600),
             min_rate: 0,
             retry: Retry(Duration::from_secs(3)),

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use fanfare_event::{Event, Position};
 use fanfare_log::disk::{OpenError, stats, verify};
-use fanfare_log::{DiskLog, Standing};
+use fanfare_log::{DiskLog, ReadFrom, Standing};
 use fanfare_testkit::SimulatedDisk;
-use support::{Recorder, after, append, batch, earliest, keyed, open, options, small};
+use support::{Recorder, after, append, batch, earliest, keyed, open, options, replay, small};
 
 /// A log of three epochs, and what is in it.
 fn three_epochs(closed: bool) -> (SimulatedDisk, Vec<Arc<Event>>) {
@@ -79,6 +79,41 @@ fn no_flipped_bit_is_silent() {
                 assert_nothing_silent(&copy, &events, &format!("{name}, bit {bit}"));
             }
         }
+    }
+}
+
+#[test]
+fn a_page_that_ends_before_lost_records_passes_over_none_of_them() {
+    let disk = SimulatedDisk::new(1);
+    let (log, tail) = open(&disk, options());
+    let other = || ["x".repeat(20)];
+    append(&log, batch("a", ["kept"])).unwrap();
+    for _ in 0..60 {
+        append(&log, batch("b", other())).unwrap();
+    }
+    let name = disk.names().into_iter().find(|name| name.ends_with(".log")).unwrap();
+    let begin = disk.read(&name).len();
+    for lost in 0..9 {
+        append(&log, batch("a", [format!("lost {lost}")])).unwrap();
+    }
+    let end = disk.read(&name).len();
+    for _ in 0..60 {
+        append(&log, batch("b", other())).unwrap();
+    }
+    let events = tail.heard.lock().unwrap().events.clone();
+    drop(log);
+    let mut content = disk.read(&name);
+    content[begin..end].fill(0xff);
+    disk.put(&name, content);
+    let index = name.replace(".log", ".idx");
+    disk.remove(&index);
+    let (log, tail) = open(&disk, options());
+    let (first, last) = (events[61].position, events[69].position);
+    for most in 1..=3 {
+        let found = replay(&log, ReadFrom::Earliest, tail.last(), &["a"], most);
+        assert_eq!(found.messages(), ["kept"]);
+        let [(from, through)] = found.gaps[..] else { panic!("{most}: {:?}", found.gaps) };
+        assert!(from < first && through == last, "{most}: {from} to {through}");
     }
 }
 
