@@ -86,8 +86,11 @@ impl Pair {
         let now = self.real_answer(&words(&["TIME"]));
         let [seconds, micros]: [u64; 2] = redis::from_redis_value(now).unwrap();
         let (real, simulated) = (words(&real), words(&simulated));
-        let expected = shown(&self.real_answer(&real));
-        let found = shown(&self.simulated.execute(&simulated, seconds * 1000 + micros / 1000));
+        // A key that a publish takes back is empty for a millisecond, and whether that has passed is chance.
+        let taken_back = |answer: String| if answer == "\"\"" { "nil".to_owned() } else { answer };
+        let expected = taken_back(shown(&self.real_answer(&real)));
+        let now = seconds * 1000 + micros / 1000;
+        let found = taken_back(shown(&self.simulated.execute(&simulated, now)));
         self.log.push(format!("  {expected}"));
         assert_eq!(found, expected, "after:\n{}", self.log.join("\n"));
         expected
