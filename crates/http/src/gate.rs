@@ -121,6 +121,8 @@ mod tests {
         });
         drop(inside);
         gate.empty().await;
+        // It has its turn, and waits.
+        tokio::task::yield_now().await;
         assert!(!late.is_finished());
         gate.set(GateState::Open);
         assert!(late.await.unwrap(), "it goes on as if nothing had been");
