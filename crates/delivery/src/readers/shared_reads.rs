@@ -90,6 +90,7 @@ impl SharedReads {
         };
         self.done.iter().find(serves).map(|done| Arc::clone(&done.stretch))
     }
+
     /// Nobody waits any more: what is kept is nobody's, unless more is being read.
     pub(super) fn let_go(&mut self) -> Vec<Done> {
         if self.under_way.is_empty() { self.done.drain(..).collect() } else { Vec::new() }
