@@ -194,6 +194,10 @@ fn refusal(error: &hyper::Error) -> Option<RefusalReason> {
         return Some(RefusalReason::Malformed);
     }
     let error = error.source()?.downcast_ref::<h2::Error>()?;
+    if error.is_remote() {
+        // The peer has had enough of us.
+        return None;
+    }
     match error.reason() {
         Some(h2::Reason::ENHANCE_YOUR_CALM) => Some(RefusalReason::Flood),
         _ => error.is_library().then_some(RefusalReason::Malformed),
