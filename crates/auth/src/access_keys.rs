@@ -1,24 +1,25 @@
 //! Access keys: secrets that stand for a right by themselves.
 
 use crate::credential_id::CredentialId;
-use crate::key_digest::KeyDigest;
 use crate::secret::Secret;
+use crate::secret_digest::SecretDigest;
 
 /// The access keys for one right, kept as digests.
 #[derive(Debug, Clone, Default)]
-pub struct AccessKeys(Vec<(KeyDigest, CredentialId)>);
+pub struct AccessKeys(Vec<(SecretDigest, CredentialId)>);
 
 impl AccessKeys {
     /// These keys.
     pub fn new(keys: &[Secret]) -> Self {
-        let known =
-            |key: &Secret| (KeyDigest::of(key.expose()), CredentialId::of(key.expose().as_bytes()));
+        let known = |key: &Secret| {
+            (SecretDigest::of(key.expose()), CredentialId::of(key.expose().as_bytes()))
+        };
         Self(keys.iter().map(known).collect())
     }
 
     /// Which key was presented, if it is one. Every key is compared, in constant time.
-    pub fn find(&self, presented: &str) -> Option<(KeyDigest, CredentialId)> {
-        let presented = KeyDigest::of(presented);
+    pub fn find(&self, presented: &str) -> Option<(SecretDigest, CredentialId)> {
+        let presented = SecretDigest::of(presented);
         self.0
             .iter()
             .filter(|known| known.0.is(presented))

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
-use crate::key_digest::KeyDigest;
 use crate::principal::{Identity, Principal};
+use crate::secret_digest::SecretDigest;
 
 /// The claims Fanfare reads; the times, the issuer and the audience are checked beside.
 #[derive(Debug, Deserialize)]
@@ -82,7 +82,7 @@ impl Claims {
             Some(name) => subject(&name, issuer.as_deref())?,
             None => {
                 let granted = (&publish.0, &subscribe.0, admin);
-                Identity::Bearer(KeyDigest::of(&format!("{issuer:?} {granted:?}")))
+                Identity::Bearer(SecretDigest::of(&format!("{issuer:?} {granted:?}")))
             }
         };
         Some(Principal {

@@ -44,7 +44,7 @@ pub(crate) fn contains(outer: &Pattern, inner: &Pattern, budget: &mut Comparison
 }
 
 fn decide(outer: &Pattern, inner: &Pattern, budget: &mut ComparisonBudget) -> Option<bool> {
-    let outer = Places::of(outer);
+    let outer = PatternPlaces::of(outer);
     let mut reached = vec![outer.begin()];
     let mut segments: Vec<_> = inner.segments().collect();
     segments.dedup_by(|a, b| *a == "**" && *b == "**");
@@ -62,7 +62,7 @@ fn decide(outer: &Pattern, inner: &Pattern, budget: &mut ComparisonBudget) -> Op
                 while before != Some(after) {
                     next.insert(after, budget)?;
                     before = Some(after);
-                    after = outer.step(after, Set::EMPTY);
+                    after = outer.step(after, PlaceSet::EMPTY);
                 }
             } else {
                 next.insert(outer.step(set, letter), budget)?;
@@ -75,46 +75,46 @@ fn decide(outer: &Pattern, inner: &Pattern, budget: &mut ComparisonBudget) -> Op
 
 /// The places between the segments of a pattern, and where each segment is of which kind. Place
 /// `n` stands before segment `n`.
-struct Places<'a> {
+struct PatternPlaces<'a> {
     segments: Vec<&'a str>,
-    one: Set,
-    many: Set,
+    one: PlaceSet,
+    many: PlaceSet,
     end: usize,
 }
 
-impl<'a> Places<'a> {
+impl<'a> PatternPlaces<'a> {
     fn of(pattern: &'a Pattern) -> Self {
         let mut segments: Vec<_> = pattern.segments().collect();
         segments.dedup_by(|a, b| *a == "**" && *b == "**");
         let where_it_is = |kind: &str| {
             let at = segments.iter().enumerate().filter(|(_, segment)| **segment == kind);
-            at.fold(Set::EMPTY, |set, (place, _)| set.with(place))
+            at.fold(PlaceSet::EMPTY, |set, (place, _)| set.with(place))
         };
         let (one, many) = (where_it_is("*"), where_it_is("**"));
         Self { one, many, end: segments.len(), segments }
     }
 
     /// The segments that are this text; none for wildcards, which stand for a text not named.
-    fn named(&self, text: &str) -> Set {
+    fn named(&self, text: &str) -> PlaceSet {
         if text.contains('*') {
-            return Set::EMPTY;
+            return PlaceSet::EMPTY;
         }
         let at = self.segments.iter().enumerate().filter(|(_, segment)| **segment == text);
-        at.fold(Set::EMPTY, |set, (place, _)| set.with(place))
+        at.fold(PlaceSet::EMPTY, |set, (place, _)| set.with(place))
     }
 
-    fn begin(&self) -> Set {
-        self.settle(Set::EMPTY.with(0))
+    fn begin(&self) -> PlaceSet {
+        self.settle(PlaceSet::EMPTY.with(0))
     }
 
     /// From all of `set` over one segment, which `letter` takes beside the wildcards.
-    fn step(&self, set: Set, letter: Set) -> Set {
+    fn step(&self, set: PlaceSet, letter: PlaceSet) -> PlaceSet {
         let moved = set.and(self.one.or(letter)).forward();
         self.settle(moved.or(set.and(self.many)))
     }
 
     /// Passes each `**` without taking a segment, and forgets what lies before the last one.
-    fn settle(&self, set: Set) -> Set {
+    fn settle(&self, set: PlaceSet) -> PlaceSet {
         let set = set.or(set.and(self.many).forward());
         match set.and(self.many).last() {
             Some(place) => set.from(place),
@@ -125,10 +125,10 @@ impl<'a> Places<'a> {
 
 /// Sets of which none holds another.
 #[derive(Default)]
-struct Minimal(Vec<Set>);
+struct Minimal(Vec<PlaceSet>);
 
 impl Minimal {
-    fn insert(&mut self, set: Set, budget: &mut ComparisonBudget) -> Option<()> {
+    fn insert(&mut self, set: PlaceSet, budget: &mut ComparisonBudget) -> Option<()> {
         budget.spend(self.0.len() + 1)?;
         if !self.0.iter().any(|other| other.is_within(set)) {
             self.0.retain(|other| !set.is_within(*other));
@@ -140,9 +140,9 @@ impl Minimal {
 
 /// A set of places.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Set([u64; Self::WORDS]);
+struct PlaceSet([u64; Self::WORDS]);
 
-impl Set {
+impl PlaceSet {
     /// For one place more than a pattern can have segments.
     const WORDS: usize = (fanfare_event::Topic::MAX_BYTES + 2).div_ceil(64);
     const EMPTY: Self = Self([0; Self::WORDS]);

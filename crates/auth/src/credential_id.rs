@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::key_digest::KeyDigest;
+use crate::secret_digest::SecretDigest;
 
 /// Which access key, or which key for tokens. Says nothing of the key to whoever sees it, as long as
 /// nobody can guess the key. Cloning costs one reference count.
@@ -15,17 +15,17 @@ impl CredentialId {
     pub(crate) const MARK: char = '\0';
 
     pub(crate) fn of(key: &[u8]) -> Self {
-        Self::of_digest(KeyDigest::of_bytes(key))
+        Self::of_digest(SecretDigest::of_bytes(key))
     }
 
     /// The id of the access key with this digest.
-    pub(crate) fn of_digest(digest: KeyDigest) -> Self {
+    pub(crate) fn of_digest(digest: SecretDigest) -> Self {
         Self(format!("{}{}", Self::MARK, digest.to_text()).into())
     }
 
     /// The id as [`CredentialId::to_text`] writes it.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
-        KeyDigest::from_text(text).map(Self::of_digest)
+        SecretDigest::from_text(text).map(Self::of_digest)
     }
 
     /// The id as text that a file or a header can hold.

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::claims::{Seconds, subject};
 use crate::grant::{PublishGrant, SubscribeGrant};
-use crate::key_digest::KeyDigest;
 use crate::principal::{Identity, Principal};
+use crate::secret_digest::SecretDigest;
 use crate::token::InvalidToken;
 
 /// Reads what the claims of a protocol's tokens grant.
@@ -97,7 +97,7 @@ impl ForeignClaims {
         let identity = match text("sub")? {
             Some(name) => subject(name, issuer).ok_or(InvalidToken::Claims)?,
             None => {
-                Identity::Bearer(KeyDigest::of(&format!("{issuer:?} {publish:?} {subscribe:?}")))
+                Identity::Bearer(SecretDigest::of(&format!("{issuer:?} {publish:?} {subscribe:?}")))
             }
         };
         let expires = match self.0.get("exp") {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
-use crate::key_digest::KeyDigest;
 use crate::principal::{Identity, Principal};
+use crate::secret_digest::SecretDigest;
 
 /// A text that is not a ticket's holder.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ fn is_false(flag: &bool) -> bool {
 impl Principal {
     /// The right to listen, as text.
     pub fn listener_to_text(&self) -> String {
-        let text = |digest: &KeyDigest| Some(digest.to_text());
+        let text = |digest: &SecretDigest| Some(digest.to_text());
         let (mut subject, mut issuer, mut key, mut bearer) = (None, None, None, None);
         match &self.identity {
             Identity::Anonymous => {}
@@ -67,7 +67,7 @@ impl Principal {
     pub fn listener_from_text(text: &str) -> Result<Self, InvalidHolder> {
         let HolderJson { subject, issuer, key, bearer, subscribe, admin, expires, credential } =
             serde_json::from_str(text).map_err(|_| InvalidHolder)?;
-        let digest = |text: String| KeyDigest::from_text(&text).ok_or(InvalidHolder);
+        let digest = |text: String| SecretDigest::from_text(&text).ok_or(InvalidHolder);
         let identity = match (subject, key, bearer) {
             (None, None, None) => Identity::Anonymous,
             (None, Some(key), None) => Identity::AccessKey(digest(key)?),
@@ -107,8 +107,8 @@ mod tests {
         let some = ["orders/*", "news"].map(|pattern| Pattern::parse(pattern).unwrap());
         for identity in [
             Identity::Anonymous,
-            Identity::AccessKey(KeyDigest::of("key")),
-            Identity::Bearer(KeyDigest::of("token")),
+            Identity::AccessKey(SecretDigest::of("key")),
+            Identity::Bearer(SecretDigest::of("token")),
             Identity::Subject { name: "ada \"\n".into(), issuer: None },
             Identity::Subject { name: "ada".into(), issuer: Some("https://id".into()) },
         ] {

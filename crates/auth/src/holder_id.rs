@@ -60,7 +60,7 @@ pub fn digest_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::KeyDigest;
+    use crate::SecretDigest;
 
     #[test]
     fn no_two_who_can_be_told_apart_share_an_id() {
@@ -73,9 +73,9 @@ mod tests {
         let ids = [
             HolderId::of(&Identity::Anonymous, here),
             HolderId::of(&Identity::Anonymous, there),
-            HolderId::of(&Identity::AccessKey(KeyDigest::of("a")), here),
-            HolderId::of(&Identity::AccessKey(KeyDigest::of("b")), here),
-            HolderId::of(&Identity::Bearer(KeyDigest::of("a")), here),
+            HolderId::of(&Identity::AccessKey(SecretDigest::of("a")), here),
+            HolderId::of(&Identity::AccessKey(SecretDigest::of("b")), here),
+            HolderId::of(&Identity::Bearer(SecretDigest::of("a")), here),
             HolderId::of(&subject("ada", None), here),
             HolderId::of(&subject("ada", Some("")), here),
             HolderId::of(&subject("ada", Some("x")), here),

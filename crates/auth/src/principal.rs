@@ -7,7 +7,7 @@ use fanfare_event::Timestamp;
 use crate::credential_id::CredentialId;
 use crate::foreign_claims::Note;
 use crate::grant::{PublishGrant, SubscribeGrant};
-use crate::key_digest::KeyDigest;
+use crate::secret_digest::SecretDigest;
 
 /// Someone whose credentials have been verified, or nobody in particular.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +34,10 @@ pub enum Identity {
     /// Not told.
     Anonymous,
     /// The holder of this access key.
-    AccessKey(KeyDigest),
+    AccessKey(SecretDigest),
     /// The bearer of a token that names no subject: known by its issuer and by what it grants, so
     /// that a token which is renewed is the same bearer's.
-    Bearer(KeyDigest),
+    Bearer(SecretDigest),
     /// The subject of a token (RFC 7519, 4.1.2), as its issuer calls them.
     Subject {
         /// What its streams are counted and cut under.

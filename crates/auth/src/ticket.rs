@@ -18,8 +18,8 @@ use fanfare_shares::{Amount, NoRoom, Shares};
 
 use crate::Pending;
 use crate::holder_id::HolderId;
-use crate::key_digest::KeyDigest;
 use crate::principal::Principal;
+use crate::secret_digest::SecretDigest;
 
 /// What is handed out: 256 random bits, written for a URL.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub struct Ticket(String);
 
 /// Under what a ticket is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TicketId(KeyDigest);
+pub struct TicketId(SecretDigest);
 
 /// Where tickets are kept until they are used.
 pub trait TicketStore: fmt::Debug + Send + Sync {
@@ -100,7 +100,7 @@ impl TicketId {
 
     /// The name of the ticket with this text.
     pub fn of(text: &str) -> Self {
-        Self(KeyDigest::of(text))
+        Self(SecretDigest::of(text))
     }
 
     /// The name as text: letters, digits, `-` and `_`.
@@ -108,11 +108,11 @@ impl TicketId {
         self.0.to_text()
     }
 
-    pub(crate) fn digest(self) -> KeyDigest {
+    pub(crate) fn digest(self) -> SecretDigest {
         self.0
     }
 
-    pub(crate) fn of_digest(digest: KeyDigest) -> Self {
+    pub(crate) fn of_digest(digest: SecretDigest) -> Self {
         Self(digest)
     }
 }

@@ -7,8 +7,8 @@ use fanfare_event::Timestamp;
 use fanfare_handover::{Malformed, Reader, Writer};
 
 use crate::holder_id::HolderId;
-use crate::key_digest::KeyDigest;
 use crate::principal::Principal;
+use crate::secret_digest::SecretDigest;
 use crate::ticket::{Kept, MemoryTickets, TicketId, TicketShares};
 
 impl MemoryTickets {
@@ -32,7 +32,8 @@ impl MemoryTickets {
     /// Keeps what another process has kept.
     pub(crate) fn read_now(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
         let waiting = reader.list(|reader| {
-            let id = KeyDigest::from_bytes(reader.bytes()?).ok_or(Malformed("no ticket's name"))?;
+            let id =
+                SecretDigest::from_bytes(reader.bytes()?).ok_or(Malformed("no ticket's name"))?;
             let expires = Timestamp(reader.u64()?);
             let holder = Principal::listener_from_text(reader.text()?)
                 .map_err(|_| Malformed("no holder of a ticket"))?;

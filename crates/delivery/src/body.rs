@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::sink_io::Accepted;
+use crate::sink_io::WriteResult;
 
 /// How much may wait in a body before its subscriber counts as blocked, in bytes.
 const CAPACITY: usize = 64 * 1024;
@@ -82,7 +82,7 @@ impl BodyWriter {
     }
 
     /// Takes as much of `buffers` as there is room for. `None`: the reader is gone.
-    pub(crate) fn push(&self, buffers: impl Iterator<Item = Bytes>) -> Option<Accepted> {
+    pub(crate) fn push(&self, buffers: impl Iterator<Item = Bytes>) -> Option<WriteResult> {
         let mut state = self.0.lock();
         if state.reader_gone {
             return None;
@@ -103,7 +103,7 @@ impl BodyWriter {
             }
         }
         let reader = state.reader.take();
-        let accepted = Accepted { bytes: taken, blocked: state.blocked };
+        let accepted = WriteResult { bytes: taken, blocked: state.blocked };
         drop(state);
         if let Some(reader) = reader {
             reader.wake();

@@ -88,7 +88,7 @@ macro_rules! totals {
 
         /// Where a shard publishes its totals once a turn; it counts in plain integers meanwhile.
         #[derive(Debug, Default)]
-        pub(crate) struct Published {
+        pub(crate) struct SharedTotals {
             $($figure: AtomicU64,)+
             $($array: [AtomicU64; $reason::ALL.len()],)+
         }
@@ -124,7 +124,7 @@ macro_rules! totals {
             }
         }
 
-        impl Published {
+        impl SharedTotals {
             pub(crate) fn set(&self, totals: &Totals) {
                 $(self.$figure.store(totals.$figure, Ordering::Relaxed);)+
                 $(store_all(&self.$array, &totals.$array);)+
@@ -171,7 +171,7 @@ totals! {
     }
 }
 
-impl Published {
+impl SharedTotals {
     /// Counts what came after a shard had counted for the last time.
     pub(crate) fn count_closed(&self, reason: CloseReason) {
         self.closed[reason.index()].fetch_add(1, Ordering::Relaxed);

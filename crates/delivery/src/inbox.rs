@@ -12,10 +12,10 @@ use mio::Waker;
 
 use crate::body::BodySignal;
 use crate::connection::Movable;
-use crate::counters::{CloseReason, Published, Totals};
+use crate::counters::{CloseReason, SharedTotals, Totals};
 use crate::cut::Cut;
 use crate::listing::{Listing, Query};
-use crate::readers::Page;
+use crate::readers::LoadedPage;
 use crate::subscriber_key::SubscriberKey;
 use crate::subscription::{Detached, NewSubscriber};
 use crate::wake_flag::WakeFlag;
@@ -30,7 +30,7 @@ const MOST_SLEPT_OVER: usize = 1 << 20;
 pub(crate) struct ShardHandle {
     inbox: Mutex<Inbox>,
     news: WakeFlag<Waker>,
-    published: Published,
+    published: SharedTotals,
     wanted: Wanted,
     /// What those frames weigh, about, that it has not been woken for.
     slept_over: AtomicUsize,
@@ -40,38 +40,38 @@ pub(crate) struct ShardHandle {
 /// operators ask for, by how many requests are answered at a time.
 #[derive(Debug, Default)]
 struct Inbox {
-    commands: Vec<Command>,
+    commands: Vec<ShardCommand>,
     /// The shard has ended.
     closed: bool,
 }
 
-pub(crate) enum Command {
+pub(crate) enum ShardCommand {
     Join(Box<NewSubscriber>),
     Attach(Box<Detached>),
     /// At most so many.
-    Detach(usize, Movable, Reply<Vec<Detached>>),
-    Read(SubscriberKey, Result<Page, ReadError>),
+    Detach(usize, Movable, ReplyTo<Vec<Detached>>),
+    Read(SubscriberKey, Result<LoadedPage, ReadError>),
     Signal(SubscriberKey, BodySignal),
-    Cut(Arc<[Cut]>, Reply<usize>),
+    Cut(Arc<[Cut]>, ReplyTo<usize>),
     /// Everyone's of whom this is not known to be later.
-    Reverify(Instant, Reply<usize>),
+    Reverify(Instant, ReplyTo<usize>),
     /// Whether there was anyone.
-    CutOne(SubscriberKey, Reply<bool>),
+    CutOne(SubscriberKey, ReplyTo<bool>),
     Drain(Duration),
-    List(Query, Reply<Listing>),
+    List(Query, ReplyTo<Listing>),
     /// How many subscribers each topic concerns.
-    Count(Arc<[Topic]>, Reply<Vec<usize>>),
+    Count(Arc<[Topic]>, ReplyTo<Vec<usize>>),
 }
 
 /// Whom to tell; called on the shard's thread, so it must be quick.
-pub(crate) type Reply<T> = Box<dyn FnOnce(T) + Send>;
+pub(crate) type ReplyTo<T> = Box<dyn FnOnce(T) + Send>;
 
 impl ShardHandle {
     pub(crate) fn new(waker: Waker) -> Self {
         Self {
             inbox: Mutex::default(),
             news: WakeFlag::new(waker),
-            published: Published::default(),
+            published: SharedTotals::default(),
             wanted: Wanted::new(),
             slept_over: AtomicUsize::new(0),
         }
@@ -79,22 +79,22 @@ impl ShardHandle {
 
     /// Hands over a subscriber, or gives it back where the shard has ended.
     pub(crate) fn join(&self, subscriber: NewSubscriber) -> Option<Box<NewSubscriber>> {
-        match self.post(Command::Join(Box::new(subscriber))) {
-            Some(Command::Join(subscriber)) => Some(subscriber),
+        match self.post(ShardCommand::Join(Box::new(subscriber))) {
+            Some(ShardCommand::Join(subscriber)) => Some(subscriber),
             _ => None,
         }
     }
 
     /// Hands over a stream that goes on, or gives it back where the shard has ended.
     pub(crate) fn attach(&self, detached: Detached) -> Option<Box<Detached>> {
-        match self.post(Command::Attach(Box::new(detached))) {
-            Some(Command::Attach(detached)) => Some(detached),
+        match self.post(ShardCommand::Attach(Box::new(detached))) {
+            Some(ShardCommand::Attach(detached)) => Some(detached),
             _ => None,
         }
     }
 
-    pub(crate) fn detach(&self, limit: usize, movable: Movable, reply: Reply<Vec<Detached>>) {
-        self.send(Command::Detach(limit, movable, reply));
+    pub(crate) fn detach(&self, limit: usize, movable: Movable, reply: ReplyTo<Vec<Detached>>) {
+        self.send(ShardCommand::Detach(limit, movable, reply));
     }
 
     /// Counts a subscriber that came when the shard had ended.
@@ -102,28 +102,28 @@ impl ShardHandle {
         self.published.count_closed(CloseReason::Shutdown);
     }
 
-    pub(crate) fn cut(&self, cuts: Arc<[Cut]>, reply: Reply<usize>) {
-        self.send(Command::Cut(cuts, reply));
+    pub(crate) fn cut(&self, cuts: Arc<[Cut]>, reply: ReplyTo<usize>) {
+        self.send(ShardCommand::Cut(cuts, reply));
     }
 
-    pub(crate) fn reverify(&self, at: Instant, reply: Reply<usize>) {
-        self.send(Command::Reverify(at, reply));
+    pub(crate) fn reverify(&self, at: Instant, reply: ReplyTo<usize>) {
+        self.send(ShardCommand::Reverify(at, reply));
     }
 
-    pub(crate) fn cut_one(&self, key: SubscriberKey, reply: Reply<bool>) {
-        self.send(Command::CutOne(key, reply));
+    pub(crate) fn cut_one(&self, key: SubscriberKey, reply: ReplyTo<bool>) {
+        self.send(ShardCommand::CutOne(key, reply));
     }
 
-    pub(crate) fn list(&self, query: Query, reply: Reply<Listing>) {
-        self.send(Command::List(query, reply));
+    pub(crate) fn list(&self, query: Query, reply: ReplyTo<Listing>) {
+        self.send(ShardCommand::List(query, reply));
     }
 
-    pub(crate) fn count(&self, topics: Arc<[Topic]>, reply: Reply<Vec<usize>>) {
-        self.send(Command::Count(topics, reply));
+    pub(crate) fn count(&self, topics: Arc<[Topic]>, reply: ReplyTo<Vec<usize>>) {
+        self.send(ShardCommand::Count(topics, reply));
     }
 
     pub(crate) fn drain(&self, over: Duration) {
-        self.send(Command::Drain(over));
+        self.send(ShardCommand::Drain(over));
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -140,12 +140,12 @@ impl ShardHandle {
     }
 
     /// Leaves a command; drops it where the shard has ended.
-    pub(crate) fn send(&self, command: Command) {
+    pub(crate) fn send(&self, command: ShardCommand) {
         drop(self.post(command));
     }
 
     /// Leaves a command, or gives it back where the shard has ended.
-    fn post(&self, command: Command) -> Option<Command> {
+    fn post(&self, command: ShardCommand) -> Option<ShardCommand> {
         let mut inbox = self.lock();
         if inbox.closed {
             return Some(command);
@@ -157,7 +157,7 @@ impl ShardHandle {
     }
 
     /// Takes everything. News that come from now on wake the poller again.
-    pub(crate) fn take(&self) -> Vec<Command> {
+    pub(crate) fn take(&self) -> Vec<ShardCommand> {
         self.slept_over.store(0, Ordering::Relaxed);
         self.news.lower_and(|| std::mem::take(&mut self.lock().commands))
     }
@@ -183,7 +183,7 @@ impl Notify for ShardHandle {
     }
 }
 
-impl fmt::Debug for Command {
+impl fmt::Debug for ShardCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Join(_) => "Join",

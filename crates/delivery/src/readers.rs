@@ -25,7 +25,7 @@ const THREADS: usize = 2;
 const PAGES_AT_ONCE: usize = 16;
 
 /// What was read. Counts against the bound until it is dropped.
-pub(crate) struct Page {
+pub(crate) struct LoadedPage {
     pub(crate) catchup: Catchup,
     _permit: Permit,
 }
@@ -49,7 +49,7 @@ struct QueueState {
 struct Permit(Arc<SharedQueue>);
 
 /// A job for which a permit has been taken, and how its page is come by.
-struct Task {
+struct ReadTask {
     job: ReadJob,
     way: Way,
 }
@@ -108,7 +108,7 @@ impl ReadQueue {
     }
 
     /// The next job, once a page may be read for it; `None` at the end.
-    fn wait(&self) -> Option<Task> {
+    fn wait(&self) -> Option<ReadTask> {
         let mut state = self.0.lock();
         loop {
             if state.closed {
@@ -129,9 +129,9 @@ impl ReadQueue {
     }
 
     /// Does a job for which a permit has been taken.
-    fn read(&self, hub: &Hub, task: Task) {
+    fn read(&self, hub: &Hub, task: ReadTask) {
         let permit = Permit(Arc::clone(&self.0));
-        let Task { job, way } = task;
+        let ReadTask { job, way } = task;
         let ReadJob { from, ref interest, envelope, limit, .. } = job;
         let take = |stretch: &Stretch| hub.page_of(stretch, from, interest, envelope, limit);
         let taken = match way {
@@ -146,7 +146,7 @@ impl ReadQueue {
             Way::Taken(stretch) => take(&stretch).map(Ok),
         };
         let read = taken.unwrap_or_else(|| hub.catch_up(from, interest, envelope, limit));
-        (job.done)(read.map(|catchup| Page { catchup, _permit: permit }));
+        (job.done)(read.map(|catchup| LoadedPage { catchup, _permit: permit }));
     }
 
     /// A read that several waited for has ended: they are served from it, or by themselves.
@@ -182,7 +182,7 @@ impl SharedQueue {
 
 impl QueueState {
     /// The next job, and a permit taken for it. Those whose page is being read are passed over until it is.
-    fn next(&mut self) -> Option<Task> {
+    fn next(&mut self) -> Option<ReadTask> {
         while self.permits > 0 {
             let asked = self.jobs.pop()?;
             let (job, way) = if !asked.job.is_awaited() {
@@ -196,7 +196,7 @@ impl QueueState {
                 continue;
             };
             self.permits -= 1;
-            return Some(Task { job, way });
+            return Some(ReadTask { job, way });
         }
         None
     }
@@ -360,7 +360,7 @@ mod tests {
     }
 
     /// Readers of a log with ten events, and who waits for them.
-    struct Rig {
+    struct ReaderRig {
         log: Arc<Interrupted>,
         hub: Arc<Hub>,
         readers: ReadQueue,
@@ -369,7 +369,7 @@ mod tests {
         pages: Arc<Mutex<Vec<Option<usize>>>>,
     }
 
-    impl Rig {
+    impl ReaderRig {
         fn new() -> Self {
             let retention =
                 Retention { count: 10, bytes: 1 << 20, age: std::time::Duration::from_secs(60) };
@@ -400,7 +400,7 @@ mod tests {
             let (awaited, hub) = (Arc::downgrade(&self.reading), Arc::clone(&self.hub));
             move || {
                 let from = ReadFrom::After(Position { seq, ..hub.window().last() });
-                let done = Box::new(move |page: Result<Page, ReadError>| {
+                let done = Box::new(move |page: Result<LoadedPage, ReadError>| {
                     let events = page.ok().map(|page| page.catchup.slots.len());
                     pages.lock().unwrap().push(events);
                 });
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn those_who_wait_for_the_same_have_it_read_for_each() {
-        let rig = Rig::new();
+        let rig = ReaderRig::new();
         [5, 5, 8, 5].into_iter().for_each(|seq| rig.ask(seq)());
         assert_eq!(rig.run(), (vec![Some(5), Some(5), Some(2), Some(5)], 1));
         [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn one_who_asked_after_a_read_began_is_given_what_it_brought() {
-        let rig = Rig::new();
+        let rig = ReaderRig::new();
         [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
         rig.meanwhile(rig.ask(5));
         assert_eq!(rig.run(), (vec![Some(5); 3], 2));
@@ -438,7 +438,7 @@ mod tests {
 
     #[test]
     fn what_one_thread_is_reading_another_reads_too() {
-        let rig = Rig::new();
+        let rig = ReaderRig::new();
         [5, 5, 7].into_iter().for_each(|seq| rig.ask(seq)());
         let (hub, readers) = (Arc::clone(&rig.hub), rig.readers.clone());
         rig.meanwhile(move || {
@@ -450,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_read_that_fails_takes_those_down_who_wait_for_it() {
-        let rig = Rig::new();
+        let rig = ReaderRig::new();
         [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
         let (hub, readers, log) =
             (Arc::clone(&rig.hub), rig.readers.clone(), Arc::clone(&rig.log.log));
@@ -465,7 +465,7 @@ mod tests {
 
     #[test]
     fn stretches_are_kept_without_end() {
-        let rig = Rig::new();
+        let rig = ReaderRig::new();
         let mut state = rig.readers.0.lock();
         for _ in 0..10 {
             let job = job(1);
@@ -478,7 +478,7 @@ mod tests {
 
     #[test]
     fn stretches_that_nobody_waits_for_are_kept() {
-        let rig = Rig::new();
+        let rig = ReaderRig::new();
         [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
         rig.run();
         assert!(rig.readers.0.lock().let_go().is_empty());

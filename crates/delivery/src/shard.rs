@@ -62,14 +62,14 @@ use crate::body::BodySignal;
 use crate::context::Context;
 use crate::counters::{CloseReason, Totals};
 use crate::cursor::Cursor;
-use crate::inbox::{Command, ShardHandle};
+use crate::inbox::{ShardCommand, ShardHandle};
 use crate::now::Now;
 use crate::readers::ReadQueue;
 use crate::ready::Ready;
 use crate::retry::Retry;
 use crate::settings::{DeliverySettings, StepLimits};
 use crate::sink_io::Inbound;
-use crate::subscriber::{Awaits, Outcome, Subscriber};
+use crate::subscriber::{Awaits, SendOutcome, Subscriber};
 use crate::subscriber_key::SubscriberKey;
 
 /// The poller's word that the inbox or the window has news.
@@ -263,7 +263,7 @@ impl Shard {
         &mut self,
         key: SubscriberKey,
         now: Now,
-        send: impl FnOnce(&mut Subscriber, &mut Context<'_>) -> io::Result<Outcome>,
+        send: impl FnOnce(&mut Subscriber, &mut Context<'_>) -> io::Result<SendOutcome>,
     ) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
         let mut context = Context {
@@ -283,7 +283,7 @@ impl Shard {
     }
 
     /// Acts on how a subscriber's turn ended.
-    fn act_on(&mut self, key: SubscriberKey, outcome: io::Result<Outcome>, now: Now) {
+    fn act_on(&mut self, key: SubscriberKey, outcome: io::Result<SendOutcome>, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
         let mut context = Context {
             now,
@@ -296,7 +296,7 @@ impl Shard {
         let finished = outcome.and_then(|outcome| match closing {
             Some(reason) if subscriber.is_clear() => {
                 let gone = subscriber.finish(&mut context)?;
-                Ok((if gone { outcome } else { Outcome::Blocked }, gone.then_some(reason)))
+                Ok((if gone { outcome } else { SendOutcome::Blocked }, gone.then_some(reason)))
             }
             _ => Ok((outcome, None)),
         });
@@ -310,16 +310,16 @@ impl Shard {
             }
         };
         match outcome {
-            Outcome::CaughtUp => {}
-            Outcome::Yielded => {
+            SendOutcome::CaughtUp => {}
+            SendOutcome::Yielded => {
                 // A pause is for events: what has begun is finished.
                 let pauses = subscriber.awaits.pause && subscriber.is_clear();
                 if !pauses && subscriber.reading.is_none() {
                     self.queue_turn(key);
                 }
             }
-            Outcome::NeedsLog => self.request_page(key),
-            Outcome::Blocked => {
+            SendOutcome::NeedsLog => self.request_page(key),
+            SendOutcome::Blocked => {
                 if !subscriber.awaits.deadline {
                     subscriber.awaits.deadline = true;
                     let deadline = subscriber.stall_deadline(self.stalls.policy(), now);
@@ -350,33 +350,35 @@ impl Shard {
         }
     }
 
-    fn handle_command(&mut self, command: Command, now: Now) {
+    fn handle_command(&mut self, command: ShardCommand, now: Now) {
         match command {
-            Command::Join(subscriber) => self.join(*subscriber, now),
-            Command::Attach(detached) => self.attach(*detached, now),
-            Command::Detach(limit, movable, reply) => {
+            ShardCommand::Join(subscriber) => self.join(*subscriber, now),
+            ShardCommand::Attach(detached) => self.attach(*detached, now),
+            ShardCommand::Detach(limit, movable, reply) => {
                 // Whoever asks has seen to it that nobody comes any more.
                 for arrival in self.commands.arrivals() {
                     self.handle_command(arrival, now);
                 }
                 reply(self.detach(limit, movable, now));
             }
-            Command::Read(key, read) => self.take_page(key, read, now),
-            Command::Signal(key, BodySignal::Room) => self.serve(key, now),
-            Command::Signal(key, BodySignal::Gone) => self.remove(key, CloseReason::ClientGone),
-            Command::Cut(cuts, done) => done(self.cut(&cuts, now)),
-            Command::Reverify(at, done) => done(self.reverify(at, now)),
-            Command::Drain(over) => {
+            ShardCommand::Read(key, read) => self.take_page(key, read, now),
+            ShardCommand::Signal(key, BodySignal::Room) => self.serve(key, now),
+            ShardCommand::Signal(key, BodySignal::Gone) => {
+                self.remove(key, CloseReason::ClientGone);
+            }
+            ShardCommand::Cut(cuts, done) => done(self.cut(&cuts, now)),
+            ShardCommand::Reverify(at, done) => done(self.reverify(at, now)),
+            ShardCommand::Drain(over) => {
                 self.drain = Some(Drain::begin(now.monotonic, over, self.table.len()));
             }
-            Command::List(query, reply) => {
+            ShardCommand::List(query, reply) => {
                 let lag = |subscriber: &Subscriber| self.lag(subscriber);
                 reply(query.answer(&self.table, now, lag));
             }
-            Command::Count(topics, reply) => {
+            ShardCommand::Count(topics, reply) => {
                 reply(topics.iter().map(|topic| self.table.count(topic)).collect());
             }
-            Command::CutOne(key, reply) => reply(self.cut_one(key, now)),
+            ShardCommand::CutOne(key, reply) => reply(self.cut_one(key, now)),
         }
     }
 

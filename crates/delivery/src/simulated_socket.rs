@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::sink_io::{Accepted, Buffer, Inbound};
+use crate::sink_io::{Buffer, Inbound, WriteResult};
 use crate::subscriber_key::SubscriberKey;
 
 /// Both ends of it: clones share what was taken.
@@ -76,7 +76,7 @@ impl SimulatedSocket {
         self.lock().key = Some(key);
     }
 
-    pub(crate) fn write(&self, buffers: &[Buffer<'_>]) -> io::Result<Accepted> {
+    pub(crate) fn write(&self, buffers: &[Buffer<'_>]) -> io::Result<WriteResult> {
         let mut connection = self.lock();
         let SimulatedConnection { room, broken, taken, sealed, .. } = &mut *connection;
         if *broken {
@@ -93,16 +93,16 @@ impl SimulatedSocket {
         let Some(sealed) = sealed else {
             let mut offered = offered;
             let bytes = send(&mut offered);
-            return Ok(Accepted { bytes, blocked: !offered.is_empty() });
+            return Ok(WriteResult { bytes, blocked: !offered.is_empty() });
         };
         send(sealed);
         if !sealed.is_empty() {
-            return Ok(Accepted { bytes: 0, blocked: true });
+            return Ok(WriteResult { bytes: 0, blocked: true });
         }
         let bytes = offered.len();
         *sealed = offered;
         send(sealed);
-        Ok(Accepted { bytes, blocked: !sealed.is_empty() })
+        Ok(WriteResult { bytes, blocked: !sealed.is_empty() })
     }
 
     pub(crate) fn read(&self) -> Inbound {

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use crate::body::{BodySignal, BodyWriter};
 use crate::connection::Movable;
 use crate::simulated_socket::SimulatedSocket;
-use crate::sink_io::{Accepted, Buffer, Inbound, LIKELY_BUFFERS};
+use crate::sink_io::{Buffer, Inbound, LIKELY_BUFFERS, WriteResult};
 use crate::subscriber_key::SubscriberKey;
 use crate::tls::TlsSocket;
 
@@ -88,7 +88,7 @@ impl Sink {
         buffers: &[Buffer<'_>],
         scratch: &mut Vec<u8>,
         now: Instant,
-    ) -> io::Result<Accepted> {
+    ) -> io::Result<WriteResult> {
         match self {
             Self::Socket(socket) => write_to_socket(socket, buffers),
             Self::Tls(tls) => tls.write(buffers, scratch, now),
@@ -169,9 +169,9 @@ impl Sink {
     }
 }
 
-fn write_to_socket(socket: &TcpStream, buffers: &[Buffer<'_>]) -> io::Result<Accepted> {
+fn write_to_socket(socket: &TcpStream, buffers: &[Buffer<'_>]) -> io::Result<WriteResult> {
     if buffers.is_empty() {
-        return Ok(Accepted { bytes: 0, blocked: false });
+        return Ok(WriteResult { bytes: 0, blocked: false });
     }
     loop {
         // The system call itself, for want of what libc adds to it in a program with threads;
@@ -189,6 +189,6 @@ fn write_to_socket(socket: &TcpStream, buffers: &[Buffer<'_>]) -> io::Result<Acc
             written => written?,
         };
         let offered: usize = buffers.iter().map(|buffer| buffer.as_slice().len()).sum();
-        return Ok(Accepted { bytes, blocked: bytes < offered });
+        return Ok(WriteResult { bytes, blocked: bytes < offered });
     }
 }

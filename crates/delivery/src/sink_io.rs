@@ -38,7 +38,7 @@ pub(crate) type Buffers<'a> = SmallVec<[Buffer<'a>; LIKELY_BUFFERS]>;
 
 /// What a sink has made of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Accepted {
+pub(crate) struct WriteResult {
     /// How many bytes it took, or holds: they are not to be offered again.
     pub(crate) bytes: usize,
     /// Whether it is to be written to again when there is room, though it be with nothing: it took

@@ -49,13 +49,13 @@ pub trait StreamFormat: fmt::Debug + Send + Sync {
 
 /// Fanfare's own format, in one of its envelopes.
 #[derive(Debug)]
-struct Native(Envelope);
+struct NativeFormat(Envelope);
 
 /// Fanfare's own format.
 pub fn native(envelope: Envelope) -> &'static dyn StreamFormat {
-    static PLAIN: Native = Native(Envelope::None);
-    static JSON: Native = Native(Envelope::Json);
-    static SEALED: Native = Native(Envelope::Sealed);
+    static PLAIN: NativeFormat = NativeFormat(Envelope::None);
+    static JSON: NativeFormat = NativeFormat(Envelope::Json);
+    static SEALED: NativeFormat = NativeFormat(Envelope::Sealed);
     match envelope {
         // A native id is a position.
         Envelope::None | Envelope::OwnId => &PLAIN,
@@ -64,7 +64,7 @@ pub fn native(envelope: Envelope) -> &'static dyn StreamFormat {
     }
 }
 
-impl StreamFormat for Native {
+impl StreamFormat for NativeFormat {
     fn name(&self) -> &'static str {
         match self.0 {
             Envelope::None | Envelope::OwnId => "native",

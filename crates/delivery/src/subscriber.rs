@@ -81,7 +81,7 @@ const _: () =
 
 /// How what there was for a subscriber to be sent came to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum SendOutcome {
     /// It has everything.
     CaughtUp,
     /// The sink takes no more for now.
@@ -215,7 +215,7 @@ impl Subscriber {
         ring: &Ring,
         end: u64,
         context: &mut Context<'_>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<SendOutcome> {
         let wants = |interest: &Interest, slot: &Slot, _: &mut usize| interest.wants_type(slot);
         // Bounded by what a shard collects before it writes.
         let sent = self.send(slots, end..end, usize::MAX, wants, context)?;
@@ -228,7 +228,7 @@ impl Subscriber {
         ring: &Ring,
         end: u64,
         context: &mut Context<'_>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<SendOutcome> {
         let offset = match self.cursor {
             Cursor::Live => Some(end),
             Cursor::At(ReadFrom::After(position)) => ring.offset_after(position),
@@ -236,9 +236,9 @@ impl Subscriber {
         };
         // What waits goes out even when the log must be asked for what follows, or when the shard
         // has not come to where it stands.
-        let Some(offset) = offset else { return self.flush(Outcome::NeedsLog, context) };
+        let Some(offset) = offset else { return self.flush(SendOutcome::NeedsLog, context) };
         if offset > end {
-            return self.flush(Outcome::Yielded, context);
+            return self.flush(SendOutcome::Yielded, context);
         }
         let scan = context.limits.turn_scan;
         let slots = (offset..end).zip(ring.from(offset));
@@ -254,7 +254,7 @@ impl Subscriber {
         slots: &[Slot],
         next: ReadFrom,
         context: &mut Context<'_>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<SendOutcome> {
         if let Some(gap) = gap {
             let notice = self.wire().gap(gap);
             self.backpressure(context).push(notice);
@@ -275,7 +275,7 @@ impl Subscriber {
                 }
             }
         }
-        Ok(self.outcome(&sent, Outcome::Yielded, context))
+        Ok(self.outcome(&sent, SendOutcome::Yielded, context))
     }
 
     /// Sends bytes that are not part of the log, after those that must go first; none at all where
@@ -284,10 +284,11 @@ impl Subscriber {
         &mut self,
         bytes: Bytes,
         context: &mut Context<'_>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<SendOutcome> {
         self.backpressure(context).push(bytes);
         // Having sent this says nothing of the log: who was behind still is.
-        let done = if self.cursor == Cursor::Live { Outcome::CaughtUp } else { Outcome::Yielded };
+        let done =
+            if self.cursor == Cursor::Live { SendOutcome::CaughtUp } else { SendOutcome::Yielded };
         self.flush(done, context)
     }
 
@@ -297,7 +298,7 @@ impl Subscriber {
         bytes: Bytes,
         reason: CloseReason,
         context: &mut Context<'_>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<SendOutcome> {
         self.closing = Some(reason);
         self.send_aside(bytes, context)
     }
@@ -357,14 +358,20 @@ impl Subscriber {
     }
 
     /// Sends what waits.
-    fn flush(&mut self, done: Outcome, context: &mut Context<'_>) -> io::Result<Outcome> {
+    fn flush(&mut self, done: SendOutcome, context: &mut Context<'_>) -> io::Result<SendOutcome> {
         let wants = |_: &Interest, _: &Slot, _: &mut usize| false;
         let sent = self.send(std::iter::empty(), 0..0, usize::MAX, wants, context)?;
         Ok(self.outcome(&sent, done, context))
     }
 
     /// Takes note of how far it got on the way to `end`.
-    fn advance(&mut self, sent: &Sent, ring: &Ring, end: u64, context: &Context<'_>) -> Outcome {
+    fn advance(
+        &mut self,
+        sent: &Sent,
+        ring: &Ring,
+        end: u64,
+        context: &Context<'_>,
+    ) -> SendOutcome {
         let reached = match sent.stop {
             Stop::End => end,
             Stop::Blocked | Stop::Budget => sent.reached,
@@ -379,23 +386,23 @@ impl Subscriber {
         if sent.any {
             self.held_id = HeldId::at(reached);
         }
-        self.outcome(sent, Outcome::CaughtUp, context)
+        self.outcome(sent, SendOutcome::CaughtUp, context)
     }
 
-    fn outcome(&mut self, sent: &Sent, done: Outcome, context: &Context<'_>) -> Outcome {
+    fn outcome(&mut self, sent: &Sent, done: SendOutcome, context: &Context<'_>) -> SendOutcome {
         self.awaits.room = matches!(sent.stop, Stop::Blocked);
         let now = context.now.monotonic;
         if self.awaits.room {
             self.backpressure(context).block(sent.at_last, sent.bytes, now, context.limits);
-            return Outcome::Blocked;
+            return SendOutcome::Blocked;
         }
         if let Some(backpressure) = &mut self.backpressure {
             backpressure.unblock(now);
         }
         match sent.stop {
-            Stop::Budget => Outcome::Yielded,
+            Stop::Budget => SendOutcome::Yielded,
             Stop::End | Stop::Blocked => {
-                if done == Outcome::CaughtUp {
+                if done == SendOutcome::CaughtUp {
                     self.backpressure = None;
                 }
                 done

@@ -7,7 +7,7 @@ use bytes::{Buf as _, Bytes};
 use smallvec::SmallVec;
 
 use crate::sink::Sink;
-use crate::sink_io::{Accepted, Buffer, Buffers, LIKELY_BUFFERS};
+use crate::sink_io::{Buffer, Buffers, LIKELY_BUFFERS, WriteResult};
 use crate::wire::FramedEvent;
 
 /// What is written at once: what must go out first, then events.
@@ -87,7 +87,7 @@ impl<'a> WriteBatch<'a> {
         }
         let handed = whole + usize::from(begun.is_some());
         let next = self.places.get(handed).copied();
-        let Accepted { bytes, blocked } = accepted;
+        let WriteResult { bytes, blocked } = accepted;
         Ok(Written { bytes, of_rest, handed, next, begun, blocked })
     }
 }

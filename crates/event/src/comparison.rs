@@ -10,11 +10,11 @@ use crate::{Pattern, Places, SpreadTopic, Topic};
 pub struct Comparison<'a> {
     topic: &'a Topic,
     /// Made for the first pattern that is hard.
-    spread: Option<Spread<'a>>,
+    spread: Option<TopicSpread<'a>>,
     steps: usize,
 }
 
-type Spread<'a> = SpreadTopic<&'a str, { Topic::PLACE_WORDS }>;
+type TopicSpread<'a> = SpreadTopic<&'a str, { Topic::PLACE_WORDS }>;
 
 /// How many steps are made before a pattern counts as hard, and once the topic is spread.
 const EASY: usize = 256;
@@ -80,7 +80,7 @@ impl<'a> Comparison<'a> {
         let Self { topic, spread, steps } = self;
         let spread = spread.get_or_insert_with(|| {
             let segments = topic.segments().inspect(|_| *steps += 4);
-            Spread::new(segments.map(Some))
+            TopicSpread::new(segments.map(Some))
         });
         let mut reached = Places::only(0);
         for segment in pattern.segments() {

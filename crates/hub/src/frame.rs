@@ -6,7 +6,7 @@ use fanfare_event::{Event, Position};
 use fanfare_sse::{Encoded, Fields, encode, encode_with_retry};
 
 use crate::Gap;
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Ledger, LedgerEntry};
 
 /// How a subscriber wants its `data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,11 +29,11 @@ pub enum Envelope {
 /// something at this point, which everyone receives.
 #[derive(Debug)]
 pub struct Frame {
-    content: Content,
+    content: FrameContent,
     /// Without what is encoded on demand.
     weight: usize,
     /// Where it is counted while a window holds it.
-    entry: Option<Entry>,
+    entry: Option<LedgerEntry>,
     plain: OnceLock<Encoded>,
     json: OnceLock<Encoded>,
     sealed: OnceLock<Encoded>,
@@ -43,7 +43,7 @@ pub struct Frame {
 const GAP_WEIGHT: usize = 256;
 
 #[derive(Debug)]
-enum Content {
+enum FrameContent {
     Event(Arc<Event>, OwnId),
     Gap(Gap),
 }
@@ -55,22 +55,22 @@ impl Frame {
     /// A frame for `event`. Nothing is encoded before the first subscriber needs it.
     pub fn new(event: Arc<Event>) -> Self {
         let weight = weight_of(&event);
-        Self::of(Content::Event(event, OwnId::new()), weight)
+        Self::of(FrameContent::Event(event, OwnId::new()), weight)
     }
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
-        Self::of(Content::Gap(gap), GAP_WEIGHT)
+        Self::of(FrameContent::Gap(gap), GAP_WEIGHT)
     }
 
-    fn of(content: Content, weight: usize) -> Self {
+    fn of(content: FrameContent, weight: usize) -> Self {
         let (plain, json, sealed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Self { content, weight, entry: None, plain, json, sealed }
     }
 
     /// The same, counted in this ledger between [`Frame::enter`] and [`Frame::leave`].
     pub(crate) fn counted_in(mut self, ledger: &Arc<Ledger>) -> Self {
-        self.entry = Some(Entry::new(ledger));
+        self.entry = Some(LedgerEntry::new(ledger));
         self
     }
 
@@ -91,38 +91,38 @@ impl Frame {
     /// The event, unless this is a notice of loss.
     pub fn event(&self) -> Option<&Event> {
         match &self.content {
-            Content::Event(event, _) => Some(event),
-            Content::Gap(_) => None,
+            FrameContent::Event(event, _) => Some(event),
+            FrameContent::Gap(_) => None,
         }
     }
 
     /// The loss this frame tells of, if it does.
     pub fn gap(&self) -> Option<&Gap> {
         match &self.content {
-            Content::Event(..) => None,
-            Content::Gap(gap) => Some(gap),
+            FrameContent::Event(..) => None,
+            FrameContent::Gap(gap) => Some(gap),
         }
     }
 
     /// The id that the frame carries.
     pub fn position(&self) -> Position {
         match &self.content {
-            Content::Event(event, _) => event.position,
-            Content::Gap(gap) => gap.resumed_from,
+            FrameContent::Event(event, _) => event.position,
+            FrameContent::Gap(gap) => gap.resumed_from,
         }
     }
 
     /// What it counts for in a window, in bytes: the event, its encoding without envelope, whether
     /// that is there or not, and the others once they are.
     pub fn weight(&self) -> usize {
-        self.weight + self.entry.as_ref().map_or(0, Entry::grown)
+        self.weight + self.entry.as_ref().map_or(0, LedgerEntry::grown)
     }
 
     /// The encoded bytes. The first call for an envelope encodes, all others share the result.
     pub fn encoded(&self, envelope: Envelope) -> &Encoded {
         match (&self.content, envelope) {
-            (Content::Gap(gap), _) => self.plain.get_or_init(|| gap.encode()),
-            (Content::Event(event, own_id), Envelope::OwnId) => own_id.get_or_init(|| {
+            (FrameContent::Gap(gap), _) => self.plain.get_or_init(|| gap.encode()),
+            (FrameContent::Event(event, own_id), Envelope::OwnId) => own_id.get_or_init(|| {
                 let id = event
                     .id()
                     .map_or_else(|| format!("#{}", event.position), |id| id.as_str().to_owned());
@@ -130,13 +130,13 @@ impl Frame {
                 let fields = Fields { id: Some(&id), event: event_type, data };
                 Box::new(self.counted(encode_with_retry(fields, event.retry())))
             }),
-            (Content::Event(event, _), Envelope::None) => {
+            (FrameContent::Event(event, _), Envelope::None) => {
                 self.plain.get_or_init(|| encode_event(event, type_of(event), &event.message))
             }
-            (Content::Event(event, _), Envelope::Json) => self.json.get_or_init(|| {
+            (FrameContent::Event(event, _), Envelope::Json) => self.json.get_or_init(|| {
                 self.counted(encode_event(event, type_of(event), &enveloped(event)))
             }),
-            (Content::Event(event, _), Envelope::Sealed) => self
+            (FrameContent::Event(event, _), Envelope::Sealed) => self
                 .sealed
                 .get_or_init(|| self.counted(encode_event(event, None, &enveloped(event)))),
         }

@@ -15,9 +15,9 @@ pub(crate) struct Ledger {
 
 /// A frame's entry.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct LedgerEntry {
     ledger: Arc<Ledger>,
-    /// What has been encoded on demand; [`Entry::LEFT`] once the frame has left.
+    /// What has been encoded on demand; [`LedgerEntry::LEFT`] once the frame has left.
     grown: AtomicUsize,
 }
 
@@ -33,7 +33,7 @@ impl Ledger {
     }
 }
 
-impl Entry {
+impl LedgerEntry {
     const LEFT: usize = usize::MAX;
 
     pub(crate) fn new(ledger: &Arc<Ledger>) -> Self {
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn what_is_encoded_after_a_frame_has_left_counts_for_ever() {
         let ledger = Arc::new(Ledger::default());
-        let entry = Entry::new(&ledger);
+        let entry = LedgerEntry::new(&ledger);
         entry.enter(10);
         entry.grow(7);
         assert_eq!((ledger.bytes(), entry.grown()), (17, 7));

@@ -21,7 +21,7 @@ const PAGE: PageLimit = PageLimit { events: 1024, bytes: 1 << 20 };
 
 /// A run of the log, oldest first: everything after `floor`.
 #[derive(Debug)]
-struct Run {
+struct WarmRun {
     floor: Position,
     events: VecDeque<Arc<Event>>,
     weight: usize,
@@ -38,7 +38,7 @@ impl Hub {
     pub fn warm(&self, mut patience: impl FnMut() -> bool) -> Result<usize, ReadError> {
         let bounds = self.window().bounds();
         let (known, begins) = self.window().beginning();
-        let mut run = Run { floor: begins, events: VecDeque::new(), weight: 0 };
+        let mut run = WarmRun { floor: begins, events: VecDeque::new(), weight: 0 };
         let mut stretch = FIRST_STRETCH;
         let mut read = Ok(());
         while run.weight < bounds.bytes {
@@ -65,7 +65,7 @@ impl Hub {
             let fits = (bounds.bytes - run.weight.min(bounds.bytes)) as u64 / mean.max(1) + 1;
             stretch = (stretch * 2).min(fits);
         }
-        let Run { floor, events, .. } = run;
+        let WarmRun { floor, events, .. } = run;
         let warmed = self.window().warm(&known, begins, floor, events.into());
         read.map(|()| warmed)
     }
@@ -78,9 +78,9 @@ impl Hub {
         until: Position,
         room: usize,
         patience: &mut impl FnMut() -> bool,
-    ) -> Result<Option<Run>, ReadError> {
+    ) -> Result<Option<WarmRun>, ReadError> {
         let everything = Selector::everything();
-        let mut run = Run { floor: start, events: VecDeque::new(), weight: 0 };
+        let mut run = WarmRun { floor: start, events: VecDeque::new(), weight: 0 };
         let mut at = start;
         while at < until {
             if !patience() {
@@ -88,7 +88,7 @@ impl Hub {
             }
             let page = self.read_log(ReadFrom::After(at), until, &everything, PAGE)?;
             if let Some(through) = page.trimmed {
-                run = Run { floor: through, events: VecDeque::new(), weight: 0 };
+                run = WarmRun { floor: through, events: VecDeque::new(), weight: 0 };
             }
             for event in page.events {
                 run.weight += event.weight();
@@ -105,7 +105,7 @@ impl Hub {
     }
 }
 
-impl Run {
+impl WarmRun {
     fn drop_oldest(&mut self) -> ControlFlow<()> {
         let Some(event) = self.events.pop_front() else { return ControlFlow::Break(()) };
         self.floor = event.position;

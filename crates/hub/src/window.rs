@@ -24,7 +24,7 @@ use crate::{BusyTopic, Frame, News, Ring, Slot, TopicKey};
 pub struct Window {
     bounds: WindowBounds,
     retention: Retention,
-    state: RwLock<State>,
+    state: RwLock<WindowState>,
     listeners: RwLock<Arc<[Arc<dyn Notify>]>>,
     /// What listeners have not been told of.
     news: Mutex<News>,
@@ -55,7 +55,7 @@ pub trait Notify: std::fmt::Debug + Send + Sync {
 }
 
 #[derive(Debug)]
-struct State {
+struct WindowState {
     ring: Ring,
     dropped: Dropped,
     continuity: Continuity,
@@ -70,7 +70,7 @@ impl Window {
         Self {
             bounds,
             retention,
-            state: RwLock::new(State {
+            state: RwLock::new(WindowState {
                 ring: Ring::counted(Position::ORIGIN),
                 dropped: Dropped::default(),
                 continuity: Continuity::unknown(),
@@ -190,7 +190,7 @@ impl Window {
         self.ledger.bytes() > self.bounds.bytes && self.ledger.frames() > 1
     }
 
-    fn bound(&self, state: &mut State) {
+    fn bound(&self, state: &mut WindowState) {
         while state.ring.len() > self.bounds.count || self.is_over_bytes() {
             state.drop_oldest();
         }
@@ -218,7 +218,7 @@ impl Window {
 
     // A panic while the lock was held cannot leave a half-made ring: each change is one push, pop
     // or clear. So poisoning is not an error here.
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, WindowState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -226,12 +226,12 @@ impl Window {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, WindowState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl WindowState {
     /// Lets go of what the log no longer retains.
     fn drop_trimmed(&mut self) {
         let through = self.continuity.trimmed();

@@ -19,7 +19,7 @@ use fanfare_hub::{
 use fanfare_log::{
     Batch, EventLog, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention, Tail,
 };
-use fanfare_testkit::{FickleLog, Loss};
+use fanfare_testkit::{FickleLog, InjectedLoss};
 use proptest::prelude::*;
 
 const SELECTORS: [&[&str]; 5] = [&["a"], &["b/1"], &["b/*"], &["**"], &["a", "b/2"]];
@@ -278,7 +278,7 @@ impl World {
     }
 
     /// Takes note of what the log has lost.
-    fn lose(&mut self, loss: Loss) {
+    fn lose(&mut self, loss: InjectedLoss) {
         let is_left = |at: Position| at.epoch != loss.end.epoch || at <= loss.end;
         for (at, event) in &mut self.published {
             event.lost |= !is_left(*at);

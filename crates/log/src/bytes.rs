@@ -4,9 +4,9 @@ use fanfare_event::Position;
 
 /// What is left to read. Every step answers `None` where the bytes end too early.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cut<'a>(pub &'a [u8]);
+pub(super) struct ByteReader<'a>(pub &'a [u8]);
 
-impl<'a> Cut<'a> {
+impl<'a> ByteReader<'a> {
     pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -58,7 +58,7 @@ pub(super) fn seal(bytes: &mut Vec<u8>) {
 }
 
 /// What [`seal`] was given, if the checksum holds.
-pub(super) fn unseal(bytes: &[u8]) -> Option<Cut<'_>> {
+pub(super) fn unseal(bytes: &[u8]) -> Option<ByteReader<'_>> {
     let (content, sum) = bytes.split_last_chunk()?;
-    (crc32c::crc32c(content) == u32::from_le_bytes(*sum)).then_some(Cut(content))
+    (crc32c::crc32c(content) == u32::from_le_bytes(*sum)).then_some(ByteReader(content))
 }

@@ -67,10 +67,10 @@ use file_names::is_ours;
 use format::Marking;
 use keys_file::KeptKey;
 use lock::Lock;
-use queue::{Queue, Waiting};
+use queue::{Queue, QueuedBatch};
 use recovery::{Recovered, recover};
-use shared::{Ending, Shared};
-use state::State;
+use shared::{AbandonOnDrop, Shared};
+use state::LogState;
 use storage::{create_private, is_full, make_private};
 
 pub use disk_state::DiskState;
@@ -80,7 +80,7 @@ pub use options::{DiskOptions, InvalidSyncPolicy, SyncPolicy};
 pub use report::{Damage, LogReport, SegmentReport, stats, verify};
 pub use resume::LockDescriptors;
 pub use storage::{Directory, Storage, StoredFile};
-pub use writer::{Progress, Writer};
+pub use writer::{DiskWriter, Progress};
 
 /// An event log in a directory. Dropping it writes what is queued, and waits for that.
 pub struct DiskLog {
@@ -137,7 +137,7 @@ impl DiskLog {
     }
 
     /// Starts the writer's thread.
-    fn start(&mut self, writer: Writer, place: &str) -> Result<(), OpenError> {
+    fn start(&mut self, writer: DiskWriter, place: &str) -> Result<(), OpenError> {
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || writer.run())
@@ -147,13 +147,13 @@ impl DiskLog {
     }
 
     /// The same without a thread, with time and chance from elsewhere: nothing is written but by
-    /// [`Writer::step`]. After the log is dropped, a step writes what is queued and closes it.
+    /// [`DiskWriter::step`]. After the log is dropped, a step writes what is queued and closes it.
     pub fn open_by_hand(
         storage: Arc<dyn Storage>,
         environment: Arc<dyn Environment>,
         options: DiskOptions,
         tail: Arc<dyn Tail>,
-    ) -> Result<(Self, Writer), OpenError> {
+    ) -> Result<(Self, DiskWriter), OpenError> {
         let place = storage.place();
         let found = format::check(&*storage)?;
         if found == Marking::Unmarked {
@@ -179,7 +179,7 @@ impl DiskLog {
             table.insert_again(&key, first, count as usize, time);
         }
         let (head, through) = (restored.head, restored.through);
-        let state = State::new(restored, options.retain_topic_count);
+        let state = LogState::new(restored, options.retain_topic_count);
         tracing::info!(place, epoch = head.epoch, events = state.events(), "the log is open");
         tail.begin(&lineage, head);
         if through > Position::ORIGIN {
@@ -193,7 +193,7 @@ impl DiskLog {
         });
         let unreclaimed = reclaimer.bytes();
         let written = environment.now();
-        let writer = Writer {
+        let writer = DiskWriter {
             shared: shared.clone(),
             storage,
             environment,
@@ -209,7 +209,7 @@ impl DiskLog {
             unsynced: None,
             written,
             ended: false,
-            _ending: Ending(shared.clone()),
+            _ending: AbandonOnDrop(shared.clone()),
         };
         Ok((Self { shared, unreclaimed, thread: None, lock: None }, writer))
     }
@@ -233,7 +233,7 @@ impl EventLog for DiskLog {
             return refuse(AppendError::Full { source: reason.into() });
         }
         let (completion, completed) = completion();
-        match self.shared.queue.push(Waiting { batch, bytes, completion }) {
+        match self.shared.queue.push(QueuedBatch { batch, bytes, completion }) {
             Ok(()) => Box::pin(completed),
             Err(_) => unavailable("the disk has fallen behind, its queue is full".to_owned()),
         }

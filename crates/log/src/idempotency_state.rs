@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 
 use fanfare_event::{Position, Timestamp};
 
-use crate::bytes::Cut;
+use crate::bytes::ByteReader;
 use crate::state_stream::{Magic, StateError, StateReader, StateWriter};
 use crate::{Fingerprint, Remembered};
 
@@ -85,7 +85,7 @@ fn encode(into: &mut Vec<u8>, key: &Remembered) {
     }
 }
 
-fn decode(cut: &mut Cut<'_>) -> Option<Remembered> {
+fn decode(cut: &mut ByteReader<'_>) -> Option<Remembered> {
     let fingerprint = fingerprint(cut)?;
     let first = Position::new(cut.u64()?, cut.u64()?);
     let (count, at) = (cut.u64()?.try_into().ok()?, Timestamp(cut.u64()?));
@@ -98,7 +98,7 @@ fn decode(cut: &mut Cut<'_>) -> Option<Remembered> {
     Some(Remembered { fingerprint, first, count, at, owner, content })
 }
 
-fn fingerprint(cut: &mut Cut<'_>) -> Option<Fingerprint> {
+fn fingerprint(cut: &mut ByteReader<'_>) -> Option<Fingerprint> {
     Some(Fingerprint([cut.u64()?, cut.u64()?]))
 }
 

@@ -30,7 +30,7 @@
 use fanfare_event::{Draft, Event, EventId, EventType, Extras, Position, Timestamp, Topic};
 
 use crate::IdempotencyKey;
-use crate::bytes::Cut;
+use crate::bytes::ByteReader;
 
 /// The length of a header, in bytes.
 pub(super) const HEADER: usize = 20;
@@ -69,7 +69,7 @@ impl Header {
     /// Reads a header; `None` where there is none, or a damaged one.
     pub(super) fn parse(bytes: &[u8], salt: u64) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER>()?;
-        let mut cut = Cut(header);
+        let mut cut = ByteReader(header);
         let (length, seq, body_sum) = (cut.u32()?, cut.u64()?, cut.u32()?);
         (cut.u32()? == header_sum(salt, &header[..16])).then_some(Self { length, seq, body_sum })
     }
@@ -121,7 +121,7 @@ struct ExtrasText<'a> {
 }
 
 impl<'a> ExtrasText<'a> {
-    fn cut(cut: &mut Cut<'a>) -> Option<Self> {
+    fn cut(cut: &mut ByteReader<'a>) -> Option<Self> {
         let (flags, count, id) = (cut.u8()?, cut.u8()?, cut.u16()?);
         let lengths = cut.take(2 * usize::from(count))?;
         let retry = if flags & HAS_RETRY != 0 { Some(cut.u64()?) } else { None };
@@ -132,7 +132,7 @@ impl<'a> ExtrasText<'a> {
     }
 
     fn topics(&self) -> Option<Vec<Topic>> {
-        let (mut lengths, mut topics) = (Cut(self.lengths), Cut(self.topics));
+        let (mut lengths, mut topics) = (ByteReader(self.lengths), ByteReader(self.topics));
         let mut all = Vec::with_capacity(self.lengths.len() / 2);
         while !lengths.0.is_empty() {
             let length = lengths.u16()?;
@@ -150,7 +150,7 @@ impl<'a> Body<'a> {
     /// Reads a body whose checksum holds; `None` where it says nothing all the same, which only
     /// a fault in the program that wrote it can bring about.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut cut = Cut(bytes);
+        let mut cut = ByteReader(bytes);
         let (time, flags) = (Timestamp(cut.u64()?), cut.u8()?);
         let (key, event_type, topic) = (cut.u8()?, cut.u8()?, cut.u16()?);
         let place = if flags & HAS_PLACE != 0 { cut.u32()? } else { 0 };

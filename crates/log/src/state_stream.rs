@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 
 use fanfare_event::{Position, Topic};
 
-use crate::bytes::Cut;
+use crate::bytes::ByteReader;
 
 /// Names what is in a stream, and its version.
 pub(crate) type Magic = [u8; 8];
@@ -95,12 +95,12 @@ impl<'a> StateReader<'a> {
     /// What `decode` makes of the next entry; an error where it is none.
     pub(crate) fn entry<T>(
         &mut self,
-        decode: impl FnOnce(&mut Cut<'_>) -> Option<T>,
+        decode: impl FnOnce(&mut ByteReader<'_>) -> Option<T>,
     ) -> Result<T, StateError> {
         if self.at == self.block.len() {
             self.fill()?;
         }
-        let mut cut = Cut(&self.block[self.at..]);
+        let mut cut = ByteReader(&self.block[self.at..]);
         let entry = decode(&mut cut).ok_or(StateError::Damaged("an entry makes no sense"))?;
         self.at = self.block.len() - cut.0.len();
         Ok(entry)
@@ -150,7 +150,7 @@ pub(crate) fn put_trim(into: &mut Vec<u8>, topic: &Topic, trimmed: Position) {
 }
 
 /// See [`put_trim`].
-pub(crate) fn read_trim(cut: &mut Cut<'_>) -> Option<(Topic, Position)> {
+pub(crate) fn read_trim(cut: &mut ByteReader<'_>) -> Option<(Topic, Position)> {
     let (trimmed, length) = (cut.position()?, cut.u16()?);
     Some((Topic::parse(cut.str(length.into())?).ok()?, trimmed))
 }

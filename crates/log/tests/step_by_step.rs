@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use fanfare_log::disk::{Progress, Writer};
+use fanfare_log::disk::{DiskWriter, Progress};
 use fanfare_log::{Appended, Appending, DiskLog, DiskOptions, Environment, EventLog, SyncPolicy};
 use fanfare_testkit::{DiskFault, SimulatedDisk, SimulatedEnvironment};
 use support::{Recorder, batch, earliest, keyed, small};
@@ -20,7 +20,7 @@ struct Machine {
     environment: Arc<SimulatedEnvironment>,
     tail: Arc<Recorder>,
     log: DiskLog,
-    writer: Writer,
+    writer: DiskWriter,
 }
 
 impl Machine {

@@ -21,10 +21,10 @@ use tokio::time::timeout;
 
 use crate::dialer::Dialer;
 use crate::entry::text;
-use crate::error::{ConnectError, RequestError};
+use crate::error::{ConnectError, RedisRequestError};
 use crate::health::Health;
 use crate::link::{Link, request};
-use crate::refusal::Refusal;
+use crate::refusal::PublishRefusal;
 use crate::view::View;
 
 /// In the place of a notice's id, before the first.
@@ -59,11 +59,11 @@ pub struct ClusterStore {
     response_timeout: Duration,
     /// One connection, opened when it is wanted and thrown away when it is of no more use.
     link: Mutex<Option<Arc<Link>>>,
-    listener: Listener,
+    listener: ListenerSlot,
 }
 
 /// Whoever receives notices, once there is someone.
-pub(crate) type Listener = Arc<OnceLock<Arc<dyn NoticeListener>>>;
+pub(crate) type ListenerSlot = Arc<OnceLock<Arc<dyn NoticeListener>>>;
 
 /// Why something could be neither left nor fetched.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ pub enum ClusterStoreError {
 
 impl Link {
     /// The id of the last notice that was given.
-    pub(crate) async fn last_notice(&mut self) -> Result<String, RequestError> {
+    pub(crate) async fn last_notice(&mut self) -> Result<String, RedisRequestError> {
         let mut question = redis::cmd("XREVRANGE");
         question.arg(&*self.keys.notices).arg("+").arg("-").arg("COUNT").arg(1);
         let ids = ids(self.request(&question).await?)?;
@@ -89,7 +89,7 @@ impl Link {
     }
 
     /// Whether a notice of this id is still kept.
-    pub(crate) async fn has_notice(&mut self, id: &str) -> Result<bool, RequestError> {
+    pub(crate) async fn has_notice(&mut self, id: &str) -> Result<bool, RedisRequestError> {
         let mut question = redis::cmd("XRANGE");
         question.arg(&*self.keys.notices).arg(id).arg(id);
         Ok(!ids(self.request(&question).await?)?.is_empty())
@@ -97,8 +97,8 @@ impl Link {
 }
 
 /// The ids of entries in an answer to `XRANGE`.
-fn ids(answer: Value) -> Result<Vec<String>, RequestError> {
-    const UNEXPECTED: RequestError = RequestError::Unexpected("XRANGE");
+fn ids(answer: Value) -> Result<Vec<String>, RedisRequestError> {
+    const UNEXPECTED: RedisRequestError = RedisRequestError::Unexpected("XRANGE");
     let Value::Array(entries) = answer else { return Err(UNEXPECTED) };
     let id = |entry| match entry {
         Value::Array(parts) => parts.into_iter().next().and_then(text),
@@ -107,8 +107,8 @@ fn ids(answer: Value) -> Result<Vec<String>, RequestError> {
     entries.into_iter().map(|entry| id(entry).ok_or(UNEXPECTED)).collect()
 }
 
-impl From<RequestError> for ClusterStoreError {
-    fn from(error: RequestError) -> Self {
+impl From<RedisRequestError> for ClusterStoreError {
+    fn from(error: RedisRequestError) -> Self {
         Self::Unavailable { source: error.into() }
     }
 }
@@ -126,7 +126,7 @@ impl ClusterStore {
         view: Arc<View>,
         health: Arc<Health>,
         response_timeout: Duration,
-        listener: Listener,
+        listener: ListenerSlot,
     ) -> Self {
         Self { dialer, view, health, response_timeout, link: Mutex::default(), listener }
     }
@@ -191,7 +191,7 @@ impl ClusterStore {
             call
         });
         let Value::Array(lines) = answer.await? else {
-            return Err(RequestError::Unexpected("the list of nodes").into());
+            return Err(RedisRequestError::Unexpected("the list of nodes").into());
         };
         Ok(lines.into_iter().filter_map(text).collect())
     }
@@ -232,7 +232,7 @@ impl ClusterStore {
         };
         timeout(self.response_timeout, asking)
             .await
-            .unwrap_or_else(|_| Err(RequestError::Silent(self.response_timeout).into()))
+            .unwrap_or_else(|_| Err(RedisRequestError::Silent(self.response_timeout).into()))
     }
 
     async fn link(&self) -> Result<Arc<Link>, ConnectError> {
@@ -245,12 +245,13 @@ impl ClusterStore {
         Ok(link)
     }
 
-    async fn ask_over(&self, link: &Arc<Link>, command: &Cmd) -> Result<Value, RequestError> {
+    async fn ask_over(&self, link: &Arc<Link>, command: &Cmd) -> Result<Value, RedisRequestError> {
         let mut connection = link.connection.clone();
         // Sooner than whoever waits gives up, so that a silent link is thrown away.
         let answer = request(&mut connection, command, self.response_timeout.mul_f64(0.9)).await;
         // A refusal for want of memory, say, is not the connection's fault.
-        let useless = |error| !matches!(error, &RequestError::Refused(_)) || is_elsewhere(error);
+        let useless =
+            |error| !matches!(error, &RedisRequestError::Refused(_)) || is_elsewhere(error);
         if answer.as_ref().is_err_and(useless) {
             let mut kept = self.link.lock().await;
             if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, link)) {
@@ -267,11 +268,13 @@ fn unique() -> u64 {
 }
 
 /// Whether another connection may have a better answer.
-fn is_elsewhere(error: &RequestError) -> bool {
+fn is_elsewhere(error: &RedisRequestError) -> bool {
     match error {
-        RequestError::Lost(_) => true,
-        RequestError::Refused(said) => matches!(Refusal::of(said.clone()), Refusal::Elsewhere(_)),
-        RequestError::Silent(_) | RequestError::Unexpected(_) => false,
+        RedisRequestError::Lost(_) => true,
+        RedisRequestError::Refused(said) => {
+            matches!(PublishRefusal::of(said.clone()), PublishRefusal::Elsewhere(_))
+        }
+        RedisRequestError::Silent(_) | RedisRequestError::Unexpected(_) => false,
     }
 }
 

@@ -22,20 +22,20 @@ pub trait SimulatedNetwork: Send + Sync + 'static {
 pub trait SimulatedConnection: Send + Sync + 'static {
     /// Sends commands, each a list of words, and answers all of them at once; an error where the connection
     /// breaks first. What is sent may be carried out although nobody waits any longer.
-    fn send(&self, commands: Vec<Vec<Vec<u8>>>) -> Answers;
+    fn send(&self, commands: Vec<Vec<Vec<u8>>>) -> CommandAnswers;
 }
 
 /// The answers to commands, in their order.
-pub type Answers = Pin<Box<dyn Future<Output = io::Result<Vec<Value>>> + Send>>;
+pub type CommandAnswers = Pin<Box<dyn Future<Output = io::Result<Vec<Value>>> + Send>>;
 
 /// Cloning shares it.
 #[derive(Clone)]
-pub(crate) enum Connection {
+pub(crate) enum RedisConnection {
     Server(MultiplexedConnection),
     Simulated(Arc<dyn SimulatedConnection>),
 }
 
-impl Connection {
+impl RedisConnection {
     pub(crate) async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         match self {
             Self::Server(connection) => connection.send_packed_command(command).await,

@@ -12,13 +12,13 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use crate::connection::{Connection, SimulatedNetwork};
+use crate::connection::{RedisConnection, SimulatedNetwork};
 use crate::entry::text;
-use crate::error::{ConnectError, RequestError, words};
+use crate::error::{ConnectError, RedisRequestError, words};
 use crate::keys::Keys;
 use crate::link::{Link, request};
 use crate::settings::RedisSettings;
-use crate::url::{Credentials, Node, Place, RedisUrl};
+use crate::url::{Credentials, HostAndPort, Place, RedisUrl};
 
 /// How often a cluster may send us on to another node before we give up.
 const MAX_REDIRECTIONS: usize = 5;
@@ -78,12 +78,12 @@ impl Dialer {
     }
 
     /// A connection to the right server, not yet fenced.
-    pub(crate) async fn reach(&self) -> Result<(Connection, String), ConnectError> {
+    pub(crate) async fn reach(&self) -> Result<(RedisConnection, String), ConnectError> {
         if let Some(network) = &self.simulated {
             let node = "simulated".to_owned();
             return match network.connect() {
-                Ok(connection) => Ok((Connection::Simulated(connection), node)),
-                Err(error) => Err(RequestError::Lost(error.into()).at(&node)),
+                Ok(connection) => Ok((RedisConnection::Simulated(connection), node)),
+                Err(error) => Err(RedisRequestError::Lost(error.into()).at(&node)),
             };
         }
         match &self.url.place {
@@ -99,10 +99,10 @@ impl Dialer {
     /// The first Sentinel that knows the master says where it is.
     async fn ask_sentinels(
         &self,
-        sentinels: &[Node],
+        sentinels: &[HostAndPort],
         master: &str,
         credentials: &Credentials,
-    ) -> Result<Node, ConnectError> {
+    ) -> Result<HostAndPort, ConnectError> {
         let mut reason = String::new();
         for sentinel in sentinels {
             let (mut connection, _) = match self.dial(sentinel, credentials, 0).await {
@@ -120,7 +120,7 @@ impl Dialer {
                     if let (Some(Some(host)), Some(Some(port))) = (parts.next(), parts.next())
                         && let Ok(port) = port.parse()
                     {
-                        return Ok(Node { host, port });
+                        return Ok(HostAndPort { host, port });
                     }
                     reason = format!("sentinel {sentinel} gave an answer that is not understood");
                 }
@@ -133,7 +133,10 @@ impl Dialer {
 
     /// Asks for a key of the namespace and follows the redirections. All of a namespace is in one
     /// slot, so no map of the others is needed.
-    async fn find_owner(&self, seeds: &[Node]) -> Result<(Connection, String), ConnectError> {
+    async fn find_owner(
+        &self,
+        seeds: &[HostAndPort],
+    ) -> Result<(RedisConnection, String), ConnectError> {
         let mut question = redis::cmd("EXISTS");
         question.arg(&*self.keys.events);
         let mut reason = String::new();
@@ -150,7 +153,7 @@ impl Dialer {
                 };
                 match request(&mut connection, &question, self.response_timeout).await {
                     Ok(_) => return Ok((connection, name)),
-                    Err(RequestError::Refused(error))
+                    Err(RedisRequestError::Refused(error))
                         if error.kind() == Some(ServerErrorKind::Moved) =>
                     {
                         reason = format!("{name}: {}", words(&error));
@@ -160,7 +163,7 @@ impl Dialer {
                         let Ok(port) = to.1.parse() else { break };
                         let host = to.0.trim_matches(['[', ']']);
                         let host = if host.is_empty() { node.host } else { host.to_owned() };
-                        node = Node { host, port };
+                        node = HostAndPort { host, port };
                     }
                     Err(error) => {
                         reason = format!("{name}: {error}");
@@ -174,10 +177,10 @@ impl Dialer {
 
     async fn dial(
         &self,
-        node: &Node,
+        node: &HostAndPort,
         credentials: &Credentials,
         db: i64,
-    ) -> Result<(Connection, String), ConnectError> {
+    ) -> Result<(RedisConnection, String), ConnectError> {
         let name = node.to_string();
         let setup = |source| ConnectError::Setup { source: Arc::new(source) };
         let client = self.client(node, credentials, db).map_err(setup)?;
@@ -186,16 +189,16 @@ impl Dialer {
             AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         match timeout(self.response_timeout, opening).await {
-            Ok(Ok(connection)) => Ok((Connection::Server(connection), name)),
-            Ok(Err(error)) if error.is_io_error() => Err(RequestError::Lost(error).at(&name)),
+            Ok(Ok(connection)) => Ok((RedisConnection::Server(connection), name)),
+            Ok(Err(error)) if error.is_io_error() => Err(RedisRequestError::Lost(error).at(&name)),
             Ok(Err(error)) => Err(ConnectError::Refused { node: name, message: error.to_string() }),
-            Err(_) => Err(RequestError::Silent(self.response_timeout).at(&name)),
+            Err(_) => Err(RedisRequestError::Silent(self.response_timeout).at(&name)),
         }
     }
 
     fn client(
         &self,
-        node: &Node,
+        node: &HostAndPort,
         credentials: &Credentials,
         db: i64,
     ) -> Result<Client, RedisError> {

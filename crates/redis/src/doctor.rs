@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fanfare_event::Timestamp;
 use redis::{Cmd, Value};
 
-use crate::connection::Connection;
+use crate::connection::RedisConnection;
 use crate::dialer::Dialer;
 use crate::entry::text;
 use crate::link::{clock, info_field, is_new_enough, request};
@@ -20,7 +20,7 @@ const CLOCK_TOLERANCE_MS: u64 = 1000;
 
 /// One thing the doctor looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct Diagnosis {
     /// What was looked at, in a word or two.
     pub check: &'static str,
     /// How bad it is.
@@ -46,13 +46,13 @@ pub enum Severity {
 
 /// Examines the Redis that would hold `namespace`. Changes nothing: it asks, and pings a hundred
 /// times. Findings are in the order they were looked at.
-pub async fn diagnose(url: &RedisUrl, namespace: &Namespace) -> Vec<Finding> {
+pub async fn diagnose(url: &RedisUrl, namespace: &Namespace) -> Vec<Diagnosis> {
     let settings = RedisSettings::new(url.clone(), namespace.clone());
     diagnose_with(&settings).await
 }
 
 /// The same with a certificate authority or a response timeout of one's own.
-pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Finding> {
+pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Diagnosis> {
     let dialer = Dialer::new(settings);
     let (mut connection, node) = match dialer.reach().await {
         Ok(reached) => reached,
@@ -85,9 +85,9 @@ pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Finding> {
 }
 
 struct Examination<'a> {
-    connection: &'a mut Connection,
+    connection: &'a mut RedisConnection,
     response_timeout: Duration,
-    findings: Vec<Finding>,
+    findings: Vec<Diagnosis>,
 }
 
 impl Examination<'_> {
@@ -163,7 +163,7 @@ impl Examination<'_> {
     }
 }
 
-fn version(info: &str) -> Finding {
+fn version(info: &str) -> Diagnosis {
     const CHECK: &str = "version";
     let version = info_field(info, "redis_version").unwrap_or("unknown");
     let what = format!("Redis {version}");
@@ -175,7 +175,7 @@ fn version(info: &str) -> Finding {
     }
 }
 
-fn policy(info: &str) -> Finding {
+fn policy(info: &str) -> Diagnosis {
     const CHECK: &str = "policy";
     let policy = info_field(info, "maxmemory_policy").unwrap_or("unknown");
     let what = format!("maxmemory-policy {policy}");
@@ -187,7 +187,7 @@ fn policy(info: &str) -> Finding {
     }
 }
 
-fn memory(info: &str) -> Finding {
+fn memory(info: &str) -> Diagnosis {
     const CHECK: &str = "memory";
     let number = |name| info_field(info, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
     let (used, max) = (number("used_memory"), number("maxmemory"));
@@ -210,7 +210,7 @@ fn memory(info: &str) -> Finding {
     }
 }
 
-fn persistence(info: &str, sync: Option<&str>) -> Vec<Finding> {
+fn persistence(info: &str, sync: Option<&str>) -> Vec<Diagnosis> {
     const CHECK: &str = "persistence";
     let is = |name: &str, value: &str| info_field(info, name) == Some(value);
     let mut findings = vec![if is("aof_enabled", "1") {
@@ -266,7 +266,7 @@ fn persistence(info: &str, sync: Option<&str>) -> Vec<Finding> {
     findings
 }
 
-fn replication(info: &str) -> Vec<Finding> {
+fn replication(info: &str) -> Vec<Diagnosis> {
     const CHECK: &str = "replication";
     let role = info_field(info, "role").unwrap_or("unknown");
     if role != "master" {
@@ -301,14 +301,14 @@ fn replication(info: &str) -> Vec<Finding> {
     }]
 }
 
-fn fine(check: &'static str, what: String, why: &'static str) -> Finding {
-    Finding { check, severity: Severity::Fine, what, why, fix: "" }
+fn fine(check: &'static str, what: String, why: &'static str) -> Diagnosis {
+    Diagnosis { check, severity: Severity::Fine, what, why, fix: "" }
 }
 
-fn warning(check: &'static str, what: String, why: &'static str, fix: &'static str) -> Finding {
-    Finding { check, severity: Severity::Warning, what, why, fix }
+fn warning(check: &'static str, what: String, why: &'static str, fix: &'static str) -> Diagnosis {
+    Diagnosis { check, severity: Severity::Warning, what, why, fix }
 }
 
-fn problem(check: &'static str, what: String, why: &'static str, fix: &'static str) -> Finding {
-    Finding { check, severity: Severity::Problem, what, why, fix }
+fn problem(check: &'static str, what: String, why: &'static str, fix: &'static str) -> Diagnosis {
+    Diagnosis { check, severity: Severity::Problem, what, why, fix }
 }

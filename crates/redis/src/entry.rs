@@ -13,7 +13,7 @@ use redis::Value;
 
 /// What stands at a position of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum StreamEntry {
     Event(Arc<Event>),
     /// The beginning of an epoch, at its `seq` 0.
     Marker(Position),
@@ -21,7 +21,7 @@ pub(crate) enum Entry {
     Foreign(Position),
 }
 
-impl Entry {
+impl StreamEntry {
     pub(crate) fn position(&self) -> Position {
         match self {
             Self::Event(event) => event.position,
@@ -126,7 +126,7 @@ fn read_extras(topic: &Topic, text: &str) -> Option<Option<Box<Extras>>> {
 /// What an answer to `XREAD` brings that is new.
 #[derive(Debug, Default)]
 pub(crate) struct NewEntries {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<StreamEntry>,
     pub(crate) notices: Vec<NoticeEntry>,
 }
 
@@ -153,7 +153,7 @@ impl NewEntries {
             let Value::Array(parts) = stream else { return None };
             let [name, entries] = <[Value; 2]>::try_from(parts).ok()?;
             if text(name)? == events {
-                news.entries = Entry::parse_all(entries)?;
+                news.entries = StreamEntry::parse_all(entries)?;
                 continue;
             }
             let Value::Array(notices) = entries else { return None };
@@ -202,13 +202,18 @@ mod tests {
             &["a", "1", "t", "x*", "m", "y"],
             &["a", "1", "t", "x", "m", "y", "e", "fanfare.gap"],
         ] {
-            assert_eq!(Entry::parse(entry("7-3", fields)), Some(Entry::Foreign(at)), "{fields:?}");
+            assert_eq!(
+                StreamEntry::parse(entry("7-3", fields)),
+                Some(StreamEntry::Foreign(at)),
+                "{fields:?}"
+            );
         }
-        let event = Entry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "y"]));
-        assert!(matches!(event, Some(Entry::Event(event)) if event.position == at));
-        let with = |x| Entry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "", "x", x]));
+        let event = StreamEntry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "y"]));
+        assert!(matches!(event, Some(StreamEntry::Event(event)) if event.position == at));
+        let with =
+            |x| StreamEntry::parse(entry("7-3", &["a", "1", "t", "x", "m", "", "e", "", "x", x]));
         for bad in ["", "p", "q\n", "px\n", "1p\n", "p\n17-4", "p\n\nx*", "\n\n"] {
-            assert_eq!(with(bad), Some(Entry::Foreign(at)), "{bad:?}");
+            assert_eq!(with(bad), Some(StreamEntry::Foreign(at)), "{bad:?}");
         }
         let topic = Topic::parse("x").unwrap();
         let id = EventId::parse("urn:1").unwrap();
@@ -217,10 +222,12 @@ mod tests {
         let extras = Extras::with_retry(extras, Some(150));
         let draft = Draft { topic, event_type: None, message: "".into(), extras };
         assert_eq!(extras_text(&draft), "p150\nurn:1\ny\nz");
-        let Some(Entry::Event(event)) = with(&extras_text(&draft)) else { panic!("not an event") };
+        let Some(StreamEntry::Event(event)) = with(&extras_text(&draft)) else {
+            panic!("not an event")
+        };
         assert_eq!((event.extras.clone(), event.event_type.clone()), (draft.extras, None));
-        let marker = Entry::parse(entry("8-0", &["a", "1", "parent", "7-3"]));
-        assert_eq!(marker, Some(Entry::Marker(Position::new(8, 0))));
-        assert_eq!(Entry::parse(entry("8", &[])), None);
+        let marker = StreamEntry::parse(entry("8-0", &["a", "1", "parent", "7-3"]));
+        assert_eq!(marker, Some(StreamEntry::Marker(Position::new(8, 0))));
+        assert_eq!(StreamEntry::parse(entry("8", &[])), None);
     }
 }

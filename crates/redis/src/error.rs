@@ -83,7 +83,7 @@ pub enum ConnectError {
 
 /// Why a request on an open connection failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RequestError {
+pub(crate) enum RedisRequestError {
     /// Whether it was executed is unknown.
     #[error("no answer within {} ms", .0.as_millis())]
     Silent(Duration),
@@ -106,7 +106,7 @@ pub(crate) fn words(error: &ServerError) -> String {
     }
 }
 
-impl RequestError {
+impl RedisRequestError {
     /// The same, while a connection to `node` was being opened.
     pub(crate) fn at(self, node: &str) -> ConnectError {
         let node = node.to_owned();

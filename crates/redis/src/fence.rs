@@ -6,7 +6,7 @@ use fanfare_log::{Ended, Lineage, next_epoch};
 use redis::{Cmd, Value};
 
 use crate::entry::text;
-use crate::error::RequestError;
+use crate::error::RedisRequestError;
 use crate::link::Link;
 use crate::stream_state::StreamState;
 
@@ -16,7 +16,7 @@ const MAX_NAMES: usize = 16;
 impl Link {
     /// Fences: a new epoch where the server may have lost writes, or has less than `heard`, the last
     /// position of each epoch that this node knows of.
-    pub(crate) async fn fence(&mut self, heard: &[Position]) -> Result<(), RequestError> {
+    pub(crate) async fn fence(&mut self, heard: &[Position]) -> Result<(), RedisRequestError> {
         let syncs = self.syncs_always().await?;
         let check = self.call_fence(&self.scripts.check, "check", syncs, heard);
         let mut found = Found::parse(self.request(&check).await?)?;
@@ -29,7 +29,7 @@ impl Link {
                         // Where this is refused, so are publishes: there is nothing to fear for. The
                         // next fence tries again.
                         match self.request(&note).await {
-                            Ok(_) | Err(RequestError::Refused(_)) => {}
+                            Ok(_) | Err(RedisRequestError::Refused(_)) => {}
                             Err(error) => return Err(error),
                         }
                     }
@@ -42,19 +42,19 @@ impl Link {
                 }
             }
         }
-        Err(RequestError::Unexpected("the fence: other nodes are always faster"))
+        Err(RedisRequestError::Unexpected("the fence: other nodes are always faster"))
     }
 
     /// Whether this server says that it syncs every write before it answers. Asked anew each time,
     /// since it can be told otherwise while it runs; not where this user may not ask.
-    async fn syncs_always(&mut self) -> Result<bool, RequestError> {
+    async fn syncs_always(&mut self) -> Result<bool, RedisRequestError> {
         if !self.may_ask_config {
             return Ok(false);
         }
         let mut question = redis::cmd("CONFIG");
         question.arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
         let answer = match self.request(&question).await {
-            Err(RequestError::Refused(_)) => {
+            Err(RedisRequestError::Refused(_)) => {
                 self.may_ask_config = false;
                 return Ok(false);
             }
@@ -79,11 +79,11 @@ impl Link {
     }
 
     /// The lineage of `epoch`.
-    pub(crate) async fn lineage(&mut self, epoch: u64) -> Result<Lineage, RequestError> {
+    pub(crate) async fn lineage(&mut self, epoch: u64) -> Result<Lineage, RedisRequestError> {
         let mut question = redis::cmd("HMGET");
         question.arg(&*self.keys.lineage).arg("epoch").arg("ancestors");
         let Value::Array(fields) = self.request(&question).await? else {
-            return Err(RequestError::Unexpected("HMGET"));
+            return Err(RedisRequestError::Unexpected("HMGET"));
         };
         let mut fields = fields.into_iter().map(|field| text(field).unwrap_or_default());
         let (current, ancestors) =
@@ -120,8 +120,8 @@ enum Found {
 }
 
 impl Found {
-    fn parse(answer: Value) -> Result<Self, RequestError> {
-        const UNEXPECTED: RequestError = RequestError::Unexpected("the fence");
+    fn parse(answer: Value) -> Result<Self, RedisRequestError> {
+        const UNEXPECTED: RedisRequestError = RedisRequestError::Unexpected("the fence");
         let Value::Array(fields) = answer else { return Err(UNEXPECTED) };
         if let [Value::BulkString(greatest), Value::BulkString(now)] = &fields[..] {
             let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse().ok();

@@ -60,7 +60,7 @@ mod url;
 mod view;
 
 pub use cluster_store::{ClusterStore, ClusterStoreError, Notice, NoticeListener};
-pub use connection::{Answers, SimulatedConnection, SimulatedNetwork};
+pub use connection::{CommandAnswers, SimulatedConnection, SimulatedNetwork};
 pub use error::ConnectError;
 pub use keys::{InvalidNamespace, Namespace};
 pub use log::RedisLog;

@@ -8,16 +8,16 @@ use fanfare_log::Environment;
 use redis::{Cmd, Pipeline, Value};
 use tokio::time::timeout;
 
-use crate::connection::Connection;
+use crate::connection::RedisConnection;
 use crate::entry::text;
-use crate::error::{ConnectError, RequestError};
+use crate::error::{ConnectError, RedisRequestError};
 use crate::keys::Keys;
 use crate::scripts::Scripts;
 use crate::stream_state::StreamState;
 
 /// A fenced connection to the server that holds the namespace.
 pub(crate) struct Link {
-    pub(crate) connection: Connection,
+    pub(crate) connection: RedisConnection,
     pub(crate) node: String,
     pub(crate) scripts: Scripts,
     pub(crate) keys: Keys,
@@ -33,7 +33,7 @@ pub(crate) struct Link {
 impl Link {
     /// Not yet prepared, nor fenced.
     pub(crate) fn new(
-        connection: Connection,
+        connection: RedisConnection,
         node: String,
         keys: Keys,
         response_timeout: Duration,
@@ -64,7 +64,9 @@ impl Link {
             .into_iter();
         let unexpected = |what| ConnectError::Unexpected { node: self.node.clone(), what };
         let mut info = || match answers.next() {
-            Some(Value::ServerError(error)) => Err(RequestError::Refused(error).at(&self.node)),
+            Some(Value::ServerError(error)) => {
+                Err(RedisRequestError::Refused(error).at(&self.node))
+            }
             Some(value) => text(value).ok_or_else(|| unexpected("INFO")),
             None => Err(unexpected("INFO")),
         };
@@ -88,8 +90,8 @@ impl Link {
     }
 
     /// One command, answered within the link's response timeout. After any error but
-    /// [`RequestError::Refused`] the link must not be used again.
-    pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, RequestError> {
+    /// [`RedisRequestError::Refused`] the link must not be used again.
+    pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, RedisRequestError> {
         request(&mut self.connection, command, self.response_timeout).await
     }
 
@@ -98,7 +100,7 @@ impl Link {
         &mut self,
         command: &Cmd,
         within: Duration,
-    ) -> Result<Value, RequestError> {
+    ) -> Result<Value, RedisRequestError> {
         request(&mut self.connection, command, within).await
     }
 
@@ -107,37 +109,37 @@ impl Link {
         &mut self,
         commands: &Pipeline,
         count: usize,
-    ) -> Result<Vec<Value>, RequestError> {
+    ) -> Result<Vec<Value>, RedisRequestError> {
         let answering = self.connection.send_all(commands, count);
         let values = match timeout(self.response_timeout, answering).await {
-            Ok(answer) => answer.map_err(RequestError::Lost)?,
-            Err(_) => return Err(RequestError::Silent(self.response_timeout)),
+            Ok(answer) => answer.map_err(RedisRequestError::Lost)?,
+            Err(_) => return Err(RedisRequestError::Silent(self.response_timeout)),
         };
         if values.len() == count {
             Ok(values)
         } else {
-            Err(RequestError::Unexpected("the number of answers to a pipeline"))
+            Err(RedisRequestError::Unexpected("the number of answers to a pipeline"))
         }
     }
 }
 
 /// One command on a connection of any kind.
 pub(crate) async fn request(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     command: &Cmd,
     within: Duration,
-) -> Result<Value, RequestError> {
+) -> Result<Value, RedisRequestError> {
     match timeout(within, connection.send(command)).await {
-        Ok(Ok(Value::ServerError(error))) => Err(RequestError::Refused(error)),
+        Ok(Ok(Value::ServerError(error))) => Err(RedisRequestError::Refused(error)),
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(RequestError::Lost(error)),
-        Err(_) => Err(RequestError::Silent(within)),
+        Ok(Err(error)) => Err(RedisRequestError::Lost(error)),
+        Err(_) => Err(RedisRequestError::Silent(within)),
     }
 }
 
 /// The server's clock, in milliseconds since 1970, in an answer to `TIME`.
-pub(crate) fn clock(answer: Value) -> Result<u64, RequestError> {
-    const UNEXPECTED: RequestError = RequestError::Unexpected("TIME");
+pub(crate) fn clock(answer: Value) -> Result<u64, RedisRequestError> {
+    const UNEXPECTED: RedisRequestError = RedisRequestError::Unexpected("TIME");
     let Value::Array(parts) = answer else { return Err(UNEXPECTED) };
     let mut parts = parts.into_iter().filter_map(|part| text(part)?.parse::<u64>().ok());
     match (parts.next(), parts.next()) {

@@ -13,12 +13,12 @@ use fanfare_log::{
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::cluster_store::{ClusterStore, Listener};
+use crate::cluster_store::{ClusterStore, ListenerSlot};
 use crate::dialer::Dialer;
 use crate::error::ConnectError;
 use crate::health::Health;
 use crate::publish::Publisher;
-use crate::read::Reader;
+use crate::read::StreamReader;
 use crate::settings::RedisSettings;
 use crate::state::{RedisState, Unsettled};
 use crate::stepped::Waiting;
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// connections.
 pub struct RedisLog {
     publisher: Publisher,
-    reader: Arc<Reader>,
+    reader: Arc<StreamReader>,
     view: Arc<View>,
     health: Arc<Health>,
     store: Arc<ClusterStore>,
@@ -112,12 +112,12 @@ impl RedisLog {
 /// A log, and what it needs to have done for it.
 pub(crate) struct Assembled {
     pub(crate) log: RedisLog,
-    pub(crate) following: Task,
-    pub(crate) publishing: Task,
+    pub(crate) following: EngineTask,
+    pub(crate) publishing: EngineTask,
 }
 
 /// What goes on for as long as a log does.
-pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type EngineTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Puts a log together: connects, fences, and tells `tail` where the log stands.
 pub(crate) async fn assemble(
@@ -144,7 +144,7 @@ pub(crate) async fn assemble(
     let health = Arc::new(Health::new(settings.echo_deadline));
     health.heard(last);
 
-    let listener = Listener::default();
+    let listener = ListenerSlot::default();
     let store = Arc::new(ClusterStore::new(
         dialer.clone(),
         view.clone(),
@@ -166,7 +166,8 @@ pub(crate) async fn assemble(
         state.and_then(|state| state.keys),
     );
     let publishing = Box::pin(task.run(Some(publishing)));
-    let reader = Reader::new(settings, runtime, waiting, dialer, view.clone(), health.clone());
+    let reader =
+        StreamReader::new(settings, runtime, waiting, dialer, view.clone(), health.clone());
     let log =
         RedisLog { publisher, reader: Arc::new(reader), view, health, store, tasks: Vec::new() };
     Ok(Assembled { log, following, publishing })

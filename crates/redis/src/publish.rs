@@ -19,10 +19,10 @@ use crate::back_off::BackOff;
 use crate::budget::Budget;
 use crate::dialer::Dialer;
 use crate::entry::{extras_text, text};
-use crate::error::{RequestError, words};
+use crate::error::{RedisRequestError, words};
 use crate::health::Health;
 use crate::link::Link;
-use crate::refusal::Refusal;
+use crate::refusal::PublishRefusal;
 use crate::request::{Request, weight};
 use crate::retention::Upkeep;
 use crate::settings::RedisSettings;
@@ -282,7 +282,7 @@ impl PublishTask {
         let (mut last, mut stale, mut elsewhere) = (None, false, None);
         for (mut request, answer) in trip.into_iter().zip(answers) {
             let source: Cause = match Self::outcome(&request, answer) {
-                Outcome::Accepted(appended) => {
+                PublishOutcome::Accepted(appended) => {
                     if !appended.repeated {
                         let through = appended.first.plus(appended.count as u64 - 1);
                         self.view.record_known(through);
@@ -294,30 +294,30 @@ impl PublishTask {
                     });
                     continue;
                 }
-                Outcome::Unclear(error) => {
+                PublishOutcome::Unclear(error) => {
                     let source = error.into();
                     request.answer(Err(AppendError::OutcomeUnknown { source }));
                     continue;
                 }
-                Outcome::Reused => {
+                PublishOutcome::Reused => {
                     request.answer(Err(AppendError::KeyReused));
                     continue;
                 }
-                Outcome::Refused(Refusal::Full(error)) => {
+                PublishOutcome::Refused(PublishRefusal::Full(error)) => {
                     self.refused(&error);
                     request.answer(Err(AppendError::Full { source: error.into() }));
                     continue;
                 }
-                Outcome::Refused(Refusal::Unwilling(error)) => {
+                PublishOutcome::Refused(PublishRefusal::Unwilling(error)) => {
                     self.refused(&error);
                     request.answer(Err(AppendError::Unavailable { source: error.into() }));
                     continue;
                 }
-                Outcome::Refused(Refusal::Stale) => {
+                PublishOutcome::Refused(PublishRefusal::Stale) => {
                     stale = true;
                     "the epoch changed again and again".into()
                 }
-                Outcome::Refused(Refusal::Elsewhere(error)) => {
+                PublishOutcome::Refused(PublishRefusal::Elsewhere(error)) => {
                     let error = Arc::new(error);
                     elsewhere = Some(Arc::clone(&error));
                     error.into()
@@ -345,7 +345,7 @@ impl PublishTask {
     }
 
     /// Before the publisher is answered, so that readiness never contradicts the answer.
-    fn refused(&mut self, error: &RequestError) {
+    fn refused(&mut self, error: &RedisRequestError) {
         self.health.refusing(Some(error.to_string()));
         self.upkeep.hurry();
     }
@@ -377,24 +377,30 @@ impl PublishTask {
         call
     }
 
-    fn outcome(request: &Request, answer: Value) -> Outcome {
-        let unclear = || Outcome::Unclear(RequestError::Unexpected("to a publish"));
+    fn outcome(request: &Request, answer: Value) -> PublishOutcome {
+        let unclear = || PublishOutcome::Unclear(RedisRequestError::Unexpected("to a publish"));
         match answer {
-            Value::ServerError(error) => Outcome::Refused(Refusal::of(error)),
-            Value::Nil => Outcome::Refused(Refusal::Stale),
+            Value::ServerError(error) => PublishOutcome::Refused(PublishRefusal::of(error)),
+            Value::Nil => PublishOutcome::Refused(PublishRefusal::Stale),
             Value::Array(mut earlier) => {
                 let earlier = earlier.pop().and_then(text);
                 let content = request.batch.key.as_ref().map_or("", IdempotencyKey::content);
                 match earlier.as_deref().and_then(known_answer) {
-                    Some((.., then)) if then != content && !then.is_empty() => Outcome::Reused,
-                    Some((first, count, _)) => Outcome::Accepted(appended(first, count, true)),
+                    Some((.., then)) if then != content && !then.is_empty() => {
+                        PublishOutcome::Reused
+                    }
+                    Some((first, count, _)) => {
+                        PublishOutcome::Accepted(appended(first, count, true))
+                    }
                     None => unclear(),
                 }
             }
             id => {
                 let first = text(id).and_then(|id| id.parse().ok());
                 let count = request.batch.drafts.len();
-                first.map_or_else(unclear, |first| Outcome::Accepted(appended(first, count, false)))
+                first.map_or_else(unclear, |first| {
+                    PublishOutcome::Accepted(appended(first, count, false))
+                })
             }
         }
     }
@@ -427,12 +433,12 @@ fn one_for_each(trip: &[Request], calls: &[usize], answers: Vec<Value>) -> Vec<V
     each
 }
 
-enum Outcome {
+enum PublishOutcome {
     Accepted(Appended),
-    Refused(Refusal),
+    Refused(PublishRefusal),
     /// The key is known, with another content.
     Reused,
-    Unclear(RequestError),
+    Unclear(RedisRequestError),
 }
 
 fn appended(first: Position, count: usize, repeated: bool) -> Appended {

@@ -11,11 +11,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dialer::Dialer;
-use crate::entry::{Entry, text};
-use crate::error::RequestError;
+use crate::entry::{StreamEntry, text};
+use crate::error::RedisRequestError;
 use crate::health::Health;
 use crate::link::Link;
-use crate::runs::Runs;
+use crate::runs::CachedRuns;
 use crate::settings::RedisSettings;
 use crate::stepped::Waiting;
 use crate::view::View;
@@ -29,7 +29,7 @@ const SHARED_BYTES: usize = 64 << 10;
 const AT_ONCE: usize = 64;
 
 /// Serves reads from threads outside the runtime.
-pub(crate) struct Reader {
+pub(crate) struct StreamReader {
     runtime: Handle,
     waiting: Waiting,
     dialer: Arc<Dialer>,
@@ -38,12 +38,12 @@ pub(crate) struct Reader {
     /// Connections that wait for the next read; never more than there are permits.
     idle: Mutex<Vec<Link>>,
     /// What was read last, for all who want something of it.
-    runs: Runs,
+    runs: CachedRuns,
     permits: Semaphore,
     deadline: Duration,
 }
 
-impl Reader {
+impl StreamReader {
     pub(crate) fn new(
         settings: &RedisSettings,
         runtime: Handle,
@@ -59,7 +59,7 @@ impl Reader {
             view,
             health,
             idle: Mutex::default(),
-            runs: Runs::default(),
+            runs: CachedRuns::default(),
             permits: Semaphore::new(settings.readers.max(1)),
             deadline: settings.read_deadline,
         }
@@ -114,7 +114,7 @@ impl Reader {
             let within = reader.deadline;
             match timeout_at(Instant::now() + within, reader.position_of(&id)).await {
                 Ok(found) => found,
-                Err(_) => Err(RequestError::Silent(within).into()),
+                Err(_) => Err(RedisRequestError::Silent(within).into()),
             }
         });
         Box::pin(async move {
@@ -131,7 +131,7 @@ impl Reader {
             Value::Nil => Ok(None),
             answer => match text(answer).as_deref().and_then(earliest) {
                 Some(position) => Ok(Some(position)),
-                None => Err(RequestError::Unexpected("HGET").into()),
+                None => Err(RedisRequestError::Unexpected("HGET").into()),
             },
         }
     }
@@ -145,7 +145,7 @@ impl Reader {
         count: usize,
         bytes: usize,
         lineage: &Arc<Lineage>,
-    ) -> Result<(Vec<Entry>, bool), Cause> {
+    ) -> Result<(Vec<StreamEntry>, bool), Cause> {
         if let Some(entries) = self.runs.find(start, until, lineage, Instant::now()) {
             return Ok((entries, false));
         }
@@ -170,9 +170,9 @@ impl Reader {
         count: usize,
         bytes: usize,
         lineage: &Lineage,
-    ) -> Result<(Vec<Entry>, bool), Cause> {
+    ) -> Result<(Vec<StreamEntry>, bool), Cause> {
         let end = Instant::now() + self.deadline;
-        let (mut entries, mut named) = (Vec::<Entry>::new(), 0);
+        let (mut entries, mut named) = (Vec::<StreamEntry>::new(), 0);
         let (mut held, mut largest) = (0, 0);
         let epoch = lineage.current();
         loop {
@@ -183,13 +183,13 @@ impl Reader {
                     .clamp(1, AT_ONCE)
                     .min(count - named),
             };
-            let after = entries.last().map_or(start, Entry::position);
+            let after = entries.last().map_or(start, StreamEntry::position);
             let more = match timeout_at(end, self.fetch(after, until, asked, epoch)).await {
                 Ok(Ok(more)) => more,
                 // What has come already is a page.
                 Ok(Err(_)) | Err(_) if named > 0 => return Ok((entries, false)),
                 Ok(Err(cause)) => return Err(cause),
-                Err(_) => return Err(RequestError::Silent(self.deadline).into()),
+                Err(_) => return Err(RedisRequestError::Silent(self.deadline).into()),
             };
             let complete = more.len() < asked;
             for entry in &more {
@@ -214,12 +214,12 @@ impl Reader {
         until: Position,
         count: usize,
         epoch: u64,
-    ) -> Result<Vec<Entry>, Cause> {
+    ) -> Result<Vec<StreamEntry>, Cause> {
         let mut question = redis::cmd("XRANGE");
         question.arg(&*self.dialer.keys.events);
         question.arg(format!("({start}")).arg(until.to_string()).arg("COUNT").arg(count);
         let answer = self.ask(&question, epoch).await?;
-        Ok(Entry::parse_all(answer).ok_or(RequestError::Unexpected("XRANGE"))?)
+        Ok(StreamEntry::parse_all(answer).ok_or(RedisRequestError::Unexpected("XRANGE"))?)
     }
 
     /// One question, over a connection fenced in this epoch or later.
@@ -267,7 +267,7 @@ fn earliest(positions: &str) -> Option<Position> {
 /// such an epoch is all that is left of one in which nothing happened; anything else is a gap.
 #[expect(clippy::too_many_arguments, reason = "one caller, and each is a fact of its own")]
 fn page(
-    entries: Vec<Entry>,
+    entries: Vec<StreamEntry>,
     complete: bool,
     from: ReadFrom,
     until: Position,
@@ -286,11 +286,11 @@ fn page(
     let (mut bytes, mut begun, mut is_broken) = (0, false, false);
     for entry in entries {
         if !names(entry.position().epoch) {
-            is_broken |= !matches!(entry, Entry::Marker(_));
+            is_broken |= !matches!(entry, StreamEntry::Marker(_));
             continue;
         }
         let before = match &entry {
-            Entry::Foreign(position) => *position,
+            StreamEntry::Foreign(position) => *position,
             entry => entry.before(),
         };
         if at.is_some_and(|at| is_broken || misses(at, before)) {
@@ -300,7 +300,7 @@ fn page(
             page.trimmed = Some(before);
         }
         is_broken = false;
-        if let Entry::Event(event) = &entry
+        if let StreamEntry::Event(event) = &entry
             && selector.matches(event)
         {
             let full = page.events.len() >= limit.events.max(1)
@@ -337,8 +337,8 @@ mod tests {
 
     const LIMIT: PageLimit = PageLimit { events: 100, bytes: 1 << 20 };
 
-    fn event(epoch: u64, seq: u64) -> Entry {
-        Entry::Event(Arc::new(Event {
+    fn event(epoch: u64, seq: u64) -> StreamEntry {
+        StreamEntry::Event(Arc::new(Event {
             position: Position::new(epoch, seq),
             topic: Topic::default(),
             event_type: None,
@@ -349,7 +349,7 @@ mod tests {
     }
 
     /// Epoch 1 ended at 1-3; epoch 2 goes on.
-    fn page_of(entries: Vec<Entry>, after: (u64, u64), until: (u64, u64)) -> Page {
+    fn page_of(entries: Vec<StreamEntry>, after: (u64, u64), until: (u64, u64)) -> Page {
         let lineage = Lineage::recorded([Position::new(1, 3)], 2).unwrap();
         let from = ReadFrom::After(Position::new(after.0, after.1));
         let until = Position::new(until.0, until.1);
@@ -359,8 +359,8 @@ mod tests {
         })
     }
 
-    fn marker() -> Entry {
-        Entry::Marker(Position::new(2, 0))
+    fn marker() -> StreamEntry {
+        StreamEntry::Marker(Position::new(2, 0))
     }
 
     #[test]
@@ -392,7 +392,7 @@ mod tests {
         assert_eq!((first.trimmed, first.next), (None, Position::new(2, 1)));
         let second = page_of(vec![event(2, 4)], (2, 1), (2, 4));
         assert_eq!(second.trimmed, Some(Position::new(2, 3)));
-        let foreign = Entry::Foreign(Position::new(2, 2));
+        let foreign = StreamEntry::Foreign(Position::new(2, 2));
         let page = page_of(vec![foreign, event(2, 3)], (2, 1), (2, 3));
         assert_eq!((page.trimmed, page.events.len()), (Some(Position::new(2, 2)), 1));
     }
@@ -406,7 +406,7 @@ mod tests {
             let misses = |at, before| !lineage.continuous(at, before);
             page(entries, complete, from, until, &Selector::default(), LIMIT, names, misses)
         };
-        let forgotten = |epoch| Entry::Marker(Position::new(epoch, 0));
+        let forgotten = |epoch| StreamEntry::Marker(Position::new(epoch, 0));
         let page = page_of(vec![event(1, 3), forgotten(4), forgotten(5)], false);
         assert_eq!((page.trimmed, page.next), (None, Position::new(1, 3)));
         let page = page_of(vec![event(1, 3), forgotten(4), forgotten(9), event(9, 1)], true);

@@ -2,26 +2,26 @@
 
 use redis::{ServerError, ServerErrorKind};
 
-use crate::error::{RequestError, words};
+use crate::error::{RedisRequestError, words};
 
 /// Why Redis did not execute a publish.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum PublishRefusal {
     /// The epoch is over: fence, and send it again.
     Stale,
     /// This server or connection is not, or no longer, the right one: open another.
-    Elsewhere(RequestError),
+    Elsewhere(RedisRequestError),
     /// There is no room, in memory or on disk.
-    Full(RequestError),
+    Full(RedisRequestError),
     /// The server does not accept writes, or not these.
-    Unwilling(RequestError),
+    Unwilling(RedisRequestError),
 }
 
-impl Refusal {
+impl PublishRefusal {
     pub(crate) fn of(error: ServerError) -> Self {
         let (said, kind) = (words(&error), error.kind());
         let is_out_of_memory = error.code() == "OOM";
-        let error = RequestError::Refused(error);
+        let error = RedisRequestError::Refused(error);
         match kind {
             Some(
                 ServerErrorKind::Moved

@@ -11,7 +11,7 @@ use fanfare_log::Retention;
 use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
-use crate::error::{RequestError, words};
+use crate::error::{RedisRequestError, words};
 use crate::health::Health;
 use crate::link::Link;
 use crate::view::View;
@@ -65,7 +65,7 @@ impl Upkeep {
         link: &mut Link,
         view: &View,
         health: &Health,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), RedisRequestError> {
         let seen = view.seen();
         // By Redis's clock, which dates events: a node's own may be wrong by any amount.
         let age = u64::try_from(self.retention.age.as_millis()).unwrap_or(u64::MAX);

@@ -12,7 +12,7 @@ use fanfare_event::Position;
 use fanfare_log::Lineage;
 use tokio::time::Instant;
 
-use crate::entry::Entry;
+use crate::entry::StreamEntry;
 
 /// How many are kept, each of at most one page.
 const RUNS: usize = 4;
@@ -21,17 +21,17 @@ const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// The latest runs, oldest first.
 #[derive(Default)]
-pub(crate) struct Runs(Mutex<VecDeque<Run>>);
+pub(crate) struct CachedRuns(Mutex<VecDeque<CachedRun>>);
 
 /// The entries after a position, none left out.
-struct Run {
+struct CachedRun {
     lineage: Arc<Lineage>,
     after: Position,
-    entries: Vec<Entry>,
+    entries: Vec<StreamEntry>,
     read: Instant,
 }
 
-impl Runs {
+impl CachedRuns {
     /// The first entries after `start`, none beyond `until`, as far as they were read just now; `None` where none
     /// was of which someone could go on.
     pub(crate) fn find(
@@ -40,7 +40,7 @@ impl Runs {
         until: Position,
         lineage: &Arc<Lineage>,
         now: Instant,
-    ) -> Option<Vec<Entry>> {
+    ) -> Option<Vec<StreamEntry>> {
         let mut runs = self.lock();
         runs.retain(|run| run.is_good(lineage, now));
         runs.iter().rev().find_map(|run| run.find(start, until))
@@ -50,12 +50,12 @@ impl Runs {
     pub(crate) fn keep(
         &self,
         after: Position,
-        entries: &[Entry],
+        entries: &[StreamEntry],
         lineage: &Arc<Lineage>,
         now: Instant,
     ) {
         let (lineage, entries) = (Arc::clone(lineage), entries.to_vec());
-        let run = Run { lineage, after, entries, read: now };
+        let run = CachedRun { lineage, after, entries, read: now };
         let mut runs = self.lock();
         runs.push_back(run);
         if runs.len() > RUNS {
@@ -63,17 +63,17 @@ impl Runs {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Run>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<CachedRun>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Run {
+impl CachedRun {
     fn is_good(&self, lineage: &Arc<Lineage>, now: Instant) -> bool {
         Arc::ptr_eq(&self.lineage, lineage) && now - self.read < KEPT_FOR
     }
 
-    fn find(&self, start: Position, until: Position) -> Option<Vec<Entry>> {
+    fn find(&self, start: Position, until: Position) -> Option<Vec<StreamEntry>> {
         if start < self.after {
             return None;
         }
@@ -93,14 +93,14 @@ mod tests {
         Position::new(7, seq)
     }
 
-    fn seqs(entries: Option<Vec<Entry>>) -> Option<Vec<u64>> {
+    fn seqs(entries: Option<Vec<StreamEntry>>) -> Option<Vec<u64>> {
         entries.map(|entries| entries.iter().map(|entry| entry.position().seq).collect())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_run_is_used_where_it_does_not_reach_or_is_no_longer_true() {
-        let (runs, lineage) = (Runs::default(), Arc::new(Lineage::root(7)));
-        let entries: Vec<_> = (3..=6).map(at).map(Entry::Foreign).collect();
+        let (runs, lineage) = (CachedRuns::default(), Arc::new(Lineage::root(7)));
+        let entries: Vec<_> = (3..=6).map(at).map(StreamEntry::Foreign).collect();
         runs.keep(at(2), &entries, &lineage, Instant::now());
         let find = |start, until| seqs(runs.find(at(start), at(until), &lineage, Instant::now()));
         assert_eq!(find(2, 9), Some(vec![3, 4, 5, 6]));

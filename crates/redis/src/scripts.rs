@@ -3,7 +3,7 @@
 use redis::{Pipeline, Value};
 
 use crate::entry::text;
-use crate::error::RequestError;
+use crate::error::RedisRequestError;
 
 /// The hashes by which a connection calls its scripts.
 #[derive(Default)]
@@ -47,13 +47,13 @@ impl Scripts {
         }
     }
 
-    pub(crate) fn loaded(answers: impl Iterator<Item = Value>) -> Result<Self, RequestError> {
+    pub(crate) fn loaded(answers: impl Iterator<Item = Value>) -> Result<Self, RedisRequestError> {
         let mut hashes = answers.map(|answer| match answer {
-            Value::ServerError(error) => Err(RequestError::Refused(error)),
-            answer => text(answer).ok_or(RequestError::Unexpected("SCRIPT LOAD")),
+            Value::ServerError(error) => Err(RedisRequestError::Refused(error)),
+            answer => text(answer).ok_or(RedisRequestError::Unexpected("SCRIPT LOAD")),
         });
         let mut next =
-            || hashes.next().unwrap_or(Err(RequestError::Unexpected("the number of scripts")));
+            || hashes.next().unwrap_or(Err(RedisRequestError::Unexpected("the number of scripts")));
         Ok(Self {
             check: next()?,
             fence: next()?,

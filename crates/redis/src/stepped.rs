@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::connection::SimulatedNetwork;
 use crate::dialer::Dialer;
 use crate::error::ConnectError;
-use crate::log::{Assembled, RedisLog, Task, assemble};
+use crate::log::{Assembled, EngineTask, RedisLog, assemble};
 use crate::settings::RedisSettings;
 
 /// What is called while a read waits for an answer of Redis: it lets the answer come.
@@ -24,8 +24,8 @@ pub type WhileWaiting = Arc<dyn Fn() + Send + Sync>;
 /// What does a log's own work. It must be dropped before, or with, its log.
 pub struct RedisWork {
     runtime: Handle,
-    following: Task,
-    publishing: Task,
+    following: EngineTask,
+    publishing: EngineTask,
 }
 
 impl RedisLog {

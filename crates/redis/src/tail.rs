@@ -12,10 +12,10 @@ use fanfare_log::{Lineage, Tail};
 use tokio::time::{Instant, sleep};
 
 use crate::back_off::BackOff;
-use crate::cluster_store::{Listener, NO_NOTICE, Notice};
+use crate::cluster_store::{ListenerSlot, NO_NOTICE, Notice};
 use crate::dialer::Dialer;
-use crate::entry::{Entry, NewEntries, NoticeEntry};
-use crate::error::RequestError;
+use crate::entry::{NewEntries, NoticeEntry, StreamEntry};
+use crate::error::RedisRequestError;
 use crate::health::Health;
 use crate::link::{Link, clock};
 use crate::view::View;
@@ -34,7 +34,7 @@ pub(crate) struct TailTask {
     view: Arc<View>,
     health: Arc<Health>,
     tail: Arc<dyn Tail>,
-    listener: Listener,
+    listener: ListenerSlot,
     lineage: Arc<Lineage>,
     /// The last position the hub was told of.
     heard: Position,
@@ -63,7 +63,7 @@ impl TailTask {
         view: Arc<View>,
         health: Arc<Health>,
         tail: Arc<dyn Tail>,
-        listener: Listener,
+        listener: ListenerSlot,
         awaits_listener: bool,
     ) -> Self {
         let (seen, noticed) = (view.seen(), view.noticed());
@@ -108,7 +108,7 @@ impl TailTask {
     }
 
     /// Follows the stream until the link fails.
-    async fn follow(&mut self, link: &mut Link, back_off: &mut BackOff) -> RequestError {
+    async fn follow(&mut self, link: &mut Link, back_off: &mut BackOff) -> RedisRequestError {
         // A link is good once it has read: a stopped server accepts connections too.
         let mut checked = Instant::now();
         if let Err(error) = self.check_notices(link).await {
@@ -121,7 +121,7 @@ impl TailTask {
                 Err(error) => {
                     // A link that breaks is not a slow one: the next lost answer must not be waited
                     // for as long as a large one on a slow link.
-                    if matches!(error, RequestError::Silent(_)) {
+                    if matches!(error, RedisRequestError::Silent(_)) {
                         self.slowness.grow();
                     }
                     return error;
@@ -141,7 +141,7 @@ impl TailTask {
     }
 
     /// Reads on and tells the hub. Whether there was nothing new.
-    async fn read(&mut self, link: &mut Link) -> Result<bool, RequestError> {
+    async fn read(&mut self, link: &mut Link) -> Result<bool, RedisRequestError> {
         let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.slowness.factor as usize);
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
@@ -158,7 +158,7 @@ impl TailTask {
             BLOCK + (link.response_timeout * self.slowness.factor).min(MAX_RESPONSE_TIMEOUT);
         let answer = link.request_within(&question, within).await?;
         let new = NewEntries::parse(answer, &link.keys.events);
-        let NewEntries { entries, notices } = new.ok_or(RequestError::Unexpected("XREAD"))?;
+        let NewEntries { entries, notices } = new.ok_or(RedisRequestError::Unexpected("XREAD"))?;
         if !notices.is_empty() {
             self.on_notices(link, notices).await?;
         }
@@ -178,7 +178,7 @@ impl TailTask {
 
     /// On a new link, or in a new epoch, which may be of another server: whether the last notice that
     /// was heard is there still.
-    async fn check_notices(&mut self, link: &mut Link) -> Result<(), RequestError> {
+    async fn check_notices(&mut self, link: &mut Link) -> Result<(), RedisRequestError> {
         let is_there = self.noticed == NO_NOTICE || link.has_notice(&self.noticed).await?;
         if !is_there {
             self.noticed = link.last_notice().await?;
@@ -201,7 +201,7 @@ impl TailTask {
         &mut self,
         link: &mut Link,
         notices: Vec<NoticeEntry>,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), RedisRequestError> {
         let now = clock(link.request(&redis::cmd("TIME")).await?)?;
         let mut last = std::mem::take(&mut self.noticed);
         let mut missed = false;
@@ -230,8 +230,8 @@ impl TailTask {
     async fn on_entries(
         &mut self,
         link: &mut Link,
-        entries: Vec<Entry>,
-    ) -> Result<(), RequestError> {
+        entries: Vec<StreamEntry>,
+    ) -> Result<(), RedisRequestError> {
         let mut run = Vec::with_capacity(entries.len());
         for entry in entries {
             let before = entry.before();
@@ -241,9 +241,9 @@ impl TailTask {
                 self.resume_at(link, before).await?;
             }
             match entry {
-                Entry::Event(event) => run.push(event),
-                Entry::Marker(_) => {}
-                Entry::Foreign(position) => {
+                StreamEntry::Event(event) => run.push(event),
+                StreamEntry::Marker(_) => {}
+                StreamEntry::Foreign(position) => {
                     self.deliver(&mut run);
                     self.resume_at(link, position).await?;
                 }
@@ -264,7 +264,7 @@ impl TailTask {
     }
 
     /// Tells the hub that the log goes on after `at`: an epoch begins, or something was missed.
-    async fn resume_at(&mut self, link: &mut Link, at: Position) -> Result<(), RequestError> {
+    async fn resume_at(&mut self, link: &mut Link, at: Position) -> Result<(), RedisRequestError> {
         if at.epoch != self.lineage.current() {
             // What this node has heard of the epoch that ended must be in the lineage by which it goes on.
             link.fence(&self.view.known()).await?;

@@ -15,13 +15,13 @@ use fanfare_log::{TopicId, TopicTable};
 /// for those who ask for its topic, and no silence.
 const MAX_HEARD: usize = 1 << 20;
 
-pub(crate) struct Trims {
+pub(crate) struct StreamTrims {
     topics: TopicTable,
     /// What this node has heard and the table does not count as trimmed, in order.
     heard: VecDeque<(Position, TopicId)>,
 }
 
-impl Trims {
+impl StreamTrims {
     /// Of what stood up to here nothing is known.
     pub(crate) fn since(at: Position) -> Self {
         let topics = TopicTable::restored(TopicTable::QUIET_LIMIT, at, at, []);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     /// Hears of one event of each topic, from `first` on.
-    fn hear(trims: &mut Trims, first: u64, topics: &[&str]) {
+    fn hear(trims: &mut StreamTrims, first: u64, topics: &[&str]) {
         for (seq, topic) in (first..).zip(topics) {
             trims.on_event(&Event {
                 position: at(seq),
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_trim_of_another_topic_is_a_gap_or_one_of_its_own_is_none() {
-        let mut trims = Trims::since(at(10));
+        let mut trims = StreamTrims::since(at(10));
         hear(&mut trims, 11, &["chat", "orders/1", "chat", "chat"]);
         assert!(!trims.concern(&wanted("orders/1"), at(10), at(11)));
         assert!(!trims.concern(&wanted("orders/1"), at(12), at(13)));
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_this_node_has_not_heard_is_taken_for_unwanted() {
-        let mut trims = Trims::since(at(10));
+        let mut trims = StreamTrims::since(at(10));
         hear(&mut trims, 11, &["chat"]);
         for topic in ["orders/1", "chat", "never/published", "*"] {
             assert!(trims.concern(&wanted(topic), at(9), at(10)), "{topic}");

@@ -28,14 +28,14 @@ pub struct RedisUrl {
 /// How the one server that holds a namespace is found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
-    Server(Node),
-    Sentinel { nodes: Vec<Node>, master: String, credentials: Credentials },
-    Cluster { nodes: Vec<Node> },
+    Server(HostAndPort),
+    Sentinel { nodes: Vec<HostAndPort>, master: String, credentials: Credentials },
+    Cluster { nodes: Vec<HostAndPort> },
 }
 
 /// A host and its port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Node {
+pub(crate) struct HostAndPort {
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -100,15 +100,15 @@ impl FromStr for RedisUrl {
             return Err(InvalidUrl::Parameter);
         }
         let (place, db) = match kind {
-            "" => (Place::Server(Node::one(nodes)?), path),
-            "cluster" => (Place::Cluster { nodes: Node::several(nodes, 6379)? }, path),
+            "" => (Place::Server(HostAndPort::one(nodes)?), path),
+            "cluster" => (Place::Cluster { nodes: HostAndPort::several(nodes, 6379)? }, path),
             "sentinel" => {
                 let (master, db) = path.split_once('/').unwrap_or((path, ""));
                 let master = decoded(master)?;
                 if master.is_empty() {
                     return Err(InvalidUrl::Master);
                 }
-                let nodes = Node::several(nodes, 26379)?;
+                let nodes = HostAndPort::several(nodes, 26379)?;
                 (Place::Sentinel { nodes, master, credentials: Credentials::query(query)? }, db)
             }
             _ => return Err(InvalidUrl::Scheme),
@@ -124,7 +124,7 @@ impl FromStr for RedisUrl {
     }
 }
 
-impl Node {
+impl HostAndPort {
     fn one(text: &str) -> Result<Self, InvalidUrl> {
         if text.contains(',') {
             return Err(InvalidUrl::SeveralServers);
@@ -187,7 +187,7 @@ fn decoded(text: &str) -> Result<String, InvalidUrl> {
     Ok(text.into_owned())
 }
 
-impl fmt::Display for Node {
+impl fmt::Display for HostAndPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
@@ -239,8 +239,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn node(host: &str, port: u16) -> Node {
-        Node { host: host.to_owned(), port }
+    fn node(host: &str, port: u16) -> HostAndPort {
+        HostAndPort { host: host.to_owned(), port }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use fanfare_event::{Event, Position, TopicSelector};
 use fanfare_log::{Lineage, LogSize};
 
 use crate::stream_state::StreamState;
-use crate::trims::Trims;
+use crate::trims::StreamTrims;
 
 /// The most entries asked for at once.
 const MAX_PAGE: usize = 1000;
@@ -28,7 +28,7 @@ const MAX_EPOCHS: usize = 64;
 
 pub(crate) struct View {
     seen: Mutex<Seen>,
-    trims: Mutex<Trims>,
+    trims: Mutex<StreamTrims>,
     /// The last position of each of the latest epochs that was heard of or acknowledged, ascending.
     known: Mutex<Vec<Position>>,
     /// The id of the last notice that was heard.
@@ -47,7 +47,7 @@ impl View {
                 heard,
                 fenced: StreamState::UNKNOWN,
             }),
-            trims: Mutex::new(Trims::since(heard)),
+            trims: Mutex::new(StreamTrims::since(heard)),
             known: Mutex::new(vec![heard]),
             noticed: Mutex::new(noticed),
             weight: AtomicUsize::new(1024),
@@ -115,7 +115,7 @@ impl View {
 
     /// Before the tail tells the hub that the log goes on after `at` with something missing.
     pub(crate) fn before_gap(&self, at: Position) {
-        *self.trims() = Trims::since(at);
+        *self.trims() = StreamTrims::since(at);
     }
 
     pub(crate) fn after_append(&self, events: &[Arc<Event>]) {
@@ -172,7 +172,7 @@ impl View {
         (bytes / self.weight.load(Ordering::Relaxed).max(1)).clamp(1, MAX_PAGE)
     }
 
-    fn trims(&self) -> MutexGuard<'_, Trims> {
+    fn trims(&self) -> MutexGuard<'_, StreamTrims> {
         self.trims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

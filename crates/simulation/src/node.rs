@@ -8,7 +8,7 @@ use fanfare_delivery::{
     DeliverySettings, Now, Ready, Retry, Seats, StepLimits, SteppedDelivery, SteppedReader,
 };
 use fanfare_hub::{Hub, Window, WindowBounds};
-use fanfare_log::disk::{Progress, Writer};
+use fanfare_log::disk::{DiskWriter, Progress};
 use fanfare_log::{
     DiskLog, DiskOptions, Environment, EventLog, MemoryLog, MemorySettings, SyncPolicy, Tail,
 };
@@ -44,7 +44,7 @@ pub(crate) struct SimulatedNode {
 /// What does the log's own work.
 enum Worker {
     None,
-    Disk(Box<Writer>),
+    Disk(Box<DiskWriter>),
     Redis(RedisWork, Arc<RedisNetwork>, usize),
 }
 

@@ -33,7 +33,7 @@ struct FickleState {
 
 /// What a log lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loss {
+pub struct InjectedLoss {
     /// The last position of the epoch that is left of it.
     pub end: Position,
     /// The epoch that has begun.
@@ -59,7 +59,7 @@ impl FickleLog {
     }
 
     /// Loses the last events of the current epoch, at most so many, and goes on in a new one.
-    pub fn lose(&self, events: u64) -> Loss {
+    pub fn lose(&self, events: u64) -> InjectedLoss {
         let mut state = self.lock();
         let loss = state.lose(events);
         state.begin();
@@ -68,7 +68,7 @@ impl FickleLog {
     }
 
     /// Starts again, after having lost as many, and from now on reports to `tail`.
-    pub fn restart(&self, events: u64, tail: Arc<dyn Tail>) -> Loss {
+    pub fn restart(&self, events: u64, tail: Arc<dyn Tail>) -> InjectedLoss {
         let mut state = self.lock();
         let loss = state.lose(events);
         state.tail = tail;
@@ -124,7 +124,7 @@ impl FickleState {
         }
     }
 
-    fn lose(&mut self, events: u64) -> Loss {
+    fn lose(&mut self, events: u64) -> InjectedLoss {
         let end = Position::new(self.last.epoch, self.last.seq.saturating_sub(events));
         let end = end.max(self.topics.trimmed());
         let lossy = end < self.last;
@@ -140,7 +140,7 @@ impl FickleState {
         let epoch = self.lineage.begin(self.last.epoch + 1, seq, lossy);
         let end = Position::new(self.last.epoch, seq);
         self.last = Position::new(epoch, 0);
-        Loss { end, epoch }
+        InjectedLoss { end, epoch }
     }
 
     /// Trims the oldest events, so many.

@@ -12,7 +12,7 @@ mod redis_server;
 mod simulated_disk;
 mod simulated_environment;
 
-pub use fickle_log::{FickleLog, Loss};
+pub use fickle_log::{FickleLog, InjectedLoss};
 pub use nginx::Nginx;
 pub use proxy::Proxy;
 pub use redis_server::{RedisServer, free_port};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use fanfare_hub::{Envelope, Interest};
 use fanfare_log::{PageLimit, ReadError, ReadFrom};
 
-use super::Page;
+use super::LoadedPage;
 use crate::address_group::AddressGroup;
 
 /// Among the next of how many addresses is looked for those who could share a read.
@@ -28,7 +28,7 @@ pub(crate) struct ReadJob {
     pub(crate) limit: PageLimit,
     /// How many bytes a read may bring that several share.
     pub(crate) most_bytes: usize,
-    pub(crate) done: Box<dyn FnOnce(Result<Page, ReadError>) + Send>,
+    pub(crate) done: Box<dyn FnOnce(Result<LoadedPage, ReadError>) + Send>,
 }
 
 /// What a read will bring, as far as that can be said before.
@@ -43,7 +43,7 @@ pub(super) struct Reach {
 #[derive(Default)]
 pub(super) struct Jobs {
     /// Whoever has some; never an empty queue.
-    queues: HashMap<AddressGroup, VecDeque<Asked>>,
+    queues: HashMap<AddressGroup, VecDeque<QueuedJob>>,
     /// Each of them once: whose turn comes when.
     turns: VecDeque<AddressGroup>,
     /// How many there are.
@@ -53,7 +53,7 @@ pub(super) struct Jobs {
 }
 
 /// A job, and which it was of all that there have ever been.
-pub(super) struct Asked {
+pub(super) struct QueuedJob {
     pub(super) job: ReadJob,
     pub(super) number: u64,
 }
@@ -94,12 +94,12 @@ impl Jobs {
         if queue.is_empty() {
             self.turns.push_back(group);
         }
-        queue.push_back(Asked { job, number });
+        queue.push_back(QueuedJob { job, number });
         self.waiting += 1;
     }
 
     /// Puts one back that was taken, before all others of its address.
-    pub(super) fn put_back(&mut self, asked: Asked) {
+    pub(super) fn put_back(&mut self, asked: QueuedJob) {
         let group = asked.job.address_group;
         let queue = self.queues.entry(group).or_default();
         if queue.is_empty() {
@@ -109,7 +109,7 @@ impl Jobs {
         self.waiting += 1;
     }
 
-    pub(super) fn pop(&mut self) -> Option<Asked> {
+    pub(super) fn pop(&mut self) -> Option<QueuedJob> {
         let group = self.turns.pop_front()?;
         let queue = self.queues.get_mut(&group)?;
         let job = queue.pop_front();

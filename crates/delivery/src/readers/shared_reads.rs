@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use fanfare_hub::Stretch;
 
-use super::jobs::{Asked, Reach};
+use super::jobs::{QueuedJob, Reach};
 
 /// How many stretches are kept, each of at most one page.
 const STRETCHES: usize = 4;
@@ -32,7 +32,7 @@ struct UnderWay {
     /// Whoever is numbered less had asked when it began.
     asked: u64,
     /// Those who wait for it.
-    parked: Vec<Asked>,
+    parked: Vec<QueuedJob>,
 }
 
 pub(super) struct Done {
@@ -50,7 +50,7 @@ impl SharedReads {
     }
 
     /// Has this one wait, if what it wants is being read; otherwise it is given back.
-    pub(super) fn park(&mut self, asked: Asked) -> Option<Asked> {
+    pub(super) fn park(&mut self, asked: QueuedJob) -> Option<QueuedJob> {
         let serves =
             |read: &&mut UnderWay| asked.number < read.asked && read.reach.covers(&asked.job);
         match self.under_way.iter_mut().find(serves) {
@@ -72,7 +72,7 @@ impl SharedReads {
         &mut self,
         number: ReadNumber,
         stretch: Option<&Arc<Stretch>>,
-    ) -> (Vec<Asked>, Option<Done>) {
+    ) -> (Vec<QueuedJob>, Option<Done>) {
         let at = self.under_way.iter().position(|read| read.number == number);
         let Some(at) = at else { return Default::default() };
         let UnderWay { asked, parked, .. } = self.under_way.swap_remove(at);
@@ -83,7 +83,7 @@ impl SharedReads {
     }
 
     /// The stretch that was read for this one, too, if there is one.
-    pub(super) fn for_one(&self, asked: &Asked) -> Option<Arc<Stretch>> {
+    pub(super) fn for_one(&self, asked: &QueuedJob) -> Option<Arc<Stretch>> {
         let job = &asked.job;
         let serves = |done: &&Done| {
             asked.number < done.asked && done.stretch.serves(job.from, &job.interest)
@@ -97,7 +97,7 @@ impl SharedReads {
     }
 
     /// Those who wait, who will not be given anything.
-    pub(super) fn close(&mut self) -> Vec<Asked> {
+    pub(super) fn close(&mut self) -> Vec<QueuedJob> {
         self.under_way.iter_mut().flat_map(|read| std::mem::take(&mut read.parked)).collect()
     }
 }

@@ -8,7 +8,7 @@ use super::Shard;
 use crate::address_group::AddressGroup;
 use crate::connection::{Connection, Movable};
 use crate::counters::CloseReason;
-use crate::inbox::Command;
+use crate::inbox::ShardCommand;
 use crate::now::Now;
 use crate::sink::Sink;
 use crate::subscriber::Subscriber;
@@ -76,7 +76,7 @@ impl Shard {
     fn enter(&mut self, mut detached: Detached<Sink>, now: Now) {
         let key = self.table.vacancy();
         let handle = std::sync::Arc::clone(&self.handle);
-        let tell = move |signal| handle.send(Command::Signal(key, signal));
+        let tell = move |signal| handle.send(ShardCommand::Signal(key, signal));
         if let Err(error) = detached.connection.register(&self.registry, key, tell) {
             tracing::warn!(%error, "a subscriber's socket could not be watched");
             self.totals.closed[CloseReason::ConnectionError.index()] += 1;

@@ -10,9 +10,9 @@ use fanfare_log::{PageLimit, ReadError, ReadFrom};
 
 use super::Shard;
 use crate::cursor::Cursor;
-use crate::inbox::Command;
+use crate::inbox::ShardCommand;
 use crate::now::Now;
-use crate::readers::{Page, ReadJob};
+use crate::readers::{LoadedPage, ReadJob};
 use crate::subscriber_key::SubscriberKey;
 
 impl Shard {
@@ -36,7 +36,7 @@ impl Shard {
             most_bytes: page.bytes,
             interest: Arc::clone(&subscriber.interest),
             envelope: subscriber.wire().envelope(),
-            done: Box::new(move |read| handle.send(Command::Read(key, read))),
+            done: Box::new(move |read| handle.send(ShardCommand::Read(key, read))),
         });
     }
 
@@ -44,7 +44,7 @@ impl Shard {
     pub(super) fn take_page(
         &mut self,
         key: SubscriberKey,
-        read: Result<Page, ReadError>,
+        read: Result<LoadedPage, ReadError>,
         now: Now,
     ) {
         let Some(subscriber) = self.table.get_mut(key) else { return };

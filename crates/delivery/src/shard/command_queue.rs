@@ -5,39 +5,39 @@
 
 use std::collections::VecDeque;
 
-use crate::inbox::Command;
+use crate::inbox::ShardCommand;
 use crate::settings::StepLimits;
 
 /// What is to be done, by kind, each in the order in which it came. Bounded as the inbox is.
 #[derive(Debug, Default)]
 pub(super) struct CommandQueue {
-    joins: VecDeque<Command>,
-    pages: VecDeque<Command>,
-    signals: VecDeque<Command>,
-    requests: VecDeque<Command>,
+    joins: VecDeque<ShardCommand>,
+    pages: VecDeque<ShardCommand>,
+    signals: VecDeque<ShardCommand>,
+    requests: VecDeque<ShardCommand>,
 }
 
 impl CommandQueue {
-    pub(super) fn extend(&mut self, commands: impl IntoIterator<Item = Command>) {
+    pub(super) fn extend(&mut self, commands: impl IntoIterator<Item = ShardCommand>) {
         for command in commands {
             let kind = match command {
-                Command::Join(_) | Command::Attach(_) => &mut self.joins,
-                Command::Read(..) => &mut self.pages,
-                Command::Signal(..) => &mut self.signals,
-                Command::Cut(..)
-                | Command::CutOne(..)
-                | Command::Reverify(..)
-                | Command::Drain(_)
-                | Command::Detach(..)
-                | Command::List(..)
-                | Command::Count(..) => &mut self.requests,
+                ShardCommand::Join(_) | ShardCommand::Attach(_) => &mut self.joins,
+                ShardCommand::Read(..) => &mut self.pages,
+                ShardCommand::Signal(..) => &mut self.signals,
+                ShardCommand::Cut(..)
+                | ShardCommand::CutOne(..)
+                | ShardCommand::Reverify(..)
+                | ShardCommand::Drain(_)
+                | ShardCommand::Detach(..)
+                | ShardCommand::List(..)
+                | ShardCommand::Count(..) => &mut self.requests,
             };
             kind.push_back(command);
         }
     }
 
     /// What is to be done in one turn: who comes is first, for a request that means all means them too.
-    pub(super) fn share(&mut self, limits: &StepLimits) -> Vec<Command> {
+    pub(super) fn share(&mut self, limits: &StepLimits) -> Vec<ShardCommand> {
         let mut share = Vec::new();
         let mut left = limits.joins;
         while left > 0
@@ -63,7 +63,7 @@ impl CommandQueue {
     }
 
     /// All who are to join, at once.
-    pub(super) fn arrivals(&mut self) -> impl Iterator<Item = Command> + use<> {
+    pub(super) fn arrivals(&mut self) -> impl Iterator<Item = ShardCommand> + use<> {
         std::mem::take(&mut self.joins).into_iter()
     }
 
@@ -77,10 +77,10 @@ impl CommandQueue {
 }
 
 /// What taking in a subscriber costs, measured by one without patterns.
-fn weight(join: &Command) -> usize {
+fn weight(join: &ShardCommand) -> usize {
     let interest = match join {
-        Command::Join(new) => &new.interest,
-        Command::Attach(detached) => &detached.subscription.interest,
+        ShardCommand::Join(new) => &new.interest,
+        ShardCommand::Attach(detached) => &detached.subscription.interest,
         _ => return 1,
     };
     interest.selector().topics.patterns().len().max(1)
@@ -97,11 +97,13 @@ mod tests {
     #[test]
     fn a_flood_of_one_kind_does_not_hold_up_another() {
         let mut queue = CommandQueue::default();
-        queue.extend((0..100).map(|n| Command::Signal(SubscriberKey::new(n, 1), BodySignal::Room)));
-        queue.extend([Command::CutOne(SubscriberKey::new(7, 1), Box::new(|_| ()))]);
+        queue.extend(
+            (0..100).map(|n| ShardCommand::Signal(SubscriberKey::new(n, 1), BodySignal::Room)),
+        );
+        queue.extend([ShardCommand::CutOne(SubscriberKey::new(7, 1), Box::new(|_| ()))]);
         let share = queue.share(&LIMITS);
         assert_eq!(share.len(), LIMITS.signals + 1);
-        assert!(share.iter().any(|command| matches!(command, Command::CutOne(..))));
+        assert!(share.iter().any(|command| matches!(command, ShardCommand::CutOne(..))));
         let mut done = share.len();
         while !queue.is_empty() {
             let share = queue.share(&LIMITS).len();

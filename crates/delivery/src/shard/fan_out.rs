@@ -13,25 +13,25 @@ pub(super) struct FanOut {
     /// By entry of the table: one more than its place among the marked, 0 where it has none.
     marks: Vec<u32>,
     marked: Vec<Marked>,
-    runs: Vec<Run>,
+    runs: Vec<SlotRun>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Marked {
     key: SubscriberKey,
     /// Its runs; none where it is passed over.
-    runs: Option<Runs>,
+    runs: Option<SlotRuns>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Runs {
+struct SlotRuns {
     first: u32,
     last: u32,
 }
 
 /// Slots one after the other, by their distance from the beginning of the batch.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct SlotRun {
     start: u32,
     end: u32,
     next: Option<u32>,
@@ -45,10 +45,10 @@ impl FanOut {
         if entry >= self.marks.len() {
             self.marks.resize(entry + 1, 0);
         }
-        let run = Run { start: slot, end: slot + 1, next: None };
+        let run = SlotRun { start: slot, end: slot + 1, next: None };
         let place = self.runs.len() as u32;
         let Some(mark) = self.marks[entry].checked_sub(1) else {
-            let runs = is_ready().then_some(Runs { first: place, last: place });
+            let runs = is_ready().then_some(SlotRuns { first: place, last: place });
             self.runs.extend(runs.map(|_| run));
             self.marked.push(Marked { key, runs });
             self.marks[entry] = self.marked.len() as u32;
@@ -59,7 +59,7 @@ impl FanOut {
         if marked.key != key {
             if marked.runs.is_none() && is_ready() {
                 self.runs.push(run);
-                *marked = Marked { key, runs: Some(Runs { first: place, last: place }) };
+                *marked = Marked { key, runs: Some(SlotRuns { first: place, last: place }) };
             }
             return;
         }

@@ -10,7 +10,7 @@ use super::Shard;
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::now::Now;
-use crate::subscriber::{Outcome, Subscriber};
+use crate::subscriber::{SendOutcome, Subscriber};
 
 impl Shard {
     /// Processes a batch of what the window has that is new: gives each of those it concerns one
@@ -117,7 +117,7 @@ impl Shard {
             let Some(subscriber) = self.table.get_mut(key) else { continue };
             let outcome = subscriber.send_live(slots, &self.ring, end, &mut context);
             // By far the most turns end so, and there is nothing to act on.
-            let is_settled = matches!(outcome, Ok(Outcome::CaughtUp));
+            let is_settled = matches!(outcome, Ok(SendOutcome::CaughtUp));
             if !is_settled || subscriber.awaits.poller || subscriber.cadence.is_some() {
                 unsettled.push((key, outcome));
             }

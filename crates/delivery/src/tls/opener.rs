@@ -8,7 +8,7 @@ use aws_lc_rs::aead::Aad;
 use super::record::{
     self, Alert, ContentType, HEADER, KEY_UPDATE, UPDATE_NOT_REQUESTED, UPDATE_REQUESTED,
 };
-use super::traffic_secret::{Keys, TrafficSecret};
+use super::traffic_secret::{TrafficKeys, TrafficSecret};
 use super::{Direction, PEER_UPDATES};
 
 pub(super) struct Opener {
@@ -23,7 +23,7 @@ pub(super) struct Opener {
 
 /// What a client has said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct ClientRecords {
     /// That it says nothing more.
     pub(super) end: bool,
     /// That our key is to change.
@@ -51,10 +51,10 @@ impl Opener {
     }
 
     /// Takes what has come. What follows the client's end is ignored (RFC 8446, 6.1).
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Heard, Broken> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<ClientRecords, Broken> {
         self.begun.extend_from_slice(bytes);
         let mut begun = std::mem::take(&mut self.begun);
-        let (mut keys, mut heard, mut at) = (None, Heard::default(), 0);
+        let (mut keys, mut heard, mut at) = (None, ClientRecords::default(), 0);
         while let Some((header, rest)) = begun[at..].split_first_chunk_mut::<HEADER>()
             && !heard.end
         {
@@ -86,7 +86,7 @@ impl Opener {
     /// Opens a record: its type, and its content without padding.
     fn open<'a>(
         &mut self,
-        keys: &Keys,
+        keys: &TrafficKeys,
         header: [u8; HEADER],
         sealed: &'a mut [u8],
     ) -> Result<(ContentType, &'a [u8]), Alert> {

@@ -5,7 +5,7 @@
 use aws_lc_rs::aead::{Aad, LessSafeKey};
 
 use super::record::{self, ContentType, HEADER, KEY_UPDATE, TAG, UPDATE_NOT_REQUESTED};
-use super::traffic_secret::{Iv, Keys, TrafficSecret};
+use super::traffic_secret::{Iv, TrafficKeys, TrafficSecret};
 use super::{CipherSuite, Direction, KEY_LIMIT};
 
 pub(super) struct Sealer {
@@ -20,7 +20,7 @@ pub(super) struct Sealer {
 impl Sealer {
     pub(super) fn new(direction: Direction) -> Self {
         let Direction { secret, next } = direction;
-        let Keys { key, iv } = secret.keys();
+        let TrafficKeys { key, iv } = secret.keys();
         Self { secret, key, iv, next }
     }
 

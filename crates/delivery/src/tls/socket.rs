@@ -9,11 +9,11 @@ use mio::net::TcpStream;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-use super::opener::{Broken, Heard, Opener};
+use super::opener::{Broken, ClientRecords, Opener};
 use super::record::{Alert, ContentType, MAX_CONTENT, MAX_RECORD};
 use super::sealer::Sealer;
 use super::{CipherSuite, TrafficSecret};
-use crate::sink_io::{Accepted, Buffer, Inbound};
+use crate::sink_io::{Buffer, Inbound, WriteResult};
 
 /// What is left of a handshake for whoever goes on with the connection: a plain value that can be
 /// written down. Whoever writes it down gives it up, for two who seal with one secret would use
@@ -139,8 +139,8 @@ impl TlsSocket {
         buffers: &[Buffer<'_>],
         scratch: &mut Vec<u8>,
         now: Instant,
-    ) -> io::Result<Accepted> {
-        let mut accepted = Accepted { bytes: 0, blocked: !self.flush(now)? };
+    ) -> io::Result<WriteResult> {
+        let mut accepted = WriteResult { bytes: 0, blocked: !self.flush(now)? };
         let mut contents = Contents { buffers, offset: 0 };
         while !accepted.blocked && !contents.is_empty() {
             let session = &mut *self.0;
@@ -197,7 +197,7 @@ impl TlsSocket {
                 continue;
             }
             match self.0.opener.take(read) {
-                Ok(Heard { end, update_requested }) => {
+                Ok(ClientRecords { end, update_requested }) => {
                     self.0.update_due |= update_requested;
                     self.0.heard_end = end;
                     ends |= end;

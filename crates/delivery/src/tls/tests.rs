@@ -21,7 +21,7 @@ use rustls::{
 use super::record::{Alert, ContentType, HEADER, KEY_UPDATE, MAX_CONTENT, MAX_RECORD};
 use super::sealer::Sealer;
 use super::{CipherSuite, Direction, KEY_LIMIT, PEER_UPDATES, TlsSocket, TlsState, TrafficSecret};
-use crate::sink_io::{Accepted, Buffer, Inbound};
+use crate::sink_io::{Buffer, Inbound, WriteResult};
 
 const SUITES: [CipherSuite; 3] =
     [CipherSuite::Aes128Gcm, CipherSuite::Aes256Gcm, CipherSuite::Chacha20Poly1305];
@@ -124,7 +124,7 @@ fn stream(suite: CipherSuite) -> Stream {
 }
 
 impl Stream {
-    fn write(&mut self, pieces: &[Bytes]) -> Accepted {
+    fn write(&mut self, pieces: &[Bytes]) -> WriteResult {
         let buffers: Vec<_> = pieces.iter().map(Buffer::Pending).collect();
         self.tls.write(&buffers, &mut self.scratch, Instant::now()).unwrap()
     }
@@ -258,7 +258,7 @@ fn a_client_reads_what_was_sealed_with_each_suite() {
     for suite in SUITES {
         let mut stream = stream(suite);
         let pieces = [bytes(1), bytes(0), bytes(3000), bytes(7)];
-        assert_eq!(stream.write(&pieces), Accepted { bytes: 3008, blocked: false });
+        assert_eq!(stream.write(&pieces), WriteResult { bytes: 3008, blocked: false });
         assert_eq!(stream.receive(3008), pieces.concat(), "{suite:?}");
         assert!(stream.finish());
         assert_eq!(stream.receive(1), b"", "{suite:?}: the end is said");
@@ -271,8 +271,8 @@ fn what_is_written_at_once_is_one_record() {
     stream.write(&[bytes(1)]);
     assert_eq!(stream.receive(1), bytes(1), "and what belongs to the handshake");
     let pieces: Vec<_> = (0..100).map(|_| bytes(20)).collect();
-    assert_eq!(stream.write(&pieces), Accepted { bytes: 2000, blocked: false });
-    assert_eq!(stream.write(&[]), Accepted { bytes: 0, blocked: false });
+    assert_eq!(stream.write(&pieces), WriteResult { bytes: 2000, blocked: false });
+    assert_eq!(stream.write(&[]), WriteResult { bytes: 0, blocked: false });
     stream.socket.set_nonblocking(false).unwrap();
     let mut header = [0; HEADER];
     stream.socket.read_exact(&mut header).unwrap();
@@ -297,7 +297,7 @@ fn a_client_that_does_not_read_holds_at_most_one_record() {
     }
     for _ in 0..3 {
         let again = stream.write(std::slice::from_ref(&piece));
-        assert_eq!(again, Accepted { bytes: 0, blocked: true }, "nothing is sealed meanwhile");
+        assert_eq!(again, WriteResult { bytes: 0, blocked: true }, "nothing is sealed meanwhile");
     }
     assert!(!stream.finish(), "what was begun goes out first");
     let (socket, state) = stream.tls.into_parts();
@@ -373,7 +373,7 @@ fn what_a_client_says_has_no_meaning_but_for_its_end() {
     assert_eq!(stream.hear_out(), Inbound::Farewell);
     stream.socket.write_all(b"ignored").unwrap();
     assert_eq!(stream.hear(), Inbound::Nothing);
-    assert_eq!(stream.write(&[bytes(9)]), Accepted { bytes: 9, blocked: false });
+    assert_eq!(stream.write(&[bytes(9)]), WriteResult { bytes: 9, blocked: false });
     assert_eq!(stream.receive(9), bytes(9), "it may still read");
     stream.socket.shutdown(Shutdown::Both).unwrap();
     assert_eq!(stream.hear_out(), Inbound::End);

@@ -22,7 +22,7 @@ pub struct TrafficSecret {
 
 /// What a secret gives: the key that records are sealed or opened with, and what their numbers are
 /// added to.
-pub(super) struct Keys {
+pub(super) struct TrafficKeys {
     pub(super) key: LessSafeKey,
     pub(super) iv: Iv,
 }
@@ -66,11 +66,11 @@ impl TrafficSecret {
         own_key == key && &own_iv[..] == iv
     }
 
-    pub(super) fn keys(&self) -> Keys {
+    pub(super) fn keys(&self) -> TrafficKeys {
         let (key, iv) = self.derive();
         let aead = self.suite.aead();
         let key = UnboundKey::new(aead, &key[..aead.key_len()]);
-        Keys { key: LessSafeKey::new(key.expect("a key of the suite's length")), iv }
+        TrafficKeys { key: LessSafeKey::new(key.expect("a key of the suite's length")), iv }
     }
 
     fn derive(&self) -> (Zeroizing<[u8; LONGEST_KEY]>, Iv) {

@@ -17,7 +17,7 @@ use fanfare_http::{ParkedConnection, Presence};
 use fanfare_log::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::secrets::Secrets;
+use super::secrets::TrafficSecrets;
 use crate::state::{HubState, HubStateError};
 
 /// Of the hub, and of its consoles.
@@ -118,8 +118,8 @@ pub(super) fn sections(
 
 impl Inheritance {
     /// The states of streams over TLS; of use before the streams.
-    pub(super) fn secrets(&mut self) -> Result<Secrets, InheritanceError> {
-        Secrets::take(self.format, &mut self.manifest)
+    pub(super) fn secrets(&mut self) -> Result<TrafficSecrets, InheritanceError> {
+        TrafficSecrets::take(self.format, &mut self.manifest)
     }
 
     /// Takes in which subscriptions are active; the seats of those whose streams are among so many of the hub, each at
@@ -162,7 +162,7 @@ impl Inheritance {
         &mut self,
         of: &'static str,
         vocabulary: &dyn Vocabulary,
-        secrets: &mut Secrets,
+        secrets: &mut TrafficSecrets,
     ) -> Result<Vec<(Subscription, Connection)>, InheritanceError> {
         let bytes = self.manifest.take(of)?;
         let mut reader = Reader::new(&bytes);

@@ -49,14 +49,14 @@ pub(super) fn secrets(
 
 /// The states of streams over TLS, to be asked for in turn.
 #[derive(Debug)]
-pub(super) struct Secrets {
+pub(super) struct TrafficSecrets {
     /// Boxed, so that no secret is copied where they are moved.
     states: VecDeque<(u64, Box<TlsState>)>,
     /// The number of the stream that is next.
     next: u64,
 }
 
-impl Secrets {
+impl TrafficSecrets {
     /// Of what was handed over in this format.
     pub(super) fn take(format: u16, manifest: &mut Manifest) -> Result<Self, InheritanceError> {
         if format < WITH_TLS {

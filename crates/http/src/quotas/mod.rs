@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fanfare_auth::{Identity, KeyDigest};
+use fanfare_auth::{Identity, SecretDigest};
 use fanfare_delivery::{Grant, Lease, Seat, Seats};
 use fanfare_handover::{Malformed, Reader, Writer};
 
@@ -56,7 +56,7 @@ pub struct Quotas {
 /// Who counts as one publisher.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum QuotaHolder {
-    Key(KeyDigest),
+    Key(SecretDigest),
     Subject(Arc<str>),
     Address(IpAddr),
 }
@@ -237,7 +237,7 @@ impl Quotas {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.read(reader, now, |reader| match reader.u8()? {
             0 => {
-                let key = KeyDigest::from_bytes(reader.bytes()?);
+                let key = SecretDigest::from_bytes(reader.bytes()?);
                 key.map(QuotaHolder::Key).ok_or(Malformed("a key's digest is none"))
             }
             1 => Ok(QuotaHolder::Subject(reader.text()?.into())),

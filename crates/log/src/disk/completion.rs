@@ -10,39 +10,39 @@ use std::task::{Context, Poll, Waker};
 
 use crate::{AppendError, Appended};
 
-type Outcome = Result<Appended, AppendError>;
+type AppendAnswer = Result<Appended, AppendError>;
 
 #[derive(Debug, Default)]
-struct Pending {
-    outcome: Option<Outcome>,
+struct PendingAnswer {
+    outcome: Option<AppendAnswer>,
     waker: Option<Waker>,
 }
 
 /// The writer's end.
 #[derive(Debug)]
 pub(super) struct Completion {
-    pending: Option<Arc<Mutex<Pending>>>,
+    pending: Option<Arc<Mutex<PendingAnswer>>>,
 }
 
 /// The publisher's end.
 #[derive(Debug)]
 pub(super) struct Completed {
-    pending: Arc<Mutex<Pending>>,
+    pending: Arc<Mutex<PendingAnswer>>,
 }
 
 /// Two ends of one answer.
 pub(super) fn completion() -> (Completion, Completed) {
-    let pending = Arc::new(Mutex::new(Pending::default()));
+    let pending = Arc::new(Mutex::new(PendingAnswer::default()));
     (Completion { pending: Some(pending.clone()) }, Completed { pending })
 }
 
 impl Completion {
     /// Answers.
-    pub(super) fn answer(mut self, outcome: Outcome) {
+    pub(super) fn answer(mut self, outcome: AppendAnswer) {
         self.put(outcome);
     }
 
-    fn put(&mut self, outcome: Outcome) {
+    fn put(&mut self, outcome: AppendAnswer) {
         let Some(pending) = self.pending.take() else { return };
         let waker = {
             let mut pending = pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,9 +64,9 @@ impl Drop for Completion {
 }
 
 impl Future for Completed {
-    type Output = Outcome;
+    type Output = AppendAnswer;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<AppendAnswer> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         match pending.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),

@@ -11,7 +11,7 @@ use super::keys_file;
 use super::lineage_file;
 use super::reclaim::TrimmedFiles;
 use super::trims::Trims;
-use crate::bytes::Cut;
+use crate::bytes::ByteReader;
 use crate::idempotency_state::IdempotencyState;
 use crate::state_stream::{
     Magic, StateError, StateReader, StateWriter, put_position, put_trim, read_trim,
@@ -104,14 +104,14 @@ impl DiskState {
         }
         let topics: Vec<(Topic, Position)> =
             (0..first.topics).map(|_| from.entry(read_trim)).collect::<Result<_, _>>()?;
-        let segment = |cut: &mut Cut<'_>| bytes(cut).map(<[u8]>::to_vec);
+        let segment = |cut: &mut ByteReader<'_>| bytes(cut).map(<[u8]>::to_vec);
         let segments =
             (0..first.segments).map(|_| from.entry(segment)).collect::<Result<_, _>>()?;
         let mut trimmed = Vec::new();
         for _ in 0..first.trimmed {
             let (at, bytes, keys) =
                 from.entry(|cut| Some((cut.position()?, [cut.u64()?, cut.u64()?], cut.u64()?)))?;
-            let key = |cut: &mut Cut<'_>| {
+            let key = |cut: &mut ByteReader<'_>| {
                 let (key, length) = keys_file::decode(cut.0)?;
                 cut.take(length).map(|_| key)
             };
@@ -154,7 +154,7 @@ struct First {
 }
 
 impl First {
-    fn read(cut: &mut Cut<'_>) -> Option<Self> {
+    fn read(cut: &mut ByteReader<'_>) -> Option<Self> {
         let (recorded, ahead, lossy) = (flag(cut)?, flag(cut)?, flag(cut)?);
         let written = Timestamp(cut.u64()?);
         Some(Self {
@@ -174,7 +174,7 @@ impl First {
     }
 }
 
-fn flag(cut: &mut Cut<'_>) -> Option<bool> {
+fn flag(cut: &mut ByteReader<'_>) -> Option<bool> {
     match cut.u8()? {
         0 => Some(false),
         1 => Some(true),
@@ -191,7 +191,7 @@ fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
     into.extend_from_slice(bytes);
 }
 
-fn bytes<'a>(cut: &mut Cut<'a>) -> Option<&'a [u8]> {
+fn bytes<'a>(cut: &mut ByteReader<'a>) -> Option<&'a [u8]> {
     let length = cut.u64()?.try_into().ok()?;
     cut.take(length)
 }

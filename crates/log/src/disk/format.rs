@@ -8,7 +8,7 @@ use std::io;
 
 use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
-use super::segment::{Identity, START, parse_name};
+use super::segment::{START, SegmentIdentity, parse_name};
 use super::storage::{Storage, UNFINISHED, read_file, replace};
 use super::{lineage_file, lock};
 
@@ -73,7 +73,10 @@ fn is_ours(storage: &dyn Storage, names: &[String]) -> bool {
     let segment = |name: &String| {
         let Some(first) = parse_name(name) else { return false };
         let header = read_file(storage, name, START.into());
-        header.ok().and_then(|bytes| Identity::parse(&bytes)).is_some_and(|it| it.first == first)
+        header
+            .ok()
+            .and_then(|bytes| SegmentIdentity::parse(&bytes))
+            .is_some_and(|it| it.first == first)
     };
     names.iter().any(segment) || matches!(lineage_file::load(storage), Ok(StoredLineage::Whole(_)))
 }

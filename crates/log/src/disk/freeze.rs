@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk_state::DiskState;
-use super::refusal::Refusal;
+use super::refusal::WriteRefusal;
 use super::segment::Segment;
-use super::writer::Writer;
+use super::writer::DiskWriter;
 use super::{DiskLog, index_file};
 
 /// Why a log cannot be handed over.
@@ -47,7 +47,7 @@ impl DiskLog {
         frozen
     }
 
-    /// Asks for a freeze, where whoever calls turns the [`Writer`]: once that is idle, [`DiskLog::frozen`]
+    /// Asks for a freeze, where whoever calls turns the [`DiskWriter`]: once that is idle, [`DiskLog::frozen`]
     /// says what has come of it.
     pub fn ask_to_freeze(&self) {
         self.shared.queue.ask_to_freeze();
@@ -81,7 +81,7 @@ impl DiskLog {
     }
 }
 
-impl Writer {
+impl DiskWriter {
     /// Makes durable what was written, and says what another process needs to go on.
     pub(super) fn freeze(&mut self) -> Result<DiskState, String> {
         // What is left of a write that failed must not become part of a segment.
@@ -93,7 +93,7 @@ impl Writer {
             && let Err(refusal) = self.close_segment()
         {
             self.fail(&refusal);
-            if let Refusal::Full(error) = refusal {
+            if let WriteRefusal::Full(error) = refusal {
                 return Err(error.to_string());
             }
         }

@@ -9,10 +9,10 @@ use std::io;
 use fanfare_event::{EventId, Position, Timestamp, Topic};
 
 use super::index::{Index, KeyMark, Parts};
-use super::segment::{INDEX, Identity, name};
+use super::segment::{INDEX, SegmentIdentity, name};
 use super::storage::{Storage, read_file, replace};
 use crate::IdempotencyKey;
-use crate::bytes::{Cut, seal, unseal};
+use crate::bytes::{ByteReader, seal, unseal};
 
 const MAGIC: &[u8; 8] = b"FFINDEX2";
 
@@ -32,7 +32,7 @@ pub(super) fn file_name(first: Position) -> String {
 pub(super) fn load(
     storage: &dyn Storage,
     first: Position,
-) -> io::Result<Option<(Identity, Index)>> {
+) -> io::Result<Option<(SegmentIdentity, Index)>> {
     let bytes = match read_file(storage, &file_name(first), LIMIT) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes?,
@@ -41,7 +41,7 @@ pub(super) fn load(
 }
 
 /// Writes the index of a closed segment. Without it the next start only takes longer.
-pub(super) fn store(storage: &dyn Storage, identity: &Identity, index: &Index) {
+pub(super) fn store(storage: &dyn Storage, identity: &SegmentIdentity, index: &Index) {
     let file = file_name(identity.first);
     if let Err(error) = replace(storage, &file, &encode(identity, index)) {
         tracing::warn!(file, %error, "cannot write an index, the next start scans its segment");
@@ -49,7 +49,7 @@ pub(super) fn store(storage: &dyn Storage, identity: &Identity, index: &Index) {
 }
 
 /// The content of the file. The index must be closed.
-pub(super) fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
+pub(super) fn encode(identity: &SegmentIdentity, index: &Index) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(index.count() as usize * 8 + 4096);
     bytes.extend_from_slice(MAGIC);
     identity.encode(&mut bytes);
@@ -89,13 +89,13 @@ pub(super) fn encode(identity: &Identity, index: &Index) -> Vec<u8> {
 }
 
 /// What the file says; `None` where it is not such a file, or damaged.
-pub(super) fn decode(bytes: &[u8]) -> Option<(Identity, Index)> {
+pub(super) fn decode(bytes: &[u8]) -> Option<(SegmentIdentity, Index)> {
     let mut cut = unseal(bytes)?;
     let magic = cut.take(MAGIC.len())?;
     if magic != MAGIC && magic != MAGIC_WITHOUT_IDS {
         return None;
     }
-    let identity = Identity::decode(&mut cut)?;
+    let identity = SegmentIdentity::decode(&mut cut)?;
     let times = (Timestamp(cut.u64()?), Timestamp(cut.u64()?));
     let has_times = cut.u32()? != 0;
     let end = cut.u32()?;
@@ -136,7 +136,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Identity, Index)> {
 }
 
 /// As many as the number in front says. Allocates as it finds them.
-fn many<T>(cut: &mut Cut<'_>, mut read: impl FnMut(&mut Cut<'_>) -> Option<T>) -> Option<Vec<T>> {
+fn many<T>(
+    cut: &mut ByteReader<'_>,
+    mut read: impl FnMut(&mut ByteReader<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
     let count = cut.u32()?;
     (0..count).map(|_| read(cut)).collect()
 }
@@ -155,7 +158,7 @@ fn text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-fn read_text<'a>(cut: &mut Cut<'a>) -> Option<&'a str> {
+fn read_text<'a>(cut: &mut ByteReader<'a>) -> Option<&'a str> {
     let length = cut.u16()?;
     cut.str(length.into())
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use fanfare_event::{Position, Timestamp};
 
 use super::storage::{Storage, StoredFile, read_file, replace, write_all};
-use crate::bytes::{Cut, seal, unseal};
+use crate::bytes::{ByteReader, seal, unseal};
 
 /// Its name.
 pub(super) const NAME: &str = "keys";
@@ -146,7 +146,7 @@ pub(super) fn encode(into: &mut Vec<u8>, kept: &KeptKey) {
 
 /// The entry in front, and its length.
 pub(super) fn decode(bytes: &[u8]) -> Option<(KeptKey, usize)> {
-    let length = FIXED + usize::from(Cut(bytes).u16()?);
+    let length = FIXED + usize::from(ByteReader(bytes).u16()?);
     let mut cut = unseal(bytes.get(..length)?)?;
     cut.u16()?;
     let time = Timestamp(cut.u64()?);

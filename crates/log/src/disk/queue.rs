@@ -16,7 +16,7 @@ use crate::{AppendError, Batch};
 
 /// A batch that waits, and whom to answer.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedBatch {
     pub batch: Batch,
     /// Its records' length, in bytes.
     pub bytes: usize,
@@ -25,9 +25,9 @@ pub(super) struct Waiting {
 
 /// What the writer is to do next.
 #[derive(Debug)]
-pub(super) enum Task {
+pub(super) enum WriterTask {
     /// Write these; never empty.
-    Write(Vec<Waiting>),
+    Write(Vec<QueuedBatch>),
     /// Let go of what is too old at this time.
     Expire(Timestamp),
     /// Sync what was written: the time for that has come.
@@ -66,7 +66,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Inner {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<QueuedBatch>,
     bytes: usize,
     expire: Option<Timestamp>,
     closed: bool,
@@ -91,7 +91,7 @@ impl Queue {
     }
 
     /// Adds a batch. Hands it back where there is no room; a batch alone always finds some.
-    pub(super) fn push(&self, waiting: Waiting) -> Result<(), Waiting> {
+    pub(super) fn push(&self, waiting: QueuedBatch) -> Result<(), QueuedBatch> {
         let mut inner = self.lock();
         let full = inner.waiting.len() >= self.most_batches
             || inner.bytes.saturating_add(waiting.bytes) > self.most_bytes;
@@ -180,31 +180,33 @@ impl Queue {
 
     /// What is to be done first; `None` where there is nothing. `due` says whether the time has come
     /// that the writer waits for.
-    pub(super) fn next(&self, due: bool) -> Option<Task> {
+    pub(super) fn next(&self, due: bool) -> Option<WriterTask> {
         let mut inner = self.lock();
         match inner.freeze {
             Freeze::None => {}
             Freeze::Asked(0) => {
                 inner.freeze = Freeze::Settling;
-                return Some(Task::Freeze);
+                return Some(WriterTask::Freeze);
             }
             Freeze::Asked(left) => {
                 let group = inner.group(left);
                 inner.freeze = Freeze::Asked(left - group.len());
-                return Some(Task::Write(group));
+                return Some(WriterTask::Write(group));
             }
-            Freeze::Settling | Freeze::Frozen(_) => return inner.closed.then_some(Task::Leave),
+            Freeze::Settling | Freeze::Frozen(_) => {
+                return inner.closed.then_some(WriterTask::Leave);
+            }
         }
         if let Some(now) = inner.expire.take() {
-            return Some(Task::Expire(now));
+            return Some(WriterTask::Expire(now));
         }
         if due {
-            return Some(Task::Sync);
+            return Some(WriterTask::Sync);
         }
         if !inner.waiting.is_empty() {
-            return Some(Task::Write(inner.group(usize::MAX)));
+            return Some(WriterTask::Write(inner.group(usize::MAX)));
         }
-        inner.closed.then_some(Task::Close)
+        inner.closed.then_some(WriterTask::Close)
     }
 
     /// Waits until there may be something to do, at most for so long.
@@ -232,9 +234,9 @@ impl Queue {
 
 impl Inner {
     /// The first of what waits, as much as is written at once, and at most so many.
-    fn group(&mut self, most: usize) -> Vec<Waiting> {
+    fn group(&mut self, most: usize) -> Vec<QueuedBatch> {
         let mut bytes = 0;
-        let fits = |waiting: &&Waiting| {
+        let fits = |waiting: &&QueuedBatch| {
             bytes += waiting.bytes;
             bytes <= GROUP_BYTES
         };

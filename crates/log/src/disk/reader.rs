@@ -9,9 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use fanfare_event::{Event, Position, Selector, Topic};
 
-use super::segment::{Extent, Run, SegmentFile, before};
+use super::segment::{Extent, SegmentFile, SegmentRun, before};
 use super::selection::comparisons;
-use super::state::{Next, State, Step};
+use super::state::{LogState, Next, ReadStep};
 use super::storage::read_full;
 use crate::record::{Body, HEADER, Header};
 use crate::{Page, PageLimit, ReadError, ReadFrom};
@@ -36,7 +36,7 @@ const READ_ALONG: u32 = 4 << 10;
 
 /// Reads a page.
 pub(super) fn read(
-    state: &RwLock<State>,
+    state: &RwLock<LogState>,
     from: ReadFrom,
     until: Position,
     selector: &Selector,
@@ -70,7 +70,7 @@ pub(super) fn read(
     let (mut records, mut looks) = (0, 0);
     while at < until && records < RECORDS && looks < LOOKS && page.read < READ_MOST {
         // What was trimmed is asked anew with every step, of the same moment as what comes next.
-        let Step { trims, mut next } = lock().step(at, until, wanted, most);
+        let ReadStep { trims, mut next } = lock().step(at, until, wanted, most);
         looks += 1;
         if let Some(trims) = trims {
             looks += (trims.topics.len() * patterns).min(LOOKS / 2);
@@ -158,7 +158,7 @@ impl Assembly<'_> {
 
     /// Passes over those of the events behind the first `shown` that their topic no longer shows.
     /// Where the page ends before one, says up to which position it reaches.
-    fn hide(&mut self, shown: usize, state: &State) -> Option<Position> {
+    fn hide(&mut self, shown: usize, state: &LogState) -> Option<Position> {
         let fresh = self.events.split_off(shown);
         for event in fresh {
             let position = event.position;
@@ -180,7 +180,7 @@ impl Assembly<'_> {
 
     /// Reads records and keeps what is wanted. Where the page ends before the run, says up to
     /// which position it reaches.
-    fn take(&mut self, run: &Run) -> io::Result<Option<Position>> {
+    fn take(&mut self, run: &SegmentRun) -> io::Result<Option<Position>> {
         let mut buffer = Vec::new();
         let mut rest = run.records.as_slice();
         while let Some(first) = rest.first() {

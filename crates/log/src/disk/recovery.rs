@@ -21,7 +21,7 @@ use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
 use super::reclaim::{Reclaimer, TrimmedFiles};
 use super::scan::{Scan, SegmentEnd, scan};
-use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, Segment, SegmentFile};
+use super::segment::{INDEX, SEGMENT, SET_ASIDE, START, Segment, SegmentFile, SegmentIdentity};
 use super::segment::{before, name, parse_name};
 use super::state::Restored;
 use super::storage::{Storage, UNFINISHED, is_full, read_full};
@@ -237,8 +237,8 @@ fn load(
     let bytes = storage.open(&segment)?;
     let mut header = [0; START as usize];
     let read = read_full(&*bytes, &mut header, 0)?;
-    let of_segment = |identity: &Identity| identity.first == first;
-    let identity = Identity::parse(&header[..read]).filter(of_segment);
+    let of_segment = |identity: &SegmentIdentity| identity.first == first;
+    let identity = SegmentIdentity::parse(&header[..read]).filter(of_segment);
     let index = if indexed { index_file::load(storage, first)? } else { None };
     let mut promised = 0;
     if let Some((indexed, index)) = index {

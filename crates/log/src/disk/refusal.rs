@@ -6,7 +6,7 @@ use super::storage::is_full;
 use crate::AppendError;
 
 /// Why a group was not written.
-pub(super) enum Refusal {
+pub(super) enum WriteRefusal {
     /// The disk has no room. Nothing was kept.
     Full(io::Error),
     /// Nothing was kept, and nothing is accepted any more.
@@ -15,7 +15,7 @@ pub(super) enum Refusal {
     Unknown(String),
 }
 
-impl Refusal {
+impl WriteRefusal {
     pub(super) fn of(action: &str, error: io::Error) -> Self {
         if is_full(&error) { Self::Full(error) } else { Self::Failed(format!("{action}: {error}")) }
     }

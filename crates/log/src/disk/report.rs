@@ -13,7 +13,7 @@ use super::index::Index;
 use super::lineage_file::StoredLineage;
 use super::open_error::OpenError;
 use super::scan::{SegmentEnd, scan};
-use super::segment::{INDEX, Identity, SEGMENT, SET_ASIDE, START, before, name, parse_name};
+use super::segment::{INDEX, SEGMENT, SET_ASIDE, START, SegmentIdentity, before, name, parse_name};
 use super::storage::{Directory, Storage, read_file, read_full};
 use super::{format, index_file, keys_file, lineage_file, trims_file, unsynced_file};
 use crate::Lineage;
@@ -172,7 +172,7 @@ impl LogReport {
         let size = bytes.size()?;
         let mut header = [0; START as usize];
         let read = read_full(&*bytes, &mut header, 0)?;
-        let identity = Identity::parse(&header[..read]).filter(|found| found.first == first);
+        let identity = SegmentIdentity::parse(&header[..read]).filter(|found| found.first == first);
         if index.as_ref().is_some_and(Option::is_none) {
             self.note(&format!("{}{INDEX}", name(first)), 0, "it is damaged");
         }

@@ -17,10 +17,10 @@ use super::options::DiskOptions;
 use super::queue::Queue;
 use super::reclaim::Reclaimer;
 use super::segment::{SEGMENT, Segment, SegmentFile, name};
-use super::shared::{Ending, Shared};
-use super::state::{Restored, State};
+use super::shared::{AbandonOnDrop, Shared};
+use super::state::{LogState, Restored};
 use super::storage::{Directory, Storage};
-use super::writer::Writer;
+use super::writer::DiskWriter;
 use super::{DiskLog, OpenError, index_file};
 use crate::{Environment, IdempotencyTable, SystemEnvironment, Tail, TopicTable};
 
@@ -100,7 +100,7 @@ impl DiskLog {
         options: DiskOptions,
         tail: Arc<dyn Tail>,
         state: DiskState,
-    ) -> Result<(Self, Writer), OpenError> {
+    ) -> Result<(Self, DiskWriter), OpenError> {
         let marked = format::check(&*storage)? == Marking::Log;
         let segments = open_segments(&*storage, &state.segments)?;
         let DiskState { lineage, recorded, parent, head, trims, forgotten, keys, .. } = state;
@@ -112,7 +112,7 @@ impl DiskLog {
             TopicTable::restored(TopicTable::QUIET_LIMIT, forgotten, through, trims.topics);
         let restored =
             Restored { segments, lineage: lineage.clone(), topics, any_topic, through, head };
-        let log_state = State::new(restored, options.retain_topic_count);
+        let log_state = LogState::new(restored, options.retain_topic_count);
         tracing::info!(
             place = storage.place(),
             epoch = head.epoch,
@@ -132,7 +132,7 @@ impl DiskLog {
         let unreclaimed = reclaimer.bytes();
         // What is to be written down again before anything is published clears the note, too.
         let unrecorded = (!recorded || !marked).then_some(lineage);
-        let writer = Writer {
+        let writer = DiskWriter {
             shared: shared.clone(),
             storage,
             environment,
@@ -148,7 +148,7 @@ impl DiskLog {
             unsynced: None,
             written: state.written,
             ended: false,
-            _ending: Ending(shared.clone()),
+            _ending: AbandonOnDrop(shared.clone()),
         };
         Ok((Self { shared, unreclaimed, thread: None, lock: None }, writer))
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Range;
 
 use super::index::{Index, KeyMark};
-use super::segment::{Identity, START};
+use super::segment::{START, SegmentIdentity};
 use super::storage::{StoredFile, read_full};
 use crate::IdempotencyKey;
 use crate::record::{self, Body, Header};
@@ -24,9 +24,9 @@ pub(super) struct Scan {
     /// Where the file stops making sense, if it does so before its end.
     pub end: SegmentEnd,
     /// Where records were lost, in the order of the file.
-    pub damage: Vec<Unreadable>,
+    pub damage: Vec<UnreadableBytes>,
     /// Records that can be read and count as lost, because others of their batch cannot.
-    pub dropped: Vec<Unreadable>,
+    pub dropped: Vec<UnreadableBytes>,
     /// The record with which a batch begins whose end is missing.
     pub unfinished: Option<u32>,
 }
@@ -58,7 +58,7 @@ pub(super) enum SegmentEnd {
 
 /// Bytes that should be records and are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadableBytes {
     /// Where they begin in the file.
     pub offset: u32,
     /// How many records they held.
@@ -66,7 +66,7 @@ pub(super) struct Unreadable {
 }
 
 /// Reads the segment behind its header.
-pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Scan> {
+pub(super) fn scan(file: &dyn StoredFile, identity: &SegmentIdentity) -> io::Result<Scan> {
     let size = file.size()?.min(u32::MAX.into()) as u32;
     let mut found = Scan {
         index: Index::new(identity.first, START),
@@ -96,7 +96,7 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
                 match buffer.next_header(at, identity.salt, expected)? {
                     Some((next, header)) => {
                         let records = (header.seq - expected) as u32;
-                        found.damage.push(Unreadable { offset: at, records });
+                        found.damage.push(UnreadableBytes { offset: at, records });
                         incomplete.extend(open.take().and_then(|open| open.cut_off(&found.index)));
                         found.index.push_lost(records, next - at);
                         continue;
@@ -120,7 +120,7 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
             Some((body, topic, extras))
         });
         let Some((body, topic, extras)) = body else {
-            found.damage.push(Unreadable { offset: at, records: 1 });
+            found.damage.push(UnreadableBytes { offset: at, records: 1 });
             incomplete.extend(open.take().and_then(|open| open.cut_off(&found.index)));
             found.index.push_lost(1, length);
             continue;
@@ -155,7 +155,7 @@ pub(super) fn scan(file: &dyn StoredFile, identity: &Identity) -> io::Result<Sca
     }
     for records in incomplete.into_iter().filter(|records| records.start >= synced) {
         let offset = found.index.extent(records.start).start;
-        found.dropped.push(Unreadable { offset, records: records.len() as u32 });
+        found.dropped.push(UnreadableBytes { offset, records: records.len() as u32 });
         found.index.lose(records);
     }
     Ok(found)

@@ -1,7 +1,7 @@
 //! A segment: a file that holds an unbroken run of records of one epoch.
 //!
 //! Its name is its first position, twenty digits each, so that names sort as the log does. It
-//! begins with 52 bytes: a magic number, its [`Identity`], a checksum. Records follow without
+//! begins with 52 bytes: a magic number, its [`SegmentIdentity`], a checksum. Records follow without
 //! padding.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
@@ -16,7 +16,7 @@ use super::keys_file::KeptKey;
 use super::selection::{Selection, select};
 use super::storage::StoredFile;
 use crate::Ended;
-use crate::bytes::{Cut, seal, unseal};
+use crate::bytes::{ByteReader, seal, unseal};
 
 const MAGIC: &[u8; 8] = b"FFSEGMT2";
 
@@ -25,7 +25,7 @@ const MAGIC: &[u8; 8] = b"FFSEGMT2";
 const MAGIC_WITHOUT_EXTRAS: &[u8; 8] = b"FFSEGMT1";
 
 /// Where the first record begins, in bytes.
-pub(super) const START: u32 = 8 + Identity::BYTES as u32 + 4;
+pub(super) const START: u32 = 8 + SegmentIdentity::BYTES as u32 + 4;
 
 /// What the name of a segment ends with.
 pub(super) const SEGMENT: &str = ".log";
@@ -39,7 +39,7 @@ const LOSSY: u64 = 1 << 63;
 
 /// What tells a segment from any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct SegmentIdentity {
     /// The position of its first record.
     pub first: Position,
     /// How the epoch before its own ended; at the origin for a log's first epoch. The lineage can
@@ -49,7 +49,7 @@ pub(super) struct Identity {
     pub salt: u64,
 }
 
-impl Identity {
+impl SegmentIdentity {
     const BYTES: usize = 40;
 
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
@@ -60,7 +60,7 @@ impl Identity {
         }
     }
 
-    pub(super) fn decode(cut: &mut Cut<'_>) -> Option<Self> {
+    pub(super) fn decode(cut: &mut ByteReader<'_>) -> Option<Self> {
         let first = Position::new(cut.u64()?, cut.u64()?);
         let (epoch, end) = (cut.u64()?, cut.u64()?);
         let parent = Ended { end: Position::new(epoch, end & !LOSSY), lossy: end & LOSSY != 0 };
@@ -89,13 +89,13 @@ impl Identity {
 
 /// The file of a segment. Whoever holds it can read on after it was unlinked.
 pub(super) struct SegmentFile {
-    pub identity: Identity,
+    pub identity: SegmentIdentity,
     pub bytes: Arc<dyn StoredFile>,
     reported: AtomicBool,
 }
 
 impl SegmentFile {
-    pub(super) fn new(identity: Identity, bytes: Arc<dyn StoredFile>) -> Self {
+    pub(super) fn new(identity: SegmentIdentity, bytes: Arc<dyn StoredFile>) -> Self {
         Self { identity, bytes, reported: AtomicBool::new(false) }
     }
 
@@ -115,7 +115,7 @@ pub(super) struct Segment {
 }
 
 /// What is to be read of a segment.
-pub(super) struct Run {
+pub(super) struct SegmentRun {
     pub file: Arc<SegmentFile>,
     pub records: Vec<Extent>,
     /// Nothing else up to and including this position is wanted.
@@ -172,10 +172,10 @@ impl Segment {
         range: Range<u32>,
         most: usize,
         most_compared: usize,
-    ) -> Run {
+    ) -> SegmentRun {
         let Selection { ordinals, covered } =
             select(&self.index, wanted, range, most, most_compared);
-        Run {
+        SegmentRun {
             file: self.file.clone(),
             records: ordinals.into_iter().map(|ordinal| self.extent(ordinal, covered)).collect(),
             covered: before(self.index.position(covered)),
@@ -216,11 +216,11 @@ impl Unmatched {
     }
 
     /// Those that are wanted, or may be; what was lost always is.
-    pub(super) fn matching(self, wanted: &TopicSelector) -> Run {
+    pub(super) fn matching(self, wanted: &TopicSelector) -> SegmentRun {
         let is_wanted = |topic: Option<Topic>| topic.is_none_or(|topic| wanted.matches(&topic));
         let records = self.records.into_iter();
         let records = records.filter_map(|(extent, topic)| is_wanted(topic).then_some(extent));
-        Run { file: self.file, records: records.collect(), covered: self.covered }
+        SegmentRun { file: self.file, records: records.collect(), covered: self.covered }
     }
 }
 

@@ -3,26 +3,26 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
 use super::queue::Queue;
-use super::state::State;
+use super::state::LogState;
 
 /// What the writer shares with everyone else.
 pub(super) struct Shared {
-    pub state: RwLock<State>,
+    pub state: RwLock<LogState>,
     pub queue: Queue,
     /// Why nothing is accepted any more.
     pub failure: OnceLock<String>,
 }
 
 impl Shared {
-    pub(super) fn state(&self) -> RwLockWriteGuard<'_, State> {
+    pub(super) fn state(&self) -> RwLockWriteGuard<'_, LogState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Sees to it that nobody waits for a writer that has ended, however it ended.
-pub(super) struct Ending(pub Arc<Shared>);
+pub(super) struct AbandonOnDrop(pub Arc<Shared>);
 
-impl Drop for Ending {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
         // The first reason stands.
         let _ = self.0.failure.set("the log's writer has ended".to_owned());

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use fanfare_event::{EventId, Extras, Position, Timestamp, Topic, TopicSelector};
 
-use super::segment::{Run, Segment, Unmatched, before};
+use super::segment::{Segment, SegmentRun, Unmatched, before};
 use super::topic_limit::TopicLimit;
 use super::trims::Trims;
 use crate::ids::IdTable;
 use crate::{Lineage, ReadFrom, TopicTable};
 
 /// The log, in memory.
-pub(super) struct State {
+pub(super) struct LogState {
     closed: VecDeque<Arc<Segment>>,
     growing: Option<Segment>,
     /// Judges whether anything is missing between what segments hold.
@@ -56,7 +56,7 @@ pub(super) struct Admitted<'a> {
 }
 
 /// What a reader does next.
-pub(super) struct Step {
+pub(super) struct ReadStep {
     /// To be asked first, outside the lock, whether something wanted is no longer retained: there
     /// are patterns to compare.
     pub trims: Option<Arc<Trims>>,
@@ -74,7 +74,7 @@ pub(super) enum Next {
     /// These records of a closed segment are to be looked through.
     Closed(Arc<Segment>, Range<u32>),
     /// This is to be read of the growing segment.
-    Growing(Run),
+    Growing(SegmentRun),
     /// Of this of the growing segment, what is wanted is to be read.
     Unmatched(Unmatched),
 }
@@ -83,7 +83,7 @@ pub(super) enum Next {
 /// the writer may wait.
 const GROWING_AT_ONCE: usize = 1024;
 
-impl State {
+impl LogState {
     pub(super) fn new(restored: Restored, topic_count: Option<u64>) -> Self {
         let Restored { segments, lineage, topics, any_topic, through, head } = restored;
         let mut state = Self {
@@ -306,7 +306,7 @@ impl State {
         until: Position,
         wanted: &TopicSelector,
         most: usize,
-    ) -> Step {
+    ) -> ReadStep {
         let compares = !wanted.patterns().is_empty();
         let trims = (compares && after < self.through).then(|| self.trims.clone());
         let trimmed = if compares { None } else { self.trimmed_after(after, wanted) };
@@ -314,7 +314,7 @@ impl State {
             Some(trimmed) => Next::Trimmed(trimmed),
             None => self.next(after, until, wanted, most),
         };
-        Step { trims, next }
+        ReadStep { trims, next }
     }
 
     /// Whether something of topics named outright is no longer retained after a position; if so, up

@@ -5,14 +5,14 @@
 use fanfare_event::Timestamp;
 
 use super::reclaim::TrimmedFiles;
-use super::writer::Writer;
+use super::writer::DiskWriter;
 use super::{trims_file, unsynced_file};
 
 /// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
 /// power cut need not be feared to have taken what was acknowledged long before.
 const QUIET: u64 = 10_000;
 
-impl Writer {
+impl DiskWriter {
     /// Closes a segment whose oldest event is getting old, and trims.
     pub(super) fn expire(&mut self, now: Timestamp) {
         if self.shared.failure.get().is_some() {

@@ -21,11 +21,11 @@ use super::completion::Completion;
 use super::index::{Index, KeyMark};
 use super::index_file;
 use super::options::{DiskOptions, SyncPolicy};
-use super::queue::{Task, Waiting};
+use super::queue::{QueuedBatch, WriterTask};
 use super::reclaim::Reclaimer;
-use super::refusal::Refusal;
-use super::segment::{Identity, SEGMENT, START, Segment, SegmentFile, name};
-use super::shared::{Ending, Shared};
+use super::refusal::WriteRefusal;
+use super::segment::{SEGMENT, START, Segment, SegmentFile, SegmentIdentity, name};
+use super::shared::{AbandonOnDrop, Shared};
 use super::state::Admitted;
 use super::storage::{Storage, write_all};
 use super::{format, lineage_file, unsynced_file};
@@ -34,8 +34,8 @@ use crate::{
     AppendError, Appended, Ended, Environment, IdempotencyKey, IdempotencyTable, Lineage, Tail,
 };
 
-/// The writer. It does what is queued, one [`Writer::step`] after the other.
-pub struct Writer {
+/// The writer. It does what is queued, one [`DiskWriter::step`] after the other.
+pub struct DiskWriter {
     pub(super) shared: Arc<Shared>,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) environment: Arc<dyn Environment>,
@@ -58,7 +58,7 @@ pub struct Writer {
     pub(super) written: Timestamp,
     pub(super) ended: bool,
     /// Dropped last: nobody waits any more for what a panic left undone.
-    pub(super) _ending: Ending,
+    pub(super) _ending: AbandonOnDrop,
 }
 
 /// What a step of the writer came to.
@@ -87,7 +87,7 @@ struct Planned {
     completion: Completion,
 }
 
-impl Writer {
+impl DiskWriter {
     /// Works until the log is closed and everything is done.
     pub(super) fn run(mut self) {
         loop {
@@ -114,20 +114,20 @@ impl Writer {
             _ => None,
         };
         match self.shared.queue.next(left.is_some_and(|left| left.is_zero())) {
-            Some(Task::Write(group)) => self.commit(group),
-            Some(Task::Expire(now)) => self.expire(now),
-            Some(Task::Sync) => self.sync_or_fail(),
-            Some(Task::Freeze) => {
+            Some(WriterTask::Write(group)) => self.commit(group),
+            Some(WriterTask::Expire(now)) => self.expire(now),
+            Some(WriterTask::Sync) => self.sync_or_fail(),
+            Some(WriterTask::Freeze) => {
                 let frozen = self.freeze();
                 self.shared.queue.frozen(frozen);
             }
-            Some(Task::Close) => {
+            Some(WriterTask::Close) => {
                 self.finish();
                 self.ended = true;
                 return Progress::Ended;
             }
             // Another process writes from here on, or will.
-            Some(Task::Leave) => {
+            Some(WriterTask::Leave) => {
                 self.ended = true;
                 return Progress::Ended;
             }
@@ -137,7 +137,7 @@ impl Writer {
     }
 
     /// Writes a group, and answers each of its batches.
-    fn commit(&mut self, group: Vec<Waiting>) {
+    fn commit(&mut self, group: Vec<QueuedBatch>) {
         if let Some(reason) = self.shared.failure.get() {
             for waiting in group {
                 let source = reason.clone().into();
@@ -170,7 +170,7 @@ impl Writer {
     }
 
     /// Sees to it that a segment is there to write to.
-    fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
+    fn make_room(&mut self, bytes: usize) -> Result<(), WriteRefusal> {
         let segments = self.reclaimer.len();
         if segments > self.options.unreclaimed_segments {
             // To go on would be to forget keys, or to let what is trimmed fill the disk.
@@ -178,7 +178,7 @@ impl Writer {
                 "the idempotency keys of {segments} trimmed segments cannot be written, or their files \
                  not be removed: free some space, and see what the hub logs"
             );
-            return Err(Refusal::Full(io::Error::new(io::ErrorKind::StorageFull, reason)));
+            return Err(WriteRefusal::Full(io::Error::new(io::ErrorKind::StorageFull, reason)));
         }
         self.record()?;
         if let Some(OpenSegment { size, count, .. }) = self.growing {
@@ -195,17 +195,17 @@ impl Writer {
 
     /// Sees to it that the epoch is written down before anything is published in it, and that the
     /// disk knows when acknowledgements go ahead of it.
-    fn record(&mut self) -> Result<(), Refusal> {
+    fn record(&mut self) -> Result<(), WriteRefusal> {
         if let Some(lineage) = &self.unrecorded {
             format::mark(&*self.storage)
                 .and_then(|()| lineage_file::store(&*self.storage, lineage))
-                .map_err(|error| Refusal::of("the epoch cannot be written down", error))?;
+                .map_err(|error| WriteRefusal::of("the epoch cannot be written down", error))?;
             unsynced_file::clear(&*self.storage);
             self.unrecorded = None;
         }
         if !self.ahead && self.options.sync != SyncPolicy::Disk {
             unsynced_file::note(&*self.storage, self.head.epoch)
-                .map_err(|error| Refusal::of("the start of writing cannot be noted", error))?;
+                .map_err(|error| WriteRefusal::of("the start of writing cannot be noted", error))?;
             self.ahead = true;
         }
         self.written = self.environment.now();
@@ -213,7 +213,7 @@ impl Writer {
     }
 
     /// Gives the events their positions, and encodes them.
-    fn plan(&mut self, group: Vec<Waiting>, buffer: &mut Vec<u8>) -> Vec<Planned> {
+    fn plan(&mut self, group: Vec<QueuedBatch>, buffer: &mut Vec<u8>) -> Vec<Planned> {
         let now = self.environment.now();
         let salt = self.growing.as_ref().map_or(0, |growing| growing.file.identity.salt);
         let durability = self.options.sync.durability();
@@ -221,7 +221,7 @@ impl Writer {
         // A segment that begins follows one that was synced.
         let mut synced_before =
             self.unsynced.is_none() || self.growing.as_ref().is_some_and(|it| it.count == 0);
-        for Waiting { batch, completion, .. } in group {
+        for QueuedBatch { batch, completion, .. } in group {
             let first = self.head.next();
             let fresh = Appended { first, count: batch.drafts.len(), repeated: false, durability };
             if let Some(key) = &batch.key {
@@ -267,9 +267,9 @@ impl Writer {
     }
 
     /// Writes the records of a group, and makes them as durable as promised.
-    fn write(&mut self, buffer: &[u8]) -> Result<(), Refusal> {
+    fn write(&mut self, buffer: &[u8]) -> Result<(), WriteRefusal> {
         let Some(growing) = &self.growing else {
-            return Err(Refusal::Failed("there is no segment to write to".to_owned()));
+            return Err(WriteRefusal::Failed("there is no segment to write to".to_owned()));
         };
         if buffer.is_empty() {
             return Ok(());
@@ -278,8 +278,8 @@ impl Writer {
         if let Err(error) = write_all(&**file, buffer, size) {
             // Durably, so that what is refused now does not come back after a crash.
             return match file.truncate(size).and_then(|()| file.sync()) {
-                Ok(()) => Err(Refusal::of("a write failed", error)),
-                Err(cut) => Err(Refusal::Unknown(format!(
+                Ok(()) => Err(WriteRefusal::of("a write failed", error)),
+                Err(cut) => Err(WriteRefusal::Unknown(format!(
                     "a write failed: {error}; what was written of it cannot be cut off: {cut}"
                 ))),
             };
@@ -287,7 +287,8 @@ impl Writer {
         match self.options.sync {
             SyncPolicy::Disk => {
                 self.unsynced = None;
-                file.sync().map_err(|error| Refusal::Unknown(format!("a sync failed: {error}")))
+                file.sync()
+                    .map_err(|error| WriteRefusal::Unknown(format!("a sync failed: {error}")))
             }
             SyncPolicy::Interval(_) | SyncPolicy::Os => {
                 self.unsynced.get_or_insert_with(|| self.environment.elapsed());
@@ -343,8 +344,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn begin_segment(&mut self) -> Result<(), Refusal> {
-        let identity = Identity {
+    pub(super) fn begin_segment(&mut self) -> Result<(), WriteRefusal> {
+        let identity = SegmentIdentity {
             first: self.head.next(),
             parent: self.parent,
             salt: self.environment.random(),
@@ -358,11 +359,11 @@ impl Writer {
         let bytes = begun.map_err(|error| {
             // It may not exist; the next start removes what is left of it.
             let _ = storage.unlink(&name);
-            Refusal::of("a segment cannot be created", error)
+            WriteRefusal::of("a segment cannot be created", error)
         })?;
-        storage
-            .sync_dir()
-            .map_err(|error| Refusal::Failed(format!("the directory cannot be synced: {error}")))?;
+        storage.sync_dir().map_err(|error| {
+            WriteRefusal::Failed(format!("the directory cannot be synced: {error}"))
+        })?;
         let file = SegmentFile::new(identity, bytes);
         let segment = Segment::new(file, Index::new(identity.first, START));
         self.growing = Some(OpenSegment { file: segment.file.clone(), size: START, count: 0 });
@@ -371,8 +372,8 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn close_segment(&mut self) -> Result<(), Refusal> {
-        self.sync().map_err(Refusal::Failed)?;
+    pub(super) fn close_segment(&mut self) -> Result<(), WriteRefusal> {
+        self.sync().map_err(WriteRefusal::Failed)?;
         self.growing = None;
         // Its own statement: the lock is released before the index is written.
         let closed = self.shared.state().close_segment();
@@ -395,17 +396,17 @@ impl Writer {
         if self.shared.failure.get().is_none()
             && let Err(reason) = self.sync()
         {
-            self.fail(&Refusal::Unknown(reason));
+            self.fail(&WriteRefusal::Unknown(reason));
         }
     }
 
     /// Accepts nothing any more, unless the disk is merely full.
-    pub(super) fn fail(&mut self, refusal: &Refusal) {
+    pub(super) fn fail(&mut self, refusal: &WriteRefusal) {
         match refusal {
-            Refusal::Full(error) => {
+            WriteRefusal::Full(error) => {
                 tracing::warn!(%error, "the disk is full: publishes are refused");
             }
-            Refusal::Failed(reason) | Refusal::Unknown(reason) => {
+            WriteRefusal::Failed(reason) | WriteRefusal::Unknown(reason) => {
                 tracing::error!(reason, "the log accepts nothing until it is opened anew");
                 // A second failure changes nothing.
                 let _ = self.shared.failure.set(reason.clone());

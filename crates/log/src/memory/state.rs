@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fanfare_event::{Event, Position, Topic};
 
-use crate::bytes::Cut;
+use crate::bytes::ByteReader;
 use crate::idempotency_state::IdempotencyState;
 use crate::record::{self, Body, HEADER, Header, RecordMeta};
 use crate::state_stream::{
@@ -141,7 +141,7 @@ fn meta(event: &Event) -> RecordMeta<'static> {
 }
 
 /// The next event, which must stand here.
-fn event(cut: &mut Cut<'_>, position: Position) -> Option<Arc<Event>> {
+fn event(cut: &mut ByteReader<'_>, position: Position) -> Option<Arc<Event>> {
     let header = Header::parse(cut.take(HEADER)?, 0)?;
     let body = cut.take(header.length as usize)?;
     let whole = header.seq == position.seq && header.matches(body);

@@ -57,7 +57,7 @@ struct Entry {
 
 /// What became of a batch, and what the tail is to hear.
 #[derive(Debug)]
-pub(super) struct Accepted {
+pub(super) struct AppendResult {
     pub(super) answer: Appended,
     /// Empty for a repeated batch.
     pub(super) events: Vec<Arc<Event>>,
@@ -66,7 +66,7 @@ pub(super) struct Accepted {
 
 /// A stretch of the log as the lock gave it: nothing wanted is missing, but more may be in it.
 #[derive(Debug)]
-pub(super) struct Stretch {
+pub(super) struct StoreStretch {
     trimmed: Option<Position>,
     events: Vec<Arc<Event>>,
     /// Up to where nothing wanted is missing.
@@ -137,7 +137,11 @@ impl Store {
         self.topics.trimmed()
     }
 
-    pub(super) fn append(&mut self, batch: Batch, now: Timestamp) -> Result<Accepted, AppendError> {
+    pub(super) fn append(
+        &mut self,
+        batch: Batch,
+        now: Timestamp,
+    ) -> Result<AppendResult, AppendError> {
         let answer = Appended {
             first: self.last.next(),
             count: batch.drafts.len(),
@@ -147,13 +151,13 @@ impl Store {
         if let Some(key) = &batch.key {
             if let Some((first, count)) = self.keys.get(key, now)? {
                 let answer = Appended { first, count, repeated: true, ..answer };
-                return Ok(Accepted { answer, events: Vec::new(), trimmed: None });
+                return Ok(AppendResult { answer, events: Vec::new(), trimmed: None });
             }
             self.keys.insert(key, answer.first, answer.count, now)?;
         }
         let events = batch.drafts.into_iter().map(|draft| self.push(draft, now)).collect();
         let trimmed = self.trim(now, usize::MAX);
-        Ok(Accepted { answer, events, trimmed })
+        Ok(AppendResult { answer, events, trimmed })
     }
 
     /// Trims what has outlived its age, `at_most` so many events; call again until it returns
@@ -172,7 +176,7 @@ impl Store {
         until: Position,
         selector: &Selector,
         events: usize,
-    ) -> Stretch {
+    ) -> StoreStretch {
         let (asked, trimmed) = match from {
             ReadFrom::Earliest => (self.topics.trimmed(), None),
             ReadFrom::After(after) => (after, self.topics.trimmed_after(&selector.topics, after)),
@@ -192,7 +196,7 @@ impl Store {
         };
         let cut = events.last().filter(|_| events.len() == room).map(|event| event.position);
         let reaches = cut.unwrap_or(start.max(until));
-        Stretch { trimmed, events, reaches }
+        StoreStretch { trimmed, events, reaches }
     }
 
     /// The earliest retained event that its publisher gave this id.
@@ -361,7 +365,7 @@ fn enter(index: &mut Vec<VecDeque<u64>>, topic: TopicId, seq: u64) {
     index[topic.index()].push_back(seq);
 }
 
-impl Stretch {
+impl StoreStretch {
     /// Leaves what the selector wants, as much as fits a page. Needs no lock.
     pub(super) fn select(self, selector: &Selector, limit: PageLimit) -> Page {
         let mut page = Page { trimmed: self.trimmed, events: Vec::new(), next: self.reaches };
@@ -394,7 +398,7 @@ mod tests {
         Store::new(1, MemorySettings { retention, key_window, key_capacity: 1 }, bounds)
     }
 
-    fn publish(store: &mut Store, topic: &str, count: usize) -> Accepted {
+    fn publish(store: &mut Store, topic: &str, count: usize) -> AppendResult {
         let topic = || Topic::parse(topic).unwrap();
         let draft =
             || Draft { topic: topic(), event_type: None, message: "m".into(), extras: None };

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use fanfare_redis::{Answers, SimulatedConnection, SimulatedNetwork};
+use fanfare_redis::{CommandAnswers, SimulatedConnection, SimulatedNetwork};
 use redis::Value;
 
 use super::call::{Call, CallState};
@@ -44,7 +44,7 @@ struct OpenConnection {
 }
 
 impl SimulatedConnection for OpenConnection {
-    fn send(&self, commands: Vec<Vec<Vec<u8>>>) -> Answers {
+    fn send(&self, commands: Vec<Vec<Vec<u8>>>) -> CommandAnswers {
         let mut state = lock(&self.network.state);
         let number = state.next_call;
         state.next_call += 1;

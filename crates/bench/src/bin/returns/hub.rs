@@ -18,12 +18,12 @@ use crate::ReturnError;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A directory of its own.
-pub(crate) struct Directory(PathBuf);
+pub(crate) struct ScratchDirectory(PathBuf);
 
 pub(crate) struct Redis {
     address: SocketAddr,
     process: Child,
-    _directory: Directory,
+    _directory: ScratchDirectory,
 }
 
 pub(crate) struct Hub {
@@ -31,7 +31,7 @@ pub(crate) struct Hub {
     process: Child,
 }
 
-impl Directory {
+impl ScratchDirectory {
     pub(crate) fn new() -> Result<Self, ReturnError> {
         let name = format!("fanfare-returns-{}-{:?}", std::process::id(), Instant::now());
         let name: String = name.chars().filter(|it| it.is_ascii_alphanumeric()).collect();
@@ -45,7 +45,7 @@ impl Directory {
     }
 }
 
-impl Drop for Directory {
+impl Drop for ScratchDirectory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -61,7 +61,7 @@ impl Redis {
         // Given back before the server takes it; nothing else on this machine asks for many.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let address = address.map_err(failed)?;
-        let directory = Directory::new()?;
+        let directory = ScratchDirectory::new()?;
         let process = Command::new("redis-server")
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "yes", "--dir"])

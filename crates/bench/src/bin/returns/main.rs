@@ -136,7 +136,7 @@ fn measure(arguments: &Arguments) -> Result<(), ReturnError> {
 fn one(arguments: &Arguments, engine: Engine, binary: &Path) -> Result<Returned, ReturnError> {
     let Arguments { clients, missed, spread, topics, .. } = *arguments;
     let redis = (engine == Engine::Redis).then(Redis::start).transpose()?;
-    let directory = hub::Directory::new()?;
+    let directory = hub::ScratchDirectory::new()?;
     let mut further = match &redis {
         Some(redis) => vec!["--redis".to_owned(), redis.url()],
         None => vec!["--data".to_owned(), directory.path().display().to_string()],

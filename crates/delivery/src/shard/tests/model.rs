@@ -30,7 +30,7 @@ use crate::cadence::Cadence;
 use crate::connection::{self, Movable};
 use crate::counters::CloseReason;
 use crate::cursor::Cursor;
-use crate::inbox::{Command, ShardHandle};
+use crate::inbox::{ShardCommand, ShardHandle};
 use crate::lease::Lease;
 use crate::now::Now;
 use crate::ready::Ready;
@@ -337,7 +337,7 @@ impl World {
         };
         let socket =
             if client.sealing { SimulatedSocket::sealing() } else { SimulatedSocket::default() };
-        let join = Command::Join(Box::new(NewSubscriber {
+        let join = ShardCommand::Join(Box::new(NewSubscriber {
             sink: Sink::Simulated(socket.clone()),
             wire: Wire::native(client.envelope, client.framing),
             head: Bytes::from_static(HEAD),

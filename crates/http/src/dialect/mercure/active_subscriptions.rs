@@ -33,11 +33,11 @@ struct Api {
     presence: Presence,
     hub: Arc<MercureUrl>,
     /// What the other nodes were asked last.
-    asked: Mutex<Option<Asked>>,
+    asked: Mutex<Option<ListingRequest>>,
 }
 
 #[derive(Debug)]
-struct Asked {
+struct ListingRequest {
     at: Instant,
     path: SubscriptionsPath,
     answer: Arc<ActiveSnapshot>,
@@ -117,7 +117,7 @@ impl Api {
             }
         }
         let answer = Arc::new(ActiveSnapshot { listed, last });
-        *asked = Some(Asked { at, path: path.clone(), answer: Arc::clone(&answer) });
+        *asked = Some(ListingRequest { at, path: path.clone(), answer: Arc::clone(&answer) });
         answer
     }
 

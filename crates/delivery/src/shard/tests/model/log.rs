@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fanfare_event::{EventType, Position, Topic};
-use fanfare_testkit::{FickleLog, Loss};
+use fanfare_testkit::{FickleLog, InjectedLoss};
 
 /// What the log has accepted and not lost: where, and what.
 pub(super) type Published = BTreeMap<Position, Message>;
@@ -25,7 +25,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn lose(&mut self, loss: Loss) {
+    pub(super) fn lose(&mut self, loss: InjectedLoss) {
         self.lost.append(&mut self.published.split_off(&loss.end.next()));
     }
 }

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// A digest that tells secrets apart and does not give them away.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyDigest([u8; 32]);
+pub struct SecretDigest([u8; 32]);
 
-impl KeyDigest {
+impl SecretDigest {
     pub(crate) fn of(text: &str) -> Self {
         Self::of_bytes(text.as_bytes())
     }
@@ -47,8 +47,8 @@ impl KeyDigest {
     }
 }
 
-impl fmt::Debug for KeyDigest {
+impl fmt::Debug for SecretDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyDigest(hidden)")
+        f.write_str("SecretDigest(hidden)")
     }
 }
