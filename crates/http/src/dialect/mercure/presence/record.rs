@@ -12,7 +12,7 @@ use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_mercure::{ActiveSubscription, MatcherType, MercureSubscriberId};
 use serde_json::{Map, Value};
 
-use super::{Active, Board, MAX_WAITING, PresenceChange, update_draft};
+use super::board::{Active, Board, MAX_WAITING, PresenceChange, update_draft};
 
 type SharedPayload = Arc<Map<String, Value>>;
 
@@ -134,8 +134,8 @@ fn read_id(reader: &mut Reader<'_>) -> Result<MercureSubscriberId, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::BoardMessage;
-    use super::super::tests::{came, id, of};
+    use super::super::board::BoardMessage;
+    use super::super::board::tests::{came, id, of};
     use super::*;
 
     fn written(board: &Board) -> Vec<u8> {
