@@ -20,6 +20,7 @@ pub mod fault;
 pub mod follower;
 pub mod http;
 pub mod id;
+mod inflict;
 pub mod judge;
 pub mod ledger;
 pub mod message;

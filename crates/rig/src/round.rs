@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::engine::{HubEngine, RiggedHub};
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::follower::ClientCrowd;
+use crate::inflict::{heal, inflict, look_after};
 use crate::judge::{audit, judge};
 use crate::ledger::{RoundLedger, Violation, What, Wrong};
 use crate::preload::ControlSlot;
@@ -221,11 +222,11 @@ pub fn play(plan: &RoundPlan) -> io::Result<RoundReport> {
                     thread.spawn_scoped(scope, move || crowd.herd(HERD + number, cold, seed))?;
                 }
             }
-            fault::inflict(fault, &mut hub, &ledger, &mut schedule);
+            inflict(fault, &mut hub, &ledger, &mut schedule);
             ledger.event(format!("{} is over", fault.name()));
-            (0..hub.nodes.len()).for_each(|n| fault::look_after(&mut hub, n, &ledger));
+            (0..hub.nodes.len()).for_each(|n| look_after(&mut hub, n, &ledger));
         }
-        fault::heal(&mut hub, &ledger);
+        heal(&mut hub, &ledger);
         ledger.event("everything is healed".to_owned());
         ledger.closing.store(true, Ordering::Release);
         for publisher in publishers {
