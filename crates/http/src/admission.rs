@@ -73,8 +73,14 @@ async fn decide(
     request: &Parts,
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
-    let inside = app.gate.enter().await?;
-    let caller = app.access.listener(request, dialect.credentials()).await?;
+    let mut inside = app.gate.enter().await?;
+    let listener = app.access.listener(request, dialect.credentials());
+    // A ticket is used up by this. Whatever else is presented may have to wait for somebody's keys.
+    let caller = if app.access.presents_ticket(request, dialect.credentials()) {
+        listener.await?
+    } else {
+        inside.outside(listener).await??
+    };
     let SubscribeRequest { selector, format, cadence, cursor } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
@@ -102,10 +108,9 @@ async fn decide(
     }
     // Whoever has to wait for this node holds a seat, and keeps no other request out.
     drop(place);
-    let cursor = hub.locate(cursor).await;
-    let cursor = cursor.map_err(|_| Admission::ComeBack(RefusalReason::LogUnavailable))?;
-    let start = resolve(hub, &cursor).await;
-    let start = start.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
+    // Its id says how long this takes.
+    let begin = inside.outside(begin(hub, cursor)).await?;
+    let (cursor, start) = begin.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
     not_draining(app)?;
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
@@ -145,6 +150,13 @@ impl Feed {
 
 fn not_draining(app: &AppState) -> Result<(), Admission> {
     if app.is_draining() { Err(Admission::ComeBack(RefusalReason::Draining)) } else { Ok(()) }
+}
+
+/// The id that it resumes after, by its position, and where it begins; `None` where the log cannot tell.
+async fn begin(hub: &Hub, cursor: Requested) -> Option<(Requested, Start)> {
+    let cursor = hub.locate(cursor).await.ok()?;
+    let start = resolve(hub, &cursor).await?;
+    Some((cursor, start))
 }
 
 /// Where the subscriber begins; waits a moment for a node that is behind its client. `None` where the

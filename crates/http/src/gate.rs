@@ -1,7 +1,8 @@
 //! The gate: who acts on the hub is inside, and nobody is while it changes hands.
 //!
 //! Whatever changes the hub's state (a publish, a stream's beginning, a ticket, a cut) happens inside. Reading
-//! a body, or writing an answer, does not.
+//! a body, writing an answer, or waiting for what a client can draw out, does not: how long it takes until nobody
+//! is inside is no client's to choose.
 //!
 //! What must hold: once it is closed and empty, nothing changes any more; who comes meanwhile waits, and goes
 //! on as if nothing had been where it is opened again.
@@ -37,7 +38,11 @@ pub enum GateState {
 
 /// Somebody inside; leaves when dropped.
 #[derive(Debug)]
-pub(crate) struct Inside(Arc<Gate>);
+pub(crate) struct Inside {
+    gate: Arc<Gate>,
+    /// Not while it waits outside.
+    counted: bool,
+}
 
 impl Gate {
     /// An open one.
@@ -50,7 +55,7 @@ impl Gate {
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<Inside, Refusal> {
         loop {
             self.inside.fetch_add(1, Ordering::SeqCst);
-            let inside = Inside(Arc::clone(self));
+            let inside = Inside { gate: Arc::clone(self), counted: true };
             if *self.passage.borrow() < GateState::Closed {
                 return Ok(inside);
             }
@@ -93,11 +98,26 @@ impl Gate {
     }
 }
 
+impl Inside {
+    /// Leaves, awaits this, and enters again. Nothing of the hub's state may be changed meanwhile.
+    pub(crate) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Refusal> {
+        self.leave();
+        let outcome = wait.await;
+        *self = self.gate.enter().await?;
+        Ok(outcome)
+    }
+
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.counted) && self.gate.inside.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            self.gate.left.notify_waiters();
+        }
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
-        if self.0.inside.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.left.notify_waiters();
-        }
+        self.leave();
     }
 }
 
@@ -129,5 +149,28 @@ mod tests {
         gate.empty().await;
         gate.set(GateState::Gone);
         assert!(matches!(gate.enter().await, Err(Refusal::HandedOver)));
+    }
+    #[tokio::test]
+    async fn whoever_waits_outside_keeps_nobody_waiting() {
+        let gate = Gate::new();
+        let mut inside = gate.enter().await.unwrap();
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let waiting = tokio::spawn(async move { inside.outside(answer).await.is_ok() });
+        gate.set(GateState::Closed);
+        gate.empty().await;
+        reply.send(()).unwrap();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "it may not enter");
+        gate.set(GateState::Open);
+        assert!(waiting.await.unwrap());
+        gate.empty().await;
+        // One that is given up outside has left once, not twice.
+        let mut inside = gate.enter().await.unwrap();
+        drop(timeout(Duration::from_millis(1), inside.outside(std::future::pending::<()>())).await);
+        drop(inside);
+        let kept = gate.enter().await.unwrap();
+        assert!(timeout(Duration::from_millis(1), gate.empty()).await.is_err());
+        drop(kept);
+        gate.set(GateState::Gone);
     }
 }

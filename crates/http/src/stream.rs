@@ -20,6 +20,7 @@ use fanfare_hub::{Interest, Start};
 use http_body::Frame;
 
 use crate::gate::Inside;
+use crate::refusal::Refusal;
 
 /// A subscription that was asked for, authorised and given a seat.
 #[derive(Debug)]
@@ -97,6 +98,11 @@ impl AdmittedStream {
             lease.seats.push(place);
         }
         self
+    }
+
+    /// See [`Inside::outside`].
+    pub(crate) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Refusal> {
+        self.inside.outside(wait).await
     }
 
     /// Hands it to delivery, with where its bytes go.

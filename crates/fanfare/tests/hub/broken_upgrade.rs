@@ -3,8 +3,12 @@
 //! Invariant: *one commitment*.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::support::{Hub, Setup};
 
@@ -265,4 +269,49 @@ fn a_stranger_has_the_hub_upgraded() {
     hub.await_log("an order of another user was refused");
     assert!(hub.runs());
     assert_eq!(hub.metrics().sum("fanfare_upgrades_total"), 0.0);
+}
+
+/// Asks for streams over one connection, ever again, each after an event that is far from having happened.
+async fn ask_ahead(address: SocketAddr, ahead: &str, done: &AtomicBool) {
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (requests, connection) = h2::client::handshake(socket).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    while !done.load(Ordering::Relaxed) {
+        ticks.tick().await;
+        // The hub may be another process by now.
+        let Ok(mut requests) = requests.clone().ready().await else { break };
+        let request = http::Request::get(format!("http://{address}/sse/events"));
+        let request = request.header("Last-Event-ID", ahead).body(()).unwrap();
+        let Ok((response, _)) = requests.send_request(request, true) else { break };
+        // Once it is a stream it is given up: there are only so many of them on a connection.
+        tokio::spawn(async move { drop(response.await) });
+    }
+    connection.abort();
+}
+
+#[test]
+fn clients_that_wait_for_an_event_to_happen_stop_it() {
+    let mut hub = Setup::new(&[]).own_log().alone().start();
+    let mut stream = hub.subscribe("");
+    let id = hub.publisher().send("before");
+    let ahead = format!("{}-1000000000", id.split_once('-').unwrap().0);
+    for _ in 0..2 {
+        let (address, done) = (hub.address(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let strangers = || {
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let ask = || ask_ahead(address, &ahead, &done);
+                runtime.block_on(async { tokio::join!(ask(), ask(), ask(), ask()) });
+            };
+            scope.spawn(strangers);
+            // Until the first have become streams: from now on some wait at any time.
+            hub.await_metrics("strangers", |now| now.sum("fanfare_subscribers") > 1.0);
+            hub.upgrade();
+            done.store(true, Ordering::Relaxed);
+        });
+    }
+    hub.publisher().send("after");
+    assert_eq!(stream.messages(2), ["before", "after"]);
 }

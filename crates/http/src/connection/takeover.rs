@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 
 use super::answer::{AnswerBody, AnswerFuture, Answerer, with_body};
 use super::record_boundary::Boundary;
+use crate::refusal::Refusal;
 use crate::stream::AdmittedStream;
 
 /// Answers requests of a connection until one of them is admitted to a stream.
@@ -105,6 +106,11 @@ impl TakeoverSlot {
 }
 
 impl PendingTakeover {
+    /// Awaits this while the hub may change hands.
+    pub(super) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Refusal> {
+        self.stream.outside(wait).await
+    }
+
     /// Hands the connection to a shard, with the head of the response to write first. What the client
     /// sent ahead of the response has no meaning on a stream and is dropped. `place` is the
     /// connection's among those of its address.

@@ -77,12 +77,15 @@ impl Secured {
         let answer = connections.answer(peer, entry);
         let service = TakeoverService { answer, handover: handover.clone(), way };
         let (stream, _, served) = http1::drive(stream, service, None, connections).await;
-        let Some(pending) = handover.take() else {
+        let Some(mut pending) = handover.take() else {
             linger(stream, connections).await;
             return served.unwrap_or(Ok(())).map_err(Into::into);
         };
         let limit = connections.limits.bounds.write_timeout;
-        if let Some((socket, state)) = tls_takeover::take_over(stream, &secrets, limit).await? {
+        let taken = tls_takeover::take_over(stream, &secrets, limit);
+        // A client that reads nothing draws this out. Where the hub has changed hands meanwhile, it comes back.
+        let Ok(taken) = pending.outside(taken).await else { return Ok(()) };
+        if let Some((socket, state)) = taken? {
             let tls = TlsSocket::new(for_shard(socket)?, state);
             pending.join(Sink::Tls(tls), entry.take_place());
         }
