@@ -23,6 +23,8 @@ use crate::abort_on_panic::abort_on_panic;
 const THREADS: usize = 2;
 /// How many pages may be read and not yet sent.
 const PAGES_AT_ONCE: usize = 16;
+/// How many jobs are passed over, or put back, before shards that ask for pages are let in between.
+const AT_ONCE: usize = 256;
 
 /// What was read. Counts against the bound until it is dropped.
 pub(crate) struct LoadedPage {
@@ -42,11 +44,22 @@ struct SharedQueue {
 struct QueueState {
     jobs: Jobs,
     shared: SharedReads,
+    /// How many are being put back.
+    returning: usize,
     permits: usize,
     closed: bool,
 }
 
 struct Permit(Arc<SharedQueue>);
+
+/// What a reader finds to do.
+enum Next {
+    Read(ReadTask),
+    /// It has passed over so many that others must have the queue first.
+    More,
+    /// Until something changes.
+    Nothing,
+}
 
 /// A job for which a permit has been taken, and how its page is come by.
 struct ReadTask {
@@ -69,6 +82,7 @@ impl ReadQueue {
         let state = QueueState {
             jobs: Jobs::default(),
             shared: SharedReads::default(),
+            returning: 0,
             permits: PAGES_AT_ONCE,
             closed: false,
         };
@@ -83,13 +97,19 @@ impl ReadQueue {
     /// How many wait for a page that nobody has begun to make.
     pub(crate) fn waiting(&self) -> usize {
         let state = self.0.lock();
-        state.jobs.waiting() + state.shared.parked()
+        state.jobs.waiting() + state.shared.parked() + state.returning
     }
 
     /// Does the next job, if there is one and a page may be read for it; whether it did.
     pub(crate) fn step(&self, hub: &Hub) -> bool {
         let mut state = self.0.lock();
-        let next = state.next();
+        let next = loop {
+            match state.next() {
+                Next::Read(task) => break Some(task),
+                Next::More => {}
+                Next::Nothing => break None,
+            }
+        };
         let unwanted = if next.is_none() { state.let_go() } else { Vec::new() };
         drop(state);
         drop(unwanted);
@@ -114,8 +134,14 @@ impl ReadQueue {
             if state.closed {
                 return None;
             }
-            if let Some(task) = state.next() {
-                return Some(task);
+            match state.next() {
+                Next::Read(task) => return Some(task),
+                Next::More => {
+                    drop(state);
+                    state = self.0.lock();
+                    continue;
+                }
+                Next::Nothing => {}
             }
             let unwanted = state.let_go();
             if unwanted.is_empty() {
@@ -152,13 +178,22 @@ impl ReadQueue {
     /// A read that several waited for has ended: they are served from it, or by themselves.
     fn end(&self, number: ReadNumber, stretch: Option<&Arc<Stretch>>) {
         let mut state = self.0.lock();
-        let (parked, unwanted) = state.shared.end(number, stretch);
-        let woken = !parked.is_empty();
-        // The first of them is to be first.
-        parked.into_iter().rev().for_each(|asked| state.jobs.put_back(asked));
+        let (mut parked, unwanted) = state.shared.end(number, stretch);
+        state.returning += parked.len();
         drop(state);
         drop(unwanted);
-        if woken {
+        // The first of them is to be first.
+        while !parked.is_empty() {
+            let some = parked.split_off(parked.len().saturating_sub(AT_ONCE));
+            let mut state = self.0.lock();
+            state.returning -= some.len();
+            if state.closed {
+                // See `close`.
+                drop(state);
+                return;
+            }
+            some.into_iter().rev().for_each(|asked| state.jobs.put_back(asked));
+            drop(state);
             self.0.changed.notify_all();
         }
     }
@@ -182,9 +217,12 @@ impl SharedQueue {
 
 impl QueueState {
     /// The next job, and a permit taken for it. Those whose page is being read are passed over until it is.
-    fn next(&mut self) -> Option<ReadTask> {
-        while self.permits > 0 {
-            let asked = self.jobs.pop()?;
+    fn next(&mut self) -> Next {
+        for _ in 0..AT_ONCE {
+            if self.permits == 0 {
+                return Next::Nothing;
+            }
+            let Some(asked) = self.jobs.pop() else { return Next::Nothing };
             let (job, way) = if !asked.job.is_awaited() {
                 (asked.job, Way::Alone)
             } else if let Some(stretch) = self.shared.for_one(&asked) {
@@ -196,9 +234,9 @@ impl QueueState {
                 continue;
             };
             self.permits -= 1;
-            return Some(ReadTask { job, way });
+            return Next::Read(ReadTask { job, way });
         }
-        None
+        Next::More
     }
 
     /// How the log is read for a job: for others, too, if any of the next want the same, as much as they all
@@ -217,7 +255,8 @@ impl QueueState {
 
     /// What is kept for nobody.
     fn let_go(&mut self) -> Vec<Done> {
-        if self.jobs.waiting() == 0 { self.shared.let_go() } else { Vec::new() }
+        let is_idle = self.jobs.waiting() == 0 && self.returning == 0;
+        if is_idle { self.shared.let_go() } else { Vec::new() }
     }
 }
 
@@ -461,6 +500,43 @@ mod tests {
         assert!(rig.readers.step(&rig.hub));
         rig.log.log.set_readable(true);
         assert_eq!(rig.run(), (vec![None, Some(5)], 2));
+    }
+
+    #[test]
+    fn one_whom_a_read_did_not_reach_waits_for_another_that_may_not() {
+        let at = |seq| ReadFrom::After(Position::new(1, seq));
+        let reach = |from| Reach::of(&ReadJob { from, ..job(1) });
+        let (mut jobs, mut shared) = (Jobs::default(), SharedReads::default());
+        jobs.push(ReadJob { from: at(2), ..job(1) });
+        let first = shared.begin(reach(at(1)), jobs.asked());
+        assert!(shared.park(jobs.pop().unwrap()).is_none(), "it might be reached");
+        let (parked, _) = shared.end(first, None);
+        parked.into_iter().for_each(|asked| jobs.put_back(asked));
+        let _ = shared.begin(reach(at(1)), jobs.asked());
+        let again = shared.park(jobs.pop().unwrap());
+        let again = again.expect("those before it could go on like that for ever");
+        let _ = shared.begin(reach(at(2)), jobs.asked());
+        assert!(shared.park(again).is_none(), "this one serves it, whatever it brings");
+    }
+
+    #[test]
+    fn a_herd_that_waits_for_one_read_keeps_the_shards_from_asking() {
+        let rig = ReaderRig::new();
+        (0..=2 * AT_ONCE).for_each(|_| rig.ask(5)());
+        let readers = rig.readers.clone();
+        let turns = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&turns);
+        rig.meanwhile(move || {
+            // As another reader does, which finds all of them waiting for this read.
+            while matches!(readers.0.lock().next(), Next::More) {
+                *counted.lock().unwrap() += 1;
+            }
+            assert_eq!(readers.waiting(), 2 * AT_ONCE);
+        });
+        assert!(rig.readers.step(&rig.hub));
+        assert_eq!(*turns.lock().unwrap(), 2, "the queue is let go of between");
+        assert_eq!(rig.readers.waiting(), 2 * AT_ONCE, "nobody is lost");
+        assert_eq!(rig.run().1, 1, "one read for all");
     }
 
     #[test]

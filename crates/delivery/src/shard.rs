@@ -78,6 +78,8 @@ pub(crate) const NEWS: Token = Token(usize::MAX);
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// How often a drain closes a few.
 const DRAIN_STEP: Duration = Duration::from_millis(10);
+/// A page that is asked for counts as so many events that were looked at, in what one turn may do.
+const PAGE_REQUEST: usize = 64;
 /// How many blocked subscribers are looked at to find the slowest.
 const LAG_SAMPLE: usize = 10_000;
 
@@ -318,7 +320,10 @@ impl Shard {
                     self.queue_turn(key);
                 }
             }
-            SendOutcome::NeedsLog => self.request_page(key),
+            SendOutcome::NeedsLog => {
+                self.scanned += PAGE_REQUEST;
+                self.request_page(key);
+            }
             SendOutcome::Blocked => {
                 if !subscriber.awaits.deadline {
                     subscriber.awaits.deadline = true;

@@ -140,6 +140,23 @@ fn who_comes_back_with_the_id_of_a_topics_gap_does_not_meet_it_again() {
     assert_eq!(race.page(ReadFrom::After(before), &["b/1"]).trimmed, None);
 }
 
+#[test]
+fn a_topics_gap_leads_no_further_than_the_reader_asked() {
+    let mut counted = options();
+    counted.retain_topic_count = Some(1);
+    let race = Race::new(counted);
+    Race::publish(&race.log, "a", 20, 1);
+    let at = |seq| Position::new(race.tail.last().epoch, seq);
+    for topic in ["a", "**"] {
+        let selector = Selector::parse([topic], []).unwrap();
+        let limit = PageLimit { events: 512, bytes: 256 << 10 };
+        // The window is of before the group that hides them: the log learns of it first.
+        let page = race.log.read(ReadFrom::After(at(2)), at(5), &selector, limit).unwrap();
+        assert_eq!((page.trimmed, page.next), (Some(at(5)), at(5)), "{topic}");
+        assert!(page.events.is_empty());
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Scene {
     seed: u64,

@@ -165,15 +165,17 @@ impl TailTask {
         if entries.is_empty() {
             if let Some(through) = self.missed.take() {
                 // The stream went on, and nothing of that is left to read.
-                self.resume_at(link, through).await?;
+                let resumed = self.resume_at(link, through).await;
                 self.tail.wake();
+                resumed?;
             }
             return Ok(true);
         }
         self.missed = None;
-        self.on_entries(link, entries).await?;
+        // Whoever is to hear of what came before the link broke need not wait for the next.
+        let heard = self.on_entries(link, entries).await;
         self.tail.wake();
-        Ok(false)
+        heard.map(|()| false)
     }
 
     /// On a new link, or in a new epoch, which may be of another server: whether the last notice that
@@ -188,7 +190,7 @@ impl TailTask {
         Ok(())
     }
 
-    /// NoticeListener were given that this node has not heard.
+    /// Notices were given that this node has not heard.
     fn on_missed_notices(&mut self) {
         tracing::warn!("notices of other nodes were lost to this one");
         match self.listener.get() {

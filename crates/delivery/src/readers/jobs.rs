@@ -56,6 +56,8 @@ pub(super) struct Jobs {
 pub(super) struct QueuedJob {
     pub(super) job: ReadJob,
     pub(super) number: u64,
+    /// Whether it has waited for a read of others already.
+    pub(super) has_waited: bool,
 }
 
 impl ReadJob {
@@ -70,6 +72,11 @@ impl Reach {
     pub(super) fn of(job: &ReadJob) -> Self {
         let interest = Arc::clone(&job.interest);
         Self { from: job.from, interest, events: job.limit.events as u64 }
+    }
+
+    /// Whether this one finds there what it wants, whatever the read brings: the same, from the same place.
+    pub(super) fn serves(&self, job: &ReadJob) -> bool {
+        self.from == job.from && self.interest.wants_the_same(&job.interest)
     }
 
     /// Whether this one would find there what it wants: the same, from the same place or a little further.
@@ -94,12 +101,13 @@ impl Jobs {
         if queue.is_empty() {
             self.turns.push_back(group);
         }
-        queue.push_back(QueuedJob { job, number });
+        queue.push_back(QueuedJob { job, number, has_waited: false });
         self.waiting += 1;
     }
 
-    /// Puts one back that was taken, before all others of its address.
-    pub(super) fn put_back(&mut self, asked: QueuedJob) {
+    /// Puts one back that has waited for a read of others, before all others of its address.
+    pub(super) fn put_back(&mut self, mut asked: QueuedJob) {
+        asked.has_waited = true;
         let group = asked.job.address_group;
         let queue = self.queues.entry(group).or_default();
         if queue.is_empty() {

@@ -1,8 +1,8 @@
 //! Shared reads: those from which several subscribers take their pages.
 //!
 //! What must hold: only those share a read who had asked before it began, so that each is given what the log
-//! held after it asked; whoever waits for a read waits for one that is under way, and goes on by itself if
-//! it fails; a bounded number of stretches is kept, for as long as others wait.
+//! held after it asked; whoever waits for a read waits for one that is under way, goes on by itself if
+//! it fails, and does not wait for a second that may not reach it; a bounded number of stretches is kept, for as long as others wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -51,8 +51,11 @@ impl SharedReads {
 
     /// Has this one wait, if what it wants is being read; otherwise it is given back.
     pub(super) fn park(&mut self, asked: QueuedJob) -> Option<QueuedJob> {
-        let serves =
-            |read: &&mut UnderWay| asked.number < read.asked && read.reach.covers(&asked.job);
+        let reaches = |reach: &Reach| match asked.has_waited {
+            false => reach.covers(&asked.job),
+            true => reach.serves(&asked.job),
+        };
+        let serves = |read: &&mut UnderWay| asked.number < read.asked && reaches(&read.reach);
         match self.under_way.iter_mut().find(serves) {
             Some(read) => {
                 read.parked.push(asked);

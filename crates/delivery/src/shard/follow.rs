@@ -115,18 +115,22 @@ impl Shard {
                 continue;
             };
             let Some(subscriber) = self.table.get_mut(key) else { continue };
+            let before = context.totals.deliveries;
             let outcome = subscriber.send_live(slots, &self.ring, end, &mut context);
+            let pauses = subscriber.cadence.is_some() && context.totals.deliveries > before;
             // By far the most turns end so, and there is nothing to act on.
             let is_settled = matches!(outcome, Ok(SendOutcome::CaughtUp));
-            if !is_settled || subscriber.awaits.poller || subscriber.cadence.is_some() {
-                unsettled.push((key, outcome));
+            if !is_settled || subscriber.awaits.poller || pauses {
+                unsettled.push((key, outcome, pauses));
             }
             self.window.shed();
         }
         self.fan_out.clear();
-        for (key, outcome) in unsettled {
+        for (key, outcome, pauses) in unsettled {
             self.act_on(key, outcome, now);
-            self.pause(key, now);
+            if pauses {
+                self.pause(key, now);
+            }
         }
     }
 }

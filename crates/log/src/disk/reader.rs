@@ -76,6 +76,10 @@ pub(super) fn read(
             looks += (trims.topics.len() * patterns).min(LOOKS / 2);
             next = trims.after(at, wanted).map_or(next, Next::Trimmed);
         }
+        // It is told as far as was asked: what lies beyond may not have been heard of yet.
+        if let Next::Trimmed(through) = &mut next {
+            *through = until.min(*through);
+        }
         let run = match next {
             Next::End => {
                 at = until;
@@ -122,6 +126,7 @@ pub(super) fn read(
             break;
         }
     }
+    debug_assert!(at <= until.max(begin), "a page leads no further than it was asked");
     Ok(Page { trimmed: page.hole, events: page.events, next: at })
 }
 

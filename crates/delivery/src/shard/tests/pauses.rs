@@ -1,8 +1,10 @@
 //! What a subscriber with a cadence is sent, and when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_hub::{Requested, WindowBounds};
+use fanfare_event::{PrivateRights, Selector};
+use fanfare_hub::{Interest, Requested, WindowBounds};
 
 use super::rig::{Rig, events, text};
 use crate::cadence::Cadence;
@@ -125,4 +127,24 @@ fn one_whose_pause_outlasts_the_window_reads_the_log() {
     let received = text(&socket);
     assert_eq!(events(&received), 39, "{received}");
     assert!(!received.contains("fanfare.gap"), "{received}");
+}
+
+#[test]
+fn an_event_of_another_type_makes_one_of_its_own_wait() {
+    let mut rig = Rig::wide();
+    let socket = SimulatedSocket::default();
+    let alerts = Selector::parse(["a"], ["alert"]).unwrap();
+    rig.delivery().join(NewSubscriber {
+        cadence: Some(often()),
+        interest: Arc::new(Interest::new(alerts, PrivateRights::None)),
+        ..rig.subscriber("a", &socket, &Requested::Live)
+    });
+    socket.make_room(usize::MAX);
+    rig.turn_until_idle();
+    text(&socket);
+    rig.publish([("a", "of no type".to_owned())]);
+    rig.turn_until_idle();
+    rig.publish_of_type("a", "alert", "at once");
+    rig.turn_until_idle();
+    assert_eq!(events(&text(&socket)), 1, "nothing was written before it");
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_event::{Draft, PrivateRights, Selector, Topic};
+use fanfare_event::{Draft, EventType, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
 use fanfare_log::{Batch, EventLog, Retention, Tail};
 use fanfare_testkit::FickleLog;
@@ -86,6 +86,14 @@ impl Rig {
 
     pub(super) fn publish(&self, drafts: impl IntoIterator<Item = (&'static str, String)>) {
         publish_to(&self.hub, drafts);
+    }
+
+    pub(super) fn publish_of_type(&self, topic: &str, event_type: &str, text: &str) {
+        let (topic, event_type) = (Topic::parse(topic).unwrap(), EventType::parse(event_type).ok());
+        publish_drafts(
+            &self.hub,
+            vec![Draft { topic, event_type, message: text.into(), extras: None }],
+        );
     }
 
     /// Whether the shard has been woken since this was last asked.
@@ -188,7 +196,10 @@ pub(super) fn publish_to(hub: &Hub, drafts: impl IntoIterator<Item = (&'static s
         message: text.into(),
         extras: None,
     };
-    let drafts = drafts.into_iter().map(draft).collect();
+    publish_drafts(hub, drafts.into_iter().map(draft).collect());
+}
+
+pub(super) fn publish_drafts(hub: &Hub, drafts: Vec<Draft>) {
     let mut appending = hub.publish(Batch { drafts, key: None });
     let polled = appending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(polled, Poll::Ready(Ok(_))));
