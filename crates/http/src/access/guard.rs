@@ -22,6 +22,7 @@ use fanfare_net::{Host, Origin};
 
 use super::client::is_passed_on;
 use super::hints::Hints;
+use super::peer::Peer;
 use crate::refusal::Refusal;
 
 /// What a browser says of the page that made it send a request, where it speaks to a trustworthy host.
@@ -200,10 +201,15 @@ fn origin(text: &str) -> Option<Origin> {
 }
 
 /// Whether a page of this origin was served under the name the request is meant for. The scheme
-/// is taken on trust: behind a proxy, the hub does not know its own.
+/// is taken on trust where the hub does not know its own, behind a proxy; where the connection is
+/// encrypted up to the hub, a page in clear text of the same name is anybody's on the way.
 fn is_own(origin: &Origin, request: &Parts) -> bool {
     let Some(Ok(authority)) = authority(request) else { return false };
     let scheme = origin.as_str().split_once("://").map_or("", |(scheme, _)| scheme);
+    let encrypted = request.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
+    if encrypted && scheme != "https" {
+        return false;
+    }
     Origin::parse(&format!("{scheme}://{authority}")).as_ref() == Ok(origin)
 }
 
@@ -254,6 +260,21 @@ mod tests {
         ] {
             assert!(!passes(&private, host, origin), "{host} {origin:?}");
         }
+    }
+
+    #[test]
+    fn a_page_in_clear_text_is_not_a_page_of_a_hub_that_speaks_tls() {
+        let private = guard(true, &["hub.example"], &[]);
+        let trusts = |scheme: &str, tls: bool| {
+            let request = Request::get("/")
+                .header(HOST, "hub.example")
+                .header(ORIGIN, format!("{scheme}://hub.example"))
+                .extension(Peer { address: "10.0.0.1:1".parse().unwrap(), tls });
+            private.trusts_origin(&request.body(()).unwrap().into_parts().0)
+        };
+        assert!(trusts("https", true) && trusts("http", false));
+        assert!(trusts("https", false), "a proxy may speak TLS for the hub");
+        assert!(!trusts("http", true), "whoever stands between could have sent it");
     }
 
     #[test]
