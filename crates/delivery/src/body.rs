@@ -190,9 +190,11 @@ impl BodyReader {
         };
         let mut length = first.len();
         let mut others = SmallVec::<[Bytes; LIKELY_BUFFERS]>::new();
-        while let Some(next) = state.waiting.pop_front_if(|next| length + next.len() <= JOINED) {
+        while let Some(next) = state.waiting.front()
+            && length + next.len() <= JOINED
+        {
             length += next.len();
-            others.push(next);
+            others.extend(state.waiting.pop_front());
         }
         state.bytes -= length;
         state.taken += length as u64;
