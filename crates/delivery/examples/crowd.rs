@@ -125,7 +125,9 @@ fn resumes(hub: &Hub, delivery: &Delivery, when: &str) {
             let mut context = Context::from_waker(Waker::noop());
             loop {
                 match reader.poll_next(&mut context, Instant::now()) {
-                    Poll::Ready(Some(Ok(bytes))) if bytes.starts_with(b"id: ") => {
+                    Poll::Ready(Some(Ok(bytes)))
+                        if bytes.windows(5).any(|part| part == b"\nid: ") =>
+                    {
                         return begin.elapsed();
                     }
                     Poll::Ready(Some(Ok(_))) => {}

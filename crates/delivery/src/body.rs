@@ -3,7 +3,8 @@
 //! The shard pushes whole buffers in, the protocol's task takes them out. What must hold: it is
 //! bounded, and each side tells the other when it can go on or has gone. Where the writer gives up
 //! on a reader that does not read, what is waiting is let go of at once: a protocol may keep a
-//! blocked reader for as long as the peer likes.
+//! blocked reader for as long as the peer likes. What waits already when it is taken out is taken out
+//! together; nothing is kept back so that more may come.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,11 +13,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use crate::sink_io::WriteResult;
+use crate::sink_io::{LIKELY_BUFFERS, WriteResult};
 
 /// How much may wait in a body before its subscriber counts as blocked, in bytes.
 const CAPACITY: usize = 64 * 1024;
+/// How much is taken out together, in bytes: what a frame of HTTP/2 may hold (RFC 9113, 4.2). What is larger
+/// by itself, or does not fit whole, is not copied.
+const JOINED: usize = 16 * 1024;
 
 /// The shard's end.
 pub struct BodyWriter(Arc<BodyPipe>);
@@ -165,7 +170,8 @@ impl fmt::Display for Aborted {
 impl std::error::Error for Aborted {}
 
 impl BodyReader {
-    /// The next buffer; `None` after the last. `now` is when it is taken.
+    /// What is next, of several buffers where they wait already; `None` after the last. `now` is when
+    /// it is taken.
     pub fn poll_next(
         &self,
         context: &mut Context<'_>,
@@ -175,15 +181,23 @@ impl BodyReader {
         if state.aborted {
             return Poll::Ready(Some(Err(Aborted)));
         }
-        let Some(buffer) = state.waiting.pop_front() else {
+        let Some(first) = state.waiting.pop_front() else {
             if state.finished {
                 return Poll::Ready(None);
             }
             state.reader = Some(context.waker().clone());
             return Poll::Pending;
         };
-        state.bytes -= buffer.len();
-        state.taken += buffer.len() as u64;
+        let mut length = first.len();
+        let mut others = SmallVec::<[Bytes; LIKELY_BUFFERS]>::new();
+        while let Some(next) = state.waiting.front()
+            && length + next.len() <= JOINED
+        {
+            length += next.len();
+            others.extend(state.waiting.pop_front());
+        }
+        state.bytes -= length;
+        state.taken += length as u64;
         state.taken_at = Some(now);
         let room = state.blocked && state.bytes < CAPACITY / 2;
         state.blocked &= !room;
@@ -192,8 +206,19 @@ impl BodyReader {
         if let Some(tell) = tell {
             tell(BodySignal::Room);
         }
-        Poll::Ready(Some(Ok(buffer)))
+        Poll::Ready(Some(Ok(joined(first, &others, length))))
     }
+}
+
+/// The same bytes in one buffer of this length.
+fn joined(first: Bytes, others: &[Bytes], length: usize) -> Bytes {
+    if others.is_empty() {
+        return first;
+    }
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&first);
+    others.iter().for_each(|other| bytes.extend_from_slice(other));
+    bytes.into()
 }
 
 impl Drop for BodyReader {
@@ -257,6 +282,44 @@ mod tests {
         drop(writer);
         assert_eq!(reader.0.lock().bytes, 0);
         assert_eq!(next(&reader), Poll::Ready(Some(Err(Aborted))));
+    }
+
+    #[test]
+    fn what_waits_is_taken_out_together_and_in_order_up_to_a_frame() {
+        let (writer, reader) = body();
+        let mut expected = Vec::new();
+        for number in 0..200 {
+            let event = Bytes::from(format!("data: {number:0250}\n\n"));
+            expected.extend_from_slice(&event);
+            assert_eq!(push(&writer, &[&event]), Some((event.len(), false)));
+        }
+        let mut taken = Vec::new();
+        let mut frames = 0;
+        while let Poll::Ready(Some(Ok(bytes))) = next(&reader) {
+            assert!(bytes.len() <= JOINED, "{} bytes together", bytes.len());
+            taken.extend_from_slice(&bytes);
+            frames += 1;
+        }
+        assert_eq!(taken, expected);
+        assert_eq!(frames, expected.len().div_ceil(JOINED));
+        assert_eq!(writer.taken().map(|(taken, _)| taken), Some(expected.len() as u64));
+        assert_eq!(reader.0.lock().bytes, 0);
+    }
+
+    #[test]
+    fn what_waits_alone_is_taken_out_at_once_and_not_copied() {
+        let (writer, reader) = body();
+        let event = Bytes::from(vec![b'x'; 100]);
+        for _ in 0..3 {
+            push(&writer, &[&event]);
+            let Poll::Ready(Some(Ok(taken))) = next(&reader) else { panic!("it was kept back") };
+            assert_eq!(taken.as_ptr(), event.as_ptr());
+        }
+        let large = Bytes::from(vec![b'x'; JOINED - 50]);
+        push(&writer, &[&large, &event]);
+        let Poll::Ready(Some(Ok(taken))) = next(&reader) else { panic!("it was kept back") };
+        assert_eq!(taken.as_ptr(), large.as_ptr());
+        assert_eq!(next(&reader), Poll::Ready(Some(Ok(event))));
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod pulled_cable;
 mod rapid_reset;
 mod refused_by_redis;
 mod rights_exceeded;
+mod shredded_burst;
 mod silent_gap;
 mod silent_wall;
 mod slow_subscriber;

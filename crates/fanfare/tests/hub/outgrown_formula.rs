@@ -2,7 +2,7 @@
 //! formula there, driven to its limit, one at a time and smaller than the defaults.
 
 use crate::support::issuer::{SECRET, bearer, claims, token};
-use crate::support::{Connection, Hub, Unread};
+use crate::support::{Connection, FrameConnection, Hub, Unread};
 use serde_json::json;
 
 const KIB: u64 = 1 << 10;
@@ -285,5 +285,21 @@ fn streams_that_do_not_read() {
     }
     // Bodies, the window and the log, beside what the streams hold.
     assert_within(&hub, before, 60 * (64 + 64) * KIB + 16 * MIB);
+    drop(attacks);
+}
+
+#[test]
+fn streams_whose_connections_do_not_read() {
+    let (hub, before) = hub(&["--max-connections", "100"]);
+    let attacks: Vec<_> = (0..6).map(|_| FrameConnection::unread(&hub, 100, 'u')).collect();
+    let mut listener = hub.subscribe("topic=u");
+    hub.await_metrics("they are open", |now| now.sum("fanfare_subscribers") == 601.0);
+    let mut publisher = hub.publisher();
+    for _ in 0..10 {
+        publisher.batch((0..500).map(|_| json!({ "topic": "u", "message": "m" })));
+        listener.messages(500);
+    }
+    // Of what waits, each small event takes its place in a list besides.
+    assert_within(&hub, before, 600 * (64 + 48 + 64) * KIB + 6 * 128 * KIB);
     drop(attacks);
 }

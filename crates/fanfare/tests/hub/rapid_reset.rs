@@ -4,7 +4,7 @@ use h2::{Reason, client};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use crate::support::{Http, Hub};
+use crate::support::{FrameConnection, Http, Hub, flagged, frame};
 
 #[test]
 fn a_storm_of_resets_stalls_others() {
@@ -64,12 +64,6 @@ fn streams_that_are_not_read_pile_up_in_memory() {
     drop(unread);
 }
 
-/// A frame's bytes (RFC 9113, 4.1).
-fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    [&[0, 0, length, kind, 0, 0, 0, 0, stream], payload].concat()
-}
-
 #[test]
 fn frames_that_ask_for_nothing_are_answered_without_end() {
     let hub = Hub::alone(&[]);
@@ -92,15 +86,7 @@ fn frames_that_ask_for_nothing_are_answered_without_end() {
 /// The beginning of a request whose body follows: `POST /sse/send` for hub.test (RFC 7541, 6).
 fn post(flags: u8) -> Vec<u8> {
     let block = [&b"\x83\x86\x44\x09/sse/send\x41\x08hub.test"[..]].concat();
-    let mut bytes = frame(1, 1, &block);
-    bytes[4] = flags;
-    bytes
-}
-
-fn flagged(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = frame(kind, 1, payload);
-    bytes[4] = flags;
-    bytes
+    flagged(1, flags, 1, &block)
 }
 
 #[test]
@@ -109,12 +95,12 @@ fn frames_that_add_nothing_to_a_request_are_taken_without_end() {
     const END_HEADERS: u8 = 4;
     const PADDED: u8 = 8;
     let floods = [
-        (post(END_HEADERS), flagged(0, 0, b"")),
-        (post(END_HEADERS), flagged(0, PADDED, &[0])),
-        (post(END_HEADERS), flagged(0, PADDED, &[100; 101])),
-        (post(0), flagged(9, 0, b"")),
+        (post(END_HEADERS), flagged(0, 0, 1, b"")),
+        (post(END_HEADERS), flagged(0, PADDED, 1, &[0])),
+        (post(END_HEADERS), flagged(0, PADDED, 1, &[100; 101])),
+        (post(0), flagged(9, 0, 1, b"")),
         // A header that is not indexed, of a letter each.
-        (post(0), flagged(9, 0, b"\x00\x01a\x01b")),
+        (post(0), flagged(9, 0, 1, b"\x00\x01a\x01b")),
     ];
     for (number, (request, flood)) in floods.iter().enumerate() {
         let mut connection = hub.connect();
@@ -128,4 +114,15 @@ fn frames_that_add_nothing_to_a_request_are_taken_without_end() {
             now.labelled("fanfare_refused_total", "reason=\"http2_flood\"") == (number + 1) as f64
         });
     }
+}
+
+#[test]
+fn a_client_that_has_had_enough_is_counted_as_one_that_floods() {
+    let hub = Hub::alone(&["--log-level", "info,fanfare_http=debug"]);
+    FrameConnection::subscribe(&hub).has_had_enough();
+    // That is logged once it would have been counted; what the client said is a part of it.
+    hub.await_log(
+        "a connection ended in error error=http2 error error.sources=[connection error received",
+    );
+    assert_eq!(hub.metrics().sum("fanfare_refused_total"), 0.0);
 }

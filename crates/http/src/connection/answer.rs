@@ -47,7 +47,7 @@ pub(super) struct Answerer {
 
 /// How much of a body the protocol is handed at once, in bytes: what it holds of an answer whose peer
 /// stops reading, and what a peer must take within the write timeout.
-const PIECE: usize = 16 * 1024;
+pub(super) const PIECE: usize = 16 * 1024;
 /// From what size on an answer counts among the bodies in memory, in bytes. How many smaller ones there
 /// may be is bounded by how many may be unread.
 const COUNTED: u64 = 4 * 1024;

@@ -7,10 +7,10 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::answer::{Answerer, BodyService};
+use super::answer::{Answerer, BodyService, PIECE};
 use super::frames::Frames;
 use super::progress::ResponseTasks;
-use super::{ConnectionLimits, Connections, Lifecycle, Served, UNSENT};
+use super::{ConnectionLimits, Connections, Lifecycle, Served};
 use crate::metrics::RefusalReason;
 
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
@@ -44,7 +44,8 @@ where
             .max_local_error_reset_streams(HTTP2_RESETS.1)
             .initial_stream_window_size(HTTP2_WINDOWS.0)
             .initial_connection_window_size(HTTP2_WINDOWS.1)
-            .max_send_buf_size(UNSENT)
+            // Of each answer: the next piece is asked for where less than this waits. It is a copy.
+            .max_send_buf_size(PIECE)
             .serve_connection(TokioIo::new(stream), BodyService(answer)),
     );
     Box::pin(async move {

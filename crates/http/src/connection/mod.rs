@@ -48,8 +48,8 @@ use crate::quotas::Addresses;
 use crate::request_body::MemoryBudget;
 use crate::state::{AppState, Endpoint};
 
-/// How much of a response hyper may hold for a peer that does not read, in bytes: over HTTP/2 for
-/// each stream. What a stream has waiting beyond that is bounded by its body.
+/// How much of a response over HTTP/1 hyper may hold for a peer that does not read, in bytes. What a
+/// stream has waiting beyond that is bounded by its body.
 const UNSENT: usize = 64 * 1024;
 type BoxError = Box<dyn Error + Send + Sync>;
 /// A connection on its way to its end.
