@@ -71,7 +71,7 @@ async fn a_master_demoted_in_place_is_given_up_until_it_is_one_again() {
     assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
     node.heard(ledger.last()).await;
     ledger.judge(&node.tail);
-    assert!(node.log.ready().is_ok());
+    node.ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
