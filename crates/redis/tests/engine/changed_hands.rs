@@ -120,6 +120,35 @@ async fn what_only_the_old_process_had_heard_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_old_process_had_heard_is_told_but_once() {
+    let server = RedisServer::start(&[]);
+    let old = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&old.log, "a", &["0.0".to_owned()]).await.unwrap();
+    let kept = ledger.last();
+    let keys = ["{test}:events", "{test}:lineage"];
+    for copy in ["one", "another"] {
+        keys.map(|key| server.command(&["COPY", key, &format!("{key}:{copy}")]));
+    }
+    // The two keys agree with each other: only who has heard more can tell that they went back.
+    let restore = |copy: &str| {
+        let both = "for _, key in ipairs(KEYS) do redis.call('RENAME', key .. ARGV[1], key) end";
+        server.command(&["EVAL", both, "2", keys[0], keys[1], &format!(":{copy}")]);
+    };
+    ledger.publish(&old.log, "a", &["1.0".to_owned()]).await.unwrap();
+    old.heard(ledger.last()).await;
+    let state = settled(&old).await;
+    drop(old);
+    restore("one");
+    let new = resumed(settings(&server.url()), state).await;
+    restore("another");
+    until("another epoch has begun", || new.tail.begins().len() == 2).await;
+    for (lineage, at) in new.tail.begins() {
+        assert_eq!(lineage.between(kept, at), Between::Lost, "at {at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_changes_hands_while_a_publish_is_on_its_way() {
     let server = RedisServer::start(&[]);
     let way = Proxy::to(server.port());
