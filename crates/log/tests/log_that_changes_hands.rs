@@ -8,14 +8,15 @@ use std::fs;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use fanfare_event::{Position, Timestamp};
-use fanfare_log::disk::Progress;
+use fanfare_log::disk::{Progress, Writer};
 use fanfare_log::{
-    AppendError, DiskLog, DiskOptions, DiskState, EventLog, FreezeError, OpenError, StateError,
-    SyncPolicy,
+    AppendError, Appended, Batch, Between, DiskLog, DiskOptions, DiskState, EventLog, FreezeError,
+    OpenError, StateError, SyncPolicy,
 };
 use fanfare_testkit::{DiskFault, SimulatedDisk, SimulatedEnvironment};
 use support::{Recorder, after, append, batch, earliest, keyed, open, options, small};
@@ -196,6 +197,101 @@ fn a_power_cut_after_a_freeze_takes_what_was_acknowledged_ahead_of_the_disk() {
         disk.restart();
         let (reopened, tail) = open(&disk, options);
         assert_eq!(earliest(&reopened, &tail).messages(), ["one"]);
+    }
+}
+
+/// A log that is worked by hand, and acknowledges ahead of the disk.
+fn by_hand(disk: &SimulatedDisk) -> (DiskLog, Writer, Arc<Recorder>) {
+    let tail = Arc::<Recorder>::default();
+    let (storage, environment) = (Arc::new(disk.clone()), Arc::new(SimulatedEnvironment::new(7)));
+    let options = DiskOptions { sync: SyncPolicy::Os, ..options() };
+    let (log, writer) = DiskLog::open_by_hand(storage, environment, options, tail.clone()).unwrap();
+    (log, writer, tail)
+}
+
+/// The same, which goes on with what another has frozen.
+fn resume_by_hand(disk: &SimulatedDisk, state: &DiskState) -> (DiskLog, Writer, Arc<Recorder>) {
+    let tail = Arc::<Recorder>::default();
+    let (storage, environment) = (Arc::new(disk.clone()), Arc::new(SimulatedEnvironment::new(8)));
+    let options = DiskOptions { sync: SyncPolicy::Os, ..options() };
+    let (log, writer) =
+        DiskLog::resume_by_hand(storage, environment, options, tail.clone(), sent(state)).unwrap();
+    (log, writer, tail)
+}
+
+/// Lets the writer do all that it finds to do.
+fn work(writer: &mut Writer) {
+    while writer.step() == Progress::Worked {}
+}
+
+/// Publishes where the writer is worked by hand.
+fn publish(log: &DiskLog, writer: &mut Writer, batch: Batch) -> Appended {
+    let appending = log.append(batch);
+    work(writer);
+    support::block_on(appending).unwrap()
+}
+
+/// What is called to look, and counts the operations that change something from now on.
+fn count_changes(disk: &SimulatedDisk) -> impl Fn() -> usize + use<> {
+    let changes = Arc::new(AtomicUsize::new(0));
+    let counted = changes.clone();
+    disk.before_each_change(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    move || changes.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_frozen_log_that_is_closed_touches_what_another_has() {
+    for is_released in [false, true] {
+        let disk = SimulatedDisk::new(8);
+        let (old, mut old_writer, _) = by_hand(&disk);
+        publish(&old, &mut old_writer, batch("a", ["one"]));
+        old.ask_to_freeze();
+        work(&mut old_writer);
+        let state = old.frozen(Duration::ZERO).unwrap();
+        let (new, mut new_writer, tail) = resume_by_hand(&disk, &state);
+        new.thaw();
+        let last = publish(&new, &mut new_writer, batch("a", ["two"])).first;
+        let changes = count_changes(&disk);
+        if is_released {
+            old.release();
+        }
+        drop(old);
+        work(&mut old_writer);
+        assert_eq!(old_writer.step(), Progress::Ended);
+        assert_eq!(changes(), 0, "released: {is_released}");
+        // The other has relied on it that the disk knows of what is acknowledged and not on it yet.
+        assert_eq!(tail.last(), last);
+        disk.fail(0, DiskFault::Crash);
+        drop((new, new_writer));
+        disk.restart();
+        let (_log, tail) = open(&disk, options());
+        let cursor = Position { seq: 0, ..last };
+        assert_eq!(tail.lineage().between(cursor, tail.last()), Between::Lost);
+    }
+}
+
+#[test]
+fn what_is_handed_in_while_a_log_is_frozen_is_written_at_once() {
+    let disk = SimulatedDisk::new(9);
+    let (old, mut old_writer, old_tail) = by_hand(&disk);
+    publish(&old, &mut old_writer, batch("a", ["one"]));
+    old.ask_to_freeze();
+    work(&mut old_writer);
+    let state = old.frozen(Duration::ZERO).unwrap();
+    let (new, mut new_writer, new_tail) = resume_by_hand(&disk, &state);
+    let changes = count_changes(&disk);
+    for (log, writer, tail) in
+        [(&old, &mut old_writer, &old_tail), (&new, &mut new_writer, &new_tail)]
+    {
+        let mut waiting = pin!(log.append(batch("a", ["two"])));
+        log.expire(Timestamp(u64::MAX));
+        work(writer);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        assert_eq!((changes(), tail.trimmed()), (0, Position::ORIGIN));
+        assert_eq!(earliest(log, tail).messages(), ["one"]);
     }
 }
 

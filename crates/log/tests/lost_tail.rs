@@ -87,7 +87,8 @@ fn what_is_on_disk_is_not_feared_to_be_lost() {
             drop(log);
         } else {
             log.expire(Timestamp(Timestamp::now().as_millis() + 11_000));
-            while !disk.is_synced() || disk.names().iter().any(|name| name == "unsynced") {
+            // In this order: that the note is gone is synced last.
+            while disk.names().iter().any(|name| name == "unsynced") || !disk.is_synced() {
                 std::thread::yield_now();
             }
             disk.fail(0, DiskFault::Crash);

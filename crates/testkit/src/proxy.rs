@@ -65,8 +65,13 @@ impl Proxy {
 
     /// Breaks every connection; new ones lead to another port.
     pub fn redirect(&self, port: u16) {
-        self.way.to.store(port, SeqCst);
+        self.lead_elsewhere(port);
         self.way.cut();
+    }
+
+    /// New connections lead to another port; those that are open stay.
+    pub fn lead_elsewhere(&self, port: u16) {
+        self.way.to.store(port, SeqCst);
     }
 
     /// Connections stay open and carry nothing.

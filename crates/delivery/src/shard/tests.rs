@@ -2,6 +2,7 @@
 
 mod bounds;
 mod ends;
+mod failed_pages;
 mod heartbeats;
 mod model;
 mod pauses;

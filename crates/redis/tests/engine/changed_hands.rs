@@ -70,32 +70,39 @@ async fn a_node_that_changes_hands_begins_an_epoch_or_misses_a_notice() {
     notices.broadcast("meanwhile").await.unwrap();
     let new = resumed(settings(&server.url()), state).await;
     notices.broadcast("early").await.unwrap();
-    new.ready().await;
+    ledger.publish(&new.log, "a", &["1.0".to_owned()]).await.unwrap();
+    assert_eq!(ledger.last(), before.next(), "in the same epoch");
+    // What has brought this would have brought the notices, which stand before it.
+    new.heard(ledger.last()).await;
+    assert_eq!(new.tail.begins().len(), 1);
     let heard = Arc::<Heard>::default();
     new.log.cluster_store().listen(heard.clone());
     until("nothing is missed", || heard.texts() == ["meanwhile", "early"]).await;
-    ledger.publish(&new.log, "a", &["1.0".to_owned()]).await.unwrap();
-    assert_eq!(ledger.last(), before.next(), "in the same epoch");
-    assert_eq!(new.tail.begins().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_the_old_process_had_heard_is_forgotten() {
     let master = RedisServer::start(&[]);
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
-    let proxy = Proxy::to(master.port());
-    let old = Node::connect(&proxy.url()).await;
+    let ways = [Proxy::to(master.port()), Proxy::to(master.port())];
+    let (old, other) = (Node::connect(&ways[0].url()).await, Node::connect(&ways[1].url()).await);
     let ledger = Ledger::default();
     for n in 0..20 {
         ledger.publish(&old.log, "a", &[format!("{n}.0")]).await.unwrap();
     }
     let copied = ledger.last();
+    other.heard(copied).await;
     until("the replica has all", || {
         let facts = replica.attempt(&["XINFO", "STREAM", "{test}:events"]);
         facts.is_some_and(|facts| facts.contains(&format!("last-generated-id {copied}")))
     })
     .await;
     replica.command(&["REPLICAOF", "NO", "ONE"]);
+    // The other vouches for what the replica has: it has heard all of that, and nothing more.
+    ways[1].redirect(replica.port());
+    until("an epoch has begun", || other.tail.heard().epoch > copied.epoch).await;
+    let (lineage, at) = other.tail.begins().pop().unwrap();
+    assert_eq!(lineage.between(copied, at), Between::Nothing);
     for n in 20..30 {
         ledger.publish(&old.log, "a", &[format!("{n}.0")]).await.unwrap();
     }
@@ -103,12 +110,41 @@ async fn what_only_the_old_process_had_heard_is_forgotten() {
     old.heard(lost).await;
     let state = settled(&old).await;
     drop(old);
-    proxy.redirect(replica.port());
-    let new = resumed(settings(&proxy.url()), state).await;
+    ways[0].redirect(replica.port());
+    let new = resumed(settings(&ways[0].url()), state).await;
     let (lineage, at) = new.tail.begins().pop().unwrap();
     assert!(at.epoch > lost.epoch, "a new epoch begins");
     for after in [lost, copied] {
         assert_eq!(lineage.between(after, at), Between::Lost, "whoever had {after} is told");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_old_process_had_heard_is_told_but_once() {
+    let server = RedisServer::start(&[]);
+    let old = Node::connect(&server.url()).await;
+    let ledger = Ledger::default();
+    ledger.publish(&old.log, "a", &["0.0".to_owned()]).await.unwrap();
+    let kept = ledger.last();
+    let keys = ["{test}:events", "{test}:lineage"];
+    for copy in ["one", "another"] {
+        keys.map(|key| server.command(&["COPY", key, &format!("{key}:{copy}")]));
+    }
+    // The two keys agree with each other: only who has heard more can tell that they went back.
+    let restore = |copy: &str| {
+        let both = "for _, key in ipairs(KEYS) do redis.call('RENAME', key .. ARGV[1], key) end";
+        server.command(&["EVAL", both, "2", keys[0], keys[1], &format!(":{copy}")]);
+    };
+    ledger.publish(&old.log, "a", &["1.0".to_owned()]).await.unwrap();
+    old.heard(ledger.last()).await;
+    let state = settled(&old).await;
+    drop(old);
+    restore("one");
+    let new = resumed(settings(&server.url()), state).await;
+    restore("another");
+    until("another epoch has begun", || new.tail.begins().len() == 2).await;
+    for (lineage, at) in new.tail.begins() {
+        assert_eq!(lineage.between(kept, at), Between::Lost, "at {at}");
     }
 }
 
@@ -147,7 +183,9 @@ async fn a_node_that_cannot_know_what_it_missed_says_nothing() {
     drop(old);
     server.command(&["DEL", "{test}:notices"]);
     let new = resumed(settings(&server.url()), state).await;
-    new.ready().await;
+    let published = new.log.append(batch(vec![draft("a", "one")])).await.unwrap();
+    // It has looked for what it missed before it has read this.
+    new.heard(published.first).await;
     let heard = Arc::<Heard>::default();
     new.log.cluster_store().listen(heard.clone());
     until("it is told to whoever listens", || heard.texts() == ["missed"]).await;

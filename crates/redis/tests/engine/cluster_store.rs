@@ -72,6 +72,8 @@ async fn a_redis_that_restarts_between_two_requests_costs_neither() {
     let node = Node::connect(&server.url()).await;
     node.log.cluster_store().deposit("a", "for a", LONG).await.unwrap();
     server.restart();
+    // Only then has it noticed.
+    until("an epoch has begun", || node.tail.begins().len() == 2).await;
     node.ready().await;
     assert_eq!(node.log.cluster_store().withdraw("a").await.unwrap().as_deref(), Some("for a"));
 }

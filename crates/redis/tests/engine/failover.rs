@@ -1,7 +1,9 @@
 //! A replica that had missed writes takes over, and hands out the same seqs again.
 
-use fanfare_event::Position;
-use fanfare_log::{AppendError, Between, EventLog, Standing};
+use std::sync::Arc;
+
+use fanfare_event::{Position, Selector};
+use fanfare_log::{AppendError, Between, EventLog, PageLimit, ReadFrom, Standing};
 use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
@@ -69,7 +71,49 @@ async fn a_master_demoted_in_place_is_given_up_until_it_is_one_again() {
     assert!(ledger.last().epoch > node.tail.begins()[0].1.epoch);
     node.heard(ledger.last()).await;
     ledger.judge(&node.tail);
-    assert!(node.log.ready().is_ok());
+    node.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_goes_to_the_server_that_was_replaced() {
+    let master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    let way = Proxy::to(master.port());
+    let node = Node::connect(&way.url()).await;
+    let start = node.tail.heard();
+    let last = node.log.append(batch(vec![draft("a", "0.0")])).await.unwrap().first;
+    node.heard(last).await;
+    let read = |after: Position, until: Position| {
+        let log = Arc::clone(&node.log);
+        let limit = PageLimit { events: 10, bytes: 10_000 };
+        let (from, all) = (ReadFrom::After(after), Selector::parse(["**"], []).unwrap());
+        async move {
+            tokio::task::spawn_blocking(move || log.read(from, until, &all, limit).unwrap())
+                .await
+                .unwrap()
+        }
+    };
+    // Its connection is kept for the next.
+    assert_eq!(read(start, last).await.events.len(), 1);
+    let copied = || replica.attempt(&["XLEN", "{test}:events"]).as_deref() == Some("2");
+    until("the replica has it", copied).await;
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    // Whoever connects from now on finds the new master: all but what has read.
+    way.lead_elsewhere(replica.port());
+    for client in master.command(&["CLIENT", "LIST"]).lines() {
+        if !client.contains("cmd=xrange") {
+            let id = client.split_whitespace().find_map(|field| field.strip_prefix("id=")).unwrap();
+            // The one that asks is gone by now.
+            master.attempt(&["CLIENT", "KILL", "ID", id]);
+        }
+    }
+    until("an epoch has begun", || node.tail.heard().epoch > last.epoch).await;
+    let other = Node::connect(&replica.url()).await;
+    let news = other.log.append(batch(vec![draft("a", "1.0")])).await.unwrap().first;
+    node.heard(news).await;
+    until("the node can read", || node.log.is_in_step()).await;
+    let page = read(Position::new(news.epoch, 0), news).await;
+    assert_eq!((page.events.len(), page.trimmed, page.next), (1, None, news));
 }
 
 #[tokio::test(flavor = "multi_thread")]

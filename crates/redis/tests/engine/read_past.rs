@@ -137,6 +137,8 @@ async fn what_one_has_read_another_with_other_topics_reads_again() {
     let drafts = (0..200).map(|n| draft(&format!("t/{}", n % 10), format!("{n}"))).collect();
     let last = node.log.append(batch(drafts)).await.unwrap().first.plus(199);
     node.heard(last).await;
+    // What looks after the stream asks for ranges, too.
+    node.is_free().await;
     let ranges = || {
         let field = server.info("cmdstat_xrange");
         let calls = field.split(',').find_map(|part| part.strip_prefix("calls="));

@@ -11,7 +11,8 @@ use crate::ledger::{Ledger, Node, batch, draft, settings, until};
 async fn what_is_older_than_its_age_goes_even_from_a_quiet_namespace() {
     let server = RedisServer::start(&[]);
     let mut settings = settings(&server.url());
-    settings.retention.age = Duration::from_millis(300);
+    // Longer than a tail may be held up, shorter than the pause between two looks at the stream.
+    settings.retention.age = Duration::from_secs(2);
     let node = Node::with(settings).await;
     let ledger = Ledger::default();
     for n in 0..5 {

@@ -110,3 +110,25 @@ async fn a_stalled_node_is_told_what_was_trimmed_meanwhile() {
     assert!(!lineage.continuous(fanfare_event::Position::new(at.epoch, 1), at));
     assert_eq!(busy.tail.begins().len(), 1, "the others missed nothing");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_waits_for_what_is_gone_until_something_comes_after_it() {
+    let server = RedisServer::start(&[]);
+    let way = Proxy::to(server.port());
+    let (away, busy) = (Node::connect(&way.url()).await, Node::connect(&server.url()).await);
+    let ledger = Ledger::default();
+    ledger.publish(&busy.log, "a", &["0.0".to_owned()]).await.unwrap();
+    let before = ledger.last();
+    away.heard(before).await;
+    // Nobody listens at port 1.
+    way.redirect(1);
+    until("it is cut off", || away.log.ready().is_err()).await;
+    ledger.publish(&busy.log, "a", &["1.0".to_owned(), "1.1".to_owned()]).await.unwrap();
+    server.command(&["XTRIM", "{test}:events", "MAXLEN", "0"]);
+    way.redirect(server.port());
+    away.heard(ledger.last()).await;
+    let (lineage, at) = away.tail.begins().pop().unwrap();
+    assert!(!lineage.continuous(before, at));
+    ledger.judge(&away.tail);
+    away.ready().await;
+}

@@ -31,6 +31,7 @@ pub(super) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 /// A shard over a log, driven by hand.
 pub(super) struct Rig {
     pub(super) hub: Arc<Hub>,
+    pub(super) log: Arc<FickleLog>,
     stepped: SteppedDelivery,
     pub(super) settings: DeliverySettings,
     pub(super) now: Now,
@@ -62,10 +63,10 @@ impl Rig {
             limits: StepLimits::SMALL,
         };
         change(&mut settings);
-        let hub = Arc::new(Hub::new(window, log as Arc<dyn EventLog>));
+        let hub = Arc::new(Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>));
         let now = Now::read();
         let stepped = SteppedDelivery::new(&hub, &settings, now).unwrap();
-        Self { hub, stepped, settings, now }
+        Self { hub, log, stepped, settings, now }
     }
 
     pub(super) fn shard(&self) -> &Shard {
@@ -152,6 +153,13 @@ impl Rig {
     /// Whether there is something to do without the log and without room.
     pub(super) fn poll_is_due(&self) -> bool {
         self.stepped.poll_timeout(0, self.now) == Some(Duration::ZERO)
+    }
+
+    /// Lets the time pass until something is due.
+    pub(super) fn sleep(&mut self) {
+        if let Some(timeout) = self.stepped.poll_timeout(0, self.now) {
+            self.now = self.now + timeout;
+        }
     }
 
     /// Turns for as long as there is something to do without the log and without room.
