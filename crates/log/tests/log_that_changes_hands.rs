@@ -13,7 +13,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use fanfare_event::{Position, Timestamp};
-use fanfare_log::disk::{Progress, Writer};
+use fanfare_log::disk::{DiskWriter, Progress};
 use fanfare_log::{
     AppendError, Appended, Batch, Between, DiskLog, DiskOptions, DiskState, EventLog, FreezeError,
     OpenError, StateError, SyncPolicy,
@@ -201,7 +201,7 @@ fn a_power_cut_after_a_freeze_takes_what_was_acknowledged_ahead_of_the_disk() {
 }
 
 /// A log that is worked by hand, and acknowledges ahead of the disk.
-fn by_hand(disk: &SimulatedDisk) -> (DiskLog, Writer, Arc<Recorder>) {
+fn by_hand(disk: &SimulatedDisk) -> (DiskLog, DiskWriter, Arc<Recorder>) {
     let tail = Arc::<Recorder>::default();
     let (storage, environment) = (Arc::new(disk.clone()), Arc::new(SimulatedEnvironment::new(7)));
     let options = DiskOptions { sync: SyncPolicy::Os, ..options() };
@@ -210,7 +210,7 @@ fn by_hand(disk: &SimulatedDisk) -> (DiskLog, Writer, Arc<Recorder>) {
 }
 
 /// The same, which goes on with what another has frozen.
-fn resume_by_hand(disk: &SimulatedDisk, state: &DiskState) -> (DiskLog, Writer, Arc<Recorder>) {
+fn resume_by_hand(disk: &SimulatedDisk, state: &DiskState) -> (DiskLog, DiskWriter, Arc<Recorder>) {
     let tail = Arc::<Recorder>::default();
     let (storage, environment) = (Arc::new(disk.clone()), Arc::new(SimulatedEnvironment::new(8)));
     let options = DiskOptions { sync: SyncPolicy::Os, ..options() };
@@ -220,12 +220,12 @@ fn resume_by_hand(disk: &SimulatedDisk, state: &DiskState) -> (DiskLog, Writer, 
 }
 
 /// Lets the writer do all that it finds to do.
-fn work(writer: &mut Writer) {
+fn work(writer: &mut DiskWriter) {
     while writer.step() == Progress::Worked {}
 }
 
 /// Publishes where the writer is worked by hand.
-fn publish(log: &DiskLog, writer: &mut Writer, batch: Batch) -> Appended {
+fn publish(log: &DiskLog, writer: &mut DiskWriter, batch: Batch) -> Appended {
     let appending = log.append(batch);
     work(writer);
     support::block_on(appending).unwrap()
