@@ -128,7 +128,9 @@ async fn what_the_old_process_had_heard_is_told_but_once() {
     let kept = ledger.last();
     let keys = ["{test}:events", "{test}:lineage"];
     for copy in ["one", "another"] {
-        keys.map(|key| server.command(&["COPY", key, &format!("{key}:{copy}")]));
+        for key in keys {
+            server.command(&["COPY", key, &format!("{key}:{copy}")]);
+        }
     }
     // The two keys agree with each other: only who has heard more can tell that they went back.
     let restore = |copy: &str| {
