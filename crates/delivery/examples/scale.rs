@@ -138,6 +138,10 @@ fn all_hostile() -> Vec<Hostile> {
     fn words(random: &mut fastrand::Rng, letters: &[&'static str], count: usize) -> String {
         (0..count).map(|_| *random.choice(letters).unwrap()).collect::<Vec<_>>().join("/")
     }
+    /// A letter of its own for each of the first 82, and one for all behind.
+    fn letter(n: usize) -> char {
+        char::from(b'+' + n.min(82) as u8 + u8::from(n > 3))
+    }
     vec![
         Hostile {
             name: "end in a segment of their own",
@@ -199,6 +203,61 @@ fn all_hostile() -> Vec<Hostile> {
             topic: |_| "a/".repeat(127) + "a",
             matches: true,
         },
+        Hostile {
+            name: "from the beginning on, and no match at the end",
+            pattern: |random, _| format!("*/{}/**/b/*/b", words(random, &["a", "*"], 58)),
+            topic: |_| "a/".repeat(127) + "b",
+            matches: false,
+        },
+        Hostile {
+            name: "one long end for all, and nothing before it",
+            pattern: |random, _| {
+                let word = words(random, &["a", "*"], 18);
+                format!("**/{word}/**/b{}", "/a/*".repeat(20))
+            },
+            topic: |_| "a/".repeat(127) + "a",
+            matches: false,
+        },
+        Hostile {
+            name: "words that end in a segment of their own",
+            pattern: |random, n| format!("**/{}/**/{n}", words(random, &["a", "*"], 60)),
+            topic: |_| "a/".repeat(127) + "a",
+            matches: false,
+        },
+        Hostile {
+            name: "one segment more often than it stands there",
+            pattern: |random, _| {
+                let mut word = |count| words(random, &["a", "*"], count);
+                format!("**/{}/b/**/{}/b/**", word(28), word(28))
+            },
+            topic: |_| "a/".repeat(100) + "b" + &"/a".repeat(27),
+            matches: false,
+        },
+        Hostile {
+            name: "in the wrong order",
+            pattern: |random, _| format!("**/b/{}/**/c/**", words(random, &["a", "*"], 58)),
+            topic: |_| "a/".repeat(30) + "c/a/a/b" + &"/a".repeat(94),
+            matches: false,
+        },
+        Hostile {
+            name: "in the wrong order, of many letters",
+            pattern: |random, _| {
+                // Pairs that stand in the topic, each behind the one before, but for the last.
+                let mut pair = |from: usize| {
+                    let first = random.usize(from..from + 25);
+                    match random.bool() {
+                        true => format!("{}/{}", letter(first), letter(first + 1)),
+                        false => format!("{}/*/{}", letter(first), letter(first + 2)),
+                    }
+                };
+                format!("**/{}/**/{}/**/{}/**", pair(27), pair(54), pair(0))
+            },
+            topic: |_| {
+                let all: Vec<_> = (0..128).map(|n| letter(n).to_string()).collect();
+                all.join("/")
+            },
+            matches: false,
+        },
     ]
 }
 
@@ -254,7 +313,7 @@ fn behind() -> bool {
         let ready = ready.into_iter().map(|key| Ready { key, readable: false, writable: true });
         let began = ran();
         let mut longest = site.turn(ready);
-        longest = longest.max(site.drain());
+        longest = longest.max(site.drain().longest);
         let all = ran() - began;
         let reached = site.collect();
         assert!(
@@ -280,8 +339,14 @@ struct Site {
 struct Cost {
     /// From its publisher to its last delivery.
     cost: Duration,
-    /// At the shard.
+    /// At the shard, in however many turns.
     turn: Duration,
+}
+
+/// How long turns took.
+struct Turns {
+    longest: Duration,
+    all: Duration,
 }
 
 impl Site {
@@ -333,10 +398,10 @@ impl Site {
             });
             self.sockets.push(socket);
             if n % StepLimits::default().joins == 0 {
-                longest = longest.max(self.drain());
+                longest = longest.max(self.drain().longest);
             }
         }
-        longest.max(self.drain())
+        longest.max(self.drain().longest)
     }
 
     fn publish(&self, topics: &[String]) {
@@ -357,7 +422,7 @@ impl Site {
         let (began, mut turn) = (ran(), Duration::ZERO);
         for topic in topics {
             self.publish(std::slice::from_ref(topic));
-            turn += self.turn([]);
+            turn += self.drain().all;
         }
         let count = topics.len() as u32;
         Cost { cost: (ran() - began) / count, turn: turn / count }
@@ -366,7 +431,7 @@ impl Site {
     /// The longest turn while a batch is delivered.
     fn batch(&mut self, topics: &[String]) -> Duration {
         self.publish(topics);
-        self.drain()
+        self.drain().longest
     }
 
     /// What one turn takes.
@@ -376,13 +441,15 @@ impl Site {
         ran() - began
     }
 
-    /// Turns until there is nothing more to do; the longest turn.
-    fn drain(&mut self) -> Duration {
-        let mut longest = self.turn([]);
+    /// Turns until there is nothing more to do.
+    fn drain(&mut self) -> Turns {
+        let first = self.turn([]);
+        let mut turns = Turns { longest: first, all: first };
         while self.delivery.poll_timeout(0, self.now) == Some(Duration::ZERO) {
-            longest = longest.max(self.turn([]));
+            let turn = self.turn([]);
+            turns = Turns { longest: turns.longest.max(turn), all: turns.all + turn };
         }
-        longest
+        turns
     }
 
     /// How many events have arrived since this was last asked.

@@ -38,6 +38,11 @@ pub(super) fn named(topic: &Numbers) -> impl Iterator<Item = Option<u32>> {
     topic.iter().map(|number| Some(*number).filter(|number| *number != UNNAMED))
 }
 
+/// Whether the number of a topic's segment is one that patterns name.
+pub(super) fn is_named(number: u32) -> bool {
+    number != UNNAMED
+}
+
 impl Segments {
     /// The numbers of a pattern's segments, if other patterns have named all of them.
     pub(super) fn known<'a>(&self, pattern: impl Iterator<Item = &'a str>) -> Option<Numbers> {

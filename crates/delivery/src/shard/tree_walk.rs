@@ -1,0 +1,97 @@
+//! A tree walk: how far a topic has been held against trees of patterns, where that is done a part at a time.
+//!
+//! What must hold: patterns are met in the order of their segments' numbers, tree after tree. So what is left after a stop
+//! is what comes behind that place, whichever patterns have come and gone meanwhile; each that was there all along is met
+//! exactly once.
+
+use super::segments::Numbers;
+
+/// How far the walk has come, and what it may still take.
+#[derive(Debug, Default)]
+pub(super) struct TreeWalk {
+    /// Where it stopped.
+    stopped: Option<Place>,
+    /// How much this part of it has taken, and after how much it stops.
+    work: usize,
+    limit: usize,
+    /// Whether this part has met a node.
+    has_moved: bool,
+}
+
+/// A node of a tree: behind how many segments of the topic the tree begins, and the segments from there to the node's
+/// end.
+#[derive(Debug)]
+struct Place {
+    behind: usize,
+    segments: Numbers,
+}
+
+/// What of a node is left to be walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left<'a> {
+    Nothing,
+    /// Not itself, and of what is below it what does not come before these segments.
+    Below(&'a [u32]),
+    All,
+}
+
+impl TreeWalk {
+    /// Goes on, until it has taken so much. It moves on by a node at least.
+    pub(super) fn go_on(&mut self, limit: usize) {
+        self.work = 0;
+        self.limit = limit;
+        self.has_moved = false;
+    }
+
+    /// Where to begin in the tree behind so many segments; `None` where that has been walked.
+    pub(super) fn begin(&mut self, behind: usize) -> Option<Numbers> {
+        match &self.stopped {
+            Some(place) if behind < place.behind => None,
+            Some(place) if behind == place.behind => {
+                self.stopped.take().map(|place| place.segments)
+            }
+            _ => Some(Numbers::new()),
+        }
+    }
+
+    /// How much the part of it has taken that ends here: nodes, and segments of them.
+    pub(super) fn work(&self) -> usize {
+        self.work
+    }
+
+    pub(super) fn add(&mut self, work: usize) {
+        self.work += work;
+    }
+
+    /// Whether it stops before the next node.
+    pub(super) fn is_due(&mut self) -> bool {
+        let moved = std::mem::replace(&mut self.has_moved, true);
+        moved && self.work >= self.limit
+    }
+
+    /// Notes where it stops: the segments of a node, then those of each above it.
+    pub(super) fn stop_below(&mut self, label: &[u32]) {
+        let place = self.stopped.get_or_insert_with(|| Place { behind: 0, segments: Numbers::new() });
+        place.segments.insert_from_slice(0, label);
+    }
+
+    /// Notes in which tree it stops.
+    pub(super) fn stop_in(&mut self, behind: usize) {
+        if let Some(place) = &mut self.stopped {
+            place.behind = behind;
+        }
+    }
+}
+
+impl<'a> Left<'a> {
+    /// What is left of a node with this label, of a tree or of a part of it in which this is where to begin.
+    pub(super) fn of(label: &[u32], from: &'a [u32]) -> Self {
+        let same = label.iter().zip(from).take_while(|(a, b)| a == b).count();
+        match (label.get(same), from.get(same)) {
+            (_, None) => Self::All,
+            (None, Some(_)) => Self::Below(&from[same..]),
+            (Some(here), Some(there)) if here < there => Self::Nothing,
+            (Some(_), Some(_)) => Self::All,
+        }
+    }
+}
