@@ -30,6 +30,7 @@ mod list;
 mod members;
 mod name_map;
 mod pattern_tree;
+mod pattern_trees;
 mod pauses;
 mod segments;
 mod stalls;

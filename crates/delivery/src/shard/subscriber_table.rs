@@ -137,9 +137,8 @@ impl SubscriberTable {
         }
         work += found.len();
         found.drain(..).for_each(|key| visit(subscribers, key));
-        let others = event.topics().map(|topic| {
-            index.visit_others(topic, |key| visit(subscribers, key))
-        });
+        let others =
+            event.topics().map(|topic| index.visit_others(topic, |key| visit(subscribers, key)));
         ControlFlow::Continue(work + others.sum::<usize>())
     }
 

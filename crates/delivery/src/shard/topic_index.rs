@@ -8,7 +8,8 @@ use super::demands::Demands;
 use super::expression_index::ExpressionIndex;
 use super::members::Members;
 use super::name_map::NameMap;
-use super::pattern_tree::{AskedTopic, PatternTree};
+use super::pattern_tree::AskedTopic;
+use super::pattern_trees::PatternTrees;
 use super::segments::{Numbers, Segments, is_named, named};
 use super::tree_walk::TreeWalk;
 use crate::subscriber_key::SubscriberKey;
@@ -25,7 +26,7 @@ const EXPRESSION_WORK: usize = 8;
 pub(crate) struct TopicIndex {
     topics: NameMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: NameMap<Box<str>, Box<PatternTree>>,
+    patterns: NameMap<Box<str>, Box<PatternTrees>>,
     segments: Segments,
     /// Room for what trees are asked by.
     marks: Vec<u16>,
@@ -47,20 +48,19 @@ impl TopicIndex {
                 continue;
             }
             let prefix = literal_prefix(pattern);
-            if let Some((tree, segments)) = self.tree_of(pattern, prefix)
-                && let Some(members) = tree.get_mut(&segments)
+            if let Some((trees, segments)) = self.trees_of(pattern, prefix)
+                && let Some(members) = trees.get_mut(&segments)
             {
                 members.join(key);
                 continue;
             }
             let segments = self.segments.take(rest(pattern, prefix));
-            match self.patterns.get_mut(prefix) {
-                Some(tree) => tree.insert(&segments, Members::of(key)),
-                None => {
-                    let mut tree = PatternTree::default();
-                    tree.insert(&segments, Members::of(key));
-                    self.patterns.insert(prefix.into(), Box::new(tree));
-                }
+            if self.patterns.get(prefix).is_none() {
+                self.patterns.insert(prefix.into(), Box::default());
+            }
+            let uses = |number| self.segments.uses(number);
+            if let Some(trees) = self.patterns.get_mut(prefix) {
+                trees.insert(&segments, uses, Members::of(key));
             }
         }
     }
@@ -83,9 +83,9 @@ impl TopicIndex {
                 continue;
             }
             let prefix = literal_prefix(pattern);
-            let Some((tree, segments)) = self.tree_of(pattern, prefix) else { continue };
-            if tree.get_mut(&segments).is_some_and(|members| members.leave(&is_member)) {
-                if tree.prune(&segments) {
+            let Some((trees, segments)) = self.trees_of(pattern, prefix) else { continue };
+            if trees.get_mut(&segments).is_some_and(|members| members.leave(&is_member)) {
+                if trees.prune(&segments) {
                     self.patterns.remove(prefix);
                 }
                 self.segments.forget(rest(pattern, prefix));
@@ -93,10 +93,14 @@ impl TopicIndex {
         }
     }
 
-    /// The tree in which a pattern would be, and by which segments.
-    fn tree_of(&mut self, pattern: &Pattern, prefix: &str) -> Option<(&mut PatternTree, Numbers)> {
-        let tree = self.patterns.get_mut(prefix)?;
-        Some((tree, self.segments.known(rest(pattern, prefix))?))
+    /// The trees in which a pattern would be, and by which segments.
+    fn trees_of(
+        &mut self,
+        pattern: &Pattern,
+        prefix: &str,
+    ) -> Option<(&mut PatternTrees, Numbers)> {
+        let trees = self.patterns.get_mut(prefix)?;
+        Some((trees, self.segments.known(rest(pattern, prefix))?))
     }
 
     /// Calls `visit` for each subscriber that an event of `topic` concerns, and perhaps for some
@@ -191,8 +195,8 @@ impl TopicIndex {
         let ends =
             name.match_indices('/').map(|(at, _)| at).chain([name.len()]).filter(|at| *at > 0);
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
-            let Some(tree) = self.patterns.get(prefix) else { continue };
-            tree.visit(&asked, count(prefix), walk, visit)?;
+            let Some(trees) = self.patterns.get(prefix) else { continue };
+            trees.visit(&asked, count(prefix), walk, visit)?;
         }
         ControlFlow::Continue(())
     }

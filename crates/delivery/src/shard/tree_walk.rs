@@ -1,6 +1,6 @@
 //! A tree walk: how far a topic has been held against trees of patterns, where that is done a part at a time.
 //!
-//! What must hold: patterns are met in the order of their segments' numbers, tree after tree. So what is left after a stop
+//! What must hold: patterns are met tree after tree, and in the order of their segments' numbers. So what is left after a stop
 //! is what comes behind that place, whichever patterns have come and gone meanwhile; each that was there all along is met
 //! exactly once.
 
@@ -18,11 +18,13 @@ pub(super) struct TreeWalk {
     has_moved: bool,
 }
 
-/// A node of a tree: behind how many segments of the topic the tree begins, and the segments from there to the node's
-/// end.
+/// A tree: behind how many segments of the topic it begins, and its anchor there.
+type TreeName = (usize, u32);
+
+/// A node of a tree, by the segments up to its end.
 #[derive(Debug)]
 struct Place {
-    behind: usize,
+    tree: TreeName,
     segments: Numbers,
 }
 
@@ -36,6 +38,9 @@ pub(super) enum Left<'a> {
 }
 
 impl TreeWalk {
+    /// What coming to a node takes, which is most often not in the cache, measured by comparing a segment.
+    pub(super) const NODE: usize = 16;
+
     /// Goes on, until it has taken so much. It moves on by a node at least.
     pub(super) fn go_on(&mut self, limit: usize) {
         self.work = 0;
@@ -43,24 +48,28 @@ impl TreeWalk {
         self.has_moved = false;
     }
 
-    /// Where to begin in the tree behind so many segments; `None` where that has been walked.
-    pub(super) fn begin(&mut self, behind: usize) -> Option<Numbers> {
+    /// Where to begin in a tree; `None` where that has been walked.
+    pub(super) fn begin(&mut self, tree: TreeName) -> Option<Numbers> {
         match &self.stopped {
-            Some(place) if behind < place.behind => None,
-            Some(place) if behind == place.behind => {
-                self.stopped.take().map(|place| place.segments)
-            }
+            Some(place) if tree < place.tree => None,
+            Some(place) if tree == place.tree => self.stopped.take().map(|place| place.segments),
             _ => Some(Numbers::new()),
         }
     }
 
-    /// How much the part of it has taken that ends here: nodes, and segments of them.
+    /// How much the part of it has taken that ends here, in segments that were compared.
     pub(super) fn work(&self) -> usize {
         self.work
     }
 
-    pub(super) fn add(&mut self, work: usize) {
-        self.work += work;
+    /// Counts a node.
+    pub(super) fn meet_node(&mut self) {
+        self.work += Self::NODE;
+    }
+
+    /// Counts segments of it that were compared.
+    pub(super) fn compare(&mut self, segments: usize) {
+        self.work += segments;
     }
 
     /// Whether it stops before the next node.
@@ -71,14 +80,15 @@ impl TreeWalk {
 
     /// Notes where it stops: the segments of a node, then those of each above it.
     pub(super) fn stop_below(&mut self, label: &[u32]) {
-        let place = self.stopped.get_or_insert_with(|| Place { behind: 0, segments: Numbers::new() });
+        let place =
+            self.stopped.get_or_insert_with(|| Place { tree: (0, 0), segments: Numbers::new() });
         place.segments.insert_from_slice(0, label);
     }
 
     /// Notes in which tree it stops.
-    pub(super) fn stop_in(&mut self, behind: usize) {
+    pub(super) fn stop_in(&mut self, tree: TreeName) {
         if let Some(place) = &mut self.stopped {
-            place.behind = behind;
+            place.tree = tree;
         }
     }
 }
