@@ -91,7 +91,7 @@ impl Default for StepLimits {
             batch_work: 262_144,
             dropped: 1_048_576,
             turn_scan: 4096,
-            scan: 262_144,
+            scan: 131_072,
             turn_bytes: 1024 * 1024,
             write_bytes: 256 * 1024,
             write_buffers: 128,

@@ -1,7 +1,7 @@
 //! Pattern trees: the patterns with one literal beginning, by a segment behind it that few of them name.
 //!
-//! What must hold: each pattern is in one tree, that of one of its literal segments, so that a topic without that segment
-//! is not held against it.
+//! What must hold: each pattern is in one tree, that of a literal segment that it has, if it has a rare one; a topic without
+//! that segment is not held against it. Those without share a tree, for what begins alike is walked once only in one.
 
 use std::ops::ControlFlow;
 
@@ -9,13 +9,17 @@ use super::members::Members;
 use super::pattern_tree::{AskedTopic, Literals, PatternTree};
 use super::segments::{ANY, DEEP};
 use super::tree_walk::TreeWalk;
+use crate::subscriber_key::SubscriberKey;
+
+/// How often patterns name a segment that is rare.
+const RARE: u32 = 16;
 
 /// The patterns with one literal beginning.
 #[derive(Debug, Default)]
 pub(super) struct PatternTrees {
-    /// Those of wildcards alone.
+    /// Those that had no rare segment when they came.
     open: Option<Box<PatternTree>>,
-    /// The others, by that of their segments that the fewest patterns named when they came.
+    /// The others, by their rarest.
     anchored: Literals,
 }
 
@@ -28,8 +32,8 @@ impl PatternTrees {
 
     /// Adds a pattern that is not there; `uses` says how often patterns name a segment.
     pub(super) fn insert(&mut self, segments: &[u32], uses: impl Fn(u32) -> u32, members: Members) {
-        let anchor = literals(segments).min_by_key(|number| (uses(*number), *number));
-        let anchor = anchor.unwrap_or(ANY);
+        let rarest = literals(segments).min_by_key(|number| (uses(*number), *number));
+        let anchor = rarest.filter(|number| uses(*number) <= RARE).unwrap_or(ANY);
         if let Some(tree) = self.tree_mut(anchor) {
             return tree.insert(segments, members);
         }
@@ -41,16 +45,27 @@ impl PatternTrees {
         }
     }
 
-    /// Tidies up behind a pattern of which nobody is left; whether nothing is left of the whole.
-    pub(super) fn prune(&mut self, segments: &[u32]) -> bool {
-        if let Some(anchor) = self.anchor_of(segments)
-            && self.tree_mut(anchor).is_some_and(|tree| tree.prune(segments))
-        {
+    /// Notes that a subscriber of a pattern has left; true when nobody remains, and the pattern has gone.
+    pub(super) fn leave(
+        &mut self,
+        segments: &[u32],
+        is_member: impl Fn(SubscriberKey) -> bool,
+    ) -> bool {
+        let Some(anchor) = self.anchor_of(segments) else { return false };
+        let Some(tree) = self.tree_mut(anchor) else { return false };
+        if !tree.get_mut(segments).is_some_and(|members| members.leave(is_member)) {
+            return false;
+        }
+        if tree.prune(segments) {
             match anchor {
                 ANY => self.open = None,
                 anchor => self.anchored.remove(anchor),
             }
         }
+        true
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.open.is_none() && self.anchored.is_empty()
     }
 
@@ -77,7 +92,8 @@ impl PatternTrees {
         anchors.sort_unstable();
         anchors.dedup();
         let holds = |anchor: &u32| self.anchored.get(*anchor).is_some_and(|t| t.holds(segments));
-        if anchors.is_empty() { Some(ANY) } else { anchors.into_iter().find(holds) }
+        let is_open = || self.open.as_ref().is_some_and(|tree| tree.holds(segments));
+        anchors.into_iter().find(holds).or_else(|| is_open().then_some(ANY))
     }
 
     fn tree_mut(&mut self, anchor: u32) -> Option<&mut PatternTree> {

@@ -84,8 +84,8 @@ impl TopicIndex {
             }
             let prefix = literal_prefix(pattern);
             let Some((trees, segments)) = self.trees_of(pattern, prefix) else { continue };
-            if trees.get_mut(&segments).is_some_and(|members| members.leave(&is_member)) {
-                if trees.prune(&segments) {
+            if trees.leave(&segments, &is_member) {
+                if trees.is_empty() {
                     self.patterns.remove(prefix);
                 }
                 self.segments.forget(rest(pattern, prefix));
