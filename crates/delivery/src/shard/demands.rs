@@ -126,3 +126,29 @@ fn bit(kind: u32, segment: u32, more: u32) -> usize {
     let sum = (u64::from(segment) << 32 | u64::from(more)).wrapping_mul(MIX);
     (((sum ^ sum >> 32) + u64::from(kind)).wrapping_mul(MIX) >> 57) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_topic_that_matches_lacks_something(
+            pattern in prop::collection::vec(prop_oneof![Just(ANY), Just(DEEP), 1..14_u32], 1..12),
+            others in prop::collection::vec(prop::collection::vec(1..14_u32, 1..4), 12),
+        ) {
+            let mut topic = Vec::new();
+            for (segment, others) in pattern.iter().zip(&others) {
+                match *segment {
+                    ANY => topic.push(others[0]),
+                    DEEP => topic.extend(&others[1..]),
+                    literal => topic.push(literal),
+                }
+            }
+            let has = Demands::of_topic(&topic, |_| true);
+            prop_assert!(Demands::of_pattern(&pattern).are_met_by(has), "{:?}", topic);
+        }
+    }
+}

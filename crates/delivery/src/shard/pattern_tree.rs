@@ -218,7 +218,7 @@ impl PatternTree {
     }
 
     fn is_leaf(&self) -> bool {
-        self.deep.is_none() && self.any.is_none() && self.literals.len() == 0
+        self.deep.is_none() && self.any.is_none() && self.literals.is_empty()
     }
 
     fn child(&self, first: u32) -> Option<&Self> {
@@ -641,6 +641,21 @@ mod tests {
         // A part may exceed its limit by a node, and goes over those above the first once more.
         let (_, parts) = found_in_parts((&mut tree, &mut segments), &topic, 5000, |_, _| {});
         assert!(parts.len() > 8 && parts.iter().all(|part| *part < 6000), "{parts:?}");
+    }
+
+    #[test]
+    fn a_pattern_is_met_again_when_its_node_has_grown_meanwhile() {
+        let (mut tree, mut segments) = tree_of(["**/a/a", "**/a/b"].map(str::to_owned).into_iter());
+        let topic = Topic::parse("a/b/a/a").unwrap();
+        let mut stops = 0;
+        let (all, _) = found_in_parts((&mut tree, &mut segments), &topic, 0, |tree, segments| {
+            stops += 1;
+            // It stopped before the second; without that one there is a single node.
+            if stops == 2 {
+                remove(tree, segments, &Pattern::parse("**/a/b").unwrap());
+            }
+        });
+        assert_eq!((all, stops), (vec![0], 2));
     }
 
     #[test]
