@@ -33,8 +33,11 @@ pub struct DeliverySettings {
 #[derive(Debug, Clone, Copy)]
 pub struct StepLimits {
     /// What a shard's turn walks of what is new in the window: slots, and for each slot those whom it
-    /// concerns and what finding them has taken.
+    /// concerns and what finding them has taken. Finding those of one slot may take several turns.
     pub batch_work: usize,
+    /// What it walks, counted so, to find out who has missed what the window dropped before the shard came to it. Beyond
+    /// it, everyone looks in the log.
+    pub dropped: usize,
     /// How many slots one subscriber's turn looks at, so that a far-behind one with a quiet topic
     /// does not hold up its shard. A slot counts once more for each segment of its patterns that is compared.
     pub turn_scan: usize,
@@ -66,6 +69,7 @@ impl StepLimits {
     /// So little that a test or a simulation meets every one of them.
     pub const SMALL: Self = Self {
         batch_work: 24,
+        dropped: 120,
         turn_scan: 12,
         scan: 120,
         turn_bytes: 1500,
@@ -85,8 +89,9 @@ impl Default for StepLimits {
     fn default() -> Self {
         Self {
             batch_work: 262_144,
+            dropped: 1_048_576,
             turn_scan: 4096,
-            scan: 262_144,
+            scan: 131_072,
             turn_bytes: 1024 * 1024,
             write_bytes: 256 * 1024,
             write_buffers: 128,

@@ -18,6 +18,7 @@ mod catch_up;
 mod closing;
 mod command_queue;
 mod cuts;
+mod demands;
 mod drain;
 mod expiries;
 mod expression_index;
@@ -29,6 +30,7 @@ mod list;
 mod members;
 mod name_map;
 mod pattern_tree;
+mod pattern_trees;
 mod pauses;
 mod segments;
 mod stalls;
@@ -36,6 +38,7 @@ mod subscriber_table;
 #[cfg(test)]
 mod tests;
 mod topic_index;
+mod tree_walk;
 
 use std::collections::VecDeque;
 use std::io;

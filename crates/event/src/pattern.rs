@@ -58,6 +58,10 @@ impl Pattern {
     /// What a segment takes up that is compared by number.
     const SEGMENT: usize = 64;
 
+    /// How many segments from the first wildcard on are compared for one place. Twice as many take four: the more there
+    /// are, the more patterns there can be that agree with a topic almost to their end.
+    const COMPARED: usize = 8;
+
     /// Checks a text and makes it a pattern. A text without wildcards is a pattern that matches
     /// one topic.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
@@ -132,17 +136,20 @@ impl Pattern {
     }
 
     /// How many of the places for patterns it takes up in a subscription: one for each [`Pattern::PLACE`] bytes, or a
-    /// part of them, that keeping it may take.
+    /// part of them, that keeping it may take; or for what comparing it may take, if that is more.
     pub fn places(&self) -> usize {
-        let footprint = match &self.0 {
-            Kind::Expression(expression) => expression.footprint(),
+        match &self.0 {
+            Kind::Expression(expression) => expression.footprint().div_ceil(Self::PLACE),
             // The text twice, as itself and as what it begins with, and a number for each segment behind a wildcard.
             Kind::Wildcards(text) => {
-                let behind = text.split('/').skip_while(|segment| !segment.starts_with('*'));
-                Self::BARE + 2 * text.len() + Self::SEGMENT * behind.skip(1).count()
+                let compared =
+                    text.split('/').skip_while(|segment| !segment.starts_with('*')).count();
+                let numbered = compared.saturating_sub(1);
+                let footprint = Self::BARE + 2 * text.len() + Self::SEGMENT * numbered;
+                let steps = compared.pow(2).div_ceil(Self::COMPARED.pow(2));
+                footprint.div_ceil(Self::PLACE).max(steps)
             }
-        };
-        footprint.div_ceil(Self::PLACE)
+        }
     }
 
     /// Whether it matches every topic there can be.
@@ -244,12 +251,14 @@ pub(crate) mod tests {
         let places = |text: &str| Pattern::given(text).unwrap().places();
         assert_eq!(["**", "orders/*", "tenants/7/*/orders/*/lines"].map(places), [1, 1, 1]);
         assert_eq!(places(&format!("{}/*", "x".repeat(250))), 2);
-        assert_eq!(places(&format!("*{}", "/abc".repeat(63))), 6);
+        assert_eq!(places(&format!("*{}", "/abc".repeat(63))), 64);
         assert_eq!(
             places(&format!("{}*", "abc/".repeat(63))),
             2,
             "numbers nothing before a wildcard"
         );
+        let of = |segments: usize| places(&format!("a/*{}", "/b".repeat(segments - 1)));
+        assert_eq!([1, 8, 9, 16, 17, 32, 62].map(of), [1, 2, 2, 4, 5, 16, 61]);
         assert_eq!(Pattern::of_expression(Arc::new(Ends("b"))).places(), 3);
     }
 

@@ -204,7 +204,8 @@ settings! {
     /// [default: 4096, and none for this machine]
     ///
     /// An event may have to be compared with each of them. One for which more than 1 KiB is kept counts as
-    /// several. Beyond it, a stream is answered, told when to come back, and closed.
+    /// several, and so does one with more than eight segments from its first wildcard on: sixteen count as
+    /// four. Beyond it, a stream is answered, told when to come back, and closed.
     max_patterns_per_address: Option<usize>, in "0" to "10_000_000";
 
     /// Most patterns named at once by all streams

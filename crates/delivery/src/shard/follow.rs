@@ -4,6 +4,8 @@
 //! has dropped before the shard came to it is read from the log by those whom it concerned, and by
 //! nobody else.
 
+use std::ops::ControlFlow;
+
 use fanfare_log::ReadFrom;
 
 use super::Shard;
@@ -45,6 +47,7 @@ impl Shard {
     fn skip_dropped(&mut self, before: u64) {
         let from = Cursor::At(ReadFrom::After(self.position));
         let base = self.ring.base();
+        self.table.forget_search();
         let queue = &mut self.queue;
         let mut miss = |key, subscriber: &mut Subscriber| {
             if subscriber.cursor == Cursor::Live {
@@ -55,11 +58,20 @@ impl Shard {
                 }
             }
         };
+        let mut left = Some(self.limits.dropped);
         match self.window.dropped(before..base) {
             Some(topics) => topics.each(|topic| {
-                self.table.for_each_concerned_by(topic, &mut miss);
+                let Some(limit) = left else { return };
+                left = match self.table.for_each_concerned_by(topic, limit, &mut miss) {
+                    ControlFlow::Continue(work) => limit.checked_sub(work),
+                    ControlFlow::Break(()) => None,
+                };
             }),
-            None => self.table.iter_mut().for_each(|(key, subscriber)| miss(key, subscriber)),
+            None => left = None,
+        }
+        if left.is_none() {
+            // Who has missed something is not known: they see for themselves.
+            self.table.iter_mut().for_each(|(key, subscriber)| miss(key, subscriber));
         }
         self.offset = base;
         self.position = self.ring.position_before(base);
@@ -73,11 +85,11 @@ impl Shard {
             if work >= limits.batch_work {
                 break;
             }
-            end = offset + 1;
             let distance = (offset - first) as u32;
             let gap = slot.frame.gap().map(|gap| gap.reason.index());
             work += 1;
-            work += table.for_each_concerned(&slot.frame, |subscribers, key| {
+            let limit = limits.batch_work - work;
+            let found = table.for_each_concerned(&slot.frame, limit, |subscribers, key| {
                 fan_out.add(key, distance, || {
                     let Some(subscriber) = subscribers.get_mut(key) else { return false };
                     if subscriber.cursor != Cursor::Live || subscriber.is_closing() {
@@ -95,6 +107,11 @@ impl Shard {
                     true
                 });
             });
+            match found {
+                ControlFlow::Continue(taken) => work += taken,
+                ControlFlow::Break(_) => break,
+            }
+            end = offset + 1;
         }
         end
     }

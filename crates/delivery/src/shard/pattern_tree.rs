@@ -2,16 +2,20 @@
 //!
 //! What must hold: it finds the patterns for which [`Pattern::matches`](fanfare_event::Pattern::matches) says yes, and
 //! goes through each of its nodes at most once for an event, however the patterns are written: a node is met with all
-//! places of the topic at once up to which the segments before it may reach. Nodes are as many as patterns, or twice as
-//! many.
+//! places of the topic at once up to which the segments before it may reach, and not at all where the topic lacks what all
+//! patterns below it ask. A walk can stop before any node, and go on there later. Nodes are as many as patterns, or twice
+//! as many.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use fanfare_event::{Places, SpreadTopic};
 use smallvec::{SmallVec, smallvec};
 
+use super::demands::Demands;
 use super::members::Members;
 use super::segments::{ANY, DEEP};
+use super::tree_walk::{Left, TreeWalk};
 
 /// How many children are a list; more are a table.
 const FEW: usize = 16;
@@ -21,6 +25,8 @@ const FEW: usize = 16;
 pub(super) struct PatternTree {
     /// The segments between the node above and this one.
     label: Box<[u32]>,
+    /// What the pattern that ends here and all below ask, each of them.
+    demands: Demands,
     /// The subscribers of the pattern that ends here.
     members: Members,
     /// Those that go on with `**`, with `*`, and with literal text.
@@ -29,9 +35,9 @@ pub(super) struct PatternTree {
     literals: Literals,
 }
 
-/// Children by the first segment of their labels.
+/// Trees by a literal segment: of children, the first of their labels.
 #[derive(Debug)]
-enum Literals {
+pub(super) enum Literals {
     /// Sorted.
     Few(Vec<(u32, Box<PatternTree>)>),
     #[expect(clippy::box_collection, reason = "nodes are many, and tables few")]
@@ -41,6 +47,7 @@ enum Literals {
 /// A topic as trees are asked about it.
 pub(super) struct AskedTopic<'a, const W: usize> {
     topic: &'a SpreadTopic<u32, W>,
+    has: Demands,
     /// Before which places a segment stands: none that the topic has, `*`, and each that it has.
     places: SmallVec<[Places<W>; 8]>,
     /// By the number of a segment, which of these it is.
@@ -56,10 +63,24 @@ impl PatternTree {
         }
     }
 
+    /// Whether the pattern with these segments is there.
+    pub(super) fn holds(&self, segments: &[u32]) -> bool {
+        match segments.strip_prefix(&*self.label) {
+            None => false,
+            Some([]) => !self.members.keys().is_empty(),
+            Some(rest) => self.child(rest[0]).is_some_and(|child| child.holds(rest)),
+        }
+    }
+
     /// Adds a pattern that is not there.
     pub(super) fn insert(&mut self, segments: &[u32], members: Members) {
+        self.insert_below(segments, Demands::of_pattern(segments), members);
+    }
+
+    fn insert_below(&mut self, segments: &[u32], demands: Demands, members: Members) {
+        let leaf = |label: &[u32]| Self { label: label.into(), demands, ..Self::default() };
         if self.is_empty() {
-            *self = Self { label: segments.into(), members, ..Self::default() };
+            *self = Self { members, ..leaf(segments) };
             return;
         }
         let same = self.label.iter().zip(segments).take_while(|(a, b)| a == b).count();
@@ -68,16 +89,15 @@ impl PatternTree {
             let (label, below): (Box<[u32]>, Box<[u32]>) = (label.into(), below.into());
             let below = Self { label: below, ..std::mem::take(self) };
             self.label = label;
+            self.demands = below.demands;
             self.add_child(Box::new(below));
         }
+        self.demands = self.demands.and(demands);
         match &segments[same..] {
             [] => self.members = members,
             rest => match self.child_mut(rest[0]) {
-                Some(child) => child.insert(rest, members),
-                None => {
-                    let leaf = Self { label: rest.into(), members, ..Self::default() };
-                    self.add_child(Box::new(leaf));
-                }
+                Some(child) => child.insert_below(rest, demands, members),
+                None => self.add_child(Box::new(Self { members, ..leaf(rest) })),
             },
         }
     }
@@ -104,66 +124,109 @@ impl PatternTree {
         self.members.keys().is_empty() && self.is_leaf()
     }
 
-    /// Calls `visit` for the subscribers of each pattern that matches, behind so many segments of the topic. Returns
-    /// how much work that was: a node, or a segment of one.
+    /// Calls `visit` for the subscribers of each pattern that matches, behind so many segments of the topic, until the
+    /// walk is to stop. It is the tree of `anchor` there.
     pub(super) fn visit<const W: usize>(
         &self,
         topic: &AskedTopic<'_, W>,
         behind: usize,
+        anchor: u32,
+        walk: &mut TreeWalk,
         visit: &mut impl FnMut(&Members),
-    ) -> usize {
-        let mut work = 0;
-        self.walk(topic, Places::only(behind), visit, &mut work);
-        work
+    ) -> ControlFlow<()> {
+        let Some(from) = walk.begin((behind, anchor)) else { return ControlFlow::Continue(()) };
+        let stopped = self.walk(topic, Places::only(behind), &from, walk, visit);
+        if stopped.is_break() {
+            walk.stop_in((behind, anchor));
+        }
+        stopped
     }
 
     fn walk<const W: usize>(
         &self,
         topic: &AskedTopic<'_, W>,
         mut reached: Places<W>,
+        from: &[u32],
+        walk: &mut TreeWalk,
         visit: &mut impl FnMut(&Members),
-        work: &mut usize,
-    ) {
-        *work += 1;
-        for segment in &self.label {
-            *work += 1;
+    ) -> ControlFlow<()> {
+        let left = match Left::of(&self.label, from) {
+            Left::All => {
+                if walk.is_due() {
+                    walk.stop_below(&self.label);
+                    return ControlFlow::Break(());
+                }
+                &[]
+            }
+            Left::Below(left) => left,
+            Left::Nothing => return ControlFlow::Continue(()),
+        };
+        walk.meet_node();
+        if !self.demands.are_met_by(topic.has) {
+            return ControlFlow::Continue(());
+        }
+        for (segment, steps) in self.label.iter().zip(1..) {
             reached = match *segment {
                 DEEP => topic.topic.over_many(reached),
                 one => reached.and(topic.places_of(one)).next(),
             };
             if reached.is_empty() {
-                return;
+                walk.compare(steps);
+                return ControlFlow::Continue(());
             }
         }
-        if topic.topic.ends_at(reached) && !self.members.keys().is_empty() {
+        walk.compare(self.label.len());
+        let ends_here = left.is_empty() && topic.topic.ends_at(reached);
+        if ends_here && !self.members.keys().is_empty() {
             visit(&self.members);
         }
-        for child in [&self.deep, &self.any].into_iter().flatten() {
-            child.walk(topic, reached, visit, work);
+        let stopped = self.walk_children(topic, reached, left, walk, visit);
+        if stopped.is_break() {
+            walk.stop_below(&self.label);
         }
-        let mut left = topic.topic.before_known(reached);
-        match &self.literals {
-            Literals::Few(few) if few.len() < left.count() => {
-                for (number, child) in few {
-                    if !left.and(topic.places_of(*number)).is_empty() {
-                        child.walk(topic, reached, visit, work);
-                    }
-                }
+        stopped
+    }
+
+    /// Walks the children in the order of their segments' numbers.
+    fn walk_children<const W: usize>(
+        &self,
+        topic: &AskedTopic<'_, W>,
+        reached: Places<W>,
+        from: &[u32],
+        walk: &mut TreeWalk,
+        visit: &mut impl FnMut(&Members),
+    ) -> ControlFlow<()> {
+        let first = from.first().copied().unwrap_or(ANY);
+        // Below those that come behind the first, everything is left.
+        let of = |number| if number == first { from } else { &[] };
+        if let Some(child) = &self.any
+            && first == ANY
+        {
+            child.walk(topic, reached, from, walk, visit)?;
+        }
+        let before = topic.topic.before_known(reached);
+        self.literals.each_among(topic, before, |number, child| {
+            if number < first {
+                return ControlFlow::Continue(());
             }
-            literals => {
-                while let Some(place) = left.lowest() {
-                    let (number, places) = topic.topic.known_at(place);
-                    left = left.without(places);
-                    if let Some(child) = literals.get(number) {
-                        child.walk(topic, reached, visit, work);
-                    }
-                }
-            }
+            child.walk(topic, reached, of(number), walk, visit)
+        })?;
+        match &self.deep {
+            Some(child) => child.walk(topic, reached, of(DEEP), walk, visit),
+            None => ControlFlow::Continue(()),
         }
     }
 
     fn is_leaf(&self) -> bool {
-        self.deep.is_none() && self.any.is_none() && self.literals.len() == 0
+        self.deep.is_none() && self.any.is_none() && self.literals.is_empty()
+    }
+
+    fn child(&self, first: u32) -> Option<&Self> {
+        match first {
+            DEEP => self.deep.as_deref(),
+            ANY => self.any.as_deref(),
+            literal => self.literals.get(literal),
+        }
     }
 
     fn child_mut(&mut self, first: u32) -> Option<&mut Box<Self>> {
@@ -215,7 +278,38 @@ impl Literals {
         }
     }
 
-    fn get(&self, number: u32) -> Option<&PatternTree> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Calls `each` for those whose segments stand behind one of these places, in the order of their numbers.
+    pub(super) fn each_among<const W: usize>(
+        &self,
+        topic: &AskedTopic<'_, W>,
+        places: Places<W>,
+        mut each: impl FnMut(u32, &PatternTree) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self {
+            Self::Few(few) if few.len() < places.count() => {
+                for (number, tree) in few {
+                    if !places.and(topic.places_of(*number)).is_empty() {
+                        each(*number, tree)?;
+                    }
+                }
+            }
+            Self::Few(few) if few.is_empty() => {}
+            _ => {
+                for number in topic.known_among(places) {
+                    if let Some(tree) = self.get(number) {
+                        each(number, tree)?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&PatternTree> {
         match self {
             Self::Few(few) => {
                 let at = few.binary_search_by_key(&number, |(number, _)| *number).ok()?;
@@ -225,7 +319,7 @@ impl Literals {
         }
     }
 
-    fn get_mut(&mut self, number: u32) -> Option<&mut Box<PatternTree>> {
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Box<PatternTree>> {
         match self {
             Self::Few(few) => {
                 let at = few.binary_search_by_key(&number, |(number, _)| *number).ok()?;
@@ -236,7 +330,7 @@ impl Literals {
     }
 
     /// Adds one that is not there.
-    fn insert(&mut self, number: u32, child: Box<PatternTree>) {
+    pub(super) fn insert(&mut self, number: u32, child: Box<PatternTree>) {
         match self {
             Self::Few(few) if few.len() < FEW => {
                 let at = few.partition_point(|(other, _)| *other < number);
@@ -252,7 +346,7 @@ impl Literals {
         }
     }
 
-    fn remove(&mut self, number: u32) {
+    pub(super) fn remove(&mut self, number: u32) {
         match self {
             Self::Few(few) => few.retain(|(other, _)| *other != number),
             Self::Many(many) => {
@@ -278,7 +372,12 @@ impl Literals {
 
 impl<'a, const W: usize> AskedTopic<'a, W> {
     /// A topic for trees in which every number of a segment is less than `end`. `marks` is room, of nothing but zeros.
-    pub(super) fn new(topic: &'a SpreadTopic<u32, W>, marks: &'a mut Vec<u16>, end: usize) -> Self {
+    pub(super) fn new(
+        topic: &'a SpreadTopic<u32, W>,
+        has: Demands,
+        marks: &'a mut Vec<u16>,
+        end: usize,
+    ) -> Self {
         if marks.len() < end {
             marks.resize(end, 0);
         }
@@ -288,7 +387,24 @@ impl<'a, const W: usize> AskedTopic<'a, W> {
             marks[*number as usize] = places.len() as u16;
             places.push(*of_it);
         }
-        Self { topic, places, marks }
+        Self { topic, has, places, marks }
+    }
+
+    /// The places before segments that patterns name.
+    pub(super) fn before_known(&self) -> Places<W> {
+        self.topic.before_known(self.topic.before_any())
+    }
+
+    /// The segments that stand behind these places, in order, each once.
+    fn known_among(&self, mut places: Places<W>) -> SmallVec<[u32; 8]> {
+        let mut numbers = SmallVec::new();
+        while let Some(place) = places.lowest() {
+            let (number, of_it) = self.topic.known_at(place);
+            places = places.without(of_it);
+            numbers.push(number);
+        }
+        numbers.sort_unstable();
+        numbers
     }
 
     /// Before which places a segment stands, or `*`.
@@ -310,31 +426,70 @@ mod tests {
     use fanfare_event::{Pattern, Topic};
     use proptest::prelude::*;
 
-    use super::super::segments::{Segments, named};
+    use super::super::segments::{Segments, is_named, named};
     use super::*;
     use crate::subscriber_key::SubscriberKey;
 
-    /// The patterns that match, by their number, and how much work that was.
-    fn found(tree: &PatternTree, segments: &Segments, topic: &Topic) -> (BTreeSet<usize>, usize) {
-        let numbers = segments.of_topic(topic);
-        let (mut all, mut times, mut marks) = (BTreeSet::new(), 0, Vec::new());
-        let mut visit = |members: &Members| {
-            times += members.keys().len();
-            all.extend(members.keys().iter().map(|key| key.entry()));
-        };
-        let work = match numbers.len() {
-            0..64 => {
-                let spread = SpreadTopic::<_, 1>::new(named(&numbers));
-                tree.visit(&AskedTopic::new(&spread, &mut marks, segments.end()), 0, &mut visit)
+    /// Which patterns match, by their number, where a walk stops after so much and `between` comes before it goes on; and
+    /// what the parts of it took.
+    fn found_in_parts(
+        (tree, segments): (&mut PatternTree, &mut Segments),
+        topic: &Topic,
+        limit: usize,
+        mut between: impl FnMut(&mut PatternTree, &mut Segments),
+    ) -> (Vec<usize>, Vec<usize>) {
+        let (mut all, mut parts, mut marks) = (Vec::new(), Vec::new(), Vec::new());
+        let mut visit =
+            |members: &Members| all.extend(members.keys().iter().map(|key| key.entry()));
+        let mut walk = TreeWalk::default();
+        loop {
+            walk.go_on(limit);
+            let numbers = segments.of_topic(topic);
+            let (has, end) = (Demands::of_topic(&numbers, is_named), segments.end());
+            let stopped = match numbers.len() {
+                0..64 => {
+                    let spread = SpreadTopic::<_, 1>::new(named(&numbers));
+                    let asked = AskedTopic::new(&spread, has, &mut marks, end);
+                    tree.visit(&asked, 0, ANY, &mut walk, &mut visit)
+                }
+                _ => {
+                    let spread = SpreadTopic::<_, 5>::new(named(&numbers));
+                    let asked = AskedTopic::new(&spread, has, &mut marks, end);
+                    tree.visit(&asked, 0, ANY, &mut walk, &mut visit)
+                }
+            };
+            assert!(marks[1..].iter().all(|mark| *mark == 0) && marks[0] <= 1);
+            parts.push(walk.work());
+            if stopped.is_continue() {
+                return (all, parts);
             }
-            _ => {
-                let spread = SpreadTopic::<_, 5>::new(named(&numbers));
-                tree.visit(&AskedTopic::new(&spread, &mut marks, segments.end()), 0, &mut visit)
-            }
-        };
-        assert_eq!(times, all.len(), "each once");
-        assert!(marks.iter().all(|mark| *mark <= 1) && marks[1..].iter().all(|mark| *mark == 0));
-        (all, work)
+            between(tree, segments);
+        }
+    }
+
+    /// The patterns that match, by their number, each found once; and how much work that was.
+    fn found(
+        tree: &mut PatternTree,
+        segments: &mut Segments,
+        topic: &Topic,
+        limit: usize,
+    ) -> (BTreeSet<usize>, usize) {
+        let (all, parts) = found_in_parts((tree, segments), topic, limit, |_, _| {});
+        let once: BTreeSet<_> = all.iter().copied().collect();
+        assert_eq!(once.len(), all.len(), "each once");
+        (once, parts.iter().sum())
+    }
+
+    fn remove(tree: &mut PatternTree, segments: &mut Segments, pattern: &Pattern) {
+        let known = segments.known(pattern.segments()).unwrap();
+        assert!(tree.get_mut(&known).unwrap().leave(|_| false));
+        tree.prune(&known);
+        segments.forget(pattern.segments());
+    }
+
+    fn add(tree: &mut PatternTree, segments: &mut Segments, pattern: &Pattern, n: usize) {
+        let taken = segments.take(pattern.segments());
+        tree.insert(&taken, Members::of(SubscriberKey::new(n, 1)));
     }
 
     fn nodes(tree: &PatternTree) -> usize {
@@ -347,7 +502,7 @@ mod tests {
         1 + literals + others
     }
 
-    /// Patterns of few or of many segments, so that children are lists and tables.
+    /// Of few or of many names, so that children are lists and tables.
     fn segment() -> impl Strategy<Value = String> {
         prop_oneof![
             3 => prop::sample::select(vec!["a", "b", "*", "**", ""]).prop_map(str::to_owned),
@@ -355,22 +510,49 @@ mod tests {
         ]
     }
 
+    /// As ordinary ones are written, or so that many agree with a topic almost to their end.
+    fn pattern() -> impl Strategy<Value = String> {
+        let word = |most| {
+            prop::collection::vec(prop::sample::select(vec!["a", "a", "*", "*", "b"]), 1..most)
+                .prop_map(|segments| segments.join("/"))
+        };
+        let end = prop::sample::select(vec!["b/b", "a/b", "b", "**", "a", "*"]);
+        prop_oneof![
+            2 => prop::collection::vec(segment(), 1..8).prop_map(|segments| segments.join("/")),
+            1 => (word(12), word(20), end.clone()).prop_map(|(one, two, end)| {
+                format!("**/{one}/**/{two}/**/{end}")
+            }),
+            1 => (word(30), end).prop_map(|(word, end)| format!("*/{word}/{end}")),
+        ]
+    }
+
+    /// Ordinary ones, or of one letter almost throughout.
+    fn name() -> impl Strategy<Value = String> {
+        let letter = prop::sample::select(vec!["a", "a", "a", "b"]).prop_map(str::to_owned);
+        prop_oneof![prop::collection::vec(segment(), 1..90), prop::collection::vec(letter, 1..90),]
+            .prop_map(|segments| segments.join("/"))
+    }
+
+    fn parsed(patterns: &[String], names: &[String]) -> (Vec<Pattern>, Vec<Topic>) {
+        let patterns: BTreeSet<_> =
+            patterns.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
+        let topics = names.iter().filter_map(|name| Topic::parse(name).ok());
+        (patterns.into_iter().collect(), topics.collect())
+    }
+
     proptest! {
         #[test]
         fn a_tree_disagrees_with_its_patterns(
-            patterns in prop::collection::vec(prop::collection::vec(segment(), 1..8), 1..120),
-            names in prop::collection::vec(prop::collection::vec(segment(), 1..90), 1..12),
+            patterns in prop::collection::vec(pattern(), 1..120),
+            names in prop::collection::vec(name(), 1..12),
             leavers in prop::collection::vec(any::<bool>(), 120),
+            limit in 0..40_usize,
         ) {
-            let patterns: BTreeSet<_> =
-                patterns.iter().filter_map(|p| Pattern::parse(&p.join("/")).ok()).collect();
-            let patterns: Vec<_> = patterns.into_iter().collect();
-            let topics: Vec<_> = names.iter().filter_map(|n| Topic::parse(&n.join("/")).ok()).collect();
+            let (patterns, topics) = parsed(&patterns, &names);
             let (mut tree, mut segments) = (PatternTree::default(), Segments::default());
             for (n, pattern) in patterns.iter().enumerate() {
                 prop_assert!(segments.known(pattern.segments()).is_none_or(|k| tree.get_mut(&k).is_none()));
-                let taken = segments.take(pattern.segments());
-                tree.insert(&taken, Members::of(SubscriberKey::new(n, 1)));
+                add(&mut tree, &mut segments, pattern, n);
             }
             let mut there: BTreeSet<_> = (0..patterns.len()).collect();
             for round in 0..2 {
@@ -378,18 +560,50 @@ mod tests {
                 for topic in &topics {
                     let wanted: BTreeSet<_> =
                         there.iter().copied().filter(|n| patterns[*n].matches(topic)).collect();
-                    prop_assert_eq!(found(&tree, &segments, topic).0, wanted, "{}", topic);
+                    for limit in [usize::MAX, limit] {
+                        let (all, _) = found(&mut tree, &mut segments, topic, limit);
+                        prop_assert_eq!(&all, &wanted, "{}, in parts of {}", topic, limit);
+                    }
                 }
                 for (n, pattern) in patterns.iter().enumerate() {
                     if (round == 1 || leavers[n]) && there.remove(&n) {
-                        let known = segments.known(pattern.segments()).unwrap();
-                        prop_assert!(tree.get_mut(&known).unwrap().leave(|_| false));
-                        prop_assert_eq!(tree.prune(&known), there.is_empty());
-                        segments.forget(pattern.segments());
+                        remove(&mut tree, &mut segments, pattern);
+                        prop_assert_eq!(tree.is_empty(), there.is_empty());
                     }
                 }
             }
             prop_assert!(tree.is_empty() && segments.is_empty());
+        }
+
+        #[test]
+        fn a_walk_that_stops_misses_a_pattern_or_meets_it_twice(
+            patterns in prop::collection::vec(pattern(), 1..60),
+            name in name(),
+            fickle in prop::collection::vec(any::<bool>(), 60),
+            turns in prop::collection::vec(0..60_usize, 1..60),
+            limit in 0..30_usize,
+        ) {
+            let (patterns, topics) = parsed(&patterns, &[name]);
+            let Some(topic) = topics.first() else { return Ok(()) };
+            let (mut tree, mut segments) = (PatternTree::default(), Segments::default());
+            patterns.iter().enumerate().for_each(|(n, p)| add(&mut tree, &mut segments, p, n));
+            let mut gone = BTreeSet::new();
+            let mut turns = turns.iter();
+            let (all, _) = found_in_parts((&mut tree, &mut segments), topic, limit, |tree, segments| {
+                // Others come and go.
+                for n in turns.by_ref().take(3).map(|n| n % patterns.len()).filter(|n| fickle[*n]) {
+                    if gone.remove(&n) {
+                        add(tree, segments, &patterns[n], n);
+                    } else {
+                        remove(tree, segments, &patterns[n]);
+                        gone.insert(n);
+                    }
+                }
+            });
+            for (n, pattern) in patterns.iter().enumerate().filter(|(n, _)| !fickle[*n]) {
+                let times = all.iter().filter(|found| **found == n).count();
+                prop_assert_eq!(times, usize::from(pattern.matches(topic)), "{}", pattern);
+            }
         }
     }
 
@@ -405,24 +619,64 @@ mod tests {
 
     #[test]
     fn an_event_is_held_against_every_pattern_that_begins_alike() {
-        let (tree, segments) = tree_of((0..1000).map(|n| format!("*/user/{n}")));
+        let (mut tree, mut segments) = tree_of((0..1000).map(|n| format!("*/user/{n}")));
         let topic = Topic::parse("eu/user/7").unwrap();
-        let (all, work) = found(&tree, &segments, &topic);
-        assert!(all.len() == 1 && work < 10, "{all:?} of {work}");
+        let (all, work) = found(&mut tree, &mut segments, &topic, usize::MAX);
+        assert!(all.len() == 1 && work < 5 * TreeWalk::NODE, "{all:?} of {work}");
         let elsewhere = Topic::parse("eu/order/7").unwrap();
-        let (all, work) = found(&tree, &segments, &elsewhere);
-        assert!(all.is_empty() && work < 10, "{all:?} of {work}");
+        let (all, work) = found(&mut tree, &mut segments, &elsewhere, usize::MAX);
+        assert!(all.is_empty() && work < 5 * TreeWalk::NODE, "{all:?} of {work}");
     }
 
     #[test]
     fn a_deep_pattern_is_walked_again_from_each_segment() {
         let word =
             |n: usize| (0..10).map(|bit| ["a", "*"][n >> bit & 1]).collect::<Vec<_>>().join("/");
-        let patterns = (0..1024).map(|n| format!("**/{0}/**/{0}/**/b/b", word(n)));
-        let (tree, segments) = tree_of(patterns);
-        let most = (1..=1024).map(|_| 1 + 25).sum::<usize>() + 1024;
-        let topic = Topic::parse(&("a/".repeat(126) + "a/b")).unwrap();
-        let (all, work) = found(&tree, &segments, &topic);
-        assert!(all.is_empty() && work <= most, "{all:?} of {work}, at most {most}");
+        let patterns = (0..1024).map(|n| format!("**/{0}/**/{0}/**/b/*/*/b/**", word(n)));
+        let (mut tree, mut segments) = tree_of(patterns);
+        let most = 1024 * (2 * TreeWalk::NODE + 28);
+        let topic = Topic::parse(&("a/".repeat(100) + "b/a/b/a/a/a")).unwrap();
+        let (all, work) = found(&mut tree, &mut segments, &topic, usize::MAX);
+        assert!(all.is_empty() && work > 1024 && work <= most, "{all:?} of {work}, at most {most}");
+        // A part may exceed its limit by a node, and goes over those above the first once more.
+        let (_, parts) = found_in_parts((&mut tree, &mut segments), &topic, 5000, |_, _| {});
+        assert!(parts.len() > 8 && parts.iter().all(|part| *part < 6000), "{parts:?}");
+    }
+
+    #[test]
+    fn a_pattern_is_met_again_when_its_node_has_grown_meanwhile() {
+        let (mut tree, mut segments) = tree_of(["**/a/a", "**/a/b"].map(str::to_owned).into_iter());
+        let topic = Topic::parse("a/b/a/a").unwrap();
+        let mut stops = 0;
+        let (all, _) = found_in_parts((&mut tree, &mut segments), &topic, 0, |tree, segments| {
+            stops += 1;
+            // It stopped before the second; without that one there is a single node.
+            if stops == 2 {
+                remove(tree, segments, &Pattern::parse("**/a/b").unwrap());
+            }
+        });
+        assert_eq!((all, stops), (vec![0], 2));
+    }
+
+    #[test]
+    fn patterns_that_ask_what_a_topic_lacks_are_walked() {
+        let word =
+            |n: usize| (0..10).map(|bit| ["a", "*"][n >> bit & 1]).collect::<Vec<_>>().join("/");
+        for (end, topic) in [
+            ("b/b", "a/".repeat(100) + "b/a/b"),
+            ("**/b/**/b/**", "a/".repeat(100) + "b/a/a/a"),
+            ("*/b/*", "a/".repeat(100) + "b"),
+            ("c/**", "a/".repeat(100) + "b"),
+            ("b/**/a", "a/".repeat(100) + "b"),
+            ("**/c/**/b/**", "a/".repeat(100) + "b/a/c/a"),
+        ] {
+            let patterns = (0..1024).map(|n| format!("**/{}/{end}", word(n)));
+            let (mut tree, mut segments) = tree_of(patterns);
+            // Of another pattern, so that a topic with it differs.
+            segments.take(["b", "c"].into_iter());
+            let topic = Topic::parse(&topic).unwrap();
+            let (all, work) = found(&mut tree, &mut segments, &topic, usize::MAX);
+            assert!(all.is_empty() && work < 2 * TreeWalk::NODE, "{end}: {all:?} of {work}");
+        }
     }
 }

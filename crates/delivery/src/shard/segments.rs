@@ -11,17 +11,11 @@ use super::name_map::NameMap;
 /// The numbers of the segments that patterns name.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
-    numbers: NameMap<Box<str>, Numbered>,
-    /// Numbers to be given out again, and how many ever were.
+    numbers: NameMap<Box<str>, u32>,
+    /// By number: how many times patterns name it. That of `*` is not counted.
+    uses: Vec<u32>,
+    /// Numbers to be given out again.
     free: Vec<u32>,
-    given: u32,
-}
-
-#[derive(Debug)]
-struct Numbered {
-    number: u32,
-    /// How many times patterns name it.
-    uses: u32,
 }
 
 /// The segments of a topic or of a pattern, each by its number.
@@ -38,13 +32,18 @@ pub(super) fn named(topic: &Numbers) -> impl Iterator<Item = Option<u32>> {
     topic.iter().map(|number| Some(*number).filter(|number| *number != UNNAMED))
 }
 
+/// Whether the number of a topic's segment is one that patterns name.
+pub(super) fn is_named(number: u32) -> bool {
+    number != UNNAMED
+}
+
 impl Segments {
     /// The numbers of a pattern's segments, if other patterns have named all of them.
     pub(super) fn known<'a>(&self, pattern: impl Iterator<Item = &'a str>) -> Option<Numbers> {
         let number = |segment| match segment {
             "*" => Some(ANY),
             "**" => Some(DEEP),
-            literal => self.numbers.get(literal).map(|numbered| numbered.number),
+            literal => self.numbers.get(literal).copied(),
         };
         pattern.map(number).collect()
     }
@@ -62,10 +61,11 @@ impl Segments {
     /// Forgets the segments of a pattern that is given up.
     pub(super) fn forget<'a>(&mut self, pattern: impl Iterator<Item = &'a str>) {
         for segment in pattern.filter(|segment| !matches!(*segment, "*" | "**")) {
-            let Some(numbered) = self.numbers.get_mut(segment) else { continue };
-            numbered.uses -= 1;
-            if numbered.uses == 0 {
-                self.free.push(numbered.number);
+            let Some(number) = self.numbers.get(segment).copied() else { continue };
+            let uses = &mut self.uses[number as usize];
+            *uses -= 1;
+            if *uses == 0 {
+                self.free.push(number);
                 self.numbers.remove(segment);
             }
         }
@@ -73,13 +73,18 @@ impl Segments {
 
     /// The numbers of a topic's segments; [`UNNAMED`] where no pattern names one.
     pub(super) fn of_topic(&self, topic: &Topic) -> Numbers {
-        let number = |segment| self.numbers.get(segment).map_or(UNNAMED, |n| n.number);
+        let number = |segment| self.numbers.get(segment).copied().unwrap_or(UNNAMED);
         topic.segments().map(number).collect()
     }
 
     /// Every number of a literal segment, and that of `*`, is less than this.
     pub(super) fn end(&self) -> usize {
-        self.given as usize + 1
+        self.uses.len().max(1)
+    }
+
+    /// How many times patterns name a segment.
+    pub(super) fn uses(&self, number: u32) -> u32 {
+        self.uses[number as usize]
     }
 
     #[cfg(test)]
@@ -88,15 +93,17 @@ impl Segments {
     }
 
     fn take_literal(&mut self, segment: &str) -> u32 {
-        if let Some(numbered) = self.numbers.get_mut(segment) {
-            numbered.uses += 1;
-            return numbered.number;
+        if let Some(&number) = self.numbers.get(segment) {
+            self.uses[number as usize] += 1;
+            return number;
         }
         let number = self.free.pop().unwrap_or_else(|| {
-            self.given += 1;
-            self.given
+            let number = self.end();
+            self.uses.resize(number + 1, 0);
+            number as u32
         });
-        self.numbers.insert(segment.into(), Numbered { number, uses: 1 });
+        self.uses[number as usize] = 1;
+        self.numbers.insert(segment.into(), number);
         number
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! What must hold: whoever is in the slab is in the index, and nobody else is found through it.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use fanfare_event::Topic;
 use fanfare_hub::Frame;
 use slab::Slab;
 
 use super::topic_index::TopicIndex;
+use super::tree_walk::TreeWalk;
 use crate::subscriber::Subscriber;
 use crate::subscriber_key::SubscriberKey;
 
@@ -15,8 +19,22 @@ use crate::subscriber_key::SubscriberKey;
 pub(crate) struct SubscriberTable {
     subscribers: SubscriberSlab,
     index: TopicIndex,
+    /// For whom an event concerns that has been held against a part of the patterns.
+    search: Option<Search>,
+    /// Who was found last; its room is kept.
+    found: Vec<SubscriberKey>,
     /// Of whoever came last.
     generation: u32,
+}
+
+/// A search that was stopped, for whom a frame concerns. Whoever comes meanwhile is held against it at once.
+#[derive(Debug)]
+struct Search {
+    frame: Arc<Frame>,
+    /// Which of its topics is being walked, and how far.
+    topic: usize,
+    walk: TreeWalk,
+    found: Vec<SubscriberKey>,
 }
 
 /// The subscribers alone.
@@ -47,7 +65,13 @@ impl SubscriberTable {
     /// Adds a subscriber under the latest vacancy.
     pub(crate) fn insert(&mut self, key: SubscriberKey, subscriber: Subscriber) {
         debug_assert_eq!(key.generation(), subscriber.generation, "a key of someone else");
-        self.index.insert(&subscriber.interest.selector().topics, key);
+        let topics = &subscriber.interest.selector().topics;
+        self.index.insert(topics, key);
+        if let Some(Search { frame, found, .. }) = &mut self.search
+            && frame.event().is_some_and(|event| topics.matches_any(event.topics()))
+        {
+            found.push(key);
+        }
         let taken = self.subscribers.0.insert(subscriber);
         debug_assert_eq!(key.entry(), taken, "the vacancy was not the latest");
     }
@@ -80,33 +104,69 @@ impl SubscriberTable {
     /// Calls `visit` for each subscriber that `frame` concerns, and perhaps for some who have left: a
     /// notice of loss concerns all. One with several matching topics and patterns is visited for
     /// each, and for each of the event's topics. Returns how much work that was.
+    ///
+    /// Finding them may take more than `limit`. Then nobody is visited, and the search goes on when this is next called for
+    /// the same frame.
     pub(crate) fn for_each_concerned(
         &mut self,
-        frame: &Frame,
+        frame: &Arc<Frame>,
+        limit: usize,
         mut visit: impl FnMut(&mut SubscriberSlab, SubscriberKey),
-    ) -> usize {
-        let Self { subscribers, index, .. } = self;
+    ) -> ControlFlow<usize, usize> {
+        let Self { subscribers, index, search, found, .. } = self;
         let Some(event) = frame.event() else {
             let keys: Vec<_> = subscribers.keys().collect();
             let work = keys.len();
             keys.into_iter().for_each(|key| visit(subscribers, key));
-            return work;
+            return ControlFlow::Continue(work);
         };
-        event.topics().map(|topic| index.visit(topic, |key| visit(subscribers, key))).sum()
+        let (mut work, mut walk, mut passed) = (0, TreeWalk::default(), 0);
+        if let Some(stopped) = search.take().filter(|stopped| Arc::ptr_eq(&stopped.frame, frame)) {
+            (walk, passed, *found) = (stopped.walk, stopped.topic, stopped.found);
+        }
+        for (n, topic) in event.topics().enumerate().skip(passed) {
+            walk.go_on(limit.saturating_sub(work));
+            let stopped = index.walk(topic, &mut walk, found);
+            work += walk.work();
+            if stopped.is_break() {
+                let (frame, found) = (Arc::clone(frame), std::mem::take(found));
+                *search = Some(Search { frame, topic: n, walk, found });
+                return ControlFlow::Break(work);
+            }
+            walk = TreeWalk::default();
+        }
+        work += found.len();
+        found.drain(..).for_each(|key| visit(subscribers, key));
+        let others =
+            event.topics().map(|topic| index.visit_others(topic, |key| visit(subscribers, key)));
+        ControlFlow::Continue(work + others.sum::<usize>())
     }
 
-    /// Calls `visit` for each subscriber that events of `topic` concern, as often as it names it.
+    /// Forgets a search that was stopped.
+    pub(crate) fn forget_search(&mut self) {
+        self.search = None;
+    }
+
+    /// Calls `visit` for each subscriber that events of `topic` concern, as often as it names it. Returns how much work
+    /// that was; nobody was visited if it would take more than `limit`.
     pub(crate) fn for_each_concerned_by(
         &mut self,
         topic: &Topic,
+        limit: usize,
         mut visit: impl FnMut(SubscriberKey, &mut Subscriber),
-    ) {
+    ) -> ControlFlow<(), usize> {
         let Self { subscribers, index, .. } = self;
-        index.visit(topic, |key| {
+        let (mut walk, mut found) = (TreeWalk::default(), Vec::new());
+        walk.go_on(limit);
+        index.walk(topic, &mut walk, &mut found)?;
+        let mut visit = |key| {
             if let Some(subscriber) = subscribers.get_mut(key) {
                 visit(key, subscriber);
             }
-        });
+        };
+        let work = walk.work() + found.len();
+        found.into_iter().for_each(&mut visit);
+        ControlFlow::Continue(work + index.visit_others(topic, visit))
     }
 
     /// How many an event of `topic` concerns; one with several matching topics and patterns counts

@@ -1,12 +1,17 @@
 //! The topic index: which of a shard's subscribers an event concerns.
 
+use std::ops::ControlFlow;
+
 use fanfare_event::{Pattern, Places, SpreadTopic, Topic, TopicSelector};
 
+use super::demands::Demands;
 use super::expression_index::ExpressionIndex;
 use super::members::Members;
 use super::name_map::NameMap;
-use super::pattern_tree::{AskedTopic, PatternTree};
-use super::segments::{Numbers, Segments, named};
+use super::pattern_tree::AskedTopic;
+use super::pattern_trees::PatternTrees;
+use super::segments::{Numbers, Segments, is_named, named};
+use super::tree_walk::TreeWalk;
 use crate::subscriber_key::SubscriberKey;
 
 /// What asking an expression costs, measured by what visiting a subscriber does.
@@ -21,7 +26,7 @@ const EXPRESSION_WORK: usize = 8;
 pub(crate) struct TopicIndex {
     topics: NameMap<Topic, Members>,
     /// By the segments before the first wildcard, joined by `/`.
-    patterns: NameMap<Box<str>, Box<PatternTree>>,
+    patterns: NameMap<Box<str>, Box<PatternTrees>>,
     segments: Segments,
     /// Room for what trees are asked by.
     marks: Vec<u16>,
@@ -43,20 +48,19 @@ impl TopicIndex {
                 continue;
             }
             let prefix = literal_prefix(pattern);
-            if let Some((tree, segments)) = self.tree_of(pattern, prefix)
-                && let Some(members) = tree.get_mut(&segments)
+            if let Some((trees, segments)) = self.trees_of(pattern, prefix)
+                && let Some(members) = trees.get_mut(&segments)
             {
                 members.join(key);
                 continue;
             }
             let segments = self.segments.take(rest(pattern, prefix));
-            match self.patterns.get_mut(prefix) {
-                Some(tree) => tree.insert(&segments, Members::of(key)),
-                None => {
-                    let mut tree = PatternTree::default();
-                    tree.insert(&segments, Members::of(key));
-                    self.patterns.insert(prefix.into(), Box::new(tree));
-                }
+            if self.patterns.get(prefix).is_none() {
+                self.patterns.insert(prefix.into(), Box::default());
+            }
+            let uses = |number| self.segments.uses(number);
+            if let Some(trees) = self.patterns.get_mut(prefix) {
+                trees.insert(&segments, uses, Members::of(key));
             }
         }
     }
@@ -79,9 +83,9 @@ impl TopicIndex {
                 continue;
             }
             let prefix = literal_prefix(pattern);
-            let Some((tree, segments)) = self.tree_of(pattern, prefix) else { continue };
-            if tree.get_mut(&segments).is_some_and(|members| members.leave(&is_member)) {
-                if tree.prune(&segments) {
+            let Some((trees, segments)) = self.trees_of(pattern, prefix) else { continue };
+            if trees.leave(&segments, &is_member) {
+                if trees.is_empty() {
                     self.patterns.remove(prefix);
                 }
                 self.segments.forget(rest(pattern, prefix));
@@ -89,71 +93,112 @@ impl TopicIndex {
         }
     }
 
-    /// The tree in which a pattern would be, and by which segments.
-    fn tree_of(&mut self, pattern: &Pattern, prefix: &str) -> Option<(&mut PatternTree, Numbers)> {
-        let tree = self.patterns.get_mut(prefix)?;
-        Some((tree, self.segments.known(rest(pattern, prefix))?))
+    /// The trees in which a pattern would be, and by which segments.
+    fn trees_of(
+        &mut self,
+        pattern: &Pattern,
+        prefix: &str,
+    ) -> Option<(&mut PatternTrees, Numbers)> {
+        let trees = self.patterns.get_mut(prefix)?;
+        Some((trees, self.segments.known(rest(pattern, prefix))?))
     }
 
     /// Calls `visit` for each subscriber that an event of `topic` concerns, and perhaps for some
     /// who have left; for one with several matching topics and patterns more than once. Returns how
     /// much work that was: each of these calls, and what was compared to find them.
+    #[cfg(test)]
     pub(crate) fn visit(&mut self, topic: &Topic, mut visit: impl FnMut(SubscriberKey)) -> usize {
+        let mut walk = TreeWalk::default();
+        walk.go_on(usize::MAX);
+        let mut found = Vec::new();
+        let _ = self.walk(topic, &mut walk, &mut found);
+        found.iter().copied().for_each(&mut visit);
+        walk.work() + found.len() + self.visit_others(topic, visit)
+    }
+
+    /// Calls `visit` for each subscriber that an event of `topic` concerns for other reasons than patterns in trees, as
+    /// [`Self::visit`] does.
+    pub(crate) fn visit_others(
+        &mut self,
+        topic: &Topic,
+        mut visit: impl FnMut(SubscriberKey),
+    ) -> usize {
         let mut calls = 0;
-        let compared = self.visit_members(topic, |members| {
+        let compared = self.visit_other_members(topic, |members| {
             calls += members.keys().len();
             members.keys().iter().copied().for_each(&mut visit);
         });
         calls + compared
     }
 
+    /// Goes on with a walk through the trees, and adds whom it finds; whether it stopped before the end.
+    pub(crate) fn walk(
+        &mut self,
+        topic: &Topic,
+        walk: &mut TreeWalk,
+        found: &mut Vec<SubscriberKey>,
+    ) -> ControlFlow<()> {
+        self.walk_trees(topic, walk, &mut |members| found.extend_from_slice(members.keys()))
+    }
+
     /// How many subscribers an event of `topic` concerns; one with several matching topics and
     /// patterns counts for each.
     pub(crate) fn count(&mut self, topic: &Topic) -> usize {
-        let mut count = 0;
-        self.visit_members(topic, |members| count += members.count());
-        count
+        let (mut others, mut count) = (0, 0);
+        self.visit_other_members(topic, |members| others += members.count());
+        let mut walk = TreeWalk::default();
+        walk.go_on(usize::MAX);
+        let _ = self.walk_trees(topic, &mut walk, &mut |members| count += members.count());
+        others + count
     }
 
     /// Returns how much was compared.
-    fn visit_members(&mut self, topic: &Topic, mut visit: impl FnMut(&Members)) -> usize {
+    fn visit_other_members(&mut self, topic: &Topic, mut visit: impl FnMut(&Members)) -> usize {
         if let Some(members) = self.topics.get(topic.as_str()) {
             visit(members);
         }
-        let asked = self.expressions.visit(topic, &mut visit);
-        let work = asked * EXPRESSION_WORK;
+        self.expressions.visit(topic, &mut visit) * EXPRESSION_WORK
+    }
+
+    fn walk_trees(
+        &mut self,
+        topic: &Topic,
+        walk: &mut TreeWalk,
+        visit: &mut impl FnMut(&Members),
+    ) -> ControlFlow<()> {
         if self.patterns.is_empty() {
-            return work;
+            return ControlFlow::Continue(());
         }
         let segments = self.segments.of_topic(topic);
         // Each has one place more than segments; the last is for the longest topic there can be.
-        work + match segments.len() {
-            ..Places::<1>::MANY => self.visit_trees::<1>(topic, &segments, &mut visit),
+        match segments.len() {
+            ..Places::<1>::MANY => self.walk_spread::<1>(topic, &segments, walk, visit),
             Places::<1>::MANY..Places::<3>::MANY => {
-                self.visit_trees::<3>(topic, &segments, &mut visit)
+                self.walk_spread::<3>(topic, &segments, walk, visit)
             }
-            _ => self.visit_trees::<{ Topic::PLACE_WORDS }>(topic, &segments, &mut visit),
+            _ => self.walk_spread::<{ Topic::PLACE_WORDS }>(topic, &segments, walk, visit),
         }
     }
 
-    fn visit_trees<const W: usize>(
+    fn walk_spread<const W: usize>(
         &mut self,
         topic: &Topic,
         segments: &Numbers,
+        walk: &mut TreeWalk,
         visit: &mut impl FnMut(&Members),
-    ) -> usize {
+    ) -> ControlFlow<()> {
         let spread = SpreadTopic::<_, W>::new(named(segments));
-        let asked = AskedTopic::new(&spread, &mut self.marks, self.segments.end());
+        let has = Demands::of_topic(segments, is_named);
+        let asked = AskedTopic::new(&spread, has, &mut self.marks, self.segments.end());
         let name = topic.as_str();
         // A leading slash ends an empty segment: the prefix "" is there already.
         let ends =
             name.match_indices('/').map(|(at, _)| at).chain([name.len()]).filter(|at| *at > 0);
-        let mut work = 0;
         for prefix in std::iter::once("").chain(ends.map(|end| &name[..end])) {
-            let Some(tree) = self.patterns.get(prefix) else { continue };
-            work += tree.visit(&asked, count(prefix), visit);
+            let Some(trees) = self.patterns.get(prefix) else { continue };
+            trees.visit(&asked, count(prefix), walk, visit)?;
         }
-        work
+        ControlFlow::Continue(())
     }
 }
 

@@ -276,3 +276,52 @@ fn a_turn_compares_patterns_for_all_who_are_behind() {
     assert!(turns > 60, "all in {turns} turns");
     assert!(sockets.iter().all(|socket| events(&text(socket)) == 2));
 }
+
+/// Patterns that agree with [`NEAR`] to their last `b`, and not to their end.
+fn near(rig: &mut Rig) -> Vec<SimulatedSocket> {
+    let word = |n: usize| (0..5).map(|bit| ["a", "*"][n >> bit & 1]).collect::<Vec<_>>().join("/");
+    (0..32).map(|n| rig.listen(&format!("**/{}/**/b/*/*/b/**", word(n)))).collect()
+}
+
+const NEAR: &str = "a/a/a/a/a/a/a/b/a/b";
+
+#[test]
+fn one_turn_finds_out_whom_an_event_concerns_whatever_that_takes() {
+    let mut rig = Rig::wide();
+    let near = near(&mut rig);
+    let wishes = ["**", "a/**", "**/b/**", NEAR, "**/b", "*/**"];
+    // They wait to be taken in, which goes on while the event is held against the patterns.
+    let early: Vec<_> = (0..18).map(|n| rig.ask(wishes[n % 6], &Requested::Live)).collect();
+    rig.publish([(NEAR, "x".to_owned())]);
+    let late = rig.ask("**", &Requested::Live);
+    early.iter().chain([&late]).for_each(|socket| socket.make_room(usize::MAX));
+    let mut turns = 1;
+    rig.turn();
+    while rig.shard().is_behind() {
+        rig.turn();
+        turns += 1;
+    }
+    assert!(turns > 10, "all in {turns} turns");
+    rig.turn_until_idle();
+    let received: Vec<_> = early.iter().map(|socket| events(&text(socket))).collect();
+    assert_eq!(received, [1; 18]);
+    let others: usize = near.iter().chain([&late]).map(|socket| events(&text(socket))).sum();
+    assert_eq!(others, 0);
+}
+
+#[test]
+fn what_the_window_drops_while_it_is_held_against_patterns_is_lost() {
+    let mut rig = Rig::new(WindowBounds { count: 3, bytes: 1 << 40 });
+    let near = near(&mut rig);
+    let all = [rig.listen("**"), rig.listen(NEAR), rig.listen("**/b")];
+    let quiet = rig.listen("quiet");
+    rig.publish([(NEAR, "x".to_owned())]);
+    rig.turn();
+    assert!(rig.shard().is_behind(), "a turn is too long for this test");
+    rig.publish((0..10).map(|n| (NEAR, format!("{n}"))));
+    rig.turn_until_idle();
+    rig.read_all();
+    assert_eq!(all.map(|socket| events(&text(&socket))), [11; 3]);
+    let others: usize = near.iter().chain([&quiet]).map(|socket| events(&text(socket))).sum();
+    assert_eq!(others, 0);
+}
