@@ -138,6 +138,9 @@ impl Answerer {
             }
             let share = counted.then_some(share);
             busy.progress.waits();
+            if is_http1 {
+                busy.connection().unfinished().written().await;
+            }
             let body = |body| AnswerBody {
                 body,
                 rest: Bytes::new(),

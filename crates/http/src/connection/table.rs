@@ -31,8 +31,8 @@ use slab::Slab;
 use tokio::sync::oneshot;
 
 use super::crowd::{Holding, greediest_first};
-use super::parking::Unfinished;
 use super::progress::AnswerProgress;
+use super::unfinished::Unfinished;
 use crate::access::network_of;
 use crate::metrics::{MetricSource, RefusalReason, Rows};
 
