@@ -15,8 +15,12 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::dialect::{Dialect, Mercure, MercureConfig, NATIVE, not_found};
 use crate::front::{Destination, Front, Shortcut};
 use crate::layers::{self, RequestRate, Rules};
+use crate::refusal::Refusal;
 use crate::state::{AppState, Endpoint};
 use crate::{handlers, pages};
+
+/// The longest target of a request that is repeated to lead elsewhere, in bytes.
+const REDIRECTED: usize = 4 * 1024;
 
 /// Where the hub answers, and with which files.
 #[derive(Debug, Clone, Copy)]
@@ -111,13 +115,15 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
         .merge(routes(endpoint, prefix));
     let mut router = Router::new().with_state(endpoint.clone()).merge(files);
     let ours = ["/send/", "/events/", "/console/"].map(at);
+    let redirects = endpoint.clone();
+    let redirected = any(async move |uri: Uri| redirect(&redirects, &uri));
     for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
-        router = router.route(path, any(without_slash));
+        router = router.route(path, redirected.clone());
     }
     if !prefix.is_empty() {
         let page = at("/");
         let home = move || async move { Redirect::temporary(&page) };
-        router = router.route("/", get(home)).route(prefix, any(with_slash));
+        router = router.route("/", get(home)).route(prefix, redirected);
     }
     router
         .fallback(async || not_found())
@@ -192,15 +198,14 @@ fn cors(app: Arc<AppState>, dialect: &dyn Dialect) -> CorsLayer {
 }
 
 /// FastAPI's redirects between a path with and without its slash.
-async fn without_slash(uri: Uri) -> Response {
-    redirect(uri.path().trim_end_matches('/'), &uri)
-}
-
-async fn with_slash(uri: Uri) -> Response {
-    redirect(&format!("{}/", uri.path()), &uri)
-}
-
-fn redirect(path: &str, uri: &Uri) -> Response {
+fn redirect(endpoint: &Endpoint, uri: &Uri) -> Response {
+    if uri.path_and_query().is_some_and(|target| target.as_str().len() > REDIRECTED) {
+        return endpoint.refuse(&Refusal::TargetTooLong { limit: REDIRECTED });
+    }
+    let path = match uri.path().strip_suffix('/') {
+        Some(path) => path.to_owned(),
+        None => format!("{}/", uri.path()),
+    };
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Redirect::temporary(&format!("{path}{query}")).into_response()
 }

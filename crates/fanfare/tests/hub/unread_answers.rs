@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::support::{Connection, Files, Http, Hub, Identity, Unread, await_that, trusting};
+use crate::support::{Connection, Deaf, Files, Http, Hub, Identity, Unread, await_that, trusting};
 
 /// The largest file that is part of the hub.
 const PAGE: &str = "/redoc/redoc.standalone.js";
@@ -201,4 +201,36 @@ fn a_stream_swallows_the_answers_before_it() {
     }
     assert_eq!(connection.head().header("content-type"), Some("text/event-stream"));
     asks.join().unwrap();
+}
+
+#[test]
+fn heads_behind_a_socket_that_is_not_read_are_taken_for_read() {
+    let long = format!("/sse/send/?{}", "q".repeat(4000));
+    for (method, path, header) in [
+        ("GET", &*long, ("accept", "*/*")),
+        ("GET", PAGE, ("if-none-match", "*")),
+        ("GET", "/nowhere", ("accept", "*/*")),
+    ] {
+        let hub = Hub::alone(&["--write-timeout", "3s"]);
+        let deaf = Deaf::open(hub.address());
+        // More than the system holds for it.
+        deaf.ask("GET", PAGE, ("accept", "*/*"), 10);
+        hub.await_metrics("the socket is full", |now| now.sum("fanfare_unread_answers") == 10.0);
+        deaf.ask(method, path, header, 150);
+        hub.await_metrics("each is waited for", |now| now.sum("fanfare_unread_answers") >= 150.0);
+        hub.await_metrics("it is broken off", |now| {
+            unread(&hub) >= 1.0 && now.sum("fanfare_unread_answers") == 0.0
+        });
+    }
+}
+
+#[test]
+fn a_redirect_repeats_whatever_it_is_sent() {
+    let hub = Hub::alone(&[]);
+    let ask = |length| hub.get(&format!("/sse/events/?topic={}", "t".repeat(length)));
+    let short = ask(4000);
+    assert_eq!(short.status, 307);
+    assert!(short.header("location").unwrap().ends_with(&"t".repeat(4000)));
+    let long = ask(5000);
+    assert_eq!((long.status, long.header("location")), (414, None));
 }

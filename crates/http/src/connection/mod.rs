@@ -6,6 +6,7 @@
 
 mod accept;
 mod answer;
+mod answer_hold;
 mod crowd;
 mod first_bytes;
 mod frames;

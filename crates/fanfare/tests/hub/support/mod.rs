@@ -6,6 +6,7 @@
 mod authority;
 mod ca;
 mod cable;
+mod deaf;
 mod heard;
 mod http1;
 mod http2;
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 pub(crate) use authority::{Authority, Lifetime};
 pub(crate) use ca::Ca;
 pub(crate) use cable::Cable;
+pub(crate) use deaf::Deaf;
 pub(crate) use http1::{Connection, Response};
 pub(crate) use hub::{Hub, Setup, raise_open_files};
 pub(crate) use key_server::KeyServer;
