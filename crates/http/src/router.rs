@@ -9,7 +9,6 @@ use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
-use fanfare_net::Origin;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::dialect::{Dialect, Mercure, MercureConfig, NATIVE, not_found};
@@ -172,9 +171,12 @@ fn rate(endpoint: &Endpoint, prefix: &str) -> RequestRate {
 
 /// Requests are limited by their rate, and pages of allowed origins, if there are any, may read the answers.
 fn bounded(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
-    let routes = routes.layer(from_fn_with_state(rate(endpoint, prefix), layers::limit_rate));
+    let rate = rate(endpoint, prefix);
+    let routes = routes.layer(from_fn_with_state(rate.clone(), layers::limit_rate));
     if endpoint.app.access.guard.allows_some_origin() {
-        routes.layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
+        routes
+            .layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
+            .layer(from_fn_with_state(rate, layers::limit_preflights))
     } else {
         routes
     }
@@ -183,10 +185,7 @@ fn bounded(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
 /// The allowed origins, each echoed exactly; never `*`, which credentials rule out. What they may do,
 /// they may do with any header.
 fn cors(app: Arc<AppState>, dialect: &dyn Dialect) -> CorsLayer {
-    let allows = move |origin: &HeaderValue, _: &Parts| {
-        let origin = origin.to_str().ok().and_then(|text| Origin::parse(text).ok());
-        origin.is_some_and(|origin| app.access.guard.allows(&origin))
-    };
+    let allows = move |origin: &HeaderValue, _: &Parts| app.access.guard.allows_named(origin);
     let methods = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
     let query = dialect.takes_query().then(handlers::query_method);
     CorsLayer::new()
