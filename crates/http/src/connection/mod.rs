@@ -12,6 +12,7 @@ mod first_bytes;
 mod frames;
 mod http1;
 mod http2;
+mod idle_queue;
 mod limits;
 mod linger;
 mod parking;
