@@ -1,14 +1,14 @@
 //! The control socket: orders from the hub's own user, and from root; and SIGUSR2, which is one.
 //!
-//! What must hold: whoever else connects is refused before a byte of theirs is read; one order is seen to
-//! at a time; and a client that says nothing holds up nobody for long.
+//! What must hold: whoever else connects is refused before a byte of theirs is read, and logged, but not as
+//! often as they like; one order is seen to at a time; and a client that says nothing holds up nobody for long.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_handover::control::{
     ControlAddress, ControlReport, ControlRequest, MAX_BYTES, framed, may_order,
@@ -19,6 +19,8 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+/// How often it is logged at most that somebody was refused.
+const LOGGED: Duration = Duration::from_secs(1);
 /// How long a client may take to say what it wants, and to take a report.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -27,6 +29,13 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct ControlCommand {
     pub(crate) request: ControlRequest,
     pub(crate) reports: mpsc::UnboundedSender<ControlReport>,
+}
+
+/// Those who were refused.
+#[derive(Debug, Default)]
+struct Refused {
+    logged: Option<Instant>,
+    left_out: u64,
 }
 
 /// Where orders come in.
@@ -89,12 +98,14 @@ impl ControlSockets {
             UnixListener::from_std(listener).ok()
         };
         let (own, hub) = (open(&self.own), open(&self.hub));
+        let mut refused = Refused::default();
         loop {
-            let stream = tokio::select! {
-                stream = accept(own.as_ref()) => stream,
-                stream = accept(hub.as_ref()) => stream,
+            let accepted = tokio::select! {
+                accepted = accept(own.as_ref()) => accepted,
+                accepted = accept(hub.as_ref()) => accepted,
                 () = commands.closed() => return,
             };
+            let Some(stream) = refused.unless_may_order(accepted, Instant::now()) else { continue };
             // Whatever becomes of it, the next one is heard.
             if let Err(error) = serve(stream, &commands).await {
                 tracing::debug!(%error, "an order was not heard to its end");
@@ -132,22 +143,48 @@ fn bind_file(path: &Path) -> io::Result<StdListener> {
     Ok(listener)
 }
 
-/// The next client of one's own user, or of root.
+/// The next client.
 async fn accept(listener: Option<&UnixListener>) -> UnixStream {
     /// How long to wait when the system has no descriptor left.
     const PAUSE: Duration = Duration::from_millis(100);
     let Some(listener) = listener else { return std::future::pending().await };
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => match stream.peer_cred() {
-                Ok(peer) if may_order(peer.uid()) => return stream,
-                Ok(peer) => {
-                    tracing::warn!(uid = peer.uid(), "an order of another user was refused");
-                }
-                Err(error) => tracing::warn!(%error, "an order of unknown origin was refused"),
-            },
+            Ok((stream, _)) => return stream,
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
+    }
+}
+
+impl Refused {
+    /// A client of one's own user, or of root; anybody else is refused.
+    fn unless_may_order(&mut self, stream: UnixStream, now: Instant) -> Option<UnixStream> {
+        let peer = stream.peer_cred();
+        if peer.as_ref().is_ok_and(|peer| may_order(peer.uid())) {
+            return Some(stream);
+        }
+        if let Some(left_out) = self.line(now) {
+            match peer {
+                Ok(peer) => {
+                    let uid = peer.uid();
+                    tracing::warn!(uid, left_out, "an order of another user was refused");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, left_out, "an order of unknown origin was refused");
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether there may be a line about one more; how many were left out since the last.
+    fn line(&mut self, now: Instant) -> Option<u64> {
+        if self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < LOGGED) {
+            self.left_out += 1;
+            return None;
+        }
+        self.logged = Some(now);
+        Some(std::mem::take(&mut self.left_out))
     }
 }
 

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS,
+    CACHE_CONTROL, ORIGIN, VARY,
+};
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -19,6 +22,9 @@ use crate::stream::come_back;
 
 /// For answers that are meant for nobody but whoever asked.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// How much may be asked of what the answer repeats, in bytes: names of headers.
+const MIRRORED: usize = 1024;
 
 /// What is done before the handlers of a dialect: host and page are looked at, and how fast requests come.
 #[derive(Debug, Clone)]
@@ -118,19 +124,18 @@ impl RequestRate {
     fn refusal(&self, path: &str, from: Option<IpAddr>) -> Option<Response> {
         let Self { endpoint, streams } = self;
         let app = &endpoint.app;
-        let counted = match from {
-            Some(address) => {
-                app.quotas.places.count(address, RequestKind::of(path), Instant::now())
-            }
-            None => Err(Refusal::NoPeer),
-        };
-        let refusal = counted.err()?;
+        let refusal = self.count(path, from).err()?;
         Some(if streams.iter().any(|stream| stream == path) {
             app.metrics.refused(refusal.reason());
             come_back(app.delivery.retry())
         } else {
             endpoint.refuse(&refusal)
         })
+    }
+
+    fn count(&self, path: &str, from: Option<IpAddr>) -> Result<(), Refusal> {
+        let places = &self.endpoint.app.quotas.places;
+        places.count(from.ok_or(Refusal::NoPeer)?, RequestKind::of(path), Instant::now())
     }
 }
 
@@ -145,6 +150,40 @@ pub(crate) async fn limit_rate(
         None => next.run(request).await,
         Some(refused) => refused,
     }
+}
+
+/// Counts what CORS answers by itself, with what it is asked, as other requests are counted further inside.
+pub(crate) async fn limit_preflights(
+    State(limit): State<RequestRate>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if *request.method() != Method::OPTIONS {
+        return next.run(request).await;
+    }
+    let (mut head, body) = request.into_parts();
+    let app = &limit.endpoint.app;
+    let from = app.access.address(&head.extensions, &head.headers);
+    let counted = limit.count(head.uri.path(), from);
+    let _place = match counted.and_then(|()| app.place(&head)) {
+        Ok(place) => place,
+        Err(refusal) => {
+            let mut refused = limit.endpoint.refuse(&refusal);
+            let origin = head.headers.remove(ORIGIN);
+            if let Some(origin) = origin.filter(|origin| app.access.guard.allows_named(origin)) {
+                refused.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+                let credentials = HeaderValue::from_static("true");
+                refused.headers_mut().insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, credentials);
+            }
+            refused.headers_mut().insert(VARY, HeaderValue::from_static("origin"));
+            return refused;
+        }
+    };
+    let asked = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
+    if asked.is_some_and(|asked| asked.len() > MIRRORED) {
+        head.headers.remove(ACCESS_CONTROL_REQUEST_HEADERS);
+    }
+    next.run(Request::from_parts(head, body)).await
 }
 
 /// Lets a request through that an administrator has sent; refuses all others.

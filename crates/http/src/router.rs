@@ -9,14 +9,17 @@ use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
-use fanfare_net::Origin;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::dialect::{Dialect, Mercure, MercureConfig, NATIVE, not_found};
 use crate::front::{Destination, Front, Shortcut};
 use crate::layers::{self, RequestRate, Rules};
+use crate::refusal::Refusal;
 use crate::state::{AppState, Endpoint};
 use crate::{handlers, pages};
+
+/// The longest target of a request that is repeated to lead elsewhere, in bytes.
+const REDIRECTED: usize = 4 * 1024;
 
 /// Where the hub answers, and with which files.
 #[derive(Debug, Clone, Copy)]
@@ -111,13 +114,15 @@ fn native_routes(endpoint: &Endpoint, config: RouterConfig<'_>) -> Router {
         .merge(routes(endpoint, prefix));
     let mut router = Router::new().with_state(endpoint.clone()).merge(files);
     let ours = ["/send/", "/events/", "/console/"].map(at);
+    let redirects = endpoint.clone();
+    let redirected = any(async move |uri: Uri| redirect(&redirects, &uri));
     for path in ours.iter().map(String::as_str).chain(["/docs/", "/redoc/"]) {
-        router = router.route(path, any(without_slash));
+        router = router.route(path, redirected.clone());
     }
     if !prefix.is_empty() {
         let page = at("/");
         let home = move || async move { Redirect::temporary(&page) };
-        router = router.route("/", get(home)).route(prefix, any(with_slash));
+        router = router.route("/", get(home)).route(prefix, redirected);
     }
     router
         .fallback(async || not_found())
@@ -166,9 +171,12 @@ fn rate(endpoint: &Endpoint, prefix: &str) -> RequestRate {
 
 /// Requests are limited by their rate, and pages of allowed origins, if there are any, may read the answers.
 fn bounded(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
-    let routes = routes.layer(from_fn_with_state(rate(endpoint, prefix), layers::limit_rate));
+    let rate = rate(endpoint, prefix);
+    let routes = routes.layer(from_fn_with_state(rate.clone(), layers::limit_rate));
     if endpoint.app.access.guard.allows_some_origin() {
-        routes.layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
+        routes
+            .layer(cors(Arc::clone(&endpoint.app), endpoint.dialect))
+            .layer(from_fn_with_state(rate, layers::limit_preflights))
     } else {
         routes
     }
@@ -177,10 +185,7 @@ fn bounded(routes: Router, endpoint: &Endpoint, prefix: &str) -> Router {
 /// The allowed origins, each echoed exactly; never `*`, which credentials rule out. What they may do,
 /// they may do with any header.
 fn cors(app: Arc<AppState>, dialect: &dyn Dialect) -> CorsLayer {
-    let allows = move |origin: &HeaderValue, _: &Parts| {
-        let origin = origin.to_str().ok().and_then(|text| Origin::parse(text).ok());
-        origin.is_some_and(|origin| app.access.guard.allows(&origin))
-    };
+    let allows = move |origin: &HeaderValue, _: &Parts| app.access.guard.allows_named(origin);
     let methods = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
     let query = dialect.takes_query().then(handlers::query_method);
     CorsLayer::new()
@@ -192,15 +197,14 @@ fn cors(app: Arc<AppState>, dialect: &dyn Dialect) -> CorsLayer {
 }
 
 /// FastAPI's redirects between a path with and without its slash.
-async fn without_slash(uri: Uri) -> Response {
-    redirect(uri.path().trim_end_matches('/'), &uri)
-}
-
-async fn with_slash(uri: Uri) -> Response {
-    redirect(&format!("{}/", uri.path()), &uri)
-}
-
-fn redirect(path: &str, uri: &Uri) -> Response {
+fn redirect(endpoint: &Endpoint, uri: &Uri) -> Response {
+    if uri.path_and_query().is_some_and(|target| target.as_str().len() > REDIRECTED) {
+        return endpoint.refuse(&Refusal::TargetTooLong { limit: REDIRECTED });
+    }
+    let path = match uri.path().strip_suffix('/') {
+        Some(path) => path.to_owned(),
+        None => format!("{}/", uri.path()),
+    };
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Redirect::temporary(&format!("{path}{query}")).into_response()
 }

@@ -54,3 +54,17 @@ fn a_proxy_counts_as_one_address() {
     let held: Vec<_> = (0..20).map(|_| is_served(&hub, ELSEWHERE).expect("a proxy")).collect();
     assert_eq!(held.len(), 20);
 }
+
+#[test]
+fn idle_connections_that_ask_now_and_then_close_all_others() {
+    let hub = Hub::alone(&["--max-idle", "8"]);
+    let mut honest = Connection::open_from("127.0.0.3", hub.address());
+    assert_eq!(honest.request("GET", "/healthz", &[], b"").status, 200);
+    for _ in 0..4 {
+        let crowd = [(); 8].map(|()| is_served(&hub, ELSEWHERE).expect("there is room"));
+        hub.await_metrics("some have left", |now| now.sum("fanfare_idle_connections") <= 8.0);
+        drop(crowd);
+    }
+    assert!(hub.metrics().labelled("fanfare_refused_total", "reason=\"idle\"") >= 1.0);
+    assert_eq!(honest.request("GET", "/healthz", &[], b"").status, 200);
+}

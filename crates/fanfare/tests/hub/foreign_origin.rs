@@ -1,6 +1,6 @@
 //! A page of another origin may read a stream only where it was allowed to.
 
-use crate::support::{Hub, Response};
+use crate::support::{Hub, Response, await_that};
 
 const OURS: &str = "https://app.example";
 const THEIRS: &str = "https://evil.example";
@@ -76,4 +76,50 @@ fn a_preflight_allows_what_clients_send() {
         let response = preflight(THEIRS);
         assert_eq!(response.header("access-control-allow-origin"), None, "{response:?}");
     }
+}
+
+fn preflight(hub: &Hub, origin: &str, headers: &str) -> Response {
+    let asked = [
+        ("Origin", origin),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", headers),
+    ];
+    hub.request("OPTIONS", "/sse/send", &asked)
+}
+
+#[test]
+fn preflights_come_as_fast_as_their_sender_likes() {
+    let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--request-rate", "10"]);
+    for origin in [OURS, THEIRS] {
+        let mut answers = (0..100).map(|_| preflight(&hub, origin, "content-type"));
+        let refused = answers.find(|answer| answer.status == 429).expect("too many are refused");
+        assert!(refused.header("retry-after").is_some());
+        let readable = (origin == OURS).then_some(OURS);
+        assert_eq!(refused.header("access-control-allow-origin"), readable);
+    }
+}
+
+#[test]
+fn preflights_are_answered_when_nothing_else_is() {
+    let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--max-requests", "1"]);
+    let mut slow = hub.connect();
+    slow.send(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: 9\r\n\r\n",
+    );
+    await_that("the hub is full", || hub.get("/nowhere").status == 503);
+    assert_eq!(preflight(&hub, OURS, "content-type").status, 503);
+}
+
+#[test]
+fn a_preflight_is_sent_back_and_takes_up_as_much_again() {
+    let hub = Hub::alone(&["--open", "--allow-origin", OURS]);
+    let allowed = |length: usize| {
+        let asked = "h".repeat(length);
+        let answer = preflight(&hub, OURS, &asked);
+        let allowed = answer.header("access-control-allow-headers").map(str::to_owned);
+        allowed.inspect(|allowed| assert_eq!(*allowed, asked)).is_some()
+    };
+    assert!(allowed(1024));
+    assert!(!allowed(1025));
 }

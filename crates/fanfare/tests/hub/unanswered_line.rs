@@ -342,3 +342,18 @@ fn lines_over_http2_are_answered_only_at_the_end() {
         assert!(said.ends_with("{\"end\":\"complete\",\"line\":3}\n"), "{said}");
     });
 }
+
+#[test]
+fn streams_that_say_nothing_hold_all_the_places() {
+    let hub = Hub::alone(&["--max-requests", "4", "--body-timeout", "300ms"]);
+    let mut streams: Vec<_> = (0..4).map(|_| LineStream::open(&hub, &[])).collect();
+    hub.await_metrics("only half may go on", |now| now.sum("fanfare_publish_streams") == 2.0);
+    assert_eq!(refused(&hub, "requests"), 2.0);
+    hub.publisher().send("others are served");
+    let goes_on = |stream: &mut LineStream| {
+        // One that has ended may be gone.
+        let _ = stream.try_send(&line("I am still here"));
+        stream.answer().get("end").is_none()
+    };
+    assert_eq!(streams.iter_mut().map(goes_on).filter(|goes_on| *goes_on).count(), 2);
+}

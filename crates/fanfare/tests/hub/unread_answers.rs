@@ -1,6 +1,8 @@
 //! Answers that their clients do not read cost little, for a bounded time, and keep nobody out.
 
-use crate::support::{Connection, Http, Hub, Unread, await_that};
+use std::io::Write as _;
+
+use crate::support::{Connection, Deaf, Files, Http, Hub, Identity, Unread, await_that, trusting};
 
 /// The largest file that is part of the hub.
 const PAGE: &str = "/redoc/redoc.standalone.js";
@@ -132,4 +134,103 @@ fn answers_that_one_address_does_not_read_cost_another_its_stream() {
     drop(attack);
     hub.await_metrics("only the one is left", |now| now.sum("fanfare_unread_answers") == 1.0);
     drop(stalled);
+}
+
+/// Requests whose answers are heads and nothing more, each with a body that waits until somebody wants it, which
+/// nobody does.
+fn asks_for_heads() -> [String; 2] {
+    let long = "q".repeat(4000);
+    let end = "Host: hub.test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx";
+    [
+        format!("POST /sse/send/?{long} HTTP/1.1\r\n{end}"),
+        format!("GET {PAGE} HTTP/1.1\r\nIf-None-Match: *\r\n{end}"),
+    ]
+}
+
+/// Says the same again and again, until it has said so much or the hub takes no more.
+fn keep_asking(connection: &mut Connection, request: &str, bytes: usize) {
+    let block = request.repeat((64 << 10) / request.len());
+    let _ = (0..bytes / block.len()).try_for_each(|_| connection.try_send(&block));
+}
+
+#[test]
+fn heads_that_nobody_reads_pile_up_without_end() {
+    let [redirected, unchanged] = asks_for_heads();
+    for (request, bytes) in [(redirected, 48 << 20), (unchanged, 6 << 20)] {
+        let hub = Hub::alone(&["--write-timeout", "1s"]);
+        assert_eq!(hub.request("HEAD", PAGE, &[]).status, 200);
+        let before = hub.peak_memory();
+        let mut connection = Connection::open_narrow(hub.address());
+        keep_asking(&mut connection, &request, bytes);
+        let growth = hub.peak_memory().saturating_sub(before);
+        assert!(growth < 8 << 20, "{growth} bytes more for heads that are not read");
+        hub.await_metrics("it is broken off", |_| unread(&hub) == 1.0);
+    }
+}
+
+#[test]
+fn heads_that_nobody_reads_pile_up_behind_tls() {
+    let identity = Identity::generate();
+    let files = Files::with(&identity);
+    let arguments = files.arguments(&["--write-timeout", "1s"]);
+    let hub = Hub::alone(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let [redirected, _] = asks_for_heads();
+    let before = hub.peak_memory();
+    let mut connection = Connection::open_narrow_secure(hub.address(), &trusting(&identity));
+    keep_asking(&mut connection, &redirected, 48 << 20);
+    let growth = hub.peak_memory().saturating_sub(before);
+    assert!(growth < 8 << 20, "{growth} bytes more for heads that are not read");
+}
+
+#[test]
+fn a_stream_swallows_the_answers_before_it() {
+    const ASKED: usize = 4000;
+    // Whoever waits for a head that is lost is not kept waiting by the stream.
+    let hub = Hub::alone(&["--heartbeat", "1m"]);
+    let [redirected, _] = asks_for_heads();
+    let (mut connection, mut socket) = Connection::open_narrow_and_socket(hub.address());
+    let asks = std::thread::spawn(move || {
+        socket.write_all(redirected.repeat(ASKED).as_bytes()).unwrap();
+        socket.write_all(b"GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n").unwrap();
+    });
+    hub.await_metrics("answers wait for their reader", |now| {
+        now.sum("fanfare_unread_answers") == 1.0 || now.sum("fanfare_subscribers") == 1.0
+    });
+    for number in 0..ASKED {
+        assert_eq!(connection.head().status, 307, "answer {number}");
+    }
+    assert_eq!(connection.head().header("content-type"), Some("text/event-stream"));
+    asks.join().unwrap();
+}
+
+#[test]
+fn heads_behind_a_socket_that_is_not_read_are_taken_for_read() {
+    let long = format!("/sse/send/?{}", "q".repeat(4000));
+    for (method, path, header) in [
+        ("GET", &*long, ("accept", "*/*")),
+        ("GET", PAGE, ("if-none-match", "*")),
+        ("GET", "/nowhere", ("accept", "*/*")),
+    ] {
+        let hub = Hub::alone(&["--write-timeout", "3s"]);
+        let deaf = Deaf::open(hub.address());
+        // More than the system holds for it.
+        deaf.ask("GET", PAGE, ("accept", "*/*"), 10);
+        hub.await_metrics("the socket is full", |now| now.sum("fanfare_unread_answers") == 10.0);
+        deaf.ask(method, path, header, 150);
+        hub.await_metrics("each is waited for", |now| now.sum("fanfare_unread_answers") >= 150.0);
+        hub.await_metrics("it is broken off", |now| {
+            unread(&hub) >= 1.0 && now.sum("fanfare_unread_answers") == 0.0
+        });
+    }
+}
+
+#[test]
+fn a_redirect_repeats_whatever_it_is_sent() {
+    let hub = Hub::alone(&[]);
+    let ask = |length| hub.get(&format!("/sse/events/?topic={}", "t".repeat(length)));
+    let short = ask(4000);
+    assert_eq!(short.status, 307);
+    assert!(short.header("location").unwrap().ends_with(&"t".repeat(4000)));
+    let long = ask(5000);
+    assert_eq!((long.status, long.header("location")), (414, None));
 }

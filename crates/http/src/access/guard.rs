@@ -15,9 +15,9 @@
 
 use std::net::IpAddr;
 
-use axum::http::HeaderName;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
 use fanfare_net::{Host, Origin};
 
 use super::client::is_passed_on;
@@ -144,8 +144,12 @@ impl Guard {
         sent_by.is_some_and(|page| self.allows(&page) || is_own(&page, request))
     }
 
-    /// Whether pages of an origin that is not the hub's own may use it.
-    pub(crate) fn allows(&self, origin: &Origin) -> bool {
+    /// Whether pages of an origin that is not the hub's own may use it, as a request names it.
+    pub(crate) fn allows_named(&self, named: &HeaderValue) -> bool {
+        named.to_str().ok().and_then(origin).is_some_and(|origin| self.allows(&origin))
+    }
+
+    fn allows(&self, origin: &Origin) -> bool {
         self.config.origins.contains(origin) || (self.config.dev && origin.is_local())
     }
 

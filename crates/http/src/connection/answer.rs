@@ -19,14 +19,16 @@ use fanfare_net::Host;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::answer_hold::AnswerHold;
 use super::limits::ConnectionLimits;
-use super::table::{ActiveRequest, ConnectionEntry};
+use super::progress::AnswerProgress;
+use super::table::ConnectionEntry;
 use crate::access::{EndsConnection, Peer, client, network_of};
 use crate::front::Front;
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::refusal::Refusal;
-use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, MemoryShare, RequestBody};
+use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, RequestBody};
 use crate::shared_body::SharedBody;
 use crate::state::Endpoint;
 use crate::stream::{AdmittedStream, StreamBody, StreamSlot};
@@ -52,7 +54,8 @@ pub(super) const PIECE: usize = 16 * 1024;
 /// may be is bounded by how many may be unread.
 const COUNTED: u64 = 4 * 1024;
 
-/// A response's body. Its connection is busy until it has gone, and so is the memory it takes up.
+/// A response's body. Its connection is busy until it has gone, and so is the memory it takes up: also while its
+/// last piece is with the protocol.
 pub(super) struct AnswerBody {
     body: Body,
     /// Of what the body gave last, what the protocol has not been handed yet.
@@ -61,8 +64,9 @@ pub(super) struct AnswerBody {
     /// for one byte, keeps the rest, and asks no more: only whoever waits for a second time has to wait
     /// until the first piece has gone.
     keeps_last_byte: bool,
-    busy: ActiveRequest,
-    _share: Option<Arc<MemoryShare>>,
+    progress: Arc<AnswerProgress>,
+    /// Gone with the last piece.
+    hold: Option<AnswerHold>,
 }
 
 pub(super) type AnswerFuture<E> =
@@ -137,15 +141,25 @@ impl Answerer {
                 response = endpoint.refuse(&Refusal::BodyLimit(BodyLimit::NoRoom));
             }
             let share = counted.then_some(share);
-            busy.progress.waits();
+            let progress = Arc::clone(&busy.progress);
+            progress.waits();
+            if is_http1 {
+                busy.connection().unfinished().written().await;
+            }
+            let stream = slot.and_then(|slot| slot.take());
+            let mut hold = Some(AnswerHold { _busy: busy, _share: share });
+            let is_head = stream.is_none() && response.body().is_end_stream();
+            if let Some(hold) = hold.take_if(|_| is_head && !is_http1) {
+                response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, hold.in_header("nosniff"));
+            }
             let body = |body| AnswerBody {
                 body,
                 rest: Bytes::new(),
                 keeps_last_byte: !is_http1,
-                busy,
-                _share: share,
+                progress,
+                hold,
             };
-            (response.map(body), slot.and_then(|slot| slot.take()))
+            (response.map(body), stream)
         }
     }
 
@@ -223,12 +237,12 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.busy.progress.runs_here();
+        self.progress.runs_here();
         if self.rest.is_empty() {
             let frame = match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    self.busy.progress.is_waited_for();
+                    self.progress.is_waited_for();
                     return Poll::Pending;
                 }
             };
@@ -239,12 +253,18 @@ impl http_body::Body for AnswerBody {
                 None => return Poll::Ready(None),
             }
         }
-        self.busy.progress.waits();
+        self.progress.waits();
         let mut end = self.rest.len().min(PIECE);
         if self.keeps_last_byte && end > 1 && end == self.rest.len() && self.body.is_end_stream() {
             end -= 1;
         }
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(end)))))
+        let mut piece = self.rest.split_to(end);
+        if self.is_end_stream()
+            && let Some(hold) = self.hold.take()
+        {
+            piece = hold.in_piece(piece);
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -17,9 +17,10 @@ use tokio::net::TcpStream;
 
 use super::answer::AnswerBody;
 use super::linger::linger;
-use super::parking::{Candidate, ResumedSocket};
+use super::parking::Candidate;
 use super::table::ConnectionEntry;
 use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
+use super::unfinished::NotedSocket;
 use super::{BoxError, Connections, Lifecycle, UNSENT};
 use crate::access::Peer;
 
@@ -36,9 +37,9 @@ pub(super) async fn serve(
     let answer = connections.answer(peer, entry);
     let service =
         TakeoverService { answer, handover: handover.clone(), way: TakeoverMode::TakeOver };
-    let stream = ResumedSocket { socket, read, unfinished: Arc::clone(entry.unfinished()) };
+    let stream = NotedSocket::new(socket, read, entry.unfinished());
     let (stream, ahead, served) = drive(stream, service, Some(entry), connections).await;
-    let ResumedSocket { socket, read, .. } = stream;
+    let NotedSocket { socket, read, .. } = stream;
     let Some(served) = served else {
         let Some(candidate) = candidate else { return Ok(()) };
         let read = [ahead, read].concat().into();
@@ -57,11 +58,11 @@ pub(super) async fn serve(
 /// Serves HTTP/1 as long as hyper does, in clear text or over TLS; gives the stream back, still open, with what was read ahead. Where
 /// there is an entry, it ends without a result as soon as the connection is to be parked, and is quiet.
 pub(super) async fn drive<I, S>(
-    stream: I,
+    stream: NotedSocket<I>,
     service: S,
     entry: Option<&Arc<ConnectionEntry>>,
     connections: &Connections,
-) -> (I, Bytes, Option<hyper::Result<()>>)
+) -> (NotedSocket<I>, Bytes, Option<hyper::Result<()>>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<AnswerBody>> + Unpin,

@@ -6,11 +6,13 @@
 
 mod accept;
 mod answer;
+mod answer_hold;
 mod crowd;
 mod first_bytes;
 mod frames;
 mod http1;
 mod http2;
+mod idle_queue;
 mod limits;
 mod linger;
 mod parking;
@@ -21,6 +23,7 @@ mod table;
 mod takeover;
 mod tls;
 mod tls_takeover;
+mod unfinished;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -35,10 +38,10 @@ use tokio_rustls::rustls::ServerConfig;
 pub use self::accept::accept;
 use self::answer::Answerer;
 pub use self::limits::ConnectionLimits;
-pub(crate) use self::parking::Unfinished;
 pub use self::parking::{ParkedConnection, Parking};
 use self::table::{ConnectionEntry, Dismissal};
 pub use self::table::{ConnectionTable, TableLimits};
+pub(crate) use self::unfinished::Unfinished;
 use crate::access::Peer;
 use crate::dialect::NATIVE;
 use crate::front::Front;

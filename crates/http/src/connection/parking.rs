@@ -6,15 +6,12 @@
 //! What must hold: only what is quiet is parked: no request is being answered, no byte of an answer is
 //! left to write, and no byte of a body is left to read, which would be taken for a request.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
 
 use axum::body::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -88,89 +85,5 @@ impl Drop for Candidate {
     fn drop(&mut self) {
         self.0.candidates.fetch_sub(1, Ordering::SeqCst);
         self.0.left.notify_waiters();
-    }
-}
-
-/// What of a connection the protocol does not tell.
-#[derive(Debug, Default)]
-pub(crate) struct Unfinished {
-    /// The socket took less than it was given.
-    writing: AtomicBool,
-    /// There is more of a request's body to read, or may be.
-    reading: AtomicBool,
-}
-
-impl Unfinished {
-    /// Whether a body is still to be read.
-    pub(crate) fn reads(&self, reading: bool) {
-        self.reading.store(reading, Ordering::Relaxed);
-    }
-
-    /// Whether there is anything.
-    pub(super) fn is_something(&self) -> bool {
-        self.writing.load(Ordering::Relaxed) || self.reading.load(Ordering::Relaxed)
-    }
-}
-
-/// A socket of which something was read already, and which notes what it has not taken.
-#[derive(Debug)]
-pub(super) struct ResumedSocket {
-    pub(super) socket: TcpStream,
-    pub(super) read: Bytes,
-    pub(super) unfinished: Arc<Unfinished>,
-}
-
-impl ResumedSocket {
-    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.unfinished.writing.store(written.is_pending(), Ordering::Relaxed);
-        written
-    }
-}
-
-impl AsyncRead for ResumedSocket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.read.is_empty() {
-            return Pin::new(&mut self.socket).poll_read(context, into);
-        }
-        let count = self.read.len().min(into.remaining());
-        into.put_slice(&self.read.split_to(count));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for ResumedSocket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.note(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(context, buffers);
-        self.note(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

@@ -56,6 +56,10 @@ impl AnswerProgress {
     /// Breaks it off, and nothing else of its connection. False: only the whole connection can be.
     pub(super) fn break_off(&self) -> bool {
         let Some(task) = self.task.get().and_then(|task| task.get()) else { return false };
+        if task.is_finished() {
+            // All of it is with the protocol, which waits for the connection.
+            return false;
+        }
         // It is not to be broken off again before it is gone.
         self.is_waited_for();
         task.abort();

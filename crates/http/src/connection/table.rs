@@ -12,7 +12,7 @@
 //! - *Who sends or reads nothing makes room for who does*: where there are too many, the one that
 //!   has been half-open (then, idle, then unread) for longest leaves, and the newcomer stays. Of
 //!   those that have been half-open for longest, one of the network with most of them goes first;
-//!   unread answers are taken from the network that has most of them.
+//!   idle connections and unread answers are taken from the network that has most of them.
 //! - *Counting costs nothing*: nobody who asks for the counts, or connects, has all answers looked at.
 //! - *A crowd is no attack*: while there may be more connections, whoever is new has [`GRACE`] for
 //!   its first request, however many others are new. One that is being answered, and reads, is never
@@ -31,8 +31,9 @@ use slab::Slab;
 use tokio::sync::oneshot;
 
 use super::crowd::{Holding, greediest_first};
-use super::parking::Unfinished;
+use super::idle_queue::IdleQueue;
 use super::progress::AnswerProgress;
+use super::unfinished::Unfinished;
 use crate::access::network_of;
 use crate::metrics::{MetricSource, RefusalReason, Rows};
 
@@ -110,7 +111,7 @@ struct Records {
     half_open: EntryQueue,
     /// How many of those each network has.
     networks: HashMap<IpAddr, usize>,
-    idle: EntryQueue,
+    idle: IdleQueue,
     turn: u64,
     unread: Unread,
 }
@@ -170,7 +171,7 @@ impl ConnectionTable {
         let mut records = self.lock();
         if records.connections.len() + self.seats.sockets() >= self.bounds.connections {
             let room = records.dismiss_half_open(RefusalReason::Connections, None)
-                || records.dismiss_idle(Some(RefusalReason::Connections))
+                || records.dismiss_from_idle(RefusalReason::Connections)
                 || records.dismiss_unread(RefusalReason::Connections, now);
             if !room {
                 return None;
@@ -207,7 +208,8 @@ impl ConnectionTable {
             && records.dismiss_half_open(RefusalReason::HalfOpen, Some(now))
         {}
         while records.oldest_idle().is_some_and(|since| over(since, self.bounds.idle_timeout)) {
-            records.dismiss_idle(None);
+            let over = records.idle.pop_oldest();
+            records.dismiss_idle(over, None);
         }
         let timeout = self.bounds.write_timeout;
         let (late, unread): (Vec<_>, Vec<_>) =
@@ -333,11 +335,11 @@ impl Drop for ActiveRequest {
                 *kind = ConnectionKind::Idle;
                 connection.since = Instant::now();
                 connection.turn = turn;
-                idle.insert(turn, *key);
+                idle.insert(turn, *key, connection.network);
             }
         }
         if records.idle.len() > table.bounds.idle {
-            records.dismiss_idle(Some(RefusalReason::Idle));
+            records.dismiss_from_idle(RefusalReason::Idle);
         }
     }
 }
@@ -353,13 +355,13 @@ impl Records {
     }
 
     fn oldest_idle(&self) -> Option<Instant> {
-        self.idle.first_key_value().map(|(_, key)| self.connections[*key].since)
+        self.idle.oldest().map(|key| self.connections[key].since)
     }
 
     /// Takes an entry out of the queue in which it is, if it is in one.
     fn leave_queue(&mut self, key: usize) {
         let ConnectionRecord { turn, network, .. } = self.connections[key];
-        self.idle.remove(&turn);
+        self.idle.remove(turn);
         if self.half_open.remove(&turn).is_some() {
             self.leave_network(network);
         }
@@ -401,8 +403,14 @@ impl Records {
         true
     }
 
-    fn dismiss_idle(&mut self, why: Option<RefusalReason>) -> bool {
-        let Some((_, key)) = self.idle.pop_first() else { return false };
+    /// Tells an idle one to leave: of the network that has most of them, the one that has been so for longest.
+    fn dismiss_from_idle(&mut self, why: RefusalReason) -> bool {
+        let leaves = self.idle.pop_from_crowd();
+        self.dismiss_idle(leaves, Some(why))
+    }
+
+    fn dismiss_idle(&mut self, whom: Option<usize>, why: Option<RefusalReason>) -> bool {
+        let Some(key) = whom else { return false };
         self.dismiss(key, why);
         true
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use fanfare_delivery::{Sink, TlsSocket};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -13,6 +14,7 @@ use super::record_boundary::{Boundary, FollowedSocket};
 use super::table::ConnectionEntry;
 use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::tls_takeover::{self, HandshakeSecrets, can_be_taken_over};
+use super::unfinished::NotedSocket;
 use super::{BoxError, Connections, Served, http1, http2};
 use crate::access::Peer;
 use crate::metrics::RefusalReason;
@@ -76,7 +78,9 @@ impl Secured {
         let handover = TakeoverSlot::default();
         let answer = connections.answer(peer, entry);
         let service = TakeoverService { answer, handover: handover.clone(), way };
+        let stream = NotedSocket::new(stream, Bytes::new(), entry.unfinished());
         let (stream, _, served) = http1::drive(stream, service, None, connections).await;
+        let NotedSocket { socket: stream, .. } = stream;
         let Some(mut pending) = handover.take() else {
             linger(stream, connections).await;
             return served.unwrap_or(Ok(())).map_err(Into::into);

@@ -51,6 +51,8 @@ pub struct Quotas {
     /// The most topics and patterns in a subscription.
     pub(crate) max_topics: usize,
     pub(crate) places: Arc<RequestPlaces>,
+    /// For those of them that are held by streams of lines which have nothing to say.
+    pub(crate) idle_lines: Arc<RequestPlaces>,
 }
 
 /// Who counts as one publisher.
@@ -101,6 +103,7 @@ impl Quotas {
             pattern_addresses: Mutex::default(),
             max_topics: limits.topics,
             places: RequestPlaces::new(limits.requests, limits.request_rate),
+            idle_lines: RequestPlaces::new((limits.requests / 2).max(1), None),
         }
     }
 

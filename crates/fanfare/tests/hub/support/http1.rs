@@ -53,6 +53,13 @@ impl Connection {
         Self::over(narrow_socket(address))
     }
 
+    /// The same, and its socket, for whoever writes while another reads.
+    pub(crate) fn open_narrow_and_socket(address: SocketAddr) -> (Self, TcpStream) {
+        let socket = narrow_socket(address);
+        let same = socket.try_clone().unwrap();
+        (Self::over(socket), same)
+    }
+
     /// Connects over TLS. What the hub shows is checked as soon as something is sent.
     pub(crate) fn open_secure(address: SocketAddr, trust: &Arc<ClientConfig>) -> Self {
         let stream = TcpStream::connect(address).expect("the hub accepts connections");

@@ -6,6 +6,7 @@
 mod authority;
 mod ca;
 mod cable;
+mod deaf;
 mod frames;
 mod heard;
 mod http1;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 pub(crate) use authority::{Authority, Lifetime};
 pub(crate) use ca::Ca;
 pub(crate) use cable::Cable;
+pub(crate) use deaf::Deaf;
 pub(crate) use frames::{FrameConnection, flagged, frame};
 pub(crate) use http1::{Connection, Response};
 pub(crate) use hub::{Hub, Setup, raise_open_files};

@@ -19,6 +19,7 @@ mod sipping_streams;
 mod slow_bodies;
 mod storm_of_connections;
 mod tickets;
+mod unread_heads;
 mod unread_metrics;
 mod unread_pages;
 mod unread_streams;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> Vec<Box<dyn Attack>> {
         Box::new(slow_bodies::SlowBodies),
         Box::new(storm_of_connections::StormOfConnections),
         Box::new(tickets::Tickets),
+        Box::new(unread_heads::UnreadHeads),
         Box::new(unread_metrics::UnreadMetrics),
         Box::new(unread_pages::UnreadPages),
         Box::new(unread_streams::UnreadStreams),

@@ -79,6 +79,25 @@ fn the_honest_do_not_leave_because_they_were_there_before() {
 }
 
 #[test]
+fn the_honest_do_not_leave_for_a_network_whose_many_idle_ones_ask_now_and_then() {
+    let (table, now) = (table(TableLimits { connections: 9, idle: 3, ..BOUNDS }), Instant::now());
+    let (honest, mut told_honest) = enter_from(&table, "192.0.2.1", now).unwrap();
+    drop(honest.begin(None));
+    let mut others: Vec<_> = (0..4)
+        .map(|_| {
+            let entered = enter_from(&table, "192.0.2.2", now).unwrap();
+            drop(entered.0.begin(None));
+            entered
+        })
+        .collect();
+    for _ in 0..3 {
+        others.iter().for_each(|(entry, _)| drop(entry.begin(None)));
+    }
+    assert_eq!(told(&mut told_honest), None);
+    assert_eq!(told(&mut others[0].1), Some(Some(RefusalReason::Idle)));
+}
+
+#[test]
 fn no_answer_that_is_not_read_keeps_its_connection_for_good() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let (entry, mut leave) = enter(&table).unwrap();

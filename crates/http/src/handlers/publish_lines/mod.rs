@@ -7,6 +7,8 @@
 //! What must hold: answers come in the order of the lines; a line is answered once, with what became of it;
 //! whatever ends the stream, its last answer says up to which line it got, and nothing behind that was
 //! accepted. What a stream holds is bounded: a line, and two groups, one being gathered and one being appended.
+//! Streams that have had no event for longer than a line may take hold no more than half of the places for
+//! requests, and no address more of those than are still free.
 
 mod group;
 mod split;
@@ -35,7 +37,7 @@ use crate::dialect::LineFormat;
 use crate::gate::GateState;
 use crate::layers::NO_STORE;
 use crate::publish_streams::OpenStream;
-use crate::quotas::RequestPlace;
+use crate::quotas::{RequestKind, RequestPlace};
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms};
 use crate::state::{AppState, Endpoint};
@@ -77,6 +79,7 @@ pub(super) async fn publish_lines(
         terms: Arc::clone(terms),
         allowed,
         partial: None,
+        idle: Idleness::Since(Instant::now()),
         in_flight: None,
         answered: 0,
         owed: 0,
@@ -127,6 +130,7 @@ struct LineStream {
     allowed: Duration,
     /// The line that has begun, and since when it is waited for.
     partial: Option<(usize, Instant)>,
+    idle: Idleness,
     splitter: LineSplitter,
     /// What is being gathered.
     group: Group,
@@ -144,6 +148,14 @@ struct LineStream {
     _place: RequestPlace,
 }
 
+/// Whether events come.
+enum Idleness {
+    /// There are none, since then.
+    Since(Instant),
+    /// There were none for long.
+    Long(#[expect(dead_code, reason = "it is held, and given back")] RequestPlace),
+}
+
 /// A group that is being appended.
 struct InFlight {
     appending: Pin<Box<dyn Future<Output = Result<Appended, Refusal>> + Send>>,
@@ -157,6 +169,7 @@ enum Occurrence {
     Read(Option<Result<Frame<Bytes>, axum::Error>>),
     Lull,
     Allowed,
+    Idle,
     Silence,
 }
 
@@ -202,6 +215,14 @@ impl LineStream {
                 Occurrence::Read(None) => self.body_ended = true,
                 Occurrence::Lull => self.lull = true,
                 Occurrence::Allowed => self.not_before = None,
+                Occurrence::Idle => {
+                    let address = self.caller.address;
+                    let kind = RequestKind::Ordinary;
+                    match self.app.quotas.idle_lines.take(address, kind) {
+                        Ok(place) => self.idle = Idleness::Long(place),
+                        Err(refusal) => break Some(refusal),
+                    }
+                }
                 Occurrence::Silence => {
                     let word = self.format.keepalive().to_vec();
                     return self.say(word);
@@ -271,6 +292,9 @@ impl LineStream {
         if begun != self.partial.map(|(number, _)| number) {
             self.partial = begun.map(|number| (number, Instant::now()));
         }
+        if self.group.events() > 0 {
+            self.idle = Idleness::Since(Instant::now());
+        }
         Ok(())
     }
 
@@ -317,6 +341,10 @@ impl LineStream {
         let lulls = reads && !self.lull && self.in_flight.is_none() && !self.group.is_empty();
         let late = self.partial.filter(|_| reads).map(|(_, since)| since + self.allowed);
         let silence = self.said + SILENCE;
+        let idle = match self.idle {
+            Idleness::Since(since) => Some(since + self.allowed),
+            Idleness::Long(_) => None,
+        };
         let Self { app, caller, endings, body, in_flight, not_before, expires, .. } = self;
         if let Some(why) = endings.told(caller) {
             return Occurrence::Over(why);
@@ -343,6 +371,7 @@ impl LineStream {
             why = endings.ended(caller) => Occurrence::Over(why),
             () = until(*not_before), if not_before.is_some() => Occurrence::Allowed,
             () = until(late) => Occurrence::Over(Refusal::BodyLimit(BodyLimit::Late)),
+            () = until(idle) => Occurrence::Idle,
             () = until(Some(silence)) => Occurrence::Silence,
         }
     }
