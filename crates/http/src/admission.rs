@@ -1,7 +1,7 @@
 //! Admission: the one way to a stream, whatever it is of and in whatever dialect it was asked for.
 //!
-//! In this order: a place among the requests, who asks, what for, whether they may, a place among the
-//! streams, where to begin. What must hold: whoever is not admitted is counted, once, and under the reason
+//! In this order: a place among the requests, who asks, whether they may at all, what for, whether they may
+//! that, a place among the streams, where to begin. What must hold: whoever is not admitted is counted, once, and under the reason
 //! that is given; and nobody is given a seat who could not be let in otherwise.
 
 use std::sync::Arc;
@@ -75,7 +75,10 @@ async fn decide(
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
     let inside = app.gate.enter().await?;
     let caller = app.access.listener(request, dialect.credentials()).await?;
-    let SubscribeRequest { selector, format, cadence, cursor } = match feed {
+    if feed == Feed::Events {
+        caller.may_subscribe()?;
+    }
+    let SubscribeRequest { selector, format, cadence, cursor, note } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
@@ -112,10 +115,7 @@ async fn decide(
     let what = Admissible { selector, private, format, cadence, start, has_id };
     let address = network_of(caller.address);
     let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
-    let noted = match feed {
-        Feed::Events => dialect.admitted(request, &caller),
-        Feed::Statistics => None,
-    };
+    let noted = note.map(|note| note(&caller));
     Ok(Some(Box::new(stream.holding(noted))))
 }
 
@@ -285,7 +285,8 @@ mod tests {
     async fn a_request_for_the_head_takes_no_seat_at_either_stream() {
         for feed in FEEDS {
             let app = hub();
-            let admission = admit(&app, &NATIVE, feed, &request(Method::HEAD, "/")).await;
+            let asked = request(Method::HEAD, "/");
+            let admission = admit(&app, &NATIVE, feed, &asked).await;
             assert!(matches!(admission, Admission::HeadOnly), "{admission:?}");
             assert_eq!(feed.of(&app).1.seats().taken(), 0);
             assert_eq!(counted(&app), []);

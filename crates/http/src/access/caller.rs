@@ -58,6 +58,11 @@ impl Caller {
         if self.principal.publish.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }
     }
 
+    /// Refuses those who may listen nowhere, before it is read what to.
+    pub(crate) fn may_subscribe(&self) -> Result<(), Refusal> {
+        if self.principal.subscribe.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }
+    }
+
     pub(crate) fn publish(&self, drafts: Vec<Draft>) -> Result<Authorised<Vec<Draft>>, Refusal> {
         self.principal.publish.authorise(drafts).map_err(|error| self.refuse(error))
     }

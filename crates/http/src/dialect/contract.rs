@@ -79,11 +79,6 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     fn further_routes(&self, _endpoint: &Endpoint) -> Router {
         Router::new()
     }
-
-    /// Notes that a stream was admitted; what is returned is given back when it ends.
-    fn admitted(&self, _request: &Parts, _caller: &Caller) -> Option<Seat> {
-        None
-    }
 }
 
 /// How the lines of a publish are spelled whose body need not end, and those of its answer. Lines are counted
@@ -127,7 +122,6 @@ pub(crate) struct Paths {
 }
 
 /// What a subscriber asks for.
-#[derive(Debug)]
 pub(crate) struct SubscribeRequest {
     pub(crate) selector: Selector,
     /// How its stream is written.
@@ -136,7 +130,12 @@ pub(crate) struct SubscribeRequest {
     pub(crate) cadence: Option<Cadence>,
     /// Where it begins.
     pub(crate) cursor: Requested,
+    /// Notes that it was admitted; what is returned is given back when it ends.
+    pub(crate) note: Option<NoteAdmission>,
 }
+
+/// See [`SubscribeRequest::note`].
+pub(crate) type NoteAdmission = Box<dyn FnOnce(&Caller) -> Seat + Send>;
 
 /// What a publisher sent.
 pub(crate) struct PublishRequest {

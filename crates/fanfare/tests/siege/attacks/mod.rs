@@ -1,6 +1,7 @@
 //! The attacks, one in each file. Whoever thinks of another adds it to the list.
 
 mod bodies_in_crumbs;
+mod costly_matchers;
 mod disguises;
 mod empty_frames;
 mod floods_of_requests;
@@ -29,6 +30,7 @@ use crate::attack::Attack;
 pub(crate) fn all() -> Vec<Box<dyn Attack>> {
     vec![
         Box::new(bodies_in_crumbs::BodiesInCrumbs),
+        Box::new(costly_matchers::CostlyMatchers),
         Box::new(disguises::Disguises),
         Box::new(empty_frames::EmptyFrames),
         Box::new(floods_of_requests::FloodsOfRequests),
