@@ -51,3 +51,33 @@ fn a_subscription_is_read_before_it_is_known_who_may_listen() {
     assert_not_a_stream(&hub, "match_urlpattern=/(", 401);
     assert_eq!(query(&hub, "match_urlpattern=/(").status, 401);
 }
+
+#[test]
+fn a_query_that_does_not_come_takes_no_place_and_asks_for_nobody() {
+    let head = |client: &str| {
+        format!(
+            "QUERY {PATH} HTTP/1.1\r\nHost: hub.test\r\nX-Forwarded-For: {client}\r\n\
+             Content-Type: {FORM}\r\nContent-Length: 7\r\n\r\n"
+        )
+    };
+    let settings = ["--anonymous-subscribe", "**", "--max-requests", "8"];
+    let hub = guarded_hub(&[&settings[..], &["--trusted-proxy", "127.0.0.1"]].concat());
+    let mut slow: Vec<_> = (0..4).map(|_| hub.connect()).collect();
+    slow.iter_mut().for_each(|connection| connection.send(head("2001:db8::1")));
+    hub.await_metrics("it has its share", |_| {
+        let answer = hub.request("GET", "/sse/", &[("X-Forwarded-For", "2001:db8::2")]);
+        answer.status == 429
+    });
+    let mut other = hub.connect();
+    other.send(head("192.0.2.2") + "match=a");
+    assert_eq!(other.head().status, 200, "another is kept out");
+    for connection in &mut slow {
+        connection.send("match=a");
+        assert_eq!(connection.head().status, 200);
+    }
+
+    let closed = guarded_hub(&[]);
+    let mut stranger = closed.connect();
+    stranger.send(head("192.0.2.1"));
+    assert_eq!(stranger.head().status, 401, "its body is waited for");
+}

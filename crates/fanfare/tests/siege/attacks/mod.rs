@@ -13,6 +13,7 @@ mod heads_without_end;
 mod idempotency_keys;
 mod many_streams;
 mod nonsense;
+mod queries_without_forms;
 mod rapid_resets;
 mod refused_bodies;
 mod silence;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Vec<Box<dyn Attack>> {
         Box::new(idempotency_keys::IdempotencyKeys),
         Box::new(many_streams::ManyStreams),
         Box::new(nonsense::Nonsense),
+        Box::new(queries_without_forms::QueriesWithoutForms),
         Box::new(rapid_resets::RapidResets),
         Box::new(refused_bodies::RefusedBodies),
         Box::new(silence::Silence),
