@@ -53,6 +53,11 @@ impl Caller {
         self.principal.expires
     }
 
+    /// Whether they said who they are.
+    pub(crate) fn has_presented(&self) -> bool {
+        self.presented
+    }
+
     /// Refuses those who may publish nowhere, before their body is read.
     pub(crate) fn may_publish(&self) -> Result<(), Refusal> {
         if self.principal.publish.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }

@@ -62,6 +62,11 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a publish may be a form, which a browser sends for any site without asking.
+    fn takes_forms(&self) -> bool {
+        false
+    }
+
     /// Which headers of its answers the pages of other origins may read, beside those that they always may.
     fn exposed_headers(&self) -> Vec<HeaderName> {
         Vec::new()

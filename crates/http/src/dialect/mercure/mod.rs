@@ -113,6 +113,10 @@ impl Dialect for Mercure {
         true
     }
 
+    fn takes_forms(&self) -> bool {
+        true
+    }
+
     fn exposed_headers(&self) -> Vec<HeaderName> {
         vec![subscription::BEGINNING, axum::http::header::LINK]
     }
