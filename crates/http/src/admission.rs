@@ -127,7 +127,7 @@ async fn decide(
     let what = Admissible { selector, private, format, cadence, start, has_id };
     let address = network_of(caller.address);
     let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
-    let noted = note.map(|note| note(&caller));
+    let noted = note.map(|note| note(&caller, &app.quotas));
     Ok(Some(Box::new(stream.holding(noted))))
 }
 

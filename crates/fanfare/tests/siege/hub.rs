@@ -32,6 +32,7 @@ const SETTINGS: &[&str] = &[
     "--mercure",
     "--mercure-url",
     "https://hub.example.com/.well-known/mercure",
+    "--mercure-subscriptions",
     "--max-connections",
     "4000",
     "--max-connections-per-address",

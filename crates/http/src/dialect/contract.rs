@@ -16,6 +16,7 @@ use fanfare_payload::SubmissionKind;
 
 use super::idempotency_key::KeyName;
 use crate::access::{Caller, CredentialPlaces};
+use crate::quotas::Quotas;
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
 
@@ -140,7 +141,7 @@ pub(crate) struct SubscribeRequest {
 }
 
 /// See [`SubscribeRequest::note`].
-pub(crate) type NoteAdmission = Box<dyn FnOnce(&Caller) -> Seat + Send>;
+pub(crate) type NoteAdmission = Box<dyn FnOnce(&Caller, &Quotas) -> Seat + Send>;
 
 /// What a publisher sent.
 pub(crate) struct PublishRequest {

@@ -1,6 +1,7 @@
 //! The attacks, one in each file. Whoever thinks of another adds it to the list.
 
 mod bodies_in_crumbs;
+mod comings_and_goings;
 mod costly_matchers;
 mod disguises;
 mod empty_frames;
@@ -31,6 +32,7 @@ use crate::attack::Attack;
 pub(crate) fn all() -> Vec<Box<dyn Attack>> {
     vec![
         Box::new(bodies_in_crumbs::BodiesInCrumbs),
+        Box::new(comings_and_goings::ComingsAndGoings),
         Box::new(costly_matchers::CostlyMatchers),
         Box::new(disguises::Disguises),
         Box::new(empty_frames::EmptyFrames),

@@ -44,9 +44,11 @@ pub(super) fn read(request: &Parts, config: &MercureConfig) -> Result<SubscribeR
 
 /// Has it told what is subscribed to.
 fn note(presence: Presence, matchers: Vec<Matcher>) -> NoteAdmission {
-    Box::new(move |caller| {
+    Box::new(move |caller, quotas| {
         let payloads = caller.note::<Payloads>();
-        presence.enter(active(&matchers, payloads.as_deref()))
+        let subscriptions = active(&matchers, payloads.as_deref());
+        let told = quotas.may_be_told(caller, subscriptions.len());
+        presence.enter(subscriptions, told)
     })
 }
 
