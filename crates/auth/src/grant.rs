@@ -124,6 +124,11 @@ impl SubscribeGrant {
         Self(self.0.or(&other.0))
     }
 
+    /// Whether no topic at all is granted.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(&self.0, Topics::Those(patterns) if patterns.is_empty())
+    }
+
     /// What it takes up, in bytes.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {

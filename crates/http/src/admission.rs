@@ -1,7 +1,7 @@
 //! Admission: the one way to a stream, whatever it is of and in whatever dialect it was asked for.
 //!
-//! In this order: a place among the requests, who asks, what for, whether they may, a place among the
-//! streams, where to begin. What must hold: whoever is not admitted is counted, once, and under the reason
+//! In this order: a place among the requests, who asks, whether they may at all, what for, whether they may
+//! that, a place among the streams, where to begin. What must hold: whoever is not admitted is counted, once, and under the reason
 //! that is given; and nobody is given a seat who could not be let in otherwise.
 
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use axum::http::Method;
 use axum::http::request::Parts;
-use fanfare_auth::{Authorised, Forbidden, SubscribeGrant};
+use fanfare_auth::{Authorised, Forbidden, Pending, SubscribeGrant};
 use fanfare_delivery::Delivery;
 use fanfare_event::{Pattern, Selector};
 use fanfare_hub::{Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
 
 use crate::access::{Caller, network_of};
-use crate::dialect::{self, Dialect, SubscribeRequest};
+use crate::dialect::{self, Dialect, QueryForm, SubscribeRequest};
 use crate::metrics::RefusalReason;
 use crate::refusal::Refusal;
 use crate::state::AppState;
@@ -34,6 +34,9 @@ pub(crate) enum Feed {
     /// What the hub is doing, for administrators.
     Statistics,
 }
+
+/// A form that may still be arriving.
+pub(crate) type PendingForm<'a> = Pending<'a, Result<QueryForm, Refusal>>;
 
 /// What comes of a request for a stream.
 #[derive(Debug)]
@@ -53,9 +56,10 @@ pub(crate) async fn admit(
     app: &AppState,
     dialect: &dyn Dialect,
     feed: Feed,
-    request: &Parts,
+    request: &mut Parts,
+    form: Option<PendingForm<'_>>,
 ) -> Admission {
-    let admission = match decide(app, dialect, feed, request).await {
+    let admission = match decide(app, dialect, feed, request, form).await {
         Ok(stream) => stream.map_or(Admission::HeadOnly, Admission::Admitted),
         Err(denied) => denied,
     };
@@ -70,7 +74,8 @@ async fn decide(
     app: &AppState,
     dialect: &dyn Dialect,
     feed: Feed,
-    request: &Parts,
+    request: &mut Parts,
+    form: Option<PendingForm<'_>>,
 ) -> Result<Option<Box<AdmittedStream>>, Admission> {
     let place = app.place(request).map_err(|none| Admission::ComeBack(none.reason()))?;
     let mut inside = app.gate.enter().await?;
@@ -81,7 +86,15 @@ async fn decide(
     } else {
         inside.outside(listener).await??
     };
-    let SubscribeRequest { selector, format, cadence, cursor } = match feed {
+    if feed == Feed::Events {
+        caller.may_subscribe()?;
+    }
+    if let Some(form) = form {
+        // A hub that changes hands does not wait for it.
+        request.extensions.insert(inside.outside(form).await??);
+    }
+    let request = &*request;
+    let SubscribeRequest { selector, format, cadence, cursor, note } = match feed {
         Feed::Events => dialect.subscription(request)?,
         Feed::Statistics => {
             app.access.require_administrator(request, &caller)?;
@@ -117,10 +130,7 @@ async fn decide(
     let what = Admissible { selector, private, format, cadence, start, has_id };
     let address = network_of(caller.address);
     let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
-    let noted = match feed {
-        Feed::Events => dialect.admitted(request, &caller),
-        Feed::Statistics => None,
-    };
+    let noted = note.map(|note| note(&caller, &app.quotas));
     Ok(Some(Box::new(stream.holding(noted))))
 }
 
@@ -222,7 +232,7 @@ mod tests {
     }
 
     async fn ask(app: &AppState, feed: Feed) -> Admission {
-        admit(app, &NATIVE, feed, &request(Method::GET, "/")).await
+        admit(app, &NATIVE, feed, &mut request(Method::GET, "/"), None).await
     }
 
     /// Each reason that was counted, as often as it was.
@@ -286,8 +296,8 @@ mod tests {
             access.keys.subscribe = AccessKeys::new(&[Secret::new("k".repeat(32), 1).unwrap()]);
             access.tickets = Some(Box::new(Away));
             let app = AppState::idle(&QuotaLimits::few(), access, 8);
-            let asked = request(Method::GET, &format!("/?ticket={}", "A".repeat(43)));
-            let turned_away = admit(&app, &NATIVE, feed, &asked).await;
+            let mut asked = request(Method::GET, &format!("/?ticket={}", "A".repeat(43)));
+            let turned_away = admit(&app, &NATIVE, feed, &mut asked, None).await;
             let why = RefusalReason::CredentialsUnverifiable;
             assert_told_to_come_back(&app, &turned_away, why);
         }
@@ -297,7 +307,8 @@ mod tests {
     async fn a_request_for_the_head_takes_no_seat_at_either_stream() {
         for feed in FEEDS {
             let app = hub();
-            let admission = admit(&app, &NATIVE, feed, &request(Method::HEAD, "/")).await;
+            let mut asked = request(Method::HEAD, "/");
+            let admission = admit(&app, &NATIVE, feed, &mut asked, None).await;
             assert!(matches!(admission, Admission::HeadOnly), "{admission:?}");
             assert_eq!(feed.of(&app).1.seats().taken(), 0);
             assert_eq!(counted(&app), []);
@@ -307,8 +318,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_asked_for_in_vain_is_refused_and_counted_once() {
         let app = hub();
-        let request = request(Method::GET, "/?topic=a&topic=b");
-        let refused = admit(&app, &NATIVE, Feed::Events, &request).await;
+        let mut request = request(Method::GET, "/?topic=a&topic=b");
+        let refused = admit(&app, &NATIVE, Feed::Events, &mut request, None).await;
         assert!(matches!(refused, Admission::Refused(Refusal::TooManyTopics { .. })));
         assert_eq!(counted(&app), [("too_many_topics", 1)]);
     }

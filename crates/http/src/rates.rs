@@ -15,24 +15,33 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// A bucket for each; `None` is for those for whom there is no place in the table.
 #[derive(Debug)]
-pub(crate) struct Rates<K> {
-    buckets: HashMap<Option<K>, TokenBucket>,
+pub(crate) struct Rates<K, const BURST: u8 = 2> {
+    buckets: HashMap<Option<K>, TokenBucket<BURST>>,
     swept: Instant,
 }
 
-/// A token bucket that may be overdrawn: how much is in a batch is known only when it is read.
+/// A token bucket that may be overdrawn: how much is in a batch is known only when it is read. As much as
+/// comes in `BURST` seconds may be taken at once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TokenBucket {
+pub(crate) struct TokenBucket<const BURST: u8 = 2> {
     left: f64,
     at: Instant,
 }
 
-impl<K: Eq + Hash> Rates<K> {
+impl<K> Rates<K> {
     pub(crate) fn new() -> Self {
+        Self::with_burst()
+    }
+}
+
+impl<K, const BURST: u8> Rates<K, BURST> {
+    pub(crate) fn with_burst() -> Self {
         Self { buckets: HashMap::new(), swept: Instant::now() }
     }
+}
 
-    pub(crate) fn bucket(&mut self, key: K, rate: f64, now: Instant) -> &mut TokenBucket {
+impl<K: Eq + Hash, const BURST: u8> Rates<K, BURST> {
+    pub(crate) fn bucket(&mut self, key: K, rate: f64, now: Instant) -> &mut TokenBucket<BURST> {
         let key = Some(key);
         let full = self.buckets.len() >= KEYS;
         if full && now - self.swept >= SWEEP {
@@ -78,7 +87,7 @@ impl<K: Eq + Hash> Rates<K> {
 }
 
 #[cfg(test)]
-impl<K> Rates<K> {
+impl<K, const BURST: u8> Rates<K, BURST> {
     /// How many bytes the table takes up.
     pub(crate) fn table_bytes(&self) -> usize {
         table_bytes(&self.buckets)
@@ -92,23 +101,20 @@ pub(crate) fn table_bytes<K, V>(table: &HashMap<K, V>) -> usize {
     table.capacity() * 8 / 7 * (size_of::<(K, V)>() + 1)
 }
 
-impl TokenBucket {
-    /// How many seconds' worth may come at once.
-    const BURST: f64 = 2.0;
-
+impl<const BURST: u8> TokenBucket<BURST> {
     /// One from which nothing was taken yet.
     pub(crate) fn full(rate: f64, now: Instant) -> Self {
-        Self { left: rate * Self::BURST, at: now }
+        Self { left: rate * f64::from(BURST), at: now }
     }
 
     /// Whether all that was taken has come back.
     pub(crate) fn is_full(self, rate: f64, now: Instant) -> bool {
-        self.refilled(rate, now).left >= rate * Self::BURST
+        self.refilled(rate, now).left >= rate * f64::from(BURST)
     }
 
     fn refilled(self, rate: f64, now: Instant) -> Self {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        Self { left: (self.left + passed * rate).min(rate * Self::BURST), at: now }
+        Self { left: (self.left + passed * rate).min(rate * f64::from(BURST)), at: now }
     }
 
     /// Takes one, or says when there will be one.
@@ -137,7 +143,7 @@ mod tests {
     fn a_burst_ends_and_a_quiet_publisher_does_not_wait() {
         let begin = Instant::now();
         let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
-        let mut bucket = TokenBucket { left: 20.0, at: begin };
+        let mut bucket: TokenBucket = TokenBucket { left: 20.0, at: begin };
         for _ in 0..20 {
             bucket.draw(10.0, begin).unwrap();
         }
@@ -154,12 +160,12 @@ mod tests {
     #[test]
     fn a_batch_costs_as_much_as_its_events() {
         let begin = Instant::now();
-        let mut bucket = TokenBucket { left: 20.0, at: begin };
+        let mut bucket: TokenBucket = TokenBucket { left: 20.0, at: begin };
         bucket.draw(10.0, begin).unwrap();
         bucket.charge(118.0, 10.0, begin);
         let wait = bucket.draw(10.0, begin).unwrap_err();
         assert_eq!(wait, Duration::from_secs(10));
-        let mut bucket = TokenBucket { left: 2.0, at: begin };
+        let mut bucket: TokenBucket = TokenBucket { left: 2.0, at: begin };
         let mut accepted = 0;
         for second in 0..20 {
             let now = begin + Duration::from_secs(second);

@@ -24,7 +24,7 @@ pub enum Matcher {
 }
 
 /// How a matcher is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MatcherType {
     /// As the name of a topic.
     Exact,
@@ -47,8 +47,13 @@ pub enum InvalidMatcher {
     #[error(transparent)]
     Topic(#[from] InvalidTopicName),
     /// It is not a URL Pattern, or one that would cost too much.
-    #[error("not a URL Pattern, or one that takes too much to match")]
+    #[error(
+        "not a URL Pattern, or one that takes too much to match, or whose regular expression goes beyond ASCII"
+    )]
     UrlPattern,
+    /// It is a URI Template that would cost too much.
+    #[error("a URI Template that takes too much to match")]
+    Template,
 }
 
 impl MatcherType {
@@ -99,8 +104,11 @@ impl Matcher {
                 return Ok(Self::UrlPattern(Arc::new(pattern)));
             }
             MatcherType::Exact => None,
-            // What is no template is a name.
-            MatcherType::Older => UriTemplate::parse(text),
+            MatcherType::Older => match UriTemplate::parse(text) {
+                None if UriTemplate::is_one(text) => return Err(InvalidMatcher::Template),
+                // What is no template is a name.
+                template => template,
+            },
         };
         match template {
             Some(template) => Ok(Self::Template(Arc::new(template))),
@@ -125,6 +133,15 @@ impl Matcher {
             Self::Exact(_, text) => text,
             Self::UrlPattern(pattern) => pattern.text(),
             Self::Template(template) => template.text(),
+        }
+    }
+
+    /// What compiling it took, in bytes of regular expressions.
+    pub(crate) fn work(&self) -> usize {
+        match self {
+            Self::Every(_) | Self::Exact(..) => 0,
+            Self::UrlPattern(pattern) => pattern.work(),
+            Self::Template(template) => template.work(),
         }
     }
 

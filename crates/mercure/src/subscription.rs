@@ -1,5 +1,8 @@
 //! A subscription: what a subscriber asks for, in its address or in a form.
+//!
+//! What must hold: reading one takes a few milliseconds at most, whatever it asks for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use fanfare_event::{InvalidSelector, Selector};
@@ -11,7 +14,7 @@ use crate::matcher::{InvalidMatcher, Matcher, MatcherType, NativeMatcher};
 /// What a subscriber asks for.
 #[derive(Debug, Clone)]
 pub struct MercureSubscription {
-    /// The topics it wants: those that one of these matches. There is at least one.
+    /// The topics it wants: those that one of these matches. There is at least one, and each once.
     pub matchers: Vec<Matcher>,
     /// The last id it has heard of, if that is in its address or its form.
     pub last_event_id: Option<String>,
@@ -29,6 +32,9 @@ pub enum InvalidMercureSubscription {
     /// It names more than a hub takes.
     #[error("a subscription has at most {} matchers", Selector::MAX_TOPICS)]
     TooManyMatchers,
+    /// Compiling its patterns takes more than a hub does for one request.
+    #[error("the patterns of a subscription take too much to compile together")]
+    TooMuchToCompile,
     /// A parameter begins with `match`, and is no type of matcher.
     #[error("{0:?} is no type of matcher: there are `match`, `match_exact` and `match_urlpattern`")]
     UnknownType(String),
@@ -46,6 +52,9 @@ pub enum InvalidMercureSubscription {
 }
 
 impl MercureSubscription {
+    /// The most that compiling its patterns may take, in bytes of regular expressions: two to four milliseconds.
+    const MAX_WORK: usize = 12 * 1024;
+
     /// Reads the query of an address and a form, which count as one, at a hub with this URL.
     ///
     /// # Errors
@@ -57,6 +66,7 @@ impl MercureSubscription {
         hub: &Arc<MercureUrl>,
     ) -> Result<Self, InvalidMercureSubscription> {
         let mut matchers = Vec::new();
+        let (mut seen, mut patterns, mut work) = (HashSet::new(), 0, 0);
         let mut last_event_id: Option<String> = None;
         for pair in form::pairs(query).chain(form::pairs(form.unwrap_or_default())) {
             let (name, value) = pair?;
@@ -78,9 +88,22 @@ impl MercureSubscription {
             if matchers.len() == Selector::MAX_TOPICS {
                 return Err(InvalidMercureSubscription::TooManyMatchers);
             }
+            if !seen.insert((kind, value.clone())) {
+                continue;
+            }
             let matcher = Matcher::parse(kind, &value, hub);
-            matchers
-                .push(matcher.map_err(|why| InvalidMercureSubscription::Matcher { name, why })?);
+            let matcher =
+                matcher.map_err(|why| InvalidMercureSubscription::Matcher { name, why })?;
+            // No more is compiled than is accepted, but for one.
+            patterns += usize::from(!matches!(matcher, Matcher::Exact(..)));
+            if patterns > Selector::MAX_PATTERNS {
+                return Err(InvalidSelector::TooManyPatterns(patterns).into());
+            }
+            work += matcher.work();
+            if work > Self::MAX_WORK {
+                return Err(InvalidMercureSubscription::TooMuchToCompile);
+            }
+            matchers.push(matcher);
         }
         if matchers.is_empty() {
             return Err(InvalidMercureSubscription::NoMatcher);
@@ -186,6 +209,13 @@ mod tests {
         assert!(parse("match=a%0A", None).is_err());
         assert!(parse("match_urlpattern=https://x/(", None).is_err());
         let patterns: String = (0..33).map(|n| format!("match_urlpattern=/{n}/:x&")).collect();
-        assert!(parse(&patterns, None).unwrap().selector().is_err());
+        let too_many = InvalidMercureSubscription::Selector(InvalidSelector::TooManyPatterns(33));
+        assert_eq!(parse(&patterns, None).unwrap_err(), too_many);
+        let large = |n| format!("match_urlpattern=/{n}{}&", "(%5Cw)".repeat(70));
+        let large: String = (0..20).map(large).collect();
+        let too_much = InvalidMercureSubscription::TooMuchToCompile;
+        assert_eq!(parse(&large, None).unwrap_err(), too_much);
+        let repeated = "match_urlpattern=/a/:x&topic=/a/{x}&match=a&".repeat(40);
+        assert_eq!(texts(&parse(&repeated, None).unwrap()), ["/a/:x", "/a/{x}", "a"]);
     }
 }

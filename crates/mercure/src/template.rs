@@ -52,9 +52,22 @@ impl UriTemplate {
         Some(Self { written: format!("{LANGUAGE}{text}").into(), expansions })
     }
 
+    /// Whether a text is a template, if one that takes too much.
+    pub(crate) fn is_one(text: &str) -> bool {
+        regular_expression(text).is_some()
+    }
+
     /// As it was written.
     pub(crate) fn text(&self) -> &str {
         &self.written[LANGUAGE.len()..]
+    }
+
+    /// What compiling it took.
+    pub(crate) fn work(&self) -> usize {
+        match &self.expansions {
+            Expansions::Run { .. } => 0,
+            Expansions::Regex(regex) => regex.work(),
+        }
     }
 
     /// Whether the topic of this name is an expansion, or is written alike.
@@ -259,6 +272,7 @@ mod tests {
             ("x{.v}", "x.1"),
             ("{v:3}", "abc"),
             ("a{b}c{d}", "a1c2"),
+            ("caf\u{e9}/{a}/{b}", "caf\u{e9}/1/2"),
         ] {
             assert!(matches(template, name), "{template} {name}");
         }
@@ -271,6 +285,7 @@ mod tests {
             ("https://example.com/a{?q,p}", "https://example.com/a?p=2&q=1"),
             ("{v:3}", "abcd"),
             ("a.{b}", "aX1"),
+            ("caf\u{e9}/{a}/{b}", "caf\u{e8}/1/2"),
         ] {
             assert!(!matches(template, name), "{template} {name}");
         }

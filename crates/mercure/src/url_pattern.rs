@@ -69,6 +69,16 @@ impl UrlPattern {
         &self.written[LANGUAGE.len()..]
     }
 
+    /// What compiling it took.
+    pub(crate) fn work(&self) -> usize {
+        self.compiled().map(Compiled::work).sum()
+    }
+
+    fn compiled(&self) -> impl Iterator<Item = &Compiled> {
+        let others = self.others.iter().map(|(_, matcher)| matcher);
+        [&self.pathname, &self.hostname].into_iter().chain(others).filter_map(compiled)
+    }
+
     /// Whether it matches the topic of this name.
     pub(crate) fn matches_name(&self, name: &str) -> bool {
         ReadUrl::of(&self.hub, name).is_some_and(|url| self.matches_url(&url))
@@ -107,10 +117,12 @@ fn matcher(component: Component<Linear>) -> Option<Matcher<Linear>> {
     Some(component.matcher)
 }
 
-/// How many bytes a matcher's regular expression may take up.
-fn footprint(matcher: &Matcher<Linear>) -> usize {
-    let InnerMatcher::RegExp { regexp: Ok(regexp) } = &matcher.inner else { return 0 };
-    regexp.compiled.get().map_or(0, Compiled::footprint)
+/// A matcher's regular expression, if it needs one.
+fn compiled(matcher: &Matcher<Linear>) -> Option<&Compiled> {
+    match &matcher.inner {
+        InnerMatcher::RegExp { regexp: Ok(regexp) } => regexp.compiled.get(),
+        _ => None,
+    }
 }
 
 /// What all begins with that it matches.
@@ -151,9 +163,7 @@ impl Expression for UrlPattern {
     }
 
     fn footprint(&self) -> usize {
-        let others = self.others.iter().map(|(_, matcher)| matcher);
-        let matchers = [&self.pathname, &self.hostname].into_iter().chain(others);
-        2 * Pattern::PLACE + matchers.map(footprint).sum::<usize>()
+        2 * Pattern::PLACE + self.compiled().map(Compiled::footprint).sum::<usize>()
     }
 }
 

@@ -53,9 +53,19 @@ impl Caller {
         self.principal.expires
     }
 
+    /// Whether they said who they are.
+    pub(crate) fn has_presented(&self) -> bool {
+        self.presented
+    }
+
     /// Refuses those who may publish nowhere, before their body is read.
     pub(crate) fn may_publish(&self) -> Result<(), Refusal> {
         if self.principal.publish.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }
+    }
+
+    /// Refuses those who may listen nowhere, before it is read what to.
+    pub(crate) fn may_subscribe(&self) -> Result<(), Refusal> {
+        if self.principal.subscribe.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }
     }
 
     pub(crate) fn publish(&self, drafts: Vec<Draft>) -> Result<Authorised<Vec<Draft>>, Refusal> {

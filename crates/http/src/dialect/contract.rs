@@ -16,6 +16,7 @@ use fanfare_payload::SubmissionKind;
 
 use super::idempotency_key::KeyName;
 use crate::access::{Caller, CredentialPlaces};
+use crate::quotas::Quotas;
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
 
@@ -62,6 +63,11 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a publish may be a form, which a browser sends for any site without asking.
+    fn takes_forms(&self) -> bool {
+        false
+    }
+
     /// Which headers of its answers the pages of other origins may read, beside those that they always may.
     fn exposed_headers(&self) -> Vec<HeaderName> {
         Vec::new()
@@ -78,11 +84,6 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     /// What is answered beside its two paths.
     fn further_routes(&self, _endpoint: &Endpoint) -> Router {
         Router::new()
-    }
-
-    /// Notes that a stream was admitted; what is returned is given back when it ends.
-    fn admitted(&self, _request: &Parts, _caller: &Caller) -> Option<Seat> {
-        None
     }
 }
 
@@ -127,7 +128,6 @@ pub(crate) struct Paths {
 }
 
 /// What a subscriber asks for.
-#[derive(Debug)]
 pub(crate) struct SubscribeRequest {
     pub(crate) selector: Selector,
     /// How its stream is written.
@@ -136,7 +136,12 @@ pub(crate) struct SubscribeRequest {
     pub(crate) cadence: Option<Cadence>,
     /// Where it begins.
     pub(crate) cursor: Requested,
+    /// Notes that it was admitted; what is returned is given back when it ends.
+    pub(crate) note: Option<NoteAdmission>,
 }
+
+/// See [`SubscribeRequest::note`].
+pub(crate) type NoteAdmission = Box<dyn FnOnce(&Caller, &Quotas) -> Seat + Send>;
 
 /// What a publisher sent.
 pub(crate) struct PublishRequest {

@@ -103,6 +103,10 @@ pub(super) async fn admit(
     let place = app.place(request)?;
     let caller = app.access.caller(request, dialect.credentials()).await?;
     caller.may_publish()?;
+    if dialect.takes_forms() && !caller.has_presented() {
+        // What everyone may do, a page of any site has its visitor's browser do.
+        app.access.guard.require_own_page(request, Some(caller.address))?;
+    }
     Ok((place, caller))
 }
 

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 
 use super::publish::read;
-use crate::admission::{Admission, Feed, admit};
+use crate::admission::{Admission, Feed, PendingForm, admit};
 use crate::dialect::QueryForm;
 use crate::refusal::{Refusal, UnreadableRequest};
 use crate::state::Endpoint;
@@ -28,7 +28,7 @@ pub(crate) async fn events(State(endpoint): State<Endpoint>, request: Request) -
 
 /// The same, for who comes past the router.
 pub(crate) async fn events_at(endpoint: &Endpoint, request: Parts) -> Response {
-    open(endpoint, Feed::Events, &request).await
+    open(endpoint, Feed::Events, request, None).await
 }
 
 /// Opens a stream of events that is asked for in a form.
@@ -36,14 +36,9 @@ pub(crate) async fn query(State(endpoint): State<Endpoint>, request: Request) ->
     if *request.method() != query_method() {
         return endpoint.dialect.method_not_allowed();
     }
-    let (mut head, body) = request.into_parts();
-    match form(&head.headers, body).await {
-        Ok(form) => {
-            head.extensions.insert(form);
-            open(&endpoint, Feed::Events, &head).await
-        }
-        Err(refusal) => endpoint.refuse(&refusal),
-    }
+    let (request, body) = request.into_parts();
+    let form = Box::pin(form(is_form(&request.headers), body));
+    open(&endpoint, Feed::Events, request, Some(form)).await
 }
 
 /// The method that is GET with a body (RFC 10008).
@@ -51,11 +46,15 @@ pub(crate) fn query_method() -> Method {
     Method::from_bytes(b"QUERY").unwrap_or_default()
 }
 
-async fn form(headers: &HeaderMap, body: Body) -> Result<QueryForm, Refusal> {
+fn is_form(headers: &HeaderMap) -> bool {
     let given = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     let kind = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    kind.eq_ignore_ascii_case(FORM)
+}
+
+async fn form(is_form: bool, body: Body) -> Result<QueryForm, Refusal> {
     let bytes = read(body, MAX_FORM).await?;
-    if !bytes.is_empty() && !kind.eq_ignore_ascii_case(FORM) {
+    if !bytes.is_empty() && !is_form {
         let said = "send the matchers as application/x-www-form-urlencoded".to_owned();
         return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, said });
     }
@@ -66,15 +65,20 @@ async fn form(headers: &HeaderMap, body: Body) -> Result<QueryForm, Refusal> {
 /// Opens a stream of the console's statistics.
 pub(crate) async fn statistics(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let (request, _) = request.into_parts();
-    open(&endpoint, Feed::Statistics, &request).await
+    open(&endpoint, Feed::Statistics, request, None).await
 }
 
 /// Answers with the head of a stream, and leaves the stream itself in the slot.
-async fn open(endpoint: &Endpoint, feed: Feed, request: &Parts) -> Response {
-    match admit(&endpoint.app, endpoint.dialect, feed, request).await {
+async fn open(
+    endpoint: &Endpoint,
+    feed: Feed,
+    mut request: Parts,
+    form: Option<PendingForm<'_>>,
+) -> Response {
+    match admit(&endpoint.app, endpoint.dialect, feed, &mut request, form).await {
         Admission::Admitted(stream) => {
             let mut head = head_only();
-            tell_beginning(endpoint, request, &stream, head.headers_mut()).await;
+            tell_beginning(endpoint, &request, &stream, head.headers_mut()).await;
             match request.extensions.get::<StreamSlot>() {
                 Some(slot) => slot.put(*stream),
                 None => return endpoint.refuse(&Refusal::NoPeer),

@@ -28,6 +28,10 @@ use crate::refusal::Refusal;
 const PUBLISH_RATE: u64 = 10_000;
 /// How many tickets one address from elsewhere may draw in a second, if nothing is set.
 const TICKET_RATE: u64 = 1_000;
+/// Of how many subscriptions of one address from elsewhere it is told in a second that they begin. As many as a
+/// crowd behind one address has may begin at once.
+const TOLD_RATE: u64 = 100;
+const TOLD_BURST: u8 = 20;
 /// How many streams one address from elsewhere may have, if nothing is set.
 const SUBSCRIBERS_PER_ADDRESS: usize = 1_000;
 /// How many patterns all streams of one address from elsewhere may name, if nothing is set.
@@ -40,6 +44,7 @@ pub struct Quotas {
     rates: Mutex<Rates<QuotaHolder>>,
     ticket_rate: Option<u64>,
     tickets: Mutex<Rates<IpAddr>>,
+    told: Mutex<Rates<IpAddr, TOLD_BURST>>,
     per_address: Option<usize>,
     addresses: Mutex<HashMap<IpAddr, Seats>>,
     per_subject: usize,
@@ -94,6 +99,7 @@ impl Quotas {
             rates: Mutex::new(Rates::new()),
             ticket_rate: limits.ticket_rate,
             tickets: Mutex::new(Rates::new()),
+            told: Mutex::new(Rates::with_burst()),
             per_address: limits.streams_per_address,
             addresses: Mutex::default(),
             per_subject: limits.streams_per_subject,
@@ -143,6 +149,20 @@ impl Quotas {
             .bucket(address, rate, now)
             .draw(rate, now)
             .map_err(|wait| Refusal::TooManyTickets { wait })
+    }
+
+    /// Counts subscriptions of this caller's address that begin; `false` if the log is not to be filled with them.
+    pub(crate) fn may_be_told(&self, caller: &Caller, subscriptions: usize) -> bool {
+        let local = caller.address.is_loopback();
+        let Some(rate) = self.publish_rate.or((!local).then_some(TOLD_RATE)) else { return true };
+        let (rate, now) = (rate.min(TOLD_RATE) as f64, Instant::now());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = told.bucket(network_of(caller.address), rate, now);
+        let drawn = bucket.draw(rate, now).is_ok();
+        if drawn {
+            bucket.charge(subscriptions.saturating_sub(1) as f64, rate, now);
+        }
+        drawn
     }
 
     /// Does something with this caller's bucket; `None` if there is no limit for them.
@@ -327,7 +347,7 @@ mod tests {
 
     /// The term of the formula in `docs/sizing.md`.
     #[test]
-    fn five_tables_of_addresses_take_at_most_48_mib() {
+    fn six_tables_of_addresses_take_at_most_48_mib() {
         let now = Instant::now();
         let address = |n: u32| IpAddr::from((n + (11 << 24)).to_be_bytes());
         let (mut publishers, mut requests) = (Rates::new(), Rates::new());
@@ -337,8 +357,8 @@ mod tests {
             requests.bucket(address(n), 1.0, now).charge(1.0, 1.0, now);
             let _ = addresses.enter(address(n), now);
         }
-        // Those of tickets and of bad credentials are like that of requests.
-        let bytes = publishers.table_bytes() + 3 * requests.table_bytes() + addresses.table_bytes();
+        // Those of tickets, of bad credentials and of what is told are like that of requests.
+        let bytes = publishers.table_bytes() + 4 * requests.table_bytes() + addresses.table_bytes();
         assert!((16 << 20..48 << 20).contains(&bytes), "{bytes}");
     }
 

@@ -43,6 +43,7 @@ impl Dialect for Plain {
             format: native(Envelope::None),
             cadence: None,
             cursor: Requested::parse(None),
+            note: None,
         })
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{FORM, PATH, asking, hub, hub_with, listen, post, publish, publisher, subscriber};
+use super::{FORM, PATH, URL, asking, hub, hub_with, listen, post, publish, publisher, subscriber};
 use crate::support::{Hub, Subscriber};
 
 #[test]
@@ -186,4 +186,37 @@ fn an_update_of_several_topics_comes_once() {
     assert_eq!((both.next().data, both.next().data), ("one".to_owned(), "end".to_owned()));
     assert_eq!(second.next().data, "one");
     assert_eq!(by_pattern.next().data, "one");
+}
+
+#[test]
+fn a_form_of_another_site_is_published() {
+    let hub = Hub::alone(&["--open", "--mercure", "--mercure-url", URL]);
+    let (own, authority) = (format!("http://{}", hub.address()), hub.address().to_string());
+    let from = |headers: &[(&str, &str)], body: &str| {
+        let lines: String = headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+        let mut connection = hub.connect();
+        connection.send(format!(
+            "POST {PATH} HTTP/1.1\r\nHost: {authority}\r\n{lines}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        connection.response("POST").status
+    };
+    let form = ("Content-Type", FORM);
+    for foreign in [
+        &[form, ("Origin", "https://evil.example")][..],
+        &[form, ("Origin", "null")],
+        &[form, ("Sec-Fetch-Site", "cross-site")],
+        &[form, ("Sec-Fetch-Site", "same-site")],
+        // What a page sends without a type may be a form too.
+        &[("Origin", "https://evil.example")],
+        &[form, ("Origin", "https://evil.example"), ("Cookie", "mercureAuthorization=x")],
+    ] {
+        assert_eq!(from(foreign, "topic=a&data=x"), 403, "{foreign:?}");
+    }
+    let refused = hub.metrics().labelled("fanfare_refused_total", "\"foreign_origin\"");
+    assert_eq!(refused, 6.0);
+    for ours in [&[form][..], &[form, ("Origin", &own)], &[form, ("Sec-Fetch-Site", "none")]] {
+        assert_eq!(from(ours, "topic=a&data=x"), 200, "{ours:?}");
+    }
+    assert_eq!(hub.metrics().exact("fanfare_publishes_total"), 3);
 }

@@ -415,3 +415,26 @@ fn a_hub_that_was_not_told_to_is_watched() {
     assert_eq!(hub.connect().request("POST", PATH, &form, b"topic=end&data=end").status, 200);
     assert_eq!(heard.next().data, "end", "nothing was told before");
 }
+
+#[test]
+fn one_client_fills_the_log_by_coming_and_going() {
+    let hub = watched_hub(&["--trusted-proxy", "127.0.0.1"]);
+    let come = |client: &str, n: usize| {
+        let query: String = (0..250).map(|m| format!("match={n}/{m}&")).collect();
+        asking(&hub, &query).header("X-Forwarded-For", client).open()
+    };
+    let crowd: Vec<_> = (0..12).map(|n| come("2001:db8::1", n)).collect();
+    let now = hub.await_metrics("all are told of, or will not be", |now| {
+        let count = |name: &str| now.exact(&format!("fanfare_mercure_{name}_total"));
+        count("subscription_events") + count("untold_subscriptions") == 12 * 250
+    });
+    let untold = now.exact("fanfare_mercure_untold_subscriptions_total");
+    assert!((1..=1000).contains(&untold), "as many as come at once are told of: {untold}");
+    let document = get(&hub, &format!("{ROOT}/exact/11%2F249")).json();
+    assert_eq!(document["subscriptions"].as_array().unwrap().len(), 1, "all are listed");
+    let mut watcher = with(&hub, ALL, &subscriber());
+    let another = come("192.0.2.2", 12);
+    told_of(&mut watcher, "12/249", true);
+    drop((crowd, another));
+    told_of(&mut watcher, "12/249", false);
+}

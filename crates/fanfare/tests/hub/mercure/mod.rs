@@ -4,6 +4,7 @@
 mod confused_languages;
 mod false_beginning;
 mod forged_update;
+mod greedy_stranger;
 mod leaked_update;
 mod lost_presence;
 mod misread_matcher;

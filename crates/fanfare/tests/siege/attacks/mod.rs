@@ -1,6 +1,8 @@
 //! The attacks, one in each file. Whoever thinks of another adds it to the list.
 
 mod bodies_in_crumbs;
+mod comings_and_goings;
+mod costly_matchers;
 mod disguises;
 mod empty_frames;
 mod floods_of_requests;
@@ -12,6 +14,7 @@ mod heads_without_end;
 mod idempotency_keys;
 mod many_streams;
 mod nonsense;
+mod queries_without_forms;
 mod rapid_resets;
 mod refused_bodies;
 mod silence;
@@ -30,6 +33,8 @@ use crate::attack::Attack;
 pub(crate) fn all() -> Vec<Box<dyn Attack>> {
     vec![
         Box::new(bodies_in_crumbs::BodiesInCrumbs),
+        Box::new(comings_and_goings::ComingsAndGoings),
+        Box::new(costly_matchers::CostlyMatchers),
         Box::new(disguises::Disguises),
         Box::new(empty_frames::EmptyFrames),
         Box::new(floods_of_requests::FloodsOfRequests),
@@ -41,6 +46,7 @@ pub(crate) fn all() -> Vec<Box<dyn Attack>> {
         Box::new(idempotency_keys::IdempotencyKeys),
         Box::new(many_streams::ManyStreams),
         Box::new(nonsense::Nonsense),
+        Box::new(queries_without_forms::QueriesWithoutForms),
         Box::new(rapid_resets::RapidResets),
         Box::new(refused_bodies::RefusedBodies),
         Box::new(silence::Silence),

@@ -18,17 +18,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use axum::routing::get;
-use fanfare_delivery::Seat;
 use fanfare_event::{Draft, EventId};
 use fanfare_log::Appended;
-use fanfare_mercure::{MercureUrl, Payloads, Update, name_of};
+use fanfare_mercure::{MercureUrl, Update, name_of};
 use fanfare_payload::SubmissionKind;
 
 pub use self::presence::Presence;
 pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
 use super::contract::{Dialect, Paths, PublishRequest, SubscribeRequest};
-use crate::access::{Caller, CredentialPlaces, Realm};
+use crate::access::{CredentialPlaces, Realm};
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
 
@@ -82,7 +81,7 @@ impl Dialect for Mercure {
     }
 
     fn subscription(&self, request: &Parts) -> Result<SubscribeRequest, Refusal> {
-        subscription::read(request, &self.config.hub, self.config.gap_events)
+        subscription::read(request, &self.config)
     }
 
     fn body_limit(&self, message: usize) -> usize {
@@ -114,6 +113,10 @@ impl Dialect for Mercure {
         true
     }
 
+    fn takes_forms(&self) -> bool {
+        true
+    }
+
     fn exposed_headers(&self) -> Vec<HeaderName> {
         vec![subscription::BEGINNING, axum::http::header::LINK]
     }
@@ -136,12 +139,6 @@ impl Dialect for Mercure {
             }
             None => all,
         }
-    }
-
-    fn admitted(&self, request: &Parts, caller: &Caller) -> Option<Seat> {
-        let presence = self.config.presence.as_ref()?;
-        let payloads = caller.note::<Payloads>();
-        Some(presence.enter(subscription::active(request, &self.config.hub, payloads.as_deref())))
     }
 }
 

@@ -64,8 +64,8 @@ impl Presence {
         Self { sender, receiver, succession: Arc::default(), counts: Arc::default() }
     }
 
-    /// Enters a subscriber, who is there until the seat is given back.
-    pub(super) fn enter(&self, subscriptions: Arc<[ActiveSubscription]>) -> Seat {
+    /// Enters a subscriber, who is there until the seat is given back, whether or not anything is to be told of it.
+    pub(super) fn enter(&self, subscriptions: Arc<[ActiveSubscription]>, told: bool) -> Seat {
         let chance = SystemEnvironment::new();
         let mut bits = [0; 16];
         for half in bits.chunks_exact_mut(8) {
@@ -73,7 +73,8 @@ impl Presence {
         }
         let id = MercureSubscriberId::of(bits);
         // The task ends with the process; nobody needs to hear of anything then.
-        let _ = self.sender.send(BoardMessage::Came(id, subscriptions));
+        let came = if told { BoardMessage::Came } else { BoardMessage::CameUntold };
+        let _ = self.sender.send(came(id, subscriptions));
         self.seat(id)
     }
 
@@ -230,7 +231,7 @@ impl MetricSource for Presence {
         )?;
         rows.counter(
             "mercure_untold_subscriptions",
-            "Subscriptions of which no update told, since too many came at once",
+            "Subscriptions of which no update told, since too many came at once, or from one address",
             of(untold),
         )
     }

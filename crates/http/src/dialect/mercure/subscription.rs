@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use fanfare_event::{EventId, Selector};
 use fanfare_hub::Requested;
-use fanfare_mercure::{ActiveSubscription, MercureSubscription as Asked, MercureUrl, Payloads};
+use fanfare_mercure::{ActiveSubscription, Matcher, MercureSubscription as Asked, Payloads};
 
 use super::stream_format::format;
-use crate::dialect::contract::{QueryForm, SubscribeRequest};
+use super::{MercureConfig, Presence};
+use crate::dialect::contract::{NoteAdmission, QueryForm, SubscribeRequest};
 use crate::refusal::{Refusal, UnreadableRequest};
 
 /// Where a stream begins.
@@ -23,31 +24,36 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A stream that nothing comes before.
 const EARLIEST: &str = "earliest";
 
-pub(super) fn read(
-    request: &Parts,
-    hub: &Arc<MercureUrl>,
-    gaps: bool,
-) -> Result<SubscribeRequest, Refusal> {
+pub(super) fn read(request: &Parts, config: &MercureConfig) -> Result<SubscribeRequest, Refusal> {
     let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);
     let query = request.uri.query().unwrap_or_default();
-    let asked = Asked::parse(query, form, hub);
+    let asked = Asked::parse(query, form, &config.hub);
     let asked = asked.map_err(Refusal::unreadable(UnreadableRequest::Subscription))?;
     let selector: Selector =
         asked.selector().map_err(Refusal::unreadable(UnreadableRequest::Subscription))?;
     let cursor = cursor(request, asked.last_event_id.as_deref());
-    Ok(SubscribeRequest { selector, format: format(gaps), cadence: None, cursor })
+    let note = config.presence.clone().map(|presence| note(presence, asked.matchers));
+    Ok(SubscribeRequest {
+        selector,
+        format: format(config.gap_events),
+        cadence: None,
+        cursor,
+        note,
+    })
+}
+
+/// Has it told what is subscribed to.
+fn note(presence: Presence, matchers: Vec<Matcher>) -> NoteAdmission {
+    Box::new(move |caller, quotas| {
+        let payloads = caller.note::<Payloads>();
+        let subscriptions = active(&matchers, payloads.as_deref());
+        let told = quotas.may_be_told(caller, subscriptions.len());
+        presence.enter(subscriptions, told)
+    })
 }
 
 /// What is told of it: each of its matchers once.
-pub(super) fn active(
-    request: &Parts,
-    hub: &Arc<MercureUrl>,
-    payloads: Option<&Payloads>,
-) -> Arc<[ActiveSubscription]> {
-    let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);
-    let query = request.uri.query().unwrap_or_default();
-    // It has been read before.
-    let matchers = Asked::parse(query, form, hub).map_or_else(|_| Vec::new(), |it| it.matchers);
+fn active(matchers: &[Matcher], payloads: Option<&Payloads>) -> Arc<[ActiveSubscription]> {
     let mut seen = HashSet::new();
     let distinct = matchers.iter().filter(|it| seen.insert((it.kind().name(), it.as_str())));
     let told = distinct.map(|matcher| ActiveSubscription {

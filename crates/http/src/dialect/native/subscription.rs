@@ -32,7 +32,7 @@ pub(super) fn read(request: &Parts) -> Result<SubscribeRequest, Refusal> {
     let selector = Selector::parse(topics, parameters.types.iter().map(String::as_str))?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
     let format = native(parameters.envelope);
-    Ok(SubscribeRequest { selector, format, cadence: parameters.cadence, cursor })
+    Ok(SubscribeRequest { selector, format, cadence: parameters.cadence, cursor, note: None })
 }
 
 /// What a console asks for: everything there is, from where it was, written as it likes.
@@ -40,7 +40,7 @@ pub(crate) fn statistics(request: &Parts) -> Result<SubscribeRequest, Refusal> {
     let parameters = Parameters::parse(request.uri.query().unwrap_or_default())?;
     let cursor = cursor(&request.headers, parameters.last_event_id.as_deref());
     let (selector, format) = (Selector::default(), native(parameters.envelope));
-    Ok(SubscribeRequest { selector, format, cadence: parameters.cadence, cursor })
+    Ok(SubscribeRequest { selector, format, cadence: parameters.cadence, cursor, note: None })
 }
 
 /// For fuzzing: reads what a subscription asks for.

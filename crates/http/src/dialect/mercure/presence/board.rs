@@ -25,6 +25,8 @@ pub(super) const MAX_WAITING: usize = 65_536;
 #[derive(Debug)]
 pub(super) enum BoardMessage {
     Came(MercureSubscriberId, Arc<[ActiveSubscription]>),
+    /// The same, of whose address too much has been told.
+    CameUntold(MercureSubscriberId, Arc<[ActiveSubscription]>),
     Left(MercureSubscriberId),
     List(SubscriptionsPath, oneshot::Sender<ListedSubscriptions>),
     Settle(oneshot::Sender<()>),
@@ -74,6 +76,10 @@ impl Board {
                 } else {
                     self.leave_untold(subscriptions.len());
                 }
+                self.active.insert(id, Active { subscriptions, told: false });
+            }
+            BoardMessage::CameUntold(id, subscriptions) => {
+                self.leave_untold(subscriptions.len());
                 self.active.insert(id, Active { subscriptions, told: false });
             }
             // Of whoever came and went before anything was told, nothing is.
