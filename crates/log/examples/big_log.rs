@@ -2,10 +2,11 @@
 //! seen from the page cache.
 //!
 //! ```text
-//! cargo run --release -p fanfare-log --example big_log -- DIR MEBIBYTES
+//! cargo run --release -p fanfare-log --example big_log -- DIR MEBIBYTES [BYTES]
 //! ```
 //!
-//! `DIR` is created where it does not exist, and kept: a second run opens what the first has made.
+//! `DIR` is created where it does not exist, and kept: a second run opens what the first has made. An event's message
+//! has so many `BYTES`, 200 unless told; with 40, a GiB holds ten million events.
 
 use std::error::Error;
 use std::fs;
@@ -21,7 +22,6 @@ use fanfare_log::{
     Appending, Batch, DiskLog, DiskOptions, EventLog, Lineage, Retention, SyncPolicy, Tail,
 };
 
-const MESSAGE: usize = 200;
 const BATCH: usize = 1024;
 const TOPICS: usize = 10_000;
 
@@ -30,13 +30,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let usage = "name a directory, and how many MiB it is to hold";
     let directory = arguments.next().ok_or(usage)?;
     let bytes = arguments.next().ok_or(usage)?.parse::<u64>()? << 20;
+    let message = arguments.next().map_or(Ok(200), |bytes| bytes.parse::<usize>())?;
     let directory = Path::new(&directory);
     let log = open(directory, bytes)?;
     let started = Instant::now();
     let (mut events, mut longest) = (0, Duration::ZERO);
     while log.size().is_some_and(|size| size.bytes < bytes) {
         let began = Instant::now();
-        block_on(log.append(batch(events)))?;
+        block_on(log.append(batch(events, message)))?;
         longest = longest.max(began.elapsed());
         events += BATCH;
     }
@@ -48,9 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // As much again as a quarter: segments go from now on.
     longest = Duration::ZERO;
-    for at in 0..bytes as usize / 4 / (MESSAGE + 60) / BATCH {
+    for at in 0..bytes as usize / 4 / (message + 60) / BATCH {
         let began = Instant::now();
-        block_on(log.append(batch(at * BATCH)))?;
+        block_on(log.append(batch(at * BATCH, message)))?;
         longest = longest.max(began.elapsed());
     }
     println!("while it is trimmed: longest batch {longest:.1?}, in {:.1?}", started.elapsed());
@@ -75,11 +76,11 @@ fn resident() -> String {
     line.map_or("?".to_owned(), |line| line.trim().trim_end_matches(" kB").to_owned())
 }
 
-fn batch(at: usize) -> Batch {
+fn batch(at: usize, message: usize) -> Batch {
     let draft = |n: usize| Draft {
         topic: Topic::parse(&format!("topic/{}", n * 7919 % TOPICS)).unwrap_or_default(),
         event_type: None,
-        message: "x".repeat(MESSAGE).into(),
+        message: "x".repeat(message).into(),
         extras: None,
     };
     Batch { drafts: (at..at + BATCH).map(draft).collect(), key: None }

@@ -32,6 +32,8 @@ impl DiskWriter {
             }
         }
         self.trim(Some(now));
+        self.segment_keys.expire(self.options.key_window(), now);
+        self.shared.indices.age();
         self.reclaimer.reclaim(&*self.storage, now);
         let quiet = now.as_millis().saturating_sub(self.written.as_millis());
         if self.ahead && quiet >= QUIET {
@@ -46,14 +48,14 @@ impl DiskWriter {
         let mut state = self.shared.state();
         while let Some(oldest) = state.oldest() {
             let retention = &self.options.retention;
-            let (events, bytes) = (oldest.index.count(), oldest.index.end());
+            let (events, bytes) = (oldest.summary.count, oldest.summary.end);
             let old = |(_, newest): (Timestamp, Timestamp)| {
                 let age = now.map(|now| now.as_millis().saturating_sub(newest.as_millis()));
                 age.is_some_and(|age| age >= self.options.age())
             };
             let beyond = state.events() - u64::from(events) >= retention.count
                 || state.bytes() - u64::from(bytes) >= retention.bytes
-                || oldest.index.times().is_none_or(old);
+                || oldest.summary.times.is_none_or(old);
             if !beyond {
                 break;
             }
@@ -69,7 +71,12 @@ impl DiskWriter {
         if let Err(error) = trims_file::store(&*self.storage, &trims) {
             tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
         }
-        self.reclaimer.add(gone.iter().map(|segment| TrimmedFiles::of(&*self.storage, segment)));
+        self.reclaimer.add(gone.iter().map(|segment| {
+            let summary = &segment.summary;
+            self.shared.indices.remove(summary.first);
+            let keys = self.segment_keys.take_through(summary.last());
+            TrimmedFiles::of(&*self.storage, summary, keys)
+        }));
         // A file that is open keeps its room.
         drop(gone);
         self.reclaimer.reclaim(&*self.storage, self.environment.now());

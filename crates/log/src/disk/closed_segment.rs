@@ -1,0 +1,69 @@
+//! A segment to which nothing is added any more.
+//!
+//! What must hold: its index can be had for as long as it is part of the log: from memory, from its file, or
+//! by scanning the segment. Where it is in no file, or everyone needs it all the time, it is kept in memory.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fanfare_event::Position;
+
+use super::index::Index;
+use super::segment::{SegmentFile, ordinals};
+use super::summary::{Summary, TopicShare};
+
+/// The segment.
+pub(super) struct ClosedSegment {
+    pub file: Arc<SegmentFile>,
+    pub summary: Summary,
+    /// What it holds of each topic, by the topic's place in the log's table, in the order of names.
+    pub topics: Box<[TopicShare<u32>]>,
+    /// Its index, where that is kept.
+    kept: Mutex<Option<Arc<Index>>>,
+    /// Held by whoever reads the index, so that nobody else does meanwhile.
+    loading: Mutex<()>,
+    gone: AtomicBool,
+}
+
+impl ClosedSegment {
+    pub(super) fn new(
+        file: Arc<SegmentFile>,
+        summary: Summary,
+        topics: Box<[TopicShare<u32>]>,
+        kept: Option<Arc<Index>>,
+    ) -> Self {
+        let (kept, loading) = (Mutex::new(kept), Mutex::new(()));
+        Self { file, summary, topics, kept, loading, gone: AtomicBool::new(false) }
+    }
+
+    /// Its index, where that is kept.
+    pub(super) fn kept(&self) -> Option<Arc<Index>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// No longer keeps the index: it is in its file.
+    pub(super) fn let_go(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The turn of whoever reads the index.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is no longer part of the log, and its files may go.
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Whether it is no longer part of the log.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Its records after one position and up to another.
+    pub(super) fn range(&self, after: Position, until: Position) -> Range<u32> {
+        ordinals(self.summary.first, self.summary.count, after, until)
+    }
+}
