@@ -1,5 +1,5 @@
-//! Makes a big log and measures what it costs to open it and to trim it, all but the disk's own work
-//! seen from the page cache.
+//! Makes a big log and measures what it costs to open it, to read pages all over it and to trim it, all but the
+//! disk's own work seen from the page cache.
 //!
 //! ```text
 //! cargo run --release -p fanfare-log --example big_log -- DIR MEBIBYTES [BYTES]
@@ -17,9 +17,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use fanfare_event::{Draft, Event, Position, Topic};
+use fanfare_event::{Draft, Event, Position, Selector, Topic};
 use fanfare_log::{
-    Appending, Batch, DiskLog, DiskOptions, EventLog, Lineage, Retention, SyncPolicy, Tail,
+    Appending, Batch, DiskLog, DiskOptions, EventLog, Lineage, PageLimit, ReadFrom, Retention,
+    SyncPolicy, Tail,
 };
 
 const BATCH: usize = 1024;
@@ -47,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         open(directory, bytes)?;
         return Ok(());
     }
+    read_pages(&log)?;
     // As much again as a quarter: segments go from now on.
     longest = Duration::ZERO;
     for at in 0..bytes as usize / 4 / (message + 60) / BATCH {
@@ -68,6 +70,31 @@ fn open(directory: &Path, bytes: u64) -> Result<DiskLog, Box<dyn Error>> {
     let (events, mebibytes, resident) = (size.events, size.bytes >> 20, resident());
     println!("opened {events} events, {mebibytes} MiB, in {took:.1?}; {resident} KiB resident");
     Ok(log)
+}
+
+/// Reads a page at each of so many places, twice: at first no index is in memory.
+fn read_pages(log: &DiskLog) -> Result<(), Box<dyn Error>> {
+    const PLACES: u64 = 10;
+    let wanted = Selector::parse(["**"], [])?;
+    let limit = PageLimit { events: 512, bytes: 256 << 10 };
+    let until = Position::new(u64::MAX, 0);
+    let page = |from| log.read(from, until, &wanted, limit);
+    let first = page(ReadFrom::Earliest)?.events.first().ok_or("it holds something")?.position;
+    let events = log.size().ok_or("it has a size")?.events;
+    for turn in ["first", "second"] {
+        let mut took = Vec::new();
+        for place in 1..=PLACES {
+            let began = Instant::now();
+            let after = first.plus(events * place / (PLACES + 1));
+            page(ReadFrom::After(after))?;
+            took.push(began.elapsed());
+        }
+        took.sort_unstable();
+        let (median, most) = (took[PLACES as usize / 2], took[PLACES as usize - 1]);
+        println!("pages all over it, {turn} turn: {median:.1?} in the middle, {most:.1?} at most");
+    }
+    println!("{} KiB resident", resident());
+    Ok(())
 }
 
 fn resident() -> String {

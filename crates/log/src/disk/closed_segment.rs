@@ -4,7 +4,7 @@
 //! by scanning the segment. Where it is in no file, or everyone needs it all the time, it is kept in memory.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanfare_event::Position;
@@ -23,6 +23,8 @@ pub(super) struct ClosedSegment {
     kept: Mutex<Option<Arc<Index>>>,
     /// Held by whoever reads the index, so that nobody else does meanwhile.
     loading: Mutex<()>,
+    /// How often the medium has refused to give the index.
+    refusals: AtomicU32,
     gone: AtomicBool,
 }
 
@@ -34,7 +36,8 @@ impl ClosedSegment {
         kept: Option<Arc<Index>>,
     ) -> Self {
         let (kept, loading) = (Mutex::new(kept), Mutex::new(()));
-        Self { file, summary, topics, kept, loading, gone: AtomicBool::new(false) }
+        let (refusals, gone) = (AtomicU32::default(), AtomicBool::default());
+        Self { file, summary, topics, kept, loading, refusals, gone }
     }
 
     /// Its index, where that is kept.
@@ -50,6 +53,11 @@ impl ClosedSegment {
     /// The turn of whoever reads the index.
     pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts that the medium has refused to give the index, and says how often it has.
+    pub(super) fn count_refusal(&self) -> u32 {
+        self.refusals.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// It is no longer part of the log, and its files may go.

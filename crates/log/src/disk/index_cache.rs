@@ -1,8 +1,9 @@
 //! The indices of closed segments that readers use, in memory.
 //!
 //! What must hold: they take no more memory than was allowed, beside those in use, and go when nobody has
-//! asked for them for a while. An index that is missing or damaged is made again of its segment; one that
-//! cannot be read is an error, never a segment without records.
+//! asked for them for a while. An index that is missing or damaged is made again of its segment, and given to
+//! the writer; one that cannot be read is an error, never a segment without records. Where the medium refuses it
+//! again and again, it counts as damaged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -15,17 +16,22 @@ use super::index::Index;
 use super::index_file;
 use super::scan::scan;
 use super::segment::SegmentFile;
-use super::storage::Storage;
+use super::storage::{Storage, is_refused};
 use super::summary::Summary;
 
 /// For how many turns of upkeep, about a second each, an index stays that nobody asks for.
 const IDLE: u64 = 60;
+
+/// How often the medium refuses to give an index before that counts as damaged.
+const REFUSALS: u32 = 3;
 
 /// The indices.
 pub(super) struct IndexCache {
     storage: Arc<dyn Storage>,
     most_bytes: usize,
     cached: Mutex<Cached>,
+    /// The content of one that was made again, to be written.
+    made_again: Mutex<Option<(Position, Vec<u8>)>>,
 }
 
 #[derive(Default)]
@@ -47,7 +53,7 @@ struct CachedIndex {
 
 impl IndexCache {
     pub(super) fn new(storage: Arc<dyn Storage>, most_bytes: usize) -> Self {
-        Self { storage, most_bytes, cached: Mutex::default() }
+        Self { storage, most_bytes, cached: Mutex::default(), made_again: Mutex::default() }
     }
 
     /// The index of a segment. `None` where the segment was trimmed meanwhile, and its files are gone.
@@ -65,11 +71,14 @@ impl IndexCache {
         if let Some(index) = known() {
             return Ok(Some(index));
         }
-        let (file, summary) = (&segment.file, &segment.summary);
-        let index = match index_of_file(&*self.storage, file, summary)? {
+        let found = match index_of_file(&*self.storage, &segment.file, &segment.summary) {
+            Err(error) if is_refused(&error) && segment.count_refusal() >= REFUSALS => None,
+            found => found?,
+        };
+        let index = match found {
             Some(index) => index,
             None if segment.is_gone() => return Ok(None),
-            None => index_by_scan(file, summary)?,
+            None => self.make_again(segment)?,
         };
         let index = Arc::new(index);
         self.put(first, index.clone());
@@ -82,6 +91,21 @@ impl IndexCache {
         if bytes <= self.most_bytes {
             self.lock().put(first, index, bytes, self.most_bytes);
         }
+    }
+
+    fn make_again(&self, segment: &ClosedSegment) -> io::Result<Index> {
+        let identity = &segment.file.identity;
+        let mut index = index_by_scan(&segment.file, &segment.summary)?;
+        let (keys, summary) = (index.take_keys(), Summary::of(&mut index));
+        let content = index_file::encode(identity, &summary, &keys, &index);
+        *self.made_again.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((summary.first, content));
+        Ok(index)
+    }
+
+    /// The latest that was made again, as its file should be, with the first position of its segment.
+    pub(super) fn take_made_again(&self) -> Option<(Position, Vec<u8>)> {
+        self.made_again.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Lets go of the index of a segment that was trimmed.
@@ -143,10 +167,12 @@ pub(super) fn whole_index(
     file: &SegmentFile,
     summary: &Summary,
 ) -> io::Result<Index> {
-    match index_of_file(storage, file, summary)? {
-        Some(index) => Ok(index),
-        None => index_by_scan(file, summary),
+    if let Some(index) = index_of_file(storage, file, summary)? {
+        return Ok(index);
     }
+    let mut index = index_by_scan(file, summary)?;
+    index.keep_only_places();
+    Ok(index)
 }
 
 /// The index in the file; `None` where there is none, or one that is damaged or does not fit.
@@ -173,6 +199,71 @@ fn index_by_scan(file: &SegmentFile, summary: &Summary) -> io::Result<Index> {
         found.push_lost(missing, 0);
     }
     found.close();
-    found.keep_only_places();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_event::{Timestamp, Topic};
+
+    use super::super::storage::Directory;
+    use super::*;
+
+    fn index(records: u32) -> Arc<Index> {
+        let mut index = Index::new(Position::new(1, 1), 52);
+        (0..records).for_each(|_| index.push(&Topic::default(), 40, Timestamp(1)));
+        index.close();
+        Arc::new(index)
+    }
+
+    fn cache(most_bytes: usize) -> IndexCache {
+        let directory = std::env::temp_dir();
+        IndexCache::new(Arc::new(Directory::read_only(&directory).unwrap()), most_bytes)
+    }
+
+    fn at(seq: u64) -> Position {
+        Position::new(1, seq)
+    }
+
+    fn held(cache: &IndexCache) -> Vec<u64> {
+        let cached = cache.lock();
+        assert_eq!(cached.indices.len(), cached.by_use.len());
+        assert_eq!(cached.bytes, cached.indices.values().map(|cached| cached.bytes).sum());
+        let mut held: Vec<_> = cached.indices.keys().map(|first| first.seq).collect();
+        held.sort_unstable();
+        held
+    }
+
+    #[test]
+    fn indices_take_more_than_they_may_or_those_in_use_go() {
+        let bytes = index(1000).footprint();
+        let cache = cache(3 * bytes);
+        for seq in 1..=3 {
+            cache.put(at(seq), index(1000));
+        }
+        assert!(cache.lock().get(at(1)).is_some());
+        cache.put(at(4), index(1000));
+        assert_eq!(held(&cache), [1, 3, 4], "what was asked for longest ago goes");
+        cache.put(at(4), index(2000));
+        assert_eq!(held(&cache), [1, 4], "one of the same segment takes its place");
+        cache.put(at(5), index(4000));
+        assert_eq!(held(&cache), [1, 4], "what is larger than all may be is not held");
+        cache.remove(at(4));
+        cache.remove(at(4));
+        assert_eq!(held(&cache), [1]);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_stays_for_ever() {
+        let cache = cache(1 << 20);
+        cache.put(at(1), index(10));
+        cache.put(at(2), index(10));
+        for _ in 0..IDLE {
+            assert!(cache.lock().get(at(2)).is_some());
+            cache.age();
+        }
+        assert_eq!(held(&cache), [1, 2]);
+        cache.age();
+        assert_eq!(held(&cache), [2]);
+    }
 }

@@ -13,7 +13,7 @@ use super::segment::{Extent, SegmentFile, SegmentRun, before};
 use super::selection::comparisons;
 use super::shared::Shared;
 use super::state::{LogState, Next, ReadStep};
-use super::storage::read_full;
+use super::storage::{is_refused, read_full};
 use crate::record::{Body, HEADER, Header};
 use crate::{Page, PageLimit, ReadError, ReadFrom};
 
@@ -246,7 +246,7 @@ fn together(records: &[Extent]) -> (usize, u32) {
 /// Reads as far as the medium lets it: what it refuses to give is damage, not an outage.
 fn read_what_can_be(file: &SegmentFile, into: &mut [u8], at: u32) -> io::Result<usize> {
     match read_full(&*file.bytes, into, at.into()) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(0),
+        Err(error) if is_refused(&error) => Ok(0),
         result => result,
     }
 }
