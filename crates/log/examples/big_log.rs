@@ -74,7 +74,7 @@ fn open(directory: &Path, bytes: u64) -> Result<DiskLog, Box<dyn Error>> {
 
 /// Reads a page at each of so many places, twice: at first no index is in memory.
 fn read_pages(log: &DiskLog) -> Result<(), Box<dyn Error>> {
-    const PLACES: u64 = 10;
+    const PLACES: u64 = 8;
     let wanted = Selector::parse(["**"], [])?;
     let limit = PageLimit { events: 512, bytes: 256 << 10 };
     let until = Position::new(u64::MAX, 0);
