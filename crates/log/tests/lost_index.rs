@@ -142,6 +142,23 @@ fn records_that_neither_the_index_nor_the_segment_shows_are_passed_over() {
     }
 }
 
+#[test]
+fn a_reader_waits_for_one_that_reads_the_same_index() {
+    let (disk, events) = closed(3);
+    let (log, tail) = open(&disk, unlimited());
+    let log = Arc::new(log);
+    // In the middle of each of the first reads, somebody else reads all of it.
+    let (other, until, mut left) = (log.clone(), tail.last(), 20);
+    disk.before_each_read(move || {
+        if left > 0 {
+            left -= 1;
+            support::replay(&other, ReadFrom::Earliest, until, &["**"], 7);
+        }
+    });
+    assert_whole(&log, &tail, &events);
+    disk.read_quietly();
+}
+
 /// A disk on which indices cannot be read, or on which something happens before they are.
 struct Faulty {
     disk: SimulatedDisk,

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfare_event::Position;
 
@@ -21,8 +21,6 @@ pub(super) struct ClosedSegment {
     pub topics: Box<[TopicShare<u32>]>,
     /// Its index, where that is kept.
     kept: Mutex<Option<Arc<Index>>>,
-    /// Held by whoever reads the index, so that nobody else does meanwhile.
-    loading: Mutex<()>,
     /// How often the medium has refused to give the index.
     refusals: AtomicU32,
     gone: AtomicBool,
@@ -35,9 +33,8 @@ impl ClosedSegment {
         topics: Box<[TopicShare<u32>]>,
         kept: Option<Arc<Index>>,
     ) -> Self {
-        let (kept, loading) = (Mutex::new(kept), Mutex::new(()));
         let (refusals, gone) = (AtomicU32::default(), AtomicBool::default());
-        Self { file, summary, topics, kept, loading, refusals, gone }
+        Self { file, summary, topics, kept: Mutex::new(kept), refusals, gone }
     }
 
     /// Its index, where that is kept.
@@ -48,11 +45,6 @@ impl ClosedSegment {
     /// No longer keeps the index: it is in its file.
     pub(super) fn let_go(&self) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// The turn of whoever reads the index.
-    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
-        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts that the medium has refused to give the index, and says how often it has.

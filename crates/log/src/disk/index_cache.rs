@@ -3,7 +3,7 @@
 //! What must hold: they take no more memory than was allowed, beside those in use, and go when nobody has
 //! asked for them for a while. An index that is missing or damaged is made again of its segment, and given to
 //! the writer; one that cannot be read is an error, never a segment without records. Where the medium refuses it
-//! again and again, it counts as damaged.
+//! again and again, it counts as damaged. No lock is held while a file is read, so two readers may read the same.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -67,10 +67,6 @@ impl IndexCache {
         if let Some(index) = known() {
             return Ok(Some(index));
         }
-        let _turn = segment.turn();
-        if let Some(index) = known() {
-            return Ok(Some(index));
-        }
         let found = match index_of_file(&*self.storage, &segment.file, &segment.summary) {
             Err(error) if is_refused(&error) && segment.count_refusal() >= REFUSALS => None,
             found => found?,
@@ -80,6 +76,10 @@ impl IndexCache {
             None if segment.is_gone() => return Ok(None),
             None => self.make_again(segment)?,
         };
+        // Another reader may have been quicker: then both have one.
+        if let Some(known) = known() {
+            return Ok(Some(known));
+        }
         let index = Arc::new(index);
         self.put(first, index.clone());
         Ok(Some(index))
