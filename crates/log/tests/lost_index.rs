@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_event::{Event, EventId, Position, Selector, Timestamp, Topic};
 use fanfare_log::disk::{Progress, Storage, StoredFile};
@@ -282,7 +282,9 @@ fn a_damaged_index_is_damaged_for_ever() {
     let (log, tail) = open(&disk, unlimited());
     assert_whole(&log, &tail, &events);
     log.expire(Timestamp::now());
+    let began = Instant::now();
     while disk.read(name) != content {
+        assert!(began.elapsed() < Duration::from_secs(30), "it is not written anew");
         std::thread::yield_now();
     }
 }
