@@ -38,7 +38,7 @@ impl IdempotencyState {
     ///
     /// It is not whole, or is of a version that is not understood.
     pub fn read(from: &mut dyn Read) -> Result<Self, StateError> {
-        let mut from = StateReader::begin(from, MAGIC)?;
+        let mut from = StateReader::begin(from, &[MAGIC])?;
         let state = Self::read_from(&mut from)?;
         from.finish()?;
         Ok(state)

@@ -85,10 +85,11 @@ pub(crate) struct StateReader<'a> {
 }
 
 impl<'a> StateReader<'a> {
-    /// Of a stream that begins with this.
-    pub(crate) fn begin(from: &'a mut dyn Read, magic: Magic) -> Result<Self, StateError> {
+    /// Of a stream that begins with one of these.
+    pub(crate) fn begin(from: &'a mut dyn Read, magics: &[Magic]) -> Result<Self, StateError> {
         let mut reader = Self { from, block: Vec::new(), at: 0 };
-        let found = reader.entry(|cut| cut.take(magic.len()).map(|found| found == magic))?;
+        let is_known = |found: &[u8]| magics.iter().any(|magic| found == magic);
+        let found = reader.entry(|cut| cut.take(size_of::<Magic>()).map(is_known))?;
         if found { Ok(reader) } else { Err(StateError::Version) }
     }
 
@@ -179,7 +180,7 @@ mod tests {
     }
 
     fn read(mut bytes: &[u8], entries: u64, length: usize) -> Result<(), StateError> {
-        let mut reader = StateReader::begin(&mut bytes, MAGIC)?;
+        let mut reader = StateReader::begin(&mut bytes, &[MAGIC])?;
         for n in 0..entries {
             let found = reader.entry(|cut| {
                 let found = cut.u64()?;

@@ -19,6 +19,11 @@ impl TopicId {
     pub fn index(self) -> usize {
         self.0
     }
+
+    /// The place of this index.
+    pub(crate) fn at(index: u32) -> Self {
+        Self(index as usize)
+    }
 }
 
 /// The topics of one log. Does no I/O and reads no clock.
@@ -144,6 +149,11 @@ impl TopicTable {
     /// Where the topic stands, if it is known.
     pub fn id(&self, topic: &Topic) -> Option<TopicId> {
         self.ids.get(topic).copied()
+    }
+
+    /// The name of a topic, as the table holds it.
+    pub(crate) fn name(&self, id: TopicId) -> Option<&Topic> {
+        self.slots.get(id.0)?.as_ref().map(|slot| &slot.topic)
     }
 
     /// Whether something wanted, after `after`, may have been trimmed; if so, the position from

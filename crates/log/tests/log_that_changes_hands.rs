@@ -345,7 +345,7 @@ fn settled() -> DiskState {
 
 #[test]
 fn what_another_version_wrote_is_read_otherwise_or_not_at_all() {
-    let golden = include_bytes!("golden/disk-1.state");
+    let golden = include_bytes!("golden/disk-2.state");
     let state = settled();
     let mut bytes = Vec::new();
     state.write(&mut bytes).unwrap();

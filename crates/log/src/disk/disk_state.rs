@@ -1,7 +1,7 @@
 //! What the log on disk hands to the process that goes on with it, beside its directory and the lock.
 //!
 //! What must hold: with it, nothing need be read of the files to go on, and nothing written: the same
-//! epoch, the same indices, keys and trims.
+//! epoch, the same segments, keys and trims.
 
 use std::io::{self, Read, Write};
 
@@ -18,7 +18,10 @@ use crate::state_stream::{
 };
 use crate::{Ended, Lineage};
 
-const MAGIC: Magic = *b"FFDSKLG1";
+const MAGIC: Magic = *b"FFDSKLG2";
+
+/// What it began with before an index could be without its places.
+const MAGIC_WITH_WHOLE_INDICES: Magic = *b"FFDSKLG1";
 
 /// All that a frozen log knows, and its files may not: see [`DiskLog::freeze`](super::DiskLog::freeze).
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +40,8 @@ pub struct DiskState {
     pub(super) trims: Trims,
     /// The watermark of the topics that are no longer known.
     pub(super) forgotten: Position,
-    /// Each segment's identity and index, as an index file has them, oldest first.
+    /// The head of each segment's index, as an index file has it, oldest first; all of the index where no
+    /// file may have it.
     pub(super) segments: Vec<Vec<u8>>,
     pub(super) keys: IdempotencyState,
     /// What was trimmed and is still there.
@@ -92,7 +96,7 @@ impl DiskState {
     /// It is not whole, or is of a version that is not understood. Whatever is read, no more memory is taken
     /// than a small multiple of its length.
     pub fn read(from: &mut dyn Read) -> Result<Self, StateError> {
-        let mut from = StateReader::begin(from, MAGIC)?;
+        let mut from = StateReader::begin(from, &[MAGIC, MAGIC_WITH_WHOLE_INDICES])?;
         let first = from.entry(First::read)?;
         let First { lineage, head, parent, .. } = &first;
         let plausible = lineage.current() == head.epoch

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::closed_segment::ClosedSegment;
 use super::disk_state::DiskState;
 use super::refusal::WriteRefusal;
-use super::segment::Segment;
 use super::writer::DiskWriter;
 use super::{DiskLog, index_file};
 
@@ -102,8 +102,17 @@ impl DiskWriter {
             return Err(reason.clone());
         }
         let state = self.shared.state();
-        let encoded =
-            |segment: &Arc<Segment>| index_file::encode(&segment.file.identity, &segment.index);
+        let encoded = |segment: &Arc<ClosedSegment>| {
+            let (identity, summary) = (&segment.file.identity, &segment.summary);
+            let keys = self.segment_keys.between(summary.first, summary.last());
+            match segment.kept() {
+                Some(index) => {
+                    let keys: Vec<_> = keys.cloned().collect();
+                    index_file::encode(identity, summary, &keys, &index)
+                }
+                None => index_file::encode_head(identity, summary, state.shares(segment), keys),
+            }
+        };
         Ok(DiskState {
             lineage: state.lineage().clone(),
             recorded: self.unrecorded.is_none(),

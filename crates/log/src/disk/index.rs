@@ -5,8 +5,8 @@
 //! record's plus the ordinal, whether or not the records between can still be read. What was lost
 //! to damage keeps its ordinals.
 //!
-//! Memory: 8 bytes per event, 12 while its segment grows, and 20 bytes per topic of a closed segment beside the topic's name,
-//! which segments share.
+//! Memory: 8 bytes per event, 12 while its segment grows, and 20 bytes per topic of a closed segment beside the topic's name.
+//! That of a closed segment is read when somebody asks for it ([`IndexCache`](super::index_cache::IndexCache)).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -38,6 +38,24 @@ pub(super) struct KeyMark {
     pub count: u32,
     pub time: Timestamp,
     pub key: IdempotencyKey,
+}
+
+impl KeyMark {
+    /// Whether its batch is within a segment of so many records.
+    pub(super) fn is_within(&self, records: u32) -> bool {
+        let end = self.ordinal.checked_add(self.count);
+        end.is_some_and(|end| self.count > 0 && end <= records)
+    }
+
+    /// What it was answered, in the segment that begins here.
+    pub(super) fn kept(&self, first: Position) -> KeptKey {
+        KeptKey {
+            key: self.key.as_str().as_bytes().into(),
+            first: first.plus(self.ordinal.into()),
+            count: self.count,
+            time: self.time,
+        }
+    }
 }
 
 /// The ordinals of each topic, ascending.
@@ -149,9 +167,7 @@ impl Index {
             })
             && start as usize == ordinals.len()
             && ordinals.iter().all(|&ordinal| ordinal < count);
-        let keys_fit = keys.iter().all(|mark| {
-            mark.ordinal.checked_add(mark.count).is_some_and(|end| mark.count > 0 && end <= count)
-        });
+        let keys_fit = keys.iter().all(|mark| mark.is_within(count));
         let ids_fit = ids.is_sorted_by(|(a, _), (b, _)| a < b)
             && ids.last().is_none_or(|(ordinal, _)| *ordinal < count);
         let fits = offsets_fit && lost_fit && postings_fit && keys_fit && ids_fit;
@@ -294,19 +310,29 @@ impl Index {
         at(ordinal as usize)..at(ordinal as usize + 1)
     }
 
-    /// What the keys of its batches were answered.
-    pub(super) fn kept_keys(&self) -> impl Iterator<Item = KeptKey> + '_ {
-        self.keys.iter().map(|mark| KeptKey {
-            key: mark.key.as_str().as_bytes().into(),
-            first: self.position(mark.ordinal),
-            count: mark.count,
-            time: mark.time,
-        })
+    /// What the keys of its batches were answered, which it then no longer has.
+    pub(super) fn take_keys(&mut self) -> Vec<KeptKey> {
+        let keys = std::mem::take(&mut self.keys);
+        keys.iter().map(|mark| mark.kept(self.first)).collect()
     }
 
-    /// The ids that publishers chose, each with its record, ascending.
-    pub(super) fn ids(&self) -> &[(u32, EventId)] {
-        &self.ids
+    /// The ids that publishers chose, each with its record, ascending; which it then no longer has.
+    pub(super) fn take_ids(&mut self) -> Vec<(u32, EventId)> {
+        std::mem::take(&mut self.ids)
+    }
+
+    /// Forgets what readers do not ask for: keys and ids.
+    pub(super) fn keep_only_places(&mut self) {
+        (self.keys, self.ids) = (Vec::new(), Vec::new());
+    }
+
+    /// How much memory it takes, in bytes; of a closed one.
+    pub(super) fn footprint(&self) -> usize {
+        // Of a name: its place, its end, what counts who shares it and what the allocator adds.
+        const NAME: usize = 52;
+        let Postings::Closed { topics, ordinals, .. } = &self.postings else { return usize::MAX };
+        let names: usize = topics.iter().map(|topic| NAME + topic.as_str().len()).sum();
+        size_of::<Self>() + (self.offsets.len() + ordinals.len()) * 4 + names
     }
 
     /// The stretches of ordinals that cannot be read.
@@ -356,7 +382,7 @@ impl Index {
         }
     }
 
-    /// Lets `names` replace equal topics, so that all segments share one name.
+    /// Lets `name` replace equal topics, so that indices that are kept share one name.
     pub(super) fn share_names(&mut self, mut name: impl FnMut(&Topic) -> Topic) {
         if let Postings::Closed { topics, .. } = &mut self.postings {
             topics.iter_mut().for_each(|topic| *topic = name(topic));

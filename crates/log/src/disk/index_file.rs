@@ -1,20 +1,37 @@
 //! The index of a closed segment, as a file beside it: what spares a start the reading of the
 //! whole log.
 //!
+//! ```text
+//! head        magic 8 bytes, u32 length of the head, the segment's identity
+//!             u64 u64 times, u32 whether there are any, u32 end, u32 count of records
+//!             what is lost, of each topic how much, keys, ids: of each a u32 number, and so many
+//!             u32 checksum
+//! places      u32 for each record: where it begins
+//!             u32 for each topic's records: their ordinals, by the topics of the head
+//! u32         checksum of everything
+//! ```
+//!
 //! What must hold: it only repeats what the segment says. Where it is missing, damaged or does not
-//! fit, the segment is scanned instead.
+//! fit, the segment is scanned instead. A start reads the head alone: its checksum is its own, and the size
+//! of the file shows whether the rest is there.
 
 use std::io;
 
 use fanfare_event::{EventId, Position, Timestamp, Topic};
 
 use super::index::{Index, KeyMark, Parts};
+use super::keys_file::KeptKey;
+use super::name_table::NameTable;
 use super::segment::{INDEX, SegmentIdentity, name};
-use super::storage::{Storage, read_file, replace};
+use super::storage::{Storage, read_file, read_full, replace};
+use super::summary::{Summary, TopicShare};
 use crate::IdempotencyKey;
 use crate::bytes::{ByteReader, seal, unseal};
 
-const MAGIC: &[u8; 8] = b"FFINDEX2";
+const MAGIC: &[u8; 8] = b"FFINDEX3";
+
+/// What it began with before it had a head.
+const MAGIC_WITHOUT_HEAD: &[u8; 8] = b"FFINDEX2";
 
 /// What it began with before it named ids.
 const MAGIC_WITHOUT_IDS: &[u8; 8] = b"FFINDEX1";
@@ -23,9 +40,67 @@ const MAGIC_WITHOUT_IDS: &[u8; 8] = b"FFINDEX1";
 /// than thirty.
 const LIMIT: u64 = 2 << 30;
 
+/// How much is read of it at first: a head of some hundred topics.
+const FIRST: u64 = 8 << 10;
+
+/// What a start has to know of a segment.
+#[derive(Debug)]
+pub(super) struct IndexHead {
+    pub identity: SegmentIdentity,
+    pub summary: Summary,
+    /// By the places of a [`NameTable`], in the order of names.
+    pub topics: Vec<TopicShare<u32>>,
+    /// What the keys of its batches were answered, ascending.
+    pub keys: Vec<KeptKey>,
+}
+
+/// What a file says, as far as it was asked.
+#[derive(Debug)]
+pub(super) struct FoundIndex {
+    pub head: IndexHead,
+    /// The index itself, where all of the file had to be read.
+    pub index: Option<Index>,
+}
+
 /// The file's name.
 pub(super) fn file_name(first: Position) -> String {
     format!("{}{INDEX}", name(first))
+}
+
+/// Reads the head of the index of the segment that begins here; all of it where an older version wrote it.
+/// `None` where there is none, or a damaged one.
+pub(super) fn load_head(
+    storage: &dyn Storage,
+    first: Position,
+    names: &mut NameTable,
+) -> io::Result<Option<FoundIndex>> {
+    let file = match storage.open(&file_name(first)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let size = file.size()?.min(LIMIT);
+    let mut bytes = vec![0; size.min(FIRST) as usize];
+    let read = read_full(&*file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    let length = length_of_head(&bytes);
+    let needed = length.map_or(size, u64::from);
+    if needed > size {
+        return Ok(None);
+    }
+    let have = bytes.len();
+    bytes.resize(needed as usize, 0);
+    if let Some(rest) = bytes.get_mut(have..) {
+        let read = read_full(&*file, rest, have as u64)?;
+        bytes.truncate(have + read);
+    }
+    let found = if length.is_some() {
+        decode_head(&bytes, names)
+            .filter(|head| size == needed + head.length_of_places())
+            .map(|head| FoundIndex { head, index: None })
+    } else {
+        decode(&bytes).map(|(identity, index)| FoundIndex::of(identity, index, names))
+    };
+    Ok(found.filter(|found| found.head.identity.first == first))
 }
 
 /// Reads the index of the segment that begins here; `None` where there is none, or a damaged one.
@@ -40,59 +115,112 @@ pub(super) fn load(
     Ok(decode(&bytes).filter(|(identity, _)| identity.first == first))
 }
 
-/// Writes the index of a closed segment. Without it the next start only takes longer.
-pub(super) fn store(storage: &dyn Storage, identity: &SegmentIdentity, index: &Index) {
-    let file = file_name(identity.first);
-    if let Err(error) = replace(storage, &file, &encode(identity, index)) {
+/// Writes the index of a closed segment, and says whether it could. Without it the next start only takes
+/// longer.
+pub(super) fn store(storage: &dyn Storage, first: Position, content: &[u8]) -> bool {
+    let file = file_name(first);
+    let stored = replace(storage, &file, content);
+    if let Err(error) = &stored {
         tracing::warn!(file, %error, "cannot write an index, the next start scans its segment");
     }
+    stored.is_ok()
 }
 
 /// The content of the file. The index must be closed.
-pub(super) fn encode(identity: &SegmentIdentity, index: &Index) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(index.count() as usize * 8 + 4096);
-    bytes.extend_from_slice(MAGIC);
-    identity.encode(&mut bytes);
-    let (oldest, newest) = index.times().unwrap_or((Timestamp(0), Timestamp(0)));
-    u64s(&mut bytes, &[oldest.as_millis(), newest.as_millis()]);
-    u32s(&mut bytes, &[index.times().is_some().into(), index.end(), index.count()]);
-    u32s(&mut bytes, index.offsets());
-    u32s(&mut bytes, &[index.lost().len() as u32]);
-    for lost in index.lost() {
-        u32s(&mut bytes, &[lost.start, lost.end]);
-    }
-    let (mut ordinals, mut topics) = (Vec::new(), Vec::new());
+pub(super) fn encode(
+    identity: &SegmentIdentity,
+    summary: &Summary,
+    keys: &[KeptKey],
+    index: &Index,
+) -> Vec<u8> {
+    let mut topics = Vec::with_capacity(index.names().len());
+    let mut ordinals = Vec::with_capacity(index.count() as usize);
     index.topics(|topic, of_topic| {
+        let Some(&last) = of_topic.last() else { return };
+        topics.push(TopicShare { topic, events: of_topic.len() as u32, last });
         ordinals.extend_from_slice(of_topic);
-        topics.push((topic, ordinals.len() as u32));
     });
-    u32s(&mut bytes, &[topics.len() as u32]);
-    for (topic, end) in topics {
-        u32s(&mut bytes, &[end]);
-        text(&mut bytes, topic.as_str());
-    }
-    u32s(&mut bytes, &[ordinals.len() as u32]);
+    let mut bytes = encode_head(identity, summary, topics.into_iter(), keys.iter());
+    bytes.reserve((index.offsets().len() + ordinals.len()) * 4 + 4);
+    u32s(&mut bytes, index.offsets());
     u32s(&mut bytes, &ordinals);
-    u32s(&mut bytes, &[index.keys.len() as u32]);
-    for mark in &index.keys {
-        u32s(&mut bytes, &[mark.ordinal, mark.count]);
-        u64s(&mut bytes, &[mark.time.as_millis()]);
-        text(&mut bytes, mark.key.as_str());
-    }
-    u32s(&mut bytes, &[index.ids().len() as u32]);
-    for (ordinal, id) in index.ids() {
-        u32s(&mut bytes, &[*ordinal]);
-        text(&mut bytes, id.as_str());
-    }
     seal(&mut bytes);
     bytes
 }
 
+/// The head alone. The topics are in the order of names.
+pub(super) fn encode_head<'a>(
+    identity: &SegmentIdentity,
+    summary: &Summary,
+    topics: impl Iterator<Item = TopicShare<&'a Topic>>,
+    keys: impl Iterator<Item = &'a KeptKey>,
+) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    let length = bytes.len()..bytes.len() + 4;
+    u32s(&mut bytes, &[0]);
+    identity.encode(&mut bytes);
+    let (oldest, newest) = summary.times.unwrap_or((Timestamp(0), Timestamp(0)));
+    u64s(&mut bytes, &[oldest.as_millis(), newest.as_millis()]);
+    u32s(&mut bytes, &[summary.times.is_some().into(), summary.end, summary.count]);
+    numbered(&mut bytes, summary.lost.iter(), |bytes, lost| u32s(bytes, &[lost.start, lost.end]));
+    numbered(&mut bytes, topics, |bytes, share| {
+        u32s(bytes, &[share.events, share.last]);
+        text(bytes, share.topic.as_str().as_bytes());
+    });
+    numbered(&mut bytes, keys, |bytes, kept| {
+        let ordinal = kept.first.seq.saturating_sub(summary.first.seq) as u32;
+        u32s(bytes, &[ordinal, kept.count]);
+        u64s(bytes, &[kept.time.as_millis()]);
+        text(bytes, &kept.key);
+    });
+    numbered(&mut bytes, summary.ids.iter(), |bytes, (ordinal, id)| {
+        u32s(bytes, &[*ordinal]);
+        text(bytes, id.as_str().as_bytes());
+    });
+    let whole = bytes.len() as u32 + 4;
+    bytes[length].copy_from_slice(&whole.to_le_bytes());
+    seal(&mut bytes);
+    bytes
+}
+
+/// What a whole file, or its head, says; `None` where it is neither, or damaged.
+pub(super) fn decode_any(bytes: &[u8], names: &mut NameTable) -> Option<FoundIndex> {
+    if length_of_head(bytes).is_some_and(|length| length as usize == bytes.len()) {
+        return decode_head(bytes, names).map(|head| FoundIndex { head, index: None });
+    }
+    decode(bytes).map(|(identity, index)| FoundIndex::of(identity, index, names))
+}
+
 /// What the file says; `None` where it is not such a file, or damaged.
 pub(super) fn decode(bytes: &[u8]) -> Option<(SegmentIdentity, Index)> {
-    let mut cut = unseal(bytes)?;
+    let content = unseal(bytes)?;
+    let Some(length) = length_of_head(content.0) else { return decode_headless(content) };
+    let (head, places) = content.0.split_at_checked(length as usize)?;
+    let (mut topics, mut end, mut lasts) = (Vec::new(), 0_u32, Vec::new());
+    let head = read_head(head, |share| {
+        end = end.checked_add(share.events)?;
+        topics.push((Topic::parse(share.topic).ok()?, end));
+        lasts.push(share.last);
+        Some(())
+    })?;
+    let mut places = ByteReader(places);
+    let offsets = places.u32s(head.summary.count as usize)?.into_vec();
+    let ordinals = places.u32s(end as usize)?;
+    let ends = topics.iter().map(|(_, end)| *end);
+    let lasts_fit = ends.zip(lasts).all(|(end, last)| {
+        end.checked_sub(1).and_then(|at| ordinals.get(at as usize)) == Some(&last)
+    });
+    let Summary { first, end, times, lost, ids, .. } = head.summary;
+    let keys = head.keys;
+    let index =
+        Index::closed(Parts { first, offsets, end, lost, topics, ordinals, times, keys, ids })?;
+    (places.0.is_empty() && lasts_fit).then_some((head.identity, index))
+}
+
+/// The same of a file of an older version.
+fn decode_headless(mut cut: ByteReader<'_>) -> Option<(SegmentIdentity, Index)> {
     let magic = cut.take(MAGIC.len())?;
-    if magic != MAGIC && magic != MAGIC_WITHOUT_IDS {
+    if magic != MAGIC_WITHOUT_HEAD && magic != MAGIC_WITHOUT_IDS {
         return None;
     }
     let identity = SegmentIdentity::decode(&mut cut)?;
@@ -108,19 +236,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(SegmentIdentity, Index)> {
     })?;
     let count = cut.u32()? as usize;
     let ordinals = cut.u32s(count)?;
-    let keys = many(&mut cut, |cut| {
-        Some(KeyMark {
-            ordinal: cut.u32()?,
-            count: cut.u32()?,
-            time: Timestamp(cut.u64()?),
-            key: IdempotencyKey::parse(read_text(cut)?).ok()?,
-        })
-    })?;
-    let ids = if magic == MAGIC {
-        many(&mut cut, |cut| Some((cut.u32()?, EventId::parse(read_text(cut)?).ok()?)))?
-    } else {
-        Vec::new()
-    };
+    let keys = many(&mut cut, read_key)?;
+    let ids = if magic == MAGIC_WITHOUT_HEAD { many(&mut cut, read_id)? } else { Vec::new() };
     let index = Index::closed(Parts {
         first: identity.first,
         offsets,
@@ -135,6 +252,102 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(SegmentIdentity, Index)> {
     (cut.0.is_empty() && index.first() > Position::ORIGIN).then_some((identity, index))
 }
 
+/// How long the head is, with its checksum; `None` where there is none.
+fn length_of_head(bytes: &[u8]) -> Option<u32> {
+    ByteReader(bytes.strip_prefix(MAGIC)?).u32()
+}
+
+fn decode_head(bytes: &[u8], names: &mut NameTable) -> Option<IndexHead> {
+    let mut topics = Vec::new();
+    let head = read_head(bytes, |TopicShare { topic, events, last }| {
+        topics.push(TopicShare { topic: names.place(topic)?, events, last });
+        Some(())
+    })?;
+    let Head { identity, summary, keys } = head;
+    let kept = |mark: &KeyMark| mark.kept(summary.first);
+    let keys = keys.iter().map(kept).collect();
+    topics.shrink_to_fit();
+    Some(IndexHead { identity, summary, topics, keys })
+}
+
+/// A head without its topics.
+struct Head {
+    identity: SegmentIdentity,
+    summary: Summary,
+    keys: Vec<KeyMark>,
+}
+
+/// Reads a head, and calls `each` with every topic, in the order of names.
+fn read_head<'a>(
+    bytes: &'a [u8],
+    mut each: impl FnMut(TopicShare<&'a str>) -> Option<()>,
+) -> Option<Head> {
+    let mut cut = unseal(bytes)?;
+    cut.take(MAGIC.len() + 4)?;
+    let identity = SegmentIdentity::decode(&mut cut)?;
+    let times = (Timestamp(cut.u64()?), Timestamp(cut.u64()?));
+    let times = (cut.u32()? != 0).then_some(times);
+    let (end, count) = (cut.u32()?, cut.u32()?);
+    let lost = many(&mut cut, |cut| Some(cut.u32()?..cut.u32()?))?;
+    let mut before = None;
+    for _ in 0..cut.u32()? {
+        let (events, last) = (cut.u32()?, cut.u32()?);
+        let topic = read_text(&mut cut)?;
+        let fits = events > 0 && events - 1 <= last && last < count && before < Some(topic);
+        before = Some(topic);
+        each(TopicShare { topic, events, last }).filter(|()| fits)?;
+    }
+    let keys = many(&mut cut, read_key)?;
+    let ids = many(&mut cut, read_id)?;
+    let summary = Summary { first: identity.first, count, end, times, lost, ids };
+    let fits = cut.0.is_empty()
+        && summary.is_consistent()
+        && keys.iter().all(|mark| mark.is_within(count));
+    fits.then_some(Head { identity, summary, keys })
+}
+
+impl IndexHead {
+    /// Of a closed index, whose ids and keys it takes.
+    pub(super) fn of(identity: SegmentIdentity, index: &mut Index, names: &mut NameTable) -> Self {
+        let keys = index.take_keys();
+        let summary = Summary::of(index);
+        let mut topics = Vec::with_capacity(index.names().len());
+        index.topics(|topic, ordinals| {
+            let Some(&last) = ordinals.last() else { return };
+            let (topic, events) = (names.place_of(topic), ordinals.len() as u32);
+            topics.push(TopicShare { topic, events, last });
+        });
+        Self { identity, summary, topics, keys }
+    }
+
+    /// How many bytes of the file follow the head.
+    fn length_of_places(&self) -> u64 {
+        let ordinals: u64 = self.topics.iter().map(|share| u64::from(share.events)).sum();
+        (u64::from(self.summary.count) + ordinals) * 4 + 4
+    }
+}
+
+impl FoundIndex {
+    /// Of a closed index.
+    pub(super) fn of(identity: SegmentIdentity, mut index: Index, names: &mut NameTable) -> Self {
+        let head = IndexHead::of(identity, &mut index, names);
+        Self { head, index: Some(index) }
+    }
+}
+
+fn read_key(cut: &mut ByteReader<'_>) -> Option<KeyMark> {
+    Some(KeyMark {
+        ordinal: cut.u32()?,
+        count: cut.u32()?,
+        time: Timestamp(cut.u64()?),
+        key: IdempotencyKey::parse(read_text(cut)?).ok()?,
+    })
+}
+
+fn read_id(cut: &mut ByteReader<'_>) -> Option<(u32, EventId)> {
+    Some((cut.u32()?, EventId::parse(read_text(cut)?).ok()?))
+}
+
 /// As many as the number in front says. Allocates as it finds them.
 fn many<T>(
     cut: &mut ByteReader<'_>,
@@ -142,6 +355,22 @@ fn many<T>(
 ) -> Option<Vec<T>> {
     let count = cut.u32()?;
     (0..count).map(|_| read(cut)).collect()
+}
+
+/// Writes all of these, and how many they are in front.
+fn numbered<T>(
+    bytes: &mut Vec<u8>,
+    items: impl Iterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    let number = bytes.len()..bytes.len() + 4;
+    u32s(bytes, &[0]);
+    let mut count = 0_u32;
+    for item in items {
+        write(bytes, item);
+        count += 1;
+    }
+    bytes[number].copy_from_slice(&count.to_le_bytes());
 }
 
 fn u32s(bytes: &mut Vec<u8>, numbers: &[u32]) {
@@ -152,10 +381,10 @@ fn u64s(bytes: &mut Vec<u8>, numbers: &[u64]) {
     numbers.iter().for_each(|n| bytes.extend_from_slice(&n.to_le_bytes()));
 }
 
-/// Topics, keys and ids are at most 256 bytes long.
-fn text(bytes: &mut Vec<u8>, text: &str) {
+/// Topics, keys and ids are at most a few hundred bytes long.
+fn text(bytes: &mut Vec<u8>, text: &[u8]) {
     bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
-    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(text);
 }
 
 fn read_text<'a>(cut: &mut ByteReader<'a>) -> Option<&'a str> {

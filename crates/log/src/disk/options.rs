@@ -32,6 +32,10 @@ pub struct DiskOptions {
     pub queue_batches: usize,
     /// How many bytes of events may wait for the disk; a single batch may be larger.
     pub queue_bytes: usize,
+    /// How many bytes the indices take that readers behind the newest segment use: some eight for each event
+    /// of a segment. Those of other segments are read when somebody asks for them. With
+    /// [`DiskOptions::retain_topic_count`], all are kept whatever they take.
+    pub index_bytes: usize,
     /// How many trimmed segments may wait on disk because there is no room to keep their idempotency
     /// keys elsewhere. While there are more, publishes are answered
     /// [`AppendError::Full`](crate::AppendError::Full).
@@ -40,7 +44,8 @@ pub struct DiskOptions {
 
 impl DiskOptions {
     /// Segments of 64 MiB, a queue of 16,384 batches or 64 MiB, acknowledged when on disk, 100,000
-    /// idempotency keys for ten minutes, of eight trimmed segments at most without a place of their own.
+    /// idempotency keys for ten minutes, of eight trimmed segments at most without a place of their own, and
+    /// 64 MiB of indices.
     pub fn new(retention: Retention) -> Self {
         Self {
             retention,
@@ -51,6 +56,7 @@ impl DiskOptions {
             key_capacity: 100_000,
             queue_batches: 16_384,
             queue_bytes: 64 << 20,
+            index_bytes: 64 << 20,
             unreclaimed_segments: 8,
         }
     }
@@ -70,6 +76,11 @@ impl DiskOptions {
     /// The age at which a segment is closed, in milliseconds.
     pub(super) fn roll_age(&self) -> u64 {
         (millis(self.retention.age) / GRAIN).max(1000)
+    }
+
+    /// Whether all indices are kept in memory: what a topic no longer shows is found in them.
+    pub(super) fn keeps_indices(&self) -> bool {
+        self.retain_topic_count.is_some()
     }
 
     /// For how long a key is answered, in milliseconds.

@@ -5,14 +5,15 @@
 //! is trimmed while the page is read, and was not read before.
 
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use fanfare_event::{Event, Position, Selector, Topic};
 
 use super::segment::{Extent, SegmentFile, SegmentRun, before};
 use super::selection::comparisons;
+use super::shared::Shared;
 use super::state::{LogState, Next, ReadStep};
-use super::storage::read_full;
+use super::storage::{is_refused, read_full};
 use crate::record::{Body, HEADER, Header};
 use crate::{Page, PageLimit, ReadError, ReadFrom};
 
@@ -36,13 +37,16 @@ const READ_ALONG: u32 = 4 << 10;
 
 /// Reads a page.
 pub(super) fn read(
-    state: &RwLock<LogState>,
+    shared: &Shared,
     from: ReadFrom,
     until: Position,
     selector: &Selector,
     limit: PageLimit,
 ) -> Result<Page, ReadError> {
-    let lock = || state.read().unwrap_or_else(PoisonError::into_inner);
+    let lock = || shared.state.read().unwrap_or_else(PoisonError::into_inner);
+    let unavailable = |error: io::Error| ReadError::Unavailable {
+        source: format!("a segment cannot be read: {error}").into(),
+    };
     let wanted = &selector.topics;
     let patterns = wanted.patterns().len();
     let (begin, until, hides) = {
@@ -95,16 +99,21 @@ pub(super) fn read(
             }
             Next::Trimmed(_) | Next::Hole(_) => break,
             Next::Closed(segment, range) => {
-                match comparisons(&segment.index, wanted) {
+                let Some(index) = shared.indices.of(&segment).map_err(unavailable)? else {
+                    // It was trimmed meanwhile: what comes next is another question now.
+                    continue;
+                };
+                let (most, most_compared) = match comparisons(&index, wanted) {
                     // So many that its records are looked at one by one.
-                    LOOKS.. if !hides => segment.run(wanted, range, RECORDS, LOOKS - 1),
+                    LOOKS.. if !hides => (RECORDS, LOOKS - 1),
                     // The next page has all its looks for this segment.
                     comparisons if at > begin && looks + comparisons > LOOKS => break,
                     comparisons => {
                         looks += comparisons;
-                        segment.run(wanted, range, most, LOOKS - 1)
+                        (most, LOOKS - 1)
                     }
-                }
+                };
+                SegmentRun::of(&segment.file, &index, wanted, range, (most, most_compared))
             }
             Next::Growing(run) => run,
             Next::Unmatched(unmatched) => {
@@ -114,9 +123,7 @@ pub(super) fn read(
         };
         records += run.records.len();
         let shown = page.events.len();
-        let mut stopped = page.take(&run).map_err(|error| ReadError::Unavailable {
-            source: format!("a segment cannot be read: {error}").into(),
-        })?;
+        let mut stopped = page.take(&run).map_err(unavailable)?;
         if hides {
             stopped = page.hide(shown, &lock()).or(stopped);
             most = (most * 2).min(RECORDS);
@@ -244,7 +251,7 @@ fn together(records: &[Extent]) -> (usize, u32) {
 /// Reads as far as the medium lets it: what it refuses to give is damage, not an outage.
 fn read_what_can_be(file: &SegmentFile, into: &mut [u8], at: u32) -> io::Result<usize> {
     match read_full(&*file.bytes, into, at.into()) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(0),
+        Err(error) if is_refused(&error) => Ok(0),
         result => result,
     }
 }

@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_event::{Position, Timestamp};
 
-use super::index::Index;
-use super::index_file;
+use super::index_file::{self, FoundIndex};
 use super::keys_file::{KeptKey, KeysFile};
-use super::segment::{INDEX, SEGMENT, Segment, name};
+use super::name_table::NameTable;
+use super::segment::{INDEX, SEGMENT, name};
 use super::storage::{Storage, is_full};
+use super::summary::Summary;
 
 /// What was trimmed and still takes room.
 pub(super) struct Reclaimer {
@@ -38,17 +39,15 @@ pub(super) struct TrimmedFiles {
 }
 
 impl TrimmedFiles {
-    /// Both files of a segment.
-    pub(super) fn of(storage: &dyn Storage, segment: &Segment) -> Self {
-        let first = segment.index.first();
-        let bytes = [segment.index.end().into(), index_size(storage, first)];
-        Self { first, keys: segment.kept_keys().collect(), bytes }
+    /// Both files of a segment, with the keys in it.
+    pub(super) fn of(storage: &dyn Storage, segment: &Summary, keys: Vec<KeptKey>) -> Self {
+        let first = segment.first;
+        Self { first, keys, bytes: [segment.end.into(), index_size(storage, first)] }
     }
 
-    /// The index of a segment that has gone before it.
-    pub(super) fn of_index(storage: &dyn Storage, index: &Index) -> Self {
-        let first = index.first();
-        Self { first, keys: index.kept_keys().collect(), bytes: [0, index_size(storage, first)] }
+    /// The index of a segment that has gone before it, with the keys in it.
+    pub(super) fn of_index(storage: &dyn Storage, first: Position, keys: Vec<KeptKey>) -> Self {
+        Self { first, keys, bytes: [0, index_size(storage, first)] }
     }
 
     /// As they are written down: the first position, the bytes of the segment and of its index, the keys.
@@ -147,8 +146,9 @@ impl Reclaimer {
         }
         let mut freed = false;
         for waiting in self.waiting.iter_mut().filter(|waiting| waiting.bytes[0] > 0) {
-            let Ok(Some((_, index))) = index_file::load(storage, waiting.first) else { continue };
-            let keys: HashSet<_> = index.kept_keys().map(|key| key.first).collect();
+            let found = index_file::load_head(storage, waiting.first, &mut NameTable::default());
+            let Ok(Some(FoundIndex { head, .. })) = found else { continue };
+            let keys: HashSet<_> = head.keys.iter().map(|key| key.first).collect();
             let all = waiting.keys.iter().all(|key| keys.contains(&key.first));
             if all && unlink(storage, waiting.first, SEGMENT) {
                 waiting.bytes[0] = 0;

@@ -8,6 +8,7 @@
 //!   what was never acknowledged, is cut off. Other damage stays in place, for whoever wants to
 //!   look at it, until retention unlinks it; a segment of which nothing can be read is renamed,
 //!   and stays until an operator removes it.
+//! - Of a segment that was closed, no more is read than the head of its index.
 //! - No content of the files makes it panic. Where the lineage is gone it is told from segments.
 
 use std::collections::BTreeMap;
@@ -16,15 +17,21 @@ use std::io;
 use fanfare_event::Position;
 
 use super::file_names::FILES;
+use super::index::Index;
+use super::index_cache::whole_index;
+use super::index_file::{FoundIndex, IndexHead};
 use super::keys_file::{KeptKey, KeysFile, StoredKeys};
 use super::lineage_file::StoredLineage;
+use super::name_table::NameTable;
 use super::open_error::OpenError;
 use super::reclaim::{Reclaimer, TrimmedFiles};
 use super::scan::{Scan, SegmentEnd, scan};
-use super::segment::{INDEX, SEGMENT, SET_ASIDE, START, Segment, SegmentFile, SegmentIdentity};
+use super::segment::{INDEX, SEGMENT, SET_ASIDE, START, SegmentFile, SegmentIdentity};
 use super::segment::{before, name, parse_name};
-use super::state::Restored;
+use super::segment_keys::SegmentKeys;
+use super::state::{FoundSegment, Restored};
 use super::storage::{Storage, UNFINISHED, is_full, read_full};
+use super::summary::Summary;
 use super::trims::Trims;
 use super::{index_file, keys_file, lineage_file, trims_file, unsynced_file};
 use crate::{Ended, Environment, Lineage, Standing, TopicTable, next_epoch, record};
@@ -40,14 +47,18 @@ pub(super) struct Recovered {
     pub restored: Restored,
     /// What the keys within their window were answered, oldest first.
     pub keys: Vec<KeptKey>,
+    /// Those of them that are in segments.
+    pub segment_keys: SegmentKeys,
     pub reclaimer: Reclaimer,
 }
 
 /// Recovers the log and begins a new epoch. Idempotency keys are answered for `window` milliseconds.
+/// `keep` says whether the indices of all segments are to be kept in memory.
 pub(super) fn recover(
     storage: &dyn Storage,
     environment: &dyn Environment,
     window: u64,
+    keep: bool,
 ) -> Result<Recovered, OpenError> {
     let place = storage.place();
     let now = environment.now();
@@ -87,7 +98,8 @@ pub(super) fn recover(
              and those who have not read to the end get a gap"
         );
     }
-    let mut segments = Vec::new();
+    let lives = |key: &KeptKey| key.is_within(window, now);
+    let (mut segments, mut topics) = (Vec::new(), NameTable::default());
     for (at, &first) in firsts.iter().enumerate() {
         // The one that was being written when the log ended.
         let last = at + 1 == firsts.len()
@@ -97,8 +109,11 @@ pub(super) fn recover(
             };
         let indexed = names.binary_search(&format!("{}{INDEX}", name(first))).is_ok();
         let last = last.then_some(Newest { acknowledged: lossy });
-        let segment = load(storage, first, indexed, last).map_err(io("recover a segment in"))?;
-        segments.extend(segment);
+        let segment = load(storage, first, indexed, last, &mut topics, keep);
+        segments.extend(segment.map_err(io("recover a segment in"))?.map(|mut segment| {
+            segment.found.head.keys.retain(lives);
+            segment
+        }));
     }
     let mut lineage = match found {
         StoredLineage::Whole(lineage) => Some(lineage),
@@ -115,7 +130,7 @@ pub(super) fn recover(
             let of_current = |position: &Position| position.epoch == current;
             // A segment that was never begun still tells where the one before it ended.
             let named = firsts.iter().map(|&first| before(first));
-            let whole = segments.iter().map(|segment| segment.index.last());
+            let whole = segments.iter().map(|segment| segment.summary().last());
             let last = named.chain(whole).filter(of_current).max();
             let names = storage.list().map_err(io("list"))?;
             let set_aside = names.iter().filter_map(|file| lost_with(storage, file));
@@ -143,24 +158,28 @@ pub(super) fn recover(
     }
 
     let orphans = load_orphans(storage, &orphans);
-    let (mut keys, keys_file) =
-        recover_keys(storage, &segments, &orphans, |key| key.is_within(window, now));
-    let (restored, dropped) = assemble(segments, &lineage, trims);
+    let (mut keys, keys_file) = recover_keys(storage, &segments, &orphans, lives);
+    let (restored, dropped) = assemble(segments, topics, &lineage, trims);
+    let kept = restored.segments.iter().flat_map(|segment| &segment.found.head.keys);
+    let segment_keys = SegmentKeys::new(kept.cloned());
     let mut reclaimer = Reclaimer::new(keys_file, window);
-    reclaimer.add(dropped.iter().map(|segment| TrimmedFiles::of(storage, segment)));
-    // A file that is open keeps its room.
-    drop(dropped);
+    reclaimer.add(dropped.into_iter().map(|FoundSegment { found, .. }| {
+        TrimmedFiles::of(storage, &found.head.summary, found.head.keys)
+    }));
     reclaimer.add(orphans);
     reclaimer.reclaim(storage, now);
     keys.sort_unstable_by_key(|key| key.first);
     keys.dedup_by_key(|key| key.first);
-    Ok(Recovered { lineage, recorded, parent, restored, keys, reclaimer })
+    Ok(Recovered { lineage, recorded, parent, restored, keys, segment_keys, reclaimer })
 }
 
 /// The indices of segments that had to go before their keys could be kept elsewhere.
 fn load_orphans(storage: &dyn Storage, orphans: &[Position]) -> Vec<TrimmedFiles> {
-    let load = |&first: &Position| match index_file::load(storage, first) {
-        Ok(Some((_, index))) => Some(TrimmedFiles::of_index(storage, &index)),
+    let mut names = NameTable::default();
+    let mut load = |&first: &Position| match index_file::load_head(storage, first, &mut names) {
+        Ok(Some(FoundIndex { head, .. })) => {
+            Some(TrimmedFiles::of_index(storage, first, head.keys))
+        }
         found => {
             let file = index_file::file_name(first);
             tracing::warn!(file, "what is left of a trimmed segment cannot be read, it is removed");
@@ -168,13 +187,13 @@ fn load_orphans(storage: &dyn Storage, orphans: &[Position]) -> Vec<TrimmedFiles
             None
         }
     };
-    orphans.iter().filter_map(load).collect()
+    orphans.iter().filter_map(&mut load).collect()
 }
 
 /// All keys within their window, whether or not their segments are still there.
 fn recover_keys(
     storage: &dyn Storage,
-    segments: &[Segment],
+    segments: &[FoundSegment],
     orphans: &[TrimmedFiles],
     lives: impl Fn(&KeptKey) -> bool + Copy,
 ) -> (Vec<KeptKey>, KeysFile) {
@@ -193,7 +212,7 @@ fn recover_keys(
     {
         tracing::warn!(%error, "cannot write the keys anew");
     }
-    keys.extend(segments.iter().flat_map(|segment| segment.kept_keys()).filter(lives));
+    keys.extend(segments.iter().flat_map(|segment| &segment.found.head.keys).cloned());
     keys.extend(orphans.iter().flat_map(TrimmedFiles::keys).filter(|key| lives(key)).cloned());
     (keys, file)
 }
@@ -232,22 +251,25 @@ fn load(
     first: Position,
     indexed: bool,
     last: Option<Newest>,
-) -> io::Result<Option<Segment>> {
+    names: &mut NameTable,
+    keep: bool,
+) -> io::Result<Option<FoundSegment>> {
     let segment = format!("{}{SEGMENT}", name(first));
     let bytes = storage.open(&segment)?;
     let mut header = [0; START as usize];
     let read = read_full(&*bytes, &mut header, 0)?;
     let of_segment = |identity: &SegmentIdentity| identity.first == first;
     let identity = SegmentIdentity::parse(&header[..read]).filter(of_segment);
-    let index = if indexed { index_file::load(storage, first)? } else { None };
+    let found = if indexed { index_file::load_head(storage, first, names)? } else { None };
     let mut promised = 0;
-    if let Some((indexed, index)) = index {
+    if let Some(found) = found {
+        let (indexed, summary) = (found.head.identity, &found.head.summary);
         let fits = identity.is_none_or(|identity| identity == indexed);
-        if fits && bytes.size()? == u64::from(index.end()) {
-            return Ok(Some(Segment::new(SegmentFile::new(indexed, bytes), index)));
+        if fits && bytes.size()? == u64::from(summary.end) {
+            return indexed_segment(storage, SegmentFile::new(indexed, bytes), found, keep);
         }
         tracing::error!(segment, "the segment is not as its index says: it is scanned");
-        promised = index.count();
+        promised = summary.count;
     }
     // An index is written when nothing more is: then nothing can be torn.
     let last = last.filter(|_| promised == 0);
@@ -287,9 +309,43 @@ fn load(
     if let missing @ 1.. = promised.saturating_sub(found.index.count()) {
         found.index.push_lost(missing, 0);
     }
-    found.index.close();
-    index_file::store(storage, &identity, &found.index);
-    Ok(Some(Segment::new(SegmentFile::new(identity, bytes), found.index)))
+    let mut index = found.index;
+    index.close();
+    let head = IndexHead::of(identity, &mut index, names);
+    let file = SegmentFile::new(identity, bytes);
+    Ok(Some(stored_segment(storage, file, head, index, keep)))
+}
+
+/// A segment whose index says what it holds.
+fn indexed_segment(
+    storage: &dyn Storage,
+    file: SegmentFile,
+    found: FoundIndex,
+    keep: bool,
+) -> io::Result<Option<FoundSegment>> {
+    Ok(Some(match found {
+        // An older version wrote it: the next start need not read all of it.
+        FoundIndex { head, index: Some(index) } => stored_segment(storage, file, head, index, keep),
+        FoundIndex { head, index: None } if keep => {
+            let index = Some(whole_index(storage, &file, &head.summary)?);
+            FoundSegment { file, found: FoundIndex { head, index } }
+        }
+        found => FoundSegment { file, found },
+    }))
+}
+
+/// A segment whose index is written down; where that cannot be, it is kept in memory.
+fn stored_segment(
+    storage: &dyn Storage,
+    file: SegmentFile,
+    head: IndexHead,
+    index: Index,
+    keep: bool,
+) -> FoundSegment {
+    let content = index_file::encode(&file.identity, &head.summary, &head.keys, &index);
+    let stored = index_file::store(storage, head.summary.first, &content);
+    let index = (keep || !stored).then_some(index);
+    FoundSegment { file, found: FoundIndex { head, index } }
 }
 
 /// Decides what the end of the segment that was being written is worth.
@@ -335,10 +391,10 @@ fn set_aside(first: Position) -> String {
 
 /// A lineage as far as segments tell it: each knows where the epoch before its own ended. Where
 /// none does, the end is taken to be one further than can be seen, so that it reads as a gap.
-fn lineage_of(segments: &[Segment], current: u64) -> Option<Lineage> {
+fn lineage_of(segments: &[FoundSegment], current: u64) -> Option<Lineage> {
     let mut ends = BTreeMap::new();
     for segment in segments {
-        let last = segment.index.last();
+        let last = segment.summary().last();
         if last.epoch < current {
             let unseen = Position::new(last.epoch, last.seq + 1);
             ends.insert(last.epoch, Ended::whole(unseen));
@@ -356,36 +412,36 @@ fn lineage_of(segments: &[Segment], current: u64) -> Option<Lineage> {
 /// Puts the segments in their order; apart from them those that are no longer part of the log, and are
 /// still there.
 fn assemble(
-    mut segments: Vec<Segment>,
+    mut segments: Vec<FoundSegment>,
+    names: NameTable,
     lineage: &Lineage,
     trims: Option<Trims>,
-) -> (Restored, Vec<Segment>) {
+) -> (Restored, Vec<FoundSegment>) {
     let head = Position::new(lineage.current(), 0);
     let Trims { through: gone, any_topic, topics } = trims.unwrap_or_else(Trims::none);
     // An epoch the lineage has forgotten cannot be resumed in; what was being unlinked goes now;
     // what an empty segment tells, where its epoch ended, the lineage has taken over.
-    let of_use = |segment: &Segment| {
-        let index = &segment.index;
-        let known = lineage.standing(index.first().epoch) != Standing::Unknown;
-        if !known && index.count() > 0 && index.last() > gone {
-            let (epoch, events) = (index.first().epoch, index.count());
+    let of_use = |segment: &FoundSegment| {
+        let Summary { first, count, .. } = *segment.summary();
+        let last = segment.summary().last();
+        let known = lineage.standing(first.epoch) != Standing::Unknown;
+        if !known && count > 0 && last > gone {
             tracing::warn!(
-                epoch,
-                events,
+                epoch = first.epoch,
+                events = count,
                 "too many epochs: history is dropped, its readers get a gap"
             );
         }
-        known && index.count() > 0 && index.last() > gone
+        known && count > 0 && last > gone
     };
     let dropped: Vec<_> = segments.extract_if(.., |segment| !of_use(segment)).collect();
-    let events = dropped.iter().filter(|segment| segment.index.count() > 0);
-    let last_dropped = events.map(|segment| segment.index.last()).max();
-    let begins =
-        |at: usize| before(segments.get(at).map_or(head.next(), |segment| segment.index.first()));
+    let events = dropped.iter().map(FoundSegment::summary).filter(|summary| summary.count > 0);
+    let last_dropped = events.map(Summary::last).max();
+    let begins = |at: usize| before(segments.get(at).map_or(head.next(), |it| it.summary().first));
     let through = lineage.missing(Position::ORIGIN, begins(0)).max(last_dropped);
     let through = through.unwrap_or(Position::ORIGIN);
     for (at, segment) in segments.iter().enumerate() {
-        if let Some(lost) = lineage.missing(segment.index.last(), begins(at + 1)) {
+        if let Some(lost) = lineage.missing(segment.summary().last(), begins(at + 1)) {
             tracing::warn!(through = %lost, "records are missing from the log: their readers get a gap");
         }
     }
@@ -393,6 +449,6 @@ fn assemble(
     let any_topic = if through <= gone { any_topic } else { through };
     let topics = TopicTable::restored(TopicTable::QUIET_LIMIT, any_topic, through, topics);
     let lineage = lineage.clone();
-    let restored = Restored { segments, lineage, topics, any_topic, through, head };
+    let restored = Restored { segments, names, lineage, topics, any_topic, through, head };
     (restored, dropped)
 }

@@ -12,13 +12,16 @@ use fanfare_event::Position;
 
 use super::disk_state::DiskState;
 use super::format::{self, Marking};
+use super::index_cache::{IndexCache, whole_index};
 use super::lock::Lock;
+use super::name_table::NameTable;
 use super::options::DiskOptions;
 use super::queue::Queue;
 use super::reclaim::Reclaimer;
-use super::segment::{SEGMENT, Segment, SegmentFile, name};
+use super::segment::{SEGMENT, SegmentFile, name};
+use super::segment_keys::SegmentKeys;
 use super::shared::{AbandonOnDrop, Shared};
-use super::state::{LogState, Restored};
+use super::state::{FoundSegment, LogState, Restored};
 use super::storage::{Directory, Storage};
 use super::writer::DiskWriter;
 use super::{DiskLog, OpenError, index_file};
@@ -102,7 +105,11 @@ impl DiskLog {
         state: DiskState,
     ) -> Result<(Self, DiskWriter), OpenError> {
         let marked = format::check(&*storage)? == Marking::Log;
-        let segments = open_segments(&*storage, &state.segments)?;
+        let mut names = NameTable::default();
+        let keep = options.keeps_indices();
+        let segments = open_segments(&*storage, &state.segments, &mut names, keep)?;
+        let in_segments = segments.iter().flat_map(|segment| &segment.found.head.keys);
+        let segment_keys = SegmentKeys::new(in_segments.cloned());
         let DiskState { lineage, recorded, parent, head, trims, forgotten, keys, .. } = state;
         let (window, capacity) = (options.key_window, options.key_capacity);
         let keys = IdempotencyTable::resumed(keys, window, capacity);
@@ -110,8 +117,15 @@ impl DiskLog {
         let (through, any_topic) = (trims.through, trims.any_topic);
         let topics =
             TopicTable::restored(TopicTable::QUIET_LIMIT, forgotten, through, trims.topics);
-        let restored =
-            Restored { segments, lineage: lineage.clone(), topics, any_topic, through, head };
+        let restored = Restored {
+            segments,
+            names,
+            lineage: lineage.clone(),
+            topics,
+            any_topic,
+            through,
+            head,
+        };
         let log_state = LogState::new(restored, options.retain_topic_count);
         tracing::info!(
             place = storage.place(),
@@ -126,6 +140,7 @@ impl DiskLog {
         tail.wake();
         let shared = Arc::new(Shared {
             state: RwLock::new(log_state),
+            indices: IndexCache::new(storage.clone(), options.index_bytes),
             queue: Queue::new_frozen(options.queue_batches, options.queue_bytes),
             failure: OnceLock::new(),
         });
@@ -139,6 +154,7 @@ impl DiskLog {
             tail,
             options,
             keys,
+            segment_keys,
             reclaimer,
             ahead: state.ahead && unrecorded.is_none(),
             unrecorded,
@@ -154,20 +170,36 @@ impl DiskLog {
     }
 }
 
-/// Opens the segments of these indices.
-fn open_segments(storage: &dyn Storage, indices: &[Vec<u8>]) -> Result<Vec<Segment>, OpenError> {
+/// Opens the segments of these indices. With `keep`, the indices of all are kept in memory; else those that
+/// no file has.
+fn open_segments(
+    storage: &dyn Storage,
+    indices: &[Vec<u8>],
+    names: &mut NameTable,
+    keep: bool,
+) -> Result<Vec<FoundSegment>, OpenError> {
     let changed = |what: String| OpenError::Changed { place: storage.place(), what };
     let mut segments = Vec::with_capacity(indices.len());
     for bytes in indices {
-        let (identity, index) =
-            index_file::decode(bytes).ok_or_else(|| changed("an index is damaged".to_owned()))?;
+        let mut found = index_file::decode_any(bytes, names)
+            .ok_or_else(|| changed("an index is damaged".to_owned()))?;
+        let (identity, summary) = (found.head.identity, &found.head.summary);
         let file = format!("{}{SEGMENT}", name(identity.first));
         let opened = storage.open(&file).and_then(|bytes| Ok((bytes.size()?, bytes)));
         let (size, bytes) = opened.map_err(|error| changed(format!("{file}: {error}")))?;
-        if size != u64::from(index.end()) {
-            return Err(changed(format!("{file} has {size} bytes, not {}", index.end())));
+        if size != u64::from(summary.end) {
+            return Err(changed(format!("{file} has {size} bytes, not {}", summary.end)));
         }
-        segments.push(Segment::new(SegmentFile::new(identity, bytes), index));
+        let file = SegmentFile::new(identity, bytes);
+        let has_file = || storage.open(&index_file::file_name(identity.first)).is_ok();
+        found.index =
+            match found.index {
+                None if keep => Some(whole_index(storage, &file, summary).map_err(|source| {
+                    OpenError::io("read an index in", &storage.place(), source)
+                })?),
+                index => index.filter(|_| keep || !has_file()),
+            };
+        segments.push(FoundSegment { file, found });
     }
     Ok(segments)
 }

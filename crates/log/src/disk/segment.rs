@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fanfare_event::{Position, Topic, TopicSelector};
 
 use super::index::Index;
-use super::keys_file::KeptKey;
 use super::selection::{Selection, select};
 use super::storage::StoredFile;
 use crate::Ended;
@@ -92,11 +91,25 @@ pub(super) struct SegmentFile {
     pub identity: SegmentIdentity,
     pub bytes: Arc<dyn StoredFile>,
     reported: AtomicBool,
+    index_reported: AtomicBool,
 }
 
 impl SegmentFile {
     pub(super) fn new(identity: SegmentIdentity, bytes: Arc<dyn StoredFile>) -> Self {
-        Self { identity, bytes, reported: AtomicBool::new(false) }
+        Self {
+            identity,
+            bytes,
+            reported: AtomicBool::default(),
+            index_reported: AtomicBool::default(),
+        }
+    }
+
+    /// Logs that its index cannot be used; once, too.
+    pub(super) fn report_index(&self) {
+        if !self.index_reported.swap(true, Ordering::Relaxed) {
+            let segment = name(self.identity.first);
+            tracing::error!(segment, "an index is missing or damaged: its segment is scanned");
+        }
     }
 
     /// Logs that a record cannot be read; once per segment, since readers come again.
@@ -108,7 +121,7 @@ impl SegmentFile {
     }
 }
 
-/// A segment that is part of the log.
+/// A segment that grows, with its index.
 pub(super) struct Segment {
     pub file: Arc<SegmentFile>,
     pub index: Index,
@@ -146,65 +159,53 @@ impl Segment {
         Self { file: Arc::new(file), index }
     }
 
-    /// What the keys of its batches were answered.
-    pub(super) fn kept_keys(&self) -> impl Iterator<Item = KeptKey> + '_ {
-        self.index.kept_keys()
-    }
-
     /// Its records after one position and up to another.
     pub(super) fn range(&self, after: Position, until: Position) -> Range<u32> {
-        let count = |through: Position| match through.epoch.cmp(&self.index.first().epoch) {
-            Less => 0,
-            Equal => {
-                let records = (through.seq + 1).saturating_sub(self.index.first().seq);
-                records.min(self.index.count().into()) as u32
-            }
-            Greater => self.index.count(),
-        };
-        count(after)..count(until)
-    }
-
-    /// What is wanted of `range`, which must not be empty; at most about `most` records. Compares
-    /// patterns with `most_compared` topics at most.
-    pub(super) fn run(
-        &self,
-        wanted: &TopicSelector,
-        range: Range<u32>,
-        most: usize,
-        most_compared: usize,
-    ) -> SegmentRun {
-        let Selection { ordinals, covered } =
-            select(&self.index, wanted, range, most, most_compared);
-        SegmentRun {
-            file: self.file.clone(),
-            records: ordinals.into_iter().map(|ordinal| self.extent(ordinal, covered)).collect(),
-            covered: before(self.index.position(covered)),
-        }
+        ordinals(self.index.first(), self.index.count(), after, until)
     }
 
     /// The first of `range`, which must not be empty, with the names of their topics; only while the
     /// segment grows. Copies, and compares nothing.
     pub(super) fn unmatched(&self, range: Range<u32>, most: usize) -> Unmatched {
         let covered = range.end.min(range.start.saturating_add(most.max(1) as u32));
-        let record =
-            |ordinal| (self.extent(ordinal, covered), self.index.topic_of(ordinal).cloned());
+        let index = &self.index;
+        let record = |ordinal| (extent(index, ordinal, covered), index.topic_of(ordinal).cloned());
         Unmatched {
             file: self.file.clone(),
             records: (range.start..covered).map(record).collect(),
-            covered: before(self.index.position(covered)),
+            covered: before(index.position(covered)),
         }
     }
+}
 
-    /// Where a record lies, as part of what reaches up to the ordinal `covered`.
-    fn extent(&self, ordinal: u32, covered: u32) -> Extent {
-        let position = self.index.position(ordinal);
-        let Range { start, end } = self.index.extent(ordinal);
-        match self.index.lost_with(ordinal) {
-            None => Extent { position, through: position, bytes: start..end, lost: false },
-            Some(lost) => {
-                let through = self.index.position(lost.end.min(covered) - 1);
-                Extent { position, through, bytes: start..start, lost: true }
-            }
+impl SegmentRun {
+    /// What is wanted of `range`, which must not be empty, of the segment of this file and index; at most
+    /// about `most` records. Compares patterns with `most_compared` topics at most.
+    pub(super) fn of(
+        file: &Arc<SegmentFile>,
+        index: &Index,
+        wanted: &TopicSelector,
+        range: Range<u32>,
+        (most, most_compared): (usize, usize),
+    ) -> Self {
+        let Selection { ordinals, covered } = select(index, wanted, range, most, most_compared);
+        Self {
+            file: file.clone(),
+            records: ordinals.into_iter().map(|ordinal| extent(index, ordinal, covered)).collect(),
+            covered: before(index.position(covered)),
+        }
+    }
+}
+
+/// Where a record lies, as part of what reaches up to the ordinal `covered`.
+fn extent(index: &Index, ordinal: u32, covered: u32) -> Extent {
+    let position = index.position(ordinal);
+    let Range { start, end } = index.extent(ordinal);
+    match index.lost_with(ordinal) {
+        None => Extent { position, through: position, bytes: start..end, lost: false },
+        Some(lost) => {
+            let through = index.position(lost.end.min(covered) - 1);
+            Extent { position, through, bytes: start..start, lost: true }
         }
     }
 }
@@ -222,6 +223,22 @@ impl Unmatched {
         let records = records.filter_map(|(extent, topic)| is_wanted(topic).then_some(extent));
         SegmentRun { file: self.file, records: records.collect(), covered: self.covered }
     }
+}
+
+/// Which of the `count` records of the segment that begins at `first` stand after one position and up to
+/// another.
+pub(super) fn ordinals(
+    first: Position,
+    count: u32,
+    after: Position,
+    until: Position,
+) -> Range<u32> {
+    let through = |through: Position| match through.epoch.cmp(&first.epoch) {
+        Less => 0,
+        Equal => (through.seq + 1).saturating_sub(first.seq).min(count.into()) as u32,
+        Greater => count,
+    };
+    through(after)..through(until)
 }
 
 /// The place before a record.

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
+use super::index_cache::IndexCache;
 use super::queue::Queue;
 use super::state::LogState;
 
 /// What the writer shares with everyone else.
 pub(super) struct Shared {
     pub state: RwLock<LogState>,
+    pub indices: IndexCache,
     pub queue: Queue,
     /// Why nothing is accepted any more.
     pub failure: OnceLock<String>,

@@ -9,15 +9,21 @@ use std::sync::Arc;
 
 use fanfare_event::{EventId, Extras, Position, Timestamp, Topic, TopicSelector};
 
-use super::segment::{Segment, SegmentRun, Unmatched, before};
+use super::closed_segment::ClosedSegment;
+use super::index::Index;
+use super::index_file::{FoundIndex, IndexHead};
+use super::keys_file::KeptKey;
+use super::name_table::NameTable;
+use super::segment::{Segment, SegmentFile, SegmentRun, Unmatched, before};
+use super::summary::{Summary, TopicShare};
 use super::topic_limit::TopicLimit;
 use super::trims::Trims;
 use crate::ids::IdTable;
-use crate::{Lineage, ReadFrom, TopicTable};
+use crate::{Lineage, ReadFrom, TopicId, TopicTable};
 
 /// The log, in memory.
 pub(super) struct LogState {
-    closed: VecDeque<Arc<Segment>>,
+    closed: VecDeque<Arc<ClosedSegment>>,
     growing: Option<Segment>,
     /// Judges whether anything is missing between what segments hold.
     lineage: Lineage,
@@ -36,14 +42,38 @@ pub(super) struct LogState {
     bytes: u64,
 }
 
+/// A segment that was found, and what its index says of it.
+pub(super) struct FoundSegment {
+    pub file: SegmentFile,
+    /// With its index where that is to be kept.
+    pub found: FoundIndex,
+}
+
+impl FoundSegment {
+    /// What is known of it.
+    pub(super) fn summary(&self) -> &Summary {
+        &self.found.head.summary
+    }
+}
+
 /// What a state begins with.
 pub(super) struct Restored {
-    pub segments: Vec<Segment>,
+    pub segments: Vec<FoundSegment>,
+    /// What the topics of the segments are called.
+    pub names: NameTable,
     pub lineage: Lineage,
     pub topics: TopicTable,
     pub any_topic: Position,
     pub through: Position,
     pub head: Position,
+}
+
+/// A segment that was closed.
+pub(super) struct JustClosed {
+    /// It keeps its index until that is written.
+    pub segment: Arc<ClosedSegment>,
+    pub index: Arc<Index>,
+    pub keys: Vec<KeptKey>,
 }
 
 /// An event that the disk has accepted.
@@ -72,7 +102,7 @@ pub(super) enum Next {
     /// Something is missing up to here.
     Hole(Position),
     /// These records of a closed segment are to be looked through.
-    Closed(Arc<Segment>, Range<u32>),
+    Closed(Arc<ClosedSegment>, Range<u32>),
     /// This is to be read of the growing segment.
     Growing(SegmentRun),
     /// Of this of the growing segment, what is wanted is to be read.
@@ -85,9 +115,9 @@ const GROWING_AT_ONCE: usize = 1024;
 
 impl LogState {
     pub(super) fn new(restored: Restored, topic_count: Option<u64>) -> Self {
-        let Restored { segments, lineage, topics, any_topic, through, head } = restored;
+        let Restored { segments, names, lineage, topics, any_topic, through, head } = restored;
         let mut state = Self {
-            closed: VecDeque::new(),
+            closed: VecDeque::with_capacity(segments.len()),
             growing: None,
             lineage,
             topics,
@@ -100,31 +130,50 @@ impl LogState {
             events: 0,
             bytes: 0,
         };
-        for mut segment in segments {
-            state.events += u64::from(segment.index.count());
-            state.bytes += u64::from(segment.index.end());
-            for (ordinal, id) in segment.index.ids() {
-                state.ids.enter(id, segment.index.position(*ordinal));
+        let topics = state.enter_topics(&segments, names.names());
+        for FoundSegment { file, found: FoundIndex { head, index } } in segments {
+            let IndexHead { summary, topics: mut shares, .. } = head;
+            state.events += u64::from(summary.count);
+            state.bytes += u64::from(summary.end);
+            for (ordinal, id) in &summary.ids {
+                state.ids.enter(id, summary.position(*ordinal));
             }
-            let mut counted = Vec::new();
-            segment.index.topics(|topic, ordinals| counted.push((topic.clone(), ordinals.len())));
-            let mut names = counted.iter().map(|(topic, events)| {
-                let (id, name) = state.topics.retain_many(topic, *events as u64);
-                if let Some(limit) = &mut state.limit {
-                    limit.count(id, *events as u64);
-                }
-                name
+            let index = index.map(|mut index| {
+                let mut shared = shares.iter().map(|share| &names.names()[share.topic as usize]);
+                index.share_names(|topic| shared.next().unwrap_or(topic).clone());
+                Arc::new(index)
             });
-            segment.index.share_names(|topic| names.next().unwrap_or_else(|| topic.clone()));
-            state.closed.push_back(Arc::new(segment));
-            if state.limit.is_some() {
-                for (topic, _) in counted {
-                    state.hide_excess(&topic);
+            for share in &mut shares {
+                share.topic = topics[share.topic as usize];
+            }
+            let (file, shares) = (Arc::new(file), shares.into_boxed_slice());
+            let segment = Arc::new(ClosedSegment::new(file, summary, shares, index));
+            state.closed.push_back(segment.clone());
+            if let Some(limit) = &mut state.limit {
+                for share in &segment.topics {
+                    limit.count(TopicId::at(share.topic), share.events.into());
+                }
+                for share in &segment.topics {
+                    state.hide_excess(TopicId::at(share.topic));
                 }
             }
         }
         state.note_trims();
         state
+    }
+
+    /// Counts what segments hold of each topic. Returns where each name stands in the table of topics; of
+    /// those that nothing is held of, nowhere in particular.
+    fn enter_topics(&mut self, segments: &[FoundSegment], names: &[Topic]) -> Vec<u32> {
+        let mut events = vec![0_u64; names.len()];
+        for share in segments.iter().flat_map(|segment| &segment.found.head.topics) {
+            events[share.topic as usize] += u64::from(share.events);
+        }
+        let enter = |(name, events): (&Topic, u64)| match events {
+            0 => u32::MAX,
+            _ => self.topics.retain_many(name, events).0.index() as u32,
+        };
+        names.iter().zip(events).map(enter).collect()
     }
 
     // What the writer does.
@@ -135,13 +184,24 @@ impl LogState {
         self.growing = Some(segment);
     }
 
-    /// Ends the growing segment and returns it, now closed.
-    pub(super) fn close_segment(&mut self) -> Option<Arc<Segment>> {
-        let mut segment = self.growing.take()?;
-        segment.index.close();
-        let segment = Arc::new(segment);
+    /// Ends the growing segment and returns it, now closed, with its index and what its keys were answered.
+    pub(super) fn close_segment(&mut self) -> Option<JustClosed> {
+        let Segment { file, mut index } = self.growing.take()?;
+        index.close();
+        let keys = index.take_keys();
+        let summary = Summary::of(&mut index);
+        let mut shares = Vec::with_capacity(index.names().len());
+        index.topics(|topic, ordinals| {
+            if let (Some(id), Some(&last)) = (self.topics.id(topic), ordinals.last()) {
+                let (topic, events) = (id.index() as u32, ordinals.len() as u32);
+                shares.push(TopicShare { topic, events, last });
+            }
+        });
+        let index = Arc::new(index);
+        let kept = Some(index.clone());
+        let segment = Arc::new(ClosedSegment::new(file, summary, shares.into(), kept));
         self.closed.push_back(segment.clone());
-        Some(segment)
+        Some(JustClosed { segment, index, keys })
     }
 
     /// Takes in what was written to the growing segment.
@@ -158,7 +218,7 @@ impl LogState {
             }
             if let Some(limit) = &mut self.limit {
                 limit.count(place, 1);
-                self.hide_excess(&topic);
+                self.hide_excess(place);
             }
         }
     }
@@ -173,10 +233,10 @@ impl LogState {
         if let Some(id) = extras.id() {
             self.ids.enter(id, self.head);
         }
-        for (place, topic) in &retained {
+        for (place, _) in retained {
             if let Some(limit) = &mut self.limit {
-                limit.count(*place, 1);
-                self.hide_excess(topic);
+                limit.count(place, 1);
+                self.hide_excess(place);
             }
         }
     }
@@ -188,10 +248,10 @@ impl LogState {
 
     /// The oldest segment, if it may be unlinked: the newest one of the current epoch never is,
     /// since after a crash it tells where the epoch ended.
-    pub(super) fn oldest(&self) -> Option<&Arc<Segment>> {
+    pub(super) fn oldest(&self) -> Option<&Arc<ClosedSegment>> {
         let newest = self.growing.is_none() && self.closed.len() == 1;
         let oldest = self.closed.front()?;
-        (!newest || oldest.index.first().epoch < self.head.epoch).then_some(oldest)
+        (!newest || oldest.summary.first.epoch < self.head.epoch).then_some(oldest)
     }
 
     /// Forgets the oldest segment.
@@ -200,27 +260,29 @@ impl LogState {
             return;
         }
         let Some(segment) = self.closed.pop_front() else { return };
-        let index = &segment.index;
-        self.events -= u64::from(index.count());
-        self.bytes -= u64::from(index.end());
-        if let Some(missing) = self.lineage.missing(self.through, before(index.first())) {
+        let summary = &segment.summary;
+        self.events -= u64::from(summary.count);
+        self.bytes -= u64::from(summary.end);
+        if let Some(missing) = self.lineage.missing(self.through, before(summary.first)) {
             self.any_topic = self.any_topic.max(missing);
         }
-        for lost in index.lost() {
-            self.any_topic = self.any_topic.max(index.position(lost.end - 1));
+        for lost in &summary.lost {
+            self.any_topic = self.any_topic.max(summary.position(lost.end - 1));
         }
-        self.through = self.through.max(index.last());
-        for (ordinal, id) in index.ids() {
-            self.ids.leave(id, index.position(*ordinal));
+        self.through = self.through.max(summary.last());
+        for (ordinal, id) in &summary.ids {
+            self.ids.leave(id, summary.position(*ordinal));
         }
-        let (topics, limit) = (&mut self.topics, &mut self.limit);
-        index.topics(|topic, ordinals| {
-            let (Some(&last), Some(id)) = (ordinals.last(), topics.id(topic)) else { return };
-            if let Some(limit) = limit {
-                limit.trim(id, index, ordinals);
+        let kept = if self.limit.is_some() { segment.kept() } else { None };
+        for share in &segment.topics {
+            let id = TopicId::at(share.topic);
+            if let (Some(limit), Some(topic)) = (&mut self.limit, self.topics.name(id)) {
+                let ordinals = kept.as_ref().map_or(&[][..], |index| index.of(topic));
+                limit.trim(id, summary, ordinals);
             }
-            topics.trim(id, ordinals.len() as u64, index.position(last));
-        });
+            self.topics.trim(id, share.events.into(), summary.position(share.last));
+        }
+        segment.leave();
     }
 
     /// To be called after trimming, under the same lock: what readers are told from now on, and what
@@ -236,8 +298,19 @@ impl LogState {
     }
 
     /// The segments that grow no more, oldest first.
-    pub(super) fn closed(&self) -> impl Iterator<Item = &Arc<Segment>> {
+    pub(super) fn closed(&self) -> impl Iterator<Item = &Arc<ClosedSegment>> {
         self.closed.iter()
+    }
+
+    /// What a closed segment holds of each topic, in the order of names.
+    pub(super) fn shares<'a>(
+        &'a self,
+        segment: &'a ClosedSegment,
+    ) -> impl Iterator<Item = TopicShare<&'a Topic>> {
+        segment.topics.iter().filter_map(|&TopicShare { topic, events, last }| {
+            let topic = self.topics.name(TopicId::at(topic))?;
+            Some(TopicShare { topic, events, last })
+        })
     }
 
     /// Where epochs ended.
@@ -271,12 +344,20 @@ impl LogState {
         self.head
     }
 
-    fn hide_excess(&mut self, topic: &Topic) {
-        let (Some(limit), Some(id)) = (&mut self.limit, self.topics.id(topic)) else { return };
-        let hidden = limit.hidden(id);
-        let from = self.closed.partition_point(|segment| segment.index.last() <= hidden);
-        let closed = self.closed.range(from..).map(|segment| &segment.index);
-        limit.hide_excess(id, topic, closed.chain(self.growing.as_ref().map(|it| &it.index)));
+    /// Hides the oldest events of a topic beyond the limit. The indices of all segments are kept for it.
+    fn hide_excess(&mut self, id: TopicId) {
+        let (Some(limit), Some(topic)) = (&mut self.limit, self.topics.name(id)) else { return };
+        let Some((hidden, mut rest)) = limit.excess(id) else { return };
+        let from = self.closed.partition_point(|segment| segment.summary.last() <= hidden);
+        for index in self.closed.range(from..).filter_map(|segment| segment.kept()) {
+            rest -= limit.hide(id, topic, &index, rest);
+            if rest == 0 {
+                return;
+            }
+        }
+        if let Some(growing) = &self.growing {
+            limit.hide(id, topic, &growing.index, rest);
+        }
     }
 
     // What readers ask.
@@ -290,8 +371,9 @@ impl LogState {
     pub(super) fn start(&self, from: ReadFrom) -> Position {
         match from {
             ReadFrom::Earliest => {
-                let first = self.closed.front().map(|oldest| &**oldest).or(self.growing.as_ref());
-                let first = first.map_or(self.head, |oldest| before(oldest.index.first()));
+                let closed = self.closed.front().map(|oldest| oldest.summary.first);
+                let first = closed.or(self.growing.as_ref().map(|growing| growing.index.first()));
+                let first = first.map_or(self.head, before);
                 self.lineage.missing(self.through, first).unwrap_or(self.through)
             }
             ReadFrom::After(after) => after,
@@ -335,28 +417,36 @@ impl LogState {
     }
 
     fn next(&self, after: Position, until: Position, wanted: &TopicSelector, most: usize) -> Next {
-        let at = self.closed.partition_point(|segment| segment.index.last() <= after);
+        let at = self.closed.partition_point(|segment| segment.summary.last() <= after);
         let closed = self.closed.get(at);
         let growing = self.growing.as_ref().filter(|segment| segment.index.last() > after);
-        let next = closed.map(|segment| &**segment).or(growing);
-        let begins = next.map_or(self.head, |next| before(next.index.first()));
+        let next = closed.map(|segment| segment.summary.first);
+        let next = next.or(growing.map(|segment| segment.index.first()));
+        let begins = next.map_or(self.head, before);
         // What was trimmed is another question, which has been asked.
         let has = after.max(self.through);
         if let Some(missing) = self.lineage.missing(has, begins.min(until)) {
             return Next::Hole(missing);
         }
-        let Some(next) = next else { return Next::End };
-        let range = next.range(after, until);
+        let range = match (closed, growing) {
+            (Some(segment), _) => segment.range(after, until),
+            (None, Some(segment)) => segment.range(after, until),
+            (None, None) => return Next::End,
+        };
         if range.is_empty() {
             return Next::End;
         }
         let most_of_growing = most.min(GROWING_AT_ONCE);
-        match closed {
-            Some(segment) => Next::Closed(segment.clone(), range),
-            None if wanted.patterns().is_empty() || wanted.matches_everything() => {
-                Next::Growing(next.run(wanted, range, most_of_growing, 0))
+        match (closed, growing) {
+            (Some(segment), _) => Next::Closed(segment.clone(), range),
+            (None, Some(Segment { file, index }))
+                if wanted.patterns().is_empty() || wanted.matches_everything() =>
+            {
+                let bounds = (most_of_growing, 0);
+                Next::Growing(SegmentRun::of(file, index, wanted, range, bounds))
             }
-            None => Next::Unmatched(next.unmatched(range, GROWING_AT_ONCE)),
+            (None, Some(segment)) => Next::Unmatched(segment.unmatched(range, GROWING_AT_ONCE)),
+            (None, None) => Next::End,
         }
     }
 

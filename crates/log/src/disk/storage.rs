@@ -223,6 +223,11 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
+/// Whether the medium does not give what is on it.
+pub(super) fn is_refused(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// Reads until `into` is full or the file ends; says how much was read.
 pub(super) fn read_full(file: &dyn StoredFile, into: &mut [u8], at: u64) -> io::Result<usize> {
     let mut done = 0;

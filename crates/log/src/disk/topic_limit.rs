@@ -6,6 +6,7 @@
 use fanfare_event::{Position, Topic};
 
 use super::index::Index;
+use super::summary::Summary;
 use crate::TopicId;
 
 /// What is shown of each topic.
@@ -46,9 +47,9 @@ impl TopicLimit {
     }
 
     /// These records of a topic go with their segment.
-    pub(super) fn trim(&mut self, id: TopicId, index: &Index, ordinals: &[u32]) {
+    pub(super) fn trim(&mut self, id: TopicId, segment: &Summary, ordinals: &[u32]) {
         let Some(shown) = self.shown.get_mut(id.index()) else { return };
-        let hidden = ordinals.partition_point(|&o| index.position(o) <= shown.hidden);
+        let hidden = ordinals.partition_point(|&o| segment.position(o) <= shown.hidden);
         shown.events = shown.events.saturating_sub((ordinals.len() - hidden) as u64);
         if shown.events == 0 {
             // The place may become another topic's.
@@ -56,32 +57,26 @@ impl TopicLimit {
         }
     }
 
-    /// Hides the oldest events of a topic beyond the limit. They are found in `segments`: the oldest
-    /// first that reaches further than what is hidden.
-    pub(super) fn hide_excess<'a>(
-        &mut self,
-        id: TopicId,
-        topic: &Topic,
-        segments: impl Iterator<Item = &'a Index>,
-    ) {
-        let Some(shown) = self.shown.get_mut(id.index()) else { return };
-        let mut rest = shown.events.saturating_sub(self.most);
-        if rest == 0 {
-            return;
-        }
-        for index in segments {
-            let ordinals = index.of(topic);
-            let start = ordinals.partition_point(|&o| index.position(o) <= shown.hidden);
-            let visible = &ordinals[start..];
-            let hiding = rest.min(visible.len() as u64);
-            if let Some(&last) = hiding.checked_sub(1).and_then(|n| visible.get(n as usize)) {
-                shown.hidden = index.position(last);
-            }
-            rest -= hiding;
-            if rest == 0 {
-                break;
-            }
-        }
+    /// How many events of a topic are shown beyond the limit, if any are, and up to where others are hidden.
+    /// From then on they count as hidden: [`TopicLimit::hide`].
+    pub(super) fn excess(&mut self, id: TopicId) -> Option<(Position, u64)> {
+        let shown = self.shown.get_mut(id.index())?;
+        let excess = shown.events.checked_sub(self.most).filter(|&excess| excess > 0)?;
         shown.events = self.most;
+        Some((shown.hidden, excess))
+    }
+
+    /// Hides the oldest of a topic in a segment, at most so many; says how many it did. Segments come oldest
+    /// first, with the one that reaches further than what is hidden.
+    pub(super) fn hide(&mut self, id: TopicId, topic: &Topic, index: &Index, most: u64) -> u64 {
+        let Some(shown) = self.shown.get_mut(id.index()) else { return 0 };
+        let ordinals = index.of(topic);
+        let start = ordinals.partition_point(|&o| index.position(o) <= shown.hidden);
+        let visible = &ordinals[start..];
+        let hiding = most.min(visible.len() as u64);
+        if let Some(&last) = hiding.checked_sub(1).and_then(|n| visible.get(n as usize)) {
+            shown.hidden = index.position(last);
+        }
+        hiding
     }
 }

@@ -1,4 +1,5 @@
-//! Upkeep: what the writer does when time passes: closes segments, trims, syncs what it has left unsynced.
+//! Upkeep: what the writer does when time passes: closes segments, trims, syncs what it has left unsynced, writes
+//! indices anew that were damaged.
 //!
 //! What must hold: what is trimmed is written down before any file goes.
 
@@ -6,7 +7,7 @@ use fanfare_event::Timestamp;
 
 use super::reclaim::TrimmedFiles;
 use super::writer::DiskWriter;
-use super::{trims_file, unsynced_file};
+use super::{index_file, trims_file, unsynced_file};
 
 /// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
 /// power cut need not be feared to have taken what was acknowledged long before.
@@ -32,6 +33,9 @@ impl DiskWriter {
             }
         }
         self.trim(Some(now));
+        self.segment_keys.expire(self.options.key_window(), now);
+        self.shared.indices.age();
+        self.write_index_made_again();
         self.reclaimer.reclaim(&*self.storage, now);
         let quiet = now.as_millis().saturating_sub(self.written.as_millis());
         if self.ahead && quiet >= QUIET {
@@ -46,14 +50,14 @@ impl DiskWriter {
         let mut state = self.shared.state();
         while let Some(oldest) = state.oldest() {
             let retention = &self.options.retention;
-            let (events, bytes) = (oldest.index.count(), oldest.index.end());
+            let (events, bytes) = (oldest.summary.count, oldest.summary.end);
             let old = |(_, newest): (Timestamp, Timestamp)| {
                 let age = now.map(|now| now.as_millis().saturating_sub(newest.as_millis()));
                 age.is_some_and(|age| age >= self.options.age())
             };
             let beyond = state.events() - u64::from(events) >= retention.count
                 || state.bytes() - u64::from(bytes) >= retention.bytes
-                || oldest.index.times().is_none_or(old);
+                || oldest.summary.times.is_none_or(old);
             if !beyond {
                 break;
             }
@@ -69,12 +73,27 @@ impl DiskWriter {
         if let Err(error) = trims_file::store(&*self.storage, &trims) {
             tracing::warn!(%error, "cannot note what is trimmed: after a restart any topic may be");
         }
-        self.reclaimer.add(gone.iter().map(|segment| TrimmedFiles::of(&*self.storage, segment)));
+        self.reclaimer.add(gone.iter().map(|segment| {
+            let summary = &segment.summary;
+            self.shared.indices.remove(summary.first);
+            let keys = self.segment_keys.take_through(summary.last());
+            TrimmedFiles::of(&*self.storage, summary, keys)
+        }));
         // A file that is open keeps its room.
         drop(gone);
         self.reclaimer.reclaim(&*self.storage, self.environment.now());
         self.tail.trim(trims.through);
         self.tail.wake();
+    }
+
+    /// Writes an index that a reader has found damaged, or has not found.
+    fn write_index_made_again(&self) {
+        let Some((first, content)) = self.shared.indices.take_made_again() else { return };
+        // Of what was trimmed meanwhile nothing may stay.
+        let is_part = self.shared.state().closed().any(|segment| segment.summary.first == first);
+        if is_part {
+            index_file::store(&*self.storage, first, &content);
+        }
     }
 
     /// Notes that nothing acknowledged is ahead of the disk any more.

@@ -25,8 +25,9 @@ use super::queue::{QueuedBatch, WriterTask};
 use super::reclaim::Reclaimer;
 use super::refusal::WriteRefusal;
 use super::segment::{SEGMENT, START, Segment, SegmentFile, SegmentIdentity, name};
+use super::segment_keys::SegmentKeys;
 use super::shared::{AbandonOnDrop, Shared};
-use super::state::Admitted;
+use super::state::{Admitted, JustClosed};
 use super::storage::{Storage, write_all};
 use super::{format, lineage_file, unsynced_file};
 use crate::record::{self, RecordMeta};
@@ -42,6 +43,7 @@ pub struct DiskWriter {
     pub(super) tail: Arc<dyn Tail>,
     pub(super) options: DiskOptions,
     pub(super) keys: IdempotencyTable,
+    pub(super) segment_keys: SegmentKeys,
     pub(super) reclaimer: Reclaimer,
     /// The lineage, while there was no room to write it down.
     pub(super) unrecorded: Option<Lineage>,
@@ -377,8 +379,13 @@ impl DiskWriter {
         self.growing = None;
         // Its own statement: the lock is released before the index is written.
         let closed = self.shared.state().close_segment();
-        if let Some(segment) = closed {
-            index_file::store(&*self.storage, &segment.file.identity, &segment.index);
+        let Some(JustClosed { segment, index, keys }) = closed else { return Ok(()) };
+        let first = segment.summary.first;
+        let content = index_file::encode(&segment.file.identity, &segment.summary, &keys, &index);
+        self.segment_keys.extend(keys);
+        if index_file::store(&*self.storage, first, &content) && !self.options.keeps_indices() {
+            self.shared.indices.put(first, index);
+            segment.let_go();
         }
         Ok(())
     }

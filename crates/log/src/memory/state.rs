@@ -103,7 +103,7 @@ impl MemoryState {
     /// It is not whole, contradicts itself, or is of a version that is not understood. Whatever is read,
     /// no more memory is taken than a small multiple of its length.
     pub fn read(from: &mut dyn Read) -> Result<Self, StateError> {
-        let mut from = StateReader::begin(from, MAGIC)?;
+        let mut from = StateReader::begin(from, &[MAGIC])?;
         let (last, forgotten, trimmed, events, trims) = from.entry(|cut| {
             let (last, forgotten, trimmed) = (cut.position()?, cut.position()?, cut.position()?);
             Some((last, forgotten, trimmed, cut.u64()?, cut.u64()?))

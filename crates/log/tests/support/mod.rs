@@ -94,10 +94,11 @@ pub fn options() -> DiskOptions {
     DiskOptions::new(Retention { count: u64::MAX, bytes: u64::MAX, age })
 }
 
-/// Segments of 4 KiB, of which few are kept.
+/// Segments of 4 KiB, of which few are kept, and the indices of one or two of them in memory.
 pub fn small() -> DiskOptions {
     let mut options = options();
     options.segment_bytes = 4096;
+    options.index_bytes = 1024;
     options.retention.bytes = 20_000;
     options
 }
