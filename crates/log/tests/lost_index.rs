@@ -487,3 +487,61 @@ fn an_index_that_could_not_be_written_is_forgotten() {
     let topic = Topic::parse("a").unwrap();
     assert!(earliest(&log, &tail).events.iter().all(|event| event.topic == topic));
 }
+
+/// A log whose first segment has one event of each of three topics and more of the first, where the rest of its index
+/// and the record of `b` alone are damaged. The event of `b` has a key and an id.
+fn damaged_twice() -> (SimulatedDisk, Vec<Arc<Event>>, fanfare_log::Batch) {
+    let disk = SimulatedDisk::new(1);
+    let (log, tail) = open(&disk, unlimited());
+    append(&log, batch("a", ["first"])).unwrap();
+    let answered = keyed("once", batch("b", ["only"]));
+    append(&log, answered.clone()).unwrap();
+    append(&log, batch("c", ["third"])).unwrap();
+    for _ in 0..12 {
+        append(&log, batch("a", ["x".repeat(900)])).unwrap();
+    }
+    drop(log);
+    let index = &indices(&disk)[0];
+    let mut content = disk.read(index);
+    let last = content.len() - 5;
+    content[last] ^= 1;
+    disk.put(index, content);
+    let segment = index.replace(".idx", ".log");
+    let mut content = disk.read(&segment);
+    let at = content.windows(4).position(|part| part == b"only").unwrap();
+    content[at] ^= 1;
+    disk.put(&segment, content);
+    let events = tail.heard.lock().unwrap().events.clone();
+    (disk, events, answered)
+}
+
+#[test]
+fn an_index_made_again_of_a_damaged_segment_names_other_topics_than_its_head() {
+    for limit in [None, Some(100)] {
+        let (disk, events, _) = damaged_twice();
+        let (log, tail) = open(&disk, DiskOptions { retain_topic_count: limit, ..unlimited() });
+        let before = Position { seq: 0, ..events[0].position };
+        for topics in [&["c"][..], &["*"], &["a", "c"]] {
+            let found = after(&log, &tail, before, topics);
+            assert!(found.messages().contains(&"third"), "{limit:?} {topics:?}");
+        }
+        let lost = after(&log, &tail, before, &["b"]);
+        assert!(lost.covers(events[1].position), "{limit:?}: it is told that it is lost");
+    }
+}
+
+#[test]
+fn a_key_goes_with_the_index_that_is_written_anew() {
+    let (disk, events, answered) = damaged_twice();
+    let (log, tail) = open(&disk, unlimited());
+    let damaged = disk.read(&indices(&disk)[0]);
+    let before = Position { seq: 0, ..events[0].position };
+    after(&log, &tail, before, &["a"]);
+    log.expire(Timestamp::now());
+    while disk.read(&indices(&disk)[0]) == damaged {
+        std::thread::yield_now();
+    }
+    drop(log);
+    let (log, _) = open(&disk, unlimited());
+    assert!(append(&log, answered).unwrap().repeated, "its record is damaged, its key was known");
+}

@@ -255,10 +255,11 @@ impl Access {
         self.verify(request, presented, role).await
     }
 
-    /// Whether whoever asks for a stream shows a ticket, which [`Access::listener`] uses up.
+    /// Whether whoever asks for a stream shows a ticket that [`Access::listener`] uses up.
     pub(crate) fn presents_ticket(&self, request: &Parts, places: CredentialPlaces) -> bool {
-        credentials::parameter(request, places.ticket, Presented::Ticket)
-            .is_ok_and(|it| it.is_some())
+        let ticket = credentials::parameter(request, places.ticket, Presented::Ticket);
+        let header = credentials::header(request);
+        matches!((ticket, header), (Ok(Some(_)), Ok(None)))
     }
 
     /// Who sent this request for a stream, for which a ticket will do. It goes before the cookie,

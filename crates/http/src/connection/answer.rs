@@ -31,7 +31,7 @@ use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, RequestBody};
 use crate::shared_body::SharedBody;
 use crate::state::Endpoint;
-use crate::stream::{AdmittedStream, StreamBody, StreamSlot};
+use crate::stream::{AdmittedStream, StreamBody, StreamSlot, come_back};
 
 /// How the requests of one connection are answered.
 pub(super) struct Answerer {
@@ -143,10 +143,20 @@ impl Answerer {
             let share = counted.then_some(share);
             let progress = Arc::clone(&busy.progress);
             progress.waits();
+            let mut stream = slot.and_then(|slot| slot.take());
             if is_http1 {
-                busy.connection().unfinished().written().await;
+                let written = busy.connection().unfinished().written();
+                match &mut stream {
+                    // A client that reads nothing draws this out; an upgrade does not wait for it.
+                    Some(admitted) => {
+                        if let Err(refusal) = admitted.outside(written).await {
+                            endpoint.app.metrics.refused(refusal.reason());
+                            (stream, response) = (None, come_back(endpoint.app.delivery.retry()));
+                        }
+                    }
+                    None => written.await,
+                }
             }
-            let stream = slot.and_then(|slot| slot.take());
             let mut hold = Some(AnswerHold { _busy: busy, _share: share });
             let is_head = stream.is_none() && response.body().is_end_stream();
             if let Some(hold) = hold.take_if(|_| is_head && !is_http1) {

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use tokio::sync::Semaphore;
 
 use super::publish::read;
 use crate::admission::{Admission, Feed, PendingForm, admit};
@@ -76,9 +77,13 @@ async fn open(
     form: Option<PendingForm<'_>>,
 ) -> Response {
     match admit(&endpoint.app, endpoint.dialect, feed, &mut request, form).await {
-        Admission::Admitted(stream) => {
+        Admission::Admitted(mut stream) => {
             let mut head = head_only();
-            tell_beginning(endpoint, &request, &stream, head.headers_mut()).await;
+            let told = tell_beginning(endpoint, &request, &mut stream, head.headers_mut()).await;
+            if let Err(refusal) = told {
+                endpoint.app.metrics.refused(refusal.reason());
+                return come_back(endpoint.app.delivery.retry());
+            }
             match request.extensions.get::<StreamSlot>() {
                 Some(slot) => slot.put(*stream),
                 None => return endpoint.refuse(&Refusal::NoPeer),
@@ -91,21 +96,29 @@ async fn open(
     }
 }
 
+/// How many ask the engine at once where their streams begin.
+static ASKING: Semaphore = Semaphore::const_new(4);
+
 /// Says in the head where the stream begins, if its dialect does.
 async fn tell_beginning(
     endpoint: &Endpoint,
     request: &Parts,
-    stream: &AdmittedStream,
+    stream: &mut AdmittedStream,
     head: &mut HeaderMap,
-) {
+) -> Result<(), Refusal> {
     let Endpoint { app, dialect } = endpoint;
     if !dialect.tells_beginning(request) {
-        return;
+        return Ok(());
     }
     let (hub, start, interest) = (Arc::clone(&app.hub), stream.start(), stream.interest());
-    // It may have to ask the engine.
-    let asked = tokio::task::spawn_blocking(move || hub.is_continuous(&start, &interest)).await;
+    // It may have to ask the engine, and what that reads takes memory.
+    let ask = async {
+        let _turn = ASKING.acquire().await;
+        tokio::task::spawn_blocking(move || hub.is_continuous(&start, &interest)).await
+    };
+    let asked = stream.outside(ask).await?;
     // In doubt, no: whoever is told of a loss that was none reads again what it has.
     let continuous = matches!(asked, Ok(Ok(true)));
     dialect.tell_beginning(request, continuous, head);
+    Ok(())
 }

@@ -30,8 +30,8 @@ pub(super) struct IndexCache {
     storage: Arc<dyn Storage>,
     most_bytes: usize,
     cached: Mutex<Cached>,
-    /// The content of one that was made again, to be written.
-    made_again: Mutex<Option<(Position, Vec<u8>)>>,
+    /// One that was made again, to be written.
+    made_again: Mutex<Option<(Position, Arc<Index>)>>,
 }
 
 #[derive(Default)]
@@ -71,16 +71,22 @@ impl IndexCache {
             Err(error) if is_refused(&error) && segment.count_refusal() >= REFUSALS => None,
             found => found?,
         };
-        let index = match found {
+        let is_damaged = found.is_none();
+        let mut index = match found {
             Some(index) => index,
             None if segment.is_gone() => return Ok(None),
-            None => self.make_again(segment)?,
+            None => index_by_scan(&segment.file, &segment.summary)?,
         };
+        index.keep_only_places();
         // Another reader may have been quicker: then both have one.
         if let Some(known) = known() {
             return Ok(Some(known));
         }
         let index = Arc::new(index);
+        if is_damaged {
+            *self.made_again.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((first, index.clone()));
+        }
         self.put(first, index.clone());
         Ok(Some(index))
     }
@@ -93,18 +99,8 @@ impl IndexCache {
         }
     }
 
-    fn make_again(&self, segment: &ClosedSegment) -> io::Result<Index> {
-        let identity = &segment.file.identity;
-        let mut index = index_by_scan(&segment.file, &segment.summary)?;
-        let (keys, summary) = (index.take_keys(), Summary::of(&mut index));
-        let content = index_file::encode(identity, &summary, &keys, &index);
-        *self.made_again.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((summary.first, content));
-        Ok(index)
-    }
-
-    /// The latest that was made again, as its file should be, with the first position of its segment.
-    pub(super) fn take_made_again(&self) -> Option<(Position, Vec<u8>)> {
+    /// The latest that was made again, with the first position of its segment.
+    pub(super) fn take_made_again(&self) -> Option<(Position, Arc<Index>)> {
         self.made_again.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -196,7 +192,7 @@ fn index_by_scan(file: &SegmentFile, summary: &Summary) -> io::Result<Index> {
     file.report_index();
     let mut found = scan(&*file.bytes, &file.identity)?.index;
     if let missing @ 1.. = summary.count.saturating_sub(found.count()) {
-        found.push_lost(missing, 0);
+        found.push_lost(missing, summary.end.saturating_sub(found.end()));
     }
     found.close();
     Ok(found)

@@ -310,14 +310,15 @@ impl IndexHead {
     /// Of a closed index, whose ids and keys it takes.
     pub(super) fn of(identity: SegmentIdentity, index: &mut Index, names: &mut NameTable) -> Self {
         let keys = index.take_keys();
-        let summary = Summary::of(index);
-        let mut topics = Vec::with_capacity(index.names().len());
-        index.topics(|topic, ordinals| {
-            let Some(&last) = ordinals.last() else { return };
-            let (topic, events) = (names.place_of(topic), ordinals.len() as u32);
-            topics.push(TopicShare { topic, events, last });
-        });
+        let (summary, topics) = (Summary::of(index), shares(index, names));
         Self { identity, summary, topics, keys }
+    }
+
+    /// Fits it to an index that stands beside it: what that lacks, since it was made again of a damaged segment, is
+    /// lost. Keys, ids and times stay, which the index need not have.
+    pub(super) fn fit(&mut self, index: &Index, names: &mut NameTable) {
+        self.summary.lost = index.lost().to_vec();
+        self.topics = shares(index, names);
     }
 
     /// How many bytes of the file follow the head.
@@ -333,6 +334,17 @@ impl FoundIndex {
         let head = IndexHead::of(identity, &mut index, names);
         Self { head, index: Some(index) }
     }
+}
+
+/// What an index holds of each topic, in the order of names.
+fn shares(index: &Index, names: &mut NameTable) -> Vec<TopicShare<u32>> {
+    let mut topics = Vec::with_capacity(index.names().len());
+    index.topics(|topic, ordinals| {
+        let Some(&last) = ordinals.last() else { return };
+        let (topic, events) = (names.place_of(topic), ordinals.len() as u32);
+        topics.push(TopicShare { topic, events, last });
+    });
+    topics
 }
 
 fn read_key(cut: &mut ByteReader<'_>) -> Option<KeyMark> {

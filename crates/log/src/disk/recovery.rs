@@ -266,7 +266,7 @@ fn load(
         let (indexed, summary) = (found.head.identity, &found.head.summary);
         let fits = identity.is_none_or(|identity| identity == indexed);
         if fits && bytes.size()? == u64::from(summary.end) {
-            return indexed_segment(storage, SegmentFile::new(indexed, bytes), found, keep);
+            return indexed_segment(storage, SegmentFile::new(indexed, bytes), found, names, keep);
         }
         tracing::error!(segment, "the segment is not as its index says: it is scanned");
         promised = summary.count;
@@ -307,7 +307,9 @@ fn load(
         bytes.sync()?;
     }
     if let missing @ 1.. = promised.saturating_sub(found.index.count()) {
-        found.index.push_lost(missing, 0);
+        // Up to the end of the file, so that the next start finds all of it accounted for.
+        let length = bytes.size()?.saturating_sub(found.index.end().into());
+        found.index.push_lost(missing, u32::try_from(length).unwrap_or(0));
     }
     let mut index = found.index;
     index.close();
@@ -321,14 +323,16 @@ fn indexed_segment(
     storage: &dyn Storage,
     file: SegmentFile,
     found: FoundIndex,
+    names: &mut NameTable,
     keep: bool,
 ) -> io::Result<Option<FoundSegment>> {
     Ok(Some(match found {
         // An older version wrote it: the next start need not read all of it.
         FoundIndex { head, index: Some(index) } => stored_segment(storage, file, head, index, keep),
-        FoundIndex { head, index: None } if keep => {
-            let index = Some(whole_index(storage, &file, &head.summary)?);
-            FoundSegment { file, found: FoundIndex { head, index } }
+        FoundIndex { mut head, index: None } if keep => {
+            let index = whole_index(storage, &file, &head.summary)?;
+            head.fit(&index, names);
+            FoundSegment { file, found: FoundIndex { head, index: Some(index) } }
         }
         found => FoundSegment { file, found },
     }))

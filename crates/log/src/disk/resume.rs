@@ -192,13 +192,16 @@ fn open_segments(
         }
         let file = SegmentFile::new(identity, bytes);
         let has_file = || storage.open(&index_file::file_name(identity.first)).is_ok();
-        found.index =
-            match found.index {
-                None if keep => Some(whole_index(storage, &file, summary).map_err(|source| {
+        found.index = match found.index {
+            None if keep => {
+                let index = whole_index(storage, &file, summary).map_err(|source| {
                     OpenError::io("read an index in", &storage.place(), source)
-                })?),
-                index => index.filter(|_| keep || !has_file()),
-            };
+                })?;
+                found.head.fit(&index, names);
+                Some(index)
+            }
+            index => index.filter(|_| keep || !has_file()),
+        };
         segments.push(FoundSegment { file, found });
     }
     Ok(segments)

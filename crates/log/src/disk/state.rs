@@ -139,8 +139,11 @@ impl LogState {
                 state.ids.enter(id, summary.position(*ordinal));
             }
             let index = index.map(|mut index| {
-                let mut shared = shares.iter().map(|share| &names.names()[share.topic as usize]);
-                index.share_names(|topic| shared.next().unwrap_or(topic).clone());
+                let shared = |share: &TopicShare<u32>| &names.names()[share.topic as usize];
+                index.share_names(|topic| {
+                    let at = shares.binary_search_by(|share| shared(share).cmp(topic));
+                    at.map_or(topic, |at| shared(&shares[at])).clone()
+                });
                 Arc::new(index)
             });
             for share in &mut shares {

@@ -6,6 +6,7 @@
 use fanfare_event::Timestamp;
 
 use super::reclaim::TrimmedFiles;
+use super::summary::Summary;
 use super::writer::DiskWriter;
 use super::{index_file, trims_file, unsynced_file};
 
@@ -88,12 +89,18 @@ impl DiskWriter {
 
     /// Writes an index that a reader has found damaged, or has not found.
     fn write_index_made_again(&self) {
-        let Some((first, content)) = self.shared.indices.take_made_again() else { return };
+        let Some((first, index)) = self.shared.indices.take_made_again() else { return };
         // Of what was trimmed meanwhile nothing may stay.
-        let is_part = self.shared.state().closed().any(|segment| segment.summary.first == first);
-        if is_part {
-            index_file::store(&*self.storage, first, &content);
-        }
+        let state = self.shared.state();
+        let segment = state.closed().find(|segment| segment.summary.first == first).cloned();
+        drop(state);
+        let Some(segment) = segment else { return };
+        // What a start is to know stays known, be the record damaged that said it.
+        let summary = Summary { lost: index.lost().to_vec(), ..segment.summary.clone() };
+        let keys: Vec<_> =
+            self.segment_keys.between(summary.first, summary.last()).cloned().collect();
+        let content = index_file::encode(&segment.file.identity, &summary, &keys, &index);
+        index_file::store(&*self.storage, first, &content);
     }
 
     /// Notes that nothing acknowledged is ahead of the disk any more.

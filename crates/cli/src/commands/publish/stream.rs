@@ -60,20 +60,24 @@ impl PublishSession<'_> {
         let (mut failing, mut attempts, mut unknown) = (None, 0, false);
         let mut mended = 0;
         loop {
-            let end = match self.client.publish_lines().await {
+            let (end, opened) = match self.client.publish_lines().await {
                 Ok((sender, answers)) => {
                     window.begin();
-                    self.request(&mut input, &mut window, &mut mended, sender, answers).await?
+                    let end = self.request(&mut input, &mut window, &mut mended, sender, answers);
+                    (end.await?, true)
                 }
-                Err(error) => RequestEnd::Failed(error, false),
+                Err(error) => (RequestEnd::Failed(error, false), false),
             };
             let (error, progressed) = match end {
                 RequestEnd::Complete => return self.out.flush(),
                 RequestEnd::Failed(error, progressed) => (error, progressed),
             };
             self.out.flush()?;
-            if progressed {
+            // A request that had nothing to send has not failed to send it.
+            if progressed || (opened && window.lines.is_empty()) {
                 (failing, attempts, unknown) = (None, 0, false);
+            }
+            if progressed {
                 backoff.succeeded();
             }
             let line = window.lines.front().map_or(1, |(line, _)| *line);

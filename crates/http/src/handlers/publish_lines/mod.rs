@@ -329,8 +329,11 @@ impl LineStream {
         self.owed += notes.refusals_held();
         self.terms.share().release(notes.lines_held() + appended.count * EVENT);
         notes.answer(self.format, appended, answer);
-        // Time in which nothing could be read is no time that a line took.
+        // Time in which nothing could be read is no time that a line took, nor that nobody sent one.
         if let Some((_, since)) = &mut self.partial {
+            *since = Instant::now();
+        }
+        if let Idleness::Since(since) = &mut self.idle {
             *since = Instant::now();
         }
     }
@@ -341,9 +344,11 @@ impl LineStream {
         let lulls = reads && !self.lull && self.in_flight.is_none() && !self.group.is_empty();
         let late = self.partial.filter(|_| reads).map(|(_, since)| since + self.allowed);
         let silence = self.said + SILENCE;
+        // Whoever waits for what it has sent is not idle.
+        let waits = self.in_flight.is_some() || self.group.events() > 0;
         let idle = match self.idle {
-            Idleness::Since(since) => Some(since + self.allowed),
-            Idleness::Long(_) => None,
+            Idleness::Since(since) if !waits => Some(since + self.allowed),
+            Idleness::Since(_) | Idleness::Long(_) => None,
         };
         let Self { app, caller, endings, body, in_flight, not_before, expires, .. } = self;
         if let Some(why) = endings.told(caller) {
