@@ -290,7 +290,7 @@ fn streams_that_do_not_read() {
 
 #[test]
 fn streams_whose_connections_do_not_read() {
-    let (hub, before) = hub(&["--max-connections", "100"]);
+    let (hub, before) = hub(&["--max-connections", "100", "--retain-bytes", "8MiB"]);
     let attacks: Vec<_> = (0..6).map(|_| FrameConnection::unread(&hub, 100, 'u')).collect();
     let mut listener = hub.subscribe("topic=u");
     hub.await_metrics("they are open", |now| now.sum("fanfare_subscribers") == 601.0);
