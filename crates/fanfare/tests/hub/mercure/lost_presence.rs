@@ -7,7 +7,8 @@ use fanfare_testkit::RedisServer;
 use serde_json::{Value, json};
 
 use super::{
-    DETAIL, PATH, URL, asking, detail, guarded_hub, publish, publisher, sign, subscriber, token,
+    DETAIL, MERCURE, PATH, SECRET, URL, asking, detail, guarded_hub, publish, publisher, sign,
+    subscriber, token,
 };
 use crate::support::{Http, Hub, Response, Setup, Subscriber, await_that};
 
@@ -15,9 +16,10 @@ const ROOT: &str = "/.well-known/mercure/subscriptions";
 const ALL: &str =
     "match_urlpattern=/.well-known/mercure/subscriptions/:match_type/:match/:subscriber";
 
+const WATCHED: [&str; 3] = ["--mercure-subscriptions", "--anonymous-subscribe", "**"];
+
 fn watched_hub(arguments: &[&str]) -> Hub {
-    let watched = ["--mercure-subscriptions", "--anonymous-subscribe", "**"];
-    guarded_hub(&[&watched, arguments].concat())
+    guarded_hub(&[&WATCHED, arguments].concat())
 }
 
 /// Listens with this token.
@@ -418,7 +420,9 @@ fn a_hub_that_was_not_told_to_is_watched() {
 
 #[test]
 fn one_client_fills_the_log_by_coming_and_going() {
-    let hub = watched_hub(&["--trusted-proxy", "127.0.0.1"]);
+    // Each node has its own share for an address.
+    let guarded = ["--jwt-secret", SECRET, "--trusted-proxy", "127.0.0.1"];
+    let hub = Hub::alone(&[&MERCURE[..], &WATCHED, &guarded].concat());
     let come = |client: &str, n: usize| {
         let query: String = (0..250).map(|m| format!("match={n}/{m}&")).collect();
         asking(&hub, &query).header("X-Forwarded-For", client).open()

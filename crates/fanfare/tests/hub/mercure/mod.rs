@@ -27,6 +27,9 @@ const SECRET: &str = "!ChangeThisMercureHubJWTSecretKey!";
 const DETAIL: &str = "https://mercure.rocks/authorization-detail";
 const FORM: &str = "application/x-www-form-urlencoded";
 
+/// The hub's URL and the issuer of its tokens.
+const MERCURE: [&str; 5] = ["--mercure", "--mercure-url", URL, "--jwt-issuer", ISSUER];
+
 /// A hub for development.
 fn hub() -> Hub {
     hub_with(&[])
@@ -34,8 +37,7 @@ fn hub() -> Hub {
 
 /// A hub with these arguments beside its URL and the issuer of its tokens.
 fn hub_with(arguments: &[&str]) -> Hub {
-    let mercure = ["--mercure", "--mercure-url", URL, "--jwt-issuer", ISSUER];
-    Hub::start(&[&mercure, arguments].concat())
+    Hub::start(&[&MERCURE, arguments].concat())
 }
 
 /// A hub that knows no one without a token, and whose tokens are signed with [`SECRET`].
