@@ -1,8 +1,8 @@
 //! Admission: the one way to a stream, whatever it is of and in whatever dialect it was asked for.
 //!
 //! In this order: a place among the requests, who asks, whether they may at all, what for, whether they may
-//! that, a place among the streams, where to begin. What must hold: whoever is not admitted is counted, once, and under the reason
-//! that is given; and nobody is given a seat who could not be let in otherwise.
+//! that, a place among the streams, where to begin. What must hold: whoever is not admitted is counted,
+//! once, and under the reason that is given; and nobody is given a seat who could not be let in otherwise.
 
 use std::sync::Arc;
 use std::time::Duration;
