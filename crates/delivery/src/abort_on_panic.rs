@@ -1,8 +1,8 @@
 //! What becomes of the process when one of delivery's threads panics.
 
-/// Runs a thread that others rely on. Should it panic, the process ends: its subscribers would
+/// Runs what others rely on, a thread or a turn on a thread of someone else. Should it panic, the process ends: its subscribers would
 /// hang in silence, where a restarted hub lets them resume.
-pub(crate) fn abort_on_panic(run: impl FnOnce()) {
+pub(crate) fn abort_on_panic<T>(run: impl FnOnce() -> T) -> T {
     struct Abort;
     impl Drop for Abort {
         fn drop(&mut self) {
@@ -13,5 +13,5 @@ pub(crate) fn abort_on_panic(run: impl FnOnce()) {
         }
     }
     let _abort = Abort;
-    run();
+    run()
 }

@@ -23,7 +23,7 @@ use crate::retry::Retry;
 use crate::seats::{Seat, Seats};
 use crate::settings::DeliverySettings;
 use crate::shard::Shard;
-use crate::shard_thread;
+use crate::shared_shard::SharedShard;
 use crate::sink_io::Buffer;
 use crate::subscription::{Detached, NewSubscriber};
 
@@ -48,12 +48,16 @@ impl Delivery {
     /// Starts the shards' and the readers' threads over `hub`, whose window they listen to from
     /// now on.
     pub fn start(hub: &Arc<Hub>, settings: &DeliverySettings) -> io::Result<Self> {
-        let (mut delivery, shards) = Self::without_threads(hub, settings, Now::read())?;
+        let (mut delivery, shards) = Self::unheard(hub, settings, Now::read())?;
         let readers = Some(ReaderThreads::start(delivery.read_queue.clone(), hub)?);
         let mut threads = Threads { shards: Vec::new(), readers };
+        let few = settings.limits.short_turn.subscribers;
+        let share = |(shard, poll)| (Arc::new(SharedShard::new(shard, few)), poll);
+        let shards: Vec<_> = shards.into_iter().map(share).collect();
+        hub.window().listen(shards.iter().map(|(it, _)| Arc::clone(it) as _).collect());
         for (number, (shard, poll)) in shards.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("shard-{number}"));
-            let run = move || abort_on_panic(|| shard_thread::run(shard, poll));
+            let run = move || abort_on_panic(|| shard.run(poll));
             threads.shards.push(thread.spawn(run)?);
         }
         delivery.threads = Mutex::new(threads);
@@ -66,16 +70,26 @@ impl Delivery {
         settings: &DeliverySettings,
         now: Now,
     ) -> io::Result<(Self, Vec<(Shard, Poll)>)> {
+        let (delivery, shards) = Self::unheard(hub, settings, now)?;
+        let listeners = delivery.shards.iter().map(|it| Arc::clone(it) as Arc<dyn Notify>);
+        hub.window().listen(listeners.collect());
+        Ok((delivery, shards))
+    }
+
+    /// The same, but that nobody listens to the hub's window yet.
+    fn unheard(
+        hub: &Arc<Hub>,
+        settings: &DeliverySettings,
+        now: Now,
+    ) -> io::Result<(Self, Vec<(Shard, Poll)>)> {
         let read_queue = ReadQueue::new();
         let mut shards = Vec::new();
         for _ in 0..settings.shards.max(1) {
             let (poll, window) = (Poll::new()?, Arc::clone(hub.window()));
             shards.push((Shard::new(&poll, window, read_queue.clone(), settings, now)?, poll));
         }
-        let handles: Vec<_> = shards.iter().map(|(shard, _)| shard.handle()).collect();
-        hub.window().listen(handles.iter().map(|it| Arc::clone(it) as Arc<dyn Notify>).collect());
         let delivery = Self {
-            shards: handles,
+            shards: shards.iter().map(|(shard, _)| shard.handle()).collect(),
             read_queue,
             threads: Mutex::default(),
             next: AtomicUsize::new(0),

@@ -152,8 +152,24 @@ impl ShardHandle {
         }
         inbox.commands.push(command);
         drop(inbox);
-        self.news.raise();
+        self.wake();
         None
+    }
+
+    /// A publisher has followed the window in the shard's place.
+    pub(crate) fn note_short_turn(&self) {
+        self.slept_over.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether news concern nobody here, and it has not slept over too much already.
+    pub(crate) fn may_sleep_over(&self, news: &News) -> bool {
+        let slept_over = self.slept_over.fetch_add(news.weight(), Ordering::Relaxed);
+        slept_over + news.weight() < MOST_SLEPT_OVER && !self.wanted.wants(news)
+    }
+
+    /// Wakes the shard.
+    pub(crate) fn wake(&self) {
+        self.news.raise();
     }
 
     /// Takes everything. News that come from now on wake the poller again.
@@ -176,9 +192,8 @@ impl ShardHandle {
 
 impl Notify for ShardHandle {
     fn notify(&self, news: &News) {
-        let slept_over = self.slept_over.fetch_add(news.weight(), Ordering::Relaxed);
-        if slept_over + news.weight() >= MOST_SLEPT_OVER || self.wanted.wants(news) {
-            self.news.raise();
+        if !self.may_sleep_over(news) {
+            self.wake();
         }
     }
 }

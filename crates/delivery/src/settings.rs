@@ -63,6 +63,21 @@ pub struct StepLimits {
     pub signals: usize,
     /// How many of operators' requests it answers; each may look at every subscriber.
     pub requests: usize,
+    /// What a publisher does in a turn on its own thread.
+    pub short_turn: ShortTurnLimits,
+}
+
+/// How much a publisher does for a shard, so that it need not be woken.
+#[derive(Debug, Clone, Copy)]
+pub struct ShortTurnLimits {
+    /// How many subscribers it delivers to.
+    pub subscribers: usize,
+    /// How many bytes it delivers to them in all.
+    pub bytes: usize,
+    /// How many frames it looks at.
+    pub frames: usize,
+    /// How long the shard must have had no turn: where more is published, it gathers until there is one. May be 0.
+    pub rest: Duration,
 }
 
 impl StepLimits {
@@ -82,6 +97,12 @@ impl StepLimits {
         pages: 2,
         signals: 3,
         requests: 2,
+        short_turn: ShortTurnLimits {
+            subscribers: 3,
+            bytes: 2000,
+            frames: 4,
+            rest: Duration::ZERO,
+        },
     };
 }
 
@@ -102,6 +123,12 @@ impl Default for StepLimits {
             pages: 16,
             signals: 1024,
             requests: 8,
+            short_turn: ShortTurnLimits {
+                subscribers: 4,
+                bytes: 16 * 1024,
+                frames: 64,
+                rest: Duration::from_micros(200),
+            },
         }
     }
 }

@@ -33,6 +33,7 @@ mod pattern_tree;
 mod pattern_trees;
 mod pauses;
 mod segments;
+mod short_turn;
 mod stalls;
 mod subscriber_table;
 #[cfg(test)]
@@ -119,6 +120,8 @@ pub(crate) struct Shard {
     drain: Option<Drain>,
     /// Whether someone has entered since the window was last followed.
     has_newcomers: bool,
+    /// When the last turn was, short ones included.
+    turned: Instant,
 }
 
 impl Shard {
@@ -161,6 +164,7 @@ impl Shard {
             housekept: now.monotonic,
             drain: None,
             has_newcomers: false,
+            turned: now.monotonic,
         })
     }
 
@@ -171,6 +175,7 @@ impl Shard {
     /// One turn; `ready` is what the poller has said since the last. True once there is nothing more
     /// to do, ever.
     pub(crate) fn turn(&mut self, now: Now, ready: impl IntoIterator<Item = Ready>) -> bool {
+        self.turned = now.monotonic;
         self.commands.extend(self.handle.take());
         self.follow(now);
         self.scanned = 0;
@@ -203,7 +208,7 @@ impl Shard {
 
     /// For how long nothing is due, unless the poller or others have news; `None` is for ever.
     pub(crate) fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        if !self.queue.is_empty() || !self.commands.is_empty() || self.is_behind() {
+        if self.has_work() {
             Some(Duration::ZERO)
         } else if self.drain.is_some() {
             Some(DRAIN_STEP)
@@ -216,6 +221,11 @@ impl Shard {
             let pause = pause.map(|end| end.saturating_duration_since(now.monotonic));
             [expiry, pause].into_iter().flatten().chain([step]).min()
         }
+    }
+
+    /// Whether another turn has something to do at once.
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.commands.is_empty() || self.is_behind()
     }
 
     /// Gives one subscriber a turn, or a place in the queue where this turn has looked at enough for others.

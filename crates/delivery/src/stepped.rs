@@ -48,6 +48,15 @@ impl SteppedDelivery {
         self.shards[shard].0.turn(now, ready)
     }
 
+    /// A short turn of a shard, as a publisher takes it that finds nobody else at it.
+    ///
+    /// # Panics
+    ///
+    /// There must be such a shard.
+    pub fn short_turn(&mut self, shard: usize, now: Now) -> bool {
+        self.shards[shard].0.short_turn(now)
+    }
+
     /// For how long a shard has nothing to do, unless it is told of something; `None` is for ever.
     ///
     /// # Panics

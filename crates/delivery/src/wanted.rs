@@ -33,6 +33,12 @@ impl Wanted {
         self.anything.load(Relaxed) > 0 || news.concerns(|key| self.group(key).load(Relaxed) > 0)
     }
 
+    /// How many news concern, at most; `None` where it may be everyone.
+    pub(crate) fn at_most(&self, news: &News) -> Option<usize> {
+        let known = news.concerns_at_most(|key| self.group(key).load(Relaxed) as usize)?;
+        Some(known + self.anything.load(Relaxed))
+    }
+
     /// Someone has entered the shard, which follows the window after this.
     pub(crate) fn enter(&self, interest: &Interest) {
         for key in interest.keys() {

@@ -58,6 +58,8 @@ pub(crate) enum BodyLimit {
 pub(crate) struct RequestBody {
     incoming: Incoming,
     deadline: Instant,
+    /// Whether its reader has found nothing once.
+    has_waited: bool,
     /// Exists once the body has kept its reader waiting.
     timer: Option<Pin<Box<Sleep>>>,
     terms: Arc<BodyTerms>,
@@ -181,7 +183,7 @@ impl RequestBody {
     ) -> Self {
         unfinished.reads(!incoming.is_end_stream());
         let deadline = Instant::now() + terms.allowed;
-        Self { incoming, deadline, timer: None, terms, unfinished }
+        Self { incoming, deadline, has_waited: false, timer: None, terms, unfinished }
     }
 }
 
@@ -204,6 +206,13 @@ impl http_body::Body for RequestBody {
                 Poll::Ready(other.map(|read| read.map_err(Into::into)))
             }
             Poll::Pending if self.terms.endless.load(Ordering::Relaxed) => Poll::Pending,
+            // hyper reads the body once it is asked for, so nearly all are there when it is asked again: a timer
+            // for each of them would be set for nothing.
+            Poll::Pending if !self.has_waited => {
+                self.has_waited = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Pending => {
                 let deadline = self.deadline;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

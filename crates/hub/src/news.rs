@@ -19,6 +19,18 @@ pub struct News {
 }
 
 impl News {
+    /// What one frame brings.
+    pub fn of(slot: &Slot) -> Self {
+        let mut news = Self::default();
+        news.add(slot);
+        news
+    }
+
+    /// At most how many it concerns, of those of whom this says how many want a topic; `None` where it may be everyone.
+    pub fn concerns_at_most(&self, want: impl Fn(TopicKey) -> usize) -> Option<usize> {
+        (!self.everyone).then(|| self.topics.iter().map(|key| want(*key)).sum())
+    }
+
     /// Whether it concerns someone of whom this says which topics they want, or would be too much to tell apart.
     pub fn concerns(&self, wants: impl Fn(TopicKey) -> bool) -> bool {
         self.everyone || self.topics.iter().any(|key| wants(*key))

@@ -52,6 +52,11 @@ pub trait Notify: std::fmt::Debug + Send + Sync {
     /// Called after every change, outside all locks, of which this is the news; cheap when it was called
     /// before and has not been acted on yet.
     fn notify(&self, news: &News);
+
+    /// The same, on the thread of a publisher, which has the time for a few system calls.
+    fn notify_from_publisher(&self, news: &News) {
+        self.notify(news);
+    }
 }
 
 #[derive(Debug)]
@@ -216,6 +221,13 @@ impl Window {
         }
     }
 
+    fn tell_all(&self, tell: impl Fn(&dyn Notify, &News)) {
+        // To be told may be a system call: no lock is held.
+        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let news = std::mem::take(&mut *self.news());
+        listeners.iter().for_each(|listener| tell(&**listener, &news));
+    }
+
     // A panic while the lock was held cannot leave a half-made ring: each change is one push, pop
     // or clear. So poisoning is not an error here.
     fn read(&self) -> RwLockReadGuard<'_, WindowState> {
@@ -303,12 +315,11 @@ impl Tail for Window {
     }
 
     fn wake(&self) {
-        // To notify may be a system call: no lock is held.
-        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let news = std::mem::take(&mut *self.news());
-        for listener in &*listeners {
-            listener.notify(&news);
-        }
+        self.tell_all(|listener, news| listener.notify(news));
+    }
+
+    fn wake_from_publisher(&self) {
+        self.tell_all(|listener, news| listener.notify_from_publisher(news));
     }
 }
 

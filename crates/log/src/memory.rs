@@ -125,7 +125,7 @@ impl EventLog for MemoryLog {
         }
         drop(store);
         if outcome.as_ref().is_ok_and(|accepted| !accepted.events.is_empty()) {
-            self.tail.wake();
+            self.tail.wake_from_publisher();
         }
         let outcome = outcome.map(|accepted| accepted.answer);
         Box::pin(std::future::ready(outcome))

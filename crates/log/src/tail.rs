@@ -29,4 +29,10 @@ pub trait Tail: Send + Sync + 'static {
 
     /// Something above has changed: let those who wait for it look. Cheap when repeated.
     fn wake(&self);
+
+    /// The same, on the thread of whoever published it, which can spare the time to deliver to a few: a
+    /// system call for each of them, and no more than that.
+    fn wake_from_publisher(&self) {
+        self.wake();
+    }
 }

@@ -162,6 +162,17 @@ impl SimulatedNode {
         *lock(&self.drained[shard]) |= done;
     }
 
+    /// A publisher takes a short turn of each shard, unless one is in the middle of a turn.
+    pub(crate) fn short_turns(&self) {
+        let Some(mut delivery) = try_lock(&self.delivery) else { return };
+        for (shard, drained) in self.drained.iter().enumerate() {
+            if !*lock(drained) {
+                // Whether it did everything is of no consequence: shards get their turns in any case.
+                delivery.short_turn(shard, self.clock.now());
+            }
+        }
+    }
+
     /// Whether a shard has something to do at once.
     pub(crate) fn is_busy(&self, shard: usize) -> bool {
         let now = self.clock.now();

@@ -23,6 +23,11 @@ impl Shard {
         if self.ring.base() > before {
             self.skip_dropped(before);
         }
+        self.deliver_news(now);
+    }
+
+    /// Processes a batch of what the ring holds that is new.
+    pub(super) fn deliver_news(&mut self, now: Now) {
         if self.ring.end() == self.offset {
             // The log may have begun just now.
             self.position = self.ring.position_before(self.offset);

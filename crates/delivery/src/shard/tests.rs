@@ -8,4 +8,5 @@ mod model;
 mod pauses;
 mod repeatable;
 mod rig;
+mod short_turns;
 mod wakes;
