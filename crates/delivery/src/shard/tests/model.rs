@@ -78,6 +78,10 @@ enum Step {
     Turn {
         shard: usize,
     },
+    /// A publisher takes a short turn.
+    ShortTurn {
+        shard: usize,
+    },
     /// A client's sink takes so many bytes more.
     Room {
         client: usize,
@@ -124,6 +128,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (0..TOPICS.len(), 1..8usize, any::<bool>(), 0..300usize)
             .prop_map(|(topic, count, typed, size)| Step::Publish { topic, count, typed, size }),
         18 => (0..SHARDS).prop_map(|shard| Step::Turn { shard }),
+        6 => (0..SHARDS).prop_map(|shard| Step::ShortTurn { shard }),
         14 => (client(), prop_oneof![1..40usize, 1..4000usize])
             .prop_map(|(client, bytes)| Step::Room { client, bytes }),
         8 => Just(Step::Read),
@@ -237,6 +242,7 @@ impl World {
         match *step {
             Step::Publish { topic, count, typed, size } => self.publish(topic, count, typed, size),
             Step::Turn { shard } => drop(self.turn(shard)),
+            Step::ShortTurn { shard } => drop(self.stepped.short_turn(shard, self.now)),
             Step::Room { client, bytes } => self.make_room(client, bytes),
             Step::Read => drop(self.stepped.read_page()),
             Step::Pass { seconds } => {

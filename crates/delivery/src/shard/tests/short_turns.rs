@@ -102,7 +102,7 @@ fn events_that_follow_one_another_closely_are_gathered_for_a_turn() {
 fn a_pause_that_a_publisher_begins_ends_in_time() {
     let mut rig = Rig::wide();
     let socket = SimulatedSocket::default();
-    let cadence = Some(Cadence::from_millis(400).unwrap());
+    let cadence = Some(Cadence::from_millis(100).unwrap());
     let subscriber = NewSubscriber { cadence, ..rig.subscriber("a", &socket, &Requested::Live) };
     rig.delivery().join(subscriber);
     socket.make_room(usize::MAX);
@@ -111,7 +111,7 @@ fn a_pause_that_a_publisher_begins_ends_in_time() {
     rig.publish([("a", "first".to_owned())]);
     assert!(!short_turn(&mut rig), "nothing would wake the shard when the pause is over");
     assert_eq!(events(&text(&socket)), 1);
-    assert_eq!(rig.shard().poll_timeout(rig.now), Some(Duration::from_millis(400)));
+    assert_eq!(rig.shard().poll_timeout(rig.now), Some(Duration::from_millis(100)));
 }
 
 #[test]
