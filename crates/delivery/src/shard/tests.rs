@@ -1,6 +1,7 @@
 //! A shard, turned by hand.
 
 mod bounds;
+mod comings;
 mod ends;
 mod failed_pages;
 mod heartbeats;

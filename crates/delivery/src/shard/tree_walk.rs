@@ -50,11 +50,12 @@ impl TreeWalk {
 
     /// Where to begin in a tree; `None` where that has been walked.
     pub(super) fn begin(&mut self, tree: TreeName) -> Option<Numbers> {
-        match &self.stopped {
-            Some(place) if tree < place.tree => None,
-            Some(place) if tree == place.tree => self.stopped.take().map(|place| place.segments),
-            _ => Some(Numbers::new()),
+        if self.stopped.as_ref().is_some_and(|place| tree < place.tree) {
+            return None;
         }
+        // It is of no use any more, also where its tree has gone: the next place is not below it.
+        let here = self.stopped.take().filter(|place| place.tree == tree);
+        Some(here.map_or_else(Numbers::new, |place| place.segments))
     }
 
     /// How much the part of it has taken that ends here, in segments that were compared.
