@@ -63,7 +63,9 @@ pub use counters::{CloseReason, Metric, MetricByReason, MetricKind, Totals};
 pub use cut::Cut;
 pub use delivery::Delivery;
 pub use lease::{Grant, Lease};
-pub use listing::{InvalidListFrom, InvalidSubscriberId, ListFrom, Listed, Listing, SubscriberId};
+pub use listing::{
+    InvalidListFrom, InvalidSubscriberId, ListFrom, Listed, Listing, SubscriberId, TopicCount,
+};
 pub use now::Now;
 pub use ready::Ready;
 pub use retry::Retry;

@@ -12,6 +12,7 @@ use super::pattern_tree::AskedTopic;
 use super::pattern_trees::PatternTrees;
 use super::segments::{Numbers, Segments, is_named, named};
 use super::tree_walk::TreeWalk;
+use crate::listing::TopicCount;
 use crate::subscriber_key::SubscriberKey;
 
 /// What asking an expression costs, measured by what visiting a subscriber does.
@@ -113,7 +114,7 @@ impl TopicIndex {
         let mut found = Vec::new();
         let _ = self.walk(topic, &mut walk, &mut found);
         found.iter().copied().for_each(&mut visit);
-        walk.work() + found.len() + self.visit_others(topic, visit)
+        walk.work() + self.visit_others(topic, visit)
     }
 
     /// Calls `visit` for each subscriber that an event of `topic` concerns for other reasons than patterns in trees, as
@@ -141,15 +142,16 @@ impl TopicIndex {
         self.walk_trees(topic, walk, &mut |members| found.extend_from_slice(members.keys()))
     }
 
-    /// How many subscribers an event of `topic` concerns; one with several matching topics and
-    /// patterns counts for each.
-    pub(crate) fn count(&mut self, topic: &Topic) -> usize {
+    /// How many subscribers an event of `topic` concerns, of those that a walk finds which takes no more than `limit`; one
+    /// with several matching topics and patterns counts for each.
+    pub(crate) fn count(&mut self, topic: &Topic, limit: usize) -> TopicCount {
         let (mut others, mut count) = (0, 0);
         self.visit_other_members(topic, |members| others += members.count());
         let mut walk = TreeWalk::default();
-        walk.go_on(usize::MAX);
-        let _ = self.walk_trees(topic, &mut walk, &mut |members| count += members.count());
-        others + count
+        walk.go_on(limit);
+        let stopped =
+            self.walk_trees(topic, &mut walk, &mut |members| count += members.count()).is_break();
+        TopicCount { subscribers: others + count, more: stopped }
     }
 
     /// Returns how much was compared.
@@ -170,6 +172,8 @@ impl TopicIndex {
             return ControlFlow::Continue(());
         }
         let segments = self.segments.of_topic(topic);
+        // Each is looked up, and what ends with it.
+        walk.look_up(2 * segments.len());
         // Each has one place more than segments; the last is for the longest topic there can be.
         match segments.len() {
             ..Places::<1>::MANY => self.walk_spread::<1>(topic, &segments, walk, visit),

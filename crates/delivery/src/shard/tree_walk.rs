@@ -40,6 +40,8 @@ pub(super) enum Left<'a> {
 impl TreeWalk {
     /// What coming to a node takes, which is most often not in the cache, measured by comparing a segment.
     pub(super) const NODE: usize = 16;
+    /// What looking a segment or a beginning up in a table takes, measured so.
+    const LOOK_UP: usize = 4;
 
     /// Goes on, until it has taken so much. It moves on by a node at least.
     pub(super) fn go_on(&mut self, limit: usize) {
@@ -58,7 +60,8 @@ impl TreeWalk {
         Some(here.map_or_else(Numbers::new, |place| place.segments))
     }
 
-    /// How much the part of it has taken that ends here, in segments that were compared.
+    /// How much the part of it has taken that ends here, in segments that were compared; a subscriber who was found counts
+    /// as one.
     pub(super) fn work(&self) -> usize {
         self.work
     }
@@ -68,9 +71,19 @@ impl TreeWalk {
         self.work += Self::NODE;
     }
 
-    /// Counts segments of it that were compared.
+    /// Counts segments that were compared.
     pub(super) fn compare(&mut self, segments: usize) {
         self.work += segments;
+    }
+
+    /// Counts what was looked up in tables.
+    pub(super) fn look_up(&mut self, times: usize) {
+        self.work += times * Self::LOOK_UP;
+    }
+
+    /// Counts subscribers that were found.
+    pub(super) fn find(&mut self, members: usize) {
+        self.work += members;
     }
 
     /// Whether it stops before the next node.

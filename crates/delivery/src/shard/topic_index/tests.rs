@@ -49,7 +49,8 @@ fn an_event_finds_exactly_those_whose_selector_matches() {
                 let named = topics.topics().iter().filter(|named| **named == topic).count();
                 named + topics.patterns().iter().filter(|p| p.matches(&topic)).count()
             };
-            assert_eq!(index.count(&topic), wanted.iter().map(matching).sum::<usize>());
+            let subscribers = wanted.iter().map(matching).sum();
+            assert_eq!(index.count(&topic, usize::MAX), TopicCount { subscribers, more: false });
         }
         let present: Vec<_> = (0..selectors.len()).filter(|n| selectors[*n].is_some()).collect();
         if present.is_empty() {
@@ -103,7 +104,7 @@ fn an_expression_is_asked_once_for_each_subscriber() {
     for (n, selector) in selectors.iter().enumerate() {
         index.insert(&selector.topics, SubscriberKey::new(n, 1));
     }
-    let mut count = |name| index.count(&Topic::parse(name).unwrap());
+    let mut count = |name| index.count(&Topic::parse(name).unwrap(), usize::MAX).subscribers;
     assert_eq!((count("abcd"), count("abc")), (10, 0));
     assert_eq!(asked.0.load(Ordering::Relaxed), 2, "two events");
     for selector in &selectors {
@@ -190,4 +191,13 @@ fn a_walk_goes_on_in_the_next_tree_from_where_one_that_has_gone_left_it() {
     }
     let found: Vec<_> = found.iter().map(|key| patterns[key.entry()]).collect();
     assert_eq!(found, ["**", "a/*", "a/**"]);
+}
+
+#[test]
+fn a_topic_that_meets_no_pattern_counts_for_its_segments() {
+    let mut index = TopicIndex::default();
+    index.insert(&Selector::parse(["b/**"], []).unwrap().topics, SubscriberKey::new(0, 1));
+    let topic = Topic::parse(&vec!["a"; 100].join("/")).unwrap();
+    let work = index.visit(&topic, |_| panic!("it concerns nobody"));
+    assert!(work >= 100, "{work}");
 }
