@@ -5,6 +5,7 @@ mod comings;
 mod ends;
 mod failed_pages;
 mod heartbeats;
+mod losses;
 mod model;
 mod pauses;
 mod repeatable;
