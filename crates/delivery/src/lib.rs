@@ -78,6 +78,6 @@ pub use stream_format::{StreamFormat, native};
 pub use subscriber_key::SubscriberKey;
 pub use subscription::{Detached, NewSubscriber, Subscription};
 pub use subscription_record::UnreadableSubscription;
-pub use tls::{CipherSuite, Direction, TlsSocket, TlsState, TrafficSecret};
+pub use tls::{CipherSuite, Direction, KEY_LIMIT, TlsSocket, TlsState, TrafficSecret};
 pub use vocabulary::Vocabulary;
 pub use wire::{Framing, Wire};
