@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 
 use crate::simulated_socket::SimulatedSocket;
 use crate::sink::Sink;
-use crate::tls::{TlsSocket, TlsState};
+use crate::tls::{KEY_LIMIT, TlsSocket, TlsState};
 
 /// A stream's connection, through which nobody writes.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Connection {
     pub(crate) fn into_sink(self) -> Sink {
         match self {
             Self::Socket(socket) => Sink::Socket(socket),
-            Self::Tls(socket, state) => Sink::Tls(TlsSocket::new(socket, *state)),
+            Self::Tls(socket, state) => Sink::Tls(TlsSocket::new(socket, *state, KEY_LIMIT)),
             Self::Simulated(socket) => Sink::Simulated(socket),
         }
     }

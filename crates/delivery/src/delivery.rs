@@ -16,7 +16,7 @@ use crate::connection::Movable;
 use crate::counters::Totals;
 use crate::cut::Cut;
 use crate::inbox::ShardHandle;
-use crate::listing::{ListFrom, Listing, Query, SubscriberId};
+use crate::listing::{ListFrom, Listing, Query, SubscriberId, TopicCount};
 use crate::now::Now;
 use crate::readers::{ReadQueue, ReaderThreads};
 use crate::retry::Retry;
@@ -209,9 +209,13 @@ impl Delivery {
         shard.list(Query { from, limit, topic }, Box::new(reply));
     }
 
-    /// Counts for each topic whom its events concern; `each` is called once on each shard's thread,
-    /// with that shard's counts, and must be quick.
-    pub fn count(&self, topics: &Arc<[Topic]>, each: impl Fn(Vec<usize>) + Clone + Send + 'static) {
+    /// Counts for each topic whom its events concern, a topic in each turn of a shard, as far as one turn may look for
+    /// them; `each` is called once on each shard's thread, with that shard's counts, and must be quick.
+    pub fn count(
+        &self,
+        topics: &Arc<[Topic]>,
+        each: impl Fn(Vec<TopicCount>) + Clone + Send + 'static,
+    ) {
         for shard in &self.shards {
             shard.count(Arc::clone(topics), Box::new(each.clone()));
         }

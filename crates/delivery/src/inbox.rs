@@ -14,7 +14,7 @@ use crate::body::BodySignal;
 use crate::connection::Movable;
 use crate::counters::{CloseReason, SharedTotals, Totals};
 use crate::cut::Cut;
-use crate::listing::{Listing, Query};
+use crate::listing::{Listing, Query, TopicCount};
 use crate::readers::LoadedPage;
 use crate::subscriber_key::SubscriberKey;
 use crate::subscription::{Detached, NewSubscriber};
@@ -59,8 +59,8 @@ pub(crate) enum ShardCommand {
     CutOne(SubscriberKey, ReplyTo<bool>),
     Drain(Duration),
     List(Query, ReplyTo<Listing>),
-    /// How many subscribers each topic concerns.
-    Count(Arc<[Topic]>, ReplyTo<Vec<usize>>),
+    /// How many subscribers each topic concerns, as far as they have been counted.
+    Count(Arc<[Topic]>, Vec<TopicCount>, ReplyTo<Vec<TopicCount>>),
 }
 
 /// Whom to tell; called on the shard's thread, so it must be quick.
@@ -118,8 +118,8 @@ impl ShardHandle {
         self.send(ShardCommand::List(query, reply));
     }
 
-    pub(crate) fn count(&self, topics: Arc<[Topic]>, reply: ReplyTo<Vec<usize>>) {
-        self.send(ShardCommand::Count(topics, reply));
+    pub(crate) fn count(&self, topics: Arc<[Topic]>, reply: ReplyTo<Vec<TopicCount>>) {
+        self.send(ShardCommand::Count(topics, Vec::new(), reply));
     }
 
     pub(crate) fn drain(&self, over: Duration) {

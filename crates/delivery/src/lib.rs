@@ -63,7 +63,9 @@ pub use counters::{CloseReason, Metric, MetricByReason, MetricKind, Totals};
 pub use cut::Cut;
 pub use delivery::Delivery;
 pub use lease::{Grant, Lease};
-pub use listing::{InvalidListFrom, InvalidSubscriberId, ListFrom, Listed, Listing, SubscriberId};
+pub use listing::{
+    InvalidListFrom, InvalidSubscriberId, ListFrom, Listed, Listing, SubscriberId, TopicCount,
+};
 pub use now::Now;
 pub use ready::Ready;
 pub use retry::Retry;
@@ -76,6 +78,6 @@ pub use stream_format::{StreamFormat, native};
 pub use subscriber_key::SubscriberKey;
 pub use subscription::{Detached, NewSubscriber, Subscription};
 pub use subscription_record::UnreadableSubscription;
-pub use tls::{CipherSuite, Direction, TlsSocket, TlsState, TrafficSecret};
+pub use tls::{CipherSuite, Direction, KEY_LIMIT, TlsSocket, TlsState, TrafficSecret};
 pub use vocabulary::Vocabulary;
 pub use wire::{Framing, Wire};

@@ -63,6 +63,15 @@ pub struct Listing {
     pub next: Option<ListFrom>,
 }
 
+/// How many subscribers events of a topic concern; one with several matching topics and patterns counts for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TopicCount {
+    /// As many as were found.
+    pub subscribers: usize,
+    /// Whether there may be more: finding them all would have taken longer than a turn may.
+    pub more: bool,
+}
+
 /// What a shard is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Query {

@@ -33,7 +33,8 @@ pub struct DeliverySettings {
 #[derive(Debug, Clone, Copy)]
 pub struct StepLimits {
     /// What a shard's turn walks of what is new in the window: slots, and for each slot those whom it
-    /// concerns and what finding them has taken. Finding those of one slot may take several turns.
+    /// concerns and what finding them has taken. Finding those of one slot may take several turns. Beside that, it looks
+    /// as far for the subscribers of a topic that is counted.
     pub batch_work: usize,
     /// What it walks, counted so, to find out who has missed what the window dropped before the shard came to it. Beyond
     /// it, everyone looks in the log.

@@ -393,9 +393,7 @@ impl Shard {
                 let lag = |subscriber: &Subscriber| self.lag(subscriber);
                 reply(query.answer(&self.table, now, lag));
             }
-            ShardCommand::Count(topics, reply) => {
-                reply(topics.iter().map(|topic| self.table.count(topic)).collect());
-            }
+            ShardCommand::Count(topics, counts, reply) => self.count(topics, counts, reply),
             ShardCommand::CutOne(key, reply) => reply(self.cut_one(key, now)),
         }
     }

@@ -10,7 +10,7 @@ use fanfare_sse::{Encoded, Fields, comment, encode, opening, retry};
 /// How a protocol writes what a stream says. What it returns is sent as it is, in the framing of each
 /// connection.
 pub trait StreamFormat: fmt::Debug + Send + Sync {
-    /// By which a subscription that was written down finds it again.
+    /// By which a subscription that was written down finds it again, and what it says of a loss is kept for all.
     fn name(&self) -> &'static str;
 
     /// Which of a frame's encodings its events are sent in. They are encoded once, for all.

@@ -95,7 +95,11 @@ impl Wire {
 
     /// An event, or a notice of loss from the window.
     pub(crate) fn event<'a>(self, frame: &'a Frame) -> FramedEvent<'a> {
-        FramedEvent { encoded: frame.encoded(self.envelope), framing: self.framing }
+        // Events are encoded for all protocols, losses are told in the words of each.
+        let words = |gap: &Gap| self.format.gap(gap);
+        let told = frame.gap().and_then(|_| frame.notice(self.format.name(), words));
+        let encoded = told.unwrap_or_else(|| frame.encoded(self.envelope));
+        FramedEvent { encoded, framing: self.framing }
     }
 
     /// A notice of loss.

@@ -45,7 +45,23 @@ const GAP_WEIGHT: usize = 256;
 #[derive(Debug)]
 enum FrameContent {
     Event(Arc<Event>, OwnId),
-    Gap(Gap),
+    /// Behind a pointer, for few frames are one.
+    Loss(Box<Loss>),
+}
+
+/// A loss, and what is said of it: by as many formats as there are, each once.
+#[derive(Debug)]
+struct Loss {
+    gap: Gap,
+    told: OnceLock<Box<Notice>>,
+}
+
+/// A notice of loss, in the words of a format.
+#[derive(Debug)]
+struct Notice {
+    format: &'static str,
+    encoded: Encoded,
+    others: OnceLock<Box<Self>>,
 }
 
 /// The encoding under an id of the publisher's choice, or under a reference; of few frames in most hubs.
@@ -60,7 +76,7 @@ impl Frame {
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
-        Self::of(FrameContent::Gap(gap), GAP_WEIGHT)
+        Self::of(FrameContent::Loss(Box::new(Loss { gap, told: OnceLock::new() })), GAP_WEIGHT)
     }
 
     fn of(content: FrameContent, weight: usize) -> Self {
@@ -92,7 +108,7 @@ impl Frame {
     pub fn event(&self) -> Option<&Event> {
         match &self.content {
             FrameContent::Event(event, _) => Some(event),
-            FrameContent::Gap(_) => None,
+            FrameContent::Loss(_) => None,
         }
     }
 
@@ -100,7 +116,7 @@ impl Frame {
     pub fn gap(&self) -> Option<&Gap> {
         match &self.content {
             FrameContent::Event(..) => None,
-            FrameContent::Gap(gap) => Some(gap),
+            FrameContent::Loss(loss) => Some(&loss.gap),
         }
     }
 
@@ -108,7 +124,7 @@ impl Frame {
     pub fn position(&self) -> Position {
         match &self.content {
             FrameContent::Event(event, _) => event.position,
-            FrameContent::Gap(gap) => gap.resumed_from,
+            FrameContent::Loss(loss) => loss.gap.resumed_from,
         }
     }
 
@@ -118,10 +134,11 @@ impl Frame {
         self.weight + self.entry.as_ref().map_or(0, LedgerEntry::grown)
     }
 
-    /// The encoded bytes. The first call for an envelope encodes, all others share the result.
+    /// The encoded bytes. The first call for an envelope encodes, all others share the result. Of a notice of loss, they are
+    /// Fanfare's own.
     pub fn encoded(&self, envelope: Envelope) -> &Encoded {
         match (&self.content, envelope) {
-            (FrameContent::Gap(gap), _) => self.plain.get_or_init(|| gap.encode()),
+            (FrameContent::Loss(loss), _) => loss.told_in("", Gap::encode, self),
             (FrameContent::Event(event, own_id), Envelope::OwnId) => own_id.get_or_init(|| {
                 let id = event
                     .id()
@@ -142,11 +159,46 @@ impl Frame {
         }
     }
 
+    /// A notice of loss in the words of a format, by whose name it is kept: `write` is called at most once for each. `None`
+    /// of an event.
+    pub fn notice(
+        &self,
+        format: &'static str,
+        write: impl Fn(&Gap) -> Encoded,
+    ) -> Option<&Encoded> {
+        match &self.content {
+            FrameContent::Event(..) => None,
+            FrameContent::Loss(loss) => Some(loss.told_in(format, write, self)),
+        }
+    }
+
     fn counted(&self, encoded: Encoded) -> Encoded {
         if let Some(entry) = &self.entry {
             entry.grow(encoded.len());
         }
         encoded
+    }
+}
+
+impl Loss {
+    /// What a format tells of it; it is counted where its frame is.
+    fn told_in(
+        &self,
+        format: &'static str,
+        write: impl Fn(&Gap) -> Encoded,
+        frame: &Frame,
+    ) -> &Encoded {
+        let mut place = &self.told;
+        loop {
+            let notice = place.get_or_init(|| {
+                let encoded = frame.counted(write(&self.gap));
+                Box::new(Notice { format, encoded, others: OnceLock::new() })
+            });
+            if notice.format == format {
+                return &notice.encoded;
+            }
+            place = &notice.others;
+        }
     }
 }
 
@@ -191,9 +243,39 @@ fn enveloped(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use fanfare_event::{EventType, Timestamp, Topic};
 
     use super::*;
+    use crate::GapReason;
+
+    #[test]
+    fn a_loss_is_told_once_in_the_words_of_each_format() {
+        let resumed_from = Position::new(7, 1);
+        let gap = Gap { reason: GapReason::Trimmed, requested: String::new(), resumed_from };
+        let frame = Frame::of_gap(gap);
+        let written = Cell::new(0);
+        let told = |format: &'static str| {
+            let write = |gap: &Gap| {
+                written.set(written.get() + 1);
+                encode(Fields {
+                    id: Some(&gap.resumed_from.to_string()),
+                    event: None,
+                    data: format,
+                })
+            };
+            frame.notice(format, write).unwrap().bare().to_vec()
+        };
+        for _ in 0..2 {
+            for format in ["one", "another", "a third"] {
+                assert_eq!(told(format), format!("id: 7-1\ndata: {format}\n\n").into_bytes());
+            }
+        }
+        assert_eq!(written.get(), 3);
+        let own = frame.encoded(Envelope::Json).bare();
+        assert!(own.starts_with(b"id: 7-1\nevent: fanfare.gap\n"), "in no envelope");
+    }
 
     #[test]
     fn an_enveloped_message_stays_on_one_line_and_names_its_topic() {

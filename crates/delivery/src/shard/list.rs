@@ -1,11 +1,15 @@
-//! How a shard answers who is subscribed.
+//! How a shard answers who is subscribed, and how many.
 //!
 //! What must hold: it spends a bounded moment on it, however many subscribers it has.
 
 use std::sync::Arc;
 
+use fanfare_event::Topic;
+
+use super::Shard;
 use super::subscriber_table::SubscriberTable;
-use crate::listing::{ListFrom, Listed, Listing, Query, SubscriberId};
+use crate::inbox::{ReplyTo, ShardCommand};
+use crate::listing::{ListFrom, Listed, Listing, Query, SubscriberId, TopicCount};
 use crate::now::Now;
 use crate::subscriber::Subscriber;
 
@@ -44,5 +48,24 @@ impl Query {
         }
         listing.next = (end < table.entries()).then_some(ListFrom { shard, entry: end });
         listing
+    }
+}
+
+impl Shard {
+    /// Counts whom events of the next topic concern, as far as one turn may look for them; further topics wait for the
+    /// turns that follow.
+    pub(super) fn count(
+        &mut self,
+        topics: Arc<[Topic]>,
+        mut counts: Vec<TopicCount>,
+        reply: ReplyTo<Vec<TopicCount>>,
+    ) {
+        let next = topics.get(counts.len());
+        counts.extend(next.map(|topic| self.table.count(topic, self.limits.batch_work)));
+        if counts.len() < topics.len() {
+            self.commands.extend([ShardCommand::Count(topics, counts, reply)]);
+        } else {
+            reply(counts);
+        }
     }
 }

@@ -10,6 +10,10 @@ use std::hash::Hash;
 /// Into how many tables the names are divided.
 const PARTS: usize = 256;
 
+/// How many times as many names as it has a table may have room for, and how many any may.
+const SPARE: usize = 4;
+const FREE: usize = 64;
+
 /// Values by name.
 #[derive(Debug)]
 pub(super) struct NameMap<K, V> {
@@ -43,10 +47,12 @@ impl<K: Hash + Eq + Borrow<str>, V> NameMap<K, V> {
     }
 
     pub(super) fn remove(&mut self, name: &str) {
-        let removed = self.parts.get_mut(part(name)).and_then(|part| part.remove(name));
-        self.count -= usize::from(removed.is_some());
+        let Some(part) = self.parts.get_mut(part(name)) else { return };
+        self.count -= usize::from(part.remove(name).is_some());
         if self.count == 0 {
             self.parts = Vec::new();
+        } else if part.capacity() > FREE.max(SPARE * part.len()) {
+            part.shrink_to(SPARE / 2 * part.len());
         }
     }
 
@@ -79,6 +85,15 @@ mod tests {
         let largest = map.parts.iter().map(HashMap::len).max().unwrap();
         assert!(largest < 2 * 100_000 / PARTS, "{largest} of 100,000 are together");
         assert!((0..100_000).all(|n| map.get(&name(n)) == Some(&n)));
+    }
+
+    #[test]
+    fn a_table_keeps_the_room_of_names_that_have_gone() {
+        let mut map = NameMap::<Box<str>, ()>::default();
+        (0..100_000).for_each(|n| map.insert(n.to_string().into(), ()));
+        (1..100_000).for_each(|n| map.remove(&n.to_string()));
+        let room: usize = map.parts.iter().map(HashMap::capacity).sum();
+        assert!(room <= PARTS * FREE, "room for {room}");
     }
 
     #[test]

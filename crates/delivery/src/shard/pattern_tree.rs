@@ -20,6 +20,9 @@ use super::tree_walk::{Left, TreeWalk};
 /// How many children are a list; more are a table.
 const FEW: usize = 16;
 
+/// How many times as many as there are a table may have room for.
+const SPARE: usize = 4;
+
 /// A node, with all below it. A tree is the node at its top.
 #[derive(Debug, Default)]
 pub(super) struct PatternTree {
@@ -178,6 +181,7 @@ impl PatternTree {
         walk.compare(self.label.len());
         let ends_here = left.is_empty() && topic.topic.ends_at(reached);
         if ends_here && !self.members.keys().is_empty() {
+            walk.find(self.members.keys().len());
             visit(&self.members);
         }
         let stopped = self.walk_children(topic, reached, left, walk, visit);
@@ -205,10 +209,7 @@ impl PatternTree {
             child.walk(topic, reached, from, walk, visit)?;
         }
         let before = topic.topic.before_known(reached);
-        self.literals.each_among(topic, before, |number, child| {
-            if number < first {
-                return ControlFlow::Continue(());
-            }
+        self.literals.each_among(topic, before, first, walk, |number, child, walk| {
             child.walk(topic, reached, of(number), walk, visit)
         })?;
         match &self.deep {
@@ -282,26 +283,34 @@ impl Literals {
         self.len() == 0
     }
 
-    /// Calls `each` for those whose segments stand behind one of these places, in the order of their numbers.
+    /// Calls `each` for those whose segments stand behind one of these places, in the order of their numbers, from `first`
+    /// on.
     pub(super) fn each_among<const W: usize>(
         &self,
         topic: &AskedTopic<'_, W>,
         places: Places<W>,
-        mut each: impl FnMut(u32, &PatternTree) -> ControlFlow<()>,
+        first: u32,
+        walk: &mut TreeWalk,
+        mut each: impl FnMut(u32, &PatternTree, &mut TreeWalk) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self {
             Self::Few(few) if few.len() < places.count() => {
-                for (number, tree) in few {
+                walk.compare(few.len());
+                for (number, tree) in few.iter().filter(|(number, _)| *number >= first) {
                     if !places.and(topic.places_of(*number)).is_empty() {
-                        each(*number, tree)?;
+                        each(*number, tree, walk)?;
                     }
                 }
             }
             Self::Few(few) if few.is_empty() => {}
             _ => {
-                for number in topic.known_among(places) {
+                for number in topic.known_among(places).into_iter().filter(|it| *it >= first) {
+                    match self {
+                        Self::Few(_) => walk.compare(1),
+                        Self::Many(_) => walk.look_up(1),
+                    }
                     if let Some(tree) = self.get(number) {
-                        each(number, tree)?;
+                        each(number, tree, walk)?;
                     }
                 }
             }
@@ -348,7 +357,12 @@ impl Literals {
 
     pub(super) fn remove(&mut self, number: u32) {
         match self {
-            Self::Few(few) => few.retain(|(other, _)| *other != number),
+            Self::Few(few) => {
+                few.retain(|(other, _)| *other != number);
+                if few.capacity() > 2 * few.len() {
+                    few.shrink_to_fit();
+                }
+            }
             Self::Many(many) => {
                 many.remove(&number);
                 // Not at once, for the next may be here soon.
@@ -356,6 +370,9 @@ impl Literals {
                     let mut few: Vec<_> = many.drain().collect();
                     few.sort_unstable_by_key(|(number, _)| *number);
                     *self = Self::Few(few);
+                } else if many.capacity() > SPARE * many.len() {
+                    // Half as much again may come before it grows, and half may go before it shrinks.
+                    many.shrink_to(SPARE / 2 * many.len());
                 }
             }
         }

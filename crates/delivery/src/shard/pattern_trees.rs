@@ -81,7 +81,7 @@ impl PatternTrees {
         if let Some(tree) = &self.open {
             tree.visit(topic, behind, ANY, walk, visit)?;
         }
-        self.anchored.each_among(topic, topic.before_known(), |anchor, tree| {
+        self.anchored.each_among(topic, topic.before_known(), ANY, walk, |anchor, tree, walk| {
             tree.visit(topic, behind, anchor, walk, visit)
         })
     }

@@ -11,8 +11,12 @@ use slab::Slab;
 
 use super::topic_index::TopicIndex;
 use super::tree_walk::TreeWalk;
+use crate::listing::TopicCount;
 use crate::subscriber::Subscriber;
 use crate::subscriber_key::SubscriberKey;
+
+/// For how many that were found room is kept: 128 KiB.
+const KEPT_FOUND: usize = 16 * 1024;
 
 /// A shard's subscribers, by entry, key and topic.
 #[derive(Debug, Default)]
@@ -21,7 +25,8 @@ pub(crate) struct SubscriberTable {
     index: TopicIndex,
     /// For whom an event concerns that has been held against a part of the patterns.
     search: Option<Search>,
-    /// Who was found last; its room is kept.
+    /// Who was found last: each once for each of its patterns, of which `--max-patterns` bounds how many there are. Its
+    /// room is kept, up to [`KEPT_FOUND`].
     found: Vec<SubscriberKey>,
     /// Of whoever came last.
     generation: u32,
@@ -121,8 +126,10 @@ impl SubscriberTable {
             return ControlFlow::Continue(work);
         };
         let (mut work, mut walk, mut passed) = (0, TreeWalk::default(), 0);
+        let mut found_before = 0;
         if let Some(stopped) = search.take().filter(|stopped| Arc::ptr_eq(&stopped.frame, frame)) {
             (walk, passed, *found) = (stopped.walk, stopped.topic, stopped.found);
+            found_before = found.len();
         }
         for (n, topic) in event.topics().enumerate().skip(passed) {
             walk.go_on(limit.saturating_sub(work));
@@ -135,8 +142,10 @@ impl SubscriberTable {
             }
             walk = TreeWalk::default();
         }
-        work += found.len();
+        // This part's have been counted as they were found.
+        work += found_before;
         found.drain(..).for_each(|key| visit(subscribers, key));
+        found.shrink_to(KEPT_FOUND);
         let others =
             event.topics().map(|topic| index.visit_others(topic, |key| visit(subscribers, key)));
         ControlFlow::Continue(work + others.sum::<usize>())
@@ -148,7 +157,7 @@ impl SubscriberTable {
     }
 
     /// Calls `visit` for each subscriber that events of `topic` concern, as often as it names it. Returns how much work
-    /// that was; nobody was visited if it would take more than `limit`.
+    /// that was, one at least; nobody was visited if it would take more than `limit`.
     pub(crate) fn for_each_concerned_by(
         &mut self,
         topic: &Topic,
@@ -164,15 +173,14 @@ impl SubscriberTable {
                 visit(key, subscriber);
             }
         };
-        let work = walk.work() + found.len();
+        let work = 1 + walk.work();
         found.into_iter().for_each(&mut visit);
         ControlFlow::Continue(work + index.visit_others(topic, visit))
     }
 
-    /// How many an event of `topic` concerns; one with several matching topics and patterns counts
-    /// for each.
-    pub(crate) fn count(&mut self, topic: &Topic) -> usize {
-        self.index.count(topic)
+    /// How many an event of `topic` concerns, of those that are found before it takes more than `limit`.
+    pub(crate) fn count(&mut self, topic: &Topic, limit: usize) -> TopicCount {
+        self.index.count(topic, limit)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SubscriberKey, &Subscriber)> {
@@ -185,6 +193,12 @@ impl SubscriberTable {
 
     pub(crate) fn len(&self) -> usize {
         self.subscribers.0.len()
+    }
+
+    /// For how many that are found there is room.
+    #[cfg(test)]
+    pub(super) fn kept_room(&self) -> usize {
+        self.found.capacity()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -12,6 +12,7 @@ use super::pattern_tree::AskedTopic;
 use super::pattern_trees::PatternTrees;
 use super::segments::{Numbers, Segments, is_named, named};
 use super::tree_walk::TreeWalk;
+use crate::listing::TopicCount;
 use crate::subscriber_key::SubscriberKey;
 
 /// What asking an expression costs, measured by what visiting a subscriber does.
@@ -113,7 +114,7 @@ impl TopicIndex {
         let mut found = Vec::new();
         let _ = self.walk(topic, &mut walk, &mut found);
         found.iter().copied().for_each(&mut visit);
-        walk.work() + found.len() + self.visit_others(topic, visit)
+        walk.work() + self.visit_others(topic, visit)
     }
 
     /// Calls `visit` for each subscriber that an event of `topic` concerns for other reasons than patterns in trees, as
@@ -141,15 +142,16 @@ impl TopicIndex {
         self.walk_trees(topic, walk, &mut |members| found.extend_from_slice(members.keys()))
     }
 
-    /// How many subscribers an event of `topic` concerns; one with several matching topics and
-    /// patterns counts for each.
-    pub(crate) fn count(&mut self, topic: &Topic) -> usize {
+    /// How many subscribers an event of `topic` concerns, of those that a walk finds which takes no more than `limit`; one
+    /// with several matching topics and patterns counts for each.
+    pub(crate) fn count(&mut self, topic: &Topic, limit: usize) -> TopicCount {
         let (mut others, mut count) = (0, 0);
         self.visit_other_members(topic, |members| others += members.count());
         let mut walk = TreeWalk::default();
-        walk.go_on(usize::MAX);
-        let _ = self.walk_trees(topic, &mut walk, &mut |members| count += members.count());
-        others + count
+        walk.go_on(limit);
+        let stopped =
+            self.walk_trees(topic, &mut walk, &mut |members| count += members.count()).is_break();
+        TopicCount { subscribers: others + count, more: stopped }
     }
 
     /// Returns how much was compared.
@@ -170,6 +172,8 @@ impl TopicIndex {
             return ControlFlow::Continue(());
         }
         let segments = self.segments.of_topic(topic);
+        // Each is looked up, and what ends with it.
+        walk.look_up(2 * segments.len());
         // Each has one place more than segments; the last is for the longest topic there can be.
         match segments.len() {
             ..Places::<1>::MANY => self.walk_spread::<1>(topic, &segments, walk, visit),
@@ -220,119 +224,4 @@ fn rest<'a>(pattern: &'a Pattern, prefix: &str) -> impl Iterator<Item = &'a str>
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use fanfare_event::{Beginning, Expression, Selector};
-
-    use super::*;
-
-    /// Every subscriber, on an index of many, against the selectors themselves.
-    #[test]
-    fn an_event_finds_exactly_those_whose_selector_matches() {
-        let segments = ["a", "b", "*", "**", ""];
-        let mut texts = Vec::new();
-        for first in segments {
-            texts.push(first.to_owned());
-            for second in segments {
-                texts.push(format!("{first}/{second}"));
-                texts.extend(segments.map(|third| format!("{first}/{second}/{third}")));
-            }
-        }
-        texts.retain(|text| !text.is_empty());
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut selectors: Vec<Option<Selector>> = (0..500)
-            .map(|_| {
-                let picked =
-                    (0..random.usize(1..4)).map(|_| random.choice(&texts).unwrap().as_str());
-                Some(Selector::parse(picked.collect::<Vec<_>>(), []).unwrap())
-            })
-            .collect();
-        let mut index = TopicIndex::default();
-        for (n, selector) in selectors.iter().enumerate() {
-            index.insert(&selector.as_ref().unwrap().topics, SubscriberKey::new(n, 1));
-        }
-        loop {
-            for name in texts.iter().filter(|text| !text.contains('*')) {
-                let topic = Topic::parse(name).unwrap();
-                let mut found = BTreeSet::new();
-                index.visit(&topic, |key| {
-                    if selectors[key.entry()].is_some() {
-                        found.insert(key.entry());
-                    }
-                });
-                let wanted: BTreeSet<_> = (0..selectors.len())
-                    .filter(|n| selectors[*n].as_ref().is_some_and(|s| s.topics.matches(&topic)))
-                    .collect();
-                assert_eq!(found, wanted, "{name}");
-                let matching = |n: &usize| {
-                    let topics = &selectors[*n].as_ref().unwrap().topics;
-                    let named = topics.topics().iter().filter(|named| **named == topic).count();
-                    named + topics.patterns().iter().filter(|p| p.matches(&topic)).count()
-                };
-                assert_eq!(index.count(&topic), wanted.iter().map(matching).sum::<usize>());
-            }
-            let present: Vec<_> =
-                (0..selectors.len()).filter(|n| selectors[*n].is_some()).collect();
-            if present.is_empty() {
-                break;
-            }
-            for n in present.into_iter().take(150) {
-                let selector = selectors[n].take().unwrap();
-                index.remove(&selector.topics, |key| selectors[key.entry()].is_some());
-            }
-        }
-        let is_empty = index.topics.is_empty() && index.patterns.is_empty();
-        assert!(is_empty && index.segments.is_empty(), "nobody is left behind");
-    }
-
-    /// Counts how often it is asked.
-    #[derive(Debug, Default)]
-    struct Long(AtomicUsize);
-
-    impl Expression for Long {
-        fn as_str(&self) -> &str {
-            "long"
-        }
-
-        fn matches(&self, topic: &Topic) -> bool {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            topic.as_str().len() > 3
-        }
-
-        fn beginning(&self) -> Beginning<'_> {
-            Beginning::unknown()
-        }
-
-        fn footprint(&self) -> usize {
-            0
-        }
-    }
-
-    #[test]
-    fn an_expression_is_asked_once_for_each_subscriber() {
-        let mut index = TopicIndex::default();
-        let asked = Arc::new(Long::default());
-        let selectors: Vec<_> = (0..10)
-            .map(|n| {
-                let expression: Arc<dyn Expression> = match n {
-                    0 => Arc::clone(&asked) as _,
-                    _ => Arc::new(Long::default()),
-                };
-                Selector::of(Vec::new(), vec![Pattern::of_expression(expression)]).unwrap()
-            })
-            .collect();
-        for (n, selector) in selectors.iter().enumerate() {
-            index.insert(&selector.topics, SubscriberKey::new(n, 1));
-        }
-        let mut count = |name| index.count(&Topic::parse(name).unwrap());
-        assert_eq!((count("abcd"), count("abc")), (10, 0));
-        assert_eq!(asked.0.load(Ordering::Relaxed), 2, "two events");
-        for selector in &selectors {
-            index.remove(&selector.topics, |_| false);
-        }
-        assert!(index.expressions.is_empty());
-    }
-}
+mod tests;

@@ -40,6 +40,8 @@ pub(super) enum Left<'a> {
 impl TreeWalk {
     /// What coming to a node takes, which is most often not in the cache, measured by comparing a segment.
     pub(super) const NODE: usize = 16;
+    /// What looking a segment or a beginning up in a table takes, measured so.
+    const LOOK_UP: usize = 4;
 
     /// Goes on, until it has taken so much. It moves on by a node at least.
     pub(super) fn go_on(&mut self, limit: usize) {
@@ -50,14 +52,16 @@ impl TreeWalk {
 
     /// Where to begin in a tree; `None` where that has been walked.
     pub(super) fn begin(&mut self, tree: TreeName) -> Option<Numbers> {
-        match &self.stopped {
-            Some(place) if tree < place.tree => None,
-            Some(place) if tree == place.tree => self.stopped.take().map(|place| place.segments),
-            _ => Some(Numbers::new()),
+        if self.stopped.as_ref().is_some_and(|place| tree < place.tree) {
+            return None;
         }
+        // It is of no use any more, also where its tree has gone: the next place is not below it.
+        let here = self.stopped.take().filter(|place| place.tree == tree);
+        Some(here.map_or_else(Numbers::new, |place| place.segments))
     }
 
-    /// How much the part of it has taken that ends here, in segments that were compared.
+    /// How much the part of it has taken that ends here, in segments that were compared; a subscriber who was found counts
+    /// as one.
     pub(super) fn work(&self) -> usize {
         self.work
     }
@@ -67,9 +71,19 @@ impl TreeWalk {
         self.work += Self::NODE;
     }
 
-    /// Counts segments of it that were compared.
+    /// Counts segments that were compared.
     pub(super) fn compare(&mut self, segments: usize) {
         self.work += segments;
+    }
+
+    /// Counts what was looked up in tables.
+    pub(super) fn look_up(&mut self, times: usize) {
+        self.work += times * Self::LOOK_UP;
+    }
+
+    /// Counts subscribers that were found.
+    pub(super) fn find(&mut self, members: usize) {
+        self.work += members;
     }
 
     /// Whether it stops before the next node.

@@ -42,8 +42,8 @@ pub use cipher_suite::CipherSuite;
 pub use socket::{Direction, TlsSocket, TlsState};
 pub use traffic_secret::TrafficSecret;
 
-/// After how many records a direction that we seal gets its next secret.
-const KEY_LIMIT: u64 = if cfg!(test) { 40 } else { 1 << 23 };
+/// After how many records a direction that we seal gets its next secret; tests say fewer.
+pub const KEY_LIMIT: u64 = 1 << 23;
 /// The highest number that a record can have, of either side: far beyond what any suite allows of one secret, and far
 /// from where counting would wrap.
 const MAX_NUMBER: u64 = 1 << 48;

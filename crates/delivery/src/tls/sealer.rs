@@ -6,7 +6,7 @@ use aws_lc_rs::aead::{Aad, LessSafeKey};
 
 use super::record::{self, ContentType, HEADER, KEY_UPDATE, TAG, UPDATE_NOT_REQUESTED};
 use super::traffic_secret::{Iv, TrafficKeys, TrafficSecret};
-use super::{CipherSuite, Direction, KEY_LIMIT};
+use super::{CipherSuite, Direction};
 
 pub(super) struct Sealer {
     secret: TrafficSecret,
@@ -15,13 +15,15 @@ pub(super) struct Sealer {
     iv: Iv,
     /// The number of the next record.
     next: u64,
+    /// How many a secret may seal.
+    limit: u64,
 }
 
 impl Sealer {
-    pub(super) fn new(direction: Direction) -> Self {
+    pub(super) fn new(direction: Direction, limit: u64) -> Self {
         let Direction { secret, next } = direction;
         let TrafficKeys { key, iv } = secret.keys();
-        Self { secret, key, iv, next }
+        Self { secret, key, iv, next, limit }
     }
 
     pub(super) fn into_direction(self) -> Direction {
@@ -34,7 +36,7 @@ impl Sealer {
 
     /// Whether the secret has sealed as much as it may.
     pub(super) fn is_spent(&self) -> bool {
-        self.next >= KEY_LIMIT
+        self.next >= self.limit
     }
 
     /// Appends a `KeyUpdate` to `out`; all that follows it is under the next secret.
@@ -43,7 +45,7 @@ impl Sealer {
         self.seal(ContentType::Handshake, out, |out| {
             out.extend_from_slice(&[a, b, c, d, UPDATE_NOT_REQUESTED]);
         });
-        *self = Self::new(Direction { secret: self.secret.next(), next: 0 });
+        *self = Self::new(Direction { secret: self.secret.next(), next: 0 }, self.limit);
     }
 
     /// Appends a record to `out`, of what `content` appends: at most `MAX_CONTENT` bytes.
@@ -68,7 +70,7 @@ impl Sealer {
         let header = record::header(sealed.len() + TAG);
         head.copy_from_slice(&header);
         let nonce = record::nonce(&self.iv, self.next);
-        // Used, whatever comes of it. `KEY_LIMIT` is far from where it would wrap.
+        // Used, whatever comes of it. The limit is far from where it would wrap.
         self.next += 1;
         let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(header), sealed);
         out.extend_from_slice(tag.expect("less than the AEAD's limit").as_ref());

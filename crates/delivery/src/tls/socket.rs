@@ -83,13 +83,14 @@ impl TlsState {
 }
 
 impl TlsSocket {
-    /// Goes on with a connection, whose socket is non-blocking.
-    pub fn new(socket: TcpStream, state: TlsState) -> Self {
+    /// Goes on with a connection, whose socket is non-blocking. Its secret seals `key_limit` records, most often
+    /// [`KEY_LIMIT`](super::KEY_LIMIT).
+    pub fn new(socket: TcpStream, state: TlsState, key_limit: u64) -> Self {
         let TlsState { sending, receiving, unsent, begun, updates, .. } = state;
         let TlsState { update_due, heard_end, said_end, .. } = state;
         Self(Box::new(Session {
             socket,
-            sealer: Sealer::new(sending),
+            sealer: Sealer::new(sending, key_limit),
             opener: Opener::new(receiving, begun, updates),
             unsent,
             update_due,

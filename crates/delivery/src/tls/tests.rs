@@ -12,10 +12,10 @@ use fanfare_handover::Reader;
 use fastrand::Rng;
 use rustls::AlertDescription;
 
-use self::stream::{Stream, stream, written};
+use self::stream::{FEW, Stream, stream, written};
 use super::record::{Alert, ContentType, HEADER, KEY_UPDATE, MAX_CONTENT, MAX_RECORD};
 use super::sealer::Sealer;
-use super::{CipherSuite, Direction, KEY_LIMIT, PEER_UPDATES, TlsSocket, TlsState, TrafficSecret};
+use super::{CipherSuite, Direction, PEER_UPDATES, TlsSocket, TlsState, TrafficSecret};
 use crate::sink_io::{Buffer, Inbound, WriteResult};
 
 const SUITES: [CipherSuite; 3] =
@@ -91,7 +91,7 @@ fn a_client_that_does_not_read_holds_at_most_one_record() {
     let (socket, state) = stream.tls.into_parts();
     assert!((1..=MAX_RECORD).contains(&state.unsent.len()), "{}", state.unsent.len());
     assert!(!state.said_end);
-    stream.tls = TlsSocket::new(socket, state);
+    stream.tls = TlsSocket::new(socket, state, FEW);
 
     assert!(stream.receive(sent.len()) == sent, "what was received is not what was sent");
     while !stream.finish() {}
@@ -101,12 +101,12 @@ fn a_client_that_does_not_read_holds_at_most_one_record() {
 #[test]
 fn a_key_is_changed_before_it_has_sealed_too_much() {
     let mut stream = stream(CipherSuite::Chacha20Poly1305);
-    for number in 0..3 * KEY_LIMIT {
+    for number in 0..3 * FEW {
         stream.write(&[bytes(10)]);
         assert_eq!(stream.receive(10), bytes(10), "{number}");
     }
     let (_, state) = stream.tls.into_parts();
-    assert!(state.sending.next <= KEY_LIMIT, "{}", state.sending.next);
+    assert!(state.sending.next <= FEW, "{}", state.sending.next);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_client_that_asks_for_another_key_gets_it_before_anything_else() {
             assert_eq!(stream.receive(500), bytes(500), "{suite:?}, {round}");
             let (socket, state) = stream.tls.into_parts();
             assert_eq!(state.sending.next, 1, "{suite:?}, {round}: the key is another");
-            stream.tls = TlsSocket::new(socket, state);
+            stream.tls = TlsSocket::new(socket, state, FEW);
         }
         stream.client.send_close_notify();
         stream.send_client();
@@ -138,7 +138,7 @@ fn a_client_may_not_change_its_key_for_ever() {
         let [a, b, c, d] = KEY_UPDATE;
         stream.forge(ContentType::Handshake, &[a, b, c, d, 0]);
         let (secret, next) = (stream.forger.into_direction().secret.next(), 0);
-        stream.forger = Sealer::new(Direction { secret, next });
+        stream.forger = Sealer::new(Direction { secret, next }, FEW);
         if number < PEER_UPDATES {
             assert_eq!(stream.hear(), Inbound::Nothing, "{number}");
         }

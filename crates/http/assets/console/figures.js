@@ -83,8 +83,8 @@ export class Figures {
     COUNTS.forEach(([, text], n) => {
       this.counts[n].textContent = text(stats);
     });
-    const rows = stats.topics.map(({ topic, rate, subscribers }) =>
-      row([topic, 'topic'], [short(rate), 'number'], [count(subscribers), 'number']));
+    const rows = stats.topics.map(({ topic, rate, subscribers, more }) =>
+      row([topic, 'topic'], [short(rate), 'number'], [count(subscribers) + (more ? '+' : ''), 'number']));
     this.topics.replaceChildren(...(rows.length ? rows : [row(['Nothing was published lately.', 'quiet', 3])]));
   }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use fanfare_delivery::{Sink, TlsSocket};
+use fanfare_delivery::{KEY_LIMIT, Sink, TlsSocket};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -90,7 +90,7 @@ impl Secured {
         // A client that reads nothing draws this out. Where the hub has changed hands meanwhile, it comes back.
         let Ok(taken) = pending.outside(taken).await else { return Ok(()) };
         if let Some((socket, state)) = taken? {
-            let tls = TlsSocket::new(for_shard(socket)?, state);
+            let tls = TlsSocket::new(for_shard(socket)?, state, KEY_LIMIT);
             pending.join(Sink::Tls(tls), entry.take_place());
         }
         Ok(())

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fanfare_delivery::{CloseReason, Delivery};
+use fanfare_delivery::{CloseReason, Delivery, TopicCount};
 use fanfare_event::{Timestamp, Topic};
 use fanfare_hub::{BusyTopic, GapReason, Hub};
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ use crate::node::Node;
 
 /// How many of the busiest topics are named.
 const TOPICS: usize = 10;
-/// How long the shards may take to count subscribers before the second is left out.
+/// How long the shards may take to count subscribers; those of whoever takes longer are left out.
 const COUNTING: Duration = Duration::from_millis(500);
 
 /// Whatever takes the statistics.
@@ -107,20 +107,24 @@ impl Observer {
         let (counts, mut counted) = mpsc::channel(shards);
         // There is room for an answer of each shard.
         self.delivery.count(&names, move |count| drop(counts.try_send(count)));
-        let mut subscribers = vec![0; busy.len()];
+        let mut sums = vec![TopicCount::default(); busy.len()];
         let sum = async {
             for _ in 0..shards {
                 let Some(counts) = counted.recv().await else { break };
-                subscribers.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+                for (sum, count) in sums.iter_mut().zip(counts) {
+                    sum.subscribers += count.subscribers;
+                    sum.more |= count.more;
+                }
             }
         };
         if timeout(COUNTING, sum).await.is_err() {
             tracing::debug!("a shard did not count its subscribers in time");
+            sums.iter_mut().for_each(|sum| sum.more = true);
         }
-        let topics = busy.iter().zip(subscribers);
+        let topics = busy.iter().zip(sums);
         topics
-            .map(|(BusyTopic { topic, rate }, subscribers)| {
-                json!({"topic": topic.as_str(), "rate": rate, "subscribers": subscribers})
+            .map(|(BusyTopic { topic, rate }, TopicCount { subscribers, more })| {
+                json!({"topic": topic.as_str(), "rate": rate, "subscribers": subscribers, "more": more})
             })
             .collect()
     }

@@ -253,3 +253,36 @@ fn patterns_that_ask_what_a_topic_lacks_are_walked() {
         assert!(all.is_empty() && work < 2 * TreeWalk::NODE, "{end}: {all:?} of {work}");
     }
 }
+
+/// For how many children the tables of a tree have room.
+fn room(tree: &PatternTree) -> usize {
+    match &tree.literals {
+        Literals::Few(few) => {
+            few.capacity() + few.iter().map(|(_, child)| room(child)).sum::<usize>()
+        }
+        Literals::Many(many) => {
+            many.capacity() + many.values().map(|child| room(child)).sum::<usize>()
+        }
+    }
+}
+
+#[test]
+fn a_table_keeps_the_room_of_those_that_have_gone() {
+    let (mut tree, mut segments) = tree_of((0..4000).map(|n| format!("*/{n}")));
+    for left in (2..4000).rev() {
+        remove(&mut tree, &mut segments, &Pattern::parse(&format!("*/{left}")).unwrap());
+        let room = room(&tree);
+        assert!(room <= SPARE * left, "room for {room}, of which {left} are taken");
+    }
+}
+
+#[test]
+fn what_is_looked_up_in_vain_is_not_counted() {
+    let (mut tree, mut segments) = tree_of((0..1000).map(|n| format!("**/{n}")));
+    // Of other patterns, elsewhere.
+    let names: Vec<_> = (0..60).map(|n| format!("o{n}")).collect();
+    segments.take(names.iter().map(String::as_str));
+    let topic = Topic::parse(&names.join("/")).unwrap();
+    let (all, work) = found(&mut tree, &mut segments, &topic, usize::MAX);
+    assert!(all.is_empty() && work > 60, "{all:?} of {work}");
+}

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_hub::{Envelope, Requested, WindowBounds};
+use fanfare_event::{PrivateRights, Selector, Topic};
+use fanfare_hub::{Envelope, Interest, Requested, WindowBounds};
 
 use super::rig::{HEAD, Rig, events, text};
 use crate::counters::CloseReason;
 use crate::cursor::Cursor;
+use crate::listing::TopicCount;
 use crate::ready::Ready;
 use crate::settings::StepLimits;
 use crate::simulated_socket::SimulatedSocket;
@@ -324,4 +326,91 @@ fn what_the_window_drops_while_it_is_held_against_patterns_is_lost() {
     assert_eq!(all.map(|socket| events(&text(&socket))), [11; 3]);
     let others: usize = near.iter().chain([&quiet]).map(|socket| events(&text(socket))).sum();
     assert_eq!(others, 0);
+}
+
+#[test]
+fn one_turn_finds_no_more_subscribers_than_it_may_whatever_their_patterns() {
+    let mut rig = Rig::with(|settings| settings.limits.batch_work = 150);
+    let sockets: Vec<_> = ["**", "*/*", "a/*"]
+        .iter()
+        .flat_map(|pattern| (0..100).map(move |_| pattern))
+        .map(|pattern| rig.ask(pattern, &Requested::Live))
+        .collect();
+    sockets.iter().for_each(|socket| socket.make_room(usize::MAX));
+    rig.turn_until_idle();
+    rig.publish([("a/b", "x".to_owned())]);
+    let mut turns = 1;
+    rig.turn();
+    while rig.shard().is_behind() {
+        rig.turn();
+        turns += 1;
+    }
+    assert_eq!(turns, 3, "those of each pattern are as many as a turn may look at");
+    assert!(sockets.iter().all(|socket| events(&text(socket)) == 1));
+}
+
+#[test]
+fn finding_many_leaves_no_room_for_as_many_behind() {
+    const PATTERNS: [&str; 9] =
+        ["**", "*/**", "**/c", "a/**", "*/*/c", "**/*", "a/*/c", "*/b/c", "a/b/*"];
+    let mut rig = Rig::wide();
+    let sockets: Vec<_> = (0..2_000)
+        .map(|_| {
+            let socket = SimulatedSocket::default();
+            let selector = Selector::parse(PATTERNS, []).unwrap();
+            let interest = Arc::new(Interest::new(selector, PrivateRights::None));
+            let subscriber = rig.subscriber("a", &socket, &Requested::Live);
+            rig.delivery().join(NewSubscriber { interest, ..subscriber });
+            socket.make_room(usize::MAX);
+            socket
+        })
+        .collect();
+    rig.turn_until_idle();
+    rig.publish([("a/b/c", "x".to_owned())]);
+    rig.turn_until_idle();
+    assert!(sockets.iter().all(|socket| events(&text(socket)) == 1));
+    let room = rig.shard().table.kept_room();
+    assert!(room <= 16 * 1024, "room for {room} after {} were found", 2_000 * PATTERNS.len());
+}
+
+#[test]
+fn a_turn_counts_the_subscribers_of_one_topic_as_far_as_it_may() {
+    for (batch_work, subscribers, more) in [(1 << 20, 3, false), (60, 1, true)] {
+        let mut rig = Rig::with(|settings| settings.limits.batch_work = batch_work);
+        let _near = near(&mut rig);
+        let _all = ["**", "**/b", NEAR].map(|pattern| rig.listen(pattern));
+        let topics: Arc<[Topic]> = [NEAR, NEAR, "c"].map(|it| Topic::parse(it).unwrap()).into();
+        let (tell, told) = std::sync::mpsc::channel();
+        rig.delivery().count(&topics, move |counts| tell.send(counts).unwrap());
+        for _ in 0..2 {
+            rig.turn();
+            assert!(told.try_recv().is_err() && rig.poll_is_due(), "a topic in each turn");
+        }
+        rig.turn();
+        let counts = told.try_recv().unwrap();
+        assert!(counts[0] == counts[1] && counts.len() == topics.len());
+        let TopicCount { subscribers: counted, more: may_be_more } = counts[0];
+        assert!(counted >= subscribers && counted <= 3, "{counted}, at {batch_work}");
+        assert_eq!(may_be_more, more, "at {batch_work}");
+        assert_eq!(counts[2], TopicCount { subscribers: 1, more: false });
+    }
+}
+
+#[test]
+fn topics_that_concern_nobody_count_where_the_window_overran_their_shard() {
+    let mut rig = Rig::new(WindowBounds { count: 3, bytes: 1 << 40 });
+    let quiet = [rig.listen("quiet"), rig.listen("silent")];
+    let most = rig.settings.limits.dropped;
+    let overrun = |rig: &mut Rig, topics: usize| {
+        let topic = |n: usize| -> &'static str { format!("t/{n}").leak() };
+        rig.publish((0..topics).map(|n| (topic(n), "x".to_owned())));
+        rig.turn();
+        let readers = rig.shard().table.iter().filter(|(_, s)| s.reading.is_some()).count();
+        rig.turn_until_idle();
+        rig.read_all();
+        readers
+    };
+    assert_eq!(overrun(&mut rig, 5), 0, "it is known that none of it concerned them");
+    assert_eq!(overrun(&mut rig, 2 * most), 2, "they see for themselves");
+    assert_eq!(quiet.map(|socket| events(&text(&socket))), [0; 2]);
 }

@@ -22,6 +22,8 @@ use super::super::{CipherSuite, Direction, TlsSocket, TlsState, TrafficSecret};
 use crate::sink_io::{Buffer, Inbound, WriteResult};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How many records a secret seals here.
+pub(super) const FEW: u64 = 40;
 /// As a sink asks.
 const ROUNDS: usize = 16;
 
@@ -111,11 +113,11 @@ pub(super) fn stream(suite: CipherSuite) -> Stream {
     socket.set_nonblocking(true).unwrap();
     let state = TlsState::new(direction(&server_secret, tx.0), direction(&client_secret, rx.0));
     Stream {
-        tls: TlsSocket::new(mio::net::TcpStream::from_std(accepted), state),
+        tls: TlsSocket::new(mio::net::TcpStream::from_std(accepted), state, FEW),
         scratch: Vec::new(),
         client,
         socket,
-        forger: Sealer::new(direction(&client_secret, rx.0)),
+        forger: Sealer::new(direction(&client_secret, rx.0), FEW),
     }
 }
 
@@ -138,7 +140,7 @@ impl Stream {
         let read = TlsState::read(&mut reader).unwrap();
         reader.end().unwrap();
         assert_eq!(self::written(&read), written);
-        let tls = TlsSocket::new(server_socket, read);
+        let tls = TlsSocket::new(server_socket, read, FEW);
         Self { tls, scratch, client, socket, forger }
     }
 

@@ -1,13 +1,15 @@
 //! The two languages of one hub get into each other's way: what is said in one is not heard in the other, or a right in
 //! one is taken for a right in the other.
 
+use fanfare_testkit::RedisServer;
 use serde_json::json;
 
 use super::{
-    PATH, SECRET, asking, detail, guarded_hub, hub, listen, post, publish, publisher, token,
+    MERCURE, PATH, SECRET, asking, detail, guarded_hub, hub, listen, post, publish, publisher,
+    token,
 };
-use crate::support::Hub;
 use crate::support::issuer::{bearer, claims as native_claims, sign_with_secret};
+use crate::support::{Hub, Setup};
 
 #[test]
 fn what_is_published_in_one_is_heard_in_the_other() {
@@ -59,4 +61,25 @@ fn a_hub_that_was_not_told_to_speaks_only_its_own() {
     let hub = Hub::start(&[]);
     assert_eq!(hub.get(&format!("{PATH}?match=a")).status, 404);
     assert_eq!(post(&hub, &publisher(), "topic=a").status, 404);
+}
+
+#[test]
+fn a_loss_is_told_to_open_streams_in_the_words_of_their_own() {
+    for gaps in [true, false] {
+        let redis = RedisServer::start(&[]);
+        let (url, switch) = (redis.url(), format!("--mercure-gap-events={gaps}"));
+        let arguments = ["--redis", &url, "--heartbeat", "200ms", &switch];
+        let hub = Setup::new(&[&MERCURE, &arguments[..]].concat()).own_log().start();
+        let mut mercure = listen(&hub, "match=a");
+        let mut native = hub.subscribe("topic=a");
+        publish(&hub, "topic=a&data=before");
+        assert_eq!([mercure.next().data, native.next().data], ["before", "before"]);
+        redis.command(&["FLUSHALL"]);
+        let told = native.gap("engine_lost_writes");
+        if gaps {
+            assert_eq!(mercure.gap("engine_lost_writes").id, format!("#{}", told.id));
+        }
+        publish(&hub, "topic=a&data=after");
+        assert_eq!([mercure.next().data, native.next().data], ["after", "after"], "{gaps}");
+    }
 }
