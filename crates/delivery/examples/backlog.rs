@@ -47,6 +47,7 @@ impl Rig {
             longest_heartbeat: Duration::from_secs(3600),
             write_timeout: Duration::from_secs(3600),
             min_rate: 0,
+            max_age: None,
             retry: Retry(Duration::from_secs(3)),
             seats: Seats::new(TOPICS),
             limits: StepLimits::default(),

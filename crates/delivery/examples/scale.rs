@@ -434,6 +434,7 @@ impl Site {
             longest_heartbeat: hour,
             write_timeout: hour,
             min_rate: 0,
+            max_age: None,
             retry: Retry(Duration::from_secs(3)),
             seats: Seats::new(seats.max(1)),
             limits: StepLimits::default(),

@@ -19,6 +19,8 @@ reasons! {
         ClientTalks = "client_talks",
         /// Its right to listen has ended.
         Expired = "expired",
+        /// It has lasted as long as a stream may: whoever comes back is let in anew, or not.
+        Aged = "aged",
         /// An administrator has cut its subject's streams.
         Revoked = "revoked",
         /// So many subjects have been cut that it could not be told whether its was among them: it

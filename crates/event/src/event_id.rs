@@ -7,7 +7,7 @@ use crate::{Position, is_deceptive};
 
 /// A valid id of a publisher's choice: 1 to 256 bytes without control or invisible characters, without a
 /// space at either end, which headers lose, and not to be taken for a cursor of the hub's own: neither
-/// `earliest` nor anything that reads as a [`Position`].
+/// `earliest` nor anything that reads as a [`Position`], and without [`EventId::MARK`] in front.
 ///
 /// Cloning costs one reference count.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,13 +29,17 @@ pub enum InvalidEventId {
     #[error("an event id must not begin or end with white space")]
     Padded,
     /// The text is a cursor of the hub's own.
-    #[error("an event id must not be `earliest`, nor two numbers joined by a hyphen")]
+    #[error(
+        "an event id must not be `earliest`, nor two numbers joined by a hyphen, nor begin with `#`"
+    )]
     Reserved,
 }
 
 impl EventId {
     /// The longest id, in bytes.
     pub const MAX_BYTES: usize = 256;
+    /// What a position begins with where it stands beside ids of publishers' choice.
+    pub const MARK: char = '#';
 
     /// Checks a text and makes it an id. Allocates once.
     pub fn parse(text: &str) -> Result<Self, InvalidEventId> {
@@ -51,10 +55,24 @@ impl EventId {
         if text.trim() != text {
             return Err(InvalidEventId::Padded);
         }
-        if text == "earliest" || text.parse::<Position>().is_ok() {
+        let is_cursor = text == "earliest" || text.parse::<Position>().is_ok();
+        if is_cursor || text.starts_with(Self::MARK) {
             return Err(InvalidEventId::Reserved);
         }
         Ok(Self(text.into()))
+    }
+
+    /// Reads an id that a log holds: none where it begins with [`EventId::MARK`], which versions from before have
+    /// accepted.
+    ///
+    /// # Errors
+    ///
+    /// No version can have accepted it.
+    pub fn read_back(text: &str) -> Result<Option<Self>, InvalidEventId> {
+        match Self::parse(text) {
+            Err(InvalidEventId::Reserved) if text.starts_with(Self::MARK) => Ok(None),
+            read => read.map(Some),
+        }
     }
 
     /// The id as written.
@@ -90,11 +108,17 @@ mod tests {
         for padded in [" a", "a ", "\u{a0}a"] {
             assert_eq!(EventId::parse(padded), Err(InvalidEventId::Padded));
         }
-        for reserved in ["earliest", "17-4", "0-0"] {
+        for reserved in ["earliest", "17-4", "0-0", "017-04"] {
             assert_eq!(EventId::parse(reserved), Err(InvalidEventId::Reserved));
+            assert_eq!(EventId::read_back(reserved), Err(InvalidEventId::Reserved));
         }
-        for fine in ["urn:uuid:6ba7b810", "order 17", "17-4-2", "café", "#17", &"x".repeat(256)] {
+        for marked in ["#17-4", "#17", "##17-4", "#"] {
+            assert_eq!(EventId::parse(marked), Err(InvalidEventId::Reserved));
+            assert_eq!(EventId::read_back(marked), Ok(None), "an older version took it");
+        }
+        for fine in ["urn:uuid:6ba7b810", "order 17", "17-4-2", "café", "17#4", &"x".repeat(256)] {
             assert_eq!(EventId::parse(fine).unwrap().as_str(), fine);
+            assert_eq!(EventId::read_back(fine).unwrap().unwrap().as_str(), fine);
         }
     }
 }

@@ -165,6 +165,7 @@ pub(crate) fn delivery(settings: &Settings, seats: usize) -> DeliverySettings {
         longest_heartbeat: settings.heartbeat_max.unwrap_or(settings.heartbeat),
         write_timeout: settings.write_timeout,
         min_rate: settings.min_rate.get(),
+        max_age: settings.max_stream_age,
         retry: Retry(settings.retry),
         seats: Seats::new(seats),
         limits: StepLimits::default(),

@@ -170,6 +170,7 @@ impl AppState {
             longest_heartbeat: second,
             write_timeout: second,
             min_rate: 0,
+            max_age: None,
             retry: Retry(second),
             seats: Seats::new(seats),
             limits: StepLimits::default(),

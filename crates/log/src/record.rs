@@ -142,7 +142,7 @@ impl<'a> ExtrasText<'a> {
     }
 
     fn id(&self) -> Option<Option<EventId>> {
-        if self.id.is_empty() { Some(None) } else { EventId::parse(self.id).ok().map(Some) }
+        if self.id.is_empty() { Some(None) } else { EventId::read_back(self.id).ok() }
     }
 }
 

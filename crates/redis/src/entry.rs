@@ -116,7 +116,7 @@ fn read_extras(topic: &Topic, text: &str) -> Option<Option<Box<Extras>>> {
     };
     let id = match lines.next()? {
         "" => None,
-        id => Some(EventId::parse(id).ok()?),
+        id => EventId::read_back(id).ok()?,
     };
     let others = lines.map(|name| Topic::parse(name).ok()).collect::<Option<Vec<_>>>()?;
     let extras = Extras::new(topic, others, private, id).ok()?;
@@ -226,6 +226,11 @@ mod tests {
             panic!("not an event")
         };
         assert_eq!((event.extras.clone(), event.event_type.clone()), (draft.extras, None));
+        let older = ["a", "1", "t", "x", "m", "", "x", "p\n#17-4"];
+        let Some(StreamEntry::Event(event)) = StreamEntry::parse(entry("7-3", &older)) else {
+            panic!("not an event")
+        };
+        assert_eq!((event.id(), event.is_private()), (None, true), "as an older version wrote it");
         let marker = StreamEntry::parse(entry("8-0", &["a", "1", "parent", "7-3"]));
         assert_eq!(marker, Some(StreamEntry::Marker(Position::new(8, 0))));
         assert_eq!(StreamEntry::parse(entry("8", &[])), None);

@@ -241,6 +241,12 @@ settings! {
     /// connection. Keep it below what proxies in front, and clients that watch for silence, wait for.
     heartbeat_max: Option<Duration>, in "100ms" to "1h";
 
+    /// Close a stream once it has lasted this long [default: when its token ends]
+    ///
+    /// Its client comes back with the last id, and has to show a credential that is good then: tokens of Mercure's
+    /// older claim need not end. Up to a tenth earlier, so that those who came together do not leave together.
+    max_stream_age: Option<Duration>, in "1s" to "365d";
+
     /// Tell clients to wait about this long before they reconnect
     ///
     /// Each connection is told its own value, spread around this one, so that clients do not

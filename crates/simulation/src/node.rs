@@ -111,6 +111,7 @@ impl SimulatedNode {
             longest_heartbeat: 4 * HEARTBEAT,
             write_timeout: Duration::from_secs(30),
             min_rate: 16,
+            max_age: None,
             retry: Retry(Duration::from_secs(3)),
             seats: seats.clone(),
             limits: StepLimits::SMALL,

@@ -93,14 +93,13 @@ impl Shard {
         }
     }
 
-    /// Notes when a subscriber's lease ends; why it may not stay, if its subject has been cut
-    /// meanwhile.
+    /// Notes when a subscriber has to go; why it may not stay, if its subject has been cut meanwhile.
     fn admit(&mut self, key: SubscriberKey) -> Option<CloseReason> {
         let subscriber = self.table.get(key)?;
-        let lease = subscriber.lease.as_deref()?;
-        if let Some(at) = lease.expires {
+        if let Some(at) = self.end_of(subscriber) {
             self.expiries.insert(key, at);
         }
+        let lease = subscriber.lease.as_deref()?;
         if subscriber.is_closing() {
             return None;
         }
@@ -133,7 +132,7 @@ impl Shard {
     pub(super) fn take_out(&mut self, key: SubscriberKey) -> Option<Subscriber> {
         let subscriber = self.table.remove(key)?;
         self.handle.wanted().leave(&subscriber.interest);
-        if let Some(at) = subscriber.lease.as_deref().and_then(|lease| lease.expires) {
+        if let Some(at) = self.end_of(&subscriber) {
             self.expiries.remove(key, at);
         }
         Some(subscriber)

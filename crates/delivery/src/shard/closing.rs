@@ -4,7 +4,9 @@
 //! when to come back; and whoever leaves holds an id to come back with.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use fanfare_event::Timestamp;
 
 use super::Shard;
 use crate::counters::CloseReason;
@@ -94,11 +96,23 @@ impl Shard {
         meant.len()
     }
 
-    /// Ends the streams whose lease has run out, each with word of it.
+    /// When a stream has to end, whoever wants what: with its lease, or of age.
+    pub(super) fn end_of(&self, subscriber: &Subscriber) -> Option<Timestamp> {
+        let lease = subscriber.lease.as_deref().and_then(|lease| lease.expires);
+        let age = self.max_age.map(|age| last_moment(subscriber.joined, age));
+        lease.into_iter().chain(age).min()
+    }
+
+    /// Ends the streams whose lease has run out, each with word of it, and those that have lasted long enough.
     pub(super) fn expire(&mut self, now: Now) {
         while let Some(key) = self.expiries.pop_due(now.wall) {
             let Some(subscriber) = self.table.get(key) else { continue };
             if subscriber.is_closing() {
+                continue;
+            }
+            let lease = subscriber.lease.as_deref().and_then(|lease| lease.expires);
+            if lease.is_none_or(|at| at > now.wall) {
+                self.close(key, CloseReason::Aged, now);
                 continue;
             }
             let farewell = Farewell::Expired(subscriber.position(self.position));
@@ -124,4 +138,14 @@ impl Shard {
         }
         complete && self.table.is_empty()
     }
+}
+
+/// How long a stream lasts that joined then: up to a tenth less than it may, so that those who came together, after a
+/// restart, do not leave together. What is drawn does not change, whenever and wherever it is asked for.
+fn last_moment(joined: Timestamp, age: Duration) -> Timestamp {
+    const SPREAD: u64 = 10;
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    // A multiplication that mixes neighbouring moments (Knuth, 6.4).
+    let drawn = joined.as_millis().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    Timestamp(joined.as_millis().saturating_add(age - drawn % (age / SPREAD).max(1)))
 }

@@ -1,4 +1,4 @@
-//! Expiries: when which subscriber's right to listen ends.
+//! Expiries: when which subscriber has to go, since its right to listen ends, or its stream is old enough.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use fanfare_event::Timestamp;
 
 use crate::subscriber_key::SubscriberKey;
 
-/// The subscribers that may not stay for ever, by the end of their lease.
+/// The subscribers that may not stay for ever, by when they have to go.
 #[derive(Debug, Default)]
 pub(crate) struct Expiries(BTreeSet<(Timestamp, SubscriberKey)>);
 
@@ -19,12 +19,12 @@ impl Expiries {
         self.0.remove(&(at, key));
     }
 
-    /// When the next lease ends.
+    /// When the next has to go.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.0.first().map(|(at, _)| *at)
     }
 
-    /// The next subscriber whose lease has ended.
+    /// The next subscriber that has to go by now.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<SubscriberKey> {
         let due = self.next()? <= now;
         due.then(|| self.0.pop_first()).flatten().map(|(_, key)| key)

@@ -35,6 +35,29 @@ fn a_credential_that_is_no_text_counts_as_none() {
 }
 
 #[test]
+fn an_empty_token_is_taken_for_none() {
+    let hub = Hub::start(&["--jwt-secret", SECRET, "--anonymous-subscribe", "**"]);
+    let cookie = format!("fanfare={}", token(&good_claims()));
+    let ask = |line: &str, more: &[(&str, &str)]| {
+        let headers = [&[("Authorization", line)], more].concat();
+        let all = |subscription, (name, value): &(&str, &str)| {
+            crate::support::Subscription::header(subscription, name, value)
+        };
+        headers.iter().fold(hub.subscription(), all).ask().0.status
+    };
+    let with_cookie = [("Cookie", &*cookie)];
+    for line in ["Bearer", "bearer", "Bearer ", "Bearer\t", "Bearer\tx", "Bearer,x", "Bearer:x"] {
+        assert_eq!(ask(line, &[]), 401, "{line:?}");
+        assert_eq!(ask(line, &with_cookie), 401, "{line:?}: nor is it the cookie's");
+    }
+    // What a proxy in front of the hub asks for is not for the hub.
+    for other in ["Basic YTpi", "Bearerx y", "DPoP x", ""] {
+        assert_eq!(ask(other, &[]), 200, "{other:?}");
+        assert_eq!(ask(other, &with_cookie), 200, "{other:?}");
+    }
+}
+
+#[test]
 fn a_token_has_two_issuers() {
     let hub = Hub::start(&["--jwt-secret", SECRET, "--jwt-issuer", "https://ours.example"]);
     let ask = |issuer: serde_json::Value| {

@@ -78,9 +78,9 @@ fn run(guide: &str) {
     run_at(guide, &places);
 }
 
-/// Runs a recipe, whose program listens on a port of its own.
-fn run_recipe(recipe: &str) {
-    let hub = Hub::alone(&[]);
+/// Runs a recipe, whose program listens on a port of its own, against a hub with these arguments.
+fn run_recipe(recipe: &str, arguments: &[&str]) {
+    let hub = Hub::alone(arguments);
     let places = [(ADDRESS, hub.address().to_string()), (PROGRAM, free_port().to_string())];
     run_at(recipe, &places);
 }
@@ -177,11 +177,11 @@ guides! {
 }
 
 macro_rules! recipes {
-    ($($name:ident: $file:literal),+ $(,)?) => {
+    ($($name:ident: $file:literal $(with $argument:literal)*),+ $(,)?) => {
         const RECIPES: &[&str] = &[$($file),+];
         $(#[test]
         fn $name() {
-            run_recipe(concat!("recipes/", $file));
+            run_recipe(concat!("recipes/", $file), &[$($argument),*]);
         })+
     };
 }
@@ -196,6 +196,7 @@ recipes! {
     recipe_for_htmx: "htmx.md",
     recipe_for_laravel: "laravel.md",
     recipe_for_llms: "llm.md",
+    recipe_for_mercure: "mercure.md" with "--mercure",
     recipe_for_nextjs: "nextjs.md",
     recipe_for_php: "php.md",
     recipe_for_rails: "rails.md",

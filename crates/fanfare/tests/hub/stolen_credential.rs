@@ -91,7 +91,8 @@ fn a_cookie_counts_for_another_site() {
         &[("Origin", "http://hub.test")][..],
         &[("Origin", OURS)],
         &[("Sec-Fetch-Site", "same-origin")],
-        &[("Sec-Fetch-Site", "same-site"), ("Origin", "http://www.hub.test")],
+        &[("Sec-Fetch-Site", "same-site"), ("Origin", "http://hub.test")],
+        &[("Sec-Fetch-Site", "same-site"), ("Origin", OURS)],
         &[("Sec-Fetch-Site", "cross-site"), ("Origin", OURS)],
     ] {
         for method in ["GET", "POST"] {
@@ -111,6 +112,15 @@ fn a_cookie_counts_for_another_site() {
     }
     assert_eq!(with_cookie(&hub, "GET", &[]).status, 200);
     assert_eq!(with_cookie(&hub, "POST", &[]).status, 401, "it may come from anywhere");
+    // A page of a sibling cannot read what a GET brings, but a form is sent unasked.
+    for sibling in [
+        &[("Sec-Fetch-Site", "same-site"), ("Origin", "http://www.hub.test")][..],
+        &[("Sec-Fetch-Site", "same-site"), ("Origin", "null")],
+        &[("Sec-Fetch-Site", "same-site")],
+    ] {
+        assert_eq!(with_cookie(&hub, "GET", sibling).status, 200, "{sibling:?}");
+        assert_eq!(with_cookie(&hub, "POST", sibling).status, 401, "{sibling:?}");
+    }
 }
 
 #[test]

@@ -52,9 +52,16 @@ pub(super) fn header(request: &Parts) -> Result<Option<Presented>, Refusal> {
     }
     // What is not text is not a credential either, and is refused as one that is not valid.
     let line = String::from_utf8_lossy(line.as_bytes());
-    // The scheme's name is in any case (RFC 9110, 11.1); another scheme is not for us.
-    let bearer = line.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Ok(bearer.map(|(_, text)| Presented::Bearer(text.trim().to_owned())))
+    let (scheme, text) = line.split_at(line.find(|c| !is_token(c)).unwrap_or(line.len()));
+    // The scheme's name is in any case (RFC 9110, 11.1). What follows it counts, though it be nothing: whoever means
+    // to show a token is not taken for someone else. Another scheme is for a proxy in front of the hub.
+    let bearer = scheme.eq_ignore_ascii_case("bearer");
+    Ok(bearer.then(|| Presented::Bearer(text.trim().to_owned())))
+}
+
+/// Whether a scheme's name may have it (RFC 9110, 5.6.2).
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
 /// A bearer's credential in the cookie, if the request is of the same site.
@@ -93,14 +100,16 @@ fn find_cookie(request: &Parts, name: &str) -> Option<String> {
 
 /// Whether a browser sent the request for a page that may use the visitor's cookie. One that is
 /// silent about where a request came from sends no `Origin` only with a GET, whose answer another
-/// site's page cannot read.
+/// site's page cannot read; nor can a page of a sibling, which may not do more.
 fn is_same_site(request: &Parts, guard: &Guard) -> bool {
     let site = request.headers.get(FETCH_SITE).map(|site| site.as_bytes());
+    let only_asks = matches!(request.method, Method::GET | Method::HEAD);
     match site {
-        Some(b"same-origin" | b"same-site" | b"none") => true,
+        Some(b"same-origin" | b"none") => true,
+        Some(b"same-site") if only_asks => true,
         Some(_) => guard.trusts_origin(request),
         None if request.headers.contains_key(ORIGIN) => guard.trusts_origin(request),
-        None => matches!(request.method, Method::GET | Method::HEAD),
+        None => only_asks,
     }
 }
 
@@ -119,4 +128,62 @@ pub(crate) fn presented(
 ) -> Vec<Presented> {
     let found = [header(request).ok().flatten(), cookie(request, guard, &[], cookie_name)];
     found.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use axum::http::header::HOST;
+    use fanfare_net::Origin;
+
+    use super::super::guard::GuardConfig;
+    use super::*;
+
+    fn shown(line: &str) -> Option<String> {
+        let request = Request::get("/").header(AUTHORIZATION, line).body(()).unwrap();
+        header(&request.into_parts().0).unwrap().map(|presented| match presented {
+            Presented::Bearer(text) | Presented::Ticket(text) => text,
+        })
+    }
+
+    #[test]
+    fn a_bearer_without_a_token_is_anyone() {
+        for (line, text) in [
+            ("Bearer", ""),
+            ("bearer ", ""),
+            ("BEARER  x ", "x"),
+            ("Bearer\tx", "x"),
+            ("Bearer,x", ",x"),
+        ] {
+            assert_eq!(shown(line).as_deref(), Some(text), "{line:?}");
+        }
+        for other in ["", "Basic YTpi", "Bearerx y", "x"] {
+            assert_eq!(shown(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_sibling_may_do_more_than_read() {
+        let origins = vec![Origin::parse("https://app.hub.test").unwrap()];
+        let guard = Guard::new(GuardConfig { origins, ..GuardConfig::default() });
+        let counts = |method: &Method, site: &str, origin: Option<&str>| {
+            let mut request = Request::builder().method(method).uri("/").header(HOST, "hub.test");
+            request = request.header(COOKIE, "fanfare=x").header(FETCH_SITE, site);
+            if let Some(origin) = origin {
+                request = request.header(ORIGIN, origin);
+            }
+            let request = request.body(()).unwrap().into_parts().0;
+            cookie(&request, &guard, &[], None).is_some()
+        };
+        let query = Method::from_bytes(b"QUERY").unwrap();
+        for method in [Method::POST, Method::DELETE, query] {
+            assert!(counts(&method, "same-origin", None), "{method}");
+            assert!(counts(&method, "same-site", Some("https://app.hub.test")), "{method}");
+            for origin in [None, Some("null"), Some("https://ugc.hub.test")] {
+                assert!(!counts(&method, "same-site", origin), "{method} {origin:?}");
+            }
+        }
+        assert!(counts(&Method::GET, "same-site", Some("https://ugc.hub.test")));
+        assert!(!counts(&Method::GET, "cross-site", Some("https://ugc.hub.test")));
+    }
 }

@@ -100,6 +100,7 @@ impl Console {
             longest_heartbeat: streams.heartbeat,
             write_timeout: streams.write_timeout,
             min_rate: streams.min_rate,
+            max_age: None,
             retry: Retry(streams.retry),
             seats,
             limits: StepLimits::default(),

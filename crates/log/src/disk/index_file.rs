@@ -356,6 +356,7 @@ fn read_key(cut: &mut ByteReader<'_>) -> Option<KeyMark> {
     })
 }
 
+/// Where a log holds an id that would be none today, its index is made again, without it.
 fn read_id(cut: &mut ByteReader<'_>) -> Option<(u32, EventId)> {
     Some((cut.u32()?, EventId::parse(read_text(cut)?).ok()?))
 }

@@ -60,6 +60,59 @@ fn a_stream_ends_with_its_token() {
 }
 
 #[test]
+fn a_stream_whose_token_never_ends_goes_on_for_ever() {
+    let hour = Duration::from_secs(3600);
+    let mut rig = Rig::with(|settings| settings.max_age = Some(hour));
+    rig.publish([("b", "before".to_owned())]);
+    let begun = rig.now;
+    let endless = granted(&mut rig, begun.monotonic, None);
+    let short = granted(&mut rig, begun.monotonic, Some((begun + hour / 2).wall));
+    let nobodys = rig.listen("a");
+    rig.publish([("b", "not for them".to_owned())]);
+    rig.turn_until_idle();
+    let here = rig.shard().position;
+    rig.now = begun + hour / 2;
+    rig.turn_until_idle();
+    assert!(short.is_closed() && text(&short).contains("event: fanfare.expired\n"), "by its token");
+    rig.now = begun + (hour * 9 / 10 - Duration::from_millis(1));
+    rig.turn_until_idle();
+    assert!(!endless.is_closed() && !nobodys.is_closed(), "no more than a tenth early");
+    rig.now = begun + hour;
+    rig.turn_until_idle();
+    for stream in [&endless, &nobodys] {
+        let received = text(stream);
+        assert!(stream.is_closed() && !received.contains("fanfare.expired"), "{received}");
+        assert!(received.contains(&format!("\nid: {here}\n")), "to come back with: {received}");
+        assert!(received.contains("\nretry: "), "{received}");
+    }
+    assert_eq!(rig.shard().totals.closed[CloseReason::Aged.index()], 2);
+    assert_eq!(rig.shard().expiries.next(), None, "nobody is waited for");
+}
+
+#[test]
+fn those_who_came_together_leave_together() {
+    let hour = Duration::from_secs(3600);
+    let mut rig = Rig::with(|settings| settings.max_age = Some(hour));
+    let begun = rig.now;
+    let streams: Vec<_> = (0..50)
+        .map(|n| {
+            rig.now = begun + Duration::from_millis(n);
+            rig.listen("a")
+        })
+        .collect();
+    let closed = || streams.iter().filter(|stream| stream.is_closed()).count();
+    let mut most = 0;
+    for minute in 50..=61 {
+        let before = closed();
+        rig.now = begun + Duration::from_secs(60 * minute);
+        rig.turn_until_idle();
+        most = most.max(closed() - before);
+    }
+    assert_eq!(closed(), 50);
+    assert!(most < 25, "{most} in one minute of six");
+}
+
+#[test]
 fn a_cut_ends_a_stream_on_its_way_and_no_later_one() {
     let mut rig = rig();
     let (before, second) = (rig.now.monotonic, Duration::from_secs(1));

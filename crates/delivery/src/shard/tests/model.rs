@@ -172,6 +172,7 @@ impl World {
             longest_heartbeat: 3 * HEARTBEAT,
             write_timeout: WRITE_TIMEOUT,
             min_rate: MIN_RATE,
+            max_age: None,
             retry: Retry(Duration::from_secs(3)),
             seats: seats.clone(),
             limits: StepLimits::SMALL,

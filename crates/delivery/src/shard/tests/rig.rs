@@ -58,6 +58,7 @@ impl Rig {
             longest_heartbeat: 16 * HEARTBEAT,
             write_timeout: WRITE_TIMEOUT,
             min_rate: 256,
+            max_age: None,
             retry: Retry(Duration::from_secs(3)),
             seats: Seats::new(1 << 20),
             limits: StepLimits::SMALL,

@@ -171,6 +171,26 @@ fn what_only_the_hub_says_cannot_be_said_in_the_other_language() {
     );
 }
 
+/// Whoever was given such an id would come back with it, and go on behind what it has not heard.
+#[test]
+fn an_id_of_the_hubs_is_forged_in_the_other_language() {
+    let hub = hub();
+    let mut heard = listen(&hub, "match=a");
+    let first = publish(&hub, "topic=a&data=first");
+    assert_eq!(heard.next().data, "first");
+    let (epoch, _) = first.trim_start_matches('#').split_once('-').unwrap();
+    let ahead = [format!("#{epoch}-60"), format!("{epoch}-60"), format!("0{epoch}-060")];
+    for id in ahead.iter().map(String::as_str).chain(["#17-4", "#17", "#", "earliest"]) {
+        let event = json!({"topic": "a", "id": id, "message": "forged"});
+        for body in [event.to_string(), json!([event]).to_string()] {
+            let answer = hub.publisher().post_json(body);
+            assert_eq!(answer.status, 422, "{id}: {}", answer.text());
+        }
+    }
+    publish(&hub, "topic=a&data=last");
+    assert_eq!(heard.next().data, "last", "nothing of all that was published");
+}
+
 #[test]
 fn an_update_of_several_topics_comes_once() {
     let hub = hub();

@@ -1,10 +1,13 @@
 //! A private update reaches somebody who was granted none of its topics: live, replayed, or by way of what others
 //! share.
 
+use fanfare_testkit::RedisServer;
 use serde_json::json;
 
-use super::{DETAIL, asking, detail, guarded_hub, hub, listen, publish, sign, token};
-use crate::support::{Hub, Subscriber};
+use super::{
+    DETAIL, MERCURE, SECRET, asking, detail, guarded_hub, hub, listen, publish, sign, token,
+};
+use crate::support::{Hub, Setup, Subscriber};
 
 /// Opens a stream of everything for whoever holds this token.
 fn all(hub: &Hub, token: &str) -> Subscriber {
@@ -67,6 +70,40 @@ fn a_private_update_is_replayed_to_those_alone_who_may_hear_it_now() {
             subscription = subscription.header("Authorization", &format!("Bearer {token}"));
         }
         assert_eq!(heard(&mut subscription.open()), expected);
+    }
+}
+
+/// What was read for one who may hear it is still there when others ask for the same stretch, at either node.
+#[test]
+fn a_page_that_was_read_for_another_tells_what_is_private() {
+    let redis = RedisServer::start(&[]);
+    let url = redis.url();
+    let own = ["--redis", &url, "--window-count", "4", "--jwt-secret", SECRET];
+    let arguments = [&MERCURE[..], &own, &["--anonymous-subscribe", "**"]].concat();
+    let nodes = [(); 2].map(|()| Setup::new(&arguments).own_log().start());
+    let all: Vec<_> = (0..60).map(|n| (n.to_string(), n % 3 == 0)).collect();
+    for (data, private) in &all {
+        let private = if *private { "&private" } else { "" };
+        publish(&nodes[0], &format!("topic=a&data={data}{private}"));
+    }
+    publish(&nodes[0], "topic=end&data=end");
+    let whole: Vec<_> = all.iter().map(|(data, _)| data.clone()).collect();
+    let public: Vec<_> = all.iter().filter(|(_, p)| !p).map(|(data, _)| data.clone()).collect();
+    let mine = token(&json!([detail(&["subscribe"], &["a"])]));
+    let not_mine = token(&json!([detail(&["subscribe"], &["b"])]));
+    for node in &nodes {
+        let hear = |token: Option<&String>| {
+            let subscription = asking(node, "match=*").after("earliest");
+            let bearer = token.map(|token| format!("Bearer {token}"));
+            let headers = bearer.iter().map(|bearer| ("Authorization", &**bearer));
+            heard(&mut headers.fold(subscription, |s, (n, v)| s.header(n, v)).open())
+        };
+        assert_eq!(hear(Some(&mine)), whole);
+        assert_eq!((hear(Some(&not_mine)), hear(None)), (public.clone(), public.clone()));
+        assert_eq!(hear(Some(&mine)), whole, "nor does it hide what others may hear");
+        let native = node.subscription().query("topic=**").after("earliest").open().until("end");
+        let native: Vec<_> = native.into_iter().map(|event| event.data).collect();
+        assert_eq!(native, public);
     }
 }
 

@@ -12,24 +12,24 @@ use super::{
 };
 use crate::support::{Http, Hub, Response, Setup, Subscriber, await_that};
 
-const ROOT: &str = "/.well-known/mercure/subscriptions";
-const ALL: &str =
+pub(super) const ROOT: &str = "/.well-known/mercure/subscriptions";
+pub(super) const ALL: &str =
     "match_urlpattern=/.well-known/mercure/subscriptions/:match_type/:match/:subscriber";
 
-const WATCHED: [&str; 3] = ["--mercure-subscriptions", "--anonymous-subscribe", "**"];
+pub(super) const WATCHED: [&str; 3] = ["--mercure-subscriptions", "--anonymous-subscribe", "**"];
 
 fn watched_hub(arguments: &[&str]) -> Hub {
     guarded_hub(&[&WATCHED, arguments].concat())
 }
 
 /// Listens with this token.
-fn with(hub: &Hub, query: &str, token: &str) -> Subscriber {
+pub(super) fn with(hub: &Hub, query: &str, token: &str) -> Subscriber {
     asking(hub, query).header("Authorization", &format!("Bearer {token}")).open()
 }
 
 /// What a subscription event says.
 #[track_caller]
-fn told(watcher: &mut Subscriber) -> Value {
+pub(super) fn told(watcher: &mut Subscriber) -> Value {
     let event = watcher.next();
     assert_eq!(event.kind.as_deref(), Some("mercure"), "{event:?}");
     serde_json::from_str(&event.data).unwrap()
@@ -37,7 +37,7 @@ fn told(watcher: &mut Subscriber) -> Value {
 
 /// Waits for what is told of this matcher.
 #[track_caller]
-fn told_of(watcher: &mut Subscriber, matcher: &str, active: bool) -> Value {
+pub(super) fn told_of(watcher: &mut Subscriber, matcher: &str, active: bool) -> Value {
     loop {
         let document = told(watcher);
         if document["match"] == matcher && document["active"] == active {
@@ -52,12 +52,12 @@ fn get_with(hub: &Hub, path: &str, token: Option<&str>) -> Response {
     hub.request("GET", path, &headers)
 }
 
-fn get(hub: &Hub, path: &str) -> Response {
+pub(super) fn get(hub: &Hub, path: &str) -> Response {
     get_with(hub, path, Some(&subscriber()))
 }
 
 /// Which matchers are listed there.
-fn listed(hub: &Hub, path: &str) -> Vec<String> {
+pub(super) fn listed(hub: &Hub, path: &str) -> Vec<String> {
     let answer = get(hub, path);
     assert_eq!(answer.status, 200, "{answer:?}");
     let document = answer.json();

@@ -2,6 +2,7 @@
 //! tests are those that `docs/mercure.md` gives for each demand of the specification.
 
 mod confused_languages;
+mod divided_presence;
 mod false_beginning;
 mod forged_update;
 mod greedy_stranger;

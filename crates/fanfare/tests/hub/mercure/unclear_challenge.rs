@@ -191,6 +191,45 @@ fn a_token_comes_in_a_header_or_a_cookie_and_the_header_wins() {
 }
 
 #[test]
+fn an_empty_token_is_no_downgrade() {
+    let hub = guarded_hub(&["--anonymous-subscribe", "**"]);
+    let cookie = format!("mercureAuthorization={}", subscriber());
+    let ask = |line: &str| {
+        let asked = asking(&hub, "match=a").header("Authorization", line);
+        let plain = asked.ask().0;
+        (plain, asked.header("Cookie", &cookie).ask().0)
+    };
+    for line in ["Bearer", "bearer ", "Bearer\tx"] {
+        let (plain, with_cookie) = ask(line);
+        assert_challenged(&plain, 401, Some("invalid_token"));
+        assert_challenged(&with_cookie, 401, Some("invalid_token"));
+    }
+    let (plain, with_cookie) = ask("Basic YTpi");
+    assert_eq!((plain.status, with_cookie.status), (200, 200), "that is a proxy's");
+}
+
+#[test]
+fn a_cookie_publishes_for_a_page_of_a_sibling() {
+    let hub = guarded_hub(&["--allow-origin", "https://app.hub.test"]);
+    let cookie = format!("mercureAuthorization={}", publisher());
+    let post = |headers: &[(&str, &str)]| {
+        let own = [("Host", "hub.test"), ("Content-Type", super::FORM), ("Cookie", &*cookie)];
+        let all = [&own[..], &[("Sec-Fetch-Site", "same-site")], headers].concat();
+        let lines: String =
+            all.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut connection = hub.connect();
+        connection.send(format!("POST {PATH} HTTP/1.1\r\n{lines}Content-Length: 7\r\n\r\ntopic=a"));
+        connection.response("POST")
+    };
+    for origin in ["https://ugc.hub.test", "http://www.hub.test", "null", "http://hub.test:81"] {
+        assert_challenged(&post(&[("Origin", origin)]), 401, None);
+    }
+    assert_challenged(&post(&[]), 401, None);
+    assert_eq!(post(&[("Origin", "https://app.hub.test")]).status, 200);
+    assert_eq!(post(&[("Origin", "http://hub.test")]).status, 200);
+}
+
+#[test]
 fn a_cookie_that_is_no_longer_good_is_no_downgrade() {
     let hub = guarded_hub(&["--anonymous-subscribe", "**"]);
     let dead = sign(Some("at+jwt"), &with("exp", json!(now() - 1.0)));
@@ -296,6 +335,22 @@ fn a_stream_ends_with_its_token() {
     let bearer = format!("Bearer {short}");
     let mut heard = asking(&hub, "match=a").header("Authorization", &bearer).open();
     await_that("the end of the stream", || heard.try_next().unwrap().is_none());
+}
+
+#[test]
+fn a_stream_whose_token_has_no_end_has_none() {
+    let hub = guarded_hub(&["--max-stream-age", "1s"]);
+    let endless = sign(Some("JWT"), &json!({"mercure": {"subscribe": ["*"]}}));
+    let bearer = format!("Bearer {endless}");
+    let ask = || asking(&hub, "match=a").header("Authorization", &bearer);
+    let mut heard = ask().open();
+    let say = |form: &str| assert_eq!(post(&hub, &publisher(), form).status, 200);
+    say("topic=a&data=1");
+    assert_eq!(heard.next().data, "1");
+    assert_eq!(heard.until_closed(), [], "nor is it told that its token has ended");
+    assert_eq!(heard.retries.len(), 2, "when to come back, at the beginning and at the end");
+    say("topic=a&data=2");
+    assert_eq!(ask().after(heard.last_event_id()).open().next().data, "2");
 }
 
 #[test]

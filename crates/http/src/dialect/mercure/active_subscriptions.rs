@@ -4,7 +4,6 @@
 //! told since is missed: it is taken before anyone is asked.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -15,16 +14,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use fanfare_mercure::{MercureUrl, SubscriptionsPath};
 use serde_json::Value;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
 
-use super::presence::{ListedSubscriptions, Presence};
+use super::presence::{ListedSubscriptions, Presence, question};
+use super::rounds::Rounds;
 use super::stream_format::reference;
+use crate::cluster::Cluster;
 use crate::refusal::Refusal;
 use crate::state::Endpoint;
-
-/// How often the other nodes are asked, at most; what is asked again meanwhile is answered as it was.
-const ASKED_EVERY: Duration = Duration::from_millis(250);
 
 /// What answers the requests.
 #[derive(Debug)]
@@ -32,19 +28,12 @@ struct Api {
     endpoint: Endpoint,
     presence: Presence,
     hub: Arc<MercureUrl>,
-    /// What the other nodes were asked last.
-    asked: Mutex<Option<ListingRequest>>,
-}
-
-#[derive(Debug)]
-struct ListingRequest {
-    at: Instant,
-    path: SubscriptionsPath,
-    answer: Arc<ActiveSnapshot>,
+    /// What the other nodes are asked.
+    rounds: Rounds<SubscriptionsPath, Arc<ActiveSnapshot>>,
 }
 
 /// What is active, and up to where that is known.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct ActiveSnapshot {
     listed: ListedSubscriptions,
     last: String,
@@ -55,7 +44,7 @@ pub(super) fn routes(endpoint: &Endpoint, presence: &Presence, hub: &Arc<Mercure
         endpoint: endpoint.clone(),
         presence: presence.clone(),
         hub: Arc::clone(hub),
-        asked: Mutex::default(),
+        rounds: Rounds::new(),
     });
     let dialect = endpoint.dialect;
     let below = format!("{}/{{*which}}", SubscriptionsPath::ROOT);
@@ -91,34 +80,42 @@ impl Api {
     }
 
     async fn find(&self, path: &SubscriptionsPath) -> Arc<ActiveSnapshot> {
-        let app = &self.endpoint.app;
-        let Some(cluster) = &app.cluster else {
+        let cluster = self.endpoint.app.cluster.as_ref();
+        // Whose subscription is known here has no other node.
+        if cluster.is_none() || path.subscriber().is_some() {
             let last = self.last();
-            let listed = self.presence.list(path.clone()).await;
-            return Arc::new(ActiveSnapshot { listed, last });
-        };
-        // One question at a time: whoever asks the same meanwhile is answered the same.
-        let mut asked = self.asked.lock().await;
-        if let Some(known) = &*asked {
-            if known.path == *path && known.at.elapsed() < ASKED_EVERY {
-                return Arc::clone(&known.answer);
+            let listed = self.presence.list(vec![path.clone()]).await.pop().unwrap_or_default();
+            if cluster.is_none() || !listed.documents.is_empty() {
+                return Arc::new(ActiveSnapshot { listed, last });
             }
-            sleep_until(known.at + ASKED_EVERY).await;
         }
-        let (at, last) = (Instant::now(), self.last());
-        let mut listed = self.presence.list(path.clone()).await;
-        match cluster.ask(&path.to_string()).await {
+        let Some(cluster) = cluster else { return Arc::default() };
+        let ask = async |paths: Vec<_>| self.ask(&**cluster, paths).await;
+        self.rounds.ask(path, ask).await.unwrap_or_default()
+    }
+
+    /// What is active at these addresses, at this node and at the others.
+    async fn ask(
+        &self,
+        cluster: &dyn Cluster,
+        paths: Vec<SubscriptionsPath>,
+    ) -> Vec<Arc<ActiveSnapshot>> {
+        let (last, question) = (self.last(), question(&paths));
+        let mut all = self.presence.list(paths).await;
+        match cluster.ask(&question).await {
             Ok(answers) => {
-                answers.iter().for_each(|answer| listed.add(ListedSubscriptions::read(answer)));
+                for answer in answers {
+                    let others = ListedSubscriptions::read_all(&answer);
+                    all.iter_mut().zip(others).for_each(|(listed, others)| listed.add(others));
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "the other nodes' subscriptions are not listed");
-                listed.more = true;
+                all.iter_mut().for_each(|listed| listed.more = true);
             }
         }
-        let answer = Arc::new(ActiveSnapshot { listed, last });
-        *asked = Some(ListingRequest { at, path: path.clone(), answer: Arc::clone(&answer) });
-        answer
+        let snapshot = |listed| Arc::new(ActiveSnapshot { listed, last: last.clone() });
+        all.into_iter().map(snapshot).collect()
     }
 
     fn collection(&self, path: &SubscriptionsPath, answer: &ActiveSnapshot) -> Value {

@@ -6,6 +6,7 @@ mod metadata;
 mod presence;
 mod publication;
 mod refusal;
+mod rounds;
 mod stream_format;
 mod subscription;
 mod tokens;

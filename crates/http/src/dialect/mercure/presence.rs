@@ -16,19 +16,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fanfare_auth::PublishGrant;
+use fanfare_auth::{PublishGrant, digest_of};
 use fanfare_delivery::Seat;
 use fanfare_event::Draft;
 use fanfare_handover::{Malformed, Reader};
 use fanfare_hub::Hub;
-use fanfare_log::{AppendError, Appended, Batch, Environment as _, SystemEnvironment};
+use fanfare_log::{
+    AppendError, Appended, Batch, Environment as _, IdempotencyKey, SystemEnvironment,
+};
 use fanfare_mercure::{ActiveSubscription, MercureSubscriberId, SubscriptionsPath};
-use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use self::board::{Board, BoardMessage, PresenceCounts};
-pub(super) use self::listed::ListedSubscriptions;
+pub(super) use self::listed::{ListedSubscriptions, question};
 use crate::cluster::QuestionHandler;
 use crate::gate::Gate;
 use crate::metrics::{MetricSource, Rows};
@@ -115,8 +116,8 @@ impl Presence {
         self.succession.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What of this is active here.
-    pub(super) async fn list(&self, asked: SubscriptionsPath) -> ListedSubscriptions {
+    /// What of each of these is active here.
+    pub(super) async fn list(&self, asked: Vec<SubscriptionsPath>) -> Vec<ListedSubscriptions> {
         let (reply, answer) = oneshot::channel();
         let _ = self.sender.send(BoardMessage::List(asked, reply));
         answer.await.unwrap_or_default()
@@ -201,16 +202,30 @@ fn publish(hub: &Arc<Hub>, gate: &Arc<Gate>, drafts: Vec<Draft>) -> Option<Telli
     let (hub, gate) = (Arc::clone(hub), Arc::clone(gate));
     Some(Box::pin(async move {
         let _inside = gate.enter().await.ok()?;
-        Some(hub.publish(Batch { drafts: drafts.into_inner(), key: None }).await)
+        let (key, drafts) = (Some(key_of(&drafts)), drafts.into_inner());
+        match hub.publish(Batch { drafts: drafts.clone(), key }).await {
+            // Publishers have all the room for keys. Nothing of it was kept.
+            Err(AppendError::TooManyKeys { .. }) => {
+                Some(hub.publish(Batch { drafts, key: None }).await)
+            }
+            outcome => Some(outcome),
+        }
     }))
+}
+
+/// By which what was accepted, though the answer was lost, is known when it is told again, by whatever process. A
+/// subscriber has a name of its own, so no two batches say the same.
+fn key_of(drafts: &[Draft]) -> IdempotencyKey {
+    let parts = || drafts.iter().flat_map(|draft| [draft.topic.as_str(), &*draft.message]);
+    let content = digest_of(b'd', parts());
+    IdempotencyKey::of(digest_of(b'o', ["presence"]), content, content)
 }
 
 impl QuestionHandler for Presence {
     fn answer(&self, question: String) -> fanfare_auth::Pending<'static, Option<String>> {
         let this = self.clone();
         Box::pin(async move {
-            let listed = this.list(SubscriptionsPath::parse(&question)?).await;
-            Some(json!({"subscriptions": listed.documents, "more": listed.more}).to_string())
+            Some(ListedSubscriptions::write_all(this.list(listed::asked(&question)?).await))
         })
     }
 }
@@ -240,9 +255,41 @@ impl MetricSource for Presence {
 #[cfg(test)]
 mod tests {
     use fanfare_handover::Writer;
+    use fanfare_hub::{Window, WindowBounds};
+    use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
 
     use super::board::tests::{accepted, came, id, of};
     use super::*;
+
+    /// With room for one idempotency key.
+    fn hub() -> Arc<Hub> {
+        let hour = Duration::from_secs(3600);
+        let retention = Retention { count: 100, bytes: 1 << 20, age: hour };
+        let bounds = WindowBounds { count: 100, bytes: 1 << 20 };
+        let window = Arc::new(Window::new(bounds, retention));
+        let settings = MemorySettings { retention, key_window: hour, key_capacity: 1 };
+        let log = MemoryLog::open(settings, Arc::clone(&window) as Arc<dyn Tail>);
+        Arc::new(Hub::new(window, log))
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_without_an_answer_is_told_twice() {
+        let (hub, gate, mut board) = (hub(), Gate::new(), Board::default());
+        let tell = async |drafts| publish(&hub, &gate, drafts).unwrap().await.unwrap().unwrap();
+        board.apply(came(1, 2));
+        let first = tell(board.next().unwrap()).await;
+        assert!(!first.repeated);
+        // The answer is lost, and another process goes on with the hub.
+        let mut writer = Writer::new();
+        board.write(&mut writer);
+        let mut board = Board::read(&mut Reader::new(&writer.finish())).unwrap();
+        let again = tell(board.next().unwrap()).await;
+        assert_eq!((again.repeated, again.first, again.count), (true, first.first, 2));
+        board.told(&Ok(again));
+        board.apply(came(2, 1));
+        let other = tell(board.next().unwrap()).await;
+        assert!(!other.repeated, "where there is no room for a key, without one");
+    }
 
     #[tokio::test]
     async fn whoever_moved_stays_and_whoever_did_not_has_left() {

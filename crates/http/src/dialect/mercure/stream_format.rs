@@ -2,7 +2,7 @@
 //! gap may be left out, for clients that know no events but the protocol's. The head tells of it all the same.
 
 use fanfare_delivery::StreamFormat;
-use fanfare_event::Position;
+use fanfare_event::{EventId, Position};
 use fanfare_hub::{Envelope, Gap};
 use fanfare_sse::{Encoded, Fields, comment, encode};
 use serde_json::json;
@@ -21,7 +21,7 @@ struct Format {
 
 /// A position as an id of the hub's.
 pub(super) fn reference(position: Position) -> String {
-    format!("#{position}")
+    format!("{}{position}", EventId::MARK)
 }
 
 impl StreamFormat for Format {

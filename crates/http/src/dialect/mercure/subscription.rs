@@ -71,7 +71,7 @@ fn cursor(request: &Parts, parameter: Option<&str>) -> Requested {
         Some(EARLIEST) => Requested::Earliest,
         // What the hub names itself begins with a mark, which positions do not have.
         Some(id) => {
-            if let Ok(position) = id.strip_prefix('#').unwrap_or(id).parse() {
+            if let Ok(position) = id.strip_prefix(EventId::MARK).unwrap_or(id).parse() {
                 return Requested::After(position);
             }
             let chosen = EventId::parse(id);

@@ -13,7 +13,7 @@ use fanfare_log::{AppendError, Appended};
 use fanfare_mercure::{ActiveSubscription, MercureSubscriberId, SubscriptionsPath, Update};
 use tokio::sync::oneshot;
 
-use super::listed::{ListedSubscriptions, MAX_LISTED};
+use super::listed::{ListedSubscriptions, MAX_ANSWER, MAX_LISTED};
 
 /// How many subscriptions are told of at once: up to this many, and the rest of one subscriber's.
 const AT_ONCE: usize = 256;
@@ -28,7 +28,7 @@ pub(super) enum BoardMessage {
     /// The same, of whose address too much has been told.
     CameUntold(MercureSubscriberId, Arc<[ActiveSubscription]>),
     Left(MercureSubscriberId),
-    List(SubscriptionsPath, oneshot::Sender<ListedSubscriptions>),
+    List(Vec<SubscriptionsPath>, oneshot::Sender<Vec<ListedSubscriptions>>),
     Settle(oneshot::Sender<()>),
     WriteDown(oneshot::Sender<Vec<u8>>),
 }
@@ -88,7 +88,12 @@ impl Board {
                     self.waiting.push_back(PresenceChange::Left(id, subscriptions));
                 }
             }
-            BoardMessage::List(asked, reply) => drop(reply.send(self.list(&asked))),
+            BoardMessage::List(asked, reply) => {
+                let mut room = MAX_ANSWER;
+                let listed = asked.iter().map(|path| self.list(path, &mut room)).collect();
+                // Whoever asked may have given up.
+                let _ = reply.send(listed);
+            }
             BoardMessage::Settle(reply) => self.settling.push(reply),
             BoardMessage::WriteDown(reply) => {
                 let mut writer = Writer::new();
@@ -100,7 +105,8 @@ impl Board {
         self.counts.active.store(self.active.len() as u64, Ordering::Relaxed);
     }
 
-    fn list(&self, asked: &SubscriptionsPath) -> ListedSubscriptions {
+    /// What is there, as far as there is `room` for it, which it takes.
+    fn list(&self, asked: &SubscriptionsPath, room: &mut usize) -> ListedSubscriptions {
         let mut listed = ListedSubscriptions::default();
         let mut bytes = 0;
         let one = |id: MercureSubscriberId| self.active.get(&id).map(|active| (id, active));
@@ -110,12 +116,15 @@ impl Board {
         };
         for (id, active) in one.into_iter().chain(all.into_iter().flatten()) {
             for subscription in active.subscriptions.iter().filter(|it| asked.holds(id, it)) {
-                if listed.documents.len() >= MAX_LISTED.0 || bytes > MAX_LISTED.1 {
+                let is_long = listed.documents.len() >= MAX_LISTED.0 || bytes > MAX_LISTED.1;
+                if is_long || *room == 0 {
                     listed.more = true;
                     return listed;
                 }
                 let document = asked.document(id, subscription);
-                bytes += document.to_string().len();
+                let length = document.to_string().len();
+                bytes += length;
+                *room = room.saturating_sub(length);
                 listed.documents.push(document);
             }
         }
@@ -232,6 +241,10 @@ pub(super) mod tests {
         drafts.iter().map(read).collect()
     }
 
+    fn listed(board: &Board, asked: &SubscriptionsPath) -> ListedSubscriptions {
+        board.list(asked, &mut MAX_ANSWER.clone())
+    }
+
     pub(in super::super) fn accepted(board: &mut Board) {
         let (first, count) = (fanfare_event::Position::new(1, 1), board.telling.len());
         let durability = fanfare_log::Durability::Memory;
@@ -290,7 +303,7 @@ pub(super) mod tests {
         assert_eq!(board.counts.untold.load(Ordering::Relaxed), 2);
         board.apply(BoardMessage::Left(id(1)));
         assert_eq!(board.waiting.len(), MAX_WAITING, "nor is its end told of");
-        assert!(board.list(&SubscriptionsPath::All).documents.is_empty());
+        assert!(listed(&board, &SubscriptionsPath::All).documents.is_empty());
     }
 
     #[test]
@@ -299,10 +312,18 @@ pub(super) mod tests {
         for n in 0..=255 {
             board.apply(came(n, 20));
         }
-        let listed = board.list(&SubscriptionsPath::All);
-        assert!(listed.more && listed.documents.len() <= MAX_LISTED.0);
+        let all = listed(&board, &SubscriptionsPath::All);
+        assert!(all.more && all.documents.len() <= MAX_LISTED.0);
         let one = SubscriptionsPath::One(MatcherType::Exact, "7/3".to_owned(), id(7));
-        let listed = board.list(&one);
-        assert_eq!((listed.documents.len(), listed.more), (1, false));
+        let found = listed(&board, &one);
+        assert_eq!((found.documents.len(), found.more), (1, false));
+        let (reply, mut answers) = oneshot::channel();
+        board.apply(BoardMessage::List(vec![SubscriptionsPath::All; 16], reply));
+        let answers = answers.try_recv().unwrap();
+        let bytes = |all: &ListedSubscriptions| -> usize {
+            all.documents.iter().map(|document| document.to_string().len()).sum()
+        };
+        assert!(answers.iter().map(bytes).sum::<usize>() < MAX_ANSWER + 1000);
+        assert!(answers.iter().all(|all| all.more), "nor is anything said to be all");
     }
 }

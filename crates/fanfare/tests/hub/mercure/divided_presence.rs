@@ -1,0 +1,70 @@
+//! Nodes of one hub, or a node and its Redis, do not hear of each other, and who watches subscriptions is told twice or
+//! kept waiting.
+
+use fanfare_testkit::{Proxy, RedisServer};
+
+use super::lost_presence::{ALL, ROOT, WATCHED, get, listed, told, told_of, with};
+use super::{MERCURE, SECRET, asking, subscriber};
+use crate::support::{Hub, Setup, await_that};
+
+/// Nodes of a hub on this Redis, as many as there are ways to it.
+fn nodes<const N: usize>(urls: [&str; N]) -> [Hub; N] {
+    urls.map(|url| {
+        let own = ["--redis", url, "--jwt-secret", SECRET];
+        Setup::new(&[&MERCURE[..], &WATCHED, &own].concat()).own_log().start()
+    })
+}
+
+#[test]
+fn what_redis_has_taken_without_saying_so_is_told_again() {
+    let redis = RedisServer::start(&[]);
+    let way = Proxy::to(redis.port());
+    let [hub] = nodes([&way.url()]);
+    let mut watcher = with(&hub, ALL, &subscriber());
+    told_of(&mut watcher, ALL.split_once('=').unwrap().1, true);
+    let events = || hub.metrics().sum("fanfare_mercure_subscription_events_total");
+    await_that("the watcher itself was told of", || events() == 1.0);
+    way.mute(true);
+    let there = asking(&hub, "match=a").open();
+    hub.await_log("nobody can be told of subscriptions");
+    way.mute(false);
+    await_that("the first was told of", || events() == 2.0);
+    hub.await_metrics("it is back", |now| now.sum("fanfare_ready") == 1.0);
+    drop(there);
+    let mut heard = Vec::new();
+    while heard.last() != Some(&false) {
+        let document = told(&mut watcher);
+        assert_eq!(document["match"], "a");
+        heard.push(document["active"] == true);
+    }
+    assert_eq!(heard, [true, false], "it begins once, and ends once");
+}
+
+#[test]
+fn many_addresses_are_each_answered_as_another() {
+    const ADDRESSES: usize = 40;
+    let redis = RedisServer::start(&[]);
+    let url = redis.url();
+    let [one, two] = nodes([&url, &url]);
+    let matchers: Vec<_> = (0..ADDRESSES).map(|n| format!("{n}")).collect();
+    let everything = matchers.iter().map(|m| format!("match={m}")).collect::<Vec<_>>().join("&");
+    let _there = asking(&two, &everything).open();
+    // Until the nodes know each other.
+    await_that("the other node's are listed", || listed(&one, ROOT).len() == ADDRESSES);
+    let questions = || redis.number(&["XLEN", "{fanfare}:notices"]);
+    let before = questions();
+    std::thread::scope(|scope| {
+        for matcher in &matchers {
+            let one = &one;
+            scope.spawn(move || {
+                assert_eq!(listed(one, &format!("{ROOT}/exact/{matcher}")), [&**matcher]);
+            });
+        }
+    });
+    let asked = questions() - before;
+    assert!(asked < ADDRESSES as i64, "{asked} questions for {ADDRESSES} addresses at once");
+    let id = get(&two, &format!("{ROOT}/exact/7")).json()["subscriptions"][0]["id"].clone();
+    let before = questions();
+    assert_eq!(get(&two, id.as_str().unwrap()).status, 200);
+    assert_eq!(questions(), before, "who is here is known here");
+}
