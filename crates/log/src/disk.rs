@@ -64,8 +64,8 @@ use fanfare_event::{EventId, Position, Selector, Timestamp};
 
 use crate::{
     AppendError, Appending, Batch, Environment, EventLog, Finding, IdempotencyKey,
-    IdempotencyTable, LogSize, Page, PageLimit, ReadError, ReadFrom, SystemEnvironment, Tail,
-    Unready, record,
+    IdempotencyTable, LogSize, Page, PageLimit, ReadError, ReadFrom, SteadyClock,
+    SystemEnvironment, Tail, Unready, record,
 };
 use completion::completion;
 use file_names::is_ours;
@@ -205,6 +205,7 @@ impl DiskLog {
         let writer = DiskWriter {
             shared: shared.clone(),
             storage,
+            clock: SteadyClock::new(environment.clone()),
             environment,
             tail,
             options,

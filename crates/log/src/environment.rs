@@ -4,6 +4,7 @@
 //! simulated disk does the same again under the same seed. (The secrets of hash tables are apart: no
 //! answer depends on them.)
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fanfare_event::Timestamp;
@@ -52,5 +53,34 @@ impl Environment for SystemEnvironment {
 
     fn random(&self) -> u64 {
         epoch_entropy()
+    }
+}
+
+/// A clock that never steps: it begins with the wall clock's time and goes on by [`Environment::elapsed`]. What
+/// must not end too early is measured by it.
+pub struct SteadyClock {
+    environment: Arc<dyn Environment>,
+    began: Timestamp,
+    at: Duration,
+}
+
+impl SteadyClock {
+    /// Begins with the wall clock's time.
+    pub fn new(environment: Arc<dyn Environment>) -> Self {
+        let began = environment.now();
+        Self::from(began, environment)
+    }
+
+    /// Begins with the time at which the clock of another process has stopped.
+    pub fn from(began: Timestamp, environment: Arc<dyn Environment>) -> Self {
+        let at = environment.elapsed();
+        Self { environment, began, at }
+    }
+
+    /// What time it is by this clock.
+    pub fn now(&self) -> Timestamp {
+        let passed = self.environment.elapsed().saturating_sub(self.at).as_millis();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+        Timestamp(self.began.as_millis().saturating_add(passed))
     }
 }

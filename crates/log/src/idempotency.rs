@@ -142,7 +142,8 @@ impl From<TableFull> for AppendError {
     }
 }
 
-/// What the keys of the recent past were answered. Does no I/O and reads no clock.
+/// What the keys of the recent past were answered. Does no I/O and reads no clock. While it is used, it should be
+/// told the time by a [`SteadyClock`](crate::SteadyClock): by one that steps ahead, keys are forgotten early.
 #[derive(Debug)]
 pub struct IdempotencyTable {
     secret: [u8; 16],
@@ -199,10 +200,10 @@ impl IdempotencyTable {
         table
     }
 
-    /// All that it knows.
-    pub fn state(&self) -> IdempotencyState {
+    /// All that it knows now: whoever goes on with it is to count from this time on.
+    pub fn state(&self, now: Timestamp) -> IdempotencyState {
         let remembered = self.remembered().collect();
-        IdempotencyState { secret: self.secret, latest: self.latest, remembered }
+        IdempotencyState { secret: self.secret, latest: self.latest.max(now), remembered }
     }
 
     /// What must be kept along with [`IdempotencyTable::remembered`], and kept secret.
@@ -227,6 +228,12 @@ impl IdempotencyTable {
             (Some(then), Some(now)) if then != now => Err(OtherContent),
             _ => Ok(Some((answer.first, answer.count))),
         }
+    }
+
+    /// Whether a key is remembered for the batch that begins here, by the latest time that the table was told.
+    pub fn remembers(&self, key: &IdempotencyKey, first: Position) -> bool {
+        let answer = self.answers.get(&self.fingerprint(key.identity()));
+        answer.is_some_and(|answer| answer.first == first)
     }
 
     /// Remembers what a key was answered. A key that is remembered already keeps its first answer.

@@ -25,6 +25,11 @@ pub struct IdempotencyState {
 }
 
 impl IdempotencyState {
+    /// The time from which on whoever goes on with it is to count.
+    pub fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
     /// Writes it down.
     pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut to = StateWriter::begin(to, MAGIC);

@@ -30,7 +30,7 @@ pub use disk::{
     Damage, DiskLog, DiskOptions, DiskState, FreezeError, InvalidSyncPolicy, LockDescriptors,
     LogReport, OpenError, SegmentReport, SyncPolicy, stats, verify,
 };
-pub use environment::{Environment, SystemEnvironment};
+pub use environment::{Environment, SteadyClock, SystemEnvironment};
 pub use epoch::{epoch_entropy, next_epoch};
 pub use event_log::{
     AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, LogSize, Page,

@@ -17,18 +17,20 @@ use fanfare_event::{EventId, Position, Selector, Timestamp};
 
 use crate::{
     Appending, Batch, Environment, EventLog, Finding, Lineage, LogSize, Page, PageLimit, ReadError,
-    ReadFrom, SystemEnvironment, Tail, Unready, next_epoch,
+    ReadFrom, SteadyClock, SystemEnvironment, Tail, Unready, next_epoch,
 };
 pub use settings::MemorySettings;
 pub use state::MemoryState;
 pub use stats::MemoryStats;
-use store::{Bounds, Store};
+use store::{Bounds, Store, StoreTime};
 
 /// An event log in this process's memory. Every start is a new epoch without ancestors: cursors
 /// of an earlier one are unknown to it.
 pub struct MemoryLog {
     store: Mutex<Store>,
     environment: Arc<dyn Environment>,
+    /// How old keys are.
+    clock: SteadyClock,
     tail: Arc<dyn Tail>,
 }
 
@@ -53,7 +55,8 @@ impl MemoryLog {
         let store = Store::new(epoch, settings, Bounds::DEFAULT);
         tail.begin(&lineage, store.last());
         tail.wake();
-        Arc::new(Self { store: Mutex::new(store), environment, tail })
+        let clock = SteadyClock::new(Arc::clone(&environment));
+        Arc::new(Self { store: Mutex::new(store), environment, clock, tail })
     }
 
     /// The log of a process that ends, in the process that goes on with it: in the same epoch, at the next
@@ -69,27 +72,29 @@ impl MemoryLog {
         tail: Arc<dyn Tail>,
         state: MemoryState,
     ) -> Arc<Self> {
+        let clock = SteadyClock::from(state.keys.latest(), Arc::clone(&environment));
         let mut store = Store::resumed(state, settings, Bounds::DEFAULT);
-        store.expire(environment.now(), usize::MAX);
+        let now = StoreTime { wall: environment.now(), steady: clock.now() };
+        store.expire(now, usize::MAX);
         let (last, trimmed) = (store.last(), store.trimmed());
         tail.begin(&Lineage::root(last.epoch), last);
         if trimmed > Position::ORIGIN {
             tail.trim(trimmed);
         }
         tail.wake();
-        Arc::new(Self { store: Mutex::new(store), environment, tail })
+        Arc::new(Self { store: Mutex::new(store), environment, clock, tail })
     }
 
     /// All that the log holds now, to be handed to another process; nothing changes by it. Takes the lock
     /// for about ten milliseconds where there are a hundred thousand events.
     pub fn state(&self) -> MemoryState {
-        self.store().state()
+        self.store().state(self.clock.now())
     }
 
     /// The same, but of the events only those after this position: what is left to be said to whoever has
     /// heard the [`state`](Self::state) that ended there.
     pub fn state_after(&self, position: Position) -> MemoryState {
-        self.store().state_after(position)
+        self.store().state_after(position, self.clock.now())
     }
 
     /// What the log holds now. Takes the lock for a moment.
@@ -114,7 +119,8 @@ impl EventLog for MemoryLog {
     fn append(&self, batch: Batch) -> Appending {
         let mut store = self.store();
         // Read under the lock, so that the times of publishing ascend as the positions do.
-        let outcome = store.append(batch, self.environment.now());
+        let now = StoreTime { wall: self.environment.now(), steady: self.clock.now() };
+        let outcome = store.append(batch, now);
         if let Ok(accepted) = &outcome {
             if !accepted.events.is_empty() {
                 self.tail.append(&accepted.events);
@@ -158,6 +164,7 @@ impl EventLog for MemoryLog {
 
     fn expire(&self, now: Timestamp) {
         let mut trimmed = false;
+        let now = StoreTime { wall: now, steady: self.clock.now() };
         loop {
             let mut store = self.store();
             let Some(through) = store.expire(now, Self::EXPIRED_PER_TURN) else { break };

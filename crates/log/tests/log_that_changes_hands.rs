@@ -16,10 +16,10 @@ use fanfare_event::{Position, Timestamp};
 use fanfare_log::disk::{DiskWriter, Progress};
 use fanfare_log::{
     AppendError, Appended, Batch, Between, DiskLog, DiskOptions, DiskState, EventLog, FreezeError,
-    OpenError, StateError, SyncPolicy,
+    OpenError, ReadFrom, StateError, SyncPolicy,
 };
 use fanfare_testkit::{DiskFault, SimulatedDisk, SimulatedEnvironment};
-use support::{Recorder, after, append, batch, earliest, keyed, open, options, small};
+use support::{Recorder, after, append, batch, earliest, keyed, open, options, replay, small};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -198,6 +198,51 @@ fn a_power_cut_after_a_freeze_takes_what_was_acknowledged_ahead_of_the_disk() {
         let (reopened, tail) = open(&disk, options);
         assert_eq!(earliest(&reopened, &tail).messages(), ["one"]);
     }
+}
+
+#[test]
+fn what_a_damaged_segment_has_lost_is_forgotten_as_the_log_changes_hands() {
+    let limited = |retain_topic_count| DiskOptions { retain_topic_count, ..options() };
+    let disk = SimulatedDisk::new(10);
+    let (mut log, _) = open(&disk, options());
+    let answered = keyed("once", batch("b", ["of b"]));
+    append(&log, batch("a", ["first", "second"])).unwrap();
+    let lost = append(&log, answered.clone()).unwrap().first;
+    for (topic, message) in [("a", "third"), ("a", "fourth"), ("c", "of c")] {
+        append(&log, batch(topic, [message])).unwrap();
+    }
+    let before = Position { seq: 0, ..lost };
+    let mut state = log.freeze(SOON).unwrap();
+    // A record of each of two topics, and the rest of the index.
+    let file = |ending: &str| disk.names().into_iter().find(|it| it.ends_with(ending)).unwrap();
+    let mut index = disk.read(&file(".idx"));
+    *index.last_mut().unwrap() ^= 1;
+    disk.put(&file(".idx"), index);
+    let mut segment = disk.read(&file(".log"));
+    for text in ["of b", "third"] {
+        let at = segment.windows(text.len()).position(|part| part == text.as_bytes()).unwrap();
+        segment[at] ^= 1;
+    }
+    disk.put(&file(".log"), segment);
+    for (limit, shown) in [
+        (Some(2), &["second", "fourth"][..]),
+        (Some(2), &["second", "fourth"]),
+        (None, &["first", "second", "fourth"]),
+        (Some(1), &["fourth"]),
+    ] {
+        log.release();
+        let (next, tail) = resume(&disk, limited(limit), &state);
+        log = next;
+        log.thaw();
+        let found = replay(&log, ReadFrom::Earliest, tail.last(), &["a"], 7);
+        assert_eq!(found.messages(), shown, "{limit:?}");
+        assert_eq!(after(&log, &tail, before, &["c"]).messages(), ["of c"], "{limit:?}");
+        let found = after(&log, &tail, before, &["b"]);
+        assert!(found.covers(lost) && found.events.is_empty(), "{limit:?}: {found:?}");
+        assert!(append(&log, answered.clone()).unwrap().repeated, "{limit:?}");
+        state = log.freeze(SOON).unwrap();
+    }
+    assert_eq!(log.size().unwrap().events, 6);
 }
 
 /// A log that is worked by hand, and acknowledges ahead of the disk.

@@ -50,6 +50,7 @@ mod request;
 mod retention;
 mod runs;
 mod scripts;
+mod sent_keys;
 mod settings;
 mod state;
 mod stepped;

@@ -11,9 +11,9 @@
 -- (or there is no event, which is how a node asks whether writes are accepted at all).
 --
 -- The key and the lineage come before the entries, and are taken back by the very command that wrote
--- them if the first entry is refused. After that one, nothing can fail. An id follows its entry: one that is
--- missing is unknown, which is a gap and no silence. Its place in the order comes first, so that what is
--- kept of it is found again.
+-- them if the first entry is refused. After that one, nothing may raise an error: what is called goes by `pcall`.
+-- An id follows its entry: one that cannot be read or written is unknown, which is a gap and no silence. Its place
+-- in the order comes first, so that what is kept of it is found again, and nothing is kept of one that has none.
 
 local key = #KEYS % 2 == 1 and KEYS[3]
 local ids, order = KEYS[#KEYS - 1], KEYS[#KEYS]
@@ -60,11 +60,10 @@ for at = 6, #ARGV, 4 do
     redis.call('HSET', KEYS[2], 'seq', seq)
     return forget(added)
   end
-  local called = extras ~= '' and extras:match('^p?%d*\n([^\n]+)')
-  if called and #KEYS >= 4 then
-    redis.pcall('RPUSH', order, id .. ' ' .. called)
-    local known = redis.call('HGET', ids, called)
-    local earliest, latest = (known or ''):match('^(%d+%-%d+) ?(.*)$')
+  local called = #KEYS >= 4 and extras ~= '' and extras:match('^p?%d*\n([^\n]+)')
+  local known = called and (redis.pcall('HGET', ids, called) or '')
+  if type(known) == 'string' and type(redis.pcall('RPUSH', order, id .. ' ' .. called)) == 'number' then
+    local earliest, latest = known:match('^(%d+%-%d+) ?(.*)$')
     if not earliest then
       redis.pcall('HSET', ids, called, id)
     else

@@ -2,13 +2,12 @@
 //! answer, in one round trip.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_event::{Draft, Position};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, Environment, IdempotencyKey,
-    IdempotencyState, IdempotencyTable,
+    AppendError, Appended, Appending, Batch, Cause, Durability, IdempotencyKey, IdempotencyState,
 };
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
@@ -25,6 +24,7 @@ use crate::link::Link;
 use crate::refusal::PublishRefusal;
 use crate::request::{Request, weight};
 use crate::retention::Upkeep;
+use crate::sent_keys::SentKeys;
 use crate::settings::RedisSettings;
 use crate::view::View;
 
@@ -40,11 +40,8 @@ pub(crate) struct Publisher {
     /// Bounded by the room.
     queue: mpsc::UnboundedSender<Request>,
     budget: Arc<Budget>,
-    /// The keys that this node has sent within their window: what they take up in Redis is bounded
-    /// and shared out here. What they were answered, only Redis knows.
-    keys: Mutex<IdempotencyTable>,
+    keys: Arc<SentKeys>,
     runtime: Handle,
-    environment: Arc<dyn Environment>,
     deadline: Duration,
 }
 
@@ -72,18 +69,13 @@ impl Publisher {
         health: Arc<Health>,
         keys: Option<IdempotencyState>,
     ) -> (Self, PublishTask) {
-        let (window, capacity) = (settings.idempotency_window, settings.idempotency_keys);
-        let keys = match keys {
-            Some(state) => IdempotencyTable::resumed(state, window, capacity),
-            None => IdempotencyTable::new(window, capacity),
-        };
+        let environment = Arc::clone(&dialer.environment);
         let (sender, receiver) = mpsc::unbounded_channel();
         let publisher = Self {
             queue: sender,
             budget: Budget::new(settings.max_waiting, settings.max_waiting_bytes),
-            keys: Mutex::new(keys),
+            keys: Arc::new(SentKeys::new(settings, environment, keys)),
             runtime,
-            environment: Arc::clone(&dialer.environment),
             deadline: settings.publish_deadline,
         };
         let task = PublishTask {
@@ -107,20 +99,18 @@ impl Publisher {
 
     /// The keys that this node has sent.
     pub(crate) fn keys(&self) -> IdempotencyState {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).state()
+        self.keys.state()
     }
 
     /// Queues a batch. The future answers within the publish deadline, on any executor.
     pub(crate) fn append(&self, batch: Batch) -> Appending {
-        if let Some(key) = &batch.key {
-            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(full) = keys.insert(key, Position::ORIGIN, 0, self.environment.now()) {
-                return Box::pin(async move { Err(full.into()) });
-            }
-        }
         let Some(reservation) = self.budget.reserve(weight(&batch)) else {
             let source = "too many publishes wait for redis".into();
             return Box::pin(async { Err(AppendError::Unavailable { source }) });
+        };
+        let counted = match batch.key.clone().map(|key| self.keys.count(key)).transpose() {
+            Ok(counted) => counted,
+            Err(full) => return Box::pin(async move { Err(full.into()) }),
         };
         let _timers = self.runtime.enter();
         let within = self.deadline;
@@ -130,16 +120,22 @@ impl Publisher {
         let _ = self.queue.send(request);
         let answer = timeout_at(deadline, answer);
         Box::pin(async move {
-            let source = match answer.await {
-                Ok(Ok(answer)) => return answer,
-                Ok(Err(_)) => "the log has shut down".into(),
-                Err(_) => format!("redis did not answer within {} ms", within.as_millis()).into(),
+            let outcome = match answer.await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(_)) => Err("the log has shut down".into()),
+                Err(_) => Err(format!("redis did not answer within {} ms", within.as_millis())),
             };
-            if stage.abandon() {
-                Err(AppendError::Unavailable { source })
-            } else {
-                Err(AppendError::OutcomeUnknown { source })
+            let answer = outcome.unwrap_or_else(|why| {
+                let source = why.into();
+                Err(match stage.abandon() {
+                    true => AppendError::Unavailable { source },
+                    false => AppendError::OutcomeUnknown { source },
+                })
+            });
+            if let Some(counted) = counted {
+                counted.settle(&answer);
             }
+            answer
         })
     }
 }

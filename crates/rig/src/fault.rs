@@ -95,7 +95,7 @@ enum Cost {
     Memory,
     /// The same where Redis takes only snapshots.
     Snapshots,
-    /// What is older than the hub believes, where it goes by its own clock.
+    /// What is older than the hub believes, where it goes by its own clock. Keys only at a start.
     Age,
     /// Events and keys, told by a gap.
     Told,
@@ -170,6 +170,11 @@ impl Fault {
             Cost::Age => !engine.is_redis(),
             Cost::Told => true,
         }
+    }
+
+    /// Whether keys may be forgotten after it, beside those that a start forgets by a clock that was set.
+    pub fn may_forget_keys(self, engine: HubEngine) -> bool {
+        self.may_lose(engine) && self.row().3 != Cost::Age
     }
 }
 

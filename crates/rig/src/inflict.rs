@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,7 @@ pub(crate) fn inflict(
             if random.bool() {
                 hub.nodes[n].control.set(ControlSlot::Room, random.i64(0..200));
                 hub.nodes[n].kill();
+                ledger.starts_by_its_clock();
                 let _ = hub.nodes[n].start();
                 hub.nodes[n].control.calm();
                 if hub.nodes[n].ended().is_some() {
@@ -88,6 +90,7 @@ pub(crate) fn inflict(
                 * random.choice([1_000, 60_000, 3_600_000, 86_400_000]).unwrap_or(1);
             let clock = hub.nodes[n].control.get(ControlSlot::Clock);
             let by = if fault == ClockBack { -by } else { by };
+            ledger.stepped.store(true, Ordering::Relaxed);
             hub.nodes[n].control.set(ControlSlot::Clock, clock + by);
             if random.bool() {
                 restart(hub, n, ledger);
@@ -122,6 +125,9 @@ fn disk(hub: &RiggedHub, random: &mut fastrand::Rng, settings: &[(ControlSlot, i
 /// looks after it would do.
 fn start(hub: &mut RiggedHub, n: usize, ledger: &RoundLedger) {
     let begun = Instant::now();
+    if hub.redis.is_none() {
+        ledger.starts_by_its_clock();
+    }
     while let Err(told) = hub.nodes[n].start() {
         if hub.redis.is_none() || begun.elapsed() > STARTS {
             ledger.wrong(Wrong::Down, 1, || with_events(&told, ledger));

@@ -236,6 +236,10 @@ pub struct RoundLedger {
     pub refused: AtomicU64,
     /// A fault happened after which acknowledged events may be gone.
     pub forgets: AtomicBool,
+    /// After it, keys may be forgotten within their window.
+    pub forgets_keys: AtomicBool,
+    /// A node's wall clock was set: a start on its disk goes by it.
+    pub stepped: AtomicBool,
     /// Publishers stop.
     pub closing: AtomicBool,
     /// Hubs change hands here and nothing else: no connection ends but in an outage.
@@ -264,6 +268,8 @@ impl Default for RoundLedger {
             connections: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             forgets: AtomicBool::new(false),
+            forgets_keys: AtomicBool::new(false),
+            stepped: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             steady: AtomicBool::new(false),
             book: Book::default(),
@@ -369,9 +375,16 @@ impl RoundLedger {
     }
 
     /// Whether this is what may be: a log that forgot what it had accepted forgot under which keys, and
-    /// a batch that is repeated is published again.
+    /// a batch that is repeated is published again. A clock that was set while a log is open is no excuse.
     pub fn excuses(&self, wrong: Wrong) -> bool {
-        wrong == Wrong::OneEventTwoIds && self.forgets.load(Ordering::Relaxed)
+        wrong == Wrong::OneEventTwoIds && self.forgets_keys.load(Ordering::Relaxed)
+    }
+
+    /// A node starts, and has nothing but its wall clock to tell how old the keys on its disk are.
+    pub fn starts_by_its_clock(&self) {
+        if self.stepped.load(Ordering::Relaxed) {
+            self.forgets_keys.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Something went wrong with so many events.

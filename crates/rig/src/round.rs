@@ -214,6 +214,9 @@ pub fn play(plan: &RoundPlan) -> io::Result<RoundReport> {
             if fault.may_lose(plan.engine) {
                 ledger.forgets.store(true, Ordering::Relaxed);
             }
+            if fault.may_forget_keys(plan.engine) {
+                ledger.forgets_keys.store(true, Ordering::Relaxed);
+            }
             ledger.event(fault.name().to_owned());
             if matches!(fault, Fault::ColdHerd | Fault::WarmHerd) {
                 for number in 0..plan.followers {

@@ -242,10 +242,15 @@ fn step(pair: &mut Pair, rng: &mut Rng, epoch: &mut u64) {
         }
         _ => {
             // Somebody else's key, in our place.
-            let key = [events, lineage][rng.usize(..2)];
+            let (ids, order) = ("{s}:ids", "{s}:ids:order");
+            let key = [events, lineage, ids, order][rng.usize(..4)];
             pair.ask(&["DEL", key]);
             pair.ask(&["SET", key, "foreign"]);
             pair.call("publish", &[events, lineage], &["1", "0", "9", "1", "", "a", "", "m", ""]);
+            let epoch = epoch.to_string();
+            let named = [&epoch, "0", "9", "1", "", "a", "", "m", "\nid0", "a", "", "m", "\nid0"];
+            pair.call("publish", &[events, lineage, ids, order], &named);
+            pair.call("forget", &[events, ids, order], &["2"]);
             pair.call("fence", &[events, lineage, "{s}:notices"], &["9", "6", "2", ""]);
             pair.ask(&["DEL", key]);
         }
@@ -288,7 +293,8 @@ fn commands_that_are_denied_stop_scripts_elsewhere() {
         "--appendfsync",
         "always",
     ]);
-    for (seed, command) in (0..).zip(["xadd", "hset", "set", "xtrim", "xrange", "hmget"]) {
+    let commands = ["xadd", "hset", "set", "xtrim", "xrange", "hmget", "hget", "rpush", "lpop"];
+    for (seed, command) in (0..).zip(commands) {
         let mut rng = Rng::with_seed(1000 + seed);
         let mut pair = Pair::new(&server, Persistence::Always, &mut rng);
         let mut epoch = 10;

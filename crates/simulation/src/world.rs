@@ -41,8 +41,10 @@ pub(crate) struct World {
     moving: Arc<Mutex<Vec<(usize, Detached)>>>,
     /// Connections of clients that were cut, and by how many shards this is known.
     cuts: Arc<Mutex<Vec<(usize, u64, usize)>>>,
-    /// By how much wall clocks may have gone on.
-    wall_passed: Mutex<Duration>,
+    /// By how much keys may have aged.
+    keys_aged: Mutex<Duration>,
+    /// By how much the wall clock was put on or back: a start on disk goes by it.
+    wall_stepped: Mutex<Duration>,
     trace: Mutex<Trace>,
 }
 
@@ -104,7 +106,8 @@ impl World {
                 meanwhile: Mutex::default(),
                 moving: Arc::default(),
                 cuts: Arc::default(),
-                wall_passed: Mutex::default(),
+                keys_aged: Mutex::default(),
+                wall_stepped: Mutex::default(),
                 trace: Mutex::new(trace),
             }
         });
@@ -208,7 +211,7 @@ impl World {
 
     fn pass(&self, time: Duration) {
         self.clocks.iter().for_each(|clock| clock.environment.pass(time));
-        *lock(&self.wall_passed) += time;
+        *lock(&self.keys_aged) += time;
         if let Some(network) = &self.network {
             network.pass(time);
         }
@@ -220,8 +223,10 @@ impl World {
         let millis = seconds.unsigned_abs() * 1000;
         let set = if seconds < 0 { now - millis } else { now + millis };
         environment.set_wall(Timestamp(set));
-        // A key is answered for a window by this clock, too.
-        *lock(&self.wall_passed) += Duration::from_millis(millis);
+        // By this clock a log on disk tells at its next start how old keys are.
+        if matches!(self.setup.engine, NodeEngine::Disk(_)) {
+            *lock(&self.wall_stepped) += Duration::from_millis(millis);
+        }
     }
 
     /// Looks what sockets took, and what publishers were told.

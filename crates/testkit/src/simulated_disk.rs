@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -73,9 +74,18 @@ struct DiskContents {
     boot: u128,
     refused: String,
     held: String,
+    unreadable: Vec<UnreadablePart>,
     /// How many bytes all files together may have.
     room: u64,
     rng: Rng,
+}
+
+/// Part of a file that the medium does not give.
+struct UnreadablePart {
+    file: usize,
+    bytes: Range<u64>,
+    /// For how many more tries.
+    left: u64,
 }
 
 #[derive(Clone)]
@@ -84,6 +94,8 @@ enum NameChange {
     Move(String, String),
     Remove(String),
 }
+
+const EIO: i32 = 5;
 
 fn crashed() -> io::Error {
     io::Error::other("the machine has crashed")
@@ -103,6 +115,7 @@ impl SimulatedDisk {
             boot: 1,
             refused: String::new(),
             held: String::new(),
+            unreadable: Vec::new(),
             room: u64::MAX,
             rng: Rng::with_seed(seed),
         };
@@ -162,6 +175,13 @@ impl SimulatedDisk {
     /// Lets nothing of this name be removed; an empty name ends that.
     pub fn refuse_to_remove(&self, name: &str) {
         self.world().held = name.to_owned();
+    }
+
+    /// Lets the medium refuse to give these bytes of a file, so many times.
+    pub fn refuse_to_read(&self, name: &str, bytes: Range<u64>, times: u64) {
+        let mut world = self.world();
+        let file = world.names[name];
+        world.unreadable.push(UnreadablePart { file, bytes, left: times });
     }
 
     /// How many bytes all files have.
@@ -277,6 +297,21 @@ impl SimulatedDisk {
 impl DiskContents {
     fn used(&self) -> u64 {
         self.names.values().map(|&file| self.files[file].now.len() as u64).sum()
+    }
+
+    /// How many of these bytes of a file the medium gives, as a kernel does: those before what it refuses, if there
+    /// are any.
+    fn give(&mut self, file: usize, bytes: Range<u64>) -> io::Result<usize> {
+        let mut end = bytes.end;
+        for part in self.unreadable.iter_mut().filter(|part| part.file == file && part.left > 0) {
+            if part.bytes.start > bytes.start {
+                end = end.min(part.bytes.start);
+            } else if part.bytes.end > bytes.start && !bytes.is_empty() {
+                part.left -= 1;
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+        }
+        Ok((end - bytes.start) as usize)
     }
 
     /// Counts an operation that changes something.

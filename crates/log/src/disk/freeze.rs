@@ -123,7 +123,7 @@ impl DiskWriter {
             trims: state.all_trims(),
             forgotten: state.forgotten(),
             segments: state.closed().map(encoded).collect(),
-            keys: self.keys.state(),
+            keys: self.keys.state(self.clock.now()),
             trimmed: self.reclaimer.waiting().to_vec(),
         })
     }

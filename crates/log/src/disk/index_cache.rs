@@ -16,14 +16,11 @@ use super::index::Index;
 use super::index_file;
 use super::scan::scan;
 use super::segment::SegmentFile;
-use super::storage::{Storage, is_refused};
+use super::storage::{REFUSALS, Storage, is_refused};
 use super::summary::Summary;
 
 /// For how many turns of upkeep, about a second each, an index stays that nobody asks for.
 const IDLE: u64 = 60;
-
-/// How often the medium refuses to give an index before that counts as damaged.
-const REFUSALS: u32 = 3;
 
 /// The indices.
 pub(super) struct IndexCache {
@@ -157,14 +154,17 @@ impl Cached {
     }
 }
 
-/// The whole index of a segment, for whoever keeps it: from its file, or by scanning the segment.
+/// The whole index of a segment, for whoever keeps it: from its file, or by scanning the segment. There is nobody
+/// who would come again, so the medium is asked once.
 pub(super) fn whole_index(
     storage: &dyn Storage,
     file: &SegmentFile,
     summary: &Summary,
 ) -> io::Result<Index> {
-    if let Some(index) = index_of_file(storage, file, summary)? {
-        return Ok(index);
+    match index_of_file(storage, file, summary) {
+        Ok(Some(index)) => return Ok(index),
+        Err(error) if !is_refused(&error) => return Err(error),
+        _ => {}
     }
     let mut index = index_by_scan(file, summary)?;
     index.keep_only_places();

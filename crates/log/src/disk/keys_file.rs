@@ -47,7 +47,8 @@ pub(super) struct KeptKey {
 }
 
 impl KeptKey {
-    /// Whether its window of so many milliseconds has not ended.
+    /// Whether its window of so many milliseconds has not ended by the wall clock, which is all that a start has
+    /// to go by.
     pub(super) fn is_within(&self, window: u64, now: Timestamp) -> bool {
         self.time.as_millis().saturating_add(window) > now.as_millis()
     }

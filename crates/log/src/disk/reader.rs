@@ -13,7 +13,6 @@ use super::segment::{Extent, SegmentFile, SegmentRun, before};
 use super::selection::comparisons;
 use super::shared::Shared;
 use super::state::{LogState, Next, ReadStep};
-use super::storage::{is_refused, read_full};
 use crate::record::{Body, HEADER, Header};
 use crate::{Page, PageLimit, ReadError, ReadFrom};
 
@@ -204,11 +203,19 @@ impl Assembly<'_> {
             }
             self.read = read;
             buffer.resize((end - start) as usize, 0);
-            let read = read_what_can_be(&run.file, &mut buffer, start)?;
+            let mut given = run.file.read_what_can_be(&mut buffer, start)?;
             for record in &rest[..count] {
+                if !given.reaches(&record.bytes)
+                    && let Some(error) = given.again.take()
+                {
+                    // What there is goes first; whoever asks for the rest comes again.
+                    let nothing = self.events.is_empty() && self.hole.is_none();
+                    let place = before(record.position);
+                    return if nothing { Err(error) } else { Ok(Some(place)) };
+                }
                 let bytes =
                     (record.bytes.start - start) as usize..(record.bytes.end - start) as usize;
-                let bytes = buffer[..read].get(bytes).filter(|_| !record.lost);
+                let bytes = buffer.get(bytes).filter(|_| !record.lost && given.has(&record.bytes));
                 let decoded = bytes.and_then(|bytes| decode(&run.file, record.position, bytes));
                 let Some(event) = decoded else {
                     run.file.report_damage(record.bytes.start, record.position);
@@ -246,14 +253,6 @@ fn together(records: &[Extent]) -> (usize, u32) {
         count += 1;
     }
     (count, end)
-}
-
-/// Reads as far as the medium lets it: what it refuses to give is damage, not an outage.
-fn read_what_can_be(file: &SegmentFile, into: &mut [u8], at: u32) -> io::Result<usize> {
-    match read_full(&*file.bytes, into, at.into()) {
-        Err(error) if is_refused(&error) => Ok(0),
-        result => result,
-    }
 }
 
 fn decode(file: &SegmentFile, position: Position, bytes: &[u8]) -> Option<Event> {

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::Position;
 
 use super::index_file::{self, FoundIndex};
 use super::keys_file::{KeptKey, KeysFile};
@@ -24,8 +24,6 @@ use super::summary::Summary;
 pub(super) struct Reclaimer {
     waiting: Vec<TrimmedFiles>,
     keys_file: KeysFile,
-    /// For how long a key is answered, in milliseconds.
-    window: u64,
     bytes: Arc<AtomicU64>,
 }
 
@@ -73,15 +71,15 @@ fn index_size(storage: &dyn Storage, first: Position) -> u64 {
 
 impl Reclaimer {
     /// With nothing that waits.
-    pub(super) fn new(keys_file: KeysFile, window: u64) -> Self {
-        Self { waiting: Vec::new(), keys_file, window, bytes: Arc::default() }
+    pub(super) fn new(keys_file: KeysFile) -> Self {
+        Self { waiting: Vec::new(), keys_file, bytes: Arc::default() }
     }
 
     /// What another process has left; nothing is removed before time has passed.
-    pub(super) fn resumed(waiting: Vec<TrimmedFiles>, window: u64) -> Self {
+    pub(super) fn resumed(waiting: Vec<TrimmedFiles>) -> Self {
         let bytes = waiting.iter().flat_map(|waiting| waiting.bytes).sum();
         let bytes = Arc::new(AtomicU64::new(bytes));
-        Self { waiting, bytes, ..Self::new(KeysFile::default(), window) }
+        Self { waiting, bytes, ..Self::new(KeysFile::default()) }
     }
 
     /// What waits.
@@ -104,13 +102,15 @@ impl Reclaimer {
         self.waiting.extend(trimmed);
     }
 
-    /// Removes what can be removed.
-    pub(super) fn reclaim(&mut self, storage: &dyn Storage, now: Timestamp) {
+    /// Removes what can be removed; `lives` says of which keys the window has not ended.
+    pub(super) fn reclaim(
+        &mut self,
+        storage: &dyn Storage,
+        lives: impl Fn(&KeptKey) -> bool + Copy,
+    ) {
         if self.waiting.is_empty() {
             return;
         }
-        let window = self.window;
-        let lives = move |key: &KeptKey| key.is_within(window, now);
         self.waiting.iter_mut().for_each(|waiting| waiting.keys.retain(lives));
         // What needs nothing written goes first, and may make the room for the rest.
         self.remove(storage, |waiting| waiting.keys.is_empty());

@@ -30,7 +30,7 @@ use super::segment::{INDEX, SEGMENT, SET_ASIDE, START, SegmentFile, SegmentIdent
 use super::segment::{before, name, parse_name};
 use super::segment_keys::SegmentKeys;
 use super::state::{FoundSegment, Restored};
-use super::storage::{Storage, UNFINISHED, is_full, read_full};
+use super::storage::{Storage, UNFINISHED, is_full, is_refused, read_full};
 use super::summary::Summary;
 use super::trims::Trims;
 use super::{index_file, keys_file, lineage_file, trims_file, unsynced_file};
@@ -162,12 +162,12 @@ pub(super) fn recover(
     let (restored, dropped) = assemble(segments, topics, &lineage, trims);
     let kept = restored.segments.iter().flat_map(|segment| &segment.found.head.keys);
     let segment_keys = SegmentKeys::new(kept.cloned());
-    let mut reclaimer = Reclaimer::new(keys_file, window);
+    let mut reclaimer = Reclaimer::new(keys_file);
     reclaimer.add(dropped.into_iter().map(|FoundSegment { found, .. }| {
         TrimmedFiles::of(storage, &found.head.summary, found.head.keys)
     }));
     reclaimer.add(orphans);
-    reclaimer.reclaim(storage, now);
+    reclaimer.reclaim(storage, lives);
     keys.sort_unstable_by_key(|key| key.first);
     keys.dedup_by_key(|key| key.first);
     Ok(Recovered { lineage, recorded, parent, restored, keys, segment_keys, reclaimer })
@@ -257,10 +257,22 @@ fn load(
     let segment = format!("{}{SEGMENT}", name(first));
     let bytes = storage.open(&segment)?;
     let mut header = [0; START as usize];
-    let read = read_full(&*bytes, &mut header, 0)?;
+    // Where the medium refuses it, the index knows what it says.
+    let (read, refused) = match read_full(&*bytes, &mut header, 0) {
+        Err(error) if is_refused(&error) => (0, Some(error)),
+        read => (read?, None),
+    };
     let of_segment = |identity: &SegmentIdentity| identity.first == first;
     let identity = SegmentIdentity::parse(&header[..read]).filter(of_segment);
-    let found = if indexed { index_file::load_head(storage, first, names)? } else { None };
+    let found = if indexed { index_file::load_head(storage, first, names) } else { Ok(None) };
+    let found = match found {
+        // It only repeats what the segment says.
+        Err(error) if is_refused(&error) => {
+            tracing::error!(segment, %error, "an index cannot be read: its segment is scanned");
+            None
+        }
+        found => found?,
+    };
     let mut promised = 0;
     if let Some(found) = found {
         let (indexed, summary) = (found.head.identity, &found.head.summary);
@@ -270,6 +282,9 @@ fn load(
         }
         tracing::error!(segment, "the segment is not as its index says: it is scanned");
         promised = summary.count;
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
     }
     // An index is written when nothing more is: then nothing can be torn.
     let last = last.filter(|_| promised == 0);

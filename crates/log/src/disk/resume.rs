@@ -25,7 +25,7 @@ use super::state::{FoundSegment, LogState, Restored};
 use super::storage::{Directory, Storage};
 use super::writer::DiskWriter;
 use super::{DiskLog, OpenError, index_file};
-use crate::{Environment, IdempotencyTable, SystemEnvironment, Tail, TopicTable};
+use crate::{Environment, IdempotencyTable, SteadyClock, SystemEnvironment, Tail, TopicTable};
 
 /// What keeps other hubs out of a directory, as two open descriptors: whoever has them holds the lock.
 #[derive(Debug)]
@@ -112,8 +112,9 @@ impl DiskLog {
         let segment_keys = SegmentKeys::new(in_segments.cloned());
         let DiskState { lineage, recorded, parent, head, trims, forgotten, keys, .. } = state;
         let (window, capacity) = (options.key_window, options.key_capacity);
+        let clock = SteadyClock::from(keys.latest(), environment.clone());
         let keys = IdempotencyTable::resumed(keys, window, capacity);
-        let reclaimer = Reclaimer::resumed(state.trimmed, options.key_window());
+        let reclaimer = Reclaimer::resumed(state.trimmed);
         let (through, any_topic) = (trims.through, trims.any_topic);
         let topics =
             TopicTable::restored(TopicTable::QUIET_LIMIT, forgotten, through, trims.topics);
@@ -151,6 +152,7 @@ impl DiskLog {
             shared: shared.clone(),
             storage,
             environment,
+            clock,
             tail,
             options,
             keys,

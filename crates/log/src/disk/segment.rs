@@ -5,15 +5,17 @@
 //! padding.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
+use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfare_event::{Position, Topic, TopicSelector};
 
 use super::index::Index;
 use super::selection::{Selection, select};
-use super::storage::StoredFile;
+use super::storage::{REFUSALS, StoredFile, is_refused};
 use crate::Ended;
 use crate::bytes::{ByteReader, seal, unseal};
 
@@ -92,7 +94,15 @@ pub(super) struct SegmentFile {
     pub bytes: Arc<dyn StoredFile>,
     reported: AtomicBool,
     index_reported: AtomicBool,
+    /// How often the medium has refused to give a page of it, by its number.
+    refusals: Mutex<BTreeMap<u32, u32>>,
 }
+
+/// What a kernel reads at least, and the medium refuses at least, in bytes.
+const READ_PAGE: u32 = 4096;
+
+/// Of how many pages of a segment refusals are counted; each of the others counts as damaged at once.
+const COUNTED_PAGES: usize = 256;
 
 impl SegmentFile {
     pub(super) fn new(identity: SegmentIdentity, bytes: Arc<dyn StoredFile>) -> Self {
@@ -101,7 +111,44 @@ impl SegmentFile {
             bytes,
             reported: AtomicBool::default(),
             index_reported: AtomicBool::default(),
+            refusals: Mutex::default(),
         }
+    }
+
+    /// Reads these bytes as far as the medium gives them: what it has refused often enough is damage, not an outage.
+    pub(super) fn read_what_can_be(&self, into: &mut [u8], start: u32) -> io::Result<GivenBytes> {
+        let mut given = GivenBytes { end: start, refused: Vec::new(), again: None };
+        let whole = start + into.len() as u32;
+        while given.end < whole {
+            match self.bytes.read_at(&mut into[(given.end - start) as usize..], given.end.into()) {
+                Ok(0) => break,
+                Ok(read) => given.end += read as u32,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_refused(&error) => {
+                    let page = given.end / READ_PAGE;
+                    if self.count_refusal(page) < REFUSALS {
+                        given.again = Some(error);
+                        break;
+                    }
+                    let next = page.saturating_add(1).saturating_mul(READ_PAGE).min(whole);
+                    given.refused.push(given.end..next);
+                    given.end = next;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(given)
+    }
+
+    /// Counts that the medium has refused to give a page, and says how often it has.
+    fn count_refusal(&self, page: u32) -> u32 {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.len() >= COUNTED_PAGES && !refusals.contains_key(&page) {
+            return REFUSALS;
+        }
+        let count = refusals.entry(page).or_default();
+        *count = count.saturating_add(1);
+        *count
     }
 
     /// Logs that its index cannot be used; once, too.
@@ -118,6 +165,30 @@ impl SegmentFile {
             let segment = name(self.identity.first);
             tracing::error!(segment, offset, %position, "damaged record: its readers get a gap");
         }
+    }
+}
+
+/// What the medium has given of a stretch of a segment.
+pub(super) struct GivenBytes {
+    /// Up to where it was read.
+    end: u32,
+    /// What is missing of that, ascending.
+    refused: Vec<Range<u32>>,
+    /// Why no more was read, where it is to be tried again.
+    pub(super) again: Option<io::Error>,
+}
+
+impl GivenBytes {
+    /// Whether these bytes were read.
+    pub(super) fn has(&self, bytes: &Range<u32>) -> bool {
+        let at = self.refused.partition_point(|refused| refused.end <= bytes.start);
+        let is_whole = self.refused.get(at).is_none_or(|refused| refused.start >= bytes.end);
+        self.reaches(bytes) && is_whole
+    }
+
+    /// Whether it was tried to read these bytes.
+    pub(super) fn reaches(&self, bytes: &Range<u32>) -> bool {
+        bytes.end <= self.end
     }
 }
 

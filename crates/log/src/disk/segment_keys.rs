@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use fanfare_event::{Position, Timestamp};
+use fanfare_event::Position;
 
 use super::keys_file::KeptKey;
 
@@ -41,9 +41,9 @@ impl SegmentKeys {
         self.0.range(start..end.max(start))
     }
 
-    /// Forgets those whose window of so many milliseconds has ended.
-    pub(super) fn expire(&mut self, window: u64, now: Timestamp) {
-        while self.0.front().is_some_and(|oldest| !oldest.is_within(window, now)) {
+    /// Forgets those that are no longer answered.
+    pub(super) fn expire(&mut self, lives: impl Fn(&KeptKey) -> bool) {
+        while self.0.front().is_some_and(|oldest| !lives(oldest)) {
             self.0.pop_front();
         }
     }

@@ -228,6 +228,9 @@ pub(super) fn is_refused(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
+/// How often the medium refuses to give a part of a file before that counts as damage.
+pub(super) const REFUSALS: u32 = 3;
+
 /// Reads until `into` is full or the file ends; says how much was read.
 pub(super) fn read_full(file: &dyn StoredFile, into: &mut [u8], at: u64) -> io::Result<usize> {
     let mut done = 0;

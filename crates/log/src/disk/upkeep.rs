@@ -5,10 +5,12 @@
 
 use fanfare_event::Timestamp;
 
+use super::keys_file::KeptKey;
 use super::reclaim::TrimmedFiles;
 use super::summary::Summary;
 use super::writer::DiskWriter;
 use super::{index_file, trims_file, unsynced_file};
+use crate::IdempotencyKey;
 
 /// For how long nothing is written, in milliseconds, before what is not synced is, under every policy: so that a
 /// power cut need not be feared to have taken what was acknowledged long before.
@@ -34,14 +36,26 @@ impl DiskWriter {
             }
         }
         self.trim(Some(now));
-        self.segment_keys.expire(self.options.key_window(), now);
         self.shared.indices.age();
         self.write_index_made_again();
-        self.reclaimer.reclaim(&*self.storage, now);
+        self.reclaim();
         let quiet = now.as_millis().saturating_sub(self.written.as_millis());
         if self.ahead && quiet >= QUIET {
             self.note_synced();
         }
+    }
+
+    /// Removes what was trimmed, as far as its keys allow it. The table says which keys are still answered: the
+    /// wall clock, which dates them, may have stepped.
+    fn reclaim(&mut self) {
+        self.keys.expire(self.clock.now());
+        let keys = &self.keys;
+        let lives = |kept: &KeptKey| {
+            let key = str::from_utf8(&kept.key).ok().and_then(|it| IdempotencyKey::parse(it).ok());
+            key.is_some_and(|key| keys.remembers(&key, kept.first))
+        };
+        self.segment_keys.expire(lives);
+        self.reclaimer.reclaim(&*self.storage, lives);
     }
 
     /// Takes the segments out of the log that are beyond the retention as a whole; also by their age,
@@ -82,7 +96,7 @@ impl DiskWriter {
         }));
         // A file that is open keeps its room.
         drop(gone);
-        self.reclaimer.reclaim(&*self.storage, self.environment.now());
+        self.reclaim();
         self.tail.trim(trims.through);
         self.tail.wake();
     }

@@ -32,7 +32,8 @@ use super::storage::{Storage, write_all};
 use super::{format, lineage_file, unsynced_file};
 use crate::record::{self, RecordMeta};
 use crate::{
-    AppendError, Appended, Ended, Environment, IdempotencyKey, IdempotencyTable, Lineage, Tail,
+    AppendError, Appended, Ended, Environment, IdempotencyKey, IdempotencyTable, Lineage,
+    SteadyClock, Tail,
 };
 
 /// The writer. It does what is queued, one [`DiskWriter::step`] after the other.
@@ -40,6 +41,8 @@ pub struct DiskWriter {
     pub(super) shared: Arc<Shared>,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) environment: Arc<dyn Environment>,
+    /// How old keys are.
+    pub(super) clock: SteadyClock,
     pub(super) tail: Arc<dyn Tail>,
     pub(super) options: DiskOptions,
     pub(super) keys: IdempotencyTable,
@@ -216,7 +219,7 @@ impl DiskWriter {
 
     /// Gives the events their positions, and encodes them.
     fn plan(&mut self, group: Vec<QueuedBatch>, buffer: &mut Vec<u8>) -> Vec<Planned> {
-        let now = self.environment.now();
+        let (now, steady) = (self.environment.now(), self.clock.now());
         let salt = self.growing.as_ref().map_or(0, |growing| growing.file.identity.salt);
         let durability = self.options.sync.durability();
         let mut planned = Vec::with_capacity(group.len());
@@ -227,7 +230,7 @@ impl DiskWriter {
             let first = self.head.next();
             let fresh = Appended { first, count: batch.drafts.len(), repeated: false, durability };
             if let Some(key) = &batch.key {
-                let known = match self.keys.get(key, now) {
+                let known = match self.keys.get(key, steady) {
                     Ok(known) => known,
                     Err(other) => {
                         completion.answer(Err(other.into()));
@@ -241,7 +244,7 @@ impl DiskWriter {
                     planned.push(Planned { events, key: None, appended, completion });
                     continue;
                 }
-                if let Err(full) = self.keys.insert(key, first, fresh.count, now) {
+                if let Err(full) = self.keys.insert(key, first, fresh.count, steady) {
                     completion.answer(Err(full.into()));
                     continue;
                 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::settings::MemorySettings;
 use super::state::MemoryState;
-use super::store::{Bounds, Store};
+use super::store::{Bounds, Store, StoreTime};
 use crate::{Batch, IdempotencyKey, Page, PageLimit, ReadFrom, Retention};
 
 const EPOCH: u64 = 50;
@@ -216,9 +216,9 @@ fn handed_over(
     settings: MemorySettings,
     bounds: Bounds,
 ) -> Store {
-    let mut state = written(&store.state());
+    let mut state = written(&store.state(Timestamp(0)));
     if let Some(ahead) = ahead {
-        let rest = written(&store.state_after(ahead.last()));
+        let rest = written(&store.state_after(ahead.last(), Timestamp(0)));
         assert!(rest.events() as u64 <= store.last().seq - ahead.last().seq);
         let together = written(ahead).followed_by(rest).unwrap();
         assert_eq!(together, state);
@@ -255,7 +255,7 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
                     drafts: drafts.clone(),
                     key: key.map(|key| IdempotencyKey::parse(&key.to_string()).unwrap()),
                 };
-                let outcome = store.append(batch, Timestamp(model.now));
+                let outcome = store.append(batch, StoreTime::of_both(model.now));
                 if let Some((_, _, first, count)) = known {
                     let accepted = outcome.unwrap();
                     assert!(accepted.answer.repeated && accepted.events.is_empty());
@@ -284,7 +284,7 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
             Step::Expire(ms) => {
                 model.now += ms;
                 keys.retain(|&(_, at, ..)| model.now - at < 100);
-                while store.expire(Timestamp(model.now), 2).is_some() {}
+                while store.expire(StoreTime::of_both(model.now), 2).is_some() {}
                 model.trim();
                 assert_eq!(store.stats().keys, keys.len());
             }
@@ -323,7 +323,7 @@ fn run(retention: Retention, bounds: Bounds, followed: usize, steps: &[Step]) {
                 }
                 assert_eq!(received.len(), 0, "nothing twice, nothing out of order");
             }
-            Step::WriteAhead => ahead = Some(store.state()),
+            Step::WriteAhead => ahead = Some(store.state(Timestamp(0))),
             Step::HandOver { abandoned } => {
                 let successor = handed_over(&store, ahead.as_ref(), settings, bounds);
                 if !abandoned {

@@ -55,6 +55,23 @@ struct Entry {
     topic: TopicId,
 }
 
+/// What time it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreTime {
+    /// By the wall clock: what events are dated by, and trimmed.
+    pub(super) wall: Timestamp,
+    /// By a clock that does not step: how old keys are.
+    pub(super) steady: Timestamp,
+}
+
+#[cfg(test)]
+impl StoreTime {
+    /// Where no clock has stepped yet.
+    pub(super) fn of_both(now: u64) -> Self {
+        Self { wall: Timestamp(now), steady: Timestamp(now) }
+    }
+}
+
 /// What became of a batch, and what the tail is to hear.
 #[derive(Debug)]
 pub(super) struct AppendResult {
@@ -110,13 +127,13 @@ impl Store {
         store
     }
 
-    /// All that is held. Copies no event.
-    pub(super) fn state(&self) -> MemoryState {
-        self.state_after(Position::ORIGIN)
+    /// All that is held, and what time it is by a clock that does not step. Copies no event.
+    pub(super) fn state(&self, steady: Timestamp) -> MemoryState {
+        self.state_after(Position::ORIGIN, steady)
     }
 
     /// The same, without the events up to this position.
-    pub(super) fn state_after(&self, position: Position) -> MemoryState {
+    pub(super) fn state_after(&self, position: Position, steady: Timestamp) -> MemoryState {
         let trims = self.topics.trims().map(|(topic, trimmed)| (topic.clone(), trimmed));
         MemoryState {
             last: self.last,
@@ -124,7 +141,7 @@ impl Store {
             forgotten: self.topics.forgotten(),
             trimmed: self.topics.trimmed(),
             trims: trims.collect(),
-            keys: self.keys.state(),
+            keys: self.keys.state(steady),
         }
     }
 
@@ -140,7 +157,7 @@ impl Store {
     pub(super) fn append(
         &mut self,
         batch: Batch,
-        now: Timestamp,
+        now: StoreTime,
     ) -> Result<AppendResult, AppendError> {
         let answer = Appended {
             first: self.last.next(),
@@ -149,22 +166,22 @@ impl Store {
             durability: Durability::Memory,
         };
         if let Some(key) = &batch.key {
-            if let Some((first, count)) = self.keys.get(key, now)? {
+            if let Some((first, count)) = self.keys.get(key, now.steady)? {
                 let answer = Appended { first, count, repeated: true, ..answer };
                 return Ok(AppendResult { answer, events: Vec::new(), trimmed: None });
             }
-            self.keys.insert(key, answer.first, answer.count, now)?;
+            self.keys.insert(key, answer.first, answer.count, now.steady)?;
         }
-        let events = batch.drafts.into_iter().map(|draft| self.push(draft, now)).collect();
-        let trimmed = self.trim(now, usize::MAX);
+        let events = batch.drafts.into_iter().map(|draft| self.push(draft, now.wall)).collect();
+        let trimmed = self.trim(now.wall, usize::MAX);
         Ok(AppendResult { answer, events, trimmed })
     }
 
     /// Trims what has outlived its age, `at_most` so many events; call again until it returns
     /// `None`.
-    pub(super) fn expire(&mut self, now: Timestamp, at_most: usize) -> Option<Position> {
-        self.keys.expire(now);
-        self.trim(now, at_most)
+    pub(super) fn expire(&mut self, now: StoreTime, at_most: usize) -> Option<Position> {
+        self.keys.expire(now.steady);
+        self.trim(now.wall, at_most)
     }
 
     /// Collects, in order, whatever `selector` may want up to `until`: a bounded number, and no
@@ -403,7 +420,7 @@ mod tests {
         let draft =
             || Draft { topic: topic(), event_type: None, message: "m".into(), extras: None };
         let drafts = std::iter::repeat_with(draft).take(count).collect();
-        store.append(Batch { drafts, key: None }, Timestamp(0)).unwrap()
+        store.append(Batch { drafts, key: None }, StoreTime::of_both(0)).unwrap()
     }
 
     fn seqs(page: &Page) -> Vec<u64> {

@@ -3,14 +3,36 @@
 
 use std::sync::Arc;
 
+use fanfare_event::Draft;
 use fanfare_log::{EventLog, Standing};
 use fanfare_redis::RedisLog;
 use fanfare_testkit::RedisServer;
 
-use crate::ledger::{Node, Recorder, draft, keyed, settings, until};
+use crate::ledger::{Node, Recorder, draft, keyed, named, settings, until};
 
-/// Every command by which a script writes.
-const WRITES: [&str; 7] = ["xadd", "hset", "set", "hdel", "del", "xtrim", "pexpire"];
+/// Every command that a script calls: by which it writes, and by which it reads, which it may do in between.
+const COMMANDS: [&str; 20] = [
+    "xadd",
+    "hset",
+    "set",
+    "hdel",
+    "xtrim",
+    "pexpire",
+    "rpush",
+    "lpop",
+    "get",
+    "hget",
+    "hmget",
+    "hgetall",
+    "lindex",
+    "xrange",
+    "xrevrange",
+    "xinfo",
+    "type",
+    "exists",
+    "time",
+    "info",
+];
 
 /// A server with a user who may do everything, and whose rights a test can take away.
 fn guarded() -> (RedisServer, String) {
@@ -32,7 +54,7 @@ fn allow(server: &RedisServer, command: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_stopped_midway_forgets_an_epoch() {
-    for command in WRITES {
+    for command in COMMANDS {
         let (mut server, url) = guarded();
         let mut ends = Vec::new();
         for n in 0..2 {
@@ -65,35 +87,81 @@ async fn a_fence_stopped_midway_forgets_an_epoch() {
     }
 }
 
+/// Whether a publish was kept, or nothing of it, and whether another try completes it.
+async fn stops_or_not(server: &RedisServer, node: &Node, what: &str, stop: impl AsyncFn(bool)) {
+    // Ids that are known already, one of them twice in a batch.
+    let messages = |n: usize| -> Vec<Draft> {
+        let ids = ["urn:a", "urn:b", "urn:a", ""];
+        let message = |(part, id): (usize, &str)| match id {
+            "" => draft("a", format!("{n}.{part}")),
+            id => named("a", format!("{n}.{part}"), id),
+        };
+        ids.into_iter().enumerate().map(message).collect()
+    };
+    let before = node.log.append(keyed(messages(0), "before")).await.unwrap();
+    stop(true).await;
+    let stopped = node.log.append(keyed(messages(1), "key")).await;
+    let left = || server.command(&["XRANGE", "{test}:events", "-", "+"]).matches("1.").count();
+    match &stopped {
+        Ok(appended) => assert_eq!((appended.repeated, left()), (false, 4), "{what}"),
+        Err(_) => assert_eq!(left(), 0, "nothing was kept, {what}"),
+    }
+    stop(false).await;
+    node.ready().await;
+    let again = node.log.append(keyed(messages(1), "key")).await.unwrap();
+    assert_eq!((again.repeated, left()), (stopped.is_ok(), 4), "{what}");
+    assert_eq!(again.first, before.first.plus(4), "and no position is passed over");
+    let known = node.log.append(keyed(messages(1), "key")).await.unwrap();
+    assert_eq!((known.repeated, known.first), (true, again.first));
+    node.heard(again.first.plus(3)).await;
+    assert_eq!(node.tail.begins().len(), 1, "{what}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publish_stopped_midway_is_kept_or_remembered_by_half() {
-    for command in WRITES {
+    for command in COMMANDS {
         let (server, url) = guarded();
         let node = Node::connect(&url).await;
-        let messages = |n: usize| vec![draft("a", format!("{n}.0")), draft("a", format!("{n}.1"))];
-        let before = node.log.append(keyed(messages(0), "before")).await.unwrap();
-        deny(&server, command);
-        let stopped = node.log.append(keyed(messages(1), "key")).await;
-        let left = || server.command(&["XRANGE", "{test}:events", "-", "+"]).matches("1.").count();
-        match &stopped {
-            Ok(appended) => assert_eq!((appended.repeated, left()), (false, 2)),
-            Err(_) => assert_eq!(left(), 0, "nothing was kept, without {command}"),
-        }
-        allow(&server, command);
-        node.ready().await;
-        let again = node.log.append(keyed(messages(1), "key")).await.unwrap();
-        assert_eq!((again.repeated, left()), (stopped.is_ok(), 2), "without {command}");
-        assert_eq!(again.first, before.first.plus(2), "and no position is passed over");
-        let known = node.log.append(keyed(messages(1), "key")).await.unwrap();
-        assert_eq!((known.repeated, known.first), (true, again.first));
-        node.heard(again.first.next()).await;
-        assert_eq!(node.tail.begins().len(), 1, "without {command}");
+        let stop = async |stops: bool| {
+            if stops { deny(&server, command) } else { allow(&server, command) }
+        };
+        stops_or_not(&server, &node, &format!("without {command}"), stop).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_publish_that_finds_a_key_of_another_type_is_kept_or_remembered_by_half() {
+    for key in ["{test}:ids", "{test}:ids:order", "{test}:key:key"] {
+        let (server, url) = guarded();
+        let node = Node::connect(&url).await;
+        let stop = async |stops: bool| {
+            if stops {
+                server.command(&["SADD", "{test}:other", "not ours"]);
+                server.command(&["RENAME", "{test}:other", key]);
+            } else {
+                let ours = server.command(&["TYPE", key]) != "set";
+                assert!(ours || server.command(&["SMEMBERS", key]) == "not ours");
+                if !ours {
+                    server.command(&["DEL", key]);
+                }
+            }
+        };
+        stops_or_not(&server, &node, &format!("{key} is a set"), stop).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_has_no_place_in_the_order_is_kept_for_ever() {
+    let (server, url) = guarded();
+    let node = Node::connect(&url).await;
+    deny(&server, "rpush");
+    node.log.append(keyed(vec![named("a", "0.0", "urn:a")], "key")).await.unwrap();
+    assert_eq!(server.number(&["HLEN", "{test}:ids"]), 0, "nothing would ever forget it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nodes_share_is_left_for_ever_or_given_out_twice() {
-    for command in WRITES {
+    for command in COMMANDS {
         let (server, url) = guarded();
         let node = Node::connect(&url).await;
         let store = node.log.cluster_store();
@@ -107,6 +175,7 @@ async fn what_nodes_share_is_left_for_ever_or_given_out_twice() {
         let _ = store.broadcast("notice").await;
         let _ = store.heartbeat("one", "I am one").await;
         allow(&server, command);
+        node.ready().await;
         if !kept {
             store.deposit("a", "for a", keep).await.unwrap();
         }

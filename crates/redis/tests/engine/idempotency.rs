@@ -1,9 +1,9 @@
 //! A retry with the same key publishes nothing, at whichever node.
 
-use fanfare_log::{AppendError, EventLog};
+use fanfare_log::{AppendError, Batch, EventLog, IdempotencyKey};
 use fanfare_testkit::{Proxy, RedisServer};
 
-use crate::ledger::{Node, draft, keyed, settings, until};
+use crate::ledger::{Node, batch, draft, keyed, settings, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_key_is_answered_as_before() {
@@ -56,4 +56,32 @@ async fn a_lost_answer_is_found_again_by_its_key() {
     // The publisher is answered by one connection, the tail by another.
     node.heard(again.first).await;
     assert_eq!(node.tail.events().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishes_that_were_refused_use_up_their_publishers_keys() {
+    let mut server = RedisServer::start(&[]);
+    let mut settings = settings(&server.url());
+    settings.publish_deadline = std::time::Duration::from_millis(500);
+    // Of four one publisher may have two.
+    settings.idempotency_keys = 4;
+    let node = Node::with(settings).await;
+    let publish = |n: usize| {
+        let (owner, name) = ([1; 16], [n as u8; 16]);
+        let key = IdempotencyKey::of(owner, name, [0; 16]);
+        node.log.append(Batch { drafts: vec![draft("t", format!("{n}.0"))], key: Some(key) })
+    };
+    publish(0).await.unwrap();
+    server.kill();
+    let unsent = |answer: &_| matches!(answer, Err(AppendError::Unavailable { .. }));
+    while !unsent(&node.log.append(batch(vec![draft("t", "without a key")])).await) {}
+    for n in 1..8 {
+        let refused = publish(n).await;
+        assert!(unsent(&refused), "{n}: {refused:?}");
+    }
+    server.restart();
+    node.ready().await;
+    publish(8).await.unwrap();
+    let refused = publish(9).await;
+    assert!(matches!(refused, Err(AppendError::TooManyKeys { .. })), "{refused:?}");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use fanfare_event::{Draft, Event, Position, Topic};
+use fanfare_event::{Draft, Event, EventId, Extras, Position, Topic};
 use fanfare_log::{AppendError, Batch, EventLog, IdempotencyKey, Lineage, Standing, Tail};
 use fanfare_redis::{Namespace, RedisLog, RedisSettings};
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ pub(crate) enum Told {
 
 /// A tail that writes down what it is told.
 #[derive(Default)]
-pub(crate) struct Recorder(Mutex<Vec<Told>>);
+pub(crate) struct Recorder(Mutex<Vec<Told>>, Mutex<Option<Position>>);
 
 impl Tail for Recorder {
     fn begin(&self, lineage: &Lineage, at: Position) {
@@ -39,7 +39,9 @@ impl Tail for Recorder {
         self.0.lock().unwrap().push(Told::Trim(through));
     }
 
-    fn wake(&self) {}
+    fn wake(&self) {
+        *self.1.lock().unwrap() = Some(self.heard());
+    }
 }
 
 impl Recorder {
@@ -56,6 +58,11 @@ impl Recorder {
             Told::Trim(_) => None,
         });
         position.unwrap()
+    }
+
+    /// What it had heard of when it was woken last.
+    pub(crate) fn woken(&self) -> Option<Position> {
+        *self.1.lock().unwrap()
     }
 
     pub(crate) fn events(&self) -> Vec<Arc<Event>> {
@@ -138,6 +145,13 @@ pub(crate) fn draft(topic: &str, message: impl Into<Box<str>>) -> Draft {
     }
 }
 
+/// The same with an id that its publisher chose.
+pub(crate) fn named(topic: &str, message: impl Into<Box<str>>, id: &str) -> Draft {
+    let draft = draft(topic, message);
+    let extras = Extras::new(&draft.topic, [], false, Some(EventId::parse(id).unwrap())).unwrap();
+    Draft { extras, ..draft }
+}
+
 pub(crate) fn batch(drafts: Vec<Draft>) -> Batch {
     Batch { drafts, key: None }
 }
@@ -158,7 +172,11 @@ impl Ledger {
         topic: &str,
         messages: &[String],
     ) -> Result<Position, AppendError> {
-        let drafts = messages.iter().map(|m| draft(topic, m.as_str())).collect();
+        // The first of each has an id, which later ones have again.
+        let named = |m: &String| named(topic, m.as_str(), m.get(..m.len().min(16)).unwrap());
+        let first = messages.iter().take(1).map(named);
+        let rest = messages.iter().skip(1).map(|m| draft(topic, m.as_str()));
+        let drafts = first.chain(rest).collect();
         let appended = log.append(batch(drafts)).await?;
         assert_eq!(appended.count, messages.len());
         let mut entries = self.0.lock().unwrap();

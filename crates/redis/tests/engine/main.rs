@@ -1,6 +1,7 @@
 //! The engine against a real redis-server, with a ledger of what was acknowledged as judge.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod broken_link;
 mod changed_hands;
 mod cluster_store;
 mod crash;

@@ -8,15 +8,17 @@ use fanfare_log::EventLog;
 use fanfare_redis::RedisSettings;
 use fanfare_testkit::RedisServer;
 
-use crate::ledger::{Ledger, Node, draft, keyed, settings, until};
+use crate::ledger::{Ledger, Node, draft, keyed, named, settings, until};
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// Every key there is: a new one has to be named here, and its loss described in
 /// `docs/guarantees.md`.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "{test}:deposit:a",
     "{test}:events",
+    "{test}:ids",
+    "{test}:ids:order",
     "{test}:key:k",
     "{test}:lineage",
     "{test}:nodes",
@@ -32,7 +34,7 @@ async fn used() -> (RedisServer, [Node; 2], Ledger) {
     until("the replica counts", || server.command(&["WAIT", "1", "100"]) == "1").await;
     let waiting = RedisSettings { wait_replicas: 1, ..settings(&server.url()) };
     let node = Node::with(waiting).await;
-    node.log.append(keyed(vec![draft("k", "0.0")], "k")).await.unwrap();
+    node.log.append(keyed(vec![named("k", "0.0", "urn:k")], "k")).await.unwrap();
     drop((node, replica));
 
     let nodes = [Node::connect(&server.url()).await, Node::connect(&server.url()).await];

@@ -104,6 +104,7 @@ impl UpgradeRig<'_> {
             let forgets = self.plan.engine == HubEngine::Memory;
             if forgets {
                 self.ledger.forgets.store(true, Ordering::Relaxed);
+                self.ledger.forgets_keys.store(true, Ordering::Relaxed);
             }
             // As a supervisor would, a moment later.
             thread::sleep(Duration::from_millis(random.u64(..300)));

@@ -1,27 +1,33 @@
-//! JSON as far as an envelope needs it: one object of strings and nulls.
+//! JSON as far as an envelope needs it: one object of strings, nulls and lists of strings.
 
-/// The members, in order; `None` where it is anything else.
+/// The members, in order, of a list its last; `None` where it is anything else.
 pub(crate) fn flat_json(text: &str) -> Option<Vec<(String, Option<String>)>> {
     let mut rest = text.strip_prefix('{')?;
     let mut members = Vec::new();
     loop {
         let (name, after) = string(rest)?;
         rest = after.strip_prefix(':')?;
-        let value = match rest.strip_prefix("null") {
-            Some(after) => {
-                rest = after;
-                None
-            }
-            None => {
-                let (value, after) = string(rest)?;
-                rest = after;
-                Some(value)
-            }
+        let (value, after) = match (rest.strip_prefix("null"), rest.strip_prefix('[')) {
+            (Some(after), _) => (None, after),
+            (None, Some(list)) => list_of_strings(list)?,
+            (None, None) => string(rest).map(|(value, after)| (Some(value), after))?,
         };
+        rest = after;
         members.push((name, value));
         match rest.strip_prefix(',') {
             Some(after) => rest = after,
             None => return (rest == "}").then_some(members),
+        }
+    }
+}
+
+/// The last of a list of which the bracket is gone, and what comes behind it.
+fn list_of_strings(mut rest: &str) -> Option<(Option<String>, &str)> {
+    loop {
+        let (value, after) = string(rest)?;
+        match after.strip_prefix(',') {
+            Some(after) => rest = after,
+            None => return Some((Some(value), after.strip_prefix(']')?)),
         }
     }
 }

@@ -22,13 +22,15 @@ pub(crate) struct Promises {
 /// An event, as it was sent by its publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SentMessage {
-    /// What it is about.
-    pub(crate) topic: String,
+    /// What it is about; the first is its own.
+    pub(crate) topics: Vec<String>,
+    /// The id that its publisher chose, which others may have too.
+    pub(crate) id: Option<String>,
     /// Its type, if it has one.
     pub(crate) event_type: Option<String>,
     /// No other has the same.
     pub(crate) text: String,
-    /// Only those receive it who were granted its topic.
+    /// Only those receive it who were granted one of its topics.
     pub(crate) is_private: bool,
 }
 
@@ -118,9 +120,14 @@ impl JudgeLedger {
         batch
     }
 
+    /// The number of the message after `ahead` others of the next batch.
+    pub(crate) fn next_number(&self, ahead: usize) -> usize {
+        self.facts.messages.len() + ahead
+    }
+
     /// What the message after `ahead` others of the next batch must begin with.
     pub(crate) fn next_text(&self, ahead: usize) -> String {
-        format!("m{} ", self.facts.messages.len() + ahead)
+        format!("m{} ", self.next_number(ahead))
     }
 
     /// The messages of a batch, for whoever sends it again.

@@ -310,14 +310,14 @@ impl ReaderAccount {
             return facts.report(FindingKind::Invented, text);
         };
         let Recorded { message, begun, .. } = &facts.messages[number];
-        if message.is_private && !self.wish.is_granted(&message.topic) {
-            let text = format!("{self} was not granted m{number} on {:?}", message.topic);
+        if message.is_private && !self.wish.is_granted(&message.topics) {
+            let text = format!("{self} was not granted m{number} on {:?}", message.topics);
             return facts.report(FindingKind::Leaked, text);
         }
         let (begun, wanted) =
-            (*begun, self.wish.wants(&message.topic, message.event_type.as_deref()));
+            (*begun, self.wish.wants(&message.topics, message.event_type.as_deref()));
         if !wanted {
-            let text = format!("{self} did not ask for m{number} on {:?}", message.topic);
+            let text = format!("{self} did not ask for m{number} on {:?}", message.topics);
             return facts.report(FindingKind::Unwanted, text);
         }
         if facts.held.get(&place) != Some(&number) {
@@ -441,9 +441,9 @@ impl ReaderAccount {
     }
 
     fn wants(&self, recorded: &Recorded) -> bool {
-        let SentMessage { topic, event_type, is_private, .. } = &recorded.message;
-        let is_hidden = *is_private && !self.wish.is_granted(topic);
-        self.wish.wants(topic, event_type.as_deref()) && !is_hidden
+        let SentMessage { topics, event_type, is_private, .. } = &recorded.message;
+        let is_hidden = *is_private && !self.wish.is_granted(topics);
+        self.wish.wants(topics, event_type.as_deref()) && !is_hidden
     }
 }
 

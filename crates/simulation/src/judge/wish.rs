@@ -27,16 +27,16 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    /// Whether an event is of it.
-    pub(crate) fn wants(&self, topic: &str, event_type: Option<&str>) -> bool {
+    /// Whether an event is of it: one of its topics is.
+    pub(crate) fn wants(&self, topics: &[String], event_type: Option<&str>) -> bool {
         let of_type = self.types.is_empty()
             || self.types.iter().any(|wanted| *wanted == event_type.unwrap_or("message"));
-        of_type && is_among(self.topics, topic)
+        of_type && topics.iter().any(|topic| is_among(self.topics, topic))
     }
 
-    /// Whether private events of a topic may reach it.
-    pub(crate) fn is_granted(&self, topic: &str) -> bool {
-        is_among(self.granted, topic)
+    /// Whether private events of these topics may reach it.
+    pub(crate) fn is_granted(&self, topics: &[String]) -> bool {
+        topics.iter().any(|topic| is_among(self.granted, topic))
     }
 }
 

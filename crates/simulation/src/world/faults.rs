@@ -72,6 +72,7 @@ impl World {
         if how == NodeStop::PowerCut && !is_safe {
             lock(&self.ledger).may_lose();
         }
+        *lock(&self.keys_aged) += std::mem::take(&mut *lock(&self.wall_stepped));
         let Some(stopped) = lock(&self.nodes[node]).take() else { return };
         let stopped = Arc::into_inner(stopped).expect("nobody is in the middle of anything");
         if how != NodeStop::Closed || self.network.is_some() {

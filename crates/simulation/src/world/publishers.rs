@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use fanfare_event::{Draft, EventType, Extras, Topic};
+use fanfare_event::{Draft, EventId, EventType, Extras, Topic};
 use fanfare_log::{AppendError, Batch, IdempotencyKey};
 
 use super::World;
@@ -20,7 +20,8 @@ impl World {
         let (batch, messages) = {
             let mut ledger = lock(&self.ledger);
             let message = |n: usize| SentMessage {
-                topic: TOPICS[(topic + n) % TOPICS.len()].to_owned(),
+                topics: topics_of(topic + n, ledger.next_number(n)),
+                id: id_of(ledger.next_number(n)),
                 event_type: (typed && n.is_multiple_of(2)).then(|| "typed".to_owned()),
                 text: ledger.next_text(n) + &"x\n".repeat(size / 60) + &"y\"".repeat(size / 3),
                 is_private: private,
@@ -30,7 +31,7 @@ impl World {
         };
         let key = keyed.then(|| format!("key {batch}"));
         if let Some(key) = &key {
-            lock(&self.keyed).push((batch, key.clone(), *lock(&self.wall_passed)));
+            lock(&self.keyed).push((batch, key.clone(), *lock(&self.keys_aged)));
         }
         let appending = it.hub.publish(batch_of(messages, key.as_deref()));
         lock(&self.pending).push((batch, node, appending));
@@ -42,7 +43,7 @@ impl World {
 
     pub(super) fn repeat(&self, node: usize, nth: usize) {
         let Some(it) = self.node(node) else { return };
-        let passed = *lock(&self.wall_passed);
+        let passed = *lock(&self.keys_aged);
         let keyed = lock(&self.keyed).clone();
         let mut valid = keyed.iter().rev().filter(|(.., at)| passed - *at < KEY_WINDOW / 2);
         let found = valid.clone().nth(nth).or_else(|| valid.next()).cloned();
@@ -79,10 +80,24 @@ impl World {
     }
 }
 
+/// Now and then an event has another topic beside its own. Which, its number says: nothing is drawn for it.
+fn topics_of(first: usize, number: usize) -> Vec<String> {
+    let other = number.is_multiple_of(5).then_some(first + 1 + number / 5 % (TOPICS.len() - 1));
+    let all = [first].into_iter().chain(other);
+    all.map(|topic| TOPICS[topic % TOPICS.len()].to_owned()).collect()
+}
+
+/// Now and then it has an id, which later ones have again.
+fn id_of(number: usize) -> Option<String> {
+    number.is_multiple_of(3).then(|| format!("urn:{}", number / 3 % 7))
+}
+
 fn batch_of(messages: Vec<SentMessage>, key: Option<&str>) -> Batch {
-    let draft = |SentMessage { topic, event_type, text, is_private }: SentMessage| {
-        let topic = Topic::parse(&topic).expect("a topic");
-        let extras = Extras::new(&topic, [], is_private, None).expect("one topic");
+    let draft = |SentMessage { topics, id, event_type, text, is_private }: SentMessage| {
+        let mut topics = topics.iter().map(|topic| Topic::parse(topic).expect("a topic"));
+        let topic = topics.next().expect("it has one");
+        let id = id.map(|id| EventId::parse(&id).expect("an id"));
+        let extras = Extras::new(&topic, topics, is_private, id).expect("few topics");
         let event_type = event_type.map(|text| EventType::parse(&text).expect("an event type"));
         Draft { topic, event_type, message: text.into(), extras }
     };

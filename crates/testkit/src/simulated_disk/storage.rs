@@ -92,11 +92,14 @@ impl StoredFile for Handle {
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         self.disk.reading.hook.call();
-        let world = self.disk.world();
-        let content = &world.files[self.file].now;
-        let rest = content.get(at as usize..).unwrap_or(&[]);
-        let length = rest.len().min(into.len());
-        into[..length].copy_from_slice(&rest[..length]);
+        let mut world = self.disk.world();
+        let rest = world.files[self.file].now.get(at as usize..).unwrap_or(&[]);
+        let length = rest.len().min(into.len()) as u64;
+        let length = world.give(self.file, at..at + length)?;
+        if length > 0 {
+            let at = at as usize;
+            into[..length].copy_from_slice(&world.files[self.file].now[at..at + length]);
+        }
         self.disk.reading.bytes.fetch_add(length as u64, Ordering::Relaxed);
         Ok(length)
     }
