@@ -80,13 +80,13 @@ interface Subscription {
 type Anonymous = { token?: undefined; ticket?: undefined };
 type Known =
   | {
-      /** A token, for which a ticket is drawn at the hub. */
-      token: string | (() => string | Promise<string>);
+      /** A token, for which a ticket is drawn at the hub; `undefined` while there is none yet. */
+      token: string | (() => string | Promise<string>) | undefined;
       ticket?: undefined;
     }
   | {
       /** A ticket that the application has drawn. An error with a `status` of 4xx ends the connection. */
-      ticket: () => string | Promise<string>;
+      ticket: (() => string | Promise<string>) | undefined;
       token?: undefined;
     };
 
