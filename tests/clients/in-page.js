@@ -1,4 +1,4 @@
-// Shows a page of a guide in Chromium, and prints its text each time that it changes. Arguments: the hub's
+// Shows a page of a guide in Chromium, and prints its text each time that it changes, and what its scripts log. Arguments: the hub's
 // address, and the page, or a script for an empty one, which are then shown at the hub's own origin; or the
 // address of a page that something else serves.
 
@@ -49,6 +49,7 @@ const browser = await open();
 process.once('SIGTERM', () => browser.close());
 const page = await browser.newPage();
 page.on('pageerror', (error) => console.error(error));
+page.on('console', (message) => console.log(message.text()));
 await page.route(`${address}/in-page/*`, async (route) => {
   const name = basename(new URL(route.request().url()).pathname);
   return route.fulfill(

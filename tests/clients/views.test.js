@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 import { open } from '../../clients/js/test/support/browser.js';
-import { Hub } from '../../clients/js/test/support/hub.js';
+import { Hub, SECRET, token, until } from '../../clients/js/test/support/hub.js';
 
 let browser;
 before(async () => (browser = await open()));
@@ -136,6 +136,144 @@ for (const [name, view] of Object.entries(VIEWS)) {
     await hub.subscribers(0);
   });
 }
+
+// What asks for other things than it did: each sets `window.become` to what gives it other options.
+const HOOKS = {
+  React: `
+    import { createRoot } from 'react-dom/client';
+    import { useState } from 'react';
+    import { useFanfare } from 'fanfare-client/react';
+    function View() {
+      const [options, setOptions] = useState(FIRST);
+      window.become = setOptions;
+      const { events, state } = useFanfare('/sse', { topics: 't', retry: 100, ...options });
+      return <>{state.name} {state.reason?.status} {events.map(({ id, data }) => <p key={id}>{data}</p>)}</>;
+    }
+    createRoot(document.getElementById('app')).render(<View />);`,
+  Vue: `
+    import { createApp, h, ref } from 'vue';
+    import { useFanfare } from 'fanfare-client/vue';
+    const options = ref(FIRST);
+    window.become = (next) => (options.value = next);
+    createApp({
+      setup() {
+        const { events, state } = useFanfare('/sse', () => ({ topics: 't', retry: 100, ...options.value }));
+        return () => h('div', [state.value.name, ' ', state.value.reason?.status,
+          ...events.value.map(({ id, data }) => h('p', { key: id }, data))]);
+      },
+    }).mount('#app');`,
+};
+
+for (const [name, script] of Object.entries(HOOKS)) {
+  test(`a token that comes after ${name}'s first rendering is shown to the hub`, async (t) => {
+    const hub = await Hub.start(t, '--jwt-secret', SECRET);
+    const page = await show(t, hub, { script: `const FIRST = {};${script}` });
+    await says(page, 'closed 401');
+    await page.evaluate((token) => become({ token }), token({ subscribe: ['elsewhere'] }));
+    await says(page, 'closed 403');
+    await page.evaluate((token) => become({ token }), token());
+    await says(page, 'live');
+    await page.evaluate((token) => become({ token: () => token }), token({ subscribe: ['elsewhere'] }));
+    await says(page, 'closed 403');
+    // What draws tickets, too, is used once it is there.
+    await page.evaluate((bearer) => {
+      const headers = { authorization: `Bearer ${bearer}` };
+      const ticket = async () => (await (await fetch('/sse/ticket', { method: 'POST', headers })).json()).ticket;
+      become({ ticket });
+    }, token());
+    await says(page, 'live');
+    await hub.publish('heard', { topic: 't' }, { authorization: `Bearer ${token()}` });
+    await says(page, 'heard');
+    assert.deepEqual(page.problems, []);
+  });
+
+  test(`${name} asks anew for another interval, and not for another function`, async (t) => {
+    const hub = await Hub.start(t, '--jwt-secret', SECRET);
+    const first = JSON.stringify(token());
+    const page = await show(t, hub, { script: `const FIRST = { token: () => ${first}, interval: 20 };${script}` });
+    const asked = [];
+    page.on('request', (request) => request.url().includes('/sse/events') && asked.push(request.url()));
+    await says(page, 'live');
+    asked.length = 0;
+    await page.evaluate((token) => become({ token: () => token, interval: 20 }), token());
+    await page.evaluate((token) => become({ token: () => token, interval: 30 }), token());
+    await until(() => asked.some((url) => url.includes('interval=30')), 'another interval');
+    await says(page, 'live');
+    assert.deepEqual(asked.filter((url) => !url.includes('interval=30')), []);
+  });
+}
+
+test('the element doubles nothing as it moves or is asked to share, and begins anew with another topic', async (t) => {
+  const hub = await Hub.start(t);
+  for (const message of ['one', 'two']) await hub.publish(message, { topic: 't' });
+  await hub.publish('other', { topic: 'u' });
+  const page = await show(t, hub, {
+    body: '<fanfare-feed topic="t" since="earliest"></fanfare-feed><main></main>',
+    script: `
+      import { defineFeed } from 'fanfare-client/element';
+      defineFeed();
+      window.feed = document.querySelector('fanfare-feed');
+      window.shown = () => [...feed.querySelectorAll('.fanfare-event')].map(({ textContent }) => textContent).join();`,
+  });
+  const shows = (list) => page.waitForFunction((list) => window.shown?.() === list, list, { timeout: 60_000 });
+  await shows('one,two');
+  await page.evaluate(() => document.querySelector('main').append(feed));
+  await hub.publish('three', { topic: 't' });
+  await says(page, 'three');
+  assert.equal(await page.evaluate(() => shown()), 'one,two,three');
+  await page.evaluate(() => feed.setAttribute('shared', 'me'));
+  await hub.publish('four', { topic: 't' });
+  await says(page, 'four');
+  // What is missed while it is nowhere comes as it returns.
+  await page.evaluate(() => feed.remove());
+  await hub.subscribers(0);
+  await hub.publish('five', { topic: 't' });
+  await page.evaluate(() => document.body.append(feed));
+  await shows('one,two,three,four,five');
+  await page.evaluate(() => feed.setAttribute('topic', 'u'));
+  await says(page, 'other');
+});
+
+test("htmx's next source for the same stream begins where it is opened, unless the last was refused", async (t) => {
+  const hub = await Hub.start(t, '--jwt-secret', SECRET);
+  const bearer = { authorization: `Bearer ${token()}` };
+  const page = await show(t, hub, {
+    script: `
+      import { connectHtmx } from 'fanfare-client/htmx';
+      const htmx = {};
+      window.allowed = true;
+      const token = async () => {
+        if (!allowed) throw Object.assign(new Error('signed out'), { status: 401 });
+        return ${JSON.stringify(token())};
+      };
+      connectHtmx(htmx, '/sse', { retry: 100, token });
+      window.open = () => {
+        const source = htmx.createEventSource('/sse/events?topic=t');
+        window.heard = [];
+        source.onmessage = ({ data }) => heard.push(data);
+        window.source = source;
+      };
+      open();`,
+  });
+  const hears = (list) => page.waitForFunction((list) => heard.join() === list, list, { timeout: 60_000 });
+  await hub.subscribers(1);
+  await hub.publish('one', { topic: 't' }, bearer);
+  await hears('one');
+  await page.evaluate(() => (allowed = false));
+  const headers = { authorization: `Bearer ${token({ sub: 'root', admin: true })}` };
+  await fetch(new URL('subscribers?subject=alice', hub.url), { method: 'DELETE', headers });
+  await page.waitForFunction(() => source.readyState === 2);
+  await hub.publish('two', { topic: 't' }, bearer);
+  await page.evaluate(() => ((allowed = true), open()));
+  await hears('two');
+  await page.evaluate(() => source.close());
+  await hub.subscribers(0);
+  await page.evaluate(() => open());
+  await hub.subscribers(1);
+  await hub.publish('three', { topic: 't' }, bearer);
+  await hears('three');
+  assert.deepEqual(page.problems, []);
+});
 
 test('Turbo refreshes the page after a gap, if nobody says otherwise', async (t) => {
   const hub = await Hub.start(t);

@@ -38,6 +38,10 @@ class FanfareFeed extends Element {
   static hub = "/sse";
   #options = {};
   #events;
+  #about;
+  // what it has listened to
+  #stood;
+  // where it was when it last stopped
   #due = false;
   // What attributes cannot say: `token`, `ticket`, `retry`.
   set options(options) {
@@ -55,8 +59,7 @@ class FanfareFeed extends Element {
     this.#renew();
   }
   disconnectedCallback() {
-    this.#events?.close();
-    this.#events = void 0;
+    this.#stop();
   }
   attributeChangedCallback() {
     this.#renew();
@@ -67,17 +70,26 @@ class FanfareFeed extends Element {
     this.#due = true;
     queueMicrotask(() => {
       this.#due = false;
-      this.#events?.close();
-      this.#events = void 0;
+      this.#stop();
       if (this.isConnected) this.#listen();
     });
+  }
+  #stop() {
+    if (!this.#events) return;
+    this.#stood = this.#events.lastEventId;
+    this.#events.close();
+    this.#events = void 0;
   }
   #listen() {
     const list = (name) => this.getAttribute(name)?.split(/\s+/).filter(Boolean) ?? [];
     const hub = this.getAttribute("hub") ?? this.constructor.hub;
     const shared = this.hasAttribute("shared") && (this.getAttribute("shared") || true);
-    const since = this.getAttribute("since") ?? "";
-    const events = (0, import_events.connect)(hub, { topics: list("topic"), types: list("type"), since, shared, ...this.#options });
+    const asked = { topics: list("topic"), types: list("type"), since: this.getAttribute("since") ?? "", shared };
+    const options = { ...asked, ...this.#options };
+    const about = JSON.stringify([String(hub), options.topics, options.since]);
+    const since = about === this.#about ? this.#stood : options.since;
+    const events = (0, import_events.connect)(hub, { ...options, since });
+    this.#about = about;
     this.#events = events;
     events.on((event) => {
       if (this.#tell("fanfare-event", event)) this.#show(event);

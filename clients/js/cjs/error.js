@@ -23,9 +23,9 @@ module.exports = __toCommonJS(stdin_exports);
 const TRANSIENT = [408, 425, 429];
 class FanfareError extends Error {
   name = "FanfareError";
-  constructor(message, { status, detail, retryAfter, blocked, cause } = {}) {
+  constructor(message, { status, detail, retryAfter, blocked, unknown, cause } = {}) {
     super(message, { cause });
-    Object.assign(this, { status, detail, retryAfter, blocked });
+    Object.assign(this, { status, detail, retryAfter, blocked, unknown });
   }
   // Whether the same request will fail again however often it is made.
   get final() {

@@ -30,6 +30,7 @@ function connectHtmx(htmx, hub, options = {}) {
     const { href, origin, pathname } = new URL(url, document.baseURI);
     if (origin !== stream.origin || pathname !== stream.pathname) return before(url);
     const since = stood.get(href);
+    stood.delete(href);
     const source = new import_source.FanfareSource(href, since ? { ...options, since } : options);
     source.addEventListener("error", () => {
       if (source.readyState === import_source.FanfareSource.CLOSED) stood.set(href, source.lastEventId);

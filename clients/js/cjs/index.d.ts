@@ -80,13 +80,13 @@ interface Subscription {
 type Anonymous = { token?: undefined; ticket?: undefined };
 type Known =
   | {
-      /** A token, for which a ticket is drawn at the hub. */
-      token: string | (() => string | Promise<string>);
+      /** A token, for which a ticket is drawn at the hub; `undefined` while there is none yet. */
+      token: string | (() => string | Promise<string>) | undefined;
       ticket?: undefined;
     }
   | {
       /** A ticket that the application has drawn. An error with a `status` of 4xx ends the connection. */
-      ticket: () => string | Promise<string>;
+      ticket: (() => string | Promise<string>) | undefined;
       token?: undefined;
     };
 
@@ -156,7 +156,14 @@ export function publish<P extends object = Payloads>(
 export class FanfareError extends Error {
   constructor(
     message: string,
-    of?: { status?: number; detail?: unknown; retryAfter?: number; blocked?: boolean; cause?: unknown },
+    of?: {
+      status?: number;
+      detail?: unknown;
+      retryAfter?: number;
+      blocked?: boolean;
+      unknown?: boolean;
+      cause?: unknown;
+    },
   );
   /** The hub's answer, if there was one. */
   readonly status?: number;
@@ -166,6 +173,8 @@ export class FanfareError extends Error {
   readonly retryAfter?: number;
   /** `true` if something answered that pages of this origin may not read: see `--allow-origin`. */
   readonly blocked?: boolean;
+  /** `true` if a `publish` may have published all the same: an answer was lost on the way. */
+  readonly unknown?: boolean;
   /** Whether no retry can mend it. */
   readonly final: boolean;
 }

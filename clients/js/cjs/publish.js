@@ -31,7 +31,6 @@ async function publish(hub, events, options = {}) {
   const many = Array.isArray(events);
   const request = {
     method: "POST",
-    token,
     signal,
     headers: {
       "content-type": many ? "application/x-ndjson" : "application/json",
@@ -39,14 +38,19 @@ async function publish(hub, events, options = {}) {
     },
     body: many ? events.map(encode).join("\n") : encode(events)
   };
+  let unknown = false;
   for (let tried = 1; ; tried += 1) {
+    let sent = false;
     try {
-      const { id, ids } = await (await (0, import_hub.ask)(url, request)).json();
+      const bearer = typeof token === "function" ? await token() : token;
+      sent = !signal?.aborted;
+      const { id, ids } = await (await (0, import_hub.ask)(url, { ...request, token: bearer })).json();
       return many ? ids : id;
     } catch (error) {
       const failure = import_error.FanfareError.of(error);
-      if (signal?.aborted || tried === TRIES || failure.final || failure.blocked || failure.status === 507) {
-        throw failure.status || failure.blocked ? failure : unknown(failure);
+      unknown ||= sent && mayHavePublished(failure);
+      if (signal?.aborted || tried === TRIES || failure.final || failure.status === 507) {
+        throw unknown ? ofUnknownOutcome(failure) : failure;
       }
       const pause = failure.retryAfter ? failure.retryAfter * 1e3 : PAUSE_MS * 2 ** tried;
       await sleep(Math.min(pause, MAX_PAUSE_MS) * (0.5 + Math.random() / 2), signal);
@@ -57,8 +61,13 @@ function encode({ topic, event, message }) {
   const text = typeof message === "string" ? message : JSON.stringify(message);
   return JSON.stringify({ topic, event, message: text });
 }
-function unknown({ message, cause }) {
-  return new import_error.FanfareError(`the hub did not answer, whether it published is unknown: ${message}`, { cause });
+function mayHavePublished({ status, detail }) {
+  if (!status) return true;
+  return status >= 500 && (![503, 507].includes(status) || /unknown/.test(detail));
+}
+function ofUnknownOutcome({ message, status, detail, retryAfter, blocked, cause }) {
+  const said = `an answer was lost, whether the hub published is unknown: ${message}`;
+  return new import_error.FanfareError(said, { status, detail, retryAfter, blocked, unknown: true, cause });
 }
 function drawKey() {
   return [Date.now(), Math.random(), Math.random()].join("-");

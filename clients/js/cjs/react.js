@@ -26,7 +26,7 @@ function useFanfare(hub, options = {}) {
   const [now, setNow] = (0, import_react.useState)(import_view.EMPTY);
   const latest = (0, import_react.useRef)(options);
   latest.current = options;
-  const call = (name) => options[name] && ((...given) => latest.current[name]?.(...given));
+  const call = (name) => (...given) => latest.current[name]?.(...given);
   (0, import_react.useEffect)(() => {
     const functions = { onEvent: call("onEvent"), onGap: call("onGap") };
     for (const name of ["token", "ticket"]) {

@@ -150,7 +150,7 @@ class SharedConnection {
   #hail() {
     const { name, at, reason } = this.#connection.state;
     if (name !== "connecting") this.#leaderState = { name, at, reason: reason?.plain() };
-    this.#post({ at: this.#lastEventId, state: this.#leaderState });
+    this.#post({ at: this.#lastEventId, came: this.#recent.length > 0, state: this.#leaderState });
   }
   #stepDown() {
     this.#connection?.close();
@@ -166,18 +166,18 @@ class SharedConnection {
     } else if (said.state) {
       this.#heardLeader();
       this.#leaderState = said.state;
-      if (this.#leader !== from) this.#follow(from, said.at);
+      if (this.#leader !== from) this.#follow(from, said);
       else if (!this.#catchingUp) this.#tellState();
     } else if (said.what && from === this.#leader) {
       this.#heardLeader();
       this.#take(said);
     }
   }
-  #follow(leader, at) {
+  #follow(leader, { at, came }) {
     this.#leader = leader;
     this.#told = [{ id: at }];
     if (this.#catchingUp) return this.#meet();
-    if (!this.#lastEventId && at) this.#pass({ cursor: at });
+    if (!this.#lastEventId && came) this.#pass({ cursor: at });
     if (this.#knows(at)) this.#tellState();
     else this.#catchUp();
   }

@@ -39,7 +39,8 @@ class FanfareSource extends EventTarget {
     const since = searchParams.get("last_event_id") ?? searchParams.get("lastEventId") ?? "";
     const hub = new URL("./", this.url);
     const [topics, types] = [searchParams.getAll("topic"), searchParams.getAll("event")];
-    this.#events = (0, import_events.connect)(hub, { topics, types, since, ...options });
+    const interval = searchParams.get("interval") ?? void 0;
+    this.#events = (0, import_events.connect)(hub, { topics, types, since, interval, ...options });
     this.#events.on(({ type, data, id }) => this.#tell(type, data, id));
     this.#events.on("fanfare.gap", ({ id, reason, requested, resumedFrom }) => {
       const gap = { reason, requested, resumed_from: resumedFrom };

@@ -41,6 +41,7 @@ function view(hub, { limit = LIMIT, onEvent, onGap, ...options } = {}, changed) 
   return () => connection.close();
 }
 const identity = (hub, options = {}) => {
-  const { topics, types, since, shared, retry, limit } = options;
-  return JSON.stringify([String(hub), topics, types, since, shared, retry, limit]);
+  const { topics, types, since, interval, shared, retry, limit } = options;
+  const credentials = [options.token, options.ticket].map((one) => typeof one === "function" ? true : one);
+  return JSON.stringify([String(hub), topics, types, since, interval, shared, retry, limit, credentials]);
 };

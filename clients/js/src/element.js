@@ -24,6 +24,8 @@ export class FanfareFeed extends Element {
   static hub = '/sse';
   #options = {};
   #events;
+  #about; // what it has listened to
+  #stood; // where it was when it last stopped
   #due = false;
 
   // What attributes cannot say: `token`, `ticket`, `retry`.
@@ -46,8 +48,7 @@ export class FanfareFeed extends Element {
   }
 
   disconnectedCallback() {
-    this.#events?.close();
-    this.#events = undefined;
+    this.#stop();
   }
 
   attributeChangedCallback() {
@@ -60,18 +61,29 @@ export class FanfareFeed extends Element {
     this.#due = true;
     queueMicrotask(() => {
       this.#due = false;
-      this.#events?.close();
-      this.#events = undefined;
+      this.#stop();
       if (this.isConnected) this.#listen();
     });
+  }
+
+  #stop() {
+    if (!this.#events) return;
+    this.#stood = this.#events.lastEventId;
+    this.#events.close();
+    this.#events = undefined;
   }
 
   #listen() {
     const list = (name) => this.getAttribute(name)?.split(/\s+/).filter(Boolean) ?? [];
     const hub = this.getAttribute('hub') ?? this.constructor.hub;
     const shared = this.hasAttribute('shared') && (this.getAttribute('shared') || true);
-    const since = this.getAttribute('since') ?? '';
-    const events = connect(hub, { topics: list('topic'), types: list('type'), since, shared, ...this.#options });
+    const asked = { topics: list('topic'), types: list('type'), since: this.getAttribute('since') ?? '', shared };
+    const options = { ...asked, ...this.#options };
+    const about = JSON.stringify([String(hub), options.topics, options.since]);
+    // What it shows already does not come again.
+    const since = about === this.#about ? this.#stood : options.since;
+    const events = connect(hub, { ...options, since });
+    this.#about = about;
     this.#events = events;
     events.on((event) => {
       if (this.#tell('fanfare-event', event)) this.#show(event);

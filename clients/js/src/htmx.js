@@ -14,6 +14,8 @@ export function connectHtmx(htmx, hub, options = {}) {
     const { href, origin, pathname } = new URL(url, document.baseURI);
     if (origin !== stream.origin || pathname !== stream.pathname) return before(url);
     const since = stood.get(href);
+    // Whoever asks for the same later on begins anew.
+    stood.delete(href);
     const source = new FanfareSource(href, since ? { ...options, since } : options);
     source.addEventListener('error', () => {
       if (source.readyState === FanfareSource.CLOSED) stood.set(href, source.lastEventId);

@@ -14,7 +14,6 @@ export async function publish(hub, events, options = {}) {
   const many = Array.isArray(events);
   const request = {
     method: 'POST',
-    token,
     signal,
     headers: {
       'content-type': many ? 'application/x-ndjson' : 'application/json',
@@ -22,14 +21,19 @@ export async function publish(hub, events, options = {}) {
     },
     body: many ? events.map(encode).join('\n') : encode(events),
   };
+  let unknown = false; // whether any try may have published, whatever the last one was answered
   for (let tried = 1; ; tried += 1) {
+    let sent = false;
     try {
-      const { id, ids } = await (await ask(url, request)).json();
+      const bearer = typeof token === 'function' ? await token() : token;
+      sent = !signal?.aborted;
+      const { id, ids } = await (await ask(url, { ...request, token: bearer })).json();
       return many ? ids : id;
     } catch (error) {
       const failure = FanfareError.of(error);
-      if (signal?.aborted || tried === TRIES || failure.final || failure.blocked || failure.status === 507) {
-        throw failure.status || failure.blocked ? failure : unknown(failure);
+      unknown ||= sent && mayHavePublished(failure);
+      if (signal?.aborted || tried === TRIES || failure.final || failure.status === 507) {
+        throw unknown ? ofUnknownOutcome(failure) : failure;
       }
       const pause = failure.retryAfter ? failure.retryAfter * 1000 : PAUSE_MS * 2 ** tried;
       await sleep(Math.min(pause, MAX_PAUSE_MS) * (0.5 + Math.random() / 2), signal);
@@ -42,8 +46,16 @@ function encode({ topic, event, message }) {
   return JSON.stringify({ topic, event, message: text });
 }
 
-function unknown({ message, cause }) {
-  return new FanfareError(`the hub did not answer, whether it published is unknown: ${message}`, { cause });
+// Whether the hub may have published though it did not say so: nothing was answered that a page may read,
+// or not by the hub, or the hub itself does not know. What it answers with 503 and 507 it has not done.
+function mayHavePublished({ status, detail }) {
+  if (!status) return true;
+  return status >= 500 && (![503, 507].includes(status) || /unknown/.test(detail));
+}
+
+function ofUnknownOutcome({ message, status, detail, retryAfter, blocked, cause }) {
+  const said = `an answer was lost, whether the hub published is unknown: ${message}`;
+  return new FanfareError(said, { status, detail, retryAfter, blocked, unknown: true, cause });
 }
 
 // Unique is enough. Not every context has `crypto`.

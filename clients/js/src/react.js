@@ -9,7 +9,7 @@ export function useFanfare(hub, options = {}) {
   // The functions of the latest render are called, and a new one of them connects nothing anew.
   const latest = useRef(options);
   latest.current = options;
-  const call = (name) => options[name] && ((...given) => latest.current[name]?.(...given));
+  const call = (name) => (...given) => latest.current[name]?.(...given);
   useEffect(() => {
     const functions = { onEvent: call('onEvent'), onGap: call('onGap') };
     for (const name of ['token', 'ticket']) {

@@ -25,8 +25,10 @@ export function view(hub, { limit = LIMIT, onEvent, onGap, ...options } = {}, ch
   return () => connection.close();
 }
 
-// What of the options a change of makes another subscription; functions are only ever called.
+// What of the options a change of makes another subscription. A function is only ever called: that there
+// is one counts, not which.
 export const identity = (hub, options = {}) => {
-  const { topics, types, since, shared, retry, limit } = options;
-  return JSON.stringify([String(hub), topics, types, since, shared, retry, limit]);
+  const { topics, types, since, interval, shared, retry, limit } = options;
+  const credentials = [options.token, options.ticket].map((one) => (typeof one === 'function' ? true : one));
+  return JSON.stringify([String(hub), topics, types, since, interval, shared, retry, limit, credentials]);
 };

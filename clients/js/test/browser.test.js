@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { data, heard, listen, open, Site, state, tab } from './support/browser.js';
 import { directory, Hub, SECRET, token, until } from './support/hub.js';
+import { Proxy } from './support/proxy.js';
 
 let browser;
 before(async () => (browser = await open()));
@@ -68,6 +69,33 @@ test('a hub that does not let the page in is told from one that is not there', a
   // Once it is allowed, the page comes by itself.
   await hub.again('--allow-origin', site.origin);
   await state(page, 'live');
+});
+
+test('a publish of another origin goes on past an answer of a proxy that the page may not read', async (t) => {
+  const { hub, site, context } = await set(t);
+  const listening = await tab(context, site, hub);
+  await state(listening, 'live');
+  for (const [fates, id, unknown] of [
+    [['502 sent'], 'string', undefined],
+    [['502', '502 sent', '502'], 'undefined', true],
+  ]) {
+    const proxy = await Proxy.start(t, hub, fates);
+    site.allow(proxy);
+    const page = await context.newPage();
+    await page.goto(site.origin);
+    const became = await page.evaluate(async (url) => {
+      const { publish } = await import('/client/index.js');
+      return publish(url, { message: 'once' }).then(
+        (id) => ({ id: typeof id }),
+        ({ message, unknown }) => ({ id: 'undefined', message, unknown }),
+      );
+    }, proxy.url);
+    assert.equal(became.id, id, became.message);
+    assert.equal(became.unknown, unknown);
+  }
+  await hub.publish('end');
+  await heard(listening, 'end');
+  assert.deepEqual(await data(listening), ['once', 'once', 'end'], 'each was published once');
 });
 
 test('a listener that throws is reported, and the others hear', async (t) => {
@@ -300,6 +328,27 @@ test('a tab that comes with an id catches up, and then shares', async (t) => {
   await hub.publish('end');
   await heard(here, 'end');
   assert.deepEqual(await data(here), ['end']);
+});
+
+test('a tab that wants what comes takes nothing over of what its leader has only asked for', async (t) => {
+  const { hub, site, context } = await set(t, '--jwt-secret', SECRET);
+  const bearer = { authorization: `Bearer ${token()}` };
+  await hub.publish('old', {}, bearer);
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await context.exposeFunction('late', () => held.then(() => token()));
+  await context.exposeFunction('mint', () => token());
+  // It leads, and has no connection yet.
+  const all = await tab(context, site, hub, { shared: 'alice', token: 'late', since: 'earliest' });
+  const live = await tab(context, site, hub, { shared: 'alice', token: 'mint' });
+  await live.waitForFunction(() => heard.events.state.name === 'live' || heard.events.lastEventId);
+  release();
+  await heard(all, 'old');
+  await hub.publish('new', {}, bearer);
+  for (const page of [all, live]) await heard(page, 'new');
+  assert.deepEqual(await data(live), ['new']);
+  assert.deepEqual(await data(all), ['old', 'new']);
+  await hub.subscribers(1);
 });
 
 test('the shared connection resumes after a restart, and tells every tab of a gap', async (t) => {

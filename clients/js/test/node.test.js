@@ -7,7 +7,9 @@ import { test } from 'node:test';
 import { EventSource } from 'eventsource';
 
 import { connect, FanfareError, publish } from '../src/index.js';
+import { FanfareSource } from '../src/source.js';
 import { directory, Hub, SECRET, token, until } from './support/hub.js';
+import { Proxy } from './support/proxy.js';
 
 // A connection of a test, and what it has heard.
 function listen(test, hub, options = {}) {
@@ -324,6 +326,49 @@ test('publishing waits for a hub that comes back', async (t) => {
   await published;
   await hub.kill();
   await assert.rejects(publish(hub.url, { message: 'never' }), /unknown/);
+});
+
+test('what a lost answer leaves open stays so, whatever later tries are answered', async (t) => {
+  const hub = await Hub.start(t);
+  for (const [fates, status, unknown] of [
+    [['lost', '503', '503'], 503, true],
+    [['502 sent', '503', '503'], 503, true],
+    [['504 sent', '401'], 401, true],
+    [['503', 'lost', '507'], 507, true],
+    [['lost', 'lost', 'lost'], undefined, true],
+    [['503', '503', '503'], 503, undefined],
+    [['507'], 507, undefined],
+    [['422'], 422, undefined],
+  ]) {
+    const { url } = await Proxy.start(t, hub, [...fates]);
+    const failure = await publish(url, { message: 'perhaps' }).catch((error) => error);
+    assert.ok(failure instanceof FanfareError, String(failure));
+    assert.deepEqual([failure.status, failure.unknown], [status, unknown], `${fates}`);
+    assert.equal(/whether .* is unknown/.test(failure.message), Boolean(unknown), failure.message);
+  }
+});
+
+test('a token that cannot be had leaves nothing open', async (t) => {
+  const hub = await Hub.start(t);
+  const token = () => Promise.reject(new Error('signed out'));
+  const failure = await publish(hub.url, { message: 'never' }, { token }).catch((error) => error);
+  assert.deepEqual([failure.message, failure.unknown], ['signed out', undefined]);
+});
+
+test('a source asks for all that its address does', async (t) => {
+  const hub = await Hub.start(t);
+  const asked = [];
+  class Watched extends EventSource {
+    constructor(url, ...rest) {
+      asked.push(new URL(url).searchParams);
+      super(url, ...rest);
+    }
+  }
+  const query = 'topic=a&topic=b&event=c&interval=20&last_event_id=1-1';
+  const source = new FanfareSource(`${hub.url}events?${query}`, { EventSource: Watched });
+  t.after(() => source.close());
+  await until(() => asked.length > 0);
+  for (const [name, value] of new URLSearchParams(query)) assert.ok(asked[0].getAll(name).includes(value), name);
 });
 
 test('without an EventSource it says so', () => {

@@ -57,7 +57,8 @@ function listen(since) {
   });
   events.on((event) => {
     feed.add(event);
-    if (!feed.paused && !replay.brings(event)) {
+    const replayed = replay.brings(event);
+    if (!feed.paused && !replayed) {
       popups.add(event.data);
       news.add(event.data);
     }
@@ -72,6 +73,7 @@ function listen(since) {
 }
 
 function show(state) {
+  replay.become(state);
   badge.show(state);
   session.show(state.name === 'closed' ? state.reason : undefined);
 }
@@ -79,6 +81,7 @@ function show(state) {
 // What the one who signs out has seen is not for the next.
 function forget() {
   events.close();
+  replay.end();
   feed.forget();
   topics.form.reset();
   popups.clear();
@@ -101,7 +104,7 @@ session.addEventListener('change', () => {
   listen('');
 });
 byId('replay').addEventListener('click', () => {
-  replay.begin();
+  replay.begin(events.lastEventId);
   listen('earliest');
 });
 

@@ -45,7 +45,7 @@ export function publishForm({ hub, session, topics, form, outcome, also, command
       message.value = '';
       write();
     } catch (failure) {
-      const outcome = failure.message.includes('unknown') ? 'Perhaps sent' : 'Not sent';
+      const outcome = failure.unknown ? 'Perhaps sent' : 'Not sent';
       if (token === session.token) say(`${outcome}: ${failure.message}`, 'failed');
     } finally {
       button.disabled = false;

@@ -55,6 +55,9 @@ pub(crate) enum Refusal {
     Publish { place: [&'static str; 2], value: String, said: String },
     #[error("Extra inputs are not permitted: did you mean '{meant}'?")]
     NearMiss { name: String, value: String, meant: &'static str },
+    /// A parameter of a publish that is, or was meant to be, the field `meant`, which belongs in `place`.
+    #[error("Extra inputs are not permitted: {}", directions(name, meant, place))]
+    Misplaced { name: String, value: String, meant: &'static str, place: &'static str },
     #[error("no subscriber of this node has the id {0}")]
     UnknownSubscriber(String),
     #[error("delivery is shutting down or too busy")]
@@ -170,9 +173,11 @@ impl Refusal {
             Self::Unreadable { .. } => RefusalReason::InvalidPublish,
             Self::BodyLimit(BodyLimit::Late) => RefusalReason::BodyTimeout,
             Self::BodyLimit(BodyLimit::NoRoom) => RefusalReason::Bodies,
-            Self::Body(_) | Self::BodyBroken(_) | Self::Key(_) | Self::Publish { .. } => {
-                RefusalReason::InvalidPublish
-            }
+            Self::Body(_)
+            | Self::BodyBroken(_)
+            | Self::Key(_)
+            | Self::Publish { .. }
+            | Self::Misplaced { .. } => RefusalReason::InvalidPublish,
             Self::Append(AppendError::Full { .. }) => RefusalReason::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => RefusalReason::TooManyKeys,
             Self::Append(AppendError::KeyReused) => RefusalReason::KeyReused,
@@ -290,6 +295,14 @@ impl Refusal {
             Some(broken) => Self::BodyLimit(broken),
             None => Self::BodyBroken(error),
         }
+    }
+}
+
+/// Where what stands in an address belongs.
+fn directions(name: &str, meant: &str, place: &str) -> String {
+    match name == meant {
+        true => format!("'{meant}' belongs in the {place}"),
+        false => format!("did you mean '{meant}'? It belongs in the {place}"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware::from_fn_with_state;
@@ -192,7 +193,8 @@ fn cors(app: Arc<AppState>, dialect: &dyn Dialect) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(allows))
         .allow_credentials(true)
         .allow_methods(methods.into_iter().chain(query).collect::<Vec<_>>())
-        .expose_headers(dialect.exposed_headers())
+        // When to come back is for every page that is asked to.
+        .expose_headers([vec![RETRY_AFTER], dialect.exposed_headers()].concat())
         .allow_headers(AllowHeaders::mirror_request())
 }
 

@@ -11,8 +11,7 @@ use crate::refusal::{Detail, MAX_DETAILS, Problem};
 use crate::value::{NotJson, Object, Value};
 
 /// The fields that a publish may have.
-pub(crate) const FIELDS: [&str; 7] =
-    ["message", "json", "topic", "topics", "event", "private", "id"];
+pub const FIELDS: [&str; 7] = ["message", "json", "topic", "topics", "event", "private", "id"];
 
 /// Why a text is not a draft.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ mod refusal;
 mod submission;
 mod value;
 
+pub use draft::FIELDS;
 pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
 pub use near_miss::near_miss;
 pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, PayloadRefusal};

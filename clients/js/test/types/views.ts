@@ -23,3 +23,10 @@ defineFeed('/sse');
 console.log(FanfareFeed.hub, new FanfareFeed().events?.state.name);
 // @ts-expect-error: whose connection is it?
 useFanfare('/sse', { token: 'token', shared: true });
+
+// A token that comes later.
+declare const session: { token?: string };
+useFanfare('/sse', { topics: 't', token: session.token, shared: 'alice' });
+useInVue('/sse', () => ({ token: session.token }));
+// @ts-expect-error: whose connection?
+useFanfare('/sse', { token: session.token, shared: true });

@@ -127,6 +127,41 @@ async fn a_subscriber_is_cut_by_keyboard() {
 }
 
 #[tokio::test]
+async fn a_double_click_cuts_a_subscriber() {
+    let hub = Hub::start();
+    let _kept = subscribe(&hub, "kept");
+    let page = Page::open(&address(&hub)).await;
+    list(&page, 1).await;
+    let place = page
+        .eval(
+            "const button = document.querySelector('#subscribers button');
+             button.scrollIntoView({ block: 'center' });
+             window.clicks = [];
+             button.addEventListener('click', ({ detail }) => clicks.push(detail));
+             const { x, y, width, height } = button.getBoundingClientRect();
+             return { x: x + width / 2, y: y + height / 2 };",
+        )
+        .await;
+    let click = |count: u32| {
+        for kind in ["mousePressed", "mouseReleased"] {
+            let press = json!({
+                "type": kind, "x": place["x"], "y": place["y"], "button": "left", "clickCount": count,
+            });
+            page.devtools("Input.dispatchMouseEvent", &press);
+        }
+    };
+    let text = "return document.querySelector('#subscribers button').textContent";
+    click(1);
+    click(2);
+    page.until("return clicks.join() === '1,2'").await;
+    page.expect(text, "Really?").await;
+    page.expect("return document.querySelector('#subscribers button').disabled", false).await;
+    // Another click is meant.
+    click(1);
+    page.until("return document.getElementById('outcome').textContent.includes('was cut')").await;
+}
+
+#[tokio::test]
 async fn the_console_stands_still_once_the_hubs_clock_steps_back() {
     let hub = Hub::start();
     let page = Page::open(&address(&hub)).await;

@@ -1,5 +1,7 @@
 //! A message is announced and listed, as in the guide.
 
+use serde_json::json;
+
 use crate::chromium::Page;
 use crate::hub::Hub;
 
@@ -79,4 +81,55 @@ async fn a_replay_is_announced_as_news() {
     page.expect("return Swal.isVisible()", false).await;
     hub.publish("news");
     page.until_popup("📨 New Message Received").await;
+}
+
+#[tokio::test]
+async fn a_replay_that_is_slow_to_come_is_announced_as_news() {
+    let hub = Hub::start();
+    (0..50).for_each(|n| drop(hub.publish(&format!("kept {n}"))));
+    let page = Page::open(&hub.page).await;
+    let latency = json!({
+        "offline": false, "latency": 2000, "downloadThroughput": -1, "uploadThroughput": -1,
+    });
+    page.devtools("Network.enable", &json!({}));
+    page.devtools("Network.emulateNetworkConditions", &latency);
+    page.by_id("replay").await.click().await.unwrap();
+    page.until_newest("kept 49").await;
+    page.expect("return Swal.isVisible()", false).await;
+}
+
+#[tokio::test]
+async fn where_the_clocks_differ_a_replay_is_announced_and_news_are_not() {
+    let hub = Hub::start();
+    (0..50).for_each(|n| drop(hub.publish(&format!("kept {n}"))));
+    let page = Page::open(&hub.page).await;
+    hub.publish("kept 50");
+    page.until_popup("📨 New Message Received").await;
+    page.until_popup_closes().await;
+    for (hours, newest) in [(-1, "kept 50"), (1, "news -1")] {
+        page.eval(&format!(
+            "window.clock ??= Date.now; Date.now = () => clock() + {hours} * 3_600_000"
+        ))
+        .await;
+        page.by_id("clear").await.click().await.unwrap();
+        // What comes as soon as the replay has ended is news.
+        page.eval(&format!(
+            "const list = document.getElementById('messages');
+             const ended = new MutationObserver(() => {{
+               if (list.lastElementChild?.querySelector('p').textContent !== '{newest}') return;
+               ended.disconnect();
+               window.visible = Swal.isVisible();
+               fetch('send', {{ method: 'POST', headers: {{ 'content-type': 'application/json' }},
+                 body: '{{\"message\": \"news {hours}\", \"topic\": \"default\"}}' }});
+             }});
+             ended.observe(list, {{ childList: true }});"
+        ))
+        .await;
+        page.by_id("replay").await.click().await.unwrap();
+        page.until_popup("📨 New Message Received").await;
+        page.expect("return Swal.getHtmlContainer().textContent", format!("news {hours}").as_str())
+            .await;
+        page.expect("return window.visible", false).await;
+        page.until_popup_closes().await;
+    }
 }

@@ -66,6 +66,35 @@ async fn what_is_typed_is_published_and_a_refusal_is_shown_with_its_reason() {
 }
 
 #[tokio::test]
+async fn what_was_perhaps_sent_is_said_not_to_be() {
+    let hub = Hub::start();
+    let page = Page::open(&hub.page).await;
+    page.toggle_popups().await;
+    // The first answer is lost on its way, the later ones are those of a hub that is busy.
+    page.eval(
+        "const { fetch } = window;
+         let tries = 0;
+         window.fetch = async (url, ...rest) => {
+           if (!String(url).endsWith('/send')) return fetch(url, ...rest);
+           if ((tries += 1) > 1) return new Response('{\"detail\": \"busy\"}', { status: 503 });
+           await fetch(url, ...rest);
+           throw new TypeError('Failed to fetch');
+         };",
+    )
+    .await;
+    let message = page.by_id("message").await;
+    message.send_keys(&format!("once{}", Key::Enter)).await.unwrap();
+    page.until("return document.getElementById('outcome').dataset.kind === 'failed'").await;
+    let outcome = page.eval(OUTCOME).await;
+    assert!(outcome.as_str().unwrap().starts_with("Perhaps sent: "), "{outcome}");
+    assert_eq!(page.shown().await, ["once"]);
+    // Where every try was answered that it was not, it was not.
+    message.send_keys(&format!(" more{}", Key::Enter)).await.unwrap();
+    page.until("return document.getElementById('outcome').textContent.startsWith('Not sent: ')")
+        .await;
+}
+
+#[tokio::test]
 async fn the_shells_command_does_something_else_than_the_box() {
     let hub = Hub::start();
     let page = Page::open(&format!("{}?topic=**", hub.page)).await;

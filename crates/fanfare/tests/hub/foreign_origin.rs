@@ -78,6 +78,22 @@ fn a_preflight_allows_what_clients_send() {
     }
 }
 
+#[test]
+fn a_page_that_is_asked_to_come_back_is_not_told_when() {
+    let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--request-rate", "10"]);
+    let ask = || hub.request("GET", "/sse/events?topic=a*", &[("Origin", OURS)]);
+    let publish = || hub.request("POST", "/sse/send", &[("Origin", OURS)]);
+    for answer in [ask(), publish()] {
+        let exposed = answer.list("access-control-expose-headers");
+        assert!(exposed.contains(&"retry-after".to_owned()), "{answer:?}");
+    }
+    let mut answers = (0..100).map(|_| publish());
+    let refused = answers.find(|answer| answer.status == 429).expect("too many are refused");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let exposed = refused.list("access-control-expose-headers");
+    assert!(exposed.contains(&"retry-after".to_owned()), "{refused:?}");
+}
+
 fn preflight(hub: &Hub, origin: &str, headers: &str) -> Response {
     let asked = [
         ("Origin", origin),

@@ -72,6 +72,50 @@ fn a_parameter_that_is_nearly_a_known_one_is_ignored() {
 }
 
 #[test]
+fn a_field_in_the_address_of_a_publish_is_ignored() {
+    let hub = Hub::alone(&[]);
+    let json = [("Content-Type", "application/json")];
+    let lines = [("Content-Type", "application/x-ndjson"), ("Accept", "application/x-ndjson")];
+    let body = br#"{"message": "a"}"#;
+    for (path, name, headers, said) in [
+        ("send?topic=a", "topic", &json[..], "'topic' belongs in the body"),
+        ("send?topc=a", "topc", &json, "did you mean 'topic'? It belongs in the body"),
+        ("send?x=1&even%74=paid", "event", &json, "'event' belongs in the body"),
+        ("send?id=1", "id", &json, "'id' belongs in the body"),
+        ("send?private=true", "private", &lines, "'private' belongs in the body"),
+        ("topics/a?evnt=x", "evnt", &[], "did you mean 'event'? It belongs in the header X-Event"),
+        ("topics/a?topic=b", "topic", &[], "'topic' belongs in the path"),
+        (
+            "topics/a?private=1",
+            "private",
+            &[],
+            "'private' belongs in the body of a publish in JSON, to /send",
+        ),
+    ] {
+        let response = hub.connect().request("POST", &format!("/sse/{path}"), headers, body);
+        assert_eq!(response.status, 422, "{path}: {response:?}");
+        let fault = &response.json()["detail"][0];
+        assert_eq!(fault["type"], "extra_forbidden", "{path}: {fault}");
+        assert_eq!(fault["loc"], json!(["query", name]));
+        assert_eq!(fault["msg"], format!("Extra inputs are not permitted: {said}"));
+    }
+    let metrics = hub.metrics();
+    assert_eq!(metrics.labelled("fanfare_refused_total", "\"invalid_publish\""), 8.0);
+    assert_eq!(metrics.sum("fanfare_publishes_total"), 0.0);
+}
+
+#[test]
+fn a_parameter_of_somebody_elses_keeps_a_publish_from_being_accepted() {
+    let hub = Hub::start(&[]);
+    let json = [("Content-Type", "application/json")];
+    for path in ["send?_=17&utm_source=x&ticket=1&%ff=1", "topics/default?ip=x&to=%ff&"] {
+        let path = format!("/sse/{path}");
+        let response = hub.connect().request("POST", &path, &json, br#"{"message": "a"}"#);
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+    }
+}
+
+#[test]
 fn a_parameter_of_somebody_elses_ends_a_stream() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscribe("topic=a&_=17&utm_source=x&since=1&x[]=1");

@@ -19,6 +19,9 @@ use crate::support::{Hub, PATIENCE, Setup};
 /// The hub's address as the guides have it.
 const ADDRESS: &str = "127.0.0.1:8000";
 
+/// The same by name.
+const BY_NAME: &str = "localhost:8000";
+
 /// The address of a second hub, which a guide starts itself.
 const SECOND: &str = "127.0.0.1:8001";
 
@@ -33,6 +36,16 @@ fn guides() -> PathBuf {
 enum Block {
     Run(String),
     Save { name: String, program: String },
+}
+
+impl Block {
+    /// What is run of it.
+    fn script(self) -> Option<String> {
+        match self {
+            Self::Run(script) => Some(script),
+            Self::Save { .. } => None,
+        }
+    }
 }
 
 /// The blocks to be used, without the indentation of a list they stand in.
@@ -72,9 +85,17 @@ fn installed_clients() -> PathBuf {
 }
 
 fn run(guide: &str) {
-    let hub = Hub::alone(&[]);
-    let places =
-        [(ADDRESS, hub.address().to_string()), (SECOND, format!("127.0.0.1:{}", free_port()))];
+    run_with(guide, &[]);
+}
+
+/// The same, against a hub with these flags.
+fn run_with(guide: &str, flags: &[&str]) {
+    let hub = Hub::alone(flags);
+    let places = [
+        (ADDRESS, hub.address().to_string()),
+        (BY_NAME, hub.address().to_string()),
+        (SECOND, format!("127.0.0.1:{}", free_port())),
+    ];
     run_at(guide, &places);
 }
 
@@ -136,7 +157,7 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
 
 macro_rules! guides {
     ($($name:ident: $file:literal),+ $(,)?) => {
-        const GUIDES: &[&str] = &[$($file),+, CLUSTER, PROXIES, SECURITY];
+        const GUIDES: &[&str] = &[$($file),+, CLUSTER, MERCURE, PROXIES, SECURITY];
         $(#[test]
         fn $name() {
             run($file);
@@ -151,8 +172,7 @@ const NOT_RUN: [&str; 2] = ["cargo run --release", "scripts/test"];
 
 #[test]
 fn readme() {
-    let hub = Hub::alone(&[]);
-    run_at(README, &[("localhost:8000", hub.address().to_string())]);
+    run(README);
 }
 
 #[test]
@@ -168,6 +188,7 @@ guides! {
     from_fastapi: "from-fastapi.md",
     clients: "clients.md",
     faq: "faq.md",
+    install: "install.md",
     live_upgrade: "live-upgrade.md",
     publishing: "publishing.md",
     sizing: "sizing.md",
@@ -220,6 +241,20 @@ fn cluster() {
     run_at(CLUSTER, &places);
 }
 
+const MERCURE: &str = "mercure.md";
+
+#[test]
+fn mercure() {
+    run_with(MERCURE, &["--mercure", "--mercure-subscriptions"]);
+}
+
+const CLIENTS_JS: &str = "../clients/js/README.md";
+
+#[test]
+fn clients_js() {
+    run(CLIENTS_JS);
+}
+
 const PROXIES: &str = "proxies.md";
 
 #[test]
@@ -270,15 +305,123 @@ fn a_threat_is_answered_by_a_test_that_there_is_not() {
 }
 
 #[test]
-fn a_guide_has_commands_that_nobody_runs() {
+fn a_guide_is_not_in_the_list_of_those_that_are_run() {
     for (directory, listed) in [(guides(), GUIDES), (guides().join("recipes"), RECIPES)] {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let runs = path.is_file() && !blocks(&fs::read_to_string(&path).unwrap()).is_empty();
-            assert!(!runs || listed.contains(&&*name), "add {} to the list above", path.display());
+        for (name, text) in pages(&directory) {
+            let runs = !blocks(&text).is_empty();
+            assert!(!runs || listed.contains(&&*name), "add {name} to the list above");
         }
     }
+}
+
+/// The pages of a directory by their names, and their texts.
+fn pages(directory: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let named = pages.map(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).unwrap())
+    });
+    named.collect()
+}
+
+/// What a block is written in if it is there to be run.
+const RUNNABLE: [&str; 12] =
+    ["sh", "bash", "js", "jsx", "ts", "tsx", "html", "py", "python", "go", "php", "ruby"];
+
+/// Blocks that are run elsewhere: by `scripts/test-packages` and by `scripts/test-chart`.
+const ELSEWHERE: [&str; 2] = ["sh package ", "sh helm "];
+
+/// Blocks that are not run as they stand: the guide, how the block begins, and why.
+const BY_HAND: [(&str, &str, &str); 27] = [
+    ("cluster.md", "docker compose", "it needs Docker"),
+    (
+        "conformance.md",
+        "fanfare conformance http",
+        "each takes a minute; crates/conformance runs them",
+    ),
+    ("from-fastapi.md", "fanfare --listen", "it starts the hub that the others speak to"),
+    ("install.md", "scripts/package ", "scripts/test-packages runs it"),
+    ("install.md", "fanfare", "it starts the hub that the others speak to"),
+    ("install.md", "sudo editor", "it needs systemd, and somebody who edits"),
+    ("install.md", "sudo install", "it needs systemd"),
+    ("install.md", "cargo install", "it builds the program once more"),
+    ("install.md", "docker build", "it needs Docker"),
+    ("install.md", "docker cp", "it needs Docker"),
+    ("kubernetes.md", "docker build", "it needs Docker"),
+    ("kubernetes.md", "helm template", "what is left out is the reader's"),
+    (
+        "live-upgrade.md",
+        "fanfare upgrade --check",
+        "what follows it is run, and ends what it leaves",
+    ),
+    ("mercure.md", "fanfare --mercure", "it starts the hub that the others speak to"),
+    ("security.md", "openssl rand", "it starts the hub that the others speak to"),
+    ("security.md", "openssl rand -hex 32 > secret.new", "what is left out is the reader's"),
+    ("security.md", "fanfare --listen 0.0.0.0:443", "it needs a domain"),
+    ("sizing.md", "fanfare bench --idle", "it needs 15,000 sockets at each end"),
+    ("sizing.md", "bench/million", "it measures for minutes"),
+    ("testing.md", "scripts/simulate", "it runs for minutes"),
+    ("testing.md", "scripts/rig", "it runs for minutes"),
+    ("testing.md", "scripts/upgrades", "it runs for minutes"),
+    ("testing.md", "scripts/mutations", "it runs for an hour"),
+    ("tour.md", "fanfare", "it starts the hub that the others speak to"),
+    ("clients.md", "// vite.config.js", "scripts/test-toolchains runs Vite with it"),
+    ("recipes/README.md", "fanfare", "it starts the hub that the others speak to"),
+    (
+        "recipes/laravel.md",
+        "php artisan",
+        "the application is the reader's: one of the test's own takes its place",
+    ),
+];
+
+#[test]
+fn a_guide_has_commands_that_nobody_runs() {
+    let readme = fs::read_to_string(guides().join(CLIENTS_JS)).unwrap();
+    let mut guides = pages(&guides());
+    guides.extend(
+        pages(&self::guides().join("recipes"))
+            .into_iter()
+            .map(|(name, text)| (format!("recipes/{name}"), text)),
+    );
+    guides.push((CLIENTS_JS.to_owned(), readme));
+    let mut listed = BY_HAND.to_vec();
+    for (guide, text) in guides {
+        let run: Vec<_> = blocks(&text).into_iter().filter_map(Block::script).collect();
+        for (info, block) in unmarked(&text) {
+            let language = info.split(' ').next().unwrap_or_default();
+            let is_run = ELSEWHERE.iter().any(|elsewhere| info.starts_with(elsewhere))
+                || run.iter().any(|script| holds(script, &block));
+            if is_run || !RUNNABLE.contains(&language) {
+                continue;
+            }
+            let place =
+                listed.iter().position(|(of, begins, _)| *of == guide && block.starts_with(begins));
+            assert!(place.is_some(), "nobody runs this of {guide}, mark it `test`:\n{block}");
+            place.map(|place| listed.swap_remove(place));
+        }
+    }
+    assert!(listed.is_empty(), "these are not there any more, or are run: {listed:?}");
+}
+
+/// The blocks that are not marked: their info, and what is in them without its indentation.
+fn unmarked(guide: &str) -> Vec<(String, String)> {
+    let mut lines = guide.lines();
+    let mut unmarked = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(info) = line.trim().strip_prefix("```") else { continue };
+        let block: Vec<_> =
+            lines.by_ref().take_while(|line| line.trim() != "```").map(str::trim).collect();
+        if info.split(' ').nth(1) != Some("test") {
+            unmarked.push((info.to_owned(), block.join("\n")));
+        }
+    }
+    unmarked
+}
+
+/// Whether a script that is run has each line of a block that is not.
+fn holds(script: &str, block: &str) -> bool {
+    block.lines().all(|wanted| script.lines().any(|line| line.trim() == wanted))
 }
 
 #[test]

@@ -85,12 +85,12 @@ export class Subscribers {
     who.textContent = peer ?? 'HTTP/2 or TLS';
     who.title = `Subscriber ${id}`;
     const behind = `${count(lag)}${blocked ? ', blocked' : ''}`;
-    cut.addEventListener('click', () => this.confirmed(cut) && this.cut(id, cut));
+    cut.addEventListener('click', (click) => this.confirmed(cut, click) && this.cut(id, cut));
     return row([who], [topics, 'topic'], [age(connected), 'number'], [behind, 'number'], [cut, 'number']);
   }
 
-  // The first press asks, the next one within a while is meant.
-  confirmed(button) {
+  // The first press asks, the next one within a while is meant, but for that of a double click.
+  confirmed(button, { detail }) {
     const { dataset } = button;
     const ask = (asking) => {
       button.textContent = asking ? 'Really?' : 'Cut';
@@ -98,7 +98,7 @@ export class Subscribers {
       if (asking) dataset.asked = '';
       else delete dataset.asked;
     };
-    if ('asked' in dataset) return true;
+    if ('asked' in dataset) return detail < 2;
     ask(true);
     setTimeout(() => ask(false), CONFIRM_WITHIN_MS);
     return false;

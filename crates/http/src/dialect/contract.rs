@@ -34,6 +34,11 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     /// The longest body of a publish, in bytes, where a message may have `message` of them.
     fn body_limit(&self, message: usize) -> usize;
 
+    /// Refuses what the address of a publish may not have in its query.
+    fn check_publish_query(&self, _query: &str) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// What a publisher sent, of which no message may have more than `message` bytes. There is at least
     /// one event.
     fn publication(

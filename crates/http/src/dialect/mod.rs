@@ -17,4 +17,4 @@ pub(crate) use self::mercure::{Mercure, format as mercure_format, reserved};
 pub use self::mercure::{MercureConfig, MercureTokens, Presence};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::native::probe;
-pub(crate) use self::native::{NATIVE, detail, not_found, statistics, text};
+pub(crate) use self::native::{NATIVE, check_text_query, detail, not_found, statistics, text};

@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 
 use super::publish_lines::publish_lines;
 use crate::access::Caller;
-use crate::dialect::{PublishRequest, reserved, text};
+use crate::dialect::{PublishRequest, check_text_query, reserved, text};
 use crate::quotas::RequestPlace;
 use crate::refusal::Refusal;
 use crate::state::{AppState, Endpoint};
@@ -35,7 +35,10 @@ pub(crate) async fn publish_at(endpoint: &Endpoint, request: Parts, body: Body) 
         return begun.unwrap_or_else(|refusal| endpoint.refuse(&refusal));
     }
     let limit = dialect.body_limit(app.max_message);
-    let read = |body: &Bytes| dialect.publication(&request.headers, body, app.max_message);
+    let read = |body: &Bytes| {
+        request.uri.query().map_or(Ok(()), |query| dialect.check_publish_query(query))?;
+        dialect.publication(&request.headers, body, app.max_message)
+    };
     let accepted = accept(endpoint, &request, body, limit, read).await;
     accepted.unwrap_or_else(|refusal| endpoint.refuse(&refusal))
 }
@@ -62,6 +65,7 @@ async fn accept_text(
     let from = access.address(&request.extensions, &request.headers);
     access.guard.require_own_page(request, from)?;
     let read = |body: &Bytes| {
+        request.uri.query().map_or(Ok(()), check_text_query)?;
         let path = request.uri.path();
         let said = "the path does not decode to UTF-8";
         let Path(topic) = topic.map_err(|_| Refusal::of_publish(["path", "topic"], path, &said))?;

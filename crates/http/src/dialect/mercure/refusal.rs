@@ -60,6 +60,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Parameter { .. }
         | Refusal::Publish { .. }
         | Refusal::NearMiss { .. }
+        | Refusal::Misplaced { .. }
         | Refusal::TooManyTopics { .. }
         | Refusal::NobodyNamed
         | Refusal::Envelope(_)

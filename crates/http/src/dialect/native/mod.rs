@@ -19,7 +19,7 @@ pub(crate) use self::refusal::{detail, not_found};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::subscription::probe;
 pub(crate) use self::subscription::statistics;
-pub(crate) use self::text::text;
+pub(crate) use self::text::{check_text_query, text};
 use super::contract::{Dialect, LineFormat, Paths, PublishRequest, SubscribeRequest};
 use crate::access::CredentialPlaces;
 use crate::refusal::Refusal;
@@ -48,6 +48,10 @@ impl Dialect for NativeDialect {
 
     fn body_limit(&self, message: usize) -> usize {
         publication::body_limit(message)
+    }
+
+    fn check_publish_query(&self, query: &str) -> Result<(), Refusal> {
+        publication::check_query(query)
     }
 
     fn publication(

@@ -8,10 +8,11 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use fanfare_event::Position;
 use fanfare_log::{Appended, Durability};
-use fanfare_payload::{Submission, SubmissionKind, SubmissionLimits, decode};
+use fanfare_payload::{FIELDS, Submission, SubmissionKind, SubmissionLimits, decode};
 
 use crate::dialect::contract::PublishRequest;
 use crate::dialect::idempotency_key::KeyName;
+use crate::query;
 use crate::refusal::Refusal;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -24,6 +25,11 @@ const OTHER_FIELDS: usize = 8 * 1024;
 
 pub(super) fn body_limit(message: usize) -> usize {
     message * ESCAPING + OTHER_FIELDS
+}
+
+/// Refuses fields in the query.
+pub(super) fn check_query(query: &str) -> Result<(), Refusal> {
+    query::refuse_fields(query, &FIELDS, |_| "body")
 }
 
 pub(super) fn read(

@@ -106,7 +106,7 @@ pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
             invalid(&["query", name], &refusal.to_string(), &value.as_str().into())
         }
         Refusal::Publish { place, value, .. } => invalid(place, &said, &echo(value)),
-        Refusal::NearMiss { name, value, .. } => say(
+        Refusal::NearMiss { name, value, .. } | Refusal::Misplaced { name, value, .. } => say(
             StatusCode::UNPROCESSABLE_ENTITY,
             json!([{
                 "type": "extra_forbidden", "loc": ["query", name], "msg": said,

@@ -4,14 +4,26 @@
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName};
 use fanfare_event::{Draft, EventType, Topic};
-use fanfare_payload::{PayloadRefusal as InvalidBody, SubmissionKind};
+use fanfare_payload::{FIELDS, PayloadRefusal as InvalidBody, SubmissionKind};
 
 use crate::dialect::contract::PublishRequest;
 use crate::dialect::idempotency_key::KeyName;
+use crate::query;
 use crate::refusal::Refusal;
 
 /// Names the event's type, as the field `event` does in JSON.
 const EVENT: HeaderName = HeaderName::from_static("x-event");
+
+/// Refuses fields in the query.
+pub(crate) fn check_text_query(query: &str) -> Result<(), Refusal> {
+    query::refuse_fields(query, &FIELDS, |field| match field {
+        "message" => "body",
+        "topic" => "path",
+        "event" => "header X-Event",
+        // This way of publishing has no place for them.
+        _ => "body of a publish in JSON, to /send",
+    })
+}
 
 /// Reads a message to the topic that the path names, decoded.
 pub(crate) fn text(

@@ -62,6 +62,7 @@ pub(super) async fn publish_lines(
     // From now on it hears of cuts: what is found out about the caller after this is not outdated.
     let endings = app.publish_streams.open();
     let (place, caller) = admit(endpoint, request).await?;
+    request.uri.query().map_or(Ok(()), |query| endpoint.dialect.check_publish_query(query))?;
     format.admits(&request.headers)?;
     if let Some(why) = app.is_ending() {
         return Err(why);
