@@ -20,7 +20,7 @@ use crate::counters::CloseReason;
 use crate::lease::{Grant, Lease};
 use crate::seats::Seat;
 use crate::sink::Sink;
-use crate::wire::Wire;
+use crate::wire::{Farewell, Wire};
 
 /// A stream that goes on, as data; beside it stands the connection, see [`Detached`].
 #[derive(Debug, Clone)]
@@ -47,6 +47,27 @@ pub struct Subscription {
     pub grant: Option<Grant>,
     /// Why it ends once nothing waits for it any more, if it does.
     pub closing: Option<CloseReason>,
+}
+
+impl Subscription {
+    /// How many bytes must go out first.
+    pub fn unsent(&self) -> usize {
+        self.rest.iter().map(Bytes::len).sum()
+    }
+
+    /// Ends it once it has taken what must go out first, and tells it when to come back, in milliseconds.
+    pub(crate) fn end(&mut self, reason: CloseReason, retry: u64) {
+        if self.closing.is_some() {
+            return;
+        }
+        // One that has never had an id gets where it stands, as in `shard::closing`.
+        let farewell = match (self.held_id, self.cursor) {
+            (None, ReadFrom::After(position)) => Farewell::Cursor(position),
+            _ => Farewell::Silent,
+        };
+        self.rest.push(self.wire.farewell(farewell, retry));
+        self.closing = Some(reason);
+    }
 }
 
 /// A subscriber that has been taken out of its shard. Its places are held until this is dropped.

@@ -19,6 +19,7 @@ use crate::address_group::AddressGroup;
 use crate::cadence::Cadence;
 use crate::counters::CloseReason;
 use crate::lease::Grant;
+use crate::retry::Retry;
 use crate::subscription::Subscription;
 use crate::vocabulary::Vocabulary;
 use crate::wire::{Framing, Wire};
@@ -102,14 +103,52 @@ impl Subscription {
         reader: &mut Reader<'_>,
         vocabulary: &dyn Vocabulary,
     ) -> Result<Self, UnreadableSubscription> {
+        match Self::read_what_is_known(reader, vocabulary)? {
+            (subscription, None) => Ok(subscription),
+            (_, Some(text)) => Err(UnreadableSubscription::Expression(text)),
+        }
+    }
+
+    /// The same, but one that names an expression that cannot be read here ends, and is told to come back after so many
+    /// milliseconds: nobody else's stream goes with it.
+    ///
+    /// # Errors
+    ///
+    /// See [`UnreadableSubscription`].
+    pub fn read_or_end(
+        reader: &mut Reader<'_>,
+        vocabulary: &dyn Vocabulary,
+        retry: Retry,
+    ) -> Result<Self, UnreadableSubscription> {
+        let (mut subscription, unknown) = Self::read_what_is_known(reader, vocabulary)?;
+        if let Some(expression) = unknown {
+            tracing::warn!(
+                expression,
+                "a stream asks for what is not known here any more, and ends"
+            );
+            subscription.end(CloseReason::Shutdown, retry.pick());
+        }
+        Ok(subscription)
+    }
+
+    /// What can be read here, and the first expression that cannot. It is to be used only where there is none, or to end.
+    fn read_what_is_known(
+        reader: &mut Reader<'_>,
+        vocabulary: &dyn Vocabulary,
+    ) -> Result<(Self, Option<String>), UnreadableSubscription> {
         type Unreadable = UnreadableSubscription;
+        let mut unknown = None;
         let topics = reader.list(|reader| Ok::<_, Unreadable>(Topic::parse(reader.text()?)?))?;
-        let patterns = read_patterns(reader, vocabulary)?;
+        let patterns = read_patterns(reader, vocabulary, &mut unknown)?;
         let types = reader.list(|reader| reader.text().map(Box::from))?;
-        let selector = Selector::restored(topics, patterns, types)?;
+        let selector = match unknown {
+            None => Selector::restored(topics, patterns, types)?,
+            // It hears nothing any more.
+            Some(_) => Selector::default(),
+        };
         let private = match reader.u8()? {
             0 => PrivateRights::None,
-            1 => PrivateRights::of(read_patterns(reader, vocabulary)?),
+            1 => PrivateRights::of(read_patterns(reader, vocabulary, &mut unknown)?),
             2 => PrivateRights::Every,
             _ => return Err(Malformed("unknown rights").into()),
         };
@@ -133,7 +172,7 @@ impl Subscription {
             let known = CloseReason::ALL.into_iter().find(|reason| reason.as_str() == name);
             known.ok_or(Malformed("a stream ends for an unknown reason"))
         })?;
-        Ok(Self {
+        let subscription = Self {
             interest: Interest::shared(selector, private),
             wire: Wire::new(format, framing),
             rest: if rest.is_empty() { Vec::new() } else { vec![rest] },
@@ -144,7 +183,8 @@ impl Subscription {
             address_group,
             grant,
             closing,
-        })
+        };
+        Ok((subscription, unknown))
     }
 }
 
@@ -168,15 +208,20 @@ fn write_patterns(writer: &mut Writer, patterns: &[Pattern]) {
 fn read_patterns(
     reader: &mut Reader<'_>,
     vocabulary: &dyn Vocabulary,
+    unknown: &mut Option<String>,
 ) -> Result<Vec<Pattern>, UnreadableSubscription> {
-    reader.list(|reader| {
+    let patterns = reader.list(|reader| {
         if reader.flag()? {
-            return Ok(Pattern::parse(reader.text()?)?);
+            return Ok::<_, UnreadableSubscription>(Some(Pattern::parse(reader.text()?)?));
         }
         let text = reader.text()?;
         let pattern = vocabulary.expression(text);
-        pattern.ok_or_else(|| UnreadableSubscription::Expression(text.to_owned()))
-    })
+        if pattern.is_none() {
+            unknown.get_or_insert_with(|| text.to_owned());
+        }
+        Ok(pattern)
+    })?;
+    Ok(patterns.into_iter().flatten().collect())
 }
 
 fn read_grant(reader: &mut Reader<'_>) -> Result<Grant, Malformed> {

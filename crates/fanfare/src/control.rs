@@ -71,13 +71,9 @@ impl ControlSockets {
                 bind(&place).inspect_err(warn(place)).ok()
             }
         };
-        let own = match path {
-            Some(_) => None,
-            None => {
-                let place = ControlAddress::Process(std::process::id());
-                bind(&place).inspect_err(warn(place)).ok()
-            }
-        };
+        // Also beside a path: whoever knows the process finds it, as the unit of systemd does.
+        let place = ControlAddress::Process(std::process::id());
+        let own = bind(&place).inspect_err(warn(place)).ok();
         for listener in hub.iter().chain(&own) {
             if let Err(error) = listener.set_nonblocking(true) {
                 tracing::warn!(%error, "a control socket cannot be used");

@@ -38,9 +38,10 @@ use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
 use crate::notify_systemd::notify;
 use crate::reload::Reload;
+use crate::signals::StopSignal;
 use crate::state::HubState;
 use crate::upgrade::{Handover, Inheritance, Predecessor, Successions, TakeoverError};
-use crate::{config, engine, listener, logging, open_files, signals};
+use crate::{config, engine, listener, logging, open_files};
 
 /// How often the log is asked to let go of what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -128,7 +129,7 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
     let control = ControlSockets::open(path, listener.local_addr()?, inherited);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut stop = pin!(signals::stop()?);
+        let stop = StopSignal::new()?;
         let upgrade = signal(SignalKind::user_defined2())?;
         let mut inheritance = old.as_mut().map(|old| old.receive()).transpose()?;
         let state = inheritance.as_mut().map(Inheritance::state).transpose();
@@ -146,14 +147,22 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
         let mut commands = running.listen_for_commands(upgrade);
         loop {
             tokio::select! {
-                () = &mut stop => {
+                () = stop.given() => {
                     notify("STOPPING=1");
                     running.drain(settings.drain).await;
                     break;
                 }
-                Some(command) = commands.recv() => if running.handover().handle_command(command).await {
+                Some(command) = commands.recv() => {
+                    let Some(heir) = running.handover().handle_command(command, &stop).await else { continue };
                     drop(commands);
-                    running.retire().await;
+                    let mut retired = pin!(running.retire());
+                    tokio::select! {
+                        () = &mut retired => {}
+                        () = stop.given() => {
+                            heir.stop();
+                            retired.await;
+                        }
+                    }
                     break;
                 },
             }

@@ -1,23 +1,38 @@
 //! The signals that end the hub.
 
-use std::future::Future;
 use std::io;
 use std::process;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
-/// Resolves at the first signal to stop; a second one ends the process at once.
-pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut next = async move || {
-        tokio::select! {
-            _ = terminate.recv() => 143,
-            _ = interrupt.recv() => 130,
-        }
-    };
-    Ok(async move {
-        next().await;
-        tokio::spawn(async move { process::exit(next().await) });
-    })
+/// Whether the hub was told to stop.
+#[derive(Debug, Clone)]
+pub(crate) struct StopSignal(watch::Receiver<bool>);
+
+impl StopSignal {
+    /// Listens from now on. A second signal ends the process at once.
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let (told, stop) = watch::channel(false);
+        let mut next = async move || {
+            tokio::select! {
+                _ = terminate.recv() => 143,
+                _ = interrupt.recv() => 130,
+            }
+        };
+        drop(tokio::spawn(async move {
+            next().await;
+            told.send_replace(true);
+            process::exit(next().await)
+        }));
+        Ok(Self(stop))
+    }
+
+    /// Resolves once it was, and as often as it is asked.
+    pub(crate) async fn given(&self) {
+        // The sender waits for the second.
+        let _ = self.0.clone().wait_for(|told| *told).await;
+    }
 }

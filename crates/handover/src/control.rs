@@ -3,7 +3,7 @@
 //! A client connects, says one [`ControlRequest`], and hears [`ControlReport`]s until the last. Both are records with
 //! their length before them. Where no path is set, the socket has no file: its names are of Linux's
 //! abstract kind, one of the process and one of the address that the hub listens on, so that none is left
-//! behind and none has to be cleaned up.
+//! behind and none has to be cleaned up. A path takes the place of the latter.
 //!
 //! What must hold: who may ask is decided by what the kernel says of the peer, and nothing else.
 

@@ -7,8 +7,11 @@
 //! What must hold: once it is closed and empty, nothing changes any more; who comes meanwhile waits, and goes
 //! on as if nothing had been where it is opened again.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use tokio::sync::{Notify, watch};
 
@@ -99,8 +102,14 @@ impl Gate {
 }
 
 impl Inside {
-    /// Leaves, awaits this, and enters again. Nothing of the hub's state may be changed meanwhile.
+    /// Leaves, awaits this, and enters again; what is there at once is not left for. Nothing of the hub's state may be
+    /// changed meanwhile.
     pub(crate) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Refusal> {
+        let mut wait = pin!(wait);
+        let at_once = poll_fn(|context| Poll::Ready(wait.as_mut().poll(context)));
+        if let Poll::Ready(outcome) = at_once.await {
+            return Ok(outcome);
+        }
         self.leave();
         let outcome = wait.await;
         *self = self.gate.enter().await?;
@@ -150,6 +159,17 @@ mod tests {
         gate.set(GateState::Gone);
         assert!(matches!(gate.enter().await, Err(Refusal::HandedOver)));
     }
+
+    #[tokio::test]
+    async fn whoever_need_not_wait_is_sent_away() {
+        let gate = Gate::new();
+        let mut inside = gate.enter().await.unwrap();
+        gate.set(GateState::Gone);
+        assert_eq!(inside.outside(async { 7 }).await.unwrap(), 7, "it was inside");
+        drop(inside);
+        gate.empty().await;
+    }
+
     #[tokio::test]
     async fn whoever_waits_outside_keeps_nobody_waiting() {
         let gate = Gate::new();

@@ -43,7 +43,7 @@ pub use self::audit::Trail;
 pub use self::cluster::{Cluster, QuestionHandler, Unreachable};
 pub use self::connection::{
     ConnectionLimits, ConnectionTable, Connections, Lifecycle, ParkedConnection, Parking,
-    TableLimits, accept,
+    ReenteredConnection, TableLimits, accept,
 };
 pub use self::console::{Console, Observer, StreamConfig};
 pub use self::dialect::{MercureConfig, MercureTokens, Presence};

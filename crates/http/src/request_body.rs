@@ -187,6 +187,14 @@ impl RequestBody {
     }
 }
 
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.incoming.is_end_stream() {
+            self.unfinished.lets_go();
+        }
+    }
+}
+
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Box<dyn Error + Send + Sync>;

@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
+use axum::http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Authorised;
@@ -163,6 +165,16 @@ pub(crate) fn come_back(retry: Retry) -> Response {
     let mut response = head(fanfare_sse::opening(retry.pick()).bare_bytes());
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// The same in place of a stream whose head was made already: what the layers have put there stays. Without it, a page of
+/// another site may not read the answer, and its EventSource gives up for good.
+pub(crate) fn come_back_under(head: Response, retry: Retry) -> Response {
+    let (mut head, _) = head.into_parts();
+    let (other, body) = come_back(retry).into_parts();
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.extend(other.headers);
+    Response::from_parts(head, body)
 }
 
 /// The head of every stream, and what it says before anything else.

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
 use fanfare_delivery::{
-    Connection, Detached, Seat, Subscription, UnreadableSubscription, Vocabulary,
+    Connection, Detached, Retry, Seat, Subscription, UnreadableSubscription, Vocabulary,
 };
 use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::{ParkedConnection, Presence};
@@ -162,11 +162,12 @@ impl Inheritance {
         &mut self,
         of: &'static str,
         vocabulary: &dyn Vocabulary,
+        retry: Retry,
         secrets: &mut TrafficSecrets,
     ) -> Result<Vec<(Subscription, Connection)>, InheritanceError> {
         let bytes = self.manifest.take(of)?;
         let mut reader = Reader::new(&bytes);
-        let streams = reader.list(|reader| Subscription::read(reader, vocabulary))?;
+        let streams = reader.list(|reader| Subscription::read_or_end(reader, vocabulary, retry))?;
         reader.end()?;
         let connections = self.connections_of(streams.len())?.into_iter();
         let connections = connections.map(|socket| Connection::received(socket, secrets.of_next()));

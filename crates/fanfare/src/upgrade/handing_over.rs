@@ -3,20 +3,24 @@
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::Delivery;
 use fanfare_handover::control::{ControlReport, ControlRequest, Outlook, UpgradeOutcome};
 use fanfare_http::{AppState, Connections, Presence};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::secrets::movable;
+use super::successor::Breaker;
 use super::{FREEZE, Pause, Successor, UpgradeError};
 use crate::control::{ControlCommand, ControlSockets};
 use crate::engine::Engine;
 use crate::notify_systemd::notify;
+use crate::signals::StopSignal;
 use crate::state::{Frozen, write_ahead};
 
 /// A hub that can be handed over.
@@ -31,23 +35,42 @@ pub(crate) struct Handover<'a> {
     pub(crate) control: &'a ControlSockets,
 }
 
+/// The process that is the hub now.
+#[derive(Debug)]
+pub(crate) struct Heir(u32);
+
+impl Heir {
+    /// Passes on that the hub is to stop.
+    pub(crate) fn stop(&self) {
+        let process = Pid::from_raw(self.0.cast_signed());
+        // It is a child that nobody has waited for: its number is no other's.
+        if let Some(Err(error)) = process.map(|process| kill_process(process, Signal::TERM)) {
+            tracing::warn!(%error, pid = self.0, "the new process could not be told to stop");
+        }
+    }
+}
+
 /// Processes that end as soon as their first child does, and a container with them.
 const CONTAINER_INITS: &[&str] = &["tini", "docker-init", "dumb-init", "catatonit", "conmon"];
 
 impl Handover<'_> {
-    /// Does what is asked; whether another process is the hub now.
-    pub(crate) async fn handle_command(self, command: ControlCommand) -> bool {
+    /// Does what is asked; which other process is the hub now, if one is.
+    pub(crate) async fn handle_command(
+        self,
+        command: ControlCommand,
+        stop: &StopSignal,
+    ) -> Option<Heir> {
         let ControlCommand { request, reports } = command;
         let binary = match request {
             ControlRequest::Check => {
                 // Whoever asked may have gone.
                 let _ = reports.send(ControlReport::Checked(self.outlook()));
-                return false;
+                return None;
             }
             ControlRequest::Upgrade { binary } => binary,
         };
         let app = Arc::clone(self.app);
-        match self.upgrade(binary, &reports).await {
+        match self.upgrade(binary, &reports, stop).await {
             Ok((outcome, serving)) => {
                 let UpgradeOutcome { streams, connections, closed, pause_micros, pid, .. } =
                     outcome;
@@ -69,14 +92,14 @@ impl Handover<'_> {
                         reports.send(ControlReport::Lost(error.to_string()))
                     }
                 };
-                true
+                Some(Heir(pid))
             }
             Err(error) => {
                 app.metrics.upgrades().failed();
                 let streams = app.delivery.seats().taken();
                 tracing::error!(%error, streams, "the hub was not upgraded, and goes on as before");
                 let _ = reports.send(ControlReport::Refused(error.to_string()));
-                false
+                None
             }
         }
     }
@@ -110,6 +133,29 @@ impl Handover<'_> {
         self,
         binary: Option<PathBuf>,
         reports: &mpsc::UnboundedSender<ControlReport>,
+        stop: &StopSignal,
+    ) -> Result<(UpgradeOutcome, Result<(), UpgradeError>), UpgradeError> {
+        let breaker = Breaker::default();
+        let mut upgraded = pin!(self.upgrade_until(binary, reports, breaker.clone()));
+        tokio::select! {
+            upgraded = &mut upgraded => upgraded,
+            () = stop.given() => {
+                // Nothing waits for a process that is to have no successor.
+                breaker.break_off();
+                let upgraded = upgraded.await;
+                if let Ok((outcome, _)) = &upgraded {
+                    Heir(outcome.pid).stop();
+                }
+                upgraded.map_err(|_| UpgradeError::Stopped)
+            }
+        }
+    }
+
+    async fn upgrade_until(
+        self,
+        binary: Option<PathBuf>,
+        reports: &mpsc::UnboundedSender<ControlReport>,
+        breaker: Breaker,
     ) -> Result<(UpgradeOutcome, Result<(), UpgradeError>), UpgradeError> {
         let progress = |text: String| drop(reports.send(ControlReport::Progress(text)));
         if let Some(obstacle) = self.obstacle() {
@@ -127,7 +173,8 @@ impl Handover<'_> {
                 written = until;
                 Ok(ahead)
             };
-            Successor::start(&program, &listening, ahead).map(|successor| (successor, written))
+            let started = Successor::start(&program, &listening, ahead, &breaker);
+            started.map(|successor| (successor, written))
         });
         let (successor, ahead) = start.await.map_err(|_| UpgradeError::Broken)??;
         progress(format!("process {} of {} is ready", successor.pid(), successor.version));
@@ -169,6 +216,8 @@ impl Handover<'_> {
         });
         // Where it has not committed, all is dropped, and goes on as before.
         let (mut successor, pause, frozen) = handed.await.map_err(|_| UpgradeError::Broken)??;
+        // Whatever becomes of it, its end is the hub's from now on, and this one's is not.
+        notify(&format!("MAINPID={}\nREADY=1", successor.pid()));
         frozen.release();
 
         let mut outcome = UpgradeOutcome {
@@ -187,7 +236,6 @@ impl Handover<'_> {
         });
         let serving = serving.await.unwrap_or(Err(UpgradeError::Broken)).map(|pause| {
             outcome.pause_micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-            notify(&format!("MAINPID={}\nREADY=1", outcome.pid));
         });
         Ok((outcome, serving))
     }

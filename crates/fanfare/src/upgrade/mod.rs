@@ -39,6 +39,11 @@ const HELLO: Duration = Duration::from_secs(5);
 const READY: Duration = Duration::from_secs(30);
 /// How long requests may take that were being answered when no new ones were let in.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How long the answers to requests may take that were inside until then.
+const ANSWERED: Duration = Duration::from_millis(10);
+/// How many bytes that streams were sent and have not taken may go along, in all: they are shared here, and each stream has
+/// a copy on the way and in the new process.
+const UNSENT: usize = 64 << 20;
 /// How long it may take until nobody acts on the hub any more.
 const QUIET: Duration = Duration::from_secs(2);
 /// How long the log may take to write and sync what was handed in.

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::cargo::{UpgradeUnderWay, monotonic_micros, presence, sections};
 use super::secrets::secrets;
-use super::{QUIET, SETTLE, UpgradeError};
+use super::{ANSWERED, QUIET, SETTLE, UNSENT, UpgradeError};
 
 /// What is in nobody's hands.
 #[derive(Debug)]
@@ -59,9 +59,13 @@ impl Pause {
         let _ = timeout(SETTLE, parking.settled()).await;
         app.gate.set(GateState::Closed);
         timeout(QUIET, app.gate.empty()).await.map_err(|_| UpgradeError::Busy(QUIET))?;
+        // Whose request was inside until now is answered, and then its connection is quiet too.
+        let _ = timeout(ANSWERED, parking.settled()).await;
         pause.parked = parking.take();
-        pause.streams = detach_all(&app.delivery, movable).await?;
-        pause.consoles = detach_all(&app.console.delivery, movable).await?;
+        let mut room = UNSENT;
+        pause.streams = within(&mut room, &app.delivery, detach_all(&app.delivery, movable).await?);
+        let consoles = &app.console.delivery;
+        pause.consoles = within(&mut room, consoles, detach_all(consoles, movable).await?);
         if let Some(presence) = presence {
             let written = timeout(QUIET, presence.write_down()).await;
             pause.presence = written.map_err(|_| UpgradeError::Busy(QUIET))?;
@@ -121,14 +125,8 @@ impl Pause {
         self.consoles.clear();
         self.parked.clear();
         // Whoever was parked too late is told to come again.
-        self.resume_parked();
-    }
-
-    fn resume_parked(&mut self) {
         let late = self.connections.parking().take();
-        for parked in std::mem::take(&mut self.parked).into_iter().chain(late) {
-            self.connections.resume(parked);
-        }
+        late.into_iter().for_each(|parked| self.connections.resume(parked));
     }
 }
 
@@ -140,9 +138,32 @@ impl Drop for Pause {
         }
         attach_all(&self.app.delivery, std::mem::take(&mut self.streams));
         attach_all(&self.app.console.delivery, std::mem::take(&mut self.consoles));
+        // They have their places back before anybody else is let in.
+        let late = self.connections.parking().take();
+        let parked = std::mem::take(&mut self.parked).into_iter().chain(late);
+        let parked: Vec<_> = parked.filter_map(|parked| self.connections.reenter(parked)).collect();
         self.app.gate.set(GateState::Open);
-        self.resume_parked();
+        parked.into_iter().for_each(|parked| self.connections.go_on(parked));
     }
+}
+
+/// Those of these streams for whose unsent bytes there is room; they travel in copies. The others go on here, and are
+/// closed with this process: each resumes by its id.
+fn within(room: &mut usize, delivery: &Delivery, streams: Vec<Detached>) -> Vec<Detached> {
+    let (moving, staying) = streams.into_iter().partition(|stream| {
+        let left = room.checked_sub(stream.subscription.unsent());
+        *room = left.unwrap_or(*room);
+        left.is_some()
+    });
+    let staying: Vec<_> = staying;
+    if !staying.is_empty() {
+        tracing::warn!(
+            streams = staying.len(),
+            "streams that have not taken what they were sent do not move: there is room for {UNSENT} bytes"
+        );
+    }
+    attach_all(delivery, staying);
+    moving
 }
 
 /// Goes on with these streams.

@@ -7,14 +7,55 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_handover::{
     Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, UpgradeMessage, pair,
 };
 
+use rustix::net::{Shutdown, shutdown};
+
 use super::{HELLO, READY, STEP, VARIABLE, WITH_LOG_AHEAD};
 use crate::engine::HandOverError;
+
+/// Breaks off what is said to a new process, whoever waits for its answer: that process is then taken for one that has
+/// gone. Where it has committed by then, it has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Breaker(Arc<Mutex<BreakerState>>);
+
+#[derive(Debug, Default)]
+struct BreakerState {
+    broken: bool,
+    channel: Option<OwnedFd>,
+}
+
+impl Breaker {
+    /// Nothing is said from now on.
+    pub(crate) fn break_off(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.broken = true;
+        if let Some(channel) = state.channel.take() {
+            break_off(&channel);
+        }
+    }
+
+    fn watch(&self, channel: &Channel) -> io::Result<()> {
+        let channel = channel.as_fd().try_clone_to_owned()?;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.broken {
+            true => break_off(&channel),
+            false => state.channel = Some(channel),
+        }
+        Ok(())
+    }
+}
+
+fn break_off(channel: &OwnedFd) {
+    if let Err(error) = shutdown(channel, Shutdown::Both) {
+        tracing::debug!(%error, "the channel to the new process was closed before");
+    }
+}
 
 /// The new process, until it has committed.
 #[derive(Debug)]
@@ -55,6 +96,9 @@ pub(crate) enum UpgradeError {
     /// The log cannot be handed over.
     #[error(transparent)]
     Log(#[from] HandOverError),
+    /// The hub is to end meanwhile.
+    #[error("the hub was told to stop")]
+    Stopped,
     /// There is no memory, or no descriptor, for what is handed over.
     #[error("the state cannot be written down: {0}")]
     State(#[from] io::Error),
@@ -70,8 +114,10 @@ impl Successor {
         program: &Path,
         listening: &[OwnedFd],
         ahead: impl FnOnce() -> io::Result<Cargo>,
+        breaker: &Breaker,
     ) -> Result<Self, UpgradeError> {
         let (channel, theirs) = pair()?;
+        breaker.watch(&channel)?;
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let child = Command::new(program)
             .args(arguments)

@@ -37,8 +37,9 @@ impl Successions {
     ) -> Result<Self, InheritanceError> {
         let words = SubscriptionVocabulary { mercure };
         let mut secrets = inheritance.secrets()?;
-        let streams = inheritance.streams(STREAMS[0], &words, &mut secrets)?;
-        let consoles = inheritance.streams(STREAMS[1], &words, &mut secrets)?;
+        let retry = app.delivery.retry();
+        let streams = inheritance.streams(STREAMS[0], &words, retry, &mut secrets)?;
+        let consoles = inheritance.streams(STREAMS[1], &words, retry, &mut secrets)?;
         secrets.end()?;
         let listed = inheritance.presence(presence, streams.len())?;
         let parked = inheritance.parked()?;

@@ -5,12 +5,13 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Hub, Setup};
+use crate::support::{Hub, PATIENCE, Setup, await_that};
 
 /// A program of this script, in a directory of its own.
 pub(crate) struct Script(tempfile::TempDir);
@@ -169,6 +170,118 @@ fn a_process_that_has_committed_is_killed_for_being_slow() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
+/// Has it upgraded to this program, which notes something in a file of this directory first; and does something then.
+fn while_upgraded(
+    hub: &Hub,
+    program: &Script,
+    noted: &Path,
+    act: impl FnOnce(&str),
+) -> std::process::Output {
+    thread::scope(|scope| {
+        let path = program.path();
+        let asked = scope.spawn(move || hub.ask_for_upgrade(&["--binary", path.to_str().unwrap()]));
+        let read = || std::fs::read_to_string(noted).unwrap_or_default().trim().to_owned();
+        await_that("the program", || !read().is_empty());
+        act(&read());
+        asked.join().unwrap()
+    })
+}
+
+#[test]
+fn a_hub_that_is_told_to_stop_waits_for_its_upgrade() {
+    let directory = tempfile::tempdir().unwrap();
+    let noted = directory.path().join("pid");
+    let note = format!("echo $$ > {}", noted.display());
+    // It reads its settings for ever; it is given the streams, and is to make a hub of them.
+    for parts in [&[HELLO, HEAR, &note, HANG][..], &[HELLO, HEAR, READY, HEAR, HEAR, &note, HANG]] {
+        let _ = std::fs::remove_file(&noted);
+        let mut hub = Setup::new(&["--drain", "0s"]).own_log().alone().start();
+        let mut stream = hub.subscribe("");
+        let mut pid = 0;
+        let output = while_upgraded(&hub, &acting(parts), &noted, |said| {
+            pid = said.parse().unwrap();
+            hub.terminate();
+        });
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(said.contains("the hub was told to stop"), "{said}");
+        assert_eq!(stream.until_closed(), []);
+        assert_eq!(stream.retries.len(), 2, "it is told when to come back");
+        assert!(hub.wait().success());
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        assert!(stat.is_err(), "the new process is left behind: {stat:?}");
+    }
+}
+
+#[test]
+fn a_stop_is_lost_between_two_processes() {
+    const COMMITTED: &str = "4646484f09";
+    let directory = tempfile::tempdir().unwrap();
+    let (notify, noted) = (directory.path().join("notify"), directory.path().join("pid"));
+    let systemd = UnixDatagram::bind(&notify).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut words = [0; 256];
+        let length = systemd.recv(&mut words).unwrap();
+        String::from_utf8(words[..length].to_vec()).unwrap()
+    };
+    let mut hub = Setup::new(&[]).variable("NOTIFY_SOCKET", &notify).own_log().alone().start();
+    assert_eq!(told(), "READY=1");
+    let stopped = directory.path().join("stopped");
+    let note =
+        format!("trap 'echo > {}; exit' TERM; echo $$ > {}", stopped.display(), noted.display());
+    let wait = "while :; do sleep 0.1; done";
+    let script = acting(&[HELLO, HEAR, READY, HEAR, PREPARED, HEAR, COMMITTED, &note, wait]);
+    let output = while_upgraded(&hub, &script, &noted, |pid| {
+        // It has committed, and is not heard since: its end would be taken for the hub's.
+        assert_eq!(told(), format!("MAINPID={pid}\nREADY=1"));
+        hub.terminate();
+        await_that("the new process is told to stop", || stopped.exists());
+    });
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    hub.wait();
+}
+
+#[test]
+fn a_hub_with_a_control_socket_is_not_found_by_its_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control");
+    let mut hub =
+        Setup::new(&["--control-socket", path.to_str().unwrap()]).own_log().alone().start();
+    let mut stream = hub.subscribe("");
+    // By the process; so does `systemctl reload`.
+    hub.upgrade();
+    hub.upgrade();
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_fanfare"))
+        .args(["upgrade", "--check", "--control-socket", path.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    hub.publisher().send("after");
+    assert_eq!(stream.messages(1), ["after"]);
+}
+
+#[test]
+fn one_stream_that_asks_for_what_is_known_no_more_stops_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fanfare.toml");
+    let mercure = "mercure = true\nmercure_url = \"https://hub.example.com/.well-known/mercure\"\n\
+                   jwt_issuer = [\"https://issuer.example.com\"]\n";
+    std::fs::write(&file, mercure).unwrap();
+    let mut hub = Setup::new(&["--config", file.to_str().unwrap()]).own_log().alone().start();
+    let asking = |query: &str| hub.subscription().at("/.well-known/mercure").query(query).open();
+    let mut odd = asking("topic=https://example.com/books/%7Bid%7D");
+    let mut plain = asking("topic=https://example.com/books/1");
+    let mut own = hub.subscribe("topic=**");
+    std::fs::write(&file, "").unwrap();
+    hub.upgrade();
+    assert_eq!(odd.until_closed(), []);
+    assert_eq!(odd.retries.len(), 2, "it is told when to come back");
+    hub.publisher().send_to("https://example.com/books/1", "after");
+    assert_eq!(plain.messages(1), ["after"]);
+    assert_eq!(own.messages(1), ["after"]);
+}
+
 #[test]
 fn a_body_that_arrives_meanwhile_is_lost() {
     let mut hub = Setup::new(&[]).own_log().alone().start();
@@ -263,8 +376,8 @@ fn a_stranger_has_the_hub_upgraded() {
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
         .arg(&binary)
         .args(["upgrade", "--pid", &hub.pid().to_string()])
-        .output();
-    let Ok(output) = output else { return };
+        .output()
+        .expect("setpriv is installed");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let refused = "an order of another user was refused";
     hub.await_log(refused);

@@ -184,12 +184,51 @@ fn a_body_that_was_half_sent_is_taken_for_a_request() {
 }
 
 #[test]
+fn a_connection_on_which_a_body_was_refused_unread_is_closed() {
+    let mut hub = hub(&["--publish-key", "a-key-that-is-long-enough-for-anyone"]);
+    let mut connection = hub.connect();
+    let json = [("Content-Type", "application/json")];
+    let refused = connection.request("POST", "/sse/send", &json, br#"{"message": "mine"}"#);
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let said = hub.upgrade();
+    assert!(said.contains("0 streams kept their connections, and 1 others"), "{said}");
+    assert_eq!(connection.request("GET", "/healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn whatever_streams_have_not_taken_goes_along() {
+    const STUCK: usize = 400;
+    raise_open_files();
+    let mut hub = hub(&[]);
+    let mut stuck: Vec<_> = (0..STUCK).map(|_| hub.subscription().narrow().open()).collect();
+    let mut brisk = hub.subscribe("");
+    let mut publisher = hub.publisher();
+    let numbers = 0..12_u64;
+    let space = " ".repeat(1_000_000);
+    for number in numbers.clone() {
+        publisher.batch([json!({ "message": format!("{number}{space}") })]);
+    }
+    let mut ledger = Ledger::beginning_with(0);
+    numbers.clone().for_each(|_| ledger.enter(&brisk.next()));
+    let said = hub.upgrade_meanwhile(|| {
+        let mut ends = 0;
+        for stream in &mut stuck[STUCK - 1..] {
+            ends += stream.until_lost().len();
+        }
+        assert!(ends < 12, "it had taken everything");
+    });
+    assert!(!said.contains("\n0 streams were closed"), "{said}");
+    hub.publisher().send("12");
+    assert_eq!(brisk.messages(1), ["12"]);
+}
+
+#[test]
 fn curl_notices_ten_upgrades() {
     const UPGRADES: usize = 10;
     let mut hub = hub(&[]);
     let url = format!("http://{}/sse/events", hub.address());
     let curl = Command::new("curl").args(["-sSN", &url]).stdout(Stdio::piped()).spawn();
-    let Ok(mut curl) = curl else { return };
+    let mut curl = curl.expect("curl is installed");
     hub.await_metrics("curl", |now| now.sum("fanfare_subscribers") == 1.0);
     let mut publisher = hub.publisher();
     for number in 0..UPGRADES {

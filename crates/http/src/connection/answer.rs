@@ -31,7 +31,7 @@ use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, RequestBody};
 use crate::shared_body::SharedBody;
 use crate::state::Endpoint;
-use crate::stream::{AdmittedStream, StreamBody, StreamSlot, come_back};
+use crate::stream::{AdmittedStream, StreamBody, StreamSlot, come_back_under};
 
 /// How the requests of one connection are answered.
 pub(super) struct Answerer {
@@ -107,6 +107,10 @@ impl Answerer {
             }
             Ok((self.front.clone(), request))
         };
+        if asked.is_err() {
+            // Its body goes with the request.
+            self.entry.unfinished().lets_go();
+        }
         async move {
             let mut response = match asked {
                 // What came with the last guess of a connection is no more looked at than what follows.
@@ -151,7 +155,8 @@ impl Answerer {
                     Some(admitted) => {
                         if let Err(refusal) = admitted.outside(written).await {
                             endpoint.app.metrics.refused(refusal.reason());
-                            (stream, response) = (None, come_back(endpoint.app.delivery.retry()));
+                            let retry = endpoint.app.delivery.retry();
+                            (stream, response) = (None, come_back_under(response, retry));
                         }
                     }
                     None => written.await,

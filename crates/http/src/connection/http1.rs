@@ -94,9 +94,14 @@ where
         if parks() {
             return Poll::Ready(None);
         }
+        let unfinished = entry.map(|entry| entry.unfinished());
+        let dropped = unfinished.and_then(|unfinished| unfinished.dropped());
         // What has come by now is read first, and answered.
         let polled = connection.poll_without_shutdown(context);
         if polled.is_pending() {
+            if let Some(unfinished) = unfinished {
+                unfinished.drained(dropped);
+            }
             if !awaits && !connections.is_narrow() {
                 // The last attempt came to nothing.
                 narrowed.set(narrowing());
@@ -117,4 +122,108 @@ where
     .await;
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     (io.into_inner(), read_buf, served.map(|served| connections.count(served)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, duplex};
+    use tokio::sync::watch;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::access::AccessConfig;
+    use crate::connection::{ConnectionLimits, ConnectionTable, TableLimits};
+    use crate::gate::GateState;
+    use crate::quotas::{AddressLimits, Addresses, QuotaLimits};
+    use crate::router::{RouterConfig, router};
+    use crate::state::AppState;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_stream_behind_an_unread_answer_holds_the_hub_up_or_is_told_nothing() {
+        let mut access = AccessConfig::private();
+        access.guard.dev = true;
+        let app = AppState::idle(&QuotaLimits::few(), access, 8);
+        let config =
+            RouterConfig { prefix: "/sse", templates: None, security_contacts: &[], mercure: None };
+        let bounds = TableLimits {
+            connections: 9,
+            half_open: 9,
+            idle: 9,
+            unread: 9,
+            head_timeout: MINUTE,
+            idle_timeout: MINUTE,
+            write_timeout: MINUTE,
+        };
+        let limits = ConnectionLimits {
+            head: 8192,
+            target: 4096,
+            body_timeout: MINUTE,
+            bodies: 1 << 20,
+            http2_requests: 1,
+            hsts: MINUTE,
+            bounds,
+        };
+        let (_lifecycle, reached) = watch::channel(Lifecycle::Serving);
+        let (connections, _ended) = Connections::new(
+            router(&app, config),
+            Arc::clone(&app),
+            ConnectionTable::new(bounds, app.delivery.seats().clone()),
+            limits,
+            Addresses::new(AddressLimits { all: 9, ..AddressLimits::default() }),
+            None,
+            reached,
+        );
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (entry, _leave) = connections.enter(address).unwrap();
+        // Of either answer only the beginning fits.
+        let (mut client, hub) = duplex(64);
+        let head = "Host: localhost\r\nOrigin: http://localhost:3000\r\n";
+        // One with a body is followed by the next request before its answer has gone.
+        let body = "Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx";
+        let asked = format!(
+            "POST /sse/send/ HTTP/1.1\r\n{head}{body}GET /sse/events HTTP/1.1\r\n{head}\r\n"
+        );
+        let stream = NotedSocket::new(hub, asked.into(), entry.unfinished());
+        let service = TakeoverService {
+            answer: connections.answer(Peer { address, tls: false }, &entry),
+            handover: TakeoverSlot::default(),
+            way: TakeoverMode::TakeOver,
+        };
+        let client = async {
+            let admitted = async {
+                while app.delivery.seats().taken() == 0 {
+                    yield_now().await;
+                }
+            };
+            timeout(MINUTE / 6, admitted).await.expect("it is admitted");
+            app.gate.set(GateState::Closed);
+            timeout(MINUTE / 6, app.gate.empty()).await.expect("nobody waits inside");
+            app.gate.set(GateState::Gone);
+            let mut answers = String::new();
+            client.read_to_string(&mut answers).await.unwrap();
+            answers.to_ascii_lowercase()
+        };
+        let driven = async { drop(drive(stream, service, None, &connections).await) };
+        let (answers, ()) = tokio::join!(client, driven);
+        let (first, second) = answers.split_once("http/1.1 200 ok\r\n").expect("two answers");
+        assert!(first.starts_with("http/1.1 307"), "{answers}");
+        for line in [
+            "content-type: text/event-stream\r\n",
+            "access-control-allow-origin: http://localhost:3000\r\n",
+            "x-content-type-options: nosniff\r\n",
+            "connection: close\r\n",
+        ] {
+            assert_eq!(second.matches(line).count(), 1, "{line}: {answers}");
+        }
+        assert!(second.contains("\nretry: "), "{answers}");
+        let counted = app.metrics.refusals();
+        let counted: Vec<_> = counted.into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [("handed_over", 1)]);
+    }
 }

@@ -39,6 +39,7 @@ pub use self::accept::accept;
 use self::answer::Answerer;
 pub use self::limits::ConnectionLimits;
 pub use self::parking::{ParkedConnection, Parking};
+pub use self::serve::ReenteredConnection;
 use self::table::{ConnectionEntry, Dismissal};
 pub use self::table::{ConnectionTable, TableLimits};
 pub(crate) use self::unfinished::Unfinished;

@@ -22,9 +22,26 @@ const SPEAKS_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
     Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 36\r\n\r\n\
     {\"detail\":\"this port speaks HTTPS\"}\n";
 
+/// A connection that was parked, with its place in the table.
+#[derive(Debug)]
+pub struct ReenteredConnection {
+    socket: TcpStream,
+    address: SocketAddr,
+    read: Bytes,
+    entry: Arc<ConnectionEntry>,
+    leave: Dismissal,
+}
+
 impl Connections {
     /// Goes on with a connection that was parked, here or in another process.
     pub fn resume(&self, parked: ParkedConnection) {
+        if let Some(reentered) = self.reenter(parked) {
+            self.go_on(reentered);
+        }
+    }
+
+    /// Gives a connection that was parked its place back, if there is one.
+    pub fn reenter(&self, parked: ParkedConnection) -> Option<ReenteredConnection> {
         let ParkedConnection { socket, address, read, idle } = parked;
         let now = Instant::now();
         // It has been let in before.
@@ -35,12 +52,19 @@ impl Connections {
                 if idle {
                     drop(entry.begin(None));
                 }
-                let connections = Arc::new(self.clone());
-                drop(tokio::spawn(serve(socket, address, read, entry, leave, connections)));
+                return Some(ReenteredConnection { socket, address, read, entry, leave });
             }
             (None, _) => self.refused(RefusalReason::Connections),
             (_, Err(error)) => tracing::warn!(%error, "a connection could not be gone on with"),
         }
+        None
+    }
+
+    /// Serves a connection that has its place back.
+    pub fn go_on(&self, reentered: ReenteredConnection) {
+        let ReenteredConnection { socket, address, read, entry, leave } = reentered;
+        let connections = Arc::new(self.clone());
+        drop(tokio::spawn(serve(socket, address, read, entry, leave, connections)));
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use axum::body::Bytes;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use axum::http::{Request, Response, Version, response};
-use fanfare_delivery::{Framing, Seat, Sink};
+use fanfare_delivery::{Framing, Retry, Seat, Sink};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
@@ -111,14 +111,22 @@ impl PendingTakeover {
         self.stream.outside(wait).await
     }
 
+    /// What is said where the stream does not begin: its head, and when to come back.
+    pub(super) fn turned_away(self, retry: Retry) -> Bytes {
+        let framing = framing(self.version);
+        let opening = fanfare_sse::opening(retry.pick());
+        let (opening, end) = match framing {
+            Framing::Chunked => (opening.chunked_bytes(), &b"0\r\n\r\n"[..]),
+            Framing::Bare => (opening.bare_bytes(), &[][..]),
+        };
+        [&head(self.head, framing), &opening[..], end].concat().into()
+    }
+
     /// Hands the connection to a shard, with the head of the response to write first. What the client
     /// sent ahead of the response has no meaning on a stream and is dropped. `place` is the
     /// connection's among those of its address.
     pub(super) fn join(self, sink: Sink, place: Option<Seat>) {
-        let framing = match self.version {
-            Version::HTTP_11 => Framing::Chunked,
-            _ => Framing::Bare,
-        };
+        let framing = framing(self.version);
         let head = head(self.head, framing);
         self.stream.holding(place).join(sink, framing, head);
     }
@@ -127,6 +135,10 @@ impl PendingTakeover {
 /// The same socket, as a shard has it.
 pub(super) fn for_shard(socket: TcpStream) -> io::Result<mio::net::TcpStream> {
     Ok(mio::net::TcpStream::from_std(socket.into_std()?))
+}
+
+fn framing(version: Version) -> Framing {
+    if version == Version::HTTP_11 { Framing::Chunked } else { Framing::Bare }
 }
 
 /// The response head, as HTTP/1.1 writes it (RFC 9112, 4). The connection ends with the stream.

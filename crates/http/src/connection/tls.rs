@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use fanfare_delivery::{KEY_LIMIT, Sink, TlsSocket};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
@@ -80,18 +82,27 @@ impl Secured {
         let service = TakeoverService { answer, handover: handover.clone(), way };
         let stream = NotedSocket::new(stream, Bytes::new(), entry.unfinished());
         let (stream, _, served) = http1::drive(stream, service, None, connections).await;
-        let NotedSocket { socket: stream, .. } = stream;
+        let NotedSocket { socket: mut stream, .. } = stream;
         let Some(mut pending) = handover.take() else {
             linger(stream, connections).await;
             return served.unwrap_or(Ok(())).map_err(Into::into);
         };
         let limit = connections.limits.bounds.write_timeout;
-        let taken = tls_takeover::take_over(stream, &secrets, limit);
         // A client that reads nothing draws this out. Where the hub has changed hands meanwhile, it comes back.
-        let Ok(taken) = pending.outside(taken).await else { return Ok(()) };
-        if let Some((socket, state)) = taken? {
-            let tls = TlsSocket::new(for_shard(socket)?, state, KEY_LIMIT);
-            pending.join(Sink::Tls(tls), entry.take_place());
+        match pending.outside(tls_takeover::send_owed(&mut stream, limit)).await {
+            Ok(Ok(true)) => {
+                let (socket, state) = tls_takeover::take_over(stream, &secrets)?;
+                let tls = TlsSocket::new(for_shard(socket)?, state, KEY_LIMIT);
+                pending.join(Sink::Tls(tls), entry.take_place());
+            }
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => return Err(error.into()),
+            Err(refusal) => {
+                connections.refused(refusal.reason());
+                let answer = pending.turned_away(connections.app().delivery.retry());
+                timeout(limit, stream.write_all(&answer)).await??;
+                linger(stream, connections).await;
+            }
         }
         Ok(())
     }

@@ -100,16 +100,14 @@ pub(super) fn can_be_taken_over(session: &ServerConnection) -> bool {
     matches!(session.negotiated_cipher_suite(), Some(SupportedCipherSuite::Tls13(_)))
 }
 
-/// Takes a connection over from rustls, between two records. `None`: its client has ended it. What has
-/// to go out first must have gone within `limit`.
-pub(super) async fn take_over(
-    mut stream: TlsStream<FollowedSocket<TcpStream>>,
-    secrets: &HandshakeSecrets,
+/// Sends what rustls still has to, which must have gone within `limit`. False: the client has ended the connection.
+pub(super) async fn send_owed(
+    stream: &mut TlsStream<FollowedSocket<TcpStream>>,
     limit: Duration,
-) -> Result<Option<(TcpStream, TlsState)>, TlsTakeoverError> {
+) -> Result<bool, TlsTakeoverError> {
     let session = stream.get_mut().1;
     if session.process_new_packets()?.peer_has_closed() {
-        return Ok(None);
+        return Ok(false);
     }
     let owed = async {
         // If it owes its client a change of key, rustls writes that before the next content, be it none.
@@ -118,8 +116,16 @@ pub(super) async fn take_over(
     };
     let sent = timeout(limit, owed).await.map_err(io::Error::from);
     sent.and_then(|sent| sent).map_err(TlsTakeoverError::Unsent)?;
+    Ok(true)
+}
+
+/// Takes a connection over from rustls, between two records, once nothing is owed.
+pub(super) fn take_over(
+    stream: TlsStream<FollowedSocket<TcpStream>>,
+    secrets: &HandshakeSecrets,
+) -> Result<(TcpStream, TlsState), TlsTakeoverError> {
     let (socket, session) = stream.into_inner();
-    Ok(Some((socket.into_inner(), state(session, secrets)?)))
+    Ok((socket.into_inner(), state(session, secrets)?))
 }
 
 fn state(

@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::Bytes;
@@ -22,6 +22,9 @@ pub(crate) struct Unfinished {
     written: Notify,
     /// There is more of a request's body to read, or may be.
     reading: AtomicBool,
+    /// Nobody wants what is left of it; and how often that was so.
+    let_go: AtomicBool,
+    times_let_go: AtomicU32,
 }
 
 /// A socket of which something was read already, and which notes what it has not taken.
@@ -36,6 +39,26 @@ impl Unfinished {
     /// Whether a body is still to be read.
     pub(crate) fn reads(&self, reading: bool) {
         self.reading.store(reading, Ordering::Relaxed);
+        self.let_go.store(false, Ordering::Relaxed);
+    }
+
+    /// A body was dropped before its end. The protocol then reads what is left of it, or closes the connection.
+    pub(crate) fn lets_go(&self) {
+        self.times_let_go.fetch_add(1, Ordering::Relaxed);
+        self.let_go.store(true, Ordering::Relaxed);
+    }
+
+    /// Which body was dropped before its end, if that is not seen to yet.
+    pub(super) fn dropped(&self) -> Option<u32> {
+        let is_one = self.let_go.load(Ordering::Relaxed);
+        is_one.then(|| self.times_let_go.load(Ordering::Relaxed))
+    }
+
+    /// The protocol has had its turn since this one was dropped, and goes on: nothing of it is left to read.
+    pub(super) fn drained(&self, dropped: Option<u32>) {
+        if dropped.is_some() && self.dropped() == dropped {
+            self.reads(false);
+        }
     }
 
     /// Whether there is anything.
