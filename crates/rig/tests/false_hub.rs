@@ -106,10 +106,24 @@ fn an_event_under_another_s_id() {
 #[test]
 fn who_hears_a_batch_again_from_a_log_that_forgot_its_key_goes_on() {
     let ledger = RoundLedger::default();
-    ledger.forgets.store(true, Ordering::Relaxed);
+    ledger.forgets_keys.store(true, Ordering::Relaxed);
     // It would never come past the second otherwise.
     let parts = [event("1-2", 2), event("1-3", 2), event("1-5", 5)];
     assert_eq!(found_by(&ledger, "200 OK", &parts.concat()), [Wrong::SilentLoss]);
+}
+
+#[test]
+fn a_clock_that_was_set_excuses_a_key_that_was_forgotten_while_the_log_was_open() {
+    let twice = [event("1-2", 2), event("1-3", 2)].concat();
+    for starts in [false, true] {
+        let ledger = RoundLedger::default();
+        ledger.stepped.store(true, Ordering::Relaxed);
+        if starts {
+            ledger.starts_by_its_clock();
+        }
+        let found = found_by(&ledger, "200 OK", &twice);
+        assert_eq!(found.contains(&Wrong::OneEventTwoIds), !starts, "{found:?}");
+    }
 }
 
 #[test]
