@@ -129,7 +129,7 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
     let control = ControlSockets::open(path, listener.local_addr()?, inherited);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let stop = StopSignal::new()?;
+        let stop = StopSignal::new(old.is_some())?;
         let upgrade = signal(SignalKind::user_defined2())?;
         let mut inheritance = old.as_mut().map(|old| old.receive()).transpose()?;
         let state = inheritance.as_mut().map(Inheritance::state).transpose();

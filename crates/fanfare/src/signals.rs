@@ -2,17 +2,22 @@
 
 use std::io;
 use std::process;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+/// For how long after the first signal another is the same, where a process that hands over may pass it on: systemd
+/// tells both.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Whether the hub was told to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct StopSignal(watch::Receiver<bool>);
 
 impl StopSignal {
-    /// Listens from now on. A second signal ends the process at once.
-    pub(crate) fn new() -> io::Result<Self> {
+    /// Listens from now on. A second signal ends the process at once; `took_over` says whether it may come twice.
+    pub(crate) fn new(took_over: bool) -> io::Result<Self> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (told, stop) = watch::channel(false);
@@ -25,7 +30,13 @@ impl StopSignal {
         drop(tokio::spawn(async move {
             next().await;
             told.send_replace(true);
-            process::exit(next().await)
+            let told_at = Instant::now();
+            loop {
+                let code = next().await;
+                if !took_over || told_at.elapsed() >= TOGETHER {
+                    process::exit(code);
+                }
+            }
         }));
         Ok(Self(stop))
     }

@@ -164,6 +164,22 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn one_signal_that_comes_twice_to_a_hub_that_took_over_ends_it_at_once() {
+    let mut hub = Setup::new(&["--drain", "1s"]).own_log().alone().start();
+    hub.upgrade();
+    let mut streams: Vec<_> = (0..20).map(|_| hub.subscribe("")).collect();
+    // systemd tells the new process, and so does the old one, which systemd has told too.
+    hub.terminate();
+    hub.await_drain();
+    hub.terminate();
+    for stream in &mut streams {
+        assert_eq!(stream.until_closed(), []);
+        assert_eq!(stream.retries.len(), 2, "it is told when to come back");
+    }
+    hub.wait();
+}
+
+#[test]
 fn an_idle_hub_does_not_wait_for_nobody() {
     let mut hub = Hub::start(&["--drain", "10m"]);
     let _idle = hub.connect();

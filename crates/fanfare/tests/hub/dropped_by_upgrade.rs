@@ -209,7 +209,7 @@ fn whatever_streams_have_not_taken_goes_along() {
         publisher.batch([json!({ "message": format!("{number}{space}") })]);
     }
     let mut ledger = Ledger::beginning_with(0);
-    numbers.clone().for_each(|_| ledger.enter(&brisk.next()));
+    numbers.for_each(|_| ledger.enter(&brisk.next()));
     let said = hub.upgrade_meanwhile(|| {
         let mut ends = 0;
         for stream in &mut stuck[STUCK - 1..] {
