@@ -180,11 +180,13 @@ impl DiskLog {
         let secret = u128::from(environment.random()) << 64 | u128::from(environment.random());
         let (window, capacity) = (options.key_window, options.key_capacity);
         let mut table = IdempotencyTable::with_secret(secret.to_ne_bytes(), window, capacity);
+        let now = environment.now();
         for KeptKey { key, first, count, time } in keys {
             let key =
                 std::str::from_utf8(&key).ok().and_then(|key| IdempotencyKey::parse(key).ok());
             let Some(key) = key else { continue };
-            table.insert_again(&key, first, count as usize, time);
+            // One that a clock that was ahead has dated must not make the others look older.
+            table.insert_again(&key, first, count as usize, time.min(now));
         }
         let (head, through) = (restored.head, restored.through);
         let state = LogState::new(restored, options.retain_topic_count);

@@ -164,3 +164,20 @@ fn a_clock_that_steps_makes_a_log_on_disk_forget_a_key() {
         }
     }
 }
+
+/// The wall clock is ahead for a moment, by less than it takes to be noticed, and a batch is dated by it.
+#[test]
+fn a_batch_of_the_future_makes_a_start_forget_another_key() {
+    let environment = Arc::new(SimulatedEnvironment::new(7));
+    let disk = SimulatedDisk::new(7);
+    let mut log = Worked::open(&disk, &environment);
+    let first = log.publish(order("first"));
+    environment.pass(Duration::from_secs(250));
+    step(&environment, 59);
+    log.publish(order("second"));
+    step(&environment, -59);
+    log.close();
+    let mut log = Worked::open(&disk, &environment);
+    let again = log.publish(order("first"));
+    assert_eq!(again, Appended { repeated: true, ..first });
+}
