@@ -109,33 +109,29 @@ impl Publisher {
             return Box::pin(async { Err(AppendError::Unavailable { source }) });
         };
         let counted = match batch.key.clone().map(|key| self.keys.count(key)).transpose() {
-            Ok(counted) => counted,
+            Ok(counted) => counted.map(Arc::new),
             Err(full) => return Box::pin(async move { Err(full.into()) }),
         };
         let _timers = self.runtime.enter();
         let within = self.deadline;
         let deadline = Instant::now() + within;
-        let (request, stage, answer) = Request::new(batch, deadline, reservation);
+        let (request, stage, answer) = Request::new(batch, deadline, counted.clone(), reservation);
         // Where the task has ended, the answer's channel is closed and says so.
         let _ = self.queue.send(request);
         let answer = timeout_at(deadline, answer);
         Box::pin(async move {
-            let outcome = match answer.await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(_)) => Err("the log has shut down".into()),
-                Err(_) => Err(format!("redis did not answer within {} ms", within.as_millis())),
+            let source = match answer.await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(_)) => "the log has shut down".into(),
+                Err(_) => format!("redis did not answer within {} ms", within.as_millis()).into(),
             };
-            let answer = outcome.unwrap_or_else(|why| {
-                let source = why.into();
-                Err(match stage.abandon() {
-                    true => AppendError::Unavailable { source },
-                    false => AppendError::OutcomeUnknown { source },
-                })
-            });
-            if let Some(counted) = counted {
-                counted.settle(&answer);
+            if !stage.abandon() {
+                return Err(AppendError::OutcomeUnknown { source });
             }
-            answer
+            // It is never sent.
+            let refused = Err(AppendError::Unavailable { source });
+            counted.iter().for_each(|key| key.settle(&refused));
+            refused
         })
     }
 }

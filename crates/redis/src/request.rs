@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::budget::Reservation;
+use crate::sent_keys::CountedKey;
 
 /// A batch that waits for its answer.
 pub(crate) struct Request {
@@ -19,6 +20,7 @@ pub(crate) struct Request {
     pub(crate) attempts: u32,
     pub(crate) stage: Arc<Stage>,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
+    key: Option<Arc<CountedKey>>,
     _reservation: Reservation,
 }
 
@@ -55,6 +57,7 @@ impl Request {
     pub(crate) fn new(
         batch: Batch,
         deadline: Instant,
+        key: Option<Arc<CountedKey>>,
         reservation: Reservation,
     ) -> (Self, Arc<Stage>, oneshot::Receiver<Result<Appended, AppendError>>) {
         let (answer, receiver) = oneshot::channel();
@@ -65,6 +68,7 @@ impl Request {
             attempts: 0,
             stage: stage.clone(),
             answer,
+            key,
             _reservation: reservation,
         };
         (request, stage, receiver)
@@ -81,6 +85,10 @@ impl Request {
     }
 
     pub(crate) fn answer(self, answer: Result<Appended, AppendError>) {
+        // Here, in the order of Redis, and also where its publisher has gone.
+        if let Some(key) = self.key {
+            key.settle(&answer);
+        }
         // A publisher that has gone needs no answer.
         let _ = self.answer.send(answer);
     }

@@ -3,6 +3,7 @@
 //!
 //! What must hold: a key counts for as long as Redis may have it, and no longer: of what was refused, Redis has none.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanfare_event::Position;
@@ -24,6 +25,7 @@ pub(crate) struct CountedKey {
     key: IdempotencyKey,
     /// It was not sent before.
     is_new: bool,
+    is_settled: AtomicBool,
 }
 
 impl SentKeys {
@@ -58,7 +60,7 @@ impl SentKeys {
             table.insert(&key, Position::ORIGIN, 0, now)?;
             table.len() > before
         };
-        Ok(CountedKey { keys: Arc::clone(self), key, is_new })
+        Ok(CountedKey { keys: Arc::clone(self), key, is_new, is_settled: AtomicBool::new(false) })
     }
 
     fn table(&self) -> MutexGuard<'_, IdempotencyTable> {
@@ -67,15 +69,18 @@ impl SentKeys {
 }
 
 impl CountedKey {
-    /// Counts it no longer where Redis does not have it, by what was answered.
-    pub(crate) fn settle(self, answer: &Result<Appended, AppendError>) {
+    /// Counts it no longer where Redis does not have it, by what was answered first.
+    pub(crate) fn settle(&self, answer: &Result<Appended, AppendError>) {
+        if self.is_settled.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut table = self.keys.table();
         match answer {
             Err(AppendError::Unavailable { .. } | AppendError::Full { .. }) if self.is_new => {
                 table.take_back(&self.key);
             }
             // Where the same key was sent twice at once, the other may have been refused.
-            Ok(_) if !self.is_new => {
+            Ok(_) | Err(AppendError::OutcomeUnknown { .. }) if !self.is_new => {
                 let now = self.keys.clock.now();
                 let _ = table.insert(&self.key, Position::ORIGIN, 0, now);
             }
