@@ -15,9 +15,10 @@ use tokio::time::{Instant, sleep_until};
 const EVERY: Duration = Duration::from_millis(250);
 /// How many different things one round asks.
 pub(super) const MAX_ASKED: usize = 16;
+/// How many rounds wait; whoever asks for more is told at once that it takes too long. Those who asked may have gone.
+const MAX_ROUNDS: usize = 40;
 
-/// Where whoever asks finds the round that asks for them: those that are to begin, or have just begun, in order. There are
-/// no more than there are requests.
+/// Where whoever asks finds the round that asks for them: those that are to begin, or have just begun, in order.
 #[derive(Debug)]
 pub(super) struct Rounds<Q, A>(Mutex<VecDeque<Arc<Round<Q, A>>>>);
 
@@ -41,13 +42,14 @@ impl<Q: Clone + PartialEq, A: Clone> Rounds<Q, A> {
         Self(Mutex::default())
     }
 
-    /// What `answer` says to this, when it is asked everything of a round at once; `None` if it says too little.
+    /// What `answer` says to this, when it is asked everything of a round at once; `None` if it says too little, or too many
+    /// rounds wait.
     pub(super) async fn ask(
         &self,
         question: &Q,
         answer: impl AsyncFnOnce(Vec<Q>) -> Vec<A>,
     ) -> Option<A> {
-        let (round, place) = self.join(question);
+        let (round, place) = self.join(question)?;
         let answers = round.answers.get_or_init(async || {
             sleep_until(round.begins).await;
             answer(round.close()).await
@@ -55,8 +57,8 @@ impl<Q: Clone + PartialEq, A: Clone> Rounds<Q, A> {
         answers.await.get(place).cloned()
     }
 
-    /// The round that this belongs to, and where in it.
-    fn join(&self, question: &Q) -> (Arc<Round<Q, A>>, usize) {
+    /// The round that this belongs to, and where in it, unless too many wait.
+    fn join(&self, question: &Q) -> Option<(Arc<Round<Q, A>>, usize)> {
         let now = Instant::now();
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The last says when the next may begin.
@@ -66,18 +68,21 @@ impl<Q: Clone + PartialEq, A: Clone> Rounds<Q, A> {
         let known =
             |round: &Arc<Round<Q, A>>| Some((Arc::clone(round), round.find(question, now)?));
         if let Some(found) = rounds.iter().find_map(known) {
-            return found;
+            return Some(found);
         }
         if let Some(last) = rounds.back()
             && let Some(place) = last.add(question)
         {
-            return (Arc::clone(last), place);
+            return Some((Arc::clone(last), place));
+        }
+        if rounds.len() >= MAX_ROUNDS {
+            return None;
         }
         let begins = rounds.back().map_or(now, |round| now.max(round.begins + EVERY));
         let asked = Mutex::new(Asked { questions: vec![question.clone()], closed: false });
         let round = Arc::new(Round { begins, asked, answers: OnceCell::new() });
         rounds.push_back(Arc::clone(&round));
-        (round, 0)
+        Some((round, 0))
     }
 }
 
@@ -155,6 +160,22 @@ mod tests {
         tokio::time::advance(EVERY).await;
         assert_eq!(ask().await, Some(14));
         assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_ask_and_go_keep_others_waiting_without_end() {
+        let (rounds, asked) = (Rounds::new(), AtomicUsize::new(0));
+        let ask = |question| {
+            let (rounds, asked) = (&rounds, &asked);
+            async move { rounds.ask(&question, async |all| double(asked, all).await).await }
+        };
+        for question in 0..MAX_ASKED * MAX_ROUNDS {
+            let gone = tokio::time::timeout(Duration::ZERO, ask(question)).await;
+            assert!(gone.is_err());
+        }
+        assert_eq!(ask(usize::MAX / 2).await, None);
+        tokio::time::advance(EVERY * MAX_ROUNDS as u32).await;
+        assert_eq!(ask(7).await, Some(14));
     }
 
     #[tokio::test(start_paused = true)]
