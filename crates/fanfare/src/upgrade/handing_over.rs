@@ -94,6 +94,11 @@ impl Handover<'_> {
                 };
                 Some(Heir(pid))
             }
+            Err(error @ UpgradeError::Stopped) => {
+                tracing::info!(%error, "the hub was not upgraded");
+                let _ = reports.send(ControlReport::Refused(error.to_string()));
+                None
+            }
             Err(error) => {
                 app.metrics.upgrades().failed();
                 let streams = app.delivery.seats().taken();

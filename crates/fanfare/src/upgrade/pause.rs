@@ -144,6 +144,9 @@ impl Drop for Pause {
         let parked: Vec<_> = parked.filter_map(|parked| self.connections.reenter(parked)).collect();
         self.app.gate.set(GateState::Open);
         parked.into_iter().for_each(|parked| self.connections.go_on(parked));
+        // Whose answer ended meanwhile was parked too.
+        let late = self.connections.parking().take();
+        late.into_iter().for_each(|parked| self.connections.resume(parked));
     }
 }
 

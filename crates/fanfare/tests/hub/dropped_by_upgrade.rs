@@ -217,7 +217,9 @@ fn whatever_streams_have_not_taken_goes_along() {
         }
         assert!(ends < 12, "it had taken everything");
     });
-    assert!(!said.contains("\n0 streams were closed"), "{said}");
+    let closed = said.lines().find(|line| line.contains(" streams were closed")).unwrap();
+    let closed: usize = closed.split(' ').next().unwrap().parse().unwrap();
+    assert!((1..STUCK).contains(&closed), "{said}");
     hub.publisher().send("12");
     assert_eq!(brisk.messages(1), ["12"]);
 }
