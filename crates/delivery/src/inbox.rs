@@ -156,7 +156,7 @@ impl ShardHandle {
         None
     }
 
-    /// A publisher has followed the window in the shard's place.
+    /// A publisher follows the window in the shard's place from now on.
     pub(crate) fn note_short_turn(&self) {
         self.slept_over.store(0, Ordering::Relaxed);
     }
@@ -165,6 +165,11 @@ impl ShardHandle {
     pub(crate) fn may_sleep_over(&self, news: &News) -> bool {
         let slept_over = self.slept_over.fetch_add(news.weight(), Ordering::Relaxed);
         slept_over + news.weight() < MOST_SLEPT_OVER && !self.wanted.wants(news)
+    }
+
+    /// How much has come into the window that it has not been woken for, or only just, in bytes.
+    pub(crate) fn slept_over(&self) -> usize {
+        self.slept_over.load(Ordering::Relaxed)
     }
 
     /// Wakes the shard.

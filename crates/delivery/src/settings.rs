@@ -21,7 +21,7 @@ pub struct DeliverySettings {
     pub write_timeout: Duration,
     /// The fewest bytes a second that it may take then, over that time; 0 asks for none.
     pub min_rate: u64,
-    /// How long a stream lasts at most, give or take a tenth; `None` is for as long as its subscriber may stay.
+    /// How long a stream lasts at most, or up to a tenth less; `None` is for as long as its subscriber may stay.
     pub max_age: Option<Duration>,
     /// What subscribers are told about reconnecting.
     pub retry: Retry,

@@ -59,6 +59,7 @@ use self::expiries::Expiries;
 use self::fan_out::FanOut;
 use self::heartbeat_walk::HeartbeatWalk;
 use self::pauses::Pauses;
+pub(crate) use self::short_turn::ShortTurn;
 use self::stalls::Stalls;
 use self::subscriber_table::SubscriberTable;
 use crate::backpressure::{StallPolicy, StallVerdict};

@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_hub::{News, Notify};
@@ -19,10 +19,12 @@ use crate::abort_on_panic::abort_on_panic;
 use crate::inbox::ShardHandle;
 use crate::now::Now;
 use crate::ready::Ready;
-use crate::shard::{NEWS, Shard};
+use crate::shard::{NEWS, Shard, ShortTurn};
 
 /// How many readiness events one turn takes.
 const EVENTS: usize = 1024;
+/// How much may have come into the window since the shard followed it, in bytes, that a publisher follows in its place.
+const MOST_FOLLOWED: usize = 64 << 10;
 
 pub(crate) struct SharedShard {
     handle: Arc<ShardHandle>,
@@ -60,19 +62,18 @@ impl SharedShard {
         }
     }
 
-    /// Delivers news, unless somebody else has the shard, or it is more than a publisher has the time for; whether nothing
-    /// is left to be done.
-    fn deliver(&self) -> bool {
-        let mut owned = match self.shard.try_lock() {
-            Ok(owned) => owned,
-            Err(TryLockError::Poisoned(error)) => error.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        // There is nobody to deliver to in one that has been drained.
-        owned.as_mut().is_none_or(|shard| abort_on_panic(|| shard.short_turn(Now::read())))
+    /// Delivers news, unless somebody else has the shard, or it is more than a publisher has the time for.
+    fn deliver(&self) -> ShortTurn {
+        // Where it is poisoned, the process is about to end.
+        let Ok(mut owned) = self.shard.try_lock() else { return ShortTurn::NotTaken };
+        match &mut *owned {
+            Some(shard) => abort_on_panic(|| shard.short_turn(Now::read())),
+            // There is nobody to deliver to in one that has been drained.
+            None => ShortTurn::Done,
+        }
     }
 
-    /// A panic ends the process before anyone could find the lock poisoned.
+    /// A panic ends the process.
     fn lock(&self) -> MutexGuard<'_, Option<Shard>> {
         self.shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,14 +84,17 @@ impl Notify for SharedShard {
         self.handle.notify(news);
     }
 
-    fn notify_from_publisher(&self, news: &News) {
+    fn notify_from_publisher(&self, news: &News) -> bool {
         if self.handle.may_sleep_over(news) {
-            return;
+            return false;
         }
-        let is_little = self.handle.wanted().at_most(news).is_some_and(|most| most <= self.few);
-        if !(is_little && self.deliver()) {
+        let few = self.handle.wanted().at_most(news).is_some_and(|most| most <= self.few);
+        let is_little = few && self.handle.slept_over() <= MOST_FOLLOWED;
+        let turn = if is_little { self.deliver() } else { ShortTurn::NotTaken };
+        if turn != ShortTurn::Done {
             self.handle.wake();
         }
+        turn != ShortTurn::NotTaken
     }
 }
 

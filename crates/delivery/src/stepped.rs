@@ -15,7 +15,7 @@ use crate::now::Now;
 use crate::readers::ReadQueue;
 use crate::ready::Ready;
 use crate::settings::DeliverySettings;
-use crate::shard::Shard;
+use crate::shard::{Shard, ShortTurn};
 
 /// Delivery that does nothing of itself.
 pub struct SteppedDelivery {
@@ -48,13 +48,13 @@ impl SteppedDelivery {
         self.shards[shard].0.turn(now, ready)
     }
 
-    /// A short turn of a shard, as a publisher takes it that finds nobody else at it.
+    /// A short turn of a shard, as a publisher takes it that finds nobody else at it; whether nothing is left to be done.
     ///
     /// # Panics
     ///
     /// There must be such a shard.
     pub fn short_turn(&mut self, shard: usize, now: Now) -> bool {
-        self.shards[shard].0.short_turn(now)
+        self.shards[shard].0.short_turn(now) == ShortTurn::Done
     }
 
     /// For how long a shard has nothing to do, unless it is told of something; `None` is for ever.

@@ -49,13 +49,15 @@ pub struct WindowBounds {
 
 /// Something that wants to know when the window has changed.
 pub trait Notify: std::fmt::Debug + Send + Sync {
-    /// Called after every change, outside all locks, of which this is the news; cheap when it was called
-    /// before and has not been acted on yet.
+    /// Called after every change, outside the locks of log and window, of which this is the news; cheap when it was
+    /// called before and has not been acted on yet.
     fn notify(&self, news: &News);
 
-    /// The same, on the thread of a publisher, which has the time for a few system calls.
-    fn notify_from_publisher(&self, news: &News) {
+    /// The same, on the thread of a publisher, which has the time for a few system calls. Whether they were made: then
+    /// others are only notified.
+    fn notify_from_publisher(&self, news: &News) -> bool {
         self.notify(news);
+        false
     }
 }
 
@@ -221,7 +223,7 @@ impl Window {
         }
     }
 
-    fn tell_all(&self, tell: impl Fn(&dyn Notify, &News)) {
+    fn tell_all(&self, mut tell: impl FnMut(&dyn Notify, &News)) {
         // To be told may be a system call: no lock is held.
         let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
         let news = std::mem::take(&mut *self.news());
@@ -319,7 +321,14 @@ impl Tail for Window {
     }
 
     fn wake_from_publisher(&self) {
-        self.tell_all(|listener, news| listener.notify_from_publisher(news));
+        let mut delivered = false;
+        self.tell_all(|listener, news| {
+            if delivered {
+                listener.notify(news);
+            } else {
+                delivered = listener.notify_from_publisher(news);
+            }
+        });
     }
 }
 

@@ -9,25 +9,40 @@ use fanfare_hub::News;
 use super::Shard;
 use crate::now::Now;
 
+/// What came of a short turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShortTurn {
+    /// Nothing was delivered: the shard has to be woken.
+    NotTaken,
+    /// All that is new was delivered, and something else has come of it: the shard has to be woken.
+    Begun,
+    /// All that is new was delivered, and nothing is due before [`Shard::poll_timeout`] is over, as it was before.
+    Done,
+}
+
 impl Shard {
-    /// Delivers what is new, if that is little and the shard has rested; whether nothing is left to be done before
-    /// [`Self::poll_timeout`] is over, as it was before this.
-    pub(crate) fn short_turn(&mut self, now: Now) -> bool {
+    /// Delivers what is new, if that is little and the shard has rested.
+    pub(crate) fn short_turn(&mut self, now: Now) -> ShortTurn {
         let rested = now.monotonic.saturating_duration_since(self.turned);
         if rested < self.limits.short_turn.rest || self.has_work() || self.drain.is_some() {
-            return false;
+            return ShortTurn::NotTaken;
         }
+        // Before: what comes into the window meanwhile is not followed.
+        self.handle.note_short_turn();
         self.window.follow(&mut self.ring);
         if self.ring.base() > self.offset || !self.is_little() {
-            return false;
+            return ShortTurn::NotTaken;
         }
         let pause = self.pauses.next();
         self.turned = now.monotonic;
         self.scanned = 0;
         self.deliver_news(now);
-        self.handle.note_short_turn();
         self.handle.publish(&self.totals);
-        !self.has_work() && self.pauses.next() == pause
+        if self.has_work() || self.pauses.next() != pause {
+            ShortTurn::Begun
+        } else {
+            ShortTurn::Done
+        }
     }
 
     /// Whether what is new concerns few subscribers, with few bytes.

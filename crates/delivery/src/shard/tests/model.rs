@@ -243,7 +243,14 @@ impl World {
         match *step {
             Step::Publish { topic, count, typed, size } => self.publish(topic, count, typed, size),
             Step::Turn { shard } => drop(self.turn(shard)),
-            Step::ShortTurn { shard } => drop(self.stepped.short_turn(shard, self.now)),
+            Step::ShortTurn { shard } => {
+                let before = self.stepped.poll_timeout(shard, self.now);
+                if self.stepped.short_turn(shard, self.now) {
+                    let due = self.stepped.poll_timeout(shard, self.now);
+                    let sleeps = due.is_none_or(|due| before.is_some_and(|before| before <= due));
+                    assert!(sleeps, "its thread sleeps for {before:?}, and is due in {due:?}");
+                }
+            }
             Step::Room { client, bytes } => self.make_room(client, bytes),
             Step::Read => drop(self.stepped.read_page()),
             Step::Pass { seconds } => {
