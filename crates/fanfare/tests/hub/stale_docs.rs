@@ -363,6 +363,7 @@ const BY_HAND: [(&str, &str, &str); 27] = [
     ("sizing.md", "bench/million", "it measures for minutes"),
     ("testing.md", "scripts/simulate", "it runs for minutes"),
     ("testing.md", "scripts/rig", "it runs for minutes"),
+    ("testing.md", "scripts/test-upgrade-versions", "it builds an older program"),
     ("testing.md", "scripts/upgrades", "it runs for minutes"),
     ("testing.md", "scripts/mutations", "it runs for an hour"),
     ("tour.md", "fanfare", "it starts the hub that the others speak to"),

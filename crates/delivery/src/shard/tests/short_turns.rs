@@ -133,10 +133,10 @@ fn one_who_is_on_its_way_during_a_short_turn_misses_nothing() {
 fn one_that_takes_nothing_has_its_event_in_a_later_turn() {
     let mut rig = Rig::wide();
     let socket = rig.ask("a", &Requested::Live);
-    socket.make_room(700);
+    socket.make_room(300);
     rig.turn_until_idle();
     text(&socket);
-    rig.publish([("a", "x".repeat(1_000))]);
+    rig.publish([("a", "x".repeat(400))]);
     assert!(short_turn(&mut rig), "it waits for room, and for nothing else");
     assert!(text(&socket).contains("data: xx"), "as much as there is room for");
     rig.publish([("a", "second".to_owned())]);
