@@ -333,7 +333,7 @@ const RUNNABLE: [&str; 12] =
 const ELSEWHERE: [&str; 2] = ["sh package ", "sh helm "];
 
 /// Blocks that are not run as they stand: the guide, how the block begins, and why.
-const BY_HAND: [(&str, &str, &str); 28] = [
+const BY_HAND: [(&str, &str, &str); 34] = [
     ("cluster.md", "docker compose", "it needs Docker"),
     (
         "conformance.md",
@@ -374,6 +374,12 @@ const BY_HAND: [(&str, &str, &str); 28] = [
         "php artisan",
         "the application is the reader's: one of the test's own takes its place",
     ),
+    ("recipes/mercure.md", "fanfare --mercure", "its host is the reader's"),
+    ("recipes/mercure.md", "MERCURE_URL=", "Debian does not package Symfony's bundle"),
+    ("recipes/mercure.md", "public function ship", "Debian does not package Symfony's bundle"),
+    ("recipes/mercure.md", "public function show", "Debian does not package Symfony's bundle"),
+    ("recipes/mercure.md", "#[ApiResource", "Debian does not package API Platform"),
+    ("recipes/mercure.md", "php artisan", "its application is served by PHP's own server"),
 ];
 
 #[test]
