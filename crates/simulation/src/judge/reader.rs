@@ -166,8 +166,11 @@ impl ReaderAccount {
         if connection.unchunked.is_open() && !connection.was_open {
             connection.was_open = true;
             facts.tick += 1;
-            if connection.beginning == ConnectCursor::Live {
-                self.since = facts.tick;
+            match connection.beginning {
+                ConnectCursor::Live => self.since = facts.tick,
+                // Its response says what is there now, not what was there when it asked.
+                ConnectCursor::Earliest if facts.may_lose => self.since = u64::MAX,
+                _ => {}
             }
         }
         connection.stream.push(&carried)
