@@ -43,18 +43,22 @@ fn connections_that_read_nothing_lock_everyone_out() {
     let attack = Unread::open(hub.address(), 19, 1, PAGE);
     assert_eq!(attack.answered, 19);
     // While they may still be about to read, a newcomer may be refused; it tries again.
-    let streams: Vec<_> = (0..10)
-        .map(|_| {
-            let mut stream = hub.connect();
-            await_that("a stream", || {
-                stream = hub.connect();
-                let sent = stream.try_send("GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n");
-                sent.is_ok() && stream.at_most(12) == b"HTTP/1.1 200"
-            });
-            stream
-        })
-        .collect();
-    hub.publisher().send("everyone is served");
+    let served = |request: &str| {
+        let mut connection = hub.connect();
+        await_that("an answer", || {
+            connection = hub.connect();
+            connection.try_send(request).is_ok() && connection.at_most(12) == b"HTTP/1.1 200"
+        });
+        connection
+    };
+    let stream = "GET /sse/events HTTP/1.1\r\nHost: hub.test\r\n\r\n";
+    let streams: Vec<_> = (0..10).map(|_| served(stream)).collect();
+    let body = r#"{"message": "everyone is served"}"#;
+    let length = body.len();
+    served(&format!(
+        "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    ));
     assert_eq!(streams.len(), 10);
 }
 
