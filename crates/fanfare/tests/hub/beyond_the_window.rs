@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::over_http1_and_http2;
-use crate::support::{Http, Hub, Ledger};
+use crate::support::{Http, Hub, Ledger, SetOnDrop};
 
 over_http1_and_http2!(the_log_replays_what_the_window_has_forgotten);
 
@@ -29,7 +29,7 @@ fn the_log_replays_what_the_window_has_forgotten(http: Http) {
                 next += 1;
             }
         });
-        let _done = Done(&done);
+        let _done = SetOnDrop(&done);
         let mut subscribers: Vec<_> =
             (0..10).map(|_| hub.subscription().over(http).after(&start).open()).collect();
         for subscriber in &mut subscribers {
@@ -39,15 +39,6 @@ fn the_log_replays_what_the_window_has_forgotten(http: Http) {
             }
         }
     });
-}
-
-/// Ends the publisher also where the test fails.
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Hub, PATIENCE, Setup, await_that};
+use crate::support::{Hub, PATIENCE, SetOnDrop, Setup, await_that};
 
 /// A program of this script, in a directory of its own.
 pub(crate) struct Script(tempfile::TempDir);
@@ -432,10 +432,10 @@ fn clients_that_wait_for_an_event_to_happen_stop_it() {
                 runtime.block_on(async { tokio::join!(ask(), ask(), ask(), ask()) });
             };
             scope.spawn(strangers);
+            let _done = SetOnDrop(&done);
             // Until the first have become streams: from now on some wait at any time.
             hub.await_metrics("strangers", |now| now.sum("fanfare_subscribers") > 1.0);
             hub.upgrade();
-            done.store(true, Ordering::Relaxed);
         });
     }
     hub.publisher().send("after");

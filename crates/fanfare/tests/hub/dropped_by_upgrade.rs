@@ -12,7 +12,7 @@ use fanfare_testkit::RedisServer;
 use serde_json::json;
 
 use crate::support::issuer::{SECRET, bearer, claims, token};
-use crate::support::{Http, Hub, Ledger, PATIENCE, Setup, await_that, raise_open_files};
+use crate::support::{Http, Hub, Ledger, PATIENCE, SetOnDrop, Setup, await_that, raise_open_files};
 
 /// A hub with a log of its own, in memory, whatever the profile.
 fn hub(arguments: &[&str]) -> Hub {
@@ -39,6 +39,7 @@ fn streams_outlive_five_processes_while_events_are_published() {
                 acknowledged.fetch_add(1, Ordering::Relaxed);
             }
         });
+        let ends = SetOnDrop(&done);
         let first = hub.pid();
         for count in 1..=UPGRADES {
             let before = acknowledged.load(Ordering::Relaxed);
@@ -50,7 +51,7 @@ fn streams_outlive_five_processes_while_events_are_published() {
             assert_eq!(metrics.sum("fanfare_subscribers"), STREAMS as f64);
         }
         assert_ne!(hub.pid(), first);
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
     });
     let last = acknowledged.load(Ordering::Relaxed);
     for stream in &mut streams {

@@ -22,6 +22,7 @@ mod node;
 pub(crate) mod pebble;
 mod profile;
 mod publisher;
+mod set_on_drop;
 mod subscriber;
 mod successor;
 mod tls;
@@ -44,6 +45,7 @@ pub(crate) use line_stream::LineStream;
 pub(crate) use metrics::Metrics;
 pub(crate) use nginx::nginx_before;
 pub(crate) use publisher::Publisher;
+pub(crate) use set_on_drop::SetOnDrop;
 pub(crate) use subscriber::{Event, Http, Subscriber, Subscription, seq};
 pub(crate) use tls::{
     Files, Identity, certificate_shown, name as certificate_name, trusting, trusting_over,
