@@ -1,13 +1,7 @@
-//! What a run found, for people and for machines.
-
-mod human;
-mod json;
-mod junit;
+//! What a run found.
 
 use crate::check::Level;
 use crate::outcome::{CheckOutcome, Verdict};
-
-pub use human::line;
 
 /// All outcomes of a run, in the order of the checks.
 #[derive(Debug)]
@@ -51,23 +45,5 @@ impl ConformanceReport {
     pub fn conforms(&self) -> bool {
         self.count(Level::Must).failed == 0
             && self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Passed)
-    }
-
-    /// The last lines of the human report.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        human::summary(self)
-    }
-
-    /// As one JSON object.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        json::render(self)
-    }
-
-    /// As JUnit's XML, which build servers read.
-    #[must_use]
-    pub fn to_junit(&self) -> String {
-        junit::render(self)
     }
 }
