@@ -45,12 +45,13 @@ pub use self::table::{ConnectionTable, TableLimits};
 pub(crate) use self::unfinished::Unfinished;
 use crate::access::Peer;
 use crate::dialect::NATIVE;
+use crate::endpoint::Endpoint;
 use crate::front::Front;
 use crate::gate::GateState;
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::request_body::MemoryBudget;
-use crate::state::{AppState, Endpoint};
+use crate::state::AppState;
 
 /// How much of a response over HTTP/1 hyper may hold for a peer that does not read, in bytes. What a
 /// stream has waiting beyond that is bounded by its body.

@@ -16,9 +16,10 @@ use http_body_util::BodyExt as _;
 use super::publish_lines::publish_lines;
 use crate::access::Caller;
 use crate::dialect::{PublishRequest, check_text_query, reserved, text};
+use crate::endpoint::Endpoint;
 use crate::quotas::RequestPlace;
 use crate::refusal::Refusal;
-use crate::state::{AppState, Endpoint};
+use crate::state::AppState;
 
 /// Accepts one message, or a batch of them as a whole.
 pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) -> Response {

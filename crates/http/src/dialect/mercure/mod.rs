@@ -29,8 +29,9 @@ pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
 use super::contract::{Dialect, Paths, PublishRequest, SubscribeRequest};
 use crate::access::{CredentialPlaces, Realm};
+use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
-use crate::state::Endpoint;
+use crate::state::AppState;
 
 /// How Mercure's protocol is spoken.
 #[derive(Debug, Clone)]
@@ -130,12 +131,13 @@ impl Dialect for Mercure {
         subscription::tell_beginning(request, continuous, head);
     }
 
-    fn further_routes(&self, endpoint: &Endpoint) -> Router {
+    fn further_routes(&'static self, app: &Arc<AppState>) -> Router {
         let document = self.metadata.clone();
         let metadata = get(async move || metadata::answer(document));
         let all = Router::new().route(metadata::PATH, metadata);
         match &self.config.presence {
             Some(presence) => {
+                let endpoint = Endpoint { app: Arc::clone(app), dialect: self };
                 all.merge(active_subscriptions::routes(endpoint, presence, &self.config.hub))
             }
             None => all,
