@@ -2,6 +2,7 @@
 //! `/.well-known/mercure`, and what is active below it. What its requests and tokens mean is `fanfare-mercure`'s to say.
 
 mod active_subscriptions;
+mod config;
 mod metadata;
 mod presence;
 mod publication;
@@ -24,6 +25,7 @@ use fanfare_log::Appended;
 use fanfare_mercure::{MercureUrl, Update, name_of};
 use fanfare_payload::SubmissionKind;
 
+pub use self::config::MercureConfig;
 pub use self::presence::Presence;
 pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
@@ -32,19 +34,6 @@ use crate::access::{CredentialPlaces, Realm};
 use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
 use crate::state::AppState;
-
-/// How Mercure's protocol is spoken.
-#[derive(Debug, Clone)]
-pub struct MercureConfig {
-    /// Where clients find the hub.
-    pub hub: Arc<MercureUrl>,
-    /// Whether a token may stand in a request's address.
-    pub token_in_query: bool,
-    /// Whether a stream tells of what may be missing in it.
-    pub gap_events: bool,
-    /// Where active subscriptions are kept and told of, if they are.
-    pub presence: Option<Presence>,
-}
 
 /// The protocol at one hub.
 #[derive(Debug)]
