@@ -31,7 +31,7 @@ use tokio::time::sleep_until;
 
 use self::group::{Group, Notes};
 use self::split::{LineSplitter, TooLong};
-use super::publish::{admit, append, refuse_reserved};
+use super::publish_rules::{admit, append, refuse_reserved};
 use crate::access::Caller;
 use crate::dialect::LineFormat;
 use crate::endpoint::Endpoint;
