@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Either, Full, Limited};
+use http_body_util::{BodyExt as _, Either, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
@@ -16,7 +16,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
-use crate::lines::Pipe;
+use crate::outgoing_body::OutgoingBody;
 use crate::{BearerToken, HubAnswer, HubUrl, RequestError};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fanfare/", env!("CARGO_PKG_VERSION")));
@@ -25,9 +25,6 @@ const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// When a connection on which nothing comes is first asked whether the other end is still there,
 /// how often then, and how many times.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
-
-/// What a request sends: all of it is there, or it is fed.
-pub(crate) type OutgoingBody = Either<Full<Bytes>, Pipe>;
 
 /// A client of one hub. Cloning shares its connections.
 #[derive(Debug, Clone)]

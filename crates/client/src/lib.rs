@@ -20,6 +20,7 @@ mod event;
 mod hub_url;
 mod key;
 mod lines;
+mod outgoing_body;
 mod publish;
 mod readiness;
 mod stream;

@@ -2,20 +2,19 @@
 //!
 //! Unlike a batch, a line has no key: one whose answer is lost with its connection may have been published.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, Either};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::outgoing_body::Pipe;
 use crate::{Client, HubAnswer, Message, RequestError};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -70,10 +69,6 @@ pub enum LineAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the hub takes no more lines")]
 pub struct NoMoreLines;
-
-/// A request's body that is fed.
-#[derive(Debug)]
-pub(crate) struct Pipe(mpsc::Receiver<Bytes>);
 
 impl Message<'_> {
     /// The message as a line of such a request, with its end.
@@ -191,18 +186,6 @@ fn read(line: &[u8]) -> Option<LineAnswer> {
             Some(LineAnswer::Refused { line, answer: answer(status)? })
         }
         _ => None,
-    }
-}
-
-impl Body for Pipe {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
 

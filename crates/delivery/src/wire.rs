@@ -87,7 +87,7 @@ impl Wire {
     }
 
     /// A whole stream of nothing but its beginning and its end.
-    pub(crate) fn turned_away(self, head: &[u8], retry: u64) -> Bytes {
+    pub fn turned_away(self, head: &[u8], retry: u64) -> Bytes {
         let mut bytes = self.beginning(head, retry, None, None).to_vec();
         bytes.extend_from_slice(self.end());
         bytes.into()

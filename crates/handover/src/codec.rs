@@ -3,6 +3,8 @@
 //! What must hold: reading never panics and never allocates more than the bytes that are there; what was
 //! written is read back as it was, and nothing is left over.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 /// Writes values one after the other: integers little endian, texts and bytes with their length before them.
 #[derive(Debug, Default)]
 pub struct Writer(Vec<u8>);
@@ -66,6 +68,16 @@ impl Writer {
     /// A text of any length.
     pub fn text(&mut self, value: &str) {
         self.bytes(value.as_bytes());
+    }
+
+    /// An address, and whether it is of version 4.
+    pub fn address(&mut self, value: &IpAddr) {
+        self.flag(value.is_ipv4());
+        let value = match value {
+            IpAddr::V4(value) => value.to_ipv6_mapped(),
+            IpAddr::V6(value) => *value,
+        };
+        self.bytes(&value.octets());
     }
 
     /// A value that may be absent.
@@ -160,6 +172,19 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("a text is not UTF-8"))
     }
 
+    /// See [`Writer::address`].
+    pub fn address(&mut self) -> Result<IpAddr, Malformed> {
+        const NONE: Malformed = Malformed("an address is none");
+        let is_v4 = self.flag()?;
+        let octets: [u8; 16] = self.bytes()?.try_into().map_err(|_| NONE)?;
+        let address = Ipv6Addr::from(octets);
+        match (is_v4, address.to_ipv4_mapped()) {
+            (true, Some(address)) => Ok(IpAddr::V4(address)),
+            (false, _) => Ok(IpAddr::V6(address)),
+            (true, None) => Err(NONE),
+        }
+    }
+
     /// See [`Writer::option`].
     pub fn option<T, E: From<Malformed>>(
         &mut self,
@@ -196,6 +221,16 @@ mod tests {
         let bytes = writer.finish();
         assert!(Reader::new(&bytes).bytes().is_err());
         assert!(Reader::new(&bytes).list::<_, Malformed>(|reader| reader.u8()).is_err());
+    }
+
+    #[test]
+    fn an_address_stays_the_same() {
+        for text in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "::", "127.0.0.1"] {
+            let address: IpAddr = text.parse().unwrap();
+            let mut writer = Writer::new();
+            writer.address(&address);
+            assert_eq!(Reader::new(&writer.finish()).address(), Ok(address));
+        }
     }
 
     proptest! {

@@ -15,9 +15,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::audit::{Administrator, name_of};
+use crate::endpoint::Endpoint;
 use crate::quotas::RequestKind;
 use crate::refusal::{Refusal, RefusalNote};
-use crate::state::{AppState, Endpoint};
+use crate::state::AppState;
 use crate::stream::come_back;
 
 /// For answers that are meant for nobody but whoever asked.

@@ -15,6 +15,7 @@ mod cluster;
 mod connection;
 mod console;
 mod dialect;
+mod endpoint;
 mod front;
 mod gate;
 mod handlers;

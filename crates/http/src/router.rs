@@ -13,10 +13,11 @@ use axum::routing::{any, get, post};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::dialect::{Dialect, Mercure, MercureConfig, NATIVE, not_found};
+use crate::endpoint::Endpoint;
 use crate::front::{Destination, Front, Shortcut};
 use crate::layers::{self, RequestRate, Rules};
 use crate::refusal::Refusal;
-use crate::state::{AppState, Endpoint};
+use crate::state::AppState;
 use crate::{handlers, pages};
 
 /// The longest target of a request that is repeated to lead elsewhere, in bytes.
@@ -89,7 +90,7 @@ fn routes(endpoint: &Endpoint, prefix: &str) -> Router {
         .route(&paths.subscribe, subscribe)
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
         .with_state(endpoint.clone())
-        .merge(dialect.further_routes(endpoint))
+        .merge(dialect.further_routes(&endpoint.app))
 }
 
 /// The hub's own dialect, and all else that is answered in it.

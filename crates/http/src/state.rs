@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::http::request::Parts;
-use axum::response::Response;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_hub::Hub;
 use fanfare_mercure::MercureUrl;
@@ -17,7 +16,6 @@ use crate::access::{Access, CurrentKeys};
 use crate::audit::{Trail, audit};
 use crate::cluster::Cluster;
 use crate::console::Console;
-use crate::dialect::Dialect;
 use crate::gate::{Gate, GateState};
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -58,13 +56,6 @@ pub struct AppState {
     pub gate: Arc<Gate>,
     /// Set once the hub is shutting down.
     pub draining: AtomicBool,
-}
-
-/// Where a handler is reached: the hub, in one dialect.
-#[derive(Debug, Clone)]
-pub(crate) struct Endpoint {
-    pub(crate) app: Arc<AppState>,
-    pub(crate) dialect: &'static dyn Dialect,
 }
 
 impl AppState {
@@ -127,21 +118,6 @@ impl AppState {
             count += more;
         }
         count
-    }
-}
-
-impl Endpoint {
-    /// Counts a refusal, and answers it.
-    pub(crate) fn refuse(&self, refusal: &Refusal) -> Response {
-        self.app.metrics.refused(refusal.reason());
-        self.answer(refusal)
-    }
-
-    /// Answers a refusal that has been counted.
-    pub(crate) fn answer(&self, refusal: &Refusal) -> Response {
-        let mut response = self.dialect.refused(refusal);
-        response.extensions_mut().insert(refusal.note());
-        response
     }
 }
 

@@ -18,7 +18,7 @@ use fanfare_delivery::{
     StreamFormat, Wire, body,
 };
 use fanfare_event::{PrivateRights, Selector};
-use fanfare_hub::{Interest, Start};
+use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
 
 use crate::gate::Inside;
@@ -107,6 +107,11 @@ impl AdmittedStream {
         self.inside.outside(wait).await
     }
 
+    /// What is said where it does not begin, behind this head: when to come back.
+    pub(crate) fn turned_away(&self, framing: Framing, head: &[u8], retry: Retry) -> Bytes {
+        Wire::new(self.format, framing).turned_away(head, retry.pick())
+    }
+
     /// Hands it to delivery, with where its bytes go.
     pub(crate) fn join(self, sink: Sink, framing: Framing, head: Bytes) {
         let Self {
@@ -162,7 +167,8 @@ pub(crate) fn head_only() -> Response {
 /// A stream that only says when to come back: any status but 200 would end an EventSource for good
 /// (WHATWG HTML, 9.2.3).
 pub(crate) fn come_back(retry: Retry) -> Response {
-    let mut response = head(fanfare_sse::opening(retry.pick()).bare_bytes());
+    let wire = Wire::native(Envelope::None, Framing::Bare);
+    let mut response = head(wire.turned_away(&[], retry.pick()));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -11,12 +11,14 @@
 //! - *Checked as a whole*: [`Settings`] exist only if every value is valid. Otherwise every mistake
 //!   is reported, each with the setting, the source and what is allowed.
 
+mod arguments;
 mod config_file;
 mod error;
 mod flags;
 mod rules;
 mod setting;
 mod source;
+mod sources;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,7 +40,7 @@ pub use value::{
     NodeName, Prefix, RedisUrl, parse_duration,
 };
 
-use source::Sources;
+use sources::Sources;
 use table::TABLE;
 
 impl Settings {

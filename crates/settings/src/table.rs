@@ -14,7 +14,7 @@ use fanfare_net::{
 
 use crate::SettingsError;
 use crate::setting::{Setting, settings};
-use crate::source::Sources;
+use crate::sources::Sources;
 use crate::value::{
     ByteSize, CookieName, DataDirectory, ExistingDirectory, FilePath, IssuerKey, LogFormat,
     LogLevel, Name, Namespace, NodeName, Prefix, RedisUrl,

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "tools")]
 mod bench;
+mod client_runtime;
 mod completions;
 #[cfg(feature = "tools")]
 mod conformance;
@@ -35,12 +36,3 @@ pub(crate) use ready::{ReadyArgs, ready};
 pub(crate) use subscribe::{SubscribeArgs, subscribe};
 pub(crate) use token::{TokenCommand, token};
 pub(crate) use upgrade::{UpgradeArgs, upgrade};
-
-/// Runs a client to its end, on this thread.
-fn block_on<T>(client: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CommandError::Start)?;
-    runtime.block_on(client)
-}

@@ -6,9 +6,10 @@ use clap::Args;
 use fanfare_client::{Client, Deadlines};
 use fanfare_settings::parse_duration;
 
+use super::CommandError;
+use super::client_runtime::block_on;
 use super::hub_args::HubArgs;
 use super::terminal::Output;
-use super::{CommandError, block_on};
 use crate::exit::CODES;
 
 /// Which hub `fanfare ready` asks.

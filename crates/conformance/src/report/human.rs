@@ -21,14 +21,18 @@ pub fn line(outcome: &CheckOutcome) -> String {
     }
 }
 
-pub(super) fn summary(report: &ConformanceReport) -> String {
-    let levels = Level::ALL.map(|level| {
-        let count = report.count(level);
-        format!(
-            "{level:<6} {:>3} passed {:>3} failed {:>3} skipped",
-            count.passed, count.failed, count.skipped
-        )
-    });
-    let verdict = if report.conforms() { "no MUST failed" } else { "does not conform" };
-    format!("{}\n{} at {}: {verdict}", levels.join("\n"), report.hub, report.url)
+impl ConformanceReport {
+    /// The last lines of the human report.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let levels = Level::ALL.map(|level| {
+            let count = self.count(level);
+            format!(
+                "{level:<6} {:>3} passed {:>3} failed {:>3} skipped",
+                count.passed, count.failed, count.skipped
+            )
+        });
+        let verdict = if self.conforms() { "no MUST failed" } else { "does not conform" };
+        format!("{}\n{} at {}: {verdict}", levels.join("\n"), self.hub, self.url)
+    }
 }

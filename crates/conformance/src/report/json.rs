@@ -6,22 +6,26 @@ use super::ConformanceReport;
 use crate::check::Level;
 use crate::outcome::{CheckOutcome, Verdict};
 
-pub(super) fn render(report: &ConformanceReport) -> String {
-    let mut summary = Map::new();
-    for level in Level::ALL {
-        let count = report.count(level);
-        let counts =
-            json!({"passed": count.passed, "failed": count.failed, "skipped": count.skipped});
-        summary.insert(level.to_string(), counts);
+impl ConformanceReport {
+    /// As one JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut summary = Map::new();
+        for level in Level::ALL {
+            let count = self.count(level);
+            let counts =
+                json!({"passed": count.passed, "failed": count.failed, "skipped": count.skipped});
+            summary.insert(level.to_string(), counts);
+        }
+        let whole = json!({
+            "hub": self.hub,
+            "url": self.url,
+            "conforms": self.conforms(),
+            "summary": summary,
+            "checks": self.outcomes.iter().map(check).collect::<Vec<_>>(),
+        });
+        format!("{whole:#}")
     }
-    let whole = json!({
-        "hub": report.hub,
-        "url": report.url,
-        "conforms": report.conforms(),
-        "summary": summary,
-        "checks": report.outcomes.iter().map(check).collect::<Vec<_>>(),
-    });
-    format!("{whole:#}")
 }
 
 fn check(outcome: &CheckOutcome) -> Value {

@@ -6,43 +6,47 @@ use super::ConformanceReport;
 use crate::check::Level;
 use crate::outcome::Verdict;
 
-pub(super) fn render(report: &ConformanceReport) -> String {
-    let counts = Level::ALL.map(|level| report.count(level));
-    let failed: usize = counts.iter().map(|count| count.failed).sum();
-    let skipped: usize = counts.iter().map(|count| count.skipped).sum();
-    let seconds: f64 = report.outcomes.iter().map(|outcome| outcome.took.as_secs_f64()).sum();
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        xml,
-        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\" skipped=\"{skipped}\" time=\"{seconds:.3}\">",
-        escaped(&format!("{} at {}", report.hub, report.url)),
-        report.outcomes.len(),
-    );
-    for outcome in &report.outcomes {
-        let check = outcome.check;
-        let _ = write!(
+impl ConformanceReport {
+    /// As JUnit's XML, which build servers read.
+    #[must_use]
+    pub fn to_junit(&self) -> String {
+        let counts = Level::ALL.map(|level| self.count(level));
+        let failed: usize = counts.iter().map(|count| count.failed).sum();
+        let skipped: usize = counts.iter().map(|count| count.skipped).sum();
+        let seconds: f64 = self.outcomes.iter().map(|outcome| outcome.took.as_secs_f64()).sum();
+        let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        // Writing to a string cannot fail.
+        let _ = writeln!(
             xml,
-            "  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\">",
-            check.area(),
-            escaped(check.name),
-            outcome.took.as_secs_f64()
+            "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\" skipped=\"{skipped}\" time=\"{seconds:.3}\">",
+            escaped(&format!("{} at {}", self.hub, self.url)),
+            self.outcomes.len(),
         );
-        let _ = match &outcome.verdict {
-            Verdict::Passed => Ok(()),
-            Verdict::Skipped(why) => write!(xml, "<skipped message=\"{}\"/>", escaped(why)),
-            Verdict::Failed(seen) => write!(
+        for outcome in &self.outcomes {
+            let check = outcome.check;
+            let _ = write!(
                 xml,
-                "<failure type=\"{}\" message=\"{}\">{}</failure>",
-                check.level,
-                escaped(seen),
-                escaped(&format!("{}: {}", check.rule, check.rule.says))
-            ),
-        };
-        xml.push_str("</testcase>\n");
+                "  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\">",
+                check.area(),
+                escaped(check.name),
+                outcome.took.as_secs_f64()
+            );
+            let _ = match &outcome.verdict {
+                Verdict::Passed => Ok(()),
+                Verdict::Skipped(why) => write!(xml, "<skipped message=\"{}\"/>", escaped(why)),
+                Verdict::Failed(seen) => write!(
+                    xml,
+                    "<failure type=\"{}\" message=\"{}\">{}</failure>",
+                    check.level,
+                    escaped(seen),
+                    escaped(&format!("{}: {}", check.rule, check.rule.says))
+                ),
+            };
+            xml.push_str("</testcase>\n");
+        }
+        xml.push_str("</testsuite>\n");
+        xml
     }
-    xml.push_str("</testsuite>\n");
-    xml
 }
 
 /// For text and attributes; what XML 1.0 cannot hold becomes U+FFFD.

@@ -19,7 +19,6 @@ use fanfare_shares::{Amount, Shares};
 use tokio::time::sleep;
 
 use super::client::network_of;
-use crate::allowances::{read_address, write_address};
 use crate::rates::Rates;
 use crate::refusal::RefusalNote;
 
@@ -63,13 +62,13 @@ impl Failures {
     /// Writes down who has failed lately.
     pub(super) fn write(&self, writer: &mut Writer, now: Instant) {
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.write(writer, now, write_address);
+        rates.write(writer, now, Writer::address);
     }
 
     /// Takes in what another process has written.
     pub(super) fn read(&self, reader: &mut Reader<'_>, now: Instant) -> Result<(), Malformed> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.read(reader, now, read_address)
+        rates.read(reader, now, |reader| reader.address())
     }
 
     fn hold(&self, address: IpAddr) -> Option<DelayedAnswer<'_>> {

@@ -4,6 +4,7 @@ mod administrator;
 mod caller;
 mod client;
 mod credentials;
+mod current_keys;
 mod failures;
 mod guard;
 mod hints;
@@ -18,8 +19,8 @@ use std::time::Instant;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use fanfare_auth::{
-    AccessKeys, CredentialId, Jwks, MemoryTickets, Principal, PublishGrant, SubscribeGrant, Ticket,
-    TicketId, TicketStore, TokenRules, Untrusted, VerificationKey,
+    CredentialId, Jwks, MemoryTickets, Principal, PublishGrant, SubscribeGrant, Ticket, TicketId,
+    TicketStore, TokenRules, Untrusted,
 };
 use fanfare_event::Timestamp;
 use fanfare_handover::{Malformed, Reader, Writer};
@@ -34,6 +35,7 @@ pub(crate) use self::client::{UNKNOWN, client, network_of};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::credentials::presented;
 pub(crate) use self::credentials::{CredentialPlaces, Presented, Realm};
+pub use self::current_keys::{CurrentKeys, ForeignKeys};
 pub(crate) use self::failures::EndsConnection;
 use self::failures::Failures;
 pub(crate) use self::guard::Guard;
@@ -88,28 +90,6 @@ pub struct AccessConfig {
     pub failure_rate: Option<u64>,
     /// Who may say whom a request comes from.
     pub proxies: Vec<Network>,
-}
-
-/// The keys there are at one moment, without those of the key set.
-#[derive(Debug)]
-pub struct CurrentKeys {
-    /// Keys that publish.
-    pub publish: AccessKeys,
-    /// Keys that listen.
-    pub subscribe: AccessKeys,
-    /// Keys that tokens are verified with.
-    pub tokens: Vec<VerificationKey>,
-    /// Keys that another protocol's tokens are verified with, if they are not the same.
-    pub foreign: ForeignKeys,
-}
-
-/// The keys of another protocol's tokens; where there are none, the hub's own are.
-#[derive(Debug, Default)]
-pub struct ForeignKeys {
-    /// Of those who publish.
-    pub publish: Vec<VerificationKey>,
-    /// Of those who listen.
-    pub subscribe: Vec<VerificationKey>,
 }
 
 impl Access {
@@ -397,12 +377,7 @@ impl AccessConfig {
     /// Of a hub without credentials.
     pub(crate) fn private() -> Self {
         Self {
-            keys: CurrentKeys {
-                publish: AccessKeys::default(),
-                subscribe: AccessKeys::default(),
-                tokens: Vec::new(),
-                foreign: ForeignKeys::default(),
-            },
+            keys: CurrentKeys::default(),
             key_set: None,
             foreign: None,
             token_rules: TokenRules::default(),

@@ -12,7 +12,7 @@ use fanfare_auth::{
 };
 
 use super::credentials::Realm;
-use super::{CurrentKeys, ForeignKeys};
+use super::current_keys::{CurrentKeys, ForeignKeys};
 
 /// How the tokens of another protocol are read, and what those are granted there who present none.
 #[derive(Debug, Clone)]

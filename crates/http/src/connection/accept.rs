@@ -9,8 +9,9 @@ use axum::body::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::connections::Connections;
+use super::lifecycle::Lifecycle;
 use super::serve::serve;
-use super::{Connections, Lifecycle};
 use crate::gate::GateState;
 use crate::metrics::RefusalReason;
 

@@ -24,13 +24,13 @@ use super::limits::ConnectionLimits;
 use super::progress::AnswerProgress;
 use super::table::ConnectionEntry;
 use crate::access::{EndsConnection, Peer, client, network_of};
+use crate::endpoint::Endpoint;
 use crate::front::Front;
 use crate::metrics::RefusalReason;
 use crate::quotas::Addresses;
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, RequestBody};
 use crate::shared_body::SharedBody;
-use crate::state::Endpoint;
 use crate::stream::{AdmittedStream, StreamBody, StreamSlot, come_back_under};
 
 /// How the requests of one connection are answered.

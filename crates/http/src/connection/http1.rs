@@ -16,13 +16,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::answer::AnswerBody;
+use super::connections::Connections;
+use super::lifecycle::Lifecycle;
 use super::linger::linger;
 use super::parking::Candidate;
+use super::served::BoxError;
 use super::table::ConnectionEntry;
 use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::unfinished::NotedSocket;
-use super::{BoxError, Connections, Lifecycle, UNSENT};
 use crate::access::Peer;
+
+/// How much of a response over HTTP/1 hyper may hold for a peer that does not read, in bytes. What a
+/// stream has waiting beyond that is bounded by its body.
+const UNSENT: usize = 64 * 1024;
 
 /// Serves HTTP/1 in clear text, until the socket is taken over for a stream, or parked.
 pub(super) async fn serve(

@@ -8,9 +8,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::{Answerer, BodyService, PIECE};
+use super::connections::Connections;
 use super::frames::Frames;
+use super::lifecycle::Lifecycle;
+use super::limits::ConnectionLimits;
 use super::progress::ResponseTasks;
-use super::{ConnectionLimits, Connections, Lifecycle, Served};
+use super::served::Served;
 use crate::metrics::RefusalReason;
 
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::{Connections, Lifecycle};
+use super::connections::Connections;
+use super::lifecycle::Lifecycle;
 
 /// How long, and for how many bytes, a connection that is closing still reads: a peer that is
 /// sending would not see the answer if its bytes met a closed socket (RFC 9112, 9.6).

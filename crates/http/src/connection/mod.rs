@@ -7,203 +7,32 @@
 mod accept;
 mod answer;
 mod answer_hold;
+mod connections;
 mod crowd;
 mod first_bytes;
 mod frames;
 mod http1;
 mod http2;
 mod idle_queue;
+mod lifecycle;
 mod limits;
 mod linger;
 mod parking;
 mod progress;
 mod record_boundary;
 mod serve;
+mod served;
 mod table;
 mod takeover;
 mod tls;
 mod tls_takeover;
 mod unfinished;
 
-use std::convert::Infallible;
-use std::error::Error;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Instant;
-
-use tokio::sync::{mpsc, watch};
-use tokio_rustls::rustls::ServerConfig;
-
 pub use self::accept::accept;
-use self::answer::Answerer;
+pub use self::connections::Connections;
+pub use self::lifecycle::Lifecycle;
 pub use self::limits::ConnectionLimits;
 pub use self::parking::{ParkedConnection, Parking};
 pub use self::serve::ReenteredConnection;
-use self::table::{ConnectionEntry, Dismissal};
 pub use self::table::{ConnectionTable, TableLimits};
 pub(crate) use self::unfinished::Unfinished;
-use crate::access::Peer;
-use crate::dialect::NATIVE;
-use crate::front::Front;
-use crate::gate::GateState;
-use crate::metrics::RefusalReason;
-use crate::quotas::Addresses;
-use crate::request_body::MemoryBudget;
-use crate::state::{AppState, Endpoint};
-
-/// How much of a response over HTTP/1 hyper may hold for a peer that does not read, in bytes. What a
-/// stream has waiting beyond that is bounded by its body.
-const UNSENT: usize = 64 * 1024;
-type BoxError = Box<dyn Error + Send + Sync>;
-/// A connection on its way to its end.
-type Served<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
-
-/// How far the hub is on its way to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lifecycle {
-    /// It is not on its way.
-    Serving,
-    /// Streams are being closed. Whoever comes is answered all the same, as one who must come back.
-    Draining,
-    /// Nobody comes any more, and what was begun is finished.
-    Stopping,
-}
-
-/// What every connection shares: how requests are answered, what is allowed, and when to stop.
-#[derive(Debug, Clone)]
-pub struct Connections {
-    front: Front,
-    endpoint: Endpoint,
-    table: Arc<ConnectionTable>,
-    limits: ConnectionLimits,
-    budget: Arc<MemoryBudget>,
-    answers: Arc<MemoryBudget>,
-    addresses: Arc<Addresses>,
-    /// Where it is, nothing but TLS is spoken.
-    tls: Option<Arc<ServerConfig>>,
-    lifecycle: watch::Receiver<Lifecycle>,
-    parking: Arc<Parking>,
-    /// Dropped with the last connection.
-    _alive: mpsc::Sender<Infallible>,
-}
-
-impl Connections {
-    /// Answers by `front` until the hub is stopping. The receiver ends once every connection has.
-    pub fn new(
-        front: Front,
-        app: Arc<AppState>,
-        table: Arc<ConnectionTable>,
-        limits: ConnectionLimits,
-        addresses: Addresses,
-        tls: Option<Arc<ServerConfig>>,
-        lifecycle: watch::Receiver<Lifecycle>,
-    ) -> (Self, mpsc::Receiver<Infallible>) {
-        let (alive, ended) = mpsc::channel(1);
-        let [budget, answers] = [(); 2].map(|()| MemoryBudget::new(limits.bodies));
-        let addresses = Arc::new(addresses);
-        let connections = Self {
-            front,
-            endpoint: Endpoint { app, dialect: &NATIVE },
-            table,
-            limits,
-            budget,
-            answers,
-            addresses,
-            tls,
-            lifecycle,
-            parking: Arc::default(),
-            _alive: alive,
-        };
-        (connections, ended)
-    }
-
-    pub(crate) fn app(&self) -> &Arc<AppState> {
-        &self.endpoint.app
-    }
-
-    pub(crate) fn addresses(&self) -> &Addresses {
-        &self.addresses
-    }
-
-    /// Where connections wait while the hub changes hands.
-    pub fn parking(&self) -> &Arc<Parking> {
-        &self.parking
-    }
-
-    /// Resolves when connections are to be parked.
-    async fn narrowed(&self) {
-        let parks = |passage| matches!(passage, GateState::Narrow | GateState::Closed);
-        self.endpoint.app.gate.reached(parks).await;
-    }
-
-    fn is_narrow(&self) -> bool {
-        matches!(self.endpoint.app.gate.passage(), GateState::Narrow | GateState::Closed)
-    }
-
-    fn answer(&self, peer: Peer, entry: &Arc<ConnectionEntry>) -> Answerer {
-        Answerer {
-            front: self.front.clone(),
-            endpoint: self.endpoint.clone(),
-            limits: self.limits,
-            budget: Arc::clone(&self.budget),
-            answers: Arc::clone(&self.answers),
-            addresses: Arc::clone(&self.addresses),
-            peer,
-            entry: Arc::clone(entry),
-        }
-    }
-
-    /// Enters a connection in the table, if its address and the hub have room for it.
-    fn enter(
-        &self,
-        address: SocketAddr,
-    ) -> Result<(Arc<ConnectionEntry>, Dismissal), RefusalReason> {
-        let now = Instant::now();
-        let place = self.addresses.enter(address.ip(), now)?;
-        self.table.enter(address.ip(), place, now).ok_or(RefusalReason::Connections)
-    }
-
-    fn refused(&self, reason: RefusalReason) {
-        self.endpoint.app.metrics.refused(reason);
-    }
-
-    /// Counts how hyper left a connection, if that was a refusal.
-    fn count(&self, served: hyper::Result<()>) -> hyper::Result<()> {
-        served.inspect_err(|error| {
-            if let Some(reason) = refusal(error) {
-                self.refused(reason);
-            }
-        })
-    }
-
-    /// Resolves when the hub has come so far.
-    async fn reached(&self, awaited: Lifecycle) {
-        let mut lifecycle = self.lifecycle.clone();
-        // The sender outlives the server; if it were gone, stopping would be right too.
-        let _ = lifecycle.wait_for(|lifecycle| *lifecycle >= awaited).await;
-    }
-
-    fn has_reached(&self, awaited: Lifecycle) -> bool {
-        *self.lifecycle.borrow() >= awaited
-    }
-}
-
-/// Whether a connection ended for what its peer should not have sent.
-fn refusal(error: &hyper::Error) -> Option<RefusalReason> {
-    if error.is_parse_too_large() {
-        return Some(RefusalReason::HeadTooLarge);
-    }
-    if error.is_parse() {
-        return Some(RefusalReason::Malformed);
-    }
-    let error = error.source()?.downcast_ref::<h2::Error>()?;
-    if error.is_remote() {
-        // The peer has had enough of us.
-        return None;
-    }
-    match error.reason() {
-        Some(h2::Reason::ENHANCE_YOUR_CALM) => Some(RefusalReason::Flood),
-        _ => error.is_library().then_some(RefusalReason::Malformed),
-    }
-}

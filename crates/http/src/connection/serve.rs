@@ -8,12 +8,15 @@ use axum::body::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::connections::Connections;
 use super::first_bytes::{self, FirstBytes};
+use super::lifecycle::Lifecycle;
 use super::linger::linger;
 use super::parking::ParkedConnection;
+use super::served::BoxError;
 use super::table::{ConnectionEntry, Dismissal};
 use super::tls::Secured;
-use super::{BoxError, Connections, Lifecycle, http1, http2};
+use super::{http1, http2};
 use crate::access::Peer;
 use crate::metrics::RefusalReason;
 

@@ -114,12 +114,7 @@ impl PendingTakeover {
     /// What is said where the stream does not begin: its head, and when to come back.
     pub(super) fn turned_away(self, retry: Retry) -> Bytes {
         let framing = framing(self.version);
-        let opening = fanfare_sse::opening(retry.pick());
-        let (opening, end) = match framing {
-            Framing::Chunked => (opening.chunked_bytes(), &b"0\r\n\r\n"[..]),
-            Framing::Bare => (opening.bare_bytes(), &[][..]),
-        };
-        [&head(self.head, framing), &opening[..], end].concat().into()
+        self.stream.turned_away(framing, &head(self.head, framing), retry)
     }
 
     /// Hands the connection to a shard, with the head of the response to write first. What the client

@@ -11,13 +11,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 
+use super::connections::Connections;
 use super::linger::linger;
 use super::record_boundary::{Boundary, FollowedSocket};
+use super::served::{BoxError, Served};
 use super::table::ConnectionEntry;
 use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::tls_takeover::{self, HandshakeSecrets, can_be_taken_over};
 use super::unfinished::NotedSocket;
-use super::{BoxError, Connections, Served, http1, http2};
+use super::{http1, http2};
 use crate::access::Peer;
 use crate::metrics::RefusalReason;
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -18,7 +19,7 @@ use super::idempotency_key::KeyName;
 use crate::access::{Caller, CredentialPlaces};
 use crate::quotas::Quotas;
 use crate::refusal::Refusal;
-use crate::state::Endpoint;
+use crate::state::AppState;
 
 /// How requests and answers are spelled.
 pub(crate) trait Dialect: fmt::Debug + Send + Sync {
@@ -87,7 +88,7 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     fn tell_beginning(&self, _request: &Parts, _continuous: bool, _head: &mut HeaderMap) {}
 
     /// What is answered beside its two paths.
-    fn further_routes(&self, _endpoint: &Endpoint) -> Router {
+    fn further_routes(&'static self, _app: &Arc<AppState>) -> Router {
         Router::new()
     }
 }

@@ -3,6 +3,7 @@
 mod operations;
 mod publish;
 mod publish_lines;
+mod publish_rules;
 mod subscribe;
 mod subscribers;
 mod tickets;

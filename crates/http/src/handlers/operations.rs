@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::dialect::detail;
-use crate::state::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// OpenMetrics 1.0, 2.1.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -7,18 +7,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use fanfare_auth::Authorised;
-use fanfare_event::Draft;
-use fanfare_log::{Appended, Batch, IdempotencyKey};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use super::publish_lines::publish_lines;
-use crate::access::Caller;
-use crate::dialect::{PublishRequest, check_text_query, reserved, text};
-use crate::quotas::RequestPlace;
+use super::publish_rules::{admit, append, refuse_reserved};
+use crate::dialect::{PublishRequest, check_text_query, text};
+use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
-use crate::state::{AppState, Endpoint};
 
 /// Accepts one message, or a batch of them as a whole.
 pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) -> Response {
@@ -96,50 +92,6 @@ async fn accept(
     let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
     let appended = append(app, drafts, key, began).await?;
     Ok(dialect.accepted(kind, &appended, id.as_ref()))
-}
-
-/// A place among the requests, and who is let in to publish something somewhere.
-pub(super) async fn admit(
-    endpoint: &Endpoint,
-    request: &Parts,
-) -> Result<(RequestPlace, Caller), Refusal> {
-    let Endpoint { app, dialect } = endpoint;
-    let place = app.place(request)?;
-    let caller = app.access.caller(request, dialect.credentials()).await?;
-    caller.may_publish()?;
-    if dialect.takes_forms() && !caller.has_presented() {
-        // What everyone may do, a page of any site has its visitor's browser do.
-        app.access.guard.require_own_page(request, Some(caller.address))?;
-    }
-    Ok((place, caller))
-}
-
-/// What would pass for something that the hub says of itself is refused.
-pub(super) fn refuse_reserved(app: &AppState, draft: &Draft) -> Result<(), Refusal> {
-    let said = app.mercure.as_ref().and_then(|hub| reserved(hub, draft));
-    match said {
-        Some(said) => Err(Refusal::of_publish(["body", "topic"], draft.topic.as_str(), &said)),
-        None => Ok(()),
-    }
-}
-
-/// There is no other way into the log than drafts that someone was authorised for.
-pub(super) async fn append(
-    app: &AppState,
-    drafts: Authorised<Vec<Draft>>,
-    key: Option<IdempotencyKey>,
-    began: Instant,
-) -> Result<Appended, Refusal> {
-    let bytes = drafts.iter().map(|draft| draft.message.len()).sum();
-    let inside = app.gate.enter().await?;
-    let appended = app.hub.publish(Batch { drafts: drafts.into_inner(), key }).await?;
-    drop(inside);
-    if appended.repeated {
-        app.metrics.repeated();
-    } else {
-        app.metrics.published(appended.count, bytes, began.elapsed());
-    }
-    Ok(appended)
 }
 
 /// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they

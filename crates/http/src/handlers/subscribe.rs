@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 use super::publish::read;
 use crate::admission::{Admission, Feed, PendingForm, admit};
 use crate::dialect::QueryForm;
+use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, UnreadableRequest};
-use crate::state::Endpoint;
 use crate::stream::{AdmittedStream, StreamSlot, come_back, head_only};
 
 /// The longest form of a QUERY, in bytes: as many matchers as a subscription may have fit.

@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::audit::{Administrator, audit};
+use crate::endpoint::Endpoint;
 use crate::node::Node;
 use crate::query;
 use crate::refusal::Refusal;
-use crate::state::{AppState, Endpoint};
+use crate::state::AppState;
 
 /// How many subscribers a page holds, unless asked otherwise, and at most.
 const PAGE: (usize, usize) = (50, 500);

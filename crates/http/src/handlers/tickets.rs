@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use fanfare_auth::Ticket;
 use serde_json::json;
 
+use crate::endpoint::Endpoint;
 use crate::layers::NO_STORE;
 use crate::refusal::Refusal;
-use crate::state::Endpoint;
 
 /// Hands out a ticket for the rights of whoever asks.
 pub(crate) async fn issue(State(endpoint): State<Endpoint>, request: Request) -> Response {

@@ -19,7 +19,6 @@ pub use self::addresses::{AddressLimits, Addresses};
 use self::places::RequestPlaces;
 pub(crate) use self::places::{RequestKind, RequestPlace};
 use crate::access::{Caller, network_of};
-use crate::allowances::{read_address, write_address};
 use crate::metrics::RefusalReason;
 use crate::rates::{Rates, TokenBucket};
 use crate::refusal::Refusal;
@@ -241,12 +240,12 @@ impl Quotas {
             }
             QuotaHolder::Address(address) => {
                 writer.u8(2);
-                write_address(writer, address);
+                writer.address(address);
             }
         });
         drop(rates);
         let tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.write(writer, now, write_address);
+        tickets.write(writer, now, Writer::address);
         drop(tickets);
         self.places.write_rates(writer, now);
     }
@@ -264,12 +263,12 @@ impl Quotas {
                 key.map(QuotaHolder::Key).ok_or(Malformed("a key's digest is none"))
             }
             1 => Ok(QuotaHolder::Subject(reader.text()?.into())),
-            2 => read_address(reader).map(QuotaHolder::Address),
+            2 => reader.address().map(QuotaHolder::Address),
             _ => Err(Malformed("a publisher of an unknown kind")),
         })?;
         drop(rates);
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.read(reader, now, read_address)?;
+        tickets.read(reader, now, |reader| reader.address())?;
         drop(tickets);
         self.places.read_rates(reader, now)
     }

@@ -13,7 +13,6 @@ use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_shares::{Amount, NoRoom, Shares};
 
 use crate::access::network_of;
-use crate::allowances::{read_address, write_address};
 use crate::rates::Rates;
 use crate::refusal::Refusal;
 
@@ -119,7 +118,7 @@ impl RequestPlaces {
 
     pub(super) fn write_rates(&self, writer: &mut Writer, now: Instant) {
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.write(writer, now, write_address);
+        rates.write(writer, now, Writer::address);
     }
 
     pub(super) fn read_rates(
@@ -128,7 +127,7 @@ impl RequestPlaces {
         now: Instant,
     ) -> Result<(), Malformed> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.read(reader, now, read_address)
+        rates.read(reader, now, |reader| reader.address())
     }
 
     fn take_ordinary(self: &Arc<Self>, address: IpAddr) -> Result<RequestPlace, Refusal> {

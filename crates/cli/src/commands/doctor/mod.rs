@@ -18,8 +18,9 @@ use fanfare_settings::parse_duration;
 
 use self::finding::{DoctorFinding, DoctorReport};
 use self::stream::StreamDoctor;
+use super::CommandError;
+use super::client_runtime::block_on;
 use super::hub_args::HubArgs;
-use super::{CommandError, block_on};
 use crate::exit::CODES;
 
 const EXAMPLES: &str = "\

@@ -13,9 +13,10 @@ use fanfare_settings::parse_duration;
 use serde_json::json;
 
 use self::lines::LineBatch;
+use super::CommandError;
+use super::client_runtime::block_on;
 use super::hub_args::HubArgs;
 use super::terminal::{Output, note, warn};
-use super::{CommandError, block_on};
 use crate::exit::CODES;
 
 /// How long a single message is tried for: over a short restart, not over a person's patience.

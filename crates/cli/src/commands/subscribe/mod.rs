@@ -14,9 +14,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::exec::Exec;
 use self::hang_up::HangUp;
 use self::render::Form;
+use super::CommandError;
+use super::client_runtime::block_on;
 use super::hub_args::HubArgs;
 use super::terminal::{Output, note, note_to_a_person, warn};
-use super::{CommandError, block_on};
 use crate::exit::CODES;
 
 const EXAMPLES: &str = "\

@@ -19,8 +19,8 @@ use super::presence::{ListedSubscriptions, Presence, question};
 use super::rounds::Rounds;
 use super::stream_format::reference;
 use crate::cluster::Cluster;
+use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
-use crate::state::Endpoint;
 
 /// What answers the requests.
 #[derive(Debug)]
@@ -39,14 +39,14 @@ struct ActiveSnapshot {
     last: String,
 }
 
-pub(super) fn routes(endpoint: &Endpoint, presence: &Presence, hub: &Arc<MercureUrl>) -> Router {
+pub(super) fn routes(endpoint: Endpoint, presence: &Presence, hub: &Arc<MercureUrl>) -> Router {
+    let dialect = endpoint.dialect;
     let api = Arc::new(Api {
-        endpoint: endpoint.clone(),
+        endpoint,
         presence: presence.clone(),
         hub: Arc::clone(hub),
         rounds: Rounds::new(),
     });
-    let dialect = endpoint.dialect;
     let below = format!("{}/{{*which}}", SubscriptionsPath::ROOT);
     Router::new()
         .route(SubscriptionsPath::ROOT, get(answer))

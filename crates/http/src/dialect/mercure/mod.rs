@@ -2,6 +2,7 @@
 //! `/.well-known/mercure`, and what is active below it. What its requests and tokens mean is `fanfare-mercure`'s to say.
 
 mod active_subscriptions;
+mod config;
 mod metadata;
 mod presence;
 mod publication;
@@ -24,26 +25,15 @@ use fanfare_log::Appended;
 use fanfare_mercure::{MercureUrl, Update, name_of};
 use fanfare_payload::SubmissionKind;
 
+pub use self::config::MercureConfig;
 pub use self::presence::Presence;
 pub(crate) use self::stream_format::format;
 pub use self::tokens::MercureTokens;
 use super::contract::{Dialect, Paths, PublishRequest, SubscribeRequest};
 use crate::access::{CredentialPlaces, Realm};
+use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
-use crate::state::Endpoint;
-
-/// How Mercure's protocol is spoken.
-#[derive(Debug, Clone)]
-pub struct MercureConfig {
-    /// Where clients find the hub.
-    pub hub: Arc<MercureUrl>,
-    /// Whether a token may stand in a request's address.
-    pub token_in_query: bool,
-    /// Whether a stream tells of what may be missing in it.
-    pub gap_events: bool,
-    /// Where active subscriptions are kept and told of, if they are.
-    pub presence: Option<Presence>,
-}
+use crate::state::AppState;
 
 /// The protocol at one hub.
 #[derive(Debug)]
@@ -130,12 +120,13 @@ impl Dialect for Mercure {
         subscription::tell_beginning(request, continuous, head);
     }
 
-    fn further_routes(&self, endpoint: &Endpoint) -> Router {
+    fn further_routes(&'static self, app: &Arc<AppState>) -> Router {
         let document = self.metadata.clone();
         let metadata = get(async move || metadata::answer(document));
         let all = Router::new().route(metadata::PATH, metadata);
         match &self.config.presence {
             Some(presence) => {
+                let endpoint = Endpoint { app: Arc::clone(app), dialect: self };
                 all.merge(active_subscriptions::routes(endpoint, presence, &self.config.hub))
             }
             None => all,

@@ -11,8 +11,9 @@ use fanfare_event::{EventId, Selector};
 use fanfare_hub::Requested;
 use fanfare_mercure::{ActiveSubscription, Matcher, MercureSubscription as Asked, Payloads};
 
+use super::config::MercureConfig;
+use super::presence::Presence;
 use super::stream_format::format;
-use super::{MercureConfig, Presence};
 use crate::dialect::contract::{NoteAdmission, QueryForm, SubscribeRequest};
 use crate::refusal::{Refusal, UnreadableRequest};
 

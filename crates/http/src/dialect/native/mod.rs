@@ -27,9 +27,6 @@ use crate::refusal::Refusal;
 /// The hub's own dialect.
 pub(crate) static NATIVE: NativeDialect = NativeDialect;
 
-/// The parameter with a ticket for a stream.
-const TICKET: &str = "ticket";
-
 #[derive(Debug)]
 pub(crate) struct NativeDialect;
 
@@ -39,7 +36,7 @@ impl Dialect for NativeDialect {
     }
 
     fn credentials(&self) -> CredentialPlaces {
-        CredentialPlaces { ticket: Some(TICKET), ..CredentialPlaces::default() }
+        CredentialPlaces { ticket: Some(subscription::TICKET), ..CredentialPlaces::default() }
     }
 
     fn subscription(&self, request: &Parts) -> Result<SubscribeRequest, Refusal> {

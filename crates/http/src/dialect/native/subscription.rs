@@ -12,9 +12,11 @@ use crate::dialect::cursor::cursor;
 use crate::query;
 use crate::refusal::Refusal;
 
+/// The parameter with a ticket for a stream.
+pub(super) const TICKET: &str = "ticket";
 /// The parameters of a stream. The ticket has been looked at by then.
 const KNOWN: [&str; 7] =
-    ["topic", "event", "envelope", "interval", "last_event_id", "lastEventId", super::TICKET];
+    ["topic", "event", "envelope", "interval", "last_event_id", "lastEventId", TICKET];
 
 /// What a subscriber asks for in its address.
 #[derive(Debug, Default)]

@@ -31,16 +31,17 @@ use tokio::time::sleep_until;
 
 use self::group::{Group, Notes};
 use self::split::{LineSplitter, TooLong};
-use super::publish::{admit, append, refuse_reserved};
+use super::publish_rules::{admit, append, refuse_reserved};
 use crate::access::Caller;
 use crate::dialect::LineFormat;
+use crate::endpoint::Endpoint;
 use crate::gate::GateState;
 use crate::layers::NO_STORE;
 use crate::publish_streams::OpenStream;
 use crate::quotas::{RequestKind, RequestPlace};
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms};
-use crate::state::{AppState, Endpoint};
+use crate::state::AppState;
 
 /// How long nothing is said at most: less than proxies wait for an answer that goes on.
 const SILENCE: Duration = Duration::from_secs(15);
