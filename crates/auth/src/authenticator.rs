@@ -7,8 +7,9 @@ use fanfare_event::Timestamp;
 use crate::access_keys::AccessKeys;
 use crate::credential_id::CredentialId;
 use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::invalid_token::InvalidToken;
 use crate::principal::{Identity, Principal};
-use crate::token::{InvalidToken, TokenVerifier, Untrusted};
+use crate::token::{TokenVerifier, Untrusted};
 
 /// Knows every credential there is.
 #[derive(Debug, Default)]

@@ -2,18 +2,17 @@
 //!
 //! What must hold: they are read once their signature has been found right, and as a whole or not at all.
 
-use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::claims::{Seconds, subject};
 use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::invalid_token::InvalidToken;
+use crate::note::Note;
 use crate::principal::{Identity, Principal};
 use crate::secret_digest::SecretDigest;
-use crate::token::InvalidToken;
 
 /// Reads what the claims of a protocol's tokens grant.
 pub trait ReadClaims: fmt::Debug + Send + Sync {
@@ -38,36 +37,6 @@ pub struct Granted {
     pub subscribe: SubscribeGrant,
     /// What its reader wants to find again.
     pub note: Option<Note>,
-}
-
-/// What the reader of a protocol's tokens has noted of one, for its own use. No part of who someone is.
-#[derive(Clone)]
-pub struct Note(Arc<dyn Any + Send + Sync>);
-
-impl Note {
-    /// Notes this.
-    pub fn of(noted: impl Any + Send + Sync) -> Self {
-        Self(Arc::new(noted))
-    }
-
-    /// What was noted, if it is of this kind.
-    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        Arc::clone(&self.0).downcast().ok()
-    }
-}
-
-impl PartialEq for Note {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Note {}
-
-impl fmt::Debug for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Note")
-    }
 }
 
 /// All claims of a token.

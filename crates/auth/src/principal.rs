@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fanfare_event::Timestamp;
 
 use crate::credential_id::CredentialId;
-use crate::foreign_claims::Note;
 use crate::grant::{PublishGrant, SubscribeGrant};
+use crate::note::Note;
 use crate::secret_digest::SecretDigest;
 
 /// Someone whose credentials have been verified, or nobody in particular.

@@ -10,6 +10,7 @@ use jsonwebtoken::{Header, Validation, decode, decode_header};
 use crate::claims::Claims;
 use crate::credential_id::CredentialId;
 use crate::foreign_claims::{ForeignClaims, ReadClaims};
+use crate::invalid_token::InvalidToken;
 use crate::jwks::{Jwks, Unavailable};
 use crate::principal::Principal;
 use crate::verification_key::VerificationKey;
@@ -35,42 +36,6 @@ pub struct TokenRules {
     pub bound: Vec<String>,
     /// Whose alone the keys of the set are; anyone's who is not bound, if `None`.
     pub key_set_issuer: Option<String>,
-}
-
-/// What is wrong with a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidToken {
-    /// It is not a signed token at all, and no access key either.
-    #[error("the credentials are not valid")]
-    Malformed,
-    /// No key is meant for the algorithm it names, or it names a key that is not known.
-    #[error("the token is signed with an algorithm or a key that is not accepted")]
-    Key,
-    /// The signature is another's.
-    #[error("the token's signature is wrong")]
-    Signature,
-    /// Its time is over.
-    #[error("the token has expired")]
-    Expired,
-    /// Its time has not come.
-    #[error("the token is not valid yet")]
-    NotYet,
-    /// Someone else issued it.
-    #[error("the token is of another issuer")]
-    Issuer,
-    /// It is meant for someone else.
-    #[error("the token is meant for another audience")]
-    Audience,
-    /// A claim is missing or of the wrong kind.
-    #[error("the token lacks a claim, or holds one that cannot be read")]
-    Claims,
-}
-
-impl InvalidToken {
-    /// Whether nobody who is trusted has made it: it may be a guess.
-    pub fn is_foreign(self) -> bool {
-        matches!(self, Self::Malformed | Self::Key | Self::Signature)
-    }
 }
 
 /// Why a token is not trusted.

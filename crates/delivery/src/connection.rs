@@ -24,15 +24,6 @@ pub enum Connection {
     Simulated(SimulatedSocket),
 }
 
-/// Which connections can be gone on with where they are to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Movable {
-    /// Those in clear text alone.
-    ClearText,
-    /// Those over TLS as well.
-    Secured,
-}
-
 impl Connection {
     /// What is left of a sink; `None` where another layer holds the connection.
     pub(crate) fn of(sink: Sink) -> Option<Self> {

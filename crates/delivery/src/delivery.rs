@@ -12,11 +12,11 @@ use fanfare_hub::{Hub, Notify};
 use mio::Poll;
 
 use crate::abort_on_panic::abort_on_panic;
-use crate::connection::Movable;
 use crate::counters::Totals;
 use crate::cut::Cut;
 use crate::inbox::ShardHandle;
 use crate::listing::{ListFrom, Listing, Query, SubscriberId, TopicCount};
+use crate::movable::Movable;
 use crate::now::Now;
 use crate::readers::{ReadQueue, ReaderThreads};
 use crate::retry::Retry;

@@ -11,10 +11,10 @@ use fanfare_log::ReadError;
 use mio::Waker;
 
 use crate::body::BodySignal;
-use crate::connection::Movable;
 use crate::counters::{CloseReason, SharedTotals, Totals};
 use crate::cut::Cut;
 use crate::listing::{Listing, Query, TopicCount};
+use crate::movable::Movable;
 use crate::readers::LoadedPage;
 use crate::subscriber_key::SubscriberKey;
 use crate::subscription::{Detached, NewSubscriber};

@@ -28,6 +28,7 @@ mod heartbeat_interval;
 mod inbox;
 mod lease;
 mod listing;
+mod movable;
 mod now;
 mod readers;
 mod ready;
@@ -58,7 +59,7 @@ use std::sync;
 pub use address_group::AddressGroup;
 pub use body::{Aborted, BodyReader, BodyWriter, body};
 pub use cadence::{Cadence, InvalidCadence};
-pub use connection::{Connection, Movable};
+pub use connection::Connection;
 pub use counters::{CloseReason, Metric, MetricByReason, MetricKind, Totals};
 pub use cut::Cut;
 pub use delivery::Delivery;
@@ -66,6 +67,7 @@ pub use lease::{Grant, Lease};
 pub use listing::{
     InvalidListFrom, InvalidSubscriberId, ListFrom, Listed, Listing, SubscriberId, TopicCount,
 };
+pub use movable::Movable;
 pub use now::Now;
 pub use ready::Ready;
 pub use retry::Retry;

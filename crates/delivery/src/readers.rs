@@ -5,17 +5,19 @@
 //! take turns, and so do the streams of one. Those who wait for the same are read for once.
 
 mod jobs;
+mod loaded_page;
 mod shared_reads;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use fanfare_hub::{Catchup, Hub, Stretch};
+use fanfare_hub::{Hub, Stretch};
 use fanfare_log::PageLimit;
 
 pub(crate) use self::jobs::ReadJob;
 use self::jobs::{Jobs, Reach};
+pub(crate) use self::loaded_page::LoadedPage;
 use self::shared_reads::{Done, ReadNumber, SharedReads};
 use crate::abort_on_panic::abort_on_panic;
 
@@ -25,12 +27,6 @@ const THREADS: usize = 2;
 const PAGES_AT_ONCE: usize = 16;
 /// How many jobs are passed over, or put back, before shards that ask for pages are let in between.
 const AT_ONCE: usize = 256;
-
-/// What was read. Counts against the bound until it is dropped.
-pub(crate) struct LoadedPage {
-    pub(crate) catchup: Catchup,
-    _permit: Permit,
-}
 
 /// What is to be read, for whoever reads it: threads, or one step at a time.
 #[derive(Clone)]
@@ -172,7 +168,7 @@ impl ReadQueue {
             Way::Taken(stretch) => take(&stretch).map(Ok),
         };
         let read = taken.unwrap_or_else(|| hub.catch_up(from, interest, envelope, limit));
-        (job.done)(read.map(|catchup| LoadedPage { catchup, _permit: permit }));
+        (job.done)(read.map(|catchup| LoadedPage::new(catchup, permit)));
     }
 
     /// A read that several waited for has ended: they are served from it, or by themselves.

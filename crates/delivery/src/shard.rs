@@ -32,6 +32,7 @@ mod name_map;
 mod pattern_tree;
 mod pattern_trees;
 mod pauses;
+mod pausing;
 mod segments;
 mod short_turn;
 mod stalls;

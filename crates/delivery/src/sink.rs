@@ -13,7 +13,7 @@ use rustix::net::{SendFlags, send};
 use smallvec::SmallVec;
 
 use crate::body::{BodySignal, BodyWriter};
-use crate::connection::Movable;
+use crate::movable::Movable;
 use crate::simulated_socket::SimulatedSocket;
 use crate::sink_io::{Buffer, Inbound, LIKELY_BUFFERS, WriteResult};
 use crate::subscriber_key::SubscriberKey;

@@ -98,6 +98,13 @@ impl<'a> Comparison<'a> {
     }
 }
 
+impl Pattern {
+    /// Whether `topic` belongs to the family. Who asks this of several patterns makes one [`Comparison`].
+    pub fn matches(&self, topic: &Topic) -> bool {
+        Comparison::new(topic).matches(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,7 +5,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::Comparison;
 use crate::expression::{Beginning, Expression};
 use crate::topic::{InvalidTopic, Topic, check_name, check_visible};
 
@@ -155,11 +154,6 @@ impl Pattern {
     /// Whether it matches every topic there can be.
     pub fn matches_everything(&self) -> bool {
         matches!(&self.0, Kind::Wildcards(text) if &**text == "**")
-    }
-
-    /// Whether `topic` belongs to the family. Who asks this of several patterns makes one [`Comparison`].
-    pub fn matches(&self, topic: &Topic) -> bool {
-        Comparison::new(topic).matches(self)
     }
 }
 

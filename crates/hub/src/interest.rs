@@ -1,31 +1,12 @@
 //! An interest: a selector made quick to test against a window's slots.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use fanfare_event::{Event, PrivateRights, Selector, Topic};
+use fanfare_event::{Event, PrivateRights, Selector};
 use smallvec::SmallVec;
 
-use crate::Slot;
 use crate::ring::Concern;
-
-/// A topic's hash: tells most topics apart without looking at their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TopicKey(u64);
-
-impl TopicKey {
-    /// The key of `topic`; the same throughout the process.
-    pub fn of(topic: &Topic) -> Self {
-        let mut hasher = DefaultHasher::new();
-        topic.hash(&mut hasher);
-        Self(hasher.finish())
-    }
-
-    /// Which of so many groups it belongs to.
-    pub fn group(self, groups: usize) -> usize {
-        (self.0 % groups as u64) as usize
-    }
-}
+use crate::{Slot, TopicKey};
 
 /// What a subscriber wants, and what of it that is private it may hear. Shared by everything that works
 /// for it.

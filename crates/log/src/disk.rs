@@ -81,10 +81,10 @@ use storage::{create_private, is_full, make_private};
 
 pub use disk_state::DiskState;
 pub use freeze::FreezeError;
+pub use lock::LockDescriptors;
 pub use open_error::OpenError;
 pub use options::{DiskOptions, InvalidSyncPolicy, SyncPolicy};
 pub use report::{Damage, LogReport, SegmentReport, stats, verify};
-pub use resume::LockDescriptors;
 pub use storage::{Directory, Storage, StoredFile};
 pub use writer::{DiskWriter, Progress};
 

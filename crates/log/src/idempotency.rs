@@ -1,4 +1,4 @@
-//! Idempotency: what makes a publisher's retry safe.
+//! The table of idempotency keys: what makes a publisher's retry safe.
 //!
 //! What must hold: a key belongs to whoever sent it, and says what it was sent with; it is answered
 //! for its whole window, however full the table; a new key that finds no room is refused instead of
@@ -6,7 +6,6 @@
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::collections::vec_deque::VecDeque;
-use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
@@ -14,106 +13,7 @@ use fanfare_event::{Position, Timestamp};
 use fanfare_shares::{Amount, NoRoom, Shares};
 use siphasher::sip128::SipHasher24;
 
-use crate::AppendError;
-use crate::idempotency_state::IdempotencyState;
-
-/// A key as logs keep it: 1 to 255 visible ASCII characters, spaces inside allowed, which nobody
-/// need understand but this module.
-///
-/// Of one made by [`IdempotencyKey::of`], the text is `<owner>.<name>.<content>`, a digest each.
-/// Any other text is the name of a key that belongs to nobody and says nothing of its content.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(Box<str>);
-
-/// A text that is not an idempotency key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an idempotency key is 1 to {} visible ASCII characters", IdempotencyKey::MAX_BYTES)]
-pub struct InvalidKey;
-
-/// A digest that a key is made of. Whoever chooses what is digested must not be able to find a
-/// second text with the same one.
-pub type KeyDigest = [u8; 16];
-
-impl IdempotencyKey {
-    /// The longest key, in bytes.
-    pub const MAX_BYTES: usize = 255;
-    /// How long a digest is as text.
-    const DIGEST: usize = 2 * size_of::<KeyDigest>();
-
-    /// Checks a text and makes it a key.
-    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
-        let fits = (1..=Self::MAX_BYTES).contains(&text.len());
-        if fits && text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidKey)
-        }
-    }
-
-    /// The key that `owner` has given this name, sent with this content.
-    pub fn of(owner: KeyDigest, name: KeyDigest, content: KeyDigest) -> Self {
-        let [owner, name, content] = [owner, name, content].map(u128::from_be_bytes);
-        Self(format!("{owner:032x}.{name:032x}.{content:032x}").into())
-    }
-
-    /// The key as it is to be kept.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What tells it from all other keys, whatever it was sent with.
-    pub fn identity(&self) -> &str {
-        self.parts().map_or(&self.0, |(identity, _)| identity)
-    }
-
-    /// What it was sent with; empty for a key that does not say.
-    pub fn content(&self) -> &str {
-        self.parts().map_or("", |(_, content)| content)
-    }
-
-    /// Whose it is; empty for a key that does not say.
-    fn owner(&self) -> &str {
-        self.parts().and_then(|(identity, _)| identity.get(..Self::DIGEST)).unwrap_or_default()
-    }
-
-    fn parts(&self) -> Option<(&str, &str)> {
-        const AT: [usize; 2] = [IdempotencyKey::DIGEST, 2 * IdempotencyKey::DIGEST + 1];
-        let bytes = self.0.as_bytes();
-        let whole = bytes.len() == 3 * Self::DIGEST + 2 && AT.iter().all(|&at| bytes[at] == b'.');
-        if whole { Some((&self.0[..AT[1]], &self.0[AT[1] + 1..])) } else { None }
-    }
-}
-
-impl fmt::Debug for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// What a table keeps of a key: 128 bits of SipHash-2-4 under a secret, not the text.
-///
-/// That makes every key cost the same, about 100 bytes, instead of up to 255 more. Two of a
-/// million keys share a fingerprint with a probability near 2⁻⁸⁹, and whoever does not know the
-/// secret cannot search for such a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint(pub [u64; 2]);
-
-/// A key's first answer, as a log may write it down and restore it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remembered {
-    /// Which key; means something only together with the table's secret.
-    pub fingerprint: Fingerprint,
-    /// The position of the batch's first event.
-    pub first: Position,
-    /// How many events the batch had.
-    pub count: usize,
-    /// When the batch was accepted: the window begins here.
-    pub at: Timestamp,
-    /// Whose key it is.
-    pub owner: Fingerprint,
-    /// What the key was sent with; `None` where it does not say.
-    pub content: Option<Fingerprint>,
-}
+use crate::{AppendError, Fingerprint, IdempotencyKey, IdempotencyState, Remembered};
 
 /// There is no room for a key: its owner, or all owners together, have too many within their window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -17,11 +17,13 @@ mod environment;
 mod epoch;
 mod event_log;
 mod idempotency;
+mod idempotency_key;
 mod idempotency_state;
 mod ids;
 mod lineage;
 mod memory;
 mod record;
+mod remembered;
 mod state_stream;
 mod tail;
 mod topics;
@@ -36,13 +38,12 @@ pub use event_log::{
     AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, LogSize, Page,
     PageLimit, ReadError, ReadFrom, Retention, Unready,
 };
-pub use idempotency::{
-    Fingerprint, IdempotencyKey, IdempotencyTable, InvalidKey, KeyDigest, OtherContent, Remembered,
-    TableFull,
-};
+pub use idempotency::{IdempotencyTable, OtherContent, TableFull};
+pub use idempotency_key::{IdempotencyKey, InvalidKey, KeyDigest};
 pub use idempotency_state::IdempotencyState;
 pub use lineage::{Between, Ended, Lineage, Loss, Standing};
 pub use memory::{MemoryLog, MemorySettings, MemoryState, MemoryStats};
+pub use remembered::{Fingerprint, Remembered};
 pub use state_stream::StateError;
 pub use tail::Tail;
 pub use topics::{TopicId, TopicTable};

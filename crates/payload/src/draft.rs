@@ -5,13 +5,11 @@ use std::borrow::Cow;
 use fanfare_event::{Draft, EventId, EventType, Extras, InvalidTopic, Topic};
 
 use crate::fast;
+use crate::fields::FIELDS;
 use crate::json::{self, InvalidJson};
 use crate::near_miss::near_miss;
 use crate::refusal::{Detail, MAX_DETAILS, Problem};
 use crate::value::{NotJson, Object, Value};
-
-/// The fields that a publish may have.
-pub const FIELDS: [&str; 7] = ["message", "json", "topic", "topics", "event", "private", "id"];
 
 /// Why a text is not a draft.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use fanfare_event::{Draft, EventId, EventType, Extras, Topic};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::draft::FIELDS;
+use crate::fields::FIELDS;
 use crate::near_miss::near_miss;
 
 /// The draft a text holds, or `None` when it takes a closer look.

@@ -11,13 +11,14 @@
 mod content_type;
 mod draft;
 mod fast;
+mod fields;
 mod json;
 mod near_miss;
 mod refusal;
 mod submission;
 mod value;
 
-pub use draft::FIELDS;
+pub use fields::FIELDS;
 pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
 pub use near_miss::near_miss;
 pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, PayloadRefusal};

@@ -59,6 +59,7 @@ mod tail;
 mod trims;
 mod url;
 mod view;
+mod waiting;
 
 pub use cluster_store::{ClusterStore, ClusterStoreError, Notice, NoticeListener};
 pub use connection::{CommandAnswers, SimulatedConnection, SimulatedNetwork};
@@ -67,5 +68,6 @@ pub use keys::{InvalidNamespace, Namespace};
 pub use log::RedisLog;
 pub use settings::RedisSettings;
 pub use state::{RedisState, UnreadableState, Unsettled};
-pub use stepped::{RedisWork, WhileWaiting};
+pub use stepped::RedisWork;
 pub use url::{InvalidUrl, RedisUrl};
+pub use waiting::WhileWaiting;

@@ -21,9 +21,9 @@ use crate::publish::Publisher;
 use crate::read::StreamReader;
 use crate::settings::RedisSettings;
 use crate::state::{RedisState, Unsettled};
-use crate::stepped::Waiting;
 use crate::tail::TailTask;
 use crate::view::View;
+use crate::waiting::Waiting;
 
 /// How long is waited before it is looked again whether everything was answered.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -17,8 +17,8 @@ use crate::health::Health;
 use crate::link::Link;
 use crate::runs::CachedRuns;
 use crate::settings::RedisSettings;
-use crate::stepped::Waiting;
 use crate::view::View;
+use crate::waiting::Waiting;
 
 /// How many bytes one page should bring over the network, about.
 const PAGE_BYTES: usize = 512 << 10;

@@ -4,10 +4,8 @@
 //! What must hold: it is the same code that runs elsewhere on a runtime.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use fanfare_log::{Environment, Tail};
 use tokio::runtime::Handle;
@@ -17,9 +15,7 @@ use crate::dialer::Dialer;
 use crate::error::ConnectError;
 use crate::log::{Assembled, EngineTask, RedisLog, assemble};
 use crate::settings::RedisSettings;
-
-/// What is called while a read waits for an answer of Redis: it lets the answer come.
-pub type WhileWaiting = Arc<dyn Fn() + Send + Sync>;
+use crate::waiting::{Waiting, WhileWaiting};
 
 /// What does a log's own work. It must be dropped before, or with, its log.
 pub struct RedisWork {
@@ -65,32 +61,5 @@ impl RedisWork {
 impl fmt::Debug for RedisWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisWork").finish_non_exhaustive()
-    }
-}
-
-/// How a thread that is none of the runtime's waits for what is asynchronous.
-#[derive(Clone)]
-pub(crate) enum Waiting {
-    OnRuntime(Handle),
-    ByHand { runtime: Handle, while_waiting: WhileWaiting },
-}
-
-impl Waiting {
-    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        let (runtime, while_waiting) = match self {
-            Self::OnRuntime(runtime) => return runtime.block_on(future),
-            Self::ByHand { runtime, while_waiting } => (runtime, while_waiting),
-        };
-        let mut future = pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
-        loop {
-            {
-                let _time = runtime.enter();
-                if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                    return result;
-                }
-            }
-            while_waiting();
-        }
     }
 }

@@ -7,9 +7,11 @@ use std::sync::Mutex;
 
 use fanfare_rig::binary;
 use fanfare_rig::engine::HubEngine;
-use fanfare_rig::upgrade::fault::{Act, Deed, Side, UpgradeFault};
-use fanfare_rig::upgrade::relay::{ExpectedOutcome, UpgradeStep};
+use fanfare_rig::upgrade::fault::{Act, Deed, UpgradeFault};
+use fanfare_rig::upgrade::relay::ExpectedOutcome;
 use fanfare_rig::upgrade::round::{UpgradePlan, UpgradeReport, play};
+use fanfare_rig::upgrade::side::Side;
+use fanfare_rig::upgrade::step::UpgradeStep;
 
 /// One hub at a time: its clients are enough for a small machine.
 static TURN: Mutex<()> = Mutex::new(());

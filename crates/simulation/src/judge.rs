@@ -5,6 +5,7 @@
 //! of the hub.
 
 mod event_stream;
+mod facts;
 mod finding;
 mod flat_json;
 mod id;
@@ -13,10 +14,11 @@ mod reader;
 mod unchunked;
 mod wish;
 
+pub(crate) use facts::{BatchNumber, Promises, SentMessage};
 pub use finding::{BrokenPromise, FindingKind};
 pub(crate) use flat_json::flat_json;
 pub(crate) use id::{IdRank, JudgedId};
-pub(crate) use ledger::{BatchNumber, JudgeLedger, Promises, SentMessage};
+pub(crate) use ledger::JudgeLedger;
 pub(crate) use reader::{ConnectCursor, ReaderAccount};
 pub(crate) use unchunked::Unchunked;
 pub(crate) use wish::{Wish, WishEnvelope};

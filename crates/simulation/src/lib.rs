@@ -11,6 +11,7 @@
 
 mod client;
 mod judge;
+mod lock;
 mod network;
 mod node;
 mod plan;

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,60 +19,30 @@ use fanfare_testkit::SimulatedEnvironment;
 use fastrand::Rng;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::node::{KEY_WINDOW, lock};
-use crate::plan::Setup;
+use crate::lock::lock;
+use crate::plan::{KEY_WINDOW, Setup};
 
 mod call;
+mod state;
 mod way;
 
-use call::{Call, CallProgress};
+use call::CallProgress;
+use state::{NetworkState, NodeState, ServerConnection};
 use way::NodeLink;
 
 /// How many calls a node gets through in one piece of its work, at most.
 const CALLS: usize = 12;
 /// How many entries a block of a stream has: few, so that approximate trims trim.
 const BLOCK: usize = 4;
-/// What may be forbidden to everyone, which stops scripts half way.
-pub(crate) const COMMANDS: [&str; 5] = ["xadd", "hset", "set", "xtrim", "xrange"];
-
-/// What somebody may delete; an empty name is everything.
-pub(crate) const KEYS: [&str; 3] = ["{s}:events", "{s}:lineage", ""];
 
 /// Everything between the nodes and their Redis, and that.
 pub(crate) struct RedisNetwork {
-    state: Mutex<NetworkState>,
+    state: Arc<Mutex<NetworkState>>,
     /// The clock of all servers.
     clock: SimulatedEnvironment,
     /// Where nodes keep time.
     runtime: Runtime,
     before_call: Mutex<Option<Box<dyn FnMut() + Send>>>,
-}
-
-struct NetworkState {
-    /// The last is the master; the others live on for those who still talk to them.
-    servers: Vec<SimulatedRedis>,
-    nodes: Vec<NodeState>,
-    connections: Vec<ServerConnection>,
-    calls: BTreeMap<u64, Call>,
-    next_call: u64,
-    loses_reply: bool,
-    loses_request: bool,
-    rng: Rng,
-}
-
-struct NodeState {
-    is_reachable: bool,
-    /// Whoever opens a connection now is a reader.
-    is_reading: bool,
-    /// It may know of something that the master has lost, and has not said so.
-    owes_word: bool,
-}
-
-struct ServerConnection {
-    node: usize,
-    server: usize,
-    is_open: bool,
-    is_readers: bool,
 }
 
 impl RedisNetwork {
@@ -93,7 +62,7 @@ impl RedisNetwork {
         };
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         Arc::new(Self {
-            state: Mutex::new(state),
+            state: Arc::new(Mutex::new(state)),
             clock: SimulatedEnvironment::new(!seed),
             runtime: runtime.expect("a runtime needs nothing"),
             before_call: Mutex::new(None),
@@ -129,7 +98,8 @@ impl RedisNetwork {
         settings.retention.bytes = settings.retention.bytes.min(1 << 40);
         settings.idempotency_window = KEY_WINDOW;
         settings.idempotency_keys = 1000;
-        let way: Arc<dyn SimulatedNetwork> = Arc::new(NodeLink { network: Arc::clone(self), node });
+        let way: Arc<dyn SimulatedNetwork> =
+            Arc::new(NodeLink { state: Arc::clone(&self.state), node });
         let network = Arc::downgrade(self);
         let while_waiting = Arc::new(move || {
             if let Some(network) = network.upgrade() {
@@ -271,18 +241,8 @@ impl RedisNetwork {
     }
 }
 
-impl NetworkState {
-    fn break_those(&mut self, mut which: impl FnMut(&ServerConnection) -> bool) {
-        self.connections.iter_mut().filter(|it| which(it)).for_each(|it| it.is_open = false);
-    }
-}
-
 impl fmt::Debug for RedisNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network").finish_non_exhaustive()
     }
-}
-
-fn broken() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, "the connection is broken")
 }

@@ -1,7 +1,7 @@
 //! A node: one hub with its clocks, its log, its shards and its readers, of which nothing does anything
 //! by itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fanfare_delivery::{
@@ -15,11 +15,10 @@ use fanfare_log::{
 use fanfare_redis::RedisWork;
 use fanfare_testkit::{SimulatedDisk, SimulatedEnvironment};
 
+use crate::lock::{lock, try_lock};
 use crate::network::RedisNetwork;
-use crate::plan::{SHARDS, Setup};
+use crate::plan::{KEY_WINDOW, SHARDS, Setup};
 
-/// How long a key is answered.
-pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// One that runs.
@@ -219,23 +218,5 @@ impl SimulatedNode {
         let Self { hub, delivery, reader, writer, .. } = self;
         drop(writer);
         drop((delivery, reader, hub));
-    }
-}
-
-/// Nothing here waits for anyone: there is one thread.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    match mutex.try_lock() {
-        Ok(guard) => guard,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => panic!("one step came into the middle of another"),
-    }
-}
-
-/// The same, for what may be in the middle of something.
-pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
     }
 }

@@ -13,8 +13,17 @@ use crate::client::{GRANTS, WISHES};
 /// How many shards a node has.
 pub(crate) const SHARDS: usize = 2;
 
+/// How long a key is answered.
+pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
+
 /// What topics there are.
 pub(crate) const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c/d/e"];
+
+/// What may be forbidden to everyone, which stops scripts half way.
+pub(crate) const COMMANDS: [&str; 5] = ["xadd", "hset", "set", "xtrim", "xrange"];
+
+/// What somebody may delete; an empty name is everything.
+pub(crate) const KEYS: [&str; 3] = ["{s}:events", "{s}:lineage", ""];
 
 /// A whole history.
 #[derive(Debug, Clone)]
@@ -292,10 +301,10 @@ impl HistoryStep {
                 4 => RedisFault::LoseReply,
                 5 => RedisFault::LoseRequest,
                 6..8 => RedisFault::Trim(rng.usize(..12)),
-                8 => RedisFault::Deny(rng.usize(..crate::network::COMMANDS.len())),
+                8 => RedisFault::Deny(rng.usize(..COMMANDS.len())),
                 9 => RedisFault::Full,
                 10 => RedisFault::KillAll(rng.usize(..6)),
-                11 => RedisFault::Delete(rng.usize(..crate::network::KEYS.len())),
+                11 => RedisFault::Delete(rng.usize(..KEYS.len())),
                 _ => RedisFault::Mend,
             }),
             96 if is_on_redis => Self::Reach { node, reach: rng.bool() },

@@ -12,8 +12,9 @@ use fanfare_testkit::SimulatedDisk;
 
 use crate::client::{GRANTS, SimulatedClient, WISHES};
 use crate::judge::{BatchNumber, BrokenPromise, JudgeLedger, Promises, Wish};
+use crate::lock::{lock, try_lock};
 use crate::network::RedisNetwork;
-use crate::node::{NodeClock, SimulatedNode, lock, try_lock};
+use crate::node::{NodeClock, SimulatedNode};
 use crate::plan::{HistoryPlan, HistoryStep, NodeEngine, SHARDS, Setup};
 use crate::trace::Trace;
 

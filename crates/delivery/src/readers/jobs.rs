@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use fanfare_hub::{Envelope, Interest};
 use fanfare_log::{PageLimit, ReadError, ReadFrom};
 
-use super::LoadedPage;
+use super::loaded_page::LoadedPage;
 use crate::address_group::AddressGroup;
 
 /// Among the next of how many addresses is looked for those who could share a read.

@@ -6,9 +6,10 @@ use fanfare_log::ReadFrom;
 
 use super::Shard;
 use crate::address_group::AddressGroup;
-use crate::connection::{Connection, Movable};
+use crate::connection::Connection;
 use crate::counters::CloseReason;
 use crate::inbox::ShardCommand;
+use crate::movable::Movable;
 use crate::now::Now;
 use crate::sink::Sink;
 use crate::subscriber::Subscriber;

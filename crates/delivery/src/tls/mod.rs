@@ -29,6 +29,7 @@
 //! - *No secret is left behind.* Secrets, IVs and keys are overwritten when they are dropped.
 
 mod cipher_suite;
+mod direction;
 mod opener;
 mod record;
 mod sealer;
@@ -39,7 +40,8 @@ mod tests;
 mod traffic_secret;
 
 pub use cipher_suite::CipherSuite;
-pub use socket::{Direction, TlsSocket, TlsState};
+pub use direction::Direction;
+pub use socket::{TlsSocket, TlsState};
 pub use traffic_secret::TrafficSecret;
 
 /// After how many records a direction that we seal gets its next secret; tests say fewer.

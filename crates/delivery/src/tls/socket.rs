@@ -12,7 +12,7 @@ use rustix::net::{SendFlags, send};
 use super::opener::{Broken, ClientRecords, Opener};
 use super::record::{Alert, ContentType, MAX_CONTENT, MAX_RECORD};
 use super::sealer::Sealer;
-use super::{CipherSuite, TrafficSecret};
+use super::{CipherSuite, Direction};
 use crate::sink_io::{Buffer, Inbound, WriteResult};
 
 /// What is left of a handshake for whoever goes on with the connection: a plain value that can be
@@ -36,15 +36,6 @@ pub struct TlsState {
     pub heard_end: bool,
     /// We have said `close_notify`, or a fatal alert: nothing more is sealed.
     pub said_end: bool,
-}
-
-/// One direction of a connection.
-#[derive(Debug)]
-pub struct Direction {
-    /// Its traffic secret.
-    pub secret: TrafficSecret,
-    /// The number of the next record.
-    pub next: u64,
 }
 
 /// A non-blocking socket whose records are sealed here, and ours alone.

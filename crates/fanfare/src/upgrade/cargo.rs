@@ -9,16 +9,15 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use fanfare_delivery::{
-    Connection, Detached, Retry, Seat, Subscription, UnreadableSubscription, Vocabulary,
-};
-use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
+use fanfare_delivery::{Connection, Detached, Retry, Seat, Subscription, Vocabulary};
+use fanfare_handover::{Malformed, Manifest, Reader, Writer};
 use fanfare_http::{ParkedConnection, Presence};
 use fanfare_log::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::inheritance_error::InheritanceError;
 use super::secrets::TrafficSecrets;
-use crate::state::{HubState, HubStateError};
+use crate::state::HubState;
 
 /// Of the hub, and of its consoles.
 pub(super) const STREAMS: [&str; 2] = ["streams", "consoles"];
@@ -227,17 +226,4 @@ impl Inheritance {
         let rest = self.descriptors.split_off(count);
         Ok(std::mem::replace(&mut self.descriptors, rest))
     }
-}
-
-/// Why what was handed over cannot be made a hub of.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InheritanceError {
-    #[error(transparent)]
-    Cargo(#[from] CargoError),
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    #[error(transparent)]
-    Subscription(#[from] UnreadableSubscription),
-    #[error(transparent)]
-    State(#[from] HubStateError),
 }

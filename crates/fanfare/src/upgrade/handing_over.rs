@@ -14,9 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::deadlines::FREEZE;
+use super::pause::Pause;
 use super::secrets::movable;
-use super::successor::Breaker;
-use super::{FREEZE, Pause, Successor, UpgradeError};
+use super::successor::{Breaker, Successor};
+use super::upgrade_error::UpgradeError;
 use crate::control::{ControlCommand, ControlSockets};
 use crate::engine::Engine;
 use crate::notify_systemd::notify;

@@ -15,8 +15,13 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::cargo::{UpgradeUnderWay, monotonic_micros, presence, sections};
+use super::deadlines::{ANSWERED, QUIET, SETTLE};
 use super::secrets::secrets;
-use super::{ANSWERED, QUIET, SETTLE, UNSENT, UpgradeError};
+use super::upgrade_error::UpgradeError;
+
+/// How many bytes that streams were sent and have not taken may go along, in all: they are shared here, and each stream has
+/// a copy on the way and in the new process.
+const UNSENT: usize = 64 << 20;
 
 /// What is in nobody's hands.
 #[derive(Debug)]

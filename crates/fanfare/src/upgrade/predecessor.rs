@@ -14,8 +14,10 @@ use fanfare_handover::{
 };
 use rustix::process::getppid;
 
-use super::cargo::InheritanceError;
-use super::{Inheritance, NEXT_WORD, STEP, VARIABLE, WITH_LOG_AHEAD};
+use super::Inheritance;
+use super::agreement::{VARIABLE, WITH_LOG_AHEAD};
+use super::deadlines::{NEXT_WORD, STEP};
+use super::inheritance_error::InheritanceError;
 use crate::state::{HubStateError, read_ahead};
 
 /// The old process.

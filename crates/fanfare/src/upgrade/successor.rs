@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +16,9 @@ use fanfare_handover::{
 
 use rustix::net::{Shutdown, shutdown};
 
-use super::{HELLO, READY, STEP, VARIABLE, WITH_LOG_AHEAD};
-use crate::engine::HandOverError;
+use super::agreement::{VARIABLE, WITH_LOG_AHEAD};
+use super::deadlines::{HELLO, READY, STEP};
+use super::upgrade_error::UpgradeError;
 
 /// Breaks off what is said to a new process, whoever waits for its answer: that process is then taken for one that has
 /// gone. Where it has committed by then, it has.
@@ -67,44 +68,6 @@ pub(crate) struct Successor {
     /// In which format it is handed everything.
     pub(crate) format: u16,
     committed: bool,
-}
-
-/// Why there is no new process; the old one goes on.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpgradeError {
-    /// The hub is of a kind that cannot be handed over.
-    #[error("{0}")]
-    Obstacle(String),
-    /// There is no such program, or it is of another architecture.
-    #[error("{} cannot be started: {source}", path.display())]
-    Start { path: PathBuf, source: io::Error },
-    /// It ended, or said nothing in time.
-    #[error("the new process {did} while {step}{ended}")]
-    Silent { did: String, step: &'static str, ended: String },
-    /// It said why it cannot take over.
-    #[error("the new process cannot take over: {0}")]
-    Failed(String),
-    /// It speaks, and not as this one does.
-    #[error("the new program knows formats {theirs} of the hand-over, and this one {ours}")]
-    Format { theirs: fanfare_handover::Formats, ours: fanfare_handover::Formats },
-    /// It said something out of turn.
-    #[error("the new process is no hub of this kind: it said something else while {0}")]
-    OutOfTurn(&'static str),
-    /// Somebody acts on the hub for too long.
-    #[error("requests under way did not come to an end within {0:?}")]
-    Busy(Duration),
-    /// The log cannot be handed over.
-    #[error(transparent)]
-    Log(#[from] HandOverError),
-    /// The hub is to end meanwhile.
-    #[error("the hub was told to stop")]
-    Stopped,
-    /// There is no memory, or no descriptor, for what is handed over.
-    #[error("the state cannot be written down: {0}")]
-    State(#[from] io::Error),
-    /// A thread has ended early.
-    #[error("the hand-over was broken off")]
-    Broken,
 }
 
 impl Successor {

@@ -11,7 +11,8 @@ use fanfare_http::{
 
 use tokio::sync::oneshot;
 
-use super::cargo::{InheritanceError, STREAMS, UpgradeUnderWay, monotonic_micros};
+use super::cargo::{STREAMS, UpgradeUnderWay, monotonic_micros};
+use super::inheritance_error::InheritanceError;
 use super::pause::attach_all;
 use super::{Inheritance, Predecessor};
 

@@ -6,14 +6,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::open_error::OpenError;
-use super::resume::{LockDescriptors, duplicate};
 use super::storage::{Directory, Storage as _};
 
 /// The name of the file.
@@ -24,6 +23,15 @@ pub(super) const NAME: &str = "lock";
 pub(super) struct Lock {
     directory: Arc<OwnedFd>,
     file: File,
+}
+
+/// What keeps other hubs out of a directory, as two open descriptors: whoever has them holds the lock.
+#[derive(Debug)]
+pub struct LockDescriptors {
+    /// The directory.
+    pub directory: OwnedFd,
+    /// The file in it.
+    pub file: OwnedFd,
 }
 
 impl Lock {
@@ -64,4 +72,9 @@ impl Lock {
             Err(error) => Err(OpenError::io("lock", &place, error.into())),
         }
     }
+}
+
+/// Another descriptor of the same open file.
+fn duplicate(file: &impl AsFd) -> io::Result<OwnedFd> {
+    file.as_fd().try_clone_to_owned()
 }

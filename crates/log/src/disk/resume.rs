@@ -4,7 +4,6 @@
 //! locked is what both processes have open; and what is not as it was handed over is an error.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock, RwLock};
 
@@ -13,7 +12,7 @@ use fanfare_event::Position;
 use super::disk_state::DiskState;
 use super::format::{self, Marking};
 use super::index_cache::{IndexCache, whole_index};
-use super::lock::Lock;
+use super::lock::{Lock, LockDescriptors};
 use super::name_table::NameTable;
 use super::options::DiskOptions;
 use super::queue::Queue;
@@ -26,15 +25,6 @@ use super::storage::{Directory, Storage};
 use super::writer::DiskWriter;
 use super::{DiskLog, OpenError, index_file};
 use crate::{Environment, IdempotencyTable, SteadyClock, SystemEnvironment, Tail, TopicTable};
-
-/// What keeps other hubs out of a directory, as two open descriptors: whoever has them holds the lock.
-#[derive(Debug)]
-pub struct LockDescriptors {
-    /// The directory.
-    pub directory: OwnedFd,
-    /// The file in it.
-    pub file: OwnedFd,
-}
 
 impl DiskLog {
     /// What keeps other hubs out, to be given to the process that goes on. `None` where there is no lock.
@@ -207,9 +197,4 @@ fn open_segments(
         segments.push(FoundSegment { file, found });
     }
     Ok(segments)
-}
-
-/// Another descriptor of the same open file.
-pub(super) fn duplicate(file: &impl AsFd) -> io::Result<OwnedFd> {
-    file.as_fd().try_clone_to_owned()
 }

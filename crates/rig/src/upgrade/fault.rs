@@ -3,16 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::relay::UpgradeStep;
-
-/// One of the two processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The one that is the hub.
-    Old,
-    /// The one that is to be.
-    New,
-}
+use super::side::Side;
+use super::step::UpgradeStep;
 
 /// What is done at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,15 +135,6 @@ impl UpgradeFault {
             Self::At(Deed { act: Act::Stop(..) | Act::Spoil, at }) => at >= UpgradeStep::Commit,
             _ => false,
         }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Old => "the old process",
-            Self::New => "the new process",
-        })
     }
 }
 

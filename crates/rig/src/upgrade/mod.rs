@@ -16,6 +16,8 @@ pub mod fault;
 pub mod node;
 pub mod relay;
 pub mod round;
+pub mod side;
+pub mod step;
 
 /// The variable that names the socket where the rig hears of a new process.
 pub const RIG: &str = "RIG_SOCKET";

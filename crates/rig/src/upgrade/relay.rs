@@ -19,69 +19,13 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use super::fault::{Act, Deed, Side};
+use super::fault::{Act, Deed};
+use super::side::Side;
+use super::step::{MAGIC, UpgradeStep};
 
 /// The longest message, in bytes, and the most descriptors with one.
 const MAX_BYTES: usize = 4096;
 const MAX_DESCRIPTORS: usize = 253;
-
-/// What every message of a hand-over begins with.
-const MAGIC: &[u8] = b"FFHO";
-
-/// The messages of a hand-over, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum UpgradeStep {
-    /// The new process says who it is.
-    Hello,
-    /// The old one gives it the listening sockets.
-    Offer,
-    /// The settings of the new one are good.
-    Ready,
-    /// The old one gives it the state.
-    State,
-    /// And connections.
-    Descriptors,
-    /// The new one has received some.
-    Received,
-    /// It has made a hub of them.
-    Prepared,
-    /// The old one asks it to be the hub.
-    Commit,
-    /// It is.
-    Committed,
-    /// It serves.
-    Serving,
-}
-
-impl UpgradeStep {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Hello,
-        Self::Offer,
-        Self::Ready,
-        Self::State,
-        Self::Descriptors,
-        Self::Received,
-        Self::Prepared,
-        Self::Commit,
-        Self::Committed,
-        Self::Serving,
-    ];
-
-    /// Which one it is by its fifth byte; `None` where a process says why it gives up.
-    fn of(message: &[u8]) -> Option<Self> {
-        let kind = message.strip_prefix(MAGIC)?.first()?;
-        Self::ALL.get(usize::from(*kind).checked_sub(1)?).copied()
-    }
-
-    /// Who says it.
-    pub fn said_by(self) -> Side {
-        match self {
-            Self::Offer | Self::State | Self::Descriptors | Self::Commit => Side::Old,
-            _ => Side::New,
-        }
-    }
-}
 
 /// What is to come of an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,7 +16,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, set_child_subreaper, setrlimi
 use super::choir::{Choir, SECRET};
 use super::fault::{Act, Deed, UpgradeFault};
 use super::node::UpgradingNode;
-use super::relay::{ExpectedOutcome, Reception, UpgradeStep};
+use super::relay::{ExpectedOutcome, Reception};
+use super::step::UpgradeStep;
 use crate::engine::HubEngine;
 use crate::follower::ClientCrowd;
 use crate::judge::{audit, judge};

@@ -2,77 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{BrokenPromise, FindingKind, IdRank, JudgedId, ReaderAccount, Wish};
-
-/// Which batch, by when its publisher first sent it.
-pub(crate) type BatchNumber = usize;
-
-/// What the log under judgement has promised.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Promises {
-    /// Nothing is trimmed in this history.
-    pub(crate) keeps_all: bool,
-    /// Epochs do not ascend with their numbers: each start is a log of its own.
-    pub(crate) forgets_at_restart: bool,
-    /// Whoever has crossed from one epoch to the next may be told only later that something was lost
-    /// there, but is told.
-    pub(crate) tells_late: bool,
-}
-
-/// An event, as it was sent by its publisher.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SentMessage {
-    /// What it is about; the first is its own.
-    pub(crate) topics: Vec<String>,
-    /// The id that its publisher chose, which others may have too.
-    pub(crate) id: Option<String>,
-    /// Its type, if it has one.
-    pub(crate) event_type: Option<String>,
-    /// No other has the same.
-    pub(crate) text: String,
-    /// Only those receive it who were granted one of its topics.
-    pub(crate) is_private: bool,
-}
+use super::facts::{Facts, Recorded, SentBatch};
+use super::{
+    BatchNumber, BrokenPromise, ConnectCursor, FindingKind, JudgedId, Promises, ReaderAccount,
+    SentMessage, Wish,
+};
 
 /// What was published, what was told of it, and who heard what.
 #[derive(Debug)]
 pub(crate) struct JudgeLedger {
     pub(super) facts: Facts,
     readers: Vec<ReaderAccount>,
-}
-
-#[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) promises: Promises,
-    /// Something acknowledged may be gone.
-    pub(super) may_lose: bool,
-    pub(super) messages: Vec<Recorded>,
-    batches: Vec<SentBatch>,
-    /// Whatever is known to stand in the log, or to have stood there.
-    pub(super) held: BTreeMap<IdRank, usize>,
-    /// Epochs in the order in which they were first heard of.
-    epochs: Vec<u64>,
-    /// Counts publishes and openings.
-    pub(super) tick: u64,
-    pub(super) finding: Option<BrokenPromise>,
-}
-
-#[derive(Debug)]
-pub(super) struct Recorded {
-    pub(super) message: SentMessage,
-    pub(super) begun: u64,
-    batch: BatchNumber,
-    pub(super) place: Option<IdRank>,
-}
-
-#[derive(Debug)]
-struct SentBatch {
-    messages: std::ops::Range<usize>,
-    /// How often it was sent and no answer has come yet.
-    awaited: usize,
-    /// An answer will never come.
-    is_unknown: bool,
-    first: Option<JudgedId>,
 }
 
 impl JudgeLedger {
@@ -213,7 +153,7 @@ impl JudgeLedger {
     }
 
     /// A client connects with what it holds, or anew.
-    pub(crate) fn connecting(&mut self, reader: usize, beginning: super::ConnectCursor) {
+    pub(crate) fn connecting(&mut self, reader: usize, beginning: ConnectCursor) {
         let (reader, facts) = self.with_reader(reader);
         reader.connect(facts, beginning);
     }
@@ -276,46 +216,5 @@ impl JudgeLedger {
             let text = format!("{reader} never received {:?} at {place:?}", missed.message.text);
             facts.report(FindingKind::Undelivered, text);
         }
-    }
-}
-
-impl Facts {
-    pub(super) fn report(&mut self, kind: FindingKind, text: String) {
-        if self.finding.is_none() {
-            self.finding = Some(BrokenPromise { kind, text });
-        }
-    }
-
-    /// Where an id stands among all others.
-    pub(super) fn rank(&mut self, id: JudgedId) -> IdRank {
-        if !self.promises.forgets_at_restart {
-            return IdRank { rank: id.epoch, seq: id.seq };
-        }
-        let rank = self.epochs.iter().position(|epoch| *epoch == id.epoch).unwrap_or_else(|| {
-            self.epochs.push(id.epoch);
-            self.epochs.len() - 1
-        });
-        IdRank { rank: rank as u64, seq: id.seq }
-    }
-
-    /// Which message this is, by its text.
-    pub(super) fn identify(&self, text: &str) -> Option<usize> {
-        let number: usize = text.split(' ').next()?.strip_prefix('m')?.parse().ok()?;
-        (self.messages.get(number)?.message.text == text).then_some(number)
-    }
-
-    /// Where the batch of this message begins if the message has this id; `None` where it cannot.
-    pub(super) fn first_of(&self, number: usize, id: JudgedId) -> Option<(BatchNumber, JudgedId)> {
-        let batch = self.messages[number].batch;
-        let ahead = (number - self.batches[batch].messages.start) as u64;
-        let seq = id.seq.checked_sub(ahead).filter(|seq| *seq > 0)?;
-        Some((batch, JudgedId { epoch: id.epoch, seq }))
-    }
-
-    /// Whether every answer to its publisher was that nothing of it was accepted.
-    pub(super) fn is_refused(&self, number: usize) -> bool {
-        let SentBatch { awaited, is_unknown, first, .. } =
-            &self.batches[self.messages[number].batch];
-        *awaited == 0 && !is_unknown && first.is_none()
     }
 }

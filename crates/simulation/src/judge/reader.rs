@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::event_stream::{JudgedStream, StreamEvent};
-use super::ledger::{BatchNumber, Facts, Recorded, SentMessage};
+use super::facts::{BatchNumber, Facts, Recorded, SentMessage};
 use super::{FindingKind, IdRank, JudgedId, Unchunked, Wish, WishEnvelope, flat_json};
 
 /// With what a client connects.

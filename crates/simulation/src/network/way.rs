@@ -3,25 +3,25 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use fanfare_redis::{CommandAnswers, SimulatedConnection, SimulatedNetwork};
 use redis::Value;
 
 use super::call::{Call, CallState};
-use super::{RedisNetwork, ServerConnection, broken};
-use crate::node::lock;
+use super::state::{NetworkState, ServerConnection};
+use crate::lock::lock;
 
 /// A node's way.
 pub(super) struct NodeLink {
-    pub(super) network: Arc<RedisNetwork>,
+    pub(super) state: Arc<Mutex<NetworkState>>,
     pub(super) node: usize,
 }
 
 impl SimulatedNetwork for NodeLink {
     fn connect(&self) -> io::Result<Arc<dyn SimulatedConnection>> {
-        let mut state = lock(&self.network.state);
+        let mut state = lock(&self.state);
         let node = &state.nodes[self.node];
         if !node.is_reachable {
             return Err(io::ErrorKind::ConnectionRefused.into());
@@ -34,34 +34,34 @@ impl SimulatedNetwork for NodeLink {
             is_readers,
         });
         let number = state.connections.len() - 1;
-        Ok(Arc::new(OpenConnection { network: Arc::clone(&self.network), number }))
+        Ok(Arc::new(OpenConnection { state: Arc::clone(&self.state), number }))
     }
 }
 
 struct OpenConnection {
-    network: Arc<RedisNetwork>,
+    state: Arc<Mutex<NetworkState>>,
     number: usize,
 }
 
 impl SimulatedConnection for OpenConnection {
     fn send(&self, commands: Vec<Vec<Vec<u8>>>) -> CommandAnswers {
-        let mut state = lock(&self.network.state);
+        let mut state = lock(&self.state);
         let number = state.next_call;
         state.next_call += 1;
         state.calls.insert(number, Call::new(self.number, commands));
-        Box::pin(Awaited { network: Arc::clone(&self.network), number })
+        Box::pin(Awaited { state: Arc::clone(&self.state), number })
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        lock(&self.network.state).connections[self.number].is_open = false;
+        lock(&self.state).connections[self.number].is_open = false;
     }
 }
 
 /// The answers to a call, when they have come.
 struct Awaited {
-    network: Arc<RedisNetwork>,
+    state: Arc<Mutex<NetworkState>>,
     number: u64,
 }
 
@@ -69,7 +69,7 @@ impl Future for Awaited {
     type Output = io::Result<Vec<Value>>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = lock(&self.network.state);
+        let mut state = lock(&self.state);
         let Some(call) = state.calls.get_mut(&self.number) else {
             return Poll::Ready(Err(broken()));
         };
@@ -88,11 +88,15 @@ impl Future for Awaited {
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        let mut state = lock(&self.network.state);
+        let mut state = lock(&self.state);
         match state.calls.get_mut(&self.number) {
             // It may be on its way.
             Some(call) if matches!(call.state, CallState::Sent) => call.is_awaited = false,
             _ => _ = state.calls.remove(&self.number),
         }
     }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the connection is broken")
 }

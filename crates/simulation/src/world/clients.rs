@@ -14,7 +14,8 @@ use fanfare_log::Environment;
 use super::World;
 use crate::client::{GRANTS, SimulatedClient, WISHES, WaitingClient};
 use crate::judge::{ConnectCursor, WishEnvelope};
-use crate::node::{SimulatedNode, lock, try_lock};
+use crate::lock::{lock, try_lock};
+use crate::node::SimulatedNode;
 use crate::plan::With;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";

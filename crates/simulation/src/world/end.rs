@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::judge::FindingKind;
-use crate::node::lock;
+use crate::lock::lock;
 use crate::plan::{HistoryStep, NodeStop, SHARDS, TOPICS, With};
 
 /// How often everything gets its turn before someone is said to be stuck.

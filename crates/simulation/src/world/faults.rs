@@ -9,8 +9,8 @@ use fanfare_testkit::SimulatedDisk;
 
 use super::World;
 use crate::judge::FindingKind;
-use crate::network::{COMMANDS, KEYS};
-use crate::node::{Ground, SimulatedNode, lock};
+use crate::lock::lock;
+use crate::node::{Ground, SimulatedNode};
 use crate::plan::{NodeEngine, NodeStop, RedisFault};
 
 /// Where nobody is left who knows of an epoch, the next is named by the clock alone, which may be behind its

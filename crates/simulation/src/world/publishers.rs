@@ -8,8 +8,8 @@ use fanfare_log::{AppendError, Batch, IdempotencyKey};
 
 use super::World;
 use crate::judge::{JudgedId, SentMessage};
-use crate::node::{KEY_WINDOW, lock};
-use crate::plan::{HistoryStep, TOPICS};
+use crate::lock::lock;
+use crate::plan::{HistoryStep, KEY_WINDOW, TOPICS};
 
 impl World {
     pub(super) fn publish(&self, step: &HistoryStep) {

@@ -9,10 +9,10 @@ use fanfare_event::Timestamp;
 use fanfare_hub::{Requested, WindowBounds};
 
 use super::rig::{Rig, text};
-use crate::connection::Movable;
 use crate::counters::CloseReason;
 use crate::cut::Cut;
 use crate::lease::Lease;
+use crate::movable::Movable;
 use crate::simulated_socket::SimulatedSocket;
 use crate::subscription::NewSubscriber;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanfare_hub::Requested;
 
 use super::rig::{Rig, events, publish_to, text};
-use crate::connection::Movable;
+use crate::movable::Movable;
 
 /// Has the shard hear of the beginning of the log, which concerns everyone.
 fn settle(rig: &mut Rig) {

@@ -1,0 +1,7 @@
+//! What the old process and the new one know of each other without a word.
+
+/// The first format in which events of a log in memory are written ahead, while everyone is served.
+pub(super) const WITH_LOG_AHEAD: u16 = 2;
+
+/// By which the new process knows that it is one: the process id of the old one.
+pub(super) const VARIABLE: &str = "FANFARE_SUCCEEDS";
