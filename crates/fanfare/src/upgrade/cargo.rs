@@ -14,7 +14,7 @@ use fanfare_delivery::{
 };
 use fanfare_handover::{CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::{ParkedConnection, Presence};
-use fanfare_log::MemoryState;
+use fanfare_memory::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::secrets::TrafficSecrets;
