@@ -21,7 +21,8 @@ use fanfare_delivery::{
 };
 use fanfare_event::{Draft, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
-use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+use fanfare_log::{Batch, Retention, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings};
 
 const TOPICS: usize = 50_000;
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -21,7 +21,8 @@ use fanfare_delivery::{
 };
 use fanfare_event::{Draft, Position, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
-use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+use fanfare_log::{Batch, Retention, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings};
 
 const CROWD: usize = 1_000;
 const EVENTS: usize = 100_000;

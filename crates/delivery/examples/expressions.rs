@@ -23,7 +23,8 @@ use fanfare_delivery::{
 };
 use fanfare_event::{Beginning, Draft, Expression, Pattern, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
-use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+use fanfare_log::{Batch, Retention, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings};
 use fanfare_mercure::{Matcher, MatcherType, MercureUrl};
 
 const TOPICS: usize = 10_000;

@@ -24,7 +24,8 @@ use fanfare_delivery::{
 };
 use fanfare_event::{Draft, Pattern, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
-use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+use fanfare_log::{Batch, Retention, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings};
 
 const FEW: usize = 10;
 const TOPICS: usize = 1_000_000;

@@ -20,7 +20,8 @@ use fanfare_delivery::{
 };
 use fanfare_event::{Draft, PrivateRights, Selector, Topic};
 use fanfare_hub::{Envelope, Hub, Interest, Requested, Window, WindowBounds};
-use fanfare_log::{Batch, MemoryLog, MemorySettings, Retention, Tail};
+use fanfare_log::{Batch, Retention, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings};
 
 const SHARDS: [usize; 2] = [1, 64];
 const SUBSCRIBERS: usize = 640;

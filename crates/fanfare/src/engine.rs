@@ -8,13 +8,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fanfare_disk::{DiskLog, DiskOptions, DiskState, FreezeError, LockDescriptors, OpenError};
 use fanfare_event::Position;
 use fanfare_http::NodeId;
 use fanfare_hub::{Hub, Window, WindowBounds};
-use fanfare_log::{
-    DiskLog, DiskOptions, DiskState, EventLog, FreezeError, LockDescriptors, MemoryLog,
-    MemorySettings, MemoryState, OpenError, Retention, Tail,
-};
+use fanfare_log::{EventLog, Retention, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings, MemoryState};
 #[cfg(feature = "redis")]
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings, RedisState};
 use fanfare_settings::{RedisUrl, Settings};

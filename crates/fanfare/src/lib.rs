@@ -14,13 +14,13 @@ mod key_files;
 mod key_set_client;
 mod listener;
 mod logging;
+mod logs;
 mod notify_systemd;
 mod open_files;
 mod reload;
 mod serve;
 mod signals;
 mod state;
-
 mod upgrade;
 
 pub use engine::EngineError;

@@ -21,6 +21,7 @@ use fanfare_http::{
     RouterConfig, Trail, accept, router,
 };
 use fanfare_hub::Hub;
+use fanfare_log::Tail;
 use fanfare_settings::{FilePath, Flags, Settings, SettingsError};
 use fanfare_tls::{CertificateSource, Tls, TlsConfig, TlsError};
 use tokio::net::TcpListener;
@@ -32,10 +33,11 @@ use tokio::time::{interval, timeout};
 use crate::certificate_metrics::CertificateMetrics;
 use crate::cluster::{Heartbeat, RedisCluster};
 use crate::control::{ControlCommand, ControlSockets, upgrade_on};
-use crate::engine::{Engine, EngineError, OpenEngine};
+use crate::engine::{EngineError, OpenEngine};
 use crate::greeting::{print_greeting, warn_of_mistakes, warn_of_readable_keys};
 use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
+use crate::logs::{self, Logs};
 use crate::notify_systemd::notify;
 use crate::reload::Reload;
 use crate::signals::StopSignal;
@@ -184,7 +186,7 @@ struct Built {
     /// From the moment it is built, a hangup does not end the process.
     hangup: Signal,
     app: Arc<AppState>,
-    engine: Engine,
+    logs: Logs,
     cluster: Option<Arc<RedisCluster>>,
     presence: Option<Presence>,
     key_files: KeyFiles,
@@ -202,7 +204,7 @@ struct Running {
     listening: std::net::TcpListener,
     control: Arc<ControlSockets>,
     app: Arc<AppState>,
-    engine: Engine,
+    logs: Logs,
     connections: Connections,
     cluster: Option<Arc<RedisCluster>>,
     presence: Option<Presence>,
@@ -245,11 +247,10 @@ impl Built {
             engine::open(settings, node.id, engine_state).await?;
         let cluster = cluster.map(Arc::new);
         let delivery = Arc::new(Delivery::start(&hub, &config::delivery(settings, seats))?);
-        let console = match console_state {
-            Some(state) => Console::resume(config::console(settings), state),
-            None => Console::open(config::console(settings)),
-        };
-        let console = Arc::new(console?);
+        let window = Console::window();
+        let console_log = logs::console(Arc::clone(&window) as Arc<dyn Tail>, console_state);
+        let logs = Logs { engine, console: Arc::clone(&console_log) };
+        let console = Arc::new(Console::new(config::console(settings), window, console_log)?);
         let publish_streams = PublishStreams::new();
         if let Some(cluster) = &cluster {
             let deliveries = vec![Arc::clone(&delivery), Arc::clone(&console.delivery)];
@@ -311,7 +312,7 @@ impl Built {
             control,
             hangup,
             app,
-            engine,
+            logs,
             cluster,
             presence,
             key_files,
@@ -337,7 +338,7 @@ impl Built {
         let prepared = prepared.map_err(TakeoverError::from)?;
         // The moment of commitment: before it nothing was written to any socket, after it nobody goes back.
         old.commit()?;
-        self.engine.thaw();
+        self.logs.engine.thaw();
         let resumed = prepared.resume(&self.app, &self.connections);
         let running = self.run(settings);
         resumed.report(old, &running.app).await;
@@ -390,7 +391,7 @@ impl Built {
             listening: self.listening,
             control: Arc::new(self.control),
             app,
-            engine: self.engine,
+            logs: self.logs,
             connections: self.connections,
             cluster,
             presence,
@@ -418,7 +419,7 @@ impl Running {
         Handover {
             app: &self.app,
             connections: &self.connections,
-            engine: &self.engine,
+            logs: &self.logs,
             presence: self.presence.as_ref(),
             listening: &self.listening,
             control: &self.control,

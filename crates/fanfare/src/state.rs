@@ -21,14 +21,17 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfare_disk::{DiskState, LockDescriptors};
 use fanfare_event::Position;
 use fanfare_handover::{Cargo, CargoError, Malformed, Manifest, Reader, Writer};
 use fanfare_http::{AppState, NodeIdentity};
-use fanfare_log::{DiskState, LockDescriptors, MemoryState, StateError};
+use fanfare_log::StateError;
+use fanfare_memory::MemoryState;
 #[cfg(feature = "redis")]
 use fanfare_redis::{RedisState, UnreadableState};
 
 use crate::engine::{Engine, EngineState, HandOverError};
+use crate::logs::Logs;
 
 const NODE: &str = "node";
 const IN_MEMORY: &str = "log-memory";
@@ -110,13 +113,14 @@ impl Frozen {
     /// as long as `within`. What there was up to `ahead` was written down before.
     pub(crate) fn new(
         app: &Arc<AppState>,
-        engine: &Engine,
+        logs: &Logs,
         ahead: Option<Position>,
         within: Duration,
     ) -> Result<Self, HandOverError> {
-        let state = engine.freeze(ahead, within)?;
-        let console = app.console.freeze();
-        let (app, engine) = (Arc::clone(app), engine.clone());
+        let state = logs.engine.freeze(ahead, within)?;
+        app.console.freeze();
+        let console = logs.console.state();
+        let (app, engine) = (Arc::clone(app), logs.engine.clone());
         Ok(Self { app, engine, state, console, released: false })
     }
 

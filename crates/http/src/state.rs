@@ -130,7 +130,8 @@ impl AppState {
 
         use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
         use fanfare_hub::{Window, WindowBounds};
-        use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
+        use fanfare_log::{Retention, Tail};
+        use fanfare_memory::{MemoryLog, MemorySettings};
 
         use crate::console::StreamConfig;
 
@@ -140,6 +141,9 @@ impl AppState {
         let memory = MemorySettings { retention, key_window: second, key_capacity: 1 };
         let log = MemoryLog::open(memory, Arc::clone(&window) as Arc<dyn Tail>);
         let hub = Arc::new(Hub::new(window, log));
+        let window = Console::window();
+        let memory = MemorySettings { retention: Console::RETENTION, ..memory };
+        let log = MemoryLog::open(memory, Arc::clone(&window) as Arc<dyn Tail>);
         let delivery = DeliverySettings {
             shards: 1,
             heartbeat: second,
@@ -161,7 +165,7 @@ impl AppState {
             cluster: None,
             node: Node::new(None, ([127, 0, 0, 1], 0).into()),
             quotas: Quotas::new(limits),
-            console: Arc::new(Console::open(streams).unwrap()),
+            console: Arc::new(Console::new(streams, window, log).unwrap()),
             hub,
             delivery,
             publish_streams: PublishStreams::new(),

@@ -125,10 +125,8 @@ mod tests {
     use std::time::Duration;
 
     use fanfare_event::{Draft, EventId, Topic};
-    use fanfare_log::{
-        Appending, Batch, EventLog, Finding, MemoryLog, MemorySettings, MemoryState, Page,
-        Retention, Tail, Unready,
-    };
+    use fanfare_log::{Appending, Batch, EventLog, Finding, Page, Retention, Tail, Unready};
+    use fanfare_memory::{MemoryLog, MemorySettings, MemoryState};
 
     use super::*;
     use crate::{Notify, Requested, Ring, Window, WindowBounds};

@@ -14,7 +14,8 @@ use fanfare_event::{
 use fanfare_hub::{
     Envelope, Frame, GapReason, Hub, Interest, Requested, Slot, Window, WindowBounds,
 };
-use fanfare_log::{Batch, EventLog, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention};
+use fanfare_log::{Batch, EventLog, PageLimit, ReadFrom, Retention};
+use fanfare_memory::{MemoryLog, MemorySettings};
 use proptest::prelude::*;
 
 fn topic(name: &str) -> Topic {

@@ -16,9 +16,8 @@ use fanfare_event::{Draft, EventType, Position, PrivateRights, Selector, Topic};
 use fanfare_hub::{
     Envelope, Gap, Hub, Interest, Requested, Resolution, Ring, Stretch, Window, WindowBounds,
 };
-use fanfare_log::{
-    Batch, EventLog, MemoryLog, MemorySettings, PageLimit, ReadFrom, Retention, Tail,
-};
+use fanfare_log::{Batch, EventLog, PageLimit, ReadFrom, Retention, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings};
 use fanfare_testkit::{FickleLog, InjectedLoss};
 use proptest::prelude::*;
 

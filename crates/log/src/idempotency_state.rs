@@ -17,11 +17,11 @@ const MAGIC: Magic = *b"FFIDEMP1";
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyState {
     /// With which the fingerprints were made.
-    pub(crate) secret: [u8; 16],
+    pub secret: [u8; 16],
     /// The latest time that the table was told.
-    pub(crate) latest: Timestamp,
+    pub latest: Timestamp,
     /// Oldest first.
-    pub(crate) remembered: Vec<Remembered>,
+    pub remembered: Vec<Remembered>,
 }
 
 impl IdempotencyState {
@@ -50,11 +50,12 @@ impl IdempotencyState {
     }
 
     /// How many bytes it has at most, without the blocks' own.
-    pub(crate) fn length(&self) -> usize {
+    pub fn length(&self) -> usize {
         32 + self.remembered.len() * 81
     }
 
-    pub(crate) fn write_to(&self, to: &mut StateWriter<'_>) -> io::Result<()> {
+    /// Writes it down.
+    pub fn write_to(&self, to: &mut StateWriter<'_>) -> io::Result<()> {
         to.entry(|into| {
             into.extend_from_slice(&self.secret);
             u64s(into, [self.latest.as_millis(), self.remembered.len() as u64]);
@@ -62,7 +63,12 @@ impl IdempotencyState {
         self.remembered.iter().try_for_each(|it| to.entry(|into| encode(into, it)))
     }
 
-    pub(crate) fn read_from(from: &mut StateReader<'_>) -> Result<Self, StateError> {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// It is not whole, or contradicts itself.
+    pub fn read_from(from: &mut StateReader<'_>) -> Result<Self, StateError> {
         let (secret, latest, count) = from.entry(|cut| {
             let secret = cut.take(16)?.try_into().ok()?;
             Some((secret, Timestamp(cut.u64()?), cut.u64()?))

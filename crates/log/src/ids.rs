@@ -10,7 +10,7 @@ use fanfare_event::{EventId, Position};
 
 /// The ids of what is retained.
 #[derive(Debug, Default)]
-pub(crate) struct IdTable(HashMap<EventId, Bearers>);
+pub struct IdTable(HashMap<EventId, Bearers>);
 
 /// Who bears an id: hardly ever more than one.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ struct Bearers {
 
 impl IdTable {
     /// The event at `position`, which comes after all that were entered, has this id.
-    pub(crate) fn enter(&mut self, id: &EventId, position: Position) {
+    pub fn enter(&mut self, id: &EventId, position: Position) {
         match self.0.entry(id.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(Bearers { earliest: position, later: None });
@@ -34,7 +34,7 @@ impl IdTable {
     }
 
     /// The event at `position`, which had this id, is no longer retained.
-    pub(crate) fn leave(&mut self, id: &EventId, position: Position) {
+    pub fn leave(&mut self, id: &EventId, position: Position) {
         let Some(bearers) = self.0.get_mut(id) else { return };
         if bearers.earliest != position {
             return;
@@ -54,7 +54,7 @@ impl IdTable {
     }
 
     /// Where the earliest event of this id stands.
-    pub(crate) fn earliest(&self, id: &EventId) -> Option<Position> {
+    pub fn earliest(&self, id: &EventId) -> Option<Position> {
         self.0.get(id).map(|bearers| bearers.earliest)
     }
 }

@@ -11,27 +11,21 @@
 //!   some of it was trimmed. A false alarm is allowed, false continuity is not.
 //! - *Whole or nothing*: a batch is accepted as a whole, with consecutive positions, or not at all.
 
-mod bytes;
-pub mod disk;
+pub mod bytes;
 mod environment;
 mod epoch;
 mod event_log;
 mod idempotency;
 mod idempotency_key;
 mod idempotency_state;
-mod ids;
+pub mod ids;
 mod lineage;
-mod memory;
-mod record;
+pub mod record;
 mod remembered;
-mod state_stream;
+pub mod state_stream;
 mod tail;
 mod topics;
 
-pub use disk::{
-    Damage, DiskLog, DiskOptions, DiskState, FreezeError, InvalidSyncPolicy, LockDescriptors,
-    LogReport, OpenError, SegmentReport, SyncPolicy, stats, verify,
-};
 pub use environment::{Environment, SteadyClock, SystemEnvironment};
 pub use epoch::{epoch_entropy, next_epoch};
 pub use event_log::{
@@ -42,7 +36,6 @@ pub use idempotency::{IdempotencyTable, OtherContent, TableFull};
 pub use idempotency_key::{IdempotencyKey, InvalidKey, KeyDigest};
 pub use idempotency_state::IdempotencyState;
 pub use lineage::{Between, Ended, Lineage, Loss, Standing};
-pub use memory::{MemoryLog, MemorySettings, MemoryState, MemoryStats};
 pub use remembered::{Fingerprint, Remembered};
 pub use state_stream::StateError;
 pub use tail::Tail;

@@ -33,13 +33,13 @@ use crate::IdempotencyKey;
 use crate::bytes::ByteReader;
 
 /// The length of a header, in bytes.
-pub(super) const HEADER: usize = 20;
+pub const HEADER: usize = 20;
 
 /// The length of a body without key, type, topic and message, in bytes.
 const FIXED: usize = 13;
 
 /// The length of the shortest record, in bytes.
-pub(super) const SHORTEST: usize = HEADER + FIXED;
+pub const SHORTEST: usize = HEADER + FIXED;
 
 const SAME_BATCH_FOLLOWS: u8 = 1;
 const HAS_PLACE: u8 = 2;
@@ -58,16 +58,17 @@ const PLACE: usize = 4;
 
 /// A header that checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub struct Header {
     /// The length of the body, in bytes.
     pub length: u32,
+    /// The event's number in its epoch.
     pub seq: u64,
     body_sum: u32,
 }
 
 impl Header {
     /// Reads a header; `None` where there is none, or a damaged one.
-    pub(super) fn parse(bytes: &[u8], salt: u64) -> Option<Self> {
+    pub fn parse(bytes: &[u8], salt: u64) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER>()?;
         let mut cut = ByteReader(header);
         let (length, seq, body_sum) = (cut.u32()?, cut.u64()?, cut.u32()?);
@@ -75,12 +76,12 @@ impl Header {
     }
 
     /// Whether this is the body the header was written for.
-    pub(super) fn matches(&self, body: &[u8]) -> bool {
+    pub fn matches(&self, body: &[u8]) -> bool {
         crc32c::crc32c(body) == self.body_sum
     }
 
     /// The length of the whole record, in bytes.
-    pub(super) fn record_length(&self) -> u64 {
+    pub fn record_length(&self) -> u64 {
         HEADER as u64 + u64::from(self.length)
     }
 }
@@ -91,7 +92,8 @@ fn header_sum(salt: u64, fields: &[u8]) -> u32 {
 
 /// A body, borrowed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Body<'a> {
+pub struct Body<'a> {
+    /// When the event was accepted.
     pub time: Timestamp,
     /// Whether the next record belongs to the same batch.
     pub batch_goes_on: bool,
@@ -104,6 +106,7 @@ pub(super) struct Body<'a> {
     /// The batch's idempotency key, on its first record.
     pub key: Option<&'a str>,
     event_type: Option<&'a str>,
+    /// The event's first topic, which nobody has checked yet.
     pub topic: &'a str,
     message: &'a str,
     extras: Option<ExtrasText<'a>>,
@@ -149,7 +152,7 @@ impl<'a> ExtrasText<'a> {
 impl<'a> Body<'a> {
     /// Reads a body whose checksum holds; `None` where it says nothing all the same, which only
     /// a fault in the program that wrote it can bring about.
-    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut cut = ByteReader(bytes);
         let (time, flags) = (Timestamp(cut.u64()?), cut.u8()?);
         let (key, event_type, topic) = (cut.u8()?, cut.u8()?, cut.u16()?);
@@ -176,7 +179,7 @@ impl<'a> Body<'a> {
     }
 
     /// What few events have; an error where it is not to be understood.
-    pub(super) fn extras(&self, topic: &Topic) -> Result<Option<Box<Extras>>, NotExtras> {
+    pub fn extras(&self, topic: &Topic) -> Result<Option<Box<Extras>>, NotExtras> {
         let Some(text) = &self.extras else { return Ok(None) };
         let (topics, id) = (text.topics().ok_or(NotExtras)?, text.id().ok_or(NotExtras)?);
         let extras = Extras::new(topic, topics, text.flags & PRIVATE != 0, id);
@@ -184,7 +187,7 @@ impl<'a> Body<'a> {
     }
 
     /// The event it holds, at `position`.
-    pub(super) fn event(&self, position: Position) -> Option<Event> {
+    pub fn event(&self, position: Position) -> Option<Event> {
         let topic = Topic::parse(self.topic).ok()?;
         Some(Event {
             position,
@@ -199,29 +202,36 @@ impl<'a> Body<'a> {
 
 /// The extras of a record whose checksum holds say nothing: a fault in the program that wrote them.
 #[derive(Debug)]
-pub(super) struct NotExtras;
+pub struct NotExtras;
 
 /// What a record says beside its draft.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RecordMeta<'a> {
+pub struct RecordMeta<'a> {
+    /// What the checksum of its header begins with, so that a record of another file is none here.
     pub salt: u64,
+    /// The event's number in its epoch.
     pub seq: u64,
+    /// When it was accepted.
     pub time: Timestamp,
+    /// Whether the next record belongs to the same batch.
     pub batch_goes_on: bool,
+    /// Which record of its batch it is, from 0.
     pub place: u32,
+    /// Whether all records before it were synced before it was written.
     pub synced_before: bool,
+    /// The batch's idempotency key, for its first record.
     pub key: Option<&'a IdempotencyKey>,
 }
 
 /// How long a draft's record is at most without a key, in bytes.
-pub(super) fn length(draft: &Draft) -> usize {
+pub fn length(draft: &Draft) -> usize {
     let event_type = draft.event_type.as_ref().map_or(0, |name| name.as_str().len());
     let extras = extras_length(draft.extras.as_deref());
     SHORTEST + PLACE + extras + draft.message.len() + draft.topic.as_str().len() + event_type
 }
 
 /// How long the record of an event is that is so far into its batch, without a key, in bytes.
-pub(super) fn length_of(event: &Event, place: usize) -> usize {
+pub fn length_of(event: &Event, place: usize) -> usize {
     let event_type = event.event_type.as_ref().map_or(0, |name| name.as_str().len());
     let place = if place > 0 { PLACE } else { 0 };
     let extras = extras_length(event.extras.as_deref());
@@ -254,7 +264,7 @@ fn encode_extras(into: &mut Vec<u8>, extras: &Extras) {
 
 /// What is published, whether or not it was accepted yet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Content<'a> {
+pub struct Content<'a> {
     topic: &'a Topic,
     event_type: Option<&'a EventType>,
     message: &'a str,
@@ -284,11 +294,7 @@ impl<'a> From<&'a Event> for Content<'a> {
 }
 
 /// Appends a record to `into`; its length must be less than 4 GiB.
-pub(super) fn encode<'a>(
-    into: &mut Vec<u8>,
-    frame: RecordMeta<'_>,
-    content: impl Into<Content<'a>>,
-) {
+pub fn encode<'a>(into: &mut Vec<u8>, frame: RecordMeta<'_>, content: impl Into<Content<'a>>) {
     let Content { topic, event_type, message, extras } = content.into();
     let key = frame.key.map_or("", IdempotencyKey::as_str);
     let event_type = event_type.map_or("", EventType::as_str);

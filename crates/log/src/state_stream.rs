@@ -18,7 +18,7 @@ use fanfare_event::{Position, Topic};
 use crate::bytes::ByteReader;
 
 /// Names what is in a stream, and its version.
-pub(crate) type Magic = [u8; 8];
+pub type Magic = [u8; 8];
 
 /// Why a state cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,33 +35,33 @@ pub enum StateError {
 }
 
 /// At this size a block is written, in bytes.
-pub(crate) const BLOCK: usize = 1 << 20;
+pub const BLOCK: usize = 1 << 20;
 
 /// No block is larger, in bytes: an entry may be one event, however large.
 const MAX_BLOCK: usize = i32::MAX as usize;
 
 /// Writes entries.
-pub(crate) struct StateWriter<'a> {
+pub struct StateWriter<'a> {
     to: &'a mut dyn Write,
     block: Vec<u8>,
 }
 
 impl<'a> StateWriter<'a> {
     /// Of a stream that begins with this.
-    pub(crate) fn begin(to: &'a mut dyn Write, magic: Magic) -> Self {
+    pub fn begin(to: &'a mut dyn Write, magic: Magic) -> Self {
         let mut block = Vec::with_capacity(BLOCK + BLOCK / 8);
         block.extend_from_slice(&magic);
         Self { to, block }
     }
 
     /// Writes what `encode` appends.
-    pub(crate) fn entry(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+    pub fn entry(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         encode(&mut self.block);
         if self.block.len() < BLOCK { Ok(()) } else { self.flush() }
     }
 
     /// Writes what is left, and that it is the end.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.flush()
     }
@@ -78,7 +78,7 @@ impl<'a> StateWriter<'a> {
 }
 
 /// Reads entries.
-pub(crate) struct StateReader<'a> {
+pub struct StateReader<'a> {
     from: &'a mut dyn Read,
     block: Vec<u8>,
     at: usize,
@@ -86,7 +86,7 @@ pub(crate) struct StateReader<'a> {
 
 impl<'a> StateReader<'a> {
     /// Of a stream that begins with one of these.
-    pub(crate) fn begin(from: &'a mut dyn Read, magics: &[Magic]) -> Result<Self, StateError> {
+    pub fn begin(from: &'a mut dyn Read, magics: &[Magic]) -> Result<Self, StateError> {
         let mut reader = Self { from, block: Vec::new(), at: 0 };
         let is_known = |found: &[u8]| magics.iter().any(|magic| found == magic);
         let found = reader.entry(|cut| cut.take(size_of::<Magic>()).map(is_known))?;
@@ -94,7 +94,7 @@ impl<'a> StateReader<'a> {
     }
 
     /// What `decode` makes of the next entry; an error where it is none.
-    pub(crate) fn entry<T>(
+    pub fn entry<T>(
         &mut self,
         decode: impl FnOnce(&mut ByteReader<'_>) -> Option<T>,
     ) -> Result<T, StateError> {
@@ -108,7 +108,7 @@ impl<'a> StateReader<'a> {
     }
 
     /// Sees to it that nothing is left.
-    pub(crate) fn finish(mut self) -> Result<(), StateError> {
+    pub fn finish(mut self) -> Result<(), StateError> {
         if self.at == self.block.len() {
             self.fill()?;
             if self.block.is_empty() {
@@ -138,20 +138,20 @@ impl<'a> StateReader<'a> {
 }
 
 /// Appends a position.
-pub(crate) fn put_position(into: &mut Vec<u8>, position: Position) {
+pub fn put_position(into: &mut Vec<u8>, position: Position) {
     into.extend_from_slice(&position.epoch.to_le_bytes());
     into.extend_from_slice(&position.seq.to_le_bytes());
 }
 
 /// Appends up to where a topic was trimmed.
-pub(crate) fn put_trim(into: &mut Vec<u8>, topic: &Topic, trimmed: Position) {
+pub fn put_trim(into: &mut Vec<u8>, topic: &Topic, trimmed: Position) {
     put_position(into, trimmed);
     into.extend_from_slice(&(topic.as_str().len() as u16).to_le_bytes());
     into.extend_from_slice(topic.as_str().as_bytes());
 }
 
 /// See [`put_trim`].
-pub(crate) fn read_trim(cut: &mut ByteReader<'_>) -> Option<(Topic, Position)> {
+pub fn read_trim(cut: &mut ByteReader<'_>) -> Option<(Topic, Position)> {
     let (trimmed, length) = (cut.position()?, cut.u16()?);
     Some((Topic::parse(cut.str(length.into())?).ok()?, trimmed))
 }
@@ -161,7 +161,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{DiskState, IdempotencyState, MemoryState};
+    use crate::IdempotencyState;
 
     const MAGIC: Magic = *b"FFTEST01";
 
@@ -224,20 +224,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_content_makes_a_reader_panic(
+        fn no_content_of_remembered_keys_makes_a_reader_panic(
             content in prop::collection::vec(any::<u8>(), 0..400), zeros in 0_usize..200,
         ) {
             // Counts that are small, and texts that are short, lead further.
             let content = || content.iter().copied().chain(std::iter::repeat_n(0, zeros));
-            for magic in [*b"FFMEMLG1", *b"FFDSKLG1", *b"FFIDEMP1"] {
-                let mut bytes = Vec::new();
-                let mut writer = StateWriter::begin(&mut bytes, magic);
-                writer.entry(|into| into.extend(content())).unwrap();
-                writer.finish().unwrap();
-                let _ = MemoryState::read(&mut &bytes[..]);
-                let _ = DiskState::read(&mut &bytes[..]);
-                let _ = IdempotencyState::read(&mut &bytes[..]);
-            }
+            let mut bytes = Vec::new();
+            let mut writer = StateWriter::begin(&mut bytes, *b"FFIDEMP1");
+            writer.entry(|into| into.extend(content())).unwrap();
+            writer.finish().unwrap();
+            let _ = IdempotencyState::read(&mut &bytes[..]);
         }
     }
 }

@@ -21,7 +21,7 @@ impl TopicId {
     }
 
     /// The place of this index.
-    pub(crate) fn at(index: u32) -> Self {
+    pub fn at(index: u32) -> Self {
         Self(index as usize)
     }
 }
@@ -152,7 +152,7 @@ impl TopicTable {
     }
 
     /// The name of a topic, as the table holds it.
-    pub(crate) fn name(&self, id: TopicId) -> Option<&Topic> {
+    pub fn name(&self, id: TopicId) -> Option<&Topic> {
         self.slots.get(id.0)?.as_ref().map(|slot| &slot.topic)
     }
 

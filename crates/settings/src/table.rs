@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fanfare_auth::{AccessKey, KeyFile, PublicKey, TokenSecret};
+use fanfare_disk::SyncPolicy;
 use fanfare_event::Pattern;
-use fanfare_log::SyncPolicy;
 use fanfare_mercure::MercureUrl;
 use fanfare_net::{
     AcmeDirectory, Contact, Domain, Host, KeySetUrl, Network, Origin, SecurityContact,

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use fanfare_delivery::{
     DeliverySettings, Now, Ready, Retry, Seats, StepLimits, SteppedDelivery, SteppedReader,
 };
+use fanfare_disk::{DiskLog, DiskOptions, SyncPolicy};
+use fanfare_disk::{DiskWriter, Progress};
 use fanfare_hub::{Hub, Window, WindowBounds};
-use fanfare_log::disk::{DiskWriter, Progress};
-use fanfare_log::{
-    DiskLog, DiskOptions, Environment, EventLog, MemoryLog, MemorySettings, SyncPolicy, Tail,
-};
+use fanfare_log::{Environment, EventLog, Tail};
+use fanfare_memory::{MemoryLog, MemorySettings};
 use fanfare_redis::RedisWork;
 use fanfare_testkit::{SimulatedDisk, SimulatedEnvironment};
 

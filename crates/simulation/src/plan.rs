@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use fanfare_log::{Retention, SyncPolicy};
+use fanfare_disk::SyncPolicy;
+use fanfare_log::Retention;
 use fanfare_simulated_redis::Persistence;
 use fanfare_testkit::DiskFault;
 use fastrand::Rng;

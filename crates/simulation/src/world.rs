@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use fanfare_delivery::Detached;
+use fanfare_disk::SyncPolicy;
 use fanfare_event::Timestamp;
-use fanfare_log::{Appending, Environment, SyncPolicy};
+use fanfare_log::{Appending, Environment};
 use fanfare_testkit::SimulatedDisk;
 
 use crate::client::{GRANTS, SimulatedClient, WISHES};

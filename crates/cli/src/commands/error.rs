@@ -7,8 +7,8 @@ use fanfare_client::{
     ClientError, InvalidBearerToken, InvalidRetryKey, InvalidSubscribeOptions, PublishError,
     RequestError, SubscribeError,
 };
+use fanfare_disk::OpenError;
 use fanfare_event::InvalidTopic;
-use fanfare_log::OpenError;
 #[cfg(feature = "redis")]
 use fanfare_redis::InvalidUrl;
 use http::StatusCode;

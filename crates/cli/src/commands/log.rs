@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use fanfare_log::{LogReport, stats, verify};
+use fanfare_disk::{LogReport, stats, verify};
 
 use super::CommandError;
 use super::terminal::Output;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use fanfare_delivery::{Connection, Detached, Retry, Seat, Subscription, Vocabulary};
 use fanfare_handover::{Malformed, Manifest, Reader, Writer};
 use fanfare_http::{ParkedConnection, Presence};
-use fanfare_log::MemoryState;
+use fanfare_memory::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::inheritance_error::InheritanceError;

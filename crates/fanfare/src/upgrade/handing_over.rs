@@ -20,7 +20,7 @@ use super::secrets::movable;
 use super::successor::{Breaker, Successor};
 use super::upgrade_error::UpgradeError;
 use crate::control::{ControlCommand, ControlSockets};
-use crate::engine::Engine;
+use crate::logs::Logs;
 use crate::notify_systemd::notify;
 use crate::signals::StopSignal;
 use crate::state::{Frozen, write_ahead};
@@ -30,7 +30,7 @@ use crate::state::{Frozen, write_ahead};
 pub(crate) struct Handover<'a> {
     pub(crate) app: &'a Arc<AppState>,
     pub(crate) connections: &'a Connections,
-    pub(crate) engine: &'a Engine,
+    pub(crate) logs: &'a Logs,
     pub(crate) presence: Option<&'a Presence>,
     /// Where it listens, for everyone and for orders.
     pub(crate) listening: &'a TcpListener,
@@ -172,7 +172,7 @@ impl Handover<'_> {
         progress(format!("starting {}", program.display()));
         let listener = OwnedFd::from(self.listening.try_clone()?);
         let listening: Vec<_> = [listener].into_iter().chain(self.control.descriptor()).collect();
-        let engine = self.engine.clone();
+        let engine = self.logs.engine.clone();
         let start = spawn_blocking(move || {
             let mut written = None;
             let ahead = || {
@@ -191,14 +191,14 @@ impl Handover<'_> {
         let pause = Pause::begin(app, connections, self.presence, movable(format)).await?;
         let taken = self.deliveries().map(|delivery| delivery.seats().taken());
         let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
-        let (app, engine) = (Arc::clone(self.app), self.engine.clone());
+        let (app, logs) = (Arc::clone(self.app), self.logs.clone());
         let step = |said: &str, began: Instant| tracing::debug!(after = ?began.elapsed(), "{said}");
         step("everyone is still", pause.began());
         let handed = spawn_blocking(move || {
             // Whatever happens, they are dropped in this order: the new process is dead before the log moves on, and
             // before any stream has somebody who writes to it.
             let pause = pause;
-            let frozen = match Frozen::new(&app, &engine, ahead, FREEZE) {
+            let frozen = match Frozen::new(&app, &logs, ahead, FREEZE) {
                 Ok(frozen) => frozen,
                 Err(error) => {
                     drop(successor);

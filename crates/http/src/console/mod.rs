@@ -15,16 +15,13 @@ use std::time::Duration;
 use fanfare_delivery::{Delivery, DeliverySettings, Retry, Seats, StepLimits};
 use fanfare_event::{Draft, Timestamp, Topic};
 use fanfare_hub::{Hub, Window, WindowBounds};
-use fanfare_log::{Batch, EventLog, MemoryLog, MemorySettings, MemoryState, Retention, Tail};
+use fanfare_log::{Batch, EventLog, Retention};
 use tokio::time::interval;
 
 pub use self::observer::Observer;
 
 /// How often statistics are published.
 const EVERY: Duration = Duration::from_secs(1);
-/// How far back they go.
-const KEPT: Retention =
-    Retention { count: 300, bytes: 4 * 1024 * 1024, age: Duration::from_secs(300) };
 /// How many consoles may be open at once.
 const CONSOLES: usize = 32;
 
@@ -35,7 +32,6 @@ pub struct Console {
     pub hub: Arc<Hub>,
     /// Where they go.
     pub delivery: Arc<Delivery>,
-    log: Arc<MemoryLog>,
     /// Whether nothing is published at the moment.
     frozen: Mutex<bool>,
 }
@@ -54,43 +50,25 @@ pub struct StreamConfig {
 }
 
 impl Console {
-    /// An empty log, whose streams are kept like this.
-    pub fn open(streams: StreamConfig) -> io::Result<Self> {
-        Self::with(streams, None)
+    /// How far back the statistics go.
+    pub const RETENTION: Retention =
+        Retention { count: 300, bytes: 4 * 1024 * 1024, age: Duration::from_secs(300) };
+
+    /// The window of its hub, to which its log has to tell what it accepts.
+    pub fn window() -> Arc<Window> {
+        let Retention { count, bytes, .. } = Self::RETENTION;
+        let bounds = WindowBounds { count: count as usize, bytes: bytes as usize };
+        Arc::new(Window::new(bounds, Self::RETENTION))
     }
 
-    /// The log of another process, gone on with.
-    pub fn resume(streams: StreamConfig, state: MemoryState) -> io::Result<Self> {
-        Self::with(streams, Some(state))
-    }
-
-    /// All that the log holds, for another process; nothing more is published until [`Console::thaw`].
-    pub fn freeze(&self) -> MemoryState {
-        let mut frozen = self.frozen();
-        *frozen = true;
-        self.log.state()
-    }
-
-    /// Goes on as if nothing had been asked.
-    pub fn thaw(&self) {
-        *self.frozen() = false;
-    }
-
-    fn frozen(&self) -> MutexGuard<'_, bool> {
-        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with(streams: StreamConfig, state: Option<MemoryState>) -> io::Result<Self> {
-        let bounds = WindowBounds { count: KEPT.count as usize, bytes: KEPT.bytes as usize };
-        let window = Arc::new(Window::new(bounds, KEPT));
-        let memory =
-            MemorySettings { retention: KEPT, key_window: Duration::ZERO, key_capacity: 0 };
-        let tail = Arc::clone(&window) as Arc<dyn Tail>;
-        let log = match state {
-            Some(state) => MemoryLog::resume(memory, tail, state),
-            None => MemoryLog::open(memory, tail),
-        };
-        let hub = Arc::new(Hub::new(window, Arc::clone(&log) as Arc<dyn EventLog>));
+    /// The console of this log, which keeps [`Console::RETENTION`] in memory and has what is published
+    /// by the time that a publish returns. Its streams are kept like this.
+    pub fn new(
+        streams: StreamConfig,
+        window: Arc<Window>,
+        log: Arc<dyn EventLog>,
+    ) -> io::Result<Self> {
+        let hub = Arc::new(Hub::new(window, log));
         // A log in memory can be read.
         let _ = hub.warm(|| true);
         let seats = Seats::new(CONSOLES);
@@ -106,7 +84,21 @@ impl Console {
             limits: StepLimits::default(),
         };
         let delivery = Arc::new(Delivery::start(&hub, &delivery)?);
-        Ok(Self { hub, delivery, log, frozen: Mutex::new(false) })
+        Ok(Self { hub, delivery, frozen: Mutex::new(false) })
+    }
+
+    /// Publishes nothing more until [`Console::thaw`], so that its log can be handed to another process.
+    pub fn freeze(&self) {
+        *self.frozen() = true;
+    }
+
+    /// Goes on as if nothing had been asked.
+    pub fn thaw(&self) {
+        *self.frozen() = false;
+    }
+
+    fn frozen(&self) -> MutexGuard<'_, bool> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes what `observer` sees, every second, for ever.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fanfare_auth::{AccessKey, InvalidCredential, KeyFile, PublicKey, TokenSecret};
+use fanfare_disk::{InvalidSyncPolicy, SyncPolicy};
 use fanfare_event::{InvalidPattern, Pattern};
-use fanfare_log::{InvalidSyncPolicy, SyncPolicy};
 use fanfare_mercure::{InvalidMercureUrl, MercureUrl};
 use fanfare_net::{
     AcmeDirectory, Contact, Domain, Host, InvalidAcmeDirectory, InvalidContact, InvalidDomain,

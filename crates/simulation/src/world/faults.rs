@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_log::SyncPolicy;
+use fanfare_disk::SyncPolicy;
 use fanfare_simulated_redis::Persistence;
 use fanfare_testkit::SimulatedDisk;
 

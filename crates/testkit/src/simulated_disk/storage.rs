@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fanfare_log::disk::{Storage, StoredFile};
+use fanfare_disk::{Storage, StoredFile};
 
 use super::content::{FileChange, FileContent, write_into};
 use super::{DiskContents, DiskFault, NameChange, SimulatedDisk};

@@ -256,7 +256,8 @@ impl MetricSource for Presence {
 mod tests {
     use fanfare_handover::Writer;
     use fanfare_hub::{Window, WindowBounds};
-    use fanfare_log::{MemoryLog, MemorySettings, Retention, Tail};
+    use fanfare_log::{Retention, Tail};
+    use fanfare_memory::{MemoryLog, MemorySettings};
 
     use super::board::tests::{accepted, came, id, of};
     use super::*;
