@@ -11,7 +11,7 @@ use super::World;
 use crate::judge::FindingKind;
 use crate::lock::lock;
 use crate::node::{Ground, SimulatedNode};
-use crate::plan::{NodeEngine, NodeStop, RedisFault};
+use crate::plan::{COMMANDS, KEYS, NodeEngine, NodeStop, RedisFault};
 
 /// Where nobody is left who knows of an epoch, the next is named by the clock alone, which may be behind its
 /// name by some four seconds. The judge goes by the order of epochs.
