@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 use fanfare_delivery::{Connection, Detached, Retry, Seat, Subscription, Vocabulary};
 use fanfare_handover::{Malformed, Manifest, Reader, Writer};
-use fanfare_http::{ParkedConnection, Presence};
+use fanfare_http::{LastUpgrade, ParkedConnection, Presence};
 use fanfare_memory::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -52,6 +52,15 @@ pub(crate) struct UpgradeUnderWay {
     pub(super) closed: u64,
     /// When the pause began, by the system's monotonic clock, in microseconds.
     pub(super) began: u64,
+}
+
+impl UpgradeUnderWay {
+    /// What can be said of it by now.
+    pub(super) fn so_far(&self) -> LastUpgrade {
+        let Self { count, moved, closed, began } = *self;
+        let pause_micros = monotonic_micros().saturating_sub(began);
+        LastUpgrade { count, moved, closed, pause_micros }
+    }
 }
 
 /// The system's monotonic clock, which all processes share, in microseconds.

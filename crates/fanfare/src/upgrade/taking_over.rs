@@ -11,7 +11,7 @@ use fanfare_http::{
 
 use tokio::sync::oneshot;
 
-use super::cargo::{STREAMS, UpgradeUnderWay, monotonic_micros};
+use super::cargo::{STREAMS, UpgradeUnderWay};
 use super::inheritance_error::InheritanceError;
 use super::pause::attach_all;
 use super::{Inheritance, Predecessor};
@@ -63,6 +63,8 @@ impl Successions {
 
     /// Goes on with everyone. This process is the hub.
     pub(crate) fn resume(self, app: &Arc<AppState>, connections: &Connections) -> Resumed {
+        // Before anyone can look: no counter goes back.
+        app.metrics.upgrades().done(self.upgrade.so_far());
         attach_all(&app.delivery, self.streams);
         attach_all(&app.console.delivery, self.consoles);
         self.parked.into_iter().for_each(|parked| connections.resume(parked));
@@ -80,15 +82,14 @@ pub(crate) struct Resumed {
 impl Resumed {
     /// Tells the old process, and ends whom nothing lets in here.
     pub(crate) async fn report(self, old: &Predecessor, app: &AppState) {
-        let UpgradeUnderWay { count, moved, closed, began } = self.upgrade;
-        tracing::debug!(
-            after_micros = monotonic_micros().saturating_sub(began),
-            "everyone is let in"
-        );
+        let after_micros = self.upgrade.so_far().pause_micros;
+        tracing::debug!(after_micros, "everyone is let in");
         delivered(&app.delivery).await;
+        let upgrade = self.upgrade.so_far();
+        // Before the old process is told: whoever asked for the upgrade may look as soon as it has ended.
+        app.metrics.upgrades().done(upgrade);
         old.serving();
-        let pause_micros = monotonic_micros().saturating_sub(began);
-        app.metrics.upgrades().done(LastUpgrade { count, moved, closed, pause_micros });
+        let LastUpgrade { count, moved, closed, pause_micros } = upgrade;
         tracing::info!(upgrades = count, moved, closed, pause_micros, "took over");
         app.end_unknown(&self.credentials).await;
     }
