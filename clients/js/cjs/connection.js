@@ -60,7 +60,7 @@ class Connection {
   reconnect() {
     this.#release();
     const { name, reason } = this.state;
-    if (name !== "connecting") this.#become({ name: "reconnecting", at: null, reason });
+    if (name !== "connecting") this.#setState({ name: "reconnecting", at: null, reason });
     this.#attempt();
   }
   // Tries at once, if it waits.
@@ -100,7 +100,7 @@ class Connection {
     on("open", () => {
       clearTimeout(this.#timer);
       this.#liveSince = performance.now();
-      this.#become({ name: "live" });
+      this.#setState({ name: "live" });
     });
     on("message", ({ data }) => {
       const { topic, event, published_at, message } = JSON.parse(data);
@@ -122,7 +122,7 @@ class Connection {
   // ticket of its own, for nothing of the past, and let go as soon as the answer's head is here.
   async #refused() {
     this.#release();
-    this.#become({ name: "reconnecting", at: null });
+    this.#setState({ name: "reconnecting", at: null });
     const turn = this.#turn;
     const request = new AbortController();
     const timer = setTimeout(() => request.abort(), import_hub.ANSWER_WITHIN_MS);
@@ -148,7 +148,7 @@ class Connection {
   #lost(error, { expired = false } = {}) {
     this.#release();
     const reason = error && import_error.FanfareError.of(error);
-    if (reason?.final) return this.#become({ name: "closed", reason });
+    if (reason?.final) return this.#setState({ name: "closed", reason });
     const settled = performance.now() - (this.#liveSince ?? Infinity) >= SETTLED_MS;
     this.#liveSince = void 0;
     if (settled) this.#failures = 0;
@@ -161,7 +161,7 @@ class Connection {
     const wait = settled && expired ? 0 : Math.max(spread, (reason?.retryAfter ?? 0) * 1e3);
     this.#failures += 1;
     this.#timer = setTimeout(() => this.reconnect(), wait);
-    this.#become({ name: "reconnecting", at: Date.now() + wait, reason });
+    this.#setState({ name: "reconnecting", at: Date.now() + wait, reason });
   }
   #release() {
     this.#turn += 1;
@@ -169,7 +169,7 @@ class Connection {
     this.#source?.close();
     this.#source = void 0;
   }
-  #become(state) {
+  #setState(state) {
     this.state = state;
     this.#out.state(state);
   }

@@ -62,10 +62,10 @@ class Events {
     }
     const settings = { url: url.href, ticket, lastEventId: since, retry, EventSource };
     const out = {
-      event: (event) => this.#heard(new FanfareEvent(event)),
-      gap: (gap) => this.#missed(gap),
+      event: (event) => this.#onEvent(new FanfareEvent(event)),
+      gap: (gap) => this.#onGap(gap),
       cursor: (id) => this.lastEventId = id,
-      state: (state) => this.#become(state)
+      state: (state) => this.#setState(state)
     };
     this.lastEventId = since;
     this.#connection = shared !== false && globalThis.location ? new import_shared.SharedConnection(settings, shared, out) : new import_connection.Connection(settings, out);
@@ -116,27 +116,27 @@ class Events {
       this.#loops.delete(wake);
     }
   }
-  #heard(event) {
+  #onEvent(event) {
     this.lastEventId = event.id;
-    this.#tell(event.type, event);
-    this.#tell(ALL, event);
+    this.#emit(event.type, event);
+    this.#emit(ALL, event);
   }
-  #missed(gap) {
+  #onGap(gap) {
     this.lastEventId = gap.id;
-    if (this.#tell("fanfare.gap", gap) === 0) {
+    if (this.#emit("fanfare.gap", gap) === 0) {
       console.warn(`fanfare: events may have been missed (${gap.reason}); listen for 'fanfare.gap'`);
     }
   }
-  #become(state) {
+  #setState(state) {
     this.#enter(state);
-    this.#tell("fanfare.state", state);
+    this.#emit("fanfare.state", state);
   }
   #enter(state) {
     this.state = state;
     for (const wake of this.#loops) wake();
   }
   // Calls those who listen; how many they were. One that throws keeps nobody else from hearing.
-  #tell(type, what) {
+  #emit(type, what) {
     const listeners = [...this.#listeners.get(type) ?? []];
     for (const { listener } of listeners) {
       try {

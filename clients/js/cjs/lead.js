@@ -21,7 +21,7 @@ __export(stdin_exports, {
 });
 module.exports = __toCommonJS(stdin_exports);
 const OBJECT_WITHIN_MS = 300;
-const seekLead = (name, out) => new (navigator.locks ? LockedLead : SpokenLead)(name, out);
+const seekLead = (name, out) => new (navigator.locks ? LockedLead : BroadcastLead)(name, out);
 class LockedLead {
   #name;
   #out;
@@ -59,7 +59,7 @@ class LockedLead {
     }
   }
 }
-class SpokenLead {
+class BroadcastLead {
   #number = Math.random();
   #leads = false;
   #channel;
@@ -68,7 +68,7 @@ class SpokenLead {
   constructor(name, out) {
     this.#out = out;
     this.#channel = new BroadcastChannel(`${name} lead`);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data);
     this.#seek();
   }
   take() {
@@ -90,7 +90,7 @@ class SpokenLead {
     this.#channel.postMessage({ leads: this.#number });
     this.#out.won();
   }
-  #hear({ seeks, leads, resigned }) {
+  #onMessage({ seeks, leads, resigned }) {
     if (resigned) {
       if (!this.#leads) this.#seek();
     } else if (seeks !== void 0) {

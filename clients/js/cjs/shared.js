@@ -90,7 +90,7 @@ class SharedConnection {
     if (this.#channel || this.#own) return;
     try {
       this.#channel = new BroadcastChannel(this.#name);
-      this.#channel.onmessage = ({ data }) => this.#hear(data);
+      this.#channel.onmessage = ({ data }) => this.#onMessage(data);
       this.#lead = (0, import_lead.seekLead)(this.#name, {
         won: () => this.#takeOver(),
         lost: () => this.#stepDown(),
@@ -141,13 +141,13 @@ class SharedConnection {
       state: (state) => {
         this.#out.state(state);
         if (state.name === "closed") this.#leave();
-        else this.#hail();
+        else this.#announceLeader();
       }
     });
-    this.#hail();
+    this.#announceLeader();
   }
   // Says who leads, and where it stands. A successor says nothing new until its connection does.
-  #hail() {
+  #announceLeader() {
     const { name, at, reason } = this.#connection.state;
     if (name !== "connecting") this.#leaderState = { name, at, reason: reason?.plain() };
     this.#post({ at: this.#lastEventId, came: this.#recent.length > 0, state: this.#leaderState });
@@ -158,9 +158,9 @@ class SharedConnection {
     this.#ask({ hello: true });
   }
   // Those who follow.
-  #hear({ from, ...said }) {
+  #onMessage({ from, ...said }) {
     if (this.#connection) {
-      if (said.hello || said.ping) this.#hail();
+      if (said.hello || said.ping) this.#announceLeader();
       else if (said.reconnect) this.#connection.reconnect();
       else if (said.hurry) this.#connection.hurry();
     } else if (said.state) {

@@ -54,7 +54,7 @@ export class Connection {
   reconnect() {
     this.#release();
     const { name, reason } = this.state;
-    if (name !== 'connecting') this.#become({ name: 'reconnecting', at: null, reason });
+    if (name !== 'connecting') this.#setState({ name: 'reconnecting', at: null, reason });
     this.#attempt();
   }
 
@@ -102,7 +102,7 @@ export class Connection {
     on('open', () => {
       clearTimeout(this.#timer);
       this.#liveSince = performance.now();
-      this.#become({ name: 'live' });
+      this.#setState({ name: 'live' });
     });
     on('message', ({ data }) => {
       const { topic, event, published_at, message } = JSON.parse(data);
@@ -125,7 +125,7 @@ export class Connection {
   // ticket of its own, for nothing of the past, and let go as soon as the answer's head is here.
   async #refused() {
     this.#release();
-    this.#become({ name: 'reconnecting', at: null });
+    this.#setState({ name: 'reconnecting', at: null });
     const turn = this.#turn;
     const request = new AbortController();
     const timer = setTimeout(() => request.abort(), ANSWER_WITHIN_MS);
@@ -152,7 +152,7 @@ export class Connection {
   #lost(error, { expired = false } = {}) {
     this.#release();
     const reason = error && FanfareError.of(error);
-    if (reason?.final) return this.#become({ name: 'closed', reason });
+    if (reason?.final) return this.#setState({ name: 'closed', reason });
 
     const settled = performance.now() - (this.#liveSince ?? Infinity) >= SETTLED_MS;
     this.#liveSince = undefined;
@@ -167,7 +167,7 @@ export class Connection {
     const wait = settled && expired ? 0 : Math.max(spread, (reason?.retryAfter ?? 0) * 1000);
     this.#failures += 1;
     this.#timer = setTimeout(() => this.reconnect(), wait);
-    this.#become({ name: 'reconnecting', at: Date.now() + wait, reason });
+    this.#setState({ name: 'reconnecting', at: Date.now() + wait, reason });
   }
 
   #release() {
@@ -177,7 +177,7 @@ export class Connection {
     this.#source = undefined;
   }
 
-  #become(state) {
+  #setState(state) {
     this.state = state;
     this.#out.state(state);
   }

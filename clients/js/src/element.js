@@ -86,18 +86,18 @@ export class FanfareFeed extends Element {
     this.#about = about;
     this.#events = events;
     events.on((event) => {
-      if (this.#tell('fanfare-event', event)) this.#show(event);
+      if (this.#emit('fanfare-event', event)) this.#show(event);
     });
-    events.on('fanfare.gap', (gap) => this.#tell('fanfare-gap', gap));
+    events.on('fanfare.gap', (gap) => this.#emit('fanfare-gap', gap));
     events.on('fanfare.state', (state) => {
       this.setAttribute('state', state.name);
-      this.#tell('fanfare-state', state);
+      this.#emit('fanfare-state', state);
     });
     this.setAttribute('state', events.state.name);
   }
 
   // Whether nobody prevented what comes next.
-  #tell(type, detail) {
+  #emit(type, detail) {
     return this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, cancelable: true }));
   }
 

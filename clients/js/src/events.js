@@ -1,4 +1,4 @@
-// Events: what `connect` returns. Who listens, and what is heard.
+// Events: what `connect` returns. Who listens, and what is received.
 
 import { Connection } from './connection.js';
 import { FanfareError } from './error.js';
@@ -50,10 +50,10 @@ export class Events {
 
     const settings = { url: url.href, ticket, lastEventId: since, retry, EventSource };
     const out = {
-      event: (event) => this.#heard(new FanfareEvent(event)),
-      gap: (gap) => this.#missed(gap),
+      event: (event) => this.#onEvent(new FanfareEvent(event)),
+      gap: (gap) => this.#onGap(gap),
       cursor: (id) => (this.lastEventId = id),
-      state: (state) => this.#become(state),
+      state: (state) => this.#setState(state),
     };
     this.lastEventId = since;
     // Only browsers have tabs.
@@ -112,22 +112,22 @@ export class Events {
     }
   }
 
-  #heard(event) {
+  #onEvent(event) {
     this.lastEventId = event.id;
-    this.#tell(event.type, event);
-    this.#tell(ALL, event);
+    this.#emit(event.type, event);
+    this.#emit(ALL, event);
   }
 
-  #missed(gap) {
+  #onGap(gap) {
     this.lastEventId = gap.id;
-    if (this.#tell('fanfare.gap', gap) === 0) {
+    if (this.#emit('fanfare.gap', gap) === 0) {
       console.warn(`fanfare: events may have been missed (${gap.reason}); listen for 'fanfare.gap'`);
     }
   }
 
-  #become(state) {
+  #setState(state) {
     this.#enter(state);
-    this.#tell('fanfare.state', state);
+    this.#emit('fanfare.state', state);
   }
 
   #enter(state) {
@@ -136,7 +136,7 @@ export class Events {
   }
 
   // Calls those who listen; how many they were. One that throws keeps nobody else from hearing.
-  #tell(type, what) {
+  #emit(type, what) {
     const listeners = [...(this.#listeners.get(type) ?? [])];
     for (const { listener } of listeners) {
       try {

@@ -9,7 +9,7 @@ const OBJECT_WITHIN_MS = 300;
 
 // `out.won()` when this tab leads; `out.lost()` when another took the lead, thinking this one dead;
 // `out.failed(error)` where nothing can be shared.
-export const seekLead = (name, out) => new (navigator.locks ? LockedLead : SpokenLead)(name, out);
+export const seekLead = (name, out) => new (navigator.locks ? LockedLead : BroadcastLead)(name, out);
 
 class LockedLead {
   #name;
@@ -54,7 +54,7 @@ class LockedLead {
 
 // Agreement by word of mouth: whoever seeks the lead says so; the one that has it objects, and so does
 // a seeker with a smaller number. Of two that lead, the one with the smaller number goes on.
-class SpokenLead {
+class BroadcastLead {
   #number = Math.random();
   #leads = false;
   #channel;
@@ -64,7 +64,7 @@ class SpokenLead {
   constructor(name, out) {
     this.#out = out;
     this.#channel = new BroadcastChannel(`${name} lead`);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data);
     this.#seek();
   }
 
@@ -91,7 +91,7 @@ class SpokenLead {
     this.#out.won();
   }
 
-  #hear({ seeks, leads, resigned }) {
+  #onMessage({ seeks, leads, resigned }) {
     if (resigned) {
       if (!this.#leads) this.#seek();
     } else if (seeks !== undefined) {

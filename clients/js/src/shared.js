@@ -84,7 +84,7 @@ export class SharedConnection {
     if (this.#channel || this.#own) return;
     try {
       this.#channel = new BroadcastChannel(this.#name);
-      this.#channel.onmessage = ({ data }) => this.#hear(data);
+      this.#channel.onmessage = ({ data }) => this.#onMessage(data);
       this.#lead = seekLead(this.#name, {
         won: () => this.#takeOver(),
         lost: () => this.#stepDown(),
@@ -142,14 +142,14 @@ export class SharedConnection {
         this.#out.state(state);
         // Others may be let in where this one was refused.
         if (state.name === 'closed') this.#leave();
-        else this.#hail();
+        else this.#announceLeader();
       },
     });
-    this.#hail();
+    this.#announceLeader();
   }
 
   // Says who leads, and where it stands. A successor says nothing new until its connection does.
-  #hail() {
+  #announceLeader() {
     const { name, at, reason } = this.#connection.state;
     if (name !== 'connecting') this.#leaderState = { name, at, reason: reason?.plain() };
     this.#post({ at: this.#lastEventId, came: this.#recent.length > 0, state: this.#leaderState });
@@ -163,9 +163,9 @@ export class SharedConnection {
 
   // Those who follow.
 
-  #hear({ from, ...said }) {
+  #onMessage({ from, ...said }) {
     if (this.#connection) {
-      if (said.hello || said.ping) this.#hail();
+      if (said.hello || said.ping) this.#announceLeader();
       else if (said.reconnect) this.#connection.reconnect();
       else if (said.hurry) this.#connection.hurry();
     } else if (said.state) {

@@ -27,12 +27,12 @@ export class FanfareSource extends EventTarget {
     const [topics, types] = [searchParams.getAll('topic'), searchParams.getAll('event')];
     const interval = searchParams.get('interval') ?? undefined;
     this.#events = connect(hub, { topics, types, since, interval, ...options });
-    this.#events.on(({ type, data, id }) => this.#tell(type, data, id));
+    this.#events.on(({ type, data, id }) => this.#emit(type, data, id));
     this.#events.on('fanfare.gap', ({ id, reason, requested, resumedFrom }) => {
       const gap = { reason, requested, resumed_from: resumedFrom };
-      this.#tell('fanfare.gap', JSON.stringify(gap), id);
+      this.#emit('fanfare.gap', JSON.stringify(gap), id);
     });
-    this.#events.on('fanfare.state', (state) => this.#become(state));
+    this.#events.on('fanfare.state', (state) => this.#setState(state));
   }
 
   get lastEventId() {
@@ -44,16 +44,16 @@ export class FanfareSource extends EventTarget {
     this.readyState = CLOSED;
   }
 
-  #become(state) {
+  #setState(state) {
     const before = this.readyState;
     this.readyState = { live: OPEN, closed: CLOSED }[state.name] ?? CONNECTING;
     const { name, at, reason } = state;
-    this.#tell('fanfare.state', JSON.stringify({ name, at, reason: reason?.plain() }), '');
+    this.#emit('fanfare.state', JSON.stringify({ name, at, reason: reason?.plain() }), '');
     if (this.readyState === OPEN && before !== OPEN) this.#fire(new Event('open'));
     if (this.readyState !== OPEN && before !== this.readyState) this.#fire(new Event('error'));
   }
 
-  #tell(type, data, lastEventId) {
+  #emit(type, data, lastEventId) {
     this.#fire(new MessageEvent(type, { data, lastEventId, origin: new URL(this.url).origin }));
   }
 

@@ -73,7 +73,7 @@ impl PublishGrant {
     }
 
     /// Whether no topic at all is granted.
-    pub fn is_nowhere(&self) -> bool {
+    pub fn grants_nothing(&self) -> bool {
         matches!(&self.0, Topics::Those(patterns) if patterns.is_empty())
     }
 
@@ -125,7 +125,7 @@ impl SubscribeGrant {
     }
 
     /// Whether no topic at all is granted.
-    pub fn is_nowhere(&self) -> bool {
+    pub fn grants_nothing(&self) -> bool {
         matches!(&self.0, Topics::Those(patterns) if patterns.is_empty())
     }
 

@@ -73,7 +73,7 @@ impl TicketShares {
             Ok::<_, Malformed>((expires, HolderId::of_bytes(holder), bytes))
         })?;
         for (expires, holder, bytes) in drawn {
-            self.shares.take_in_any_case(holder, bytes);
+            self.shares.take_beyond_capacity(holder, bytes);
             self.order.push_back((expires, holder, bytes));
         }
         Ok(())

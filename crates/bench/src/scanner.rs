@@ -71,7 +71,7 @@ impl DataScanner {
     }
 
     /// Another stream begins: what was not complete never will be.
-    pub(crate) fn begin_again(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.forget_line();
         if let Some(ids) = &mut self.ids {
             ids.next = None;
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(last(b"2\r\ndata: two\r\n\r"), "1-1");
         assert_eq!(last(b"\n:\n\n"), "1-2");
         scanner.take(b"id: 1-3\nda", |_| ());
-        scanner.begin_again();
+        scanner.reset();
         scanner.take(b"\n\n", |_| ());
         assert_eq!(scanner.last_id(), b"1-2");
     }

@@ -80,7 +80,7 @@ impl LoadSubscriber {
     ) -> io::Result<()> {
         self.stream = open(self.number, way, registry)?;
         self.stage = SubscriberStage::Asking { request, sent: 0 };
-        self.scanner.begin_again();
+        self.scanner.reset();
         Ok(())
     }
 

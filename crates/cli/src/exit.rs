@@ -42,7 +42,7 @@ pub(crate) fn code(result: Result<(), impl Into<Failure>>) -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failure::Command(error)) => {
-            if error.is_worth_a_word() {
+            if error.has_message() {
                 eprintln!("error: {error}");
                 error.advice().iter().for_each(|advice| eprintln!("  {advice}"));
             }

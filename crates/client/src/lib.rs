@@ -1,7 +1,7 @@
 //! A client of a hub: what the command line publishes and subscribes with.
 //!
 //! One direction: a [`HubUrl`] and a [`BearerToken`] make a [`Client`]; a client publishes a [`PublishBatch`],
-//! or opens one [`EventStream`]; a [`Subscriber`] strings streams together.
+//! or opens one [`EventStream`]; a [`ResumingSubscriber`] strings streams together.
 //!
 //! What must hold:
 //!
@@ -39,6 +39,6 @@ pub use key::{InvalidRetryKey, RetryKey};
 pub use lines::{LineAnswer, LineAnswers, LineSender, NoMoreLines};
 pub use publish::{PublishError, RetryNotice};
 pub use stream::{EventStream, StreamEnd};
-pub use subscriber::{Disconnection, Item, SubscribeError, Subscriber};
+pub use subscriber::{Disconnection, Item, ResumingSubscriber, SubscribeError};
 pub use subscription::{InvalidSubscribeOptions, SubscribeOptions};
 pub use token::{BearerToken, InvalidBearerToken};

@@ -19,7 +19,7 @@ const EVENT_STREAM: &str = "text/event-stream";
 /// accept, in an envelope that escapes every byte of it as `\u0000`.
 const LARGEST_EVENT: usize = 6 * 64 * 1024 * 1024 + 64 * 1024;
 
-/// One stream. [`Subscriber`](crate::Subscriber) strings several together.
+/// One stream. [`ResumingSubscriber`](crate::ResumingSubscriber) strings several together.
 #[derive(Debug)]
 pub struct EventStream {
     headers: HeaderMap,

@@ -21,7 +21,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// A subscriber that reconnects for ever.
 #[derive(Debug)]
-pub struct Subscriber {
+pub struct ResumingSubscriber {
     client: Client,
     subscription: SubscribeOptions,
     after: Option<HeaderValue>,
@@ -91,9 +91,9 @@ pub enum SubscribeError {
 }
 
 impl Client {
-    /// Subscribes. Nothing is asked before [`Subscriber::next`] is called.
-    pub fn subscribe(&self, subscription: SubscribeOptions) -> Subscriber {
-        Subscriber {
+    /// Subscribes. Nothing is asked before [`ResumingSubscriber::next`] is called.
+    pub fn subscribe(&self, subscription: SubscribeOptions) -> ResumingSubscriber {
+        ResumingSubscriber {
             client: self.clone(),
             after: subscription.after.clone(),
             subscription,
@@ -105,7 +105,7 @@ impl Client {
     }
 }
 
-impl Subscriber {
+impl ResumingSubscriber {
     /// What comes next. May be dropped and called again; nothing is lost by that.
     ///
     /// Fails where reconnecting cannot help, and where the hub cannot be reached at the first

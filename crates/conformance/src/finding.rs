@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_seen_drives_the_terminal_of_whoever_reads_it() {
+    fn what_was_seen_cannot_drive_a_terminal() {
         assert_eq!(quote("a\r\n\u{1b}[2J\"é\u{2028}"), r#""a\r\n\u{1b}[2J\"é\u{2028}""#);
         assert_eq!(quote(b"\xff\x00"), r#""\xff\u{0}""#);
         assert!(quote(vec![b'x'; 1000]).ends_with("(1000 bytes)"));

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_before_it_is_whole_or_beyond_its_end() {
+    fn a_head_is_read_once_whole_and_no_further() {
         let mut bytes = b"HTTP/1.1 200 OK\r\nA: 1\r\na:  2 \r\n\r\nrest".to_vec();
         let head = RawHead::take(&mut bytes).unwrap().unwrap();
         assert_eq!((head.status, head.minor, head.field("a").unwrap().as_str()), (200, 1, "1, 2"));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_head_is_taken_for_one() {
+    fn what_is_no_head_is_refused() {
         for bad in ["HTTP/1.1 20 OK\r\n\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 200 OK\r\nA : 1\r\n\r\n"]
         {
             assert!(RawHead::take(&mut bad.as_bytes().to_vec()).is_err(), "{bad:?}");

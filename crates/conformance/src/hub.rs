@@ -177,12 +177,12 @@ struct StartTable {
     command: Vec<String>,
     url: String,
     #[serde(default)]
-    stop: StopSignal,
+    stop: HubStopSignal,
 }
 
 /// What asks a hub to end its streams and then itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub(crate) enum StopSignal {
+pub(crate) enum HubStopSignal {
     #[default]
     #[serde(rename = "TERM")]
     Term,
@@ -239,7 +239,7 @@ pub(crate) struct Subscribe {
 pub(crate) struct StartCommand {
     pub(crate) command: Vec<Template>,
     pub(crate) url: Template,
-    pub(crate) stop: StopSignal,
+    pub(crate) stop: HubStopSignal,
     /// Where the command runs.
     pub(crate) directory: Option<PathBuf>,
 }
@@ -415,7 +415,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_that_comes_with_the_suite_is_wrong() {
+    fn every_description_of_the_suite_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hubs");
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let mut read = 0;

@@ -179,7 +179,7 @@ mod tests {
 
     /// The streams that the standard itself gives as examples, with what it says of them.
     #[test]
-    fn the_standards_own_examples_are_read_otherwise() {
+    fn the_standards_examples_are_read_as_it_says() {
         assert_eq!(data("data: YHOO\ndata: +2\ndata: 10\n\n"), ["YHOO\n+2\n10"]);
         let stream = ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n";
         let (events, _) = parsed(&[stream.as_bytes()]);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn how_bytes_are_cut_changes_what_is_heard() {
+    fn how_bytes_are_cut_changes_nothing() {
         let stream =
             "\u{feff}event: a\r\ndata: é\r\rid: 7\rdata: x\r\n\r\nretry: 12\n:c\n\ndata: y\n\n";
         let whole = parsed(&[stream.as_bytes()]);
@@ -204,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn a_carriage_return_waits_for_what_follows() {
+    fn a_carriage_return_ends_a_line_at_once() {
         let (events, _) = parsed(&[b"data: x\r\r"]);
         assert_eq!(events.len(), 1);
     }
 
     #[test]
-    fn what_a_stream_breaks_goes_unnoticed() {
+    fn what_a_stream_breaks_is_noted() {
         let (_, parser) = parsed(&[b"id: a\0b\nretry: 1s\ndata: \xff\n\nid: 3\n\n:\n\nfoo: 1\n\n"]);
         assert_eq!(parser.seen.bad_ids, [b"a\0b".to_vec()]);
         assert_eq!(parser.seen.bad_retries, [b"1s".to_vec()]);

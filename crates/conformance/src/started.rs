@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::hub::{StartCommand, StopSignal};
+use crate::hub::{HubStopSignal, StartCommand};
 
 /// How often it is asked whether something has happened yet.
 const POLL: Duration = Duration::from_millis(10);
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Where it listens.
 const HOST: &[u8] = b"127.0.0.1";
 /// How much of what it wrote is quoted where it does not start.
-const LAST_WORDS: usize = 600;
+const QUOTED_OUTPUT: usize = 600;
 
 /// A running hub: its process, its ports, and a directory for what it keeps.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Started {
     ports: [String; 3],
     directory: TempDir,
     child: Child,
-    stop: StopSignal,
+    stop: HubStopSignal,
 }
 
 impl Started {
@@ -60,9 +60,9 @@ impl Started {
     /// Tells it to stop.
     pub(crate) fn ask_to_stop(&self) {
         let signal = match self.stop {
-            StopSignal::Term => Signal::TERM,
-            StopSignal::Quit => Signal::QUIT,
-            StopSignal::Int => Signal::INT,
+            HubStopSignal::Term => Signal::TERM,
+            HubStopSignal::Quit => Signal::QUIT,
+            HubStopSignal::Int => Signal::INT,
         };
         // One that has gone already need not be told.
         let _ = self.pid().map(|pid| kill_process(pid, signal));
@@ -93,18 +93,18 @@ impl Started {
                 return Ok(());
             }
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("the hub ended with {status}: {}", self.last_words()));
+                return Err(format!("the hub ended with {status}: {}", self.output_tail()));
             }
             if Instant::now() >= deadline {
-                return Err(format!("the hub did not answer in time: {}", self.last_words()));
+                return Err(format!("the hub did not answer in time: {}", self.output_tail()));
             }
             std::thread::sleep(POLL);
         }
     }
 
-    fn last_words(&self) -> String {
+    fn output_tail(&self) -> String {
         let written = std::fs::read(self.directory.path().join("output")).unwrap_or_default();
-        let from = written.len().saturating_sub(LAST_WORDS);
+        let from = written.len().saturating_sub(QUOTED_OUTPUT);
         String::from_utf8_lossy(&written[from..]).trim().to_owned()
     }
 

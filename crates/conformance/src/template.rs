@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brace_of_json_is_taken_for_a_place() {
+    fn a_brace_of_json_is_no_placeholder() {
         assert_eq!(
             filled(r#"{"x":{"m":{message:json}}}"#),
             "{\"x\":{\"m\":\"a \\\"b\\\"\\u000a\"}}"
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_filter_is_passed_over() {
+    fn a_mistyped_filter_is_refused() {
         assert!(Template::parse("{message:jsno}").unwrap_err().contains("jsno"));
     }
 }

@@ -46,7 +46,7 @@ fn described(flaw: &str) -> HubDescription {
 
         [start]
         command = ["env", "LITTLE_HUB_PORT={{port}}", "LITTLE_HUB_FLAW={flaw}", '{program}',
-                   "--exact", "the_little_hub_cannot_be_started", "--nocapture"]
+                   "--exact", "the_little_hub_can_be_started", "--nocapture"]
         url = "http://127.0.0.1:{{port}}"
         "#,
         largest = flaws::LARGEST,
@@ -56,7 +56,7 @@ fn described(flaw: &str) -> HubDescription {
 }
 
 /// What must come has long enough to come on a busy machine.
-fn patient() -> SuiteSettings {
+fn long_timeouts() -> SuiteSettings {
     SuiteSettings {
         timeout: Duration::from_secs(30),
         quiet: Duration::from_millis(120),
@@ -66,12 +66,12 @@ fn patient() -> SuiteSettings {
 }
 
 /// What does not come is not waited for: a check may only fail too soon, which is what is wanted.
-fn impatient() -> SuiteSettings {
+fn short_timeouts() -> SuiteSettings {
     SuiteSettings {
         timeout: Duration::from_secs(1),
         heartbeat: Duration::from_secs(10),
         stop: Duration::from_secs(1),
-        ..patient()
+        ..long_timeouts()
     }
 }
 
@@ -112,7 +112,7 @@ fn judged(
 }
 
 #[test]
-fn a_check_without_a_flaw_to_see() {
+fn every_check_has_a_flaw_to_see() {
     let listed: HashSet<&str> = TABLE.iter().map(|(check, _)| *check).collect();
     let there: HashSet<&str> = all().map(|check| check.name).collect();
     assert_eq!(listed, there);
@@ -120,21 +120,21 @@ fn a_check_without_a_flaw_to_see() {
 }
 
 #[test]
-fn a_flaw_that_no_check_sees() {
-    let blind = judged(TABLE, &impatient(), |verdict| !matches!(verdict, Verdict::Failed(_)));
+fn every_flaw_is_seen_by_its_check() {
+    let blind = judged(TABLE, &short_timeouts(), |verdict| !matches!(verdict, Verdict::Failed(_)));
     assert!(blind.is_empty(), "{}", blind.join("\n"));
 }
 
 #[test]
-fn a_hub_without_a_flaw_that_is_found_wanting() {
+fn a_hub_without_a_flaw_passes_every_check() {
     let checks: Vec<(&str, &str)> = all().map(|check| (check.name, "none")).collect();
-    let wrong = judged(&checks, &patient(), |verdict| *verdict != Verdict::Passed);
+    let wrong = judged(&checks, &long_timeouts(), |verdict| *verdict != Verdict::Passed);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Where a check started this very program as its hub, this is that hub, until it is told to stop.
 #[test]
-fn the_little_hub_cannot_be_started() {
+fn the_little_hub_can_be_started() {
     let Ok(port) = std::env::var("LITTLE_HUB_PORT") else { return };
     let flaw = std::env::var("LITTLE_HUB_FLAW").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -25,15 +25,15 @@ use fanfare_log::{Batch, Retention, Tail};
 use fanfare_memory::{MemoryLog, MemorySettings};
 
 const TOPICS: usize = 50_000;
-const PATIENCE: Duration = Duration::from_secs(300);
+const TEST_TIMEOUT: Duration = Duration::from_secs(300);
 
-struct Rig {
+struct BacklogBench {
     hub: Arc<Hub>,
     delivery: Delivery,
     readers: Vec<BodyReader>,
 }
 
-impl Rig {
+impl BacklogBench {
     fn new(window: usize) -> Self {
         let retention =
             Retention { count: 10_000_000, bytes: 1 << 34, age: Duration::from_secs(3600) };
@@ -102,7 +102,7 @@ impl Rig {
     fn settle(&self, deliveries: u64) {
         let begin = Instant::now();
         while self.delivery.totals().deliveries < deliveries {
-            assert!(begin.elapsed() < PATIENCE, "{:?}", self.delivery.totals());
+            assert!(begin.elapsed() < TEST_TIMEOUT, "{:?}", self.delivery.totals());
             sleep(Duration::from_millis(1));
         }
         let mut context = Context::from_waker(Waker::noop());
@@ -126,7 +126,7 @@ impl Rig {
 
 /// A shard that events keep coming for stands still for a while: how long until it has delivered all
 /// that has come by then.
-fn stall(rig: &Rig, a_second: usize, stall: Duration) {
+fn stall(rig: &BacklogBench, a_second: usize, stall: Duration) {
     const TICK: Duration = Duration::from_millis(10);
     let batch = a_second / 100;
     let delivered = rig.delivery.totals().deliveries;
@@ -159,7 +159,7 @@ fn stall(rig: &Rig, a_second: usize, stall: Duration) {
                 );
                 return;
             }
-            assert!(stalled.elapsed() < PATIENCE, "{behind} behind");
+            assert!(stalled.elapsed() < TEST_TIMEOUT, "{behind} behind");
         }
     }
 }
@@ -178,7 +178,7 @@ fn cpu() -> Duration {
 }
 
 fn main() {
-    let rig = Rig::new(1 << 20);
+    let rig = BacklogBench::new(1 << 20);
     for batch in [1_000, 2_500, 10_000, 50_000] {
         let topics = (0..batch).map(|n| n * (TOPICS / batch));
         rig.measure(&format!("{batch} events for as many of {TOPICS}, at once"), topics);
@@ -187,7 +187,7 @@ fn main() {
         stall(&rig, 50_000, Duration::from_millis(200));
     }
     drop(rig);
-    let rig = Rig::new(4_096);
+    let rig = BacklogBench::new(4_096);
     let topics = (0..20_000).map(|_| 7);
     rig.measure("20000 events of one topic, past a window of 4096", topics);
 }

@@ -36,7 +36,7 @@ const TARGET: f64 = 1.5;
 
 /// How the patterns are written.
 #[derive(Clone, Copy, PartialEq)]
-enum Written {
+enum PatternSyntax {
     Wildcards,
     UrlPatterns,
     Templates,
@@ -67,12 +67,13 @@ fn main() -> ExitCode {
     let mut kept = true;
     for (shape, name) in [(Shape::Paths, "one host"), (Shape::Hosts, "a host for each pattern")] {
         let all = [
-            (Written::Wildcards, "native patterns"),
-            (Written::UrlPatterns, "URL Patterns"),
-            (Written::Templates, "URI Templates"),
-            (Written::Unindexed, "URL Patterns without an index"),
+            (PatternSyntax::Wildcards, "native patterns"),
+            (PatternSyntax::UrlPatterns, "URL Patterns"),
+            (PatternSyntax::Templates, "URI Templates"),
+            (PatternSyntax::Unindexed, "URL Patterns without an index"),
         ];
-        let mut sites = all.map(|(written, name)| (Site::new(shape, written), name, Vec::new()));
+        let mut sites =
+            all.map(|(written, name)| (ExpressionsBench::new(shape, written), name, Vec::new()));
         for _ in 0..ROUNDS {
             for (site, _, costs) in &mut sites {
                 costs.push(site.publish());
@@ -87,15 +88,15 @@ fn main() -> ExitCode {
         for (written, name, cost) in medians {
             let ratio = cost.as_secs_f64() / native.as_secs_f64();
             println!("  {name}: {cost:.2?} a publish, {ratio:.2} of native");
-            kept &= written == Written::Unindexed || ratio <= TARGET;
+            kept &= written == PatternSyntax::Unindexed || ratio <= TARGET;
         }
     }
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A hub in one thread, with its subscribers.
-struct Site {
-    written: Written,
+struct ExpressionsBench {
+    written: PatternSyntax,
     shape: Shape,
     hub: Arc<Hub>,
     delivery: SteppedDelivery,
@@ -103,8 +104,8 @@ struct Site {
     now: Now,
 }
 
-impl Site {
-    fn new(shape: Shape, written: Written) -> Self {
+impl ExpressionsBench {
+    fn new(shape: Shape, written: PatternSyntax) -> Self {
         let retention = Retention { count: 20_000, bytes: 1 << 30, age: Duration::from_secs(3600) };
         let bounds = WindowBounds { count: 10_000, bytes: 1 << 30 };
         let window = Arc::new(Window::new(bounds, retention));
@@ -198,13 +199,13 @@ fn topic(shape: Shape, n: usize) -> Topic {
     Topic::parse(&format!("{}{n}", shape.beginning(n % PATTERNS))).unwrap()
 }
 
-fn pattern(beginning: &str, written: Written, hub: &Arc<MercureUrl>) -> Pattern {
+fn pattern(beginning: &str, written: PatternSyntax, hub: &Arc<MercureUrl>) -> Pattern {
     let matcher = |kind, end| Matcher::parse(kind, &format!("{beginning}{end}"), hub).unwrap();
     match written {
-        Written::Wildcards => Pattern::given(&format!("{beginning}*")).unwrap(),
-        Written::UrlPatterns => matcher(MatcherType::UrlPattern, ":order").into_pattern(),
-        Written::Templates => matcher(MatcherType::Older, "{order}").into_pattern(),
-        Written::Unindexed => {
+        PatternSyntax::Wildcards => Pattern::given(&format!("{beginning}*")).unwrap(),
+        PatternSyntax::UrlPatterns => matcher(MatcherType::UrlPattern, ":order").into_pattern(),
+        PatternSyntax::Templates => matcher(MatcherType::Older, "{order}").into_pattern(),
+        PatternSyntax::Unindexed => {
             let pattern = matcher(MatcherType::UrlPattern, ":order").into_pattern();
             Pattern::of_expression(Arc::new(Unindexed(pattern)))
         }

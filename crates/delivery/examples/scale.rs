@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 fn topics() -> bool {
     let name = |n: usize| format!("tenants/{}/orders/{n}", n % 1_000);
     let [few, many] = [FEW, TOPICS].map(|count| {
-        let mut site = Site::new(count);
+        let mut site = ScaleBench::new(count);
         let names: Vec<_> = (0..count).map(name).collect();
         let joining = site.join(names.iter().map(|name| vec![name.as_str()]), usize::MAX);
         (site, count, joining)
@@ -96,7 +96,7 @@ fn patterns() -> bool {
     let mut kept = true;
     for (text, pattern, topic) in shapes {
         let [few, many] = [FEW, PATTERNS].map(|count| {
-            let mut site = Site::new(count);
+            let mut site = ScaleBench::new(count);
             let names: Vec<_> = (0..count).map(pattern).collect();
             let joining = site.join(names.iter().map(|name| vec![name.as_str()]), usize::MAX);
             (site, count, joining)
@@ -108,7 +108,10 @@ fn patterns() -> bool {
 }
 
 /// What an event costs at each of two sites, which take turns; it concerns one subscriber.
-fn compare(sites: [(Site, usize, Duration); 2], topic: impl Fn(usize, usize) -> String) -> bool {
+fn compare(
+    sites: [(ScaleBench, usize, Duration); 2],
+    topic: impl Fn(usize, usize) -> String,
+) -> bool {
     let mut sites = sites.map(|(site, count, joining)| (site, count, joining, Vec::new()));
     for _ in 0..ROUNDS {
         for (site, count, _, costs) in &mut sites {
@@ -295,10 +298,10 @@ fn all_hostile() -> Vec<Hostile> {
 fn hostile() -> bool {
     let mut kept = true;
     println!("{SUBSCRIPTIONS} subscriptions of {EACH} patterns each:");
-    let mut quiet = Site::new(0);
+    let mut quiet = ScaleBench::new(0);
     let mut random = fastrand::Rng::with_seed(1);
     for Hostile { name, pattern, topic, matches, costs_more } in all_hostile() {
-        let mut site = Site::new(SUBSCRIPTIONS);
+        let mut site = ScaleBench::new(SUBSCRIPTIONS);
         let names: Vec<Vec<_>> = (0..SUBSCRIPTIONS)
             .map(|s| (0..EACH).map(|n| pattern(&mut random, s * EACH + n)).collect())
             .collect();
@@ -331,7 +334,7 @@ fn hostile() -> bool {
 fn address() -> bool {
     let mut kept = true;
     println!("the {PLACES} places that one address has for patterns:");
-    let mut quiet = Site::new(0);
+    let mut quiet = ScaleBench::new(0);
     let mut random = fastrand::Rng::with_seed(1);
     for segments in [8, 12, 16, 24, 32, 48, 64] {
         // All agree with the topic but for two segments that stand too near each other there.
@@ -352,7 +355,7 @@ fn address() -> bool {
             }
         }
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let mut site = Site::new(names.len());
+        let mut site = ScaleBench::new(names.len());
         site.join(names.chunks(EACH).map(<[_]>::to_vec), usize::MAX);
         let topics = vec!["a/".repeat(60) + "b/a/b" + &"/a".repeat(65); HOSTILE];
         let nobody = quiet.events(&topics).turn;
@@ -370,7 +373,7 @@ fn behind() -> bool {
     println!("256 subscriptions of {EACH} patterns each that are {BEHIND} events behind:");
     let mut random = fastrand::Rng::with_seed(1);
     for Hostile { name, pattern, topic, matches, .. } in all_hostile() {
-        let mut site = Site::new(256);
+        let mut site = ScaleBench::new(256);
         let names: Vec<Vec<_>> = (0..256)
             .map(|s| (0..EACH).map(|n| pattern(&mut random, s * EACH + n)).collect())
             .collect();
@@ -399,7 +402,7 @@ fn behind() -> bool {
 }
 
 /// A hub in one thread, with its subscribers.
-struct Site {
+struct ScaleBench {
     hub: Arc<Hub>,
     delivery: SteppedDelivery,
     sockets: Vec<SimulatedSocket>,
@@ -407,7 +410,7 @@ struct Site {
 }
 
 /// What an event costs.
-struct Cost {
+struct EventCost {
     /// From its publisher to its last delivery.
     cost: Duration,
     /// At the shard, in however many turns.
@@ -420,7 +423,7 @@ struct Turns {
     all: Duration,
 }
 
-impl Site {
+impl ScaleBench {
     fn new(seats: usize) -> Self {
         let hour = Duration::from_secs(3600);
         let retention = Retention { count: 20_000, bytes: 1 << 30, age: hour };
@@ -490,14 +493,14 @@ impl Site {
     }
 
     /// What each of these costs, published one after the other.
-    fn events(&mut self, topics: &[String]) -> Cost {
+    fn events(&mut self, topics: &[String]) -> EventCost {
         let (began, mut turn) = (ran(), Duration::ZERO);
         for topic in topics {
             self.publish(std::slice::from_ref(topic));
             turn += self.drain().all;
         }
         let count = topics.len() as u32;
-        Cost { cost: (ran() - began) / count, turn: turn / count }
+        EventCost { cost: (ran() - began) / count, turn: turn / count }
     }
 
     /// The longest turn while a batch is delivered.

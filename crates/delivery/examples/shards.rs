@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Everyone has a topic of its own, and listens to one that is everybody's.
 const EVERYBODY: &str = "everybody";
 
-struct Rig {
+struct ShardsBench {
     hub: Arc<Hub>,
     delivery: Delivery,
     readers: Vec<BodyReader>,
@@ -41,12 +41,12 @@ struct Rig {
 
 /// What one publish took.
 #[derive(Default)]
-struct Cost {
+struct PublishCost {
     publisher: Vec<f64>,
     all: Vec<f64>,
 }
 
-impl Rig {
+impl ShardsBench {
     fn new(shards: usize) -> Self {
         let retention = Retention { count: 10_000, bytes: 1 << 30, age: Duration::from_secs(3600) };
         let bounds = WindowBounds { count: 1_024, bytes: 1 << 30 };
@@ -115,7 +115,7 @@ impl Rig {
     }
 
     /// Publishes events that each concern so many, and waits until they are delivered.
-    fn measure(&self, topic: impl Fn(usize) -> String, concerns: usize, cost: &mut Cost) {
+    fn measure(&self, topic: impl Fn(usize) -> String, concerns: usize, cost: &mut PublishCost) {
         let before = self.delivery.totals().deliveries;
         let all = ran("/proc/self/task");
         let mut publisher = Duration::ZERO;
@@ -165,10 +165,10 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn main() {
     for (what, concerns) in [("one subscriber", 1), ("some on every shard", SUBSCRIBERS)] {
-        let mut costs = [Cost::default(), Cost::default()];
+        let mut costs = [PublishCost::default(), PublishCost::default()];
         for _ in 0..ROUNDS {
             for (shards, cost) in SHARDS.iter().zip(&mut costs) {
-                let rig = Rig::new(*shards);
+                let rig = ShardsBench::new(*shards);
                 let topic = |n: usize| match concerns {
                     1 => format!("topic/{}", n % SUBSCRIBERS),
                     _ => EVERYBODY.to_owned(),

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interval_without_bounds_is_accepted() {
+    fn an_interval_out_of_bounds_is_refused() {
         for bad in ["", "0", "9", "10001", "99999", "-40", "+40", "40ms", "4e1", " 40"] {
             assert_eq!(bad.parse::<Cadence>(), Err(InvalidCadence), "{bad:?}");
         }

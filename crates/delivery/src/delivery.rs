@@ -48,7 +48,7 @@ impl Delivery {
     /// Starts the shards' and the readers' threads over `hub`, whose window they listen to from
     /// now on.
     pub fn start(hub: &Arc<Hub>, settings: &DeliverySettings) -> io::Result<Self> {
-        let (mut delivery, shards) = Self::unheard(hub, settings, Now::read())?;
+        let (mut delivery, shards) = Self::unattached(hub, settings, Now::read())?;
         let readers = Some(ReaderThreads::start(delivery.read_queue.clone(), hub)?);
         let mut threads = Threads { shards: Vec::new(), readers };
         let few = settings.limits.short_turn.subscribers;
@@ -70,14 +70,14 @@ impl Delivery {
         settings: &DeliverySettings,
         now: Now,
     ) -> io::Result<(Self, Vec<(Shard, Poll)>)> {
-        let (delivery, shards) = Self::unheard(hub, settings, now)?;
+        let (delivery, shards) = Self::unattached(hub, settings, now)?;
         let listeners = delivery.shards.iter().map(|it| Arc::clone(it) as Arc<dyn Notify>);
         hub.window().listen(listeners.collect());
         Ok((delivery, shards))
     }
 
     /// The same, but that nobody listens to the hub's window yet.
-    fn unheard(
+    fn unattached(
         hub: &Arc<Hub>,
         settings: &DeliverySettings,
         now: Now,

@@ -55,7 +55,12 @@ impl HeartbeatInterval {
     }
 
     /// Its heartbeat is sent, to one that held the id `before` and holds `after` now.
-    pub(crate) fn beat(&mut self, before: HeldId, after: HeldId, longest: LongestInterval) {
+    pub(crate) fn on_heartbeat_sent(
+        &mut self,
+        before: HeldId,
+        after: HeldId,
+        longest: LongestInterval,
+    ) {
         let length = self.length(longest);
         let quiet = self.whole && self.passes >= length && self.held == end_of(before);
         (self.passes, self.whole, self.held) = (0, true, end_of(after));
@@ -94,7 +99,7 @@ mod tests {
         while intervals.len() < count {
             passes += 1;
             if interval.pass(longest) {
-                interval.beat(HELD, HELD, longest);
+                interval.on_heartbeat_sent(HELD, HELD, longest);
                 intervals.push(std::mem::take(&mut passes));
             }
         }
@@ -140,20 +145,20 @@ mod tests {
         let mut busy = HeartbeatInterval::NEW;
         for event in 0..100 {
             assert!(busy.pass(longest), "it has grown");
-            busy.beat(HeldId::at(event), HeldId::at(event), longest);
+            busy.on_heartbeat_sent(HeldId::at(event), HeldId::at(event), longest);
         }
         let mut blocked = HeartbeatInterval::NEW;
         for _ in 0..100 {
             assert!(blocked.pass(longest), "it has grown");
             blocked.disturb();
-            blocked.beat(HELD, HELD, longest);
+            blocked.on_heartbeat_sent(HELD, HELD, longest);
         }
         let mut hurried = intervals_survived(8, longest);
         assert_eq!(hurried.length(longest), 4);
         let survived = hurried.survived;
         for _ in 0..100 {
             hurried.pass(longest);
-            hurried.beat(HELD, HELD, longest);
+            hurried.on_heartbeat_sent(HELD, HELD, longest);
         }
         assert_eq!(
             hurried.survived, survived,
@@ -165,7 +170,7 @@ mod tests {
         let mut interval = HeartbeatInterval::NEW;
         while interval.survived < count {
             if interval.pass(longest) {
-                interval.beat(HELD, HELD, longest);
+                interval.on_heartbeat_sent(HELD, HELD, longest);
             }
         }
         interval

@@ -23,7 +23,7 @@ use crate::wanted::Wanted;
 
 /// How much may come into the window that concerns nobody here, in bytes, until the shard is woken all the same:
 /// until then it holds what the window may have let go of.
-const MOST_SLEPT_OVER: usize = 1 << 20;
+const MAX_SKIPPED_BYTES: usize = 1 << 20;
 
 /// What others see of a shard.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct ShardHandle {
     published: SharedTotals,
     wanted: Wanted,
     /// What those frames weigh, about, that it has not been woken for.
-    slept_over: AtomicUsize,
+    skipped_bytes: AtomicUsize,
 }
 
 /// Bounded by seats: a subscriber joins once, reads one page at a time, and has one body; what
@@ -73,7 +73,7 @@ impl ShardHandle {
             news: WakeFlag::new(waker),
             published: SharedTotals::default(),
             wanted: Wanted::new(),
-            slept_over: AtomicUsize::new(0),
+            skipped_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -158,18 +158,18 @@ impl ShardHandle {
 
     /// A publisher follows the window in the shard's place from now on.
     pub(crate) fn note_short_turn(&self) {
-        self.slept_over.store(0, Ordering::Relaxed);
+        self.skipped_bytes.store(0, Ordering::Relaxed);
     }
 
     /// Whether news concern nobody here, and it has not slept over too much already.
-    pub(crate) fn may_sleep_over(&self, news: &News) -> bool {
-        let slept_over = self.slept_over.fetch_add(news.weight(), Ordering::Relaxed);
-        slept_over + news.weight() < MOST_SLEPT_OVER && !self.wanted.wants(news)
+    pub(crate) fn may_skip_wake(&self, news: &News) -> bool {
+        let skipped_bytes = self.skipped_bytes.fetch_add(news.weight(), Ordering::Relaxed);
+        skipped_bytes + news.weight() < MAX_SKIPPED_BYTES && !self.wanted.wants(news)
     }
 
     /// How much has come into the window that it has not been woken for, or only just, in bytes.
-    pub(crate) fn slept_over(&self) -> usize {
-        self.slept_over.load(Ordering::Relaxed)
+    pub(crate) fn skipped_bytes(&self) -> usize {
+        self.skipped_bytes.load(Ordering::Relaxed)
     }
 
     /// Wakes the shard.
@@ -179,7 +179,7 @@ impl ShardHandle {
 
     /// Takes everything. News that come from now on wake the poller again.
     pub(crate) fn take(&self) -> Vec<ShardCommand> {
-        self.slept_over.store(0, Ordering::Relaxed);
+        self.skipped_bytes.store(0, Ordering::Relaxed);
         self.news.lower_and(|| std::mem::take(&mut self.lock().commands))
     }
 
@@ -197,7 +197,7 @@ impl ShardHandle {
 
 impl Notify for ShardHandle {
     fn notify(&self, news: &News) {
-        if !self.may_sleep_over(news) {
+        if !self.may_skip_wake(news) {
             self.wake();
         }
     }

@@ -49,7 +49,7 @@ struct QueueState {
 struct Permit(Arc<SharedQueue>);
 
 /// What a reader finds to do.
-enum Next {
+enum NextRead {
     Read(ReadTask),
     /// It has passed over so many that others must have the queue first.
     More,
@@ -60,10 +60,10 @@ enum Next {
 /// A job for which a permit has been taken, and how its page is come by.
 struct ReadTask {
     job: ReadJob,
-    way: Way,
+    way: ReadSource,
 }
 
-enum Way {
+enum ReadSource {
     /// The log is read for it alone.
     Alone,
     /// The log is read for it and others, this much.
@@ -101,12 +101,12 @@ impl ReadQueue {
         let mut state = self.0.lock();
         let next = loop {
             match state.next() {
-                Next::Read(task) => break Some(task),
-                Next::More => {}
-                Next::Nothing => break None,
+                NextRead::Read(task) => break Some(task),
+                NextRead::More => {}
+                NextRead::Nothing => break None,
             }
         };
-        let unwanted = if next.is_none() { state.let_go() } else { Vec::new() };
+        let unwanted = if next.is_none() { state.release_unclaimed() } else { Vec::new() };
         drop(state);
         drop(unwanted);
         let did = next.is_some();
@@ -131,15 +131,15 @@ impl ReadQueue {
                 return None;
             }
             match state.next() {
-                Next::Read(task) => return Some(task),
-                Next::More => {
+                NextRead::Read(task) => return Some(task),
+                NextRead::More => {
                     drop(state);
                     state = self.0.lock();
                     continue;
                 }
-                Next::Nothing => {}
+                NextRead::Nothing => {}
             }
-            let unwanted = state.let_go();
+            let unwanted = state.release_unclaimed();
             if unwanted.is_empty() {
                 state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             } else {
@@ -158,14 +158,14 @@ impl ReadQueue {
         let take = |stretch: &Stretch| hub.page_of(stretch, from, interest, envelope, limit);
         let taken = match way {
             // The subscriber has left in the meantime.
-            Way::Alone if !job.is_awaited() => return,
-            Way::Alone => None,
-            Way::First(number, limit) => {
+            ReadSource::Alone if !job.is_awaited() => return,
+            ReadSource::Alone => None,
+            ReadSource::First(number, limit) => {
                 let read = hub.read_stretch(from, interest, limit).map(Arc::new);
                 self.end(number, read.as_ref().ok());
                 read.map(|stretch| take(&stretch)).transpose()
             }
-            Way::Taken(stretch) => take(&stretch).map(Ok),
+            ReadSource::Taken(stretch) => take(&stretch).map(Ok),
         };
         let read = taken.unwrap_or_else(|| hub.catch_up(from, interest, envelope, limit));
         (job.done)(read.map(|catchup| LoadedPage::new(catchup, permit)));
@@ -213,16 +213,16 @@ impl SharedQueue {
 
 impl QueueState {
     /// The next job, and a permit taken for it. Those whose page is being read are passed over until it is.
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> NextRead {
         for _ in 0..AT_ONCE {
             if self.permits == 0 {
-                return Next::Nothing;
+                return NextRead::Nothing;
             }
-            let Some(asked) = self.jobs.pop() else { return Next::Nothing };
+            let Some(asked) = self.jobs.pop() else { return NextRead::Nothing };
             let (job, way) = if !asked.job.is_awaited() {
-                (asked.job, Way::Alone)
+                (asked.job, ReadSource::Alone)
             } else if let Some(stretch) = self.shared.for_one(&asked) {
-                (asked.job, Way::Taken(stretch))
+                (asked.job, ReadSource::Taken(stretch))
             } else if let Some(asked) = self.shared.park(asked) {
                 let way = self.way_of(&asked.job);
                 (asked.job, way)
@@ -230,29 +230,29 @@ impl QueueState {
                 continue;
             };
             self.permits -= 1;
-            return Next::Read(ReadTask { job, way });
+            return NextRead::Read(ReadTask { job, way });
         }
-        Next::More
+        NextRead::More
     }
 
     /// How the log is read for a job: for others, too, if any of the next want the same, as much as they all
     /// would have read by themselves.
-    fn way_of(&mut self, job: &ReadJob) -> Way {
+    fn way_of(&mut self, job: &ReadJob) -> ReadSource {
         let reach = Reach::of(job);
         match self.jobs.bytes_of_sharers(&reach) {
-            0 => Way::Alone,
+            0 => ReadSource::Alone,
             others => {
                 let bytes = job.limit.bytes.saturating_add(others).min(job.most_bytes);
                 let number = self.shared.begin(reach, self.jobs.asked());
-                Way::First(number, PageLimit { bytes, ..job.limit })
+                ReadSource::First(number, PageLimit { bytes, ..job.limit })
             }
         }
     }
 
     /// What is kept for nobody.
-    fn let_go(&mut self) -> Vec<Done> {
+    fn release_unclaimed(&mut self) -> Vec<Done> {
         let is_idle = self.jobs.waiting() == 0 && self.returning == 0;
-        if is_idle { self.shared.let_go() } else { Vec::new() }
+        if is_idle { self.shared.release_unclaimed() } else { Vec::new() }
     }
 }
 

@@ -15,13 +15,13 @@ pub struct Seats {
 struct SeatCounts {
     taken: AtomicUsize,
     sockets: AtomicUsize,
-    freed: Option<Freed>,
+    freed: Option<OnRelease>,
     /// What whoever is told calls it.
     name: Option<u128>,
 }
 
 /// Who is told when a seat is given back.
-struct Freed(Box<dyn Fn() + Send + Sync>);
+struct OnRelease(Box<dyn Fn() + Send + Sync>);
 
 /// One subscriber's seat, or as many as were taken together: given back when dropped. Without one
 /// there is no subscribing.
@@ -55,7 +55,7 @@ impl Seats {
 
     /// Takes so many though they may not be free: whoever comes from another process had its places there,
     /// and keeps them. Nobody else is let in until there is room again.
-    pub fn take_in_any_case(&self, places: u32) -> Seat {
+    pub fn take_beyond_capacity(&self, places: u32) -> Seat {
         self.counts.taken.fetch_add(places as usize, Ordering::Relaxed);
         Seat { counts: Arc::clone(&self.counts), places, has_socket: false }
     }
@@ -79,11 +79,11 @@ impl Seats {
 impl Seat {
     /// A seat among no others, which calls `freed` when it is given back: by a shard, which must not have to wait.
     /// Whoever hands it to another process finds it by this name.
-    pub fn telling(name: u128, freed: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn with_release_hook(name: u128, freed: impl Fn() + Send + Sync + 'static) -> Self {
         let counts = SeatCounts {
             taken: AtomicUsize::new(1),
             sockets: AtomicUsize::new(0),
-            freed: Some(Freed(Box::new(freed))),
+            freed: Some(OnRelease(Box::new(freed))),
             name: Some(name),
         };
         Self { counts: Arc::new(counts), places: 1, has_socket: false }
@@ -110,15 +110,15 @@ impl Drop for Seat {
         if self.has_socket {
             self.counts.sockets.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(Freed(freed)) = &self.counts.freed {
+        if let Some(OnRelease(freed)) = &self.counts.freed {
             freed();
         }
     }
 }
 
-impl fmt::Debug for Freed {
+impl fmt::Debug for OnRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Freed")
+        f.write_str("OnRelease")
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     fn a_seat_tells_once_that_it_was_given_back() {
         let told = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&told);
-        let seat = Seat::telling(7, move || {
+        let seat = Seat::with_release_hook(7, move || {
             count.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(seat.name(), Some(7));
@@ -151,9 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn whoever_moves_in_is_turned_away() {
+    fn whoever_moves_in_is_seated() {
         let seats = Seats::new(1);
-        let moved = [(); 3].map(|()| seats.take_in_any_case(1));
+        let moved = [(); 3].map(|()| seats.take_beyond_capacity(1));
         assert_eq!(seats.taken(), 3);
         assert!(seats.take().is_none());
         drop(moved);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn seats_taken_together_are_given_back_one_by_one() {
+    fn seats_taken_together_return_together() {
         let seats = Seats::new(5);
         let three = seats.take_together(3).unwrap();
         assert!(seats.take_together(3).is_none());

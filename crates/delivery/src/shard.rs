@@ -119,7 +119,7 @@ pub(crate) struct Shard {
     scratch: Vec<u8>,
     retry: Retry,
     walk: HeartbeatWalk,
-    housekept: Instant,
+    last_housekeeping: Instant,
     drain: Option<Drain>,
     /// Whether someone has entered since the window was last followed.
     has_newcomers: bool,
@@ -165,7 +165,7 @@ impl Shard {
             scratch: Vec::new(),
             retry: settings.retry,
             walk: HeartbeatWalk::new(settings.heartbeat, settings.longest_heartbeat, now.monotonic),
-            housekept: now.monotonic,
+            last_housekeeping: now.monotonic,
             drain: None,
             has_newcomers: false,
             turned: now.monotonic,
@@ -206,7 +206,7 @@ impl Shard {
         self.expire(now);
         self.end_pauses(now);
         self.end_stalls(now);
-        self.housekeep(now);
+        self.do_housekeeping(now);
         self.heartbeat(now);
     }
 
@@ -266,11 +266,11 @@ impl Shard {
         // While a page is on its way, the cursor belongs to it.
         let Awaits { pause, .. } = subscriber.awaits;
         let outcome = if subscriber.reading.is_some() || subscriber.is_closing() || pause {
-            subscriber.send_aside(Bytes::new(), &mut context)
+            subscriber.send_out_of_band(Bytes::new(), &mut context)
         } else {
             subscriber.send_from_ring(&self.ring, self.offset, &mut context)
         };
-        self.window.shed();
+        self.window.evict_to_weight();
         self.act_on(key, outcome, now);
         if self.totals.deliveries > before {
             self.pause(key, now);
@@ -297,8 +297,8 @@ impl Shard {
     }
 
     /// Sends a subscriber bytes that are not part of the log.
-    fn send_aside(&mut self, key: SubscriberKey, bytes: Bytes, now: Now) {
-        self.with(key, now, |subscriber, context| subscriber.send_aside(bytes, context));
+    fn send_out_of_band(&mut self, key: SubscriberKey, bytes: Bytes, now: Now) {
+        self.with(key, now, |subscriber, context| subscriber.send_out_of_band(bytes, context));
     }
 
     /// Acts on how a subscriber's turn ended.
@@ -409,8 +409,8 @@ impl Shard {
         if readable {
             let reason = match subscriber.sink.discard_input(now.monotonic) {
                 Inbound::Nothing => None,
-                Inbound::Farewell if subscriber.is_closing() => None,
-                Inbound::Farewell => return self.close(key, CloseReason::ClientGone, now),
+                Inbound::CloseNotify if subscriber.is_closing() => None,
+                Inbound::CloseNotify => return self.close(key, CloseReason::ClientGone, now),
                 Inbound::End => Some(CloseReason::ClientGone),
                 Inbound::Error => Some(CloseReason::ConnectionError),
                 Inbound::Flood => Some(CloseReason::ClientTalks),
@@ -465,11 +465,11 @@ impl Shard {
     }
 
     /// What need not be done at every turn.
-    fn housekeep(&mut self, now: Now) {
-        if now.monotonic.saturating_duration_since(self.housekept) < HOUSEKEEPING {
+    fn do_housekeeping(&mut self, now: Now) {
+        if now.monotonic.saturating_duration_since(self.last_housekeeping) < HOUSEKEEPING {
             return;
         }
-        self.housekept = now.monotonic;
+        self.last_housekeeping = now.monotonic;
         for key in std::mem::take(&mut self.failed_reads) {
             if let Some(subscriber) = self.table.get_mut(key) {
                 subscriber.awaits.retry = false;

@@ -85,11 +85,11 @@ impl Notify for SharedShard {
     }
 
     fn notify_from_publisher(&self, news: &News) -> bool {
-        if self.handle.may_sleep_over(news) {
+        if self.handle.may_skip_wake(news) {
             return false;
         }
         let few = self.handle.wanted().at_most(news).is_some_and(|most| most <= self.few);
-        let is_little = few && self.handle.slept_over() <= MOST_FOLLOWED;
+        let is_little = few && self.handle.skipped_bytes() <= MOST_FOLLOWED;
         let turn = if is_little { self.deliver() } else { ShortTurn::NotTaken };
         if turn != ShortTurn::Done {
             self.handle.wake();

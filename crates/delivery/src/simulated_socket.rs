@@ -9,10 +9,10 @@ use crate::subscriber_key::SubscriberKey;
 
 /// Both ends of it: clones share what was taken.
 #[derive(Debug, Clone, Default)]
-pub struct SimulatedSocket(Arc<Mutex<SimulatedConnection>>);
+pub struct SimulatedSocket(Arc<Mutex<SimulatedSocketState>>);
 
 #[derive(Debug, Default)]
-struct SimulatedConnection {
+struct SimulatedSocketState {
     room: usize,
     broken: bool,
     hung_up: bool,
@@ -78,7 +78,7 @@ impl SimulatedSocket {
 
     pub(crate) fn write(&self, buffers: &[Buffer<'_>]) -> io::Result<WriteResult> {
         let mut connection = self.lock();
-        let SimulatedConnection { room, broken, taken, sealed, .. } = &mut *connection;
+        let SimulatedSocketState { room, broken, taken, sealed, .. } = &mut *connection;
         if *broken {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -114,7 +114,7 @@ impl SimulatedSocket {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, SimulatedConnection> {
+    fn lock(&self) -> MutexGuard<'_, SimulatedSocketState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -52,7 +52,7 @@ pub(crate) enum Inbound {
     /// Nothing further.
     Nothing,
     /// It says nothing more, and may still read.
-    Farewell,
+    CloseNotify,
     /// It closed the connection, or its half.
     End,
     /// The connection broke.

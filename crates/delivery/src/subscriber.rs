@@ -25,7 +25,7 @@ use crate::sink::Sink;
 use crate::stream_format::StreamFormat;
 use crate::subscription::{Detached, Subscription};
 use crate::wire::{Framing, Wire};
-use crate::write_batch::{WriteBatch, Written};
+use crate::write_batch::{WriteBatch, WriteOutcome};
 
 /// One subscriber: a [`Subscription`] under way, and what belongs to this process beside it.
 #[derive(Debug)]
@@ -280,7 +280,7 @@ impl Subscriber {
 
     /// Sends bytes that are not part of the log, after those that must go first; none at all where
     /// only those are to be sent.
-    pub(crate) fn send_aside(
+    pub(crate) fn send_out_of_band(
         &mut self,
         bytes: Bytes,
         context: &mut Context<'_>,
@@ -300,7 +300,7 @@ impl Subscriber {
         context: &mut Context<'_>,
     ) -> io::Result<SendOutcome> {
         self.closing = Some(reason);
-        self.send_aside(bytes, context)
+        self.send_out_of_band(bytes, context)
     }
 
     /// Has the sink say that nothing more comes; whether that has gone.
@@ -465,7 +465,7 @@ impl Subscriber {
             let mut stop = exhausted.then_some(Stop::End);
             let mut reached = seen;
             let at_last = written.as_ref().map_or(0, |written| written.bytes);
-            if let Some(Written { bytes, of_rest, handed, next, begun, blocked }) = written {
+            if let Some(WriteOutcome { bytes, of_rest, handed, next, begun, blocked }) = written {
                 context.totals.writes += u64::from(offered);
                 context.totals.bytes += bytes as u64;
                 turn_bytes += bytes;

@@ -20,7 +20,7 @@ use crate::counters::CloseReason;
 use crate::lease::{Grant, Lease};
 use crate::seats::Seat;
 use crate::sink::Sink;
-use crate::wire::{Farewell, Wire};
+use crate::wire::{FinalEvent, Wire};
 
 /// A stream that goes on, as data; beside it stands the connection, see [`Detached`].
 #[derive(Debug, Clone)]
@@ -61,11 +61,11 @@ impl Subscription {
             return;
         }
         // One that has never had an id gets where it stands, as in `shard::closing`.
-        let farewell = match (self.held_id, self.cursor) {
-            (None, ReadFrom::After(position)) => Farewell::Cursor(position),
-            _ => Farewell::Silent,
+        let final_event = match (self.held_id, self.cursor) {
+            (None, ReadFrom::After(position)) => FinalEvent::Cursor(position),
+            _ => FinalEvent::Silent,
         };
-        self.rest.push(self.wire.farewell(farewell, retry));
+        self.rest.push(self.wire.final_event(final_event, retry));
         self.closing = Some(reason);
     }
 }

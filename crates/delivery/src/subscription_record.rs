@@ -103,7 +103,7 @@ impl Subscription {
         reader: &mut Reader<'_>,
         vocabulary: &dyn Vocabulary,
     ) -> Result<Self, UnreadableSubscription> {
-        match Self::read_what_is_known(reader, vocabulary)? {
+        match Self::read_known_parts(reader, vocabulary)? {
             (subscription, None) => Ok(subscription),
             (_, Some(text)) => Err(UnreadableSubscription::Expression(text)),
         }
@@ -120,7 +120,7 @@ impl Subscription {
         vocabulary: &dyn Vocabulary,
         retry: Retry,
     ) -> Result<Self, UnreadableSubscription> {
-        let (mut subscription, unknown) = Self::read_what_is_known(reader, vocabulary)?;
+        let (mut subscription, unknown) = Self::read_known_parts(reader, vocabulary)?;
         if let Some(expression) = unknown {
             tracing::warn!(
                 expression,
@@ -132,7 +132,7 @@ impl Subscription {
     }
 
     /// What can be read here, and the first expression that cannot. It is to be used only where there is none, or to end.
-    fn read_what_is_known(
+    fn read_known_parts(
         reader: &mut Reader<'_>,
         vocabulary: &dyn Vocabulary,
     ) -> Result<(Self, Option<String>), UnreadableSubscription> {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_is_another_after_it_was_written_down() {
+    fn a_subscription_is_the_same_after_a_round_trip() {
         let mut anonymous = subscription();
         anonymous.interest = Interest::shared(Selector::default(), PrivateRights::None);
         anonymous.wire = Wire::native(Envelope::None, Framing::Bare);
@@ -319,13 +319,13 @@ mod tests {
 
     /// Whoever changes these bytes makes a new format of the hand-over.
     #[test]
-    fn the_bytes_of_format_1_change() {
+    fn the_bytes_of_format_1_stay() {
         let hex: String = written(&subscription()).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../tests/golden/subscription-1.hex").trim());
     }
 
     #[test]
-    fn a_format_that_is_not_known_is_taken_for_another() {
+    fn an_unknown_format_is_refused() {
         struct Nothing;
         impl Vocabulary for Nothing {
             fn format(&self, _: &str) -> Option<&'static dyn StreamFormat> {

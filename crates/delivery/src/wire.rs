@@ -31,7 +31,7 @@ pub struct Wire {
 
 /// What a stream that the hub ends says before its `retry:`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub(crate) enum FinalEvent {
     /// Nothing.
     Silent,
     /// An id to come back with.
@@ -122,12 +122,14 @@ impl Wire {
     }
 
     /// The end of a stream that the hub ends, whole: `retry` is in milliseconds.
-    pub(crate) fn farewell(self, farewell: Farewell, retry: u64) -> Bytes {
+    pub(crate) fn final_event(self, final_event: FinalEvent, retry: u64) -> Bytes {
         let mut bytes = Vec::new();
-        match farewell {
-            Farewell::Silent => {}
-            Farewell::Cursor(position) => self.append(&mut bytes, &self.format.cursor(position)),
-            Farewell::Expired(position) => self.append(&mut bytes, &self.format.expired(position)),
+        match final_event {
+            FinalEvent::Silent => {}
+            FinalEvent::Cursor(position) => self.append(&mut bytes, &self.format.cursor(position)),
+            FinalEvent::Expired(position) => {
+                self.append(&mut bytes, &self.format.expired(position))
+            }
         }
         self.append(&mut bytes, &self.format.retry(retry));
         bytes.extend_from_slice(self.end());
@@ -202,11 +204,11 @@ mod tests {
         let gap = Gap { reason: GapReason::BadId, requested: "x".to_owned(), resumed_from: at };
         let bare = Wire::native(Envelope::None, Framing::Bare);
         assert_eq!(text(&bare.keepalive(None)), ":\n");
-        assert_eq!(text(&bare.farewell(Farewell::Silent, 5)), "retry: 5\n");
+        assert_eq!(text(&bare.final_event(FinalEvent::Silent, 5)), "retry: 5\n");
         let notice = "event: fanfare.expired\ndata: {}\n\nretry: 5\n";
-        assert_eq!(text(&bare.farewell(Farewell::Expired(None), 5)), notice);
+        assert_eq!(text(&bare.final_event(FinalEvent::Expired(None), 5)), notice);
         let notice = format!("id: 7-3\n{notice}");
-        assert_eq!(text(&bare.farewell(Farewell::Expired(Some(at)), 5)), notice);
+        assert_eq!(text(&bare.final_event(FinalEvent::Expired(Some(at)), 5)), notice);
 
         let chunked = Wire::native(Envelope::None, Framing::Chunked);
         let parts = |wire: Wire| {
@@ -215,7 +217,7 @@ mod tests {
                 wire.gap(&gap),
                 wire.cursor(at),
                 wire.keepalive(Some(at)),
-                wire.farewell(Farewell::Cursor(at), 5),
+                wire.final_event(FinalEvent::Cursor(at), 5),
                 wire.turned_away(HEAD, 5),
             ]
         };

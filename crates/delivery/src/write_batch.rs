@@ -23,7 +23,7 @@ pub(crate) struct WriteBatch<'a> {
 
 /// What has become of a batch.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct WriteOutcome {
     pub(crate) bytes: usize,
     /// How many of them were of what had to go out first.
     pub(crate) of_rest: usize,
@@ -68,7 +68,7 @@ impl<'a> WriteBatch<'a> {
         sink: &mut Sink,
         scratch: &mut Vec<u8>,
         now: Instant,
-    ) -> io::Result<Written> {
+    ) -> io::Result<WriteOutcome> {
         let accepted = sink.write(&self.buffers, scratch, now)?;
         let of_rest = accepted.bytes.min(self.rest);
         let (mut left, mut whole, mut begun) = (accepted.bytes - of_rest, 0, None);
@@ -88,6 +88,6 @@ impl<'a> WriteBatch<'a> {
         let handed = whole + usize::from(begun.is_some());
         let next = self.places.get(handed).copied();
         let WriteResult { bytes, blocked } = accepted;
-        Ok(Written { bytes, of_rest, handed, next, begun, blocked })
+        Ok(WriteOutcome { bytes, of_rest, handed, next, begun, blocked })
     }
 }

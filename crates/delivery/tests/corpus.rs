@@ -5,7 +5,7 @@
 mod probe;
 
 #[test]
-fn an_input_that_was_dealt_with_is_mistaken_again() {
+fn no_input_of_the_corpus_is_mistaken() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/handover");
     let inputs = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path());
     let inputs: Vec<_> = inputs.map(|path| std::fs::read(path).unwrap()).collect();

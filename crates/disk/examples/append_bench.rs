@@ -44,7 +44,7 @@ fn main() -> Result<()> {
 
 /// Batches of 64 with sync: the log, with one batch under way and with several; and the bare loop.
 fn appends(base: &Path) -> Result<()> {
-    let log = DiskLog::open(&base.join("appends"), options(), Arc::new(Deaf))?;
+    let log = DiskLog::open(&base.join("appends"), options(), Arc::new(AppendBenchTail))?;
     let mut bare_file = File::create(base.join("bare"))?;
     let (mut bare, mut one, mut many) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -91,7 +91,7 @@ fn append(log: &DiskLog, under_way: usize) -> Result<f64> {
 /// A million events in ten thousand topics: opening, and reading one topic.
 fn reads(base: &Path) -> Result<()> {
     let path = base.join("reads");
-    let log = DiskLog::open(&path, options(), Arc::new(Deaf))?;
+    let log = DiskLog::open(&path, options(), Arc::new(AppendBenchTail))?;
     let (sender, receiver) = mpsc::sync_channel::<Appending>(64);
     let waiter = std::thread::spawn(move || {
         receiver.into_iter().all(|appending| block_on(appending).is_ok())
@@ -105,7 +105,7 @@ fn reads(base: &Path) -> Result<()> {
     }
     drop(log);
     let start = Instant::now();
-    let log = DiskLog::open(&path, options(), Arc::new(Deaf))?;
+    let log = DiskLog::open(&path, options(), Arc::new(AppendBenchTail))?;
     println!("opening {EVENTS} events            {:>10.1?}", start.elapsed());
     let limit = PageLimit { events: 100, bytes: 1 << 20 };
     let mut times = Vec::new();
@@ -142,7 +142,7 @@ fn reads(base: &Path) -> Result<()> {
         }
     }
     let start = Instant::now();
-    drop(DiskLog::open(&path, options(), Arc::new(Deaf))?);
+    drop(DiskLog::open(&path, options(), Arc::new(AppendBenchTail))?);
     println!("opening them without any index  {:>10.1?}", start.elapsed());
     Ok(())
 }
@@ -167,18 +167,18 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates[rates.len() / 2]
 }
 
-struct Deaf;
+struct AppendBenchTail;
 
-impl Tail for Deaf {
+impl Tail for AppendBenchTail {
     fn begin(&self, _: &Lineage, _: Position) {}
     fn append(&self, _: &[Arc<Event>]) {}
     fn trim(&self, _: Position) {}
     fn wake(&self) {}
 }
 
-struct Unpark(Thread);
+struct UnparkAppend(Thread);
 
-impl Wake for Unpark {
+impl Wake for UnparkAppend {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
@@ -186,7 +186,7 @@ impl Wake for Unpark {
 
 fn block_on(mut appending: Appending) -> std::result::Result<Appended, fanfare_log::AppendError> {
     let mut appending = pin!(appending.as_mut());
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = Waker::from(Arc::new(UnparkAppend(std::thread::current())));
     loop {
         match appending.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(outcome) => return outcome,

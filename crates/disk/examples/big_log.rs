@@ -62,7 +62,7 @@ fn open(directory: &Path, bytes: u64) -> Result<DiskLog, Box<dyn Error>> {
     let retention = Retention { count: u64::MAX, bytes, age: Duration::from_secs(86_400) };
     let options = DiskOptions { sync: SyncPolicy::Os, ..DiskOptions::new(retention) };
     let began = Instant::now();
-    let log = DiskLog::open(directory, options, Arc::new(Deaf))?;
+    let log = DiskLog::open(directory, options, Arc::new(BigLogTail))?;
     let took = began.elapsed();
     let size = log.size().ok_or("it has a size")?;
     let (events, mebibytes, resident) = (size.events, size.bytes >> 20, resident());
@@ -111,18 +111,18 @@ fn batch(at: usize, message: usize) -> Batch {
     Batch { drafts: (at..at + BATCH).map(draft).collect(), key: None }
 }
 
-struct Deaf;
+struct BigLogTail;
 
-impl Tail for Deaf {
+impl Tail for BigLogTail {
     fn begin(&self, _: &Lineage, _: Position) {}
     fn append(&self, _: &[Arc<Event>]) {}
     fn trim(&self, _: Position) {}
     fn wake(&self) {}
 }
 
-struct Unpark(Thread);
+struct UnparkBigLog(Thread);
 
-impl Wake for Unpark {
+impl Wake for UnparkBigLog {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
@@ -130,7 +130,7 @@ impl Wake for Unpark {
 
 fn block_on(mut appending: Appending) -> Result<(), fanfare_log::AppendError> {
     let mut appending = pin!(appending.as_mut());
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = Waker::from(Arc::new(UnparkBigLog(std::thread::current())));
     loop {
         match appending.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(outcome) => return outcome.map(drop),

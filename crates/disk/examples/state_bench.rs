@@ -9,9 +9,9 @@ use fanfare_event::{Draft, Event, Position, Topic};
 use fanfare_log::{Batch, EventLog, IdempotencyKey, Lineage, Retention, Tail};
 use fanfare_memory::{MemoryLog, MemorySettings, MemoryState};
 
-struct Deaf;
+struct StateBenchTail;
 
-impl Tail for Deaf {
+impl Tail for StateBenchTail {
     fn begin(&self, _: &Lineage, _: Position) {}
     fn append(&self, _: &[Arc<Event>]) {}
     fn trim(&self, _: Position) {}
@@ -32,7 +32,7 @@ fn main() {
     let retention = Retention { count: u64::MAX, bytes: u64::MAX, age };
     let settings =
         MemorySettings { retention, key_window: age, key_capacity: keys.saturating_mul(2) };
-    let log = MemoryLog::open(settings, Arc::new(Deaf));
+    let log = MemoryLog::open(settings, Arc::new(StateBenchTail));
     for n in 0..events {
         let topic = Topic::parse(&format!("orders/{}", n % 1000)).unwrap();
         let message = "x".repeat(message).into();
@@ -57,7 +57,7 @@ fn main() {
     let state = MemoryState::read(&mut &bytes[..]).unwrap();
     took("read", begun);
     let begun = begin();
-    let log = MemoryLog::resume(settings, Arc::new(Deaf), state);
+    let log = MemoryLog::resume(settings, Arc::new(StateBenchTail), state);
     took("resume", begun);
     println!("{} events, {keys} keys: {} bytes", log.stats().events, bytes.len());
 }

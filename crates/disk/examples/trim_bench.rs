@@ -37,7 +37,7 @@ fn main() {
     let base = PathBuf::from(std::env::args().nth(1).expect("name a directory to measure in"));
     fs::create_dir(&base).unwrap();
     let mut logs = [("grows", u64::MAX), ("is trimmed", 8 * SEGMENT)]
-        .map(|(name, bytes)| (name, Site::new(&base.join(name), bytes), Vec::new()));
+        .map(|(name, bytes)| (name, TrimBench::new(&base.join(name), bytes), Vec::new()));
     for (_, site, _) in &mut logs {
         while site.log.size().unwrap().bytes < 8 * SEGMENT - SEGMENT / 2 {
             site.publish(Duration::from_millis(200));
@@ -75,13 +75,13 @@ fn at(sorted: &[Duration], part: f64) -> Duration {
     sorted[((sorted.len() - 1) as f64 * part) as usize]
 }
 
-struct Site {
+struct TrimBench {
     log: DiskLog,
-    tail: Arc<Trims>,
+    tail: Arc<TrimCounter>,
     published: usize,
 }
 
-impl Site {
+impl TrimBench {
     fn new(directory: &Path, bytes: u64) -> Self {
         let retention = Retention { count: u64::MAX, bytes, age: Duration::from_secs(86_400) };
         let options = DiskOptions {
@@ -89,7 +89,7 @@ impl Site {
             segment_bytes: SEGMENT,
             ..DiskOptions::new(retention)
         };
-        let tail = Arc::new(Trims::default());
+        let tail = Arc::new(TrimCounter::default());
         let log = DiskLog::open(directory, options, Arc::clone(&tail) as Arc<dyn Tail>).unwrap();
         Self { log, tail, published: 0 }
     }
@@ -124,9 +124,9 @@ fn batch(at: usize) -> Batch {
 
 /// How often something was trimmed.
 #[derive(Default)]
-struct Trims(AtomicU64);
+struct TrimCounter(AtomicU64);
 
-impl Tail for Trims {
+impl Tail for TrimCounter {
     fn begin(&self, _: &Lineage, _: Position) {}
     fn append(&self, _: &[Arc<Event>]) {}
     fn trim(&self, _: Position) {
@@ -135,9 +135,9 @@ impl Tail for Trims {
     fn wake(&self) {}
 }
 
-struct Unpark(Thread);
+struct UnparkTrim(Thread);
 
-impl Wake for Unpark {
+impl Wake for UnparkTrim {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
@@ -145,7 +145,7 @@ impl Wake for Unpark {
 
 fn block_on(mut appending: Appending) {
     let mut appending = pin!(appending.as_mut());
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = Waker::from(Arc::new(UnparkTrim(std::thread::current())));
     loop {
         match appending.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(outcome) => {

@@ -13,7 +13,7 @@ use fanfare_log::{AppendError, Appended};
 type AppendAnswer = Result<Appended, AppendError>;
 
 #[derive(Debug, Default)]
-struct PendingAnswer {
+struct CompletionState {
     outcome: Option<AppendAnswer>,
     waker: Option<Waker>,
 }
@@ -21,18 +21,18 @@ struct PendingAnswer {
 /// The writer's end.
 #[derive(Debug)]
 pub(crate) struct Completion {
-    pending: Option<Arc<Mutex<PendingAnswer>>>,
+    pending: Option<Arc<Mutex<CompletionState>>>,
 }
 
 /// The publisher's end.
 #[derive(Debug)]
 pub(crate) struct Completed {
-    pending: Arc<Mutex<PendingAnswer>>,
+    pending: Arc<Mutex<CompletionState>>,
 }
 
 /// Two ends of one answer.
 pub(crate) fn completion() -> (Completion, Completed) {
-    let pending = Arc::new(Mutex::new(PendingAnswer::default()));
+    let pending = Arc::new(Mutex::new(CompletionState::default()));
     (Completion { pending: Some(pending.clone()) }, Completed { pending })
 }
 

@@ -24,7 +24,7 @@ use crate::writer::DiskWriter;
 use crate::{format, reader};
 use fanfare_log::{
     AppendError, Appending, Batch, Environment, EventLog, Finding, IdempotencyKey,
-    IdempotencyTable, LogSize, Page, PageLimit, ReadError, ReadFrom, SteadyClock,
+    IdempotencyTable, LogSize, MonotonicClock, Page, PageLimit, ReadError, ReadFrom,
     SystemEnvironment, Tail, Unready, record,
 };
 
@@ -147,7 +147,7 @@ impl DiskLog {
         let writer = DiskWriter {
             shared: shared.clone(),
             storage,
-            clock: SteadyClock::new(environment.clone()),
+            clock: MonotonicClock::new(environment.clone()),
             environment,
             tail,
             options,

@@ -322,7 +322,7 @@ impl Index {
     }
 
     /// Forgets what readers do not ask for: keys and ids.
-    pub(crate) fn keep_only_places(&mut self) {
+    pub(crate) fn drop_keys_and_ids(&mut self) {
         (self.keys, self.ids) = (Vec::new(), Vec::new());
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct IndexCache {
     most_bytes: usize,
     cached: Mutex<Cached>,
     /// One that was made again, to be written.
-    made_again: Mutex<Option<(Position, Arc<Index>)>>,
+    rebuilt: Mutex<Option<(Position, Arc<Index>)>>,
 }
 
 #[derive(Default)]
@@ -50,7 +50,7 @@ struct CachedIndex {
 
 impl IndexCache {
     pub(crate) fn new(storage: Arc<dyn Storage>, most_bytes: usize) -> Self {
-        Self { storage, most_bytes, cached: Mutex::default(), made_again: Mutex::default() }
+        Self { storage, most_bytes, cached: Mutex::default(), rebuilt: Mutex::default() }
     }
 
     /// The index of a segment. `None` where the segment was trimmed meanwhile, and its files are gone.
@@ -74,14 +74,14 @@ impl IndexCache {
             None if segment.is_gone() => return Ok(None),
             None => index_by_scan(&segment.file, &segment.summary)?,
         };
-        index.keep_only_places();
+        index.drop_keys_and_ids();
         // Another reader may have been quicker: then both have one.
         if let Some(known) = known() {
             return Ok(Some(known));
         }
         let index = Arc::new(index);
         if is_damaged {
-            *self.made_again.lock().unwrap_or_else(PoisonError::into_inner) =
+            *self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some((first, index.clone()));
         }
         self.put(first, index.clone());
@@ -97,8 +97,8 @@ impl IndexCache {
     }
 
     /// The latest that was made again, with the first position of its segment.
-    pub(crate) fn take_made_again(&self) -> Option<(Position, Arc<Index>)> {
-        self.made_again.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn take_rebuilt(&self) -> Option<(Position, Arc<Index>)> {
+        self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Lets go of the index of a segment that was trimmed.
@@ -167,7 +167,7 @@ pub(crate) fn whole_index(
         _ => {}
     }
     let mut index = index_by_scan(file, summary)?;
-    index.keep_only_places();
+    index.drop_keys_and_ids();
     Ok(index)
 }
 
@@ -182,7 +182,7 @@ fn index_of_file(
         let fits = identity == file.identity
             && index.count() == summary.count
             && index.end() == summary.end;
-        index.keep_only_places();
+        index.drop_keys_and_ids();
         fits.then_some(index)
     }))
 }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn indices_take_more_than_they_may_or_those_in_use_go() {
+    fn indices_keep_to_their_bound_oldest_first() {
         let bytes = index(1000).footprint();
         let cache = cache(3 * bytes);
         for seq in 1..=3 {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asks_for_stays_for_ever() {
+    fn what_nobody_asks_for_goes() {
         let cache = cache(1 << 20);
         cache.put(at(1), index(10));
         cache.put(at(2), index(10));

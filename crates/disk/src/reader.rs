@@ -12,7 +12,7 @@ use fanfare_event::{Event, Position, Selector, Topic};
 use crate::segment::{Extent, SegmentFile, SegmentRun, before};
 use crate::selection::comparisons;
 use crate::shared::Shared;
-use crate::state::{LogState, Next, ReadStep};
+use crate::state::{LogState, NextRecords, ReadStep};
 use fanfare_log::record::{Body, HEADER, Header};
 use fanfare_log::{Page, PageLimit, ReadError, ReadFrom};
 
@@ -77,27 +77,27 @@ pub(crate) fn read(
         looks += 1;
         if let Some(trims) = trims {
             looks += (trims.topics.len() * patterns).min(LOOKS / 2);
-            next = trims.after(at, wanted).map_or(next, Next::Trimmed);
+            next = trims.after(at, wanted).map_or(next, NextRecords::Trimmed);
         }
         // It is told as far as was asked: what lies beyond may not have been heard of yet.
-        if let Next::Trimmed(through) = &mut next {
+        if let NextRecords::Trimmed(through) = &mut next {
             *through = until.min(*through);
         }
         let run = match next {
-            Next::End => {
+            NextRecords::End => {
                 at = until;
                 break;
             }
-            Next::Trimmed(through) if page.pass(through) => {
+            NextRecords::Trimmed(through) if page.pass(through) => {
                 at = through;
                 continue;
             }
-            Next::Hole(through) if page.skip(through) => {
+            NextRecords::Hole(through) if page.skip(through) => {
                 at = through;
                 continue;
             }
-            Next::Trimmed(_) | Next::Hole(_) => break,
-            Next::Closed(segment, range) => {
+            NextRecords::Trimmed(_) | NextRecords::Hole(_) => break,
+            NextRecords::Closed(segment, range) => {
                 let Some(index) = shared.indices.of(&segment).map_err(unavailable)? else {
                     // It was trimmed meanwhile: what comes next is another question now.
                     continue;
@@ -114,8 +114,8 @@ pub(crate) fn read(
                 };
                 SegmentRun::of(&segment.file, &index, wanted, range, (most, most_compared))
             }
-            Next::Growing(run) => run,
-            Next::Unmatched(unmatched) => {
+            NextRecords::Growing(run) => run,
+            NextRecords::Unmatched(unmatched) => {
                 looks += unmatched.len() * patterns;
                 unmatched.matching(wanted)
             }
@@ -203,7 +203,7 @@ impl Assembly<'_> {
             }
             self.read = read;
             buffer.resize((end - start) as usize, 0);
-            let mut given = run.file.read_what_can_be(&mut buffer, start)?;
+            let mut given = run.file.read_available(&mut buffer, start)?;
             for record in &rest[..count] {
                 if !given.reaches(&record.bytes)
                     && let Some(error) = given.again.take()

@@ -34,7 +34,7 @@ use crate::storage::{Storage, UNFINISHED, is_full, is_refused, read_full};
 use crate::summary::Summary;
 use crate::trims::Trims;
 use crate::{index_file, keys_file, lineage_file, trims_file, unsynced_file};
-use fanfare_log::{Ended, Environment, Lineage, Standing, TopicTable, next_epoch, record};
+use fanfare_log::{Ended, Environment, EpochStatus, Lineage, TopicTable, next_epoch, record};
 
 /// What is found in a directory, made ready to go on.
 pub(crate) struct Recovered {
@@ -68,7 +68,8 @@ pub(crate) fn recover(
     };
     let mut names = storage.list().map_err(io("list"))?;
     remove_leftovers(storage, &names);
-    let orphans: Vec<_> = names.iter().filter_map(|file| orphan(file, &names)).collect();
+    let orphans: Vec<_> =
+        names.iter().filter_map(|file| orphaned_index_position(file, &names)).collect();
     let found = lineage_file::load(storage).map_err(io("read the lineage in"))?;
     let trims = trims_file::load(storage).map_err(io("read what was trimmed in"))?;
     names.sort_unstable();
@@ -229,7 +230,7 @@ fn remove_leftovers(storage: &dyn Storage, names: &[String]) {
 }
 
 /// The first position of the segment whose index this is, if it is one and its segment is gone.
-fn orphan(file: &str, names: &[String]) -> Option<Position> {
+fn orphaned_index_position(file: &str, names: &[String]) -> Option<Position> {
     of_index(file).filter(|&first| !names.contains(&format!("{}{SEGMENT}", name(first))))
 }
 
@@ -315,7 +316,7 @@ fn load(
         );
     }
     if let Some(newest) = last {
-        cut_torn_end(&segment, &mut found, bytes.size()?, newest);
+        truncate_torn_tail(&segment, &mut found, bytes.size()?, newest);
         if u64::from(found.index.end()) < bytes.size()? {
             bytes.truncate(found.index.end().into())?;
         }
@@ -368,7 +369,7 @@ fn stored_segment(
 }
 
 /// Decides what the end of the segment that was being written is worth.
-fn cut_torn_end(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
+fn truncate_torn_tail(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
     let worth = if newest.acknowledged { "perhaps acknowledged" } else { "never acknowledged" };
     match found.end {
         SegmentEnd::Whole => {}
@@ -443,7 +444,7 @@ fn assemble(
     let of_use = |segment: &FoundSegment| {
         let Summary { first, count, .. } = *segment.summary();
         let last = segment.summary().last();
-        let known = lineage.standing(first.epoch) != Standing::Unknown;
+        let known = lineage.epoch_status(first.epoch) != EpochStatus::Unknown;
         if !known && count > 0 && last > gone {
             tracing::warn!(
                 epoch = first.epoch,

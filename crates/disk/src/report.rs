@@ -81,13 +81,13 @@ impl LogReport {
 
 /// Reads every byte of the log in `directory` and reports what is damaged.
 pub fn verify(directory: &Path) -> Result<LogReport, OpenError> {
-    survey(&look_at(directory)?, false)
+    inspect_directory(&look_at(directory)?, false)
 }
 
 /// Reports what the log in `directory` holds. Believes indices, so costs far less than [`verify`]
 /// and finds less damage.
 pub fn stats(directory: &Path) -> Result<LogReport, OpenError> {
-    survey(&look_at(directory)?, true)
+    inspect_directory(&look_at(directory)?, true)
 }
 
 fn look_at(directory: &Path) -> Result<Directory, OpenError> {
@@ -95,7 +95,10 @@ fn look_at(directory: &Path) -> Result<Directory, OpenError> {
     Directory::read_only(directory).map_err(|source| OpenError::io("list", &place, source))
 }
 
-pub(crate) fn survey(storage: &dyn Storage, believe: bool) -> Result<LogReport, OpenError> {
+pub(crate) fn inspect_directory(
+    storage: &dyn Storage,
+    believe: bool,
+) -> Result<LogReport, OpenError> {
     let place = storage.place();
     let marked = format::check(storage)?;
     let io = |source| OpenError::io("read", &place, source);

@@ -25,7 +25,7 @@ use crate::storage::{Directory, Storage};
 use crate::writer::DiskWriter;
 use crate::{DiskLog, OpenError, index_file};
 use fanfare_log::{
-    Environment, IdempotencyTable, SteadyClock, SystemEnvironment, Tail, TopicTable,
+    Environment, IdempotencyTable, MonotonicClock, SystemEnvironment, Tail, TopicTable,
 };
 
 impl DiskLog {
@@ -104,7 +104,7 @@ impl DiskLog {
         let segment_keys = SegmentKeys::new(in_segments.cloned());
         let DiskState { lineage, recorded, parent, head, trims, forgotten, keys, .. } = state;
         let (window, capacity) = (options.key_window, options.key_capacity);
-        let clock = SteadyClock::from(keys.latest(), environment.clone());
+        let clock = MonotonicClock::from(keys.latest(), environment.clone());
         let keys = IdempotencyTable::resumed(keys, window, capacity);
         let reclaimer = Reclaimer::resumed(state.trimmed);
         let (through, any_topic) = (trims.through, trims.any_topic);

@@ -116,7 +116,7 @@ impl SegmentFile {
     }
 
     /// Reads these bytes as far as the medium gives them: what it has refused often enough is damage, not an outage.
-    pub(crate) fn read_what_can_be(&self, into: &mut [u8], start: u32) -> io::Result<GivenBytes> {
+    pub(crate) fn read_available(&self, into: &mut [u8], start: u32) -> io::Result<GivenBytes> {
         let mut given = GivenBytes { end: start, refused: Vec::new(), again: None };
         let whole = start + into.len() as u32;
         while given.end < whole {

@@ -90,11 +90,11 @@ pub(crate) struct ReadStep {
     /// To be asked first, outside the lock, whether something wanted is no longer retained: there
     /// are patterns to compare.
     pub trims: Option<Arc<Trims>>,
-    pub next: Next,
+    pub next: NextRecords,
 }
 
 /// What comes next for a reader.
-pub(crate) enum Next {
+pub(crate) enum NextRecords {
     /// There is nothing more.
     End,
     /// Something wanted up to here is no longer retained.
@@ -157,7 +157,7 @@ impl LogState {
                     limit.count(TopicId::at(share.topic), share.events.into());
                 }
                 for share in &segment.topics {
-                    state.hide_excess(TopicId::at(share.topic));
+                    state.hide_over_limit(TopicId::at(share.topic));
                 }
             }
         }
@@ -221,7 +221,7 @@ impl LogState {
             }
             if let Some(limit) = &mut self.limit {
                 limit.count(place, 1);
-                self.hide_excess(place);
+                self.hide_over_limit(place);
             }
         }
     }
@@ -239,7 +239,7 @@ impl LogState {
         for (place, _) in retained {
             if let Some(limit) = &mut self.limit {
                 limit.count(place, 1);
-                self.hide_excess(place);
+                self.hide_over_limit(place);
             }
         }
     }
@@ -348,7 +348,7 @@ impl LogState {
     }
 
     /// Hides the oldest events of a topic beyond the limit. The indices of all segments are kept for it.
-    fn hide_excess(&mut self, id: TopicId) {
+    fn hide_over_limit(&mut self, id: TopicId) {
         let (Some(limit), Some(topic)) = (&mut self.limit, self.topics.name(id)) else { return };
         let Some((hidden, mut rest)) = limit.excess(id) else { return };
         let from = self.closed.partition_point(|segment| segment.summary.last() <= hidden);
@@ -396,7 +396,7 @@ impl LogState {
         let trims = (compares && after < self.through).then(|| self.trims.clone());
         let trimmed = if compares { None } else { self.trimmed_after(after, wanted) };
         let next = match trimmed {
-            Some(trimmed) => Next::Trimmed(trimmed),
+            Some(trimmed) => NextRecords::Trimmed(trimmed),
             None => self.next(after, until, wanted, most),
         };
         ReadStep { trims, next }
@@ -419,7 +419,13 @@ impl LogState {
         trimmed
     }
 
-    fn next(&self, after: Position, until: Position, wanted: &TopicSelector, most: usize) -> Next {
+    fn next(
+        &self,
+        after: Position,
+        until: Position,
+        wanted: &TopicSelector,
+        most: usize,
+    ) -> NextRecords {
         let at = self.closed.partition_point(|segment| segment.summary.last() <= after);
         let closed = self.closed.get(at);
         let growing = self.growing.as_ref().filter(|segment| segment.index.last() > after);
@@ -429,27 +435,29 @@ impl LogState {
         // What was trimmed is another question, which has been asked.
         let has = after.max(self.through);
         if let Some(missing) = self.lineage.missing(has, begins.min(until)) {
-            return Next::Hole(missing);
+            return NextRecords::Hole(missing);
         }
         let range = match (closed, growing) {
             (Some(segment), _) => segment.range(after, until),
             (None, Some(segment)) => segment.range(after, until),
-            (None, None) => return Next::End,
+            (None, None) => return NextRecords::End,
         };
         if range.is_empty() {
-            return Next::End;
+            return NextRecords::End;
         }
         let most_of_growing = most.min(GROWING_AT_ONCE);
         match (closed, growing) {
-            (Some(segment), _) => Next::Closed(segment.clone(), range),
+            (Some(segment), _) => NextRecords::Closed(segment.clone(), range),
             (None, Some(Segment { file, index }))
                 if wanted.patterns().is_empty() || wanted.matches_everything() =>
             {
                 let bounds = (most_of_growing, 0);
-                Next::Growing(SegmentRun::of(file, index, wanted, range, bounds))
+                NextRecords::Growing(SegmentRun::of(file, index, wanted, range, bounds))
             }
-            (None, Some(segment)) => Next::Unmatched(segment.unmatched(range, GROWING_AT_ONCE)),
-            (None, None) => Next::End,
+            (None, Some(segment)) => {
+                NextRecords::Unmatched(segment.unmatched(range, GROWING_AT_ONCE))
+            }
+            (None, None) => NextRecords::End,
         }
     }
 

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trim_of_a_topic_that_is_not_wanted_is_a_gap() {
+    fn a_trim_of_an_unwanted_topic_is_no_gap() {
         let topic = |name: &str| Topic::parse(name).unwrap();
         let at = |seq| Position::new(1, seq);
         let topics = vec![(topic("chat/1"), at(20)), (topic("orders/1"), at(9))];
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_about_too_many_topics_is_answered_with_silence() {
+    fn too_many_topics_to_compare_is_a_gap() {
         let many = 1..=Trims::MOST_COMPARED as u64 + 1;
         let topics =
             many.map(|seq| (Topic::parse(&format!("users/{seq}")).unwrap(), Position::new(1, seq)));

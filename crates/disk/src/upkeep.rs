@@ -103,7 +103,7 @@ impl DiskWriter {
 
     /// Writes an index that a reader has found damaged, or has not found.
     fn write_index_made_again(&self) {
-        let Some((first, index)) = self.shared.indices.take_made_again() else { return };
+        let Some((first, index)) = self.shared.indices.take_rebuilt() else { return };
         // Of what was trimmed meanwhile nothing may stay.
         let state = self.shared.state();
         let segment = state.closed().find(|segment| segment.summary.first == first).cloned();

@@ -33,7 +33,7 @@ use crate::{format, lineage_file, unsynced_file};
 use fanfare_log::record::{self, RecordMeta};
 use fanfare_log::{
     AppendError, Appended, Ended, Environment, IdempotencyKey, IdempotencyTable, Lineage,
-    SteadyClock, Tail,
+    MonotonicClock, Tail,
 };
 
 /// The writer. It does what is queued, one [`DiskWriter::step`] after the other.
@@ -42,7 +42,7 @@ pub struct DiskWriter {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) environment: Arc<dyn Environment>,
     /// How old keys are.
-    pub(crate) clock: SteadyClock,
+    pub(crate) clock: MonotonicClock,
     pub(crate) tail: Arc<dyn Tail>,
     pub(crate) options: DiskOptions,
     pub(crate) keys: IdempotencyTable,
@@ -166,7 +166,7 @@ impl DiskWriter {
                 for plan in planned {
                     self.head.seq -= plan.events.len() as u64;
                     if let Some(key) = plan.key.filter(|_| !plan.appended.repeated) {
-                        self.keys.take_back(&key);
+                        self.keys.revoke(&key);
                     }
                     plan.completion.answer(Err(refusal.error()));
                 }

@@ -58,7 +58,7 @@ fn replay(log: &DiskLog, tail: &Recorder, topic: &str) -> (Replay, usize) {
 }
 
 #[test]
-fn a_log_does_not_open_for_a_sector_of_an_index() {
+fn a_log_opens_despite_a_bad_index_sector() {
     for limit in [None, Some(10_000)] {
         for part in [0..1, 0..u64::MAX, SECTOR..SECTOR + 1] {
             let (disk, events) = closed();
@@ -74,7 +74,7 @@ fn a_log_does_not_open_for_a_sector_of_an_index() {
 }
 
 #[test]
-fn a_sector_takes_what_is_read_with_it_along() {
+fn a_bad_sector_costs_few_records() {
     let (disk, events) = closed();
     let segment = file(&disk, ".log");
     let bad = 20 * SECTOR..21 * SECTOR;
@@ -104,7 +104,7 @@ fn a_sector_takes_what_is_read_with_it_along() {
 }
 
 #[test]
-fn a_read_that_is_refused_for_a_moment_is_a_gap() {
+fn a_read_refused_for_a_moment_is_no_gap() {
     let (disk, events) = closed();
     for times in 1..=2 {
         let (log, tail) = open(&disk, options());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use fanfare_disk::DiskLog;
 use fanfare_disk::{OpenError, stats, verify};
 use fanfare_event::{Event, Position};
-use fanfare_log::{ReadFrom, Standing};
+use fanfare_log::{EpochStatus, ReadFrom};
 use fanfare_testkit::SimulatedDisk;
 use support::{Recorder, after, append, batch, earliest, keyed, open, options, replay, small};
 
@@ -43,15 +43,15 @@ fn assert_nothing_silent(disk: &SimulatedDisk, events: &[Arc<Event>], what: &str
     let lineage = tail.lineage();
     for (at, cursor) in events.iter().enumerate() {
         // The hub tells a cursor that its epoch is unknown, or ended before it.
-        match lineage.standing(cursor.position.epoch) {
-            Standing::EndedAt(end) if cursor.position <= end => {}
+        match lineage.epoch_status(cursor.position.epoch) {
+            EpochStatus::EndedAt(end) if cursor.position <= end => {}
             _ => continue,
         }
         let found = after(&log, &tail, cursor.position, &["**"]);
         for event in &events[at + 1..] {
             // Where a number of records was lost that nothing tells, a gap stands at their first.
-            let end = match lineage.standing(event.position.epoch) {
-                Standing::EndedAt(end) => end,
+            let end = match lineage.epoch_status(event.position.epoch) {
+                EpochStatus::EndedAt(end) => end,
                 _ => event.position,
             };
             let told = found.covers(event.position.min(end));
@@ -155,7 +155,10 @@ fn a_tail_torn_at_any_byte_loses_only_what_was_being_written() {
             let found = earliest(&log, &tail);
             assert_eq!(found.messages(), ["one", "two"], "cut at {end}");
             assert!(found.gaps.is_empty());
-            assert_eq!(tail.lineage().standing(first.epoch), Standing::EndedAt(first.plus(1)));
+            assert_eq!(
+                tail.lineage().epoch_status(first.epoch),
+                EpochStatus::EndedAt(first.plus(1))
+            );
             assert_eq!(copy.read(&name).len(), whole);
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use fanfare_disk::{DiskLog, SyncPolicy};
 use fanfare_event::{Event, Position, Timestamp};
 use fanfare_log::{
-    AppendError, Appended, Durability, EventLog, Lineage, Retention, Standing, Tail,
+    AppendError, Appended, Durability, EpochStatus, EventLog, Lineage, Retention, Tail,
 };
 use fanfare_testkit::{DiskFault, SimulatedDisk};
 use support::{Recorder, after, append, batch, block_on, earliest, keyed, open, options, small};
@@ -119,7 +119,7 @@ fn an_interval_says_what_it_promises_and_keeps_it() {
     disk.restart();
     let (log, tail) = open(&disk, interval);
     assert_eq!(earliest(&log, &tail).messages(), ["soon on disk"]);
-    assert_eq!(tail.lineage().standing(last.epoch), Standing::EndedAt(last));
+    assert_eq!(tail.lineage().epoch_status(last.epoch), EpochStatus::EndedAt(last));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn what_has_outlived_its_age_goes_though_nothing_is_published() {
     drop(log);
     for disk in [disk, killed] {
         let (log, tail) = open(&disk, aged.clone());
-        assert_eq!(tail.lineage().standing(last.epoch), Standing::EndedAt(last));
+        assert_eq!(tail.lineage().epoch_status(last.epoch), EpochStatus::EndedAt(last));
         assert_eq!(tail.trimmed(), last);
         let found = after(&log, &tail, Position { seq: 1, ..last }, &["a"]);
         assert_eq!((found.events.len(), found.gaps.len()), (0, 1));

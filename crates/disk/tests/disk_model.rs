@@ -13,7 +13,7 @@ use std::time::Duration;
 use fanfare_disk::Storage;
 use fanfare_disk::{DiskLog, DiskOptions, DiskState, SyncPolicy};
 use fanfare_event::{Position, Timestamp, Topic};
-use fanfare_log::{AppendError, Between, EventLog, Standing};
+use fanfare_log::{AppendError, Between, EpochStatus, EventLog};
 use fanfare_testkit::{DiskFault, SimulatedDisk};
 use proptest::prelude::*;
 use support::{Recorder, after, append, batch, earliest, keyed, small};
@@ -124,7 +124,7 @@ impl Model {
                 }
                 Err(_) if self.disk.has_crashed() => self.disk.restart(),
                 // Some fault that was still to come: a start may fail, as long as the next works.
-                Err(_) => self.disk.mend(),
+                Err(_) => self.disk.clear_faults(),
             }
         }
         panic!("the log does not open");
@@ -287,7 +287,10 @@ impl Model {
                 }
                 None => assert!(self.unknown.contains(&message), "never published: {message}"),
             }
-            assert_ne!(self.tail.lineage().standing(event.position.epoch), Standing::Unknown);
+            assert_ne!(
+                self.tail.lineage().epoch_status(event.position.epoch),
+                EpochStatus::Unknown
+            );
         }
         for (found, count) in batches.into_values() {
             assert_eq!(found.to_string(), count, "half a batch");
@@ -299,10 +302,13 @@ impl Model {
             }
             assert!(found_at.contains(position), "{position} was acknowledged and is gone");
             assert!(!found.covers(*position));
-            let standing = self.tail.lineage().standing(position.epoch);
+            let epoch_status = self.tail.lineage().epoch_status(position.epoch);
             // After a hand-over, the epoch goes on.
-            let ended = matches!(standing, Standing::EndedAt(end) if end >= *position);
-            assert!(ended || standing == Standing::Current, "{position} in {standing:?}");
+            let ended = matches!(epoch_status, EpochStatus::EndedAt(end) if end >= *position);
+            assert!(
+                ended || epoch_status == EpochStatus::Current,
+                "{position} in {epoch_status:?}"
+            );
         }
         // From one cursor in each quarter, topic by topic.
         let positions: Vec<_> = self.acknowledged.keys().copied().collect();
@@ -348,7 +354,7 @@ fn run(seed: u64, sync: SyncPolicy, ops: Vec<Op>) {
     for op in ops {
         model.apply(op);
     }
-    model.disk.mend();
+    model.disk.clear_faults();
     model.apply(Op::Reopen);
 }
 

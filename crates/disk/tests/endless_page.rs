@@ -45,7 +45,7 @@ fn pages(log: &DiskLog, topic: &str, until: Position) -> (usize, usize) {
 }
 
 #[test]
-fn a_pattern_is_compared_with_the_topics_of_all_closed_segments_for_one_page() {
+fn a_page_compares_a_bounded_part_of_closed_segments() {
     let disk = SimulatedDisk::new(1);
     let mut many = options();
     many.segment_bytes = 128 << 10;
@@ -60,7 +60,7 @@ fn a_pattern_is_compared_with_the_topics_of_all_closed_segments_for_one_page() {
 }
 
 #[test]
-fn a_pattern_is_compared_with_all_topics_of_the_growing_segment_for_one_page() {
+fn a_page_compares_a_bounded_part_of_the_growing_one() {
     let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, options());
     let last = publish(&log, 120_000);
@@ -71,7 +71,7 @@ fn a_pattern_is_compared_with_all_topics_of_the_growing_segment_for_one_page() {
 }
 
 #[test]
-fn a_segment_of_more_topics_than_a_page_may_compare_is_never_passed() {
+fn a_segment_of_too_many_topics_is_passed_at_last() {
     let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, options());
     publish(&log, 120_000);

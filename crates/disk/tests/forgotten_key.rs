@@ -59,7 +59,7 @@ fn keys_whose_window_has_ended_leave_the_disk() {
 }
 
 #[test]
-fn the_last_place_of_a_key_goes_while_there_is_no_room_for_another() {
+fn the_last_copy_of_a_key_is_kept_without_room() {
     let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, small());
     let first = append(&log, keyed("k", batch("a", ["one"]))).unwrap();

@@ -14,7 +14,7 @@ use fanfare_testkit::SimulatedDisk;
 use support::{append, batch, earliest, keyed, open, small};
 
 /// What is published is kept for a minute, keys for ten.
-fn brief() -> DiskOptions {
+fn short_retention() -> DiskOptions {
     let mut options = small();
     options.retention.age = Duration::from_secs(60);
     options
@@ -29,7 +29,7 @@ fn segments(disk: &SimulatedDisk) -> usize {
 }
 
 /// Lets two minutes pass, and waits until the log has acted on it.
-fn outlive_retention(log: &DiskLog) {
+fn publish_past_retention(log: &DiskLog) {
     log.expire(Timestamp(Timestamp::now().as_millis() + 120_000));
     while log.size().unwrap().events > 0 {
         std::thread::yield_now();
@@ -44,22 +44,22 @@ fn end_of_turn(log: &DiskLog) {
 }
 
 #[test]
-fn trimming_frees_nothing_of_a_full_disk_while_keys_are_within_their_window() {
+fn trimming_frees_a_full_disk_of_keyed_events() {
     let disk = SimulatedDisk::new(1);
-    let (log, tail) = open(&disk, brief());
+    let (log, tail) = open(&disk, short_retention());
     let first: Vec<_> = (0..12).map(|n| append(&log, keyed_large(n)).unwrap()).collect();
     let full = disk.used();
     disk.set_room(full + 100);
     let refused = append(&log, keyed_large(99));
     assert!(matches!(refused, Err(AppendError::Full { .. })), "{refused:?}");
-    outlive_retention(&log);
+    publish_past_retention(&log);
     assert!(disk.used() < full / 2, "{} of {full} bytes", disk.used());
     append(&log, batch("a", ["there is room again"])).unwrap();
     assert_eq!(log.size().unwrap().unreclaimed, 0);
     assert_eq!(earliest(&log, &tail).messages(), ["there is room again"]);
     drop(log);
     disk.set_room(u64::MAX);
-    let (log, _) = open(&disk, brief());
+    let (log, _) = open(&disk, short_retention());
     for (n, first) in first.into_iter().enumerate() {
         let again = append(&log, keyed_large(n)).unwrap();
         assert_eq!(again, Appended { repeated: true, ..first }, "key {n}");
@@ -67,9 +67,9 @@ fn trimming_frees_nothing_of_a_full_disk_while_keys_are_within_their_window() {
 }
 
 #[test]
-fn a_key_goes_with_its_segment_when_only_the_index_has_it_at_a_restart() {
+fn a_key_only_in_an_index_survives_a_restart() {
     let disk = SimulatedDisk::new(1);
-    let (log, _) = open(&disk, brief());
+    let (log, _) = open(&disk, short_retention());
     let first = append(&log, keyed_large(0)).unwrap();
     for _ in 0..6 {
         append(&log, batch("a", ["x".repeat(900)])).unwrap();
@@ -88,7 +88,7 @@ fn a_key_goes_with_its_segment_when_only_the_index_has_it_at_a_restart() {
         } else {
             killed.refuse_to_create("keys.tmp");
         }
-        let (log, _) = open(&killed, brief());
+        let (log, _) = open(&killed, short_retention());
         let again = append(&log, keyed_large(0)).unwrap();
         assert_eq!(again, Appended { repeated: true, ..first });
         if restart == 2 {
@@ -98,7 +98,7 @@ fn a_key_goes_with_its_segment_when_only_the_index_has_it_at_a_restart() {
 }
 
 #[test]
-fn what_waits_for_room_for_its_keys_grows() {
+fn what_waits_for_room_is_bounded() {
     let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, small());
     disk.refuse_to_create("keys.tmp");
@@ -131,16 +131,16 @@ fn what_waits_for_room_for_its_keys_grows() {
 }
 
 #[test]
-fn a_file_that_cannot_be_removed_takes_room_and_is_not_counted() {
+fn a_file_that_cannot_be_removed_is_counted() {
     let disk = SimulatedDisk::new(1);
-    let (log, _) = open(&disk, brief());
+    let (log, _) = open(&disk, short_retention());
     let first = append(&log, keyed_large(0)).unwrap();
     for n in 1..12 {
         append(&log, keyed_large(n)).unwrap();
     }
     let segment = disk.names().into_iter().find(|name| name.ends_with(".log")).unwrap();
     disk.refuse_to_remove(&segment);
-    outlive_retention(&log);
+    publish_past_retention(&log);
     assert!(disk.names().contains(&segment));
     assert!(log.size().unwrap().unreclaimed > 0);
     disk.refuse_to_remove("");

@@ -5,7 +5,7 @@
 mod support;
 
 use fanfare_event::Position;
-use fanfare_log::Standing;
+use fanfare_log::EpochStatus;
 use fanfare_testkit::SimulatedDisk;
 use support::{append, batch, earliest, keyed, open, options};
 
@@ -31,8 +31,8 @@ fn a_batch_whose_pages_came_to_disk_out_of_order_is_dropped_whole_and_its_retry_
         let torn = without(&disk, missing);
         let (log, tail) = open(&torn, options());
         assert_eq!(earliest(&log, &tail).messages(), ["before"], "without {missing}");
-        let ended = tail.lineage().standing(last.epoch);
-        assert!(matches!(ended, Standing::EndedAt(end) if end.seq <= 4), "{ended:?}");
+        let ended = tail.lineage().epoch_status(last.epoch);
+        assert!(matches!(ended, EpochStatus::EndedAt(end) if end.seq <= 4), "{ended:?}");
         let retried = append(&log, keyed("k", batch("a", ["first", "second", "third"]))).unwrap();
         assert!(!retried.repeated, "its first try was not answered");
         let found = earliest(&log, &tail);

@@ -49,7 +49,7 @@ fn assert_locked(directory: &Path) {
 }
 
 #[test]
-fn another_hub_gets_in_while_a_log_changes_hands() {
+fn no_other_hub_gets_in_while_a_log_moves() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let open_in = |tail: Arc<Recorder>| DiskLog::open(path, small(), tail).unwrap();
@@ -78,7 +78,7 @@ fn another_hub_gets_in_while_a_log_changes_hands() {
 }
 
 #[test]
-fn a_hand_over_that_is_given_up_frees_the_lock() {
+fn an_aborted_handover_keeps_the_lock() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let old = DiskLog::open(path, small(), Arc::<Recorder>::default()).unwrap();
@@ -96,7 +96,7 @@ fn a_hand_over_that_is_given_up_frees_the_lock() {
 }
 
 #[test]
-fn the_log_of_another_directory_is_gone_on_with() {
+fn the_log_of_another_directory_is_refused() {
     let parent = tempfile::tempdir().unwrap();
     let (one, other) = (parent.path().join("one"), parent.path().join("other"));
     let old = DiskLog::open(&one, small(), Arc::<Recorder>::default()).unwrap();
@@ -120,7 +120,7 @@ fn the_log_of_another_directory_is_gone_on_with() {
 }
 
 #[test]
-fn what_is_published_meanwhile_is_lost_or_accepted_twice() {
+fn what_is_published_meanwhile_is_accepted_once() {
     let disk = SimulatedDisk::new(1);
     let (old, tail) = open(&disk, options());
     append(&old, batch("a", ["one"])).unwrap();
@@ -153,7 +153,7 @@ fn what_is_published_meanwhile_is_lost_or_accepted_twice() {
 }
 
 #[test]
-fn a_log_that_changes_hands_forgets_trims_and_holes() {
+fn a_log_that_moves_keeps_trims_and_holes() {
     let disk = SimulatedDisk::new(2);
     let (old, old_tail) = open(&disk, small());
     let chat = append(&old, batch("chat", ["x"])).unwrap().first;
@@ -186,7 +186,7 @@ fn a_log_that_changes_hands_forgets_trims_and_holes() {
 }
 
 #[test]
-fn a_power_cut_after_a_freeze_takes_what_was_acknowledged_ahead_of_the_disk() {
+fn a_freeze_makes_acknowledged_events_durable() {
     for sync in [SyncPolicy::Os, SyncPolicy::Interval(SOON), SyncPolicy::Disk] {
         let disk = SimulatedDisk::new(3);
         let options = DiskOptions { sync, ..options() };
@@ -203,7 +203,7 @@ fn a_power_cut_after_a_freeze_takes_what_was_acknowledged_ahead_of_the_disk() {
 }
 
 #[test]
-fn what_a_damaged_segment_has_lost_is_forgotten_as_the_log_changes_hands() {
+fn what_damage_lost_is_known_after_the_log_moves() {
     let limited = |retain_topic_count| DiskOptions { retain_topic_count, ..options() };
     let disk = SimulatedDisk::new(10);
     let (mut log, _) = open(&disk, options());
@@ -289,7 +289,7 @@ fn count_changes(disk: &SimulatedDisk) -> impl Fn() -> usize + use<> {
 }
 
 #[test]
-fn a_frozen_log_that_is_closed_touches_what_another_has() {
+fn a_closed_frozen_log_changes_nothing() {
     for is_released in [false, true] {
         let disk = SimulatedDisk::new(8);
         let (old, mut old_writer, _) = by_hand(&disk);
@@ -320,7 +320,7 @@ fn a_frozen_log_that_is_closed_touches_what_another_has() {
 }
 
 #[test]
-fn what_is_handed_in_while_a_log_is_frozen_is_written_at_once() {
+fn what_is_handed_in_while_frozen_waits() {
     let disk = SimulatedDisk::new(9);
     let (old, mut old_writer, old_tail) = by_hand(&disk);
     publish(&old, &mut old_writer, batch("a", ["one"]));
@@ -343,7 +343,7 @@ fn what_is_handed_in_while_a_log_is_frozen_is_written_at_once() {
 }
 
 #[test]
-fn a_log_that_has_failed_is_handed_over() {
+fn no_failed_log_is_handed_over() {
     let disk = SimulatedDisk::new(4);
     let (log, _) = open(&disk, options());
     append(&log, batch("a", ["one"])).unwrap();
@@ -355,7 +355,7 @@ fn a_log_that_has_failed_is_handed_over() {
 }
 
 #[test]
-fn a_disk_that_hangs_holds_up_the_hand_over_for_ever() {
+fn a_disk_that_hangs_aborts_the_handover() {
     let disk = SimulatedDisk::new(5);
     let (log, tail) = open(&disk, options());
     let mut appending = {
@@ -391,7 +391,7 @@ fn settled() -> DiskState {
 }
 
 #[test]
-fn what_another_version_wrote_is_read_otherwise_or_not_at_all() {
+fn the_golden_state_is_read_as_it_was() {
     let golden = include_bytes!("golden/disk-2.state");
     let state = settled();
     let mut bytes = Vec::new();

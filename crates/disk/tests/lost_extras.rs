@@ -94,14 +94,14 @@ fn check(log: &dyn EventLog, at: [Position; 6]) {
 }
 
 #[test]
-fn a_log_in_memory_gives_back_something_else() {
+fn a_log_in_memory_gives_back_what_it_was_given() {
     let log = memory(100);
     let at = fill(&*log);
     check(&*log, at);
 }
 
 #[test]
-fn a_log_on_disk_gives_back_something_else_while_open_and_when_opened_again() {
+fn a_log_on_disk_gives_back_what_it_was_given() {
     let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, options());
     let at = fill(&log);
@@ -120,7 +120,7 @@ fn a_log_on_disk_gives_back_something_else_while_open_and_when_opened_again() {
 }
 
 #[test]
-fn an_id_outlives_its_event_or_hides_a_later_one() {
+fn an_id_goes_with_its_event_and_hides_none() {
     let log = memory(3);
     let first = append(&*log, draft(&["a", "b"], false, Some("urn:1"), "first"));
     append(&*log, draft(&["a"], false, Some("urn:2"), "second"));
@@ -167,7 +167,7 @@ fn a_trim_of_one_of_several_topics_is_no_gap_of_the_other() {
 }
 
 #[test]
-fn a_topics_limit_hides_what_another_wanted_topic_shows() {
+fn a_topics_limit_hides_nothing_of_another_topic() {
     let disk = SimulatedDisk::new(3);
     let mut few = options();
     few.retain_topic_count = Some(2);
@@ -187,7 +187,7 @@ fn a_topics_limit_hides_what_another_wanted_topic_shows() {
 
 /// Written by a hub of format 2, which was stopped, started, and killed.
 #[test]
-fn a_directory_that_an_older_version_wrote_is_not_read() {
+fn a_directory_of_an_older_version_is_read() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format-2");
     let directory = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(fixture).unwrap() {

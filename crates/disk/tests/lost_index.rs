@@ -61,7 +61,7 @@ fn assert_whole(log: &DiskLog, tail: &Recorder, events: &[Arc<Event>]) {
 }
 
 #[test]
-fn a_start_reads_the_places_of_all_records() {
+fn a_start_reads_only_the_heads_of_indices() {
     let disk = SimulatedDisk::new(1);
     let (log, _) = open(&disk, unlimited());
     for _ in 0..20 {
@@ -79,7 +79,7 @@ fn a_start_reads_the_places_of_all_records() {
 }
 
 #[test]
-fn an_index_that_is_damaged_behind_its_head_hides_or_moves_events() {
+fn a_damaged_index_hides_and_moves_nothing() {
     let (disk, events) = closed(3);
     let name = &indices(&disk)[1];
     let content = disk.read(name);
@@ -94,7 +94,7 @@ fn an_index_that_is_damaged_behind_its_head_hides_or_moves_events() {
 }
 
 #[test]
-fn an_index_that_goes_or_is_cut_while_the_log_is_open_hides_events() {
+fn a_missing_or_cut_index_hides_nothing() {
     let (disk, events) = closed(4);
     for cut in [None, Some(0), Some(20), Some(150)] {
         let copy = disk.copy();
@@ -110,7 +110,7 @@ fn an_index_that_goes_or_is_cut_while_the_log_is_open_hides_events() {
 }
 
 #[test]
-fn the_index_of_another_segment_is_believed() {
+fn the_index_of_another_segment_is_ignored() {
     let (disk, events) = closed(4);
     let (log, tail) = open(&disk, unlimited());
     let names = indices(&disk);
@@ -119,7 +119,7 @@ fn the_index_of_another_segment_is_believed() {
 }
 
 #[test]
-fn records_that_neither_the_index_nor_the_segment_shows_are_passed_over() {
+fn records_no_file_shows_are_a_gap() {
     let (disk, events) = closed(3);
     let name = &indices(&disk)[1];
     let segment = name.replace(".idx", ".log");
@@ -142,7 +142,7 @@ fn records_that_neither_the_index_nor_the_segment_shows_are_passed_over() {
 }
 
 #[test]
-fn a_reader_waits_for_one_that_reads_the_same_index() {
+fn readers_of_one_index_do_not_wait() {
     let (disk, events) = closed(3);
     let (log, tail) = open(&disk, unlimited());
     let log = Arc::new(log);
@@ -239,7 +239,7 @@ impl Storage for Faulty {
 }
 
 #[test]
-fn an_index_that_cannot_be_read_is_an_empty_page() {
+fn an_unreadable_index_is_an_error() {
     let (disk, events) = closed(3);
     let faulty = Arc::new(Faulty::new(disk));
     let tail = Arc::<Recorder>::default();
@@ -256,7 +256,7 @@ fn an_index_that_cannot_be_read_is_an_empty_page() {
 }
 
 #[test]
-fn an_index_that_the_medium_never_gives_holds_its_readers_up_for_ever() {
+fn an_index_never_given_counts_as_damaged() {
     let (disk, events) = closed(2);
     let faulty = Arc::new(Faulty::new(disk));
     let tail = Arc::<Recorder>::default();
@@ -271,7 +271,7 @@ fn an_index_that_the_medium_never_gives_holds_its_readers_up_for_ever() {
 }
 
 #[test]
-fn a_damaged_index_is_damaged_for_ever() {
+fn a_damaged_index_is_rebuilt() {
     let (disk, events) = closed(3);
     let (name, end) = (&indices(&disk)[1], |index: &Vec<u8>| index.len() - 1);
     let content = disk.read(name);
@@ -289,7 +289,7 @@ fn a_damaged_index_is_damaged_for_ever() {
 }
 
 #[test]
-fn a_segment_that_is_trimmed_before_its_index_is_read_is_passed_over() {
+fn a_segment_trimmed_before_its_index_is_a_gap() {
     let faulty = Arc::new(Faulty::new(SimulatedDisk::new(1)));
     let tail = Arc::<Recorder>::default();
     let uncached = DiskOptions { index_bytes: 0, ..small() };
@@ -317,7 +317,7 @@ fn a_segment_that_is_trimmed_before_its_index_is_read_is_passed_over() {
 }
 
 #[test]
-fn the_first_index_that_is_read_stays_in_memory_for_ever() {
+fn indices_beyond_the_bound_leave_memory() {
     let (disk, events) = closed(8);
     let sizes =
         |names: &[String]| -> u64 { names.iter().map(|it| disk.read(it).len() as u64).sum() };
@@ -342,7 +342,7 @@ fn the_first_index_that_is_read_stays_in_memory_for_ever() {
 }
 
 #[test]
-fn an_index_of_an_older_version_is_not_read() {
+fn an_index_of_an_older_version_is_read() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/index-2");
     let directory = tempfile::tempdir().unwrap();
     let mut indices = Vec::new();
@@ -422,7 +422,7 @@ fn resume(
 }
 
 #[test]
-fn a_log_that_an_older_version_hands_over_is_not_gone_on_with() {
+fn a_log_of_an_older_version_is_taken_over() {
     let options = DiskOptions { sync: SyncPolicy::Os, ..small() };
     let (disk, state, events) = settled(options.clone());
     let golden = include_bytes!("golden/disk-1.state");
@@ -438,7 +438,7 @@ fn a_log_that_an_older_version_hands_over_is_not_gone_on_with() {
 }
 
 #[test]
-fn a_limit_that_comes_or_goes_as_a_log_changes_hands_is_counted_wrong() {
+fn a_changed_limit_counts_after_a_handover() {
     let limited = DiskOptions { retain_topic_count: Some(2), sync: SyncPolicy::Os, ..small() };
     let unlimited = DiskOptions { retain_topic_count: None, ..limited };
     let shown = |from: &DiskOptions, to: &DiskOptions, damage: bool| {
@@ -458,14 +458,14 @@ fn a_limit_that_comes_or_goes_as_a_log_changes_hands_is_counted_wrong() {
 }
 
 #[test]
-fn what_an_index_was_like_is_forgotten() {
+fn the_bytes_of_an_index_stay() {
     let (disk, _, _) = settled(DiskOptions { sync: SyncPolicy::Os, ..small() });
     let golden = include_bytes!("golden/index-3.idx");
     assert_eq!(disk.read(&indices(&disk)[0]), golden, "a change of the format needs a new version");
 }
 
 #[test]
-fn an_index_that_could_not_be_written_is_forgotten() {
+fn an_index_that_was_not_written_stays_in_memory() {
     let disk = SimulatedDisk::new(1);
     let (log, tail) = open(&disk, unlimited());
     let fill = |log: &DiskLog| {
@@ -515,7 +515,7 @@ fn damaged_twice() -> (SimulatedDisk, Vec<Arc<Event>>, fanfare_log::Batch) {
 }
 
 #[test]
-fn an_index_made_again_of_a_damaged_segment_names_other_topics_than_its_head() {
+fn a_rebuilt_index_keeps_the_topics_of_its_head() {
     for limit in [None, Some(100)] {
         let (disk, events, _) = damaged_twice();
         let (log, tail) = open(&disk, DiskOptions { retain_topic_count: limit, ..unlimited() });
@@ -530,7 +530,7 @@ fn an_index_made_again_of_a_damaged_segment_names_other_topics_than_its_head() {
 }
 
 #[test]
-fn a_key_goes_with_the_index_that_is_written_anew() {
+fn a_key_survives_the_rewrite_of_its_index() {
     let (disk, events, answered) = damaged_twice();
     let (log, tail) = open(&disk, unlimited());
     let damaged = disk.read(&indices(&disk)[0]);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use fanfare_disk::{DiskLog, SyncPolicy};
 use fanfare_disk::{OpenError, verify};
 use fanfare_event::{Position, Timestamp};
-use fanfare_log::{AppendError, EventLog, Standing};
+use fanfare_log::{AppendError, EpochStatus, EventLog};
 use fanfare_testkit::SimulatedDisk;
 use support::{Recorder, after, append, batch, earliest, open, options, small};
 
@@ -152,8 +152,8 @@ fn a_copy_of_the_directory_goes_on_as_another_log() {
     let (other, other_tail) = open(&other, options());
     append(&one, batch("a", ["of the one"])).unwrap();
     append(&other, batch("a", ["of the other"])).unwrap();
-    assert_eq!(other_tail.lineage().standing(one_tail.last().epoch), Standing::Unknown);
-    assert_eq!(one_tail.lineage().standing(other_tail.last().epoch), Standing::Unknown);
+    assert_eq!(other_tail.lineage().epoch_status(one_tail.last().epoch), EpochStatus::Unknown);
+    assert_eq!(one_tail.lineage().epoch_status(other_tail.last().epoch), EpochStatus::Unknown);
     // What they have in common is resumed exactly at both.
     assert_eq!(after(&one, &one_tail, common, &["a"]).messages(), ["of the one"]);
     assert_eq!(after(&other, &other_tail, common, &["a"]).messages(), ["of the other"]);
@@ -186,8 +186,8 @@ fn a_hub_that_starts_on_a_full_disk_serves_readers_and_goes_on_with_room() {
             let (log, tail) = open(&full, options.clone());
             assert_eq!(earliest(&log, &tail).messages(), ["before", "after"]);
             assert_eq!(after(&log, &tail, before, &["a"]).messages(), ["after"]);
-            let ended = tail.lineage().standing(epoch);
-            assert_eq!(ended, Standing::EndedAt(Position::new(epoch, 1)));
+            let ended = tail.lineage().epoch_status(epoch);
+            assert_eq!(ended, EpochStatus::EndedAt(Position::new(epoch, 1)));
         }
     }
 }
@@ -206,7 +206,7 @@ fn a_thousand_starts_in_vain_do_not_cost_the_history() {
     let (log, tail) = open(&disk, options());
     let found = after(&log, &tail, cursor, &["a"]);
     assert_eq!((found.messages(), found.gaps.len()), (vec!["two"], 0));
-    assert_eq!(tail.lineage().standing(recent.epoch), Standing::EndedAt(recent));
+    assert_eq!(tail.lineage().epoch_status(recent.epoch), EpochStatus::EndedAt(recent));
 }
 
 #[test]

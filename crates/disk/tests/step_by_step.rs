@@ -80,7 +80,7 @@ fn live(seed: u64) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn the_same_seed_gives_another_log() {
+fn the_same_seed_gives_the_same_log() {
     let (once, again) = (live(7), live(7));
     assert_eq!(once.iter().map(|file| &file.0).collect::<Vec<_>>().len(), once.len());
     assert_eq!(once, again);
@@ -88,7 +88,7 @@ fn the_same_seed_gives_another_log() {
 }
 
 #[test]
-fn a_sync_that_is_due_waits_for_the_next_event() {
+fn a_sync_that_is_due_waits_for_no_event() {
     let interval = SyncPolicy::Interval(Duration::from_millis(100));
     let mut machine =
         Machine::start(&SimulatedDisk::new(1), 1, DiskOptions { sync: interval, ..small() });
@@ -105,7 +105,7 @@ fn a_sync_that_is_due_waits_for_the_next_event() {
 }
 
 #[test]
-fn who_waits_for_a_writer_that_is_gone_waits_for_ever() {
+fn a_publisher_of_a_gone_writer_is_answered() {
     let machine = Machine::start(&SimulatedDisk::new(1), 1, small());
     let mut appending = machine.log.append(batch("a", ["one"]));
     drop(machine.writer);
@@ -115,7 +115,7 @@ fn who_waits_for_a_writer_that_is_gone_waits_for_ever() {
 }
 
 #[test]
-fn a_log_that_has_failed_waits_for_a_sync_for_ever() {
+fn a_failed_log_has_no_sync_due() {
     let interval = SyncPolicy::Interval(Duration::from_millis(100));
     let mut machine =
         Machine::start(&SimulatedDisk::new(1), 1, DiskOptions { sync: interval, ..small() });

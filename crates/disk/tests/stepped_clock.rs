@@ -46,12 +46,12 @@ fn on_disk() -> DiskOptions {
 }
 
 /// A log on disk that is worked by hand.
-struct Worked {
+struct SteppedLog {
     log: DiskLog,
     writer: DiskWriter,
 }
 
-impl Worked {
+impl SteppedLog {
     fn open(disk: &SimulatedDisk, environment: &Arc<SimulatedEnvironment>) -> Self {
         let (storage, tail) = (Arc::new(disk.clone()), Arc::<Recorder>::default());
         let (log, writer) =
@@ -99,7 +99,7 @@ impl Worked {
 }
 
 #[test]
-fn a_clock_that_steps_makes_a_log_in_memory_forget_a_key() {
+fn a_stepped_clock_costs_no_key_in_memory() {
     for seconds in STEPS {
         let environment = Arc::new(SimulatedEnvironment::new(1));
         let log = MemoryLog::open_in(environment.clone(), in_memory(), Arc::<Recorder>::default());
@@ -126,12 +126,12 @@ fn a_clock_that_steps_makes_a_log_in_memory_forget_a_key() {
 }
 
 #[test]
-fn a_clock_that_steps_makes_a_log_on_disk_forget_a_key() {
+fn a_stepped_clock_costs_no_key_on_disk() {
     for seconds in STEPS {
         for trims in [false, true] {
             let disk = SimulatedDisk::new(1);
             let environment = Arc::new(SimulatedEnvironment::new(1));
-            let mut open = Worked::open(&disk, &environment);
+            let mut open = SteppedLog::open(&disk, &environment);
             let first = open.publish(order("one"));
             step(&environment, seconds);
             open.expire(environment.now());
@@ -148,11 +148,11 @@ fn a_clock_that_steps_makes_a_log_on_disk_forget_a_key() {
             // The clock is right again at a start, as if it had never been wrong.
             step(&environment, -seconds);
             let copy = disk.copy();
-            let mut restarted = Worked::open(&copy, &environment);
+            let mut restarted = SteppedLog::open(&copy, &environment);
             assert!(restarted.publish(order("one")).repeated, "{seconds} s, {trims}, restarted");
             restarted.close();
             let state = open.frozen();
-            let mut next = Worked::resume(&disk, &environment, state);
+            let mut next = SteppedLog::resume(&disk, &environment, state);
             open.log.release();
             step(&environment, seconds);
             environment.pass(WINDOW - Duration::from_millis(1001));
@@ -166,17 +166,17 @@ fn a_clock_that_steps_makes_a_log_on_disk_forget_a_key() {
 
 /// The wall clock is ahead for a moment, by less than it takes to be noticed, and a batch is dated by it.
 #[test]
-fn a_batch_of_the_future_makes_a_start_forget_another_key() {
+fn a_batch_of_the_future_costs_no_key_at_a_start() {
     let environment = Arc::new(SimulatedEnvironment::new(7));
     let disk = SimulatedDisk::new(7);
-    let mut log = Worked::open(&disk, &environment);
+    let mut log = SteppedLog::open(&disk, &environment);
     let first = log.publish(order("first"));
     environment.pass(Duration::from_secs(250));
     step(&environment, 59);
     log.publish(order("second"));
     step(&environment, -59);
     log.close();
-    let mut log = Worked::open(&disk, &environment);
+    let mut log = SteppedLog::open(&disk, &environment);
     let again = log.publish(order("first"));
     assert_eq!(again, Appended { repeated: true, ..first });
 }

@@ -92,7 +92,7 @@ mod tests {
 
     /// An event stands behind an `Arc`, with its two counts, in a class of 96 bytes of the allocator.
     #[test]
-    fn an_event_outgrows_the_memory_it_had() {
+    fn an_event_fits_into_96_bytes() {
         assert!(size_of::<Event>() + 2 * size_of::<usize>() <= 96);
     }
 }

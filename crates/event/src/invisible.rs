@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_people_write_is_taken_for_a_deception() {
+    fn a_name_people_write_is_not_deceptive() {
         for name in ["orders/1", "café", "می\u{200c}خواهم", "👩\u{200d}🚀", "注文/①", "עברית"]
         {
             assert!(!name.chars().any(is_deceptive), "{name}");

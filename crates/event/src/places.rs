@@ -100,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn places_differ_from_a_set_of_numbers(
+        fn places_behave_as_a_set_of_numbers(
             one in prop::collection::btree_set(0..191_usize, 0..20),
             other in prop::collection::btree_set(0..191_usize, 0..20),
             count in 0..192_usize,

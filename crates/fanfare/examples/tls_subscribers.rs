@@ -37,38 +37,38 @@ const MESSAGE: usize = 100;
 const BATCH: usize = 50;
 const UNDER_WAY: usize = 10;
 
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
+trait TransportStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<W: AsyncRead + AsyncWrite + Send + Unpin> TransportStream for W {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Way {
+struct Transport {
     name: &'static str,
     tls: bool,
     http2: bool,
 }
 
-const WAYS: [Way; 4] = [
-    Way { name: "HTTP/1.1", tls: false, http2: false },
-    Way { name: "HTTP/2", tls: false, http2: true },
-    Way { name: "HTTP/1.1 over TLS", tls: true, http2: false },
-    Way { name: "HTTP/2 over TLS", tls: true, http2: true },
+const WAYS: [Transport; 4] = [
+    Transport { name: "HTTP/1.1", tls: false, http2: false },
+    Transport { name: "HTTP/2", tls: false, http2: true },
+    Transport { name: "HTTP/1.1 over TLS", tls: true, http2: false },
+    Transport { name: "HTTP/2 over TLS", tls: true, http2: true },
 ];
 
 /// A running hub, killed when dropped.
-struct Hub {
+struct TlsHub {
     child: Child,
     address: SocketAddr,
     _files: TempDir,
 }
 
-impl Drop for Hub {
+impl Drop for TlsHub {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Hub {
+impl TlsHub {
     fn start(program: &str, tls: bool, trust: &mut RootCertStore) -> Self {
         let CertifiedKey::<KeyPair> { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -109,7 +109,11 @@ impl Hub {
     }
 }
 
-async fn connect(address: SocketAddr, way: Way, trust: &Arc<ClientConfig>) -> Box<dyn Wire> {
+async fn connect(
+    address: SocketAddr,
+    way: Transport,
+    trust: &Arc<ClientConfig>,
+) -> Box<dyn TransportStream> {
     let socket = TcpStream::connect(address).await.unwrap();
     socket.set_nodelay(true).unwrap();
     if !way.tls {
@@ -123,7 +127,7 @@ async fn connect(address: SocketAddr, way: Way, trust: &Arc<ClientConfig>) -> Bo
 /// resolves once the streams are open.
 async fn subscribe(
     address: SocketAddr,
-    way: Way,
+    way: Transport,
     trust: &Arc<ClientConfig>,
     streams: usize,
     received: &Arc<AtomicUsize>,
@@ -166,7 +170,7 @@ fn count(bytes: &[u8], received: &AtomicUsize) {
     received.fetch_add(letters, Ordering::Relaxed);
 }
 
-async fn publish(wire: &mut Pin<Box<dyn Wire>>, count: usize) {
+async fn publish(wire: &mut Pin<Box<dyn TransportStream>>, count: usize) {
     let message = format!("{{\"message\":\"{}\"}}", "x".repeat(MESSAGE));
     let body = vec![message; count].join("\n");
     let request = format!(
@@ -184,9 +188,15 @@ async fn publish(wire: &mut Pin<Box<dyn Wire>>, count: usize) {
     );
 }
 
-async fn measure(program: &str, way: Way, subscribers: usize, messages: usize, streams: usize) {
+async fn measure(
+    program: &str,
+    way: Transport,
+    subscribers: usize,
+    messages: usize,
+    streams: usize,
+) {
     let mut roots = RootCertStore::empty();
-    let hub = Hub::start(program, way.tls, &mut roots);
+    let hub = TlsHub::start(program, way.tls, &mut roots);
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -216,7 +226,7 @@ async fn measure(program: &str, way: Way, subscribers: usize, messages: usize, s
     sleep(REST).await;
     let idle = (hub.memory() - memory) / subscribers as f64 / 1024.0;
 
-    let publisher = Way { http2: false, ..way };
+    let publisher = Transport { http2: false, ..way };
     let mut wire = Box::into_pin(connect(hub.address, publisher, &http1).await);
     publish(&mut wire, 1).await;
     sleep(REST).await;

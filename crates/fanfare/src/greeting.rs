@@ -13,7 +13,7 @@ use fanfare_settings::{FilePath, Settings};
 const OTHERS: u32 = 0o007;
 
 /// Says what is allowed and most likely not meant.
-pub(crate) fn warn_of_mistakes(settings: &Settings) {
+pub(crate) fn warn_about_settings(settings: &Settings) {
     if settings.open {
         if !settings.listen.ip().to_canonical().is_loopback() {
             tracing::warn!("everyone on the network may publish and subscribe (--open)");
@@ -38,20 +38,20 @@ pub(crate) fn warn_of_mistakes(settings: &Settings) {
 }
 
 /// Says which files of secrets every user of this machine can read.
-pub(crate) fn warn_of_readable_keys(settings: &Settings) {
+pub(crate) fn warn_about_readable_keys(settings: &Settings) {
     let keys = settings.publish_key_file.iter().chain(&settings.subscribe_key_file);
     let secrets = settings.jwt_secret.iter().filter_map(TokenSecret::path);
     let files = keys.map(KeyFile::path).chain(secrets);
     let mut said = Vec::new();
     for file in files.chain(settings.tls_key.iter().map(FilePath::path)) {
-        if !said.contains(&file) && others_may(file) {
+        if !said.contains(&file) && is_readable_by_others(file) {
             tracing::warn!("other users can read the key in {0}: chmod 600 {0}", file.display());
             said.push(file);
         }
     }
 }
 
-fn others_may(file: &Path) -> bool {
+fn is_readable_by_others(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & OTHERS != 0)
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct KeyFiles {
 #[derive(Debug, Default)]
 struct KeyFilesState {
     /// What they looked like when they were last read, or found wanting.
-    stamps: Vec<Option<Stamp>>,
+    stamps: Vec<Option<KeyFileStamp>>,
     /// Why they could not be read since. Until they can, they are tried again, and said to fail once.
     failure: Option<String>,
 }
@@ -54,7 +54,7 @@ struct MercureSecrets {
 const DEVELOPMENT: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
 /// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
-type Stamp = (SystemTime, u64, u64);
+type KeyFileStamp = (SystemTime, u64, u64);
 
 impl KeyFiles {
     /// With what the settings have read just now.
@@ -131,7 +131,7 @@ impl KeyFiles {
         self.stamps().is_empty()
     }
 
-    fn stamps(&self) -> Vec<Option<Stamp>> {
+    fn stamps(&self) -> Vec<Option<KeyFileStamp>> {
         let files = self.publish.1.iter().chain(&self.subscribe.1).map(KeyFile::path);
         let mercure =
             self.mercure.iter().flat_map(|keys| keys.publish.iter().chain(&keys.subscribe));
@@ -232,7 +232,7 @@ fn foreign_keys(secrets: Option<&MercureSecrets>, issuers: &[IssuerKey]) -> Fore
     ForeignKeys { publish: keys(publish), subscribe: keys(subscribe) }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<KeyFileStamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

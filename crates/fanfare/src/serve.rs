@@ -34,7 +34,7 @@ use crate::certificate_metrics::CertificateMetrics;
 use crate::cluster::{Heartbeat, RedisCluster};
 use crate::control::{ControlCommand, ControlSockets, upgrade_on};
 use crate::engine::{EngineError, OpenEngine};
-use crate::greeting::{print_greeting, warn_of_mistakes, warn_of_readable_keys};
+use crate::greeting::{print_greeting, warn_about_readable_keys, warn_about_settings};
 use crate::key_files::{KeyFiles, keep_keys};
 use crate::key_set_client::KeySetClient;
 use crate::logs::{self, Logs};
@@ -42,7 +42,7 @@ use crate::notify_systemd::notify;
 use crate::reload::Reload;
 use crate::signals::StopSignal;
 use crate::state::HubState;
-use crate::upgrade::{Handover, Inheritance, Predecessor, Successions, TakeoverError};
+use crate::upgrade::{Handover, Predecessor, PreparedTakeover, ReceivedState, TakeoverError};
 use crate::{config, engine, listener, logging, open_files};
 
 /// How often the log is asked to let go of what is too old.
@@ -133,12 +133,12 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
     runtime.block_on(async {
         let stop = StopSignal::new(old.is_some())?;
         let upgrade = signal(SignalKind::user_defined2())?;
-        let mut inheritance = old.as_mut().map(|old| old.receive()).transpose()?;
-        let state = inheritance.as_mut().map(Inheritance::state).transpose();
+        let mut received_state = old.as_mut().map(|old| old.receive()).transpose()?;
+        let state = received_state.as_mut().map(ReceivedState::state).transpose();
         let state = state.map_err(TakeoverError::from)?;
         let built = Built::new(&settings, open_files, tls, listener, control, state).await?;
-        let mut running = match (old, inheritance) {
-            (Some(old), Some(inheritance)) => built.take_over(old, inheritance, &settings).await?,
+        let mut running = match (old, received_state) {
+            (Some(old), Some(received_state)) => built.take_over(old, received_state, &settings).await?,
             _ => {
                 let running = built.run(&settings);
                 print_greeting(running.address, &settings);
@@ -155,14 +155,14 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
                     break;
                 }
                 Some(command) = commands.recv() => {
-                    let Some(heir) = running.handover().handle_command(command, &stop).await else { continue };
+                    let Some(new_hub) = running.handover().handle_command(command, &stop).await else { continue };
                     drop(commands);
-                    let mut retired = pin!(running.retire());
+                    let mut finished = pin!(running.finish_after_handover());
                     tokio::select! {
-                        () = &mut retired => {}
+                        () = &mut finished => {}
                         () = stop.given() => {
-                            heir.stop();
-                            retired.await;
+                            new_hub.stop();
+                            finished.await;
                         }
                     }
                     break;
@@ -328,13 +328,18 @@ impl Built {
     async fn take_over(
         self,
         old: &Predecessor,
-        inheritance: Inheritance,
+        received_state: ReceivedState,
         settings: &Settings,
     ) -> Result<Running, ServeError> {
         let mercure = config::mercure(settings, self.address.port());
         let (mercure, presence) = (mercure.as_ref(), self.presence.as_ref());
-        let prepared =
-            Successions::prepare(inheritance, &self.app, &self.connections, mercure, presence);
+        let prepared = PreparedTakeover::prepare(
+            received_state,
+            &self.app,
+            &self.connections,
+            mercure,
+            presence,
+        );
         let prepared = prepared.map_err(TakeoverError::from)?;
         // The moment of commitment: before it nothing was written to any socket, after it nobody goes back.
         old.commit()?;
@@ -383,8 +388,8 @@ impl Built {
         }
         upkeep.spawn(expire(Arc::clone(hub)));
         upkeep.spawn(refresh_key_set(Arc::clone(&app)));
-        warn_of_mistakes(settings);
-        warn_of_readable_keys(settings);
+        warn_about_settings(settings);
+        warn_about_readable_keys(settings);
         tokio::spawn(accept(self.listener, self.connections.clone()));
         Running {
             address: self.address,
@@ -428,7 +433,7 @@ impl Running {
 
     /// Ends beside another process that is the hub now: closes what could not move, and touches nothing that
     /// is the other's.
-    async fn retire(mut self) {
+    async fn finish_after_handover(mut self) {
         self.cluster = None;
         // Whoever gave the order is told of its end.
         let told = async { while self.listeners.join_next().await.is_some() {} };

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use fanfare_disk::{DiskState, LockDescriptors};
 use fanfare_event::Position;
-use fanfare_handover::{Cargo, CargoError, Malformed, Manifest, Reader, Writer};
+use fanfare_handover::{Malformed, Manifest, Reader, StateFile, StateFileError, Writer};
 use fanfare_http::{AppState, NodeIdentity};
 use fanfare_log::StateError;
 use fanfare_memory::MemoryState;
@@ -68,7 +68,7 @@ pub(crate) struct DeferredState {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HubStateError {
     #[error(transparent)]
-    Cargo(#[from] CargoError),
+    StateFile(#[from] StateFileError),
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error(transparent)]
@@ -81,17 +81,17 @@ pub(crate) enum HubStateError {
 }
 
 /// What can be written down before anything stands still, and up to where that is.
-pub(crate) fn write_ahead(engine: &Engine) -> io::Result<(Cargo, Option<Position>)> {
-    let Engine::Memory(log) = engine else { return Ok((Cargo::seal(&[])?, None)) };
+pub(crate) fn write_ahead(engine: &Engine) -> io::Result<(StateFile, Option<Position>)> {
+    let Engine::Memory(log) = engine else { return Ok((StateFile::seal(&[])?, None)) };
     let state = log.state();
     let until = state.last();
     let (name, bytes) = EngineState::Memory(state).section()?;
-    Ok((Cargo::seal(&[(name, &bytes[..])])?, Some(until)))
+    Ok((StateFile::seal(&[(name, &bytes[..])])?, Some(until)))
 }
 
 /// What was written ahead, if anything was.
-pub(crate) fn read_ahead(cargo: Cargo) -> Result<Option<MemoryState>, HubStateError> {
-    let mut manifest = cargo.open()?;
+pub(crate) fn read_ahead(state_file: StateFile) -> Result<Option<MemoryState>, HubStateError> {
+    let mut manifest = state_file.open()?;
     let section = manifest.section(IN_MEMORY).map(BufReader::new);
     let state = section.map(|mut section| MemoryState::read(&mut section)).transpose()?;
     manifest.end()?;
@@ -230,7 +230,7 @@ impl EngineState {
             let rest = MemoryState::read(&mut BufReader::new(rest))?;
             return Ok(Self::Memory(ahead.followed_by(rest)?));
         }
-        let section = manifest.section(IN_MEMORY).ok_or(CargoError::Missing(IN_MEMORY))?;
+        let section = manifest.section(IN_MEMORY).ok_or(StateFileError::Missing(IN_MEMORY))?;
         Ok(Self::Memory(MemoryState::read(&mut BufReader::new(section))?))
     }
 }

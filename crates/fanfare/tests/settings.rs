@@ -45,7 +45,7 @@ fn answer(command: &mut Command) -> String {
 }
 
 #[test]
-fn a_bad_variable_is_not_named() {
+fn a_bad_variable_is_named() {
     let directory = directory("variable");
     assert_eq!(
         refusal(fanfare(&directory, &[]).env("FANFARE_RETAIN_AGE", "12 parsecs")),
@@ -55,7 +55,7 @@ fn a_bad_variable_is_not_named() {
 }
 
 #[test]
-fn a_bad_flag_is_not_named() {
+fn a_bad_flag_is_named() {
     let directory = directory("flag");
     for arguments in [&["--heartbeat", "2h"][..], &["serve", "--heartbeat", "2h"]] {
         assert_eq!(
@@ -67,7 +67,7 @@ fn a_bad_flag_is_not_named() {
 }
 
 #[test]
-fn the_file_in_the_working_directory_is_overlooked() {
+fn the_file_in_the_working_directory_is_read() {
     let directory = directory("default_file");
     fs::write(directory.join("fanfare.toml"), "# settings\nretain-age = '24h'\n").unwrap();
     assert_eq!(
@@ -78,7 +78,7 @@ fn the_file_in_the_working_directory_is_overlooked() {
 }
 
 #[test]
-fn the_named_file_is_overlooked() {
+fn the_named_file_is_read() {
     let directory = directory("named_file");
     fs::write(directory.join("fanfare.toml"), "prefix = 'unused'").unwrap();
     fs::write(directory.join("other.toml"), "shards = 1000").unwrap();
@@ -89,7 +89,7 @@ fn the_named_file_is_overlooked() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_passed_over() {
+fn an_unusable_file_is_reported() {
     let directory = directory("unusable_file");
     let missing = refusal(&mut fanfare(&directory, &["--config", "missing.toml"]));
     assert!(missing.starts_with("error: cannot read the settings in missing.toml: "), "{missing}");
@@ -108,7 +108,7 @@ fn a_file_that_cannot_be_used_is_passed_over() {
 }
 
 #[test]
-fn mistakes_are_reported_one_by_one() {
+fn all_mistakes_are_reported_at_once() {
     let directory = directory("all");
     let said = refusal(&mut fanfare(&directory, &["--prefix", "sse", "--allow-origin", "*"]));
     let lines: Vec<_> = said.lines().collect();
@@ -118,7 +118,7 @@ fn mistakes_are_reported_one_by_one() {
 }
 
 #[test]
-fn an_unknown_flag_or_command_is_ignored() {
+fn an_unknown_flag_or_command_is_refused() {
     let directory = directory("unknown");
     for arguments in
         [&["--hartbeat", "15s"][..], &["srve"], &["--shards", "2", "serve"], &["--drain"]]
@@ -128,7 +128,7 @@ fn an_unknown_flag_or_command_is_ignored() {
 }
 
 #[test]
-fn help_leaves_out_a_setting() {
+fn help_lists_every_setting() {
     let directory = directory("help");
     let long = answer(&mut fanfare(&directory, &["--help"]));
     let short = answer(&mut fanfare(&directory, &["-h"]));
@@ -186,14 +186,14 @@ fn help_leaves_out_a_setting() {
 }
 
 #[test]
-fn the_version_is_another() {
+fn the_version_is_right() {
     let directory = directory("version");
     let said = answer(&mut fanfare(&directory, &["--version"]));
     assert_eq!(said, concat!("fanfare ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
-fn a_mistake_beside_a_secret_prints_it() {
+fn a_mistake_beside_a_secret_hides_it() {
     let directory = directory("secrets_in_messages");
     for broken in [
         "publish_key = hunter2-hunter2-hunter2",

@@ -56,7 +56,7 @@ pub enum ControlReport {
     /// How far it has come, for a person to read.
     Progress(String),
     /// What would move. The last report.
-    Checked(Outlook),
+    Checked(UpgradePreview),
     /// The new process serves. The last report.
     Done(UpgradeOutcome),
     /// It goes on as before, and why. The last report.
@@ -67,7 +67,7 @@ pub enum ControlReport {
 
 /// What would move, and what would not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outlook {
+pub struct UpgradePreview {
     /// Streams that would keep their connections.
     pub streams: u64,
     /// Streams that would be closed, and resume elsewhere by their ids.
@@ -259,7 +259,7 @@ impl ControlReport {
                 writer.u8(1);
                 writer.text(text);
             }
-            Self::Checked(Outlook { streams, closed, obstacle }) => {
+            Self::Checked(UpgradePreview { streams, closed, obstacle }) => {
                 writer.u8(2);
                 writer.u64(*streams);
                 writer.u64(*closed);
@@ -301,7 +301,7 @@ impl ControlReport {
         let mut reader = Reader::new(bytes);
         let report = match reader.u8()? {
             1 => Self::Progress(reader.text()?.to_owned()),
-            2 => Self::Checked(Outlook {
+            2 => Self::Checked(UpgradePreview {
                 streams: reader.u64()?,
                 closed: reader.u64()?,
                 obstacle: reader.option(|reader| reader.text().map(str::to_owned))?,
@@ -337,7 +337,7 @@ mod tests {
         ] {
             assert_eq!(ControlRequest::decode(&request.encode()), Ok(request));
         }
-        let outlook = Outlook { streams: 1, closed: 2, obstacle: Some("why".to_owned()) };
+        let preview = UpgradePreview { streams: 1, closed: 2, obstacle: Some("why".to_owned()) };
         let outcome = UpgradeOutcome {
             streams: 1,
             connections: 2,
@@ -348,7 +348,7 @@ mod tests {
         };
         for report in [
             ControlReport::Progress("a".to_owned()),
-            ControlReport::Checked(outlook),
+            ControlReport::Checked(preview),
             ControlReport::Done(outcome),
             ControlReport::Refused("b".to_owned()),
             ControlReport::Lost("c".to_owned()),

@@ -2,7 +2,7 @@
 //!
 //! The two share a pair of sockets that keep the bounds of messages. Small messages say how far each has
 //! come; sockets travel beside them as descriptors, a bounded number at a time; state travels as one sealed
-//! memory file ([`Cargo`]), which nobody can change any more.
+//! memory file ([`StateFile`]), which nobody can change any more.
 //!
 //! What must hold:
 //!
@@ -16,15 +16,15 @@
 //! This crate knows nothing of what is handed over: sections and records are bytes, which their owners
 //! write and read with [`Writer`] and [`Reader`].
 
-mod cargo;
 mod channel;
 mod codec;
 pub mod control;
 mod inherited;
 mod message;
+mod state_file;
 
-pub use cargo::{Cargo, CargoError, Manifest, Section};
 pub use channel::{Channel, ChannelError, IN_FLIGHT, MAX_DESCRIPTORS};
 pub use codec::{Malformed, Reader, Writer};
 pub use inherited::{inherited, pair};
 pub use message::{FORMATS, Formats, UpgradeMessage};
+pub use state_file::{Manifest, Section, StateFile, StateFileError};

@@ -198,7 +198,11 @@ impl Admission {
 
 impl From<Refusal> for Admission {
     fn from(refusal: Refusal) -> Self {
-        if refusal.is_passing() { Self::ComeBack(refusal.reason()) } else { Self::Refused(refusal) }
+        if refusal.is_transient() {
+            Self::ComeBack(refusal.reason())
+        } else {
+            Self::Refused(refusal)
+        }
     }
 }
 
@@ -294,7 +298,7 @@ mod tests {
         for feed in FEEDS {
             let mut access = AccessConfig::private();
             access.keys.subscribe = AccessKeys::new(&[Secret::new("k".repeat(32), 1).unwrap()]);
-            access.tickets = Some(Box::new(Away));
+            access.tickets = Some(Box::new(UnreachableStore));
             let app = AppState::idle(&QuotaLimits::few(), access, 8);
             let mut asked = request(Method::GET, &format!("/?ticket={}", "A".repeat(43)));
             let turned_away = admit(&app, &NATIVE, feed, &mut asked, None).await;
@@ -326,9 +330,9 @@ mod tests {
 
     /// A store of tickets that nobody can reach.
     #[derive(Debug)]
-    struct Away;
+    struct UnreachableStore;
 
-    impl TicketStore for Away {
+    impl TicketStore for UnreachableStore {
         fn put(
             &self,
             _: TicketId,

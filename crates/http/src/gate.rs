@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 /// The gate.
 #[derive(Debug)]
 pub struct Gate {
-    passage: watch::Sender<GateState>,
+    state: watch::Sender<GateState>,
     inside: AtomicUsize,
     /// Somebody has left.
     left: Notify,
@@ -32,7 +32,7 @@ pub enum GateState {
     /// At once.
     Open,
     /// No connection is accepted, and none is asked for another request; who has asked may still enter.
-    Narrow,
+    Quiescing,
     /// Not yet.
     Closed,
     /// Never: another process is the hub.
@@ -41,7 +41,7 @@ pub enum GateState {
 
 /// Somebody inside; leaves when dropped.
 #[derive(Debug)]
-pub(crate) struct Inside {
+pub(crate) struct GateGuard {
     gate: Arc<Gate>,
     /// Not while it waits outside.
     counted: bool,
@@ -50,43 +50,40 @@ pub(crate) struct Inside {
 impl Gate {
     /// An open one.
     pub fn new() -> Arc<Self> {
-        let (passage, _) = watch::channel(GateState::Open);
-        Arc::new(Self { passage, inside: AtomicUsize::new(0), left: Notify::new() })
+        let (state, _) = watch::channel(GateState::Open);
+        Arc::new(Self { state, inside: AtomicUsize::new(0), left: Notify::new() })
     }
 
     /// Enters, as soon as that is possible.
-    pub(crate) async fn enter(self: &Arc<Self>) -> Result<Inside, Refusal> {
+    pub(crate) async fn enter(self: &Arc<Self>) -> Result<GateGuard, Refusal> {
         loop {
             self.inside.fetch_add(1, Ordering::SeqCst);
-            let inside = Inside { gate: Arc::clone(self), counted: true };
-            if *self.passage.borrow() < GateState::Closed {
+            let inside = GateGuard { gate: Arc::clone(self), counted: true };
+            if *self.state.borrow() < GateState::Closed {
                 return Ok(inside);
             }
             drop(inside);
-            if self.reached(|passage| passage != GateState::Closed).await == GateState::Gone {
+            if self.reached(|state| state != GateState::Closed).await == GateState::Gone {
                 return Err(Refusal::HandedOver);
             }
         }
     }
 
     /// Whether one may enter.
-    pub fn passage(&self) -> GateState {
-        *self.passage.borrow()
+    pub fn state(&self) -> GateState {
+        *self.state.borrow()
     }
 
     /// From now on this holds.
-    pub fn set(&self, passage: GateState) {
-        self.passage.send_replace(passage);
+    pub fn set(&self, state: GateState) {
+        self.state.send_replace(state);
     }
 
     /// Resolves as soon as what is asked for holds.
     pub(crate) async fn reached(&self, holds: impl Fn(GateState) -> bool) -> GateState {
-        let mut passage = self.passage.subscribe();
+        let mut state = self.state.subscribe();
         // The sender is here.
-        passage
-            .wait_for(|passage| holds(*passage))
-            .await
-            .map_or(GateState::Gone, |passage| *passage)
+        state.wait_for(|state| holds(*state)).await.map_or(GateState::Gone, |state| *state)
     }
 
     /// Resolves once nobody is inside. Of use only where nobody can enter.
@@ -101,7 +98,7 @@ impl Gate {
     }
 }
 
-impl Inside {
+impl GateGuard {
     /// Leaves, awaits this, and enters again; what is there at once is not left for. Nothing of the hub's state may be
     /// changed meanwhile.
     pub(crate) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Refusal> {
@@ -124,7 +121,7 @@ impl Inside {
     }
 }
 
-impl Drop for Inside {
+impl Drop for GateGuard {
     fn drop(&mut self) {
         self.leave();
     }
@@ -161,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_need_not_wait_is_sent_away() {
+    async fn whoever_need_not_wait_stays_inside() {
         let gate = Gate::new();
         let mut inside = gate.enter().await.unwrap();
         gate.set(GateState::Gone);

@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::quotas::RequestKind;
 use crate::refusal::{Refusal, RefusalNote};
 use crate::state::AppState;
-use crate::stream::come_back;
+use crate::stream::retry_later;
 
 /// For answers that are meant for nobody but whoever asked.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -77,7 +77,7 @@ pub(crate) async fn finish_response(
     if response.extensions().get::<RefusalNote>().is_none() {
         return response;
     }
-    let response = app.access.failures.hold_slowed(response).await;
+    let response = app.access.failures.delay_failed(response).await;
     if let (Some(note), Some(from)) = (response.extensions().get::<RefusalNote>(), from) {
         app.trail.refused(note, from);
     }
@@ -128,7 +128,7 @@ impl RequestRate {
         let refusal = self.count(path, from).err()?;
         Some(if streams.iter().any(|stream| stream == path) {
             app.metrics.refused(refusal.reason());
-            come_back(app.delivery.retry())
+            retry_later(app.delivery.retry())
         } else {
             endpoint.refuse(&refusal)
         })

@@ -18,6 +18,7 @@ mod dialect;
 mod endpoint;
 mod front;
 mod gate;
+mod handed_over;
 mod handlers;
 mod layers;
 mod metrics;
@@ -37,7 +38,6 @@ mod router;
 mod shared_body;
 mod state;
 mod stream;
-mod succession;
 
 pub use self::access::{Access, AccessConfig, CurrentKeys, ForeignKeys, ForeignRealm, GuardConfig};
 pub use self::audit::Trail;
@@ -50,6 +50,7 @@ pub use self::console::{Console, Observer, StreamConfig};
 pub use self::dialect::{MercureConfig, MercureTokens, Presence};
 pub use self::front::Front;
 pub use self::gate::{Gate, GateState};
+pub use self::handed_over::SubscriptionVocabulary;
 pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
 pub use self::node::{Node, NodeId, NodeIdentity};
 #[cfg(fuzzing)]
@@ -60,4 +61,3 @@ pub use self::publish_streams::PublishStreams;
 pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
 pub use self::router::{RouterConfig, router};
 pub use self::state::AppState;
-pub use self::succession::SubscriptionVocabulary;

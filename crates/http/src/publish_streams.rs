@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 
 /// How much may have been said that a stream has not heard yet. Each looks whenever it has something to do,
 /// and is woken where it has nothing.
-const UNHEARD: usize = 64;
+const SIGNAL_BACKLOG: usize = 64;
 
 /// The streams of publishers at this node.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ enum EndSignal {
 impl PublishStreams {
     /// None yet.
     pub fn new() -> Arc<Self> {
-        let (said, _) = broadcast::channel(UNHEARD);
+        let (said, _) = broadcast::channel(SIGNAL_BACKLOG);
         Arc::new(Self { said, open: AtomicUsize::new(0) })
     }
 

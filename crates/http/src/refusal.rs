@@ -220,7 +220,7 @@ impl Refusal {
 
     /// Whether credentials could not be looked at for now, or this is no longer the hub, which a client
     /// that comes back may find mended.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::Untrusted(Untrusted::Unavailable(_)) | Self::Tickets(_) | Self::HandedOver

@@ -190,7 +190,7 @@ impl RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if !self.incoming.is_end_stream() {
-            self.unfinished.lets_go();
+            self.unfinished.on_body_dropped();
         }
     }
 }

@@ -90,7 +90,7 @@ fn routes(endpoint: &Endpoint, prefix: &str) -> Router {
         .route(&paths.subscribe, subscribe)
         .method_not_allowed_fallback(async move || dialect.method_not_allowed())
         .with_state(endpoint.clone())
-        .merge(dialect.further_routes(&endpoint.app))
+        .merge(dialect.extra_routes(&endpoint.app))
 }
 
 /// The hub's own dialect, and all else that is answered in it.

@@ -89,7 +89,7 @@ impl AppState {
         if self.is_draining() {
             return Some(Refusal::Draining);
         }
-        (self.gate.passage() != GateState::Open).then_some(Refusal::Moving)
+        (self.gate.state() != GateState::Open).then_some(Refusal::Moving)
     }
 
     /// A place for a request while it is being answered.

@@ -21,7 +21,7 @@ use fanfare_event::{PrivateRights, Selector};
 use fanfare_hub::{Envelope, Interest, Start};
 use http_body::Frame;
 
-use crate::gate::Inside;
+use crate::gate::GateGuard;
 use crate::refusal::Refusal;
 
 /// A subscription that was asked for, authorised and given a seat.
@@ -37,7 +37,7 @@ pub(crate) struct AdmittedStream {
     seat: Seat,
     lease: Option<Box<Lease>>,
     /// Until it has joined.
-    inside: Inside,
+    inside: GateGuard,
 }
 
 /// What a subscriber may hear, and where it begins.
@@ -64,7 +64,7 @@ impl AdmittedStream {
         address: IpAddr,
         seat: Seat,
         lease: Option<Box<Lease>>,
-        inside: Inside,
+        inside: GateGuard,
     ) -> Self {
         let Admissible { selector, private, format, cadence, start, has_id } = what;
         let delivery = Arc::clone(delivery);
@@ -102,7 +102,7 @@ impl AdmittedStream {
         self
     }
 
-    /// See [`Inside::outside`].
+    /// See [`GateGuard::outside`].
     pub(crate) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Refusal> {
         self.inside.outside(wait).await
     }
@@ -166,7 +166,7 @@ pub(crate) fn head_only() -> Response {
 
 /// A stream that only says when to come back: any status but 200 would end an EventSource for good
 /// (WHATWG HTML, 9.2.3).
-pub(crate) fn come_back(retry: Retry) -> Response {
+pub(crate) fn retry_later(retry: Retry) -> Response {
     let wire = Wire::native(Envelope::None, Framing::Bare);
     let mut response = head(wire.turned_away(&[], retry.pick()));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -175,9 +175,9 @@ pub(crate) fn come_back(retry: Retry) -> Response {
 
 /// The same in place of a stream whose head was made already: what the layers have put there stays. Without it, a page of
 /// another site may not read the answer, and its EventSource gives up for good.
-pub(crate) fn come_back_under(head: Response, retry: Retry) -> Response {
+pub(crate) fn retry_later_with_head(head: Response, retry: Retry) -> Response {
     let (mut head, _) = head.into_parts();
-    let (other, body) = come_back(retry).into_parts();
+    let (other, body) = retry_later(retry).into_parts();
     head.headers.remove(CONTENT_LENGTH);
     head.headers.extend(other.headers);
     Response::from_parts(head, body)

@@ -75,7 +75,7 @@ impl Busiest {
     }
 
     /// The busiest, busiest first, and lets all counts fade. To be called about once a second.
-    pub(crate) fn look(&mut self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
+    pub(crate) fn rank(&mut self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
         let since = self.faded.replace(now).unwrap_or(now);
         let passed = now.as_millis().saturating_sub(since.as_millis()).max(1) as f64 / 1e3;
         let keep = (-passed / FADING.as_secs_f64()).exp();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_topics_hides_the_busy_ones_or_is_remembered() {
+    fn a_flood_of_topics_does_not_hide_the_busy_ones() {
         let mut busiest = Busiest::default();
         let mut busy = Vec::new();
         for second in 0..60 {
@@ -122,7 +122,7 @@ mod tests {
             (0..1_000).for_each(|n| publish(&mut busiest, &format!("rare/{second}/{n}"), 1));
             publish(&mut busiest, "steady", 100);
             assert!(busiest.counters.len() <= COUNTERS && busiest.places.len() <= COUNTERS);
-            busy = busiest.look(Timestamp(second * 1_000), 2);
+            busy = busiest.rank(Timestamp(second * 1_000), 2);
         }
         assert_eq!(busy.iter().map(|b| b.topic.as_str()).collect::<Vec<_>>(), ["busy", "steady"]);
         assert!((290.0..=301.0).contains(&busy[0].rate), "{busy:?}");
@@ -130,11 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_has_fallen_silent_stays() {
+    fn a_topic_that_has_fallen_silent_goes() {
         let mut busiest = Busiest::default();
         publish(&mut busiest, "loud", 1_000);
-        busiest.look(Timestamp(0), 10);
-        let faded = busiest.look(Timestamp(120_000), 10);
+        busiest.rank(Timestamp(0), 10);
+        let faded = busiest.rank(Timestamp(120_000), 10);
         assert_eq!(faded, []);
         assert!(busiest.places.is_empty());
     }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use fanfare_event::Position;
-use fanfare_log::{Between, Lineage, ReadError, ReadFrom, Standing};
+use fanfare_log::{Between, EpochStatus, Lineage, ReadError, ReadFrom};
 
 use crate::{Gap, GapReason, Requested, Resolution, Start};
 
@@ -66,7 +66,7 @@ impl Continuity {
     }
 
     /// Whether no other epoch has begun since `earlier`, and nothing was found out about the past.
-    pub(crate) fn goes_on_from(&self, earlier: &Self) -> bool {
+    pub(crate) fn same_history_as(&self, earlier: &Self) -> bool {
         match (&self.lineage, &earlier.lineage) {
             (Some(now), Some(then)) => Arc::ptr_eq(now, then),
             _ => false,
@@ -117,13 +117,15 @@ impl Continuity {
 
     fn resume_after(&self, position: Position) -> Resolution {
         let lost = |resumes| behind(GapReason::EngineLostWrites, position.to_string(), resumes);
-        match self.standing(position.epoch) {
-            Standing::Current if position > self.last => Resolution::Ahead(lost(self.last)),
-            Standing::EndedAt(end) if position > end => Resolution::Ready(lost(self.behind(end))),
-            Standing::Current | Standing::EndedAt(_) => {
+        match self.epoch_status(position.epoch) {
+            EpochStatus::Current if position > self.last => Resolution::Ahead(lost(self.last)),
+            EpochStatus::EndedAt(end) if position > end => {
+                Resolution::Ready(lost(self.behind(end)))
+            }
+            EpochStatus::Current | EpochStatus::EndedAt(_) => {
                 Resolution::Ready(Start { gap: None, from: ReadFrom::After(position) })
             }
-            Standing::Unknown => {
+            EpochStatus::Unknown => {
                 // From the very place that the gap names: what is trimmed until it is read is
                 // another gap.
                 let start = behind(GapReason::UnknownEpoch, position.to_string(), self.floor());
@@ -163,8 +165,8 @@ impl Continuity {
         span
     }
 
-    fn standing(&self, epoch: u64) -> Standing {
-        self.lineage.as_ref().map_or(Standing::Unknown, |lineage| lineage.standing(epoch))
+    fn epoch_status(&self, epoch: u64) -> EpochStatus {
+        self.lineage.as_ref().map_or(EpochStatus::Unknown, |lineage| lineage.epoch_status(epoch))
     }
 
     /// Everything retained lies after this position.

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_of_what_was_dropped_is_left_out() {
+    fn every_topic_of_what_was_dropped_is_named() {
         let mut dropped = Dropped::default();
         assert_eq!(topics(&dropped, 0..1), None);
         for (offset, name) in ["a", "b", "a", "c"].into_iter().enumerate() {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_topics_is_left_out() {
+    fn each_of_several_topics_is_named() {
         let mut dropped = Dropped::default();
         dropped.note(0, Some(&topic("a")), &[topic("b"), topic("c")]);
         dropped.note(1, Some(&topic("b")), &[topic("d")]);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_across_blocks_is_short_of_a_topic_or_has_one_too_many() {
+    fn a_stretch_across_blocks_has_exactly_its_topics() {
         let mut dropped = Dropped::default();
         let all = 3 * BLOCK as u64 + 7;
         (0..all).for_each(|n| dropped.note(n, Some(&topic(&format!("{n:05}"))), &[]));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_asks_copies_what_the_window_has_dropped() {
+    fn a_shard_that_asks_shares_what_was_dropped() {
         let mut dropped = Dropped::default();
         let all = BLOCKS as u64 * BLOCK as u64;
         (0..all).for_each(|n| dropped.note(n, Some(&topic(&format!("{n}"))), &[]));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_window_is_remembered_for_ever() {
+    fn what_is_remembered_is_bounded() {
         let mut dropped = Dropped::default();
         let topic = topic("a");
         let capacity = (BLOCKS * BLOCK) as u64;

@@ -46,19 +46,19 @@ const GAP_WEIGHT: usize = 256;
 enum FrameContent {
     Event(Arc<Event>, OwnId),
     /// Behind a pointer, for few frames are one.
-    Loss(Box<Loss>),
+    Loss(Box<LossContent>),
 }
 
 /// A loss, and what is said of it: by as many formats as there are, each once.
 #[derive(Debug)]
-struct Loss {
+struct LossContent {
     gap: Gap,
-    told: OnceLock<Box<Notice>>,
+    told: OnceLock<Box<EncodedGap>>,
 }
 
 /// A notice of loss, in the words of a format.
 #[derive(Debug)]
-struct Notice {
+struct EncodedGap {
     format: &'static str,
     encoded: Encoded,
     others: OnceLock<Box<Self>>,
@@ -76,7 +76,10 @@ impl Frame {
 
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
-        Self::of(FrameContent::Loss(Box::new(Loss { gap, told: OnceLock::new() })), GAP_WEIGHT)
+        Self::of(
+            FrameContent::Loss(Box::new(LossContent { gap, told: OnceLock::new() })),
+            GAP_WEIGHT,
+        )
     }
 
     fn of(content: FrameContent, weight: usize) -> Self {
@@ -180,7 +183,7 @@ impl Frame {
     }
 }
 
-impl Loss {
+impl LossContent {
     /// What a format tells of it; it is counted where its frame is.
     fn told_in(
         &self,
@@ -192,7 +195,7 @@ impl Loss {
         loop {
             let notice = place.get_or_init(|| {
                 let encoded = frame.counted(write(&self.gap));
-                Box::new(Notice { format, encoded, others: OnceLock::new() })
+                Box::new(EncodedGap { format, encoded, others: OnceLock::new() })
             });
             if notice.format == format {
                 return &notice.encoded;

@@ -104,8 +104,8 @@ impl Hub {
     }
 
     /// Nobody looks at the busiest topics any more: they are not counted until someone does.
-    pub fn unwatch(&self) {
-        self.window.unwatch();
+    pub fn stop_counting_topics(&self) {
+        self.window.stop_counting_topics();
     }
 
     /// Lets the log go of what has outlived its age. To be called about once a second.
@@ -236,7 +236,7 @@ impl Catchup {
         while let Some(slot) = slots.next() {
             let Some(event) = slot.frame.event() else { continue };
             // The log knows what is wanted, not what may be heard.
-            if !interest.hears(event) {
+            if !interest.receives(event) {
                 continue;
             }
             let position = event.position;

@@ -77,26 +77,26 @@ impl Interest {
             }
             Concern::Special => {}
         }
-        let mut hears =
-            |event: &Event| self.selector.matches_counted(event, steps) && self.may_hear(event);
-        slot.frame.event().is_none_or(&mut hears)
+        let mut receives =
+            |event: &Event| self.selector.matches_counted(event, steps) && self.may_receive(event);
+        slot.frame.event().is_none_or(&mut receives)
     }
 
     /// The same of a slot of which a topic is known to be wanted.
     pub fn wants_type(&self, slot: &Slot) -> bool {
         let wants = |event: &Event| {
-            self.selector.wants_type(event.event_type.as_ref()) && self.may_hear(event)
+            self.selector.wants_type(event.event_type.as_ref()) && self.may_receive(event)
         };
         let asks = self.selector.filters_types() || slot.concern == Concern::Special;
         !asks || slot.frame.event().is_none_or(wants)
     }
 
     /// Whether the subscriber receives `event`.
-    pub fn hears(&self, event: &Event) -> bool {
-        self.selector.matches(event) && self.may_hear(event)
+    pub fn receives(&self, event: &Event) -> bool {
+        self.selector.matches(event) && self.may_receive(event)
     }
 
-    fn may_hear(&self, event: &Event) -> bool {
+    fn may_receive(&self, event: &Event) -> bool {
         !event.is_private() || self.private.cover(event.topics())
     }
 }

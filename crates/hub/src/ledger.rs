@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_after_a_frame_has_left_counts_for_ever() {
+    fn what_is_encoded_after_a_frame_left_is_not_counted() {
         let ledger = Arc::new(Ledger::default());
         let entry = LedgerEntry::new(&ledger);
         entry.enter(10);

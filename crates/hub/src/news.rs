@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whom_one_of_several_topics_concerns_is_left_out() {
+    fn news_concern_those_of_each_topic() {
         for private in [false, true] {
             let mut all = news(&[&["a", "b"]], private);
             all.join(news(&[&["c"]], private));

@@ -43,7 +43,7 @@ mod tests {
     use crate::GapReason;
 
     #[test]
-    fn a_reason_has_no_place_or_that_of_another() {
+    fn every_reason_has_a_place_of_its_own() {
         for (place, reason) in GapReason::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), place);
             assert!(!reason.as_str().is_empty());

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_few_events_have_makes_every_slot_or_frame_larger() {
+    fn slots_and_frames_keep_their_size() {
         assert_eq!(size_of::<Slot>(), 24);
         // With its two counts, in a class of 256 bytes of the allocator.
         assert!(size_of::<Frame>() + 2 * size_of::<usize>() <= 256);

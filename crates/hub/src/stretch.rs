@@ -60,7 +60,7 @@ impl Stretch {
     /// Whether it tells the truth by what is known of the log now: no epoch has begun since, and nothing
     /// was found out about the past.
     pub(crate) fn is_true(&self, known: &Continuity) -> bool {
-        known.goes_on_from(&self.known)
+        known.same_history_as(&self.known)
     }
 
     /// What of it follows `from`, for the same selector; `None` where it does not reach there, or does not say

@@ -30,12 +30,12 @@ struct WarmRun {
 impl Hub {
     /// Fills the window from the log, as far as its bounds allow; how many frames that brought. To be called
     /// after the engine has begun and before anyone listens to the window; may block on the engine.
-    /// `patience` is asked before every read whether there is time for it.
+    /// `keep_going` is asked before every read whether there is time for it.
     ///
     /// # Errors
     ///
     /// The log cannot be read: what had been read until then is in the window.
-    pub fn warm(&self, mut patience: impl FnMut() -> bool) -> Result<usize, ReadError> {
+    pub fn warm(&self, mut keep_going: impl FnMut() -> bool) -> Result<usize, ReadError> {
         let bounds = self.window().bounds();
         let (known, begins) = self.window().beginning();
         let mut run = WarmRun { floor: begins, events: VecDeque::new(), weight: 0 };
@@ -48,7 +48,7 @@ impl Hub {
                 break;
             }
             let room = bounds.bytes - run.weight;
-            let older = match self.read_run(start, run.floor, room, &mut patience) {
+            let older = match self.read_run(start, run.floor, room, &mut keep_going) {
                 Ok(Some(older)) => older,
                 Ok(None) => break,
                 Err(error) => {
@@ -71,19 +71,19 @@ impl Hub {
     }
 
     /// Everything of the log after `start` and up to `until`, or the latest part of it that is whole and
-    /// weighs no more than `room`; `None` where patience ended.
+    /// weighs no more than `room`; `None` where `keep_going` said no.
     fn read_run(
         &self,
         start: Position,
         until: Position,
         room: usize,
-        patience: &mut impl FnMut() -> bool,
+        keep_going: &mut impl FnMut() -> bool,
     ) -> Result<Option<WarmRun>, ReadError> {
         let everything = Selector::everything();
         let mut run = WarmRun { floor: start, events: VecDeque::new(), weight: 0 };
         let mut at = start;
         while at < until {
-            if !patience() {
+            if !keep_going() {
                 return Ok(None);
             }
             let page = self.read_log(ReadFrom::After(at), until, &everything, PAGE)?;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_read_than_the_window_may_hold() {
+    fn no_more_is_read_than_the_window_holds() {
         let hub = restarted(state(700, 1_000), WindowBounds { count: 300, bytes: 50_000 });
         let mut reads = 0;
         let warmed = hub.warm(|| {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_log_holds_up_the_start_or_leaves_a_hole() {
+    fn a_slow_log_neither_delays_nor_leaves_a_hole() {
         let hub = restarted(state(700, 10), WindowBounds { count: 600, bytes: 1 << 30 });
         let mut reads = 0..2;
         assert_eq!(hub.warm(|| reads.next().is_some()).unwrap(), 128 + 256);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn someone_who_listens_has_frames_put_before_those_it_has() {
+    fn nothing_is_put_before_what_a_listener_has() {
         #[derive(Debug)]
         struct Listener;
         impl Notify for Listener {

@@ -134,7 +134,7 @@ impl Window {
         let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
         let mut guard = self.write();
         let state = &mut *guard;
-        let fits = state.ring.floor() == begins && state.continuity.goes_on_from(known);
+        let fits = state.ring.floor() == begins && state.continuity.same_history_as(known);
         if !fits || !listeners.is_empty() || floor >= begins {
             return 0;
         }
@@ -170,7 +170,7 @@ impl Window {
 
     /// Lets the oldest frames go where what was encoded since they came has made them too heavy.
     /// To be called after encoding; costs next to nothing where there is nothing to let go of.
-    pub fn shed(&self) {
+    pub fn evict_to_weight(&self) {
         if self.is_over_bytes() {
             self.bound(&mut self.write());
         }
@@ -208,7 +208,7 @@ impl Window {
     /// call.
     pub(crate) fn busiest(&self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
         self.watch();
-        self.busiest.lock().unwrap_or_else(PoisonError::into_inner).look(now, limit)
+        self.busiest.lock().unwrap_or_else(PoisonError::into_inner).rank(now, limit)
     }
 
     /// Somebody looks at the busiest topics from now on.
@@ -217,13 +217,13 @@ impl Window {
     }
 
     /// Nobody looks at the busiest topics any more: they are not counted until someone does.
-    pub(crate) fn unwatch(&self) {
+    pub(crate) fn stop_counting_topics(&self) {
         if self.watched.swap(false, Ordering::Relaxed) {
             *self.busiest.lock().unwrap_or_else(PoisonError::into_inner) = Busiest::default();
         }
     }
 
-    fn tell_all(&self, mut tell: impl FnMut(&dyn Notify, &News)) {
+    fn notify_all(&self, mut tell: impl FnMut(&dyn Notify, &News)) {
         // To be told may be a system call: no lock is held.
         let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
         let news = std::mem::take(&mut *self.news());
@@ -317,12 +317,12 @@ impl Tail for Window {
     }
 
     fn wake(&self) {
-        self.tell_all(|listener, news| listener.notify(news));
+        self.notify_all(|listener, news| listener.notify(news));
     }
 
     fn wake_from_publisher(&self) {
         let mut delivered = false;
-        self.tell_all(|listener, news| {
+        self.notify_all(|listener, news| {
             if delivered {
                 listener.notify(news);
             } else {
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overrun_is_not_counted() {
+    fn an_overrun_is_counted() {
         let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
         let window = Window::new(WindowBounds { count: 2, bytes: 1 << 20 }, retention);
         window.begin(&Lineage::root(1), Position::new(1, 0));

@@ -43,20 +43,20 @@ fn selector(topics: &[&str]) -> Selector {
 }
 
 #[test]
-fn an_interest_is_shared_with_someone_who_has_other_rights() {
+fn an_interest_is_shared_by_equal_rights_only() {
     let none = Interest::shared(Selector::default(), PrivateRights::None);
     let all = Interest::shared(Selector::default(), PrivateRights::Every);
     let again = Interest::shared(Selector::default(), PrivateRights::None);
     assert!(Arc::ptr_eq(&none, &again));
     let secret = slot(&["default"], true);
-    for (interest, hears) in [(&none, false), (&all, true), (&again, false)] {
-        assert_eq!((interest.wants(&secret), interest.wants_type(&secret)), (hears, hears));
+    for (interest, receives) in [(&none, false), (&all, true), (&again, false)] {
+        assert_eq!((interest.wants(&secret), interest.wants_type(&secret)), (receives, receives));
         assert!(interest.wants(&slot(&["default"], false)));
     }
 }
 
 #[test]
-fn a_right_to_what_was_not_published_opens_it() {
+fn a_right_to_one_of_its_topics_opens_an_event() {
     let wants = |asked: &[&str], granted: &[&str], topics: &[&str]| {
         let interest = Interest::new(selector(asked), rights(granted));
         let secret = slot(topics, true);
@@ -93,7 +93,7 @@ fn publish(hub: &Hub, draft: Draft) -> Position {
 }
 
 #[test]
-fn a_page_of_the_log_is_read_for_whoever_asks() {
+fn a_page_is_read_by_its_readers_rights() {
     let hub = hub();
     let first = publish(&hub, draft(&["a"], true, None));
     let last = publish(&hub, draft(&["a", "b"], false, None));
@@ -110,7 +110,7 @@ fn a_page_of_the_log_is_read_for_whoever_asks() {
 }
 
 #[test]
-fn an_id_of_a_publisher_is_resumed_from_elsewhere() {
+fn a_publishers_id_is_resumed_from_its_place() {
     let hub = hub();
     let named = publish(&hub, draft(&["a"], false, Some("urn:1")));
     publish(&hub, draft(&["a"], false, None));
@@ -128,7 +128,7 @@ fn an_id_of_a_publisher_is_resumed_from_elsewhere() {
 }
 
 #[test]
-fn an_id_of_a_publisher_is_shown_to_who_did_not_ask() {
+fn a_publishers_id_is_shown_only_to_who_asks() {
     let text = |id: Option<&str>, envelope| {
         let event = draft(&["a", "b"], false, id).accepted(Position::new(7, 1), Timestamp(0));
         let frame = Frame::new(Arc::new(event));
@@ -168,6 +168,6 @@ proptest! {
             prop_assert_eq!(interest.wants_type(&slot), expected);
         }
         let event: &Event = slot.frame.event().unwrap();
-        prop_assert_eq!(interest.hears(event), expected);
+        prop_assert_eq!(interest.receives(event), expected);
     }
 }

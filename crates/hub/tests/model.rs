@@ -58,7 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn step_of_a_fickle_engine() -> impl Strategy<Value = Step> {
+fn failover_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         18 => step(),
         1 => (0..12u64).prop_map(|events| Step::Lose { events }),
@@ -110,7 +110,7 @@ impl Client {
         self.ring = Ring::new(Position::ORIGIN);
         if let Some(gap) = start.gap {
             assert!(self.deceived, "an id of this log needs no gap at once: {gap:?}");
-            self.be_told(&gap);
+            self.on_gap(&gap);
         }
     }
 
@@ -136,7 +136,7 @@ impl Client {
             let slots: Vec<_> = self.ring.from(offset).take(most).cloned().collect();
             for slot in slots {
                 if let Some(gap) = slot.frame.gap() {
-                    self.be_told(gap);
+                    self.on_gap(gap);
                 } else if self.interest.wants(&slot) {
                     self.receive(published, slot.frame.position());
                 }
@@ -151,7 +151,7 @@ impl Client {
         let alone = || hub.catch_up(from, interest, Envelope::None, limit).unwrap();
         let page = page.unwrap_or_else(alone);
         if let Some(gap) = page.gap {
-            self.be_told(&gap);
+            self.on_gap(&gap);
         }
         for slot in &page.slots {
             self.receive(published, slot.frame.position());
@@ -159,7 +159,7 @@ impl Client {
         self.from = ReadFrom::After(page.next);
     }
 
-    fn be_told(&mut self, gap: &Gap) {
+    fn on_gap(&mut self, gap: &Gap) {
         assert!(self.deceived || gap.resumed_from >= self.accounted, "a gap goes back");
         self.accounted = gap.resumed_from;
         self.id = gap.resumed_from;
@@ -326,7 +326,7 @@ proptest! {
     /// whoever was given something that is lost is told before anything later.
     #[test]
     fn an_engine_that_loses_writes_deceives_nobody(
-        steps in prop::collection::vec(step_of_a_fickle_engine(), 1..120), bounds in Bounds::any(),
+        steps in prop::collection::vec(failover_step(), 1..120), bounds in Bounds::any(),
     ) {
         let window = bounds.window();
         let log = FickleLog::open(bounds.retain as usize, Arc::clone(&window) as Arc<dyn Tail>);
@@ -344,12 +344,12 @@ proptest! {
                     }
                     world.clients.iter_mut().for_each(|client| client.reconnect(&world.hub));
                 }
-                Step::Hear { heard } => log.set_heard(heard),
+                Step::Hear { heard } => log.set_tail_connected(heard),
                 Step::Reconnect { client } => {
                     let id = Requested::After(world.clients[client].id);
                     // Whoever is ahead of its node waits until the node has heard.
                     if matches!(world.hub.resolve(&id), Resolution::Ahead(_)) {
-                        log.set_heard(true);
+                        log.set_tail_connected(true);
                     }
                     world.clients[client].reconnect(&world.hub);
                 }
@@ -357,7 +357,7 @@ proptest! {
                 step => world.take(&step),
             }
         }
-        log.set_heard(true);
+        log.set_tail_connected(true);
         world.finish();
     }
 }

@@ -40,7 +40,7 @@ impl EventLog for StandingStill {
 }
 
 #[test]
-fn a_page_that_does_not_lead_on_is_asked_for_at_once_again() {
+fn a_page_that_does_not_lead_on_is_an_error() {
     let at = |seq| Position::new(7, seq);
     let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
     let window = Arc::new(Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention));
@@ -61,7 +61,7 @@ fn a_page_that_does_not_lead_on_is_asked_for_at_once_again() {
 }
 
 #[test]
-fn a_page_that_could_not_be_read_is_not_counted() {
+fn a_page_that_could_not_be_read_is_counted() {
     let at = |seq| Position::new(7, seq);
     let retention = Retention { count: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
     let window = Arc::new(Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention));

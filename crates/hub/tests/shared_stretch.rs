@@ -84,7 +84,7 @@ fn what_was_trimmed_is_told_to_those_who_lack_it_and_to_nobody_else() {
 }
 
 #[test]
-fn what_was_read_before_a_loss_was_known_is_given_afterwards() {
+fn a_stretch_read_before_a_known_loss_is_not_given() {
     let (hub, log) = hub(100);
     publish(&hub, 10, "a", false);
     let (a, from) = (interest("a", PrivateRights::None), after(&hub, 2));
@@ -95,7 +95,7 @@ fn what_was_read_before_a_loss_was_known_is_given_afterwards() {
 }
 
 #[test]
-fn what_was_read_for_one_is_given_to_another_who_wants_or_may_hear_something_else() {
+fn a_stretch_is_given_to_equal_interests_only() {
     let (hub, _) = hub(100);
     publish(&hub, 2, "a", false);
     publish(&hub, 2, "a", true);

@@ -58,13 +58,13 @@ impl Environment for SystemEnvironment {
 
 /// A clock that never steps: it begins with the wall clock's time and goes on by [`Environment::elapsed`]. What
 /// must not end too early is measured by it.
-pub struct SteadyClock {
+pub struct MonotonicClock {
     environment: Arc<dyn Environment>,
     began: Timestamp,
     at: Duration,
 }
 
-impl SteadyClock {
+impl MonotonicClock {
     /// Begins with the wall clock's time.
     pub fn new(environment: Arc<dyn Environment>) -> Self {
         let began = environment.now();

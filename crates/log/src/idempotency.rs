@@ -43,7 +43,7 @@ impl From<TableFull> for AppendError {
 }
 
 /// What the keys of the recent past were answered. Does no I/O and reads no clock. While it is used, it should be
-/// told the time by a [`SteadyClock`](crate::SteadyClock): by one that steps ahead, keys are forgotten early.
+/// told the time by a [`MonotonicClock`](crate::MonotonicClock): by one that steps ahead, keys are forgotten early.
 #[derive(Debug)]
 pub struct IdempotencyTable {
     secret: [u8; 16],
@@ -175,7 +175,7 @@ impl IdempotencyTable {
     }
 
     /// Takes a key back whose batch was not accepted after all. Cheap for a recent one.
-    pub fn take_back(&mut self, key: &IdempotencyKey) {
+    pub fn revoke(&mut self, key: &IdempotencyKey) {
         let fingerprint = self.fingerprint(key.identity());
         if self.forget(fingerprint)
             && let Some(at) = self.order.iter().rposition(|(_, known)| *known == fingerprint)
@@ -223,7 +223,7 @@ impl IdempotencyTable {
         let Remembered { fingerprint, first, count, at, owner, content } = remembered;
         if let Entry::Vacant(vacant) = self.answers.entry(fingerprint) {
             vacant.insert(Answer { first, count, owner, content });
-            self.shares.take_in_any_case(owner, 0);
+            self.shares.take_beyond_capacity(owner, 0);
             self.latest = self.latest.max(at);
             self.order.push_back((self.latest, fingerprint));
         }
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn one_owners_keys_fill_the_table_for_all() {
+    fn one_owners_keys_leave_room_for_others() {
         let mut table = table(100, 100);
         let mut fill = |owner: u8, now: u64| {
             let next =
@@ -301,13 +301,13 @@ mod tests {
         assert_eq!(fill(1, 3), 50, "those it has are known");
         let refused = table.insert(&owned(1, 99, 0), FIRST, 1, Timestamp(4));
         assert_eq!(refused, Err(TableFull { limit: 100, own: true }));
-        table.take_back(&owned(3, 0, 0));
+        table.revoke(&owned(3, 0, 0));
         assert_eq!(table.insert(&owned(4, 0, 0), FIRST, 1, Timestamp(100)), Ok(()));
         assert_eq!(table.shares.taken().count, table.len(), "what is forgotten is given back");
     }
 
     #[test]
-    fn a_key_is_answered_to_another_owner_or_for_another_content() {
+    fn a_key_is_answered_to_its_owner_and_content() {
         let mut table = table(100, 9);
         table.insert(&owned(1, 7, 1), FIRST, 1, Timestamp(0)).unwrap();
         assert_eq!(table.get(&owned(1, 7, 1), Timestamp(1)), Ok(Some((FIRST, 1))));
@@ -332,7 +332,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             table.insert(&key(name), FIRST, 1, Timestamp(0)).unwrap();
         }
-        table.take_back(&key("b"));
+        table.revoke(&key("b"));
         assert_eq!(table.get(&key("b"), Timestamp(1)), Ok(None));
         table.insert(&key("b"), FIRST, 2, Timestamp(60)).unwrap();
         assert_eq!(table.get(&key("a"), Timestamp(120)), Ok(None));

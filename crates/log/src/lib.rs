@@ -26,7 +26,7 @@ pub mod state_stream;
 mod tail;
 mod topics;
 
-pub use environment::{Environment, SteadyClock, SystemEnvironment};
+pub use environment::{Environment, MonotonicClock, SystemEnvironment};
 pub use epoch::{epoch_entropy, next_epoch};
 pub use event_log::{
     AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, LogSize, Page,
@@ -35,7 +35,7 @@ pub use event_log::{
 pub use idempotency::{IdempotencyTable, OtherContent, TableFull};
 pub use idempotency_key::{IdempotencyKey, InvalidKey, KeyDigest};
 pub use idempotency_state::IdempotencyState;
-pub use lineage::{Between, Ended, Lineage, Loss, Standing};
+pub use lineage::{Between, Ended, EpochStatus, Lineage, Loss};
 pub use remembered::{Fingerprint, Remembered};
 pub use state_stream::StateError;
 pub use tail::Tail;

@@ -32,7 +32,7 @@ pub struct Ended {
 
 /// What a lineage knows of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum EpochStatus {
     /// It is the current one.
     Current,
     /// It is an ancestor, and this was its last valid position.
@@ -144,13 +144,13 @@ impl Lineage {
     }
 
     /// What is known of `epoch`.
-    pub fn standing(&self, epoch: u64) -> Standing {
+    pub fn epoch_status(&self, epoch: u64) -> EpochStatus {
         if epoch == self.current {
-            return Standing::Current;
+            return EpochStatus::Current;
         }
         match self.find(epoch) {
-            Some(at) => Standing::EndedAt(self.ends[at].end),
-            None => Standing::Unknown,
+            Some(at) => EpochStatus::EndedAt(self.ends[at].end),
+            None => EpochStatus::Unknown,
         }
     }
 
@@ -256,10 +256,10 @@ mod tests {
             21,
             "a clock that went back does not reuse an epoch"
         );
-        assert_eq!(lineage.standing(10), Standing::EndedAt(Position::new(10, 7)));
-        assert_eq!(lineage.standing(20), Standing::EndedAt(Position::new(20, 3)));
-        assert_eq!(lineage.standing(21), Standing::Current);
-        assert_eq!(lineage.standing(11), Standing::Unknown);
+        assert_eq!(lineage.epoch_status(10), EpochStatus::EndedAt(Position::new(10, 7)));
+        assert_eq!(lineage.epoch_status(20), EpochStatus::EndedAt(Position::new(20, 3)));
+        assert_eq!(lineage.epoch_status(21), EpochStatus::Current);
+        assert_eq!(lineage.epoch_status(11), EpochStatus::Unknown);
     }
 
     #[test]
@@ -282,8 +282,8 @@ mod tests {
         for epoch in 2..=2000 {
             lineage.begin(epoch, 5, false);
         }
-        assert_eq!(lineage.standing(1), Standing::Unknown);
-        assert_eq!(lineage.standing(1999), Standing::EndedAt(Position::new(1999, 5)));
+        assert_eq!(lineage.epoch_status(1), EpochStatus::Unknown);
+        assert_eq!(lineage.epoch_status(1999), EpochStatus::EndedAt(Position::new(1999, 5)));
         assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
     }
 
@@ -295,13 +295,16 @@ mod tests {
         for epoch in 4..=3000 {
             lineage.begin(epoch, 0, false);
         }
-        assert_eq!(lineage.standing(1), Standing::EndedAt(Position::new(1, 5)));
+        assert_eq!(lineage.epoch_status(1), EpochStatus::EndedAt(Position::new(1, 5)));
         assert_eq!(lineage.between(Position::new(1, 5), Position::new(3000, 0)), Between::Lost);
         assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
         for recent in 2999 - Lineage::RECENT as u64 + 1..3000 {
-            assert_eq!(lineage.standing(recent), Standing::EndedAt(Position::new(recent, 0)));
+            assert_eq!(
+                lineage.epoch_status(recent),
+                EpochStatus::EndedAt(Position::new(recent, 0))
+            );
         }
-        assert_eq!(lineage.standing(900), Standing::Unknown);
+        assert_eq!(lineage.epoch_status(900), EpochStatus::Unknown);
     }
 
     #[test]
@@ -312,7 +315,7 @@ mod tests {
             lineage.begin(epoch, 0, true);
         }
         lineage.begin(3001, 3, false);
-        assert_eq!(lineage.standing(1), Standing::EndedAt(Position::new(1, 5)));
+        assert_eq!(lineage.epoch_status(1), EpochStatus::EndedAt(Position::new(1, 5)));
         for after in [Position::new(1, 5), Position::new(2990, 0)] {
             assert_eq!(lineage.between(after, Position::new(3000, 1)), Between::Lost);
         }

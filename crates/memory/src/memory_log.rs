@@ -10,8 +10,8 @@ use crate::state::MemoryState;
 use crate::stats::MemoryStats;
 use crate::store::{Bounds, Store, StoreTime};
 use fanfare_log::{
-    Appending, Batch, Environment, EventLog, Finding, Lineage, LogSize, Page, PageLimit, ReadError,
-    ReadFrom, SteadyClock, SystemEnvironment, Tail, Unready, next_epoch,
+    Appending, Batch, Environment, EventLog, Finding, Lineage, LogSize, MonotonicClock, Page,
+    PageLimit, ReadError, ReadFrom, SystemEnvironment, Tail, Unready, next_epoch,
 };
 
 /// An event log in this process's memory. Every start is a new epoch without ancestors: cursors
@@ -20,7 +20,7 @@ pub struct MemoryLog {
     store: Mutex<Store>,
     environment: Arc<dyn Environment>,
     /// How old keys are.
-    clock: SteadyClock,
+    clock: MonotonicClock,
     tail: Arc<dyn Tail>,
 }
 
@@ -45,7 +45,7 @@ impl MemoryLog {
         let store = Store::new(epoch, settings, Bounds::DEFAULT);
         tail.begin(&lineage, store.last());
         tail.wake();
-        let clock = SteadyClock::new(Arc::clone(&environment));
+        let clock = MonotonicClock::new(Arc::clone(&environment));
         Arc::new(Self { store: Mutex::new(store), environment, clock, tail })
     }
 
@@ -62,7 +62,7 @@ impl MemoryLog {
         tail: Arc<dyn Tail>,
         state: MemoryState,
     ) -> Arc<Self> {
-        let clock = SteadyClock::from(state.keys.latest(), Arc::clone(&environment));
+        let clock = MonotonicClock::from(state.keys.latest(), Arc::clone(&environment));
         let mut store = Store::resumed(state, settings, Bounds::DEFAULT);
         let now = StoreTime { wall: environment.now(), steady: clock.now() };
         store.expire(now, usize::MAX);
@@ -218,11 +218,11 @@ mod tests {
     #[derive(Default)]
     struct Recorder {
         log: OnceLock<Arc<MemoryLog>>,
-        heard: Mutex<Heard>,
+        heard: Mutex<RecordedTail>,
     }
 
     #[derive(Default)]
-    struct Heard {
+    struct RecordedTail {
         begun: Vec<(u64, Position)>,
         events: Vec<Arc<Event>>,
         trimmed: Vec<Position>,

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_version_wrote_is_read_otherwise_or_not_at_all() {
+    fn the_golden_state_is_read_as_it_was() {
         let golden = include_bytes!("golden/memory-1.state");
         assert_eq!(MemoryState::read(&mut &golden[..]).unwrap(), state());
         assert_eq!(bytes(&state()), golden, "a change of the format needs a new version");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_goes_unnoticed() {
+    fn damage_is_noticed() {
         let bytes = bytes(&state());
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_ahead_is_of_another_log_or_has_a_hole() {
+    fn what_was_written_ahead_must_join_the_rest() {
         let ahead = state();
         let rest = MemoryState { events: Vec::new(), ..ahead.clone() };
         assert_eq!(ahead.clone().followed_by(rest.clone()).unwrap(), ahead);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_that_contradict_each_other_are_believed() {
+    fn contradictory_positions_are_refused() {
         let sound = state();
         for unsound in [
             MemoryState { last: Position::new(0, 6), ..sound.clone() },

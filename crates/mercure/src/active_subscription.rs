@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_is_called_what_is_no_uuid() {
+    fn a_subscriber_id_is_a_uuid() {
         let id = MercureSubscriberId::of([0xff; 16]);
         assert_eq!(id.to_string(), "urn:uuid:ffffffff-ffff-4fff-bfff-ffffffffffff");
         let none = MercureSubscriberId::of([0; 16]);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matcher_is_escaped_twice_or_not_at_all() {
+    fn a_matcher_is_escaped_once() {
         let id = MercureSubscriberId::of([0; 16]);
         let path = subscription(MatcherType::UrlPattern, "https://example.com/:x%2F*é").path(id);
         let expected = "/.well-known/mercure/subscriptions/urlpattern/\
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_matcher_has_no_address() {
+    fn a_long_matcher_has_a_short_address() {
         let id = MercureSubscriberId::of([7; 16]);
         for matcher in
             ["x".repeat(512), "é".repeat(256), format!("{}{}", "x".repeat(141), "é".repeat(99))]
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_before_1_0_finds_nothing() {
+    fn paths_from_before_1_0_are_found() {
         let id = MercureSubscriberId::of([7; 16]);
         let one = subscription(MatcherType::Exact, "https://example.com/a");
         let escaped = id.to_string().replace(':', "%3A");
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nowhere_is_found() {
+    fn what_is_nowhere_is_refused() {
         let root = SubscriptionsPath::ROOT;
         for nowhere in [
             "/",
@@ -397,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_leads_to_another_subscription(matcher in ".{1,40}", random: [u8; 16]) {
+        fn an_address_leads_to_its_subscription(matcher in ".{1,40}", random: [u8; 16]) {
             let id = MercureSubscriberId::of(random);
             prop_assert_eq!(MercureSubscriberId::parse(&id.to_string()), Some(id));
             prop_assert_eq!(MercureSubscriberId::of(id.bits().to_be_bytes()), id);

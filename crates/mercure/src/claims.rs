@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_grants_another_action_or_topic() {
+    fn a_detail_grants_its_actions_and_topics() {
         let rights = with(json!([
             detail(&["publish", "new"], json!([{"match": "a"}])),
             detail(&["subscribe"], json!([{"match": "/b/:c", "match_type": "urlpattern"}])),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_that_cannot_be_read_is_left_out_and_the_others_count() {
+    fn an_unreadable_detail_refuses_the_token() {
         let good = detail(&["publish"], json!([{"match": "a"}]));
         for bad in [
             detail(&[], json!([{"match": "a"}])),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_for_another_purpose_is_accepted() {
+    fn a_token_for_another_purpose_is_refused() {
         let claims = json!({"iss": "https://issuer", "aud": HUB, "exp": 1});
         for kind in ["at+jwt", "AT+JWT", "application/at+jwt"] {
             assert!(read(kind, claims.clone()).is_ok(), "{kind}");
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_claim_is_read_otherwise_than_it_was_meant() {
+    fn the_older_claim_is_read_as_meant() {
         let claim = json!({"publish": ["a", "/b/{id}"], "subscribe": ["*"], "payload": {"k": 1}});
         for name in OLDER {
             let rights = read("JWT", json!({ name: claim })).unwrap();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_takes_up_what_its_issuer_likes() {
+    fn a_payload_too_large_is_refused() {
         let long = json!({"n": "x".repeat(Payloads::MAX_BYTES)});
         let mut detail = detail(&["subscribe"], json!([{"match": "*"}]));
         detail["payload"] = long.clone();
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_is_told_the_payload_of_another() {
+    fn a_subscription_has_its_own_payload() {
         let payload = |topics: Value, n: u8| json!({"type": DETAIL, "actions": ["subscribe"], "topics": topics, "payload": {"n": n}});
         let rights = with(json!([
             payload(json!([{"match": "https://example.com/foo"}]), 1),

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_of_the_hubs_own_gets_through_in_disguise() {
+    fn a_disguised_topic_of_the_hubs_own_is_seen() {
         for topic in [
             "/.well-known/mercure",
             "/.well-known/mercure/subscriptions",
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_is_somewhere_that_nothing_is_served() {
+    fn a_hub_url_that_cannot_be_served_is_refused() {
         let refused = |text| MercureUrl::parse(text).unwrap_err();
         assert_eq!(refused("ftp://x/.well-known/mercure"), InvalidMercureUrl::NotHttp);
         assert_eq!(refused("/.well-known/mercure"), InvalidMercureUrl::NotHttp);

@@ -169,7 +169,7 @@ mod tests {
     use crate::matcher::tests::hub;
 
     #[test]
-    fn what_a_parser_would_change_is_plain() {
+    fn what_a_parser_would_change_is_not_plain() {
         for name in [
             "https://EXAMPLE.com/a",
             "https://example.com",
@@ -197,7 +197,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plain_url_has_other_parts_than_the_parser_finds(
+        fn a_plain_url_has_the_parts_the_parser_finds(
             name in r"(https?://|HTTP://)[a-z0-9.x-]{0,12}(:80)?(/|\\|\?)[A-Za-z0-9/._~%:@#? -]{0,12}",
         ) {
             let Some((scheme, from_host, length)) = plain(&name) else { return Ok(()) };

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_pattern_is_read_otherwise_than_by_its_standard() {
+    fn a_url_pattern_is_read_as_its_standard_says() {
         for (matcher, topic) in [
             ("https://example.com/books/:id", "https://example.com/books/1"),
             ("https://example.com/books/:id", "HTTPS://EXAMPLE.com:443/books/1"),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_takes_as_long_or_as_much_as_its_author_likes() {
+    fn a_pattern_takes_bounded_time_and_memory() {
         let evil = "https://example.com/((?:a+)+)b";
         let topic = format!("https://example.com/{}", "a".repeat(230));
         let began = Instant::now();

@@ -41,7 +41,7 @@ impl Host {
 
     /// Whether no stranger can have it lead to a machine of ours: it is an address, or a name that no
     /// public name server answers for.
-    pub fn is_beyond_strangers(&self) -> bool {
+    pub fn is_not_publicly_resolvable(&self) -> bool {
         /// Kept for local use (RFC 6761, RFC 6762, RFC 8375, and ICANN's resolution on `internal`).
         const LOCAL: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".test"];
         let dotless = !self.name.contains('.');
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_name_of_a_stranger_that_leads_here_is_refused() {
-        let ours = |text: &str| Host::parse(text).unwrap().is_beyond_strangers();
+        let ours = |text: &str| Host::parse(text).unwrap().is_not_publicly_resolvable();
         for text in ["10.0.0.7:8000", "[fd00::1]", "hub", "hub:8000", "hub.local", "a.b.internal."]
         {
             assert!(ours(text), "{text}");

@@ -223,7 +223,7 @@ impl ClusterStore {
         let asking = async {
             let link = self.link().await?;
             match self.ask_over(&link, &command(&link)).await {
-                Err(error) if is_elsewhere(&error) => {
+                Err(error) if may_succeed_elsewhere(&error) => {
                     let link = self.link().await?;
                     Ok(self.ask_over(&link, &command(&link)).await?)
                 }
@@ -250,8 +250,9 @@ impl ClusterStore {
         // Sooner than whoever waits gives up, so that a silent link is thrown away.
         let answer = request(&mut connection, command, self.response_timeout.mul_f64(0.9)).await;
         // A refusal for want of memory, say, is not the connection's fault.
-        let useless =
-            |error| !matches!(error, &RedisRequestError::Refused(_)) || is_elsewhere(error);
+        let useless = |error| {
+            !matches!(error, &RedisRequestError::Refused(_)) || may_succeed_elsewhere(error)
+        };
         if answer.as_ref().is_err_and(useless) {
             let mut kept = self.link.lock().await;
             if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, link)) {
@@ -268,7 +269,7 @@ fn unique() -> u64 {
 }
 
 /// Whether another connection may have a better answer.
-fn is_elsewhere(error: &RedisRequestError) -> bool {
+fn may_succeed_elsewhere(error: &RedisRequestError) -> bool {
     match error {
         RedisRequestError::Lost(_) => true,
         RedisRequestError::Refused(said) => {

@@ -18,7 +18,7 @@ use crate::error::{ConnectError, RedisRequestError, words};
 use crate::keys::Keys;
 use crate::link::{Link, request};
 use crate::settings::RedisSettings;
-use crate::url::{Credentials, HostAndPort, Place, RedisUrl};
+use crate::url::{Credentials, HostAndPort, RedisUrl, ServerLocation};
 
 /// How often a cluster may send us on to another node before we give up.
 const MAX_REDIRECTIONS: usize = 5;
@@ -87,12 +87,14 @@ impl Dialer {
             };
         }
         match &self.url.place {
-            Place::Server(node) => self.dial(node, &self.url.credentials, self.url.db).await,
-            Place::Sentinel { nodes, master, credentials } => {
+            ServerLocation::Server(node) => {
+                self.dial(node, &self.url.credentials, self.url.db).await
+            }
+            ServerLocation::Sentinel { nodes, master, credentials } => {
                 let node = self.ask_sentinels(nodes, master, credentials).await?;
                 self.dial(&node, &self.url.credentials, self.url.db).await
             }
-            Place::Cluster { nodes } => self.find_owner(nodes).await,
+            ServerLocation::Cluster { nodes } => self.find_owner(nodes).await,
         }
     }
 

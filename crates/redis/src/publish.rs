@@ -220,9 +220,9 @@ impl PublishTask {
         let epoch = link.fenced.last.epoch;
         let known = self.view.known_of(epoch);
         let waits = if self.wait_replicas > 0 { 2 } else { 0 };
-        let calls: Vec<_> = trip.chunk_by(go_together).map(<[Request]>::len).collect();
+        let calls: Vec<_> = trip.chunk_by(share_script_call).map(<[Request]>::len).collect();
         let mut commands = Pipeline::with_capacity(calls.len() + waits);
-        for requests in trip.chunk_by(go_together) {
+        for requests in trip.chunk_by(share_script_call) {
             commands.add_command(self.command(link, requests, epoch, known));
         }
         if waits > 0 {
@@ -300,7 +300,7 @@ impl PublishTask {
                     request.answer(Err(AppendError::Full { source: error.into() }));
                     continue;
                 }
-                PublishOutcome::Refused(PublishRefusal::Unwilling(error)) => {
+                PublishOutcome::Refused(PublishRefusal::WritesRefused(error)) => {
                     self.refused(&error);
                     request.answer(Err(AppendError::Unavailable { source: error.into() }));
                     continue;
@@ -317,7 +317,7 @@ impl PublishTask {
             };
             request.attempts += 1;
             if request.attempts < MAX_ATTEMPTS {
-                request.stage.unsend();
+                request.stage.mark_unsent();
                 self.again.push_back(request);
             } else {
                 request.answer(Err(AppendError::Unavailable { source }));
@@ -339,10 +339,10 @@ impl PublishTask {
     /// Before the publisher is answered, so that readiness never contradicts the answer.
     fn refused(&mut self, error: &RedisRequestError) {
         self.health.refusing(Some(error.to_string()));
-        self.upkeep.hurry();
+        self.upkeep.retry_soon();
     }
 
-    /// Publishes requests that [go together](go_together).
+    /// Publishes requests that [share a call of the script](share_script_call).
     fn command(&self, link: &Link, requests: &[Request], epoch: u64, known: u64) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(&link.scripts.publish);
@@ -400,7 +400,7 @@ impl PublishTask {
 
 /// Whether two requests are published by one call of the script, which costs Redis less: both are
 /// accepted then, or neither.
-fn go_together(one: &Request, next: &Request) -> bool {
+fn share_script_call(one: &Request, next: &Request) -> bool {
     one.batch.key.is_none() && next.batch.key.is_none()
 }
 

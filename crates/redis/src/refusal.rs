@@ -14,7 +14,7 @@ pub(crate) enum PublishRefusal {
     /// There is no room, in memory or on disk.
     Full(RedisRequestError),
     /// The server does not accept writes, or not these.
-    Unwilling(RedisRequestError),
+    WritesRefused(RedisRequestError),
 }
 
 impl PublishRefusal {
@@ -35,7 +35,7 @@ impl PublishRefusal {
             ) => Self::Elsewhere(error),
             _ if said.contains("equal or smaller than the target stream") => Self::Stale,
             _ if is_out_of_memory || said.contains("No space left on device") => Self::Full(error),
-            _ => Self::Unwilling(error),
+            _ => Self::WritesRefused(error),
         }
     }
 }

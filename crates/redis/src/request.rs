@@ -18,7 +18,7 @@ pub(crate) struct Request {
     deadline: Instant,
     /// How often Redis refused it because the epoch had changed.
     pub(crate) attempts: u32,
-    pub(crate) stage: Arc<Stage>,
+    pub(crate) stage: Arc<SendState>,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
     key: Option<Arc<CountedKey>>,
     _reservation: Reservation,
@@ -26,13 +26,13 @@ pub(crate) struct Request {
 
 /// Whether a batch may have reached Redis. Decides between `Unavailable` and `OutcomeUnknown`
 /// when its publisher stops waiting.
-pub(crate) struct Stage(AtomicU8);
+pub(crate) struct SendState(AtomicU8);
 
 const QUEUED: u8 = 0;
 const SENT: u8 = 1;
 const ABANDONED: u8 = 2;
 
-impl Stage {
+impl SendState {
     /// Before it is written to a connection. `false` if its publisher has been told it was not.
     pub(crate) fn send(&self) -> bool {
         self.0.compare_exchange(QUEUED, SENT, Ordering::AcqRel, Ordering::Acquire) != Err(ABANDONED)
@@ -43,7 +43,7 @@ impl Stage {
     }
 
     /// Redis said that it did not execute it.
-    pub(crate) fn unsend(&self) {
+    pub(crate) fn mark_unsent(&self) {
         self.0.store(QUEUED, Ordering::Release);
     }
 
@@ -59,9 +59,9 @@ impl Request {
         deadline: Instant,
         key: Option<Arc<CountedKey>>,
         reservation: Reservation,
-    ) -> (Self, Arc<Stage>, oneshot::Receiver<Result<Appended, AppendError>>) {
+    ) -> (Self, Arc<SendState>, oneshot::Receiver<Result<Appended, AppendError>>) {
         let (answer, receiver) = oneshot::channel();
-        let stage = Arc::new(Stage(AtomicU8::new(QUEUED)));
+        let stage = Arc::new(SendState(AtomicU8::new(QUEUED)));
         let request = Self {
             batch,
             deadline,
@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn a_batch_that_was_sent_cannot_be_abandoned_as_unsent() {
-        let stage = Stage(AtomicU8::new(QUEUED));
+        let stage = SendState(AtomicU8::new(QUEUED));
         assert!(stage.send());
         assert!(!stage.abandon());
-        stage.unsend();
+        stage.mark_unsent();
         assert!(stage.abandon());
         assert!(!stage.send());
     }

@@ -55,7 +55,7 @@ impl Upkeep {
     }
 
     /// Redis refuses writes: look again soon.
-    pub(crate) fn hurry(&mut self) {
+    pub(crate) fn retry_soon(&mut self) {
         self.due = self.due.min(Instant::now() + SHORT_INTERVAL);
     }
 

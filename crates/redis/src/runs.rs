@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_is_used_where_it_does_not_reach_or_is_no_longer_true() {
+    async fn a_run_is_used_only_where_it_reaches_and_holds() {
         let (runs, lineage) = (CachedRuns::default(), Arc::new(Lineage::root(7)));
         let entries: Vec<_> = (3..=6).map(at).map(StreamEntry::Foreign).collect();
         runs.keep(at(2), &entries, &lineage, Instant::now());

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fanfare_event::Position;
 use fanfare_log::{
     AppendError, Appended, Environment, IdempotencyKey, IdempotencyState, IdempotencyTable,
-    SteadyClock, TableFull,
+    MonotonicClock, TableFull,
 };
 
 use crate::settings::RedisSettings;
 
 pub(crate) struct SentKeys {
     table: Mutex<IdempotencyTable>,
-    clock: SteadyClock,
+    clock: MonotonicClock,
 }
 
 /// A key that is being sent.
@@ -38,10 +38,10 @@ impl SentKeys {
         let (window, capacity) = (settings.idempotency_window, settings.idempotency_keys);
         let (table, clock) = match state {
             Some(state) => {
-                let clock = SteadyClock::from(state.latest(), environment);
+                let clock = MonotonicClock::from(state.latest(), environment);
                 (IdempotencyTable::resumed(state, window, capacity), clock)
             }
-            None => (IdempotencyTable::new(window, capacity), SteadyClock::new(environment)),
+            None => (IdempotencyTable::new(window, capacity), MonotonicClock::new(environment)),
         };
         Self { table: Mutex::new(table), clock }
     }
@@ -77,7 +77,7 @@ impl CountedKey {
         let mut table = self.keys.table();
         match answer {
             Err(AppendError::Unavailable { .. } | AppendError::Full { .. }) if self.is_new => {
-                table.take_back(&self.key);
+                table.revoke(&self.key);
             }
             // Where the same key was sent twice at once, the other may have been refused.
             Ok(_) | Err(AppendError::OutcomeUnknown { .. }) if !self.is_new => {

@@ -48,11 +48,11 @@ pub(crate) struct TailTask {
     awaits_listener: bool,
     /// Whether whoever comes to listen is to be told that notices were missed.
     owes_missed: bool,
-    slowness: Slowness,
+    slowness: SlowLinkBackoff,
 }
 
 /// On a link that is too slow for a page, ask for less and wait longer.
-struct Slowness {
+struct SlowLinkBackoff {
     factor: u32,
 }
 
@@ -81,7 +81,7 @@ impl TailTask {
             noticed,
             awaits_listener,
             owes_missed: false,
-            slowness: Slowness { factor: 1 },
+            slowness: SlowLinkBackoff { factor: 1 },
         }
     }
 
@@ -302,7 +302,7 @@ impl TailTask {
     }
 }
 
-impl Slowness {
+impl SlowLinkBackoff {
     fn grow(&mut self) {
         self.factor = (self.factor * 4).min(1 << 10);
     }

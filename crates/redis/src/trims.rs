@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trim_of_another_topic_is_a_gap_or_one_of_its_own_is_none() {
+    fn only_a_trim_of_a_wanted_topic_is_a_gap() {
         let mut trims = StreamTrims::since(at(10));
         hear(&mut trims, 11, &["chat", "orders/1", "chat", "chat"]);
         assert!(!trims.concern(&wanted("orders/1"), at(10), at(11)));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_node_has_not_heard_is_taken_for_unwanted() {
+    fn what_this_node_has_not_heard_may_be_wanted() {
         let mut trims = StreamTrims::since(at(10));
         hear(&mut trims, 11, &["chat"]);
         for topic in ["orders/1", "chat", "never/published", "*"] {

@@ -22,12 +22,12 @@ pub struct RedisUrl {
     pub(crate) tls: bool,
     pub(crate) credentials: Credentials,
     pub(crate) db: i64,
-    pub(crate) place: Place,
+    pub(crate) place: ServerLocation,
 }
 
 /// How the one server that holds a namespace is found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum ServerLocation {
     Server(HostAndPort),
     Sentinel { nodes: Vec<HostAndPort>, master: String, credentials: Credentials },
     Cluster { nodes: Vec<HostAndPort> },
@@ -100,8 +100,10 @@ impl FromStr for RedisUrl {
             return Err(InvalidUrl::Parameter);
         }
         let (place, db) = match kind {
-            "" => (Place::Server(HostAndPort::one(nodes)?), path),
-            "cluster" => (Place::Cluster { nodes: HostAndPort::several(nodes, 6379)? }, path),
+            "" => (ServerLocation::Server(HostAndPort::one(nodes)?), path),
+            "cluster" => {
+                (ServerLocation::Cluster { nodes: HostAndPort::several(nodes, 6379)? }, path)
+            }
             "sentinel" => {
                 let (master, db) = path.split_once('/').unwrap_or((path, ""));
                 let master = decoded(master)?;
@@ -109,7 +111,14 @@ impl FromStr for RedisUrl {
                     return Err(InvalidUrl::Master);
                 }
                 let nodes = HostAndPort::several(nodes, 26379)?;
-                (Place::Sentinel { nodes, master, credentials: Credentials::query(query)? }, db)
+                (
+                    ServerLocation::Sentinel {
+                        nodes,
+                        master,
+                        credentials: Credentials::query(query)?,
+                    },
+                    db,
+                )
             }
             _ => return Err(InvalidUrl::Scheme),
         };
@@ -117,7 +126,7 @@ impl FromStr for RedisUrl {
             "" => 0,
             number => i64::from(number.parse::<u16>().map_err(|_| InvalidUrl::Database)?),
         };
-        if db != 0 && matches!(place, Place::Cluster { .. }) {
+        if db != 0 && matches!(place, ServerLocation::Cluster { .. }) {
             return Err(InvalidUrl::ClusterDatabase);
         }
         Ok(Self { tls, credentials, db, place })
@@ -200,9 +209,11 @@ impl fmt::Display for HostAndPort {
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, nodes, master) = match &self.place {
-            Place::Server(node) => ("", std::slice::from_ref(node), None),
-            Place::Sentinel { nodes, master, .. } => ("+sentinel", &nodes[..], Some(master)),
-            Place::Cluster { nodes } => ("+cluster", &nodes[..], None),
+            ServerLocation::Server(node) => ("", std::slice::from_ref(node), None),
+            ServerLocation::Sentinel { nodes, master, .. } => {
+                ("+sentinel", &nodes[..], Some(master))
+            }
+            ServerLocation::Cluster { nodes } => ("+cluster", &nodes[..], None),
         };
         write!(f, "redis{}{kind}://", if self.tls { "s" } else { "" })?;
         for (n, node) in nodes.iter().enumerate() {
@@ -246,20 +257,23 @@ mod tests {
     #[test]
     fn every_documented_form_is_understood() {
         let plain = url("redis://127.0.0.1");
-        assert_eq!(plain.place, Place::Server(node("127.0.0.1", 6379)));
+        assert_eq!(plain.place, ServerLocation::Server(node("127.0.0.1", 6379)));
         assert!(!plain.tls);
         let full = url("rediss://us%40er:p%3Aw%2F@[::1]:7000/3");
-        assert_eq!(full.place, Place::Server(node("::1", 7000)));
+        assert_eq!(full.place, ServerLocation::Server(node("::1", 7000)));
         assert_eq!(full.credentials.user.as_deref(), Some("us@er"));
         assert_eq!(full.credentials.password.as_deref(), Some("p:w/"));
         assert_eq!((full.tls, full.db), (true, 3));
         let sentinel = url("redis+sentinel://:pw@a,b:26380/mymaster/2?sentinel_password=s");
         let nodes = vec![node("a", 26379), node("b", 26380)];
         let credentials = Credentials { user: None, password: Some("s".to_owned()) };
-        let place = Place::Sentinel { nodes, master: "mymaster".to_owned(), credentials };
+        let place = ServerLocation::Sentinel { nodes, master: "mymaster".to_owned(), credentials };
         assert_eq!((sentinel.place, sentinel.db), (place, 2));
         let cluster = url("redis+cluster://a:1,b:2");
-        assert_eq!(cluster.place, Place::Cluster { nodes: vec![node("a", 1), node("b", 2)] });
+        assert_eq!(
+            cluster.place,
+            ServerLocation::Cluster { nodes: vec![node("a", 1), node("b", 2)] }
+        );
     }
 
     #[test]

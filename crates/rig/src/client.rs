@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use crate::book::BookPage;
 use crate::http::{BodyState, Got, HttpConnection};
 use crate::id::ReceivedId;
-use crate::ledger::{ConnectionUse, Observation, RoundLedger, Stay, What, Wrong};
+use crate::ledger::{ClientStream, ConnectionUse, Observation, RoundLedger, What, Wrong};
 use crate::message::{EventName, Meant};
-use crate::sse::{HeardEvent, HeardParser};
+use crate::sse::{ParsedSseEvent, SseParser};
 use crate::topic::{KINDS, TopicChoice, topic};
 
 /// How events are wrapped.
@@ -63,8 +63,8 @@ pub struct Leave {
     pub time: Duration,
     /// Once it has come this far.
     pub at: Option<ReceivedId>,
-    /// It takes a breath of this length after each read, as long as there is time.
-    pub breath: Duration,
+    /// It pauses for this long after each read, as long as there is time.
+    pub read_pause: Duration,
     /// It takes little at a time.
     pub narrow: bool,
 }
@@ -85,7 +85,7 @@ pub struct RigClient<'a> {
     /// The latest event of this connection.
     latest: Option<ReceivedId>,
     /// It has a stream.
-    is_let_in: bool,
+    has_stream: bool,
     /// The last gap it was told.
     pub gap: Option<ReceivedId>,
     /// What it heard by name, where somebody wants to know.
@@ -126,7 +126,7 @@ impl<'a> RigClient<'a> {
             page: BookPage::default(),
             position: None,
             latest: None,
-            is_let_in: false,
+            has_stream: false,
             gap: None,
             names: None,
             finishing,
@@ -141,8 +141,8 @@ impl<'a> RigClient<'a> {
         };
         self.position = after;
         self.latest = None;
-        self.is_let_in = false;
-        let mut stay = Stay {
+        self.has_stream = false;
+        let mut stay = ClientStream {
             client: self.number,
             node,
             selector: Arc::clone(&self.selector),
@@ -177,8 +177,8 @@ impl<'a> RigClient<'a> {
         }
     }
 
-    fn noted(&self, stay: &Stay, why: &str) {
-        let open = match self.is_let_in {
+    fn noted(&self, stay: &ClientStream, why: &str) {
+        let open = match self.has_stream {
             true if stay.heard.is_empty() => ConnectionUse::Beginning,
             true => ConnectionUse::Stream,
             false => ConnectionUse::Request,
@@ -188,7 +188,7 @@ impl<'a> RigClient<'a> {
 
     fn listen(
         &mut self,
-        stay: &mut Stay,
+        stay: &mut ClientStream,
         cursor: ClientCursor,
         leave: Leave,
     ) -> io::Result<&'static str> {
@@ -215,9 +215,9 @@ impl<'a> RigClient<'a> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, told));
         }
         self.ledger.connections.fetch_add(1, Ordering::Relaxed);
-        self.is_let_in = true;
+        self.has_stream = true;
         connection.set_read_timeout(LOOK_UP)?;
-        let (mut body, mut parser) = (BodyState::of(&head), HeardParser::default());
+        let (mut body, mut parser) = (BodyState::of(&head), SseParser::default());
         let (mut bytes, mut count) = (Vec::new(), 0);
         let mut target = leave.at;
         loop {
@@ -253,8 +253,8 @@ impl<'a> RigClient<'a> {
             if begun.elapsed() >= leave.time {
                 return Ok("the client had enough");
             }
-            if !leave.breath.is_zero() && !finishing {
-                std::thread::sleep(leave.breath);
+            if !leave.read_pause.is_zero() && !finishing {
+                std::thread::sleep(leave.read_pause);
             }
         }
     }
@@ -271,7 +271,7 @@ impl<'a> RigClient<'a> {
 
     /// Says in the ledger that this client should have everything now.
     pub fn conclude(&self) {
-        self.ledger.stayed(Stay {
+        self.ledger.stayed(ClientStream {
             client: self.number,
             node: 0,
             selector: Arc::clone(&self.selector),
@@ -290,10 +290,14 @@ impl<'a> RigClient<'a> {
     }
 
     /// Notes an event; `false` if the stream is not worth reading on.
-    fn on_event(&mut self, stay: &mut Stay, event: &HeardEvent) -> bool {
+    fn on_event(&mut self, stay: &mut ClientStream, event: &ParsedSseEvent) -> bool {
         let at = self.ledger.now();
         let Some(id) = ReceivedId::parse(&event.id) else {
-            return self.spoilt(Wrong::Malformed, stay, &format!("an id that is none: {event:?}"));
+            return self.mismatch(
+                Wrong::Malformed,
+                stay,
+                &format!("an id that is none: {event:?}"),
+            );
         };
         match event.kind.as_str() {
             "fanfare.gap" => {
@@ -301,7 +305,7 @@ impl<'a> RigClient<'a> {
                 let to = told["resumed_from"].as_str().and_then(ReceivedId::parse);
                 if to != Some(id) {
                     let told = format!("a gap whose id is not where it resumes: {event:?}");
-                    return self.spoilt(Wrong::Malformed, stay, &told);
+                    return self.mismatch(Wrong::Malformed, stay, &told);
                 }
                 let reason = told["reason"].as_str().unwrap_or_default().to_owned();
                 stay.heard.push(Observation { at, what: What::Gap { reason, to: id } });
@@ -312,7 +316,7 @@ impl<'a> RigClient<'a> {
             "fanfare.cursor" => {
                 stay.heard.push(Observation { at, what: What::Cursor(id) });
                 if self.position.is_some_and(|position| id < position) {
-                    return self.spoilt(Wrong::Reordered, stay, "a cursor event goes back");
+                    return self.mismatch(Wrong::Reordered, stay, "a cursor event goes back");
                 }
                 self.position = Some(id);
                 return true;
@@ -320,27 +324,27 @@ impl<'a> RigClient<'a> {
             _ => {}
         }
         let Some((meant, kind)) = self.open(event) else {
-            return self.spoilt(Wrong::Garbled, stay, &format!("{event:?}"));
+            return self.mismatch(Wrong::Garbled, stay, &format!("{event:?}"));
         };
         if KINDS[meant.kind] != kind {
-            return self.spoilt(Wrong::Garbled, stay, &format!("its type: {event:?}"));
+            return self.mismatch(Wrong::Garbled, stay, &format!("its type: {event:?}"));
         }
         if !self.wanted[meant.topic * KINDS.len() + meant.kind] {
-            return self.spoilt(Wrong::Unwanted, stay, &format!("{event:?}"));
+            return self.mismatch(Wrong::Unwanted, stay, &format!("{event:?}"));
         }
         if let Err(contradiction) = self.ledger.book.enter(&mut self.page, id, meant.name) {
             let wrong = contradiction.into();
-            if !self.ledger.excuses(wrong) {
-                return self.spoilt(wrong, stay, &format!("{meant:?} as {id}"));
+            if !self.ledger.tolerates(wrong) {
+                return self.mismatch(wrong, stay, &format!("{meant:?} as {id}"));
             }
         }
         // What is later than everything need not be looked for.
-        if self.latest.is_some_and(|latest| id <= latest) && heard_before(&stay.heard, id) {
-            return self.spoilt(Wrong::Duplicate, stay, &format!("{meant:?} as {id}"));
+        if self.latest.is_some_and(|latest| id <= latest) && received_before(&stay.heard, id) {
+            return self.mismatch(Wrong::Duplicate, stay, &format!("{meant:?} as {id}"));
         }
         if self.position.is_some_and(|position| id <= position) {
             let told = format!("{id} after {:?}", self.position);
-            return self.spoilt(Wrong::Reordered, stay, &told);
+            return self.mismatch(Wrong::Reordered, stay, &told);
         }
         self.position = Some(id);
         self.latest = self.latest.max(Some(id));
@@ -359,7 +363,7 @@ impl<'a> RigClient<'a> {
     }
 
     /// What an event holds, and its type.
-    fn open(&self, event: &HeardEvent) -> Option<(Meant, String)> {
+    fn open(&self, event: &ParsedSseEvent) -> Option<(Meant, String)> {
         if self.envelope == AskedEnvelope::None {
             return Some((Meant::read(&event.data)?, event.kind.clone()));
         }
@@ -371,7 +375,7 @@ impl<'a> RigClient<'a> {
         agrees.then(|| (meant, inside.to_owned()))
     }
 
-    fn spoilt(&self, wrong: Wrong, stay: &Stay, told: &str) -> bool {
+    fn mismatch(&self, wrong: Wrong, stay: &ClientStream, told: &str) -> bool {
         self.ledger.wrong(wrong, 1, || {
             let last: Vec<_> = stay.heard.iter().rev().take(8).rev().collect();
             format!(
@@ -387,7 +391,7 @@ impl<'a> RigClient<'a> {
 }
 
 /// Whether an event was heard on this connection.
-fn heard_before(heard: &[Observation], id: ReceivedId) -> bool {
+fn received_before(heard: &[Observation], id: ReceivedId) -> bool {
     heard.iter().any(|entry| match entry.what {
         What::Events { first, last } => (first..=last).contains(&id),
         What::Gap { .. } | What::Cursor(_) => false,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::binary;
 use crate::process::{HubProcess, free_address};
 use crate::proxy::RedisProxy;
-use crate::redis::{Redis, RedisPersistence};
+use crate::redis::{RedisPersistence, RigRedis};
 
 /// Where events are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +69,7 @@ pub struct RiggedHub {
     /// Its nodes.
     pub nodes: Vec<HubProcess>,
     /// The Redis behind.
-    pub redis: Option<Redis>,
+    pub redis: Option<RigRedis>,
     /// The way of each node to Redis.
     pub ways: Vec<RedisProxy>,
     /// Where everything is.
@@ -84,7 +84,7 @@ impl RiggedHub {
             _ => RedisPersistence::Always,
         };
         let redis =
-            engine.is_redis().then(|| Redis::start("redis", place, persistence)).transpose()?;
+            engine.is_redis().then(|| RigRedis::start("redis", place, persistence)).transpose()?;
         let mut hub =
             Self { engine, nodes: Vec::new(), redis, ways: Vec::new(), place: place.to_owned() };
         let data = hub.data();

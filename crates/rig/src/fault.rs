@@ -78,7 +78,7 @@ use Fault::{
 
 /// What a fault concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum On {
+enum AppliesTo {
     Every,
     Disk,
     Redis,
@@ -98,56 +98,56 @@ enum Cost {
     /// What is older than the hub believes, where it goes by its own clock. Keys only at a start.
     Age,
     /// Events and keys, told by a gap.
-    Told,
+    ReportedLoss,
 }
 
 /// The table.
-const TABLE: [(Fault, &str, On, Cost); 30] = [
-    (NodeKilled, "node-killed", On::Every, Cost::Memory),
-    (NodeStopped, "node-stopped", On::Every, Cost::Nothing),
-    (NodeRestarted, "node-restarted", On::Every, Cost::Memory),
-    (SlowReads, "slow-reads", On::Disk, Cost::Nothing),
-    (SlowWrites, "slow-writes", On::Disk, Cost::Nothing),
-    (SlowSyncs, "slow-syncs", On::Disk, Cost::Nothing),
-    (ShortTransfers, "short-transfers", On::Disk, Cost::Nothing),
-    (FailingReads, "failing-reads", On::Disk, Cost::Nothing),
-    (FailingWrites, "failing-writes", On::Disk, Cost::Nothing),
-    (FailingSyncs, "failing-syncs", On::Disk, Cost::Nothing),
-    (FullDisk, "full-disk", On::Disk, Cost::Nothing),
-    (BitFlip, "bit-flip", On::Disk, Cost::Told),
-    (ClockAhead, "clock-ahead", On::Every, Cost::Age),
-    (ClockBack, "clock-back", On::Lineage, Cost::Age),
-    (RedisKilled, "redis-killed", On::Redis, Cost::Snapshots),
-    (AllKilled, "all-killed", On::Redis, Cost::Snapshots),
-    (RedisStopped, "redis-stopped", On::Redis, Cost::Nothing),
-    (Failover, "failover", On::Redis, Cost::Told),
-    (Flushed, "flushed", On::Redis, Cost::Told),
-    (KeyDeleted, "key-deleted", On::Redis, Cost::Told),
-    (CommandForbidden, "command-forbidden", On::Redis, Cost::Nothing),
-    (OutOfMemory, "out-of-memory", On::Redis, Cost::Nothing),
-    (ReadOnly, "read-only", On::Redis, Cost::Nothing),
-    (RedisClock, "redis-clock", On::Redis, Cost::Told),
-    (SlowWay, "slow-way", On::Redis, Cost::Nothing),
-    (CutWay, "cut-way", On::Redis, Cost::Nothing),
-    (LostRequests, "lost-requests", On::Redis, Cost::Nothing),
-    (LostAnswers, "lost-answers", On::Redis, Cost::Nothing),
-    (ColdHerd, "cold-herd", On::Every, Cost::Nothing),
-    (WarmHerd, "warm-herd", On::Every, Cost::Nothing),
+const TABLE: [(Fault, &str, AppliesTo, Cost); 30] = [
+    (NodeKilled, "node-killed", AppliesTo::Every, Cost::Memory),
+    (NodeStopped, "node-stopped", AppliesTo::Every, Cost::Nothing),
+    (NodeRestarted, "node-restarted", AppliesTo::Every, Cost::Memory),
+    (SlowReads, "slow-reads", AppliesTo::Disk, Cost::Nothing),
+    (SlowWrites, "slow-writes", AppliesTo::Disk, Cost::Nothing),
+    (SlowSyncs, "slow-syncs", AppliesTo::Disk, Cost::Nothing),
+    (ShortTransfers, "short-transfers", AppliesTo::Disk, Cost::Nothing),
+    (FailingReads, "failing-reads", AppliesTo::Disk, Cost::Nothing),
+    (FailingWrites, "failing-writes", AppliesTo::Disk, Cost::Nothing),
+    (FailingSyncs, "failing-syncs", AppliesTo::Disk, Cost::Nothing),
+    (FullDisk, "full-disk", AppliesTo::Disk, Cost::Nothing),
+    (BitFlip, "bit-flip", AppliesTo::Disk, Cost::ReportedLoss),
+    (ClockAhead, "clock-ahead", AppliesTo::Every, Cost::Age),
+    (ClockBack, "clock-back", AppliesTo::Lineage, Cost::Age),
+    (RedisKilled, "redis-killed", AppliesTo::Redis, Cost::Snapshots),
+    (AllKilled, "all-killed", AppliesTo::Redis, Cost::Snapshots),
+    (RedisStopped, "redis-stopped", AppliesTo::Redis, Cost::Nothing),
+    (Failover, "failover", AppliesTo::Redis, Cost::ReportedLoss),
+    (Flushed, "flushed", AppliesTo::Redis, Cost::ReportedLoss),
+    (KeyDeleted, "key-deleted", AppliesTo::Redis, Cost::ReportedLoss),
+    (CommandForbidden, "command-forbidden", AppliesTo::Redis, Cost::Nothing),
+    (OutOfMemory, "out-of-memory", AppliesTo::Redis, Cost::Nothing),
+    (ReadOnly, "read-only", AppliesTo::Redis, Cost::Nothing),
+    (RedisClock, "redis-clock", AppliesTo::Redis, Cost::ReportedLoss),
+    (SlowWay, "slow-way", AppliesTo::Redis, Cost::Nothing),
+    (CutWay, "cut-way", AppliesTo::Redis, Cost::Nothing),
+    (LostRequests, "lost-requests", AppliesTo::Redis, Cost::Nothing),
+    (LostAnswers, "lost-answers", AppliesTo::Redis, Cost::Nothing),
+    (ColdHerd, "cold-herd", AppliesTo::Every, Cost::Nothing),
+    (WarmHerd, "warm-herd", AppliesTo::Every, Cost::Nothing),
 ];
 
 impl Fault {
     /// Every fault that this engine can meet.
     pub fn of(engine: HubEngine) -> Vec<Self> {
         let concerns = |on| match on {
-            On::Every => true,
-            On::Disk => engine == HubEngine::Data,
-            On::Redis => engine.is_redis(),
-            On::Lineage => engine != HubEngine::Memory,
+            AppliesTo::Every => true,
+            AppliesTo::Disk => engine == HubEngine::Data,
+            AppliesTo::Redis => engine.is_redis(),
+            AppliesTo::Lineage => engine != HubEngine::Memory,
         };
         TABLE.iter().filter(|row| concerns(row.2)).map(|row| row.0).collect()
     }
 
-    fn row(self) -> &'static (Self, &'static str, On, Cost) {
+    fn row(self) -> &'static (Self, &'static str, AppliesTo, Cost) {
         TABLE.iter().find(|row| row.0 == self).expect("every fault has a row")
     }
 
@@ -168,7 +168,7 @@ impl Fault {
             Cost::Memory => engine == HubEngine::Memory,
             Cost::Snapshots => engine == HubEngine::Snapshots,
             Cost::Age => !engine.is_redis(),
-            Cost::Told => true,
+            Cost::ReportedLoss => true,
         }
     }
 

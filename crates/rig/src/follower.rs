@@ -15,11 +15,11 @@ use crate::message::EventName;
 use crate::topic::TopicChoice;
 
 /// How long a client may go without getting on, once nothing is in its way.
-const HOMEWARD: Duration = Duration::from_secs(40);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What clients share.
 #[derive(Debug)]
-pub struct ClientCrowd<'a> {
+pub struct ClientPool<'a> {
     /// Where they may go.
     pub nodes: &'a [SocketAddr],
     /// Where they note what they hear.
@@ -30,7 +30,7 @@ pub struct ClientCrowd<'a> {
     edges: Mutex<HashMap<TopicChoice, ReceivedId>>,
 }
 
-impl<'a> ClientCrowd<'a> {
+impl<'a> ClientPool<'a> {
     /// Nobody yet.
     pub fn new(nodes: &'a [SocketAddr], ledger: &'a RoundLedger) -> Self {
         Self { nodes, ledger, finishing: AtomicBool::new(false), edges: Mutex::default() }
@@ -57,18 +57,19 @@ impl<'a> ClientCrowd<'a> {
         let envelope = AskedEnvelope::ALL[random.usize(..3)];
         let mut client = self.client(number, selector, envelope);
         // A few are slow.
-        let breath = if random.u8(..8) == 0 { Duration::from_millis(20) } else { Duration::ZERO };
-        let mut homeward = None;
+        let read_pause =
+            if random.u8(..8) == 0 { Duration::from_millis(20) } else { Duration::ZERO };
+        let mut finishing_since = None;
         loop {
             let finishing = self.finishing.load(Ordering::Acquire);
             if finishing {
                 // Slow is not stuck: the wait begins anew wherever it gets.
                 let at = client.position;
-                let (since, _) = match homeward {
+                let (since, _) = match finishing_since {
                     Some(waits @ (_, here)) if here == at => waits,
-                    _ => *homeward.insert((Instant::now(), at)),
+                    _ => *finishing_since.insert((Instant::now(), at)),
                 };
-                if client.is_at_the_end() || since.elapsed() > HOMEWARD {
+                if client.is_at_the_end() || since.elapsed() > CATCH_UP_TIMEOUT {
                     break;
                 }
             }
@@ -79,9 +80,9 @@ impl<'a> ClientCrowd<'a> {
             };
             let leave = Leave {
                 events: if random.u8(..4) == 0 { random.u64(1..200) } else { u64::MAX },
-                time: if finishing { HOMEWARD } else { millis(&mut random, 6000) },
+                time: if finishing { CATCH_UP_TIMEOUT } else { millis(&mut random, 6000) },
                 at: None,
-                breath,
+                read_pause,
                 narrow: false,
             };
             let leave = if finishing { Leave { events: u64::MAX, ..leave } } else { leave };
@@ -106,15 +107,15 @@ impl<'a> ClientCrowd<'a> {
         let mut random = fastrand::Rng::with_seed(seed);
         let selector = if stuck { TopicChoice::of(&["**"]) } else { TopicChoice::any(&mut random) };
         let mut client = self.client(number, selector, AskedEnvelope::ALL[random.usize(..3)]);
-        let breath = if stuck { millis(&mut random, 4000) } else { Duration::ZERO };
+        let read_pause = if stuck { millis(&mut random, 4000) } else { Duration::ZERO };
         let time = Duration::from_secs(24 * 3600);
-        let leave = Leave { events: u64::MAX, time, at: None, breath, narrow: stuck };
+        let leave = Leave { events: u64::MAX, time, at: None, read_pause, narrow: stuck };
         let node = random.usize(..self.nodes.len());
-        let mut homeward = None;
+        let mut finishing_since = None;
         loop {
             if self.finishing.load(Ordering::Acquire) {
-                let since = *homeward.get_or_insert_with(Instant::now);
-                if client.is_at_the_end() || since.elapsed() > HOMEWARD {
+                let since = *finishing_since.get_or_insert_with(Instant::now);
+                if client.is_at_the_end() || since.elapsed() > CATCH_UP_TIMEOUT {
                     break;
                 }
             }
@@ -159,7 +160,7 @@ impl<'a> ClientCrowd<'a> {
                 events: random.u64(1..(step as u64).max(200)),
                 time: Duration::from_secs(2),
                 at: None,
-                breath: Duration::ZERO,
+                read_pause: Duration::ZERO,
                 narrow: false,
             };
             client.stay(random.usize(..self.nodes.len()), ClientCursor::After(cursor), leave);
@@ -186,7 +187,7 @@ impl<'a> ClientCrowd<'a> {
             recent.map_or(ClientCursor::Live, ClientCursor::After)
         };
         let (events, time) = (random.u64(1..2000), Duration::from_secs(3));
-        let leave = Leave { events, time, at: None, breath: Duration::ZERO, narrow: false };
+        let leave = Leave { events, time, at: None, read_pause: Duration::ZERO, narrow: false };
         client.stay(random.usize(..self.nodes.len()), cursor, leave);
     }
 
@@ -196,9 +197,9 @@ impl<'a> ClientCrowd<'a> {
         client.names = Some(HashSet::new());
         let leave = Leave {
             events: u64::MAX,
-            time: HOMEWARD,
+            time: CATCH_UP_TIMEOUT,
             at: client.target(),
-            breath: Duration::ZERO,
+            read_pause: Duration::ZERO,
             narrow: false,
         };
         client.stay(0, ClientCursor::Earliest, leave);

@@ -106,7 +106,7 @@ impl HttpConnection {
     }
 
     /// A read finds what is there, and waits for nothing.
-    pub fn never_wait(&self) -> io::Result<()> {
+    pub fn make_nonblocking(&self) -> io::Result<()> {
         self.stream.set_nonblocking(true)
     }
 
@@ -159,7 +159,7 @@ impl HttpConnection {
     }
 
     /// The head of a response, if all of it is there.
-    pub fn head_if_there(&mut self) -> io::Result<Option<AnswerHead>> {
+    pub fn try_read_head(&mut self) -> io::Result<Option<AnswerHead>> {
         match self.fill() {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}

@@ -21,7 +21,7 @@ use crate::fault::Fault::{
 };
 use crate::ledger::{RoundLedger, Wrong};
 use crate::preload::ControlSlot;
-use crate::redis::{Redis, RedisPersistence};
+use crate::redis::{RedisPersistence, RigRedis};
 
 /// Lets a fault happen, all of it.
 pub(crate) fn inflict(
@@ -180,7 +180,7 @@ fn redis(
     let Some(server) = &mut hub.redis else { return };
     let tell = |told: std::io::Error| ledger.event(format!("Redis: {told}"));
     let ask =
-        |server: &Redis, words: &[&str]| server.command(words).map_err(tell).unwrap_or_default();
+        |server: &RigRedis, words: &[&str]| server.command(words).map_err(tell).unwrap_or_default();
     match fault {
         RedisKilled => {
             // Snapshots are taken long before.
@@ -213,7 +213,7 @@ fn redis(
         }
         Failover => {
             let name = format!("redis-{}", ledger.now());
-            let replica = Redis::start(&name, &hub.place, RedisPersistence::Always);
+            let replica = RigRedis::start(&name, &hub.place, RedisPersistence::Always);
             let Ok(replica) = replica.map_err(tell) else { return };
             let (host, port) =
                 (server.address().ip().to_string(), server.address().port().to_string());
@@ -231,7 +231,7 @@ fn redis(
             if random.bool() {
                 pause(random, 1..600);
             }
-            hub.ways.iter().for_each(|way| way.lead_to(replica.address()));
+            hub.ways.iter().for_each(|way| way.redirect_to(replica.address()));
             hub.redis = Some(replica);
         }
         Flushed => drop(ask(server, &["FLUSHALL"])),
@@ -286,22 +286,22 @@ fn redis(
         }
         CutWay => hub.ways[n].cut(),
         LostRequests | LostAnswers => {
-            hub.ways[n].swallow(fault == LostRequests, fault == LostAnswers);
+            hub.ways[n].hold_back(fault == LostRequests, fault == LostAnswers);
             pause(random, 100..4000);
             if random.bool() {
                 hub.ways[n].cut();
             }
-            hub.ways[n].swallow(false, false);
+            hub.ways[n].hold_back(false, false);
         }
         _ => {}
     }
 }
 
 /// Takes everything out of the hub's way, and sees that all of it runs.
-pub(crate) fn heal(hub: &mut RiggedHub, ledger: &RoundLedger) {
+pub(crate) fn clear_faults(hub: &mut RiggedHub, ledger: &RoundLedger) {
     for way in &hub.ways {
         way.delay(Duration::ZERO);
-        way.swallow(false, false);
+        way.hold_back(false, false);
     }
     if let Some(server) = &mut hub.redis {
         server.process.control.calm();

@@ -8,22 +8,24 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::id::ReceivedId;
-use crate::ledger::{AcknowledgedEvent, Observation, RoundLedger, Stay, Unknown, What, Wrong};
+use crate::ledger::{
+    AcknowledgedEvent, ClientStream, Observation, RoundLedger, Unknown, What, Wrong,
+};
 use crate::message::EventName;
 use crate::topic::{KINDS, TOPICS, TopicChoice, topic};
 
 /// Judges every connection of the ledger, and returns them.
-pub fn judge(ledger: &RoundLedger) -> Vec<Stay> {
+pub fn judge(ledger: &RoundLedger) -> Vec<ClientStream> {
     let all = sorted(ledger);
     let mut wanted: HashMap<Arc<TopicChoice>, Vec<ReceivedId>> = HashMap::new();
-    let stays = ledger.stays();
-    for stay in &stays {
+    let streams = ledger.streams();
+    for stream in &streams {
         let ids = wanted
-            .entry(Arc::clone(&stay.selector))
-            .or_insert_with(|| wanted_by(&stay.selector, &all));
-        judge_one(ledger, stay, ids, &stays);
+            .entry(Arc::clone(&stream.selector))
+            .or_insert_with(|| wanted_by(&stream.selector, &all));
+        judge_one(ledger, stream, ids, &streams);
     }
-    stays
+    streams
 }
 
 /// Holds what was still there at the end against what had been acknowledged, where nothing may be
@@ -80,11 +82,16 @@ fn between(
     &wanted[begin..end.max(begin)]
 }
 
-fn judge_one(ledger: &RoundLedger, stay: &Stay, wanted: &[ReceivedId], stays: &[Stay]) {
-    let mut position = stay.after;
+fn judge_one(
+    ledger: &RoundLedger,
+    stream: &ClientStream,
+    wanted: &[ReceivedId],
+    streams: &[ClientStream],
+) {
+    let mut position = stream.after;
     // The reason of a gap since which no event was heard.
     let mut told: Option<&str> = None;
-    for (n, Observation { what, .. }) in stay.heard.iter().enumerate() {
+    for (n, Observation { what, .. }) in stream.heard.iter().enumerate() {
         let (missing, next) = match what {
             What::Events { first, last } => {
                 (position.map(|from| between(wanted, from, *first, false)), *last)
@@ -92,7 +99,7 @@ fn judge_one(ledger: &RoundLedger, stay: &Stay, wanted: &[ReceivedId], stays: &[
             What::Cursor(to) => (position.map(|from| between(wanted, from, *to, true)), *to),
             What::Gap { reason, to } => {
                 if reason == "trimmed" && position.is_some_and(|from| *to <= from) {
-                    ledger.wrong(Wrong::Circular, 1, || trace(ledger, stay, n, &[]));
+                    ledger.wrong(Wrong::Circular, 1, || trace(ledger, stream, n, &[]));
                 }
                 told = Some(reason);
                 (None, *to)
@@ -107,25 +114,26 @@ fn judge_one(ledger: &RoundLedger, stay: &Stay, wanted: &[ReceivedId], stays: &[
         };
         if !missing.is_empty() {
             let count = missing.len() as u64;
-            ledger.wrong(Wrong::SilentLoss, count, || trace(ledger, stay, n, missing));
+            ledger.wrong(Wrong::SilentLoss, count, || trace(ledger, stream, n, missing));
         }
         if !matches!(what, What::Gap { .. }) {
             told = None;
         }
         position = Some(next);
     }
-    let Some(from) = position.filter(|_| stay.to_the_end) else { return };
+    let Some(from) = position.filter(|_| stream.to_the_end) else { return };
     let end = ReceivedId { epoch: u64::MAX, seq: u64::MAX };
     let missing = between(wanted, from, end, true);
     if !missing.is_empty() {
         let count = missing.len() as u64;
         ledger.wrong(Wrong::Stuck, count, || {
-            let mut text = trace(ledger, stay, stay.heard.len(), missing);
-            let own: Vec<_> = stays.iter().filter(|other| other.client == stay.client).collect();
+            let mut text = trace(ledger, stream, stream.heard.len(), missing);
+            let own: Vec<_> =
+                streams.iter().filter(|other| other.client == stream.client).collect();
             for before in &own[own.len().saturating_sub(6)..] {
                 let after = before.after.map_or("none".to_owned(), |id| id.to_string());
                 let last = before.heard.last().map(|heard| (heard.at, &heard.what));
-                let Stay { node, at, end, heard, .. } = before;
+                let ClientStream { node, at, end, heard, .. } = before;
                 let entries = heard.len();
                 let _ = write!(
                     text,
@@ -141,14 +149,14 @@ fn judge_one(ledger: &RoundLedger, stay: &Stay, wanted: &[ReceivedId], stays: &[
 /// How much is told of what a client heard before and after.
 const AROUND: usize = 8;
 
-fn trace(ledger: &RoundLedger, stay: &Stay, n: usize, missing: &[ReceivedId]) -> String {
+fn trace(ledger: &RoundLedger, stream: &ClientStream, n: usize, missing: &[ReceivedId]) -> String {
     let mut text = format!(
         "client {} at node {} since {} ms, {}{}",
-        stay.client,
-        stay.node,
-        stay.at,
-        stay.selector.query().trim_end_matches('&'),
-        stay.after.map_or(String::new(), |after| format!(", cursor {after}")),
+        stream.client,
+        stream.node,
+        stream.at,
+        stream.selector.query().trim_end_matches('&'),
+        stream.after.map_or(String::new(), |after| format!(", cursor {after}")),
     );
     if let [first, .., last] | [first @ last] = missing {
         let acknowledged = ledger.look(|all| all.iter().find(|event| event.id == *first).copied());
@@ -161,14 +169,14 @@ fn trace(ledger: &RoundLedger, stay: &Stay, n: usize, missing: &[ReceivedId]) ->
     if begin > 0 {
         let _ = write!(text, "\n  … {begin} entries before");
     }
-    for (at, heard) in stay.heard.iter().enumerate().skip(begin).take(2 * AROUND) {
+    for (at, heard) in stream.heard.iter().enumerate().skip(begin).take(2 * AROUND) {
         let mark = if at == n { ">" } else { " " };
         let _ = write!(text, "\n {mark} {} ms: {:?}", heard.at, heard.what);
     }
-    let _ = write!(text, "\n  its end: {}", stay.end);
-    let last = stay.heard.last().map_or(stay.at, |heard| heard.at);
+    let _ = write!(text, "\n  its end: {}", stream.end);
+    let last = stream.heard.last().map_or(stream.at, |heard| heard.at);
     for (at, event) in ledger.events() {
-        if (stay.at.saturating_sub(10_000)..=last + 1_000).contains(&at) {
+        if (stream.at.saturating_sub(10_000)..=last + 1_000).contains(&at) {
             let _ = write!(text, "\n  rig, {at} ms: {event}");
         }
     }
@@ -200,7 +208,7 @@ mod tests {
             let meant = Meant { name, topic: 0, kind: 0 };
             ledger.acknowledge((1..=10).map(|seq| (id(epoch, seq), meant)));
         }
-        ledger.stayed(Stay {
+        ledger.stayed(ClientStream {
             client: 0,
             node: 0,
             selector: Arc::new(TopicChoice::of(&["**"])),

@@ -35,7 +35,7 @@ pub struct Unknown {
 
 /// A connection of a client: with what it came, and what it heard.
 #[derive(Debug, Clone)]
-pub struct Stay {
+pub struct ClientStream {
     /// Whose.
     pub client: u32,
     /// At which node.
@@ -112,7 +112,7 @@ pub enum ConnectionUse {
 
 /// What an outage may end, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harm {
+pub enum OutageScope {
     /// Every connection: the hub died.
     Everything,
     /// What was under way: a process died that another had taken the streams from.
@@ -127,7 +127,7 @@ pub struct Outage {
     /// Which node.
     pub node: usize,
     /// What it may have ended.
-    pub harm: Harm,
+    pub scope: OutageScope,
     /// Since when.
     pub from: u64,
     /// Until when.
@@ -222,7 +222,7 @@ pub struct RoundLedger {
     begun: Instant,
     acknowledged: RwLock<Vec<AcknowledgedEvent>>,
     unknown: Mutex<Vec<Unknown>>,
-    stays: Mutex<Vec<Stay>>,
+    streams: Mutex<Vec<ClientStream>>,
     ends: Mutex<Vec<BrokenConnection>>,
     outages: Mutex<Vec<Outage>>,
     findings: Mutex<Vec<Violation>>,
@@ -258,7 +258,7 @@ impl Default for RoundLedger {
             begun: Instant::now(),
             acknowledged: RwLock::default(),
             unknown: Mutex::default(),
-            stays: Mutex::default(),
+            streams: Mutex::default(),
             ends: Mutex::default(),
             outages: Mutex::default(),
             findings: Mutex::default(),
@@ -306,8 +306,8 @@ impl RoundLedger {
     }
 
     /// A connection ended.
-    pub fn stayed(&self, stay: Stay) {
-        lock(&self.stays).push(stay);
+    pub fn stayed(&self, stay: ClientStream) {
+        lock(&self.streams).push(stay);
     }
 
     /// A connection ended that its client did not end.
@@ -335,8 +335,9 @@ impl RoundLedger {
         let ends = std::mem::take(&mut *lock(&self.ends));
         for BrokenConnection { node, open, since, at, told } in ends {
             let explains = |outage: &Outage| {
-                let may = match (outage.harm, open) {
-                    (Harm::Everything, _) | (Harm::Requests, ConnectionUse::Request) => true,
+                let may = match (outage.scope, open) {
+                    (OutageScope::Everything, _)
+                    | (OutageScope::Requests, ConnectionUse::Request) => true,
                     (_, ConnectionUse::Beginning) => outage.from <= since,
                     _ => false,
                 };
@@ -359,8 +360,8 @@ impl RoundLedger {
     }
 
     /// All connections.
-    pub fn stays(&self) -> Vec<Stay> {
-        std::mem::take(&mut lock(&self.stays))
+    pub fn streams(&self) -> Vec<ClientStream> {
+        std::mem::take(&mut lock(&self.streams))
     }
 
     /// The rig did something, to be told beside a finding.
@@ -376,7 +377,7 @@ impl RoundLedger {
 
     /// Whether this is what may be: a log that forgot what it had accepted forgot under which keys, and
     /// a batch that is repeated is published again. A clock that was set while a log is open is no excuse.
-    pub fn excuses(&self, wrong: Wrong) -> bool {
+    pub fn tolerates(&self, wrong: Wrong) -> bool {
         wrong == Wrong::OneEventTwoIds && self.forgets_keys.load(Ordering::Relaxed)
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fanfare_rig::engine::HubEngine;
 use fanfare_rig::fault::Fault;
 use fanfare_rig::race::{RaceRetention, race};
-use fanfare_rig::round::{RoundPlan, RoundReport, play};
+use fanfare_rig::round::{RoundPlan, RoundReport, run};
 
 const USAGE: &str = "\
 usage: rig [--seconds N] [--seed S] [--engine E] [--faults F,...] [--clients N] [--race R [--slow]] [--keep]
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         };
         plan.leaves = options.keep;
         rounds += 1;
-        match play(&plan) {
+        match run(&plan) {
             Ok(report) => {
                 println!("round {rounds}, seed {seed}, {engine}: {}", summary(&report));
                 for finding in &report.findings {

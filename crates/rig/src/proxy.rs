@@ -69,13 +69,13 @@ impl RedisProxy {
     }
 
     /// Breaks every connection; new ones lead elsewhere.
-    pub fn lead_to(&self, to: SocketAddr) {
+    pub fn redirect_to(&self, to: SocketAddr) {
         *lock(&self.way.to) = to;
         self.way.cut();
     }
 
     /// Connections stay open, and what is carried in these directions stands still.
-    pub fn swallow(&self, requests: bool, answers: bool) {
+    pub fn hold_back(&self, requests: bool, answers: bool) {
         self.way.swallows_requests.store(requests, SeqCst);
         self.way.swallows_answers.store(answers, SeqCst);
     }

@@ -19,7 +19,7 @@ use crate::topic::{KINDS, TOPICS, topic};
 
 /// How a publisher behaves.
 #[derive(Debug, Clone)]
-pub struct Habit {
+pub struct PublisherConfig {
     /// Most events of a batch.
     pub batch: usize,
     /// Events a second, about; 0 is as fast as it goes.
@@ -63,7 +63,7 @@ impl<'a> RigPublisher<'a> {
     }
 
     /// Publishes until the ledger closes.
-    pub fn run(&mut self, habit: &Habit) {
+    pub fn run(&mut self, habit: &PublisherConfig) {
         let begun = Instant::now();
         let mut due = 0;
         while !self.ledger.closing.load(Ordering::Relaxed) {
@@ -196,7 +196,7 @@ impl<'a> RigPublisher<'a> {
         for (&id, meant) in ids.iter().zip(batch) {
             if let Err(contradiction) = self.ledger.book.enter(&mut self.page, id, meant.name) {
                 let wrong = Wrong::from(contradiction);
-                if !self.ledger.excuses(wrong) {
+                if !self.ledger.tolerates(wrong) {
                     self.ledger.wrong(wrong, 1, || format!("acknowledged: {meant:?} as {id}"));
                 }
             }

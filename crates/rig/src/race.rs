@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::HubEngine;
 use crate::preload::ControlSlot;
-use crate::publisher::Habit;
+use crate::publisher::PublisherConfig;
 use crate::round::RoundPlan;
 
 /// What is retained in a race.
@@ -30,7 +30,7 @@ pub fn race(engine: HubEngine, retention: RaceRetention, slow_disk: bool, seed: 
             (&["--retain-topic-count", "500", "--window-count", "500"], (6_000, 400))
         }
     };
-    let habit = Habit { batch: 500, rate: 0, keyed: false, one_topic: true };
+    let habit = PublisherConfig { batch: 500, rate: 0, keyed: false, one_topic: true };
     RoundPlan {
         seed,
         engine,

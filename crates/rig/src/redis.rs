@@ -9,7 +9,7 @@ use crate::process::{HubProcess, free_address};
 
 /// A redis-server.
 #[derive(Debug)]
-pub struct Redis {
+pub struct RigRedis {
     /// Its process.
     pub process: HubProcess,
     directory: PathBuf,
@@ -24,7 +24,7 @@ pub enum RedisPersistence {
     Snapshots,
 }
 
-impl Redis {
+impl RigRedis {
     /// Starts one whose files are in a directory of this name at `place`.
     pub fn start(name: &str, place: &Path, persistence: RedisPersistence) -> io::Result<Self> {
         let directory = place.join(name);

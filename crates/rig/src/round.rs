@@ -14,12 +14,12 @@ use tempfile::TempDir;
 
 use crate::engine::{HubEngine, RiggedHub};
 use crate::fault::Fault;
-use crate::follower::ClientCrowd;
-use crate::inflict::{heal, inflict, look_after};
+use crate::follower::ClientPool;
+use crate::inflict::{clear_faults, inflict, look_after};
 use crate::judge::{audit, judge};
 use crate::ledger::{RoundLedger, Violation, What, Wrong};
 use crate::preload::ControlSlot;
-use crate::publisher::{Habit, RigPublisher};
+use crate::publisher::{PublisherConfig, RigPublisher};
 
 /// What a round is made of.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct RoundPlan {
     /// How many events are acknowledged at least, where the machine can do it in [`AT_MOST`].
     pub events: u64,
     /// The publishers.
-    pub publishers: Vec<Habit>,
+    pub publishers: Vec<PublisherConfig>,
     /// How many clients follow.
     pub followers: u32,
     /// How many clients come back where retention is about to trim.
@@ -65,7 +65,7 @@ impl RoundPlan {
         };
         let mut settings: Vec<_> = settings.iter().map(|&word| word.to_owned()).collect();
         settings.extend(["--heartbeat", "1s"].map(str::to_owned));
-        let habit = |batch, keyed| Habit { batch, rate: 250, keyed, one_topic: false };
+        let habit = |batch, keyed| PublisherConfig { batch, rate: 250, keyed, one_topic: false };
         Self {
             seed,
             engine,
@@ -171,8 +171,8 @@ impl RoundDirectory {
     }
 }
 
-/// Plays a round.
-pub fn play(plan: &RoundPlan) -> io::Result<RoundReport> {
+/// Runs a round.
+pub fn run(plan: &RoundPlan) -> io::Result<RoundReport> {
     let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
     let place = RoundDirectory::of(place, plan.leaves);
     let mut hub = RiggedHub::start(plan.engine, &plan.settings, &place.path)?;
@@ -181,7 +181,7 @@ pub fn play(plan: &RoundPlan) -> io::Result<RoundReport> {
     }
     let addresses = hub.addresses();
     let ledger = RoundLedger::default();
-    let crowd = ClientCrowd::new(&addresses, &ledger);
+    let crowd = ClientPool::new(&addresses, &ledger);
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let mut faults = BTreeMap::new();
     thread::scope(|scope| -> io::Result<()> {
@@ -229,7 +229,7 @@ pub fn play(plan: &RoundPlan) -> io::Result<RoundReport> {
             ledger.event(format!("{} is over", fault.name()));
             (0..hub.nodes.len()).for_each(|n| look_after(&mut hub, n, &ledger));
         }
-        heal(&mut hub, &ledger);
+        clear_faults(&mut hub, &ledger);
         ledger.event("everything is healed".to_owned());
         ledger.closing.store(true, Ordering::Release);
         for publisher in publishers {

@@ -2,7 +2,7 @@
 
 /// An event as a client hears it. The buffers are used again for the next.
 #[derive(Debug, Default)]
-pub struct HeardEvent {
+pub struct ParsedSseEvent {
     /// The last id that was sent, which stays until another comes.
     pub id: String,
     /// Its type; empty where none was sent.
@@ -14,20 +14,20 @@ pub struct HeardEvent {
 
 /// What was read so far.
 #[derive(Debug, Default)]
-pub struct HeardParser {
+pub struct SseParser {
     line: Vec<u8>,
-    event: HeardEvent,
+    event: ParsedSseEvent,
     after_cr: bool,
     begun: bool,
 }
 
-impl HeardParser {
+impl SseParser {
     /// Takes bytes and calls `each` for every event in them, until it says `false`. An error is
     /// what a hub must never send.
     pub fn push(
         &mut self,
         mut bytes: &[u8],
-        mut each: impl FnMut(&HeardEvent) -> bool,
+        mut each: impl FnMut(&ParsedSseEvent) -> bool,
     ) -> Result<bool, String> {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
@@ -61,7 +61,7 @@ impl HeardParser {
     fn take(
         &mut self,
         line: &[u8],
-        each: &mut impl FnMut(&HeardEvent) -> bool,
+        each: &mut impl FnMut(&ParsedSseEvent) -> bool,
     ) -> Result<bool, String> {
         if !std::mem::replace(&mut self.begun, true) && line.starts_with(b"\xEF\xBB\xBF") {
             return Err("a byte order mark".to_owned());
@@ -103,9 +103,9 @@ mod tests {
     use super::*;
 
     fn heard(chunks: &[&str]) -> Vec<(String, String, String)> {
-        let (mut parser, mut heard) = (HeardParser::default(), Vec::new());
+        let (mut parser, mut heard) = (SseParser::default(), Vec::new());
         for chunk in chunks {
-            let each = |event: &HeardEvent| {
+            let each = |event: &ParsedSseEvent| {
                 heard.push((event.id.clone(), event.kind.clone(), event.data.clone()));
                 true
             };

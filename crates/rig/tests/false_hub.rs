@@ -58,7 +58,7 @@ fn found_by(ledger: &RoundLedger, status: &str, stream: &str) -> Vec<Wrong> {
         events: 100,
         time: Duration::from_secs(10),
         at: None,
-        breath: Duration::ZERO,
+        read_pause: Duration::ZERO,
         narrow: false,
     };
     client.stay(0, ClientCursor::After(id(1)), leave);
@@ -78,13 +78,13 @@ fn nothing_is_wrong_with_a_stream_that_keeps_the_promise() {
 }
 
 #[test]
-fn an_event_that_is_skipped() {
+fn a_skipped_event_is_found() {
     assert_eq!(found_in(&[event("1-2", 2), event("1-4", 4)]), [Wrong::SilentLoss]);
     assert_eq!(found_in(&[gap("1-3", "1-3"), event("1-5", 5)]), [Wrong::SilentLoss]);
 }
 
 #[test]
-fn an_event_that_comes_twice() {
+fn a_repeated_event_is_found() {
     assert_eq!(found_in(&[event("1-2", 2), event("1-2", 2)]), [Wrong::Duplicate]);
     // Also where a gap stands between the two.
     let again = [event("1-2", 2), event("1-3", 3), gap("1-1", "1-1"), event("1-2", 2)];
@@ -92,14 +92,14 @@ fn an_event_that_comes_twice() {
 }
 
 #[test]
-fn an_event_that_comes_too_late() {
+fn a_late_event_is_found() {
     let late = [event("1-2", 2), event("1-4", 4), event("1-3", 3)];
     assert_eq!(found_in(&late), [Wrong::SilentLoss, Wrong::Reordered]);
     assert_eq!(found_in(&[event("1-1", 1)]), [Wrong::Reordered], "it is at the cursor");
 }
 
 #[test]
-fn an_event_under_another_s_id() {
+fn an_event_under_two_ids_is_found() {
     assert_eq!(found_in(&[event("1-2", 2), event("1-3", 2)]), [Wrong::OneEventTwoIds]);
 }
 
@@ -127,34 +127,34 @@ fn a_clock_that_was_set_excuses_a_key_that_was_forgotten_while_the_log_was_open(
 }
 
 #[test]
-fn an_event_that_lost_a_byte() {
+fn a_garbled_event_is_found() {
     let spoilt = event("1-2", 5).replace("data: 0 5 0 0 ", "data: 0 5 0 0 x");
     assert_eq!(found_in(&[spoilt]), [Wrong::Garbled]);
 }
 
 #[test]
-fn an_event_that_was_not_asked_for() {
+fn an_unwanted_event_is_found() {
     let other = format!("id: 1-2\ndata: {}\n\n", meant(6, 1).message());
     assert_eq!(found_in(&[other]), [Wrong::Unwanted]);
 }
 
 #[test]
-fn a_gap_whose_id_is_another_place() {
+fn a_malformed_gap_is_found() {
     assert_eq!(found_in(&[gap("1-3", "1-4")]), [Wrong::Malformed]);
 }
 
 #[test]
-fn a_gap_with_which_the_client_comes_back_to_the_same_gap() {
+fn a_circular_gap_is_found() {
     assert_eq!(found_in(&[gap("1-1", "1-1"), event("1-2", 2)]), [Wrong::Circular]);
 }
 
 #[test]
-fn an_answer_that_ends_an_event_source_for_good() {
+fn an_answer_no_event_source_survives_is_found() {
     assert_eq!(found("503 Service Unavailable", ""), [Wrong::Malformed]);
 }
 
 #[test]
-fn a_byte_order_mark_and_a_field_that_is_none() {
+fn a_malformed_line_is_found() {
     assert_eq!(found("200 OK", "\u{feff}id: 1-2\n"), [Wrong::Malformed]);
     assert_eq!(found("200 OK", "idx: 1-2\n"), [Wrong::Malformed]);
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use fanfare_rig::engine::HubEngine;
 use fanfare_rig::fault::Fault;
-use fanfare_rig::round::{RoundPlan, RoundReport, play};
+use fanfare_rig::round::{RoundPlan, RoundReport, run};
 
 /// One hub at a time: its clients are enough for a small machine.
 static TURN: Mutex<()> = Mutex::new(());
@@ -14,7 +14,7 @@ static TURN: Mutex<()> = Mutex::new(());
 fn survives(engine: HubEngine, faults: Vec<Fault>, seed: u64) -> RoundReport {
     let _turn = TURN.lock();
     let plan = RoundPlan::faulty(seed, engine, faults, 40);
-    let report = play(&plan).expect("a hub starts");
+    let report = run(&plan).expect("a hub starts");
     let told: String = report.findings.iter().map(|finding| format!("\n{finding}")).collect();
     assert!(report.is_clean(), "{:?}, seed {seed}, engine {engine}{told}", report.wrong);
     assert!(report.faults.values().sum::<u64>() > 0, "{report:#?}");
@@ -32,32 +32,32 @@ fn lossless(engine: HubEngine) -> Vec<Fault> {
 }
 
 #[test]
-fn a_hub_in_memory_under_every_fault() {
+fn a_hub_in_memory_survives_every_fault() {
     survives(HubEngine::Memory, all(HubEngine::Memory), 2);
 }
 
 #[test]
-fn a_hub_on_disk_under_every_fault() {
+fn a_hub_on_disk_survives_every_fault() {
     survives(HubEngine::Data, all(HubEngine::Data), 4);
 }
 
 #[test]
-fn a_hub_on_disk_that_may_lose_nothing() {
+fn a_hub_on_disk_loses_nothing() {
     let report = survives(HubEngine::Data, lossless(HubEngine::Data), 5);
     assert!(report.disturbed > 0, "{report:#?}");
 }
 
 #[test]
-fn a_hub_on_redis_that_may_lose_nothing() {
+fn a_hub_on_redis_loses_nothing() {
     survives(HubEngine::Redis, lossless(HubEngine::Redis), 6);
 }
 
 #[test]
-fn two_nodes_on_redis_under_every_fault() {
+fn two_nodes_on_redis_survive_every_fault() {
     survives(HubEngine::Cluster, all(HubEngine::Cluster), 7);
 }
 
 #[test]
-fn two_nodes_on_a_redis_that_forgets() {
+fn two_nodes_survive_a_redis_that_forgets() {
     survives(HubEngine::Snapshots, vec![Fault::RedisKilled, Fault::Failover], 8);
 }

@@ -5,11 +5,11 @@
 
 use fanfare_rig::engine::HubEngine;
 use fanfare_rig::race::{RaceRetention, race};
-use fanfare_rig::round::play;
+use fanfare_rig::round::run;
 
 fn nothing_is_lost_in_silence(engine: HubEngine, retention: RaceRetention, slow_disk: bool) {
     let plan = race(engine, retention, slow_disk, 1);
-    let report = play(&plan).expect("a hub starts");
+    let report = run(&plan).expect("a hub starts");
     let told: String = report.findings.iter().map(|finding| format!("\n{finding}")).collect();
     assert!(report.is_clean(), "{:?}, seed {}{told}", report.wrong, plan.seed);
     // It was a race: something was trimmed, and clients met it.
@@ -19,56 +19,56 @@ fn nothing_is_lost_in_silence(engine: HubEngine, retention: RaceRetention, slow_
 }
 
 #[test]
-fn by_a_log_in_memory() {
+fn a_log_in_memory_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Memory, RaceRetention::Default, false);
 }
 
 #[test]
-fn by_a_small_log_in_memory() {
+fn a_small_log_in_memory_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Memory, RaceRetention::Small, false);
 }
 
 #[test]
-fn by_a_log_on_disk() {
+fn a_log_on_disk_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Default, false);
 }
 
 #[test]
-fn by_a_log_on_a_slow_disk() {
+fn a_log_on_a_slow_disk_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Default, true);
 }
 
 #[test]
-fn by_a_small_log_on_disk() {
+fn a_small_log_on_disk_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Small, false);
 }
 
 #[test]
-fn by_a_small_log_on_a_slow_disk() {
+fn a_small_log_on_a_slow_disk_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::Small, true);
 }
 
 #[test]
-fn by_the_limit_of_a_topic() {
+fn the_limit_of_a_topic_is_told() {
     nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::OfTopics, false);
 }
 
 #[test]
-fn by_the_limit_of_a_topic_on_a_slow_disk() {
+fn the_limit_of_a_topic_is_told_on_a_slow_disk() {
     nothing_is_lost_in_silence(HubEngine::Data, RaceRetention::OfTopics, true);
 }
 
 #[test]
-fn by_redis() {
+fn redis_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Redis, RaceRetention::Default, false);
 }
 
 #[test]
-fn by_redis_with_small_retention() {
+fn redis_with_small_retention_tells_its_trims() {
     nothing_is_lost_in_silence(HubEngine::Redis, RaceRetention::Small, false);
 }
 
 #[test]
-fn by_redis_with_clients_that_move_between_two_nodes() {
+fn redis_tells_trims_to_clients_that_move() {
     nothing_is_lost_in_silence(HubEngine::Cluster, RaceRetention::Small, false);
 }

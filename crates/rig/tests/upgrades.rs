@@ -1,4 +1,4 @@
-//! Twenty upgrades of a hub on each engine, each with a fault of a deck drawn by a fixed seed: no stream ends
+//! Twenty upgrades of a hub on each engine, each with a fault drawn by a fixed seed: no stream ends
 //! that should have moved, no event is lost, comes twice or out of order, each publish is acknowledged once,
 //! and nothing is left behind.
 
@@ -7,9 +7,9 @@ use std::sync::Mutex;
 
 use fanfare_rig::binary;
 use fanfare_rig::engine::HubEngine;
-use fanfare_rig::upgrade::fault::{Act, Deed, UpgradeFault};
+use fanfare_rig::upgrade::fault::{Act, RelayAction, UpgradeFault};
 use fanfare_rig::upgrade::relay::ExpectedOutcome;
-use fanfare_rig::upgrade::round::{UpgradePlan, UpgradeReport, play};
+use fanfare_rig::upgrade::round::{UpgradePlan, UpgradeReport, run};
 use fanfare_rig::upgrade::side::Side;
 use fanfare_rig::upgrade::step::UpgradeStep;
 
@@ -35,9 +35,9 @@ fn plan(engine: HubEngine, seed: u64) -> UpgradePlan {
     }
 }
 
-fn played(plan: &UpgradePlan) -> UpgradeReport {
+fn run_plan(plan: &UpgradePlan) -> UpgradeReport {
     let _turn = TURN.lock();
-    let report = play(plan).expect("a hub starts");
+    let report = run(plan).expect("a hub starts");
     let told: String = report.findings.iter().map(|finding| format!("\n{finding}")).collect();
     assert!(report.wrong.is_empty(), "{:?}, seed {}{told}", report.wrong, plan.seed);
     assert!(report.acknowledged > 0 && report.delivered > 0, "{report:#?}");
@@ -45,29 +45,29 @@ fn played(plan: &UpgradePlan) -> UpgradeReport {
 }
 
 fn survives_twenty_upgrades(engine: HubEngine, seed: u64) {
-    let report = played(&plan(engine, seed));
+    let report = run_plan(&plan(engine, seed));
     for outcome in [ExpectedOutcome::Stays, ExpectedOutcome::Moves] {
         assert!(report.outcomes.contains_key(&outcome), "{report:#?}");
     }
 }
 
 #[test]
-fn a_hub_in_memory() {
+fn a_hub_in_memory_survives_upgrades() {
     survives_twenty_upgrades(HubEngine::Memory, 1);
 }
 
 #[test]
-fn a_hub_on_disk() {
+fn a_hub_on_disk_survives_upgrades() {
     survives_twenty_upgrades(HubEngine::Data, 2);
 }
 
 #[test]
-fn two_nodes_on_redis() {
+fn two_nodes_on_redis_survive_upgrades() {
     survives_twenty_upgrades(HubEngine::Cluster, 3);
 }
 
 #[test]
-fn an_old_process_that_dies_takes_along_what_it_has_handed_over() {
+fn what_was_handed_over_survives_the_old_process() {
     let steps = [
         UpgradeStep::Descriptors,
         UpgradeStep::Received,
@@ -76,8 +76,8 @@ fn an_old_process_that_dies_takes_along_what_it_has_handed_over() {
         UpgradeStep::Committed,
         UpgradeStep::Serving,
     ];
-    let killed = |at| UpgradeFault::At(Deed { at, act: Act::Kill(Side::Old, None) });
-    let report = played(&UpgradePlan {
+    let killed = |at| UpgradeFault::At(RelayAction { at, act: Act::Kill(Side::Old, None) });
+    let report = run_plan(&UpgradePlan {
         upgrades: 6,
         // No more than go in one message: it has been heard, or it has not.
         streams: 100,

@@ -55,12 +55,12 @@ impl<H: Eq + Hash> Shares<H> {
         if held.count >= free.count || held.bytes > free.bytes - bytes {
             return Err(NoRoom::Share);
         }
-        self.take_in_any_case(holder, bytes);
+        self.take_beyond_capacity(holder, bytes);
         Ok(())
     }
 
     /// Counts what was promised before, even beyond the share and the capacity.
-    pub fn take_in_any_case(&mut self, holder: H, bytes: usize) {
+    pub fn take_beyond_capacity(&mut self, holder: H, bytes: usize) {
         for amount in [&mut self.taken, self.held.entry(holder).or_default()] {
             amount.count += 1;
             amount.bytes += bytes;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_fills_the_table_for_all() {
+    fn one_holder_leaves_room_for_others() {
         let mut shares = Shares::new(Amount { count: 100, bytes: 1_000 });
         assert_eq!(fill(&mut shares, 1, 1), 50, "in count");
         assert_eq!(shares.take(1, 1), Err(NoRoom::Share));
@@ -120,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_held_and_what_is_taken_disagree(
+        fn what_is_held_and_what_is_taken_agree(
             steps in proptest::collection::vec((0u8..4, 0usize..20, any::<bool>()), 0..200),
         ) {
             let capacity = Amount { count: 10, bytes: 100 };

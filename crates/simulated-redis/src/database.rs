@@ -56,7 +56,7 @@ impl Database {
 
     /// Whether there was such a key.
     pub(crate) fn end_at(&mut self, key: &[u8], at: u64, now: u64) -> bool {
-        self.bury(key, now);
+        self.remove_expired(key, now);
         self.keys.get_mut(key).map(|kept| kept.ends = Some(at)).is_some()
     }
 
@@ -121,13 +121,13 @@ impl Database {
     }
 
     fn entry(&mut self, key: &[u8], now: u64, empty: impl FnOnce() -> Stored) -> &mut Stored {
-        self.bury(key, now);
+        self.remove_expired(key, now);
         let kept = self.keys.entry(key.to_vec());
         &mut kept.or_insert_with(|| KeyEntry { stored: empty(), ends: None }).stored
     }
 
     /// Takes away what is over.
-    fn bury(&mut self, key: &[u8], now: u64) {
+    fn remove_expired(&mut self, key: &[u8], now: u64) {
         if self.get(key, now).is_none() {
             self.keys.remove(key);
         }

@@ -277,12 +277,12 @@ fn compare_histories(options: &[&str], persistence: Persistence, seeds: std::ops
 }
 
 #[test]
-fn the_simulated_redis_says_something_else_than_the_real_one() {
+fn the_simulated_redis_answers_as_the_real_one() {
     compare_histories(&["--appendfsync", "always"], Persistence::Always, 0..60);
 }
 
 #[test]
-fn commands_that_are_denied_stop_scripts_elsewhere() {
+fn a_denied_command_stops_scripts_at_the_same_place() {
     let server = RedisServer::start(&[
         "--stream-node-max-entries",
         "4",

@@ -5,30 +5,30 @@ use std::time::Duration;
 use fanfare_delivery::SimulatedSocket;
 use fanfare_hub::Requested;
 
-use crate::judge::{ConnectCursor, Wish, WishEnvelope};
+use crate::judge::{ConnectCursor, SpecEnvelope, SubscriptionSpec};
 
 /// What clients may ask for.
-pub(crate) const WISHES: [Wish; 8] = [
-    wish(&["**"], &[], WishEnvelope::None, true),
-    wish(&["a"], &[], WishEnvelope::None, true),
-    wish(&["b/*"], &[], WishEnvelope::Json, true),
-    wish(&["b/1", "c/**"], &[], WishEnvelope::Sealed, true),
-    wish(&["**"], &["typed"], WishEnvelope::None, false),
-    wish(&["c/d/e"], &["message"], WishEnvelope::Json, true),
-    wish(&["*/1", "a"], &[], WishEnvelope::Sealed, false),
-    wish(&["quiet", "**/e"], &[], WishEnvelope::None, true),
+pub(crate) const SPECS: [SubscriptionSpec; 8] = [
+    spec(&["**"], &[], SpecEnvelope::None, true),
+    spec(&["a"], &[], SpecEnvelope::None, true),
+    spec(&["b/*"], &[], SpecEnvelope::Json, true),
+    spec(&["b/1", "c/**"], &[], SpecEnvelope::Sealed, true),
+    spec(&["**"], &["typed"], SpecEnvelope::None, false),
+    spec(&["c/d/e"], &["message"], SpecEnvelope::Json, true),
+    spec(&["*/1", "a"], &[], SpecEnvelope::Sealed, false),
+    spec(&["quiet", "**/e"], &[], SpecEnvelope::None, true),
 ];
 
 /// Of which topics clients may have been granted private events.
 pub(crate) const GRANTS: [&[&str]; 4] = [&[], &["a"], &["b/*", "c/**"], &["**"]];
 
-const fn wish(
+const fn spec(
     topics: &'static [&'static str],
     types: &'static [&'static str],
-    envelope: WishEnvelope,
+    envelope: SpecEnvelope,
     chunked: bool,
-) -> Wish {
-    Wish { topics, types, envelope, chunked, granted: &[] }
+) -> SubscriptionSpec {
+    SubscriptionSpec { topics, types, envelope, chunked, granted: &[] }
 }
 
 /// A client.

@@ -11,14 +11,14 @@ mod flat_json;
 mod id;
 mod ledger;
 mod reader;
+mod spec;
 mod unchunked;
-mod wish;
 
-pub(crate) use facts::{BatchNumber, Promises, SentMessage};
-pub use finding::{BrokenPromise, FindingKind};
+pub(crate) use facts::{BatchNumber, Guarantees, SentMessage};
+pub use finding::{BrokenGuarantee, FindingKind};
 pub(crate) use flat_json::flat_json;
 pub(crate) use id::{IdRank, JudgedId};
 pub(crate) use ledger::JudgeLedger;
 pub(crate) use reader::{ConnectCursor, ReaderAccount};
+pub(crate) use spec::{SpecEnvelope, SubscriptionSpec};
 pub(crate) use unchunked::Unchunked;
-pub(crate) use wish::{Wish, WishEnvelope};

@@ -19,7 +19,7 @@ mod run;
 mod trace;
 mod world;
 
-pub use judge::{BrokenPromise, FindingKind};
+pub use judge::{BrokenGuarantee, FindingKind};
 pub use plan::HistoryPlan;
 pub use run::{HistoryRun, report, run, shrink};
 pub use trace::Trace;

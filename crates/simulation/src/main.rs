@@ -13,14 +13,14 @@ Runs the histories of N seeds (1,000,000), from seed S (0) on, on T threads (as 
 processors). Each runs in one thread and follows from its seed alone. Exits with 1 where one breaks a
 promise, after printing the smallest history of that seed that does.";
 
-struct Arguments {
+struct SimulationArguments {
     seeds: u64,
     from: u64,
     threads: u64,
 }
 
 fn main() -> ExitCode {
-    let Some(Arguments { seeds, from, threads }) = arguments() else {
+    let Some(SimulationArguments { seeds, from, threads }) = arguments() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -77,9 +77,9 @@ fn progress(next: &AtomicU64, from: u64, seeds: u64, began: Instant) {
     }
 }
 
-fn arguments() -> Option<Arguments> {
+fn arguments() -> Option<SimulationArguments> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let mut arguments = Arguments { seeds: 1_000_000, from: 0, threads };
+    let mut arguments = SimulationArguments { seeds: 1_000_000, from: 0, threads };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let value = given.next().and_then(|value| value.parse().ok())?;

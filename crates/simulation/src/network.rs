@@ -49,7 +49,8 @@ impl RedisNetwork {
     pub(crate) fn new(seed: u64, nodes: usize, persistence: Persistence) -> Arc<Self> {
         let mut rng = Rng::with_seed(seed);
         let master = SimulatedRedis::new(persistence, BLOCK, &mut rng);
-        let node = |_| NodeState { is_reachable: true, is_reading: false, owes_word: false };
+        let node =
+            |_| NodeState { is_reachable: true, is_reading: false, has_unreported_loss: false };
         let state = NetworkState {
             servers: vec![master],
             nodes: (0..nodes).map(node).collect(),
@@ -103,7 +104,7 @@ impl RedisNetwork {
         let network = Arc::downgrade(self);
         let while_waiting = Arc::new(move || {
             if let Some(network) = network.upgrade() {
-                network.go_on_for_one_who_waits(node);
+                network.advance_waiting_call(node);
             }
         });
         let runtime = self.runtime.handle();
@@ -134,7 +135,7 @@ impl RedisNetwork {
         result
     }
 
-    fn go_on_for_one_who_waits(&self, node: usize) {
+    fn advance_waiting_call(&self, node: usize) {
         self.call_hook();
         let is_reading = lock(&self.state).nodes[node].is_reading;
         if matches!(self.go_on(node, is_reading), CallProgress::Nothing) {
@@ -182,7 +183,7 @@ impl RedisNetwork {
         let lives_on = is_lax && state.rng.bool();
         let mut noticing = Rng::with_seed(state.rng.u64(..));
         state.break_those(|_| !lives_on || noticing.bool());
-        state.nodes.iter_mut().for_each(|node| node.owes_word = is_lax);
+        state.nodes.iter_mut().for_each(|node| node.has_unreported_loss = is_lax);
     }
 
     pub(crate) fn lose_reply(&self) {
@@ -225,12 +226,12 @@ impl RedisNetwork {
     }
 
     /// Whether a node may be the only one to know that something is gone. Were it killed, nobody would.
-    pub(crate) fn owes_word(&self, node: usize) -> bool {
-        lock(&self.state).nodes[node].owes_word
+    pub(crate) fn has_unreported_loss(&self, node: usize) -> bool {
+        lock(&self.state).nodes[node].has_unreported_loss
     }
 
     /// Everything works, and the old masters are gone.
-    pub(crate) fn mend(&self) {
+    pub(crate) fn clear_faults(&self) {
         let mut state = lock(&self.state);
         let master = state.servers.len() - 1;
         state.break_those(|it| it.server != master);

@@ -66,7 +66,7 @@ impl NodeClock {
 }
 
 /// On what a node is to run.
-pub(crate) enum Ground {
+pub(crate) enum NodeStorage {
     Memory,
     Disk(SimulatedDisk, SyncPolicy),
     Redis(Arc<RedisNetwork>, usize),
@@ -74,19 +74,23 @@ pub(crate) enum Ground {
 
 impl SimulatedNode {
     /// Starts; `None` where its log does not open.
-    pub(crate) fn start(setup: &Setup, ground: &Ground, clock: &NodeClock) -> Option<Self> {
+    pub(crate) fn start(
+        setup: &Setup,
+        node_storage: &NodeStorage,
+        clock: &NodeClock,
+    ) -> Option<Self> {
         let retention = setup.retention();
         let bounds = WindowBounds { count: setup.window, bytes: 1 << 20 };
         let window = Arc::new(Window::new(bounds, retention));
         let tail = Arc::clone(&window) as Arc<dyn Tail>;
         let environment = Arc::clone(&clock.environment) as Arc<dyn Environment>;
-        let (log, writer): (Arc<dyn EventLog>, _) = match ground {
-            Ground::Memory => {
+        let (log, writer): (Arc<dyn EventLog>, _) = match node_storage {
+            NodeStorage::Memory => {
                 let settings =
                     MemorySettings { retention, key_window: KEY_WINDOW, key_capacity: 1000 };
                 (MemoryLog::open_in(environment, settings, tail), Worker::None)
             }
-            Ground::Disk(disk, sync) => {
+            NodeStorage::Disk(disk, sync) => {
                 let mut options = DiskOptions::new(retention);
                 options.retain_topic_count = setup.retain_topic_count;
                 options.sync = *sync;
@@ -98,7 +102,7 @@ impl SimulatedNode {
                     DiskLog::open_by_hand(storage, environment, options, tail).ok()?;
                 (Arc::new(log), Worker::Disk(Box::new(writer)))
             }
-            Ground::Redis(network, number) => {
+            NodeStorage::Redis(network, number) => {
                 let (log, work) = network.open(*number, setup, environment, tail).ok()?;
                 (log, Worker::Redis(work, Arc::clone(network), *number))
             }
@@ -117,9 +121,11 @@ impl SimulatedNode {
         };
         let hub = Arc::new(Hub::new(window, log));
         // As little or as much as it takes, as at any start; what cannot be read is not served from there.
-        let _ = match ground {
-            Ground::Redis(network, number) => network.reading(*number, true, || hub.warm(|| true)),
-            Ground::Memory | Ground::Disk(..) => hub.warm(|| true),
+        let _ = match node_storage {
+            NodeStorage::Redis(network, number) => {
+                network.reading(*number, true, || hub.warm(|| true))
+            }
+            NodeStorage::Memory | NodeStorage::Disk(..) => hub.warm(|| true),
         };
         let delivery = SteppedDelivery::new(&hub, &settings, clock.now()).expect("a poller");
         Some(Self {
@@ -132,9 +138,9 @@ impl SimulatedNode {
             drained: Default::default(),
             joined: Mutex::new(0),
             clock: clock.clone(),
-            network: match ground {
-                Ground::Redis(network, number) => Some((Arc::clone(network), *number)),
-                Ground::Memory | Ground::Disk(..) => None,
+            network: match node_storage {
+                NodeStorage::Redis(network, number) => Some((Arc::clone(network), *number)),
+                NodeStorage::Memory | NodeStorage::Disk(..) => None,
             },
         })
     }
@@ -147,7 +153,7 @@ impl SimulatedNode {
     }
 
     /// A poller says this to a shard at its next turn.
-    pub(crate) fn poller_says(&self, shard: usize, ready: Ready) {
+    pub(crate) fn queue_ready(&self, shard: usize, ready: Ready) {
         lock(&self.ready[shard]).push(ready);
     }
 

@@ -9,7 +9,7 @@ use fanfare_simulated_redis::Persistence;
 use fanfare_testkit::DiskFault;
 use fastrand::Rng;
 
-use crate::client::{GRANTS, WISHES};
+use crate::client::{GRANTS, SPECS};
 
 /// How many shards a node has.
 pub(crate) const SHARDS: usize = 2;
@@ -54,7 +54,7 @@ pub(crate) struct Setup {
     pub(crate) retain_topic_count: Option<u64>,
     /// How many frames the windows hold.
     pub(crate) window: usize,
-    /// Which of the wishes each client has, and which of the grants.
+    /// Which of the specs each client has, and which of the grants.
     pub(crate) clients: Vec<(usize, usize)>,
 }
 
@@ -224,7 +224,7 @@ impl Setup {
             _ => setup.retain_count = rng.u64(2..40),
         }
         let clients = rng.usize(2..=4);
-        setup.clients = (0..clients).map(|_| (rng.usize(..WISHES.len()), 0)).collect();
+        setup.clients = (0..clients).map(|_| (rng.usize(..SPECS.len()), 0)).collect();
         setup
     }
 

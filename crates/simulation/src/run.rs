@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::judge::{BrokenPromise, FindingKind};
+use crate::judge::{BrokenGuarantee, FindingKind};
 use crate::plan::HistoryPlan;
 use crate::trace::Trace;
 use crate::world::World;
@@ -11,7 +11,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct HistoryRun {
     /// The first promise that was broken, if one was.
-    pub finding: Option<BrokenPromise>,
+    pub finding: Option<BrokenGuarantee>,
     /// What happened.
     pub trace: Trace,
 }
@@ -34,7 +34,7 @@ pub fn run(plan: &HistoryPlan, trace: Trace) -> HistoryRun {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             let text = text.unwrap_or_else(|| "of an unknown kind".to_owned());
-            Some(BrokenPromise { kind: FindingKind::Panic, text })
+            Some(BrokenGuarantee { kind: FindingKind::Panic, text })
         }
     };
     HistoryRun { finding, trace: world.into_trace() }
@@ -65,7 +65,7 @@ pub fn shrink(plan: &HistoryPlan) -> HistoryPlan {
 }
 
 /// What a person needs to repeat a finding and to look for its cause.
-pub fn report(plan: &HistoryPlan, finding: &BrokenPromise) -> String {
+pub fn report(plan: &HistoryPlan, finding: &BrokenGuarantee) -> String {
     let seed = plan.seed;
     let smallest = shrink(plan);
     let run = run(&smallest, Trace::with_text());

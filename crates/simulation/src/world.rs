@@ -11,8 +11,8 @@ use fanfare_event::Timestamp;
 use fanfare_log::{Appending, Environment};
 use fanfare_testkit::SimulatedDisk;
 
-use crate::client::{GRANTS, SimulatedClient, WISHES};
-use crate::judge::{BatchNumber, BrokenPromise, JudgeLedger, Promises, Wish};
+use crate::client::{GRANTS, SPECS, SimulatedClient};
+use crate::judge::{BatchNumber, BrokenGuarantee, Guarantees, JudgeLedger, SubscriptionSpec};
 use crate::lock::{lock, try_lock};
 use crate::network::RedisNetwork;
 use crate::node::{NodeClock, SimulatedNode};
@@ -55,17 +55,17 @@ impl World {
         let setup = plan.setup.clone();
         // Delivery draws its intervals here.
         fastrand::seed(plan.seed);
-        let promises = Promises {
+        let guarantees = Guarantees {
             keeps_all: setup.keeps_all(),
             forgets_at_restart: setup.engine == NodeEngine::Memory,
             tells_late: matches!(setup.engine, NodeEngine::Redis(_)),
         };
-        let wish = |&(wish, grant): &(usize, usize)| Wish {
+        let spec = |&(spec, grant): &(usize, usize)| SubscriptionSpec {
             granted: GRANTS[grant],
-            ..WISHES[wish].clone()
+            ..SPECS[spec].clone()
         };
-        let wishes = setup.clients.iter().map(wish);
-        let ledger = JudgeLedger::new(promises, wishes);
+        let specs = setup.clients.iter().map(spec);
+        let ledger = JudgeLedger::new(guarantees, specs);
         let disk =
             matches!(setup.engine, NodeEngine::Disk(_)).then(|| SimulatedDisk::new(plan.seed));
         let network = match setup.engine {
@@ -82,7 +82,7 @@ impl World {
                 let this = Weak::clone(this);
                 move || {
                     if let Some(world) = this.upgrade() {
-                        world.happens_meanwhile();
+                        world.inject_faults();
                     }
                 }
             };
@@ -117,7 +117,7 @@ impl World {
         world
     }
 
-    pub(crate) fn finding(&self) -> Option<BrokenPromise> {
+    pub(crate) fn finding(&self) -> Option<BrokenGuarantee> {
         lock(&self.ledger).finding().cloned()
     }
 
@@ -128,12 +128,12 @@ impl World {
     /// Carries out a step, and looks what has come of it.
     pub(crate) fn take(&self, step: &HistoryStep) {
         lock(&self.trace).note(|| format!("{step:?}"));
-        self.carry_out(step);
+        self.apply_step(step);
         self.settle_crash();
         self.look();
     }
 
-    fn carry_out(&self, step: &HistoryStep) {
+    fn apply_step(&self, step: &HistoryStep) {
         match step {
             HistoryStep::Publish { .. } => self.publish(step),
             HistoryStep::Repeat { node, nth } => self.repeat(*node, *nth),
@@ -196,7 +196,7 @@ impl World {
     }
 
     /// An operation of the disk, or a call of Redis, is about to happen.
-    fn happens_meanwhile(&self) {
+    fn inject_faults(&self) {
         let due = {
             let mut meanwhile = lock(&self.meanwhile);
             let at = meanwhile.iter().position(|(ahead, _)| *ahead == 0);
@@ -205,7 +205,7 @@ impl World {
         };
         if let Some(step) = due {
             lock(&self.trace).note(|| format!("  meanwhile {step:?}"));
-            self.carry_out(&step);
+            self.apply_step(&step);
         }
     }
 
@@ -235,7 +235,7 @@ impl World {
     fn look(&self) {
         self.answer();
         self.move_on();
-        self.let_in();
+        self.admit_waiting();
         self.listen();
         self.answer();
         let mut cuts = lock(&self.cuts);

@@ -44,17 +44,17 @@ fn run_all(seeds: Range<u64>) {
 }
 
 #[test]
-fn an_early_history_breaks_a_promise() {
+fn no_early_history_breaks_a_promise() {
     run_all(0..EARLY);
 }
 
 #[test]
-fn a_history_breaks_a_promise() {
+fn no_history_breaks_a_promise() {
     run_all(EARLY..HISTORIES);
 }
 
 #[test]
-fn a_history_that_is_repeated_goes_another_way() {
+fn a_repeated_history_goes_the_same_way() {
     let mut digests = std::collections::HashSet::new();
     for seed in 0..300 {
         let plan = HistoryPlan::of(seed);
@@ -68,7 +68,7 @@ fn a_history_that_is_repeated_goes_another_way() {
 
 /// Seeds of earlier versions of the code, each with what it had found.
 #[test]
-fn a_history_that_broke_a_promise_breaks_it_again() {
+fn no_history_of_the_past_breaks_a_promise_again() {
     let seeds = [
         (2560, "with `--sync interval`, a log that had failed span for ever and never closed"),
         (19_062, "a stream that changed shards while the clock was set back escaped a cut"),

@@ -79,7 +79,7 @@ impl FickleLog {
 
     /// Whether the tail is told what is accepted, as by a node that can hear its engine. When it
     /// hears again it is told where the log now stands.
-    pub fn set_heard(&self, heard: bool) {
+    pub fn set_tail_connected(&self, heard: bool) {
         let mut state = self.lock();
         let again = heard && !state.heard;
         state.heard = heard;

@@ -65,12 +65,12 @@ impl Proxy {
 
     /// Breaks every connection; new ones lead to another port.
     pub fn redirect(&self, port: u16) {
-        self.lead_elsewhere(port);
+        self.redirect_to_port(port);
         self.way.cut();
     }
 
     /// New connections lead to another port; those that are open stay.
-    pub fn lead_elsewhere(&self, port: u16) {
+    pub fn redirect_to_port(&self, port: u16) {
         self.way.to.store(port, SeqCst);
     }
 

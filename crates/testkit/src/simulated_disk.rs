@@ -158,7 +158,7 @@ impl SimulatedDisk {
     }
 
     /// What was to go wrong does not.
-    pub fn mend(&self) {
+    pub fn clear_faults(&self) {
         self.world().faults.clear();
     }
 

@@ -25,11 +25,11 @@ pub(crate) struct Files {
     certificates: PathBuf,
     key: PathBuf,
     /// What the files looked like when they were last read, or found wanting.
-    seen: Mutex<[Option<Stamp>; 2]>,
+    seen: Mutex<[Option<CertificateStamp>; 2]>,
 }
 
 /// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
-type Stamp = (SystemTime, u64, u64);
+type CertificateStamp = (SystemTime, u64, u64);
 
 impl Files {
     pub(crate) fn new(certificates: PathBuf, key: PathBuf) -> Self {
@@ -101,7 +101,7 @@ impl Files {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<CertificateStamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

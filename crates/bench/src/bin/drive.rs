@@ -94,7 +94,7 @@ fn drive() -> Result<serde_json::Value, DriveError> {
     io::stdin().read_to_string(&mut text)?;
     let job: Job = serde_json::from_str(&text)?;
     if let Some(core) = job.core {
-        stay_on(core)?;
+        pin_to_core(core)?;
     }
     let work = job.work;
     let plan = job.plan()?;
@@ -144,7 +144,7 @@ impl Job {
     }
 }
 
-fn stay_on(core: usize) -> Result<(), DriveError> {
+fn pin_to_core(core: usize) -> Result<(), DriveError> {
     let mut cores = CpuSet::new();
     if core < CpuSet::MAX_CPU {
         cores.set(core);

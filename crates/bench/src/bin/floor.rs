@@ -28,7 +28,7 @@ const BAD_REQUEST: &[u8] =
 
 /// A bare epoll loop with one send per delivery: what hubs are measured against.
 #[derive(Parser)]
-struct Arguments {
+struct FloorArguments {
     /// Where to listen; port 0 takes a free one, which is printed.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -64,7 +64,7 @@ struct Floor {
 
 fn main() -> io::Result<()> {
     fanfare_bench::raise_open_files();
-    let mut listener = TcpListener::bind(Arguments::parse().listen)?;
+    let mut listener = TcpListener::bind(FloorArguments::parse().listen)?;
     let poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("http://{}/sse/", listener.local_addr()?);

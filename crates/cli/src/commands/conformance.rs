@@ -114,7 +114,7 @@ enum Weight {
 
 /// Why no run was made.
 #[derive(Debug, thiserror::Error)]
-enum Unmade {
+enum RunFailure {
     #[error(transparent)]
     Suite(#[from] SuiteError),
     #[error(transparent)]
@@ -131,7 +131,7 @@ enum Unmade {
 pub(crate) fn conformance(args: &ConformanceArgs) -> ExitCode {
     match checked(args) {
         Ok(conforms) => ExitCode::from(u8::from(!conforms)),
-        Err(Unmade::Command(error)) => exit::code(Err::<(), _>(error)),
+        Err(RunFailure::Command(error)) => exit::code(Err::<(), _>(error)),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
@@ -140,7 +140,7 @@ pub(crate) fn conformance(args: &ConformanceArgs) -> ExitCode {
 }
 
 /// Runs the checks, or lists them; whether no MUST failed.
-fn checked(args: &ConformanceArgs) -> Result<bool, Unmade> {
+fn checked(args: &ConformanceArgs) -> Result<bool, RunFailure> {
     let mut out = Output::new();
     let selection = args.selection();
     if args.list {
@@ -162,7 +162,7 @@ fn checked(args: &ConformanceArgs) -> Result<bool, Unmade> {
     printed?;
     if let Some(path) = &args.junit {
         std::fs::write(path, report.to_junit())
-            .map_err(|source| Unmade::Junit { path: path.clone(), source })?;
+            .map_err(|source| RunFailure::Junit { path: path.clone(), source })?;
     }
     out.line(if args.json { report.to_json() } else { report.summary() })?;
     out.flush()?;
@@ -183,10 +183,12 @@ impl ConformanceArgs {
         }
     }
 
-    fn described(&self) -> Result<HubDescription, Unmade> {
+    fn described(&self) -> Result<HubDescription, RunFailure> {
         let mut hub = match &self.hub {
             Some(path) => HubDescription::read(path)?,
-            None => HubDescription::fanfare(&std::env::current_exe().map_err(Unmade::Program)?)?,
+            None => {
+                HubDescription::fanfare(&std::env::current_exe().map_err(RunFailure::Program)?)?
+            }
         };
         if self.cors_origin.is_some() {
             hub.allow_origin(self.cors_origin.clone());

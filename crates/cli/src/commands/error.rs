@@ -167,7 +167,7 @@ impl CommandError {
     }
 
     /// Whether there is something left to say.
-    pub fn is_worth_a_word(&self) -> bool {
+    pub fn has_message(&self) -> bool {
         !matches!(self, Self::Interrupted | Self::Reported) && self.exit_code() != 0
     }
 

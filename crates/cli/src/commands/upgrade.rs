@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use fanfare_client::HubUrl;
 use fanfare_handover::control::{
-    ControlAddress, ControlClient, ControlReport, ControlRequest, Outlook, UpgradeOutcome,
+    ControlAddress, ControlClient, ControlReport, ControlRequest, UpgradeOutcome, UpgradePreview,
 };
 
 use super::CommandError;
@@ -71,7 +71,7 @@ pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), CommandError> {
                 // To a person who waits, and not into a result.
                 eprintln!("{text}");
             }
-            Some(ControlReport::Checked(outlook)) => return checked(&outlook, &mut out),
+            Some(ControlReport::Checked(preview)) => return checked(&preview, &mut out),
             Some(ControlReport::Done(outcome)) => return done(&outcome, &mut out),
             Some(ControlReport::Refused(reason)) => return Err(CommandError::NotUpgraded(reason)),
             Some(ControlReport::Lost(reason)) => return Err(CommandError::HubLost(reason)),
@@ -107,8 +107,8 @@ impl UpgradeArgs {
     }
 }
 
-fn checked(outlook: &Outlook, out: &mut Output) -> Result<(), CommandError> {
-    let Outlook { streams, closed, obstacle } = outlook;
+fn checked(preview: &UpgradePreview, out: &mut Output) -> Result<(), CommandError> {
+    let UpgradePreview { streams, closed, obstacle } = preview;
     if let Some(obstacle) = obstacle {
         return Err(CommandError::NotUpgraded(obstacle.clone()));
     }

@@ -80,13 +80,13 @@ pub(super) const CHECKS: &[Check] = &[
         |s| s.arrives("one\r\rtwo\r\n\rthree"),
     ),
     must("framing/lf-forges-no-field", html("9.2.6", FORGED), &[Framing], |s| {
-        forges_nothing(s, "\n")
+        data_forges_no_field(s, "\n")
     }),
     must("framing/bare-cr-forges-no-field", html("9.2.6", FORGED), &[Framing], |s| {
-        forges_nothing(s, "\r")
+        data_forges_no_field(s, "\r")
     }),
     must("framing/crlf-forges-no-event", html("9.2.6", FORGED), &[Framing], |s| {
-        forges_nothing(s, "\r\n\r\n")
+        data_forges_no_field(s, "\r\n\r\n")
     }),
     must(
         "framing/message-forges-no-id",
@@ -207,7 +207,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-fn forges_nothing(s: &Subject<'_>, line_break: &str) -> CheckResult {
+fn data_forges_no_field(s: &Subject<'_>, line_break: &str) -> CheckResult {
     let message =
         ["one", "event: forged", "id: 666", "data: two", "", "data: three"].join(line_break);
     s.arrives(&message)

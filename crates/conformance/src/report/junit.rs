@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_seen_breaks_the_xml() {
+    fn what_was_seen_is_escaped() {
         assert_eq!(escaped("<a \"b\" & \u{1}\n>"), "&lt;a &quot;b&quot; &amp; \u{fffd}&#10;&gt;");
     }
 }

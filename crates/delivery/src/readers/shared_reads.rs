@@ -17,7 +17,7 @@ const STRETCHES: usize = 4;
 #[derive(Default)]
 pub(super) struct SharedReads {
     /// One for each reader, at most.
-    under_way: Vec<UnderWay>,
+    in_progress: Vec<ReadInProgress>,
     done: VecDeque<Done>,
     begun: u64,
 }
@@ -26,7 +26,7 @@ pub(super) struct SharedReads {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReadNumber(u64);
 
-struct UnderWay {
+struct ReadInProgress {
     number: ReadNumber,
     reach: Reach,
     /// Whoever is numbered less had asked when it began.
@@ -45,7 +45,7 @@ impl SharedReads {
     pub(super) fn begin(&mut self, reach: Reach, asked: u64) -> ReadNumber {
         let number = ReadNumber(self.begun);
         self.begun += 1;
-        self.under_way.push(UnderWay { number, reach, asked, parked: Vec::new() });
+        self.in_progress.push(ReadInProgress { number, reach, asked, parked: Vec::new() });
         number
     }
 
@@ -55,8 +55,8 @@ impl SharedReads {
             false => reach.covers(&asked.job),
             true => reach.serves(&asked.job),
         };
-        let serves = |read: &&mut UnderWay| asked.number < read.asked && reaches(&read.reach);
-        match self.under_way.iter_mut().find(serves) {
+        let serves = |read: &&mut ReadInProgress| asked.number < read.asked && reaches(&read.reach);
+        match self.in_progress.iter_mut().find(serves) {
             Some(read) => {
                 read.parked.push(asked);
                 None
@@ -67,7 +67,7 @@ impl SharedReads {
 
     /// How many wait for a read that is under way.
     pub(super) fn parked(&self) -> usize {
-        self.under_way.iter().map(|read| read.parked.len()).sum()
+        self.in_progress.iter().map(|read| read.parked.len()).sum()
     }
 
     /// It has ended. Who waited for it is to be put back; the second is nobody's any more.
@@ -76,9 +76,9 @@ impl SharedReads {
         number: ReadNumber,
         stretch: Option<&Arc<Stretch>>,
     ) -> (Vec<QueuedJob>, Option<Done>) {
-        let at = self.under_way.iter().position(|read| read.number == number);
+        let at = self.in_progress.iter().position(|read| read.number == number);
         let Some(at) = at else { return Default::default() };
-        let UnderWay { asked, parked, .. } = self.under_way.swap_remove(at);
+        let ReadInProgress { asked, parked, .. } = self.in_progress.swap_remove(at);
         let Some(stretch) = stretch else { return (parked, None) };
         self.done.push_back(Done { asked, stretch: Arc::clone(stretch) });
         let oldest = if self.done.len() > STRETCHES { self.done.pop_front() } else { None };
@@ -95,12 +95,12 @@ impl SharedReads {
     }
 
     /// Nobody waits any more: what is kept is nobody's, unless more is being read.
-    pub(super) fn let_go(&mut self) -> Vec<Done> {
-        if self.under_way.is_empty() { self.done.drain(..).collect() } else { Vec::new() }
+    pub(super) fn release_unclaimed(&mut self) -> Vec<Done> {
+        if self.in_progress.is_empty() { self.done.drain(..).collect() } else { Vec::new() }
     }
 
     /// Those who wait, who will not be given anything.
     pub(super) fn close(&mut self) -> Vec<QueuedJob> {
-        self.under_way.iter_mut().flat_map(|read| std::mem::take(&mut read.parked)).collect()
+        self.in_progress.iter_mut().flat_map(|read| std::mem::take(&mut read.parked)).collect()
     }
 }

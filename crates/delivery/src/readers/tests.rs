@@ -51,7 +51,7 @@ fn the_log_is_not_read_for_one_who_has_left() {
 }
 
 #[test]
-fn pages_that_nobody_has_sent_yet_are_read_without_end() {
+fn pages_not_sent_yet_are_bounded() {
     let retention =
         Retention { count: 10, bytes: 1 << 20, age: std::time::Duration::from_secs(60) };
     let window = Arc::new(Window::new(WindowBounds { count: 10, bytes: 1 << 20 }, retention));
@@ -156,7 +156,7 @@ impl ReaderRig {
 }
 
 #[test]
-fn those_who_wait_for_the_same_have_it_read_for_each() {
+fn those_who_wait_for_the_same_share_a_read() {
     let rig = ReaderRig::new();
     [5, 5, 8, 5].into_iter().for_each(|seq| rig.ask(seq)());
     assert_eq!(rig.run(), (vec![Some(5), Some(5), Some(2), Some(5)], 1));
@@ -165,7 +165,7 @@ fn those_who_wait_for_the_same_have_it_read_for_each() {
 }
 
 #[test]
-fn one_who_asked_after_a_read_began_is_given_what_it_brought() {
+fn one_who_asks_after_a_read_began_gets_its_own() {
     let rig = ReaderRig::new();
     [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
     rig.meanwhile(rig.ask(5));
@@ -173,7 +173,7 @@ fn one_who_asked_after_a_read_began_is_given_what_it_brought() {
 }
 
 #[test]
-fn what_one_thread_is_reading_another_reads_too() {
+fn what_one_thread_reads_no_other_reads() {
     let rig = ReaderRig::new();
     [5, 5, 7].into_iter().for_each(|seq| rig.ask(seq)());
     let (hub, readers) = (Arc::clone(&rig.hub), rig.readers.clone());
@@ -185,7 +185,7 @@ fn what_one_thread_is_reading_another_reads_too() {
 }
 
 #[test]
-fn a_read_that_fails_takes_those_down_who_wait_for_it() {
+fn a_failed_read_fails_nobody_who_waits_for_it() {
     let rig = ReaderRig::new();
     [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
     let (hub, readers, log) = (Arc::clone(&rig.hub), rig.readers.clone(), Arc::clone(&rig.log.log));
@@ -199,7 +199,7 @@ fn a_read_that_fails_takes_those_down_who_wait_for_it() {
 }
 
 #[test]
-fn one_whom_a_read_did_not_reach_waits_for_another_that_may_not() {
+fn one_a_read_did_not_reach_waits_for_one_that_will() {
     let at = |seq| ReadFrom::After(Position::new(1, seq));
     let reach = |from| Reach::of(&ReadJob { from, ..job(1) });
     let (mut jobs, mut shared) = (Jobs::default(), SharedReads::default());
@@ -216,7 +216,7 @@ fn one_whom_a_read_did_not_reach_waits_for_another_that_may_not() {
 }
 
 #[test]
-fn a_herd_that_waits_for_one_read_keeps_the_shards_from_asking() {
+fn a_herd_on_one_read_does_not_hold_the_queue() {
     let rig = ReaderRig::new();
     (0..=2 * AT_ONCE).for_each(|_| rig.ask(5)());
     let readers = rig.readers.clone();
@@ -224,7 +224,7 @@ fn a_herd_that_waits_for_one_read_keeps_the_shards_from_asking() {
     let counted = Arc::clone(&turns);
     rig.meanwhile(move || {
         // As another reader does, which finds all of them waiting for this read.
-        while matches!(readers.0.lock().next(), Next::More) {
+        while matches!(readers.0.lock().next(), NextRead::More) {
             *counted.lock().unwrap() += 1;
         }
         assert_eq!(readers.waiting(), 2 * AT_ONCE);
@@ -236,7 +236,7 @@ fn a_herd_that_waits_for_one_read_keeps_the_shards_from_asking() {
 }
 
 #[test]
-fn stretches_are_kept_without_end() {
+fn stretches_kept_are_bounded() {
     let rig = ReaderRig::new();
     let mut state = rig.readers.0.lock();
     for _ in 0..10 {
@@ -245,13 +245,13 @@ fn stretches_are_kept_without_end() {
         let stretch = rig.hub.read_stretch(job.from, &job.interest, job.limit).unwrap();
         drop(state.shared.end(number, Some(&Arc::new(stretch))));
     }
-    assert_eq!(state.let_go().len(), 4);
+    assert_eq!(state.release_unclaimed().len(), 4);
 }
 
 #[test]
-fn stretches_that_nobody_waits_for_are_kept() {
+fn unwanted_stretches_are_not_kept() {
     let rig = ReaderRig::new();
     [5, 5].into_iter().for_each(|seq| rig.ask(seq)());
     rig.run();
-    assert!(rig.readers.0.lock().let_go().is_empty());
+    assert!(rig.readers.0.lock().release_unclaimed().is_empty());
 }

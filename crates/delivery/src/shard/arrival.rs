@@ -75,7 +75,7 @@ impl Shard {
     }
 
     fn enter(&mut self, mut detached: Detached<Sink>, now: Now) {
-        let key = self.table.vacancy();
+        let key = self.table.next_key();
         let handle = std::sync::Arc::clone(&self.handle);
         let tell = move |signal| handle.send(ShardCommand::Signal(key, signal));
         if let Err(error) = detached.connection.register(&self.registry, key, tell) {

@@ -15,7 +15,7 @@ use crate::cut::Cut;
 use crate::now::Now;
 use crate::subscriber::Subscriber;
 use crate::subscriber_key::SubscriberKey;
-use crate::wire::Farewell;
+use crate::wire::FinalEvent;
 
 impl Shard {
     /// Ends a stream in good order. One that has never had an id gets where it stands: without it, it
@@ -23,26 +23,26 @@ impl Shard {
     pub(super) fn close(&mut self, key: SubscriberKey, reason: CloseReason, now: Now) {
         let Some(subscriber) = self.table.get(key) else { return };
         let position = subscriber.position(self.position);
-        let farewell = match position {
-            Some(position) if subscriber.held_id == HeldId::NONE => Farewell::Cursor(position),
-            _ => Farewell::Silent,
+        let final_event = match position {
+            Some(position) if subscriber.held_id == HeldId::NONE => FinalEvent::Cursor(position),
+            _ => FinalEvent::Silent,
         };
-        self.close_with(key, farewell, reason, now);
+        self.close_with(key, final_event, reason, now);
     }
 
-    /// Ends a stream in good order: what was begun is finished, a farewell and when to come back
+    /// Ends a stream in good order: what was begun is finished, a final event and when to come back
     /// follow, and nothing of the log any more.
     fn close_with(
         &mut self,
         key: SubscriberKey,
-        farewell: Farewell,
+        final_event: FinalEvent,
         reason: CloseReason,
         now: Now,
     ) {
         let retry = self.retry.pick();
-        self.totals.fresh_cursors += u64::from(matches!(farewell, Farewell::Cursor(_)));
+        self.totals.fresh_cursors += u64::from(matches!(final_event, FinalEvent::Cursor(_)));
         self.with(key, now, |subscriber, context| {
-            let bytes = subscriber.wire().farewell(farewell, retry);
+            let bytes = subscriber.wire().final_event(final_event, retry);
             subscriber.begin_close(bytes, reason, context)
         });
     }
@@ -115,8 +115,8 @@ impl Shard {
                 self.close(key, CloseReason::Aged, now);
                 continue;
             }
-            let farewell = Farewell::Expired(subscriber.position(self.position));
-            self.close_with(key, farewell, CloseReason::Expired, now);
+            let final_event = FinalEvent::Expired(subscriber.position(self.position));
+            self.close_with(key, final_event, CloseReason::Expired, now);
         }
     }
 

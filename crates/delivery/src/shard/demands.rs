@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::segments::{ANY, DEEP};
 
-type Segments = SmallVec<[u32; 16]>;
+type SegmentNumbers = SmallVec<[u32; 16]>;
 
 /// What patterns ask, or a topic has. All that several patterns ask is what each of them does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +55,7 @@ impl Demands {
 
     fn of(segments: &[u32], is_literal: impl Fn(u32) -> bool) -> Self {
         let mut all = Self::default();
-        let mut sorted: Segments =
+        let mut sorted: SegmentNumbers =
             segments.iter().copied().filter(|segment| is_literal(*segment)).collect();
         sorted.sort_unstable();
         for same in sorted.chunk_by(|a, b| a == b) {
@@ -112,8 +112,8 @@ impl Demands {
 }
 
 /// The literal segments, each once, sorted.
-fn distinct(segments: &[u32], is_literal: impl Fn(u32) -> bool) -> Segments {
-    let mut all: Segments =
+fn distinct(segments: &[u32], is_literal: impl Fn(u32) -> bool) -> SegmentNumbers {
+    let mut all: SegmentNumbers =
         segments.iter().copied().filter(|segment| is_literal(*segment)).collect();
     all.sort_unstable();
     all.dedup();
@@ -135,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_topic_that_matches_lacks_something(
+        fn a_topic_that_matches_lacks_nothing(
             pattern in prop::collection::vec(prop_oneof![Just(ANY), Just(DEEP), 1..14_u32], 1..12),
             others in prop::collection::vec(prop::collection::vec(1..14_u32, 1..4), 12),
         ) {

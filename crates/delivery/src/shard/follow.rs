@@ -145,7 +145,7 @@ impl Shard {
             if !is_settled || subscriber.awaits.poller || pauses {
                 unsettled.push((key, outcome, pauses));
             }
-            self.window.shed();
+            self.window.evict_to_weight();
         }
         self.fan_out.clear();
         for (key, outcome, pauses) in unsettled {

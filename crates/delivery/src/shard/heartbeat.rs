@@ -45,10 +45,10 @@ impl Shard {
             subscriber.held_id = HeldId::at(offset);
             self.totals.fresh_cursors += 1;
         }
-        subscriber.heartbeat_interval.beat(held_id, subscriber.held_id, longest);
+        subscriber.heartbeat_interval.on_heartbeat_sent(held_id, subscriber.held_id, longest);
         self.totals.keepalives += 1;
         let bytes = subscriber.wire().keepalive(cursor);
-        self.send_aside(key, bytes, now);
+        self.send_out_of_band(key, bytes, now);
     }
 
     /// A fresh id for a subscriber whose last has become stale.
@@ -62,7 +62,7 @@ impl Shard {
             subscriber.held_id = HeldId::at(offset);
             self.totals.fresh_cursors += 1;
             let bytes = subscriber.wire().cursor(here);
-            self.send_aside(key, bytes, now);
+            self.send_out_of_band(key, bytes, now);
         }
     }
 }

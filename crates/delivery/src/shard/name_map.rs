@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_names_fall_into_one_table() {
+    fn many_names_are_spread_evenly() {
         let mut map = NameMap::<Box<str>, usize>::default();
         let name = |n: usize| format!("tenants/{}/orders/{n}", n % 100);
         for n in 0..100_000 {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_keeps_the_room_of_names_that_have_gone() {
+    fn a_table_frees_the_room_of_removed_names() {
         let mut map = NameMap::<Box<str>, ()>::default();
         (0..100_000).for_each(|n| map.insert(n.to_string().into(), ()));
         (1..100_000).for_each(|n| map.remove(&n.to_string()));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_have_gone_are_counted() {
+    fn removed_names_are_not_counted() {
         let mut map = NameMap::<Box<str>, ()>::default();
         assert!(map.is_empty() && map.get("a").is_none());
         map.insert("a".into(), ());

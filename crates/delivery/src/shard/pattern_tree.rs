@@ -164,7 +164,7 @@ impl PatternTree {
             Left::Below(left) => left,
             Left::Nothing => return ControlFlow::Continue(()),
         };
-        walk.meet_node();
+        walk.count_node();
         if !self.demands.are_met_by(topic.has) {
             return ControlFlow::Continue(());
         }

@@ -62,12 +62,12 @@ impl SubscriberSlab {
 
 impl SubscriberTable {
     /// The key of whoever is inserted next.
-    pub(crate) fn vacancy(&mut self) -> SubscriberKey {
+    pub(crate) fn next_key(&mut self) -> SubscriberKey {
         self.generation = self.generation.wrapping_add(1);
         SubscriberKey::new(self.subscribers.0.vacant_key(), self.generation)
     }
 
-    /// Adds a subscriber under the latest vacancy.
+    /// Adds a subscriber under the latest free key.
     pub(crate) fn insert(&mut self, key: SubscriberKey, subscriber: Subscriber) {
         debug_assert_eq!(key.generation(), subscriber.generation, "a key of someone else");
         let topics = &subscriber.interest.selector().topics;
@@ -78,7 +78,7 @@ impl SubscriberTable {
             found.push(key);
         }
         let taken = self.subscribers.0.insert(subscriber);
-        debug_assert_eq!(key.entry(), taken, "the vacancy was not the latest");
+        debug_assert_eq!(key.entry(), taken, "the key was not the latest");
     }
 
     pub(crate) fn remove(&mut self, key: SubscriberKey) -> Option<Subscriber> {

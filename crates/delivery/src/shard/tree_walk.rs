@@ -10,7 +10,7 @@ use super::segments::Numbers;
 #[derive(Debug, Default)]
 pub(super) struct TreeWalk {
     /// Where it stopped.
-    stopped: Option<Place>,
+    stopped: Option<PatternNode>,
     /// How much this part of it has taken, and after how much it stops.
     work: usize,
     limit: usize,
@@ -23,7 +23,7 @@ type TreeName = (usize, u32);
 
 /// A node of a tree, by the segments up to its end.
 #[derive(Debug)]
-struct Place {
+struct PatternNode {
     tree: TreeName,
     segments: Numbers,
 }
@@ -67,7 +67,7 @@ impl TreeWalk {
     }
 
     /// Counts a node.
-    pub(super) fn meet_node(&mut self) {
+    pub(super) fn count_node(&mut self) {
         self.work += Self::NODE;
     }
 
@@ -94,8 +94,9 @@ impl TreeWalk {
 
     /// Notes where it stops: the segments of a node, then those of each above it.
     pub(super) fn stop_below(&mut self, label: &[u32]) {
-        let place =
-            self.stopped.get_or_insert_with(|| Place { tree: (0, 0), segments: Numbers::new() });
+        let place = self
+            .stopped
+            .get_or_insert_with(|| PatternNode { tree: (0, 0), segments: Numbers::new() });
         place.segments.insert_from_slice(0, label);
     }
 

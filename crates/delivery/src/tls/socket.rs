@@ -181,7 +181,7 @@ impl TlsSocket {
                 Ok(read) => &scratch[..read],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return if ends { Inbound::Farewell } else { Inbound::Nothing };
+                    return if ends { Inbound::CloseNotify } else { Inbound::Nothing };
                 }
                 Err(_) => return Inbound::Error,
             };

@@ -21,11 +21,11 @@ use fanfare_testkit::SimulatedDisk;
 /// Writes down what it hears.
 #[derive(Default)]
 pub struct Recorder {
-    pub heard: Mutex<Heard>,
+    pub heard: Mutex<TailRecord>,
 }
 
 #[derive(Default)]
-pub struct Heard {
+pub struct TailRecord {
     pub lineage: Option<Lineage>,
     pub events: Vec<Arc<Event>>,
     pub trimmed: Option<Position>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::Delivery;
-use fanfare_handover::control::{ControlReport, ControlRequest, Outlook, UpgradeOutcome};
+use fanfare_handover::control::{ControlReport, ControlRequest, UpgradeOutcome, UpgradePreview};
 use fanfare_http::{AppState, Connections, Presence};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use super::deadlines::FREEZE;
 use super::pause::Pause;
 use super::secrets::movable;
-use super::successor::{Breaker, Successor};
+use super::successor::{Successor, UpgradeAbort};
 use super::upgrade_error::UpgradeError;
 use crate::control::{ControlCommand, ControlSockets};
 use crate::logs::Logs;
@@ -39,9 +39,9 @@ pub(crate) struct Handover<'a> {
 
 /// The process that is the hub now.
 #[derive(Debug)]
-pub(crate) struct Heir(u32);
+pub(crate) struct NewHub(u32);
 
-impl Heir {
+impl NewHub {
     /// Passes on that the hub is to stop.
     pub(crate) fn stop(&self) {
         let process = Pid::from_raw(self.0.cast_signed());
@@ -61,12 +61,12 @@ impl Handover<'_> {
         self,
         command: ControlCommand,
         stop: &StopSignal,
-    ) -> Option<Heir> {
+    ) -> Option<NewHub> {
         let ControlCommand { request, reports } = command;
         let binary = match request {
             ControlRequest::Check => {
                 // Whoever asked may have gone.
-                let _ = reports.send(ControlReport::Checked(self.outlook()));
+                let _ = reports.send(ControlReport::Checked(self.preview()));
                 return None;
             }
             ControlRequest::Upgrade { binary } => binary,
@@ -94,7 +94,7 @@ impl Handover<'_> {
                         reports.send(ControlReport::Lost(error.to_string()))
                     }
                 };
-                Some(Heir(pid))
+                Some(NewHub(pid))
             }
             Err(error @ UpgradeError::Stopped) => {
                 tracing::info!(%error, "the hub was not upgraded");
@@ -112,15 +112,15 @@ impl Handover<'_> {
     }
 
     /// What would move.
-    fn outlook(&self) -> Outlook {
-        let mut outlook = Outlook::default();
+    fn preview(&self) -> UpgradePreview {
+        let mut preview = UpgradePreview::default();
         for seats in self.deliveries().map(|delivery| delivery.seats()) {
             let (taken, moving) = (seats.taken() as u64, seats.sockets() as u64);
-            outlook.streams += moving;
-            outlook.closed += taken.saturating_sub(moving);
+            preview.streams += moving;
+            preview.closed += taken.saturating_sub(moving);
         }
-        outlook.obstacle = self.obstacle().map(|obstacle| obstacle.to_string());
-        outlook
+        preview.obstacle = self.obstacle().map(|obstacle| obstacle.to_string());
+        preview
     }
 
     /// That of the hub, and that of its consoles.
@@ -142,16 +142,16 @@ impl Handover<'_> {
         reports: &mpsc::UnboundedSender<ControlReport>,
         stop: &StopSignal,
     ) -> Result<(UpgradeOutcome, Result<(), UpgradeError>), UpgradeError> {
-        let breaker = Breaker::default();
-        let mut upgraded = pin!(self.upgrade_until(binary, reports, breaker.clone()));
+        let abort = UpgradeAbort::default();
+        let mut upgraded = pin!(self.upgrade_until(binary, reports, abort.clone()));
         tokio::select! {
             upgraded = &mut upgraded => upgraded,
             () = stop.given() => {
                 // Nothing waits for a process that is to have no successor.
-                breaker.break_off();
+                abort.break_off();
                 let upgraded = upgraded.await;
                 if let Ok((outcome, _)) = &upgraded {
-                    Heir(outcome.pid).stop();
+                    NewHub(outcome.pid).stop();
                 }
                 upgraded.map_err(|_| UpgradeError::Stopped)
             }
@@ -162,7 +162,7 @@ impl Handover<'_> {
         self,
         binary: Option<PathBuf>,
         reports: &mpsc::UnboundedSender<ControlReport>,
-        breaker: Breaker,
+        abort: UpgradeAbort,
     ) -> Result<(UpgradeOutcome, Result<(), UpgradeError>), UpgradeError> {
         let progress = |text: String| drop(reports.send(ControlReport::Progress(text)));
         if let Some(obstacle) = self.obstacle() {
@@ -180,7 +180,7 @@ impl Handover<'_> {
                 written = until;
                 Ok(ahead)
             };
-            let started = Successor::start(&program, &listening, ahead, &breaker);
+            let started = Successor::start(&program, &listening, ahead, &abort);
             started.map(|successor| (successor, written))
         });
         let (successor, ahead) = start.await.map_err(|_| UpgradeError::Broken)??;
@@ -206,11 +206,12 @@ impl Handover<'_> {
                 }
             };
             let mut successor = successor;
-            let handed = frozen.sections().and_then(|state| pause.cargo(format, &state, closed));
-            let committed = handed.map_err(UpgradeError::from).and_then(|cargo| {
+            let handed =
+                frozen.sections().and_then(|state| pause.state_file(format, &state, closed));
+            let committed = handed.map_err(UpgradeError::from).and_then(|state_file| {
                 step("everything is written down", pause.began());
                 let descriptors = [frozen.descriptors(), pause.descriptors()].concat();
-                successor.hand_over(&cargo, &descriptors)?;
+                successor.hand_over(&state_file, &descriptors)?;
                 step("everything is handed over", pause.began());
                 successor.commit()
             });

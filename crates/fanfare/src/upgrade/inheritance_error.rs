@@ -1,15 +1,15 @@
 //! What can be wrong with what was handed over.
 
 use fanfare_delivery::UnreadableSubscription;
-use fanfare_handover::{CargoError, Malformed};
+use fanfare_handover::{Malformed, StateFileError};
 
 use crate::state::HubStateError;
 
 /// Why what was handed over cannot be made a hub of.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum InheritanceError {
+pub(crate) enum ReceivedStateError {
     #[error(transparent)]
-    Cargo(#[from] CargoError),
+    StateFile(#[from] StateFileError),
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error(transparent)]

@@ -16,19 +16,19 @@
 //! - *Nothing before it costs a stream anything but a pause*, and every wait has a deadline.
 
 mod agreement;
-mod cargo;
 mod deadlines;
 mod handing_over;
 mod inheritance_error;
 mod pause;
 mod predecessor;
 mod secrets;
+mod state_file;
 mod successor;
 mod taking_over;
 mod upgrade_error;
 
-pub(crate) use self::cargo::Inheritance;
 pub(crate) use self::handing_over::Handover;
 pub(crate) use self::predecessor::Predecessor;
 pub use self::predecessor::TakeoverError;
-pub(crate) use self::taking_over::Successions;
+pub(crate) use self::state_file::ReceivedState;
+pub(crate) use self::taking_over::PreparedTakeover;

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_delivery::{Delivery, Detached, Movable};
-use fanfare_handover::Cargo;
+use fanfare_handover::StateFile;
 use fanfare_http::{AppState, Connections, GateState, ParkedConnection, Presence};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::cargo::{UpgradeUnderWay, monotonic_micros, presence, sections};
 use super::deadlines::{ANSWERED, QUIET, SETTLE};
 use super::secrets::secrets;
+use super::state_file::{UpgradeUnderWay, monotonic_micros, presence, sections};
 use super::upgrade_error::UpgradeError;
 
 /// How many bytes that streams were sent and have not taken may go along, in all: they are shared here, and each stream has
@@ -58,7 +58,7 @@ impl Pause {
             over: false,
         };
         // Those who have asked are answered here, and the next requests of their connections there.
-        app.gate.set(GateState::Narrow);
+        app.gate.set(GateState::Quiescing);
         let parking = Arc::clone(connections.parking());
         // Some send slowly. They are told to send again, if they come too late.
         let _ = timeout(SETTLE, parking.settled()).await;
@@ -94,12 +94,12 @@ impl Pause {
     }
 
     /// Everything that is handed over, in this format, with these sections beside the streams.
-    pub(crate) fn cargo(
+    pub(crate) fn state_file(
         &self,
         format: u16,
         state: &[(&'static str, Vec<u8>)],
         closed: u64,
-    ) -> io::Result<Cargo> {
+    ) -> io::Result<StateFile> {
         let upgrade = UpgradeUnderWay {
             count: self.app.metrics.upgrades().last().count + 1,
             moved: self.streams() as u64,
@@ -112,10 +112,10 @@ impl Pause {
         let secret = secrets(format, streams);
         let open = own.iter().chain(state).map(|(name, bytes)| (*name, &bytes[..]));
         let secret = secret.iter().map(|(name, bytes)| (*name, &bytes[..]));
-        Cargo::seal(&open.chain(secret).collect::<Vec<_>>())
+        StateFile::seal(&open.chain(secret).collect::<Vec<_>>())
     }
 
-    /// The connections, in the order in which the cargo names them.
+    /// The connections, in the order in which the state file names them.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let streams = self.streams.iter().chain(&self.consoles);
         let streams = streams.filter_map(|stream| stream.connection.descriptor());

@@ -10,14 +10,14 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use fanfare_handover::{
-    Cargo, CargoError, Channel, ChannelError, FORMATS, UpgradeMessage, inherited,
+    Channel, ChannelError, FORMATS, StateFile, StateFileError, UpgradeMessage, inherited,
 };
 use rustix::process::getppid;
 
-use super::Inheritance;
+use super::ReceivedState;
 use super::agreement::{VARIABLE, WITH_LOG_AHEAD};
 use super::deadlines::{NEXT_WORD, STEP};
-use super::inheritance_error::InheritanceError;
+use super::inheritance_error::ReceivedStateError;
 use crate::state::{HubStateError, read_ahead};
 
 /// The old process.
@@ -52,10 +52,10 @@ pub enum TakeoverError {
     },
     /// What was handed over cannot be read.
     #[error(transparent)]
-    Cargo(#[from] CargoError),
+    StateFile(#[from] StateFileError),
     /// What was handed over cannot be made a hub of.
     #[error("{0}")]
-    Inheritance(String),
+    ReceivedState(String),
     /// The system refused.
     #[error("the old process cannot be taken over from: {0}")]
     Io(#[from] io::Error),
@@ -63,13 +63,13 @@ pub enum TakeoverError {
 
 impl From<HubStateError> for TakeoverError {
     fn from(error: HubStateError) -> Self {
-        Self::Inheritance(error.to_string())
+        Self::ReceivedState(error.to_string())
     }
 }
 
-impl From<InheritanceError> for TakeoverError {
-    fn from(error: InheritanceError) -> Self {
-        Self::Inheritance(error.to_string())
+impl From<ReceivedStateError> for TakeoverError {
+    fn from(error: ReceivedStateError) -> Self {
+        Self::ReceivedState(error.to_string())
     }
 }
 
@@ -111,19 +111,19 @@ impl Predecessor {
     }
 
     /// Reads what was written ahead, says that whatever does not depend on state is there, and receives the state.
-    pub(crate) fn receive(&mut self) -> Result<Inheritance, TakeoverError> {
+    pub(crate) fn receive(&mut self) -> Result<ReceivedState, TakeoverError> {
         let ahead = match (self.format >= WITH_LOG_AHEAD, self.ahead.take()) {
             (true, None) => return Err(TakeoverError::OutOfTurn),
-            (_, ahead) => ahead.map(|file| read_ahead(Cargo::received(file))).transpose()?,
+            (_, ahead) => ahead.map(|file| read_ahead(StateFile::received(file))).transpose()?,
         };
         self.channel.send(&UpgradeMessage::Ready, &[], STEP)?;
         let (state, mut file) = self.channel.receive(NEXT_WORD)?;
         let (UpgradeMessage::State { descriptors: count }, Some(file)) = (state, file.pop()) else {
             return Err(TakeoverError::OutOfTurn);
         };
-        let manifest = Cargo::received(file).open()?;
+        let manifest = StateFile::received(file).open()?;
         let descriptors = self.receive_connections(count as usize)?;
-        Ok(Inheritance { format: self.format, ahead: ahead.flatten(), manifest, descriptors })
+        Ok(ReceivedState { format: self.format, ahead: ahead.flatten(), manifest, descriptors })
     }
 
     fn receive_connections(&self, count: usize) -> Result<Vec<OwnedFd>, TakeoverError> {

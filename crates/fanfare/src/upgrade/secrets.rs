@@ -10,7 +10,7 @@ use fanfare_delivery::{Detached, Movable, TlsState};
 use fanfare_handover::{Malformed, Manifest, Reader, Writer};
 use zeroize::Zeroizing;
 
-use super::inheritance_error::InheritanceError;
+use super::inheritance_error::ReceivedStateError;
 
 /// The states of streams over TLS: of those of both, counted through, in their order.
 const TLS: &str = "tls";
@@ -58,7 +58,7 @@ pub(super) struct TrafficSecrets {
 
 impl TrafficSecrets {
     /// Of what was handed over in this format.
-    pub(super) fn take(format: u16, manifest: &mut Manifest) -> Result<Self, InheritanceError> {
+    pub(super) fn take(format: u16, manifest: &mut Manifest) -> Result<Self, ReceivedStateError> {
         if format < WITH_TLS {
             return Ok(Self { states: VecDeque::new(), next: 0 });
         }
@@ -85,7 +85,7 @@ impl TrafficSecrets {
     }
 
     /// None may be left.
-    pub(super) fn end(self) -> Result<(), InheritanceError> {
+    pub(super) fn end(self) -> Result<(), ReceivedStateError> {
         if self.states.is_empty() {
             return Ok(());
         }

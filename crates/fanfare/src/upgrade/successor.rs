@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_handover::{
-    Cargo, Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, UpgradeMessage, pair,
+    Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, StateFile, UpgradeMessage, pair,
 };
 
 use rustix::net::{Shutdown, shutdown};
@@ -23,15 +23,15 @@ use super::upgrade_error::UpgradeError;
 /// Breaks off what is said to a new process, whoever waits for its answer: that process is then taken for one that has
 /// gone. Where it has committed by then, it has.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Breaker(Arc<Mutex<BreakerState>>);
+pub(crate) struct UpgradeAbort(Arc<Mutex<UpgradeAbortState>>);
 
 #[derive(Debug, Default)]
-struct BreakerState {
+struct UpgradeAbortState {
     broken: bool,
     channel: Option<OwnedFd>,
 }
 
-impl Breaker {
+impl UpgradeAbort {
     /// Nothing is said from now on.
     pub(crate) fn break_off(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,11 +76,11 @@ impl Successor {
     pub(crate) fn start(
         program: &Path,
         listening: &[OwnedFd],
-        ahead: impl FnOnce() -> io::Result<Cargo>,
-        breaker: &Breaker,
+        ahead: impl FnOnce() -> io::Result<StateFile>,
+        abort: &UpgradeAbort,
     ) -> Result<Self, UpgradeError> {
         let (channel, theirs) = pair()?;
-        breaker.watch(&channel)?;
+        abort.watch(&channel)?;
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let child = Command::new(program)
             .args(arguments)
@@ -117,12 +117,12 @@ impl Successor {
     /// Gives it the state and these descriptors, in their order, and waits until it has made a hub of them.
     pub(crate) fn hand_over(
         &mut self,
-        cargo: &Cargo,
+        state_file: &StateFile,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), UpgradeError> {
         let step = "it was given the streams";
         let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
-        self.say(&UpgradeMessage::State { descriptors: count }, &[cargo.as_fd()], step)?;
+        self.say(&UpgradeMessage::State { descriptors: count }, &[state_file.as_fd()], step)?;
         let mut on_the_way = 0;
         for batch in descriptors.chunks(MAX_DESCRIPTORS) {
             if on_the_way == IN_FLIGHT {

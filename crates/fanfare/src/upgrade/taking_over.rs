@@ -11,14 +11,14 @@ use fanfare_http::{
 
 use tokio::sync::oneshot;
 
-use super::cargo::{STREAMS, UpgradeUnderWay};
-use super::inheritance_error::InheritanceError;
+use super::inheritance_error::ReceivedStateError;
 use super::pause::attach_all;
-use super::{Inheritance, Predecessor};
+use super::state_file::{STREAMS, UpgradeUnderWay};
+use super::{Predecessor, ReceivedState};
 
 /// What goes on here as soon as this process is the hub.
 #[derive(Debug)]
-pub(crate) struct Successions {
+pub(crate) struct PreparedTakeover {
     streams: Vec<Detached>,
     consoles: Vec<Detached>,
     parked: Vec<ParkedConnection>,
@@ -27,25 +27,25 @@ pub(crate) struct Successions {
     upgrade: UpgradeUnderWay,
 }
 
-impl Successions {
+impl PreparedTakeover {
     /// Of what was handed over. Nothing is written to any connection yet.
     pub(crate) fn prepare(
-        mut inheritance: Inheritance,
+        mut received_state: ReceivedState,
         app: &AppState,
         connections: &Connections,
         mercure: Option<&MercureConfig>,
         presence: Option<&Presence>,
-    ) -> Result<Self, InheritanceError> {
+    ) -> Result<Self, ReceivedStateError> {
         let words = SubscriptionVocabulary { mercure };
-        let mut secrets = inheritance.secrets()?;
+        let mut secrets = received_state.secrets()?;
         let retry = app.delivery.retry();
-        let streams = inheritance.streams(STREAMS[0], &words, retry, &mut secrets)?;
-        let consoles = inheritance.streams(STREAMS[1], &words, retry, &mut secrets)?;
+        let streams = received_state.streams(STREAMS[0], &words, retry, &mut secrets)?;
+        let consoles = received_state.streams(STREAMS[1], &words, retry, &mut secrets)?;
         secrets.end()?;
-        let listed = inheritance.presence(presence, streams.len())?;
-        let parked = inheritance.parked()?;
-        let upgrade = inheritance.upgrade()?;
-        inheritance.end()?;
+        let listed = received_state.presence(presence, streams.len())?;
+        let parked = received_state.parked()?;
+        let upgrade = received_state.upgrade()?;
+        received_state.end()?;
         let all = streams.iter().chain(&consoles);
         let grants = all.filter_map(|(subscription, _)| subscription.grant.as_ref());
         let credentials = grants.filter_map(|grant| grant.credential.clone()).collect();

@@ -48,7 +48,7 @@ async fn list(page: &Page, count: usize) {
 }
 
 #[tokio::test]
-async fn figures_move_and_nothing_comes_from_elsewhere() {
+async fn figures_move_and_nothing_loads_from_elsewhere() {
     let hub = Hub::start();
     let page = Page::open(&address(&hub)).await;
     page.log("performance"); // the browser's own start
@@ -127,7 +127,7 @@ async fn a_subscriber_is_cut_by_keyboard() {
 }
 
 #[tokio::test]
-async fn a_double_click_cuts_a_subscriber() {
+async fn a_double_click_cuts_nobody() {
     let hub = Hub::start();
     let _kept = subscribe(&hub, "kept");
     let page = Page::open(&address(&hub)).await;
@@ -162,7 +162,7 @@ async fn a_double_click_cuts_a_subscriber() {
 }
 
 #[tokio::test]
-async fn the_console_stands_still_once_the_hubs_clock_steps_back() {
+async fn the_console_goes_on_when_the_clock_steps_back() {
     let hub = Hub::start();
     let page = Page::open(&address(&hub)).await;
     page.expect(
@@ -197,7 +197,7 @@ const HOLD: &str = "
     window.unhold = () => (window.fetch = fetch);";
 
 #[tokio::test]
-async fn a_list_that_renews_itself_is_read_aloud_or_takes_the_focus() {
+async fn a_list_that_renews_itself_keeps_quiet_and_the_focus() {
     let hub = Hub::start();
     let _streams = [subscribe(&hub, "one"), subscribe(&hub, "two")];
     let page = Page::open(&address(&hub)).await;
@@ -224,7 +224,7 @@ async fn a_list_that_renews_itself_is_read_aloud_or_takes_the_focus() {
 }
 
 #[tokio::test]
-async fn a_late_answer_takes_the_place_of_a_newer_one() {
+async fn a_late_answer_does_not_replace_a_newer_one() {
     let hub = Hub::start();
     let _streams = [subscribe(&hub, "one"), subscribe(&hub, "two"), subscribe(&hub, "two")];
     let page = Page::open(&address(&hub)).await;
@@ -319,7 +319,7 @@ async fn keep(page: &Page, name: &str) {
 }
 
 #[tokio::test]
-async fn a_figure_is_clipped() {
+async fn no_figure_is_clipped() {
     let hub = Hub::start();
     let page = Page::open(&address(&hub)).await;
     page.until("return document.querySelectorAll('#tiles dd').length > 0").await;

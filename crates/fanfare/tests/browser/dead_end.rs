@@ -8,7 +8,7 @@ use crate::chromium::Page;
 use crate::hub::Hub;
 
 #[tokio::test]
-async fn the_documentation_of_the_api_has_no_way_back() {
+async fn the_api_documentation_links_back() {
     let hub = Hub::start();
     let page = Page::blank().await;
     page.resize(1280, 800);
@@ -66,7 +66,7 @@ fn pass_on(mut client: TcpStream, hub: SocketAddr) -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn a_link_leads_to_what_a_proxy_does_not_publish() {
+async fn no_link_leads_to_what_a_proxy_hides() {
     let hub = Hub::with(&["--listen", "127.0.0.1:0", "--allow-host", "127.0.0.1"]);
     let page = Page::blank().await;
     page.resize(1280, 800);

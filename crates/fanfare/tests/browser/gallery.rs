@@ -60,7 +60,7 @@ fn publish_some(hub: &Hub) {
 }
 
 #[tokio::test]
-async fn somebody_cannot_use_the_page() {
+async fn the_page_is_accessible() {
     let hub = Hub::start();
     let address = hub.address.to_string();
     let page = Page::open(&hub.page).await;
@@ -113,7 +113,7 @@ async fn somebody_cannot_use_the_page() {
 }
 
 #[tokio::test]
-async fn somebody_cannot_use_the_console() {
+async fn the_console_is_accessible() {
     let hub = Hub::start();
     let _streams: Vec<_> = (0..8)
         .map(|n| {
@@ -139,7 +139,7 @@ async fn somebody_cannot_use_the_console() {
 }
 
 #[tokio::test]
-async fn somebody_cannot_sign_in() {
+async fn signing_in_is_accessible() {
     let hub = Hub::with(&[
         "--listen",
         "127.0.0.1:0",
@@ -160,7 +160,7 @@ async fn somebody_cannot_sign_in() {
 /// Swagger UI and Redoc are not ours to mend: the rules that they break are listed, so that a newer
 /// version which is better or worse is noticed.
 #[tokio::test]
-async fn the_documentation_gets_worse_or_better() {
+async fn the_documentation_breaks_known_rules_only() {
     let hub = Hub::start();
     let page = Page::blank().await;
     page.resize(1280, 900);

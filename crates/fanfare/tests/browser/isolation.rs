@@ -8,7 +8,7 @@ use crate::chromium::Page;
 use crate::hub::Hub;
 
 #[tokio::test]
-async fn no_request_leaves_the_hub_and_the_console_stays_empty() {
+async fn every_request_goes_to_the_hub_and_nothing_is_logged() {
     let hub = Hub::start();
     let logs = tempfile::tempdir().unwrap();
     let log = logs.path().join("net.json");

@@ -11,7 +11,7 @@ const CHIPS: &str =
     "return [...document.querySelectorAll('#followed span')].map((s) => s.textContent).join(' ')";
 
 #[tokio::test]
-async fn another_topic_needs_a_reload_or_loses_what_came_meanwhile() {
+async fn topics_change_without_a_reload_or_a_loss() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -56,7 +56,7 @@ async fn another_topic_needs_a_reload_or_loses_what_came_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_pattern_that_is_none_leaves_the_reader_guessing() {
+async fn a_bad_pattern_is_named_to_the_reader() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -77,7 +77,7 @@ async fn a_pattern_that_is_none_leaves_the_reader_guessing() {
 }
 
 #[tokio::test]
-async fn what_is_kept_cannot_be_shown() {
+async fn what_is_kept_can_be_shown() {
     let hub = Hub::start();
     hub.publish("before the page was opened");
     hub.publish("before the page was opened, too");
@@ -91,7 +91,7 @@ async fn what_is_kept_cannot_be_shown() {
 }
 
 #[tokio::test]
-async fn the_page_takes_for_ever_over_a_pattern_or_reads_it_otherwise_than_the_hub() {
+async fn the_page_matches_patterns_quickly_and_as_the_hub_does() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     let disagreed = page

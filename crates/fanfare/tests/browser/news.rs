@@ -15,7 +15,7 @@ const LIVE: &str = "const live = (id) => document.getElementById(id).closest(
     '[aria-live]:not([aria-live=off]), [role=log], [role=status], [role=alert]') !== null;";
 
 #[tokio::test]
-async fn a_burst_is_read_aloud_message_by_message_or_not_at_all() {
+async fn a_burst_is_read_aloud_as_a_summary() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -35,7 +35,7 @@ async fn a_burst_is_read_aloud_message_by_message_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn an_open_popup_reads_its_count_aloud_each_time_it_moves() {
+async fn an_open_popup_keeps_quiet_as_its_count_moves() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.by_id("message").await.click().await.unwrap();
@@ -47,7 +47,7 @@ async fn an_open_popup_reads_its_count_aloud_each_time_it_moves() {
 }
 
 #[tokio::test]
-async fn a_gap_is_shown_and_not_told() {
+async fn a_gap_is_shown_and_read_aloud() {
     let hub = Hub::start();
     let address = hub.address.to_string();
     let page = Page::open(&hub.page).await;

@@ -32,7 +32,7 @@ async fn a_message_is_announced_as_the_guide_does_and_listed_with_its_id() {
 }
 
 #[tokio::test]
-async fn a_popup_takes_the_keyboard_from_whoever_is_typing() {
+async fn a_popup_leaves_the_keyboard_to_whoever_types() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     let message = page.by_id("message").await;
@@ -59,7 +59,7 @@ async fn no_popup_opens_where_the_reader_has_turned_them_off() {
 }
 
 #[tokio::test]
-async fn popups_come_back_on_at_a_reload() {
+async fn popups_stay_off_after_a_reload() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.expect("return document.getElementById('popups').checked", true).await;
@@ -72,7 +72,7 @@ async fn popups_come_back_on_at_a_reload() {
 }
 
 #[tokio::test]
-async fn a_replay_is_announced_as_news() {
+async fn a_replay_is_not_announced() {
     let hub = Hub::start();
     (0..50).for_each(|n| drop(hub.publish(&format!("kept {n}"))));
     let page = Page::open(&hub.page).await;
@@ -84,7 +84,7 @@ async fn a_replay_is_announced_as_news() {
 }
 
 #[tokio::test]
-async fn a_replay_that_is_slow_to_come_is_announced_as_news() {
+async fn a_slow_replay_is_not_announced() {
     let hub = Hub::start();
     (0..50).for_each(|n| drop(hub.publish(&format!("kept {n}"))));
     let page = Page::open(&hub.page).await;
@@ -99,7 +99,7 @@ async fn a_replay_that_is_slow_to_come_is_announced_as_news() {
 }
 
 #[tokio::test]
-async fn where_the_clocks_differ_a_replay_is_announced_and_news_are_not() {
+async fn news_are_told_from_a_replay_where_clocks_differ() {
     let hub = Hub::start();
     (0..50).for_each(|n| drop(hub.publish(&format!("kept {n}"))));
     let page = Page::open(&hub.page).await;

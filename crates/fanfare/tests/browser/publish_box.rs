@@ -66,7 +66,7 @@ async fn what_is_typed_is_published_and_a_refusal_is_shown_with_its_reason() {
 }
 
 #[tokio::test]
-async fn what_was_perhaps_sent_is_said_not_to_be() {
+async fn what_was_perhaps_sent_is_said_to_be() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -95,7 +95,7 @@ async fn what_was_perhaps_sent_is_said_not_to_be() {
 }
 
 #[tokio::test]
-async fn the_shells_command_does_something_else_than_the_box() {
+async fn the_shells_command_does_what_the_box_does() {
     let hub = Hub::start();
     let page = Page::open(&format!("{}?topic=**", hub.page)).await;
     page.toggle_popups().await;

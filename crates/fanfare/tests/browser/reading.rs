@@ -8,7 +8,7 @@ use crate::hub::Hub;
 const TALLY: &str = "return document.getElementById('tally').textContent";
 
 #[tokio::test]
-async fn a_pause_loses_something_or_lets_something_through() {
+async fn a_pause_holds_everything_and_loses_nothing() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     hub.publish("seen");
@@ -38,7 +38,7 @@ async fn a_pause_loses_something_or_lets_something_through() {
 }
 
 #[tokio::test]
-async fn a_filter_hides_what_matches_or_forgets_what_it_hid() {
+async fn a_filter_shows_what_matches_and_keeps_the_rest() {
     let hub = Hub::start();
     let page = Page::open(&format!("{}?topic=**", hub.page)).await;
     page.toggle_popups().await;
@@ -64,7 +64,7 @@ async fn a_filter_hides_what_matches_or_forgets_what_it_hid() {
 }
 
 #[tokio::test]
-async fn a_long_message_fills_the_page_or_cannot_be_read() {
+async fn a_long_message_is_cut_and_can_be_expanded() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -79,7 +79,7 @@ async fn a_long_message_fills_the_page_or_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_long_message_fills_the_list_of_a_narrow_window() {
+async fn a_long_message_leaves_room_in_a_narrow_window() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -104,7 +104,7 @@ async fn a_long_message_fills_the_list_of_a_narrow_window() {
 }
 
 #[tokio::test]
-async fn many_short_lines_fill_the_page() {
+async fn many_short_lines_are_cut() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -115,7 +115,7 @@ async fn many_short_lines_fill_the_page() {
 }
 
 #[tokio::test]
-async fn a_filter_that_nothing_matches_shows_a_blank_page() {
+async fn a_filter_without_matches_says_so() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -130,7 +130,7 @@ async fn a_filter_that_nothing_matches_shows_a_blank_page() {
 }
 
 #[tokio::test]
-async fn the_toolbar_jumps_when_the_reader_pauses() {
+async fn the_toolbar_stays_in_place_on_a_pause() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     page.toggle_popups().await;
@@ -146,7 +146,7 @@ async fn the_toolbar_jumps_when_the_reader_pauses() {
 }
 
 #[tokio::test]
-async fn a_message_from_right_to_left_is_laid_out_from_left_to_right() {
+async fn a_right_to_left_message_is_laid_out_right_to_left() {
     let hub = Hub::start();
     let page = Page::open(&format!("{}?topic=**", hub.page)).await;
     page.toggle_popups().await;

@@ -25,7 +25,7 @@ fn proxy(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn why_it_reconnects_can_be_read_only_under_a_pointer() {
+async fn why_it_reconnects_can_be_read_without_a_pointer() {
     for path in ["", "console"] {
         let hub = Hub::start();
         let page = Page::open(&format!("{}{path}", hub.page)).await;
@@ -53,7 +53,7 @@ async fn why_it_reconnects_can_be_read_only_under_a_pointer() {
 }
 
 #[tokio::test]
-async fn something_is_lost_or_shown_twice_across_a_restart() {
+async fn everything_is_shown_once_across_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let hub = Hub::with(&["--listen", "127.0.0.1:0", "--data", data]);

@@ -39,7 +39,7 @@ async fn sign_in(page: &Page, token: &str) {
 }
 
 #[tokio::test]
-async fn a_page_cannot_be_used_where_a_token_is_asked_for() {
+async fn a_page_takes_a_token_where_one_is_required() {
     let hub = hub();
     let page = open(&hub.page).await;
     sign_in(&page, "nonsense").await;
@@ -61,7 +61,7 @@ async fn a_page_cannot_be_used_where_a_token_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_console_cannot_be_used_where_a_token_is_asked_for_or_by_anyone_who_has_one() {
+async fn a_console_takes_an_administrators_token_only() {
     let hub = hub();
     let page = open(&format!("{}console", hub.page)).await;
     sign_in(&page, &token(&["--publish", "**", "--subscribe", "**"])).await;
@@ -86,7 +86,7 @@ async fn until_nobody_listens(hub: &Hub) {
 }
 
 #[tokio::test]
-async fn who_comes_after_a_sign_out_reads_what_was_private() {
+async fn a_sign_out_removes_what_was_private() {
     let hub = hub();
     let page = open(&hub.page).await;
     sign_in(&page, &token(&["--publish", "**", "--subscribe", "default"])).await;
@@ -136,7 +136,7 @@ async fn who_comes_after_a_sign_out_reads_what_was_private() {
 }
 
 #[tokio::test]
-async fn who_comes_after_a_sign_out_sees_the_consoles_figures() {
+async fn a_sign_out_removes_the_consoles_figures() {
     let hub = hub();
     let page = open(&format!("{}console", hub.page)).await;
     sign_in(&page, &token(&["--admin"])).await;

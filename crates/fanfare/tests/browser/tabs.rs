@@ -4,7 +4,7 @@ use crate::chromium::Page;
 use crate::hub::Hub;
 
 #[tokio::test]
-async fn each_tab_has_a_connection_of_its_own() {
+async fn all_tabs_share_one_connection() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     let first = page.client.window().await.unwrap();
@@ -27,7 +27,7 @@ async fn each_tab_has_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_tab_in_the_background_hides_what_it_received() {
+async fn a_tab_in_front_shows_what_it_received_behind() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     let first = page.client.window().await.unwrap();

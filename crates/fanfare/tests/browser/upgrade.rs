@@ -18,7 +18,7 @@ const LISTEN: &str = "
         .observe(connection, { attributes: true, attributeFilter: ['data-state'] });";
 
 #[tokio::test]
-async fn an_event_source_has_an_error_in_ten_upgrades() {
+async fn an_event_source_has_no_error_in_ten_upgrades() {
     const UPGRADES: usize = 10;
     let mut hub = Hub::start();
     let page = Page::open(&hub.page).await;

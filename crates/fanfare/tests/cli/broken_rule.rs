@@ -28,17 +28,17 @@ fn breaks_nothing(serve: &[&str]) {
 }
 
 #[test]
-fn a_rule_is_broken_with_the_log_in_memory() {
+fn no_rule_is_broken_with_the_log_in_memory() {
     breaks_nothing(&[]);
 }
 
 #[test]
-fn a_rule_is_broken_with_the_log_on_disk() {
+fn no_rule_is_broken_with_the_log_on_disk() {
     breaks_nothing(&["--data", "{dir}/log"]);
 }
 
 #[test]
-fn a_rule_is_broken_with_the_log_in_redis() {
+fn no_rule_is_broken_with_the_log_in_redis() {
     breaks_nothing(&["--redis", &RedisServer::start(&[]).url()]);
 }
 
@@ -48,7 +48,7 @@ fn against(hub: &Hub, arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_failed_must_passes_for_success() {
+fn a_failed_must_fails_the_run() {
     let hub = Hub::start(&[]);
     let cors = ["--only", "cors/allowed-origin-may-read", "--cors-origin", ORIGIN];
     let failed = against(&hub, &cors);
@@ -70,7 +70,7 @@ fn a_failed_must_passes_for_success() {
 }
 
 #[test]
-fn a_hub_that_is_started_for_the_checks_is_skipped_in_silence() {
+fn checks_that_were_skipped_are_named() {
     let hub = Hub::start(&[]);
     let skipped =
         against(&hub, &["--only", "shutdown/process-ends", "--only", "flush/retry-comes-first"]);
@@ -82,7 +82,7 @@ fn a_hub_that_is_started_for_the_checks_is_skipped_in_silence() {
 }
 
 #[test]
-fn a_run_that_was_not_made_passes_for_one() {
+fn a_run_that_was_not_made_is_an_error() {
     let hub = Hub::start(&[]);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "name = 'Another'\nfavourite = 'colour'").unwrap();
@@ -107,7 +107,7 @@ fn a_run_that_was_not_made_passes_for_one() {
 }
 
 #[test]
-fn a_check_is_listed_without_its_rule() {
+fn every_check_is_listed_with_its_rule() {
     let listed = run(&mut fanfare(&["conformance", "--list", "--level", "must"]));
     let lines = listed.lines();
     assert!(lines.len() > 100 && lines.len().is_multiple_of(2), "{listed:?}");

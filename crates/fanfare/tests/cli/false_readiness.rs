@@ -29,7 +29,7 @@ fn response(status: &str, body: &str) -> String {
 }
 
 #[test]
-fn a_hub_that_is_ready_is_not_called_so() {
+fn a_ready_hub_is_called_ready() {
     let hub = Hub::start(&[]);
     for url in [format!("http://{}", hub.address()), format!("http://{}/sse/", hub.address())] {
         let ended = ready(&url);
@@ -38,7 +38,7 @@ fn a_hub_that_is_ready_is_not_called_so() {
 }
 
 #[test]
-fn a_hub_that_is_not_ready_is_called_so() {
+fn an_unready_hub_is_called_not_ready() {
     let not_ready = r#"{"status":"not ready","reason":"redis refuses writes"}"#;
     let ended = ready(&answering(response("503 Service Unavailable", not_ready)));
     assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));

@@ -92,7 +92,7 @@ fn wrong(report: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_sound_hub_is_called_broken() {
+fn a_sound_hub_is_called_sound() {
     let hub = Hub::start(&["--heartbeat", "100ms"]);
     for url in [hub.url(), proxy(hub.address(), Fault::None)] {
         let (ended, report) = doctor(&url);
@@ -119,7 +119,7 @@ fn a_sound_hub_is_called_broken() {
 }
 
 #[test]
-fn a_proxy_that_buffers_is_not_found() {
+fn a_proxy_that_buffers_is_found() {
     let hub = Hub::start(&[]);
     let (ended, report) = doctor(&proxy(hub.address(), Fault::Buffers));
     assert_eq!(ended.code, Some(1));
@@ -129,7 +129,7 @@ fn a_proxy_that_buffers_is_not_found() {
 
 /// A real one, which holds back even the head of a stream.
 #[test]
-fn an_nginx_that_buffers_is_not_found() {
+fn an_nginx_that_buffers_is_found() {
     let hub = Hub::start(&["--heartbeat", "100ms"]);
     let nginx = |buffering: &str| {
         Nginx::start(|address, directory| {
@@ -156,7 +156,7 @@ fn an_nginx_that_buffers_is_not_found() {
 }
 
 #[test]
-fn a_proxy_that_drops_headers_is_not_found() {
+fn a_proxy_that_drops_headers_is_found() {
     let hub = Hub::start(&["--heartbeat", "100ms"]);
     let (ended, report) = doctor(&proxy(hub.address(), Fault::DropsHeaders));
     assert_eq!((ended.code, &*wrong(&report)), (Some(1), &["resume", "idempotency"][..]));
@@ -165,7 +165,7 @@ fn a_proxy_that_drops_headers_is_not_found() {
 }
 
 #[test]
-fn a_hub_that_is_not_there_is_called_sound() {
+fn a_hub_that_is_not_there_is_found() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -188,7 +188,7 @@ fn doctor_of_redis(url: &str) -> (Ended, Vec<(String, String)>) {
 }
 
 #[test]
-fn a_sound_redis_is_called_broken() {
+fn a_sound_redis_is_called_sound() {
     let server = RedisServer::start(&["--appendonly", "yes", "--maxmemory", "1gb"]);
     let (ended, findings) = doctor_of_redis(&server.url());
     let checks: Vec<_> = findings.iter().map(|(check, _)| &**check).collect();
@@ -209,7 +209,7 @@ fn a_sound_redis_is_called_broken() {
 }
 
 #[test]
-fn a_redis_that_throws_events_away_is_not_found() {
+fn a_redis_that_evicts_is_found() {
     let server = RedisServer::start(&["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"]);
     let (ended, findings) = doctor_of_redis(&server.url());
     assert!(findings.contains(&("policy".to_owned(), "wrong".to_owned())), "{findings:?}");
@@ -223,7 +223,7 @@ fn a_redis_that_throws_events_away_is_not_found() {
 }
 
 #[test]
-fn a_redis_that_is_not_there_is_called_sound_or_its_password_is_shown() {
+fn a_missing_redis_is_found_and_no_password_shown() {
     let (ended, findings) = doctor_of_redis(&format!("redis://:secret@127.0.0.1:{}", free_port()));
     assert_eq!(findings, [("connection".to_owned(), "wrong".to_owned())]);
     assert_eq!(ended.code, Some(1));

@@ -21,7 +21,7 @@ fn numbered(range: std::ops::RangeInclusive<u32>) -> String {
 }
 
 #[test]
-fn a_line_waits_for_the_next() {
+fn no_line_waits_for_the_next() {
     let hub = Hub::start(&[]);
     let subscriber = hub.subscriber(&["logs"]);
     let mut publisher = publisher(&hub, &[]);
@@ -49,7 +49,7 @@ fn many_lines_arrive_in_order() {
 }
 
 #[test]
-fn a_hub_that_crashes_takes_lines_with_it() {
+fn no_line_is_lost_when_a_hub_crashes() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscriber(&["logs"]);
     let mut publisher = publisher(&hub, &["--json"]);
@@ -80,7 +80,7 @@ fn a_hub_that_crashes_takes_lines_with_it() {
 }
 
 #[test]
-fn a_hub_that_crashes_at_any_moment_takes_lines_with_it() {
+fn no_line_is_lost_at_whatever_moment_a_hub_crashes() {
     let mut hub = Hub::start(&[]);
     let mut publisher = publisher(&hub, &["--json"]);
     let mut stdin = publisher.stdin.take().unwrap();
@@ -104,7 +104,7 @@ fn a_hub_that_crashes_at_any_moment_takes_lines_with_it() {
 /// Of a hub with its log on disk nothing is lost at all, and what it had accepted without saying so
 /// is not published again.
 #[test]
-fn a_hub_that_keeps_its_events_loses_or_doubles_lines_when_it_is_killed() {
+fn lines_are_published_once_when_a_durable_hub_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let settings = ["--data", directory.path().to_str().unwrap()];
     let mut hub = Hub::start(&settings);
@@ -128,7 +128,7 @@ fn a_hub_that_keeps_its_events_loses_or_doubles_lines_when_it_is_killed() {
 }
 
 #[test]
-fn a_subscriber_that_heard_nothing_misses_what_came_while_its_hub_was_away() {
+fn a_subscriber_without_events_resumes_after_an_outage() {
     let directory = tempfile::tempdir().unwrap();
     let settings = ["--data", directory.path().to_str().unwrap()];
     let hub = Hub::start(&settings);
@@ -154,7 +154,7 @@ fn a_subscriber_that_heard_nothing_misses_what_came_while_its_hub_was_away() {
 }
 
 #[test]
-fn a_line_that_is_refused_takes_others_with_it() {
+fn a_refused_line_leaves_those_before_it() {
     let hub = Hub::start(&["--max-message", "10B"]);
     let mut publisher = publisher(&hub, &["--json"]);
     publisher.feed("1\n2\n3\nfar too long\n5\n");
@@ -169,7 +169,7 @@ fn a_line_that_is_refused_takes_others_with_it() {
 }
 
 #[test]
-fn bytes_that_are_no_text_end_the_command_or_pass_unnoticed() {
+fn bytes_that_are_no_text_are_replaced_and_reported() {
     let hub = Hub::start(&[]);
     let mut publisher = publisher(&hub, &[]);
     {
@@ -184,7 +184,7 @@ fn bytes_that_are_no_text_end_the_command_or_pass_unnoticed() {
 }
 
 #[test]
-fn lines_that_are_streamed_wait_for_one_another_or_lose_their_order() {
+fn streamed_lines_are_sent_at_once_and_in_order() {
     let hub = Hub::start(&["--retain-count", "100000"]);
     let subscriber = hub.subscriber(&["logs"]);
     let mut publisher = publisher(&hub, &["--stream", "--json"]);
@@ -212,7 +212,7 @@ fn lines_that_are_streamed_wait_for_one_another_or_lose_their_order() {
 
 /// What was not acknowledged is published again; only of that, some may be there twice.
 #[test]
-fn a_hub_that_is_killed_takes_streamed_lines_with_it() {
+fn no_streamed_line_is_lost_when_a_hub_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let settings = ["--data", directory.path().to_str().unwrap()];
     let mut hub = Hub::start(&settings);
@@ -247,7 +247,7 @@ fn a_hub_that_is_killed_takes_streamed_lines_with_it() {
 }
 
 #[test]
-fn a_streamed_line_that_is_refused_passes_unnoticed() {
+fn a_refused_streamed_line_is_reported() {
     let hub = Hub::start(&["--max-message", "10B"]);
     let mut publisher = publisher(&hub, &["--stream", "--json"]);
     publisher.feed("1\n2\n3\nfar too long\n5\n");

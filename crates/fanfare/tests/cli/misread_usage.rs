@@ -12,7 +12,7 @@ fn nobody() -> String {
 }
 
 #[test]
-fn a_hub_that_is_not_there_is_a_riddle() {
+fn a_missing_hub_is_explained() {
     let url = nobody();
     for arguments in [&["publish", "x", "--retry-for", "0s"][..], &["publish", "x"], &["subscribe"]]
     {
@@ -24,7 +24,7 @@ fn a_hub_that_is_not_there_is_a_riddle() {
 }
 
 #[test]
-fn a_mistake_passes_for_a_failure() {
+fn a_mistake_in_usage_exits_with_2() {
     let token = tempfile::tempdir().unwrap().path().join("gone").display().to_string();
     for (arguments, says) in [
         (&["publish"][..], "`echo Hello | fanfare publish -`"),
@@ -56,7 +56,7 @@ fn a_mistake_passes_for_a_failure() {
 }
 
 #[test]
-fn a_mistake_in_the_environment_is_hidden_or_shows_a_secret() {
+fn a_mistake_in_the_environment_is_named_without_secrets() {
     for (name, value, says) in [
         ("FANFARE_URL", "localhost", "FANFARE_URL: it must begin with http://"),
         ("FANFARE_TOKEN", "my secret", "FANFARE_TOKEN: a token is one word"),
@@ -68,7 +68,7 @@ fn a_mistake_in_the_environment_is_hidden_or_shows_a_secret() {
 }
 
 #[test]
-fn a_hub_is_missed_under_another_prefix() {
+fn a_hub_under_another_prefix_is_found() {
     let hub = Hub::start(&["--prefix", "/live/v1"]);
     let url = format!("{}/live/v1/", hub.url());
     assert!(run(&mut fanfare(&["publish", "x", "--url", &url])).code == Some(0));
@@ -82,7 +82,7 @@ fn a_hub_is_missed_under_another_prefix() {
 }
 
 #[test]
-fn a_server_that_is_no_hub_is_taken_for_one() {
+fn a_server_that_is_no_hub_is_recognised() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

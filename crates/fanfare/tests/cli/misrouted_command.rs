@@ -3,7 +3,7 @@
 use crate::support::{Hub, run};
 
 #[test]
-fn commands_get_another_event_or_overlap() {
+fn commands_get_their_event_one_at_a_time() {
     let hub = Hub::start(&[]);
     let directory = tempfile::tempdir().unwrap();
     let ids: Vec<_> = (1..=5)
@@ -23,7 +23,7 @@ fn commands_get_another_event_or_overlap() {
 }
 
 #[test]
-fn a_command_that_fails_or_does_not_read_stops_the_others() {
+fn a_failed_command_does_not_stop_the_others() {
     let hub = Hub::start(&[]);
     let large = "x".repeat(100_000);
     let id = hub.publish(&[&large]);

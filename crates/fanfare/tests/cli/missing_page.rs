@@ -16,7 +16,7 @@ const COMMANDS: [&str; 10] = [
 ];
 
 #[test]
-fn a_shell_is_offered_nothing() {
+fn every_shell_gets_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = run(&mut fanfare(&["completions", shell]));
         let script = ended.lines().join("\n");
@@ -28,7 +28,7 @@ fn a_shell_is_offered_nothing() {
 }
 
 #[test]
-fn a_page_has_no_text() {
+fn every_page_has_text() {
     let ended = run(&mut fanfare(&["man"]));
     let page = ended.lines().join("\n");
     assert!(page.contains(".TH") && page.contains("Server\\-Sent Events"), "{page}");
@@ -43,7 +43,7 @@ fn a_page_has_no_text() {
 }
 
 #[test]
-fn a_page_does_not_say_of_what_it_is() {
+fn every_page_says_what_it_describes() {
     let version = env!("CARGO_PKG_VERSION");
     for words in [&[][..], &["publish"], &["token", "mint"]] {
         let name = [&["fanfare"], words].concat();

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::support::{Hub, Running, fanfare, run, shell};
 
 #[test]
-fn a_reader_that_has_enough_is_told_of_it() {
+fn a_closed_output_ends_the_command_quietly() {
     let hub = Hub::start(&[]);
     for n in 1..=3 {
         hub.publish(&[&n.to_string()]);
@@ -25,7 +25,7 @@ fn a_reader_that_has_enough_is_told_of_it() {
 }
 
 #[test]
-fn a_report_on_a_log_that_cannot_be_written_is_a_success() {
+fn a_report_that_cannot_be_written_is_a_failure() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let hub = Hub::start(&["--data", data]);
@@ -44,7 +44,7 @@ fn a_report_on_a_log_that_cannot_be_written_is_a_success() {
 }
 
 #[test]
-fn an_interruption_is_a_failure() {
+fn an_interruption_exits_with_130() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscriber(&[]);
     subscriber.signal(Signal::INT);
@@ -53,7 +53,7 @@ fn an_interruption_is_a_failure() {
 }
 
 #[test]
-fn an_interruption_waits_for_a_hub_that_is_away() {
+fn an_interruption_does_not_wait_for_the_hub() {
     let hub = Hub::start(&[]);
     // Before it has its answer, a hub that goes is one that was never there.
     let mut subscriber = hub.subscriber_with_id(&[]);
@@ -64,7 +64,7 @@ fn an_interruption_waits_for_a_hub_that_is_away() {
 }
 
 #[test]
-fn a_subscriber_that_heard_nothing_believes_that_it_missed_nothing() {
+fn a_subscriber_without_events_is_warned_of_a_gap() {
     let hub = Hub::start(&[]);
     let subscriber = hub.subscriber_with_id(&[]);
     let hub = hub.kill().restart();
@@ -74,7 +74,7 @@ fn a_subscriber_that_heard_nothing_believes_that_it_missed_nothing() {
 }
 
 #[test]
-fn a_subscriber_gives_up_waiting_for_its_hub() {
+fn a_subscriber_waits_until_its_hub_is_there() {
     let hub = Hub::start(&[]);
     let address = hub.url();
     let crashed = hub.kill();

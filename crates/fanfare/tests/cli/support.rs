@@ -1,4 +1,4 @@
-//! A hub, and commands against it. Every wait is for a condition, under one generous [`PATIENCE`],
+//! A hub, and commands against it. Every wait is for a condition, under one generous [`TEST_TIMEOUT`],
 //! and fails with what was seen instead.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long anything may take before a test gives up. Nothing that works comes near it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `fanfare`, with nothing in its environment that the test has not put there.
 pub(crate) fn fanfare(arguments: &[&str]) -> Command {
@@ -87,7 +87,7 @@ impl Running {
         let begun = Instant::now();
         while !seen(self) {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TEST_TIMEOUT,
                 "waited in vain for: {what}\n{}\n{}",
                 self.stdout(),
                 self.stderr()
@@ -115,7 +115,7 @@ impl Running {
                 break status;
             }
             let (out, err) = (self.stdout(), self.stderr());
-            assert!(begun.elapsed() < PATIENCE, "it does not end\n{out}\n{err}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "it does not end\n{out}\n{err}");
             thread::sleep(Duration::from_millis(5));
         };
         self.readers.drain(..).for_each(|reader| reader.join().unwrap());

@@ -70,7 +70,7 @@ fn a_key_publishes_once() {
 }
 
 #[test]
-fn a_gap_goes_unnoticed() {
+fn a_gap_is_reported() {
     let hub = Hub::start(&[]);
     hub.publish(&["1"]);
     let ended = run(&mut hub.fanfare(&["subscribe", "--since", "17-4", "--count", "1"]));
@@ -79,7 +79,7 @@ fn a_gap_goes_unnoticed() {
 }
 
 #[test]
-fn quiet_is_loud() {
+fn quiet_prints_nothing() {
     let hub = Hub::start(&[]);
     assert_eq!(hub.lines(&["publish", "x", "--quiet"]), [""; 0]);
 }

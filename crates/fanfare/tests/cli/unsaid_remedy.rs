@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::{Hub, Running, fanfare, json, run};
 
 #[test]
-fn an_encrypted_address_of_a_plain_hub_is_a_riddle() {
+fn https_to_a_plain_hub_is_explained() {
     let hub = Hub::start(&[]);
     let url = hub.url().replace("http://", "https://");
     for arguments in [&["publish", "x", "--retry-for", "0s"][..], &["subscribe"], &["ready"]] {
@@ -19,14 +19,14 @@ fn an_encrypted_address_of_a_plain_hub_is_a_riddle() {
 }
 
 #[test]
-fn a_message_on_standard_input_is_not_asked_for_by_its_name() {
+fn a_missing_message_is_asked_for_by_name() {
     let ended = run(&mut fanfare(&["publish"]));
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("`echo Hello | fanfare publish -`"), "{ended:?}");
 }
 
 #[test]
-fn json_does_not_say_when() {
+fn json_says_when() {
     let hub = Hub::start(&[]);
     hub.publish(&["x"]);
     let ended = run(&mut hub.fanfare(&["subscribe", "--since", "earliest", "-n", "1", "--json"]));
@@ -36,7 +36,7 @@ fn json_does_not_say_when() {
 }
 
 #[test]
-fn a_person_does_not_learn_that_the_stream_is_open_or_a_script_has_to() {
+fn only_a_terminal_is_told_that_the_stream_is_open() {
     let hub = Hub::start(&[]);
     // A terminal of its own; what is shown there comes out of `script`.
     let line = format!("{} subscribe --url {}", env!("CARGO_BIN_EXE_fanfare"), hub.url());

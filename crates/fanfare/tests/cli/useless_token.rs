@@ -21,7 +21,7 @@ fn inspected(token: &str, arguments: &[&str]) -> (Ended, Value) {
 }
 
 #[test]
-fn a_token_grants_something_else() {
+fn a_token_grants_what_was_asked_for() {
     let token = minted(&[
         "--secret",
         SECRET,
@@ -48,7 +48,7 @@ fn a_token_grants_something_else() {
 }
 
 #[test]
-fn a_forged_or_expired_token_looks_good() {
+fn a_forged_or_expired_token_is_reported() {
     let token = minted(&["--secret", SECRET, "--admin"]);
     let other = ["--secret", "another secret of more than thirty-two bytes"];
     let (ended, report) = inspected(&token, &other);
@@ -60,7 +60,7 @@ fn a_forged_or_expired_token_looks_good() {
 }
 
 #[test]
-fn a_token_that_the_hub_refuses_looks_good_or_expired() {
+fn a_token_the_hub_refuses_is_reported_with_the_reason() {
     let now = 1_000_000_000_000_u64;
     for (claims, says) in [
         (json!({"exp": now, "nbf": 4_102_444_800_u64}), "is not valid until 2100-01-01T00:00:00Z"),
@@ -77,7 +77,7 @@ fn a_token_that_the_hub_refuses_looks_good_or_expired() {
 }
 
 #[test]
-fn a_key_pair_is_refused() {
+fn a_key_pair_is_accepted() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     let (private, public) = (path("private"), path("public"));
@@ -101,7 +101,7 @@ fn a_key_pair_is_refused() {
 }
 
 #[test]
-fn a_useless_token_is_minted() {
+fn no_useless_token_is_minted() {
     for (arguments, says) in [
         (&["mint", "--secret", SECRET][..], "say what the token is good for"),
         (&["mint", "--admin"], "to sign with"),

@@ -95,7 +95,7 @@ fn a_request_in_flight_is_finished() {
 }
 
 #[test]
-fn whoever_comes_during_the_drain_is_shown_the_door() {
+fn newcomers_are_turned_away_during_the_drain() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().display().to_string();
     let setup = Setup::new(&["--data", &data, "--drain", "5s"]).own_log();
@@ -140,7 +140,7 @@ fn whoever_comes_during_the_drain_is_shown_the_door() {
 }
 
 #[test]
-fn a_hangup_ends_the_hub() {
+fn a_hangup_is_ignored() {
     let mut hub = Hub::alone(&[]);
     let mut subscriber = hub.subscribe("");
     hub.signal(rustix::process::Signal::HUP);
@@ -164,7 +164,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn one_signal_that_comes_twice_to_a_hub_that_took_over_ends_it_at_once() {
+fn a_repeated_signal_after_a_takeover_counts_once() {
     let mut hub = Setup::new(&["--drain", "1s"]).own_log().alone().start();
     hub.upgrade();
     let mut streams: Vec<_> = (0..20).map(|_| hub.subscribe("")).collect();

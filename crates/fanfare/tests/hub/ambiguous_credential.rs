@@ -7,7 +7,7 @@ use crate::support::Hub;
 use crate::support::issuer::{SECRET, bearer, good_claims, now, sign_with_secret, token};
 
 #[test]
-fn of_two_credentials_one_is_taken() {
+fn two_credentials_are_refused() {
     let hub = Hub::start(&["--jwt-secret", SECRET]);
     let good = bearer(&token(&good_claims()));
     for other in [&*good, "Bearer forged", "Basic YTpi", ""] {
@@ -26,7 +26,7 @@ fn of_two_credentials_one_is_taken() {
 }
 
 #[test]
-fn a_credential_that_is_no_text_counts_as_none() {
+fn a_credential_that_is_no_text_is_refused() {
     let hub = Hub::start(&["--jwt-secret", SECRET, "--anonymous-subscribe", "**"]);
     let mut connection = hub.connect();
     connection
@@ -35,7 +35,7 @@ fn a_credential_that_is_no_text_counts_as_none() {
 }
 
 #[test]
-fn an_empty_token_is_taken_for_none() {
+fn an_empty_token_is_refused() {
     let hub = Hub::start(&["--jwt-secret", SECRET, "--anonymous-subscribe", "**"]);
     let cookie = format!("fanfare={}", token(&good_claims()));
     let ask = |line: &str, more: &[(&str, &str)]| {
@@ -58,7 +58,7 @@ fn an_empty_token_is_taken_for_none() {
 }
 
 #[test]
-fn a_token_has_two_issuers() {
+fn two_issuers_are_refused() {
     let hub = Hub::start(&["--jwt-secret", SECRET, "--jwt-issuer", "https://ours.example"]);
     let ask = |issuer: serde_json::Value| {
         let claims = json!({

@@ -197,7 +197,7 @@ fn a_bad_topic_or_event_type_is_refused() {
 }
 
 #[test]
-fn a_body_that_is_not_sent_as_json_is_a_riddle() {
+fn a_body_not_sent_as_json_gets_a_hint() {
     let hub = Hub::start(&[]);
     let mut publisher = hub.publisher();
     for (headers, found) in [

@@ -18,7 +18,7 @@ fn refused(hub: &Hub, reason: &str) -> f64 {
 }
 
 #[test]
-fn a_name_that_leads_here_is_taken_for_ours() {
+fn only_our_own_host_names_are_accepted() {
     let hub = Hub::alone(&[]);
     for host in [
         "Host: 127.0.0.1\r\n",
@@ -53,7 +53,7 @@ fn a_name_that_leads_here_is_taken_for_ours() {
 }
 
 #[test]
-fn a_foreign_page_publishes_through_its_visitor() {
+fn a_foreign_page_cannot_publish() {
     let hub = Hub::alone(&["--allow-origin", "https://app.example"]);
     let from =
         |origin: &str| publish(&hub, "Host: localhost:8000\r\n", &[("Origin", origin)]).status;
@@ -76,7 +76,7 @@ fn a_foreign_page_publishes_through_its_visitor() {
 }
 
 #[test]
-fn a_hub_with_credentials_turns_away_what_a_proxy_passes_on() {
+fn a_hub_with_credentials_takes_its_allowed_hosts() {
     let hub = Hub::alone(&["--publish-key", "the-key-to-publish", "--allow-host", "app.example"]);
     let key =
         [("Authorization", "Bearer the-key-to-publish"), ("Origin", "https://elsewhere.example")];
@@ -85,7 +85,7 @@ fn a_hub_with_credentials_turns_away_what_a_proxy_passes_on() {
 }
 
 #[test]
-fn a_site_reaches_an_open_hub_through_a_browser_on_its_network() {
+fn a_site_cannot_reach_an_open_hub_by_its_own_name() {
     let allowed = |hosts: &[&str]| {
         let hosts = hosts.iter().flat_map(|host| ["--allow-host", *host]);
         Setup::new(&["--open"].into_iter().chain(hosts).collect::<Vec<_>>()).unnamed().start()

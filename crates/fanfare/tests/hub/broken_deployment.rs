@@ -36,7 +36,7 @@ fn variables(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn systemd_does_not_understand_the_unit() {
+fn systemd_accepts_the_unit() {
     let directory = tempdir().unwrap();
     let unit = directory.path().join("fanfare.service");
     let text = read("fanfare.service");
@@ -53,7 +53,7 @@ fn systemd_does_not_understand_the_unit() {
 }
 
 #[test]
-fn docker_compose_does_not_understand_the_file() {
+fn docker_compose_accepts_the_file() {
     let compose = |variables: &[(&str, &str)]| {
         let mut command = Command::new("docker-compose");
         command.args(["--env-file", "/dev/null", "-f"]).arg(deploy("compose.yaml"));
@@ -72,12 +72,12 @@ fn docker_compose_does_not_understand_the_file() {
 }
 
 #[test]
-fn hadolint_finds_fault_with_the_dockerfile() {
+fn hadolint_accepts_the_dockerfile() {
     accepts(Command::new("hadolint").arg(deploy("Dockerfile")));
 }
 
 #[test]
-fn a_setting_is_named_that_there_is_not() {
+fn every_setting_that_is_named_exists() {
     let help = run(Command::new(env!("CARGO_BIN_EXE_fanfare")).args(["serve", "--help"])).stdout;
     let help = String::from_utf8(help).unwrap();
     // Of the Compose file itself, and of the commands.
@@ -90,7 +90,7 @@ fn a_setting_is_named_that_there_is_not() {
 }
 
 #[test]
-fn a_value_is_left_out_that_the_example_asks_for() {
+fn every_value_of_the_example_is_used() {
     let (asked, used) = (read(".env.example"), read("compose.yaml"));
     for name in variables(&asked).chain(["REDIS_PASSWORD"]) {
         assert!(used.contains(&format!("${{{name}:")), "compose.yaml does not use {name}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fanfare_testkit::{Nginx, RedisServer};
 use serde_json::json;
 
-use crate::support::{Connection, Hub, PATIENCE, Publisher, Setup, Subscription, nginx_before};
+use crate::support::{Connection, Hub, Publisher, Setup, Subscription, TEST_TIMEOUT, nginx_before};
 
 struct Site {
     nginx: Nginx,
@@ -46,14 +46,14 @@ impl Site {
             if let Some(n) = self.nodes.iter().position(serves) {
                 return &mut self.nodes[n];
             }
-            assert!(begun.elapsed() < PATIENCE, "no node serves the stream");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "no node serves the stream");
             thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
 #[test]
-fn an_event_is_held_back() {
+fn no_event_is_held_back() {
     let site = Site::start();
     let mut subscriber = site.subscription().query("topic=a").open();
     // No second event pushes the first along.
@@ -65,7 +65,7 @@ fn an_event_is_held_back() {
 }
 
 #[test]
-fn what_was_published_while_a_node_died_is_lost() {
+fn nothing_is_lost_when_a_node_dies() {
     let mut site = Site::start();
     let mut subscriber = site.subscription().open();
     let mut publisher = site.publisher();
@@ -94,7 +94,7 @@ fn what_was_published_while_a_node_died_is_lost() {
 }
 
 #[test]
-fn a_node_that_leaves_takes_its_subscribers_along() {
+fn subscribers_of_a_node_that_leaves_go_on() {
     let mut site = Site::start();
     let mut subscriber = site.subscription().open();
     let id = site.publisher().send("before");
@@ -109,7 +109,7 @@ fn a_node_that_leaves_takes_its_subscribers_along() {
 }
 
 #[test]
-fn the_proxy_opens_more_than_the_streams() {
+fn the_proxy_opens_the_streams_only() {
     let site = Site::start();
     assert_eq!(site.status_of("/sse/"), 200);
     assert_eq!(site.status_of("/readyz"), 200, "for this machine");

@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, CipherSuite, ClientConfig, ClientConnection, HandshakeKind};
 
 use crate::support::{
-    Files, Hub, Identity, PATIENCE, Publisher, await_that, certificate_name, trusting,
+    Files, Hub, Identity, Publisher, TEST_TIMEOUT, await_that, certificate_name, trusting,
     trusting_over,
 };
 
@@ -41,7 +41,7 @@ fn publisher(hub: &Hub, trust: &Arc<ClientConfig>) -> Publisher {
 impl Client {
     fn connect(hub: &Hub, trust: &Arc<ClientConfig>) -> Self {
         let socket = TcpStream::connect(hub.address()).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
         let tls = ClientConnection::new(Arc::clone(trust), certificate_name()).unwrap();
         let mut client = Self { tls, socket, received: Vec::new() };
         while client.tls.is_handshaking() {
@@ -159,7 +159,7 @@ fn each_suite_is_sealed_as_its_standard_says() {
 }
 
 #[test]
-fn a_client_that_changes_its_key_is_cut_off() {
+fn a_client_may_change_its_key() {
     let (hub, trust) = hub(&[]);
     let mut publisher = publisher(&hub, &trust);
     // Before the request, and while the stream is open.
@@ -178,7 +178,7 @@ fn a_client_that_changes_its_key_is_cut_off() {
 }
 
 #[test]
-fn a_client_that_says_it_is_done_is_not_told_when_to_come_back() {
+fn a_client_that_says_it_is_done_is_told_when_to_return() {
     let (hub, trust) = hub(&["--retry", "7s"]);
     let mut client = Client::subscribe(&hub, &trust);
     client.tls.send_close_notify();
@@ -193,7 +193,7 @@ fn a_client_that_says_it_is_done_is_not_told_when_to_come_back() {
 }
 
 #[test]
-fn garbage_is_taken_for_something() {
+fn garbage_is_answered_by_an_alert() {
     let (hub, trust) = hub(&[]);
     for garbage in [&[23, 3, 3, 0, 32][..], b"GET / HTTP/1.1\r\n\r\n", &[21, 3, 3, 0, 2, 1, 0]] {
         let mut client = Client::subscribe(&hub, &trust);
@@ -221,7 +221,7 @@ fn garbage_is_taken_for_something() {
 }
 
 #[test]
-fn a_client_that_reads_in_its_own_time_loses_or_garbles_events() {
+fn a_slow_client_gets_every_event_intact() {
     let (hub, trust) = hub(&["--max-message", "1MiB"]);
     let mut client = Client::subscribe(&hub, &trust);
     let mut publisher = publisher(&hub, &trust);
@@ -243,7 +243,7 @@ fn a_client_that_reads_in_its_own_time_loses_or_garbles_events() {
 }
 
 #[test]
-fn a_record_that_has_come_in_part_is_lost_in_the_takeover() {
+fn a_partial_record_survives_the_takeover() {
     let (hub, trust) = hub(&[]);
     let mut publisher = publisher(&hub, &trust);
     let mut client = Client::connect(&hub, &trust);
@@ -261,7 +261,7 @@ fn a_record_that_has_come_in_part_is_lost_in_the_takeover() {
 }
 
 #[test]
-fn an_answer_that_is_on_its_way_is_lost_in_the_takeover() {
+fn pending_answers_survive_the_takeover() {
     let (hub, trust) = hub(&[]);
     let mut client = Client::connect(&hub, &trust);
     let body = r#"{"message":"published on the same connection"}"#;
@@ -279,7 +279,7 @@ fn an_answer_that_is_on_its_way_is_lost_in_the_takeover() {
 }
 
 #[test]
-fn a_client_that_resumes_its_session_is_not_understood() {
+fn a_client_may_resume_its_session() {
     let (hub, trust) = hub(&[]);
     let mut config = ClientConfig::clone(&trust);
     config.resumption = Resumption::in_memory_sessions(8);
@@ -300,7 +300,7 @@ fn a_client_that_resumes_its_session_is_not_understood() {
 }
 
 #[test]
-fn a_client_of_the_older_protocol_has_no_stream() {
+fn a_client_of_the_older_protocol_has_a_stream() {
     let identity = Identity::generate();
     let files = Files::with(&identity);
     let arguments = files.arguments(&[]);
@@ -314,7 +314,7 @@ fn a_client_of_the_older_protocol_has_no_stream() {
 }
 
 #[test]
-fn a_client_that_vanishes_without_a_word_keeps_its_place() {
+fn a_client_that_vanishes_gives_up_its_place() {
     let (hub, trust) = hub(&[]);
     let client = Client::subscribe(&hub, &trust);
     drop(client);
@@ -324,7 +324,7 @@ fn a_client_that_vanishes_without_a_word_keeps_its_place() {
         if metrics.contains("fanfare_subscribers 0\n") {
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "{metrics}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{metrics}");
         thread::sleep(Duration::from_millis(20));
     }
 }

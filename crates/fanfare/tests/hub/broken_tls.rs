@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use serde_json::json;
 
-use crate::support::{Files, Http, Hub, Identity, PATIENCE, Publisher, trusting};
+use crate::support::{Files, Http, Hub, Identity, Publisher, TEST_TIMEOUT, trusting};
 
 fn hub() -> (Hub, Arc<ClientConfig>) {
     let identity = Identity::generate();
@@ -67,7 +67,7 @@ crate::over_http1_and_http2!(
 );
 
 #[test]
-fn clear_text_is_left_without_an_answer() {
+fn clear_text_is_answered_with_400() {
     let (hub, trust) = hub();
     let response = hub.get("/healthz");
     assert_eq!(response.status, 400, "{response:?}");
@@ -77,13 +77,13 @@ fn clear_text_is_left_without_an_answer() {
 }
 
 #[test]
-fn the_greeting_sends_people_to_clear_text() {
+fn the_greeting_names_https() {
     let (hub, _) = hub();
     hub.await_log(&format!("https://{}/sse/", hub.address()));
 }
 
 #[test]
-fn files_that_cannot_be_used_are_found_out_by_the_first_client() {
+fn unusable_files_are_reported_at_the_start() {
     let identity = Identity::generate();
     let files = Files::with(&identity);
     let other = Files::with(&Identity::generate());
@@ -107,7 +107,7 @@ fn files_that_cannot_be_used_are_found_out_by_the_first_client() {
 }
 
 #[test]
-fn a_failed_handshake_is_not_counted() {
+fn a_failed_handshake_is_counted() {
     let (hub, trust) = hub();
     let mut stranger = hub.connect_securely(&trusting(&Identity::generate()));
     assert!(stranger.try_send("GET / HTTP/1.1\r\n\r\n").is_err());
@@ -121,13 +121,13 @@ fn a_failed_handshake_is_not_counted() {
         if metrics.contains("fanfare_refused_total{reason=\"tls_handshake\"} 2\n") {
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "{metrics}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{metrics}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
-fn a_browser_may_come_back_in_clear_text() {
+fn a_browser_is_told_to_stay_with_https() {
     let (hub, trust) = hub();
     let hsts = |host: &str| {
         let mut connection = hub.connect_securely(&trust);

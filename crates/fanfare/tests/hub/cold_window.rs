@@ -30,7 +30,7 @@ fn pages_read(start: impl Fn() -> Hub) -> f64 {
 }
 
 #[test]
-fn whoever_returns_to_a_restarted_hub_reads_the_disk() {
+fn returning_to_a_restarted_hub_reads_no_disk() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().display().to_string();
     let start = || Setup::new(&["--data", &data, "--drain", "0s"]).own_log().alone().start();
@@ -38,7 +38,7 @@ fn whoever_returns_to_a_restarted_hub_reads_the_disk() {
 }
 
 #[test]
-fn whoever_returns_to_a_restarted_node_asks_redis() {
+fn returning_to_a_restarted_node_asks_no_redis() {
     let redis = RedisServer::start(&[]);
     let url = redis.url();
     let start = || Setup::new(&["--redis", &url, "--drain", "0s"]).own_log().alone().start();

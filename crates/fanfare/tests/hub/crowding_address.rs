@@ -12,7 +12,7 @@ fn is_served(hub: &Hub, source: &str) -> Option<Connection> {
 }
 
 #[test]
-fn an_address_takes_all_the_connections() {
+fn no_address_takes_all_the_connections() {
     let hub = Hub::alone(&["--max-connections-per-address", "4"]);
     let stream = || {
         let mut connection = Connection::open_from(ELSEWHERE, hub.address());
@@ -33,7 +33,7 @@ fn an_address_takes_all_the_connections() {
 }
 
 #[test]
-fn an_address_opens_connections_without_end() {
+fn no_address_opens_connections_without_end() {
     let hub = Hub::alone(&["--connection-rate", "5"]);
     let served = (0..1000).take_while(|_| is_served(&hub, ELSEWHERE).is_some()).count();
     assert!((10..1000).contains(&served), "{served} in a row");
@@ -42,7 +42,7 @@ fn an_address_opens_connections_without_end() {
 }
 
 #[test]
-fn a_proxy_counts_as_one_address() {
+fn a_proxy_is_not_one_address() {
     let hub = Hub::alone(&[
         "--trusted-proxy",
         ELSEWHERE,
@@ -56,7 +56,7 @@ fn a_proxy_counts_as_one_address() {
 }
 
 #[test]
-fn idle_connections_that_ask_now_and_then_close_all_others() {
+fn an_idle_crowd_does_not_displace_others() {
     let hub = Hub::alone(&["--max-idle", "8"]);
     let mut honest = Connection::open_from("127.0.0.3", hub.address());
     assert_eq!(honest.request("GET", "/healthz", &[], b"").status, 200);

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::Hub;
 
 #[test]
-fn a_name_turns_the_text_around_it_or_does_not_show() {
+fn a_deceptive_name_is_refused() {
     let hub = Hub::start(&[]);
     for c in ['\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{ad}', '\u{e0041}'] {
         let topic = format!("orders/{c}1");
@@ -26,7 +26,7 @@ fn a_name_turns_the_text_around_it_or_does_not_show() {
 }
 
 #[test]
-fn a_name_in_a_script_of_its_own_is_refused() {
+fn a_name_in_any_script_is_accepted() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscribe("topic=**&envelope=json");
     for name in ["می\u{200c}خواهم", "👩\u{200d}🚀/注文", "עברית", "https://example.com/café"]

@@ -87,7 +87,7 @@ fn is_subscribed(node: &Hub) -> bool {
 }
 
 #[test]
-fn a_ticket_is_good_at_its_own_node_only_or_at_each_once() {
+fn a_ticket_is_good_once_at_whichever_node() {
     let Cluster { one, two, redis, .. } = &Cluster::start();
     let nodes = [one, two];
     for (drawn, used) in [(0, 1), (1, 0), (0, 0)] {
@@ -112,7 +112,7 @@ fn a_ticket_is_good_at_its_own_node_only_or_at_each_once() {
 }
 
 #[test]
-fn a_ticket_is_promised_that_nobody_keeps() {
+fn no_ticket_is_given_that_is_not_kept() {
     let cluster = Cluster::start();
     let ticket = draw(&cluster.two).json()["ticket"].as_str().unwrap().to_owned();
     cluster.divide();
@@ -133,7 +133,7 @@ fn a_ticket_is_promised_that_nobody_keeps() {
 }
 
 #[test]
-fn a_cut_ends_streams_at_one_node_only() {
+fn a_cut_ends_streams_at_every_node() {
     let Cluster { one, two, .. } = &Cluster::start();
     let mut adas = [listen(one, "ada"), listen(two, "ada"), listen(two, "ada")];
     let _bob = listen(two, "bob");
@@ -153,7 +153,7 @@ fn a_cut_ends_streams_at_one_node_only() {
 }
 
 #[test]
-fn a_node_that_was_away_keeps_what_was_cut_meanwhile() {
+fn a_node_that_was_away_catches_up_on_cuts() {
     let cluster = Cluster::start();
     let Cluster { one, two, .. } = &cluster;
     let mut before = listen(two, "ada");
@@ -174,7 +174,7 @@ fn a_node_that_was_away_keeps_what_was_cut_meanwhile() {
 }
 
 #[test]
-fn a_cut_is_one_of_more_than_are_kept() {
+fn a_forgotten_cut_is_still_applied() {
     let cluster = Cluster::start();
     let Cluster { one, two, redis, .. } = &cluster;
     let [mut ada, mut bob] = ["ada", "bob"].map(|subject| listen(two, subject));
@@ -196,7 +196,7 @@ fn a_cut_is_one_of_more_than_are_kept() {
 }
 
 #[test]
-fn a_cut_is_said_to_be_done_that_nobody_heard_of() {
+fn a_cut_that_was_not_announced_is_an_error() {
     let cluster = Cluster::start();
     let mut here = listen(&cluster.two, "ada");
     let mut elsewhere = listen(&cluster.one, "ada");
@@ -215,7 +215,7 @@ fn a_cut_is_said_to_be_done_that_nobody_heard_of() {
 }
 
 #[test]
-fn a_node_is_missing_from_the_console_or_stays_on_it() {
+fn the_console_lists_the_nodes_that_are_there() {
     let mut cluster = Cluster::start();
     let _ada = listen(&cluster.two, "ada");
     let id = publish(&cluster.one, "heard by both");

@@ -12,7 +12,9 @@ use fanfare_testkit::RedisServer;
 use serde_json::json;
 
 use crate::support::issuer::{SECRET, bearer, claims, token};
-use crate::support::{Http, Hub, Ledger, PATIENCE, SetOnDrop, Setup, await_that, raise_open_files};
+use crate::support::{
+    Http, Hub, Ledger, SetOnDrop, Setup, TEST_TIMEOUT, await_that, raise_open_files,
+};
 
 /// A hub with a log of its own, in memory, whatever the profile.
 fn hub(arguments: &[&str]) -> Hub {
@@ -79,7 +81,7 @@ fn an_id_of_the_old_process_is_good_at_the_new_one() {
 }
 
 #[test]
-fn a_log_on_disk_is_left_behind() {
+fn a_log_on_disk_goes_along() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().display().to_string();
     let mut hub = hub(&["--data", &data, "--window-count", "4"]);
@@ -103,7 +105,7 @@ fn a_log_on_disk_is_left_behind() {
 }
 
 #[test]
-fn a_node_on_redis_leaves_its_cluster() {
+fn a_node_on_redis_stays_in_its_cluster() {
     let redis = RedisServer::start(&[]);
     let url = redis.url();
     let mut hub = hub(&["--redis", &url]);
@@ -160,7 +162,7 @@ fn a_request_that_was_half_sent_is_read_on() {
 }
 
 #[test]
-fn a_body_that_was_half_sent_is_taken_for_a_request() {
+fn a_half_sent_body_is_refused_not_misread() {
     let mut hub = hub(&[]);
     let mut subscriber = hub.subscribe("");
     let mut connection = hub.connect();
@@ -185,7 +187,7 @@ fn a_body_that_was_half_sent_is_taken_for_a_request() {
 }
 
 #[test]
-fn a_connection_on_which_a_body_was_refused_unread_is_closed() {
+fn a_connection_with_a_refused_body_is_kept() {
     let mut hub = hub(&["--publish-key", "a-key-that-is-long-enough-for-anyone"]);
     let mut connection = hub.connect();
     let json = [("Content-Type", "application/json")];
@@ -226,7 +228,7 @@ fn whatever_streams_have_not_taken_goes_along() {
 }
 
 #[test]
-fn curl_notices_ten_upgrades() {
+fn curl_ignores_ten_upgrades() {
     const UPGRADES: usize = 10;
     let mut hub = hub(&[]);
     let url = format!("http://{}/sse/events", hub.address());
@@ -265,7 +267,7 @@ fn whoever_cannot_move_is_told_when_to_come_back() {
 }
 
 #[test]
-fn a_token_outlives_its_time_by_an_upgrade() {
+fn a_token_expires_after_an_upgrade_too() {
     let mut hub = hub(&["--jwt-secret", SECRET]);
     let holder = bearer(&token(&claims("ada", 8.0, &json!({"subscribe": ["**"]}))));
     let mut stream = hub.subscription().header("Authorization", &holder).open();
@@ -276,11 +278,11 @@ fn a_token_outlives_its_time_by_an_upgrade() {
 }
 
 #[test]
-fn systemd_takes_the_end_of_the_old_process_for_the_end_of_the_hub() {
+fn systemd_follows_the_new_process() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
-    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    systemd.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let said = || {
         let mut words = [0; 256];
         let length = systemd.recv(&mut words).unwrap();

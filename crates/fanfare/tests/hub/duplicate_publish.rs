@@ -95,7 +95,7 @@ fn repeats_that_cross_on_the_way_are_published_once() {
 /// One that is left without an answer has to publish again. Some shut down their side when they have
 /// sent all they have, as `nc -N` does, and wait; the log on disk is what lets them be done first.
 #[test]
-fn a_publisher_that_ends_its_side_is_left_without_an_answer() {
+fn a_publisher_that_ends_its_side_is_answered() {
     let directory = tempfile::tempdir().unwrap();
     let hub = Setup::new(&["--data", directory.path().to_str().unwrap()]).own_log().start();
     let request = "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\

@@ -9,7 +9,7 @@ fn status(hub: &Hub, path: &str, host: &str) -> u16 {
 }
 
 #[test]
-fn a_probe_by_address_is_refused() {
+fn a_probe_by_address_is_answered() {
     let named = ["--allow-host", "events.example.com"];
     let key = ["--publish-key", "the-key-to-publish"];
     for settings in [&named[..], &[&named[..], &key].concat(), &[&named[..], &["--open"]].concat()]

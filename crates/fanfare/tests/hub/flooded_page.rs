@@ -23,7 +23,7 @@ fn writes_for(hub: &Hub, query: &str, http: Http) -> f64 {
 }
 
 #[test]
-fn events_within_an_interval_each_take_a_write() {
+fn events_within_an_interval_share_a_write() {
     let hub = Hub::alone(&[]);
     for http in [Http::One, Http::Two] {
         // The first is written at once; the others together, unless publishing them takes long.
@@ -36,7 +36,7 @@ fn events_within_an_interval_each_take_a_write() {
 }
 
 #[test]
-fn an_interval_without_bounds_is_accepted() {
+fn an_interval_out_of_bounds_is_refused() {
     let hub = Hub::alone(&[]);
     for interval in ["", "0", "9", "10001", "-1", "1e3", "40ms", "99999999999999999999"] {
         let path = format!("/sse/events?interval={interval}");
@@ -51,7 +51,7 @@ fn an_interval_without_bounds_is_accepted() {
 }
 
 #[test]
-fn a_page_that_leaves_during_an_interval_misses_what_was_held_back() {
+fn a_page_that_leaves_in_an_interval_misses_nothing() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscription().query("interval=10000").open();
     let mut publisher = hub.publisher();

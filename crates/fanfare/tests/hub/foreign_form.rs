@@ -14,7 +14,7 @@ fn post(hub: &Hub, path: &str, headers: &[(&str, &str)], body: &str) -> Response
 }
 
 #[test]
-fn a_body_is_read_as_what_its_content_type_says() {
+fn a_body_is_text_whatever_its_content_type() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscription().query("topic=**&envelope=json").open();
     for (path, topic, body) in [
@@ -35,7 +35,7 @@ fn a_body_is_read_as_what_its_content_type_says() {
 }
 
 #[test]
-fn a_type_or_a_key_is_lost() {
+fn headers_give_type_and_key() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscribe("topic=jobs");
     let headers = [("X-Event", "job.done"), ("Idempotency-Key", "one")];
@@ -49,7 +49,7 @@ fn a_type_or_a_key_is_lost() {
 }
 
 #[test]
-fn what_is_no_topic_type_or_text_is_accepted_or_not_explained() {
+fn a_bad_topic_type_or_text_is_refused_by_name() {
     let hub = Hub::alone(&["--max-message", "10"]);
     for (path, headers, body, status, place) in [
         ("/sse/topics/a/*", &[][..], "x", 422, json!(["path", "topic"])),
@@ -80,7 +80,7 @@ fn what_is_no_topic_type_or_text_is_accepted_or_not_explained() {
 }
 
 #[test]
-fn text_needs_no_credentials_or_has_no_limit() {
+fn text_needs_credentials_and_has_a_limit() {
     let hub = Hub::alone(&[
         "--publish-key",
         "the-key-to-publish",
@@ -100,7 +100,7 @@ fn text_needs_no_credentials_or_has_no_limit() {
 }
 
 #[test]
-fn a_form_of_another_site_publishes() {
+fn a_form_of_another_site_is_refused() {
     let key = ["--publish-key", "the-key-to-publish", "--cookie-name", "key"];
     for (setting, cookie) in
         [(&["--dev"][..], None), (&["--open"], None), (&key, Some("key=the-key-to-publish"))]

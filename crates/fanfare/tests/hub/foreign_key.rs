@@ -21,7 +21,7 @@ fn signed(claims: &Value) -> String {
 }
 
 #[test]
-fn a_stranger_uses_the_shops_next_key_first() {
+fn a_key_is_its_publishers_alone() {
     let keys = ["the key of the shop", "the key of a stranger"];
     let [shop, stranger] = keys.map(|key| key.replace(' ', "-"));
     let hub = Hub::start(&[
@@ -69,7 +69,7 @@ fn a_stranger_uses_the_shops_next_key_first() {
 }
 
 #[test]
-fn a_key_that_comes_with_another_content_is_answered_for_the_first() {
+fn a_key_with_another_content_is_refused() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscribe("topic=**");
     let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", "k")];
@@ -96,7 +96,7 @@ fn a_key_that_comes_with_another_content_is_answered_for_the_first() {
 }
 
 #[test]
-fn one_publishers_keys_keep_all_others_out() {
+fn one_publishers_keys_keep_nobody_out() {
     let keys = ["a key that is greedy", "a key that is modest"].map(|key| key.replace(' ', "-"));
     let [greedy, modest] = &keys;
     let arguments = ["--publish-key", greedy, "--publish-key", modest, "--idempotency-keys", "100"];
@@ -121,7 +121,7 @@ fn one_publishers_keys_keep_all_others_out() {
 }
 
 #[test]
-fn two_keys_in_one_request_are_one_of_them() {
+fn two_keys_in_one_request_are_refused() {
     let hub = Hub::start(&[]);
     let two = [
         ("Content-Type", "application/json"),

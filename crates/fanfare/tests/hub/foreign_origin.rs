@@ -79,7 +79,7 @@ fn a_preflight_allows_what_clients_send() {
 }
 
 #[test]
-fn a_page_that_is_asked_to_come_back_is_not_told_when() {
+fn a_page_may_read_retry_after() {
     let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--request-rate", "10"]);
     let ask = || hub.request("GET", "/sse/events?topic=a*", &[("Origin", OURS)]);
     let publish = || hub.request("POST", "/sse/send", &[("Origin", OURS)]);
@@ -104,7 +104,7 @@ fn preflight(hub: &Hub, origin: &str, headers: &str) -> Response {
 }
 
 #[test]
-fn preflights_come_as_fast_as_their_sender_likes() {
+fn preflights_have_a_rate_limit() {
     let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--request-rate", "10"]);
     for origin in [OURS, THEIRS] {
         let mut answers = (0..100).map(|_| preflight(&hub, origin, "content-type"));
@@ -116,7 +116,7 @@ fn preflights_come_as_fast_as_their_sender_likes() {
 }
 
 #[test]
-fn preflights_are_answered_when_nothing_else_is() {
+fn preflights_take_a_place_like_any_request() {
     let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--max-requests", "1"]);
     let mut slow = hub.connect();
     slow.send(
@@ -128,7 +128,7 @@ fn preflights_are_answered_when_nothing_else_is() {
 }
 
 #[test]
-fn a_preflight_is_sent_back_and_takes_up_as_much_again() {
+fn a_preflight_echoes_a_bounded_list() {
     let hub = Hub::alone(&["--open", "--allow-origin", OURS]);
     let allowed = |length: usize| {
         let asked = "h".repeat(length);

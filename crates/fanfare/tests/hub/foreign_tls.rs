@@ -71,7 +71,7 @@ impl Secure {
         client.await_text("data: 499\n");
         assert!(!client.text().contains("data: 490\n"), "{}", client.text());
         self.hub.terminate();
-        client.ends_well();
+        client.assert_clean_end();
         assert_eq!(client.text().matches("retry: ").count(), 2, "{}", client.text());
     }
 }
@@ -110,7 +110,7 @@ impl Foreign {
         await_that(part, || self.text().contains(part));
     }
 
-    fn ends_well(&mut self) {
+    fn assert_clean_end(&mut self) {
         await_that("the client ends", || self.child.try_wait().unwrap().is_some());
         assert!(self.child.wait().unwrap().success(), "{}", self.text());
     }
@@ -139,7 +139,7 @@ fn openssl(secure: &Secure, more: &[&str]) -> Command {
 const GET: &str = "GET /sse/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
-fn openssl_cannot_read_a_suite() {
+fn openssl_reads_every_suite() {
     for suite in
         ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
     {
@@ -153,13 +153,13 @@ fn openssl_cannot_read_a_suite() {
         client.await_text("data: after\n");
         assert!(client.text().contains(&format!("data: {large}\n")), "{suite}");
         secure.hub.terminate();
-        client.ends_well();
+        client.assert_clean_end();
         assert!(client.text().ends_with("\n0\n\n"), "{suite}: {}", client.text());
     }
 }
 
 #[test]
-fn openssl_that_changes_its_key_is_cut_off() {
+fn openssl_may_change_its_key() {
     let mut secure = Secure::start();
     let mut client = Foreign::start(openssl(&secure, &[]));
     client.await_text("Verify return code: 0");
@@ -180,7 +180,7 @@ fn openssl_that_changes_its_key_is_cut_off() {
 }
 
 #[test]
-fn openssl_that_changes_its_key_is_cut_off_by_an_upgrade() {
+fn openssl_may_change_its_key_across_an_upgrade() {
     let mut secure = Secure::start();
     let mut clients: Vec<_> = (0..2).map(|_| Foreign::start(openssl(&secure, &[]))).collect();
     for client in &mut clients {
@@ -207,12 +207,12 @@ fn openssl_that_changes_its_key_is_cut_off_by_an_upgrade() {
     await_that("it ends", || leaving.child.try_wait().unwrap().is_some());
     secure.hub.terminate();
     let mut staying = clients.pop().unwrap();
-    staying.ends_well();
+    staying.assert_clean_end();
     assert!(staying.text().contains("\n0\n\n"), "{}", staying.text());
 }
 
 #[test]
-fn curl_notices_ten_upgrades_over_tls() {
+fn curl_ignores_ten_upgrades_over_tls() {
     let mut secure = Secure::start();
     let mut command = Command::new("curl");
     command.args(["-sN", "--http1.1", "--tlsv1.3", "--cacert"]).arg(secure.certificate());
@@ -228,11 +228,11 @@ fn curl_notices_ten_upgrades_over_tls() {
         assert_eq!(client.text().matches(&format!("data: after {number}\n")).count(), 1);
     }
     secure.hub.terminate();
-    client.ends_well();
+    client.assert_clean_end();
 }
 
 #[test]
-fn curl_cannot_read_a_stream() {
+fn curl_reads_a_stream() {
     Secure::start().serves(|secure, last| {
         let mut command = Command::new("curl");
         command.args(["-sN", "--http1.1", "--tlsv1.3", "--cacert"]).arg(secure.certificate());
@@ -245,7 +245,7 @@ fn curl_cannot_read_a_stream() {
 }
 
 #[test]
-fn go_cannot_read_a_stream() {
+fn go_reads_a_stream() {
     let directory = TempDir::new().unwrap();
     let program = directory.path().join("subscribe");
     let mut build = Command::new("go");
@@ -259,7 +259,7 @@ fn go_cannot_read_a_stream() {
 }
 
 #[test]
-fn java_cannot_read_a_stream() {
+fn java_reads_a_stream() {
     let directory = TempDir::new().unwrap();
     let mut build = Command::new("javac");
     build.arg("-d").arg(directory.path()).arg(here("Subscribe.java"));

@@ -18,7 +18,7 @@ fn draw(hub: &Hub) -> String {
 }
 
 #[test]
-fn a_ticket_of_the_old_process_is_good_twice_or_not_at_all() {
+fn a_ticket_of_the_old_process_is_good_once() {
     let mut hub = hub(&["--jwt-secret", SECRET, "--drain", "0s"]);
     let [used, kept] = [draw(&hub), draw(&hub)];
     let ask = |hub: &Hub, ticket: &str| {
@@ -32,7 +32,7 @@ fn a_ticket_of_the_old_process_is_good_twice_or_not_at_all() {
 }
 
 #[test]
-fn whoever_has_used_up_a_rate_has_it_again_after_an_upgrade() {
+fn a_used_up_rate_stays_used_up_after_an_upgrade() {
     let mut hub = hub(&["--publish-rate", "1"]);
     // Two thousand seconds' worth at once.
     let batch = vec![r#"{"message": "a"}"#; 2000].join("\n");
@@ -47,7 +47,7 @@ fn whoever_has_used_up_a_rate_has_it_again_after_an_upgrade() {
 }
 
 #[test]
-fn counters_go_back_when_the_hub_changes_hands() {
+fn counters_go_on_across_an_upgrade() {
     const COUNTERS: [&str; 6] = [
         "fanfare_publishes_total",
         "fanfare_published_bytes_total",
@@ -70,7 +70,7 @@ fn counters_go_back_when_the_hub_changes_hands() {
 }
 
 #[test]
-fn a_node_that_changes_hands_is_another_node() {
+fn a_node_keeps_its_identity_across_an_upgrade() {
     let redis = RedisServer::start(&[]);
     let url = redis.url();
     let mut hub = hub(&["--redis", &url]);

@@ -111,7 +111,7 @@ fn streams_over_tls_outlive_five_processes() {
 }
 
 #[test]
-fn a_record_that_was_half_written_is_never_finished() {
+fn a_half_written_record_is_finished() {
     let mut secure = Secure::start();
     let mut stuck = [secure.stuck(), secure.stuck()];
     let mut brisk = secure.subscribe();
@@ -131,7 +131,7 @@ fn a_record_that_was_half_written_is_never_finished() {
 }
 
 #[test]
-fn a_stream_over_tls_is_garbled_by_an_upgrade_that_fails() {
+fn a_tls_stream_survives_an_upgrade_that_fails() {
     let mut secure = Secure::start();
     let mut stuck = secure.stuck();
     let mut brisk = secure.subscribe();
@@ -187,7 +187,7 @@ const COMMITTED: &str = "4646484f09";
 const SERVING: &str = "4646484f0a";
 
 #[test]
-fn a_version_that_knows_nothing_of_tls_is_given_such_a_stream() {
+fn a_version_without_tls_is_given_no_tls_stream() {
     let secure = Secure::start();
     let mut stream = secure.subscribe();
     secure.publisher().send("before");

@@ -17,7 +17,7 @@ fn long_rights() -> Value {
 }
 
 #[test]
-fn one_holders_tickets_fill_the_memory_or_lock_the_others_out() {
+fn one_holders_tickets_are_bounded_and_keep_nobody_out() {
     let hub = Hub::alone(&["--jwt-secret", SECRET]);
     let greedy = bearer(&token(&claims("greedy", 600.0, &long_rights())));
     let modest = bearer(&token(&claims("modest", 600.0, &long_rights())));
@@ -46,7 +46,7 @@ fn one_holders_tickets_fill_the_memory_or_lock_the_others_out() {
 }
 
 #[test]
-fn an_address_draws_tickets_faster_than_is_allowed() {
+fn no_address_draws_tickets_without_end() {
     let hub = Hub::alone(&["--jwt-secret", SECRET, "--ticket-rate", "5"]);
     let credential = bearer(&token(&claims("ada", 600.0, &json!({"subscribe": ["**"]}))));
     let mut connection = hub.connect();

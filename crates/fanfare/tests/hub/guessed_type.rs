@@ -8,7 +8,7 @@ fn assert_not_to_be_guessed(response: &Response) {
 }
 
 #[test]
-fn an_answer_is_taken_for_a_script() {
+fn no_answer_is_taken_for_a_script() {
     let hub = Hub::alone(&[]);
     for (method, path) in [
         ("GET", "/sse/"),

@@ -17,7 +17,7 @@ use fanfare_sse::{Parsed, Parser};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Hub, PATIENCE, Setup};
+use crate::support::{Hub, Setup, TEST_TIMEOUT};
 
 const ROUNDS: usize = 20;
 const PUBLISHERS: usize = 4;
@@ -139,7 +139,7 @@ impl World {
         let begun = Instant::now();
         while !condition() {
             assert!(!self.failed.load(Ordering::Relaxed), "another part failed");
-            assert!(begun.elapsed() < PATIENCE, "nothing moves");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "nothing moves");
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -157,7 +157,7 @@ impl World {
                 }
                 Err(error) => {
                     connection = None;
-                    assert!(begun.elapsed() < PATIENCE, "cannot publish: {error}");
+                    assert!(begun.elapsed() < TEST_TIMEOUT, "cannot publish: {error}");
                     thread::sleep(Duration::from_millis(2));
                 }
             }
@@ -174,7 +174,7 @@ impl World {
         if connection.is_none() {
             let stream = TcpStream::connect(*self.address())?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(TEST_TIMEOUT))?;
             *connection = Some(BufReader::new(stream));
         }
         let Some(connection) = connection else { unreachable!("just connected") };
@@ -217,7 +217,7 @@ impl World {
         let mut begun = Instant::now();
         while !self.is_complete(&ledgers) {
             assert!(!self.failed.load(Ordering::Relaxed), "another part failed");
-            assert!(begun.elapsed() < PATIENCE, "nothing arrives: {ledgers:?}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "nothing arrives: {ledgers:?}");
             // However a connection ends, what counts is what came over it.
             let _ = self.read(&mut id, &mut ledgers, || begun = Instant::now());
             connections += 1;
@@ -249,7 +249,7 @@ impl World {
         let mut parser = Parser::new(1 << 20);
         let (mut head, mut buffer) = (Vec::new(), [0; 16 * 1024]);
         let begun = Instant::now();
-        while !self.is_complete(ledgers) && begun.elapsed() < PATIENCE {
+        while !self.is_complete(ledgers) && begun.elapsed() < TEST_TIMEOUT {
             let count = match stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(count) => count,

@@ -63,7 +63,7 @@ fn shown(hub: &Hub, authority: &Authority) -> Vec<u8> {
 }
 
 #[test]
-fn a_first_certificate_never_comes() {
+fn a_first_certificate_is_issued() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     let hub = start(&authority, cache.path(), &["localhost", "events.localhost"]);
     hub.await_log("a certificate has been issued");
@@ -96,12 +96,12 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_restart_orders_again() {
+fn no_restart_orders_again() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     let hub = start_and_await(&authority, cache.path());
     let first = shown(&hub, &authority);
     drop(hub);
-    authority.be_away(true);
+    authority.break_connections(true);
     let hub = start(&authority, cache.path(), &["localhost"]);
     assert_eq!(shown(&hub, &authority), first);
     hub.await_log("the certificate that was kept is shown");
@@ -111,14 +111,14 @@ fn every_restart_orders_again() {
 }
 
 #[test]
-fn a_new_domain_is_left_out_or_takes_the_others_down() {
+fn a_new_domain_is_added_without_an_outage() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     let first = shown(&start_and_await(&authority, cache.path()), &authority);
-    authority.be_away(true);
+    authority.break_connections(true);
     let hub = start(&authority, cache.path(), &["localhost", "events.localhost"]);
     hub.await_log("no certificate has been issued; what was shown stays");
     assert_eq!(shown(&hub, &authority), first);
-    authority.be_away(false);
+    authority.break_connections(false);
     hub.signal(Signal::HUP);
     hub.await_log("a certificate has been issued");
     assert_ne!(shown(&hub, &authority), first);
@@ -126,14 +126,14 @@ fn a_new_domain_is_left_out_or_takes_the_others_down() {
 }
 
 #[test]
-fn a_renewal_disturbs_a_stream() {
+fn a_renewal_disturbs_no_stream() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     authority.issue_for(OLD);
     let hub = start_and_await(&authority, cache.path());
     let first = shown(&hub, &authority);
     drop(hub);
     authority.issue_for(Lifetime::default());
-    authority.lead_nowhere("localhost");
+    authority.stall_visits("localhost");
     let hub = start_astray(&authority, cache.path(), &["localhost"]);
     let trust = authority.trust();
     let mut subscribers =
@@ -153,7 +153,7 @@ fn a_renewal_disturbs_a_stream() {
 }
 
 #[test]
-fn a_certificate_is_renewed_only_at_a_restart() {
+fn a_certificate_is_renewed_without_a_restart() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     authority.issue_for(Lifetime { past: Duration::ZERO, left: Duration::from_secs(3) });
     let hub = start_and_await(&authority, cache.path());
@@ -167,11 +167,11 @@ fn a_certificate_is_renewed_only_at_a_restart() {
 }
 
 #[test]
-fn an_absent_authority_takes_the_certificate_along() {
+fn the_certificate_stays_while_the_authority_is_away() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     authority.issue_for(OLD);
     let first = shown(&start_and_await(&authority, cache.path()), &authority);
-    authority.be_away(true);
+    authority.break_connections(true);
     let hub = start(&authority, cache.path(), &["localhost"]);
     let trust = authority.trust();
     let mut subscriber = hub.subscription().secure(&trust).open();
@@ -181,7 +181,7 @@ fn an_absent_authority_takes_the_certificate_along() {
     let seen = metrics(&hub, &authority);
     assert!(seen.labelled("fanfare_certificate_orders_total", "failed") >= 1.0);
 
-    authority.be_away(false);
+    authority.break_connections(false);
     authority.issue_for(Lifetime::default());
     hub.signal(Signal::HUP);
     hub.await_log("a certificate has been issued");
@@ -191,7 +191,7 @@ fn an_absent_authority_takes_the_certificate_along() {
 }
 
 #[test]
-fn a_refused_order_is_repeated_in_haste_or_forgotten() {
+fn a_refused_order_is_repeated_later() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     authority.refuse(true);
     let hub = start(&authority, cache.path(), &["localhost"]);
@@ -206,7 +206,7 @@ fn a_refused_order_is_repeated_in_haste_or_forgotten() {
 }
 
 #[test]
-fn an_authority_that_forgets_the_account_is_of_no_more_use() {
+fn a_forgotten_account_is_made_anew() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     authority.issue_for(OLD);
     drop(start_and_await(&authority, cache.path()));
@@ -218,7 +218,7 @@ fn an_authority_that_forgets_the_account_is_of_no_more_use() {
 }
 
 #[test]
-fn nobody_says_that_a_domain_leads_elsewhere() {
+fn a_domain_that_leads_elsewhere_is_logged() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     authority.lead("events.localhost", elsewhere.local_addr().unwrap());
@@ -231,7 +231,7 @@ fn nobody_says_that_a_domain_leads_elsewhere() {
 }
 
 #[test]
-fn a_stranger_learns_something_by_asking_as_an_authority_does() {
+fn a_stranger_asking_as_an_authority_learns_nothing() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     let hub = start_and_await(&authority, cache.path());
     let mut trust = (*authority.trust()).clone();
@@ -241,7 +241,7 @@ fn a_stranger_learns_something_by_asking_as_an_authority_does() {
 }
 
 #[test]
-fn an_authority_that_nobody_vouches_for_is_believed() {
+fn an_untrusted_authority_is_refused() {
     let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
     let hub = setup(&authority.directory(), cache.path(), &["localhost"])
         .variable(TRUST, Authority::start().file())
@@ -253,7 +253,7 @@ fn an_authority_that_nobody_vouches_for_is_believed() {
 
 #[test]
 #[ignore = "needs Pebble, which Let's Encrypt maintains for tests: scripts/pebble builds it"]
-fn an_authority_written_by_others_does_not_understand_the_hub() {
+fn pebble_issues_and_renews_a_certificate() {
     let (place, cache) = (Place::find(), TempDir::new().unwrap());
     let hub = setup(&place.directory(), cache.path(), &["localhost"])
         .variable(TRUST, place.file())

@@ -30,7 +30,7 @@ fn replace(path: &Path, content: &str) {
 }
 
 #[test]
-fn a_secret_cannot_be_replaced_without_a_restart() {
+fn a_secret_can_be_replaced_without_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let [one, two] = ["one", "two"].map(|name| directory.path().join(name));
     std::fs::write(&one, OLD).unwrap();
@@ -63,7 +63,7 @@ fn a_secret_cannot_be_replaced_without_a_restart() {
 }
 
 #[test]
-fn a_key_that_leaked_is_good_until_the_restart() {
+fn a_withdrawn_key_ends_without_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let keys = directory.path().join("keys");
     std::fs::write(&keys, "the-first-of-the-keys\nthe-second-of-the-keys\n").unwrap();
@@ -96,7 +96,7 @@ fn a_key_that_leaked_is_good_until_the_restart() {
 }
 
 #[test]
-fn keys_that_could_not_be_read_for_a_moment_are_never_read() {
+fn unreadable_keys_are_read_again_later() {
     let directory = tempfile::tempdir().unwrap();
     let keys = directory.path().join("keys");
     std::fs::write(&keys, "the-first-of-the-keys\n").unwrap();

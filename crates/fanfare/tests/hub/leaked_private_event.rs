@@ -111,7 +111,7 @@ fn an_event_of_several_topics_comes_twice(http: Http) {
 }
 
 #[test]
-fn a_ticket_is_worth_more_than_its_holders_own_rights() {
+fn a_ticket_is_worth_its_holders_rights_only() {
     let hub = Hub::start(&PUBLIC);
     let ada = holder(&json!({"subscribe": ["users/ada/**"]}));
     let answer = hub.request("POST", "/sse/ticket", &[("Authorization", &ada)]);
@@ -124,7 +124,7 @@ fn a_ticket_is_worth_more_than_its_holders_own_rights() {
 }
 
 #[test]
-fn a_native_subscriber_is_shown_an_id_of_the_publisher() {
+fn a_native_subscriber_is_shown_the_hubs_id() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscribe("");
     let position = hub.publisher().publish(&json!({"message": "m", "id": "urn:1"}));
@@ -132,7 +132,7 @@ fn a_native_subscriber_is_shown_an_id_of_the_publisher() {
 }
 
 #[test]
-fn one_topic_that_is_not_granted_slips_in_among_several() {
+fn every_one_of_several_topics_needs_a_grant() {
     let hub = Hub::start(&PUBLIC);
     let ada = holder(&json!({"publish": ["users/ada/*"]}));
     let headers = [("Authorization", &*ada), ("Content-Type", "application/json")];
@@ -144,7 +144,7 @@ fn one_topic_that_is_not_granted_slips_in_among_several() {
 }
 
 #[test]
-fn what_few_events_have_is_accepted_in_another_form() {
+fn extra_fields_of_a_wrong_form_are_refused() {
     let hub = Hub::start(&[]);
     let too_many: Vec<_> = (0..33).map(|n| n.to_string()).collect();
     for (event, place, kind) in [

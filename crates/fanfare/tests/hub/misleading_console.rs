@@ -114,7 +114,7 @@ fn a_console_opened_late_has_the_minutes_before() {
 }
 
 #[test]
-fn someone_elsewhere_looks_at_the_console_or_cuts_a_subscriber() {
+fn nobody_elsewhere_uses_the_console() {
     let hub = Hub::alone(&[]);
     let kept = hub.subscribe("");
     let id = list(&hub, "")["subscribers"][0]["id"].as_str().unwrap().to_owned();
@@ -134,7 +134,7 @@ fn someone_elsewhere_looks_at_the_console_or_cuts_a_subscriber() {
 }
 
 #[test]
-fn the_list_leaves_someone_out_or_names_them_twice() {
+fn the_list_names_everyone_once() {
     let hub = Hub::alone(&["--shards", "3"]);
     let _kept: Vec<_> = (0..10).map(|n| hub.subscribe(&format!("topic=room/{n}"))).collect();
     let _all = hub.subscribe("topic=room/*&topic=other");
@@ -172,7 +172,7 @@ fn the_list_leaves_someone_out_or_names_them_twice() {
 }
 
 #[test]
-fn a_cut_takes_the_wrong_stream_or_leaves_an_event_half_written() {
+fn a_cut_ends_that_stream_between_events() {
     let hub = Hub::alone(&["--retry", "100ms"]);
     let mut meant = hub.subscribe("topic=meant");
     let mut other = hub.subscribe("topic=other");
@@ -204,7 +204,7 @@ fn a_cut_takes_the_wrong_stream_or_leaves_an_event_half_written() {
 }
 
 #[test]
-fn the_console_holds_up_a_shutdown() {
+fn the_console_delays_no_shutdown() {
     let mut hub = Hub::alone(&["--drain", "0s"]);
     let mut console = console(&hub);
     until(&mut console, "anything", |_| true);

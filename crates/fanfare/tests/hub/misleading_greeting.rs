@@ -10,7 +10,7 @@ fn greeting(hub: &Hub) -> String {
 }
 
 #[test]
-fn a_hub_that_wants_a_key_shows_a_command_without_one() {
+fn the_command_of_the_greeting_works() {
     let asked = "-H \"Authorization: Bearer $FANFARE_TOKEN\"";
     let hub = Setup::new(&["--publish-key", "the-key-to-publish"]).unnamed().start();
     let said = greeting(&hub);

@@ -16,7 +16,7 @@ fn trail(path: &std::path::Path) -> Vec<Value> {
 }
 
 #[test]
-fn what_an_auditor_asks_for_was_not_written_down_or_gives_a_secret_away() {
+fn what_an_auditor_asks_for_is_written_without_secrets() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.log");
     let arguments = ["--jwt-secret", SECRET, "--publish-key", KEY, "--audit-log"];
@@ -70,7 +70,7 @@ fn what_an_auditor_asks_for_was_not_written_down_or_gives_a_secret_away() {
 }
 
 #[test]
-fn a_flood_of_guesses_floods_the_trail() {
+fn a_flood_of_guesses_leaves_few_lines() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.log");
     let hub = Hub::alone(&["--publish-key", KEY, "--audit-log", path.to_str().unwrap()]);
@@ -87,7 +87,7 @@ fn a_flood_of_guesses_floods_the_trail() {
 }
 
 #[test]
-fn a_trail_that_cannot_be_written_is_found_out_later() {
+fn an_unwritable_trail_stops_the_start() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_fanfare"))
         .args([
             "--audit-log",
@@ -104,7 +104,7 @@ fn a_trail_that_cannot_be_written_is_found_out_later() {
 }
 
 #[test]
-fn a_contact_for_reports_is_there_unasked_or_missing() {
+fn a_security_contact_is_served_where_set() {
     assert_eq!(Hub::start(&[]).get("/.well-known/security.txt").status, 404);
     let contact = ["--security-contact", "mailto:security@example.com"];
     let answer = Hub::start(&contact).get("/.well-known/security.txt");

@@ -37,7 +37,7 @@ fn assert_within(hub: &Hub, before: u64, term: u64) {
 }
 
 #[test]
-fn the_window_and_the_log() {
+fn window_and_log_keep_to_the_formula() {
     let (hub, before) = hub(&["--window-bytes", "16MiB", "--retain-bytes", "32MiB"]);
     let (mut publisher, message) = (hub.publisher(), "m".repeat(1000));
     let line = json!({"topic": "chat", "message": message}).to_string();
@@ -69,7 +69,7 @@ fn the_window_and_the_log() {
 }
 
 #[test]
-fn bodies_on_their_way() {
+fn bodies_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-bodies", "32MiB"]);
     let begun = format!(
         "POST /sse/send HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n\
@@ -92,7 +92,7 @@ fn bodies_on_their_way() {
 }
 
 #[test]
-fn heads_on_their_way() {
+fn heads_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-connections", "600", "--max-half-open", "600"]);
     let begun = format!("GET / HTTP/1.1\r\nHost: hub.test\r\nX-Long: {}", "x".repeat(60_000));
     let held: Vec<Connection> = (0..500)
@@ -108,7 +108,7 @@ fn heads_on_their_way() {
 }
 
 #[test]
-fn answers_that_are_not_read() {
+fn unread_answers_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-requests", "2000"]);
     let attack = Unread::open(hub.address(), 10, 250, "/redoc/redoc.standalone.js");
     hub.await_metrics("the bound is reached", |now| {
@@ -119,7 +119,7 @@ fn answers_that_are_not_read() {
 }
 
 #[test]
-fn idle_streams() {
+fn idle_streams_keep_to_the_formula() {
     crate::support::raise_open_files();
     let (hub, before) = hub(&["--max-subscribers", "4000"]);
     let streams: Vec<_> = (0..4000)
@@ -136,7 +136,7 @@ fn idle_streams() {
 }
 
 #[test]
-fn idempotency_keys() {
+fn keys_keep_to_the_formula() {
     let (hub, before) = hub(&["--idempotency-keys", "20000"]);
     let body = r#"{"message": "m"}"#;
     let mut connection = hub.connect();
@@ -158,7 +158,7 @@ fn idempotency_keys() {
 }
 
 #[test]
-fn tickets() {
+fn tickets_keep_to_the_formula() {
     let (hub, before) = hub(&["--jwt-secret", SECRET]);
     let rights = json!({"subscribe": (0..50).map(|n| format!("{n}/{}", "x".repeat(200))).collect::<Vec<_>>()});
     let credential = bearer(&token(&claims("ada", 600.0, &rights)));
@@ -201,7 +201,7 @@ fn named(hub: &Hub, most: usize, pattern: impl Fn(usize) -> String) -> Vec<Conne
 }
 
 #[test]
-fn patterns_with_beginnings_of_their_own() {
+fn patterns_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-patterns", "40000"]);
     let streams = named(&hub, 1300, |n| format!("user/{n}/*"));
     assert_within(&hub, before, 40_000 * KIB + 1300 * KIB);
@@ -209,7 +209,7 @@ fn patterns_with_beginnings_of_their_own() {
 }
 
 #[test]
-fn patterns_as_long_as_they_may_be() {
+fn long_patterns_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-patterns", "40000"]);
     let streams = named(&hub, 1300, |n| {
         let segment = |at| format!("/{:x}", 0x1000 + (n * SEGMENTS + at) % 0xf000);
@@ -249,21 +249,21 @@ fn expressions(each: usize, matcher: impl Fn(usize, usize) -> String) {
 }
 
 #[test]
-fn templates_of_many_variables() {
+fn templates_keep_to_the_formula() {
     expressions(1, |stream, n| {
         format!("topic=https%3A%2F%2Fexample.com%7B/a,b,c,d,e,f,g,h%7D%2F{stream}%2F{n}")
     });
 }
 
 #[test]
-fn expressions_of_url_patterns() {
+fn url_patterns_keep_to_the_formula() {
     expressions(32, |stream, n| {
         format!("match_urlpattern=https%3A%2F%2Fexample.com%2F(%5Cd%2B)%2F{stream}%2F{n}")
     });
 }
 
 #[test]
-fn names_of_topics() {
+fn topic_names_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-topics", "200", "--max-target", "64KiB"]);
     let streams: Vec<_> = (0..400)
         .map(|stream| {
@@ -281,7 +281,7 @@ fn names_of_topics() {
 }
 
 #[test]
-fn streams_that_do_not_read() {
+fn unread_streams_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-message", "64KiB", "--max-http2-requests", "50"]);
     // Without a subscription of their own they would share what they hold.
     let attacks: Vec<_> = (0..60)
@@ -301,7 +301,7 @@ fn streams_that_do_not_read() {
 }
 
 #[test]
-fn streams_whose_connections_do_not_read() {
+fn unread_connections_keep_to_the_formula() {
     let (hub, before) = hub(&["--max-connections", "100", "--retain-bytes", "8MiB"]);
     let attacks: Vec<_> = (0..6).map(|_| FrameConnection::unread(&hub, 100, 'u')).collect();
     let mut listener = hub.subscribe("topic=u");

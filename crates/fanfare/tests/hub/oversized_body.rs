@@ -57,7 +57,7 @@ fn a_message_one_byte_over_the_limit_is_one_too_many() {
 }
 
 #[test]
-fn a_refused_body_is_sent_back_and_grows() {
+fn a_refused_body_is_sent_back_in_part() {
     let hub = Hub::alone(&[]);
     let body = "\u{1}".repeat(4 << 20);
     let mut publisher = hub.publisher();
@@ -79,7 +79,7 @@ fn a_refused_body_is_sent_back_and_grows() {
 }
 
 #[test]
-fn bodies_in_pieces_of_one_byte_take_up_many_times_what_they_hold() {
+fn bodies_in_pieces_of_one_byte_take_little_more() {
     let hub = Hub::alone(&[]);
     let before = hub.peak_memory();
     let pieces = "1\r\nx\r\n".repeat(300_000);

@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use crate::support::{FrameConnection, Http, Hub, flagged, frame};
 
 #[test]
-fn a_storm_of_resets_stalls_others() {
+fn a_storm_of_resets_stalls_nobody() {
     let hub = Hub::alone(&[]);
     let mut subscriber = hub.subscribe("");
     let mut publisher = hub.publisher();
@@ -45,7 +45,7 @@ fn a_storm_of_resets_stalls_others() {
 }
 
 #[test]
-fn streams_that_are_not_read_pile_up_in_memory() {
+fn unread_streams_stay_bounded_in_memory() {
     let hub = Hub::alone(&["--write-timeout", "1s", "--window-bytes", "4MiB"]);
     let mut publisher = hub.publisher();
     publisher.send("warm");
@@ -65,7 +65,7 @@ fn streams_that_are_not_read_pile_up_in_memory() {
 }
 
 #[test]
-fn frames_that_ask_for_nothing_are_answered_without_end() {
+fn a_flood_of_control_frames_is_broken_off() {
     let hub = Hub::alone(&[]);
     let floods =
         [frame(6, 0, &[0; 8]), frame(4, 0, &[]), frame(2, 1, &[0, 0, 0, 3, 0]), frame(0xf, 0, &[])];
@@ -90,7 +90,7 @@ fn post(flags: u8) -> Vec<u8> {
 }
 
 #[test]
-fn frames_that_add_nothing_to_a_request_are_taken_without_end() {
+fn a_flood_of_empty_frames_is_broken_off() {
     let hub = Hub::alone(&[]);
     const END_HEADERS: u8 = 4;
     const PADDED: u8 = 8;
@@ -117,9 +117,9 @@ fn frames_that_add_nothing_to_a_request_are_taken_without_end() {
 }
 
 #[test]
-fn a_client_that_has_had_enough_is_counted_as_one_that_floods() {
+fn a_client_that_cancels_is_not_counted_as_a_flood() {
     let hub = Hub::alone(&["--log-level", "info,fanfare_http=debug"]);
-    FrameConnection::subscribe(&hub).has_had_enough();
+    FrameConnection::subscribe(&hub).cancel_stream();
     // That is logged once it would have been counted; what the client said is a part of it.
     hub.await_log(
         "a connection ended in error error=http2 error error.sources=[connection error received",

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use crate::support::{FrameConnection, Hub, PATIENCE};
+use crate::support::{FrameConnection, Hub, TEST_TIMEOUT};
 
 /// Nothing but events is sent.
 const QUIET: [&str; 2] = ["--heartbeat", "1h"];
@@ -21,7 +21,7 @@ fn burst(hub: &Hub, events: usize) {
 }
 
 #[test]
-fn a_burst_leaves_in_a_frame_for_each_event() {
+fn a_burst_shares_frames() {
     const EVENTS: usize = 1000;
     let hub = Hub::alone(&QUIET);
     let mut stream = FrameConnection::subscribe(&hub);
@@ -35,7 +35,7 @@ fn a_burst_leaves_in_a_frame_for_each_event() {
 }
 
 #[test]
-fn an_event_waits_for_another_that_could_share_its_frame() {
+fn a_single_event_waits_for_no_other() {
     let hub = Hub::alone(&QUIET);
     let mut stream = FrameConnection::subscribe(&hub);
     let mut publisher = hub.publisher();
@@ -55,7 +55,7 @@ async fn read(body: &mut RecvStream, events: usize) -> Result<(), String> {
     // A frame may end amid an event: where a window is full.
     let mut come = Vec::new();
     while text(&come).matches("data: no ").count() < events {
-        let next = timeout(PATIENCE, body.data()).await.expect("something comes");
+        let next = timeout(TEST_TIMEOUT, body.data()).await.expect("something comes");
         let bytes = next.ok_or("it ended")?.map_err(|error| error.to_string())?;
         let _ = body.flow_control().release_capacity(bytes.len());
         come.extend_from_slice(&bytes);
@@ -64,7 +64,7 @@ async fn read(body: &mut RecvStream, events: usize) -> Result<(), String> {
 }
 
 #[test]
-fn a_client_that_reads_nothing_for_a_while_takes_a_burst_for_an_attack() {
+fn a_client_that_pauses_survives_a_burst() {
     const STREAMS: usize = 10;
     const EVENTS: usize = 100;
     let hub = Hub::alone(&["--heartbeat", "1h", "--write-timeout", "1s"]);

@@ -11,7 +11,7 @@ const DEVELOPMENT: [&str; 4] = [
 ];
 
 #[test]
-fn a_refusal_does_not_name_the_flag_that_cures_it() {
+fn a_refusal_names_the_flag_that_cures_it() {
     let hub = Hub::alone(&["--log-level", "warn"]);
     for _ in 0..3 {
         let origin = [("Origin", "http://localhost:5173")];
@@ -31,7 +31,7 @@ fn a_refusal_does_not_name_the_flag_that_cures_it() {
 }
 
 #[test]
-fn a_page_that_cannot_read_its_answer_is_not_logged() {
+fn a_refused_origin_is_logged_once() {
     let hub = Hub::alone(&["--open", "--log-level", "warn"]);
     for _ in 0..2 {
         hub.request("GET", "/sse/events?topic=a*", &[("Origin", "https://app.example")]);
@@ -41,7 +41,7 @@ fn a_page_that_cannot_read_its_answer_is_not_logged() {
 }
 
 #[test]
-fn a_development_server_has_to_be_named_or_a_strangers_need_not() {
+fn dev_admits_this_machines_pages_only() {
     let hub = Hub::alone(&["--dev"]);
     let ask = |origin| hub.request("GET", "/sse/events?topic=a*", &[("Origin", origin)]);
     for origin in DEVELOPMENT {

@@ -121,7 +121,7 @@ fn one_that_lags_past_retention_while_connected_is_told_on_the_stream() {
 }
 
 #[test]
-fn one_that_takes_next_to_nothing_keeps_its_seat() {
+fn one_that_takes_next_to_nothing_is_closed() {
     let hub = Hub::alone(&["--write-timeout", "5s", "--min-rate", "1GiB"]);
     let mut trickle = hub.subscription().narrow().open();
     let mut publisher = hub.publisher();

@@ -6,11 +6,11 @@ use rustix::process::{Resource, Signal, getrlimit};
 
 use crate::support::{Connection, Files, Hub, Identity, raise_open_files};
 
-const PATIENT: &[&str] =
+const LONG_TIMEOUTS: &[&str] =
     &["--head-timeout", "10m", "--body-timeout", "10m", "--idle-timeout", "10m"];
 
 #[test]
-fn a_head_that_never_ends_keeps_its_connection() {
+fn a_head_that_never_ends_times_out() {
     let hub = Hub::alone(&["--head-timeout", "300ms"]);
     for begun in ["", "P", "PRI * HT", "GET /healthz HTTP/1.1\r\nHost: hub"] {
         let mut connection = hub.connect();
@@ -24,7 +24,7 @@ fn a_head_that_never_ends_keeps_its_connection() {
 }
 
 #[test]
-fn a_handshake_that_never_ends_keeps_its_connection() {
+fn a_handshake_that_never_ends_times_out() {
     let files = Files::with(&Identity::generate());
     let arguments = files.arguments(&["--head-timeout", "300ms"]);
     let hub = Hub::alone(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
@@ -34,7 +34,7 @@ fn a_handshake_that_never_ends_keeps_its_connection() {
 }
 
 #[test]
-fn a_body_that_never_ends_is_waited_for() {
+fn a_body_that_never_ends_times_out() {
     let hub = Hub::alone(&["--body-timeout", "300ms"]);
     let mut connection = hub.connect();
     connection.send(
@@ -51,7 +51,7 @@ fn a_body_that_never_ends_is_waited_for() {
 }
 
 #[test]
-fn an_idle_connection_is_kept_for_good_or_closed_too_soon() {
+fn an_idle_connection_is_closed_in_time() {
     let hub = Hub::alone(&["--idle-timeout", "1s", "--head-timeout", "100ms"]);
     let mut connection = hub.connect();
     // More requests than fit into the time for one head.
@@ -67,8 +67,8 @@ fn an_idle_connection_is_kept_for_good_or_closed_too_soon() {
 }
 
 #[test]
-fn bodies_that_never_end_fill_the_memory() {
-    let hub = Hub::alone(&[PATIENT, &["--max-bodies", "256KiB"]].concat());
+fn bodies_that_never_end_are_bounded() {
+    let hub = Hub::alone(&[LONG_TIMEOUTS, &["--max-bodies", "256KiB"]].concat());
     let begin = |size: usize| {
         let mut connection = hub.connect();
         connection.send(format!(
@@ -91,9 +91,9 @@ fn bodies_that_never_end_fill_the_memory() {
 }
 
 #[test]
-fn a_thousand_half_open_connections_hold_up_everyone() {
+fn half_open_connections_hold_up_nobody() {
     raise_open_files();
-    let hub = Hub::alone(&[PATIENT, &["--max-half-open", "500"]].concat());
+    let hub = Hub::alone(&[LONG_TIMEOUTS, &["--max-half-open", "500"]].concat());
     let before = hub.resident_memory();
     let mut subscriber = hub.subscribe("");
     let mut publisher = hub.publisher();
@@ -120,8 +120,8 @@ fn a_thousand_half_open_connections_hold_up_everyone() {
 }
 
 #[test]
-fn connections_without_a_request_use_up_all_there_may_be() {
-    let hub = Hub::alone(&[PATIENT, &["--max-connections", "10"]].concat());
+fn connections_without_a_request_make_room() {
+    let hub = Hub::alone(&[LONG_TIMEOUTS, &["--max-connections", "10"]].concat());
     let mut subscribers: Vec<_> = (0..5).map(|_| hub.subscribe("")).collect();
     let mut idle = hub.connect();
     assert_eq!(idle.request("GET", "/healthz", &[], b"").status, 200);
@@ -145,9 +145,9 @@ fn fleet() -> usize {
 }
 
 #[test]
-fn a_fleet_that_connects_before_it_asks_is_taken_for_an_attack() {
+fn a_fleet_that_connects_first_is_served() {
     let fleet = fleet();
-    let hub = Hub::alone(PATIENT);
+    let hub = Hub::alone(LONG_TIMEOUTS);
     // Before them, a thousand who never ask.
     let silent: Vec<_> =
         (0..1_000).map(|_| Connection::open_from("127.0.0.2", hub.address())).collect();
@@ -165,8 +165,8 @@ fn a_fleet_that_connects_before_it_asks_is_taken_for_an_attack() {
 }
 
 #[test]
-fn a_crowd_is_let_go_for_another_that_never_asks() {
-    let hub = Hub::alone(&[PATIENT, &["--max-half-open", "50"]].concat());
+fn a_crowd_is_kept_where_one_address_floods() {
+    let hub = Hub::alone(&[LONG_TIMEOUTS, &["--max-half-open", "50"]].concat());
     let mut honest: Vec<_> = (0..10).map(|_| hub.connect()).collect();
     let _silent: Vec<_> =
         (0..300).map(|_| Connection::open_from("127.0.0.2", hub.address())).collect();
@@ -179,7 +179,7 @@ fn a_crowd_is_let_go_for_another_that_never_asks() {
 }
 
 #[test]
-fn a_crowd_that_comes_at_once_is_taken_for_an_attack() {
+fn a_crowd_that_comes_at_once_is_served() {
     raise_open_files();
     let hub = Hub::alone(&["--max-half-open", "1_024"]);
     // All of them have sent their request before the first is accepted.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::Hub;
 
 #[test]
-fn what_is_described_is_not_answered() {
+fn what_is_described_is_answered() {
     for prefix in ["/sse", "/v1/live"] {
         let hub = Hub::alone(&["--prefix", prefix]);
         let response = hub.get("/openapi.json");
@@ -33,7 +33,7 @@ fn what_is_described_is_not_answered() {
 }
 
 #[test]
-fn what_is_served_is_not_what_is_checked_in() {
+fn what_is_served_is_what_is_checked_in() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../http/assets/openapi.json");
     let served = Hub::alone(&[]).get("/openapi.json");
     assert_eq!(served.text(), fs::read_to_string(file).unwrap());
@@ -41,7 +41,7 @@ fn what_is_served_is_not_what_is_checked_in() {
 }
 
 #[test]
-fn swagger_ui_is_missing_or_comes_from_elsewhere() {
+fn swagger_ui_is_served_from_the_hub() {
     let hub = Hub::alone(&[]);
     let page = hub.get("/docs");
     assert_eq!(page.status, 200, "{page:?}");

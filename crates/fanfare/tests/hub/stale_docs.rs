@@ -14,7 +14,7 @@ use std::process::Command;
 use fanfare_testkit::{RedisServer, free_port};
 
 use crate::support::issuer::SECRET;
-use crate::support::{Hub, PATIENCE, Setup};
+use crate::support::{Hub, Setup, TEST_TIMEOUT};
 
 /// The hub's address as the guides have it.
 const ADDRESS: &str = "127.0.0.1:8000";
@@ -136,7 +136,7 @@ fn run_at(guide: &str, places: &[(&str, String)]) {
         // all of them, of which the shell alone goes on, to end as it would have.
         let whole = format!("trap 'trap \"\" TERM; kill 0' EXIT\n{script}");
         let output = Command::new("timeout")
-            .args(["--kill-after", "5", &(4 * PATIENCE).as_secs().to_string()])
+            .args(["--kill-after", "5", &(4 * TEST_TIMEOUT).as_secs().to_string()])
             .args(["bash", "-euc", &whole])
             .current_dir(directory.path())
             .env("PATH", &path)
@@ -176,7 +176,7 @@ fn readme() {
 }
 
 #[test]
-fn the_readme_has_commands_that_nobody_runs() {
+fn every_command_of_the_readme_is_run() {
     let text = fs::read_to_string(guides().join(README)).unwrap();
     let others: Vec<_> =
         text.split("```sh\n").skip(1).map(|rest| rest.split("\n```").next()).collect();
@@ -279,7 +279,7 @@ fn security() {
 }
 
 #[test]
-fn a_threat_is_answered_by_a_test_that_there_is_not() {
+fn every_threat_names_a_test_that_exists() {
     let text = fs::read_to_string(guides().join(SECURITY)).unwrap();
     let (_, model) = text.split_once("## Threat model").unwrap();
     let rows = model.lines().filter(|line| line.starts_with("| ")).skip(1);
@@ -305,7 +305,7 @@ fn a_threat_is_answered_by_a_test_that_there_is_not() {
 }
 
 #[test]
-fn a_guide_is_not_in_the_list_of_those_that_are_run() {
+fn every_guide_with_commands_is_listed() {
     for (directory, listed) in [(guides(), GUIDES), (guides().join("recipes"), RECIPES)] {
         for (name, text) in pages(&directory) {
             let runs = !blocks(&text).is_empty();
@@ -383,7 +383,7 @@ const BY_HAND: [(&str, &str, &str); 34] = [
 ];
 
 #[test]
-fn a_guide_has_commands_that_nobody_runs() {
+fn every_command_of_a_guide_is_run() {
     let readme = fs::read_to_string(guides().join(CLIENTS_JS)).unwrap();
     let mut guides = pages(&guides());
     guides.extend(
@@ -432,7 +432,7 @@ fn holds(script: &str, block: &str) -> bool {
 }
 
 #[test]
-fn a_recipe_is_there_that_nobody_runs() {
+fn every_recipe_is_run() {
     for entry in fs::read_dir(guides().join("recipes")).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         assert!(name == "README.md" || RECIPES.contains(&&*name), "docs/recipes/{name} is not run");

@@ -17,7 +17,7 @@ fn ticket(hub: &Hub, token: &str) -> String {
 }
 
 #[test]
-fn a_ticket_is_good_twice() {
+fn a_ticket_is_good_once() {
     let hub = Hub::start(&["--jwt-secret", SECRET]);
     let ada = token(&claims("ada", 3600.0, &json!({"publish": ["**"], "subscribe": ["chat"]})));
     let ticket = ticket(&hub, &ada);
@@ -37,7 +37,7 @@ fn a_ticket_is_good_twice() {
 }
 
 #[test]
-fn a_ticket_is_good_for_more_than_one_stream() {
+fn a_ticket_is_good_for_one_stream_only() {
     let hub = Hub::start(&["--jwt-secret", SECRET]);
     let rights = json!({"publish": ["**"], "subscribe": ["chat"], "admin": true});
     let ada = token(&claims("ada", 3600.0, &rights));
@@ -54,7 +54,7 @@ fn a_ticket_is_good_for_more_than_one_stream() {
 }
 
 #[test]
-fn a_ticket_opens_the_console_to_others_than_administrators_or_more_than_its_stream() {
+fn only_an_administrators_ticket_opens_the_console() {
     let hub = Hub::start(&["--jwt-secret", SECRET]);
     let ticket_with = |admin: bool| {
         let rights = json!({"publish": [], "subscribe": ["**"], "admin": admin});
@@ -85,7 +85,7 @@ fn with_cookie(hub: &Hub, method: &str, headers: &[(&str, &str)]) -> Response {
 }
 
 #[test]
-fn a_cookie_counts_for_another_site() {
+fn no_cookie_counts_for_another_site() {
     let hub = Hub::start(&["--jwt-secret", SECRET, "--allow-origin", OURS]);
     for headers in [
         &[("Origin", "http://hub.test")][..],
@@ -124,7 +124,7 @@ fn a_cookie_counts_for_another_site() {
 }
 
 #[test]
-fn a_cookie_nobody_thought_of_goes_before_a_ticket() {
+fn a_ticket_goes_before_a_cookie() {
     let hub = Hub::start(&["--jwt-secret", SECRET]);
     let ada = token(&good_claims());
     let stale = format!("fanfare={}", token(&claims("ada", -60.0, &json!({"subscribe": ["**"]}))));
@@ -140,7 +140,7 @@ fn a_cookie_nobody_thought_of_goes_before_a_ticket() {
 }
 
 #[test]
-fn a_cookie_of_another_name_is_taken() {
+fn a_cookie_of_another_name_is_ignored() {
     let hub = Hub::start(&["--jwt-secret", SECRET, "--cookie-name", "session"]);
     let same_site = [("Sec-Fetch-Site", "same-origin")];
     assert_eq!(with_cookie(&hub, "GET", &same_site).status, 401);

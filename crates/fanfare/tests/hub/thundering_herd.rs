@@ -18,7 +18,7 @@ const MOST: i64 = 100;
 const IDLE: u64 = 20;
 
 #[test]
-fn reconnecting_clients_ask_redis() {
+fn reconnecting_clients_spare_redis() {
     raise_open_files();
     // Other tests open files too, in this process.
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

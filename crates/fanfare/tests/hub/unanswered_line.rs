@@ -29,7 +29,7 @@ fn refused(hub: &Hub, reason: &str) -> f64 {
 }
 
 #[test]
-fn a_line_is_answered_only_when_the_body_has_ended() {
+fn a_line_is_answered_before_the_body_ends() {
     let hub = Hub::start(&[]);
     let mut subscriber = hub.subscribe("");
     let mut publisher = LineStream::open(&hub, &[]);
@@ -63,7 +63,7 @@ fn a_line_is_answered_only_when_the_body_has_ended() {
 }
 
 #[test]
-fn whoever_has_not_asked_for_it_is_answered_line_by_line() {
+fn only_who_asks_is_answered_line_by_line() {
     let hub = Hub::start(&[]);
     let kind = ("Content-Type", "application/x-ndjson");
     for accept in ["*/*", "application/json"] {
@@ -79,7 +79,7 @@ fn whoever_has_not_asked_for_it_is_answered_line_by_line() {
 }
 
 #[test]
-fn one_bad_line_takes_others_with_it() {
+fn one_bad_line_leaves_the_others() {
     let hub = Hub::start(&["--max-message", "10"]);
     let mut subscriber = hub.subscribe("topic=**");
     let mut publisher = LineStream::open(&hub, &[]);
@@ -114,7 +114,7 @@ fn one_bad_line_takes_others_with_it() {
 }
 
 #[test]
-fn many_lines_lose_one_or_their_order() {
+fn many_lines_are_all_published_in_order() {
     const LINES: u32 = 50_000;
     let hub = Hub::start(&["--retain-count", "100000"]);
     let mut publisher = LineStream::open(&hub, &[]);
@@ -143,7 +143,7 @@ fn many_lines_lose_one_or_their_order() {
 }
 
 #[test]
-fn a_stream_has_a_key_that_means_nothing() {
+fn a_stream_with_a_key_is_refused() {
     let hub = Hub::start(&[]);
     let (head, mut stream) = LineStream::ask(hub.connect(), &[("Idempotency-Key", "one")]);
     assert_eq!(head.status, 422, "{head:?}");
@@ -151,7 +151,7 @@ fn a_stream_has_a_key_that_means_nothing() {
 }
 
 #[test]
-fn a_line_that_never_ends_is_waited_for() {
+fn a_line_that_never_ends_times_out() {
     let hub = Hub::alone(&["--body-timeout", "300ms", "--max-message", "10"]);
     let mut idle = LineStream::open(&hub, &[]);
     idle.send(&line("before"));
@@ -179,7 +179,7 @@ fn a_line_that_never_ends_is_waited_for() {
 }
 
 #[test]
-fn a_stream_takes_no_place_among_the_requests_or_keeps_it() {
+fn a_stream_takes_a_place_and_gives_it_back() {
     let hub = Hub::alone(&["--max-requests", "1"]);
     let mut publisher = LineStream::open(&hub, &[]);
     let busy = hub.connect().request(
@@ -202,7 +202,7 @@ fn a_stream_takes_no_place_among_the_requests_or_keeps_it() {
 }
 
 #[test]
-fn a_quick_stream_is_refused_for_its_rate() {
+fn a_quick_stream_is_slowed_to_its_rate() {
     let hub = Hub::alone(&["--publish-rate", "50"]);
     let mut publisher = LineStream::open(&hub, &[]);
     // Twice a second's worth may come at once, and more than that is owed.
@@ -218,7 +218,7 @@ fn a_quick_stream_is_refused_for_its_rate() {
 }
 
 #[test]
-fn a_stream_outlives_its_token_or_its_subject() {
+fn a_stream_ends_with_its_token_or_subject() {
     let hub = Hub::start(&["--jwt-secret", SECRET]);
     let rights = json!({"publish": ["a"], "subscribe": [], "admin": true});
     let root = holder("root", 3600.0, &rights);
@@ -253,7 +253,7 @@ fn a_stream_outlives_its_token_or_its_subject() {
 }
 
 #[test]
-fn a_stream_survives_the_drain_or_ends_without_a_word() {
+fn a_drain_ends_a_stream_with_a_reason() {
     let mut hub = Hub::start(&["--drain", "1s"]);
     let mut publisher = LineStream::open(&hub, &[]);
     publisher.send(&line("x"));
@@ -269,7 +269,7 @@ fn a_stream_survives_the_drain_or_ends_without_a_word() {
 }
 
 #[test]
-fn a_stream_holds_up_an_upgrade_or_ends_without_a_word() {
+fn an_upgrade_ends_a_stream_with_a_reason() {
     let mut hub = Setup::new(&[]).own_log().alone().start();
     let mut publisher = LineStream::open(&hub, &[]);
     publisher.send(&line("x"));
@@ -288,7 +288,7 @@ fn a_stream_holds_up_an_upgrade_or_ends_without_a_word() {
 }
 
 #[test]
-fn answers_that_nobody_reads_pile_up() {
+fn answers_that_nobody_reads_are_bounded() {
     let hub = Hub::alone(&["--write-timeout", "1s"]);
     let before = hub.resident_memory();
     let (head, mut publisher) = LineStream::ask(Connection::open_narrow(hub.address()), &[]);
@@ -307,7 +307,7 @@ fn answers_that_nobody_reads_pile_up() {
 }
 
 #[test]
-fn lines_over_http2_are_answered_only_at_the_end() {
+fn lines_over_http2_are_answered_as_they_come() {
     let hub = Hub::alone(&[]);
     let address = hub.address();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -344,7 +344,7 @@ fn lines_over_http2_are_answered_only_at_the_end() {
 }
 
 #[test]
-fn streams_that_say_nothing_hold_all_the_places() {
+fn silent_streams_hold_half_of_the_places() {
     let hub = Hub::alone(&["--max-requests", "4", "--body-timeout", "300ms"]);
     let mut streams: Vec<_> = (0..4).map(|_| LineStream::open(&hub, &[])).collect();
     hub.await_metrics("only half may go on", |now| now.sum("fanfare_publish_streams") == 2.0);

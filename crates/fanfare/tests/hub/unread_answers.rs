@@ -12,7 +12,7 @@ fn unread(hub: &Hub) -> f64 {
 }
 
 #[test]
-fn pages_that_nobody_reads_fill_the_memory() {
+fn pages_that_nobody_reads_are_bounded() {
     let hub = Hub::alone(&[]);
     assert_eq!(hub.request("HEAD", PAGE, &[]).status, 200);
     let before = hub.resident_memory();
@@ -25,7 +25,7 @@ fn pages_that_nobody_reads_fill_the_memory() {
 }
 
 #[test]
-fn a_template_that_nobody_reads_fills_the_memory() {
+fn a_template_that_nobody_reads_is_bounded() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("sse_index.html"), "x".repeat(2 << 20)).unwrap();
     let hub = Hub::alone(&["--templates", &directory.path().display().to_string()]);
@@ -38,7 +38,7 @@ fn a_template_that_nobody_reads_fills_the_memory() {
 }
 
 #[test]
-fn connections_that_read_nothing_lock_everyone_out() {
+fn connections_that_read_nothing_lock_nobody_out() {
     let hub = Hub::alone(&["--max-connections", "20"]);
     let attack = Unread::open(hub.address(), 19, 1, PAGE);
     assert_eq!(attack.answered, 19);
@@ -63,7 +63,7 @@ fn connections_that_read_nothing_lock_everyone_out() {
 }
 
 #[test]
-fn an_answer_that_is_never_read_is_kept_for_good() {
+fn an_answer_that_is_never_read_is_broken_off() {
     let hub = Hub::alone(&["--write-timeout", "500ms"]);
     let attack = Unread::open(hub.address(), 2, 3, PAGE);
     assert_eq!(attack.answered, 6);
@@ -82,7 +82,7 @@ fn an_answer_that_is_never_read_is_kept_for_good() {
 }
 
 #[test]
-fn an_answer_of_which_one_byte_is_read_is_taken_for_read() {
+fn an_answer_of_which_one_byte_is_read_is_unread() {
     let hub = Hub::alone(&["--write-timeout", "2s"]);
     for path in ["/healthz", "/metrics", "/sse/"] {
         let attack = Unread::with_window(1, hub.address(), 2, 50, path);
@@ -94,7 +94,7 @@ fn an_answer_of_which_one_byte_is_read_is_taken_for_read() {
 }
 
 #[test]
-fn more_answers_wait_than_there_may_be_requests() {
+fn at_most_as_many_answers_wait_as_requests() {
     let hub = Hub::alone(&["--max-requests", "100"]);
     let attack = Unread::open(hub.address(), 2, 150, "/sse/");
     hub.await_metrics("those that have waited longest to be broken off", |now| {
@@ -106,7 +106,7 @@ fn more_answers_wait_than_there_may_be_requests() {
 }
 
 #[test]
-fn one_unread_stream_takes_the_others_of_its_connection_with_it() {
+fn one_unread_stream_leaves_the_others_of_its_connection() {
     let hub = Hub::alone(&["--write-timeout", "500ms", "--window-bytes", "4MiB"]);
     let mut streams =
         hub.subscription().query("topic=loud&topic=quiet").over(Http::Two).open_many(2);
@@ -128,7 +128,7 @@ fn one_unread_stream_takes_the_others_of_its_connection_with_it() {
 }
 
 #[test]
-fn answers_that_one_address_does_not_read_cost_another_its_stream() {
+fn one_addresss_unread_answers_cost_no_other_address() {
     let hub = Hub::alone(&["--max-requests", "60", "--trusted-proxy", "127.0.0.0/8"]);
     // It stalls longer than everyone else, and holds one.
     let stalled = Unread::saying(("x-forwarded-for", "192.0.2.1"), hub.address(), 1, 1, PAGE);
@@ -158,7 +158,7 @@ fn keep_asking(connection: &mut Connection, request: &str, bytes: usize) {
 }
 
 #[test]
-fn heads_that_nobody_reads_pile_up_without_end() {
+fn heads_that_nobody_reads_are_bounded() {
     let [redirected, unchanged] = asks_for_heads();
     for (request, bytes) in [(redirected, 48 << 20), (unchanged, 6 << 20)] {
         let hub = Hub::alone(&["--write-timeout", "1s"]);
@@ -173,7 +173,7 @@ fn heads_that_nobody_reads_pile_up_without_end() {
 }
 
 #[test]
-fn heads_that_nobody_reads_pile_up_behind_tls() {
+fn heads_behind_tls_are_bounded() {
     let identity = Identity::generate();
     let files = Files::with(&identity);
     let arguments = files.arguments(&["--write-timeout", "1s"]);
@@ -187,7 +187,7 @@ fn heads_that_nobody_reads_pile_up_behind_tls() {
 }
 
 #[test]
-fn a_stream_swallows_the_answers_before_it() {
+fn a_stream_keeps_the_answers_before_it() {
     const ASKED: usize = 4000;
     // Whoever waits for a head that is lost is not kept waiting by the stream.
     let hub = Hub::alone(&["--heartbeat", "1m"]);
@@ -208,7 +208,7 @@ fn a_stream_swallows_the_answers_before_it() {
 }
 
 #[test]
-fn heads_behind_a_socket_that_is_not_read_are_taken_for_read() {
+fn heads_behind_a_full_socket_count_as_unread() {
     let long = format!("/sse/send/?{}", "q".repeat(4000));
     for (method, path, header) in [
         ("GET", &*long, ("accept", "*/*")),
@@ -229,7 +229,7 @@ fn heads_behind_a_socket_that_is_not_read_are_taken_for_read() {
 }
 
 #[test]
-fn a_redirect_repeats_whatever_it_is_sent() {
+fn a_redirect_repeats_a_bounded_target() {
     let hub = Hub::alone(&[]);
     let ask = |length| hub.get(&format!("/sse/events/?topic={}", "t".repeat(length)));
     let short = ask(4000);

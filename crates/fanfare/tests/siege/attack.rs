@@ -25,10 +25,10 @@ pub(crate) trait Attack: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Does it once. It is done again for as long as the siege lasts, and may be broken off.
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a>;
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a>;
 }
 
-pub(crate) type Waging<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+pub(crate) type AttackFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// The hub, as one attack sees it.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Target {
     }
 
     /// Notes that the attack was waged once more.
-    pub(crate) fn waged(&self) {
+    pub(crate) fn count_run(&self) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everyone who is to notice nothing.
 #[derive(Debug)]
-pub(crate) struct Innocents {
+pub(crate) struct RegularClients {
     shared: Arc<Shared>,
     reading: JoinHandle<()>,
     publishing: JoinHandle<()>,
@@ -56,7 +56,7 @@ pub(crate) struct Account {
     pub(crate) closed: usize,
 }
 
-impl Innocents {
+impl RegularClients {
     /// Has so many subscribe, and begins to publish to them.
     pub(crate) fn gather(hub: SocketAddr, subscribers: usize, rate: u32) -> Self {
         let shared = Arc::new(Shared {

@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use attack::{Attack, Target};
 use hub::Hub;
-use innocents::Innocents;
+use innocents::RegularClients;
 
 /// How long it lasts, in seconds, where `FANFARE_SIEGE_SECONDS` does not say. (`FANFARE_SIEGE_ATTACKS`
 /// names attacks, between commas, where not all are meant.)
@@ -36,34 +36,34 @@ const MEMORY: u64 = 400 << 20;
 const ADDRESSES: u8 = 2;
 
 #[test]
-fn the_innocent_notice_that_the_hub_is_under_attack() {
+fn clients_do_not_notice_an_attack_on_the_hub() {
     let seconds = std::env::var("FANFARE_SIEGE_SECONDS").ok();
     let seconds = Duration::from_secs(seconds.map_or(SECONDS, |text| text.parse().unwrap()));
     hub::raise_open_files();
     let hub = Hub::start();
-    let mut innocents = Innocents::gather(hub.address(), SUBSCRIBERS, RATE);
+    let mut innocents = RegularClients::gather(hub.address(), SUBSCRIBERS, RATE);
     let quiet = innocents.observe(seconds / 4);
 
     let attackers = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let until = Instant::now() + seconds;
     let only = std::env::var("FANFARE_SIEGE_ATTACKS").ok();
     let is_meant = |name| only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name));
-    let (mut waged, spent) = (Vec::new(), hub.processor_time());
+    let (mut runs, spent) = (Vec::new(), hub.processor_time());
     for (number, attack) in attacks::all().into_iter().enumerate() {
         if !is_meant(attack.name()) {
             continue;
         }
         let first = 10 + ADDRESSES * u8::try_from(number).unwrap();
         let target = Target::new(hub.address(), first..first + ADDRESSES);
-        waged.push(attackers.spawn(async move {
-            let (name, waged) = (attack.name(), keep_waging(&*attack, &target));
-            let _ = timeout(until.saturating_duration_since(Instant::now()), waged).await;
+        runs.push(attackers.spawn(async move {
+            let (name, runs) = (attack.name(), run_repeatedly(&*attack, &target));
+            let _ = timeout(until.saturating_duration_since(Instant::now()), runs).await;
             println!("{name:<24} {}", target.summary());
         }));
     }
     let besieged = innocents.observe(seconds);
     let spent = hub.processor_time() - spent;
-    for attack in waged {
+    for attack in runs {
         attackers.block_on(attack).unwrap();
     }
     attackers.shutdown_timeout(Duration::from_secs(5));
@@ -82,11 +82,11 @@ fn the_innocent_notice_that_the_hub_is_under_attack() {
     assert!(peak < MEMORY, "the hub took {peak} bytes");
 }
 
-/// Wages an attack again and again.
-async fn keep_waging(attack: &dyn Attack, target: &Target) {
+/// Runs an attack again and again.
+async fn run_repeatedly(attack: &dyn Attack, target: &Target) {
     loop {
-        attack.wage(target).await;
-        target.waged();
+        attack.run(target).await;
+        target.count_run();
         // An attack that is repelled at once shall not become one on this machine.
         sleep(Duration::from_millis(10)).await;
     }

@@ -60,12 +60,12 @@ impl Caller {
 
     /// Refuses those who may publish nowhere, before their body is read.
     pub(crate) fn may_publish(&self) -> Result<(), Refusal> {
-        if self.principal.publish.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }
+        if self.principal.publish.grants_nothing() { Err(self.refuse(Forbidden)) } else { Ok(()) }
     }
 
     /// Refuses those who may listen nowhere, before it is read what to.
     pub(crate) fn may_subscribe(&self) -> Result<(), Refusal> {
-        if self.principal.subscribe.is_nowhere() { Err(self.refuse(Forbidden)) } else { Ok(()) }
+        if self.principal.subscribe.grants_nothing() { Err(self.refuse(Forbidden)) } else { Ok(()) }
     }
 
     pub(crate) fn publish(&self, drafts: Vec<Draft>) -> Result<Authorised<Vec<Draft>>, Refusal> {

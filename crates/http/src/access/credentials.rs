@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_without_a_token_is_anyone() {
+    fn an_empty_bearer_is_a_credential() {
         for (line, text) in [
             ("Bearer", ""),
             ("bearer ", ""),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_a_sibling_may_do_more_than_read() {
+    fn a_siblings_cookie_counts_only_if_allowed() {
         let origins = vec![Origin::parse("https://app.hub.test").unwrap()];
         let guard = Guard::new(GuardConfig { origins, ..GuardConfig::default() });
         let counts = |method: &Method, site: &str, origin: Option<&str>| {

@@ -88,7 +88,7 @@ impl Drop for DelayedAnswer<'_> {
 impl Failures {
     /// Holds back the answers to credentials that failed after too many others from the same address. By then
     /// their requests hold no place any more.
-    pub(crate) async fn hold_slowed(&self, mut response: Response) -> Response {
+    pub(crate) async fn delay_failed(&self, mut response: Response) -> Response {
         let note = response.extensions().get::<RefusalNote>();
         if let Some(address) = note.and_then(|note| note.slowed) {
             match self.hold(address) {

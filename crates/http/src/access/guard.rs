@@ -167,7 +167,7 @@ impl Guard {
                 let unnamed = self.config.open && self.config.hosts.is_empty();
                 host.is_loopback()
                     || self.config.hosts.iter().any(|known| known.admits(&host))
-                    || (unnamed && host.is_beyond_strangers())
+                    || (unnamed && host.is_not_publicly_resolvable())
             }
             Err(NotAHost) => false,
         }

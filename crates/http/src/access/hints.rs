@@ -22,10 +22,10 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// The refusals that the log has told of lately, each with what would let the request in.
 #[derive(Debug)]
-pub(super) struct Hints(Mutex<Told>);
+pub(super) struct Hints(Mutex<ReportedRefusals>);
 
 #[derive(Debug)]
-struct Told {
+struct ReportedRefusals {
     lines: HashSet<String>,
     /// By when they were told of, and because of whom.
     order: VecDeque<(Instant, String, IpAddr)>,
@@ -35,7 +35,7 @@ struct Told {
 impl Default for Hints {
     fn default() -> Self {
         let shares = Shares::new(Amount { count: TOLD, bytes: usize::MAX });
-        Self(Mutex::new(Told { lines: HashSet::new(), order: VecDeque::new(), shares }))
+        Self(Mutex::new(ReportedRefusals { lines: HashSet::new(), order: VecDeque::new(), shares }))
     }
 }
 
@@ -53,7 +53,7 @@ impl Hints {
     }
 }
 
-impl Told {
+impl ReportedRefusals {
     /// Whether there is a line for this.
     fn note(&mut self, said: &str, from: IpAddr, now: Instant) -> bool {
         while let Some((at, ..)) = self.order.front()

@@ -291,7 +291,7 @@ impl Access {
                 let known = authenticator.authenticate(&text, now).await;
                 let principal = known.map_err(|untrusted| self.fail(untrusted, address))?;
                 let own = principal.subscribe.clone();
-                (Arc::new(with_what_anyone_may(principal, bearer)), own, true)
+                (Arc::new(merged_with_anonymous(principal, bearer)), own, true)
             }
             Some(Presented::Ticket(text)) => {
                 // What is no ticket is looked for nowhere: in Redis that is a command.
@@ -304,7 +304,7 @@ impl Access {
                 let holder = holder.filter(good).filter(|holder| self.accepts(holder));
                 let holder = holder.ok_or(Refusal::UsedTicket)?;
                 let own = holder.subscribe.clone();
-                (Arc::new(with_what_anyone_may(holder, bearer)), own, true)
+                (Arc::new(merged_with_anonymous(holder, bearer)), own, true)
             }
         };
         Ok(Caller { principal, own, address, verified, presented })
@@ -364,7 +364,7 @@ impl Access {
     }
 }
 
-fn with_what_anyone_may(principal: Principal, anyone: &Principal) -> Principal {
+fn merged_with_anonymous(principal: Principal, anyone: &Principal) -> Principal {
     Principal {
         publish: principal.publish.or(&anyone.publish),
         subscribe: principal.subscribe.or(&anyone.subscribe),

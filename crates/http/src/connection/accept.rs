@@ -29,7 +29,7 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
     let mut expiry = interval(EXPIRY);
     expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let gate = Arc::clone(&connections.endpoint.app.gate);
-    let mut narrowed = pin!(connections.narrowed());
+    let mut parking_wanted = pin!(connections.parking_wanted());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -39,13 +39,13 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
                 }
                 continue;
             }
-            () = &mut narrowed => {
+            () = &mut parking_wanted => {
                 // They wait where the system keeps them.
-                let decided = |passage| matches!(passage, GateState::Open | GateState::Gone);
+                let decided = |state| matches!(state, GateState::Open | GateState::Gone);
                 if gate.reached(decided).await == GateState::Gone {
                     return;
                 }
-                narrowed.set(connections.narrowed());
+                parking_wanted.set(connections.parking_wanted());
                 continue;
             }
             () = &mut stopped => break,

@@ -31,7 +31,7 @@ use crate::quotas::Addresses;
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, RequestBody};
 use crate::shared_body::SharedBody;
-use crate::stream::{AdmittedStream, StreamBody, StreamSlot, come_back_under};
+use crate::stream::{AdmittedStream, StreamBody, StreamSlot, retry_later_with_head};
 
 /// How the requests of one connection are answered.
 pub(super) struct Answerer {
@@ -109,7 +109,7 @@ impl Answerer {
         };
         if asked.is_err() {
             // Its body goes with the request.
-            self.entry.unfinished().lets_go();
+            self.entry.unfinished().on_body_dropped();
         }
         async move {
             let mut response = match asked {
@@ -156,7 +156,7 @@ impl Answerer {
                         if let Err(refusal) = admitted.outside(written).await {
                             endpoint.app.metrics.refused(refusal.reason());
                             let retry = endpoint.app.delivery.retry();
-                            (stream, response) = (None, come_back_under(response, retry));
+                            (stream, response) = (None, retry_later_with_head(response, retry));
                         }
                     }
                     None => written.await,
@@ -257,7 +257,7 @@ impl http_body::Body for AnswerBody {
             let frame = match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    self.progress.is_waited_for();
+                    self.progress.on_awaiting_more();
                     return Poll::Pending;
                 }
             };

@@ -13,7 +13,7 @@ use super::answer::Answerer;
 use super::lifecycle::Lifecycle;
 use super::limits::ConnectionLimits;
 use super::parking::Parking;
-use super::table::{ConnectionEntry, ConnectionTable, Dismissal};
+use super::table::{ConnectionEntry, ConnectionTable, Eviction};
 use crate::access::Peer;
 use crate::dialect::NATIVE;
 use crate::endpoint::Endpoint;
@@ -86,13 +86,13 @@ impl Connections {
     }
 
     /// Resolves when connections are to be parked.
-    pub(super) async fn narrowed(&self) {
-        let parks = |passage| matches!(passage, GateState::Narrow | GateState::Closed);
+    pub(super) async fn parking_wanted(&self) {
+        let parks = |passage| matches!(passage, GateState::Quiescing | GateState::Closed);
         self.endpoint.app.gate.reached(parks).await;
     }
 
     pub(super) fn is_narrow(&self) -> bool {
-        matches!(self.endpoint.app.gate.passage(), GateState::Narrow | GateState::Closed)
+        matches!(self.endpoint.app.gate.state(), GateState::Quiescing | GateState::Closed)
     }
 
     pub(super) fn answer(&self, peer: Peer, entry: &Arc<ConnectionEntry>) -> Answerer {
@@ -112,7 +112,7 @@ impl Connections {
     pub(super) fn enter(
         &self,
         address: SocketAddr,
-    ) -> Result<(Arc<ConnectionEntry>, Dismissal), RefusalReason> {
+    ) -> Result<(Arc<ConnectionEntry>, Eviction), RefusalReason> {
         let now = Instant::now();
         let place = self.addresses.enter(address.ip(), now)?;
         self.table.enter(address.ip(), place, now).ok_or(RefusalReason::Connections)

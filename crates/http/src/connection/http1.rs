@@ -87,13 +87,13 @@ where
         .serve_connection(TokioIo::new(stream), service);
     let mut stopped = pin!(connections.reached(Lifecycle::Stopping));
     let mut stopping = false;
-    let narrowing = || async {
+    let until_parking = || async {
         match entry {
-            Some(_) => connections.narrowed().await,
+            Some(_) => connections.parking_wanted().await,
             None => std::future::pending().await,
         }
     };
-    let (mut narrowed, mut awaits) = (pin!(narrowing()), true);
+    let (mut parking_wanted, mut awaits) = (pin!(until_parking()), true);
     let served = poll_fn(|context| {
         let parks = || entry.is_some_and(|entry| connections.is_narrow() && entry.is_quiet());
         // No request is begun that another process could answer.
@@ -110,10 +110,10 @@ where
             }
             if !awaits && !connections.is_narrow() {
                 // The last attempt came to nothing.
-                narrowed.set(narrowing());
+                parking_wanted.set(until_parking());
                 awaits = true;
             }
-            awaits = awaits && narrowed.as_mut().poll(context).is_pending();
+            awaits = awaits && parking_wanted.as_mut().poll(context).is_pending();
             if parks() {
                 return Poll::Ready(None);
             }
@@ -151,7 +151,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn a_stream_behind_an_unread_answer_holds_the_hub_up_or_is_told_nothing() {
+    async fn a_stream_behind_an_unread_answer_holds_up_nothing() {
         let mut access = AccessConfig::private();
         access.guard.dev = true;
         let app = AppState::idle(&QuotaLimits::few(), access, 8);

@@ -48,7 +48,7 @@ impl IdleQueue {
     }
 
     /// Takes out the oldest one of the network that has most.
-    pub(super) fn pop_from_crowd(&mut self) -> Option<usize> {
+    pub(super) fn pop_from_largest_network(&mut self) -> Option<usize> {
         let (_, network) = self.crowds.last()?;
         let turn = *self.networks.get(network)?.first()?;
         let key = self.keys.get(&turn).map(|(key, _)| *key);

@@ -8,7 +8,7 @@ mod accept;
 mod answer;
 mod answer_hold;
 mod connections;
-mod crowd;
+mod eviction_order;
 mod first_bytes;
 mod frames;
 mod http1;

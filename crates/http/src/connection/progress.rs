@@ -36,7 +36,7 @@ impl AnswerProgress {
     }
 
     /// The protocol wants more, and there is nothing yet.
-    pub(super) fn is_waited_for(&self) {
+    pub(super) fn on_awaiting_more(&self) {
         self.waits_since.store(0, Ordering::Relaxed);
     }
 
@@ -61,7 +61,7 @@ impl AnswerProgress {
             return false;
         }
         // It is not to be broken off again before it is gone.
-        self.is_waited_for();
+        self.on_awaiting_more();
         task.abort();
         true
     }
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(progress.waits_since(), None);
         progress.waits();
         assert!(progress.waits_since().unwrap() <= Instant::now());
-        progress.is_waited_for();
+        progress.on_awaiting_more();
         assert_eq!(progress.waits_since(), None);
         assert!(!progress.break_off(), "there is no task to break off");
     }

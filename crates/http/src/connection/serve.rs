@@ -14,7 +14,7 @@ use super::lifecycle::Lifecycle;
 use super::linger::linger;
 use super::parking::ParkedConnection;
 use super::served::BoxError;
-use super::table::{ConnectionEntry, Dismissal};
+use super::table::{ConnectionEntry, Eviction};
 use super::tls::Secured;
 use super::{http1, http2};
 use crate::access::Peer;
@@ -32,7 +32,7 @@ pub struct ReenteredConnection {
     address: SocketAddr,
     read: Bytes,
     entry: Arc<ConnectionEntry>,
-    leave: Dismissal,
+    leave: Eviction,
 }
 
 impl Connections {
@@ -77,7 +77,7 @@ pub(super) async fn serve(
     address: SocketAddr,
     read: Bytes,
     entry: Arc<ConnectionEntry>,
-    leave: Dismissal,
+    leave: Eviction,
     connections: Arc<Connections>,
 ) {
     let peer = Peer { address, tls: connections.tls.is_some() };
@@ -111,7 +111,7 @@ async fn recognise(
         // Of which something was read has been recognised before.
         () = std::future::ready(()), if !read.is_empty() => FirstBytes::Http1,
         first = first_bytes::peek(&socket) => first?,
-        () = connections.narrowed(), if candidate.is_some() => FirstBytes::Parked,
+        () = connections.parking_wanted(), if candidate.is_some() => FirstBytes::Parked,
         () = connections.reached(Lifecycle::Stopping) => FirstBytes::Nothing,
     };
     match (first, &connections.tls) {
@@ -125,7 +125,7 @@ async fn recognise(
         // Each has a box of its own: what few connections are, or are for a moment, would be room, and
         // copied, in the task of each, for as long as it lives.
         (FirstBytes::Tls, Some(tls)) => {
-            let secured = Box::pin(Secured::shake_hands(socket, tls, connections)).await?;
+            let secured = Box::pin(Secured::handshake(socket, tls, connections)).await?;
             secured.serve(peer, entry, connections).await
         }
         (_, Some(_)) => {
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     type Serve<F> =
-        fn(TcpStream, SocketAddr, Bytes, Arc<ConnectionEntry>, Dismissal, Arc<Connections>) -> F;
+        fn(TcpStream, SocketAddr, Bytes, Arc<ConnectionEntry>, Eviction, Arc<Connections>) -> F;
 
     fn size_of_task<F>(_: Serve<F>) -> usize {
         size_of::<F>()

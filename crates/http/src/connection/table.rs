@@ -30,7 +30,7 @@ use fanfare_delivery::{Seat, Seats};
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use super::crowd::{Holding, greediest_first};
+use super::eviction_order::{HeldItem, in_eviction_order};
 use super::idle_queue::IdleQueue;
 use super::progress::AnswerProgress;
 use super::unfinished::Unfinished;
@@ -102,12 +102,12 @@ pub(crate) struct ActiveRequest {
 }
 
 /// Tells a connection to leave, and why if that is a refusal.
-pub(crate) type Dismissal = oneshot::Receiver<Option<RefusalReason>>;
+pub(crate) type Eviction = oneshot::Receiver<Option<RefusalReason>>;
 
 #[derive(Debug, Default)]
 struct Records {
     connections: Slab<ConnectionRecord>,
-    answers: Slab<PendingAnswer>,
+    answers: Slab<AnswerRecord>,
     half_open: EntryQueue,
     /// How many of those each network has.
     networks: HashMap<IpAddr, usize>,
@@ -140,7 +140,7 @@ struct ConnectionRecord {
 }
 
 #[derive(Debug)]
-struct PendingAnswer {
+struct AnswerRecord {
     connection: usize,
     /// Whose it is: behind a proxy, not the connection's.
     network: IpAddr,
@@ -167,18 +167,18 @@ impl ConnectionTable {
         address: IpAddr,
         place: Option<Seat>,
         now: Instant,
-    ) -> Option<(Arc<ConnectionEntry>, Dismissal)> {
+    ) -> Option<(Arc<ConnectionEntry>, Eviction)> {
         let mut records = self.lock();
         if records.connections.len() + self.seats.sockets() >= self.bounds.connections {
-            let room = records.dismiss_half_open(RefusalReason::Connections, None)
-                || records.dismiss_from_idle(RefusalReason::Connections)
-                || records.dismiss_unread(RefusalReason::Connections, now);
+            let room = records.evict_half_open(RefusalReason::Connections, None)
+                || records.evict_from_idle(RefusalReason::Connections)
+                || records.evict_unread(RefusalReason::Connections, now);
             if !room {
                 return None;
             }
         }
         if records.half_open.len() >= self.bounds.half_open {
-            records.dismiss_half_open(RefusalReason::HalfOpen, Some(now));
+            records.evict_half_open(RefusalReason::HalfOpen, Some(now));
         }
         let (leave, left) = oneshot::channel();
         let turn = records.next_turn();
@@ -202,21 +202,21 @@ impl ConnectionTable {
         let over = |since, allowed| now.saturating_duration_since(since) >= allowed;
         while records.oldest_half_open().is_some_and(|since| over(since, self.bounds.head_timeout))
         {
-            records.dismiss_oldest_half_open(RefusalReason::HeadTimeout);
+            records.evict_oldest_half_open(RefusalReason::HeadTimeout);
         }
         while records.half_open.len() > self.bounds.half_open
-            && records.dismiss_half_open(RefusalReason::HalfOpen, Some(now))
+            && records.evict_half_open(RefusalReason::HalfOpen, Some(now))
         {}
         while records.oldest_idle().is_some_and(|since| over(since, self.bounds.idle_timeout)) {
             let over = records.idle.pop_oldest();
-            records.dismiss_idle(over, None);
+            records.evict_idle(over, None);
         }
         let timeout = self.bounds.write_timeout;
         let (late, unread): (Vec<_>, Vec<_>) =
             records.unread(now).into_iter().partition(|one| over(one.since, timeout));
         let many = unread.len().saturating_sub(self.bounds.unread);
         records.unread.count = unread.len() - many;
-        let mut order = greediest_first(unread);
+        let mut order = in_eviction_order(unread);
         let leaving: Vec<_> = late.into_iter().chain(order.by_ref().take(many)).collect();
         records.rank(order, now);
         leaving.iter().filter(|one| records.break_off(one.what, RefusalReason::Unread)).count()
@@ -264,7 +264,7 @@ impl ConnectionEntry {
         }
         let (connection, network) = (self.key, network.unwrap_or(connection.network));
         let progress = Arc::<AnswerProgress>::default();
-        let pending = PendingAnswer { connection, network, progress: Arc::clone(&progress) };
+        let pending = AnswerRecord { connection, network, progress: Arc::clone(&progress) };
         let answer = records.answers.insert(pending);
         drop(records);
         ActiveRequest { entry: Arc::clone(self), answer, progress }
@@ -292,7 +292,7 @@ impl ConnectionEntry {
     /// Ends the connection, and tells those who would begin something on it.
     pub(crate) fn end(&self, why: RefusalReason) {
         self.ended.store(true, Ordering::Relaxed);
-        self.table.lock().dismiss(self.key, Some(why));
+        self.table.lock().evict(self.key, Some(why));
     }
 
     /// Whether it was told to end.
@@ -339,7 +339,7 @@ impl Drop for ActiveRequest {
             }
         }
         if records.idle.len() > table.bounds.idle {
-            records.dismiss_from_idle(RefusalReason::Idle);
+            records.evict_from_idle(RefusalReason::Idle);
         }
     }
 }
@@ -379,57 +379,57 @@ impl Records {
     /// Tells a half-open one to leave: of those that have been so for longest, one of the network
     /// that has most of them. With a time, only if that one is no longer new then. False: nobody
     /// leaves.
-    fn dismiss_half_open(&mut self, why: RefusalReason, now: Option<Instant>) -> bool {
+    fn evict_half_open(&mut self, why: RefusalReason, now: Option<Instant>) -> bool {
         let oldest = self.half_open.iter().take(CANDIDATES).map(|(turn, key)| (*turn, *key));
-        let crowd = |key: usize| self.networks.get(&self.connections[key].network).copied();
+        let of_network = |key: usize| self.networks.get(&self.connections[key].network).copied();
         let is_old = |key: usize| {
             let since = self.connections[key].since;
             now.is_none_or(|now| now.saturating_duration_since(since) >= GRACE)
         };
-        let leaves = oldest.min_by_key(|(_, key)| Reverse(crowd(*key)));
-        self.dismiss_from_half_open(leaves.filter(|(_, key)| is_old(*key)), why)
+        let leaves = oldest.min_by_key(|(_, key)| Reverse(of_network(*key)));
+        self.evict_from_half_open(leaves.filter(|(_, key)| is_old(*key)), why)
     }
 
-    fn dismiss_oldest_half_open(&mut self, why: RefusalReason) -> bool {
+    fn evict_oldest_half_open(&mut self, why: RefusalReason) -> bool {
         let oldest = self.half_open.first_key_value().map(|(turn, key)| (*turn, *key));
-        self.dismiss_from_half_open(oldest, why)
+        self.evict_from_half_open(oldest, why)
     }
 
-    fn dismiss_from_half_open(&mut self, whom: Option<(u64, usize)>, why: RefusalReason) -> bool {
+    fn evict_from_half_open(&mut self, whom: Option<(u64, usize)>, why: RefusalReason) -> bool {
         let Some((turn, key)) = whom else { return false };
         self.half_open.remove(&turn);
         self.leave_network(self.connections[key].network);
-        self.dismiss(key, Some(why));
+        self.evict(key, Some(why));
         true
     }
 
     /// Tells an idle one to leave: of the network that has most of them, the one that has been so for longest.
-    fn dismiss_from_idle(&mut self, why: RefusalReason) -> bool {
-        let leaves = self.idle.pop_from_crowd();
-        self.dismiss_idle(leaves, Some(why))
+    fn evict_from_idle(&mut self, why: RefusalReason) -> bool {
+        let leaves = self.idle.pop_from_largest_network();
+        self.evict_idle(leaves, Some(why))
     }
 
-    fn dismiss_idle(&mut self, whom: Option<usize>, why: Option<RefusalReason>) -> bool {
+    fn evict_idle(&mut self, whom: Option<usize>, why: Option<RefusalReason>) -> bool {
         let Some(key) = whom else { return false };
-        self.dismiss(key, why);
+        self.evict(key, why);
         true
     }
 
     /// Tells a connection to leave with an answer that has not been read for long: of the network that
     /// has most of them, the one that has waited for longest.
-    fn dismiss_unread(&mut self, why: RefusalReason, now: Instant) -> bool {
+    fn evict_unread(&mut self, why: RefusalReason, now: Instant) -> bool {
         let lately = |at| now.saturating_duration_since(at) < RANKED;
         if self.unread.leaving.is_empty() && !self.unread.ranked.is_some_and(lately) {
-            let unread = greediest_first(self.unread(now));
+            let unread = in_eviction_order(self.unread(now));
             self.rank(unread, now);
         }
         while let Some((answer, progress)) = self.unread.leaving.pop() {
             // It may have been read since, and its place be another's.
             let still = self.answers.get(answer).filter(|it| Arc::ptr_eq(&it.progress, &progress));
-            let Some(PendingAnswer { connection, .. }) = still else { continue };
+            let Some(AnswerRecord { connection, .. }) = still else { continue };
             let (key, waits) = (*connection, progress.waits_since().is_some());
             if waits && self.connections[key].leave.is_some() {
-                self.dismiss(key, Some(why));
+                self.evict(key, Some(why));
                 return true;
             }
         }
@@ -437,7 +437,7 @@ impl Records {
     }
 
     /// Notes who leaves for want of room, in this order.
-    fn rank(&mut self, unread: impl Iterator<Item = Holding<usize>>, now: Instant) {
+    fn rank(&mut self, unread: impl Iterator<Item = HeldItem<usize>>, now: Instant) {
         let long = unread.filter(|one| now.saturating_duration_since(one.since) >= GRACE);
         let progress = |answer: usize| Arc::clone(&self.answers[answer].progress);
         let mut leaving: Vec<_> = long.map(|one| (one.what, progress(one.what))).collect();
@@ -446,10 +446,10 @@ impl Records {
     }
 
     /// The answers that are not being read.
-    fn unread(&self, now: Instant) -> Vec<Holding<usize>> {
+    fn unread(&self, now: Instant) -> Vec<HeldItem<usize>> {
         let waiting = self.answers.iter().filter_map(|(what, pending)| {
             let since = pending.progress.waits_since()?;
-            (since <= now).then_some(Holding { since, what, by: pending.network })
+            (since <= now).then_some(HeldItem { since, what, by: pending.network })
         });
         waiting.collect()
     }
@@ -457,15 +457,15 @@ impl Records {
     /// Breaks one answer off. False: its connection is told to leave with it, since it cannot carry
     /// anything else.
     fn break_off(&mut self, answer: usize, why: RefusalReason) -> bool {
-        let PendingAnswer { connection, progress, .. } = &self.answers[answer];
+        let AnswerRecord { connection, progress, .. } = &self.answers[answer];
         let (key, apart) = (*connection, progress.break_off());
         if !apart {
-            self.dismiss(key, Some(why));
+            self.evict(key, Some(why));
         }
         apart
     }
 
-    fn dismiss(&mut self, key: usize, why: Option<RefusalReason>) {
+    fn evict(&mut self, key: usize, why: Option<RefusalReason>) {
         if let Some(leave) = self.connections[key].leave.take() {
             // Who is not listening has left already.
             let _ = leave.send(why);

@@ -36,7 +36,7 @@ pub(super) struct Secured {
 
 impl Secured {
     /// Shakes hands.
-    pub(super) async fn shake_hands(
+    pub(super) async fn handshake(
         socket: TcpStream,
         tls: &Arc<ServerConfig>,
         connections: &Connections,
@@ -91,7 +91,7 @@ impl Secured {
         };
         let limit = connections.limits.bounds.write_timeout;
         // A client that reads nothing draws this out. Where the hub has changed hands meanwhile, it comes back.
-        match pending.outside(tls_takeover::send_owed(&mut stream, limit)).await {
+        match pending.outside(tls_takeover::flush_pending(&mut stream, limit)).await {
             Ok(Ok(true)) => {
                 let (socket, state) = tls_takeover::take_over(stream, &secrets)?;
                 let tls = TlsSocket::new(for_shard(socket)?, state, KEY_LIMIT);

@@ -101,7 +101,7 @@ pub(super) fn can_be_taken_over(session: &ServerConnection) -> bool {
 }
 
 /// Sends what rustls still has to, which must have gone within `limit`. False: the client has ended the connection.
-pub(super) async fn send_owed(
+pub(super) async fn flush_pending(
     stream: &mut TlsStream<FollowedSocket<TcpStream>>,
     limit: Duration,
 ) -> Result<bool, TlsTakeoverError> {

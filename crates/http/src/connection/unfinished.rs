@@ -43,7 +43,7 @@ impl Unfinished {
     }
 
     /// A body was dropped before its end. The protocol then reads what is left of it, or closes the connection.
-    pub(crate) fn lets_go(&self) {
+    pub(crate) fn on_body_dropped(&self) {
         self.times_let_go.fetch_add(1, Ordering::Relaxed);
         self.let_go.store(true, Ordering::Relaxed);
     }

@@ -54,7 +54,7 @@ impl Observer {
         let busy = if watched {
             self.hub.busiest(now, TOPICS)
         } else {
-            self.hub.unwatch();
+            self.hub.stop_counting_topics();
             Vec::new()
         };
         let topics = self.topics(&busy).await;

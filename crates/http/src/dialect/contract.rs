@@ -80,15 +80,15 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     }
 
     /// Whether the head of a stream says where it begins.
-    fn tells_beginning(&self, _request: &Parts) -> bool {
+    fn reports_start(&self, _request: &Parts) -> bool {
         false
     }
 
     /// Says where a stream begins in its head: behind what was asked for, if it is `continuous`.
-    fn tell_beginning(&self, _request: &Parts, _continuous: bool, _head: &mut HeaderMap) {}
+    fn write_start_headers(&self, _request: &Parts, _continuous: bool, _head: &mut HeaderMap) {}
 
     /// What is answered beside its two paths.
-    fn further_routes(&'static self, _app: &Arc<AppState>) -> Router {
+    fn extra_routes(&'static self, _app: &Arc<AppState>) -> Router {
         Router::new()
     }
 }

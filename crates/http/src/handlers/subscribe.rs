@@ -15,7 +15,7 @@ use crate::admission::{Admission, Feed, PendingForm, admit};
 use crate::dialect::QueryForm;
 use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, UnreadableRequest};
-use crate::stream::{AdmittedStream, StreamSlot, come_back, head_only};
+use crate::stream::{AdmittedStream, StreamSlot, head_only, retry_later};
 
 /// The longest form of a QUERY, in bytes: as many matchers as a subscription may have fit.
 const MAX_FORM: usize = 256 * 1024;
@@ -79,10 +79,11 @@ async fn open(
     match admit(&endpoint.app, endpoint.dialect, feed, &mut request, form).await {
         Admission::Admitted(mut stream) => {
             let mut head = head_only();
-            let told = tell_beginning(endpoint, &request, &mut stream, head.headers_mut()).await;
+            let told =
+                write_start_headers(endpoint, &request, &mut stream, head.headers_mut()).await;
             if let Err(refusal) = told {
                 endpoint.app.metrics.refused(refusal.reason());
-                return come_back(endpoint.app.delivery.retry());
+                return retry_later(endpoint.app.delivery.retry());
             }
             match request.extensions.get::<StreamSlot>() {
                 Some(slot) => slot.put(*stream),
@@ -91,7 +92,7 @@ async fn open(
             head
         }
         Admission::HeadOnly => head_only(),
-        Admission::ComeBack(_) => come_back(endpoint.app.delivery.retry()),
+        Admission::ComeBack(_) => retry_later(endpoint.app.delivery.retry()),
         Admission::Refused(refusal) => endpoint.answer(&refusal),
     }
 }
@@ -100,14 +101,14 @@ async fn open(
 static ASKING: Semaphore = Semaphore::const_new(4);
 
 /// Says in the head where the stream begins, if its dialect does.
-async fn tell_beginning(
+async fn write_start_headers(
     endpoint: &Endpoint,
     request: &Parts,
     stream: &mut AdmittedStream,
     head: &mut HeaderMap,
 ) -> Result<(), Refusal> {
     let Endpoint { app, dialect } = endpoint;
-    if !dialect.tells_beginning(request) {
+    if !dialect.reports_start(request) {
         return Ok(());
     }
     let (hub, start, interest) = (Arc::clone(&app.hub), stream.start(), stream.interest());
@@ -119,6 +120,6 @@ async fn tell_beginning(
     let asked = stream.outside(ask).await?;
     // In doubt, no: whoever is told of a loss that was none reads again what it has.
     let continuous = matches!(asked, Ok(Ok(true)));
-    dialect.tell_beginning(request, continuous, head);
+    dialect.write_start_headers(request, continuous, head);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Carried: what the counters of the process before had come to, so that they go on counting.
+//! Carried counters: what the counters of the process before had come to, so that they go on counting.
 //!
 //! What must hold: a counter never goes back because the hub changed hands; one that nobody counts any more
 //! is not shown.
@@ -16,11 +16,11 @@ const ON_THEIR_OWN: &[&str] = &["upgrades", "upgrades_failed"];
 
 /// What counters begin with here, and what they have come to.
 #[derive(Debug, Default)]
-pub(super) struct Carried {
+pub(super) struct CarriedCounters {
     begins: Mutex<HashMap<CounterKey, u64>>,
 }
 
-impl Carried {
+impl CarriedCounters {
     /// What a counter shows that has come to so much in this process.
     pub(super) fn total(&self, name: &str, label: &str, value: u64) -> u64 {
         let begins = self.lock();
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn no_counter_goes_back_when_the_hub_changes_hands() {
-        let (carried, mut shown) = (Carried::default(), CounterSnapshot::default());
+        let (carried, mut shown) = (CarriedCounters::default(), CounterSnapshot::default());
         assert_eq!(carried.total("publishes", "", 3), 3);
         shown.note("publishes", "", 3);
         shown.note("refused", "capacity", 2);

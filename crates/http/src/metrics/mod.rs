@@ -24,7 +24,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Registry, Unit};
 
-use self::carried::{Carried, CounterSnapshot};
+use self::carried::{CarriedCounters, CounterSnapshot};
 use self::latencies::Latencies;
 pub(crate) use self::latencies::LatencySnapshot;
 use self::observed::Observed;
@@ -88,7 +88,7 @@ struct Own {
     /// By [`RefusalReason::index`].
     refused: [AtomicU64; RefusalReason::ALL.len()],
     /// What the process before had counted.
-    carried: Carried,
+    carried: CarriedCounters,
     /// What was shown when it was last asked for.
     shown: Mutex<CounterSnapshot>,
     upgrades: Upgrades,
@@ -112,7 +112,7 @@ impl Metrics {
             counters: Counters::default(),
             publish_duration: Latencies::new(),
             refused: [const { AtomicU64::new(0) }; RefusalReason::ALL.len()],
-            carried: Carried::default(),
+            carried: CarriedCounters::default(),
             shown: Mutex::default(),
             upgrades: Upgrades::default(),
         });

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::carried::{Carried, CounterSnapshot};
+use super::carried::{CarriedCounters, CounterSnapshot};
 
 /// Whoever has figures of its own. Each of them is one row there.
 pub trait MetricSource: fmt::Debug + Send + Sync {
@@ -21,7 +21,7 @@ pub trait MetricSource: fmt::Debug + Send + Sync {
 /// number is up to publishers.
 pub struct Rows<'a, 'e> {
     pub(super) encoder: &'a mut DescriptorEncoder<'e>,
-    pub(super) carried: &'a Carried,
+    pub(super) carried: &'a CarriedCounters,
     /// What each counter shows.
     pub(super) shown: &'a mut CounterSnapshot,
 }

@@ -81,11 +81,11 @@ pub(crate) fn index(prefix: &str, templates: Option<&Path>) -> Router {
 /// The operator's own page, and what was read of it last: all who are sent it share that.
 struct OperatorPage {
     file: PathBuf,
-    read: Mutex<Option<(Stamp, Bytes)>>,
+    read: Mutex<Option<(PageStamp, Bytes)>>,
 }
 
 /// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
-type Stamp = (SystemTime, u64, u64);
+type PageStamp = (SystemTime, u64, u64);
 
 impl OperatorPage {
     fn new(file: PathBuf) -> Self {

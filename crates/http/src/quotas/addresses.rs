@@ -121,7 +121,7 @@ impl Addresses {
         }
         let mut table = self.lock();
         let account = self.account(&mut table, network_of(address), now);
-        Some(account.connections.take_in_any_case(1))
+        Some(account.connections.take_beyond_capacity(1))
     }
 
     fn account<'a>(

@@ -291,7 +291,7 @@ impl Quotas {
             if let Some(limit) = limit {
                 seats.push(kept(&self.pattern_addresses, grant.address, limit, places));
             }
-            seats.push(self.patterns.take_in_any_case(places));
+            seats.push(self.patterns.take_beyond_capacity(places));
         }
         seats
     }
@@ -300,7 +300,7 @@ impl Quotas {
 /// So many seats among those of one key, free or not.
 fn kept<K: Eq + Hash>(table: &Mutex<HashMap<K, Seats>>, key: K, limit: usize, places: u32) -> Seat {
     let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-    table.entry(key).or_insert_with(|| Seats::new(limit)).take_in_any_case(places)
+    table.entry(key).or_insert_with(|| Seats::new(limit)).take_beyond_capacity(places)
 }
 
 /// So many seats among those of one key. When the table is full, the keys nobody sits under are forgotten

@@ -140,7 +140,7 @@ impl RequestPlaces {
             })?;
         } else if taken.taken().count < self.capacity {
             // This machine is not limited.
-            taken.take_in_any_case(network, 0);
+            taken.take_beyond_capacity(network, 0);
         } else {
             return Err(Refusal::Busy);
         }

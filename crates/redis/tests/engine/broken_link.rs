@@ -5,7 +5,7 @@ use fanfare_testkit::RedisServer;
 use crate::ledger::{Node, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_told_before_a_link_broke_sleeps_until_the_next_one_brings_something() {
+async fn who_was_told_before_a_link_broke_is_woken() {
     let server = RedisServer::start(&["--user", "hub", "on", ">p", "~*", "&*", "+@all"]);
     let node = Node::connect(&format!("redis://hub:p@127.0.0.1:{}", server.port())).await;
     let begun = node.tail.heard();

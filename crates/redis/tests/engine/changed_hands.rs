@@ -8,7 +8,7 @@ use fanfare_log::{Between, EventLog};
 use fanfare_redis::{Notice, NoticeListener, RedisLog, RedisSettings, RedisState, Unsettled};
 use fanfare_testkit::{Proxy, RedisServer};
 
-use crate::ledger::{Ledger, Node, PATIENCE, Recorder, batch, draft, settings, until};
+use crate::ledger::{Ledger, Node, Recorder, TEST_TIMEOUT, batch, draft, settings, until};
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<String>>);
@@ -32,7 +32,8 @@ impl Heard {
 /// What the other process is given.
 async fn settled(node: &Node) -> RedisState {
     let log = Arc::clone(&node.log);
-    let state = tokio::task::spawn_blocking(move || log.settle(PATIENCE)).await.unwrap().unwrap();
+    let state =
+        tokio::task::spawn_blocking(move || log.settle(TEST_TIMEOUT)).await.unwrap().unwrap();
     let mut writer = Writer::new();
     state.write(&mut writer);
     let bytes = writer.finish();
@@ -54,7 +55,7 @@ async fn resumed(settings: RedisSettings, state: RedisState) -> Node {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_changes_hands_begins_an_epoch_or_misses_a_notice() {
+async fn a_handover_keeps_the_epoch_and_the_notices() {
     let server = RedisServer::start(&[]);
     let (old, other) = (Node::connect(&server.url()).await, Node::connect(&server.url()).await);
     let heard = Arc::<Heard>::default();
@@ -81,7 +82,7 @@ async fn a_node_that_changes_hands_begins_an_epoch_or_misses_a_notice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_the_old_process_had_heard_is_forgotten() {
+async fn what_only_the_old_process_had_heard_is_known() {
     let master = RedisServer::start(&[]);
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
     let ways = [Proxy::to(master.port()), Proxy::to(master.port())];
@@ -154,8 +155,8 @@ async fn what_the_old_process_had_heard_is_told_but_once() {
 async fn a_node_changes_hands_while_a_publish_is_on_its_way() {
     let server = RedisServer::start(&[]);
     let way = Proxy::to(server.port());
-    let slow = RedisSettings { response_timeout: PATIENCE, ..settings(&way.url()) };
-    let slow = RedisSettings { publish_deadline: PATIENCE, ..slow };
+    let slow = RedisSettings { response_timeout: TEST_TIMEOUT, ..settings(&way.url()) };
+    let slow = RedisSettings { publish_deadline: TEST_TIMEOUT, ..slow };
     let node = Node::with(slow).await;
     node.is_free().await;
     way.mute(true);
@@ -170,7 +171,7 @@ async fn a_node_changes_hands_while_a_publish_is_on_its_way() {
     assert_eq!(settle(within).await.unwrap(), Err(Unsettled { within }));
     way.mute(false);
     way.redirect(server.port());
-    settle(PATIENCE).await.unwrap().unwrap();
+    settle(TEST_TIMEOUT).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,7 @@ async fn a_redis_that_restarts_between_two_requests_costs_neither() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deposit_is_lost_with_the_answer_that_brought_it() {
+async fn a_deposit_survives_a_lost_answer() {
     let server = RedisServer::start(&[]);
     let way = Proxy::to(server.port());
     let node = Node::with(RedisSettings { response_timeout: LONG, ..settings(&way.url()) }).await;
@@ -97,7 +97,7 @@ async fn a_deposit_is_lost_with_the_answer_that_brought_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_is_given_twice_because_an_answer_was_lost() {
+async fn a_notice_is_given_once_despite_a_lost_answer() {
     let server = RedisServer::start(&[]);
     let way = Proxy::to(server.port());
     let node = Node::with(RedisSettings { response_timeout: LONG, ..settings(&way.url()) }).await;

@@ -1,6 +1,6 @@
 //! Redis is killed with signal 9 under load and comes back with what it had on disk.
 
-use fanfare_log::{EventLog, Standing};
+use fanfare_log::{EpochStatus, EventLog};
 use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Ledger, Node, until};
@@ -35,7 +35,7 @@ async fn with_every_write_synced_nothing_is_lost() {
         let [(_, first), (lineage, second)] = &node.tail.begins()[..] else {
             panic!("one new epoch: {:?}", node.tail.begins());
         };
-        let Standing::EndedAt(end) = lineage.standing(first.epoch) else { panic!() };
+        let EpochStatus::EndedAt(end) = lineage.epoch_status(first.epoch) else { panic!() };
         assert!(lineage.continuous(end, *second), "and nothing lost");
         let heard = node.tail.events().len();
         assert!(heard >= ledger.len(), "{heard} of {} events", ledger.len());
@@ -53,6 +53,6 @@ async fn without_persistence_the_old_epoch_is_unknown() {
     for node in nodes {
         let begins = node.tail.begins();
         let (lineage, _) = begins.last().unwrap();
-        assert_eq!(lineage.standing(begins[0].1.epoch), Standing::Unknown);
+        assert_eq!(lineage.epoch_status(begins[0].1.epoch), EpochStatus::Unknown);
     }
 }

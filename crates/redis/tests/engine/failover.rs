@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanfare_event::{Position, Selector};
-use fanfare_log::{AppendError, Between, EventLog, PageLimit, ReadFrom, Standing};
+use fanfare_log::{AppendError, Between, EpochStatus, EventLog, PageLimit, ReadFrom};
 use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
@@ -35,7 +35,7 @@ async fn offsets_given_out_again_belong_to_another_epoch() {
     until("a new epoch begins", || node.tail.begins().last().unwrap().1.epoch > copied.epoch).await;
 
     let (lineage, at) = node.tail.begins().pop().unwrap();
-    assert_eq!(lineage.standing(copied.epoch), Standing::EndedAt(copied));
+    assert_eq!(lineage.epoch_status(copied.epoch), EpochStatus::EndedAt(copied));
     for after in [lost, copied, Position::new(copied.epoch, 1)] {
         assert_eq!(
             lineage.between(after, at),
@@ -75,7 +75,7 @@ async fn a_master_demoted_in_place_is_given_up_until_it_is_one_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_goes_to_the_server_that_was_replaced() {
+async fn no_read_goes_to_a_replaced_server() {
     let master = RedisServer::start(&[]);
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
     let way = Proxy::to(master.port());
@@ -99,7 +99,7 @@ async fn a_read_goes_to_the_server_that_was_replaced() {
     until("the replica has it", copied).await;
     replica.command(&["REPLICAOF", "NO", "ONE"]);
     // Whoever connects from now on finds the new master: all but what has read.
-    way.lead_elsewhere(replica.port());
+    way.redirect_to_port(replica.port());
     for client in master.command(&["CLIENT", "LIST"]).lines() {
         if !client.contains("cmd=xrange") {
             let id = client.split_whitespace().find_map(|field| field.strip_prefix("id=")).unwrap();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fanfare_event::Draft;
-use fanfare_log::{EventLog, Standing};
+use fanfare_log::{EpochStatus, EventLog};
 use fanfare_redis::RedisLog;
 use fanfare_testkit::RedisServer;
 
@@ -53,7 +53,7 @@ fn allow(server: &RedisServer, command: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fence_stopped_midway_forgets_an_epoch() {
+async fn a_fence_stopped_midway_forgets_nothing() {
     for command in COMMANDS {
         let (mut server, url) = guarded();
         let mut ends = Vec::new();
@@ -74,7 +74,11 @@ async fn a_fence_stopped_midway_forgets_an_epoch() {
         let node = Node::connect(&url).await;
         let (lineage, at) = node.tail.begins().pop().unwrap();
         for end in &ends {
-            assert_eq!(lineage.standing(end.epoch), Standing::EndedAt(*end), "without {command}");
+            assert_eq!(
+                lineage.epoch_status(end.epoch),
+                EpochStatus::EndedAt(*end),
+                "without {command}"
+            );
         }
         assert!(lineage.continuous(ends[1], at), "without {command}");
         let heard: Vec<_> = server
@@ -118,7 +122,7 @@ async fn stops_or_not(server: &RedisServer, node: &Node, what: &str, stop: impl 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_stopped_midway_is_kept_or_remembered_by_half() {
+async fn a_publish_stopped_midway_is_whole_or_nothing() {
     for command in COMMANDS {
         let (server, url) = guarded();
         let node = Node::connect(&url).await;
@@ -130,7 +134,7 @@ async fn a_publish_stopped_midway_is_kept_or_remembered_by_half() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_that_finds_a_key_of_another_type_is_kept_or_remembered_by_half() {
+async fn a_publish_on_a_key_of_another_type_is_nothing() {
     for key in ["{test}:ids", "{test}:ids:order", "{test}:key:key"] {
         let (server, url) = guarded();
         let node = Node::connect(&url).await;
@@ -151,7 +155,7 @@ async fn a_publish_that_finds_a_key_of_another_type_is_kept_or_remembered_by_hal
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_has_no_place_in_the_order_is_kept_for_ever() {
+async fn an_id_without_a_place_in_the_order_expires() {
     let (server, url) = guarded();
     let node = Node::connect(&url).await;
     deny(&server, "rpush");
@@ -160,7 +164,7 @@ async fn an_id_that_has_no_place_in_the_order_is_kept_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nodes_share_is_left_for_ever_or_given_out_twice() {
+async fn what_nodes_share_expires_and_is_given_once() {
     for command in COMMANDS {
         let (server, url) = guarded();
         let node = Node::connect(&url).await;

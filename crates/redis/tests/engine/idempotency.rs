@@ -59,7 +59,7 @@ async fn a_lost_answer_is_found_again_by_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn publishes_that_were_refused_use_up_their_publishers_keys() {
+async fn refused_publishes_use_up_no_keys() {
     let mut server = RedisServer::start(&[]);
     let mut settings = settings(&server.url());
     settings.publish_deadline = std::time::Duration::from_millis(500);

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use fanfare_event::{Draft, Event, EventId, Extras, Position, Topic};
-use fanfare_log::{AppendError, Batch, EventLog, IdempotencyKey, Lineage, Standing, Tail};
+use fanfare_log::{AppendError, Batch, EpochStatus, EventLog, IdempotencyKey, Lineage, Tail};
 use fanfare_redis::{Namespace, RedisLog, RedisSettings};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 
 /// How long a condition may take before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a tail was told, in order.
 #[derive(Debug, Clone)]
@@ -131,7 +131,7 @@ impl Node {
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(start.elapsed() < TEST_TIMEOUT, "waited in vain until {what}");
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -249,10 +249,10 @@ impl Ledger {
         let covered = |position: Position| {
             breaks.iter().any(|(before, at, lineage)| {
                 let skipped = position > *before && position <= *at;
-                let lost = match lineage.standing(position.epoch) {
-                    Standing::Current => false,
-                    Standing::EndedAt(end) => position > end,
-                    Standing::Unknown => true,
+                let lost = match lineage.epoch_status(position.epoch) {
+                    EpochStatus::Current => false,
+                    EpochStatus::EndedAt(end) => position > end,
+                    EpochStatus::Unknown => true,
                 };
                 (skipped || lost) && !lineage.continuous(*before, *at)
             })

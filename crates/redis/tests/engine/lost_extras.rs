@@ -9,7 +9,7 @@ use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Node, batch, draft, keyed, settings, until};
 
-fn rich(topics: &[&str], private: bool, id: Option<&str>, message: &str) -> Draft {
+fn draft_with_extras(topics: &[&str], private: bool, id: Option<&str>, message: &str) -> Draft {
     let others = topics[1..].iter().map(|name| Topic::parse(name).unwrap());
     let plain = draft(topics[0], message);
     let id = id.map(|id| EventId::parse(id).unwrap());
@@ -21,20 +21,23 @@ async fn find(node: &Node, id: &str) -> Option<Position> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_node_hears_something_else() {
+async fn another_node_hears_the_same() {
     let server = RedisServer::start(&[]);
     let (one, other) = (Node::connect(&server.url()).await, Node::connect(&server.url()).await);
     let mut drafts = vec![
-        rich(&["a", "b"], false, None, "0"),
-        rich(&["a"], true, Some("urn:1"), "1"),
+        draft_with_extras(&["a", "b"], false, None, "0"),
+        draft_with_extras(&["a"], true, Some("urn:1"), "1"),
         draft("a", "2"),
-        rich(&["c", "d", "e"], true, Some("urn:2"), "3"),
+        draft_with_extras(&["c", "d", "e"], true, Some("urn:2"), "3"),
     ];
     for (at, retry) in [(2, 0), (3, 1500)] {
         drafts[at].extras = Extras::with_retry(drafts[at].extras.take(), Some(retry));
     }
     let first = one.log.append(batch(drafts.clone())).await.unwrap().first;
-    let again = one.log.append(keyed(vec![rich(&["a"], false, Some("urn:1"), "4")], "k")).await;
+    let again = one
+        .log
+        .append(keyed(vec![draft_with_extras(&["a"], false, Some("urn:1"), "4")], "k"))
+        .await;
     let again = again.unwrap().first;
     other.heard(again).await;
     for (heard, draft) in other.tail.events().iter().zip(&drafts) {
@@ -69,8 +72,8 @@ async fn an_id_means_the_earliest_of_what_is_left_of_its_events() {
     let node = Node::connect(&server.url()).await;
     let mut of_one = Vec::new();
     for n in 0..4 {
-        let other = rich(&["a"], false, Some(&format!("urn:other:{n}")), "m");
-        let drafts = vec![rich(&["a"], false, Some("urn:1"), "m"), other];
+        let other = draft_with_extras(&["a"], false, Some(&format!("urn:other:{n}")), "m");
+        let drafts = vec![draft_with_extras(&["a"], false, Some("urn:1"), "m"), other];
         of_one.push(node.log.append(batch(drafts)).await.unwrap().first);
     }
     for (n, at) in of_one.iter().enumerate() {
@@ -88,14 +91,14 @@ async fn an_id_means_the_earliest_of_what_is_left_of_its_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_outlive_their_events() {
+async fn ids_go_with_their_events() {
     let server = RedisServer::start(&[]);
     let mut settings = settings(&server.url());
     // Longer than the pause between two looks at the stream: what expires was measured before.
     settings.retention.age = Duration::from_secs(7);
     let node = Node::with(settings).await;
     for n in 0..20 {
-        let drafts = vec![rich(&["a"], false, Some(&format!("urn:{n}")), "m")];
+        let drafts = vec![draft_with_extras(&["a"], false, Some(&format!("urn:{n}")), "m")];
         node.log.append(batch(drafts)).await.unwrap();
     }
     assert_eq!(server.number(&["HLEN", "{test}:ids"]), 20);
@@ -103,7 +106,7 @@ async fn ids_outlive_their_events() {
     let ids = || server.number(&["LLEN", "{test}:ids:order"]);
     until("their ids are forgotten, though nothing follows", || ids() == 0).await;
     // What keeps the stream from being empty.
-    let last = rich(&["a"], false, Some("urn:0"), "m");
+    let last = draft_with_extras(&["a"], false, Some("urn:0"), "m");
     let last = node.log.append(batch(vec![last])).await.unwrap().first;
     assert_eq!(find(&node, "urn:0").await, Some(last));
     assert_eq!((ids(), server.number(&["HLEN", "{test}:ids"])), (1, 1));

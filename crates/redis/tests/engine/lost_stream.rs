@@ -1,6 +1,6 @@
 //! The stream vanishes or goes back while the server stays up.
 
-use fanfare_log::{EventLog, Standing};
+use fanfare_log::{EpochStatus, EventLog};
 use fanfare_testkit::{Proxy, RedisServer};
 
 use crate::ledger::{Ledger, Node, until};
@@ -15,7 +15,7 @@ async fn an_idle_flush_is_noticed_and_said() {
     server.command(&["FLUSHALL"]);
     until("a new epoch begins", || node.tail.begins().len() == 2).await;
     let begins = node.tail.begins();
-    assert_eq!(begins[1].0.standing(begins[0].1.epoch), Standing::Unknown);
+    assert_eq!(begins[1].0.epoch_status(begins[0].1.epoch), EpochStatus::Unknown);
     assert!(!begins[1].0.continuous(ledger.last(), begins[1].1));
     assert!(begins[1].1 > ledger.last(), "positions only grow");
     ledger.publish(&node.log, "a", &["1.0".to_owned()]).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_stream_restored_from_an_older_copy_begins_an_epoch() {
     server.command(&["RENAME", "older", "{test}:events"]);
     until("a new epoch begins", || node.tail.begins().len() == 2).await;
     let (lineage, at) = node.tail.begins().pop().unwrap();
-    assert_eq!(lineage.standing(kept.epoch), Standing::EndedAt(kept));
+    assert_eq!(lineage.epoch_status(kept.epoch), EpochStatus::EndedAt(kept));
     assert!(!lineage.continuous(ledger.last(), at), "the second event is lost, and that is said");
     ledger.publish(&node.log, "a", &["2.0".to_owned()]).await.unwrap();
     node.heard(ledger.last()).await;
@@ -83,7 +83,7 @@ async fn a_stream_and_its_lineage_restored_together_begin_an_epoch() {
     let _ = ledger.publish(&node.log, "a", &["2.0".to_owned()]).await;
     until("a new epoch begins", || node.tail.begins().len() == 2).await;
     let (lineage, at) = node.tail.begins().pop().unwrap();
-    assert_eq!(lineage.standing(kept.epoch), Standing::EndedAt(kept));
+    assert_eq!(lineage.epoch_status(kept.epoch), EpochStatus::EndedAt(kept));
     assert!(!lineage.continuous(kept, at), "the second event is lost, and that is said");
     ledger.publish(&node.log, "a", &["3.0".to_owned()]).await.unwrap();
     node.heard(ledger.last()).await;
@@ -111,7 +111,7 @@ async fn an_entry_nobody_understands_is_not_passed_over_in_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_position_is_given_out_again_by_an_older_copy() {
+async fn an_older_copy_gives_out_no_position_again() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let ledger = Ledger::default();
@@ -149,7 +149,7 @@ async fn what_was_trimmed_before_anyone_could_read_it_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_has_not_heard_gives_out_again_what_an_older_copy_has_not() {
+async fn a_node_behind_gives_out_no_position_again() {
     let server = RedisServer::start(&[]);
     let proxy = Proxy::to(server.port());
     let (one, two) = (Node::connect(&server.url()).await, Node::connect(&proxy.url()).await);

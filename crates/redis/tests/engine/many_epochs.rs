@@ -2,7 +2,7 @@
 //! sent to one.
 
 use fanfare_event::{Position, Selector};
-use fanfare_log::{EventLog, Lineage, PageLimit, ReadFrom, Standing};
+use fanfare_log::{EpochStatus, EventLog, Lineage, PageLimit, ReadFrom};
 use fanfare_testkit::RedisServer;
 
 use crate::ledger::{Node, until};
@@ -20,7 +20,7 @@ const BUSY: [u64; 5] = [FIRST + 3, FIRST + 4, FIRST + 1_100, FIRST + 1_990, FIRS
 const EVENTS_EACH: u64 = 5;
 
 /// Of these, nobody vouches for what is left.
-fn is_feared(epoch: u64) -> bool {
+fn may_be_lost(epoch: u64) -> bool {
     (FIRST + 200..FIRST + 600).contains(&epoch)
 }
 
@@ -38,7 +38,7 @@ fn begin_epochs(server: &RedisServer) -> Lineage {
             vec!["EVALSHA", &fence, "3", EVENTS, LINEAGE, NOTICES, &name, &most, &recent, ""];
         if lineage.is_some() {
             server.command(&["HSET", LINEAGE, "server", "another"]);
-            if !is_feared(end.epoch) {
+            if !may_be_lost(end.epoch) {
                 fencing.push(&heard);
             }
         }
@@ -47,7 +47,7 @@ fn begin_epochs(server: &RedisServer) -> Lineage {
         match &mut lineage {
             Some(lineage) => {
                 let before = parse(&heard);
-                let lossy = is_feared(before.epoch);
+                let lossy = may_be_lost(before.epoch);
                 assert_eq!(lineage.begin(epoch, before.seq, lossy), epoch);
             }
             None => lineage = Some(Lineage::root(epoch)),
@@ -68,7 +68,7 @@ fn parse(position: &str) -> Position {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_is_sent_to_an_epoch_that_was_forgotten() {
+async fn no_reader_is_sent_to_a_forgotten_epoch() {
     let server = RedisServer::start(&[]);
     let expected = begin_epochs(&server);
     let node = Node::connect(&server.url()).await;
@@ -78,7 +78,8 @@ async fn a_reader_is_sent_to_an_epoch_that_was_forgotten() {
     assert_eq!(lineage.ends().len(), Lineage::MAX_ANCESTORS);
 
     // Every position that a client may be given is one from which it can go on.
-    let is_named = |position: Position| lineage.standing(position.epoch) != Standing::Unknown;
+    let is_named =
+        |position: Position| lineage.epoch_status(position.epoch) != EpochStatus::Unknown;
     for (events, bytes) in [(1, 1), (1000, 1 << 20)] {
         let limit = PageLimit { events, bytes };
         for start in [Position::ORIGIN, Position::new(BUSY[0], 2), Position::new(BUSY[2], 5)] {

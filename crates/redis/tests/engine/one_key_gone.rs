@@ -48,7 +48,7 @@ async fn used() -> (RedisServer, [Node; 2], Ledger) {
 }
 
 /// Something happens to a key under load.
-async fn befalls(key: &str, what: impl Fn(&RedisServer)) {
+async fn with_fault_under_load(key: &str, what: impl Fn(&RedisServer)) {
     let (server, nodes, ledger) = used().await;
     server.command(&["COPY", key, "older"]);
     let loads = [ledger.load(&nodes[0].log, "a"), ledger.load(&nodes[1].log, "b")];
@@ -72,9 +72,9 @@ async fn befalls(key: &str, what: impl Fn(&RedisServer)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_deleted() {
+async fn a_deleted_key_is_survived() {
     for key in KEYS {
-        befalls(key, |server| {
+        with_fault_under_load(key, |server| {
             server.command(&["DEL", key]);
         })
         .await;
@@ -82,9 +82,9 @@ async fn a_key_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_what_it_was_before() {
+async fn a_restored_key_is_survived() {
     for key in KEYS {
-        befalls(key, |server| {
+        with_fault_under_load(key, |server| {
             server.command(&["RENAME", "older", key]);
         })
         .await;
@@ -92,15 +92,15 @@ async fn a_key_is_what_it_was_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_keys_are_deleted() {
-    befalls("{test}:events", |server| {
+async fn a_flush_is_survived() {
+    with_fault_under_load("{test}:events", |server| {
         server.command(&["FLUSHALL"]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_of_another_type() {
+async fn a_key_of_another_type_is_survived() {
     for key in KEYS {
         let (server, nodes, ledger) = used().await;
         // At once: a node would write the key anew in between.

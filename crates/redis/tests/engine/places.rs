@@ -7,7 +7,7 @@ use fanfare_log::EventLog;
 use fanfare_redis::RedisLog;
 use fanfare_testkit::{RedisServer, free_port};
 
-use crate::ledger::{Ledger, Node, PATIENCE, Recorder, settings, until};
+use crate::ledger::{Ledger, Node, Recorder, TEST_TIMEOUT, settings, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_of_the_slot_is_found_from_any_node_of_a_cluster() {
@@ -27,7 +27,7 @@ async fn the_owner_of_the_slot_is_found_from_any_node_of_a_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slot_that_moves_takes_the_namespace_along() {
+async fn a_node_follows_a_slot_that_moves() {
     let cluster = Cluster::of(2, &[]).await;
     let from = cluster.owner();
     let to = cluster.servers.iter().find(|server| server.port() != from.port()).unwrap();
@@ -63,7 +63,7 @@ async fn a_slot_that_moves_takes_the_namespace_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_in_a_cluster_takes_over() {
+async fn a_node_follows_a_cluster_failover() {
     let mut cluster = Cluster::of(3, &["--cluster-node-timeout", "1000"]).await;
     let owner = cluster.owner().port();
     let replica = cluster.add_replica_of(owner).await;
@@ -199,7 +199,7 @@ async fn sentinel_and_cluster_are_reached_over_tls() {
             let tail = Arc::new(Recorder::default());
             match RedisLog::connect(trusting.clone(), tail.clone()).await {
                 Ok(log) => break Node { log, tail },
-                Err(error) => assert!(begun.elapsed() < PATIENCE, "{url}: {error}"),
+                Err(error) => assert!(begun.elapsed() < TEST_TIMEOUT, "{url}: {error}"),
             }
         };
         let ledger = Ledger::default();

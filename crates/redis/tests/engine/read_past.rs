@@ -130,7 +130,7 @@ async fn a_quiet_topic_has_no_gap_because_another_was_trimmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_has_read_another_with_other_topics_reads_again() {
+async fn what_one_has_read_others_do_not_read_again() {
     let server = RedisServer::start(&[]);
     let node = Node::connect(&server.url()).await;
     let start = node.tail.heard();

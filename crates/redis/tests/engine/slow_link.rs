@@ -39,7 +39,7 @@ async fn one_message_slower_than_all_patience_arrives_in_the_end() {
 
 /// What was published lately says nothing of how large what was published before is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_large_messages_never_comes_because_the_latest_are_small() {
+async fn large_messages_arrive_though_the_latest_are_small() {
     let server = RedisServer::start(&[]);
     let proxy = Proxy::to(server.port());
     let mut hurried = settings(&proxy.url());

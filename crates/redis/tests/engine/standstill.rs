@@ -112,7 +112,7 @@ async fn a_stalled_node_is_told_what_was_trimmed_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_waits_for_what_is_gone_until_something_comes_after_it() {
+async fn a_node_does_not_wait_for_what_is_gone() {
     let server = RedisServer::start(&[]);
     let way = Proxy::to(server.port());
     let (away, busy) = (Node::connect(&way.url()).await, Node::connect(&server.url()).await);

@@ -19,12 +19,12 @@ use rustix::net::{
 };
 
 fn main() -> ExitCode {
-    let Err(error) = become_the_program();
+    let Err(error) = exec_program();
     eprintln!("the go-between: {error}");
     ExitCode::FAILURE
 }
 
-fn become_the_program() -> io::Result<Infallible> {
+fn exec_program() -> io::Result<Infallible> {
     let named = |name| env::var_os(name).ok_or_else(|| io::Error::other(format!("no {name}")));
     let (rig, program) = (named(RIG)?, named(PROGRAM)?);
     let flags = SocketFlags::CLOEXEC;

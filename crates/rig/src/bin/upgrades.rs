@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use fanfare_rig::binary;
 use fanfare_rig::engine::HubEngine;
-use fanfare_rig::upgrade::round::{UpgradePlan, UpgradeReport, play};
+use fanfare_rig::upgrade::round::{UpgradePlan, UpgradeReport, run};
 
 const USAGE: &str = "\
 usage: rig-upgrades [--engine E] [--upgrades N] [--seed S] [--streams N] [--clients N] [--rate N] [--only TEXT]
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         plan.engine = engine;
         println!("engine {engine}, seed {}", plan.seed);
         let begun = Instant::now();
-        match play(&plan) {
+        match run(&plan) {
             Ok(report) => {
                 println!("{engine}, {} s: {}", begun.elapsed().as_secs(), summary(&report));
                 for finding in &report.findings {

@@ -18,7 +18,7 @@ use super::node::{is_alive, open_files};
 use super::relay::{ExpectedOutcome, RelayEnds, RelayLog};
 use super::round::{SETTINGS, UpgradeRig};
 use crate::engine::HubEngine;
-use crate::ledger::{Harm, Outage, Wrong};
+use crate::ledger::{Outage, OutageScope, Wrong};
 
 /// How long an upgrade may take, with everything that may stand still in it.
 const UPGRADES: Duration = Duration::from_secs(90);
@@ -55,7 +55,7 @@ impl UpgradeRig<'_> {
         let begun = Instant::now();
         let mut passage: Option<RelayEnds> = None;
         let mut gives_up_after = match fault {
-            UpgradeFault::Impatient(after) => Some(after),
+            UpgradeFault::ClientKilled(after) => Some(after),
             _ => None,
         };
         let mut relay = None;
@@ -66,7 +66,7 @@ impl UpgradeRig<'_> {
                 passage = self.reception.next()?;
                 new = new.or(passage.as_ref().map(|passage| passage.new));
             }
-            if fault != UpgradeFault::Mute
+            if fault != UpgradeFault::SilentProcess
                 && let Some(mut passage) = passage.take()
             {
                 let files = match fault {
@@ -75,8 +75,8 @@ impl UpgradeRig<'_> {
                 };
                 // It may have been killed meanwhile.
                 let _ = passage.begin(files);
-                let deed = fault.deed();
-                relay = Some(thread::spawn(move || passage.pass_on(old, deed)));
+                let action = fault.action();
+                relay = Some(thread::spawn(move || passage.forward(old, action)));
             }
             // What was asked is under way.
             if relay.is_some() && gives_up_after.is_some_and(|after| begun.elapsed() >= after) {
@@ -110,14 +110,14 @@ impl UpgradeRig<'_> {
             thread::sleep(Duration::from_millis(random.u64(..300)));
             self.nodes[n].restart()?;
         }
-        let harm = match (outcome, heard.killed) {
+        let scope = match (outcome, heard.killed) {
             (ExpectedOutcome::Stays, _) => None,
-            (ExpectedOutcome::Crash, _) => Some(Harm::Everything),
-            (ExpectedOutcome::Moves, Some(_)) => Some(Harm::Requests),
-            (ExpectedOutcome::Moves, None) => Some(Harm::Beginnings),
+            (ExpectedOutcome::Crash, _) => Some(OutageScope::Everything),
+            (ExpectedOutcome::Moves, Some(_)) => Some(OutageScope::Requests),
+            (ExpectedOutcome::Moves, None) => Some(OutageScope::Beginnings),
         };
-        if let Some(harm) = harm {
-            self.ledger.outage(Outage { node: n, harm, from, to: self.ledger.now() });
+        if let Some(scope) = scope {
+            self.ledger.outage(Outage { node: n, scope, from, to: self.ledger.now() });
         }
         Ok((outcome, heard))
     }
@@ -146,7 +146,7 @@ impl UpgradeRig<'_> {
             };
             match (outcome, new) {
                 (ExpectedOutcome::Moves, Some(new)) => self.nodes[n].adopt(new),
-                (_, Some(new)) => self.nodes[n].disown(new),
+                (_, Some(new)) => self.nodes[n].forget_process(new),
                 (_, None) => {}
             }
             return outcome;
@@ -170,7 +170,7 @@ impl UpgradeRig<'_> {
             ExpectedOutcome::Moves => well,
             ExpectedOutcome::Crash => true,
         };
-        if outcome != due || !(told_so || fault.deafens()) {
+        if outcome != due || !(told_so || fault.may_lose_report()) {
             let logged = self.nodes[n].logged();
             self.ledger.wrong(Wrong::Outcome, 1, || {
                 format!(
@@ -200,12 +200,12 @@ impl UpgradeRig<'_> {
     }
 
     /// What is to be so before the upgrade is asked for, and after it no more.
-    fn prepare(&self, n: usize, fault: UpgradeFault) -> io::Result<Undo> {
+    fn prepare(&self, n: usize, fault: UpgradeFault) -> io::Result<Cleanup> {
         match fault {
             UpgradeFault::WrongSettings => {
                 let path = self.place.join(format!("node-{n}.toml"));
                 fs::write(&path, "heartbeat = \"soon\"\n")?;
-                Ok(Undo::Settings(path))
+                Ok(Cleanup::Settings(path))
             }
             UpgradeFault::FewFilesHere(more) => {
                 let pid = self.nodes[n].pid;
@@ -213,21 +213,21 @@ impl UpgradeRig<'_> {
                 let maximum = getrlimit(Resource::Nofile).maximum;
                 let limit = Rlimit { current: Some(few), maximum };
                 let before = prlimit(Some(pid), Resource::Nofile, limit)?;
-                Ok(Undo::OpenFiles(pid, before))
+                Ok(Cleanup::OpenFiles(pid, before))
             }
-            _ => Ok(Undo::Nothing),
+            _ => Ok(Cleanup::Nothing),
         }
     }
 }
 
 /// What ends with an upgrade.
-enum Undo {
+enum Cleanup {
     Nothing,
     Settings(PathBuf),
     OpenFiles(Pid, Rlimit),
 }
 
-impl Undo {
+impl Cleanup {
     fn undo(self) {
         match self {
             Self::Nothing => {}

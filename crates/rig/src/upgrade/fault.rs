@@ -1,4 +1,4 @@
-//! What may go wrong with an upgrade, as a deck of cards: a run draws all of them before it draws one again.
+//! What may go wrong with an upgrade, in shuffled order: a run takes each of them before it takes one again.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub enum Act {
 
 /// What is done, and at which message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deed {
+pub struct RelayAction {
     /// At the first of this kind.
     pub at: UpgradeStep,
     /// What.
@@ -36,9 +36,9 @@ pub struct Deed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpgradeFault {
     /// Something at a message.
-    At(Deed),
+    At(RelayAction),
     /// The new process never says a word.
-    Mute,
+    SilentProcess,
     /// There is no such program.
     Missing,
     /// It may not be executed.
@@ -55,14 +55,14 @@ pub enum UpgradeFault {
     /// The old process may open so many more files than it has.
     FewFilesHere(u64),
     /// Whoever gave the order is killed so long after it.
-    Impatient(Duration),
+    ClientKilled(Duration),
 }
 
 impl UpgradeFault {
     /// All of them, each a few times with what is left to chance. `long` are those too that take half a minute.
-    pub fn deck(random: &mut fastrand::Rng, long: bool) -> Vec<Self> {
-        let mut deck = Vec::new();
-        let mut at = |at, act| deck.push(Self::At(Deed { at, act }));
+    pub fn shuffled_faults(random: &mut fastrand::Rng, long: bool) -> Vec<Self> {
+        let mut shuffled_faults = Vec::new();
+        let mut at = |at, act| shuffled_faults.push(Self::At(RelayAction { at, act }));
         let millis = Duration::from_millis;
         for step in UpgradeStep::ALL {
             for side in [Side::Old, Side::New] {
@@ -99,8 +99,8 @@ impl UpgradeFault {
             at(UpgradeStep::Ready, Act::LittleMemory(random.u64(..64 << 20)));
         }
         at(UpgradeStep::Hello, Act::AnotherFormat);
-        deck.extend([
-            Self::Mute,
+        shuffled_faults.extend([
+            Self::SilentProcess,
             Self::Missing,
             Self::NotExecutable,
             Self::AnotherMachine,
@@ -108,31 +108,33 @@ impl UpgradeFault {
             Self::WrongSettings,
         ]);
         for _ in 0..3 {
-            deck.push(Self::FewFilesThere(random.u64(20..900)));
-            deck.push(Self::FewFilesHere(random.u64(..8)));
-            deck.push(Self::Impatient(millis(random.u64(..400))));
+            shuffled_faults.push(Self::FewFilesThere(random.u64(20..900)));
+            shuffled_faults.push(Self::FewFilesHere(random.u64(..8)));
+            shuffled_faults.push(Self::ClientKilled(millis(random.u64(..400))));
         }
-        random.shuffle(&mut deck);
-        deck
+        random.shuffle(&mut shuffled_faults);
+        shuffled_faults
     }
 
     /// What the relay does.
-    pub fn deed(self) -> Deed {
+    pub fn action(self) -> RelayAction {
         match self {
-            Self::At(deed) => deed,
-            _ => Deed { at: UpgradeStep::Hello, act: Act::Nothing },
+            Self::At(action) => action,
+            _ => RelayAction { at: UpgradeStep::Hello, act: Act::Nothing },
         }
     }
 
     /// Whether whoever gave the order may be told something else than what came of it.
-    pub fn deafens(self) -> bool {
+    pub fn may_lose_report(self) -> bool {
         match self {
-            Self::Impatient(_) => true,
-            Self::At(Deed { act: Act::Kill(side, _), at }) => {
+            Self::ClientKilled(_) => true,
+            Self::At(RelayAction { act: Act::Kill(side, _), at }) => {
                 side == Side::Old || at >= UpgradeStep::Commit
             }
             // The new process is not heard of any more.
-            Self::At(Deed { act: Act::Stop(..) | Act::Spoil, at }) => at >= UpgradeStep::Commit,
+            Self::At(RelayAction { act: Act::Stop(..) | Act::Spoil, at }) => {
+                at >= UpgradeStep::Commit
+            }
             _ => false,
         }
     }
@@ -141,7 +143,7 @@ impl UpgradeFault {
 impl fmt::Display for UpgradeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(Deed { at, act }) => match act {
+            Self::At(RelayAction { at, act }) => match act {
                 Act::Nothing => f.write_str("no fault"),
                 Act::Kill(side, None) => write!(f, "{side} is killed at {at:?}"),
                 Act::Kill(side, Some(after)) => {
@@ -154,7 +156,7 @@ impl fmt::Display for UpgradeFault {
                     write!(f, "the new process has {} KiB of memory left", more / 1024)
                 }
             },
-            Self::Mute => f.write_str("the new process says nothing"),
+            Self::SilentProcess => f.write_str("the new process says nothing"),
             Self::Missing => f.write_str("there is no such program"),
             Self::NotExecutable => f.write_str("the program may not be executed"),
             Self::AnotherMachine => f.write_str("the program is of another architecture"),
@@ -164,7 +166,7 @@ impl fmt::Display for UpgradeFault {
                 write!(f, "the new process may open {part} files for 1000 of the old one's")
             }
             Self::FewFilesHere(more) => write!(f, "the old process may open {more} more files"),
-            Self::Impatient(after) => write!(f, "whoever asked is killed after {after:?}"),
+            Self::ClientKilled(after) => write!(f, "whoever asked is killed after {after:?}"),
         }
     }
 }

@@ -11,11 +11,11 @@
 //! that the hub reports.
 
 mod attempt;
-pub mod choir;
 pub mod fault;
 pub mod node;
 pub mod relay;
 pub mod round;
+pub mod sequence_readers;
 pub mod side;
 pub mod step;
 

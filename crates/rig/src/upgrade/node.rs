@@ -108,7 +108,7 @@ impl UpgradingNode {
     }
 
     /// A process was to be the node, and is not.
-    pub fn disown(&mut self, pid: Pid) {
+    pub fn forget_process(&mut self, pid: Pid) {
         self.former.push(pid);
     }
 

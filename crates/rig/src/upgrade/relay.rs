@@ -19,7 +19,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use super::fault::{Act, Deed};
+use super::fault::{Act, RelayAction};
 use super::side::Side;
 use super::step::{MAGIC, UpgradeStep};
 
@@ -163,7 +163,7 @@ struct Later {
 struct Relay {
     old: Pid,
     new: Pid,
-    deed: Deed,
+    action: RelayAction,
     heard: RelayLog,
     later: Vec<Later>,
 }
@@ -179,9 +179,9 @@ impl RelayEnds {
     }
 
     /// Passes on what the two say until one of them has gone.
-    pub fn pass_on(self, old: Pid, deed: Deed) -> RelayLog {
+    pub fn forward(self, old: Pid, action: RelayAction) -> RelayLog {
         let Self { new, to_old, to_new, word: _word } = self;
-        let mut relay = Relay { old, new, deed, heard: RelayLog::default(), later: Vec::new() };
+        let mut relay = Relay { old, new, action, heard: RelayLog::default(), later: Vec::new() };
         let ends = [to_old, to_new];
         loop {
             relay.act_until(Some(Instant::now()));
@@ -204,7 +204,7 @@ impl RelayEnds {
                     if let Some(bytes) = said {
                         say(&ends[1 - from], &bytes, &descriptors);
                     }
-                    relay.deed_is_said();
+                    relay.act_after_forwarding();
                 }
                 // All that it said is passed on: the other hears its end.
                 _ => break,
@@ -230,10 +230,10 @@ impl Relay {
             _ => {}
         }
         self.heard.said.push(step);
-        if step != self.deed.at || self.heard.done || !first {
+        if step != self.action.at || self.heard.done || !first {
             return Some(bytes);
         }
-        match self.deed.act {
+        match self.action.act {
             Act::Kill(side, None) => {
                 self.heard.done = true;
                 self.kill(side);
@@ -256,18 +256,19 @@ impl Relay {
     }
 
     /// Does what is to be done once the message has been passed on.
-    fn deed_is_said(&mut self) {
-        if self.heard.has(UpgradeStep::Prepared) && matches!(self.deed.act, Act::LittleMemory(_)) {
+    fn act_after_forwarding(&mut self) {
+        if self.heard.has(UpgradeStep::Prepared) && matches!(self.action.act, Act::LittleMemory(_))
+        {
             // Too little from now on would be a crash of the hub, as at any other time.
             let all = Rlimit { current: None, maximum: None };
             let _ = prlimit(Some(self.new), Resource::As, all);
         }
-        if !self.heard.has(self.deed.at) || self.heard.done {
+        if !self.heard.has(self.action.at) || self.heard.done {
             return;
         }
         self.heard.done = true;
         let now = Instant::now();
-        match self.deed.act {
+        match self.action.act {
             Act::Kill(side, Some(after)) => {
                 self.later.push(Later { at: now + after, signal: Signal::KILL, side });
             }

@@ -1,4 +1,4 @@
-//! A run of upgrades: a hub, publishers, streams, a deck of faults, and a judgement at the end.
+//! A run of upgrades: a hub, publishers, streams, shuffled faults, and a judgement at the end.
 //!
 //! What must hold: everyone who publishes or listens is there before the first upgrade and after the last, so that
 //! what is found is of the upgrades.
@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, set_child_subreaper, setrlimit};
 
-use super::choir::{Choir, SECRET};
-use super::fault::{Act, Deed, UpgradeFault};
+use super::fault::{Act, RelayAction, UpgradeFault};
 use super::node::UpgradingNode;
 use super::relay::{ExpectedOutcome, Reception};
+use super::sequence_readers::{SECRET, SequenceReaders};
 use super::step::UpgradeStep;
 use crate::engine::HubEngine;
-use crate::follower::ClientCrowd;
+use crate::follower::ClientPool;
 use crate::judge::{audit, judge};
 use crate::ledger::{RoundLedger, Violation, Wrong};
-use crate::publisher::{Habit, RigPublisher};
-use crate::redis::{Redis, RedisPersistence};
+use crate::publisher::{PublisherConfig, RigPublisher};
+use crate::redis::{RedisPersistence, RigRedis};
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -65,9 +65,9 @@ pub struct UpgradeReport {
     pub faults: BTreeMap<String, u64>,
     /// The pauses of those that succeeded, in milliseconds, ascending.
     pub pauses: Vec<f64>,
-    /// Events acknowledged to publishers, beside the numbers of the choir.
+    /// Events acknowledged to publishers, beside the numbers of the sequence readers.
     pub acknowledged: u64,
-    /// Events that clients read, and the numbers that the choir heard.
+    /// Events that clients read, and the numbers that the sequence readers heard.
     pub delivered: u64,
     /// Streams that were opened.
     pub connections: u64,
@@ -108,22 +108,22 @@ pub(super) struct UpgradeRig<'a> {
     pub(super) report: UpgradeReport,
 }
 
-/// Plays a run.
-pub fn play(plan: &UpgradePlan) -> io::Result<UpgradeReport> {
+/// Runs the plan.
+pub fn run(plan: &UpgradePlan) -> io::Result<UpgradeReport> {
     // Processes whose parent has died are the rig's.
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let place = tempfile::Builder::new().prefix("fanfare-rig-").tempdir()?;
     let ledger = RoundLedger::default();
     ledger.steady.store(true, Ordering::Relaxed);
     let redis = match plan.engine.is_redis() {
-        true => Some(Redis::start("redis", place.path(), RedisPersistence::Always)?),
+        true => Some(RigRedis::start("redis", place.path(), RedisPersistence::Always)?),
         false => None,
     };
     let mut stage = UpgradeRig::set(plan, place.path(), redis.as_ref(), &ledger)?;
     if plan.leaves {
         eprintln!("everything of this run stays in {}", place.keep().display());
     }
-    stage.play()?;
+    stage.run()?;
     let UpgradeRig { report, nodes, .. } = stage;
     drop(nodes);
     Ok(report)
@@ -133,7 +133,7 @@ impl<'a> UpgradeRig<'a> {
     fn set(
         plan: &'a UpgradePlan,
         place: &Path,
-        redis: Option<&Redis>,
+        redis: Option<&RigRedis>,
         ledger: &'a RoundLedger,
     ) -> io::Result<Self> {
         let socket = place.join("reception");
@@ -160,7 +160,7 @@ impl<'a> UpgradeRig<'a> {
         Ok(Self { plan, place, reception, nodes, ledger, report: UpgradeReport::default() })
     }
 
-    fn play(&mut self) -> io::Result<()> {
+    fn run(&mut self) -> io::Result<()> {
         let plan = self.plan;
         let mut random = fastrand::Rng::with_seed(plan.seed);
         // It may be raised: thousands of streams are two descriptors each, here and there.
@@ -170,19 +170,20 @@ impl<'a> UpgradeRig<'a> {
         let before = self.measured()?;
         let addresses: Vec<_> = self.nodes.iter().map(UpgradingNode::address).collect();
         let ledger = self.ledger;
-        let crowd = ClientCrowd::new(&addresses, ledger);
+        let crowd = ClientPool::new(&addresses, ledger);
         let program = plan.program.clone();
-        let choir = Choir::new(&addresses, ledger, program, plan.streams, 5);
+        let sequence_readers = SequenceReaders::new(&addresses, ledger, program, plan.streams, 5);
         thread::scope(|scope| -> io::Result<()> {
-            let (crowd, choir) = (&crowd, &choir);
+            let (crowd, sequence_readers) = (&crowd, &sequence_readers);
             let small = || thread::Builder::new().stack_size(STACK);
-            let singers = scope.spawn(|| choir.sing());
-            let leader = scope.spawn(|| choir.lead());
+            let reading = scope.spawn(|| sequence_readers.run());
+            let leader = scope.spawn(|| sequence_readers.lead());
             let mut publishers = Vec::new();
             for number in 1..=3 {
                 let mut publisher = RigPublisher::new(number, &addresses, ledger, random.u64(..));
                 let batch = [40, 1, 10][number as usize % 3];
-                let habit = Habit { batch, rate: plan.rate / 3, keyed: true, one_topic: false };
+                let habit =
+                    PublisherConfig { batch, rate: plan.rate / 3, keyed: true, one_topic: false };
                 publishers.push(small().spawn_scoped(scope, move || publisher.run(&habit))?);
             }
             for number in 0..plan.clients {
@@ -194,7 +195,9 @@ impl<'a> UpgradeRig<'a> {
                 })?;
             }
             let begun = Instant::now();
-            while choir.open.load(Ordering::Acquire) < plan.streams && begun.elapsed() < GATHERS {
+            while sequence_readers.open.load(Ordering::Acquire) < plan.streams
+                && begun.elapsed() < GATHERS
+            {
                 thread::sleep(Duration::from_millis(50));
             }
             let upgraded = self.upgrade_all(&mut random);
@@ -210,16 +213,16 @@ impl<'a> UpgradeRig<'a> {
                 ledger.wrong(Wrong::Stuck, 1, told);
             }
             crowd.finishing.store(true, Ordering::Release);
-            choir.closing.store(true, Ordering::Release);
+            sequence_readers.closing.store(true, Ordering::Release);
             leader.join().expect("the leader does not panic");
-            singers.join().expect("the choir does not panic")?;
+            reading.join().expect("the sequence readers does not panic")?;
             upgraded
         })?;
         if !ledger.forgets.load(Ordering::Relaxed) {
             audit(ledger, &crowd.audit(AUDITOR));
         }
-        self.report.expired = choir.expired.load(Ordering::Relaxed);
-        self.report.delivered = choir.heard.load(Ordering::Relaxed);
+        self.report.expired = sequence_readers.expired.load(Ordering::Relaxed);
+        self.report.delivered = sequence_readers.heard.load(Ordering::Relaxed);
         self.compare(&before)?;
         self.conclude();
         Ok(())
@@ -229,7 +232,7 @@ impl<'a> UpgradeRig<'a> {
     fn measured(&mut self) -> io::Result<Vec<(usize, u64)>> {
         let mut measured = Vec::new();
         for n in 0..self.nodes.len() {
-            let fault = UpgradeFault::At(Deed { at: UpgradeStep::Hello, act: Act::Nothing });
+            let fault = UpgradeFault::At(RelayAction { at: UpgradeStep::Hello, act: Act::Nothing });
             self.upgrade(n, fault, &mut fastrand::Rng::with_seed(0))?;
             let node = &self.nodes[n];
             // What is open for this moment alone closes again.
@@ -272,19 +275,19 @@ impl<'a> UpgradeRig<'a> {
     }
 
     fn upgrade_all(&mut self, random: &mut fastrand::Rng) -> io::Result<()> {
-        let mut deck = Vec::new();
+        let mut shuffled_faults = Vec::new();
         for number in 1..=self.plan.upgrades {
-            while deck.is_empty() {
-                deck = match &self.plan.faults {
+            while shuffled_faults.is_empty() {
+                shuffled_faults = match &self.plan.faults {
                     Some(faults) => faults.iter().rev().copied().collect(),
-                    None => UpgradeFault::deck(random, self.plan.long),
+                    None => UpgradeFault::shuffled_faults(random, self.plan.long),
                 };
-                deck.retain(|fault| fault.to_string().contains(&self.plan.only));
-                if deck.is_empty() {
+                shuffled_faults.retain(|fault| fault.to_string().contains(&self.plan.only));
+                if shuffled_faults.is_empty() {
                     return Err(io::Error::other("there is no such fault"));
                 }
             }
-            let Some(fault) = deck.pop() else { break };
+            let Some(fault) = shuffled_faults.pop() else { break };
             let n = random.usize(..self.nodes.len());
             self.ledger.event(format!("upgrade {number} of node {n}: {fault}"));
             let begun = Instant::now();
@@ -337,7 +340,7 @@ window_count = 1000
 /// A fault without what is left to chance.
 fn kind(fault: UpgradeFault) -> String {
     match fault {
-        UpgradeFault::At(Deed { at, act }) => match act {
+        UpgradeFault::At(RelayAction { at, act }) => match act {
             Act::Nothing => "none".to_owned(),
             Act::Kill(side, _) => format!("{side} killed at {at:?}"),
             Act::Stop(side, _) => format!("{side} stopped"),
@@ -347,7 +350,7 @@ fn kind(fault: UpgradeFault) -> String {
         },
         UpgradeFault::FewFilesThere(_) => "few files there".to_owned(),
         UpgradeFault::FewFilesHere(_) => "few files here".to_owned(),
-        UpgradeFault::Impatient(_) => "impatient".to_owned(),
+        UpgradeFault::ClientKilled(_) => "impatient".to_owned(),
         other => other.to_string(),
     }
 }

@@ -52,7 +52,7 @@ impl UpgradeStep {
     }
 
     /// Who says it.
-    pub fn said_by(self) -> Side {
+    pub fn sender(self) -> Side {
         match self {
             Self::Offer | Self::State | Self::Descriptors | Self::Commit => Side::Old,
             _ => Side::New,

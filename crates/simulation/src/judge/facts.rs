@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{BrokenPromise, FindingKind, IdRank, JudgedId};
+use super::{BrokenGuarantee, FindingKind, IdRank, JudgedId};
 
 /// Which batch, by when its publisher first sent it.
 pub(crate) type BatchNumber = usize;
 
 /// What the log under judgement has promised.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Promises {
+pub(crate) struct Guarantees {
     /// Nothing is trimmed in this history.
     pub(crate) keeps_all: bool,
     /// Epochs do not ascend with their numbers: each start is a log of its own.
@@ -37,7 +37,7 @@ pub(crate) struct SentMessage {
 /// What was published, and what was told of it.
 #[derive(Debug)]
 pub(super) struct Facts {
-    pub(super) promises: Promises,
+    pub(super) guarantees: Guarantees,
     /// Something acknowledged may be gone.
     pub(super) may_lose: bool,
     pub(super) messages: Vec<Recorded>,
@@ -48,7 +48,7 @@ pub(super) struct Facts {
     pub(super) epochs: Vec<u64>,
     /// Counts publishes and openings.
     pub(super) tick: u64,
-    pub(super) finding: Option<BrokenPromise>,
+    pub(super) finding: Option<BrokenGuarantee>,
 }
 
 #[derive(Debug)]
@@ -72,13 +72,13 @@ pub(super) struct SentBatch {
 impl Facts {
     pub(super) fn report(&mut self, kind: FindingKind, text: String) {
         if self.finding.is_none() {
-            self.finding = Some(BrokenPromise { kind, text });
+            self.finding = Some(BrokenGuarantee { kind, text });
         }
     }
 
     /// Where an id stands among all others.
     pub(super) fn rank(&mut self, id: JudgedId) -> IdRank {
-        if !self.promises.forgets_at_restart {
+        if !self.guarantees.forgets_at_restart {
             return IdRank { rank: id.epoch, seq: id.seq };
         }
         let rank = self.epochs.iter().position(|epoch| *epoch == id.epoch).unwrap_or_else(|| {

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What was found, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokenPromise {
+pub struct BrokenGuarantee {
     /// Which promise.
     pub kind: FindingKind,
     /// Whom it concerns, and what they saw.
@@ -55,7 +55,7 @@ pub enum FindingKind {
     Panic,
 }
 
-impl fmt::Display for BrokenPromise {
+impl fmt::Display for BrokenGuarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.kind, self.text)
     }

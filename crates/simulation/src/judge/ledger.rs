@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::facts::{Facts, Recorded, SentBatch};
 use super::{
-    BatchNumber, BrokenPromise, ConnectCursor, FindingKind, JudgedId, Promises, ReaderAccount,
-    SentMessage, Wish,
+    BatchNumber, BrokenGuarantee, ConnectCursor, FindingKind, Guarantees, JudgedId, ReaderAccount,
+    SentMessage, SubscriptionSpec,
 };
 
 /// What was published, what was told of it, and who heard what.
@@ -17,9 +17,12 @@ pub(crate) struct JudgeLedger {
 
 impl JudgeLedger {
     /// Nothing has happened yet; these are the clients.
-    pub(crate) fn new(promises: Promises, wishes: impl IntoIterator<Item = Wish>) -> Self {
+    pub(crate) fn new(
+        guarantees: Guarantees,
+        specs: impl IntoIterator<Item = SubscriptionSpec>,
+    ) -> Self {
         let facts = Facts {
-            promises,
+            guarantees,
             may_lose: false,
             messages: Vec::new(),
             batches: Vec::new(),
@@ -28,12 +31,12 @@ impl JudgeLedger {
             tick: 0,
             finding: None,
         };
-        let readers = wishes.into_iter().enumerate();
-        Self { facts, readers: readers.map(|(n, wish)| ReaderAccount::new(n, wish)).collect() }
+        let readers = specs.into_iter().enumerate();
+        Self { facts, readers: readers.map(|(n, spec)| ReaderAccount::new(n, spec)).collect() }
     }
 
     /// The first promise that was found broken.
-    pub(crate) fn finding(&self) -> Option<&BrokenPromise> {
+    pub(crate) fn finding(&self) -> Option<&BrokenGuarantee> {
         self.facts.finding.as_ref()
     }
 
@@ -131,7 +134,7 @@ impl JudgeLedger {
             for reader in &mut self.readers {
                 if let Some(claim) = reader.denies(&facts.messages[number], place) {
                     let text = format!("{reader} was told {claim}, but m{number} is at {place:?}");
-                    if facts.promises.tells_late && facts.may_lose && claim.crosses(place) {
+                    if facts.guarantees.tells_late && facts.may_lose && claim.crosses(place) {
                         reader.has_crossed(text);
                         continue;
                     }
@@ -207,7 +210,7 @@ impl JudgeLedger {
     /// Everything has been done for a client that there is to do.
     pub(crate) fn settle(&mut self, reader: usize) {
         let (reader, facts) = self.with_reader(reader);
-        if let Some(text) = reader.never_told() {
+        if let Some(text) = reader.unreported_loss() {
             let text = format!("{text}, of which it was never told");
             facts.report(FindingKind::SilentLoss, text);
         }

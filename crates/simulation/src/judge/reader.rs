@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::event_stream::{JudgedStream, StreamEvent};
 use super::facts::{BatchNumber, Facts, Recorded, SentMessage};
-use super::{FindingKind, IdRank, JudgedId, Unchunked, Wish, WishEnvelope, flat_json};
+use super::{FindingKind, IdRank, JudgedId, SpecEnvelope, SubscriptionSpec, Unchunked, flat_json};
 
 /// With what a client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) enum ConnectCursor {
 #[derive(Debug)]
 pub(crate) struct ReaderAccount {
     number: usize,
-    wish: Wish,
+    spec: SubscriptionSpec,
     /// Up to where it has everything that it wants, or was told of a gap.
     accounted: Option<IdRank>,
     /// What began earlier it is not owed unless it comes after `accounted`.
@@ -69,10 +69,10 @@ struct JudgedConnection {
 }
 
 impl ReaderAccount {
-    pub(super) fn new(number: usize, wish: Wish) -> Self {
+    pub(super) fn new(number: usize, spec: SubscriptionSpec) -> Self {
         Self {
             number,
-            wish,
+            spec,
             accounted: None,
             since: 0,
             lost_rest: None,
@@ -112,7 +112,7 @@ impl ReaderAccount {
             ConnectCursor::Live => (self.accounted, self.since) = (None, u64::MAX),
             ConnectCursor::Earliest => {
                 self.accounted = None;
-                let owed_all = facts.promises.keeps_all && !facts.may_lose;
+                let owed_all = facts.guarantees.keeps_all && !facts.may_lose;
                 self.since = if owed_all { 0 } else { u64::MAX };
             }
             ConnectCursor::After(id) => {
@@ -129,7 +129,7 @@ impl ReaderAccount {
             }
         }
         self.connection = Some(JudgedConnection {
-            unchunked: Unchunked::new(self.wish.chunked),
+            unchunked: Unchunked::new(self.spec.chunked),
             stream: JudgedStream::new(&last_id),
             received: HashSet::new(),
             beginning,
@@ -152,7 +152,7 @@ impl ReaderAccount {
 
     pub(super) fn is_unfinished(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| {
-            self.wish.chunked && connection.was_open && !connection.unchunked.has_ended()
+            self.spec.chunked && connection.was_open && !connection.unchunked.has_ended()
         })
     }
 
@@ -202,7 +202,7 @@ impl ReaderAccount {
 
     /// The message in an event's data, and its event type.
     fn open(&self, event: &StreamEvent) -> Option<(String, Option<String>)> {
-        if self.wish.envelope == WishEnvelope::None {
+        if self.spec.envelope == SpecEnvelope::None {
             return Some((event.data.clone(), event.event.clone()));
         }
         let members = flat_json(&event.data)?;
@@ -243,14 +243,14 @@ impl ReaderAccount {
         let Some(connection) = &mut self.connection else { return };
         let returns = connection.heard_nothing && self.gap_again == Some(id);
         // Once more, where a server was replaced in between, is a false alarm; again and again is a circle.
-        if returns && facts.promises.tells_late && self.circled != Some(id) {
+        if returns && facts.guarantees.tells_late && self.circled != Some(id) {
             self.circled = Some(id);
         } else if returns {
             let text = format!("{self}: came back with {id} and is told of a gap to {id}");
             return facts.report(FindingKind::Circular, text);
         }
         let lossy = data.contains(r#""engine_lost_writes""#) || data.contains(r#""unknown_epoch""#);
-        let covers = facts.promises.keeps_all
+        let covers = facts.guarantees.keeps_all
             && !facts.may_lose
             && !data.contains(r#""bad_id""#)
             && self.since != u64::MAX;
@@ -286,7 +286,7 @@ impl ReaderAccount {
             // Somebody may have gone on in the epoch before at a server that was replaced. Who comes back with
             // that id is told.
             let is_told =
-                facts.promises.tells_late && facts.may_lose && place.rank < accounted.rank;
+                facts.guarantees.tells_late && facts.may_lose && place.rank < accounted.rank;
             if let Some(back) = back.filter(|_| !is_told) {
                 let back = &back.message.text;
                 let text = format!("{self}: {name} goes back to {place:?}, before {back:?}");
@@ -302,9 +302,9 @@ impl ReaderAccount {
         let recorded = self.open(event).and_then(|(text, event_type)| {
             let number = facts.identify(&text)?;
             let message = &facts.messages[number].message;
-            let outside = match self.wish.envelope {
-                WishEnvelope::Sealed => event.event.is_none(),
-                WishEnvelope::None | WishEnvelope::Json => event.event == message.event_type,
+            let outside = match self.spec.envelope {
+                SpecEnvelope::Sealed => event.event.is_none(),
+                SpecEnvelope::None | SpecEnvelope::Json => event.event == message.event_type,
             };
             (event_type == message.event_type && outside).then_some(number)
         });
@@ -313,12 +313,12 @@ impl ReaderAccount {
             return facts.report(FindingKind::Invented, text);
         };
         let Recorded { message, begun, .. } = &facts.messages[number];
-        if message.is_private && !self.wish.is_granted(&message.topics) {
+        if message.is_private && !self.spec.is_granted(&message.topics) {
             let text = format!("{self} was not granted m{number} on {:?}", message.topics);
             return facts.report(FindingKind::Leaked, text);
         }
         let (begun, wanted) =
-            (*begun, self.wish.wants(&message.topics, message.event_type.as_deref()));
+            (*begun, self.spec.wants(&message.topics, message.event_type.as_deref()));
         if !wanted {
             let text = format!("{self} did not ask for m{number} on {:?}", message.topics);
             return facts.report(FindingKind::Unwanted, text);
@@ -363,7 +363,7 @@ impl ReaderAccount {
         if let Some((place, missed)) = self.missed(facts, before, false) {
             let text = &missed.message.text;
             let text = format!("{self} is at {at:?} and never received {text:?} at {place:?}");
-            if !(facts.promises.tells_late && facts.may_lose) {
+            if !(facts.guarantees.tells_late && facts.may_lose) {
                 return facts.report(FindingKind::SilentLoss, text);
             }
             // Who has nothing yet and asks for everything is promised all that there is.
@@ -421,7 +421,7 @@ impl ReaderAccount {
     }
 
     /// What was lost there, if it was never told.
-    pub(super) fn never_told(&self) -> Option<&str> {
+    pub(super) fn unreported_loss(&self) -> Option<&str> {
         self.crossed.as_deref()
     }
 
@@ -445,8 +445,8 @@ impl ReaderAccount {
 
     fn wants(&self, recorded: &Recorded) -> bool {
         let SentMessage { topics, event_type, is_private, .. } = &recorded.message;
-        let is_hidden = *is_private && !self.wish.is_granted(topics);
-        self.wish.wants(topics, event_type.as_deref()) && !is_hidden
+        let is_hidden = *is_private && !self.spec.is_granted(topics);
+        self.spec.wants(topics, event_type.as_deref()) && !is_hidden
     }
 }
 
@@ -468,6 +468,6 @@ impl fmt::Display for Claim {
 
 impl fmt::Display for ReaderAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client {} ({})", self.number, self.wish.topics.join(","))
+        write!(f, "client {} ({})", self.number, self.spec.topics.join(","))
     }
 }

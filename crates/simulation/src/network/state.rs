@@ -26,7 +26,7 @@ pub(super) struct NodeState {
     /// Whoever opens a connection now is a reader.
     pub(super) is_reading: bool,
     /// It may know of something that the master has lost, and has not said so.
-    pub(super) owes_word: bool,
+    pub(super) has_unreported_loss: bool,
 }
 
 pub(super) struct ServerConnection {
@@ -65,7 +65,7 @@ impl NetworkState {
         let first = self.rng.usize(..its.len().max(1));
         for at in 0..its.len() {
             let number = its[(first + at) % its.len()];
-            match self.go_on_with(number, now, elapsed) {
+            match self.advance_call(number, now, elapsed) {
                 CallProgress::Nothing => {}
                 progress => return progress,
             }
@@ -73,7 +73,7 @@ impl NetworkState {
         CallProgress::Nothing
     }
 
-    fn go_on_with(&mut self, number: u64, now: u64, elapsed: Duration) -> CallProgress {
+    fn advance_call(&mut self, number: u64, now: u64, elapsed: Duration) -> CallProgress {
         let Some(mut call) = self.calls.remove(&number) else { return CallProgress::Nothing };
         let connection = &mut self.connections[call.connection];
         if !call.is_awaited {
@@ -139,7 +139,7 @@ impl NetworkState {
                 .connections
                 .iter()
                 .any(|it| it.node == node && it.is_open && it.server != number);
-            self.nodes[node].owes_word &= talks_to_old;
+            self.nodes[node].has_unreported_loss &= talks_to_old;
         }
         answers
     }

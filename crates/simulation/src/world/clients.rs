@@ -12,8 +12,8 @@ use fanfare_hub::{Envelope, Interest, Requested, Resolution, Start};
 use fanfare_log::Environment;
 
 use super::World;
-use crate::client::{GRANTS, SimulatedClient, WISHES, WaitingClient};
-use crate::judge::{ConnectCursor, WishEnvelope};
+use crate::client::{GRANTS, SPECS, SimulatedClient, WaitingClient};
+use crate::judge::{ConnectCursor, SpecEnvelope};
 use crate::lock::{lock, try_lock};
 use crate::node::SimulatedNode;
 use crate::plan::With;
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Lets those in whose node has come to what they hold, or who have waited for long enough.
-    pub(super) fn let_in(&self) {
+    pub(super) fn admit_waiting(&self) {
         for client in 0..self.setup.clients.len() {
             let (node, waiting) = {
                 let clients = lock(&self.clients);
@@ -99,15 +99,15 @@ impl World {
         start: Start,
     ) {
         let WaitingClient { beginning, leased, room, requested, .. } = waiting;
-        let (wish, grant) = self.setup.clients[client];
-        let wish = &WISHES[wish];
+        let (spec, grant) = self.setup.clients[client];
+        let spec = &SPECS[spec];
         let granted = GRANTS[grant].iter().map(|text| Pattern::parse(text).expect("a pattern"));
-        let envelope = match wish.envelope {
-            WishEnvelope::None => Envelope::None,
-            WishEnvelope::Json => Envelope::Json,
-            WishEnvelope::Sealed => Envelope::Sealed,
+        let envelope = match spec.envelope {
+            SpecEnvelope::None => Envelope::None,
+            SpecEnvelope::Json => Envelope::Json,
+            SpecEnvelope::Sealed => Envelope::Sealed,
         };
-        let framing = if wish.chunked { Framing::Chunked } else { Framing::Bare };
+        let framing = if spec.chunked { Framing::Chunked } else { Framing::Bare };
         // One of them holds back what it has accepted, as TLS does.
         let socket =
             if client == 1 { SimulatedSocket::sealing() } else { SimulatedSocket::default() };
@@ -131,14 +131,14 @@ impl World {
             it_is.is_smooth = room.is_none();
             it_is.shard = it.next_shard();
         }
-        let selector = Selector::parse(wish.topics.iter().copied(), wish.types.iter().copied());
+        let selector = Selector::parse(spec.topics.iter().copied(), spec.types.iter().copied());
         let subscriber = NewSubscriber {
             sink: Sink::Simulated(socket),
             wire: Wire::native(envelope, framing),
             head: Bytes::from_static(HEAD),
             cadence: None,
             interest: Interest::shared(
-                selector.expect("a wish is a selector"),
+                selector.expect("a spec is a selector"),
                 PrivateRights::of(granted),
             ),
             start,
@@ -157,7 +157,7 @@ impl World {
         };
         socket.make_room(bytes);
         if let (Some(key), Some(node)) = (socket.key(), self.node(*node)) {
-            node.poller_says(*shard, Ready { key, readable: false, writable: true });
+            node.queue_ready(*shard, Ready { key, readable: false, writable: true });
         }
     }
 
@@ -173,7 +173,7 @@ impl World {
             socket.hang_up();
         }
         if let (Some(key), Some(node)) = (socket.key(), self.node(it.node)) {
-            node.poller_says(it.shard, Ready { key, readable: true, writable: false });
+            node.queue_ready(it.shard, Ready { key, readable: true, writable: false });
         }
     }
 

@@ -16,16 +16,16 @@ impl World {
     pub(crate) fn finish(&self) {
         lock(&self.meanwhile).clear();
         if let Some(disk) = &self.disk {
-            disk.mend();
+            disk.clear_faults();
         }
         if let Some(network) = &self.network {
-            network.mend();
+            network.clear_faults();
             // A node comes back by itself.
             for _ in 0..COMING_BACK {
                 self.round();
                 let is_back = |node: usize| {
                     let is_ready = self.node(node).is_some_and(|it| it.hub.ready().is_ok());
-                    is_ready && !network.owes_word(node)
+                    is_ready && !network.has_unreported_loss(node)
                 };
                 if (0..self.setup.nodes).all(is_back) {
                     break;

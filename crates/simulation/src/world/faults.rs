@@ -10,7 +10,7 @@ use fanfare_testkit::SimulatedDisk;
 use super::World;
 use crate::judge::FindingKind;
 use crate::lock::lock;
-use crate::node::{Ground, SimulatedNode};
+use crate::node::{NodeStorage, SimulatedNode};
 use crate::plan::{COMMANDS, KEYS, NodeEngine, NodeStop, RedisFault};
 
 /// Where nobody is left who knows of an epoch, the next is named by the clock alone, which may be behind its
@@ -19,16 +19,20 @@ const UNTIL_NAMED_ANEW: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn start(&self, node: usize) {
-        let ground = match self.setup.engine {
-            NodeEngine::Memory => Ground::Memory,
-            NodeEngine::Disk(sync) => Ground::Disk(self.disk.clone().expect("there is one"), sync),
+        let node_storage = match self.setup.engine {
+            NodeEngine::Memory => NodeStorage::Memory,
+            NodeEngine::Disk(sync) => {
+                NodeStorage::Disk(self.disk.clone().expect("there is one"), sync)
+            }
             NodeEngine::Redis(_) => {
-                Ground::Redis(Arc::clone(self.network.as_ref().expect("there is one")), node)
+                NodeStorage::Redis(Arc::clone(self.network.as_ref().expect("there is one")), node)
             }
         };
         // Whatever fault was still to come: a start may fail, as long as the next works.
         for _ in 0..30 {
-            if let Some(started) = SimulatedNode::start(&self.setup, &ground, &self.clocks[node]) {
+            if let Some(started) =
+                SimulatedNode::start(&self.setup, &node_storage, &self.clocks[node])
+            {
                 *lock(&self.nodes[node]) = Some(Arc::new(started));
                 return;
             }
@@ -36,11 +40,11 @@ impl World {
                 if disk.has_crashed() {
                     disk.restart();
                 } else {
-                    disk.mend();
+                    disk.clear_faults();
                 }
             }
             if let Some(network) = &self.network {
-                network.mend();
+                network.clear_faults();
             }
         }
         let text = format!("node {node} does not start");
@@ -51,7 +55,7 @@ impl World {
     pub(super) fn restart(&self, node: usize, how: NodeStop) {
         if let Some(network) = &self.network {
             // What nobody is left to know of cannot be told: docs/gaps.md.
-            if network.owes_word(node) {
+            if network.has_unreported_loss(node) {
                 lock(&self.trace).note(|| "  it is spared: it may know of a loss".to_owned());
                 return;
             }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ClusterError;
-use crate::site::Site;
+use crate::site::ClusterNodes;
 
 /// How many connect at the same time, how often each, and with how many subscriptions: 100,000 of 10,000 clients.
 const THREADS: usize = 8;
@@ -28,7 +28,7 @@ pub(crate) struct CrowdOutcome {
 }
 
 /// Lets them come, and waits until it is told.
-pub(crate) fn come(site: &Site) -> Result<CrowdOutcome, ClusterError> {
+pub(crate) fn come(site: &ClusterNodes) -> Result<CrowdOutcome, ClusterError> {
     let (before, begun) = (site.writes()?, Instant::now());
     let streams = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
@@ -64,7 +64,7 @@ pub(crate) fn come(site: &Site) -> Result<CrowdOutcome, ClusterError> {
     Ok(CrowdOutcome { told, untold, writes, nanoseconds })
 }
 
-fn subscribe(site: &Site, n: usize) -> io::Result<TcpStream> {
+fn subscribe(site: &ClusterNodes, n: usize) -> io::Result<TcpStream> {
     let matchers: String =
         (0..MATCHERS).map(|m| format!("match=https://example.com/{n}/{m}&")).collect();
     let head = format!("GET /.well-known/mercure?{matchers} HTTP/1.1\r\n");
@@ -82,7 +82,7 @@ fn subscribe(site: &Site, n: usize) -> io::Result<TcpStream> {
     Err(io::Error::other(String::from_utf8_lossy(&seen).into_owned()))
 }
 
-fn metrics(site: &Site) -> io::Result<String> {
+fn metrics(site: &ClusterNodes) -> io::Result<String> {
     let mut text = String::new();
     ask(site, "GET /metrics HTTP/1.1\r\nConnection: close\r\n")?.read_to_string(&mut text)?;
     Ok(text)
@@ -94,7 +94,7 @@ fn figure(metrics: &str, name: &str) -> f64 {
     found.and_then(|number| number.trim().parse().ok()).unwrap_or_default()
 }
 
-fn ask(site: &Site, head: &str) -> io::Result<TcpStream> {
+fn ask(site: &ClusterNodes, head: &str) -> io::Result<TcpStream> {
     let authority = site.authority(0);
     let mut connection = TcpStream::connect(authority)?;
     connection.set_read_timeout(Some(TIMEOUT))?;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ClusterError;
-use crate::site::Site;
+use crate::site::ClusterNodes;
 
 /// How many connect at the same time, and how often each: 5,000 clients.
 const THREADS: usize = 8;
@@ -21,7 +21,7 @@ pub(crate) struct Herd {
 }
 
 /// Lets them come, and waits until each has what it missed.
-pub(crate) fn come(site: &Site) -> Result<Herd, ClusterError> {
+pub(crate) fn come(site: &ClusterNodes) -> Result<Herd, ClusterError> {
     let last = publish(site, "seen")?;
     for n in 0..3 {
         publish(site, &format!("missed {n}"))?;
@@ -45,7 +45,7 @@ pub(crate) fn come(site: &Site) -> Result<Herd, ClusterError> {
 }
 
 /// Publishes at the first node; returns the id.
-fn publish(site: &Site, message: &str) -> io::Result<String> {
+fn publish(site: &ClusterNodes, message: &str) -> io::Result<String> {
     let body = format!("{{\"message\":\"{message}\"}}");
     let mut answer = String::new();
     let mut connection = ask(
@@ -63,7 +63,7 @@ fn publish(site: &Site, message: &str) -> io::Result<String> {
 }
 
 /// Subscribes at the second node after `last` and reads what was missed.
-fn resume(site: &Site, last: &str) -> io::Result<TcpStream> {
+fn resume(site: &ClusterNodes, last: &str) -> io::Result<TcpStream> {
     let head = format!("GET /sse/events HTTP/1.1\r\nLast-Event-ID: {last}");
     let mut stream = ask(site.authority(1), &head, "")?;
     let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);

@@ -17,11 +17,11 @@ use fanfare_bench::{
     raise_open_files, run,
 };
 
-use crate::site::Site;
+use crate::site::ClusterNodes;
 
 /// Measure two nodes on one redis-server and print the medians of several rounds.
 #[derive(Parser)]
-struct Arguments {
+struct ClusterArguments {
     /// The hub's binary; `fanfare` beside this program if not given
     #[arg(long, value_name = "FILE")]
     fanfare: Option<PathBuf>,
@@ -71,7 +71,7 @@ enum ClusterError {
 type Figures = Vec<(&'static str, fn(f64) -> String, f64)>;
 
 fn main() -> ExitCode {
-    match measure(&Arguments::parse()) {
+    match measure(&ClusterArguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: &Arguments) -> Result<(), ClusterError> {
+fn measure(arguments: &ClusterArguments) -> Result<(), ClusterError> {
     raise_open_files();
     let all = ClusterScenario::value_variants();
     let scenarios = if arguments.only.is_empty() { all } else { &arguments.only };
@@ -88,7 +88,7 @@ fn measure(arguments: &Arguments) -> Result<(), ClusterError> {
     for &scenario in scenarios {
         let mut rounds: Vec<Figures> = Vec::new();
         for round in 1..=arguments.rounds {
-            let site = Site::start(
+            let site = ClusterNodes::start(
                 arguments.fanfare.as_deref(),
                 scenario.arguments(),
                 &arguments.redis_config,
@@ -111,7 +111,7 @@ fn measure(arguments: &Arguments) -> Result<(), ClusterError> {
 
 impl ClusterScenario {
     /// The first figure is the one held to a goal.
-    fn measure(self, site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
+    fn measure(self, site: &ClusterNodes, duration: Duration) -> Result<Figures, ClusterError> {
         match self {
             Self::Latency => latency(site, duration),
             Self::Publish => publish(site, duration),
@@ -159,7 +159,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
-fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> BenchPlan {
+fn plan(site: &ClusterNodes, node: usize, load: Load, duration: Duration) -> BenchPlan {
     BenchPlan {
         url: site.url(node),
         publish_url: Some(site.url(0)),
@@ -182,7 +182,7 @@ fn plan(site: &Site, node: usize, load: Load, duration: Duration) -> BenchPlan {
 }
 
 /// Published at the first node, measured at the second, while the first delivers as much.
-fn latency(site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
+fn latency(site: &ClusterNodes, duration: Duration) -> Result<Figures, ClusterError> {
     let paced = plan(site, 1, Load::Paced { rate: 1000.0 }, duration);
     let beside = plan(site, 0, Load::Idle, duration + paced.warmup + Duration::from_secs(1));
     let (connected, ready) = mpsc::channel();
@@ -210,7 +210,7 @@ fn latency(site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
     ])
 }
 
-fn publish(site: &Site, duration: Duration) -> Result<Figures, ClusterError> {
+fn publish(site: &ClusterNodes, duration: Duration) -> Result<Figures, ClusterError> {
     let load = Load::Unpaced { in_flight: 50_000 };
     let plan = BenchPlan { subscribers: 1, batch: 100, ..plan(site, 0, load, duration) };
     let report = clean(run(&plan, &mut |_| ())?)?;

@@ -15,14 +15,14 @@ use crate::ClusterError;
 /// How long each may take to come up.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(crate) struct Site {
+pub(crate) struct ClusterNodes {
     redis: SocketAddr,
     nodes: Vec<String>,
     directory: PathBuf,
     processes: Vec<Child>,
 }
 
-impl Site {
+impl ClusterNodes {
     /// Starts all; the nodes with further arguments.
     pub(crate) fn start(
         fanfare: Option<&Path>,
@@ -121,7 +121,7 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+impl Drop for ClusterNodes {
     fn drop(&mut self) {
         for process in self.processes.iter_mut().rev() {
             let _ = process.kill();

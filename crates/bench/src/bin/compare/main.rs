@@ -23,7 +23,7 @@ use crate::table::TextTable;
 
 /// Measure a hub beside the floor and print the medians of several rounds.
 #[derive(Parser)]
-struct Arguments {
+struct CompareArguments {
     /// The hub's binary; `fanfare` beside this program if not given
     #[arg(long, value_name = "FILE")]
     fanfare: Option<PathBuf>,
@@ -66,7 +66,7 @@ enum CompareError {
 }
 
 fn main() -> ExitCode {
-    match compare(&Arguments::parse()) {
+    match compare(&CompareArguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             eprintln!("error: messages were lost, duplicated or reordered; see the reports");
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 /// Makes all runs and prints the table. False where a run was not clean.
-fn compare(arguments: &Arguments) -> Result<bool, CompareError> {
+fn compare(arguments: &CompareArguments) -> Result<bool, CompareError> {
     let core = arguments.client_core;
     let mut cores = CpuSet::new();
     if core < CpuSet::MAX_CPU {
@@ -115,7 +115,7 @@ fn compare(arguments: &Arguments) -> Result<bool, CompareError> {
 
 /// One run against a server of its own.
 fn measure(
-    arguments: &Arguments,
+    arguments: &CompareArguments,
     scenario: Scenario,
     contender: &Contender,
     folder: &Path,

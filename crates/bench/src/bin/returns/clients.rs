@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const BUFFER: usize = 256 << 10;
 
 /// One that comes back.
-pub(crate) struct Client {
+pub(crate) struct ReturningClient {
     topic: u32,
     last: String,
     missed: u64,
@@ -30,9 +30,9 @@ pub(crate) struct Client {
 }
 
 /// All of them.
-pub(crate) struct Clients(Vec<Client>);
+pub(crate) struct Clients(Vec<ReturningClient>);
 
-impl Client {
+impl ReturningClient {
     /// Returns to its topic with this id, after having missed so many messages.
     pub(crate) fn new(topic: u32, last: String, missed: u64) -> Self {
         let (given, gaps, stream, connected, tail) = (0, 0, None, false, Vec::new());
@@ -77,7 +77,7 @@ impl Client {
 }
 
 impl Clients {
-    pub(crate) fn new(clients: Vec<Client>) -> Self {
+    pub(crate) fn new(clients: Vec<ReturningClient>) -> Self {
         Self(clients)
     }
 
@@ -112,7 +112,7 @@ impl Clients {
         }
         let nanoseconds = arrived.duration_since(since).as_nanos() as f64;
         match self.0.iter().find(|client| client.given != client.missed || client.gaps > 0) {
-            Some(&Client { given, missed, gaps, .. }) => {
+            Some(&ReturningClient { given, missed, gaps, .. }) => {
                 Err(ReturnError::Wrong { given, missed, gaps })
             }
             None => Ok(nanoseconds),

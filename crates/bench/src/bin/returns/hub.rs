@@ -20,13 +20,13 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// A directory of its own.
 pub(crate) struct ScratchDirectory(PathBuf);
 
-pub(crate) struct Redis {
+pub(crate) struct MeasuredRedis {
     address: SocketAddr,
     process: Child,
     _directory: ScratchDirectory,
 }
 
-pub(crate) struct Hub {
+pub(crate) struct MeasuredHub {
     address: SocketAddr,
     process: Child,
 }
@@ -51,7 +51,7 @@ impl Drop for ScratchDirectory {
     }
 }
 
-impl Redis {
+impl MeasuredRedis {
     /// Starts one that syncs every second.
     pub(crate) fn start() -> Result<Self, ReturnError> {
         let failed = |source| ReturnError::Start {
@@ -98,14 +98,14 @@ impl Redis {
     }
 }
 
-impl Drop for Redis {
+impl Drop for MeasuredRedis {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-impl Hub {
+impl MeasuredHub {
     /// Starts one, and returns once it listens.
     pub(crate) fn start(binary: &Path, further: &[String]) -> Result<Self, ReturnError> {
         let what = binary.display().to_string();
@@ -195,7 +195,7 @@ impl Hub {
     }
 }
 
-impl Drop for Hub {
+impl Drop for MeasuredHub {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

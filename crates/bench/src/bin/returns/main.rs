@@ -12,22 +12,22 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use fanfare_bench::{format_count, format_time, raise_open_files};
 
-use crate::clients::{Client, Clients};
-use crate::hub::{Hub, Redis};
+use crate::clients::{Clients, ReturningClient};
+use crate::hub::{MeasuredHub, MeasuredRedis};
 
 /// How many messages are published at once.
 const BATCH: usize = 500;
 
 /// Measure clients that return to a restarted node.
 #[derive(Parser)]
-struct Arguments {
+struct ReturnsArguments {
     /// The hub's binary, and a name for it; may be repeated: they take turns. `fanfare` beside this program if
     /// not given
     #[arg(long, value_name = "NAME=FILE")]
     hub: Vec<String>,
     /// Measure only this engine; may be repeated
     #[arg(long, value_enum, value_name = "ENGINE")]
-    only: Vec<Engine>,
+    only: Vec<MeasuredEngine>,
     /// How many come back
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     clients: u32,
@@ -50,7 +50,7 @@ struct Arguments {
 
 /// Where events are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Engine {
+enum MeasuredEngine {
     /// The log on disk
     Data,
     /// Redis Streams
@@ -84,7 +84,7 @@ struct Returned {
 }
 
 fn main() -> ExitCode {
-    match measure(&Arguments::parse()) {
+    match measure(&ReturnsArguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -93,10 +93,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: &Arguments) -> Result<(), ReturnError> {
+fn measure(arguments: &ReturnsArguments) -> Result<(), ReturnError> {
     raise_open_files();
     let engines = if arguments.only.is_empty() {
-        Engine::value_variants()
+        MeasuredEngine::value_variants()
     } else {
         arguments.only.as_slice()
     };
@@ -133,9 +133,13 @@ fn measure(arguments: &Arguments) -> Result<(), ReturnError> {
 }
 
 /// One node, restarted, and its clients.
-fn one(arguments: &Arguments, engine: Engine, binary: &Path) -> Result<Returned, ReturnError> {
-    let Arguments { clients, missed, spread, topics, .. } = *arguments;
-    let redis = (engine == Engine::Redis).then(Redis::start).transpose()?;
+fn one(
+    arguments: &ReturnsArguments,
+    engine: MeasuredEngine,
+    binary: &Path,
+) -> Result<Returned, ReturnError> {
+    let ReturnsArguments { clients, missed, spread, topics, .. } = *arguments;
+    let redis = (engine == MeasuredEngine::Redis).then(MeasuredRedis::start).transpose()?;
     let directory = hub::ScratchDirectory::new()?;
     let mut further = match &redis {
         Some(redis) => vec!["--redis".to_owned(), redis.url()],
@@ -144,7 +148,7 @@ fn one(arguments: &Arguments, engine: Engine, binary: &Path) -> Result<Returned,
     if let Some(window) = arguments.window {
         further.extend(["--window-count".to_owned(), window.to_string()]);
     }
-    let hub = Hub::start(binary, &further)?;
+    let hub = MeasuredHub::start(binary, &further)?;
     let count = (missed + spread) * topics;
     let numbers: Vec<u32> = (0..count).collect();
     let mut ids = Vec::new();
@@ -152,19 +156,19 @@ fn one(arguments: &Arguments, engine: Engine, binary: &Path) -> Result<Returned,
         ids.extend(hub.publish(batch.iter().map(|n| (n % topics, *n)))?);
     }
     hub.stop()?;
-    let hub = Hub::start(binary, &further)?;
+    let hub = MeasuredHub::start(binary, &further)?;
     // The first is served when the node is ready for all.
-    let before = (hub.metrics()?, redis.as_ref().map(Redis::ranges).transpose()?);
+    let before = (hub.metrics()?, redis.as_ref().map(MeasuredRedis::ranges).transpose()?);
     let cpu = hub.cpu()?;
     let client = |n: u32| {
         // Not one after the other: neighbours stand in different places.
         let last = (n.wrapping_mul(2_654_435_761) % spread) * topics + n % topics;
         let topic = n % topics;
         let missed = (last + 1..count).filter(|n| n % topics == topic).count() as u64;
-        Client::new(topic, ids[last as usize].clone(), missed)
+        ReturningClient::new(topic, ids[last as usize].clone(), missed)
     };
     let nanoseconds = Clients::new((0..clients).map(client).collect()).come(hub.address())?;
-    let after = (hub.metrics()?, redis.as_ref().map(Redis::ranges).transpose()?);
+    let after = (hub.metrics()?, redis.as_ref().map(MeasuredRedis::ranges).transpose()?);
     let grown = |name: &str| Some(after.0.get(name)? - before.0.get(name).unwrap_or(&0.0));
     let ranges = before.1.zip(after.1).map(|(before, after)| after - before);
     Ok(Returned {

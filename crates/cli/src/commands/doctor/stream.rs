@@ -62,7 +62,7 @@ impl StreamDoctor {
         let begun = Instant::now();
         let mut stream = match self.client.open(&subscription, None).await {
             Ok(stream) => stream,
-            Err(error) => return report.add(self.unopened(&error).await),
+            Err(error) => return report.add(self.explain_missing_stream(&error).await),
         };
         let took = begun.elapsed();
         report.add(DoctorFinding::good(
@@ -88,7 +88,7 @@ impl StreamDoctor {
 
     /// Why there is no stream. One of which not even the head comes, where a publish is answered,
     /// is being held back: nginx waits for a whole buffer before it passes on anything.
-    async fn unopened(&self, error: &RequestError) -> DoctorFinding {
+    async fn explain_missing_stream(&self, error: &RequestError) -> DoctorFinding {
         const CHECK: &str = "subscribe";
         let silent = matches!(error, RequestError::Silent { .. });
         if silent && self.client.publish(&self.batch(0)).await.is_ok() {

@@ -150,7 +150,7 @@ impl PublishSession<'_> {
         let mut mended = 0;
         while let Some(lines) = lines.recv().await {
             let lines = lines?;
-            warn_of_mended(&lines, &mut mended);
+            warn_about_replaced_bytes(&lines, &mut mended);
             self.piece(&lines, retry_for).await?;
         }
         Ok(())
@@ -209,7 +209,7 @@ impl PublishSession<'_> {
 }
 
 /// Says once that what was read is not what was given.
-fn warn_of_mended(lines: &LineBatch, mended: &mut usize) {
+fn warn_about_replaced_bytes(lines: &LineBatch, mended: &mut usize) {
     if lines.mended > 0 && *mended == 0 {
         warn("the input is not UTF-8 throughout; what is not is replaced by U+FFFD");
     }

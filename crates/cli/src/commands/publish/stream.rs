@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::lines::LineBatch;
-use super::{PublishSession, warn_of_mended};
+use super::{PublishSession, warn_about_replaced_bytes};
 use crate::commands::CommandError;
 use crate::commands::terminal::note;
 
@@ -169,7 +169,7 @@ impl PublishSession<'_> {
                         continue;
                     };
                     let lines = lines?;
-                    warn_of_mended(&lines, mended);
+                    warn_about_replaced_bytes(&lines, mended);
                     for (number, text) in (lines.first..).zip(&lines.texts) {
                         let line = self.message(text).to_line();
                         window.bytes += line.len();

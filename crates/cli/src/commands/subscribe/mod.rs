@@ -104,7 +104,10 @@ struct SubscribeSession<'a> {
 }
 
 impl SubscribeSession<'_> {
-    async fn run(mut self, mut subscriber: fanfare_client::Subscriber) -> Result<(), CommandError> {
+    async fn run(
+        mut self,
+        mut subscriber: fanfare_client::ResumingSubscriber,
+    ) -> Result<(), CommandError> {
         let hang_up = HangUp::of_output();
         while self.left != Some(0) {
             // Output is written once nothing more has arrived.

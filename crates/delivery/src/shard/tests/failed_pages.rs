@@ -7,7 +7,7 @@ use fanfare_hub::{Requested, WindowBounds};
 use super::rig::{Rig, events, text};
 
 #[test]
-fn a_page_that_failed_is_asked_for_without_end_or_only_at_a_heartbeat() {
+fn a_failed_page_is_asked_for_again_after_a_pause() {
     const EVENTS: usize = 10;
     let mut rig = Rig::new(WindowBounds { count: 1, bytes: 1 << 40 });
     rig.publish((0..EVENTS).map(|n| ("a", format!("{n}"))));

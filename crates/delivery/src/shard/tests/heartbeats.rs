@@ -10,7 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: u32 = 3600;
 
 /// Lets a second pass; whether the socket was sent a keepalive in it.
-fn beats(rig: &mut Rig, socket: &SimulatedSocket) -> bool {
+fn sends_heartbeat(rig: &mut Rig, socket: &SimulatedSocket) -> bool {
     rig.now = rig.now + SECOND;
     rig.turn_until_idle();
     text(socket).contains("\r\n:\n")
@@ -21,7 +21,7 @@ fn intervals(rig: &mut Rig, socket: &SimulatedSocket, seconds: u32) -> Vec<u32> 
     let (mut intervals, mut since) = (Vec::new(), 0);
     for _ in 0..seconds {
         since += 1;
-        if beats(rig, socket) {
+        if sends_heartbeat(rig, socket) {
             intervals.push(std::mem::take(&mut since));
         }
     }
@@ -74,7 +74,7 @@ fn a_stream_without_an_id_is_given_one_at_the_next_pass_however_seldom_its_heart
     rig.shard_mut().table.get_mut(key).unwrap().held_id = HeldId::NONE;
     let cursors = rig.shard().totals.fresh_cursors;
     for _ in 0..=seconds(HEARTBEAT) {
-        beats(&mut rig, &socket);
+        sends_heartbeat(&mut rig, &socket);
     }
     assert_eq!(rig.shard().totals.fresh_cursors, cursors + 1);
 }

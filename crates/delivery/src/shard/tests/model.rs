@@ -48,10 +48,10 @@ use crate::wire::{Framing, Wire};
 const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "c"];
 /// Of each client: what it wants, of which types, and how its bytes travel, perhaps through a sink that
 /// holds some back, and how often at most. The last two patterns of one concern some events twice.
-type Wish =
+type ClientSpec =
     (&'static [&'static str], &'static [&'static str], Framing, Envelope, bool, Option<u16>);
 
-const CLIENTS: [Wish; 5] = [
+const CLIENTS: [ClientSpec; 5] = [
     (&["a"], &[], Framing::Chunked, Envelope::None, false, None),
     (&["b/1"], &["typed"], Framing::Bare, Envelope::None, false, Some(10)),
     (&["a", "b/*", "b/**"], &[], Framing::Chunked, Envelope::Json, false, Some(5_000)),
@@ -179,7 +179,7 @@ impl World {
             limits: StepLimits::SMALL,
         };
         let now = Now::read();
-        let client = |(topics, types, framing, envelope, sealing, millis): Wish| Client {
+        let client = |(topics, types, framing, envelope, sealing, millis): ClientSpec| Client {
             interest: Arc::new(Interest::new(
                 Selector::parse(topics.iter().copied(), types.iter().copied()).unwrap(),
                 PrivateRights::None,

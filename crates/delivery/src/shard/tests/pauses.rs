@@ -104,7 +104,7 @@ fn room_takes_no_events_with_it() {
 }
 
 #[test]
-fn one_that_leaves_during_its_pause_is_forgotten_when_that_is_over() {
+fn a_pause_ends_with_the_one_that_leaves() {
     let mut rig = Rig::wide();
     let socket = listen(&mut rig, "a", often());
     let key = socket.key().unwrap();
@@ -130,7 +130,7 @@ fn one_whose_pause_outlasts_the_window_reads_the_log() {
 }
 
 #[test]
-fn an_event_of_another_type_makes_one_of_its_own_wait() {
+fn an_unwanted_event_starts_no_pause() {
     let mut rig = Rig::wide();
     let socket = SimulatedSocket::default();
     let alerts = Selector::parse(["a"], ["alert"]).unwrap();

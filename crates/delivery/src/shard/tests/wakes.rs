@@ -15,7 +15,7 @@ fn settle(rig: &mut Rig) {
 }
 
 #[test]
-fn a_shard_is_woken_for_what_none_of_its_subscribers_wants() {
+fn a_shard_is_woken_only_for_what_is_wanted() {
     let mut rig = Rig::wide();
     let socket = rig.listen("a");
     settle(&mut rig);
@@ -39,7 +39,7 @@ fn a_shard_is_woken_for_what_none_of_its_subscribers_wants() {
 }
 
 #[test]
-fn a_shard_that_nothing_concerns_keeps_what_the_window_lets_go_of() {
+fn a_shard_nothing_concerns_is_woken_in_time() {
     let mut rig = Rig::wide();
     rig.listen("a");
     settle(&mut rig);
@@ -56,7 +56,7 @@ fn a_shard_that_nothing_concerns_keeps_what_the_window_lets_go_of() {
 }
 
 #[test]
-fn one_who_enters_while_something_is_published_waits_for_the_next_event() {
+fn one_who_enters_during_a_publish_gets_the_event() {
     let mut rig = Rig::wide();
     // A turn takes in two, and whoever else is there when it is asked to give some away.
     let sockets = ["a", "a", "late"].map(|topic| rig.ask(topic, &Requested::Live));

@@ -21,7 +21,7 @@ use super::super::sealer::Sealer;
 use super::super::{CipherSuite, Direction, TlsSocket, TlsState, TrafficSecret};
 use crate::sink_io::{Buffer, Inbound, WriteResult};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many records a secret seals here.
 pub(super) const FEW: u64 = 40;
 /// As a sink asks.
@@ -153,7 +153,7 @@ impl Stream {
                 Ok(0) => panic!("the stream was cut off"),
                 Ok(_) => return self.client.process_new_packets().map(drop),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    assert!(begun.elapsed() < PATIENCE, "nothing comes");
+                    assert!(begun.elapsed() < TEST_TIMEOUT, "nothing comes");
                     std::thread::sleep(Duration::from_micros(100));
                 }
                 Err(error) => panic!("{error}"),
@@ -195,14 +195,14 @@ impl Stream {
     pub(super) fn hear(&mut self) -> Inbound {
         let begun = Instant::now();
         while self.tls.socket().peek(&mut [0]).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "nothing comes");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "nothing comes");
             std::thread::sleep(Duration::from_micros(100));
         }
         self.tls.read(ROUNDS, Instant::now())
     }
 
     /// What it makes of it in the end.
-    pub(super) fn hear_out(&mut self) -> Inbound {
+    pub(super) fn drain_inbound(&mut self) -> Inbound {
         loop {
             match self.hear() {
                 Inbound::Nothing => {}

@@ -13,7 +13,7 @@ fn back_to_its_snapshot(redis: &mut RedisServer) {
 }
 
 #[test]
-fn redis_forgets_and_who_was_behind_is_not_told() {
+fn who_was_behind_is_told_when_redis_forgets() {
     let mut redis = RedisServer::start(&[]);
     let nodes = [node(&redis.url()), node(&redis.url())];
     let ids = nodes[0].publisher().count("t", 0..50);
@@ -44,7 +44,7 @@ fn redis_forgets_and_who_was_behind_is_not_told() {
 }
 
 #[test]
-fn redis_and_all_nodes_are_killed_and_who_was_behind_is_not_told() {
+fn who_was_behind_is_told_when_all_are_killed() {
     let every_second = ["--appendonly", "yes", "--appendfsync", "everysec"];
     let always = ["--appendonly", "yes", "--appendfsync", "always"];
     for (options, restarts, is_told) in [
@@ -79,7 +79,7 @@ fn redis_and_all_nodes_are_killed_and_who_was_behind_is_not_told() {
 }
 
 #[test]
-fn the_only_node_that_knows_of_a_loss_comes_late() {
+fn a_loss_is_told_when_its_only_witness_comes_late() {
     let mut redis = RedisServer::start(&[]);
     let ways = [Proxy::to(redis.port()), Proxy::to(redis.port())];
     let [way, other_way] = &ways;
@@ -121,7 +121,7 @@ fn the_only_node_that_knows_of_a_loss_comes_late() {
 }
 
 #[test]
-fn the_lineage_is_deleted_and_the_first_page_comes_again_and_again() {
+fn a_deleted_lineage_does_not_repeat_the_first_page() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let mut published = 0;
     for _ in 0..2 {

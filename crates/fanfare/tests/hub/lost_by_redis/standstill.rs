@@ -10,7 +10,7 @@ use super::{await_ready, node, node_with, pair, post, unready};
 use crate::support::{Hub, Setup, Traffic, await_that};
 
 #[test]
-fn a_node_an_hour_ahead_trims_what_is_young() {
+fn a_node_an_hour_ahead_trims_nothing_young() {
     let redis = RedisServer::start(&[]);
     let retained = ["--retain-age", "30m"];
     let one = node_with(&redis.url(), &retained);
@@ -64,12 +64,12 @@ fn standstill(length: Duration) {
 }
 
 #[test]
-fn redis_stands_still_for_three_seconds() {
+fn redis_may_stop_for_three_seconds() {
     standstill(Duration::from_secs(3));
 }
 
 #[test]
-fn redis_stands_still_for_half_a_minute() {
+fn redis_may_stop_for_half_a_minute() {
     standstill(Duration::from_secs(30));
 }
 
@@ -97,7 +97,7 @@ fn full(options: &[&str], fill: impl Fn(&RedisServer), said: &str, relieve: impl
 }
 
 #[test]
-fn redis_has_no_memory_left() {
+fn a_full_memory_loses_nothing() {
     let limit = |redis: &RedisServer, bytes| {
         redis.command(&["CONFIG", "SET", "maxmemory", bytes]);
     };
@@ -105,7 +105,7 @@ fn redis_has_no_memory_left() {
 }
 
 #[test]
-fn redis_has_no_disk_left() {
+fn a_full_disk_loses_nothing() {
     let fill = |redis: &RedisServer| {
         // Where it writes next is where nothing can be written.
         let next = redis.directory().join("appendonlydir/appendonly.aof.2.incr.aof");
@@ -121,7 +121,7 @@ fn redis_has_no_disk_left() {
 }
 
 #[test]
-fn the_way_to_redis_is_slow() {
+fn a_slow_link_loses_nothing() {
     let redis = RedisServer::start(&[]);
     let way = Proxy::to(redis.port());
     let nodes = [node(&redis.url()), node(&way.url())];
@@ -134,7 +134,7 @@ fn the_way_to_redis_is_slow() {
 }
 
 #[test]
-fn a_stalled_node_is_overtaken_by_retention() {
+fn a_stalled_node_tells_what_was_trimmed() {
     let redis = RedisServer::start(&[]);
     let way = Proxy::to(redis.port());
     let small = ["--retain-count", "200"];
@@ -160,7 +160,7 @@ fn a_stalled_node_is_overtaken_by_retention() {
 }
 
 #[test]
-fn a_publish_whose_outcome_is_unknown_is_repeated() {
+fn a_repeat_after_an_unknown_outcome_publishes_once() {
     let (redis, nodes) = pair(&[]);
     let mut subscriber = nodes[1].subscribe("");
     let keyed = [("Content-Type", "application/json"), ("Idempotency-Key", "k")];
@@ -184,7 +184,7 @@ fn a_publish_whose_outcome_is_unknown_is_repeated() {
 }
 
 #[test]
-fn a_node_does_not_hear_what_it_says() {
+fn a_node_missing_its_events_is_unready() {
     let redis = RedisServer::start(&[]);
     let way = Proxy::to(redis.port());
     let node = node(&way.url());
@@ -200,7 +200,7 @@ fn a_node_does_not_hear_what_it_says() {
 }
 
 #[test]
-fn a_client_is_ahead_of_a_node_that_is_cut_off() {
+fn a_client_ahead_of_a_cut_off_node_comes_back() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let way = Proxy::to(redis.port());
     let nodes = [node(&redis.url()), node(&way.url())];

@@ -8,7 +8,7 @@ use super::{await_ready, left, node, node_with, pair};
 use crate::support::{Hub, Traffic, await_that};
 
 #[test]
-fn what_too_few_replicas_have_is_acknowledged() {
+fn what_too_few_replicas_have_is_not_acknowledged() {
     let redis = RedisServer::start(&[]);
     let nodes = [(); 2].map(|()| node_with(&redis.url(), &["--redis-wait-replicas", "1"]));
     let publish_at = |node: &Hub, message: &str| {
@@ -41,7 +41,7 @@ fn what_too_few_replicas_have_is_acknowledged() {
 }
 
 #[test]
-fn nodes_are_killed_one_after_the_other() {
+fn nothing_is_lost_when_nodes_are_killed() {
     let (redis, mut nodes) = pair(&[]);
     let traffic = Traffic::begin(&[&nodes[0], &nodes[1]]);
     for round in 0..6 {
@@ -71,20 +71,20 @@ fn killed(options: &[&str]) -> (RedisServer, Traffic, [Hub; 2]) {
 }
 
 #[test]
-fn redis_is_killed_and_has_synced_every_write() {
+fn nothing_is_lost_when_every_write_is_synced() {
     let (_redis, traffic, _nodes) = killed(&["--appendonly", "yes", "--appendfsync", "always"]);
     traffic.end(|_| true).assert_no_gap();
 }
 
 #[test]
-fn redis_is_killed_and_has_synced_every_second() {
+fn a_loss_is_told_where_redis_syncs_every_second() {
     let (redis, traffic, _nodes) = killed(&["--appendonly", "yes", "--appendfsync", "everysec"]);
     let left = left(&redis);
     traffic.end(|message| left.contains(message) || message == "end");
 }
 
 #[test]
-fn redis_is_killed_and_has_nothing_on_disk() {
+fn a_loss_is_told_where_nothing_is_on_disk() {
     let (_redis, traffic, _nodes) = killed(&[]);
     let outcome = traffic.end(|_| true);
     outcome.assert_gaps(&["unknown_epoch", "engine_lost_writes"]);
@@ -92,7 +92,7 @@ fn redis_is_killed_and_has_nothing_on_disk() {
 }
 
 #[test]
-fn everything_is_flushed_under_load() {
+fn a_flush_under_load_is_told() {
     let (redis, nodes) = pair(&[]);
     let traffic = Traffic::begin(&[&nodes[0], &nodes[1]]);
     for _ in 0..3 {
@@ -104,7 +104,7 @@ fn everything_is_flushed_under_load() {
 }
 
 #[test]
-fn everything_is_flushed_while_nobody_looks() {
+fn a_flush_nobody_watched_is_told() {
     let (redis, nodes) = pair(&[]);
     let before = nodes[0].publisher().send("before");
     let mut live = nodes[1].subscription().after(&before).open();
@@ -121,7 +121,7 @@ fn everything_is_flushed_while_nobody_looks() {
 }
 
 #[test]
-fn a_replica_that_missed_writes_takes_over() {
+fn what_a_replica_missed_is_told_after_failover() {
     let master = RedisServer::start(&[]);
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
     let ways = [Proxy::to(master.port()), Proxy::to(master.port())];

@@ -12,7 +12,7 @@ use crate::support::issuer::{bearer, claims as native_claims, sign_with_secret};
 use crate::support::{Hub, Setup};
 
 #[test]
-fn what_is_published_in_one_is_heard_in_the_other() {
+fn what_is_published_in_one_arrives_in_the_other() {
     let hub = hub();
     let mut native = hub.subscribe("topic=https://example.com/**");
     let mut mercure = listen(&hub, "match_urlpattern=https://example.com/:any");

@@ -16,7 +16,7 @@ fn nodes<const N: usize>(urls: [&str; N]) -> [Hub; N] {
 }
 
 #[test]
-fn what_redis_has_taken_without_saying_so_is_told_again() {
+fn an_unconfirmed_announcement_is_told_once() {
     let redis = RedisServer::start(&[]);
     let way = Proxy::to(redis.port());
     let [hub] = nodes([&way.url()]);
@@ -41,7 +41,7 @@ fn what_redis_has_taken_without_saying_so_is_told_again() {
 }
 
 #[test]
-fn many_addresses_are_each_answered_as_another() {
+fn addresses_asked_at_once_share_questions() {
     const ADDRESSES: usize = 40;
     let redis = RedisServer::start(&[]);
     let url = redis.url();

@@ -173,7 +173,7 @@ fn what_only_the_hub_says_cannot_be_said_in_the_other_language() {
 
 /// Whoever was given such an id would come back with it, and go on behind what it has not heard.
 #[test]
-fn an_id_of_the_hubs_is_forged_in_the_other_language() {
+fn an_id_of_the_hubs_is_refused_in_the_other_language() {
     let hub = hub();
     let mut heard = listen(&hub, "match=a");
     let first = publish(&hub, "topic=a&data=first");
@@ -209,7 +209,7 @@ fn an_update_of_several_topics_comes_once() {
 }
 
 #[test]
-fn a_form_of_another_site_is_published() {
+fn a_form_of_another_site_is_refused() {
     let hub = Hub::alone(&["--open", "--mercure", "--mercure-url", URL]);
     let (own, authority) = (format!("http://{}", hub.address()), hub.address().to_string());
     let from = |headers: &[(&str, &str)], body: &str| {

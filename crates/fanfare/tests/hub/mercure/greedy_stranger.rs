@@ -18,7 +18,7 @@ fn pattern(expression: &str) -> String {
 }
 
 #[test]
-fn a_pattern_takes_as_long_to_read_as_its_author_likes() {
+fn a_pattern_too_costly_to_read_is_refused() {
     let hub = guarded_hub(&["--anonymous-subscribe", "**"]);
     // Of each class, each character would be compared with all that are written otherwise.
     let classes = r"[!-\x{ffff}]".repeat(36);
@@ -30,7 +30,7 @@ fn a_pattern_takes_as_long_to_read_as_its_author_likes() {
 }
 
 #[test]
-fn patterns_that_are_refused_are_compiled() {
+fn refused_patterns_are_not_compiled() {
     let hub = guarded_hub(&["--anonymous-subscribe", "**"]);
     let large = |n| format!("{}&", pattern(&format!("{n}{}", "(?:ab|cd)?".repeat(40))));
     let small = |n| format!("match_urlpattern=/{n}/:x/y&");
@@ -46,14 +46,14 @@ fn patterns_that_are_refused_are_compiled() {
 }
 
 #[test]
-fn a_subscription_is_read_before_it_is_known_who_may_listen() {
+fn rights_are_checked_before_a_subscription_is_read() {
     let hub = guarded_hub(&[]);
     assert_not_a_stream(&hub, "match_urlpattern=/(", 401);
     assert_eq!(query(&hub, "match_urlpattern=/(").status, 401);
 }
 
 #[test]
-fn a_query_that_does_not_come_takes_no_place_and_asks_for_nobody() {
+fn a_late_query_is_limited_and_authorised_first() {
     let head = |client: &str| {
         format!(
             "QUERY {PATH} HTTP/1.1\r\nHost: hub.test\r\nX-Forwarded-For: {client}\r\n\

@@ -75,7 +75,7 @@ fn a_private_update_is_replayed_to_those_alone_who_may_hear_it_now() {
 
 /// What was read for one who may hear it is still there when others ask for the same stretch, at either node.
 #[test]
-fn a_page_that_was_read_for_another_tells_what_is_private() {
+fn a_page_read_for_another_tells_nothing_private() {
     let redis = RedisServer::start(&[]);
     let url = redis.url();
     let own = ["--redis", &url, "--window-count", "4", "--jwt-secret", SECRET];
@@ -108,7 +108,7 @@ fn a_page_that_was_read_for_another_tells_what_is_private() {
 }
 
 #[test]
-fn a_private_update_is_no_native_subscribers_who_shows_no_grant() {
+fn a_native_subscriber_without_a_grant_gets_no_private_update() {
     let hub = hub();
     let mut native = hub.subscribe("topic=**");
     publish(&hub, "topic=a&data=secret&private=on");

@@ -68,7 +68,7 @@ pub(super) fn listed(hub: &Hub, path: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_subscription_begins_and_ends_untold() {
+fn a_subscription_is_told_at_both_ends() {
     let hub = watched_hub(&[]);
     let mut watcher = with(&hub, ALL, &subscriber());
     told_of(&mut watcher, ALL.split_once('=').unwrap().1, true);
@@ -100,7 +100,7 @@ fn a_subscription_begins_and_ends_untold() {
 }
 
 #[test]
-fn a_list_leaves_out_who_is_there_or_names_who_is_not() {
+fn a_list_names_exactly_who_is_there() {
     let hub = watched_hub(&[]);
     let earlier = publish(&hub, "topic=x&data=0");
     let one = asking(&hub, "match=a&match_urlpattern=/b/:c").open();
@@ -137,7 +137,7 @@ fn a_list_leaves_out_who_is_there_or_names_who_is_not() {
 }
 
 #[test]
-fn between_a_list_and_a_stream_something_is_missed() {
+fn nothing_is_missed_between_list_and_stream() {
     let hub = watched_hub(&[]);
     let fresh = get(&hub, ROOT).json();
     assert_eq!(fresh["lastEventID"], "earliest", "nothing has happened yet");
@@ -155,7 +155,7 @@ fn between_a_list_and_a_stream_something_is_missed() {
 }
 
 #[test]
-fn somebody_watches_who_may_not() {
+fn watching_needs_a_grant() {
     let hub = watched_hub(&[]);
     let _there = asking(&hub, "match=a").open();
     await_that("it is listed", || listed(&hub, ROOT) == ["a"]);
@@ -195,7 +195,7 @@ fn somebody_watches_who_may_not() {
 }
 
 #[test]
-fn a_payload_is_another_subscriptions_or_lost() {
+fn each_subscription_has_its_own_payload() {
     let hub = watched_hub(&[]);
     let mut watcher = with(&hub, ALL, &subscriber());
     let details = token(&json!([
@@ -213,7 +213,7 @@ fn a_payload_is_another_subscriptions_or_lost() {
 }
 
 #[test]
-fn a_crowd_that_comes_at_once_is_written_one_by_one() {
+fn a_crowd_is_announced_each_and_once() {
     let hub = watched_hub(&[]);
     let mut watcher = with(&hub, ALL, &subscriber());
     let crowd = asking(&hub, "match=crowd").open_many(40);
@@ -231,7 +231,7 @@ fn a_crowd_that_comes_at_once_is_written_one_by_one() {
 
 /// Ten writes a second at most, and each of 256 subscriptions where so many wait.
 #[test]
-fn a_crowd_that_comes_at_once_is_written_to_redis_one_by_one() {
+fn a_crowd_is_written_to_redis_in_batches() {
     const SUBSCRIBERS: usize = 100;
     const MATCHERS: usize = 100;
     let redis = RedisServer::start(&[]);
@@ -265,7 +265,7 @@ fn a_crowd_that_comes_at_once_is_written_to_redis_one_by_one() {
 }
 
 #[test]
-fn a_hub_that_ends_leaves_subscriptions_behind() {
+fn a_hub_that_ends_ends_its_subscriptions() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap().to_owned();
     let arguments = [
@@ -301,7 +301,7 @@ fn a_hub_that_ends_leaves_subscriptions_behind() {
 }
 
 #[test]
-fn an_upgrade_forgets_who_is_subscribed_or_tells_of_it_twice() {
+fn an_upgrade_keeps_who_is_subscribed_told_once() {
     let arguments = [
         "--mercure",
         "--mercure-url",
@@ -352,7 +352,7 @@ fn an_upgrade_forgets_who_is_subscribed_or_tells_of_it_twice() {
 }
 
 #[test]
-fn a_long_matcher_is_told_of_by_nobody() {
+fn a_long_matcher_is_announced_too() {
     let hub = watched_hub(&[]);
     let mut watcher = with(&hub, ALL, &subscriber());
     let long = format!("https://example.com/{}", "x".repeat(200));
@@ -370,7 +370,7 @@ fn a_long_matcher_is_told_of_by_nobody() {
 
 /// As clients did before 1.0: URI Templates, the older claim, addresses without the type of a matcher.
 #[test]
-fn who_came_before_1_0_watches_nothing() {
+fn who_came_before_1_0_can_watch() {
     let hub = watched_hub(&[]);
     let template = format!("{ROOT}{{/topic}}{{/subscriber}}");
     let older = sign(Some("JWT"), &json!({"mercure": {"subscribe": [template]}}));
@@ -403,7 +403,7 @@ fn who_came_before_1_0_watches_nothing() {
 }
 
 #[test]
-fn a_hub_that_was_not_told_to_is_watched() {
+fn presence_is_off_by_default() {
     let hub = guarded_hub(&["--anonymous-subscribe", "**"]);
     assert_eq!(get(&hub, ROOT).status, 404);
     let metadata = "/.well-known/oauth-protected-resource/.well-known/mercure";
@@ -419,7 +419,7 @@ fn a_hub_that_was_not_told_to_is_watched() {
 }
 
 #[test]
-fn one_client_fills_the_log_by_coming_and_going() {
+fn one_client_is_announced_at_a_bounded_rate() {
     // Each node has its own share for an address.
     let guarded = ["--jwt-secret", SECRET, "--trusted-proxy", "127.0.0.1"];
     let hub = Hub::alone(&[&MERCURE[..], &WATCHED, &guarded].concat());

@@ -209,7 +209,7 @@ fn an_empty_token_is_no_downgrade() {
 }
 
 #[test]
-fn a_cookie_publishes_for_a_page_of_a_sibling() {
+fn a_siblings_page_cannot_publish_by_cookie() {
     let hub = guarded_hub(&["--allow-origin", "https://app.hub.test"]);
     let cookie = format!("mercureAuthorization={}", publisher());
     let post = |headers: &[(&str, &str)]| {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
 /// A connection that is not read.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Deaf {
         let mut answers = self.answers.lock().unwrap();
         self.runtime.block_on(async {
             for _ in 0..times {
-                let ready = timeout(PATIENCE, self.requests.clone().ready()).await;
+                let ready = timeout(TEST_TIMEOUT, self.requests.clone().ready()).await;
                 let mut ready = ready.expect("there is room for it").expect("the hub is there");
                 answers.push(ready.send_request(request(), true).unwrap().0);
             }

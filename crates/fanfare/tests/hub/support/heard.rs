@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use serde_json::Value;
 
-use super::{Connection, Metrics, PATIENCE, Response};
+use super::{Connection, Metrics, Response, TEST_TIMEOUT};
 
 /// The last position that was acknowledged, and the nodes that are to hear of it.
 #[derive(Debug)]
@@ -66,7 +66,10 @@ impl Acknowledged {
             if (at[0], at[1]) >= last {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{node} is at {at:?} and does not reach {last:?}");
+            assert!(
+                begun.elapsed() < TEST_TIMEOUT,
+                "{node} is at {at:?} and does not reach {last:?}"
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }

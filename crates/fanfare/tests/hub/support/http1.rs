@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use super::{PATIENCE, tls};
+use super::{TEST_TIMEOUT, tls};
 
 /// What bytes travel over.
 trait Wire: Read + Write + Debug + Send {}
@@ -121,7 +121,7 @@ impl Connection {
             let mut body = Vec::new();
             while let Some(chunk) = self.chunk().expect("the body ends with its last chunk") {
                 body.extend_from_slice(&chunk);
-                assert!(begun.elapsed() < PATIENCE, "a stream, not an answer: {response:?}");
+                assert!(begun.elapsed() < TEST_TIMEOUT, "a stream, not an answer: {response:?}");
             }
             body
         } else if let Some(length) = length {
@@ -212,13 +212,13 @@ impl Connection {
                     return read > 0;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
-                    assert!(begun.elapsed() < PATIENCE);
+                    assert!(begun.elapsed() < TEST_TIMEOUT);
                 }
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
                     let seen = String::from_utf8_lossy(&self.buffer);
-                    panic!("nothing came for {PATIENCE:?}; unread so far: {seen:?}");
+                    panic!("nothing came for {TEST_TIMEOUT:?}; unread so far: {seen:?}");
                 }
                 Err(_) => return false,
             }
@@ -235,8 +235,8 @@ fn narrow_socket(address: SocketAddr) -> TcpStream {
 
 fn prepare(stream: &TcpStream) {
     stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TEST_TIMEOUT)).unwrap();
 }
 
 /// A request's bytes. The length is stated where there is a body, and for POST.

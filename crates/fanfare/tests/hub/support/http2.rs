@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{PATIENCE, Response, tls};
+use super::{Response, TEST_TIMEOUT, tls};
 
 /// The body of a response. The connection advances only while someone reads one of its streams,
 /// as a blocking client's does.
@@ -44,7 +44,7 @@ impl Http2Stream {
             }
             request.body(()).unwrap()
         };
-        runtime.block_on(within(PATIENCE, async {
+        runtime.block_on(within(TEST_TIMEOUT, async {
             let socket = connect(address, trust).await;
             // A stream that is not read must not use up what the others have.
             let mut client = client::Builder::new();
@@ -67,7 +67,7 @@ impl Http2Stream {
     /// More of the body; `None` after a clean end, an error where it was cut off.
     pub(super) fn some(&mut self) -> Result<Option<Vec<u8>>, String> {
         let Self { body, runtime, .. } = self;
-        runtime.block_on(within(PATIENCE, async {
+        runtime.block_on(within(TEST_TIMEOUT, async {
             match body.data().await {
                 None => Ok(None),
                 Some(Err(error)) => Err(format!("cut off: {error}")),
@@ -96,8 +96,8 @@ async fn connect(address: SocketAddr, trust: Option<&Arc<ClientConfig>>) -> Box<
     Box::new(stream)
 }
 
-async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> T {
-    timeout(patience, future).await.unwrap_or_else(|_| panic!("nothing came for {patience:?}"))
+async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
+    timeout(limit, future).await.unwrap_or_else(|_| panic!("nothing came for {limit:?}"))
 }
 
 fn answer(head: &response::Parts) -> Response {

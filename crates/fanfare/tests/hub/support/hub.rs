@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use super::heard::Acknowledged;
 use super::node::{Node, Starting};
 use super::profile::Profile;
-use super::{Connection, Metrics, PATIENCE, Publisher, Response, Subscriber, Subscription};
+use super::{Connection, Metrics, Publisher, Response, Subscriber, Subscription, TEST_TIMEOUT};
 
 /// A running hub. Dropping it kills it.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Hub {
     pub(crate) fn await_log(&self, part: &str) {
         let begun = Instant::now();
         while !self.logged().contains(part) {
-            assert!(begun.elapsed() < PATIENCE, "the hub does not log {part:?}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "the hub does not log {part:?}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -192,7 +192,7 @@ impl Hub {
             let begun = Instant::now();
             let subscription = Subscription::new(node.address()).query(query).after(id);
             while !subscription.open().next().is_gap() {
-                assert!(begun.elapsed() < PATIENCE, "nothing is trimmed after {id}");
+                assert!(begun.elapsed() < TEST_TIMEOUT, "nothing is trimmed after {id}");
                 thread::sleep(Duration::from_millis(20));
             }
         }
@@ -220,7 +220,7 @@ impl Hub {
             if condition(&metrics) {
                 return metrics;
             }
-            assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}\n{metrics:#?}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "waited in vain for: {what}\n{metrics:#?}");
             thread::sleep(Duration::from_millis(20));
         }
     }

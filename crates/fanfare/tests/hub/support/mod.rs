@@ -1,6 +1,6 @@
 //! What the tests of the hub share: the hub as a process, and clients that show exact bytes.
 //!
-//! Nothing here sleeps for luck: every wait is for a condition, under one generous [`PATIENCE`],
+//! Nothing here sleeps for luck: every wait is for a condition, under one generous [`TEST_TIMEOUT`],
 //! and fails with what was seen instead.
 
 mod authority;
@@ -54,13 +54,13 @@ pub(crate) use traffic::Traffic;
 pub(crate) use unread::Unread;
 
 /// How long anything may take before a test gives up. Nothing that works comes near it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until something is so.
 pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "waited in vain for: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::successor::Successor;
-use super::{Connection, PATIENCE, Response};
+use super::{Connection, Response, TEST_TIMEOUT};
 
 /// A running node. Dropping it kills it; where a test failed, what it logged is shown.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Node {
     pub(crate) fn succeeded_by(&mut self, pid: u32) {
         let begun = Instant::now();
         while self.runs() {
-            assert!(begun.elapsed() < PATIENCE, "the old process does not end");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "the old process does not end");
             thread::sleep(Duration::from_millis(5));
         }
         self.successor = Some(Successor::new(pid));
@@ -122,7 +122,7 @@ impl Node {
     pub(crate) fn await_drain(&self) {
         let begun = Instant::now();
         while self.get("/readyz").status != 503 {
-            assert!(begun.elapsed() < PATIENCE, "the hub does not say that it goes");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "the hub does not say that it goes");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -136,7 +136,7 @@ impl Node {
             {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "the hub does not exit");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "the hub does not exit");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -154,7 +154,7 @@ impl Starting {
     /// Waits until it says where it serves.
     pub(super) fn finish(self) -> Node {
         let Self { mut child, found, log, arguments } = self;
-        match found.recv_timeout(PATIENCE) {
+        match found.recv_timeout(TEST_TIMEOUT) {
             Ok(address) => Node { child, successor: None, address, log },
             Err(_) => {
                 let _ = child.kill();

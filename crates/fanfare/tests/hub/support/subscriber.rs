@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::heard::{Acknowledged, is_id};
 use super::http1::request;
 use super::http2::Http2Stream;
-use super::{Connection, PATIENCE, Response};
+use super::{Connection, Response, TEST_TIMEOUT};
 
 /// Which HTTP a stream comes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -255,7 +255,7 @@ impl Subscriber {
                     Parsed::Comment(_) => self.comments += 1,
                 }
             }
-            assert!(begun.elapsed() < PATIENCE, "only keepalives for {PATIENCE:?}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "only keepalives for {TEST_TIMEOUT:?}");
             let Some(bytes) = self.stream.some()? else { return Ok(None) };
             let mut input = &bytes[..];
             while let Some(parsed) = self.parser.next(&mut input).expect("events fit") {

@@ -15,7 +15,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
 /// A certificate that signs itself, and its key.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ fn trusting_with(
 /// The certificate that is shown there, if it is trusted.
 pub(crate) fn certificate_shown(address: SocketAddr, trust: &Arc<ClientConfig>) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let mut client = ClientConnection::new(Arc::clone(trust), name()).unwrap();
     while client.is_handshaking() {
         client.complete_io(&mut socket).expect("what is shown is trusted");

@@ -17,7 +17,7 @@ use fanfare_sse::{Parsed, ParsedEvent, Parser};
 use serde_json::{Value, json};
 
 use super::heard::{Position, position};
-use super::{Hub, PATIENCE};
+use super::{Hub, TEST_TIMEOUT};
 
 const PUBLISHERS: usize = 2;
 const SUBSCRIBERS: u64 = 4;
@@ -215,7 +215,7 @@ impl World {
         let begun = Instant::now();
         while !condition() {
             assert!(!self.failed.load(Ordering::Relaxed), "another part failed");
-            assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "waited in vain for: {what}");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -250,7 +250,7 @@ impl World {
         if connection.is_none() {
             let stream = TcpStream::connect(self.node(turn))?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(TEST_TIMEOUT))?;
             *connection = Some(BufReader::new(stream));
         }
         let Some(connection) = connection else { unreachable!("just connected") };
@@ -297,7 +297,7 @@ impl World {
             if self.publish_one(&mut None, turn, END).is_ok_and(|accepted| accepted) {
                 break;
             }
-            assert!(begun.elapsed() < PATIENCE, "nothing is accepted any more");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "nothing is accepted any more");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -315,7 +315,7 @@ impl World {
                 break;
             }
             assert!(!self.failed.load(Ordering::Relaxed), "another part failed");
-            assert!(begun.elapsed() < 4 * PATIENCE, "the end does not come");
+            assert!(begun.elapsed() < 4 * TEST_TIMEOUT, "the end does not come");
             thread::sleep(Duration::from_millis(5));
         }
         seen
@@ -331,7 +331,7 @@ impl World {
     ) -> io::Result<bool> {
         let mut stream = TcpStream::connect(self.node(turn))?;
         // Longer than the hub is ever silent, and time to look whether others have failed.
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TEST_TIMEOUT))?;
         // HTTP/1.0: the body is the stream as it is.
         let request = format!("GET /sse/events?topic=t HTTP/1.0\r\nLast-Event-ID: {id}\r\n\r\n");
         stream.write_all(request.as_bytes())?;

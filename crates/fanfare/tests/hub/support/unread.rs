@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
 /// Connections whose answers are not read. They go on answering pings until this is dropped.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Unread {
                 requests.push(sender);
             }
             for answer in answers {
-                let answer = timeout(PATIENCE, answer).await.expect("an answer, or its end");
+                let answer = timeout(TEST_TIMEOUT, answer).await.expect("an answer, or its end");
                 bodies.extend(answer.map(http::Response::into_body));
             }
         });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::attack::{Attack, FROM_ELSEWHERE, Target, Waging, head, token};
+use crate::attack::{Attack, AttackFuture, FROM_ELSEWHERE, Target, head, token};
 
 #[derive(Debug)]
 pub(crate) struct BodiesInCrumbs;
@@ -14,7 +14,7 @@ impl Attack for BodiesInCrumbs {
         "bodies in crumbs"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let more = format!(
                 "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: application/json\r\n\

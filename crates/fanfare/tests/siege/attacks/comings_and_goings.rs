@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::attack::{Attack, Target, Waging, head};
+use crate::attack::{Attack, AttackFuture, Target, head};
 
 #[derive(Debug)]
 pub(crate) struct ComingsAndGoings;
@@ -14,7 +14,7 @@ impl Attack for ComingsAndGoings {
         "comings and goings"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let matchers: String = (0..250).map(|n| format!("match={n}&")).collect();
             let path = format!("/.well-known/mercure?{matchers}");

@@ -1,6 +1,6 @@
 //! Matchers of Mercure's protocol that are hard to read, in an address and by the hundred in a form.
 
-use crate::attack::{Attack, Target, Waging, head};
+use crate::attack::{Attack, AttackFuture, Target, head};
 
 #[derive(Debug)]
 pub(crate) struct CostlyMatchers;
@@ -12,7 +12,7 @@ impl Attack for CostlyMatchers {
         "costly matchers"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let folded = format!("/((?i:{}))", r"[!-\x{ffff}]".repeat(36));
             let large = format!("/((?:{}))", r"\w?".repeat(120));

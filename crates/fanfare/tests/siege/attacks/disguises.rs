@@ -1,6 +1,6 @@
 //! Requests come with addresses that are none, or are somebody else's.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct Disguises;
@@ -10,7 +10,7 @@ impl Attack for Disguises {
         "disguises"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let mut requests = Vec::new();
             for said in [&b"\xff"[..], b"127.0.0.1", b"\xc3\xa9, 127.0.0.1", b",,,", b"unix:"] {

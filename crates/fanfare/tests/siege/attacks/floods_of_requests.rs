@@ -1,6 +1,6 @@
 //! Whatever takes no credentials is asked for as fast as it goes: metrics, pages, what is not there.
 
-use crate::attack::{Attack, Target, Waging, head};
+use crate::attack::{Attack, AttackFuture, Target, head};
 
 #[derive(Debug)]
 pub(crate) struct FloodsOfRequests;
@@ -10,7 +10,7 @@ impl Attack for FloodsOfRequests {
         "floods of requests"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let paths =
                 ["/metrics", "/sse/", "/nothing", "/sse/send/", "/healthz", "/openapi.json"];

@@ -1,6 +1,6 @@
 //! Keys are guessed and tokens forged.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 use crate::attack::{head, token};
 
 #[derive(Debug)]
@@ -11,7 +11,7 @@ impl Attack for GuessedCredentials {
         "guessed credentials"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let mut requests = String::new();
             for _ in 0..250 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 use crate::attack::{head, token};
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ impl Attack for HardPatterns {
         "hard patterns"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let mut held = Vec::new();
             for number in 0..20 {

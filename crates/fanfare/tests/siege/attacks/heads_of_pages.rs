@@ -1,7 +1,7 @@
 //! The heads of large files are asked for, inflated, one after the other on one connection.
 
 use crate::attack::head;
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct HeadsOfPages;
@@ -11,7 +11,7 @@ impl Attack for HeadsOfPages {
         "heads of pages"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let one = head("HEAD", "/docs/swagger-ui-bundle.js", "");
             let _ = target.hear(one.repeat(200)).await;

@@ -1,6 +1,6 @@
 //! Heads that never end, and data that is nothing but padding, over HTTP/2.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct HeadsWithoutEnd;
@@ -14,7 +14,7 @@ impl Attack for HeadsWithoutEnd {
         "heads without end"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let frame = |kind: u8, flags: u8, payload: &[u8]| {
                 let length = u8::try_from(payload.len()).unwrap();

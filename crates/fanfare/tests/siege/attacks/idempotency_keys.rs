@@ -1,6 +1,6 @@
 //! Every publish has an idempotency key that has never been there.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 use crate::attack::{head, token};
 
 #[derive(Debug)]
@@ -11,7 +11,7 @@ impl Attack for IdempotencyKeys {
         "idempotency keys"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let (body, token) = (r#"{"topic":"mallory/a","message":"m"}"#, token());
             let mut requests = String::new();

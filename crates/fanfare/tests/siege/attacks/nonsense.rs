@@ -1,6 +1,6 @@
 //! What is sent is no HTTP.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct Nonsense;
@@ -10,7 +10,7 @@ impl Attack for Nonsense {
         "nonsense"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             for _ in 0..20 {
                 let length = fastrand::usize(1..20_000);

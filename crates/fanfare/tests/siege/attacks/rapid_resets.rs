@@ -1,6 +1,6 @@
 //! Requests are made over HTTP/2 and taken back at once.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct RapidResets;
@@ -10,7 +10,7 @@ impl Attack for RapidResets {
         "rapid resets"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let Some(requests) = target.http2(65_535).await else { return };
             for _ in 0..2_000 {

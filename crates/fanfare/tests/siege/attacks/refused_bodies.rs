@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 use crate::attack::{FROM_ELSEWHERE, head, token};
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ impl Attack for RefusedBodies {
         "refused bodies"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let body = "\u{1}".repeat(1 << 20);
             let more = format!(

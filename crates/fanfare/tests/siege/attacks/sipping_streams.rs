@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::sleep;
 
 use crate::attack::head;
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct SippingStreams;
@@ -16,7 +16,7 @@ impl Attack for SippingStreams {
         "sipping streams"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let mut streams = Vec::new();
             for _ in 0..50 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 use crate::attack::{FROM_ELSEWHERE, head, token};
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ impl Attack for SlowBodies {
         "slow bodies"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let more = format!(
                 "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n",

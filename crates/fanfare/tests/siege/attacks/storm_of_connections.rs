@@ -1,6 +1,6 @@
 //! Connections are opened and closed as fast as it goes.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct StormOfConnections;
@@ -10,7 +10,7 @@ impl Attack for StormOfConnections {
         "storm of connections"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             for _ in 0..500 {
                 drop(target.connect().await);

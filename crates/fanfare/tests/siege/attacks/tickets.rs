@@ -1,6 +1,6 @@
 //! Tickets are drawn and never used.
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 use crate::attack::{head, token};
 
 #[derive(Debug)]
@@ -11,7 +11,7 @@ impl Attack for Tickets {
         "tickets"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let more = format!("Authorization: Bearer {}\r\nContent-Length: 0\r\n", token());
             let _ = target.hear(head("POST", "/sse/ticket", &more).repeat(500)).await;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::attack::{Attack, Target, Waging, head};
+use crate::attack::{Attack, AttackFuture, Target, head};
 
 #[derive(Debug)]
 pub(crate) struct UnreadHeads;
@@ -21,7 +21,7 @@ impl Attack for UnreadHeads {
         "unread heads"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let long = format!("/sse/send/?{}", "q".repeat(4000));
             let body = "Expect: 100-continue\r\nContent-Length: 1\r\n";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::attack::{Attack, Target, Waging};
+use crate::attack::{Attack, AttackFuture, Target};
 
 #[derive(Debug)]
 pub(crate) struct UnreadStreams;
@@ -14,7 +14,7 @@ impl Attack for UnreadStreams {
         "unread streams"
     }
 
-    fn wage<'a>(&'a self, target: &'a Target) -> Waging<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let Some(requests) = target.http2(0).await else { return };
             let mut held = Vec::new();

@@ -18,15 +18,15 @@ fn enter_from(
     table: &Arc<ConnectionTable>,
     address: &str,
     now: Instant,
-) -> Option<(Arc<ConnectionEntry>, Dismissal)> {
+) -> Option<(Arc<ConnectionEntry>, Eviction)> {
     table.enter(address.parse().unwrap(), None, now)
 }
 
-fn enter(table: &Arc<ConnectionTable>) -> Option<(Arc<ConnectionEntry>, Dismissal)> {
+fn enter(table: &Arc<ConnectionTable>) -> Option<(Arc<ConnectionEntry>, Eviction)> {
     enter_from(table, "192.0.2.1", Instant::now())
 }
 
-fn told(leave: &mut Dismissal) -> Option<Option<RefusalReason>> {
+fn told(leave: &mut Eviction) -> Option<Option<RefusalReason>> {
     leave.try_recv().ok()
 }
 

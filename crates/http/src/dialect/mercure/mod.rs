@@ -112,15 +112,15 @@ impl Dialect for Mercure {
         vec![subscription::BEGINNING, axum::http::header::LINK]
     }
 
-    fn tells_beginning(&self, request: &Parts) -> bool {
+    fn reports_start(&self, request: &Parts) -> bool {
         subscription::asked(request).is_some()
     }
 
-    fn tell_beginning(&self, request: &Parts, continuous: bool, head: &mut HeaderMap) {
-        subscription::tell_beginning(request, continuous, head);
+    fn write_start_headers(&self, request: &Parts, continuous: bool, head: &mut HeaderMap) {
+        subscription::write_start_headers(request, continuous, head);
     }
 
-    fn further_routes(&'static self, app: &Arc<AppState>) -> Router {
+    fn extra_routes(&'static self, app: &Arc<AppState>) -> Router {
         let document = self.metadata.clone();
         let metadata = get(async move || metadata::answer(document));
         let all = Router::new().route(metadata::PATH, metadata);

@@ -45,13 +45,13 @@ pub struct Presence {
     sender: mpsc::UnboundedSender<BoardMessage>,
     receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<BoardMessage>>>>,
     /// What the process before has handed over, until the task begins.
-    succession: Arc<Mutex<Option<Succession>>>,
+    handed_over: Arc<Mutex<Option<HandedOverPresence>>>,
     counts: Arc<PresenceCounts>,
 }
 
 /// What the process before knew.
 #[derive(Debug)]
-struct Succession {
+struct HandedOverPresence {
     board: Board,
     /// Whose streams go on here.
     here: HashSet<MercureSubscriberId>,
@@ -62,7 +62,7 @@ impl Presence {
     pub fn new() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let receiver = Arc::new(Mutex::new(Some(receiver)));
-        Self { sender, receiver, succession: Arc::default(), counts: Arc::default() }
+        Self { sender, receiver, handed_over: Arc::default(), counts: Arc::default() }
     }
 
     /// Enters a subscriber, who is there until the seat is given back, whether or not anything is to be told of it.
@@ -74,14 +74,14 @@ impl Presence {
         }
         let id = MercureSubscriberId::of(bits);
         // The task ends with the process; nobody needs to hear of anything then.
-        let came = if told { BoardMessage::Came } else { BoardMessage::CameUntold };
+        let came = if told { BoardMessage::Joined } else { BoardMessage::JoinedUnannounced };
         let _ = self.sender.send(came(id, subscriptions));
         self.seat(id)
     }
 
     fn seat(&self, id: MercureSubscriberId) -> Seat {
         let sender = self.sender.clone();
-        Seat::telling(id.bits(), move || drop(sender.send(BoardMessage::Left(id))))
+        Seat::with_release_hook(id.bits(), move || drop(sender.send(BoardMessage::Left(id))))
     }
 
     /// All of it, for another process; `None` where that is the hub already. Of use only while nobody acts on the hub:
@@ -100,20 +100,20 @@ impl Presence {
     pub fn restore(&self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
         let board = Board { counts: Arc::clone(&self.counts), ..Board::read(reader)? };
         self.counts.active.store(board.active.len() as u64, Ordering::Relaxed);
-        *self.succession() = Some(Succession { board, here: HashSet::new() });
+        *self.handed_over() = Some(HandedOverPresence { board, here: HashSet::new() });
         Ok(())
     }
 
     /// Gives the stream of a subscriber who was there its seat again; `None` for one who was not.
-    pub fn go_on(&self, name: u128) -> Option<Seat> {
+    pub fn resume(&self, name: u128) -> Option<Seat> {
         let id = MercureSubscriberId::of(name.to_be_bytes());
-        let mut succession = self.succession();
-        let Succession { board, here } = succession.as_mut()?;
+        let mut handed_over = self.handed_over();
+        let HandedOverPresence { board, here } = handed_over.as_mut()?;
         (board.active.contains_key(&id) && here.insert(id)).then(|| self.seat(id))
     }
 
-    fn succession(&self) -> MutexGuard<'_, Option<Succession>> {
-        self.succession.lock().unwrap_or_else(PoisonError::into_inner)
+    fn handed_over(&self) -> MutexGuard<'_, Option<HandedOverPresence>> {
+        self.handed_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What of each of these is active here.
@@ -135,9 +135,9 @@ impl Presence {
     pub async fn keep(self, hub: Arc<Hub>, gate: Arc<Gate>) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
-        let before = self.succession().take();
+        let before = self.handed_over().take();
         let fresh = || Board { counts: Arc::clone(&self.counts), ..Board::default() };
-        let mut board = before.map_or_else(fresh, Succession::into_board);
+        let mut board = before.map_or_else(fresh, HandedOverPresence::into_board);
         let mut telling: Option<Telling> = None;
         let mut next = Instant::now();
         loop {
@@ -174,7 +174,7 @@ impl Default for Presence {
     }
 }
 
-impl Succession {
+impl HandedOverPresence {
     /// What is so here: whose stream could not move has left.
     fn into_board(self) -> Board {
         let Self { mut board, here } = self;
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_accepted_without_an_answer_is_told_twice() {
+    async fn what_was_accepted_unanswered_is_told_once() {
         let (hub, gate, mut board) = (hub(), Gate::new(), Board::default());
         let tell = async |drafts| publish(&hub, &gate, drafts).unwrap().await.unwrap().unwrap();
         board.apply(came(1, 2));
@@ -303,12 +303,12 @@ mod tests {
         let mut writer = Writer::new();
         board.write(&mut writer);
         let presence = Presence::new();
-        assert!(presence.go_on(id(1).bits()).is_none(), "nobody was here");
+        assert!(presence.resume(id(1).bits()).is_none(), "nobody was here");
         presence.restore(&mut Reader::new(&writer.finish())).unwrap();
-        let seat = presence.go_on(id(1).bits()).unwrap();
-        assert!(presence.go_on(id(1).bits()).is_none(), "one stream of one subscriber");
-        assert!(presence.go_on(id(9).bits()).is_none(), "whoever was not there is not listed");
-        let mut board = presence.succession().take().unwrap().into_board();
+        let seat = presence.resume(id(1).bits()).unwrap();
+        assert!(presence.resume(id(1).bits()).is_none(), "one stream of one subscriber");
+        assert!(presence.resume(id(9).bits()).is_none(), "whoever was not there is not listed");
+        let mut board = presence.handed_over().take().unwrap().into_board();
         assert_eq!(of(&board.next().unwrap()), [("2/0".to_owned(), false)]);
         accepted(&mut board);
         assert!(!board.has_something() || board.next().is_none(), "of the third nothing was told");

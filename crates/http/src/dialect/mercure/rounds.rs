@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_asks_something_else_waits_for_everyone_before_them() {
+    async fn many_questions_share_few_rounds() {
         const MANY: usize = 100;
         let (rounds, asked) = (Arc::new(Rounds::new()), Arc::new(AtomicUsize::new(0)));
         let begun = Instant::now();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_again_is_answered_by_what_is_long_past_or_asks_without_end() {
+    async fn an_answer_is_reused_for_a_bounded_time() {
         let (rounds, asked) = (Rounds::new(), AtomicUsize::new(0));
         let ask = || rounds.ask(&7, async |all| double(&asked, all).await);
         assert_eq!((ask().await, ask().await), (Some(14), Some(14)));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_ask_and_go_keep_others_waiting_without_end() {
+    async fn abandoned_questions_delay_others_a_bounded_time() {
         let (rounds, asked) = (Rounds::new(), AtomicUsize::new(0));
         let ask = |question| {
             let (rounds, asked) = (&rounds, &asked);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_goes_takes_the_answers_of_others_along() {
+    async fn a_client_that_goes_takes_no_answer_along() {
         let (rounds, asked) = (Rounds::new(), AtomicUsize::new(0));
         let ask = || rounds.ask(&7, async |all| double(&asked, all).await);
         {

@@ -98,7 +98,7 @@ pub(super) fn asked(request: &Parts) -> Option<Cow<'_, str>> {
     id.filter(|id| !id.is_empty()).map(Cow::Owned)
 }
 
-pub(super) fn tell_beginning(request: &Parts, continuous: bool, head: &mut HeaderMap) {
+pub(super) fn write_start_headers(request: &Parts, continuous: bool, head: &mut HeaderMap) {
     let Some(id) = asked(request).filter(|_| continuous) else {
         let earliest = HeaderValue::from_static(EARLIEST);
         head.insert(BEGINNING, earliest.clone());

@@ -77,7 +77,7 @@ pub(super) async fn publish_lines(
         format,
         body,
         body_ended: false,
-        lull: false,
+        input_drained: false,
         terms: Arc::clone(terms),
         allowed,
         partial: None,
@@ -126,7 +126,7 @@ struct LineStream {
     body: Body,
     body_ended: bool,
     /// Whether nothing more has come since this was last asked.
-    lull: bool,
+    input_drained: bool,
     terms: Arc<BodyTerms>,
     /// How long a line may take.
     allowed: Duration,
@@ -165,14 +165,14 @@ struct InFlight {
 }
 
 /// What a stream has waited for.
-enum Occurrence {
+enum WakeReason {
     Over(Refusal),
     Appended(Result<Appended, Refusal>),
     Read(Option<Result<Frame<Bytes>, axum::Error>>),
-    Lull,
+    InputDrained,
     Allowed,
     Idle,
-    Silence,
+    IdleTimeout,
 }
 
 impl LineStream {
@@ -195,29 +195,29 @@ impl LineStream {
                 break None;
             }
             match self.occurrence().await {
-                Occurrence::Over(refusal) => break Some(refusal),
-                Occurrence::Appended(Ok(appended)) => {
+                WakeReason::Over(refusal) => break Some(refusal),
+                WakeReason::Appended(Ok(appended)) => {
                     let mut answer = Vec::new();
                     self.settle(&appended, &mut answer);
                     if !answer.is_empty() {
                         return self.say(answer);
                     }
                 }
-                Occurrence::Appended(Err(refusal)) => {
+                WakeReason::Appended(Err(refusal)) => {
                     self.in_flight = None;
                     break Some(refusal);
                 }
-                Occurrence::Read(Some(Ok(frame))) => {
-                    self.lull = false;
+                WakeReason::Read(Some(Ok(frame))) => {
+                    self.input_drained = false;
                     if let Ok(bytes) = frame.into_data() {
                         self.splitter.push(bytes);
                     }
                 }
-                Occurrence::Read(Some(Err(error))) => break Some(Refusal::of_body(error)),
-                Occurrence::Read(None) => self.body_ended = true,
-                Occurrence::Lull => self.lull = true,
-                Occurrence::Allowed => self.not_before = None,
-                Occurrence::Idle => {
+                WakeReason::Read(Some(Err(error))) => break Some(Refusal::of_body(error)),
+                WakeReason::Read(None) => self.body_ended = true,
+                WakeReason::InputDrained => self.input_drained = true,
+                WakeReason::Allowed => self.not_before = None,
+                WakeReason::Idle => {
                     let address = self.caller.address;
                     let kind = RequestKind::Ordinary;
                     match self.app.quotas.idle_lines.take(address, kind) {
@@ -225,7 +225,7 @@ impl LineStream {
                         Err(refusal) => break Some(refusal),
                     }
                 }
-                Occurrence::Silence => {
+                WakeReason::IdleTimeout => {
                     let word = self.format.keepalive().to_vec();
                     return self.say(word);
                 }
@@ -303,7 +303,7 @@ impl LineStream {
     /// Whether what was gathered is to be appended, rather than more to be waited for: what comes together is
     /// appended together.
     fn is_due(&self) -> bool {
-        let whole = self.group.is_full() || self.lull || self.body_ended;
+        let whole = self.group.is_full() || self.input_drained || self.body_ended;
         whole && !self.group.is_empty() && self.not_before.is_none()
     }
 
@@ -311,7 +311,7 @@ impl LineStream {
     fn begin_append(&mut self) -> Result<(), Duration> {
         let events = self.group.events();
         self.app.quotas.publish_or_wait(&self.caller, events)?;
-        self.lull = false;
+        self.input_drained = false;
         let (batch, notes) = self.group.take();
         let (app, began) = (Arc::clone(&self.app), Instant::now());
         let appending = async move {
@@ -341,9 +341,10 @@ impl LineStream {
     }
 
     /// Waits for what happens next.
-    async fn occurrence(&mut self) -> Occurrence {
+    async fn occurrence(&mut self) -> WakeReason {
         let reads = !self.body_ended && self.splitter.has_room();
-        let lulls = reads && !self.lull && self.in_flight.is_none() && !self.group.is_empty();
+        let lulls =
+            reads && !self.input_drained && self.in_flight.is_none() && !self.group.is_empty();
         let late = self.partial.filter(|_| reads).map(|(_, since)| since + self.allowed);
         let silence = self.said + SILENCE;
         // Whoever waits for what it has sent is not idle.
@@ -354,9 +355,9 @@ impl LineStream {
         };
         let Self { app, caller, endings, body, in_flight, not_before, expires, .. } = self;
         if let Some(why) = endings.told(caller) {
-            return Occurrence::Over(why);
+            return WakeReason::Over(why);
         }
-        let moves = app.gate.reached(|passage| passage != GateState::Open);
+        let moves = app.gate.reached(|state| state != GateState::Open);
         let appended = async {
             match in_flight {
                 Some(in_flight) => (&mut in_flight.appending).await,
@@ -369,17 +370,17 @@ impl LineStream {
         });
         tokio::select! {
             biased;
-            () = until(*expires) => Occurrence::Over(expired()),
-            _ = moves => Occurrence::Over(Refusal::Moving),
-            appended = appended => Occurrence::Appended(appended),
-            frame = frame => Occurrence::Read(frame),
+            () = until(*expires) => WakeReason::Over(expired()),
+            _ = moves => WakeReason::Over(Refusal::Moving),
+            appended = appended => WakeReason::Appended(appended),
+            frame = frame => WakeReason::Read(frame),
             // Whoever reads for us has a turn first.
-            () = tokio::task::yield_now(), if lulls => Occurrence::Lull,
-            why = endings.ended(caller) => Occurrence::Over(why),
-            () = until(*not_before), if not_before.is_some() => Occurrence::Allowed,
-            () = until(late) => Occurrence::Over(Refusal::BodyLimit(BodyLimit::Late)),
-            () = until(idle) => Occurrence::Idle,
-            () = until(Some(silence)) => Occurrence::Silence,
+            () = tokio::task::yield_now(), if lulls => WakeReason::InputDrained,
+            why = endings.ended(caller) => WakeReason::Over(why),
+            () = until(*not_before), if not_before.is_some() => WakeReason::Allowed,
+            () = until(late) => WakeReason::Over(Refusal::BodyLimit(BodyLimit::Late)),
+            () = until(idle) => WakeReason::Idle,
+            () = until(Some(silence)) => WakeReason::IdleTimeout,
         }
     }
 }

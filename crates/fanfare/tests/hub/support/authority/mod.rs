@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
 
-use super::{Ca, PATIENCE};
+use super::{Ca, TEST_TIMEOUT};
 use jws::AccountKey;
 use protocol::{Answer, Order};
 
@@ -103,7 +103,7 @@ impl Authority {
     }
 
     /// Makes visits to a domain wait.
-    pub(crate) fn lead_nowhere(&self, domain: &str) {
+    pub(crate) fn stall_visits(&self, domain: &str) {
         self.0.lock().leads.remove(domain);
     }
 
@@ -113,7 +113,7 @@ impl Authority {
     }
 
     /// Whether it breaks off every connection.
-    pub(crate) fn be_away(&self, away: bool) {
+    pub(crate) fn break_connections(&self, away: bool) {
         self.0.lock().away = away;
     }
 
@@ -166,7 +166,7 @@ impl Shared {
     fn resolve(&self, domain: &str) -> SocketAddr {
         let unknown = |state: &mut State| !state.leads.contains_key(domain);
         let (state, timeout) =
-            self.changed.wait_timeout_while(self.lock(), PATIENCE, unknown).unwrap();
+            self.changed.wait_timeout_while(self.lock(), TEST_TIMEOUT, unknown).unwrap();
         assert!(!timeout.timed_out(), "nobody says where {domain} leads");
         state.leads[domain]
     }

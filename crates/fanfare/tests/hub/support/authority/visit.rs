@@ -16,7 +16,7 @@ use x509_parser::oid_registry::asn1_rs::oid;
 use x509_parser::parse_x509_certificate;
 
 use super::Shared;
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
 /// The certificate of a challenge is signed by nobody else: what it says is all there is to check.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Shared {
 
     fn resolve_domain(&self, domain: &str) -> Result<TcpStream, String> {
         let socket = TcpStream::connect(self.resolve(domain)).map_err(|error| error.to_string())?;
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
         Ok(socket)
     }
 }

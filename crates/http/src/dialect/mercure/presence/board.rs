@@ -24,9 +24,9 @@ pub(super) const MAX_WAITING: usize = 65_536;
 /// of their own; and one of each request that asks.
 #[derive(Debug)]
 pub(super) enum BoardMessage {
-    Came(MercureSubscriberId, Arc<[ActiveSubscription]>),
+    Joined(MercureSubscriberId, Arc<[ActiveSubscription]>),
     /// The same, of whose address too much has been told.
-    CameUntold(MercureSubscriberId, Arc<[ActiveSubscription]>),
+    JoinedUnannounced(MercureSubscriberId, Arc<[ActiveSubscription]>),
     Left(MercureSubscriberId),
     List(Vec<SubscriptionsPath>, oneshot::Sender<Vec<ListedSubscriptions>>),
     Settle(oneshot::Sender<()>),
@@ -63,23 +63,23 @@ pub(super) struct Active {
 
 #[derive(Debug)]
 pub(super) enum PresenceChange {
-    Came(MercureSubscriberId),
+    Joined(MercureSubscriberId),
     Left(MercureSubscriberId, Arc<[ActiveSubscription]>),
 }
 
 impl Board {
     pub(super) fn apply(&mut self, word: BoardMessage) {
         match word {
-            BoardMessage::Came(id, subscriptions) => {
+            BoardMessage::Joined(id, subscriptions) => {
                 if self.waiting.len() < MAX_WAITING {
-                    self.waiting.push_back(PresenceChange::Came(id));
+                    self.waiting.push_back(PresenceChange::Joined(id));
                 } else {
-                    self.leave_untold(subscriptions.len());
+                    self.skip_announcement(subscriptions.len());
                 }
                 self.active.insert(id, Active { subscriptions, told: false });
             }
-            BoardMessage::CameUntold(id, subscriptions) => {
-                self.leave_untold(subscriptions.len());
+            BoardMessage::JoinedUnannounced(id, subscriptions) => {
+                self.skip_announcement(subscriptions.len());
                 self.active.insert(id, Active { subscriptions, told: false });
             }
             // Of whoever came and went before anything was told, nothing is.
@@ -155,7 +155,7 @@ impl Board {
 
     fn tell(&mut self, change: PresenceChange) {
         let (id, subscriptions, begins) = match change {
-            PresenceChange::Came(id) => {
+            PresenceChange::Joined(id) => {
                 let Some(active) = self.active.get_mut(&id) else { return };
                 active.told = true;
                 (id, Arc::clone(&active.subscriptions), true)
@@ -165,7 +165,7 @@ impl Board {
         for subscription in subscriptions.iter() {
             match draft(subscription, id, begins) {
                 Some(draft) => self.telling.push(draft),
-                None => self.leave_untold(usize::from(begins)),
+                None => self.skip_announcement(usize::from(begins)),
             }
         }
     }
@@ -188,7 +188,7 @@ impl Board {
         }
     }
 
-    fn leave_untold(&self, subscriptions: usize) {
+    fn skip_announcement(&self, subscriptions: usize) {
         self.counts.untold.fetch_add(subscriptions as u64, Ordering::Relaxed);
     }
 }
@@ -230,7 +230,7 @@ pub(super) mod tests {
             matcher: format!("{n}/{m}").into(),
             payload: None,
         };
-        BoardMessage::Came(id(n), (0..matchers).map(subscription).collect())
+        BoardMessage::Joined(id(n), (0..matchers).map(subscription).collect())
     }
 
     pub(in super::super) fn of(drafts: &[Draft]) -> Vec<(String, bool)> {
@@ -296,7 +296,7 @@ pub(super) mod tests {
     fn no_more_wait_than_there_is_room_for() {
         let mut board = Board::default();
         for _ in 0..MAX_WAITING {
-            board.waiting.push_back(PresenceChange::Came(id(0)));
+            board.waiting.push_back(PresenceChange::Joined(id(0)));
         }
         board.apply(came(1, 2));
         assert_eq!(board.waiting.len(), MAX_WAITING);

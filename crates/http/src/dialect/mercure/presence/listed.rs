@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_of_several_is_answered_as_another() {
+    fn a_question_and_its_answer_are_read_back() {
         let of = |matcher: &str| SubscriptionsPath::Of(MatcherType::Exact, matcher.to_owned());
         let paths = vec![of("a\nb c"), SubscriptionsPath::All, of("?")];
         assert_eq!(asked(&question(&paths)), Some(paths.clone()));

@@ -30,7 +30,7 @@ impl Board {
         writer.count(self.waiting.len());
         for change in &self.waiting {
             match change {
-                PresenceChange::Came(id) => {
+                PresenceChange::Joined(id) => {
                     writer.flag(true);
                     write_id(writer, *id);
                 }
@@ -58,12 +58,12 @@ impl Board {
         let waiting = reader.list(|reader| {
             let (comes, id) = (reader.flag()?, read_id(reader)?);
             if comes {
-                return Ok(PresenceChange::Came(id));
+                return Ok(PresenceChange::Joined(id));
             }
             Ok::<_, Malformed>(PresenceChange::Left(id, payloads.read_subscriptions(reader)?))
         })?;
         let comes =
-            waiting.iter().filter(|change| matches!(change, PresenceChange::Came(_))).count();
+            waiting.iter().filter(|change| matches!(change, PresenceChange::Joined(_))).count();
         if comes > MAX_WAITING {
             return Err(Malformed("more subscribers wait than there is room for"));
         }
@@ -164,7 +164,7 @@ mod tests {
             matcher: "/a/{b}".into(),
             payload: Some(Arc::new(payload)),
         };
-        board.apply(BoardMessage::Came(id(3), Arc::from([older])));
+        board.apply(BoardMessage::Joined(id(3), Arc::from([older])));
         board.next().unwrap();
         board.apply(BoardMessage::Left(id(2)));
         board.apply(came(4, 1));
@@ -203,7 +203,7 @@ mod tests {
         ];
         let subscriptions = Arc::from(subscriptions);
         board.active.insert(id(1), Active { subscriptions, told: true });
-        board.waiting.push_back(PresenceChange::Came(id(9)));
+        board.waiting.push_back(PresenceChange::Joined(id(9)));
         let left = Arc::from([one(MatcherType::UrlPattern, "/b/:c", None)]);
         board.waiting.push_back(PresenceChange::Left(id(2), left));
         let bytes = written(&board);

@@ -1,4 +1,4 @@
-//! Succession: how streams that another process had let in are taken in here.
+//! Handing over: how streams that another process had let in are taken in here.
 //!
 //! What must hold: whoever moves keeps its places and its rights, and no more than those; and whoever was let
 //! in by a credential that is not accepted here does not stay.
@@ -59,7 +59,7 @@ impl Connections {
             // Whoever is listed has a lease, which holds this.
             seats.extend(listed);
         }
-        let seat = delivery.seats().take_in_any_case(1);
+        let seat = delivery.seats().take_beyond_capacity(1);
         Detached { subscription, connection, seat, seats, verified: None }
     }
 }

@@ -1,8 +1,8 @@
-//! A wish: what a client asks for, and whether an event is of it.
+//! A subscription spec: what a client asks for, and whether an event is of it.
 
 /// How a client wants its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WishEnvelope {
+pub(crate) enum SpecEnvelope {
     /// The message itself.
     None,
     /// JSON, with the event type outside too.
@@ -13,20 +13,20 @@ pub(crate) enum WishEnvelope {
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct SubscriptionSpec {
     /// Topics and patterns.
     pub(crate) topics: &'static [&'static str],
     /// Event types; none is all.
     pub(crate) types: &'static [&'static str],
     /// How it wants its data.
-    pub(crate) envelope: WishEnvelope,
+    pub(crate) envelope: SpecEnvelope,
     /// Whether its connections carry chunks.
     pub(crate) chunked: bool,
     /// Of which topics it was granted private events, by patterns.
     pub(crate) granted: &'static [&'static str],
 }
 
-impl Wish {
+impl SubscriptionSpec {
     /// Whether an event is of it: one of its topics is.
     pub(crate) fn wants(&self, topics: &[String], event_type: Option<&str>) -> bool {
         let of_type = self.types.is_empty()

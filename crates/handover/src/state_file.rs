@@ -1,4 +1,4 @@
-//! The cargo: all state that is handed over, in one sealed memory file.
+//! The state file: all state that is handed over, in one sealed memory file.
 //!
 //! What must hold: what is read is what was written, for nobody can change the file once it is sealed; and
 //! each section is asked for by its name, so that one that nobody asks for is an error and not a loss. What is secret
@@ -23,9 +23,9 @@ const SEALS: SealFlags =
 
 /// A sealed file of sections.
 #[derive(Debug)]
-pub struct Cargo(OwnedFd);
+pub struct StateFile(OwnedFd);
 
-/// What is in a cargo, and has not been asked for yet.
+/// What is in a state file, and has not been asked for yet.
 #[derive(Debug)]
 pub struct Manifest {
     sections: Vec<Section>,
@@ -50,9 +50,9 @@ impl io::Read for Section {
     }
 }
 
-/// Why a cargo cannot be read.
+/// Why a state file cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum CargoError {
+pub enum StateFileError {
     /// It could still be changed.
     #[error("the state that was handed over is not sealed")]
     Unsealed,
@@ -70,7 +70,7 @@ pub enum CargoError {
     Io(#[from] io::Error),
 }
 
-impl Cargo {
+impl StateFile {
     /// Writes these sections, and seals them.
     ///
     /// # Errors
@@ -107,12 +107,12 @@ impl Cargo {
     ///
     /// # Errors
     ///
-    /// See [`CargoError`].
-    pub fn open(self) -> Result<Manifest, CargoError> {
+    /// See [`StateFileError`].
+    pub fn open(self) -> Result<Manifest, StateFileError> {
         // What is no memory file has no seals to ask for.
         let seals = fcntl_get_seals(&self.0).unwrap_or(SealFlags::empty());
         if !seals.contains(SEALS) {
-            return Err(CargoError::Unsealed);
+            return Err(StateFileError::Unsealed);
         }
         let mut file = File::from(self.0);
         let size = file.seek(SeekFrom::End(0))?;
@@ -156,7 +156,7 @@ impl Cargo {
     }
 }
 
-impl AsFd for Cargo {
+impl AsFd for StateFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -168,8 +168,8 @@ impl Manifest {
     /// # Errors
     ///
     /// There is none.
-    pub fn take(&mut self, name: &'static str) -> Result<Vec<u8>, CargoError> {
-        let mut section = self.section(name).ok_or(CargoError::Missing(name))?;
+    pub fn take(&mut self, name: &'static str) -> Result<Vec<u8>, StateFileError> {
+        let mut section = self.section(name).ok_or(StateFileError::Missing(name))?;
         let mut bytes = Vec::with_capacity(usize::try_from(section.left).unwrap_or(0));
         section.read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -180,8 +180,11 @@ impl Manifest {
     /// # Errors
     ///
     /// There is none.
-    pub fn take_secret(&mut self, name: &'static str) -> Result<Zeroizing<Vec<u8>>, CargoError> {
-        let mut section = self.section(name).ok_or(CargoError::Missing(name))?;
+    pub fn take_secret(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Zeroizing<Vec<u8>>, StateFileError> {
+        let mut section = self.section(name).ok_or(StateFileError::Missing(name))?;
         let length = usize::try_from(section.left).map_err(|_| Malformed("it is too long"))?;
         // All of it has its place before it is read: it is not copied on the way.
         let mut bytes = Zeroizing::new(vec![0; length]);
@@ -205,10 +208,10 @@ impl Manifest {
     /// # Errors
     ///
     /// The name of what is.
-    pub fn end(self) -> Result<(), CargoError> {
+    pub fn end(self) -> Result<(), StateFileError> {
         match self.sections.into_iter().next() {
             None => Ok(()),
-            Some(section) => Err(CargoError::Unknown(section.name)),
+            Some(section) => Err(StateFileError::Unknown(section.name)),
         }
     }
 }
@@ -220,24 +223,25 @@ mod tests {
     #[test]
     fn sections_are_read_as_they_were_written() {
         let large = vec![7; 1 << 20];
-        let cargo = Cargo::seal(&[("a", &large), ("b", &[]), ("c", &[1]), ("d", &[2, 3])]).unwrap();
-        let mut manifest = cargo.open().unwrap();
+        let state_file =
+            StateFile::seal(&[("a", &large), ("b", &[]), ("c", &[1]), ("d", &[2, 3])]).unwrap();
+        let mut manifest = state_file.open().unwrap();
         assert_eq!(manifest.take("b").unwrap(), []);
         assert_eq!(manifest.take("a").unwrap(), large);
-        assert!(matches!(manifest.take("a"), Err(CargoError::Missing("a"))));
+        assert!(matches!(manifest.take("a"), Err(StateFileError::Missing("a"))));
         assert_eq!(**manifest.take_secret("d").unwrap(), [2, 3]);
-        assert!(matches!(manifest.take_secret("d"), Err(CargoError::Missing("d"))));
+        assert!(matches!(manifest.take_secret("d"), Err(StateFileError::Missing("d"))));
         let left = manifest.end();
-        assert!(matches!(&left, Err(CargoError::Unknown(name)) if name == "c"), "{left:?}");
+        assert!(matches!(&left, Err(StateFileError::Unknown(name)) if name == "c"), "{left:?}");
     }
 
     #[test]
     fn the_state_cannot_be_changed_on_its_way() {
-        let cargo = Cargo::seal(&[("a", &[1])]).unwrap();
-        let copy = cargo.0.try_clone().unwrap();
+        let state_file = StateFile::seal(&[("a", &[1])]).unwrap();
+        let copy = state_file.0.try_clone().unwrap();
         assert!(File::from(copy).write_all(b"x").is_err());
         let unsealed = memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();
-        let read = Cargo::received(unsealed).open();
-        assert!(matches!(read, Err(CargoError::Unsealed)), "{read:?}");
+        let read = StateFile::received(unsealed).open();
+        assert!(matches!(read, Err(StateFileError::Unsealed)), "{read:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A choir: thousands of streams in one thread, each of which must hear every number after the last one it
+//! Sequence readers: thousands of streams in one thread, each of which must hear every number after the last one it
 //! heard. A part of them come with tokens that soon run out.
 //!
 //! What must hold: a member stays for as long as its stream does; an end that its token does not explain goes
@@ -18,10 +18,10 @@ use rustix::event::{Timespec, epoll};
 
 use crate::http::{BodyState, Got, HttpConnection};
 use crate::ledger::{ConnectionUse, RoundLedger, Wrong};
-use crate::sse::{HeardEvent, HeardParser};
+use crate::sse::{ParsedSseEvent, SseParser};
 
 /// What members listen to.
-const TOPIC: &str = "choir";
+const TOPIC: &str = "sequence_readers";
 /// With what tokens are signed.
 pub const SECRET: &str = "a secret of the rig's, of which nobody else has any use";
 /// How long an answer may take.
@@ -29,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a stream may outlive its token: as long as a hub may stand still, and more.
 const GRACE: Duration = Duration::from_secs(30);
 /// How long it may take until everyone has heard the last number.
-const HOMEWARD: Duration = Duration::from_secs(120);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(120);
 /// By how much sooner a token may run out than the rig believes.
 const SECOND: Duration = Duration::from_secs(1);
 /// How many ask for their streams at a time.
@@ -37,9 +37,9 @@ const AT_ONCE: usize = 100;
 /// One of so many members has a token.
 const HOLDERS: usize = 8;
 
-/// What the choir and others share.
+/// What the sequence readers and others share.
 #[derive(Debug)]
-pub struct Choir<'a> {
+pub struct SequenceReaders<'a> {
     /// Where its members may go.
     pub nodes: &'a [SocketAddr],
     /// Where ends and mistakes are noted.
@@ -69,7 +69,7 @@ struct Member {
     connection: Option<HttpConnection>,
     /// How the answer's body goes on; nothing before its head is there.
     body: Option<BodyState>,
-    parser: HeardParser,
+    parser: SseParser,
     since: u64,
     /// Until when its token holds.
     until: Option<Instant>,
@@ -90,7 +90,7 @@ struct HeldToken {
     until: Instant,
 }
 
-impl<'a> Choir<'a> {
+impl<'a> SequenceReaders<'a> {
     /// Nobody yet.
     pub fn new(
         nodes: &'a [SocketAddr],
@@ -130,7 +130,7 @@ impl<'a> Choir<'a> {
                     Ok(true) => break,
                     Ok(false) => {}
                     Err(error) => {
-                        let told = || format!("the leader of the choir: {error}");
+                        let told = || format!("the leader of the sequence readers: {error}");
                         self.ledger.ended(node, ConnectionUse::Request, good.min(first), told);
                         node = (node + 1) % self.nodes.len();
                     }
@@ -163,7 +163,7 @@ impl<'a> Choir<'a> {
         let body = format!("{{\"topic\":\"{TOPIC}\",\"message\":\"{number}\"}}");
         let request = format!(
             "POST /sse/send HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Idempotency-Key: choir-{session:x}-{number}\r\nContent-Length: {}\r\n\r\n{body}",
+             Idempotency-Key: sequence_readers-{session:x}-{number}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         connection.send(request.as_bytes())?;
@@ -172,14 +172,14 @@ impl<'a> Choir<'a> {
         Ok(head.status == 200)
     }
 
-    /// Sings until the last number, or until it is too late.
-    pub fn sing(&self) -> io::Result<()> {
+    /// Reads until the last number, or until it is too late.
+    pub fn run(&self) -> io::Result<()> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut members: Vec<_> =
             (0..self.members).map(|n| Member::new(n % self.nodes.len())).collect();
         let mut token = None;
         let mut events = Vec::with_capacity(1024);
-        let mut homeward = None;
+        let mut finishing_since = None;
         let mut closed: VecDeque<usize> = (0..self.members).collect();
         let mut looked = Instant::now();
         loop {
@@ -212,21 +212,24 @@ impl<'a> Choir<'a> {
             }
             if looked.elapsed() > Duration::from_secs(1) {
                 looked = Instant::now();
-                self.look_for_overstayed(&mut members);
+                self.check_expired_streams(&mut members);
             }
             let last = self.last.load(Ordering::Acquire);
             if last > 0 {
-                let since = *homeward.get_or_insert_with(Instant::now);
+                let since = *finishing_since.get_or_insert_with(Instant::now);
                 let late: Vec<_> = (0..members.len())
                     .filter(|&n| members[n].number.is_none_or(|number| number < last))
                     .collect();
                 if late.is_empty() {
                     return Ok(());
                 }
-                if since.elapsed() > HOMEWARD {
+                if since.elapsed() > CATCH_UP_TIMEOUT {
                     self.ledger.wrong(Wrong::Stuck, late.len() as u64, || {
                         let first = &members[late[0]];
-                        format!("{} of the choir never heard {last}: {first:?}", late.len())
+                        format!(
+                            "{} of the sequence readers never heard {last}: {first:?}",
+                            late.len()
+                        )
                     });
                     return Ok(());
                 }
@@ -234,11 +237,13 @@ impl<'a> Choir<'a> {
         }
     }
 
-    fn look_for_overstayed(&self, members: &mut [Member]) {
+    fn check_expired_streams(&self, members: &mut [Member]) {
         for member in members {
             let over = member.until.is_some_and(|until| until.elapsed() > GRACE);
             if over && member.body.is_some() && !std::mem::replace(&mut member.overstayed, true) {
-                self.ledger.wrong(Wrong::Overstayed, 1, || format!("one of the choir: {member:?}"));
+                self.ledger.wrong(Wrong::Overstayed, 1, || {
+                    format!("one of the sequence readers: {member:?}")
+                });
             }
         }
     }
@@ -264,19 +269,19 @@ impl<'a> Choir<'a> {
                 "GET /sse/events?topic={TOPIC} HTTP/1.1\r\nHost: {address}\r\n{authorization}{cursor}\r\n"
             );
             connection.send(request.as_bytes())?;
-            connection.never_wait()?;
+            connection.make_nonblocking()?;
             Ok::<_, io::Error>(connection)
         })();
         match asked {
             Ok(connection) => {
                 (member.connection, member.body) = (Some(connection), None);
-                member.parser = HeardParser::default();
+                member.parser = SseParser::default();
                 (member.told_of_expiry, member.has_heard, member.overstayed) =
                     (false, false, false);
                 true
             }
             Err(error) => {
-                let told = || format!("one of the choir was not let in: {error}");
+                let told = || format!("one of the sequence readers was not let in: {error}");
                 self.ledger.ended(member.node, ConnectionUse::Request, member.since, told);
                 false
             }
@@ -287,7 +292,7 @@ impl<'a> Choir<'a> {
     fn listen(&self, n: usize, member: &mut Member) -> bool {
         let Some(mut connection) = member.connection.take() else { return false };
         let Some(mut body) = member.body else {
-            let head = connection.head_if_there();
+            let head = connection.try_read_head();
             member.connection = Some(connection);
             let error = match head {
                 Ok(None) => return true,
@@ -307,7 +312,7 @@ impl<'a> Choir<'a> {
                 Ok(Some(head)) => format!("status {}", head.status),
                 Err(error) => error.to_string(),
             };
-            let told = || format!("member {n} of the choir was not let in: {error}");
+            let told = || format!("member {n} of the sequence readers was not let in: {error}");
             self.ledger.ended(member.node, ConnectionUse::Request, member.since, told);
             return false;
         };
@@ -320,7 +325,9 @@ impl<'a> Choir<'a> {
         });
         (member.body, member.parser, member.connection) = (Some(body), parser, Some(connection));
         if let Err(told) = parsed {
-            self.ledger.wrong(Wrong::Malformed, 1, || format!("member {n} of the choir: {told}"));
+            self.ledger.wrong(Wrong::Malformed, 1, || {
+                format!("member {n} of the sequence readers: {told}")
+            });
             return false;
         }
         let why = match got {
@@ -333,13 +340,13 @@ impl<'a> Choir<'a> {
         } else {
             let open =
                 if member.has_heard { ConnectionUse::Stream } else { ConnectionUse::Beginning };
-            let told = || format!("member {n} of the choir: {why}; {member:?}");
+            let told = || format!("member {n} of the sequence readers: {why}; {member:?}");
             self.ledger.ended(member.node, open, member.since, told);
         }
         false
     }
 
-    fn on_event(&self, n: usize, member: &mut Member, event: &HeardEvent) {
+    fn on_event(&self, n: usize, member: &mut Member, event: &ParsedSseEvent) {
         event.id.clone_into(&mut member.id);
         member.has_heard = true;
         match &*event.kind {
@@ -347,20 +354,22 @@ impl<'a> Choir<'a> {
             "fanfare.expired" => {
                 member.told_of_expiry = true;
                 if member.until.is_none() {
-                    let told = || format!("member {n} of the choir was expired without a token");
+                    let told = || {
+                        format!("member {n} of the sequence readers was expired without a token")
+                    };
                     self.ledger.wrong(Wrong::Closed, 1, told);
                 }
             }
             "fanfare.gap" => {
                 if !self.ledger.forgets.load(Ordering::Relaxed) {
-                    let told = || format!("member {n} of the choir was told: {event:?}");
+                    let told = || format!("member {n} of the sequence readers was told: {event:?}");
                     self.ledger.wrong(Wrong::Lost, 1, told);
                 }
                 member.number = None;
             }
             _ => {
                 let Ok(number) = event.data.parse::<u64>() else {
-                    let told = || format!("member {n} of the choir heard {event:?}");
+                    let told = || format!("member {n} of the sequence readers heard {event:?}");
                     self.ledger.wrong(Wrong::Garbled, 1, told);
                     return;
                 };
@@ -373,7 +382,9 @@ impl<'a> Choir<'a> {
                         number if number + 1 == expected => Wrong::Duplicate,
                         _ => Wrong::Reordered,
                     };
-                    let told = || format!("member {n} of the choir heard {number}, not {expected}");
+                    let told = || {
+                        format!("member {n} of the sequence readers heard {number}, not {expected}")
+                    };
                     self.ledger.wrong(wrong, number.abs_diff(expected), told);
                 }
                 member.number = Some(number);
@@ -408,7 +419,7 @@ impl Member {
             node,
             connection: None,
             body: None,
-            parser: HeardParser::default(),
+            parser: SseParser::default(),
             since: 0,
             until: None,
             told_of_expiry: false,

@@ -15,7 +15,7 @@ use fanfare_http::{LastUpgrade, ParkedConnection, Presence};
 use fanfare_memory::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::inheritance_error::InheritanceError;
+use super::inheritance_error::ReceivedStateError;
 use super::secrets::TrafficSecrets;
 use crate::state::HubState;
 
@@ -31,7 +31,7 @@ const WITH_PRESENCE: u16 = 2;
 
 /// What was received.
 #[derive(Debug)]
-pub(crate) struct Inheritance {
+pub(crate) struct ReceivedState {
     /// In this format.
     pub(crate) format: u16,
     /// What of a log in memory was received before.
@@ -124,9 +124,9 @@ pub(super) fn sections(
     ]
 }
 
-impl Inheritance {
+impl ReceivedState {
     /// The states of streams over TLS; of use before the streams.
-    pub(super) fn secrets(&mut self) -> Result<TrafficSecrets, InheritanceError> {
+    pub(super) fn secrets(&mut self) -> Result<TrafficSecrets, ReceivedStateError> {
         TrafficSecrets::take(self.format, &mut self.manifest)
     }
 
@@ -136,7 +136,7 @@ impl Inheritance {
         &mut self,
         presence: Option<&Presence>,
         streams: usize,
-    ) -> Result<Vec<Option<Seat>>, InheritanceError> {
+    ) -> Result<Vec<Option<Seat>>, ReceivedStateError> {
         let mut seats: Vec<_> = (0..streams).map(|_| None).collect();
         if self.format < WITH_PRESENCE {
             return Ok(seats);
@@ -159,7 +159,7 @@ impl Inheritance {
             presence.restore(&mut reader)?;
             reader.end()?;
             for (number, name) in names {
-                seats[number] = presence.go_on(name);
+                seats[number] = presence.resume(name);
             }
         }
         Ok(seats)
@@ -172,7 +172,7 @@ impl Inheritance {
         vocabulary: &dyn Vocabulary,
         retry: Retry,
         secrets: &mut TrafficSecrets,
-    ) -> Result<Vec<(Subscription, Connection)>, InheritanceError> {
+    ) -> Result<Vec<(Subscription, Connection)>, ReceivedStateError> {
         let bytes = self.manifest.take(of)?;
         let mut reader = Reader::new(&bytes);
         let streams = reader.list(|reader| Subscription::read_or_end(reader, vocabulary, retry))?;
@@ -183,13 +183,13 @@ impl Inheritance {
     }
 
     /// The state of the hub; of use before the streams.
-    pub(crate) fn state(&mut self) -> Result<HubState, InheritanceError> {
+    pub(crate) fn state(&mut self) -> Result<HubState, ReceivedStateError> {
         let ahead = self.ahead.take();
         Ok(HubState::import(ahead, &mut self.manifest, &mut self.descriptors)?)
     }
 
     /// The connections between requests; of use after the streams.
-    pub(crate) fn parked(&mut self) -> Result<Vec<ParkedConnection>, InheritanceError> {
+    pub(crate) fn parked(&mut self) -> Result<Vec<ParkedConnection>, ReceivedStateError> {
         let bytes = self.manifest.take(CONNECTIONS)?;
         let mut reader = Reader::new(&bytes);
         let parked = reader.list(|reader| {
@@ -211,7 +211,7 @@ impl Inheritance {
     }
 
     /// How the upgrade is going.
-    pub(crate) fn upgrade(&mut self) -> Result<UpgradeUnderWay, InheritanceError> {
+    pub(crate) fn upgrade(&mut self) -> Result<UpgradeUnderWay, ReceivedStateError> {
         let bytes = self.manifest.take(UPGRADE)?;
         let mut reader = Reader::new(&bytes);
         let (count, moved) = (reader.u64()?, reader.u64()?);
@@ -221,7 +221,7 @@ impl Inheritance {
     }
 
     /// Nothing may be left.
-    pub(crate) fn end(self) -> Result<(), InheritanceError> {
+    pub(crate) fn end(self) -> Result<(), ReceivedStateError> {
         if !self.descriptors.is_empty() {
             return Err(Malformed("there are connections of nobody").into());
         }
