@@ -17,7 +17,7 @@ impl Address {
         let Some(rest) = url.strip_prefix("http://") else {
             return Err(format!(
                 "{url:?} is not an http:// URL: the checks speak over raw sockets, \
-                 so give them the hub's own address behind what encrypts"
+                 so give them the hub's own address, behind the TLS proxy"
             ));
         };
         let (host, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));

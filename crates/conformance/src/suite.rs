@@ -34,7 +34,7 @@ pub enum SuiteError {
     #[error("cannot test the hub: {0}")]
     Unreachable(String),
     /// No check has such a name.
-    #[error("no check is called {0:?}, nor begins so; --list names them all")]
+    #[error("no check is named {0:?} or begins with it; --list shows them all")]
     NoSuchCheck(String),
 }
 

@@ -37,13 +37,13 @@ pub enum UnreadableSubscription {
     #[error("a stream asks for {0:?}, which cannot be read here")]
     Expression(String),
     /// It names what is no topic here.
-    #[error("a stream asks for a topic that is none here: {0}")]
+    #[error("a stream asks for a topic that is not valid here: {0}")]
     Topic(#[from] InvalidTopic),
     /// It names what is no pattern here.
-    #[error("a stream asks for a pattern that is none here: {0}")]
+    #[error("a stream asks for a pattern that is not valid here: {0}")]
     Pattern(#[from] InvalidPattern),
     /// It asks for more than one may here.
-    #[error("a stream asks for what none may here: {0}")]
+    #[error("a stream asks for something that is not allowed here: {0}")]
     Selector(#[from] InvalidSelector),
 }
 

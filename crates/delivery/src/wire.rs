@@ -128,7 +128,7 @@ impl Wire {
             FinalEvent::Silent => {}
             FinalEvent::Cursor(position) => self.append(&mut bytes, &self.format.cursor(position)),
             FinalEvent::Expired(position) => {
-                self.append(&mut bytes, &self.format.expired(position))
+                self.append(&mut bytes, &self.format.expired(position));
             }
         }
         self.append(&mut bytes, &self.format.retry(retry));

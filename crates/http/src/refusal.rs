@@ -43,7 +43,9 @@ pub(crate) enum Refusal {
     Interval(String),
     #[error("{0:?} does not decode to UTF-8")]
     Query(String),
-    #[error("a subscription may name {limit} topics and patterns here, this one names {named}")]
+    #[error(
+        "a subscription may name at most {limit} topics and patterns here, this one names {named}"
+    )]
     TooManyTopics { named: usize, limit: usize },
     #[error("Field required: either the id of a subscriber or a subject")]
     NobodyNamed,
@@ -63,16 +65,20 @@ pub(crate) enum Refusal {
     #[error("delivery is shutting down or too busy")]
     DeliveryBusy,
     #[error(
-        "the hub was replaced by a new process while this was on its way: nothing of it was done, send it again"
+        "the hub was replaced by a new process while this request was arriving: nothing was done, send it again"
     )]
     HandedOver,
-    #[error("the hub is being replaced by a new process: go on behind this line, in a new request")]
+    #[error(
+        "the hub is being replaced by a new process: continue after this line, in a new request"
+    )]
     Moving,
     #[error(
-        "the hub is shutting down: go on behind this line, at another hub or when this one is back"
+        "the hub is shutting down: continue after this line, at another hub or when this one is back"
     )]
     Draining,
-    #[error("the streams of these credentials were ended: show them anew, if they are still good")]
+    #[error(
+        "the streams of these credentials were ended: send the credentials again, if they are still valid"
+    )]
     Cut,
     #[error("the line is longer than {limit} bytes")]
     LineTooLong { limit: usize },

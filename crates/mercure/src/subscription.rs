@@ -36,7 +36,7 @@ pub enum InvalidMercureSubscription {
     #[error("the patterns of a subscription take too much to compile together")]
     TooMuchToCompile,
     /// A parameter begins with `match`, and is no type of matcher.
-    #[error("{0:?} is no type of matcher: there are `match`, `match_exact` and `match_urlpattern`")]
+    #[error("{0:?} is not a matcher type: use `match`, `match_exact` or `match_urlpattern`")]
     UnknownType(String),
     /// A matcher is none.
     #[error("`{name}`: {why}")]

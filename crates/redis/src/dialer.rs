@@ -124,7 +124,7 @@ impl Dialer {
                     {
                         return Ok(HostAndPort { host, port });
                     }
-                    reason = format!("sentinel {sentinel} gave an answer that is not understood");
+                    reason = format!("sentinel {sentinel} gave an unexpected answer");
                 }
                 Ok(_) => reason = format!("sentinel {sentinel} does not know it"),
                 Err(error) => reason = format!("sentinel {sentinel}: {error}"),

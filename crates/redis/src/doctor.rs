@@ -93,7 +93,7 @@ struct Examination<'a> {
 impl Examination<'_> {
     async fn examine(&mut self) -> Result<(), String> {
         let info = self.ask(redis::cmd("INFO").arg("everything")).await?;
-        let info = text(info).ok_or("INFO gave an answer that is not understood")?;
+        let info = text(info).ok_or("INFO gave an unexpected answer")?;
         self.findings.push(version(&info));
         self.findings.push(policy(&info));
         self.findings.push(memory(&info));

@@ -72,7 +72,7 @@ pub enum ConnectError {
         source: Arc<RedisError>,
     },
     /// The server's answer is not one Redis gives.
-    #[error("redis at {node} gave an answer that is not understood: {what}")]
+    #[error("redis at {node} gave an unexpected answer: {what}")]
     Unexpected {
         /// Host and port.
         node: String,
@@ -94,7 +94,7 @@ pub(crate) enum RedisRequestError {
     #[error("{}", words(.0))]
     Refused(ServerError),
     /// It was executed, by something that is not Redis as we know it.
-    #[error("an answer that is not understood: {0}")]
+    #[error("an unexpected answer: {0}")]
     Unexpected(&'static str),
 }
 

@@ -70,7 +70,7 @@ impl RedisState {
 
 /// Batches are still on their way to Redis: whether they were accepted is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("redis has not answered within {} ms all that was published", within.as_millis())]
+#[error("redis has not confirmed within {} ms everything that was published", within.as_millis())]
 pub struct Unsettled {
     /// How long was waited.
     pub within: Duration,

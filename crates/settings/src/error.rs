@@ -119,7 +119,7 @@ pub enum SettingsError {
         key: String,
     },
     /// The setting is of use only with another, which was not given.
-    #[error("--{} is of no use without --{}", flag(given), flag(needs))]
+    #[error("--{} requires --{}", flag(given), flag(needs))]
     Alone {
         /// The setting, by the name of its field.
         given: &'static str,

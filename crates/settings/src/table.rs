@@ -75,7 +75,7 @@ settings! {
     /// old one stays. SIGHUP tries at once. To name a domain is to accept the authority's terms.
     acme_domain: Vec<Domain>;
 
-    /// Keep the account and the certificate in this directory, for its owner's eyes only
+    /// Keep the account and the certificate in this directory, readable by its owner only
     acme_cache: Option<DataDirectory>;
 
     /// Tell the authority this e-mail address; may be repeated
@@ -134,7 +134,7 @@ settings! {
     /// Trust only tokens of this issuer; may be repeated
     jwt_issuer: Vec<Name>;
 
-    /// Take a key as that of one issuer alone; may be repeated
+    /// Bind a key to one issuer; may be repeated
     ///
     /// KEY is the file of a secret or a public key, or the URL of the key set, as it is given otherwise. Tokens of this
     /// issuer are verified with its keys and no others, and tokens of other issuers never with these. The issuer is
@@ -149,7 +149,7 @@ settings! {
     /// As in a subscription: `*` is one segment, `**` any number; `**` alone is everything.
     anonymous_subscribe: Vec<Pattern>;
 
-    /// Let everyone publish and subscribe, wherever the hub listens
+    /// Let everyone publish and subscribe, on whatever address the hub listens
     ///
     /// Requests must then name the hub by an address, by this machine's name without a domain or by
     /// one for local use (`.local`, `.internal`), else by --allow-host, so that no web site can reach
@@ -170,7 +170,7 @@ settings! {
 
     heading "Limits":
 
-    /// Most failed credentials a second from one address [default: 10, and none for this machine]
+    /// Most failed credentials a second from one address [default: 10; no limit for this machine]
     ///
     /// Twice as many may come at once. Beyond it, answers to failed ones are delayed; a
     /// valid one is accepted without delay.
@@ -179,7 +179,7 @@ settings! {
     /// Most events a second from one key, subject or address
     /// [default: 10000, and none for this machine]
     ///
-    /// Twice as many may come at once. Beyond it, publishers are told when to try again.
+    /// Bursts of twice as many are accepted. Beyond it, publishers are told when to try again.
     publish_rate: Option<u64>, in "1" to "1_000_000_000";
 
     /// Most tickets a second drawn from one address [default: 1000, and none for this machine]
@@ -190,8 +190,7 @@ settings! {
 
     /// Most streams open at once from one address [default: 1000, and none for this machine]
     ///
-    /// An IPv6 network of 64 bits counts as one address. Beyond it, a stream is answered, told
-    /// when to come back, and closed.
+    /// An IPv6 network of 64 bits counts as one address. Beyond it, a new stream is told when to reconnect, and closed.
     max_subscribers_per_address: Option<usize>, in "1" to "10_000_000";
 
     /// Most streams open at once for one subject of tokens
@@ -205,7 +204,7 @@ settings! {
     ///
     /// An event may have to be compared with each of them. One for which more than 1 KiB is kept counts as
     /// several, and so does one with more than eight segments from its first wildcard on: sixteen count as
-    /// four. Beyond it, a stream is answered, told when to come back, and closed.
+    /// four. Beyond it, a new stream is told when to reconnect, and closed.
     max_patterns_per_address: Option<usize>, in "0" to "10_000_000";
 
     /// Most patterns named at once by all streams
@@ -220,11 +219,11 @@ settings! {
 
     /// Most requests being answered at once, not counting open streams
     ///
-    /// One address from elsewhere may have as many as are left for all others. As many answers may wait
+    /// One remote address may have as many as are left for all others. As many answers may wait
     /// to be read; beyond it, some of the address that has most of them are broken off.
     max_requests: usize = "4_096", in "1" to "1_000_000";
 
-    /// Believe the X-Forwarded-For of proxies in this range of addresses; may be repeated
+    /// Trust the X-Forwarded-For header of proxies in this address range; may be repeated
     ///
     /// Without it, all that comes through a proxy counts as one address.
     trusted_proxy: Vec<Network>;
@@ -270,7 +269,7 @@ settings! {
 
     /// Most streams open at once [default: what the limit of open files allows]
     ///
-    /// Beyond it, a stream is answered, told when to come back, and closed.
+    /// Beyond it, a new stream is told when to reconnect, and closed.
     max_subscribers: Option<usize>, in "0" to "10_000_000";
 
     /// Threads that deliver [default: one per core]
@@ -295,7 +294,7 @@ settings! {
 
     /// Keep events in this directory, so that they survive a restart [default: in memory only]
     ///
-    /// Made if it is not there, for this user alone. One hub at a time can have it open.
+    /// Created if it does not exist, private to this user. Only one hub can have it open at a time.
     data: Option<DataDirectory>;
 
     /// Keep events in this Redis, and be one hub with every other node that does
@@ -381,7 +380,7 @@ settings! {
     /// the same.
     mercure_gap_events: bool = "true";
 
-    /// List active subscriptions, and tell of each that begins or ends
+    /// List active subscriptions, and publish an update when one begins or ends
     ///
     /// At /.well-known/mercure/subscriptions, and by private updates there, for whoever was granted them. Each update is
     /// an event like others, and counts in what is retained; a node makes at most ten writes a second of them.
@@ -444,9 +443,9 @@ settings! {
 
     heading "Logging":
 
-    /// Form of the log lines on standard error: text or json
+    /// Format of the log lines on standard error: text or json
     ///
-    /// With json, each line is an object: timestamp, level, target, message, and what else it tells.
+    /// With json, each line is an object with timestamp, level, target, message and further fields.
     log_format: LogFormat = "text";
 
     /// Least severe level to log: error, warn, info, debug, trace or off
@@ -454,7 +453,7 @@ settings! {
     /// Single modules may differ, as in `info,fanfare_delivery=debug`.
     log_level: LogLevel = "info";
 
-    /// Write the audit trail to this file, as JSON, and not among the other lines
+    /// Write the audit trail to this file, as JSON, instead of to the log
     ///
     /// Who was let in to do what, and who was refused: failed logins, refusals, tickets, streams that
     /// were cut, keys that came and went. Made for its owner's eyes only; a file that is moved away is

@@ -112,7 +112,7 @@ fn a_list_is_whole_and_never_merged() {
 
 #[test]
 fn a_certificate_without_its_key_is_refused() {
-    let alone = ["--tls-cert is of no use without --tls-key"];
+    let alone = ["--tls-cert requires --tls-key"];
     assert_eq!(messages(resolve(&["--tls-cert", "cert.pem"], &[], "")), alone);
     assert_eq!(messages(resolve(&[], &[("FANFARE_TLS_KEY", "key.pem")], "")).len(), 1);
     let both = resolve(&["--tls-cert", "cert.pem"], &[], "tls_key = 'key.pem'").unwrap();
@@ -124,10 +124,10 @@ fn no_certificate_is_ordered_that_nobody_keeps_or_shows() {
     let said = |arguments: &[&str]| messages(resolve(arguments, &[], ""));
     let domain = ["--acme-domain", "events.example.com"];
     let cache = ["--acme-cache", "certificates"];
-    assert_eq!(said(&domain), ["--acme-domain is of no use without --acme-cache"]);
-    assert_eq!(said(&cache), ["--acme-cache is of no use without --acme-domain"]);
+    assert_eq!(said(&domain), ["--acme-domain requires --acme-cache"]);
+    assert_eq!(said(&cache), ["--acme-cache requires --acme-domain"]);
     let contact = ["--acme-contact", "ops@example.com"];
-    assert_eq!(said(&contact), ["--acme-contact is of no use without --acme-domain"]);
+    assert_eq!(said(&contact), ["--acme-contact requires --acme-domain"]);
     let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
     let both = said(&[&domain[..], &cache, &files].concat());
     assert_eq!(both, ["--tls-cert and --acme-domain cannot both be given: leave one out"]);
@@ -150,7 +150,7 @@ fn a_longest_heartbeat_below_the_heartbeat_is_refused() {
 #[test]
 fn a_limit_for_each_topic_is_refused_in_memory() {
     let limit = ["--retain-topic-count", "10"];
-    let alone = ["--retain-topic-count is of no use without --data"];
+    let alone = ["--retain-topic-count requires --data"];
     assert_eq!(messages(resolve(&limit, &[], "")), alone);
     let on_disk = resolve(&limit, &[], "data = 'events'").unwrap();
     assert_eq!(on_disk.retain_topic_count, Some(10));
@@ -158,7 +158,7 @@ fn a_limit_for_each_topic_is_refused_in_memory() {
 
 #[test]
 fn waiting_for_replicas_is_refused_where_there_are_none() {
-    let alone = ["--redis-wait-replicas is of no use without --redis"];
+    let alone = ["--redis-wait-replicas requires --redis"];
     assert_eq!(messages(resolve(&["--redis-wait-replicas", "1"], &[], "")), alone);
     let redis = [("FANFARE_REDIS", "redis://localhost"), ("FANFARE_REDIS_WAIT_REPLICAS", "2")];
     assert_eq!(resolve(&[], &redis, "").unwrap().redis_wait_replicas, 2);

@@ -50,7 +50,7 @@ pub enum NoAnswer {
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
     /// The URL names no host, or another scheme than this client speaks.
-    #[error("{} is no address to ask", .0.host().unwrap_or_default())]
+    #[error("{} is not an address that can be asked", .0.host().unwrap_or_default())]
     Address(Uri),
     /// The host cannot be in a certificate.
     #[error("its name cannot be in a certificate")]

@@ -49,7 +49,7 @@ fn whom(hub: &HubArgs) -> Result<(Target, Option<String>), CommandError> {
     let url = hub.url()?;
     if url.is_encrypted() {
         return Err(CommandError::Flags(
-            "bench speaks plain HTTP: give it the hub's own http:// address, behind what encrypts",
+            "bench speaks plain HTTP: give it the hub's own http:// address, behind the TLS proxy",
         ));
     }
     let target = url.to_string().parse();

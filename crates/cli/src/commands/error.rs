@@ -78,7 +78,7 @@ pub enum CommandError {
     #[error("not published: {0}")]
     Publish(#[from] PublishError),
     /// A line was not published, and nothing after it.
-    #[error("line {line} and what follows it were not published: {source}")]
+    #[error("line {line} and the lines after it were not published: {source}")]
     PublishLine {
         /// The line, counted from 1.
         line: u64,
@@ -86,7 +86,7 @@ pub enum CommandError {
         source: PublishError,
     },
     /// A line was not published, of those that were on their way.
-    #[error("line {line} was not published, others behind it may be: {source}")]
+    #[error("line {line} was not published; later lines may have been: {source}")]
     RefusedLine {
         /// The line, counted from 1.
         line: u64,
@@ -125,7 +125,7 @@ pub enum CommandError {
     #[error("not upgraded: {0}")]
     NotUpgraded(String),
     /// The hub has handed over, to a process that is not heard.
-    #[error("the new process has become the hub, and is not heard since: {0}; look at its log")]
+    #[error("the new process has become the hub, but has not answered since: {0}; look at its log")]
     HubLost(String),
     /// Commands run by `--exec` failed; each was reported when it did.
     #[error("commands that failed: {0}")]

@@ -30,7 +30,7 @@ pub(crate) enum UpgradeError {
     #[error("the new process is no hub of this kind: it said something else while {0}")]
     OutOfTurn(&'static str),
     /// Somebody acts on the hub for too long.
-    #[error("requests under way did not come to an end within {0:?}")]
+    #[error("requests in progress did not finish within {0:?}")]
     Busy(Duration),
     /// The log cannot be handed over.
     #[error(transparent)]

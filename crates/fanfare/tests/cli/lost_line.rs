@@ -163,7 +163,7 @@ fn a_refused_line_leaves_those_before_it() {
     let acknowledged = json(&publisher.stdout());
     assert_eq!(acknowledged.len(), 3, "{acknowledged:?}");
     let stderr = publisher.stderr();
-    assert!(stderr.contains("error: line 4 and what follows it were not published"), "{stderr}");
+    assert!(stderr.contains("error: line 4 and the lines after it were not published"), "{stderr}");
     let lines = hub.lines(&["subscribe", "logs", "--since", "earliest", "-n", "3"]);
     assert_eq!(lines, ["1", "2", "3"]);
 }

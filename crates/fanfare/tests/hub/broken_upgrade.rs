@@ -160,7 +160,7 @@ fn a_committed_process_is_not_killed() {
     let output = hub.ask_for_upgrade(&["--binary", script.path().to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(said.contains("is not heard since: the new process said nothing for 5s"), "{said}");
+    assert!(said.contains("has not answered since: the new process said nothing for 5s"), "{said}");
     hub.wait();
     let pid = std::fs::read_to_string(&noted).unwrap().trim().parse().unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

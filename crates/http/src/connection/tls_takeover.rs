@@ -50,7 +50,7 @@ pub(super) enum TlsTakeoverError {
     #[error("what was to be sent before the stream could not be sent")]
     Unsent(#[source] io::Error),
     /// rustls does not give out its secrets.
-    #[error("the secrets of the connection are not to be had")]
+    #[error("the secrets of the connection cannot be obtained")]
     Secrets(#[from] rustls::Error),
     /// They are of a kind that is not known here.
     #[error("the connection's cipher suite is not known")]

@@ -17,7 +17,7 @@ pub enum InvalidDirectory {
     #[error(transparent)]
     Unreachable(#[from] io::Error),
     /// Something else is there.
-    #[error("something else is there")]
+    #[error("it exists and is not a directory")]
     NotDirectory,
 }
 

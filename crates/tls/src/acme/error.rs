@@ -37,7 +37,7 @@ pub enum AcmeError {
     #[error("the authority has refused the order")]
     Refused,
     /// It takes too long.
-    #[error("the order was not done within {0:?}")]
+    #[error("the order was not completed within {0:?}")]
     Late(Duration),
     /// The certificate for a challenge cannot be made.
     #[error("cannot make the certificate for a challenge: {0}")]

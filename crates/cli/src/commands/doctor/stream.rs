@@ -278,10 +278,7 @@ fn headers(headers: &HeaderMap) -> Vec<DoctorFinding> {
     };
     let buffering = match text("x-accel-buffering") {
         Some("no") => DoctorFinding::good(BUFFERING, "no"),
-        _ => DoctorFinding::good(
-            BUFFERING,
-            "not passed on; nginx takes it away once it has obeyed it",
-        ),
+        _ => DoctorFinding::good(BUFFERING, "not passed on; nginx removes it after applying it"),
     };
     vec![cache, buffering]
 }
