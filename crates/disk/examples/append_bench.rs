@@ -2,7 +2,7 @@
 //! million events, reading one topic of ten thousand.
 //!
 //! ```text
-//! cargo run --release -p fanfare-log --example append_bench -- DIR
+//! cargo run --release -p fanfare-disk --example append_bench -- DIR
 //! ```
 //!
 //! `DIR` should be on the kind of disk the hub will use. It is created, filled with some 600 MB
@@ -18,8 +18,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use fanfare_disk::verify;
-use fanfare_disk::{DiskLog, DiskOptions};
+use fanfare_disk::{DiskLog, DiskOptions, verify};
 use fanfare_event::{Draft, Event, Position, Selector, Topic};
 use fanfare_log::{
     Appended, Appending, Batch, EventLog, Lineage, PageLimit, ReadFrom, Retention, Tail,

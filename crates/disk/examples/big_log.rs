@@ -2,7 +2,7 @@
 //! disk's own work seen from the page cache.
 //!
 //! ```text
-//! cargo run --release -p fanfare-log --example big_log -- DIR MEBIBYTES [BYTES]
+//! cargo run --release -p fanfare-disk --example big_log -- DIR MEBIBYTES [BYTES]
 //! ```
 //!
 //! `DIR` is created where it does not exist, and kept: a second run opens what the first has made. An event's message

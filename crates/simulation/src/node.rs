@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use fanfare_delivery::{
     DeliverySettings, Now, Ready, Retry, Seats, StepLimits, SteppedDelivery, SteppedReader,
 };
-use fanfare_disk::{DiskLog, DiskOptions, SyncPolicy};
-use fanfare_disk::{DiskWriter, Progress};
+use fanfare_disk::{DiskLog, DiskOptions, DiskWriter, Progress, SyncPolicy};
 use fanfare_hub::{Hub, Window, WindowBounds};
 use fanfare_log::{Environment, EventLog, Tail};
 use fanfare_memory::{MemoryLog, MemorySettings};
