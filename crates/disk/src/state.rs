@@ -18,8 +18,7 @@ use crate::segment::{Segment, SegmentFile, SegmentRun, Unmatched, before};
 use crate::summary::{Summary, TopicShare};
 use crate::topic_limit::TopicLimit;
 use crate::trims::Trims;
-use fanfare_log::ids::IdTable;
-use fanfare_log::{Lineage, ReadFrom, TopicId, TopicTable};
+use fanfare_log::{IdTable, Lineage, ReadFrom, TopicId, TopicTable};
 
 /// The log, in memory.
 pub(crate) struct LogState {

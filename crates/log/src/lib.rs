@@ -1,7 +1,10 @@
 //! The event log: one ordered sequence of events, of which everything else is a view.
 //!
 //! [`EventLog`] is the contract every engine meets; [`Tail`] is how an engine tells the hub above
-//! it what it has accepted. Code here is synchronous and knows neither HTTP nor sockets.
+//! it what it has accepted. Code here is synchronous and knows neither HTTP nor sockets, and no engine.
+//!
+//! Beside the contract there is what engines share: who remembers keys, ids and trims, and, as modules of
+//! their own, how events and states are written down ([`record`], [`state_stream`], [`bytes`]).
 //!
 //! What must hold:
 //!
@@ -18,7 +21,7 @@ mod event_log;
 mod idempotency;
 mod idempotency_key;
 mod idempotency_state;
-pub mod ids;
+mod ids;
 mod lineage;
 pub mod record;
 mod remembered;
@@ -35,6 +38,7 @@ pub use event_log::{
 pub use idempotency::{IdempotencyTable, OtherContent, TableFull};
 pub use idempotency_key::{IdempotencyKey, InvalidKey, KeyDigest};
 pub use idempotency_state::IdempotencyState;
+pub use ids::IdTable;
 pub use lineage::{Between, Ended, EpochStatus, Lineage, Loss};
 pub use remembered::{Fingerprint, Remembered};
 pub use state_stream::StateError;

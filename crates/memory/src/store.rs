@@ -11,9 +11,8 @@ use fanfare_event::{Draft, Event, EventId, Position, Selector, Timestamp, Topic}
 use crate::settings::MemorySettings;
 use crate::state::MemoryState;
 use crate::stats::MemoryStats;
-use fanfare_log::ids::IdTable;
 use fanfare_log::{
-    AppendError, Appended, Batch, Durability, IdempotencyTable, Page, PageLimit, ReadFrom,
+    AppendError, Appended, Batch, Durability, IdTable, IdempotencyTable, Page, PageLimit, ReadFrom,
     Retention, TopicId, TopicTable,
 };
 

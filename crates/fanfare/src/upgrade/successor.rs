@@ -16,8 +16,8 @@ use fanfare_handover::{
 
 use rustix::net::{Shutdown, shutdown};
 
-use super::agreement::{VARIABLE, WITH_LOG_AHEAD};
 use super::deadlines::{HELLO, READY, STEP};
+use super::protocol::{VARIABLE, WITH_LOG_AHEAD};
 use super::upgrade_error::UpgradeError;
 
 /// Breaks off what is said to a new process, whoever waits for its answer: that process is then taken for one that has

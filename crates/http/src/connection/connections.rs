@@ -87,11 +87,12 @@ impl Connections {
 
     /// Resolves when connections are to be parked.
     pub(super) async fn parking_wanted(&self) {
-        let parks = |passage| matches!(passage, GateState::Quiescing | GateState::Closed);
+        let parks = |state| matches!(state, GateState::Quiescing | GateState::Closed);
         self.endpoint.app.gate.reached(parks).await;
     }
 
-    pub(super) fn is_narrow(&self) -> bool {
+    /// Whether connections are to be parked now.
+    pub(super) fn wants_parking(&self) -> bool {
         matches!(self.endpoint.app.gate.state(), GateState::Quiescing | GateState::Closed)
     }
 

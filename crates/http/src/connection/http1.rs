@@ -95,7 +95,7 @@ where
     };
     let (mut parking_wanted, mut awaits) = (pin!(until_parking()), true);
     let served = poll_fn(|context| {
-        let parks = || entry.is_some_and(|entry| connections.is_narrow() && entry.is_quiet());
+        let parks = || entry.is_some_and(|entry| connections.wants_parking() && entry.is_quiet());
         // No request is begun that another process could answer.
         if parks() {
             return Poll::Ready(None);
@@ -108,7 +108,7 @@ where
             if let Some(unfinished) = unfinished {
                 unfinished.drained(dropped);
             }
-            if !awaits && !connections.is_narrow() {
+            if !awaits && !connections.wants_parking() {
                 // The last attempt came to nothing.
                 parking_wanted.set(until_parking());
                 awaits = true;

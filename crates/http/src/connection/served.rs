@@ -1,8 +1,9 @@
-//! What becomes of a connection that is served, whichever protocol drives it.
+//! A connection that is served, as what drives it to its end, whichever the protocol.
 
 use std::error::Error;
 use std::pin::Pin;
 
+/// Why it ended otherwise than it should.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 /// A connection on its way to its end.
 pub(super) type Served<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;

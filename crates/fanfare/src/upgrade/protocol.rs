@@ -1,4 +1,4 @@
-//! What the old process and the new one know of each other without a word.
+//! What both processes of an upgrade have to know beside the messages that they exchange (`fanfare_handover`).
 
 /// The first format in which events of a log in memory are written ahead, while everyone is served.
 pub(super) const WITH_LOG_AHEAD: u16 = 2;
