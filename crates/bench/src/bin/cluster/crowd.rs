@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ClusterError;
+use crate::error::ClusterError;
 use crate::site::ClusterNodes;
 
 /// How many connect at the same time, how often each, and with how many subscriptions: 100,000 of 10,000 clients.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ClusterError;
+use crate::error::ClusterError;
 use crate::site::ClusterNodes;
 
 /// How many connect at the same time, and how often each: 5,000 clients.

@@ -2,21 +2,23 @@
 //! to. `bench/cluster` builds everything and calls it.
 
 mod crowd;
+mod error;
 mod herd;
 mod site;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
-use std::{io, thread};
 
 use clap::{Parser, ValueEnum};
 use fanfare_bench::{
-    BenchError, BenchPlan, BenchReport, Load, Protocol, RunProgress, format_count, format_time,
+    BenchPlan, BenchReport, Load, Protocol, RunProgress, format_count, format_time,
     raise_open_files, run,
 };
 
+use crate::error::ClusterError;
 use crate::site::ClusterNodes;
 
 /// Measure two nodes on one redis-server and print the medians of several rounds.
@@ -50,21 +52,6 @@ enum ClusterScenario {
     Herd,
     /// 10,000 clients with 100,000 subscriptions in Mercure's protocol come to one node, which tells of them
     Crowd,
-}
-
-/// Why nothing could be measured.
-#[derive(Debug, thiserror::Error)]
-enum ClusterError {
-    #[error("cannot start {what}: {source}")]
-    Start { what: String, source: io::Error },
-    #[error("{0} does not answer in time")]
-    Silent(String),
-    #[error("a client: {0}")]
-    Client(#[from] io::Error),
-    #[error(transparent)]
-    Run(#[from] BenchError),
-    #[error("messages were lost, duplicated or reordered:\n{0}")]
-    Unclean(Box<BenchReport>),
 }
 
 /// The figures of one run: what, in which unit, how much.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use fanfare_bench::Target;
 
-use crate::ClusterError;
+use crate::error::ClusterError;
 
 /// How long each may take to come up.
 const START_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,13 +1,14 @@
 //! Measures a hub beside the floor, in turn, and prints the medians with the targets they are
 //! held to. `bench/run` builds everything and calls it.
 
+mod error;
 mod figure;
 mod scenario;
 mod server;
 mod table;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +18,7 @@ use fanfare_bench::{BenchError, BenchReport, ProgressLine, run};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::json;
 
+use crate::error::CompareError;
 use crate::scenario::{Contender, Scenario};
 use crate::server::ServerProcess;
 use crate::table::TextTable;
@@ -48,21 +50,6 @@ struct CompareArguments {
     /// Where the reports of all runs are kept, each time in a folder of its own
     #[arg(long, default_value = "bench/results", value_name = "DIR")]
     results: PathBuf,
-}
-
-/// Why the comparison could not be made.
-#[derive(Debug, thiserror::Error)]
-enum CompareError {
-    #[error("cannot keep the client on core {core}: {source}")]
-    Core { core: usize, source: io::Error },
-    #[error("cannot write {path}: {source}", path = path.display())]
-    Results { path: PathBuf, source: io::Error },
-    #[error("cannot start {binary}: {source}", binary = binary.display())]
-    Start { binary: PathBuf, source: io::Error },
-    #[error("{binary} printed no URL; its log is {log}", binary = binary.display(), log = log.display())]
-    NoUrl { binary: PathBuf, log: PathBuf },
-    #[error("{scenario}, {contender}: {source}")]
-    Run { scenario: &'static str, contender: &'static str, source: BenchError },
 }
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::CompareError;
+use crate::error::CompareError;
 
 /// How long a server may take until it prints its URL.
 const START_TIMEOUT: Duration = Duration::from_secs(10);

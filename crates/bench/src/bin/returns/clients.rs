@@ -8,7 +8,7 @@ use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::ReturnError;
+use crate::error::ReturnError;
 
 /// How many may be on their way to the listener at once.
 const CONNECTING: usize = 100;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::ReturnError;
+use crate::error::ReturnError;
 
 /// How long each may take to come up, or to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);

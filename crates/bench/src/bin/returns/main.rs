@@ -3,9 +3,9 @@
 //! builds everything and calls it.
 
 mod clients;
+mod error;
 mod hub;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ use clap::{Parser, ValueEnum};
 use fanfare_bench::{format_count, format_time, raise_open_files};
 
 use crate::clients::{Clients, ReturningClient};
+use crate::error::ReturnError;
 use crate::hub::{MeasuredHub, MeasuredRedis};
 
 /// How many messages are published at once.
@@ -55,21 +56,6 @@ enum MeasuredEngine {
     Data,
     /// Redis Streams
     Redis,
-}
-
-/// Why nothing could be measured.
-#[derive(Debug, thiserror::Error)]
-enum ReturnError {
-    #[error("cannot start {what}: {source}")]
-    Start { what: String, source: io::Error },
-    #[error("{0} does not answer in time")]
-    Silent(String),
-    #[error("cannot talk to the hub: {0}")]
-    Hub(#[from] io::Error),
-    #[error("{0} of the clients have not got what they missed")]
-    Unserved(usize),
-    #[error("a client was given {given} messages where it missed {missed}, with {gaps} gaps")]
-    Wrong { given: u64, missed: u64, gaps: u64 },
 }
 
 /// What came of one return.
