@@ -161,7 +161,7 @@ impl ShardHandle {
         self.skipped_bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Whether news concern nobody here, and it has not slept over too much already.
+    /// Whether news concern nobody here, and not too much has been skipped already.
     pub(crate) fn may_skip_wake(&self, news: &News) -> bool {
         let skipped_bytes = self.skipped_bytes.fetch_add(news.weight(), Ordering::Relaxed);
         skipped_bytes + news.weight() < MAX_SKIPPED_BYTES && !self.wanted.wants(news)

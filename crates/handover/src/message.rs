@@ -10,7 +10,7 @@
 //! | new | [`UpgradeMessage::Prepared`]: it has everything, and has written nothing | |
 //! | old | [`UpgradeMessage::Commit`] | it does nothing more before it is answered |
 //! | new | [`UpgradeMessage::Committed`] | the new process is the hub, and begins to write |
-//! | new | [`UpgradeMessage::Serving`] | the old process says its farewells and ends |
+//! | new | [`UpgradeMessage::Serving`] | the old process closes what could not move, and ends |
 //!
 //! [`UpgradeMessage::Failed`] may be said by the new process in place of any of its own.
 

@@ -1,4 +1,4 @@
-//! Handing over: how streams that another process had let in are taken in here.
+//! Handed over: how streams that another process had let in are taken in here.
 //!
 //! What must hold: whoever moves keeps its places and its rights, and no more than those; and whoever was let
 //! in by a credential that is not accepted here does not stay.

@@ -6,7 +6,7 @@
 //! | lets nobody act any more, and takes its streams out of their shards: [`pause`] | waits |
 //! | writes streams and state down, and sends them | makes them a hub again, and writes nothing to any socket |
 //! | commits | says that it has heard it, and from that moment on is the hub |
-//! | says its farewells to whoever could not move, and ends | lets everyone in |
+//! | closes what could not move, and ends | lets everyone in |
 //!
 //! What must hold:
 //!

@@ -87,7 +87,7 @@ impl Connections {
 
     /// Resolves when connections are to be parked.
     pub(super) async fn parking_wanted(&self) {
-        let parks = |passage| matches!(passage, GateState::Quiescing | GateState::Closed);
+        let parks = |state| matches!(state, GateState::Quiescing | GateState::Closed);
         self.endpoint.app.gate.reached(parks).await;
     }
 
