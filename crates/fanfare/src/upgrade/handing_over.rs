@@ -90,7 +90,7 @@ impl Handover<'_> {
                     }
                     // There is no way back.
                     Err(error) => {
-                        tracing::error!(%error, pid, "the new process has become the hub, and is not heard");
+                        tracing::error!(%error, pid, "the new process has become the hub, but has not answered since");
                         reports.send(ControlReport::Lost(error.to_string()))
                     }
                 };

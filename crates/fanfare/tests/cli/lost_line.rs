@@ -256,7 +256,7 @@ fn a_refused_streamed_line_is_reported() {
     assert_eq!(json(&publisher.stdout()).len(), 3);
     let stderr = publisher.stderr();
     assert!(
-        stderr.contains("error: line 4 was not published, others behind it may be"),
+        stderr.contains("error: line 4 was not published; later lines may have been"),
         "{stderr}"
     );
 }
