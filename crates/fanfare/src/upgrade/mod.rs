@@ -18,9 +18,9 @@
 mod agreement;
 mod deadlines;
 mod handing_over;
-mod inheritance_error;
 mod pause;
 mod predecessor;
+mod received_state_error;
 mod secrets;
 mod state_file;
 mod successor;

@@ -17,7 +17,7 @@ use rustix::process::getppid;
 use super::ReceivedState;
 use super::agreement::{VARIABLE, WITH_LOG_AHEAD};
 use super::deadlines::{NEXT_WORD, STEP};
-use super::inheritance_error::ReceivedStateError;
+use super::received_state_error::ReceivedStateError;
 use crate::state::{HubStateError, read_ahead};
 
 /// The old process.

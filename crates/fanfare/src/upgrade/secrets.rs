@@ -10,7 +10,7 @@ use fanfare_delivery::{Detached, Movable, TlsState};
 use fanfare_handover::{Malformed, Manifest, Reader, Writer};
 use zeroize::Zeroizing;
 
-use super::inheritance_error::ReceivedStateError;
+use super::received_state_error::ReceivedStateError;
 
 /// The states of streams over TLS: of those of both, counted through, in their order.
 const TLS: &str = "tls";

@@ -15,7 +15,7 @@ use fanfare_http::{LastUpgrade, ParkedConnection, Presence};
 use fanfare_memory::MemoryState;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::inheritance_error::ReceivedStateError;
+use super::received_state_error::ReceivedStateError;
 use super::secrets::TrafficSecrets;
 use crate::state::HubState;
 

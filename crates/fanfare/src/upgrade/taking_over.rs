@@ -11,8 +11,8 @@ use fanfare_http::{
 
 use tokio::sync::oneshot;
 
-use super::inheritance_error::ReceivedStateError;
 use super::pause::attach_all;
+use super::received_state_error::ReceivedStateError;
 use super::state_file::{STREAMS, UpgradeUnderWay};
 use super::{Predecessor, ReceivedState};
 
