@@ -215,7 +215,7 @@ impl<'a> UpgradeRig<'a> {
             pool.finishing.store(true, Ordering::Release);
             sequence_readers.closing.store(true, Ordering::Release);
             leader.join().expect("the leader does not panic");
-            reading.join().expect("the sequence readers does not panic")?;
+            reading.join().expect("the sequence readers do not panic")?;
             upgraded
         })?;
         if !ledger.forgets.load(Ordering::Relaxed) {
