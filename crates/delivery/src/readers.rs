@@ -60,7 +60,7 @@ enum NextRead {
 /// A job for which a permit has been taken, and how its page is come by.
 struct ReadTask {
     job: ReadJob,
-    way: ReadSource,
+    source: ReadSource,
 }
 
 enum ReadSource {
@@ -153,10 +153,10 @@ impl ReadQueue {
     /// Does a job for which a permit has been taken.
     fn read(&self, hub: &Hub, task: ReadTask) {
         let permit = Permit(Arc::clone(&self.0));
-        let ReadTask { job, way } = task;
+        let ReadTask { job, source } = task;
         let ReadJob { from, ref interest, envelope, limit, .. } = job;
         let take = |stretch: &Stretch| hub.page_of(stretch, from, interest, envelope, limit);
-        let taken = match way {
+        let taken = match source {
             // The subscriber has left in the meantime.
             ReadSource::Alone if !job.is_awaited() => return,
             ReadSource::Alone => None,
@@ -219,25 +219,25 @@ impl QueueState {
                 return NextRead::Nothing;
             }
             let Some(asked) = self.jobs.pop() else { return NextRead::Nothing };
-            let (job, way) = if !asked.job.is_awaited() {
+            let (job, source) = if !asked.job.is_awaited() {
                 (asked.job, ReadSource::Alone)
             } else if let Some(stretch) = self.shared.for_one(&asked) {
                 (asked.job, ReadSource::Taken(stretch))
             } else if let Some(asked) = self.shared.park(asked) {
-                let way = self.way_of(&asked.job);
-                (asked.job, way)
+                let source = self.source_of(&asked.job);
+                (asked.job, source)
             } else {
                 continue;
             };
             self.permits -= 1;
-            return NextRead::Read(ReadTask { job, way });
+            return NextRead::Read(ReadTask { job, source });
         }
         NextRead::More
     }
 
     /// How the log is read for a job: for others, too, if any of the next want the same, as much as they all
     /// would have read by themselves.
-    fn way_of(&mut self, job: &ReadJob) -> ReadSource {
+    fn source_of(&mut self, job: &ReadJob) -> ReadSource {
         let reach = Reach::of(job);
         match self.jobs.bytes_of_sharers(&reach) {
             0 => ReadSource::Alone,

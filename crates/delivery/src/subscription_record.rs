@@ -162,7 +162,7 @@ impl Subscription {
         let held_id = reader.option(read_position)?;
         let cadence = reader.option(|reader| {
             let cadence = Cadence::from_millis(reader.u16()?);
-            cadence.map_err(|_| Malformed("a stream's interval is none here"))
+            cadence.map_err(|_| Malformed("a stream's interval is not valid here"))
         })?;
         let joined = Timestamp(reader.u64()?);
         let address_group = AddressGroup(reader.u32()?);

@@ -43,7 +43,7 @@ impl Wake for Arc<Sleep> {
     }
 }
 
-/// A shard that slept over something would never end, which loom calls a deadlock.
+/// A shard that slept through something would never end, which loom calls a deadlock.
 #[test]
 fn what_is_published_while_a_shard_falls_asleep_wakes_it() {
     const PUBLISHERS: usize = 2;

@@ -316,7 +316,7 @@ fn load(
         );
     }
     if let Some(newest) = last {
-        truncate_torn_tail(&segment, &mut found, bytes.size()?, newest);
+        judge_segment_end(&segment, &mut found, bytes.size()?, newest);
         if u64::from(found.index.end()) < bytes.size()? {
             bytes.truncate(found.index.end().into())?;
         }
@@ -369,7 +369,7 @@ fn stored_segment(
 }
 
 /// Decides what the end of the segment that was being written is worth.
-fn truncate_torn_tail(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
+fn judge_segment_end(segment: &str, found: &mut Scan, size: u64, newest: Newest) {
     let worth = if newest.acknowledged { "perhaps acknowledged" } else { "never acknowledged" };
     match found.end {
         SegmentEnd::Whole => {}

@@ -61,7 +61,7 @@ pub enum ControlReport {
     Done(UpgradeOutcome),
     /// It goes on as before, and why. The last report.
     Refused(String),
-    /// The new process has become the hub, and is not heard since. The last report.
+    /// The new process has become the hub, but has not answered since. The last report.
     Lost(String),
 }
 

@@ -117,7 +117,7 @@ async fn decide(
     let (hub, delivery) = feed.of(app);
     let seat = delivery.seat().ok_or(Admission::ComeBack(RefusalReason::Capacity))?;
     if feed == Feed::Statistics {
-        app.hub.watch();
+        app.hub.start_counting_topics();
     }
     // Whoever has to wait for this node holds a seat, and keeps no other request out.
     drop(place);

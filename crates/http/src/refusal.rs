@@ -225,7 +225,7 @@ impl Refusal {
     }
 
     /// Whether credentials could not be looked at for now, or this is no longer the hub, which a client
-    /// that comes back may find mended.
+    /// that retries may find gone.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self,

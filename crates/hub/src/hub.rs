@@ -99,8 +99,8 @@ impl Hub {
     }
 
     /// Somebody looks at the busiest topics from now on: they are counted.
-    pub fn watch(&self) {
-        self.window.watch();
+    pub fn start_counting_topics(&self) {
+        self.window.start_counting_topics();
     }
 
     /// Nobody looks at the busiest topics any more: they are not counted until someone does.

@@ -207,12 +207,12 @@ impl Window {
     /// busiest first. To be called about once a second, by one caller: counts fade from call to
     /// call.
     pub(crate) fn busiest(&self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
-        self.watch();
+        self.start_counting_topics();
         self.busiest.lock().unwrap_or_else(PoisonError::into_inner).rank(now, limit)
     }
 
-    /// Somebody looks at the busiest topics from now on.
-    pub(crate) fn watch(&self) {
+    /// Somebody looks at the busiest topics from now on: they are counted.
+    pub(crate) fn start_counting_topics(&self) {
         self.watched.store(true, Ordering::Relaxed);
     }
 

@@ -95,7 +95,7 @@ fn a_stretch_read_before_a_known_loss_is_not_given() {
 }
 
 #[test]
-fn a_stretch_is_given_to_equal_interests_only() {
+fn a_stretch_serves_an_equal_selector_within_ones_own_rights() {
     let (hub, _) = hub(100);
     publish(&hub, 2, "a", false);
     publish(&hub, 2, "a", true);

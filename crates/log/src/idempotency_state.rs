@@ -17,14 +17,19 @@ const MAGIC: Magic = *b"FFIDEMP1";
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyState {
     /// With which the fingerprints were made.
-    pub secret: [u8; 16],
+    pub(crate) secret: [u8; 16],
     /// The latest time that the table was told.
-    pub latest: Timestamp,
+    pub(crate) latest: Timestamp,
     /// Oldest first.
-    pub remembered: Vec<Remembered>,
+    pub(crate) remembered: Vec<Remembered>,
 }
 
 impl IdempotencyState {
+    /// What a table of this secret remembers, oldest first.
+    pub fn new(secret: [u8; 16], latest: Timestamp, remembered: Vec<Remembered>) -> Self {
+        Self { secret, latest, remembered }
+    }
+
     /// The time from which on whoever goes on with it is to count.
     pub fn latest(&self) -> Timestamp {
         self.latest

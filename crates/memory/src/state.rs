@@ -155,6 +155,10 @@ mod tests {
     use super::*;
     use fanfare_log::{Fingerprint, Remembered};
 
+    fn keys(remembered: Vec<Remembered>) -> IdempotencyState {
+        IdempotencyState::new([9; 16], Timestamp(1_007), remembered)
+    }
+
     fn state() -> MemoryState {
         let topic = |name: &str| Topic::parse(name).unwrap();
         let event = |seq: u64, private: bool| {
@@ -184,11 +188,7 @@ mod tests {
             forgotten: Position::new(7, 1),
             trimmed: Position::new(7, 4),
             trims: vec![(topic("chat"), Position::new(7, 3)), (topic("é"), Position::new(7, 4))],
-            keys: IdempotencyState {
-                secret: [9; 16],
-                latest: Timestamp(1_007),
-                remembered: vec![Remembered { content: None, ..key }, key],
-            },
+            keys: keys(vec![Remembered { content: None, ..key }, key]),
         }
     }
 
@@ -214,7 +214,7 @@ mod tests {
             forgotten: Position::ORIGIN,
             trimmed: Position::ORIGIN,
             trims: Vec::new(),
-            keys: IdempotencyState { remembered: Vec::new(), ..state().keys },
+            keys: keys(Vec::new()),
         };
         assert_eq!(MemoryState::read(&mut &bytes(&empty)[..]).unwrap(), empty);
     }

@@ -48,7 +48,7 @@ pub(crate) struct TailTask {
     awaits_listener: bool,
     /// Whether whoever comes to listen is to be told that notices were missed.
     owes_missed: bool,
-    slowness: SlowLinkBackoff,
+    backoff: SlowLinkBackoff,
 }
 
 /// On a link that is too slow for a page, ask for less and wait longer.
@@ -81,7 +81,7 @@ impl TailTask {
             noticed,
             awaits_listener,
             owes_missed: false,
-            slowness: SlowLinkBackoff { factor: 1 },
+            backoff: SlowLinkBackoff { factor: 1 },
         }
     }
 
@@ -122,12 +122,12 @@ impl TailTask {
                     // A link that breaks is not a slow one: the next lost answer must not be waited
                     // for as long as a large one on a slow link.
                     if matches!(error, RedisRequestError::Silent(_)) {
-                        self.slowness.grow();
+                        self.backoff.grow();
                     }
                     return error;
                 }
             };
-            self.slowness.shrink();
+            self.backoff.shrink();
             self.health.tail_up();
             *back_off = BackOff::new();
             if idle || checked.elapsed() >= CHECK_INTERVAL {
@@ -142,7 +142,7 @@ impl TailTask {
 
     /// Reads on and tells the hub. Whether there was nothing new.
     async fn read(&mut self, link: &mut Link) -> Result<bool, RedisRequestError> {
-        let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.slowness.factor as usize);
+        let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.backoff.factor as usize);
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
         question.arg("STREAMS").arg(&*link.keys.events);
@@ -155,7 +155,7 @@ impl TailTask {
             question.arg(&*link.keys.notices).arg(self.heard.to_string()).arg(&self.noticed);
         }
         let within =
-            BLOCK + (link.response_timeout * self.slowness.factor).min(MAX_RESPONSE_TIMEOUT);
+            BLOCK + (link.response_timeout * self.backoff.factor).min(MAX_RESPONSE_TIMEOUT);
         let answer = link.request_within(&question, within).await?;
         let new = NewEntries::parse(answer, &link.keys.events);
         let NewEntries { entries, notices } = new.ok_or(RedisRequestError::Unexpected("XREAD"))?;

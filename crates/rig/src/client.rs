@@ -134,7 +134,7 @@ impl<'a> RigClient<'a> {
     }
 
     /// One connection to a node, noted in the ledger.
-    pub fn stay(&mut self, node: usize, cursor: ClientCursor, leave: Leave) {
+    pub fn run_connection(&mut self, node: usize, cursor: ClientCursor, leave: Leave) {
         let after = match cursor {
             ClientCursor::After(id) => Some(id),
             ClientCursor::Live | ClientCursor::Earliest => None,
@@ -142,7 +142,7 @@ impl<'a> RigClient<'a> {
         self.position = after;
         self.latest = None;
         self.has_stream = false;
-        let mut stay = ClientStream {
+        let mut stream = ClientStream {
             client: self.number,
             node,
             selector: Arc::clone(&self.selector),
@@ -152,16 +152,16 @@ impl<'a> RigClient<'a> {
             end: String::new(),
             to_the_end: false,
         };
-        stay.end = match self.listen(&mut stay, cursor, leave) {
+        stream.end = match self.listen(&mut stream, cursor, leave) {
             Ok(why) => {
                 if why == CLOSED {
-                    self.noted(&stay, why);
+                    self.noted(&stream, why);
                 }
                 why.to_owned()
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::InvalidData {
-                    self.noted(&stay, &error.to_string());
+                    self.noted(&stream, &error.to_string());
                 }
                 if error.kind() == io::ErrorKind::InvalidData {
                     self.ledger.wrong(Wrong::Malformed, 1, || {
@@ -172,28 +172,29 @@ impl<'a> RigClient<'a> {
             }
         };
         // Nobody else has heard anything that the judge could use.
-        if !stay.heard.is_empty() || self.finishing.load(Ordering::Relaxed) {
-            self.ledger.stayed(stay);
+        if !stream.heard.is_empty() || self.finishing.load(Ordering::Relaxed) {
+            self.ledger.record_stream(stream);
         }
     }
 
-    fn noted(&self, stay: &ClientStream, why: &str) {
+    fn noted(&self, stream: &ClientStream, why: &str) {
         let open = match self.has_stream {
-            true if stay.heard.is_empty() => ConnectionUse::Beginning,
+            true if stream.heard.is_empty() => ConnectionUse::Beginning,
             true => ConnectionUse::Stream,
             false => ConnectionUse::Request,
         };
-        self.ledger.ended(stay.node, open, stay.at, || format!("client {}: {why}", self.number));
+        self.ledger
+            .ended(stream.node, open, stream.at, || format!("client {}: {why}", self.number));
     }
 
     fn listen(
         &mut self,
-        stay: &mut ClientStream,
+        stream: &mut ClientStream,
         cursor: ClientCursor,
         leave: Leave,
     ) -> io::Result<&'static str> {
         let begun = Instant::now();
-        let address = self.nodes[stay.node];
+        let address = self.nodes[stream.node];
         let mut connection = match leave.narrow {
             true => HttpConnection::open_narrow(address, TIMEOUT)?,
             false => HttpConnection::open(address, TIMEOUT)?,
@@ -226,7 +227,7 @@ impl<'a> RigClient<'a> {
                 Got::Bytes => {
                     let go_on = parser
                         .push(&bytes, |event| {
-                            let well = self.on_event(stay, event);
+                            let well = self.on_event(stream, event);
                             count += 1;
                             well && count < leave.events
                         })
@@ -271,7 +272,7 @@ impl<'a> RigClient<'a> {
 
     /// Says in the ledger that this client should have everything now.
     pub fn conclude(&self) {
-        self.ledger.stayed(ClientStream {
+        self.ledger.record_stream(ClientStream {
             client: self.number,
             node: 0,
             selector: Arc::clone(&self.selector),
@@ -290,12 +291,12 @@ impl<'a> RigClient<'a> {
     }
 
     /// Notes an event; `false` if the stream is not worth reading on.
-    fn on_event(&mut self, stay: &mut ClientStream, event: &ParsedSseEvent) -> bool {
+    fn on_event(&mut self, stream: &mut ClientStream, event: &ParsedSseEvent) -> bool {
         let at = self.ledger.now();
         let Some(id) = ReceivedId::parse(&event.id) else {
             return self.mismatch(
                 Wrong::Malformed,
-                stay,
+                stream,
                 &format!("an id that is none: {event:?}"),
             );
         };
@@ -305,18 +306,18 @@ impl<'a> RigClient<'a> {
                 let to = told["resumed_from"].as_str().and_then(ReceivedId::parse);
                 if to != Some(id) {
                     let told = format!("a gap whose id is not where it resumes: {event:?}");
-                    return self.mismatch(Wrong::Malformed, stay, &told);
+                    return self.mismatch(Wrong::Malformed, stream, &told);
                 }
                 let reason = told["reason"].as_str().unwrap_or_default().to_owned();
-                stay.heard.push(Observation { at, what: What::Gap { reason, to: id } });
+                stream.heard.push(Observation { at, what: What::Gap { reason, to: id } });
                 self.gap = Some(id);
                 self.position = Some(id);
                 return true;
             }
             "fanfare.cursor" => {
-                stay.heard.push(Observation { at, what: What::Cursor(id) });
+                stream.heard.push(Observation { at, what: What::Cursor(id) });
                 if self.position.is_some_and(|position| id < position) {
-                    return self.mismatch(Wrong::Reordered, stay, "a cursor event goes back");
+                    return self.mismatch(Wrong::Reordered, stream, "a cursor event goes back");
                 }
                 self.position = Some(id);
                 return true;
@@ -324,27 +325,27 @@ impl<'a> RigClient<'a> {
             _ => {}
         }
         let Some((meant, kind)) = self.open(event) else {
-            return self.mismatch(Wrong::Garbled, stay, &format!("{event:?}"));
+            return self.mismatch(Wrong::Garbled, stream, &format!("{event:?}"));
         };
         if KINDS[meant.kind] != kind {
-            return self.mismatch(Wrong::Garbled, stay, &format!("its type: {event:?}"));
+            return self.mismatch(Wrong::Garbled, stream, &format!("its type: {event:?}"));
         }
         if !self.wanted[meant.topic * KINDS.len() + meant.kind] {
-            return self.mismatch(Wrong::Unwanted, stay, &format!("{event:?}"));
+            return self.mismatch(Wrong::Unwanted, stream, &format!("{event:?}"));
         }
         if let Err(contradiction) = self.ledger.book.enter(&mut self.page, id, meant.name) {
             let wrong = contradiction.into();
             if !self.ledger.tolerates(wrong) {
-                return self.mismatch(wrong, stay, &format!("{meant:?} as {id}"));
+                return self.mismatch(wrong, stream, &format!("{meant:?} as {id}"));
             }
         }
         // What is later than everything need not be looked for.
-        if self.latest.is_some_and(|latest| id <= latest) && received_before(&stay.heard, id) {
-            return self.mismatch(Wrong::Duplicate, stay, &format!("{meant:?} as {id}"));
+        if self.latest.is_some_and(|latest| id <= latest) && received_before(&stream.heard, id) {
+            return self.mismatch(Wrong::Duplicate, stream, &format!("{meant:?} as {id}"));
         }
         if self.position.is_some_and(|position| id <= position) {
             let told = format!("{id} after {:?}", self.position);
-            return self.mismatch(Wrong::Reordered, stay, &told);
+            return self.mismatch(Wrong::Reordered, stream, &told);
         }
         self.position = Some(id);
         self.latest = self.latest.max(Some(id));
@@ -352,12 +353,12 @@ impl<'a> RigClient<'a> {
             names.insert(meant.name);
         }
         self.ledger.delivered.fetch_add(1, Ordering::Relaxed);
-        if let Some(Observation { what: What::Events { last, .. }, .. }) = stay.heard.last_mut()
+        if let Some(Observation { what: What::Events { last, .. }, .. }) = stream.heard.last_mut()
             && last.touches(id)
         {
             *last = id;
         } else {
-            stay.heard.push(Observation { at, what: What::Events { first: id, last: id } });
+            stream.heard.push(Observation { at, what: What::Events { first: id, last: id } });
         }
         true
     }
@@ -375,15 +376,15 @@ impl<'a> RigClient<'a> {
         agrees.then(|| (meant, inside.to_owned()))
     }
 
-    fn mismatch(&self, wrong: Wrong, stay: &ClientStream, told: &str) -> bool {
+    fn mismatch(&self, wrong: Wrong, stream: &ClientStream, told: &str) -> bool {
         self.ledger.wrong(wrong, 1, || {
-            let last: Vec<_> = stay.heard.iter().rev().take(8).rev().collect();
+            let last: Vec<_> = stream.heard.iter().rev().take(8).rev().collect();
             format!(
                 "client {} at node {}, {} with cursor {:?}: {told}; heard before: {last:?}",
                 self.number,
-                stay.node,
+                stream.node,
                 self.selector.query(),
-                stay.after.map(|id| id.to_string())
+                stream.after.map(|id| id.to_string())
             )
         });
         false

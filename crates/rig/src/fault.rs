@@ -59,9 +59,9 @@ pub enum Fault {
     SlowWay,
     /// The connections to Redis break.
     CutWay,
-    /// The way to Redis swallows what nodes ask.
+    /// The way to Redis holds back what nodes ask.
     LostRequests,
-    /// The way to Redis swallows what it answers.
+    /// The way to Redis holds back what it answers.
     LostAnswers,
     /// Many clients come at once and want everything.
     ColdHerd,
@@ -76,7 +76,7 @@ use Fault::{
     RedisKilled, RedisStopped, ShortTransfers, SlowReads, SlowSyncs, SlowWay, SlowWrites, WarmHerd,
 };
 
-/// What a fault concerns.
+/// Which engines a fault applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AppliesTo {
     Every,

@@ -86,7 +86,7 @@ impl<'a> ClientPool<'a> {
                 narrow: false,
             };
             let leave = if finishing { Leave { events: u64::MAX, ..leave } } else { leave };
-            client.stay(random.usize(..self.nodes.len()), cursor, leave);
+            client.run_connection(random.usize(..self.nodes.len()), cursor, leave);
             // Back at once, or after a while; now and then a client forgets.
             if !finishing {
                 if random.u8(..40) == 0 {
@@ -120,7 +120,7 @@ impl<'a> ClientPool<'a> {
                 }
             }
             let cursor = client.position.map_or(ClientCursor::Live, ClientCursor::After);
-            client.stay(node, cursor, leave);
+            client.run_connection(node, cursor, leave);
             thread::sleep(Duration::from_millis(20));
         }
         client.conclude();
@@ -163,7 +163,11 @@ impl<'a> ClientPool<'a> {
                 read_pause: Duration::ZERO,
                 narrow: false,
             };
-            client.stay(random.usize(..self.nodes.len()), ClientCursor::After(cursor), leave);
+            client.run_connection(
+                random.usize(..self.nodes.len()),
+                ClientCursor::After(cursor),
+                leave,
+            );
             if let Some(gap) = client.gap {
                 let mut edges = self.edges();
                 let edge = edges.entry((*client.selector).clone()).or_insert(gap);
@@ -188,7 +192,7 @@ impl<'a> ClientPool<'a> {
         };
         let (events, time) = (random.u64(1..2000), Duration::from_secs(3));
         let leave = Leave { events, time, at: None, read_pause: Duration::ZERO, narrow: false };
-        client.stay(random.usize(..self.nodes.len()), cursor, leave);
+        client.run_connection(random.usize(..self.nodes.len()), cursor, leave);
     }
 
     /// Reads everything that is retained; what it heard, by name.
@@ -202,7 +206,7 @@ impl<'a> ClientPool<'a> {
             read_pause: Duration::ZERO,
             narrow: false,
         };
-        client.stay(0, ClientCursor::Earliest, leave);
+        client.run_connection(0, ClientCursor::Earliest, leave);
         client.names.take().unwrap_or_default()
     }
 

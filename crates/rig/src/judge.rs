@@ -1,7 +1,7 @@
 //! The judge. It knows what was acknowledged and what clients heard, and the promise: after a
 //! client's cursor everything it wants is delivered, or covered by a gap before anything later.
 //!
-//! What must hold: it excuses nothing that `docs/guarantees.md` does not name.
+//! What must hold: it tolerates nothing that `docs/guarantees.md` does not name.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -208,7 +208,7 @@ mod tests {
             let meant = Meant { name, topic: 0, kind: 0 };
             ledger.acknowledge((1..=10).map(|seq| (id(epoch, seq), meant)));
         }
-        ledger.stayed(ClientStream {
+        ledger.record_stream(ClientStream {
             client: 0,
             node: 0,
             selector: Arc::new(TopicChoice::of(&["**"])),

@@ -306,8 +306,8 @@ impl RoundLedger {
     }
 
     /// A connection ended.
-    pub fn stayed(&self, stay: ClientStream) {
-        lock(&self.streams).push(stay);
+    pub fn record_stream(&self, stream: ClientStream) {
+        lock(&self.streams).push(stream);
     }
 
     /// A connection ended that its client did not end.
@@ -376,7 +376,7 @@ impl RoundLedger {
     }
 
     /// Whether this is what may be: a log that forgot what it had accepted forgot under which keys, and
-    /// a batch that is repeated is published again. A clock that was set while a log is open is no excuse.
+    /// a batch that is repeated is published again. A clock that was set while a log is open does not justify it.
     pub fn tolerates(&self, wrong: Wrong) -> bool {
         wrong == Wrong::OneEventTwoIds && self.forgets_keys.load(Ordering::Relaxed)
     }

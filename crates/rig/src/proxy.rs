@@ -1,4 +1,4 @@
-//! The way between a node and Redis: it can be slow, swallow everything, break, or lead elsewhere.
+//! The way between a node and Redis: it can be slow, hold everything back, break, or lead elsewhere.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _, Write as _};
@@ -19,9 +19,9 @@ pub struct RedisProxy {
 struct RedisLink {
     to: Mutex<SocketAddr>,
     /// Nothing is carried from nodes to Redis.
-    swallows_requests: AtomicBool,
+    holds_requests: AtomicBool,
     /// Nothing is carried from Redis to nodes.
-    swallows_answers: AtomicBool,
+    holds_answers: AtomicBool,
     delay: AtomicU64,
     closed: AtomicBool,
     open: Mutex<HashMap<usize, [TcpStream; 2]>>,
@@ -38,8 +38,8 @@ impl RedisProxy {
         let address = listener.local_addr()?;
         let way = Arc::new(RedisLink {
             to: Mutex::new(to),
-            swallows_requests: AtomicBool::new(false),
-            swallows_answers: AtomicBool::new(false),
+            holds_requests: AtomicBool::new(false),
+            holds_answers: AtomicBool::new(false),
             delay: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             open: Mutex::default(),
@@ -76,8 +76,8 @@ impl RedisProxy {
 
     /// Connections stay open, and what is carried in these directions stands still.
     pub fn hold_back(&self, requests: bool, answers: bool) {
-        self.way.swallows_requests.store(requests, SeqCst);
-        self.way.swallows_answers.store(answers, SeqCst);
+        self.way.holds_requests.store(requests, SeqCst);
+        self.way.holds_answers.store(answers, SeqCst);
     }
 
     /// Everything takes so much longer.
@@ -117,10 +117,10 @@ impl RedisLink {
     }
 
     fn copy(&self, n: usize, answers: bool, mut from: &TcpStream, mut to: &TcpStream) {
-        let swallows = if answers { &self.swallows_answers } else { &self.swallows_requests };
+        let held = if answers { &self.holds_answers } else { &self.holds_requests };
         let mut buffer = [0; 16 * 1024];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
-            while swallows.load(SeqCst) {
+            while held.load(SeqCst) {
                 if !lock(&self.open).contains_key(&n) {
                     return;
                 }

@@ -63,16 +63,16 @@ impl<'a> RigPublisher<'a> {
     }
 
     /// Publishes until the ledger closes.
-    pub fn run(&mut self, habit: &PublisherConfig) {
+    pub fn run(&mut self, config: &PublisherConfig) {
         let begun = Instant::now();
         let mut due = 0;
         while !self.ledger.closing.load(Ordering::Relaxed) {
-            let size = self.random.usize(1..=habit.batch);
-            let batch = self.compose(size, habit.one_topic);
-            let keyed = habit.keyed && self.random.u8(..4) > 0;
+            let size = self.random.usize(1..=config.batch);
+            let batch = self.compose(size, config.one_topic);
+            let keyed = config.keyed && self.random.u8(..4) > 0;
             self.publish(&batch, keyed, TRIES);
             due += size as u64;
-            if let Some(millis) = (due * 1000).checked_div(habit.rate) {
+            if let Some(millis) = (due * 1000).checked_div(config.rate) {
                 let wait = Duration::from_millis(millis).saturating_sub(begun.elapsed());
                 thread::sleep(wait.min(Duration::from_secs(1)));
             }

@@ -30,14 +30,14 @@ pub fn race(engine: HubEngine, retention: RaceRetention, slow_disk: bool, seed: 
             (&["--retain-topic-count", "500", "--window-count", "500"], (6_000, 400))
         }
     };
-    let habit = PublisherConfig { batch: 500, rate: 0, keyed: false, one_topic: true };
+    let config = PublisherConfig { batch: 500, rate: 0, keyed: false, one_topic: true };
     RoundPlan {
         seed,
         engine,
         settings: settings.iter().map(|&word| word.to_owned()).collect(),
         time: Duration::from_secs(4),
         events: retained.0 as u64 * 3 / 2,
-        publishers: vec![habit; 3],
+        publishers: vec![config; 3],
         followers: 8,
         racers: 24,
         retained,

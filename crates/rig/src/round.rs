@@ -65,14 +65,14 @@ impl RoundPlan {
         };
         let mut settings: Vec<_> = settings.iter().map(|&word| word.to_owned()).collect();
         settings.extend(["--heartbeat", "1s"].map(str::to_owned));
-        let habit = |batch, keyed| PublisherConfig { batch, rate: 250, keyed, one_topic: false };
+        let config = |batch, keyed| PublisherConfig { batch, rate: 250, keyed, one_topic: false };
         Self {
             seed,
             engine,
             settings,
             time: Duration::from_secs(20),
             events: 0,
-            publishers: vec![habit(40, true), habit(5, true), habit(100, false)],
+            publishers: vec![config(40, true), config(5, true), config(100, false)],
             followers,
             racers: if keeps { 0 } else { followers / 10 },
             retained: (3_000, 375),
@@ -181,25 +181,25 @@ pub fn run(plan: &RoundPlan) -> io::Result<RoundReport> {
     }
     let addresses = hub.addresses();
     let ledger = RoundLedger::default();
-    let crowd = ClientPool::new(&addresses, &ledger);
+    let pool = ClientPool::new(&addresses, &ledger);
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let mut faults = BTreeMap::new();
     thread::scope(|scope| -> io::Result<()> {
         let mut publishers = Vec::new();
-        for (number, habit) in (1..).zip(&plan.publishers) {
+        for (number, config) in (1..).zip(&plan.publishers) {
             let mut publisher = RigPublisher::new(number, &addresses, &ledger, random.u64(..));
             let thread = thread::Builder::new().stack_size(STACK);
-            publishers.push(thread.spawn_scoped(scope, move || publisher.run(habit))?);
+            publishers.push(thread.spawn_scoped(scope, move || publisher.run(config))?);
         }
-        let crowd = &crowd;
+        let pool = &pool;
         for number in 0..plan.followers + plan.racers {
             let seed = random.u64(..);
             let thread = thread::Builder::new().stack_size(STACK);
             thread.spawn_scoped(scope, move || {
                 if number < plan.followers {
-                    crowd.follow(number, seed);
+                    pool.follow(number, seed);
                 } else {
-                    crowd.race(number, seed, plan.retained.0, plan.retained.1);
+                    pool.race(number, seed, plan.retained.0, plan.retained.1);
                 }
             })?;
         }
@@ -222,7 +222,7 @@ pub fn run(plan: &RoundPlan) -> io::Result<RoundReport> {
                 for number in 0..plan.followers {
                     let (cold, seed) = (fault == Fault::ColdHerd, schedule.u64(..));
                     let thread = thread::Builder::new().stack_size(STACK);
-                    thread.spawn_scoped(scope, move || crowd.herd(HERD + number, cold, seed))?;
+                    thread.spawn_scoped(scope, move || pool.herd(HERD + number, cold, seed))?;
                 }
             }
             inflict(fault, &mut hub, &ledger, &mut schedule);
@@ -230,7 +230,7 @@ pub fn run(plan: &RoundPlan) -> io::Result<RoundReport> {
             (0..hub.nodes.len()).for_each(|n| look_after(&mut hub, n, &ledger));
         }
         clear_faults(&mut hub, &ledger);
-        ledger.event("everything is healed".to_owned());
+        ledger.event("all faults are cleared".to_owned());
         ledger.closing.store(true, Ordering::Release);
         for publisher in publishers {
             publisher.join().expect("publishers do not panic");
@@ -242,19 +242,19 @@ pub fn run(plan: &RoundPlan) -> io::Result<RoundReport> {
                 format!("the hub accepts nothing any more:\n{}", logs.collect::<String>())
             });
         }
-        crowd.finishing.store(true, Ordering::Release);
+        pool.finishing.store(true, Ordering::Release);
         Ok(())
     })?;
     if plan.keeps && !ledger.forgets.load(Ordering::Relaxed) {
-        audit(&ledger, &crowd.audit(AUDITOR));
+        audit(&ledger, &pool.audit(AUDITOR));
     }
     Ok(RoundReport { faults, ..report(&ledger, &hub) })
 }
 
 fn report(ledger: &RoundLedger, hub: &RiggedHub) -> RoundReport {
     let mut gaps = BTreeMap::new();
-    for stay in judge(ledger) {
-        for heard in stay.heard {
+    for stream in judge(ledger) {
+        for heard in stream.heard {
             if let What::Gap { reason, .. } = heard.what {
                 *gaps.entry(reason).or_default() += 1;
             }

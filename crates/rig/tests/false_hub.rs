@@ -61,7 +61,7 @@ fn found_by(ledger: &RoundLedger, status: &str, stream: &str) -> Vec<Wrong> {
         read_pause: Duration::ZERO,
         narrow: false,
     };
-    client.stay(0, ClientCursor::After(id(1)), leave);
+    client.run_connection(0, ClientCursor::After(id(1)), leave);
     server.join().expect("it answered");
     judge(ledger);
     Wrong::ALL.into_iter().filter(|wrong| ledger.count(*wrong) > 0).collect()

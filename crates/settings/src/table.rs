@@ -177,18 +177,18 @@ settings! {
     failure_rate: Option<u64>, in "1" to "1_000_000_000";
 
     /// Most events a second from one key, subject or address
-    /// [default: 10000, and none for this machine]
+    /// [default: 10000; no limit for this machine]
     ///
     /// Bursts of twice as many are accepted. Beyond it, publishers are told when to try again.
     publish_rate: Option<u64>, in "1" to "1_000_000_000";
 
-    /// Most tickets a second drawn from one address [default: 1000, and none for this machine]
+    /// Most tickets a second drawn from one address [default: 1000; no limit for this machine]
     ///
     /// Twice as many may come at once. However many are drawn, whoever draws them holds at most as
     /// many as are left for all others.
     ticket_rate: Option<u64>, in "1" to "1_000_000_000";
 
-    /// Most streams open at once from one address [default: 1000, and none for this machine]
+    /// Most streams open at once from one address [default: 1000; no limit for this machine]
     ///
     /// An IPv6 network of 64 bits counts as one address. Beyond it, a new stream is told when to reconnect, and closed.
     max_subscribers_per_address: Option<usize>, in "1" to "10_000_000";
@@ -200,7 +200,7 @@ settings! {
     max_topics: usize = "256", in "1" to "256";
 
     /// Most patterns named at once by all streams from one address
-    /// [default: 4096, and none for this machine]
+    /// [default: 4096; no limit for this machine]
     ///
     /// An event may have to be compared with each of them. One for which more than 1 KiB is kept counts as
     /// several, and so does one with more than eight segments from its first wildcard on: sixteen count as
@@ -210,7 +210,7 @@ settings! {
     /// Most patterns named at once by all streams
     max_patterns: usize = "1_000_000", in "0" to "100_000_000";
 
-    /// Most requests a second from one address [default: 20000, and none for this machine]
+    /// Most requests a second from one address [default: 20000; no limit for this machine]
     ///
     /// Twice as many may come at once. Beyond it, they are told when to try again (429), and a stream is
     /// answered, told when to come back, and closed. One for /metrics counts as a hundred; health checks
@@ -395,13 +395,13 @@ settings! {
     max_connections: Option<usize>, in "1" to "10_000_000";
 
     /// Most connections at once from one address, streams included
-    /// [default: a quarter of all, at most 2000; and none for this machine]
+    /// [default: a quarter of all, at most 2000; no limit for this machine]
     ///
     /// An IPv6 network of 64 bits counts as one address. Beyond it, a new one is closed at once.
     /// Trusted proxies are not limited.
     max_connections_per_address: Option<usize>, in "1" to "10_000_000";
 
-    /// Most new connections a second from one address [default: 500, and none for this machine]
+    /// Most new connections a second from one address [default: 500; no limit for this machine]
     ///
     /// Twice as many may come at once. Beyond it, a new one is closed at once. Trusted proxies are
     /// not limited.

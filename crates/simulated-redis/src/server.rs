@@ -51,7 +51,7 @@ impl SimulatedRedis {
             is_full: false,
             denied: None,
         };
-        server.restart_empty(rng);
+        server.renew_ids(rng);
         server
     }
 
@@ -70,7 +70,7 @@ impl SimulatedRedis {
         successor
     }
 
-    fn restart_empty(&mut self, rng: &mut Rng) {
+    fn renew_ids(&mut self, rng: &mut Rng) {
         let [process, replication] = [rng.u128(..), rng.u128(..)];
         self.identify(&format!("{process:040x}"), &format!("{replication:040x}"));
     }

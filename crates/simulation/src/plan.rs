@@ -54,7 +54,7 @@ pub(crate) struct Setup {
     pub(crate) retain_topic_count: Option<u64>,
     /// How many frames the windows hold.
     pub(crate) window: usize,
-    /// Which of the specs each client has, and which of the grants.
+    /// Which of the subscription specs each client has, and which of the grants.
     pub(crate) clients: Vec<(usize, usize)>,
 }
 

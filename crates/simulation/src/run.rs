@@ -10,7 +10,7 @@ use crate::world::World;
 /// What came of it.
 #[derive(Debug)]
 pub struct HistoryRun {
-    /// The first promise that was broken, if one was.
+    /// The first guarantee that was broken, if one was.
     pub finding: Option<BrokenGuarantee>,
     /// What happened.
     pub trace: Trace,

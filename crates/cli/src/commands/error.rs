@@ -124,7 +124,7 @@ pub enum CommandError {
     /// The hub goes on as before.
     #[error("not upgraded: {0}")]
     NotUpgraded(String),
-    /// The hub has handed over, to a process that is not heard.
+    /// The hub has handed over, to a process that has not answered since.
     #[error("the new process has become the hub, but has not answered since: {0}; look at its log")]
     HubLost(String),
     /// Commands run by `--exec` failed; each was reported when it did.

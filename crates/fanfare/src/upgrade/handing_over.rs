@@ -90,7 +90,7 @@ impl Handover<'_> {
                     }
                     // There is no way back.
                     Err(error) => {
-                        tracing::error!(%error, pid, "the new process has become the hub, and is not heard");
+                        tracing::error!(%error, pid, "the new process is the hub, but does not answer");
                         reports.send(ControlReport::Lost(error.to_string()))
                     }
                 };

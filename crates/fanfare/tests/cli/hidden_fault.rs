@@ -165,7 +165,7 @@ fn a_proxy_that_drops_headers_is_found() {
 }
 
 #[test]
-fn a_hub_that_is_not_there_is_found() {
+fn a_hub_that_is_not_there_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -223,7 +223,7 @@ fn a_redis_that_evicts_is_found() {
 }
 
 #[test]
-fn a_missing_redis_is_found_and_no_password_shown() {
+fn a_missing_redis_is_reported_without_its_password() {
     let (ended, findings) = doctor_of_redis(&format!("redis://:secret@127.0.0.1:{}", free_port()));
     assert_eq!(findings, [("connection".to_owned(), "wrong".to_owned())]);
     assert_eq!(ended.code, Some(1));

@@ -228,7 +228,7 @@ fn whatever_streams_have_not_taken_goes_along() {
 }
 
 #[test]
-fn curl_ignores_ten_upgrades() {
+fn curl_does_not_notice_ten_upgrades() {
     const UPGRADES: usize = 10;
     let mut hub = hub(&[]);
     let url = format!("http://{}/sse/events", hub.address());

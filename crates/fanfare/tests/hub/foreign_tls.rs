@@ -212,7 +212,7 @@ fn openssl_may_change_its_key_across_an_upgrade() {
 }
 
 #[test]
-fn curl_ignores_ten_upgrades_over_tls() {
+fn curl_does_not_notice_ten_upgrades_over_tls() {
     let mut secure = Secure::start();
     let mut command = Command::new("curl");
     command.args(["-sN", "--http1.1", "--tlsv1.3", "--cacert"]).arg(secure.certificate());

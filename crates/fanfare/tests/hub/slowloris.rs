@@ -131,7 +131,7 @@ fn connections_without_a_request_make_room() {
         assert_eq!(subscriber.messages(1), ["everyone is still here"]);
     }
     assert_eq!(idle.request("GET", "/healthz", &[], b"").status, 200);
-    hub.await_metrics("the dismissed to be gone", |metrics| {
+    hub.await_metrics("the evicted to be gone", |metrics| {
         metrics.sum("fanfare_connections") <= 10.0
     });
 }

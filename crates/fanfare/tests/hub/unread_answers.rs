@@ -128,7 +128,7 @@ fn one_unread_stream_leaves_the_others_of_its_connection() {
 }
 
 #[test]
-fn one_addresss_unread_answers_cost_no_other_address() {
+fn unread_answers_of_one_address_cost_no_other_its_stream() {
     let hub = Hub::alone(&["--max-requests", "60", "--trusted-proxy", "127.0.0.0/8"]);
     // It stalls longer than everyone else, and holds one.
     let stalled = Unread::saying(("x-forwarded-for", "192.0.2.1"), hub.address(), 1, 1, PAGE);

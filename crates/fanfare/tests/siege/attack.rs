@@ -49,7 +49,7 @@ impl Target {
         Self { address, sources, turn, rounds, connections }
     }
 
-    /// Notes that the attack was waged once more.
+    /// Notes that the attack was run once more.
     pub(crate) fn count_run(&self) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
 //! A siege: every attack we know of, all at once and without a pause, against a hub that goes on
 //! serving a thousand subscribers and their publisher.
 //!
-//! What must hold, and is asserted: no innocent stream is closed or misses an event, no holder of a
-//! good key is refused, and resident memory stays below [`MEMORY`]. How long events take is reported,
+//! What must hold, and is asserted: no stream of a regular client is closed or misses an event, no
+//! holder of a good key is refused, and resident memory stays below [`MEMORY`]. How long events take is reported,
 //! beside what they take while nobody attacks, and left to whoever reads it: `scripts/siege` runs this
 //! on a machine that has nothing else to do.
 
@@ -11,7 +11,7 @@
 mod attack;
 mod attacks;
 mod hub;
-mod innocents;
+mod regular_clients;
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use attack::{Attack, Target};
 use hub::Hub;
-use innocents::RegularClients;
+use regular_clients::RegularClients;
 
 /// How long it lasts, in seconds, where `FANFARE_SIEGE_SECONDS` does not say. (`FANFARE_SIEGE_ATTACKS`
 /// names attacks, between commas, where not all are meant.)
@@ -41,8 +41,8 @@ fn clients_do_not_notice_an_attack_on_the_hub() {
     let seconds = Duration::from_secs(seconds.map_or(SECONDS, |text| text.parse().unwrap()));
     hub::raise_open_files();
     let hub = Hub::start();
-    let mut innocents = RegularClients::gather(hub.address(), SUBSCRIBERS, RATE);
-    let quiet = innocents.observe(seconds / 4);
+    let mut regular = RegularClients::gather(hub.address(), SUBSCRIBERS, RATE);
+    let quiet = regular.observe(seconds / 4);
 
     let attackers = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let until = Instant::now() + seconds;
@@ -61,23 +61,23 @@ fn clients_do_not_notice_an_attack_on_the_hub() {
             println!("{name:<24} {}", target.summary());
         }));
     }
-    let besieged = innocents.observe(seconds);
+    let besieged = regular.observe(seconds);
     let spent = hub.processor_time() - spent;
     for attack in runs {
         attackers.block_on(attack).unwrap();
     }
     attackers.shutdown_timeout(Duration::from_secs(5));
     let peak = hub.peak_memory();
-    let account = innocents.settle();
+    let account = regular.settle();
 
     println!("quiet      {quiet}\nbesieged   {besieged}");
     println!("p99 is {:.1} times that of a quiet hub", besieged.p99() / quiet.p99());
     println!("processor  {:.2} of it were the hub's", spent.as_secs_f64() / seconds.as_secs_f64());
     println!("resident   {} MiB at most, of {} MiB allowed", peak >> 20, MEMORY >> 20);
     println!("refused    {}", hub.refusals());
-    println!("innocents  {account}");
-    assert_eq!(account.closed, 0, "innocent streams were closed");
-    assert_eq!(account.missed, 0, "events did not reach the innocent");
+    println!("regular    {account}");
+    assert_eq!(account.closed, 0, "streams of regular clients were closed");
+    assert_eq!(account.missed, 0, "events did not reach the regular clients");
     assert_eq!(account.refused, 0, "the holder of a good key was refused");
     assert!(peak < MEMORY, "the hub took {peak} bytes");
 }

@@ -34,11 +34,11 @@ pub(super) fn in_eviction_order<T: Copy + Ord>(
         Some((queue.len(), std::cmp::Reverse(oldest)))
     };
     let ranked = queues.iter().enumerate().filter_map(|(at, queue)| Some((rank(queue)?, at)));
-    let mut greediest: BinaryHeap<_> = ranked.collect();
+    let mut by_rank: BinaryHeap<_> = ranked.collect();
     std::iter::from_fn(move || {
-        let (_, at) = greediest.pop()?;
+        let (_, at) = by_rank.pop()?;
         let taken = queues[at].pop()?;
-        greediest.extend(rank(&queues[at]).map(|rank| (rank, at)));
+        by_rank.extend(rank(&queues[at]).map(|rank| (rank, at)));
         Some(taken)
     })
 }

@@ -12,8 +12,8 @@ pub(super) struct IdleQueue {
     keys: BTreeMap<u64, (usize, IpAddr)>,
     /// The turns of each network; of none that has none.
     networks: HashMap<IpAddr, BTreeSet<u64>>,
-    /// How many each has.
-    crowds: BTreeSet<(usize, IpAddr)>,
+    /// How many each has, and which it is.
+    sizes: BTreeSet<(usize, IpAddr)>,
 }
 
 impl IdleQueue {
@@ -49,7 +49,7 @@ impl IdleQueue {
 
     /// Takes out the oldest one of the network that has most.
     pub(super) fn pop_from_largest_network(&mut self) -> Option<usize> {
-        let (_, network) = self.crowds.last()?;
+        let (_, network) = self.sizes.last()?;
         let turn = *self.networks.get(network)?.first()?;
         let key = self.keys.get(&turn).map(|(key, _)| *key);
         self.remove(turn);
@@ -58,12 +58,12 @@ impl IdleQueue {
 
     fn change(&mut self, network: IpAddr, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
         let turns = self.networks.entry(network).or_default();
-        self.crowds.remove(&(turns.len(), network));
+        self.sizes.remove(&(turns.len(), network));
         change(turns);
         if turns.is_empty() {
             self.networks.remove(&network);
         } else {
-            self.crowds.insert((turns.len(), network));
+            self.sizes.insert((turns.len(), network));
         }
     }
 }

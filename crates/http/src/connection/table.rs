@@ -381,12 +381,12 @@ impl Records {
     /// leaves.
     fn evict_half_open(&mut self, why: RefusalReason, now: Option<Instant>) -> bool {
         let oldest = self.half_open.iter().take(CANDIDATES).map(|(turn, key)| (*turn, *key));
-        let of_network = |key: usize| self.networks.get(&self.connections[key].network).copied();
+        let network_size = |key: usize| self.networks.get(&self.connections[key].network).copied();
         let is_old = |key: usize| {
             let since = self.connections[key].since;
             now.is_none_or(|now| now.saturating_duration_since(since) >= GRACE)
         };
-        let leaves = oldest.min_by_key(|(_, key)| Reverse(of_network(*key)));
+        let leaves = oldest.min_by_key(|(_, key)| Reverse(network_size(*key)));
         self.evict_from_half_open(leaves.filter(|(_, key)| is_old(*key)), why)
     }
 

@@ -134,7 +134,7 @@ async fn a_publish_stopped_midway_is_whole_or_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_on_a_key_of_another_type_is_nothing() {
+async fn a_publish_on_a_key_of_another_type_leaves_nothing_behind() {
     for key in ["{test}:ids", "{test}:ids:order", "{test}:key:key"] {
         let (server, url) = guarded();
         let node = Node::connect(&url).await;

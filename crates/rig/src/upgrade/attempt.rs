@@ -35,7 +35,7 @@ impl UpgradeRig<'_> {
     ) -> io::Result<(ExpectedOutcome, RelayLog)> {
         let old = self.nodes[n].pid;
         let from = self.ledger.now();
-        let undo = self.prepare(n, fault)?;
+        let cleanup = self.prepare(n, fault)?;
         let program = match fault {
             UpgradeFault::Missing => PathBuf::from("/nowhere/fanfare"),
             UpgradeFault::NotExecutable => self.file("not-executable", 0o644, b"#!/bin/sh\n")?,
@@ -53,7 +53,7 @@ impl UpgradeRig<'_> {
             .stderr(Stdio::piped())
             .spawn()?;
         let begun = Instant::now();
-        let mut passage: Option<RelayEnds> = None;
+        let mut ends: Option<RelayEnds> = None;
         let mut gives_up_after = match fault {
             UpgradeFault::ClientKilled(after) => Some(after),
             _ => None,
@@ -62,21 +62,21 @@ impl UpgradeRig<'_> {
         let mut new = None;
         // Until whoever asked has its answer, and nothing more is said.
         let heard = loop {
-            if passage.is_none() && relay.is_none() {
-                passage = self.reception.next()?;
-                new = new.or(passage.as_ref().map(|passage| passage.new));
+            if ends.is_none() && relay.is_none() {
+                ends = self.reception.next()?;
+                new = new.or(ends.as_ref().map(|ends| ends.new));
             }
             if fault != UpgradeFault::SilentProcess
-                && let Some(mut passage) = passage.take()
+                && let Some(mut ends) = ends.take()
             {
                 let files = match fault {
                     UpgradeFault::FewFilesThere(part) => Some(open_files(old) as u64 * part / 1000),
                     _ => None,
                 };
                 // It may have been killed meanwhile.
-                let _ = passage.begin(files);
+                let _ = ends.begin(files);
                 let action = fault.action();
-                relay = Some(thread::spawn(move || passage.forward(old, action)));
+                relay = Some(thread::spawn(move || ends.forward(old, action)));
             }
             // What was asked is under way.
             if relay.is_some() && gives_up_after.is_some_and(|after| begun.elapsed() >= after) {
@@ -95,8 +95,8 @@ impl UpgradeRig<'_> {
             }
             thread::sleep(Duration::from_millis(2));
         };
-        drop(passage);
-        undo.undo();
+        drop(ends);
+        cleanup.run();
         let output = client.wait_with_output()?;
         let outcome = self.settle(n, new, from);
         self.judge_outcome(n, fault, &heard, outcome, &output);
@@ -220,7 +220,7 @@ impl UpgradeRig<'_> {
     }
 }
 
-/// What ends with an upgrade.
+/// What is to be put back after an upgrade.
 enum Cleanup {
     Nothing,
     Settings(PathBuf),
@@ -228,7 +228,7 @@ enum Cleanup {
 }
 
 impl Cleanup {
-    fn undo(self) {
+    fn run(self) {
         match self {
             Self::Nothing => {}
             Self::Settings(path) => {

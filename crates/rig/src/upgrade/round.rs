@@ -170,11 +170,11 @@ impl<'a> UpgradeRig<'a> {
         let before = self.measured()?;
         let addresses: Vec<_> = self.nodes.iter().map(UpgradingNode::address).collect();
         let ledger = self.ledger;
-        let crowd = ClientPool::new(&addresses, ledger);
+        let pool = ClientPool::new(&addresses, ledger);
         let program = plan.program.clone();
         let sequence_readers = SequenceReaders::new(&addresses, ledger, program, plan.streams, 5);
         thread::scope(|scope| -> io::Result<()> {
-            let (crowd, sequence_readers) = (&crowd, &sequence_readers);
+            let (pool, sequence_readers) = (&pool, &sequence_readers);
             let small = || thread::Builder::new().stack_size(STACK);
             let reading = scope.spawn(|| sequence_readers.run());
             let leader = scope.spawn(|| sequence_readers.lead());
@@ -182,16 +182,16 @@ impl<'a> UpgradeRig<'a> {
             for number in 1..=3 {
                 let mut publisher = RigPublisher::new(number, &addresses, ledger, random.u64(..));
                 let batch = [40, 1, 10][number as usize % 3];
-                let habit =
+                let config =
                     PublisherConfig { batch, rate: plan.rate / 3, keyed: true, one_topic: false };
-                publishers.push(small().spawn_scoped(scope, move || publisher.run(&habit))?);
+                publishers.push(small().spawn_scoped(scope, move || publisher.run(&config))?);
             }
             for number in 0..plan.clients {
                 let seed = random.u64(..);
                 small().spawn_scoped(scope, move || match number % 8 {
-                    0 | 1 => crowd.follow(number, seed),
-                    2 => crowd.remain(number, seed, true),
-                    _ => crowd.remain(number, seed, false),
+                    0 | 1 => pool.follow(number, seed),
+                    2 => pool.remain(number, seed, true),
+                    _ => pool.remain(number, seed, false),
                 })?;
             }
             let begun = Instant::now();
@@ -201,7 +201,7 @@ impl<'a> UpgradeRig<'a> {
                 thread::sleep(Duration::from_millis(50));
             }
             let upgraded = self.upgrade_all(&mut random);
-            ledger.event("everything is healed".to_owned());
+            ledger.event("all faults are cleared".to_owned());
             ledger.closing.store(true, Ordering::Release);
             for publisher in publishers {
                 publisher.join().expect("publishers do not panic");
@@ -212,14 +212,14 @@ impl<'a> UpgradeRig<'a> {
                 let told = || format!("the hub accepts nothing any more:\n{logged}");
                 ledger.wrong(Wrong::Stuck, 1, told);
             }
-            crowd.finishing.store(true, Ordering::Release);
+            pool.finishing.store(true, Ordering::Release);
             sequence_readers.closing.store(true, Ordering::Release);
             leader.join().expect("the leader does not panic");
             reading.join().expect("the sequence readers do not panic")?;
             upgraded
         })?;
         if !ledger.forgets.load(Ordering::Relaxed) {
-            audit(ledger, &crowd.audit(AUDITOR));
+            audit(ledger, &pool.audit(AUDITOR));
         }
         self.report.expired = sequence_readers.expired.load(Ordering::Relaxed);
         self.report.delivered = sequence_readers.heard.load(Ordering::Relaxed);
@@ -326,7 +326,7 @@ impl<'a> UpgradeRig<'a> {
 }
 
 /// What every hub is told in its file: retention that keeps all, a window that is soon left behind, and
-/// patience with whoever is stuck.
+/// much time for whoever is stuck.
 pub(super) const SETTINGS: &str = "\
 heartbeat = \"1s\"
 retry = \"20ms\"
@@ -350,7 +350,7 @@ fn kind(fault: UpgradeFault) -> String {
         },
         UpgradeFault::FewFilesThere(_) => "few files there".to_owned(),
         UpgradeFault::FewFilesHere(_) => "few files here".to_owned(),
-        UpgradeFault::ClientKilled(_) => "impatient".to_owned(),
+        UpgradeFault::ClientKilled(_) => "client killed".to_owned(),
         other => other.to_string(),
     }
 }

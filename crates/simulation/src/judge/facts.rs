@@ -7,7 +7,7 @@ use super::{BrokenGuarantee, FindingKind, IdRank, JudgedId};
 /// Which batch, by when its publisher first sent it.
 pub(crate) type BatchNumber = usize;
 
-/// What the log under judgement has promised.
+/// What the log under judgement guarantees.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guarantees {
     /// Nothing is trimmed in this history.

@@ -1,17 +1,17 @@
-//! A finding: a promise that was broken.
+//! A finding: a guarantee that was broken.
 
 use std::fmt;
 
 /// What was found, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenGuarantee {
-    /// Which promise.
+    /// Which guarantee.
     pub kind: FindingKind,
     /// Whom it concerns, and what they saw.
     pub text: String,
 }
 
-/// Which promise was broken.
+/// Which guarantee was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FindingKind {
     /// An acknowledged event after a client's cursor, neither delivered nor covered by a gap before

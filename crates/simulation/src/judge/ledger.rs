@@ -35,7 +35,7 @@ impl JudgeLedger {
         Self { facts, readers: readers.map(|(n, spec)| ReaderAccount::new(n, spec)).collect() }
     }
 
-    /// The first promise that was found broken.
+    /// The first guarantee that was found broken.
     pub(crate) fn finding(&self) -> Option<&BrokenGuarantee> {
         self.facts.finding.as_ref()
     }

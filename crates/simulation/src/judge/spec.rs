@@ -1,4 +1,4 @@
-//! A subscription spec: what a client asks for, and whether an event is of it.
+//! The specification of a subscription: what a client asks for, and whether an event is part of it.
 
 /// How a client wants its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

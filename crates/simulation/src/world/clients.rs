@@ -138,7 +138,7 @@ impl World {
             head: Bytes::from_static(HEAD),
             cadence: None,
             interest: Interest::shared(
-                selector.expect("a spec is a selector"),
+                selector.expect("what a spec asks for is a selector"),
                 PrivateRights::of(granted),
             ),
             start,

@@ -24,7 +24,7 @@ pub(super) struct LineBatch {
     /// Without their ends.
     pub(super) texts: Vec<String>,
     /// How many of them were not UTF-8.
-    pub(super) mended: usize,
+    pub(super) replaced: usize,
 }
 
 /// Reads `input` on a thread of its own, in pieces of at most `most` lines.
@@ -107,19 +107,19 @@ impl Splitter {
     }
 
     fn add(&mut self, lines: &mut Vec<LineBatch>, line: Vec<u8>) {
-        let (text, mended) = match String::from_utf8(line) {
+        let (text, replaced) = match String::from_utf8(line) {
             Ok(text) => (text, false),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
         };
         match lines.last_mut() {
             Some(last) if last.texts.len() < self.most => {
                 last.texts.push(text);
-                last.mended += usize::from(mended);
+                last.replaced += usize::from(replaced);
             }
             _ => lines.push(LineBatch {
                 first: self.next,
                 texts: vec![text],
-                mended: usize::from(mended),
+                replaced: usize::from(replaced),
             }),
         }
         self.next += 1;
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_noticed() {
         let pieces = split(&[b"a\xffb\nc\n"], 10);
-        assert_eq!((texts(&pieces), pieces[0].mended), (vec!["a\u{fffd}b", "c"], 1));
+        assert_eq!((texts(&pieces), pieces[0].replaced), (vec!["a\u{fffd}b", "c"], 1));
     }
 
     #[test]

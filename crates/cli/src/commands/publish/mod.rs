@@ -147,10 +147,10 @@ impl PublishSession<'_> {
         if self.args.stream {
             return self.stream(lines, retry_for).await;
         }
-        let mut mended = 0;
+        let mut replaced = 0;
         while let Some(lines) = lines.recv().await {
             let lines = lines?;
-            warn_about_replaced_bytes(&lines, &mut mended);
+            warn_about_replaced_bytes(&lines, &mut replaced);
             self.piece(&lines, retry_for).await?;
         }
         Ok(())
@@ -209,11 +209,11 @@ impl PublishSession<'_> {
 }
 
 /// Says once that what was read is not what was given.
-fn warn_about_replaced_bytes(lines: &LineBatch, mended: &mut usize) {
-    if lines.mended > 0 && *mended == 0 {
+fn warn_about_replaced_bytes(lines: &LineBatch, replaced: &mut usize) {
+    if lines.replaced > 0 && *replaced == 0 {
         warn("the input is not UTF-8 throughout; what is not is replaced by U+FFFD");
     }
-    *mended += lines.mended;
+    *replaced += lines.replaced;
 }
 
 fn is_about_the_content(error: &PublishError) -> bool {

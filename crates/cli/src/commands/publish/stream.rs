@@ -58,12 +58,12 @@ impl PublishSession<'_> {
         let mut window = UnansweredLines::default();
         let mut backoff = Backoff::new(WAITS.0, WAITS.1);
         let (mut failing, mut attempts, mut unknown) = (None, 0, false);
-        let mut mended = 0;
+        let mut replaced = 0;
         loop {
             let (end, opened) = match self.client.publish_lines().await {
                 Ok((sender, answers)) => {
                     window.begin();
-                    let end = self.request(&mut input, &mut window, &mut mended, sender, answers);
+                    let end = self.request(&mut input, &mut window, &mut replaced, sender, answers);
                     (end.await?, true)
                 }
                 Err(error) => (RequestEnd::Failed(error, false), false),
@@ -112,7 +112,7 @@ impl PublishSession<'_> {
         &mut self,
         input: &mut Input,
         window: &mut UnansweredLines,
-        mended: &mut usize,
+        replaced: &mut usize,
         sender: LineSender,
         mut answers: LineAnswers,
     ) -> Result<RequestEnd, CommandError> {
@@ -169,7 +169,7 @@ impl PublishSession<'_> {
                         continue;
                     };
                     let lines = lines?;
-                    warn_about_replaced_bytes(&lines, mended);
+                    warn_about_replaced_bytes(&lines, replaced);
                     for (number, text) in (lines.first..).zip(&lines.texts) {
                         let line = self.message(text).to_line();
                         window.bytes += line.len();

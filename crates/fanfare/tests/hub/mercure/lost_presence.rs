@@ -213,7 +213,7 @@ fn each_subscription_has_its_own_payload() {
 }
 
 #[test]
-fn a_crowd_is_announced_each_and_once() {
+fn each_of_a_crowd_is_announced_once() {
     let hub = watched_hub(&[]);
     let mut watcher = with(&hub, ALL, &subscriber());
     let crowd = asking(&hub, "match=crowd").open_many(40);

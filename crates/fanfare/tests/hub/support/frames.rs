@@ -80,7 +80,7 @@ impl FrameConnection {
         }
     }
 
-    /// Says that it has had enough, takes leave of its stream, and reads until the hub has closed.
+    /// Says that it has had enough (GOAWAY), cancels its stream, and reads until the hub has closed.
     pub(crate) fn cancel_stream(mut self) {
         self.0.send(frame(GOAWAY, 0, &[0, 0, 0, 0, 0, 0, 0, ENHANCE_YOUR_CALM]));
         self.0.send(frame(RST_STREAM, 1, &[0, 0, 0, CANCEL]));

@@ -164,7 +164,7 @@ struct InFlight {
     notes: Notes,
 }
 
-/// What a stream has waited for.
+/// Why a stream goes on.
 enum WakeReason {
     Over(Refusal),
     Appended(Result<Appended, Refusal>),
@@ -172,7 +172,7 @@ enum WakeReason {
     InputDrained,
     Allowed,
     Idle,
-    IdleTimeout,
+    KeepaliveDue,
 }
 
 impl LineStream {
@@ -194,7 +194,7 @@ impl LineStream {
             if self.body_ended && self.in_flight.is_none() && self.group.is_empty() {
                 break None;
             }
-            match self.occurrence().await {
+            match self.wait_for_next().await {
                 WakeReason::Over(refusal) => break Some(refusal),
                 WakeReason::Appended(Ok(appended)) => {
                     let mut answer = Vec::new();
@@ -225,7 +225,7 @@ impl LineStream {
                         Err(refusal) => break Some(refusal),
                     }
                 }
-                WakeReason::IdleTimeout => {
+                WakeReason::KeepaliveDue => {
                     let word = self.format.keepalive().to_vec();
                     return self.say(word);
                 }
@@ -341,9 +341,9 @@ impl LineStream {
     }
 
     /// Waits for what happens next.
-    async fn occurrence(&mut self) -> WakeReason {
+    async fn wait_for_next(&mut self) -> WakeReason {
         let reads = !self.body_ended && self.splitter.has_room();
-        let lulls =
+        let may_drain =
             reads && !self.input_drained && self.in_flight.is_none() && !self.group.is_empty();
         let late = self.partial.filter(|_| reads).map(|(_, since)| since + self.allowed);
         let silence = self.said + SILENCE;
@@ -375,12 +375,12 @@ impl LineStream {
             appended = appended => WakeReason::Appended(appended),
             frame = frame => WakeReason::Read(frame),
             // Whoever reads for us has a turn first.
-            () = tokio::task::yield_now(), if lulls => WakeReason::InputDrained,
+            () = tokio::task::yield_now(), if may_drain => WakeReason::InputDrained,
             why = endings.ended(caller) => WakeReason::Over(why),
             () = until(*not_before), if not_before.is_some() => WakeReason::Allowed,
             () = until(late) => WakeReason::Over(Refusal::BodyLimit(BodyLimit::Late)),
             () = until(idle) => WakeReason::Idle,
-            () = until(Some(silence)) => WakeReason::IdleTimeout,
+            () = until(Some(silence)) => WakeReason::KeepaliveDue,
         }
     }
 }

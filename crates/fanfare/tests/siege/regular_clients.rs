@@ -1,4 +1,4 @@
-//! The innocent: subscribers who read what they are sent, and a publisher with a good key.
+//! Regular clients: subscribers who read what they are sent, and a publisher with a good key.
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -47,7 +47,7 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
 
-/// What happened to the innocent.
+/// What happened to the regular clients.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) published: u64,
@@ -120,7 +120,7 @@ fn subscribe(hub: SocketAddr, number: usize) -> TcpStream {
     let mut seen = Vec::new();
     while !seen.windows(4).any(|window| window == b"\r\n\r\n") {
         let mut byte = [0];
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "an innocent was refused");
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "a regular client was refused");
         seen.push(byte[0]);
     }
     assert!(seen.starts_with(b"HTTP/1.1 200 "));
