@@ -109,7 +109,12 @@ fn a_list_names_exactly_who_is_there() {
     assert_eq!(listed(&hub, &format!("{ROOT}/exact/a")), ["a", "a"]);
     assert_eq!(listed(&hub, &format!("{ROOT}/urlpattern/%2Fb%2F%3Ac")), ["/b/:c"]);
     assert_eq!(listed(&hub, &format!("{ROOT}/exact/c")), [""; 0]);
-    let answer = get(&hub, &format!("{ROOT}/exact/a"));
+    let mut answer = get(&hub, &format!("{ROOT}/exact/a"));
+    // Whoever is there is listed at once, and told of as soon as the log has it.
+    await_that("what was told since counts", || {
+        answer = get(&hub, &format!("{ROOT}/exact/a"));
+        answer.json()["lastEventID"] != earlier.as_str()
+    });
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let document = answer.json();
     assert_eq!(
@@ -122,7 +127,6 @@ fn a_list_names_exactly_who_is_there() {
         "<{URL}>; rel=\"mercure\"; last-event-id=\"{last}\"; type=\"mercure\"; content-type=\"application/json\""
     );
     assert_eq!(link, expected);
-    assert_ne!(last, earlier, "what was told since counts");
     let id = document["subscriptions"][0]["id"].as_str().unwrap();
     let single = get(&hub, id);
     assert_eq!((single.status, &single.json()), (200, &document["subscriptions"][0]));
