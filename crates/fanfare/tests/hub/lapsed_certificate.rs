@@ -219,14 +219,25 @@ fn a_forgotten_account_is_made_anew() {
 
 #[test]
 fn a_domain_that_leads_elsewhere_is_logged() {
-    let (authority, cache) = (Authority::start(), TempDir::new().unwrap());
+    log_a_domain_that_leads_elsewhere(&Authority::start());
+}
+
+#[test]
+fn a_quick_authoritys_refusal_is_logged_the_same() {
+    let authority = Authority::start();
+    authority.visit_at_once();
+    log_a_domain_that_leads_elsewhere(&authority);
+}
+
+fn log_a_domain_that_leads_elsewhere(authority: &Authority) {
+    let cache = TempDir::new().unwrap();
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     authority.lead("events.localhost", elsewhere.local_addr().unwrap());
     thread::spawn(move || {
         // Of a server that speaks no TLS.
         let _ = elsewhere.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
-    let hub = start_astray(&authority, cache.path(), &["events.localhost"]);
+    let hub = start_astray(authority, cache.path(), &["events.localhost"]);
     hub.await_log("the authority could not prove that events.localhost leads here");
 }
 

@@ -38,7 +38,11 @@ impl Acme {
             }
             order => order?,
         };
-        let proofs = self.prove(&mut order).await?;
+        let proofs = match self.prove(&mut order).await {
+            Ok(proofs) => proofs,
+            // An authority that is quick says in this answer already what it did not find.
+            Err(error) => return Err(refusal(&mut order).await.unwrap_or(error)),
+        };
         match order.poll_ready(&POLLING).await {
             Ok(OrderStatus::Ready) => {}
             Ok(_) => return Err(refusal(&mut order).await.unwrap_or(AcmeError::Refused)),

@@ -40,6 +40,7 @@ struct State {
     lifetime: Lifetime,
     away: bool,
     refuses: bool,
+    visits_at_once: bool,
     issued: usize,
     posts: usize,
     /// What a client of an authority must not do.
@@ -120,6 +121,11 @@ impl Authority {
     /// Whether it takes no order.
     pub(crate) fn refuse(&self, refuses: bool) {
         self.0.lock().refuses = refuses;
+    }
+
+    /// Has a visit end before its challenge is answered, as one may.
+    pub(crate) fn visit_at_once(&self) {
+        self.0.lock().visits_at_once = true;
     }
 
     /// Forgets every account.

@@ -201,19 +201,25 @@ impl Shared {
     /// Sends someone on the way.
     fn challenge(self: &Arc<Self>, number: usize, nth: usize) -> Value {
         let mut state = self.lock();
+        let at_once = state.visits_at_once;
         let thumbprint = state.accounts[state.orders[number].account].thumbprint.clone();
         let domain = &mut state.orders[number].domains[nth];
         if domain.proof == Proof::Wanted {
             domain.proof = Proof::Visiting;
             let (name, key) = (domain.name.clone(), format!("{}.{thumbprint}", domain.token));
             let shared = Arc::clone(self);
-            thread::spawn(move || {
+            drop(state);
+            let visit = thread::spawn(move || {
                 let visited = shared.visit(&name, &key);
                 let proof = visited.map_or_else(Proof::Missing, |()| Proof::Given);
                 shared.lock().orders[number].domains[nth].proof = proof;
             });
+            if at_once {
+                visit.join().unwrap();
+            }
+        } else {
+            drop(state);
         }
-        drop(state);
         self.describe_challenge(number, nth)
     }
 
