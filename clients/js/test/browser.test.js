@@ -375,7 +375,8 @@ test('tickets of a shared connection are drawn by whichever tab is there', async
   let drawn = 0;
   await context.exposeFunction('mint', () => {
     drawn += 1;
-    return token({ seconds: 2 });
+    // One that has expired when the hub sees it is refused for good.
+    return token({ seconds: 4 });
   });
   const options = { shared: 'alice', token: 'mint' };
   const [first, second] = [await tab(context, site, hub, options), await tab(context, site, hub, options)];

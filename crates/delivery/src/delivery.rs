@@ -249,7 +249,7 @@ impl Delivery {
 /// A connection whose first bytes are not taken at once is one that has gone.
 fn turn_away(mut late: NewSubscriber, retry: Retry) {
     let whole = late.wire.turned_away(&late.head, retry.pick());
-    let (mut scratch, now) = (Vec::new(), Instant::now());
+    let (mut scratch, now) = (Vec::new(), Now::read().monotonic);
     let written = late.sink.write(&[Buffer::Pending(&whole)], &mut scratch, now);
     if let Err(error) = written.and_then(|_| late.sink.finish(&mut scratch, now)) {
         tracing::trace!(%error, "a subscriber that came too late had gone");

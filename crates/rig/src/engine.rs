@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::binary;
 use crate::process::{HubProcess, free_address};
@@ -58,6 +59,9 @@ impl fmt::Display for HubEngine {
     }
 }
 
+/// How long a node may find its Redis too slow.
+const STARTS: Duration = Duration::from_secs(30);
+
 /// The name under which nodes keep events in Redis.
 pub const NAMESPACE: &str = "rig";
 
@@ -106,7 +110,13 @@ impl RiggedHub {
             let name = format!("node-{n}");
             let mut node =
                 HubProcess::new(&name, binary::fanfare(), arguments, address, place, &data)?;
-            node.start().map_err(io::Error::other)?;
+            let begun = Instant::now();
+            // One whose Redis is slow to answer ends, and is started again, as whatever looks after it would do.
+            while let Err(told) = node.start() {
+                if hub.redis.is_none() || begun.elapsed() > STARTS {
+                    return Err(io::Error::other(told));
+                }
+            }
             hub.nodes.push(node);
         }
         Ok(hub)

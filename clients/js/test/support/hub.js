@@ -70,8 +70,13 @@ export class Hub {
     return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   }
 
+  // Waits until so many streams are open. They are counted before it is settled where they begin; who is
+  // listed hears all that is published from then on.
   async subscribers(count) {
-    await until(async () => (await this.metric('fanfare_subscribers')) === count, `${count} subscribers`);
+    const headers = this.args.includes(SECRET) ? { authorization: `Bearer ${token({ admin: true })}` } : {};
+    const listed = async () => (await (await fetch(new URL('subscribers', this.url), { headers })).json()).subscribers;
+    const open = async () => (await this.metric('fanfare_subscribers')) === count && (await listed())?.length === count;
+    await until(open, `${count} subscribers`);
   }
 }
 

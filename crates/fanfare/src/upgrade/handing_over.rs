@@ -13,8 +13,9 @@ use fanfare_http::{AppState, Connections, Presence};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
-use super::deadlines::FREEZE;
+use super::deadlines::{FREEZE, TOLD};
 use super::pause::Pause;
 use super::secrets::movable;
 use super::successor::{Successor, UpgradeAbort};
@@ -99,6 +100,8 @@ impl Handover<'_> {
             Err(error @ UpgradeError::Stopped) => {
                 tracing::info!(%error, "the hub was not upgraded");
                 let _ = reports.send(ControlReport::Refused(error.to_string()));
+                // This process ends now, perhaps sooner than that is passed on.
+                let _ = timeout(TOLD, reports.closed()).await;
                 None
             }
             Err(error) => {

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -89,6 +90,17 @@ impl Hub {
         let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
         let named = samples.filter(|(key, _)| key.split('{').next() == Some(name));
         named.map(|(_, value)| value.parse::<f64>().expect("a sample is a number")).sum()
+    }
+
+    /// Waits until that sum is no less than this.
+    pub(crate) async fn until_metric(&self, name: &str, least: f64) {
+        let reached = async {
+            while self.metric(name) < least {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let within = tokio::time::timeout(Duration::from_secs(30), reached).await;
+        assert!(within.is_ok(), "{name} stays below {least}");
     }
 
     /// Publishes many messages as one batch.

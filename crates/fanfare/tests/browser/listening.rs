@@ -48,6 +48,8 @@ async fn topics_change_without_a_reload_or_a_loss() {
     assert_eq!(page.shown().await, ["first", "an order", "second", "another order"]);
 
     page.client.back().await.unwrap();
+    // Within one document, the driver does not wait until the page has heard of it.
+    page.until("return document.querySelectorAll('#followed span').length === 2").await;
     page.expect(CHIPS, "default orders/*").await;
     // It goes on after the last that it has shown.
     hub.publish("third");

@@ -12,8 +12,9 @@ async fn markup_in_a_message_stays_text_and_does_not_run() {
 
     hub.publish(ATTACK);
 
-    page.until_newest(ATTACK).await;
+    // First, as it closes by itself.
     page.until_popup("📨 New Message Received").await;
+    page.until_newest(ATTACK).await;
     page.expect("return Swal.getHtmlContainer().textContent", ATTACK).await;
     // Several at once take another way into the popup.
     hub.publish(ATTACK);

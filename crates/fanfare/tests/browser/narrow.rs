@@ -18,8 +18,9 @@ async fn nothing_runs_over_at_320_pixels() {
 
     let long = "unbroken".repeat(60);
     hub.publish(&long);
-    page.until_newest(&long).await;
+    // First, as it closes by itself.
     page.until_popup("📨 New Message Received").await;
+    page.until_newest(&long).await;
     page.expect(OVERFLOW, 0).await;
     page.expect("return Swal.getPopup().getBoundingClientRect().right <= 320", true).await;
     page.until_popup_closes().await;

@@ -87,6 +87,7 @@ async fn what_was_perhaps_sent_is_said_to_be() {
     page.until("return document.getElementById('outcome').dataset.kind === 'failed'").await;
     let outcome = page.eval(OUTCOME).await;
     assert!(outcome.as_str().unwrap().starts_with("Perhaps sent: "), "{outcome}");
+    page.until_newest("once").await;
     assert_eq!(page.shown().await, ["once"]);
     // Where every try was answered that it was not, it was not.
     message.send_keys(&format!(" more{}", Key::Enter)).await.unwrap();

@@ -12,8 +12,9 @@ async fn a_pause_holds_everything_and_loses_nothing() {
     let hub = Hub::start();
     let page = Page::open(&hub.page).await;
     hub.publish("seen");
-    page.until_newest("seen").await;
+    // First, as it closes by itself.
     page.until_popup("📨 New Message Received").await;
+    page.until_newest("seen").await;
     page.until_popup_closes().await;
 
     let pause = page.by_id("pause").await;

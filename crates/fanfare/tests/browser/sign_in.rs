@@ -95,6 +95,8 @@ async fn a_sign_out_removes_what_was_private() {
     message.send_keys(&format!("private{}", Key::Enter)).await.unwrap();
     page.until_newest("private").await;
     page.until("return document.getElementById('news').textContent.includes('private')").await;
+    // What is published may be shown before it is answered, and until then nothing else is sent.
+    page.until("return !document.querySelector('#publish button').disabled").await;
     // The answer to what is still being sent comes when its sender has gone.
     page.eval(
         "const { fetch } = window;

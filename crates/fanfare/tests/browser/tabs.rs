@@ -12,6 +12,8 @@ async fn all_tabs_share_one_connection() {
     hub.publish("to both");
     page.until_newest("to both").await;
     assert_eq!(hub.metric("fanfare_subscribers"), 1.0);
+    // What is delivered is counted once it is sent.
+    hub.until_metric("fanfare_deliveries_total", 1.0).await;
     assert_eq!(hub.metric("fanfare_deliveries_total"), 1.0);
 
     page.client.switch_to_window(first.clone()).await.unwrap();

@@ -5,10 +5,9 @@ use std::net::TcpListener;
 
 use crate::support::{Hub, fanfare, run};
 
-/// An address at which nobody listens.
+/// An address at which nobody listens: a port that the system gives to no other test meanwhile.
 fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    "http://127.0.0.1:1".to_owned()
 }
 
 #[test]

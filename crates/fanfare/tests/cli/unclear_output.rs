@@ -7,7 +7,7 @@ use crate::support::{Hub, json, run};
 #[test]
 fn what_was_published_arrives_as_published() {
     let hub = Hub::start(&[]);
-    let mut subscriber = hub.subscriber(&["--count", "3"]);
+    let mut subscriber = hub.subscriber_with_id(&["--count", "3"]);
     hub.publish(&["Hello from server!"]);
     hub.publish(&["default", " \u{1b}[1m\tspaces and escapes "]);
     hub.publish(&["default", "two\nlines", "--event", "note"]);

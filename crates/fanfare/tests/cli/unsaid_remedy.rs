@@ -45,7 +45,7 @@ fn only_a_terminal_is_told_that_the_stream_is_open() {
     let terminal = Running::start(&mut command);
     terminal.await_output("that it is connected", |it| it.stdout().contains("connected; Ctrl-C"));
 
-    let mut subscriber = hub.subscriber(&["-n", "1"]);
+    let mut subscriber = hub.subscriber_with_id(&["-n", "1"]);
     hub.publish(&["x"]);
     assert!(subscriber.wait().success());
     assert_eq!(subscriber.stderr(), "");

@@ -61,6 +61,8 @@ fn logs_are_json_where_that_is_asked_for() {
     let mut hub = Hub::alone(&["--log-format", "json", "--log-level", "info", "--drain", "0s"]);
     hub.terminate();
     hub.wait();
+    // What it wrote may still be on its way from the pipe.
+    hub.await_log("stopped");
     let logged = hub.logged();
     let lines: Vec<_> = logged.lines().filter_map(|line| line.strip_prefix("err: ")).collect();
     assert!(!lines.is_empty(), "a start and a stop are worth a line");

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use serde_json::json;
 
-use crate::support::{Files, Http, Hub, Identity, Publisher, TEST_TIMEOUT, trusting};
+use crate::support::{
+    Files, Http, Hub, Identity, Metrics, Publisher, TEST_TIMEOUT, await_that, seq, trusting,
+};
 
 fn hub() -> (Hub, Arc<ClientConfig>) {
     let identity = Identity::generate();
@@ -53,7 +55,12 @@ fn a_large_message_is_damaged_by_encryption(http: Http) {
 fn a_shutdown_cuts_an_encrypted_stream_off(http: Http) {
     let (mut hub, trust) = hub();
     let mut subscriber = hub.subscription().over(http).secure(&trust).open();
-    publisher(&hub, &trust).send("last");
+    let id = publisher(&hub, &trust).send("last");
+    // On a shared log it may be heard after its acknowledgement, and never by a hub that goes first.
+    await_that("it is heard", || {
+        let metrics = hub.connect_securely(&trust).request("GET", "/metrics", &[], b"").text();
+        Metrics::parse(&metrics).exact("fanfare_last_seq") == seq(&id)
+    });
     hub.terminate();
     let events = subscriber.until_closed();
     assert_eq!(events.len(), 1, "{events:?}");

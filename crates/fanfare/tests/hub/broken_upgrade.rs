@@ -370,7 +370,11 @@ fn a_stranger_cannot_upgrade_the_hub() {
     let mut hub = Setup::new(&[]).own_log().alone().start();
     let program = Script::new("");
     let binary = program.0.path().join("fanfare");
-    std::fs::copy(env!("CARGO_BIN_EXE_fanfare"), &binary).unwrap();
+    // By another process: none that is started here meanwhile holds it open.
+    let copied = std::process::Command::new("cp")
+        .args([Path::new(env!("CARGO_BIN_EXE_fanfare")), &binary])
+        .status();
+    assert!(copied.unwrap().success());
     std::fs::set_permissions(program.0.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let output = std::process::Command::new("setpriv")
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])

@@ -7,7 +7,7 @@ use fanfare_testkit::{Proxy, RedisServer};
 use serde_json::{Value, json};
 
 use crate::support::issuer::{SECRET, bearer, claims, token};
-use crate::support::{Hub, Response, Setup, Subscriber};
+use crate::support::{Hub, Metrics, Response, Setup, Subscriber};
 
 /// Two nodes, the second of which has a way to Redis that can be broken.
 struct Cluster {
@@ -34,8 +34,9 @@ impl Cluster {
         self.two.await_metrics("it notices", |now| now.sum("fanfare_ready") == 0.0);
     }
 
+    /// No connection is open that would have to be broken for it.
     fn join(&self) {
-        self.way.redirect(self.redis.port());
+        self.way.redirect_to_port(self.redis.port());
         self.two.await_metrics("it is back", |now| now.sum("fanfare_ready") == 1.0);
     }
 }
@@ -161,8 +162,9 @@ fn a_node_that_was_away_catches_up_on_cuts() {
     two.await_metrics("both", |now| now.sum("fanfare_subscribers") == 2.0);
     cluster.divide();
     assert_eq!(cut(one, "ada").json()["count"], 0);
-    // Its credentials are verified after the cut: not meant. Clocks here count in milliseconds.
-    std::thread::sleep(Duration::from_millis(20));
+    // Its credentials are verified after the cut: not meant. A node that counts back takes a cut for later than it
+    // was, by as long as Redis takes to say what time it is, and gives up after 1.5 s.
+    std::thread::sleep(Duration::from_secs(2));
     let mut after = listen(two, "ada");
     two.await_metrics("all three", |now| now.sum("fanfare_subscribers") == 3.0);
     cluster.join();
@@ -170,7 +172,8 @@ fn a_node_that_was_away_catches_up_on_cuts() {
     publish(one, "who is left");
     assert_eq!(after.next().data, "who is left");
     assert_eq!(bob.next().data, "who is left");
-    assert_eq!(two.metrics().labelled("fanfare_closed_total", "\"revoked\""), 1.0);
+    let revoked = |now: &Metrics| now.labelled("fanfare_closed_total", "\"revoked\"");
+    two.await_metrics("one was meant", |now| revoked(now) == 1.0);
 }
 
 #[test]
@@ -184,6 +187,9 @@ fn a_forgotten_cut_is_still_applied() {
     assert_eq!(cut(one, "ada").status, 200);
     // As thousands of others would, in less time.
     assert_eq!(cut(one, "eve").status, 200);
+    // A node hears of cuts before it delivers what was published after them.
+    publish(one, "after both");
+    assert_eq!(elsewhere.next().data, "after both");
     redis.command(&["XTRIM", "{fanfare}:notices", "MAXLEN", "1"]);
     cluster.join();
     ada.until_closed();
@@ -191,7 +197,8 @@ fn a_forgotten_cut_is_still_applied() {
     let mut back = listen(two, "bob");
     two.await_metrics("he is back", |_| is_subscribed(two));
     publish(one, "who is left");
-    assert_eq!(back.next().data, "who is left", "he was not meant, and came back");
+    // He was not meant, and came back, perhaps before this node had heard of what was published meanwhile.
+    back.until("who is left");
     assert_eq!(elsewhere.next().data, "who is left", "who heard all is not disturbed");
 }
 

@@ -128,7 +128,8 @@ fn a_node_on_redis_stays_in_its_cluster() {
 
 #[test]
 fn an_event_that_was_half_written_is_finished() {
-    let mut hub = hub(&[]);
+    // Who is stuck stays so until the end, however long that takes.
+    let mut hub = hub(&["--write-timeout", "10m"]);
     let mut stuck = hub.subscription().narrow().open();
     let mut brisk = hub.subscribe("");
     let numbers = |numbers: std::ops::Range<u64>| {
@@ -214,11 +215,10 @@ fn whatever_streams_have_not_taken_goes_along() {
     let mut ledger = Ledger::beginning_with(0);
     numbers.for_each(|_| ledger.enter(&brisk.next()));
     let said = hub.upgrade_meanwhile(|| {
-        let mut ends = 0;
-        for stream in &mut stuck[STUCK - 1..] {
-            ends += stream.until_lost().len();
-        }
-        assert!(ends < 12, "it had taken everything");
+        // Those behind for whom there is no room; one that has little left may still have fitted in.
+        let mut behind = stuck.iter_mut().rev();
+        let lost = behind.any(|stream| (0..12).any(|_| !matches!(stream.try_next(), Ok(Some(_)))));
+        assert!(lost, "they had taken everything");
     });
     let closed = said.lines().find(|line| line.contains(" streams were closed")).unwrap();
     let closed: usize = closed.split(' ').next().unwrap().parse().unwrap();

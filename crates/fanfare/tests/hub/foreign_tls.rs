@@ -5,8 +5,9 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
+use rustix::io::ioctl_fionread;
 use rustls::ClientConfig;
 use tempfile::TempDir;
 
@@ -25,6 +26,8 @@ struct Foreign {
     child: Child,
     input: ChildStdin,
     output: Arc<Mutex<Vec<u8>>>,
+    /// Ends when the output does.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Secure {
@@ -86,19 +89,21 @@ impl Foreign {
         let (input, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let output = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&output);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut block = [0; 65_536];
             while let Ok(read @ 1..) = stdout.read(&mut block) {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.extend_from_slice(&block[..read]);
             }
         });
-        Self { child, input, output }
+        Self { child, input, output, reader: Some(reader) }
     }
 
     fn say(&mut self, text: &str) {
         self.input.write_all(text.as_bytes()).unwrap();
         self.input.flush().unwrap();
+        // OpenSSL looks for a command only at the beginning of what it reads at once.
+        await_that("it is read", || ioctl_fionread(&self.input).unwrap() == 0);
     }
 
     fn text(&self) -> String {
@@ -113,6 +118,8 @@ impl Foreign {
     fn assert_clean_end(&mut self) {
         await_that("the client ends", || self.child.try_wait().unwrap().is_some());
         assert!(self.child.wait().unwrap().success(), "{}", self.text());
+        // What it said last may still be in the pipe.
+        self.reader.take().into_iter().for_each(|reader| reader.join().unwrap());
     }
 }
 

@@ -31,7 +31,8 @@ impl Secure {
     fn start() -> Self {
         let identity = Identity::generate();
         let files = Files::with(&identity);
-        let arguments = files.arguments(&[]);
+        // Who is stuck stays so for the whole of a test, however long that takes.
+        let arguments = files.arguments(&["--write-timeout", "10m"]);
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let hub = Setup::new(&arguments).own_log().alone().start();
         let trust = trusting(&identity);

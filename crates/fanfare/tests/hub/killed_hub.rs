@@ -45,10 +45,12 @@ fn what_was_acknowledged_survives_twenty_kills() {
             for _ in 0..ROUNDS {
                 let target = world.acknowledged.load(Ordering::Relaxed) + ROUND;
                 world.wait(|| world.acknowledged.load(Ordering::Relaxed) >= target);
+                // Nobody connects meanwhile: the port may be another hub's by then.
+                let mut address = world.address();
                 hub.signal(Signal::KILL);
                 hub.wait();
                 hub = start();
-                *world.address() = hub.address();
+                *address = hub.address();
             }
         });
         world.stopping.store(true, Ordering::Relaxed);

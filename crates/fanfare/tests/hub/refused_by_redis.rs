@@ -21,7 +21,8 @@ fn a_user_with_the_rights_of_the_guide_suffices() {
     assert!(redis.command(&["ACL", "DRYRUN", "fanfare", "FLUSHALL"]).contains("no permissions"));
 
     let url = format!("redis://fanfare:PASSWORD@127.0.0.1:{}", redis.port());
-    let arguments = ["--redis", &url, "--window-count", "4", "--retain-age", "1s"];
+    // Long enough for all of it to be read before it is too old, on a busy machine too.
+    let arguments = ["--redis", &url, "--window-count", "4", "--retain-age", "5s"];
     let hub = Setup::new(&arguments).own_log().start();
     let mut publisher = hub.publisher();
     let first = publisher.send("0");

@@ -2,6 +2,8 @@
 //!
 //! Invariant: *no silent loss*.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::over_http1_and_http2;
@@ -152,7 +154,8 @@ fn an_id_that_is_not_text_is_a_bad_one() {
 
 fn an_id_ahead_of_the_log_waits_and_is_told(http: Http) {
     let hub = Hub::start(&[]);
-    let id = hub.publisher().send("only");
+    // Every node hears of it first: one that had not would tell it behind the gap.
+    let id = hub.publisher().count("default", 0..1).remove(0);
     let (epoch, last) = id.split_once('-').unwrap();
     let ahead = format!("{epoch}-{}", last.parse::<u64>().unwrap() + 1000);
     let mut subscriber = hub.subscription().over(http).after(&ahead).open();
@@ -165,19 +168,29 @@ fn an_id_ahead_of_the_log_waits_and_is_told(http: Http) {
 }
 
 fn an_id_just_ahead_of_the_log_is_no_gap(http: Http) {
+    /// How long a node waits for what it has not heard of.
+    const CATCH_UP: Duration = Duration::from_secs(2);
     let hub = Hub::start(&[]);
     let mut publisher = hub.publisher();
-    let id = publisher.send("last");
-    let (epoch, last) = id.split_once('-').unwrap();
-    let ahead = format!("{epoch}-{}", last.parse::<u64>().unwrap() + 1);
-    let mut subscriber = std::thread::scope(|scope| {
-        // The answer may wait for the log.
-        let subscriber = scope.spawn(|| hub.subscription().over(http).after(&ahead).open());
-        assert_eq!(publisher.send("already known"), ahead);
-        publisher.send("new");
-        subscriber.join().unwrap()
-    });
-    assert_eq!(subscriber.messages(1), ["new"]);
+    let mut come_ahead = || {
+        let id = publisher.send("last");
+        let (epoch, last) = id.split_once('-').unwrap();
+        let ahead = format!("{epoch}-{}", last.parse::<u64>().unwrap() + 1);
+        let begun = Instant::now();
+        let mut subscriber = std::thread::scope(|scope| {
+            // The answer may wait for the log.
+            let subscriber = scope.spawn(|| hub.subscription().over(http).after(&ahead).open());
+            assert_eq!(publisher.send("already known"), ahead);
+            publisher.send("new");
+            subscriber.join().unwrap()
+        });
+        let event = subscriber.next();
+        assert!(!event.is_gap() || begun.elapsed() >= CATCH_UP, "it did not wait: {event:?}");
+        event
+    };
+    // On a busy machine it may have waited in vain: whoever published was later.
+    let heard = (0..5).map(|_| come_ahead()).find(|event| !event.is_gap());
+    assert_eq!(heard.expect("a node that waits hears of it").data, "new");
 }
 
 fn a_quiet_topic_has_no_gap_because_another_was_trimmed(http: Http) {
@@ -222,7 +235,7 @@ fn retention_by_bytes_and_by_age_is_said_too() {
         for _ in 0..20 {
             publisher.send(&"x".repeat(1000));
         }
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         // Age is looked at about once a second: ask until it shows.
         loop {
             let mut subscriber = hub.subscription().after(&start).open();

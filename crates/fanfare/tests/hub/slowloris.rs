@@ -11,10 +11,14 @@ const LONG_TIMEOUTS: &[&str] =
 
 #[test]
 fn a_head_that_never_ends_times_out() {
-    let hub = Hub::alone(&["--head-timeout", "300ms"]);
-    for begun in ["", "P", "PRI * HT", "GET /healthz HTTP/1.1\r\nHost: hub"] {
+    // Long enough for whoever asks for the metrics, on a busy machine too.
+    let hub = Hub::alone(&["--head-timeout", "3s"]);
+    let heads = ["", "P", "PRI * HT", "GET /healthz HTTP/1.1\r\nHost: hub"].map(|begun| {
         let mut connection = hub.connect();
         connection.send(begun);
+        (begun, connection)
+    });
+    for (begun, mut connection) in heads {
         assert_eq!(connection.rest(), b"", "{begun:?}");
     }
     let metrics = hub.await_metrics("four refusals", |metrics| {
@@ -52,12 +56,13 @@ fn a_body_that_never_ends_times_out() {
 
 #[test]
 fn an_idle_connection_is_closed_in_time() {
-    let hub = Hub::alone(&["--idle-timeout", "1s", "--head-timeout", "100ms"]);
+    // Each is long enough for us, on a busy machine too.
+    let hub = Hub::alone(&["--idle-timeout", "4s", "--head-timeout", "2s"]);
     let mut connection = hub.connect();
     // More requests than fit into the time for one head.
-    for _ in 0..3 {
+    for _ in 0..4 {
         assert_eq!(connection.request("GET", "/healthz", &[], b"").status, 200);
-        std::thread::sleep(std::time::Duration::from_millis(250));
+        std::thread::sleep(std::time::Duration::from_millis(750));
     }
     let mut subscriber = hub.subscribe("");
     assert_eq!(connection.rest(), b"");

@@ -104,7 +104,8 @@ fn a_new_key_is_learnt() {
     provider.serve(&[("old", &old.jwk)]);
     let hub = Hub::alone(&["--jwks-url", &provider.url()]);
     let by_old = old.sign_as("old", Algorithm::ES256, &good_claims());
-    assert_eq!(present(&hub, &by_old), 200);
+    // A token waits for the provider, but not for long.
+    hub.await_metrics("the keys have come", |_| present(&hub, &by_old) == 200);
     provider.serve(&[("new", &new.jwk)]);
     let by_new = new.sign_as("new", Algorithm::ES256, &good_claims());
     hub.await_metrics("the new key is known", |_| present(&hub, &by_new) == 200);
@@ -130,7 +131,7 @@ fn keys_need_a_trusted_provider() {
     assert_eq!(provider.asked(), 0);
 
     let hub = start(&ca);
-    assert_eq!(present(&hub, &token), 200);
+    hub.await_metrics("the keys have come", |_| present(&hub, &token) == 200);
     let new = Issuer::p256();
     provider.serve(&[("one", &key.jwk), ("two", &new.jwk)]);
     let by_new = new.sign_as("two", Algorithm::ES256, &good_claims());

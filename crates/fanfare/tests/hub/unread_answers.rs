@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 
-use crate::support::{Connection, Deaf, Files, Http, Hub, Identity, Unread, await_that, trusting};
+use crate::support::{
+    Connection, Deaf, Files, Http, Hub, Identity, Metrics, Unread, await_that, trusting,
+};
 
 /// The largest file that is part of the hub.
 const PAGE: &str = "/redoc/redoc.standalone.js";
@@ -64,7 +66,8 @@ fn connections_that_read_nothing_lock_nobody_out() {
 
 #[test]
 fn an_answer_that_is_never_read_is_broken_off() {
-    let hub = Hub::alone(&["--write-timeout", "500ms"]);
+    // Long enough for whoever reads, on a busy machine too.
+    let hub = Hub::alone(&["--write-timeout", "2s"]);
     let attack = Unread::open(hub.address(), 2, 3, PAGE);
     assert_eq!(attack.answered, 6);
     hub.await_metrics("all of them to be broken off", |now| {
@@ -84,13 +87,18 @@ fn an_answer_that_is_never_read_is_broken_off() {
 #[test]
 fn an_answer_of_which_one_byte_is_read_is_unread() {
     let hub = Hub::alone(&["--write-timeout", "2s"]);
-    for path in ["/healthz", "/metrics", "/sse/"] {
+    let broken_off = |now: &Metrics| now.labelled("fanfare_refused_total", "reason=\"unread\"");
+    for (path, all) in [("/healthz", 100.0), ("/metrics", 200.0), ("/sse/", 300.0)] {
         let attack = Unread::with_window(1, hub.address(), 2, 50, path);
         assert_eq!(attack.answered, 100);
-        hub.await_metrics("all of them wait", |now| now.sum("fanfare_unread_answers") == 100.0);
-        hub.await_metrics("none of them waits", |now| now.sum("fanfare_unread_answers") == 0.0);
+        // On a busy machine the first are broken off before it is looked at the last.
+        hub.await_metrics("all of them wait, or did", |now| {
+            broken_off(now) + now.sum("fanfare_unread_answers") == all
+        });
+        hub.await_metrics("none of them waits", |now| {
+            broken_off(now) == all && now.sum("fanfare_unread_answers") == 0.0
+        });
     }
-    assert_eq!(unread(&hub), 300.0);
 }
 
 #[test]
@@ -113,10 +121,11 @@ fn one_unread_stream_leaves_the_others_of_its_connection() {
     let mut publisher = hub.publisher();
     let _unread = streams.remove(1);
     let read = &mut streams[0];
-    let message = "x".repeat(64 << 10);
+    // Its window has room for one however late it is read: who reads is never slow.
+    let message = "x".repeat(16 << 10);
     let body = serde_json::json!({"topic": "loud", "message": message}).to_string();
     let headers = [("Content-Type", "application/json")];
-    for _ in 0..100 {
+    for _ in 0..400 {
         assert_eq!(publisher.post(&headers, &body).status, 200);
         assert_eq!(read.next().data, message);
     }
@@ -210,22 +219,29 @@ fn a_stream_keeps_the_answers_before_it() {
 #[test]
 fn heads_behind_a_full_socket_count_as_unread() {
     let long = format!("/sse/send/?{}", "q".repeat(4000));
-    for (method, path, header) in [
-        ("GET", &*long, ("accept", "*/*")),
-        ("GET", PAGE, ("if-none-match", "*")),
-        ("GET", "/nowhere", ("accept", "*/*")),
-    ] {
-        let hub = Hub::alone(&["--write-timeout", "3s"]);
+    let counts = |path: &str, header: (&str, &str)| {
+        // Long enough for all of them to be asked for, on a busy machine too.
+        let hub = Hub::alone(&["--write-timeout", "8s"]);
         let deaf = Deaf::open(hub.address());
         // More than the system holds for it.
         deaf.ask("GET", PAGE, ("accept", "*/*"), 10);
         hub.await_metrics("the socket is full", |now| now.sum("fanfare_unread_answers") == 10.0);
-        deaf.ask(method, path, header, 150);
+        deaf.ask("GET", path, header, 150);
         hub.await_metrics("each is waited for", |now| now.sum("fanfare_unread_answers") >= 150.0);
         hub.await_metrics("it is broken off", |now| {
             unread(&hub) >= 1.0 && now.sum("fanfare_unread_answers") == 0.0
         });
-    }
+    };
+    // Most of it is waiting, which each does for itself.
+    std::thread::scope(|scope| {
+        for (path, header) in [
+            (&*long, ("accept", "*/*")),
+            (PAGE, ("if-none-match", "*")),
+            ("/nowhere", ("accept", "*/*")),
+        ] {
+            scope.spawn(move || counts(path, header));
+        }
+    });
 }
 
 #[test]

@@ -120,11 +120,11 @@ pub(crate) fn token() -> String {
     encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
-/// Asks and reads to the end, blocking.
+/// Asks and reads to the end, blocking. Who is turned away has no answer.
 pub(crate) fn ask(address: SocketAddr, request: &str) -> String {
     let mut connection = std::net::TcpStream::connect(address).unwrap();
-    connection.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    answer
+    let mut answer = Vec::new();
+    let asked = connection.write_all(request.as_bytes());
+    let _ = asked.and_then(|()| connection.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
 }

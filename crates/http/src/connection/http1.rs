@@ -20,7 +20,7 @@ use super::connections::Connections;
 use super::lifecycle::Lifecycle;
 use super::linger::linger;
 use super::parking::Candidate;
-use super::served::BoxError;
+use super::served_connection::BoxError;
 use super::table::ConnectionEntry;
 use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::unfinished::NotedSocket;

@@ -13,7 +13,7 @@ use super::frames::Frames;
 use super::lifecycle::Lifecycle;
 use super::limits::ConnectionLimits;
 use super::progress::ResponseTasks;
-use super::served::Served;
+use super::served_connection::ServedConnection;
 use crate::metrics::RefusalReason;
 
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
@@ -27,7 +27,11 @@ const HTTP2_RESETS: (usize, usize) = (20, 64);
 
 /// Serves HTTP/2, in clear text or over TLS, until the connection ends. Not an `async fn`: that would keep
 /// room for the stream as it came and for the connection as it was built beside the one that runs.
-pub(super) fn serve<I>(stream: I, answer: Answerer, connections: &Connections) -> Served<'_>
+pub(super) fn serve<I>(
+    stream: I,
+    answer: Answerer,
+    connections: &Connections,
+) -> ServedConnection<'_>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -21,7 +21,7 @@ mod parking;
 mod progress;
 mod record_boundary;
 mod serve;
-mod served;
+mod served_connection;
 mod table;
 mod takeover;
 mod tls;

@@ -13,7 +13,7 @@ use super::first_bytes::{self, FirstBytes};
 use super::lifecycle::Lifecycle;
 use super::linger::linger;
 use super::parking::ParkedConnection;
-use super::served::BoxError;
+use super::served_connection::BoxError;
 use super::table::{ConnectionEntry, Eviction};
 use super::tls::Secured;
 use super::{http1, http2};

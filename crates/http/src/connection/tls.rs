@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::connections::Connections;
 use super::linger::linger;
 use super::record_boundary::{Boundary, FollowedSocket};
-use super::served::{BoxError, Served};
+use super::served_connection::{BoxError, ServedConnection};
 use super::table::ConnectionEntry;
 use super::takeover::{TakeoverMode, TakeoverService, TakeoverSlot, for_shard};
 use super::tls_takeover::{self, HandshakeSecrets, can_be_taken_over};
@@ -54,7 +54,7 @@ impl Secured {
         peer: Peer,
         entry: &'a Arc<ConnectionEntry>,
         connections: &'a Connections,
-    ) -> Served<'a> {
+    ) -> ServedConnection<'a> {
         match self.stream.get_ref().1.alpn_protocol() {
             Some(HTTP2_PROTOCOL) => {
                 http2::serve(self.stream, connections.answer(peer, entry), connections)

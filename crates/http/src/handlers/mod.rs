@@ -1,5 +1,6 @@
 //! Handlers: what each path answers, beside the files of the pages.
 
+mod body;
 mod operations;
 mod publish;
 mod publish_lines;

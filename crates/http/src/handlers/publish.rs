@@ -7,9 +7,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 
+use super::body::read_whole;
 use super::publish_lines::publish_lines;
 use super::publish_rules::{admit, append, refuse_reserved};
 use crate::dialect::{PublishRequest, check_text_query, text};
@@ -82,7 +81,7 @@ async fn accept(
     let Endpoint { app, dialect } = endpoint;
     let (_place, caller) = admit(endpoint, request).await?;
     app.quotas.publish(&caller)?;
-    let body = read(body, limit).await?;
+    let body = read_whole(body, limit).await?;
     let began = Instant::now();
     let PublishRequest { drafts, kind, key } = publication(&body)?;
     drafts.iter().try_for_each(|draft| refuse_reserved(app, draft))?;
@@ -92,30 +91,4 @@ async fn accept(
     let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
     let appended = append(app, drafts, key, began).await?;
     Ok(dialect.accepted(kind, &appended, id.as_ref()))
-}
-
-/// The whole body, of which never more than `limit` bytes are held. Pieces are put together as they
-/// come: kept apart, those of one byte each would take up forty times what they hold.
-pub(super) async fn read(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::BodyTooLarge { limit });
-    }
-    let (mut first, mut whole) = (Bytes::new(), Vec::new());
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(Refusal::of_body)?;
-        let Ok(piece) = frame.into_data() else { continue };
-        if first.len() + whole.len() + piece.len() > limit {
-            return Err(Refusal::BodyTooLarge { limit });
-        }
-        if first.is_empty() && whole.is_empty() {
-            // Most come in one piece.
-            first = piece;
-            continue;
-        }
-        if !first.is_empty() {
-            whole.extend_from_slice(&std::mem::take(&mut first));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(if whole.is_empty() { first } else { whole.into() })
 }

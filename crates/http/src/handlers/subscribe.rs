@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
-use super::publish::read;
+use super::body::read_whole;
 use crate::admission::{Admission, Feed, PendingForm, admit};
 use crate::dialect::QueryForm;
 use crate::endpoint::Endpoint;
@@ -54,7 +54,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 async fn form(is_form: bool, body: Body) -> Result<QueryForm, Refusal> {
-    let bytes = read(body, MAX_FORM).await?;
+    let bytes = read_whole(body, MAX_FORM).await?;
     if !bytes.is_empty() && !is_form {
         let said = "send the matchers as application/x-www-form-urlencoded".to_owned();
         return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, said });

@@ -1,12 +1,13 @@
 //! A replica that had missed writes takes over, and hands out the same seqs again.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use fanfare_event::{Position, Selector};
 use fanfare_log::{AppendError, Between, EpochStatus, EventLog, PageLimit, ReadFrom};
 use fanfare_testkit::{Proxy, RedisServer};
 
-use crate::ledger::{Ledger, Node, batch, draft, settings, until};
+use crate::ledger::{Ledger, Node, TEST_TIMEOUT, batch, draft, settings, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_given_out_again_belong_to_another_epoch() {
@@ -127,7 +128,15 @@ async fn what_too_few_replicas_have_is_not_acknowledged() {
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
     until("the replica is in step", || replica.info("master_link_status") == "up").await;
     until("the replica counts", || master.command(&["WAIT", "1", "100"]) == "1").await;
-    let copied = node.log.append(batch(vec![draft("a", "1.0")])).await;
-    let id = copied.unwrap().first.to_string();
+    let begun = Instant::now();
+    let copied = loop {
+        match node.log.append(batch(vec![draft("a", "1.0")])).await {
+            Ok(copied) => break copied,
+            // A replica that is held up for a second does not have it in time.
+            Err(AppendError::OutcomeUnknown { .. }) if begun.elapsed() < TEST_TIMEOUT => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let id = copied.first.to_string();
     assert!(replica.command(&["XINFO", "STREAM", "{test}:events"]).contains(&id));
 }

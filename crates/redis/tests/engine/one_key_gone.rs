@@ -33,6 +33,8 @@ async fn used() -> (RedisServer, [Node; 2], Ledger) {
     until("the replica is in step", || replica.info("master_link_status") == "up").await;
     until("the replica counts", || server.command(&["WAIT", "1", "100"]) == "1").await;
     let waiting = RedisSettings { wait_replicas: 1, ..settings(&server.url()) };
+    // For as long as the replica may be held up.
+    let waiting = RedisSettings { response_timeout: LONG, publish_deadline: LONG, ..waiting };
     let node = Node::with(waiting).await;
     node.log.append(keyed(vec![named("k", "0.0", "urn:k")], "k")).await.unwrap();
     drop((node, replica));

@@ -64,7 +64,8 @@ async fn a_node_follows_a_slot_that_moves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_follows_a_cluster_failover() {
-    let mut cluster = Cluster::of(3, &["--cluster-node-timeout", "1000"]).await;
+    // Longer than a busy machine holds up the owner, which would be replaced before it is killed.
+    let mut cluster = Cluster::of(3, &["--cluster-node-timeout", "3000"]).await;
     let owner = cluster.owner().port();
     let replica = cluster.add_replica_of(owner).await;
     let url = cluster.url();
@@ -129,7 +130,8 @@ async fn a_master_that_dies_is_replaced_by_sentinel_itself() {
     let mut master = RedisServer::start(&[]);
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
     let sentinel = Sentinel::watch(master.port());
-    for (option, value) in [("down-after-milliseconds", "500"), ("failover-timeout", "3000")] {
+    // Longer than a busy machine holds up the master, which would be replaced before it is killed.
+    for (option, value) in [("down-after-milliseconds", "3000"), ("failover-timeout", "3000")] {
         sentinel.0.command(&["SENTINEL", "SET", "mymaster", option, value]);
     }
     until("the replica is in step", || replica.info("master_link_status") == "up").await;

@@ -408,7 +408,8 @@ impl<'a> SequenceReaders<'a> {
             return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
         }
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let token = HeldToken { text, minted, until: Instant::now() + Duration::from_secs(time) };
+        // Its time began when the program ran, which may have ended a while ago.
+        let token = HeldToken { text, minted, until: minted + Duration::from_secs(time) };
         Ok(last.insert(token).clone())
     }
 }

@@ -21,6 +21,9 @@ fn who_was_behind_is_told_when_redis_forgets() {
     let lost = nodes[0].publisher().count("t", 50..100);
     let mut live = nodes[1].subscription().query("topic=t").after(&lost[48]).open();
     assert_eq!(live.messages(1), ["99"], "this node has heard of what will be lost");
+    redis.kill();
+    // Who has not noticed would publish on a dead connection.
+    nodes.iter().for_each(|node| await_ready(node, false));
     back_to_its_snapshot(&mut redis);
     nodes.iter().for_each(|node| await_ready(node, true));
     live.gap("engine_lost_writes");
@@ -60,6 +63,8 @@ fn who_was_behind_is_told_when_all_are_killed() {
             node.wait();
         }
         if restarts {
+            // While a sync lasts, Redis answers before it writes.
+            await_that("all is written", || redis.info("aof_buffer_length") == "0");
             redis.restart();
             await_that("it has loaded what it kept", || redis.info("loading") == "0");
         }

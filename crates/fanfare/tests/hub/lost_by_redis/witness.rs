@@ -16,9 +16,12 @@ fn what_too_few_replicas_have_is_not_acknowledged() {
         node.publisher().post(&keyed, json!({ "message": message }).to_string())
     };
     let publish = || publish_at(&nodes[0], "copied");
-    let alone = publish();
-    assert_eq!(alone.status, 503, "{}", alone.text());
-    assert!(alone.text().contains("not enough replicas have it yet"), "{}", alone.text());
+    // Where Redis is slow to say so, the time is up first.
+    await_that("it says that replicas are missing", || {
+        let alone = publish();
+        assert_eq!(alone.status, 503, "{}", alone.text());
+        alone.text().contains("not enough replicas have it yet")
+    });
 
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", redis.port())]);
     await_that("the replica is in step", || replica.info("master_link_status") == "up");
@@ -46,6 +49,8 @@ fn nothing_is_lost_when_nodes_are_killed() {
     let traffic = Traffic::begin(&[&nodes[0], &nodes[1]]);
     for round in 0..6 {
         let killed = round % 2;
+        // Its port may be another hub's as soon as it is dead.
+        traffic.moved(killed, nodes[1 - killed].address());
         nodes[killed].signal(Signal::KILL);
         nodes[killed].wait();
         // Whoever was there is at the other one.

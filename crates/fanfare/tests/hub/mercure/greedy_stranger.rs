@@ -64,6 +64,10 @@ fn a_late_query_is_limited_and_authorised_first() {
     let hub = guarded_hub(&[&settings[..], &["--trusted-proxy", "127.0.0.1"]].concat());
     let mut slow: Vec<_> = (0..4).map(|_| hub.connect()).collect();
     slow.iter_mut().for_each(|connection| connection.send(head("2001:db8::1")));
+    // Before they have their places, whoever asks for another could be given one of them.
+    hub.await_metrics("their heads are read", |now| {
+        now.sum("fanfare_half_open_connections") == 0.0
+    });
     hub.await_metrics("it has its share", |_| {
         let answer = hub.request("GET", "/sse/", &[("X-Forwarded-For", "2001:db8::2")]);
         answer.status == 429

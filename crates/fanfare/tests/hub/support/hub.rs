@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustls::ClientConfig;
 
 use super::heard::Acknowledged;
-use super::node::{Node, Starting};
+use super::node::Node;
 use super::profile::Profile;
 use super::{Connection, Metrics, Publisher, Response, Subscriber, Subscription, TEST_TIMEOUT};
 
@@ -84,9 +84,9 @@ impl Setup {
         let named = if self.unnamed { vec![] } else { vec!["--allow-host", "hub.test"] };
         let named: Vec<_> = named.into_iter().map(str::to_owned).collect();
         let arguments = [&named[..], &profile.arguments, &self.arguments].concat();
-        let starting: Vec<_> =
-            (0..count).map(|_| Node::begin(&arguments, &self.variables, self.soft_limit)).collect();
-        let nodes: Vec<_> = starting.into_iter().map(Starting::finish).collect();
+        let begin = || Node::begin(&arguments, &self.variables, self.soft_limit);
+        let starting: Vec<_> = (0..count).map(|_| begin()).collect();
+        let nodes: Vec<_> = starting.into_iter().map(|node| node.finish(begin)).collect();
         let acknowledged =
             profile.echoes.then(|| Acknowledged::new(nodes.iter().map(Node::address)));
         Hub { nodes, turn: AtomicUsize::new(0), acknowledged, _profile: profile }

@@ -2,11 +2,12 @@
 //! it.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use fanfare_testkit::free_port;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -30,8 +31,7 @@ pub(crate) struct Pebble {
 
 impl Place {
     pub(crate) fn find() -> Self {
-        let [api, management] =
-            [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+        let [api, management] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         Self { api, management, ca: Ca::new() }
     }
 

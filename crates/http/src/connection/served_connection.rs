@@ -6,4 +6,5 @@ use std::pin::Pin;
 /// Why it ended otherwise than it should.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 /// A connection on its way to its end.
-pub(super) type Served<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
+pub(super) type ServedConnection<'a> =
+    Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
