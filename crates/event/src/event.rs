@@ -90,7 +90,7 @@ impl Event {
 mod tests {
     use super::*;
 
-    /// An event stands behind an `Arc`, with its two counts, in a class of 96 bytes of the allocator.
+    /// An event stands behind an `Arc`, with its two counts.
     #[test]
     fn an_event_fits_into_96_bytes() {
         assert!(size_of::<Event>() + 2 * size_of::<usize>() <= 96);

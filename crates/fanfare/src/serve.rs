@@ -149,8 +149,11 @@ fn serve_after(flags: &Flags, mut old: Option<&mut Predecessor>) -> Result<(), S
         let mut commands = running.listen_for_commands(upgrade);
         loop {
             tokio::select! {
+                // A stop comes first: no upgrade begins after it.
+                biased;
                 () = stop.given() => {
                     notify("STOPPING=1");
+                    drop(commands);
                     running.drain(settings.drain).await;
                     break;
                 }

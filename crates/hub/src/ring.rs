@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn slots_and_frames_keep_their_size() {
         assert_eq!(size_of::<Slot>(), 24);
-        // With its two counts, in a class of 256 bytes of the allocator.
+        // With the two counts of its `Arc`.
         assert!(size_of::<Frame>() + 2 * size_of::<usize>() <= 256);
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::binary;
@@ -59,8 +60,8 @@ impl fmt::Display for HubEngine {
     }
 }
 
-/// How long a node may find its Redis too slow.
-const STARTS: Duration = Duration::from_secs(30);
+/// How long a node may find its Redis too slow, and be started again.
+pub(crate) const STARTS: Duration = Duration::from_secs(30);
 
 /// The name under which nodes keep events in Redis.
 pub const NAMESPACE: &str = "rig";
@@ -113,9 +114,11 @@ impl RiggedHub {
             let begun = Instant::now();
             // One whose Redis is slow to answer ends, and is started again, as whatever looks after it would do.
             while let Err(told) = node.start() {
-                if hub.redis.is_none() || begun.elapsed() > STARTS {
+                let last = told.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+                if !last.contains("did not answer within") || begun.elapsed() > STARTS {
                     return Err(io::Error::other(told));
                 }
+                thread::sleep(Duration::from_millis(200));
             }
             hub.nodes.push(node);
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::engine::{HubEngine, NAMESPACE, RiggedHub};
+use crate::engine::{HubEngine, NAMESPACE, RiggedHub, STARTS};
 use crate::fault::Fault;
 use crate::fault::Fault::{
     AllKilled, BitFlip, ClockAhead, ClockBack, ColdHerd, CommandForbidden, CutWay, FailingReads,
@@ -102,9 +102,6 @@ pub(crate) fn inflict(
 }
 
 const EIO: i64 = 5;
-
-/// How long a node may find no Redis where nothing is in the way.
-const STARTS: Duration = Duration::from_secs(30);
 
 /// How long a node that is asked to end may take. It drains in half a second.
 const TERMINATES: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ pub(super) const QUIET: Duration = Duration::from_secs(2);
 pub(super) const FREEZE: Duration = Duration::from_secs(2);
 /// How long one message may take, while everyone waits.
 pub(super) const STEP: Duration = Duration::from_secs(5);
-/// How long whoever asked may take to hear why there is no new process, where this one ends.
+/// How long whoever asked may take to hear that there is no new process, before anything else is done.
 pub(super) const TOLD: Duration = Duration::from_secs(5);
 /// How long the new process waits for the old one's next word. Above all that the old one may wait for.
 pub(super) const NEXT_WORD: Duration = Duration::from_secs(60);

@@ -67,7 +67,7 @@ impl Handover<'_> {
         let binary = match request {
             ControlRequest::Check => {
                 // Whoever asked may have gone.
-                let _ = reports.send(ControlReport::Checked(self.preview()));
+                say(&reports, ControlReport::Checked(self.preview())).await;
                 return None;
             }
             ControlRequest::Upgrade { binary } => binary,
@@ -99,16 +99,14 @@ impl Handover<'_> {
             }
             Err(error @ UpgradeError::Stopped) => {
                 tracing::info!(%error, "the hub was not upgraded");
-                let _ = reports.send(ControlReport::Refused(error.to_string()));
-                // This process ends now, perhaps sooner than that is passed on.
-                let _ = timeout(TOLD, reports.closed()).await;
+                say(&reports, ControlReport::Refused(error.to_string())).await;
                 None
             }
             Err(error) => {
                 app.metrics.upgrades().failed();
                 let streams = app.delivery.seats().taken();
                 tracing::error!(%error, streams, "the hub was not upgraded, and goes on as before");
-                let _ = reports.send(ControlReport::Refused(error.to_string()));
+                say(&reports, ControlReport::Refused(error.to_string())).await;
                 None
             }
         }
@@ -256,6 +254,12 @@ impl Handover<'_> {
 fn own_program() -> PathBuf {
     let named = std::env::args_os().next().filter(|name| !name.is_empty());
     named.map_or_else(|| std::env::current_exe().unwrap_or_default(), PathBuf::from)
+}
+
+/// Tells whoever asked, and waits until that was passed on or they have gone: this process may be about to end.
+async fn say(reports: &mpsc::UnboundedSender<ControlReport>, last: ControlReport) {
+    let _ = reports.send(last);
+    let _ = timeout(TOLD, reports.closed()).await;
 }
 
 /// Whether a container ends with this process.

@@ -18,7 +18,7 @@ fn two_thousand_streams_are_closed_cleanly() {
         .collect();
     hub.await_metrics("all of them", |now| now.sum("fanfare_subscribers") == 2000.0);
     let id = hub.publisher().send("farewell");
-    // Nodes on a shared log may hear of it after its acknowledgement, and one that goes first never does.
+    // Nodes on a shared log may hear of it after its acknowledgement, and one that stops before that never hears of it.
     let heard = hub.nodes() as f64 * seq(&id) as f64;
     hub.await_metrics("it is heard", |now| now.sum("fanfare_last_seq") == heard);
     hub.terminate();

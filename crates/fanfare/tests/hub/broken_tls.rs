@@ -56,7 +56,7 @@ fn a_shutdown_cuts_an_encrypted_stream_off(http: Http) {
     let (mut hub, trust) = hub();
     let mut subscriber = hub.subscription().over(http).secure(&trust).open();
     let id = publisher(&hub, &trust).send("last");
-    // On a shared log it may be heard after its acknowledgement, and never by a hub that goes first.
+    // On a shared log it may be heard after its acknowledgement; a hub that stops before that never hears of it.
     await_that("it is heard", || {
         let metrics = hub.connect_securely(&trust).request("GET", "/metrics", &[], b"").text();
         Metrics::parse(&metrics).exact("fanfare_last_seq") == seq(&id)

@@ -80,7 +80,7 @@ fn a_preflight_allows_what_clients_send() {
 
 #[test]
 fn a_page_may_read_retry_after() {
-    // So few that a slow machine sends more.
+    // A rate so low that even a slow machine exceeds it.
     let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--request-rate", "2"]);
     let ask = || hub.request("GET", "/sse/events?topic=a*", &[("Origin", OURS)]);
     let publish = || hub.request("POST", "/sse/send", &[("Origin", OURS)]);
@@ -106,7 +106,7 @@ fn preflight(hub: &Hub, origin: &str, headers: &str) -> Response {
 
 #[test]
 fn preflights_have_a_rate_limit() {
-    // So few that a slow machine sends more.
+    // A rate so low that even a slow machine exceeds it.
     let hub = Hub::alone(&["--open", "--allow-origin", OURS, "--request-rate", "2"]);
     for origin in [OURS, THEIRS] {
         let mut answers = (0..100).map(|_| preflight(&hub, origin, "content-type"));

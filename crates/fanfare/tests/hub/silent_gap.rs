@@ -154,7 +154,7 @@ fn an_id_that_is_not_text_is_a_bad_one() {
 
 fn an_id_ahead_of_the_log_waits_and_is_told(http: Http) {
     let hub = Hub::start(&[]);
-    // Every node hears of it first: one that had not would tell it behind the gap.
+    // Every node hears of it first: one that had not would deliver it after the gap.
     let id = hub.publisher().count("default", 0..1).remove(0);
     let (epoch, last) = id.split_once('-').unwrap();
     let ahead = format!("{epoch}-{}", last.parse::<u64>().unwrap() + 1000);
@@ -188,7 +188,7 @@ fn an_id_just_ahead_of_the_log_is_no_gap(http: Http) {
         assert!(!event.is_gap() || begun.elapsed() >= CATCH_UP, "it did not wait: {event:?}");
         event
     };
-    // On a busy machine it may have waited in vain: whoever published was later.
+    // On a busy machine it may have waited in vain, because the publisher was even later.
     let heard = (0..5).map(|_| come_ahead()).find(|event| !event.is_gap());
     assert_eq!(heard.expect("a node that waits hears of it").data, "new");
 }

@@ -38,6 +38,7 @@ fn reconnecting_clients_spare_redis() {
 
     // The node's own upkeep asks Redis for entries now and then; what it reads for clients it counts.
     let reads = || other.metrics().exact("fanfare_catchup_reads_total");
+    assert!(other.metrics().has("fanfare_catchup_reads_total"));
     let read = reads();
     let commands = || redis.info("total_commands_processed").parse::<i64>().unwrap();
     let (before, begun) = (commands(), Instant::now());

@@ -192,7 +192,7 @@ fn a_node_missing_its_events_is_unready() {
     assert_eq!(node.get("/readyz").status, 200);
     // The first connection is the one it hears on.
     way.stall_first();
-    // Nobody listens at port 1: once the connection is dead, there is no other before this was seen.
+    // Nobody listens at port 1, so that no new connection is made before the node was seen to be unready.
     way.redirect_to_port(1);
     let id = node.publisher().send("into the void");
     // Either it misses its own event, or it has found that the connection is dead.
