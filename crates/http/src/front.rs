@@ -7,7 +7,9 @@
 //! ([`Rules`], [`finish_response`]).
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +21,7 @@ use tower::Service as _;
 
 use crate::handlers;
 use crate::layers::{Rules, finish_response};
+use crate::processor_time::noting_time;
 use crate::state::AppState;
 
 /// Everything the hub answers. Cloning shares it.
@@ -56,10 +59,20 @@ impl Front {
         Self(Arc::new(FrontParts { app: Arc::clone(app), router, shortcuts }))
     }
 
-    /// Answers a request.
+    /// Answers a request. Its address is charged for the processor time that it takes.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
-        let FrontParts { app, router, .. } = &*self.0;
+        let app = &self.0.app;
         let from = app.access.address(request.extensions(), request.headers());
+        let charge = |took| {
+            if let Some(from) = from {
+                app.quotas.places.charge(from, took, Instant::now);
+            }
+        };
+        noting_time(self.route(request, from), charge).await
+    }
+
+    async fn route(&self, request: Request<Body>, from: Option<IpAddr>) -> Response {
+        let FrontParts { app, router, .. } = &*self.0;
         let response = match self.shortcut(&request) {
             Some(Shortcut { to, rules, .. }) => {
                 let (head, body) = request.into_parts();

@@ -28,6 +28,7 @@ mod pages;
 mod probe;
 #[cfg(any(test, fuzzing))]
 mod probe_socket;
+mod processor_time;
 mod publish_streams;
 mod query;
 mod quotas;

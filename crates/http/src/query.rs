@@ -1,4 +1,7 @@
 //! A query: the parameters in a request's address.
+//!
+//! What must hold: anyone may send a query, before it is known who they are. So at most [`MAX_PARAMETERS`] are
+//! read, and one that is looked for is decoded alone.
 
 use std::borrow::Cow;
 
@@ -7,20 +10,32 @@ use percent_encoding::percent_decode_str;
 
 use crate::refusal::Refusal;
 
+/// The most parameters of a query: a subscription has at most 256 topics and patterns, 64 types, and a few
+/// others.
+pub(crate) const MAX_PARAMETERS: usize = 512;
+
 /// Its parameters, in order. An empty one has an empty name.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String), Refusal>> {
-    query.split('&').map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    encoded_pairs(query).map(|pair| {
+        let (name, value) = pair?;
         Ok((decode(name)?, decode(value)?))
+    })
+}
+
+/// The same, as they were sent. The last item is a refusal if there are too many.
+fn encoded_pairs(query: &str) -> impl Iterator<Item = Result<(&str, &str), Refusal>> {
+    query.split('&').take(MAX_PARAMETERS + 1).enumerate().map(|(number, pair)| match number {
+        MAX_PARAMETERS => Err(Refusal::TooManyParameters),
+        _ => Ok(pair.split_once('=').unwrap_or((pair, ""))),
     })
 }
 
 /// The first parameter of this name.
 pub(crate) fn find(query: &str, name: &str) -> Result<Option<String>, Refusal> {
-    for pair in pairs(query) {
+    for pair in encoded_pairs(query) {
         let (found, value) = pair?;
-        if found == name {
-            return Ok(Some(value));
+        if found == name || (found.contains(['%', '+']) && decode(found)? == name) {
+            return decode(value).map(Some);
         }
     }
     Ok(None)
@@ -46,8 +61,8 @@ pub(crate) fn refuse_fields(
     fields: &[&'static str],
     place: impl Fn(&str) -> &'static str,
 ) -> Result<(), Refusal> {
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for pair in encoded_pairs(query) {
+        let (name, value) = pair?;
         // What cannot be read is no field.
         let Ok(name) = decode(name) else { continue };
         let field = fields.iter().copied().find(|field| *field == name);
@@ -94,5 +109,27 @@ mod tests {
         for query in ["", "&", "x=topic", "%ff=topic", "ticket=1&ids=2&text=%ff"] {
             assert_eq!(misplaced(query), None, "{query}");
         }
+    }
+
+    #[test]
+    fn a_parameter_is_found_however_its_name_is_written() {
+        for query in ["a=1&ticket=x+y", "%74icket=x%20y", "b&tick%65t=x+y&ticket=z"] {
+            assert_eq!(find(query, "ticket").unwrap().as_deref(), Some("x y"), "{query}");
+        }
+        assert_eq!(find("a=%ff&b", "ticket").unwrap(), None, "what nobody looks for is not read");
+        assert!(find("%ff=1&ticket=2", "ticket").is_err(), "it may be the one that is meant");
+    }
+
+    #[test]
+    fn no_more_parameters_are_read_than_a_request_can_need() {
+        let too_many = |query: &str| {
+            let last = pairs(query).last();
+            matches!(last, Some(Err(Refusal::TooManyParameters)))
+                && matches!(find(query, "ticket"), Err(Refusal::TooManyParameters))
+                && matches!(refuse_fields(query, &[], |_| ""), Err(Refusal::TooManyParameters))
+        };
+        assert!(!too_many(&"&".repeat(MAX_PARAMETERS - 1)));
+        assert!(too_many(&"&".repeat(MAX_PARAMETERS)));
+        assert_eq!(pairs(&"&".repeat(32_000)).count(), MAX_PARAMETERS + 1, "it ends there");
     }
 }

@@ -15,6 +15,7 @@ use fanfare_payload::PayloadRefusal as InvalidBody;
 
 use crate::cluster::Unreachable;
 use crate::metrics::RefusalReason;
+use crate::query::MAX_PARAMETERS;
 use crate::request_body::BodyLimit;
 
 /// Why a request is not served as asked.
@@ -43,6 +44,8 @@ pub(crate) enum Refusal {
     Interval(String),
     #[error("{0:?} does not decode to UTF-8")]
     Query(String),
+    #[error("a query may have at most {MAX_PARAMETERS} parameters")]
+    TooManyParameters,
     #[error(
         "a subscription may name at most {limit} topics and patterns here, this one names {named}"
     )]
@@ -125,7 +128,7 @@ pub(crate) enum Refusal {
     Busy,
     #[error("too many requests from your address are being answered")]
     BusyAddress,
-    #[error("too many requests from your address in too short a time")]
+    #[error("too many requests from your address in too short a time, or too costly ones")]
     TooManyRequests { wait: Duration },
     #[error("the console answers only requests from the hub's own machine")]
     Elsewhere,
@@ -192,6 +195,7 @@ impl Refusal {
             | Self::Envelope(_)
             | Self::Interval(_)
             | Self::Query(_)
+            | Self::TooManyParameters
             | Self::NearMiss { .. } => RefusalReason::InvalidSubscribe,
             Self::TooManyTopics { .. } => RefusalReason::TooManyTopics,
             Self::NobodyNamed => RefusalReason::InvalidRevocation,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fanfare_event::{InvalidSelector, Selector};
 
-use crate::form::{self, NotUtf8};
+use crate::form::{self, InvalidForm};
 use crate::hub_url::MercureUrl;
 use crate::matcher::{InvalidMatcher, Matcher, MatcherType, NativeMatcher};
 
@@ -25,7 +25,7 @@ pub struct MercureSubscription {
 pub enum InvalidMercureSubscription {
     /// It is not a form.
     #[error(transparent)]
-    NotUtf8(#[from] NotUtf8),
+    Form(#[from] InvalidForm),
     /// It names no topic.
     #[error("a matcher is missing: `match`, `match_urlpattern` or `topic`")]
     NoMatcher,

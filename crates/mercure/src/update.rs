@@ -3,7 +3,7 @@
 use fanfare_event::{EventId, EventType, Extras, InvalidEventId, InvalidEventType, Topic};
 
 use crate::characters::are_allowed;
-use crate::form::{self, NotUtf8};
+use crate::form::{self, InvalidForm};
 use crate::hub_url::MercureUrl;
 use crate::topic::{InvalidTopicName, topic_of};
 
@@ -29,7 +29,7 @@ pub struct Update {
 pub enum InvalidUpdate {
     /// It is not a form.
     #[error(transparent)]
-    NotUtf8(#[from] NotUtf8),
+    Form(#[from] InvalidForm),
     /// It names no topic.
     #[error("a topic is missing")]
     NoTopic,
@@ -224,8 +224,8 @@ mod tests {
             ("topic=a&topic=%C2%85", E::Topic(InvalidTopicName::Forbidden)),
             ("topic=/.well-known/%256Dercure/x", E::Reserved),
             ("topic=a&topic=https://x/.well-known/mercure", E::Reserved),
-            ("topic=%FF", E::NotUtf8(NotUtf8)),
-            ("topic=a&data=%FF", E::NotUtf8(NotUtf8)),
+            ("topic=%FF", E::Form(InvalidForm::NotUtf8)),
+            ("topic=a&data=%FF", E::Form(InvalidForm::NotUtf8)),
             ("topic=a&id=%23x", E::Id(InvalidEventId::Reserved)),
             ("topic=a&id=earliest", E::Id(InvalidEventId::Reserved)),
             ("topic=a&id=17-4", E::Id(InvalidEventId::Reserved)),

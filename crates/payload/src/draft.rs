@@ -20,6 +20,8 @@ pub(crate) enum InvalidDraft {
     Unreadable,
     /// The message has this many bytes, more than are allowed.
     MessageTooLong(usize),
+    /// It holds more values than are read.
+    TooManyValues,
 }
 
 /// Reads one object.
@@ -44,6 +46,7 @@ pub(crate) fn read_slowly(text: &str) -> Result<Draft, InvalidDraft> {
         Err(InvalidJson::TooDeep | InvalidJson::IntegerTooLong) => {
             return Err(InvalidDraft::Unreadable);
         }
+        Err(InvalidJson::TooManyValues) => return Err(InvalidDraft::TooManyValues),
     };
     match &value {
         Value::Object(object) => check(&value, object),
@@ -224,6 +227,24 @@ mod tests {
         assert_eq!(agreed(&format!(r#"{{"message":"x","other":{digits}}}"#)), None);
         let deep = "[".repeat(json::MAX_DEPTH) + &"]".repeat(json::MAX_DEPTH);
         assert_eq!(agreed(&format!(r#"{{"message":"x","other":{deep}}}"#)), None);
+    }
+
+    #[test]
+    fn no_object_takes_many_times_the_memory_that_was_sent() {
+        let refused =
+            |text: &str| matches!(read_draft(text, usize::MAX), Err(InvalidDraft::TooManyValues));
+        let list = |item: &str, count: usize| vec![item; count].join(",");
+        let zeros = |count| format!(r#"{{"json":[{}]}}"#, list("0", count));
+        // The object and the list are values too.
+        assert!(read_draft(&zeros(json::MAX_VALUES - 2), usize::MAX).is_ok());
+        assert!(refused(&zeros(json::MAX_VALUES - 1)));
+        assert!(refused(&format!(
+            r#"{{"message":"","topics":[{}]}}"#,
+            list(r#""a""#, json::MAX_VALUES)
+        )));
+        let names = |count: usize| (0..count).map(|n| format!(r#","{n}":0"#)).collect::<String>();
+        assert!(refused(&format!(r#"{{"message":""{}}}"#, names(json::MAX_VALUES))));
+        assert!(read_draft(&format!(r#"{{"message":""{}}}"#, names(2_000)), 10).is_ok());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! It may refuse anything, for then Python's rules are asked. What it accepts it must read as they
 //! do; hence a field given twice is refused, and so is an array in place of an object, and what is
-//! skipped is parsed in full, under serde_json's limit of 128 levels. `json`, and names that look like a
-//! field's, are left to the closer look.
+//! skipped is parsed in full, under serde_json's limit of 128 levels; only how many values are skipped is not
+//! counted, for they take no memory. `json`, names that look like a field's, and lists and objects that are longer
+//! than [`MAX_ITEMS`] are left to the closer look.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +23,7 @@ pub(crate) fn read(text: &str) -> Option<Draft> {
         (Some(_), Some(_)) => return None,
         (Some(topic), None) => (Topic::given(&topic.0).ok()?, Vec::new()),
         (None, Some(topics)) => {
-            let mut topics = topics.iter().map(|topic| Topic::given(&topic.0).ok());
+            let mut topics = topics.0.iter().map(|topic| Topic::given(&topic.0).ok());
             (topics.next()??, topics.collect::<Option<Vec<_>>>()?)
         }
         (None, None) => (Topic::default(), Vec::new()),
@@ -39,10 +40,13 @@ pub(crate) fn read(text: &str) -> Option<Draft> {
     Some(Draft { topic, event_type, message: fields.message.0.into(), extras })
 }
 
+/// The most topics, and the most names that are passed over.
+const MAX_ITEMS: usize = 1_000;
+
 struct FastFields<'a> {
     message: FastText<'a>,
     topic: Option<FastText<'a>>,
-    topics: Option<Vec<FastText<'a>>>,
+    topics: Option<FastTopics<'a>>,
     event: Option<FastText<'a>>,
     private: Option<bool>,
     id: Option<FastText<'a>>,
@@ -51,6 +55,35 @@ struct FastFields<'a> {
 /// Borrowed unless it has escapes.
 #[derive(Deserialize)]
 struct FastText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct FastTopics<'a>(Vec<FastText<'a>>);
+
+impl<'de> Deserialize<'de> for FastTopics<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(TopicsVisitor)
+    }
+}
+
+struct TopicsVisitor;
+
+impl<'de> Visitor<'de> for TopicsVisitor {
+    type Value = FastTopics<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of topics")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut topics = Vec::new();
+        while let Some(topic) = list.next_element()? {
+            if topics.len() == MAX_ITEMS {
+                return Err(A::Error::custom("too many topics"));
+            }
+            topics.push(topic);
+        }
+        Ok(FastTopics(topics))
+    }
+}
 
 enum FastKey {
     Message,
@@ -110,6 +143,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut message, mut topic, mut event) = (None, None, None);
         let (mut topics, mut private, mut id) = (None, None, None);
+        let mut others = 0;
         while let Some(key) = map.next_key()? {
             match key {
                 FastKey::Message if message.is_none() => message = Some(map.next_value()?),
@@ -118,11 +152,14 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 FastKey::Event if event.is_none() => event = Some(map.next_value()?),
                 FastKey::Private if private.is_none() => private = Some(map.next_value()?),
                 FastKey::Id if id.is_none() => id = Some(map.next_value()?),
-                FastKey::Other => {
+                FastKey::Other if others < MAX_ITEMS => {
+                    others += 1;
                     map.next_value::<Skipped>()?;
                 }
                 _ => {
-                    return Err(A::Error::custom("a field is given twice"));
+                    return Err(A::Error::custom(
+                        "a field is given twice, or too many are not known",
+                    ));
                 }
             }
         }

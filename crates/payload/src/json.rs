@@ -14,6 +14,10 @@ pub const MAX_DEPTH: usize = 512;
 /// The most digits of an integer: Python's `sys.int_info.default_max_str_digits`.
 pub const MAX_INTEGER_DIGITS: usize = 4300;
 
+/// The most values in one text, each member of an object and element of an array one. Python has no bound
+/// but memory: here, `[0,0,…]` takes 32 times what was sent.
+pub const MAX_VALUES: usize = 100_000;
+
 /// Why a text is not JSON to Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidJson {
@@ -28,6 +32,8 @@ pub(crate) enum InvalidJson {
     TooDeep,
     /// A `ValueError`: an integer of more than [`MAX_INTEGER_DIGITS`].
     IntegerTooLong,
+    /// More than [`MAX_VALUES`], which is our bound, not Python's.
+    TooManyValues,
 }
 
 const EXPECTING_VALUE: &str = "Expecting value";
@@ -51,7 +57,7 @@ const WORDS: [(&str, Value); 6] = [
 
 /// Reads a text that is one JSON value.
 pub(crate) fn parse(text: &str) -> Result<Value, InvalidJson> {
-    let mut scanner = Scanner { text, at: 0, depth: 0 };
+    let mut scanner = Scanner { text, at: 0, depth: 0, values: 0 };
     scanner.skip_whitespace();
     let value = scanner.value()?;
     scanner.skip_whitespace();
@@ -66,10 +72,16 @@ struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// How many values have begun.
+    values: usize,
 }
 
 impl<'a> Scanner<'a> {
     fn value(&mut self) -> Result<Value, InvalidJson> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(InvalidJson::TooManyValues);
+        }
         match self.peek() {
             Some(b'"') => self.string().map(Value::Text),
             Some(b'{') => self.nested(Self::object).map(Value::Object),

@@ -19,7 +19,7 @@ mod submission;
 mod value;
 
 pub use fields::FIELDS;
-pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS};
+pub use json::{MAX_DEPTH, MAX_INTEGER_DIGITS, MAX_VALUES};
 pub use near_miss::near_miss;
 pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, PayloadRefusal};
 pub use submission::{

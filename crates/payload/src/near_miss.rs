@@ -9,12 +9,14 @@ pub fn near_miss<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     if known.contains(&name) {
         return None;
     }
+    // Known names are ASCII. Anyone may send thousands of others: most are told apart by length alone.
     let longest = known.iter().map(|known| known.len()).max().unwrap_or(0);
-    // Whatever is longer in bytes by more than a character is no near miss of ASCII.
     if name.len() > longest + char::MAX.len_utf8() {
         return None;
     }
-    let is_near = |known: &&&str| known.len() >= SHORTEST && is_one_edit(name, known);
+    let length = name.chars().count();
+    let is_as_long = |known: &str| known.len() >= SHORTEST && known.len().abs_diff(length) <= 1;
+    let is_near = |known: &&&str| is_as_long(known) && is_one_edit(name, known);
     known.iter().find(is_near).copied()
 }
 

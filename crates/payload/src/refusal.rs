@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+use crate::json::MAX_VALUES;
 use crate::value::{Quoted, Value, cut};
 
 /// The most faults that one answer lists; a batch may hold more.
@@ -47,6 +48,14 @@ pub enum PayloadRefusal {
         /// The most bytes a message may have.
         limit: usize,
     },
+    /// One object holds more values than are read.
+    #[error(
+        "the body holds more than {MAX_VALUES} JSON values: send a document of that size as a text, in `message`"
+    )]
+    TooManyValues {
+        /// The line of a batch at fault, counted from 1.
+        line: Option<usize>,
+    },
     /// A batch holds more events than the limit.
     #[error("the batch has {events} events, at most {limit} are accepted in one request")]
     BatchTooLong {
@@ -63,7 +72,9 @@ impl PayloadRefusal {
         match self {
             Self::Invalid(_) | Self::NotSentAsJson { .. } => 422,
             Self::Unreadable { .. } => 400,
-            Self::MessageTooLong { .. } | Self::BatchTooLong { .. } => 413,
+            Self::MessageTooLong { .. }
+            | Self::TooManyValues { .. }
+            | Self::BatchTooLong { .. } => 413,
         }
     }
 
@@ -81,7 +92,7 @@ impl PayloadRefusal {
             Self::Unreadable { line } => {
                 Quoted(&at_line(*line, "There was an error parsing the body")).to_string()
             }
-            Self::MessageTooLong { line, .. } => {
+            Self::MessageTooLong { line, .. } | Self::TooManyValues { line } => {
                 Quoted(&at_line(*line, &self.to_string())).to_string()
             }
             Self::BatchTooLong { .. } => Quoted(&self.to_string()).to_string(),

@@ -109,6 +109,9 @@ pub fn decode_line(
             Err(PayloadRefusal::Invalid(details.into_iter().map(|it| it.on_line(number)).collect()))
         }
         Err(InvalidDraft::Unreadable) => Err(PayloadRefusal::Unreadable { line: Some(number) }),
+        Err(InvalidDraft::TooManyValues) => {
+            Err(PayloadRefusal::TooManyValues { line: Some(number) })
+        }
         Err(InvalidDraft::MessageTooLong(bytes)) => {
             Err(PayloadRefusal::MessageTooLong { line: Some(number), bytes, limit: message_bytes })
         }
@@ -120,6 +123,7 @@ fn single(text: &str, limits: &SubmissionLimits) -> Result<Submission, PayloadRe
         Ok(draft) => Ok(Submission { drafts: vec![draft], kind: SubmissionKind::Single }),
         Err(InvalidDraft::Invalid(details)) => Err(PayloadRefusal::Invalid(details)),
         Err(InvalidDraft::Unreadable) => Err(PayloadRefusal::Unreadable { line: None }),
+        Err(InvalidDraft::TooManyValues) => Err(PayloadRefusal::TooManyValues { line: None }),
         Err(InvalidDraft::MessageTooLong(bytes)) => {
             Err(PayloadRefusal::MessageTooLong { line: None, bytes, limit: limits.message_bytes })
         }
@@ -149,6 +153,9 @@ fn batch(text: &str, limits: &SubmissionLimits) -> Result<Submission, PayloadRef
             }
             Err(InvalidDraft::Unreadable) => {
                 return Err(PayloadRefusal::Unreadable { line: Some(line) });
+            }
+            Err(InvalidDraft::TooManyValues) => {
+                return Err(PayloadRefusal::TooManyValues { line: Some(line) });
             }
             Err(InvalidDraft::MessageTooLong(bytes)) => {
                 let limit = limits.message_bytes;

@@ -40,6 +40,24 @@ fn a_thousand_headers_are_too_many() {
 }
 
 #[test]
+fn a_query_of_thousands_of_parameters_is_refused_whoever_asks() {
+    let endless = "&".repeat(32_000);
+    for access in [&[][..], &["--publish-key", "a-key-of-enough-characters-0123456789"]] {
+        let hub = Hub::alone(access);
+        let response = hub.get(&format!("/sse/events?{endless}"));
+        assert_eq!(response.status, 422, "{response:?}");
+        let detail = response.json()["detail"][0]["msg"].as_str().unwrap().to_owned();
+        assert!(detail.contains("512 parameters"), "{detail}");
+        await_refused(&hub, "invalid_subscribe", 1.0);
+    }
+    let hub = Hub::alone(&[]);
+    let topics: Vec<_> = (0..256).map(|number| format!("topic={number}")).collect();
+    let mut as_many_as_it_may_name = hub.subscribe(&topics.join("&"));
+    hub.publisher().post_json(r#"{"topic": "255", "message": "x"}"#);
+    assert_eq!(as_many_as_it_may_name.messages(1), ["x"]);
+}
+
+#[test]
 fn a_huge_target_is_refused() {
     let hub = Hub::alone(&["--max-target", "1KiB", "--max-head", "8KiB"]);
     let path = |length: usize| format!("/sse/events?topic={}", "x".repeat(length));

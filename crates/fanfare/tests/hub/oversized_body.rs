@@ -41,6 +41,33 @@ fn a_chunked_body_without_end_is_refused_in_bounded_memory() {
 }
 
 #[test]
+fn a_body_of_millions_of_values_does_not_swell() {
+    let hub = Hub::alone(&[]);
+    let mut publisher = hub.publisher();
+    publisher.send("warm");
+    let before = hub.peak_memory();
+    let zeros = "0,".repeat(3_000_000);
+    let names: String = (0..400_000).map(|number| format!(r#""{number}":0,"#)).collect();
+    for body in [
+        format!(r#"{{"json":[{zeros}0]}}"#),
+        format!(r#"{{{names}"json":0}}"#),
+        format!(r#"{{"message":"","topics":[{}"a"]}}"#, r#""a","#.repeat(400_000)),
+    ] {
+        let response = publisher.post_json(body);
+        assert_eq!(response.status, TOO_LARGE, "{response:?}");
+        let detail = response.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("JSON values") && detail.contains("`message`"), "{detail}");
+    }
+    let growth = hub.peak_memory().saturating_sub(before);
+    assert!(growth < 64 << 20, "{growth} bytes for bodies of 6 MB");
+    // As a text it is taken, and so is a list that is as long as a message may be.
+    let response = publisher.post_json(json!({ "message": &zeros[..1 << 20] }).to_string());
+    assert_eq!(response.status, 200, "{response:?}");
+    let list = format!("[{}0]", "12345678901,".repeat(80_000));
+    assert_eq!(publisher.post_json(format!(r#"{{"json":{list}}}"#)).status, 200);
+}
+
+#[test]
 fn a_message_one_byte_over_the_limit_is_one_too_many() {
     let hub = Hub::alone(&["--max-message", "1024"]);
     let mut subscriber = hub.subscribe("");

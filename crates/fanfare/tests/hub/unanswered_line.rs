@@ -218,6 +218,18 @@ fn a_quick_stream_is_slowed_to_its_rate() {
 }
 
 #[test]
+fn refused_lines_are_slowed_to_the_rate_of_events() {
+    let hub = Hub::alone(&["--publish-rate", "1"]);
+    let mut publisher = LineStream::open(&hub, &[]);
+    publisher.send("no JSON\n".repeat(100));
+    assert_eq!(publisher.answer()["line"], 1, "they are answered");
+    // They were read as events are, so more than a minute's worth is owed.
+    let response = hub.publisher().post_json(r#"{"message": "x"}"#);
+    assert_eq!(response.status, 429, "{response:?}");
+    assert!(refused(&hub, "publish_rate") >= 1.0);
+}
+
+#[test]
 fn a_stream_ends_with_its_token_or_subject() {
     let hub = Hub::start(&["--jwt-secret", SECRET]);
     let rights = json!({"publish": ["a"], "subscribe": [], "admin": true});

@@ -15,6 +15,7 @@ mod regular_clients;
 
 use std::time::{Duration, Instant};
 
+use rustix::process::setpriority_process;
 use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 
@@ -44,7 +45,12 @@ fn clients_do_not_notice_an_attack_on_the_hub() {
     let mut regular = RegularClients::gather(hub.address(), SUBSCRIBERS, RATE);
     let quiet = regular.observe(seconds / 4);
 
-    let attackers = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let attackers = Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_thread_start(give_way)
+        .enable_all()
+        .build()
+        .unwrap();
     let until = Instant::now() + seconds;
     let only = std::env::var("FANFARE_SIEGE_ATTACKS").ok();
     let is_meant = |name| only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name));
@@ -80,6 +86,12 @@ fn clients_do_not_notice_an_attack_on_the_hub() {
     assert_eq!(account.missed, 0, "events did not reach the regular clients");
     assert_eq!(account.refused, 0, "the holder of a good key was refused");
     assert!(peak < MEMORY, "the hub took {peak} bytes");
+}
+
+/// Lets every other thread of this machine go before the calling one: what an attacker does at home
+/// takes no processor time of the hub's, nor of those who read and publish, so it shall not here.
+fn give_way() {
+    setpriority_process(None, 19).unwrap();
 }
 
 /// Runs an attack again and again.

@@ -33,6 +33,7 @@ pub(crate) struct RegularClients {
 struct Shared {
     began: Instant,
     latencies: Mutex<Histogram<u64>>,
+    acknowledgements: Mutex<Histogram<u64>>,
     published: AtomicU64,
     refused: AtomicU64,
     received: AtomicU64,
@@ -43,9 +44,12 @@ struct Shared {
     done: AtomicBool,
 }
 
-/// How long events took, in microseconds.
+/// How long events took to arrive, and their publisher waited for each answer, in microseconds.
 #[derive(Debug)]
-pub(crate) struct Latencies(Histogram<u64>);
+pub(crate) struct Latencies {
+    events: Histogram<u64>,
+    acknowledgements: Histogram<u64>,
+}
 
 /// What happened to the regular clients.
 #[derive(Debug)]
@@ -62,6 +66,7 @@ impl RegularClients {
         let shared = Arc::new(Shared {
             began: Instant::now(),
             latencies: Mutex::new(histogram()),
+            acknowledgements: Mutex::new(histogram()),
             published: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -78,9 +83,12 @@ impl RegularClients {
 
     /// How long events take from now on, for so long.
     pub(crate) fn observe(&mut self, during: Duration) -> Latencies {
-        *self.shared.latencies.lock().unwrap() = histogram();
+        let Shared { latencies, acknowledgements, .. } = &*self.shared;
+        let begin_anew = |one: &Mutex<_>| std::mem::replace(&mut *one.lock().unwrap(), histogram());
+        let _ = [latencies, acknowledgements].map(begin_anew);
         thread::sleep(during);
-        Latencies(std::mem::replace(&mut *self.shared.latencies.lock().unwrap(), histogram()))
+        let [events, acknowledgements] = [latencies, acknowledgements].map(begin_anew);
+        Latencies { events, acknowledgements }
     }
 
     /// Publishes no more, waits for what is on its way, and says how it went.
@@ -195,8 +203,11 @@ fn publish(hub: SocketAddr, rate: u32, shared: &Shared) {
         );
         let request = head("POST", "/sse/send", &more) + &body;
         let stream = connection.get_or_insert_with(|| TcpStream::connect(hub).unwrap());
+        let asked = Instant::now();
         match exchange(stream, request.as_bytes()) {
             Ok(status) if status == "200" => {
+                let took = u64::try_from(asked.elapsed().as_micros()).unwrap();
+                shared.acknowledgements.lock().unwrap().saturating_record(took.max(1));
                 shared.published.fetch_add(1, Ordering::Relaxed);
             }
             other => {
@@ -225,15 +236,22 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) -> std::io::Result<String> {
 
 impl Latencies {
     pub(crate) fn p99(&self) -> f64 {
-        self.0.value_at_quantile(0.99) as f64
+        self.events.value_at_quantile(0.99) as f64
     }
 }
 
 impl fmt::Display for Latencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1000.0;
-        let (p50, p99, most) = (at(0.5), at(0.99), at(1.0));
-        write!(f, "p50 {p50:.2} ms, p99 {p99:.2} ms, most {most:.2} ms of {}", self.0.len())
+        for (what, of) in [("events", &self.events), ("; answers", &self.acknowledgements)] {
+            let [p50, p99, most] =
+                [0.5, 0.99, 1.0].map(|quantile| of.value_at_quantile(quantile) as f64 / 1000.0);
+            write!(
+                f,
+                "{what} p50 {p50:.2} ms, p99 {p99:.2} ms, most {most:.2} ms of {}",
+                of.len()
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,8 @@
 //!   has been half-open (then, idle, then unread) for longest leaves, and the newcomer stays. Of
 //!   those that have been half-open for longest, one of the network with most of them goes first;
 //!   idle connections and unread answers are taken from the network that has most of them.
-//! - *Counting costs nothing*: nobody who asks for the counts, or connects, has all answers looked at.
+//! - *Counting costs nothing*: nobody who asks for the counts, or connects, has all answers looked at; and whoever
+//!   begins or ends one never waits until more than [`SLICE`] have been.
 //! - *A crowd is no attack*: while there may be more connections, whoever is new has [`GRACE`] for
 //!   its first request, however many others are new. One that is being answered, and reads, is never
 //!   made to leave.
@@ -42,8 +43,9 @@ use crate::metrics::{MetricSource, RefusalReason, Rows};
 const GRACE: Duration = Duration::from_secs(1);
 /// How many of the longest-standing are looked at to find one that leaves.
 const CANDIDATES: usize = 16;
-/// How often those who do not read are ranked at most, where room is wanted.
-const RANKED: Duration = Duration::from_millis(100);
+/// How many answers are looked at before others have their turn: streams of HTTP/2 are answers that do not end, and
+/// there may be a hundred thousand of them.
+const SLICE: usize = 1024;
 
 /// What the table allows.
 #[derive(Debug, Clone, Copy)]
@@ -121,8 +123,14 @@ struct Records {
 struct Unread {
     count: usize,
     /// Those that have not been for long, the first to leave at the end.
-    leaving: Vec<(usize, Arc<AnswerProgress>)>,
-    ranked: Option<Instant>,
+    leaving: Vec<HeldItem<AnswerId>>,
+}
+
+/// An answer, which is still told from others when one of them has its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct AnswerId {
+    key: usize,
+    turn: u64,
 }
 
 /// Entries in the order in which they joined it.
@@ -142,6 +150,8 @@ struct ConnectionRecord {
 #[derive(Debug)]
 struct AnswerRecord {
     connection: usize,
+    /// When it began, by the table's count.
+    turn: u64,
     /// Whose it is: behind a proxy, not the connection's.
     network: IpAddr,
     progress: Arc<AnswerProgress>,
@@ -172,7 +182,7 @@ impl ConnectionTable {
         if records.connections.len() + self.seats.sockets() >= self.bounds.connections {
             let room = records.evict_half_open(RefusalReason::Connections, None)
                 || records.evict_from_idle(RefusalReason::Connections)
-                || records.evict_unread(RefusalReason::Connections, now);
+                || records.evict_unread(RefusalReason::Connections);
             if !room {
                 return None;
             }
@@ -211,15 +221,33 @@ impl ConnectionTable {
             let over = records.idle.pop_oldest();
             records.evict_idle(over, None);
         }
+        drop(records);
         let timeout = self.bounds.write_timeout;
         let (late, unread): (Vec<_>, Vec<_>) =
-            records.unread(now).into_iter().partition(|one| over(one.since, timeout));
+            self.unread(now).into_iter().partition(|one| over(one.since, timeout));
         let many = unread.len().saturating_sub(self.bounds.unread);
-        records.unread.count = unread.len() - many;
+        let count = unread.len() - many;
         let mut order = in_eviction_order(unread);
-        let leaving: Vec<_> = late.into_iter().chain(order.by_ref().take(many)).collect();
-        records.rank(order, now);
-        leaving.iter().filter(|one| records.break_off(one.what, RefusalReason::Unread)).count()
+        let broken_off: Vec<_> = late.into_iter().chain(order.by_ref().take(many)).collect();
+        let mut leaving: Vec<_> = order.filter(|one| over(one.since, GRACE)).collect();
+        leaving.reverse();
+        let mut records = self.lock();
+        records.unread = Unread { count, leaving };
+        broken_off.iter().filter(|one| records.break_off(one, RefusalReason::Unread)).count()
+    }
+
+    /// The answers that are not being read.
+    fn unread(&self, now: Instant) -> Vec<HeldItem<AnswerId>> {
+        let mut unread = Vec::new();
+        let mut slice = 0..SLICE;
+        loop {
+            let records = self.lock();
+            unread.extend(slice.clone().filter_map(|key| records.unread_at(key, now)));
+            if slice.end >= records.answers.capacity() {
+                return unread;
+            }
+            slice = slice.end..slice.end + SLICE;
+        }
     }
 
     /// How many there are now.
@@ -263,8 +291,8 @@ impl ConnectionEntry {
             kind => *kind = ConnectionKind::Busy { requests: 1 },
         }
         let (connection, network) = (self.key, network.unwrap_or(connection.network));
-        let progress = Arc::<AnswerProgress>::default();
-        let pending = AnswerRecord { connection, network, progress: Arc::clone(&progress) };
+        let (turn, progress) = (records.next_turn(), Arc::<AnswerProgress>::default());
+        let pending = AnswerRecord { connection, turn, network, progress: Arc::clone(&progress) };
         let answer = records.answers.insert(pending);
         drop(records);
         ActiveRequest { entry: Arc::clone(self), answer, progress }
@@ -417,18 +445,13 @@ impl Records {
 
     /// Tells a connection to leave with an answer that has not been read for long: of the network that
     /// has most of them, the one that has waited for longest.
-    fn evict_unread(&mut self, why: RefusalReason, now: Instant) -> bool {
-        let lately = |at| now.saturating_duration_since(at) < RANKED;
-        if self.unread.leaving.is_empty() && !self.unread.ranked.is_some_and(lately) {
-            let unread = in_eviction_order(self.unread(now));
-            self.rank(unread, now);
-        }
-        while let Some((answer, progress)) = self.unread.leaving.pop() {
-            // It may have been read since, and its place be another's.
-            let still = self.answers.get(answer).filter(|it| Arc::ptr_eq(&it.progress, &progress));
-            let Some(AnswerRecord { connection, .. }) = still else { continue };
-            let (key, waits) = (*connection, progress.waits_since().is_some());
-            if waits && self.connections[key].leave.is_some() {
+    fn evict_unread(&mut self, why: RefusalReason) -> bool {
+        while let Some(unread) = self.unread.leaving.pop() {
+            let Some(AnswerRecord { connection, .. }) = self.still_unread(&unread) else {
+                continue;
+            };
+            let key = *connection;
+            if self.connections[key].leave.is_some() {
                 self.evict(key, Some(why));
                 return true;
             }
@@ -436,28 +459,26 @@ impl Records {
         false
     }
 
-    /// Notes who leaves for want of room, in this order.
-    fn rank(&mut self, unread: impl Iterator<Item = HeldItem<usize>>, now: Instant) {
-        let long = unread.filter(|one| now.saturating_duration_since(one.since) >= GRACE);
-        let progress = |answer: usize| Arc::clone(&self.answers[answer].progress);
-        let mut leaving: Vec<_> = long.map(|one| (one.what, progress(one.what))).collect();
-        leaving.reverse();
-        (self.unread.leaving, self.unread.ranked) = (leaving, Some(now));
+    /// The answer with this key, if there is one, and it is not being read.
+    fn unread_at(&self, key: usize, now: Instant) -> Option<HeldItem<AnswerId>> {
+        let AnswerRecord { turn, network, progress, .. } = self.answers.get(key)?;
+        let since = progress.waits_since().filter(|since| *since <= now)?;
+        Some(HeldItem { since, what: AnswerId { key, turn: *turn }, by: *network })
     }
 
-    /// The answers that are not being read.
-    fn unread(&self, now: Instant) -> Vec<HeldItem<usize>> {
-        let waiting = self.answers.iter().filter_map(|(what, pending)| {
-            let since = pending.progress.waits_since()?;
-            (since <= now).then_some(HeldItem { since, what, by: pending.network })
-        });
-        waiting.collect()
+    /// An answer that was not being read, if nothing of it has been since.
+    fn still_unread(&self, unread: &HeldItem<AnswerId>) -> Option<&AnswerRecord> {
+        let answer = self.answers.get(unread.what.key)?;
+        let is_same = answer.turn == unread.what.turn;
+        (is_same && answer.progress.waits_since() == Some(unread.since)).then_some(answer)
     }
 
-    /// Breaks one answer off. False: its connection is told to leave with it, since it cannot carry
-    /// anything else.
-    fn break_off(&mut self, answer: usize, why: RefusalReason) -> bool {
-        let AnswerRecord { connection, progress, .. } = &self.answers[answer];
+    /// Breaks one answer off, if it is still not being read. False: nothing was, or its connection is told to leave
+    /// with it, since it cannot carry anything else.
+    fn break_off(&mut self, unread: &HeldItem<AnswerId>, why: RefusalReason) -> bool {
+        let Some(AnswerRecord { connection, progress, .. }) = self.still_unread(unread) else {
+            return false;
+        };
         let (key, apart) = (*connection, progress.break_off());
         if !apart {
             self.evict(key, Some(why));

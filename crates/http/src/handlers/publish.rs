@@ -13,6 +13,7 @@ use super::publish_lines::publish_lines;
 use super::publish_rules::{admit, append, refuse_reserved};
 use crate::dialect::{PublishRequest, check_text_query, text};
 use crate::endpoint::Endpoint;
+use crate::processor_time::{LONG_BODY, aside};
 use crate::refusal::Refusal;
 
 /// Accepts one message, or a batch of them as a whole.
@@ -83,7 +84,8 @@ async fn accept(
     app.quotas.publish(&caller)?;
     let body = read_whole(body, limit).await?;
     let began = Instant::now();
-    let PublishRequest { drafts, kind, key } = publication(&body)?;
+    let PublishRequest { drafts, kind, key } =
+        aside(body.len() >= LONG_BODY, || publication(&body))?;
     drafts.iter().try_for_each(|draft| refuse_reserved(app, draft))?;
     app.quotas.publish_more(&caller, drafts.len().saturating_sub(1));
     let drafts = caller.publish(drafts)?;

@@ -1,6 +1,7 @@
 //! Subscribing: the streams of events and of statistics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -9,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::body::read_whole;
 use crate::admission::{Admission, Feed, PendingForm, admit};
@@ -99,6 +101,9 @@ async fn open(
 
 /// How many ask the engine at once where their streams begin.
 static ASKING: Semaphore = Semaphore::const_new(4);
+/// For how long a stream waits for others that ask. Anyone may send many who do: nobody's stream shall begin late
+/// for them.
+const ASKING_WAIT: Duration = Duration::from_millis(250);
 
 /// Says in the head where the stream begins, if its dialect does.
 async fn write_start_headers(
@@ -114,12 +119,12 @@ async fn write_start_headers(
     let (hub, start, interest) = (Arc::clone(&app.hub), stream.start(), stream.interest());
     // It may have to ask the engine, and what that reads takes memory.
     let ask = async {
-        let _turn = ASKING.acquire().await;
-        tokio::task::spawn_blocking(move || hub.is_continuous(&start, &interest)).await
+        let _turn = timeout(ASKING_WAIT, ASKING.acquire()).await.ok()?;
+        tokio::task::spawn_blocking(move || hub.is_continuous(&start, &interest)).await.ok()
     };
     let asked = stream.outside(ask).await?;
     // In doubt, no: whoever is told of a loss that was none reads again what it has.
-    let continuous = matches!(asked, Ok(Ok(true)));
+    let continuous = matches!(asked, Some(Ok(true)));
     dialect.write_start_headers(request, continuous, head);
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fanfare_delivery::{Seat, Seats};
 use fanfare_handover::{Malformed, Reader, Writer};
@@ -24,6 +24,11 @@ const RATE: u64 = 20_000;
 const OPERATIONS: usize = 64;
 /// For how many requests one for the metrics counts, which are written anew for each.
 const METRICS: f64 = 100.0;
+/// How much processor time at a stretch is included in a request: most take less.
+const INCLUDED: Duration = Duration::from_micros(100);
+/// How much of a processor an address may use by requests that take more: as many requests are charged as it may
+/// send in the time that this share of a processor takes for it.
+const PROCESSOR_SHARE: f64 = 0.5;
 
 /// The places, and how many requests each address has sent lately.
 #[derive(Debug)]
@@ -102,11 +107,11 @@ impl RequestPlaces {
         kind: RequestKind,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let rate = self.rate.or((!address.is_loopback()).then_some(RATE));
-        let (Some(rate), RequestKind::Ordinary | RequestKind::Metrics) = (rate, kind) else {
+        let (Some(rate), RequestKind::Ordinary | RequestKind::Metrics) =
+            (self.rate_of(address), kind)
+        else {
             return Ok(());
         };
-        let rate = rate as f64;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = rates.bucket(network_of(address), rate, now);
         bucket.draw(rate, now).map_err(|wait| Refusal::TooManyRequests { wait })?;
@@ -114,6 +119,22 @@ impl RequestPlaces {
             bucket.charge(METRICS - 1.0, rate, now);
         }
         Ok(())
+    }
+
+    /// Charges this address for a request that took so much processor time at a stretch. It was answered; the next
+    /// ones wait.
+    pub(crate) fn charge(&self, address: IpAddr, took: Duration, now: impl FnOnce() -> Instant) {
+        let Some(rate) = self.rate_of(address).filter(|_| took > INCLUDED) else { return };
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now();
+        let bucket = rates.bucket(network_of(address), rate, now);
+        bucket.charge(rate * took.as_secs_f64() / PROCESSOR_SHARE, rate, now);
+    }
+
+    /// How many requests this address may send in a second; `None` where that is not limited.
+    fn rate_of(&self, address: IpAddr) -> Option<f64> {
+        let rate = self.rate.or((!address.is_loopback()).then_some(RATE))?;
+        Some(rate as f64)
     }
 
     pub(super) fn write_rates(&self, writer: &mut Writer, now: Instant) {
@@ -216,5 +237,32 @@ mod tests {
         );
         let elsewhere = "192.0.2.2".parse().unwrap();
         assert!(places.count(elsewhere, RequestKind::Ordinary, now).is_ok());
+    }
+
+    #[test]
+    fn one_address_does_not_use_a_processor_up_however_few_requests_it_sends() {
+        for rate in [100, 20_000] {
+            let places = RequestPlaces::new(8, Some(rate));
+            let (here, began): (IpAddr, _) = ("192.0.2.1".parse().unwrap(), Instant::now());
+            let took = Duration::from_millis(10);
+            let (mut now, mut used) = (began, Duration::ZERO);
+            while now < began + Duration::from_secs(10) {
+                match places.count(here, RequestKind::Ordinary, now) {
+                    Ok(()) => {
+                        places.charge(here, took, || now);
+                        (now, used) = (now + took, used + took);
+                    }
+                    Err(_) => now += Duration::from_millis(1),
+                }
+            }
+            // One second's worth is in the bucket at the beginning.
+            let allowed = Duration::from_secs(6);
+            assert!(used <= allowed && used > allowed / 2, "{used:?} at {rate} a second");
+            places.charge("192.0.2.2".parse().unwrap(), INCLUDED, || now);
+            let quick = (0..rate).all(|_| {
+                places.count("192.0.2.2".parse().unwrap(), RequestKind::Ordinary, now).is_ok()
+            });
+            assert!(quick, "what takes no longer than most is not charged");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod comings_and_goings;
 mod costly_matchers;
 mod disguises;
 mod empty_frames;
+mod endless_queries;
 mod floods_of_requests;
 mod guessed_credentials;
 mod guesses_at_once;
@@ -21,6 +22,7 @@ mod silence;
 mod sipping_streams;
 mod slow_bodies;
 mod storm_of_connections;
+mod swelling_bodies;
 mod tickets;
 mod unread_heads;
 mod unread_metrics;
@@ -37,6 +39,7 @@ pub(crate) fn all() -> Vec<Box<dyn Attack>> {
         Box::new(costly_matchers::CostlyMatchers),
         Box::new(disguises::Disguises),
         Box::new(empty_frames::EmptyFrames),
+        Box::new(endless_queries::EndlessQueries),
         Box::new(floods_of_requests::FloodsOfRequests),
         Box::new(guessed_credentials::GuessedCredentials),
         Box::new(guesses_at_once::GuessesAtOnce),
@@ -53,6 +56,7 @@ pub(crate) fn all() -> Vec<Box<dyn Attack>> {
         Box::new(sipping_streams::SippingStreams),
         Box::new(slow_bodies::SlowBodies),
         Box::new(storm_of_connections::StormOfConnections),
+        Box::new(swelling_bodies::SwellingBodies),
         Box::new(tickets::Tickets),
         Box::new(unread_heads::UnreadHeads),
         Box::new(unread_metrics::UnreadMetrics),

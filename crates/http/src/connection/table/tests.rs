@@ -144,6 +144,32 @@ fn the_honest_lose_no_answer_for_a_network_that_reads_none() {
 }
 
 #[test]
+fn no_unread_answer_is_overlooked_among_thousands() {
+    let (table, now) = (table(TableLimits { unread: usize::MAX, ..BOUNDS }), Instant::now());
+    let (entry, _leave) = enter(&table).unwrap();
+    let answers: Vec<_> = (0..2 * SLICE + 10).map(|_| entry.begin(None)).collect();
+    let unread = [0, 1, SLICE - 1, SLICE, 2 * SLICE, 2 * SLICE + 9];
+    unread.iter().for_each(|at| answers[*at].progress.waits());
+    table.expire(now + Duration::from_secs(1));
+    assert_eq!(table.counts().unread, unread.len());
+}
+
+#[test]
+fn who_has_read_in_the_meantime_stays() {
+    let table = table(BOUNDS);
+    let mut entered: Vec<_> = (0..4).map(|_| enter(&table).unwrap()).collect();
+    let busy: Vec<_> = entered.iter().map(|(entry, _)| entry.begin(None)).collect();
+    busy[2].progress.waits();
+    let later = Instant::now() + GRACE;
+    table.expire(later);
+    // It reads, and has the next piece.
+    std::thread::sleep(Duration::from_millis(2));
+    busy[2].progress.waits();
+    assert!(enter_from(&table, "192.0.2.1", later).is_none());
+    assert_eq!(told(&mut entered[2].1), None);
+}
+
+#[test]
 fn those_who_read_nothing_do_not_lock_the_others_out() {
     let (table, now) = (table(BOUNDS), Instant::now());
     let mut entered: Vec<_> = (0..4).map(|_| enter(&table).unwrap()).collect();
@@ -151,6 +177,7 @@ fn those_who_read_nothing_do_not_lock_the_others_out() {
     busy[2].progress.waits();
     assert!(enter_from(&table, "192.0.2.1", now).is_none(), "it may still read");
     let later = Instant::now() + GRACE;
+    table.expire(later);
     assert!(enter_from(&table, "192.0.2.1", later).is_some());
     assert_eq!(told(&mut entered[2].1), Some(Some(RefusalReason::Connections)));
 }

@@ -57,6 +57,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Key(_)
         | Refusal::Selector(_)
         | Refusal::Query(_)
+        | Refusal::TooManyParameters
         | Refusal::Parameter { .. }
         | Refusal::Publish { .. }
         | Refusal::NearMiss { .. }

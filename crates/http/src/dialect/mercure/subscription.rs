@@ -15,6 +15,7 @@ use super::config::MercureConfig;
 use super::presence::Presence;
 use super::stream_format::format;
 use crate::dialect::contract::{NoteAdmission, QueryForm, SubscribeRequest};
+use crate::processor_time::aside;
 use crate::refusal::{Refusal, UnreadableRequest};
 
 /// Where a stream begins.
@@ -28,7 +29,8 @@ const EARLIEST: &str = "earliest";
 pub(super) fn read(request: &Parts, config: &MercureConfig) -> Result<SubscribeRequest, Refusal> {
     let form = request.extensions.get::<QueryForm>().map(|form| &*form.0);
     let query = request.uri.query().unwrap_or_default();
-    let asked = Asked::parse(query, form, &config.hub);
+    let has_patterns = [query, form.unwrap_or_default()].into_iter().any(may_have_patterns);
+    let asked = aside(has_patterns, || Asked::parse(query, form, &config.hub));
     let asked = asked.map_err(Refusal::unreadable(UnreadableRequest::Subscription))?;
     let selector: Selector =
         asked.selector().map_err(Refusal::unreadable(UnreadableRequest::Subscription))?;
@@ -40,6 +42,19 @@ pub(super) fn read(request: &Parts, config: &MercureConfig) -> Result<SubscribeR
         cadence: None,
         cursor,
         note,
+    })
+}
+
+/// Whether a form may have patterns, which are compiled: for milliseconds, if they are made for it.
+fn may_have_patterns(form: &str) -> bool {
+    form.split('&').any(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "match" | "match_exact" | "last_event_id" | "lastEventID" => false,
+            // A template has variables in braces.
+            "topic" => ["{", "%7B", "%7b"].iter().any(|brace| value.contains(brace)),
+            _ => true,
+        }
     })
 }
 

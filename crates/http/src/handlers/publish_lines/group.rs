@@ -12,6 +12,8 @@ use crate::dialect::LineFormat;
 const EVENTS: usize = 4_096;
 /// From how many bytes on, of lines or of what is said of bad ones, a group is full.
 const BYTES: usize = 256 * 1024;
+/// The most lines in a group that are refused: each costs more than an event.
+const REFUSALS: usize = 256;
 
 /// A group that is being gathered.
 pub(super) struct Group {
@@ -25,6 +27,7 @@ pub(super) struct Notes {
     notes: Vec<LineNote>,
     last: usize,
     lines_held: usize,
+    refusals: usize,
     refusals_held: usize,
 }
 
@@ -49,13 +52,19 @@ impl Group {
 
     /// Whether the next line is for another group.
     pub(super) fn is_full(&self) -> bool {
-        let Notes { lines_held, refusals_held, .. } = self.notes;
-        self.batch.len() >= EVENTS || lines_held >= BYTES || refusals_held >= BYTES
+        let Notes { lines_held, refusals, refusals_held, .. } = self.notes;
+        let is_long = lines_held >= BYTES || refusals_held >= BYTES;
+        is_long || refusals >= REFUSALS || self.batch.len() >= EVENTS
     }
 
     /// How many events there are.
     pub(super) fn events(&self) -> usize {
         self.batch.len()
+    }
+
+    /// For how many events it counts: a line that is refused has been read like one that is not.
+    pub(super) fn charge(&self) -> usize {
+        self.batch.len() + self.notes.refusals
     }
 
     /// Notes a line that is an event, or blank.
@@ -84,9 +93,9 @@ impl Group {
         let mut said = Vec::new();
         say(&mut said);
         let length = said.len();
-        let Notes { notes, last, lines_held, refusals_held } = &mut self.notes;
+        let Notes { notes, last, lines_held, refusals, refusals_held } = &mut self.notes;
         (*last, *lines_held) = (number, *lines_held + bytes);
-        *refusals_held += length;
+        (*refusals, *refusals_held) = (*refusals + 1, *refusals_held + length);
         notes.push(LineNote::Refused(said));
         length
     }

@@ -310,7 +310,7 @@ impl LineStream {
     /// Hands on what was gathered; or says how long to wait, where too much was published.
     fn begin_append(&mut self) -> Result<(), Duration> {
         let events = self.group.events();
-        self.app.quotas.publish_or_wait(&self.caller, events)?;
+        self.app.quotas.publish_or_wait(&self.caller, self.group.charge())?;
         self.input_drained = false;
         let (batch, notes) = self.group.take();
         let (app, began) = (Arc::clone(&self.app), Instant::now());
