@@ -221,7 +221,7 @@ fn a_quick_stream_is_slowed_to_its_rate() {
 fn refused_lines_are_slowed_to_the_rate_of_events() {
     let hub = Hub::alone(&["--publish-rate", "1"]);
     let mut publisher = LineStream::open(&hub, &[]);
-    publisher.send("no JSON\n".repeat(100));
+    publisher.send(&"no JSON\n".repeat(100));
     assert_eq!(publisher.answer()["line"], 1, "they are answered");
     // They were read as events are, so more than a minute's worth is owed.
     let response = hub.publisher().post_json(r#"{"message": "x"}"#);
