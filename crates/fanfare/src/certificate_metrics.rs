@@ -1,4 +1,4 @@
-//! What metrics say of certificates.
+//! Certificate metrics: when the certificate runs out that is shown, and what came of orders for new ones.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ impl CertificateMetrics {
         Self { tls, issued: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 
-    pub(crate) fn ordered(&self, issued: bool) {
+    /// Counts an order to the authority, which was fulfilled or not.
+    pub(crate) fn count_order(&self, issued: bool) {
         let count = if issued { &self.issued } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
     }

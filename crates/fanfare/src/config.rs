@@ -1,25 +1,111 @@
-//! Configuration: what each part of the hub is told of the settings, and no more.
+//! Configuration: what each part of the hub is told of the settings.
+//!
+//! What must hold: no part is told more than it needs; and what the settings leave open is decided here, once.
 
+use std::io;
+use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
 
 use fanfare_auth::{Jwks, PublishGrant, SubscribeGrant, TicketStore, TokenRules};
 use fanfare_delivery::{DeliverySettings, Retry, Seats, StepLimits};
-use fanfare_mercure::MercureUrl;
-use fanfare_net::KeySetUrl;
-use fanfare_settings::{Name, Settings};
-
-use crate::key_set_client::KeySetClient;
-use crate::open_files;
+use fanfare_disk::DiskOptions;
 use fanfare_http::{
     AccessConfig, AddressLimits, ConnectionLimits, CurrentKeys, ForeignRealm, GuardConfig,
-    MercureConfig, MercureTokens, Presence, QuotaLimits, StreamConfig, TableLimits,
+    MercureConfig, MercureTokens, Node, Presence, QuotaLimits, RouterConfig, StreamConfig,
+    TableLimits,
 };
+use fanfare_hub::{Window, WindowBounds};
+use fanfare_log::Retention;
+use fanfare_memory::MemorySettings;
+use fanfare_mercure::MercureUrl;
+use fanfare_net::KeySetUrl;
+use fanfare_settings::{FilePath, Name, Settings};
+use fanfare_tls::TlsConfig;
+
+use crate::engine::EngineConfig;
+use crate::key_set_client::KeySetClient;
+use crate::open_files;
 
 /// The most requests that wait for the key set at once, because their tokens name unknown keys.
 const KEY_SET_WAITERS: usize = 32;
 
-/// At a hub that listens on this port.
+/// Where the certificate is to come from; `None` if the hub speaks clear text.
+pub(crate) fn tls(settings: &Settings) -> Option<TlsConfig> {
+    if let (Some(certificates), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
+        let (certificates, key) = (certificates.path().to_owned(), key.path().to_owned());
+        return Some(TlsConfig::Files { certificates, key });
+    }
+    #[cfg(feature = "acme")]
+    if let Some(cache) = &settings.acme_cache {
+        return Some(TlsConfig::Acme(fanfare_tls::AcmeConfig {
+            domains: settings.acme_domain.clone(),
+            contacts: settings.acme_contact.clone(),
+            directory: settings.acme_directory.clone(),
+            cache: cache.path().to_owned(),
+        }));
+    }
+    None
+}
+
+/// Where the control socket is to be a file, if it is.
+pub(crate) fn control_socket(settings: &Settings) -> Option<&Path> {
+    settings.control_socket.as_ref().map(FilePath::path)
+}
+
+/// This node, at a hub that listens at this address.
+pub(crate) fn node(settings: &Settings, address: SocketAddr) -> Node {
+    Node::new(settings.node_name.as_ref().map(|name| name.as_str()), address)
+}
+
+pub(crate) fn engine(settings: &Settings) -> EngineConfig {
+    let retention = retention(settings);
+    #[cfg(feature = "redis")]
+    if let Some(url) = &settings.redis {
+        return EngineConfig::Redis(fanfare_redis::RedisSettings {
+            retention,
+            idempotency_window: settings.idempotency_window,
+            idempotency_keys: settings.idempotency_keys,
+            wait_replicas: settings.redis_wait_replicas,
+            ..fanfare_redis::RedisSettings::new(url.clone(), settings.namespace.clone())
+        });
+    }
+    match &settings.data {
+        Some(directory) => EngineConfig::Disk {
+            directory: directory.path().to_owned(),
+            options: DiskOptions {
+                retain_topic_count: settings.retain_topic_count,
+                sync: settings.sync,
+                key_window: settings.idempotency_window,
+                key_capacity: settings.idempotency_keys,
+                ..DiskOptions::new(retention)
+            },
+        },
+        None => EngineConfig::Memory(MemorySettings {
+            retention,
+            key_window: settings.idempotency_window,
+            key_capacity: settings.idempotency_keys,
+        }),
+    }
+}
+
+/// The window over the log, with nothing in it.
+pub(crate) fn window(settings: &Settings) -> Window {
+    let bounds =
+        WindowBounds { count: settings.window_count, bytes: settings.window_bytes.in_memory() };
+    Window::new(bounds, retention(settings))
+}
+
+fn retention(settings: &Settings) -> Retention {
+    Retention {
+        count: settings.retain_count,
+        bytes: settings.retain_bytes.get(),
+        age: settings.retain_age,
+    }
+}
+
+/// How Mercure's protocol is spoken, if it is, by a hub that listens on this port.
 pub(crate) fn mercure(settings: &Settings, port: u16) -> Option<MercureConfig> {
     if !settings.mercure {
         return None;
@@ -33,7 +119,7 @@ pub(crate) fn mercure(settings: &Settings, port: u16) -> Option<MercureConfig> {
     Some(MercureConfig { hub, token_in_query, gap_events, presence })
 }
 
-/// Whose tokens of Mercure's protocol count, and what those may do who have none: never publish.
+/// Whose tokens of Mercure's protocol are accepted, and what a client without one may do: never publish.
 fn mercure_realm(settings: &Settings, config: &MercureConfig) -> ForeignRealm {
     let names = |list: &[Name]| list.iter().map(|name| name.as_str().to_owned()).collect();
     let (issuers, audiences) = (issuers(settings), names(&settings.jwt_audience));
@@ -58,7 +144,7 @@ fn token_rules(settings: &Settings) -> TokenRules {
     }
 }
 
-/// The issuers that are trusted; anyone who has a key, if empty.
+/// The issuers that are trusted; if empty, every holder of a key.
 fn issuers(settings: &Settings) -> Vec<String> {
     let named = settings.jwt_issuer.iter().map(|name| name.as_str().to_owned());
     if settings.jwt_issuer.is_empty() {
@@ -80,6 +166,11 @@ fn anyone(settings: &Settings) -> (PublishGrant, SubscribeGrant) {
     }
 }
 
+/// Asks for the key set for tokens, if there is one.
+pub(crate) fn key_set(settings: &Settings) -> io::Result<Option<KeySetClient>> {
+    settings.jwks_url.clone().map(KeySetClient::new).transpose()
+}
+
 pub(crate) fn access(
     settings: &Settings,
     mercure: Option<&MercureConfig>,
@@ -87,7 +178,7 @@ pub(crate) fn access(
     key_set: Option<KeySetClient>,
     tickets: Option<Box<dyn TicketStore>>,
 ) -> AccessConfig {
-    // Those who wait keep a place among the requests being answered: most must be left.
+    // A request that waits keeps its place among those being answered: most places must be left.
     let waiters = (settings.max_requests / 4).clamp(1, KEY_SET_WAITERS);
     AccessConfig {
         keys,
@@ -123,7 +214,7 @@ pub(crate) fn quotas(settings: &Settings) -> QuotaLimits {
     }
 }
 
-/// Where there may be so many connections in all.
+/// For so many connections in all.
 pub(crate) fn addresses(settings: &Settings, all: usize) -> AddressLimits {
     AddressLimits {
         all,
@@ -156,8 +247,9 @@ pub(crate) fn limits(settings: &Settings, open_files: u64) -> ConnectionLimits {
     }
 }
 
-/// For so many streams.
-pub(crate) fn delivery(settings: &Settings, seats: usize) -> DeliverySettings {
+/// In a process that may have `open_files` descriptors.
+pub(crate) fn delivery(settings: &Settings, open_files: u64) -> DeliverySettings {
+    let seats = settings.max_subscribers.unwrap_or_else(|| open_files::subscribers(open_files));
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     DeliverySettings {
         shards: settings.shards.unwrap_or_else(cores),
@@ -178,5 +270,28 @@ pub(crate) fn console(settings: &Settings) -> StreamConfig {
         write_timeout: settings.write_timeout,
         min_rate: settings.min_rate.get(),
         retry: settings.retry,
+    }
+}
+
+/// The longest message, in bytes.
+pub(crate) fn max_message(settings: &Settings) -> usize {
+    settings.max_message.in_memory()
+}
+
+/// Where to report a security problem, each as a URL.
+pub(crate) fn security_contacts(settings: &Settings) -> Vec<String> {
+    settings.security_contact.iter().map(|contact| contact.as_str().to_owned()).collect()
+}
+
+pub(crate) fn router<'a>(
+    settings: &'a Settings,
+    security_contacts: &'a [String],
+    mercure: Option<&'a MercureConfig>,
+) -> RouterConfig<'a> {
+    RouterConfig {
+        prefix: settings.prefix.as_str(),
+        templates: settings.templates.as_ref().map(|directory| directory.path()),
+        security_contacts,
+        mercure,
     }
 }

@@ -1,7 +1,7 @@
-//! The control socket: orders from the hub's own user, and from root; and SIGUSR2, which is one.
+//! The control socket: commands from the hub's own user and from root; and SIGUSR2, which is one.
 //!
-//! What must hold: whoever else connects is refused before a byte of theirs is read, and logged, but not as
-//! often as they like; one order is seen to at a time; and a client that says nothing holds up nobody for long.
+//! What must hold: a client of any other user is refused before a byte of it is read, and logged, at most once a
+//! second; one command is carried out at a time; and a client that sends nothing does not hold up the next for long.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fanfare_handover::control::{
-    ControlAddress, ControlReport, ControlRequest, MAX_BYTES, framed, may_order,
+    ControlAddress, ControlReport, ControlRequest, MAX_BYTES, framed, may_command,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -19,26 +19,26 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// How often it is logged at most that somebody was refused.
+/// How much time lies at least between two lines of the log about refused clients.
 const LOGGED: Duration = Duration::from_secs(1);
-/// How long a client may take to say what it wants, and to take a report.
+/// How long a client may take to send its command, and to take a report.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the hub is asked, and where its reports go.
+/// What the hub is to do, and where its reports go.
 #[derive(Debug)]
 pub(crate) struct ControlCommand {
     pub(crate) request: ControlRequest,
     pub(crate) reports: mpsc::UnboundedSender<ControlReport>,
 }
 
-/// Those who were refused.
+/// Clients that were refused, and how many of them are not in the log.
 #[derive(Debug, Default)]
-struct Refused {
+struct Refusals {
     logged: Option<Instant>,
     left_out: u64,
 }
 
-/// Where orders come in.
+/// Where commands come in.
 #[derive(Debug)]
 pub(crate) struct ControlSockets {
     /// Of this process alone.
@@ -57,7 +57,10 @@ impl ControlSockets {
     ) -> Self {
         let warn = |place: ControlAddress| {
             move |error: &io::Error| {
-                tracing::warn!(%error, "no orders are taken at {place}, such as `fanfare upgrade`");
+                tracing::warn!(
+                    %error,
+                    "the control socket {place} could not be opened; `fanfare upgrade` will not work there"
+                );
             }
         };
         let hub = match (inherited, path) {
@@ -71,7 +74,7 @@ impl ControlSockets {
                 bind(&place).inspect_err(warn(place)).ok()
             }
         };
-        // Also beside a path: whoever knows the process finds it, as the unit of systemd does.
+        // Also beside a path: it can be found by the process id, as systemd's unit does.
         let place = ControlAddress::Process(std::process::id());
         let own = bind(&place).inspect_err(warn(place)).ok();
         for listener in hub.iter().chain(&own) {
@@ -82,29 +85,29 @@ impl ControlSockets {
         Self { own, hub }
     }
 
-    /// The hub's, for the process that is the hub next.
+    /// The hub's own, for the process that is the hub next.
     pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
         self.hub.as_ref()?.as_fd().try_clone_to_owned().ok()
     }
 
-    /// Takes orders, until nobody wants any.
+    /// Takes commands until the receiver is dropped.
     pub(crate) async fn listen(&self, commands: mpsc::Sender<ControlCommand>) {
         let open = |listener: &Option<StdListener>| {
             let listener = listener.as_ref()?.try_clone().ok()?;
             UnixListener::from_std(listener).ok()
         };
         let (own, hub) = (open(&self.own), open(&self.hub));
-        let mut refused = Refused::default();
+        let mut refusals = Refusals::default();
         loop {
             let accepted = tokio::select! {
                 accepted = accept(own.as_ref()) => accepted,
                 accepted = accept(hub.as_ref()) => accepted,
                 () = commands.closed() => return,
             };
-            let Some(stream) = refused.unless_may_order(accepted, Instant::now()) else { continue };
-            // Whatever becomes of it, the next one is heard.
+            let Some(stream) = refusals.authorise(accepted, Instant::now()) else { continue };
+            // Whatever becomes of it, the next one is taken.
             if let Err(error) = serve(stream, &commands).await {
-                tracing::debug!(%error, "an order was not heard to its end");
+                tracing::debug!(%error, "a control command broke off");
             }
         }
     }
@@ -125,7 +128,7 @@ fn bind(place: &ControlAddress) -> io::Result<StdListener> {
     StdListener::bind_addr(&place.address()?)
 }
 
-/// A file of this name is another hub's if anyone listens there, and else was left behind.
+/// A socket of this name is another hub's if something listens there; otherwise it was left behind, and is replaced.
 fn bind_file(path: &Path) -> io::Result<StdListener> {
     use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -152,21 +155,21 @@ async fn accept(listener: Option<&UnixListener>) -> UnixStream {
     }
 }
 
-impl Refused {
-    /// A client of one's own user, or of root; anybody else is refused.
-    fn unless_may_order(&mut self, stream: UnixStream, now: Instant) -> Option<UnixStream> {
+impl Refusals {
+    /// The client, if it is of the hub's own user or of root; otherwise it is refused.
+    fn authorise(&mut self, stream: UnixStream, now: Instant) -> Option<UnixStream> {
         let peer = stream.peer_cred();
-        if peer.as_ref().is_ok_and(|peer| may_order(peer.uid())) {
+        if peer.as_ref().is_ok_and(|peer| may_command(peer.uid())) {
             return Some(stream);
         }
         if let Some(left_out) = self.line(now) {
             match peer {
                 Ok(peer) => {
                     let uid = peer.uid();
-                    tracing::warn!(uid, left_out, "an order of another user was refused");
+                    tracing::warn!(uid, left_out, "a command of another user was refused");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, left_out, "an order of unknown origin was refused");
+                    tracing::warn!(%error, left_out, "a command of unknown origin was refused");
                 }
             }
         }
@@ -186,12 +189,12 @@ impl Refused {
 
 async fn serve(mut stream: UnixStream, commands: &mpsc::Sender<ControlCommand>) -> io::Result<()> {
     let request = timeout(TIMEOUT, read(&mut stream)).await.map_err(io::Error::other)??;
-    let (reports, mut said) = mpsc::unbounded_channel();
-    let gone = ControlReport::Refused("this process is the hub no more: ask again".to_owned());
+    let (reports, mut reported) = mpsc::unbounded_channel();
+    let gone = ControlReport::Refused("this process is no longer the hub: try again".to_owned());
     if commands.send(ControlCommand { request, reports }).await.is_err() {
         return write(&mut stream, &gone).await;
     }
-    while let Some(report) = said.recv().await {
+    while let Some(report) = reported.recv().await {
         write(&mut stream, &report).await?;
         if report.is_last() {
             return Ok(());

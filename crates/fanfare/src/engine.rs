@@ -1,28 +1,31 @@
 //! The engine: which event log is under the hub; and how it changes hands.
 //!
-//! What must hold: whatever is opened with the state of another process goes on in that one's epoch, and writes
+//! What must hold: an engine that is opened with the state of another process goes on in that one's epoch, and writes
 //! nothing before it is [thawed](Engine::thaw).
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fanfare_disk::{DiskLog, DiskOptions, DiskState, FreezeError, LockDescriptors, OpenError};
 use fanfare_event::Position;
-use fanfare_http::NodeId;
-use fanfare_hub::{Hub, Window, WindowBounds};
-use fanfare_log::{EventLog, Retention, Tail};
+use fanfare_hub::{Hub, Window};
+use fanfare_log::{EventLog, Tail};
 use fanfare_memory::{MemoryLog, MemorySettings, MemoryState};
 #[cfg(feature = "redis")]
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings, RedisState};
-use fanfare_settings::{RedisUrl, Settings};
 
-use crate::cluster::RedisCluster;
+/// Where an event log is, as an operator would say it.
+const IN_MEMORY: &str = "in memory";
+const ON_DISK: &str = "on disk";
+#[cfg(feature = "redis")]
+const IN_REDIS: &str = "in redis";
 
 /// How long a start may take to fill the window from the log.
 const WARMING: Duration = Duration::from_secs(2);
-/// How long it may take while nothing is delivered.
+/// How long that may take while another process has stopped delivering.
 const WARMING_MEANWHILE: Duration = Duration::from_millis(50);
 
 /// Why there is no log to run a hub on.
@@ -35,7 +38,7 @@ pub enum EngineError {
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] ConnectError),
-    /// The process before has another engine than the settings name.
+    /// The process that is to be replaced has another engine than the settings name.
     #[error(
         "the hub that is to be replaced has its event log {theirs}, and the settings say {ours}"
     )]
@@ -45,6 +48,18 @@ pub enum EngineError {
         /// Where it would be here.
         ours: &'static str,
     },
+}
+
+/// Which event log there is to be.
+#[derive(Debug, Clone)]
+pub(crate) enum EngineConfig {
+    Memory(MemorySettings),
+    Disk {
+        directory: PathBuf,
+        options: DiskOptions,
+    },
+    #[cfg(feature = "redis")]
+    Redis(RedisSettings),
 }
 
 /// The event log, as what it is.
@@ -81,17 +96,15 @@ pub(crate) enum HandOverError {
     Redis(#[from] fanfare_redis::Unsettled),
 }
 
-/// What is open.
+/// An open event log, and the hub over it.
 pub(crate) struct OpenEngine {
     pub(crate) hub: Arc<Hub>,
     pub(crate) engine: Engine,
-    /// The way to the others, where the engine is one that nodes share.
-    pub(crate) cluster: Option<RedisCluster>,
 }
 
 impl Engine {
-    /// Stops changing, and says what another process needs to go on that has what there was up to `ahead`. To be
-    /// called where nobody publishes any more; may block for as long as `within`.
+    /// Stops changing, and returns what another process needs to go on that has what there was up to `ahead`. To be
+    /// called when nothing is published any more. Blocks, for at most `within`.
     pub(crate) fn freeze(
         &self,
         ahead: Option<Position>,
@@ -111,7 +124,7 @@ impl Engine {
         }
     }
 
-    /// Goes on: where it was frozen, as if nothing had been asked; where it has the state of another process,
+    /// Goes on: if it was frozen, as if nothing had been asked; if it was opened with the state of another process,
     /// from there.
     pub(crate) fn thaw(&self) {
         if let Self::Disk(log) = self {
@@ -148,6 +161,18 @@ impl fmt::Debug for Engine {
     }
 }
 
+impl EngineConfig {
+    /// Where the log is to be.
+    fn place(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => IN_MEMORY,
+            Self::Disk { .. } => ON_DISK,
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => IN_REDIS,
+        }
+    }
+}
+
 impl EngineState {
     /// Where the log is.
     fn place(&self) -> &'static str {
@@ -160,74 +185,44 @@ impl EngineState {
     }
 }
 
-const IN_MEMORY: &str = "in memory";
-const ON_DISK: &str = "on disk";
-const IN_REDIS: &str = "in redis";
-
-/// Opens the log that the settings name, the window over it, and the hub over both; and the way to
-/// the others for `node`, where the engine is one that nodes share. With the state of another process, it goes on
-/// where that one has stopped.
+/// Opens the log, fills `window` from it, and makes a hub of both. With the state of another process, it goes on where
+/// that one has stopped.
 pub(crate) async fn open(
-    settings: &Settings,
-    node: NodeId,
+    config: EngineConfig,
+    window: Window,
     state: Option<EngineState>,
 ) -> Result<OpenEngine, EngineError> {
-    let ours = match (&settings.redis, &settings.data) {
-        (Some(_), _) => IN_REDIS,
-        (None, Some(_)) => ON_DISK,
-        (None, None) => IN_MEMORY,
-    };
+    let ours = config.place();
     if let Some(theirs) = state.as_ref().map(EngineState::place).filter(|theirs| *theirs != ours) {
         return Err(EngineError::Other { theirs, ours });
     }
-    let retention = Retention {
-        count: settings.retain_count,
-        bytes: settings.retain_bytes.get(),
-        age: settings.retain_age,
-    };
-    let bounds =
-        WindowBounds { count: settings.window_count, bytes: settings.window_bytes.in_memory() };
-    let window = Arc::new(Window::new(bounds, retention));
+    let window = Arc::new(window);
     let tail = Arc::clone(&window) as Arc<dyn Tail>;
     let timeout = if state.is_some() { WARMING_MEANWHILE } else { WARMING };
-    let mut cluster = None;
-    let engine = if let Some(url) = &settings.redis {
-        let (engine, others) = open_redis(settings, url, retention, tail, node, state).await?;
-        cluster = Some(others);
-        engine
-    } else if let Some(data) = &settings.data {
-        let options = DiskOptions {
-            retain_topic_count: settings.retain_topic_count,
-            sync: settings.sync,
-            key_window: settings.idempotency_window,
-            key_capacity: settings.idempotency_keys,
-            ..DiskOptions::new(retention)
-        };
-        let log = match state {
-            Some(EngineState::Disk(state, lock)) => {
-                DiskLog::resume(data.path(), lock, options, tail, state)?
-            }
-            _ => DiskLog::open(data.path(), options, tail)?,
-        };
-        Engine::Disk(Arc::new(log))
-    } else {
-        let settings = MemorySettings {
-            retention,
-            key_window: settings.idempotency_window,
-            key_capacity: settings.idempotency_keys,
-        };
-        Engine::Memory(match state {
+    let engine = match config {
+        EngineConfig::Memory(settings) => Engine::Memory(match state {
             Some(EngineState::Memory(state)) => MemoryLog::resume(settings, tail, state),
             _ => MemoryLog::open(settings, tail),
-        })
+        }),
+        EngineConfig::Disk { directory, options } => Engine::Disk(Arc::new(match state {
+            Some(EngineState::Disk(state, lock)) => {
+                DiskLog::resume(&directory, lock, options, tail, state)?
+            }
+            _ => DiskLog::open(&directory, options, tail)?,
+        })),
+        #[cfg(feature = "redis")]
+        EngineConfig::Redis(settings) => Engine::Redis(match state {
+            Some(EngineState::Redis(state)) => RedisLog::resume(settings, tail, state).await?,
+            _ => RedisLog::connect(settings, tail).await?,
+        }),
     };
     let hub = Arc::new(Hub::new(window, engine.log()));
     warm(&hub, timeout).await;
-    Ok(OpenEngine { hub, engine, cluster })
+    Ok(OpenEngine { hub, engine })
 }
 
-/// Fills the window, so that those who return are served from memory. Where that fails, they are served from
-/// the log.
+/// Fills the window, so that clients that come back are served from memory. If that fails, they are served from the
+/// log.
 async fn warm(hub: &Arc<Hub>, within: Duration) {
     let (hub, began) = (Arc::clone(hub), Instant::now());
     let warmed = tokio::task::spawn_blocking(move || hub.warm(|| began.elapsed() < within)).await;
@@ -239,41 +234,4 @@ async fn warm(hub: &Arc<Hub>, within: Duration) {
         Ok(Err(error)) => tracing::warn!(%error, "the window could not be filled from the log"),
         Err(_) => tracing::error!("the window could not be filled from the log: it panicked"),
     }
-}
-
-/// The log in Redis, and the nodes that share it.
-#[cfg(feature = "redis")]
-async fn open_redis(
-    settings: &Settings,
-    url: &RedisUrl,
-    retention: Retention,
-    tail: Arc<dyn Tail>,
-    node: NodeId,
-    state: Option<EngineState>,
-) -> Result<(Engine, RedisCluster), EngineError> {
-    let settings = RedisSettings {
-        retention,
-        idempotency_window: settings.idempotency_window,
-        idempotency_keys: settings.idempotency_keys,
-        wait_replicas: settings.redis_wait_replicas,
-        ..RedisSettings::new(url.clone(), settings.namespace.clone())
-    };
-    let log = match state {
-        Some(EngineState::Redis(state)) => RedisLog::resume(settings, tail, state).await?,
-        _ => RedisLog::connect(settings, tail).await?,
-    };
-    let cluster = RedisCluster::new(node, Arc::clone(log.cluster_store()));
-    Ok((Engine::Redis(log), cluster))
-}
-
-#[cfg(not(feature = "redis"))]
-async fn open_redis(
-    _: &Settings,
-    url: &RedisUrl,
-    _: Retention,
-    _: Arc<dyn Tail>,
-    _: NodeId,
-    _: Option<EngineState>,
-) -> Result<(Engine, RedisCluster), EngineError> {
-    match *url {}
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 use fanfare_auth::{KeyFile, TokenSecret};
 use fanfare_settings::{FilePath, Settings};
 
-/// What users may do with a file who are neither its owner nor of its group. A group may be there to
-/// read it.
+/// What a file's mode allows users who are neither its owner nor in its group. A group may be meant
+/// to read it.
 const OTHERS: u32 = 0o007;
 
-/// Says what is allowed and most likely not meant.
+/// Warns of settings that are allowed and most likely not meant.
 pub(crate) fn warn_about_settings(settings: &Settings) {
     if settings.open {
         if !settings.listen.ip().to_canonical().is_loopback() {
@@ -37,16 +37,16 @@ pub(crate) fn warn_about_settings(settings: &Settings) {
     }
 }
 
-/// Says which files of secrets every user of this machine can read.
+/// Warns of files of secrets that every user of this machine can read.
 pub(crate) fn warn_about_readable_keys(settings: &Settings) {
     let keys = settings.publish_key_file.iter().chain(&settings.subscribe_key_file);
     let secrets = settings.jwt_secret.iter().filter_map(TokenSecret::path);
     let files = keys.map(KeyFile::path).chain(secrets);
-    let mut said = Vec::new();
+    let mut named = Vec::new();
     for file in files.chain(settings.tls_key.iter().map(FilePath::path)) {
-        if !said.contains(&file) && is_readable_by_others(file) {
+        if !named.contains(&file) && is_readable_by_others(file) {
             tracing::warn!("other users can read the key in {0}: chmod 600 {0}", file.display());
-            said.push(file);
+            named.push(file);
         }
     }
 }
@@ -55,7 +55,7 @@ fn is_readable_by_others(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & OTHERS != 0)
 }
 
-/// Says where the page is and how to send a first message. Nobody need be listening.
+/// Prints where the page is and how to send a first message. Standard output may be closed.
 pub(crate) fn print_greeting(address: SocketAddr, settings: &Settings) {
     let prefix = settings.prefix.as_str();
     let host = match settings.acme_domain.first() {

@@ -10,10 +10,10 @@ use fanfare_tls::{AnswerBounds, HttpClient};
 use http::header::ACCEPT;
 use http::{Request, StatusCode};
 
-/// What the answer may be.
+/// How long the answer may be, and how long it may take.
 const BOUNDS: AnswerBounds = AnswerBounds { bytes: Jwks::MAX_BYTES, time: Duration::from_secs(5) };
 
-/// Asks one address for its key set: where keys come from is the operator's word.
+/// Fetches the key set of one URL, which only the operator chooses.
 pub(crate) struct KeySetClient {
     url: KeySetUrl,
     client: HttpClient,

@@ -3,6 +3,7 @@
 //! What must hold: nothing is bound or opened before all settings are good. Each part is
 //! told what it needs of them, and no more.
 
+mod built_hub;
 mod certificate_metrics;
 #[cfg_attr(not(feature = "redis"), path = "no_cluster.rs")]
 mod cluster;
@@ -10,6 +11,8 @@ mod config;
 mod control;
 mod engine;
 mod greeting;
+mod hub_core;
+mod hub_state;
 mod key_files;
 mod key_set_client;
 mod listener;
@@ -18,11 +21,15 @@ mod logs;
 mod notify_systemd;
 mod open_files;
 mod reload;
+mod running_hub;
 mod serve;
+mod serve_error;
 mod signals;
-mod state;
 mod upgrade;
+mod upkeep;
 
 pub use engine::EngineError;
-pub use serve::{ServeError, serve};
-pub use upgrade::TakeoverError;
+pub use hub_state::HubStateError;
+pub use serve::serve;
+pub use serve_error::ServeError;
+pub use upgrade::{ReceivedStateError, TakeoverError};

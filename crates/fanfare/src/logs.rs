@@ -9,7 +9,7 @@ use fanfare_memory::{MemoryLog, MemorySettings, MemoryState};
 
 use crate::engine::Engine;
 
-/// Both, as what they are: HTTP knows them as a hub each.
+/// Both, with their own types: to HTTP, each is a hub.
 #[derive(Debug, Clone)]
 pub(crate) struct Logs {
     pub(crate) engine: Engine,

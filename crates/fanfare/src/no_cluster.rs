@@ -1,29 +1,26 @@
-//! What stands for the other nodes in a program that was built without an engine that nodes share:
-//! there are none, and nothing here is ever called.
+//! No cluster: stands for the other nodes in a program that was built without an engine that nodes share. There are
+//! none, and nothing here but [`RedisCluster::of`] is ever called.
 
 use std::sync::Arc;
 
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
-use fanfare_hub::Hub;
+use fanfare_http::{
+    AppState, Cluster, Member, NodeId, PublishStreams, QuestionHandler, Unreachable,
+};
 use fanfare_shares::Amount;
-use serde_json::Value;
 
-use fanfare_http::{Cluster, Node, PublishStreams, QuestionHandler, Unreachable};
+use crate::engine::Engine;
 
 /// The other nodes.
 #[derive(Debug)]
 pub(crate) enum RedisCluster {}
 
-/// What this node would say of itself.
-#[derive(Debug)]
-pub(crate) struct Heartbeat {
-    pub(crate) node: Node,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) delivery: Arc<Delivery>,
-}
-
 impl RedisCluster {
+    pub(crate) fn of(_: &Engine, _: NodeId) -> Option<Self> {
+        None
+    }
+
     pub(crate) fn listen(
         &self,
         _: Vec<Arc<Delivery>>,
@@ -33,8 +30,7 @@ impl RedisCluster {
         match *self {}
     }
 
-    pub(crate) async fn send_heartbeats(&self, line: Heartbeat) {
-        drop((line.node.started, line.hub, line.delivery));
+    pub(crate) async fn send_heartbeats(&self, _: &AppState) {
         match *self {}
     }
 
@@ -56,7 +52,7 @@ impl Cluster for RedisCluster {
         match *self {}
     }
 
-    fn members(&self) -> Vec<Value> {
+    fn members(&self) -> Vec<Member> {
         match *self {}
     }
 }

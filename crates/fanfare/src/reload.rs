@@ -1,22 +1,22 @@
-//! Reading again: what a hangup (SIGHUP) asks the hub for.
+//! Reload: what the hub reads again at a hangup (SIGHUP).
 //!
 //! What must hold: a hangup never ends the hub and never touches a stream, whatever the hub serves.
-//! Each part that can be read again while the hub runs is told by a notification of its own; for
-//! everything else there is a line in the log.
+//! Each part that can be read again while the hub runs has a notification of its own; if there is
+//! none, the log says so.
 
 use std::sync::Arc;
 
 use tokio::signal::unix::Signal;
 use tokio::sync::Notify;
 
-/// What is read again when the hub is told to.
+/// What is read again at a hangup.
 #[derive(Debug, Default)]
 pub(crate) struct Reload {
     parts: Vec<(&'static str, Arc<Notify>)>,
 }
 
 impl Reload {
-    /// Adds a part of this name. Whoever reads it waits for what is returned.
+    /// Adds a part of this name. Its reader waits for the notification that is returned.
     pub(crate) fn part(&mut self, name: &'static str) -> Arc<Notify> {
         let asked = Arc::<Notify>::default();
         self.parts.push((name, Arc::clone(&asked)));

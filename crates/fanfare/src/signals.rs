@@ -1,4 +1,7 @@
 //! The signals that end the hub.
+//!
+//! What must hold: the first ends it in order, and a second at once; one that reaches a process twice in an upgrade, by
+//! systemd and by the old process, is one.
 
 use std::io;
 use std::process;
@@ -7,8 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// For how long after the first signal another is the same, where a process that hands over may pass it on: systemd
-/// tells both.
+/// For how long after the first signal another counts as the same, in a process to which the old one may pass it on:
+/// systemd signals both.
 const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Whether the hub was told to stop.

@@ -1,7 +1,7 @@
 //! The channel: one end of the pair of sockets between the old process and the new one.
 //!
-//! What must hold: nothing waits for longer than it was told, descriptors that arrive are closed on exec,
-//! and a message whose descriptors did not all arrive is an error.
+//! What must hold: no wait is longer than its deadline, descriptors that arrive are closed on exec, and a
+//! message whose descriptors did not all arrive is an error.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -28,16 +28,16 @@ pub const IN_FLIGHT: usize = 4;
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
 
-/// Why the other process was not heard, or did not hear.
+/// Why a message could not be received, or sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     /// It has closed its end, or has ended.
     #[error("the other process has gone")]
     Gone,
-    /// It said nothing, or took nothing, for so long.
+    /// It sent nothing, or took nothing, for so long.
     #[error("the other process did not answer within {0:?}")]
     Late(Duration),
-    /// It said something that is no message.
+    /// It sent something that is not a message.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// Descriptors were lost on the way: this process may have no more.
@@ -54,7 +54,7 @@ impl Channel {
         Self(socket)
     }
 
-    /// Says something, with descriptors beside it.
+    /// Sends a message, with descriptors beside it.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Channel {
         }
     }
 
-    /// Hears the next message, and the descriptors beside it.
+    /// Receives the next message, and the descriptors beside it.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Channel {
             let mut into = [IoSliceMut::new(&mut bytes)];
             let received = match recvmsg(&self.0, &mut into, &mut control, flags) {
                 Ok(received) => received,
-                // The other has gone without hearing everything. What it said is still to be heard, and then its end.
+                // The other has gone without reading everything. What it sent is still there, and then its end.
                 Err(Errno::INTR | Errno::AGAIN | Errno::CONNRESET) => continue,
                 Err(error) => return Err(io::Error::from(error).into()),
             };
@@ -166,7 +166,7 @@ mod tests {
     use crate::inherited::pair;
 
     #[test]
-    fn what_the_dead_have_said_is_read() {
+    fn what_the_dead_have_sent_is_read() {
         const MOMENT: Duration = Duration::from_secs(1);
         let (living, dead) = pair().unwrap();
         let dead = Channel::new(dead);

@@ -1,4 +1,4 @@
-//! Records in bytes: how whatever is handed over is written down, and read by another process.
+//! Records in bytes: how what is handed over is written down, and read by another process.
 //!
 //! What must hold: reading never panics and never allocates more than the bytes that are there; what was
 //! written is read back as it was, and nothing is left over.
@@ -19,17 +19,18 @@ pub struct Reader<'a>(&'a [u8]);
 pub struct Malformed(pub &'static str);
 
 impl Writer {
-    /// Which has written nothing yet.
+    /// A writer that has written nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Which has room for so many bytes: as long as there are no more, they are nowhere else.
+    /// A writer with room for so many bytes. As long as no more are written they are never moved, so that no copy of a
+    /// secret is left behind.
     pub fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
-    /// Whether, as one byte.
+    /// Yes or no, as one byte.
     pub fn flag(&mut self, value: bool) {
         self.0.push(u8::from(value));
     }
@@ -52,6 +53,12 @@ impl Writer {
     /// Eight bytes.
     pub fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Sixteen bytes: two [`Writer::u64`], the upper half first.
+    pub fn u128(&mut self, value: u128) {
+        self.u64((value >> 64) as u64);
+        self.u64(value as u64);
     }
 
     /// How many of something follow.
@@ -152,13 +159,19 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// See [`Writer::u128`].
+    pub fn u128(&mut self) -> Result<u128, Malformed> {
+        let (upper, lower) = (self.u64()?, self.u64()?);
+        Ok(u128::from(upper) << 64 | u128::from(lower))
+    }
+
     /// How many of something follow, each of which takes at least a byte.
     pub fn count(&mut self) -> Result<usize, Malformed> {
         let count = self.u64()?;
         usize::try_from(count)
             .ok()
             .filter(|count| *count <= self.0.len())
-            .ok_or(Malformed("there is less than it says"))
+            .ok_or(Malformed("it is shorter than it says"))
     }
 
     /// See [`Writer::bytes`].
@@ -174,14 +187,14 @@ impl<'a> Reader<'a> {
 
     /// See [`Writer::address`].
     pub fn address(&mut self) -> Result<IpAddr, Malformed> {
-        const NONE: Malformed = Malformed("an address is none");
+        const INVALID: Malformed = Malformed("an address is not valid");
         let is_v4 = self.flag()?;
-        let octets: [u8; 16] = self.bytes()?.try_into().map_err(|_| NONE)?;
+        let octets: [u8; 16] = self.bytes()?.try_into().map_err(|_| INVALID)?;
         let address = Ipv6Addr::from(octets);
         match (is_v4, address.to_ipv4_mapped()) {
             (true, Some(address)) => Ok(IpAddr::V4(address)),
             (false, _) => Ok(IpAddr::V6(address)),
-            (true, None) => Err(NONE),
+            (true, None) => Err(INVALID),
         }
     }
 
@@ -204,7 +217,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may be left over.
     pub fn end(self) -> Result<(), Malformed> {
-        if self.0.is_empty() { Ok(()) } else { Err(Malformed("there is more than it says")) }
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed("it is longer than it says")) }
     }
 }
 

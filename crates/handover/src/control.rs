@@ -1,11 +1,11 @@
 //! The control socket: where a hub accepts commands from its own user, and from root.
 //!
-//! A client connects, says one [`ControlRequest`], and hears [`ControlReport`]s until the last. Both are records with
-//! their length before them. Where no path is set, the socket has no file: its names are of Linux's
+//! A client connects, sends one [`ControlRequest`], and receives [`ControlReport`]s until the last. Both are records
+//! with their length before them. Where no path is set, the socket has no file: its names are of Linux's
 //! abstract kind, one of the process and one of the address that the hub listens on, so that none is left
 //! behind and none has to be cleaned up. A path takes the place of the latter.
 //!
-//! What must hold: who may ask is decided by what the kernel says of the peer, and nothing else.
+//! What must hold: who may give commands is decided by what the kernel says of the peer, and by nothing else.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -50,10 +50,10 @@ pub enum ControlRequest {
     Check,
 }
 
-/// What a hub says.
+/// What a hub answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlReport {
-    /// How far it has come, for a person to read.
+    /// How far the hub has come, for a person to read.
     Progress(String),
     /// What would move. The last report.
     Checked(UpgradePreview),
@@ -136,8 +136,8 @@ impl fmt::Display for ControlAddress {
     }
 }
 
-/// Whether whoever has this user id may give orders to this process: its own user and root may.
-pub fn may_order(uid: u32) -> bool {
+/// Whether this user may give commands to this process: its own user may, and root.
+pub fn may_command(uid: u32) -> bool {
     uid == Uid::ROOT.as_raw() || uid == geteuid().as_raw()
 }
 
@@ -150,7 +150,7 @@ impl ControlClient {
     ///
     /// # Errors
     ///
-    /// There is none; or what is there is of another user, who may not be believed.
+    /// There is none; or what listens there is another user's, and not to be trusted.
     pub fn connect(places: &[ControlAddress]) -> io::Result<Self> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for place in places {
@@ -159,8 +159,9 @@ impl ControlClient {
                     let owner = socket_peercred(&stream)?.uid;
                     let own = geteuid();
                     if owner != own && !owner.is_root() && !own.is_root() {
-                        let said = format!("{place} belongs to another user: only it and root may");
-                        return Err(io::Error::new(io::ErrorKind::PermissionDenied, said));
+                        let reason =
+                            format!("{place} belongs to another user: only it and root may");
+                        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
                     }
                     stream.set_read_timeout(Some(NEXT_REPORT))?;
                     return Ok(Self(stream));
@@ -171,7 +172,7 @@ impl ControlClient {
         Err(last)
     }
 
-    /// Asks something.
+    /// Sends a request.
     ///
     /// # Errors
     ///
@@ -184,7 +185,7 @@ impl ControlClient {
     ///
     /// # Errors
     ///
-    /// It says nothing for too long, or nothing that can be read.
+    /// The hub sends nothing for too long, or something that cannot be read.
     pub fn report(&mut self) -> io::Result<Option<ControlReport>> {
         let mut length = [0; 4];
         match self.0.read_exact(&mut length) {
@@ -227,7 +228,7 @@ impl ControlRequest {
     ///
     /// # Errors
     ///
-    /// They are none.
+    /// They are not a request.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let request = match reader.u8()? {
@@ -296,7 +297,7 @@ impl ControlReport {
     ///
     /// # Errors
     ///
-    /// They are none.
+    /// They are not a report.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let report = match reader.u8()? {
@@ -328,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_and_reports_are_read_as_they_were_written() {
+    fn requests_and_reports_are_read_as_they_were_written() {
         let binary = Some(PathBuf::from("/usr/local/bin/fanfare"));
         for request in [
             ControlRequest::Upgrade { binary: None },
@@ -367,6 +368,6 @@ mod tests {
     #[test]
     fn only_the_user_and_root_may_send_commands() {
         let own = geteuid().as_raw();
-        assert!(may_order(own) && may_order(0) && !may_order(own + 1));
+        assert!(may_command(own) && may_command(0) && !may_command(own + 1));
     }
 }

@@ -1,10 +1,10 @@
-//! The messages between the old process and the new one, in the order in which they are said.
+//! The messages between the old process and the new one, in the order in which they are sent.
 //!
 //! | from | message | then |
 //! |---|---|---|
 //! | new | [`UpgradeMessage::Hello`]: which formats it knows | |
 //! | old | [`UpgradeMessage::Offer`]: the format, with the listening sockets | it has stopped nothing yet |
-//! | new | [`UpgradeMessage::Ready`]: its settings are good | the old process lets nobody in any more |
+//! | new | [`UpgradeMessage::Ready`]: its settings are good | the old process lets no request in any more |
 //! | old | [`UpgradeMessage::State`]: the sealed file | |
 //! | old | [`UpgradeMessage::Descriptors`], as often as needed | each answered by [`UpgradeMessage::Received`] |
 //! | new | [`UpgradeMessage::Prepared`]: it has everything, and has written nothing | |
@@ -12,7 +12,10 @@
 //! | new | [`UpgradeMessage::Committed`] | the new process is the hub, and begins to write |
 //! | new | [`UpgradeMessage::Serving`] | the old process closes what could not move, and ends |
 //!
-//! [`UpgradeMessage::Failed`] may be said by the new process in place of any of its own.
+//! The new process may send [`UpgradeMessage::Failed`] in place of any of its own messages.
+//!
+//! What must hold: the bytes of a message never change within a format, and what does not begin like a message is not
+//! taken for one.
 
 use std::ops::RangeInclusive;
 
@@ -34,7 +37,7 @@ pub struct Formats {
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpgradeMessage {
-    /// The new process is there.
+    /// The new process has started.
     Hello {
         /// Which formats it knows.
         formats: Formats,
@@ -63,9 +66,9 @@ pub enum UpgradeMessage {
     Received,
     /// The new process has everything, and has written nothing.
     Prepared,
-    /// The old process does nothing more, whatever the answer is.
+    /// The old process does nothing more until it has the answer.
     Commit,
-    /// From here on, the new process is the hub. It has done nothing yet that anybody could see.
+    /// From here on, the new process is the hub. It has done nothing yet that others could see.
     Committed,
     /// The new process lets everyone in.
     Serving,
@@ -99,7 +102,7 @@ impl std::fmt::Display for Formats {
     }
 }
 
-/// What every message begins with, so that what something else says is not taken for one.
+/// What every message begins with, so that what another program sends is not taken for one.
 const MAGIC: [u8; 4] = *b"FFHO";
 
 impl UpgradeMessage {
@@ -149,9 +152,9 @@ impl UpgradeMessage {
     ///
     /// # Errors
     ///
-    /// They are none of this format's.
+    /// They are not a message of a format that is known here.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let bytes = bytes.strip_prefix(&MAGIC).ok_or(Malformed("it is no message of a hub"))?;
+        let bytes = bytes.strip_prefix(&MAGIC).ok_or(Malformed("it is not a message of a hub"))?;
         let mut reader = Reader::new(bytes);
         let message = match reader.u8()? {
             1 => Self::Hello {

@@ -1,8 +1,8 @@
 //! The state file: all state that is handed over, in one sealed memory file.
 //!
-//! What must hold: what is read is what was written, for nobody can change the file once it is sealed; and
-//! each section is asked for by its name, so that one that nobody asks for is an error and not a loss. What is secret
-//! is in the file, and where its owner has it, and nowhere on the way.
+//! What must hold: what is read is what was written, for a sealed file cannot be changed; and each section is taken by
+//! its name, so that one that is not taken is an error and not a loss. A secret is in the file and with its owner, and
+//! no copy of it is left anywhere on the way.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -25,7 +25,7 @@ const SEALS: SealFlags =
 #[derive(Debug)]
 pub struct StateFile(OwnedFd);
 
-/// What is in a state file, and has not been asked for yet.
+/// The sections of a state file that have not been taken yet.
 #[derive(Debug)]
 pub struct Manifest {
     sections: Vec<Section>,
@@ -59,11 +59,11 @@ pub enum StateFileError {
     /// It is not what it should be.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// Something is missing.
-    #[error("no {0:?} was handed over")]
+    /// A section is missing.
+    #[error("the section {0:?} was not handed over")]
     Missing(&'static str),
-    /// There is something that this program does not know.
-    #[error("{0:?} was handed over, which this version does not know")]
+    /// There is a section that this program does not know.
+    #[error("the section {0:?} was handed over, which this version does not know")]
     Unknown(String),
     /// The system refused.
     #[error("the state cannot be handed over: {0}")]
@@ -109,7 +109,7 @@ impl StateFile {
     ///
     /// See [`StateFileError`].
     pub fn open(self) -> Result<Manifest, StateFileError> {
-        // What is no memory file has no seals to ask for.
+        // Asking an ordinary file for its seals fails: it has none.
         let seals = fcntl_get_seals(&self.0).unwrap_or(SealFlags::empty());
         if !seals.contains(SEALS) {
             return Err(StateFileError::Unsealed);
@@ -124,7 +124,7 @@ impl StateFile {
         file.read_exact(&mut beginning)?;
         let (magic, length) = beginning.split_at(8);
         if magic != MAGIC {
-            return Err(Malformed("it is no state of a hub").into());
+            return Err(Malformed("it is not the state of a hub").into());
         }
         let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
         if length > size - 16 {
@@ -142,7 +142,7 @@ impl StateFile {
         }
         reader.end()?;
         if left > 0 {
-            return Err(Malformed("there is more than it says").into());
+            return Err(Malformed("it is longer than it says").into());
         }
         let file = Arc::new(file);
         let mut at = 16 + length;
@@ -203,11 +203,11 @@ impl Manifest {
         Some(self.sections.swap_remove(at))
     }
 
-    /// Nothing may be left that nobody has asked for.
+    /// Every section must have been taken.
     ///
     /// # Errors
     ///
-    /// The name of what is.
+    /// The name of one that was not.
     pub fn end(self) -> Result<(), StateFileError> {
         match self.sections.into_iter().next() {
             None => Ok(()),

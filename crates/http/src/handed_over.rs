@@ -1,7 +1,7 @@
 //! Handed over: how streams that another process had let in are taken in here.
 //!
-//! What must hold: whoever moves keeps its places and its rights, and no more than those; and whoever was let
-//! in by a credential that is not accepted here does not stay.
+//! What must hold: a stream that moves keeps its places and its rights, and no more than those; and one that was let in
+//! by a credential that is not accepted here is ended.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use fanfare_delivery::{
 };
 use fanfare_event::Pattern;
 use fanfare_hub::Envelope;
-use fanfare_mercure::Matcher;
+use fanfare_mercure::{Matcher, MercureUrl};
 
 use crate::connection::Connections;
-use crate::dialect::{MercureConfig, mercure_format};
+use crate::dialect::mercure_format;
 use crate::state::AppState;
 
 /// What subscriptions that were written down call by name.
 #[derive(Debug)]
 pub struct SubscriptionVocabulary<'a> {
-    /// How Mercure's protocol is spoken, if it is.
-    pub mercure: Option<&'a MercureConfig>,
+    /// The URL that relative matchers are resolved against, if Mercure's protocol is spoken.
+    pub mercure_url: Option<&'a Arc<MercureUrl>>,
 }
 
 impl Vocabulary for SubscriptionVocabulary<'_> {
@@ -33,7 +33,7 @@ impl Vocabulary for SubscriptionVocabulary<'_> {
     }
 
     fn expression(&self, text: &str) -> Option<Pattern> {
-        Matcher::expression(text, &self.mercure?.hub)
+        Matcher::expression(text, self.mercure_url?)
     }
 }
 
@@ -56,7 +56,7 @@ impl Connections {
             let address = connection.peer().map(|peer| peer.ip());
             let now = Instant::now();
             seats.extend(address.and_then(|address| self.addresses().keep(address, now)));
-            // Whoever is listed has a lease, which holds this.
+            // A listed subscriber has a lease, which holds this.
             seats.extend(listed);
         }
         let seat = delivery.seats().take_beyond_capacity(1);
@@ -65,7 +65,7 @@ impl Connections {
 }
 
 impl AppState {
-    /// Ends the streams of those of these credentials that are not accepted here.
+    /// Ends the streams of those among these credentials that are not accepted here.
     pub async fn end_unknown(&self, credentials: &HashSet<Arc<str>>) {
         for credential in credentials {
             if !self.access.knows(credential) {

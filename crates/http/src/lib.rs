@@ -42,7 +42,7 @@ mod stream;
 
 pub use self::access::{Access, AccessConfig, CurrentKeys, ForeignKeys, ForeignRealm, GuardConfig};
 pub use self::audit::Trail;
-pub use self::cluster::{Cluster, QuestionHandler, Unreachable};
+pub use self::cluster::{Cluster, Member, NodeStatus, QuestionHandler, Unreachable};
 pub use self::connection::{
     ConnectionLimits, ConnectionTable, Connections, Lifecycle, ParkedConnection, Parking,
     ReenteredConnection, TableLimits, accept,
@@ -53,7 +53,7 @@ pub use self::front::Front;
 pub use self::gate::{Gate, GateState};
 pub use self::handed_over::SubscriptionVocabulary;
 pub use self::metrics::{LastUpgrade, MetricSource, Metrics, RefusalReason, Rows, Upgrades};
-pub use self::node::{Node, NodeId, NodeIdentity};
+pub use self::node::{InvalidNodeId, Node, NodeId, NodeIdentity};
 #[cfg(fuzzing)]
 pub use self::probe::probe_head;
 #[cfg(fuzzing)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use fanfare_event::Timestamp;
 use fanfare_handover::{Malformed, Reader, Writer};
@@ -20,8 +21,13 @@ pub struct Node {
 }
 
 /// Eight hexadecimal digits, by chance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(u32);
+
+/// A text that is not eight hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a node's id is eight hexadecimal digits")]
+pub struct InvalidNodeId;
 
 impl Node {
     /// Called `name`, else after the machine and the port it listens on.
@@ -70,6 +76,16 @@ impl NodeIdentity {
     /// It is not what [`NodeIdentity::write`] has written.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self { id: NodeId(reader.u32()?), started: Timestamp(reader.u64()?) })
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = InvalidNodeId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNodeId> {
+        let is_plain = text.len() == 8 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let id = u32::from_str_radix(text, 16).ok().filter(|_| is_plain);
+        id.map(Self).ok_or(InvalidNodeId)
     }
 }
 

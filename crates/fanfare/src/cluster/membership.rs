@@ -1,76 +1,72 @@
 //! Membership: which nodes are there, by the heartbeat that each sends every few seconds.
+//!
+//! What must hold: a node whose heartbeat is not understood is a member all the same.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_delivery::Delivery;
-use fanfare_http::{Node, NodeId};
-use fanfare_hub::Hub;
+use fanfare_http::{AppState, Member, NodeId, NodeStatus};
 use fanfare_redis::ClusterStore;
-use serde_json::{Value, json};
 use tokio::time::interval;
 
 /// How often a node says that it is there; a few times within [`ClusterStore::HEARTBEAT_TIMEOUT`].
 const EVERY: Duration = Duration::from_secs(3);
 
-/// The nodes as they were last heard, this one among them; empty while nobody can be heard.
+/// The nodes as they were last heard, this one among them; empty while they cannot be heard.
 #[derive(Debug, Default)]
-pub(super) struct Membership(Mutex<Vec<Value>>);
-
-/// What a node says of itself.
-#[derive(Debug)]
-pub(crate) struct Heartbeat {
-    pub(crate) node: Node,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) delivery: Arc<Delivery>,
-}
+pub(super) struct Membership(Mutex<Vec<Member>>);
 
 impl Membership {
-    pub(super) fn nodes(&self) -> Vec<Value> {
+    pub(super) fn members(&self) -> Vec<Member> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The ids of all nodes but this one.
-    pub(super) fn others(&self, this: NodeId) -> Vec<String> {
-        let this = this.to_string();
-        let ids = self.nodes().into_iter().filter_map(|node| Some(node["id"].as_str()?.to_owned()));
+    pub(super) fn others(&self, this: NodeId) -> Vec<NodeId> {
+        let members = self.members();
+        let ids = members.iter().filter_map(|member| Some(member.status()?.id));
         ids.filter(|id| *id != this).collect()
     }
 
-    /// Sends this node's heartbeats, and notes those of the others, for ever.
-    pub(super) async fn keep(&self, store: &ClusterStore, heartbeat: Heartbeat) {
+    /// Sends the heartbeats of this node, and notes those of the others, for ever.
+    pub(super) async fn keep(&self, store: &ClusterStore, app: &AppState) {
         let mut ticks = interval(EVERY);
-        let id = heartbeat.node.id.to_string();
+        let id = app.node.id.to_string();
         loop {
             ticks.tick().await;
-            let heard = match store.heartbeat(&id, &heartbeat.line(store).to_string()).await {
+            let line = status(app, store.lag()).to_json().to_string();
+            let lines = match store.heartbeat(&id, &line).await {
                 Ok(lines) => lines,
                 Err(error) => {
                     tracing::debug!(%error, "the other nodes cannot be heard");
                     Vec::new()
                 }
             };
-            // A line of another version that is not understood says at least that it is there.
-            let mut nodes: Vec<Value> =
-                heard.iter().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
-            let place = |node: &Value| (node["name"].to_string(), node["id"].to_string());
-            nodes.sort_by_key(place);
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
+            let mut members: Vec<_> = lines.iter().map(|line| Member::from_line(line)).collect();
+            members.sort_by_key(rank);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = members;
         }
     }
 }
 
-impl Heartbeat {
-    fn line(&self, store: &ClusterStore) -> Value {
-        json!({
-            "id": self.node.id.to_string(),
-            "name": self.node.name,
-            "version": env!("CARGO_PKG_VERSION"),
-            "started": self.node.started.as_millis(),
-            "subscribers": self.delivery.seats().taken(),
-            "heard": self.hub.window().last().to_string(),
-            "lag": store.lag(),
-            "ready": self.hub.ready().is_ok(),
-        })
+/// What this node says of itself, so many events behind the log.
+fn status(app: &AppState, lag: u64) -> NodeStatus {
+    NodeStatus {
+        id: app.node.id,
+        name: app.node.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: app.node.started,
+        subscribers: app.delivery.seats().taken() as u64,
+        heard: app.hub.window().last(),
+        lag,
+        ready: app.hub.ready().is_ok(),
+    }
+}
+
+/// By name, and by id where names are the same. Nodes that are not understood come last.
+fn rank(member: &Member) -> (bool, String, Option<NodeId>) {
+    match member {
+        Member::Known(status) => (false, status.name.clone(), Some(status.id)),
+        Member::Unknown => (true, String::new(), None),
     }
 }

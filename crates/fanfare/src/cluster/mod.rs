@@ -1,5 +1,8 @@
 //! The cluster on Redis: how this node shares tickets, cuts, questions and its presence with the others on the same
-//! log. On an engine of its own a node is alone, and there is none of this.
+//! log. A node on an engine of its own is alone, and has none of this.
+//!
+//! What must hold: nothing waits for a node that does not answer longer than a named bound, and a node that was cut off
+//! from the others ends what they have cut meanwhile.
 
 mod membership;
 mod notices;
@@ -10,16 +13,17 @@ use std::sync::Arc;
 
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
-use fanfare_http::{Cluster, NodeId, PublishStreams, QuestionHandler, Unreachable};
+use fanfare_http::{
+    AppState, Cluster, Member, NodeId, PublishStreams, QuestionHandler, Unreachable,
+};
 use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
-use serde_json::Value;
 
-pub(crate) use self::membership::Heartbeat;
 use self::membership::Membership;
 use self::notices::NoticeReader;
 use self::questions::Questions;
 use self::tickets::SharedTickets;
+use crate::engine::Engine;
 
 /// The other nodes, as this one reaches them through Redis.
 #[derive(Debug)]
@@ -30,12 +34,15 @@ pub(crate) struct RedisCluster {
 }
 
 impl RedisCluster {
-    pub(crate) fn new(node: NodeId, store: Arc<ClusterStore>) -> Self {
-        Self { node, store, membership: Membership::default() }
+    /// The way from this node to the others, if the engine is one that nodes share.
+    pub(crate) fn of(engine: &Engine, node: NodeId) -> Option<Self> {
+        let Engine::Redis(log) = engine else { return None };
+        let store = Arc::clone(log.cluster_store());
+        Some(Self { node, store, membership: Membership::default() })
     }
 
-    /// Ends in `deliveries`, from now on, what other nodes say is to end, and has `answers` answer what they ask. To be
-    /// called on a runtime.
+    /// From now on, ends in `deliveries` the streams that other nodes say are to end, and has `answers` answer their
+    /// questions. To be called on a runtime.
     pub(crate) fn listen(
         &self,
         deliveries: Vec<Arc<Delivery>>,
@@ -48,14 +55,14 @@ impl RedisCluster {
     }
 
     /// Tells the other nodes every few seconds that this one is there, for ever.
-    pub(crate) async fn send_heartbeats(&self, heartbeat: Heartbeat) {
-        self.membership.keep(&self.store, heartbeat).await;
+    pub(crate) async fn send_heartbeats(&self, app: &AppState) {
+        self.membership.keep(&self.store, app).await;
     }
 
-    /// Tells the other nodes that this one goes; where that fails they notice in a few seconds.
+    /// Tells the other nodes that this one goes; if that fails, they notice in a few seconds.
     pub(crate) async fn leave(&self) {
         if let Err(error) = self.store.leave(&self.node.to_string()).await {
-            tracing::debug!(%error, "the other nodes could not be told of the end");
+            tracing::debug!(%error, "the other nodes could not be told that this one ends");
         }
     }
 }
@@ -80,7 +87,7 @@ impl Cluster for RedisCluster {
         })
     }
 
-    fn members(&self) -> Vec<Value> {
-        self.membership.nodes()
+    fn members(&self) -> Vec<Member> {
+        self.membership.members()
     }
 }

@@ -1,8 +1,8 @@
 //! Notices: what the nodes of a cluster tell all others. A cut says that the streams of a subject are to end; a
-//! question is for whoever has an answer.
+//! question is for every node that has an answer.
 //!
-//! A node that was cut off from the engine hears of cuts when it comes back, and ends what had been verified before
-//! they were said. Where it can no longer hear of all of them, whoever has a subject has to be verified anew.
+//! What must hold: a node that was cut off from the engine receives the cuts when it comes back, and ends what had been
+//! verified before they were made. If some are no longer kept, every stream of a subject has to be verified anew.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,18 +13,17 @@ use fanfare_redis::{Notice, NoticeListener};
 
 use super::questions::Questions;
 
-/// What a node says to have the streams of a subject ended. A question begins otherwise: no node has its mark in its
-/// id.
+/// The notice that ends the streams of a subject. A question begins otherwise: its mark is in no node's id.
 pub(super) fn cut(node: NodeId, subject: &str) -> String {
     format!("{node} {subject}")
 }
 
-/// Passes on to delivery what others have said, and to whoever answers what they ask. What this node has said it has
-/// done, and heard back it would be taken for later than it was: it would hit those who have returned since.
+/// Passes cuts of other nodes on to delivery, and their questions to what answers them. This node's own cuts are left
+/// out: they are done, and would now end the streams of subjects that have come back since.
 pub(super) struct NoticeReader {
     pub(super) node: NodeId,
     pub(super) deliveries: Vec<Arc<Delivery>>,
-    /// Those who stream what they publish.
+    /// Publishers that stream.
     pub(super) publishers: Arc<PublishStreams>,
     pub(super) questions: Questions,
 }
@@ -37,7 +36,7 @@ impl NoticeListener for NoticeReader {
             delivery.reverify(now, |streams| {
                 tracing::warn!(
                     streams,
-                    "cuts were missed: streams of subjects end, to be verified anew"
+                    "cuts were missed: streams of subjects end, and are verified anew when they come back"
                 );
             });
         }
@@ -49,7 +48,7 @@ impl NoticeListener for NoticeReader {
         let cuts = notices.into_iter().filter_map(|notice| {
             let Notice { text, age } = self.questions.take(notice)?;
             let (node, subject) = text.split_once(' ')?;
-            // What is older than this clock was said before anything was verified by it.
+            // A cut from before this clock began is older than anything that was verified by it.
             let at = now.checked_sub(age)?;
             (node != this).then(|| Cut { subject: subject.into(), at })
         });
@@ -61,7 +60,7 @@ impl NoticeListener for NoticeReader {
         for delivery in &self.deliveries {
             delivery.cut(&cuts, |streams| {
                 if streams > 0 {
-                    tracing::info!(streams, "streams were cut, as the cluster was told");
+                    tracing::info!(streams, "streams were cut by another node");
                 }
             });
         }

@@ -1,7 +1,7 @@
 //! Questions: what one node asks all others at once. It is a notice; each answer is left in Redis under the question's
 //! name and the node's, for the one that asks to fetch.
 //!
-//! What must hold: a question costs each node one look and one write, and whoever asks never waits longer than
+//! What must hold: a question costs each node one read and one write, and the node that asks never waits longer than
 //! [`ANSWER_WITHIN`] for nodes that do not answer.
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use fanfare_redis::{ClusterStore, ClusterStoreError, Notice};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-/// How long nodes have to answer; what is older is asked by nobody any more.
+/// How long nodes have to answer: no node waits for the answer to an older question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// How long an answer is kept for whoever asked.
+/// How long an answer is kept for the node that asked.
 const KEPT: Duration = Duration::from_secs(5);
 /// How long it takes until an answer is looked for again: at first, and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(160));
@@ -48,11 +48,10 @@ impl Questions {
         let answers = Arc::clone(self.answers.as_ref()?);
         let mut parts = question.splitn(3, ' ');
         let (asker, name, question) = (parts.next()?, parts.next()?, parts.next()?);
-        let this = self.node.to_string();
-        if asker == this {
+        if asker == self.node.to_string() {
             return None;
         }
-        let (name, question) = (answer_name(name, &this), question.to_owned());
+        let (name, question) = (answer_name(name, self.node), question.to_owned());
         let store = Arc::clone(&self.store);
         self.runtime.spawn(async move {
             let Some(answer) = answers.answer(question).await else { return };
@@ -69,7 +68,7 @@ pub(super) async fn ask(
     store: &ClusterStore,
     node: NodeId,
     question: &str,
-    nodes: Vec<String>,
+    nodes: Vec<NodeId>,
 ) -> Result<Vec<String>, ClusterStoreError> {
     if nodes.is_empty() {
         return Ok(Vec::new());
@@ -83,7 +82,7 @@ pub(super) async fn ask(
         wait = (wait * 2).min(LOOK.1);
         let mut silent = Vec::new();
         for node in missing {
-            match store.withdraw(&answer_name(&name, &node)).await? {
+            match store.withdraw(&answer_name(&name, node)).await? {
                 Some(answer) => answers.push(answer),
                 None => silent.push(node),
             }
@@ -91,12 +90,13 @@ pub(super) async fn ask(
         missing = silent;
     }
     if !missing.is_empty() {
-        tracing::debug!(nodes = ?missing, "nodes did not answer in time");
+        let nodes: Vec<_> = missing.iter().map(NodeId::to_string).collect();
+        tracing::debug!(?nodes, "nodes did not answer in time");
     }
     Ok(answers)
 }
 
-/// Where the answer of a node is left.
-fn answer_name(question: &str, node: &str) -> String {
+/// Under which name the answer of a node is left.
+fn answer_name(question: &str, node: NodeId) -> String {
     format!("answer:{question}:{node}")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long the new process may take to say who it is.
+/// How long the new process may take to say which formats it knows.
 pub(super) const HELLO: Duration = Duration::from_secs(5);
 /// How long it may take to read its settings and certificates. Everyone is served meanwhile.
 pub(super) const READY: Duration = Duration::from_secs(30);
@@ -10,13 +10,13 @@ pub(super) const READY: Duration = Duration::from_secs(30);
 pub(super) const SETTLE: Duration = Duration::from_millis(100);
 /// How long the answers to requests may take that were inside until then.
 pub(super) const ANSWERED: Duration = Duration::from_millis(10);
-/// How long it may take until nobody acts on the hub any more.
+/// How long it may take until no request is being answered and every stream is out of its shard.
 pub(super) const QUIET: Duration = Duration::from_secs(2);
 /// How long the log may take to write and sync what was handed in.
 pub(super) const FREEZE: Duration = Duration::from_secs(2);
 /// How long one message may take, while everyone waits.
 pub(super) const STEP: Duration = Duration::from_secs(5);
-/// How long whoever asked may take to hear that there is no new process, before anything else is done.
-pub(super) const TOLD: Duration = Duration::from_secs(5);
-/// How long the new process waits for the old one's next word. Above all that the old one may wait for.
-pub(super) const NEXT_WORD: Duration = Duration::from_secs(60);
+/// How long the client that asked may take to read the last report, before anything else is done.
+pub(super) const LAST_REPORT: Duration = Duration::from_secs(5);
+/// How long the new process waits for the old one's next message: longer than the old one may wait for anything.
+pub(super) const NEXT_MESSAGE: Duration = Duration::from_secs(60);

@@ -1,30 +1,35 @@
-//! Handing over: the old process's part.
+//! Handing over: how the old process starts its successor, gives it everything, and ends, or goes on.
+//!
+//! What must hold: until the new process has committed, an error or a stop puts everything back as it was
+//! ([`super::standstill`]). After it, nothing of the log or of a stream is touched here, whatever becomes of the new
+//! process.
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use fanfare_delivery::Delivery;
-use fanfare_handover::control::{ControlReport, ControlRequest, UpgradeOutcome, UpgradePreview};
+use fanfare_event::Position;
+use fanfare_handover::control::{ControlReport, ControlRequest, UpgradePreview};
 use fanfare_http::{AppState, Connections, Presence};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::deadlines::{FREEZE, TOLD};
+use super::deadlines::LAST_REPORT;
 use super::pause::Pause;
 use super::secrets::movable;
+use super::standstill::Paused;
 use super::successor::{Successor, UpgradeAbort};
 use super::upgrade_error::UpgradeError;
+use super::upgraded::Upgraded;
 use crate::control::{ControlCommand, ControlSockets};
+use crate::hub_state::write_ahead;
 use crate::logs::Logs;
-use crate::notify_systemd::notify;
 use crate::signals::StopSignal;
-use crate::state::{Frozen, write_ahead};
 
 /// A hub that can be handed over.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ pub(crate) struct Handover<'a> {
     pub(crate) connections: &'a Connections,
     pub(crate) logs: &'a Logs,
     pub(crate) presence: Option<&'a Presence>,
-    /// Where it listens, for everyone and for orders.
+    /// Where it listens: for requests, and for control commands.
     pub(crate) listening: &'a TcpListener,
     pub(crate) control: &'a ControlSockets,
 }
@@ -46,9 +51,9 @@ impl NewHub {
     /// Passes on that the hub is to stop.
     pub(crate) fn stop(&self) {
         let process = Pid::from_raw(self.0.cast_signed());
-        // It is a child that nobody has waited for: its number is no other's.
+        // Its id is not reused: it is a child of this process, which has not waited for its end.
         if let Some(Err(error)) = process.map(|process| kill_process(process, Signal::TERM)) {
-            tracing::warn!(%error, pid = self.0, "the new process could not be told to stop");
+            tracing::warn!(%error, pid = self.0, "SIGTERM could not be sent to the new process");
         }
     }
 }
@@ -57,7 +62,7 @@ impl NewHub {
 const CONTAINER_INITS: &[&str] = &["tini", "docker-init", "dumb-init", "catatonit", "conmon"];
 
 impl Handover<'_> {
-    /// Does what is asked; which other process is the hub now, if one is.
+    /// Carries out a command; which other process is the hub now, if one is.
     pub(crate) async fn handle_command(
         self,
         command: ControlCommand,
@@ -66,50 +71,30 @@ impl Handover<'_> {
         let ControlCommand { request, reports } = command;
         let binary = match request {
             ControlRequest::Check => {
-                // Whoever asked may have gone.
-                say(&reports, ControlReport::Checked(self.preview())).await;
+                report_last(&reports, ControlReport::Checked(self.preview())).await;
                 return None;
             }
             ControlRequest::Upgrade { binary } => binary,
         };
         let app = Arc::clone(self.app);
-        match self.upgrade(binary, &reports, stop).await {
-            Ok((outcome, serving)) => {
-                let UpgradeOutcome { streams, connections, closed, pause_micros, pid, .. } =
-                    outcome;
-                let _ = match serving {
-                    Ok(()) => {
-                        tracing::info!(
-                            streams,
-                            connections,
-                            closed,
-                            pause_micros,
-                            pid,
-                            "handed over"
-                        );
-                        reports.send(ControlReport::Done(outcome))
-                    }
-                    // There is no way back.
-                    Err(error) => {
-                        tracing::error!(%error, pid, "the new process is the hub, but does not answer");
-                        reports.send(ControlReport::Lost(error.to_string()))
-                    }
-                };
-                Some(NewHub(pid))
+        let error = match self.upgrade(binary, &reports, stop).await {
+            Ok(upgraded) => {
+                let new_hub = NewHub(upgraded.pid());
+                // The client may have gone. If not, the hub waits at its end until the report is read.
+                let _ = reports.send(upgraded.report());
+                return Some(new_hub);
             }
-            Err(error @ UpgradeError::Stopped) => {
-                tracing::info!(%error, "the hub was not upgraded");
-                say(&reports, ControlReport::Refused(error.to_string())).await;
-                None
-            }
-            Err(error) => {
-                app.metrics.upgrades().failed();
-                let streams = app.delivery.seats().taken();
-                tracing::error!(%error, streams, "the hub was not upgraded, and goes on as before");
-                say(&reports, ControlReport::Refused(error.to_string())).await;
-                None
-            }
+            Err(error) => error,
+        };
+        if matches!(error, UpgradeError::Stopped) {
+            tracing::info!(%error, "the hub was not upgraded");
+        } else {
+            app.metrics.upgrades().failed();
+            let streams = app.delivery.seats().taken();
+            tracing::error!(%error, streams, "the hub was not upgraded, and goes on as before");
         }
+        report_last(&reports, ControlReport::Refused(error.to_string())).await;
+        None
     }
 
     /// What would move.
@@ -130,11 +115,7 @@ impl Handover<'_> {
     }
 
     fn obstacle(&self) -> Option<UpgradeError> {
-        is_the_container().then(|| {
-            let said = "this process is the container, which ends with it: replace the container, and \
-                        every client resumes";
-            UpgradeError::Obstacle(said.to_owned())
-        })
+        is_the_container().then_some(UpgradeError::Container)
     }
 
     async fn upgrade(
@@ -142,19 +123,17 @@ impl Handover<'_> {
         binary: Option<PathBuf>,
         reports: &mpsc::UnboundedSender<ControlReport>,
         stop: &StopSignal,
-    ) -> Result<(UpgradeOutcome, Result<(), UpgradeError>), UpgradeError> {
+    ) -> Result<Upgraded, UpgradeError> {
         let abort = UpgradeAbort::default();
-        let mut upgraded = pin!(self.upgrade_until(binary, reports, abort.clone()));
+        let mut upgrade = pin!(self.upgrade_until(binary, reports, abort.clone()));
         tokio::select! {
-            upgraded = &mut upgraded => upgraded,
+            upgraded = &mut upgrade => upgraded,
             () = stop.given() => {
-                // Nothing waits for a process that is to have no successor.
+                // A hub that is to stop waits for no new process.
                 abort.break_off();
-                let upgraded = upgraded.await;
-                if let Ok((outcome, _)) = &upgraded {
-                    NewHub(outcome.pid).stop();
-                }
-                upgraded.map_err(|_| UpgradeError::Stopped)
+                let upgraded = upgrade.await.map_err(|_| UpgradeError::Stopped)?;
+                NewHub(upgraded.pid()).stop();
+                Ok(upgraded)
             }
         }
     }
@@ -164,17 +143,41 @@ impl Handover<'_> {
         binary: Option<PathBuf>,
         reports: &mpsc::UnboundedSender<ControlReport>,
         abort: UpgradeAbort,
-    ) -> Result<(UpgradeOutcome, Result<(), UpgradeError>), UpgradeError> {
+    ) -> Result<Upgraded, UpgradeError> {
         let progress = |text: String| drop(reports.send(ControlReport::Progress(text)));
         if let Some(obstacle) = self.obstacle() {
             return Err(obstacle);
         }
         let program = binary.unwrap_or_else(own_program);
         progress(format!("starting {}", program.display()));
+        let (successor, ahead) = self.start(program, abort).await?;
+        progress(format!("process {} of {} is ready", successor.pid(), successor.version));
+
+        let movable = movable(successor.format);
+        let pause = Pause::begin(self.app, self.connections, self.presence, movable).await?;
+        let taken = self.deliveries().map(|delivery| delivery.seats().taken());
+        let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
+        tracing::debug!(after = ?pause.began().elapsed(), "everyone is still");
+        let paused = Paused { successor, pause };
+        let (app, logs) = (Arc::clone(self.app), self.logs.clone());
+        let committing = spawn_blocking(move || {
+            let standstill = paused.freeze(&app, &logs, ahead);
+            standstill.and_then(|standstill| standstill.commit(closed))
+        });
+        let committed = committing.await.map_err(|_| UpgradeError::Broken)??;
+        Ok(committed.release().await)
+    }
+
+    /// Starts the new process; and up to where the log was written ahead for it, if it was.
+    async fn start(
+        &self,
+        program: PathBuf,
+        abort: UpgradeAbort,
+    ) -> Result<(Successor, Option<Position>), UpgradeError> {
         let listener = OwnedFd::from(self.listening.try_clone()?);
         let listening: Vec<_> = [listener].into_iter().chain(self.control.descriptor()).collect();
         let engine = self.logs.engine.clone();
-        let start = spawn_blocking(move || {
+        let starting = spawn_blocking(move || {
             let mut written = None;
             let ahead = || {
                 let (ahead, until) = write_ahead(&engine)?;
@@ -184,69 +187,7 @@ impl Handover<'_> {
             let started = Successor::start(&program, &listening, ahead, &abort);
             started.map(|successor| (successor, written))
         });
-        let (successor, ahead) = start.await.map_err(|_| UpgradeError::Broken)??;
-        progress(format!("process {} of {} is ready", successor.pid(), successor.version));
-
-        let format = successor.format;
-        let (app, connections) = (self.app, self.connections);
-        let pause = Pause::begin(app, connections, self.presence, movable(format)).await?;
-        let taken = self.deliveries().map(|delivery| delivery.seats().taken());
-        let closed = taken.iter().sum::<usize>().saturating_sub(pause.streams()) as u64;
-        let (app, logs) = (Arc::clone(self.app), self.logs.clone());
-        let step = |said: &str, began: Instant| tracing::debug!(after = ?began.elapsed(), "{said}");
-        step("everyone is still", pause.began());
-        let handed = spawn_blocking(move || {
-            // Whatever happens, they are dropped in this order: the new process is dead before the log moves on, and
-            // before any stream has somebody who writes to it.
-            let pause = pause;
-            let frozen = match Frozen::new(&app, &logs, ahead, FREEZE) {
-                Ok(frozen) => frozen,
-                Err(error) => {
-                    drop(successor);
-                    return Err(error.into());
-                }
-            };
-            let mut successor = successor;
-            let handed =
-                frozen.sections().and_then(|state| pause.state_file(format, &state, closed));
-            let committed = handed.map_err(UpgradeError::from).and_then(|state_file| {
-                step("everything is written down", pause.began());
-                let descriptors = [frozen.descriptors(), pause.descriptors()].concat();
-                successor.hand_over(&state_file, &descriptors)?;
-                step("everything is handed over", pause.began());
-                successor.commit()
-            });
-            if let Err(error) = committed {
-                // It is dead before anything here changes again.
-                drop(successor);
-                return Err(error);
-            }
-            Ok((successor, pause, frozen))
-        });
-        // Where it has not committed, all is dropped, and goes on as before.
-        let (mut successor, pause, frozen) = handed.await.map_err(|_| UpgradeError::Broken)??;
-        // Whatever becomes of it, its end is the hub's from now on, and this one's is not.
-        notify(&format!("MAINPID={}\nREADY=1", successor.pid()));
-        frozen.release();
-
-        let mut outcome = UpgradeOutcome {
-            streams: pause.streams() as u64,
-            connections: pause.parked() as u64,
-            closed,
-            pause_micros: 0,
-            pid: successor.pid(),
-            version: successor.version.clone(),
-        };
-        let began = pause.began();
-        pause.hand_over();
-        let serving = spawn_blocking(move || {
-            let serving = successor.await_serving();
-            serving.map(|()| began.elapsed())
-        });
-        let serving = serving.await.unwrap_or(Err(UpgradeError::Broken)).map(|pause| {
-            outcome.pause_micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-        });
-        Ok((outcome, serving))
+        starting.await.map_err(|_| UpgradeError::Broken)?
     }
 }
 
@@ -256,10 +197,10 @@ fn own_program() -> PathBuf {
     named.map_or_else(|| std::env::current_exe().unwrap_or_default(), PathBuf::from)
 }
 
-/// Tells whoever asked, and waits until that was passed on or they have gone: this process may be about to end.
-async fn say(reports: &mpsc::UnboundedSender<ControlReport>, last: ControlReport) {
+/// Sends the last report, and waits until the client has it or has gone: this process may be about to end.
+async fn report_last(reports: &mpsc::UnboundedSender<ControlReport>, last: ControlReport) {
     let _ = reports.send(last);
-    let _ = timeout(TOLD, reports.closed()).await;
+    let _ = timeout(LAST_REPORT, reports.closed()).await;
 }
 
 /// Whether a container ends with this process.

@@ -1,4 +1,4 @@
-//! The pause: the time in which nobody acts on the hub, and its streams are in nobody's hands.
+//! The pause: the time in which no request is answered, and no shard has the streams.
 //!
 //! What must hold: where it ends without a new process, everything goes on as before: each stream in a shard,
 //! each connection served, each request that waited answered.
@@ -15,15 +15,18 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::deadlines::{ANSWERED, QUIET, SETTLE};
+use super::format::Format;
+use super::progress::{UpgradeProgress, monotonic_micros};
 use super::secrets::secrets;
-use super::state_file::{UpgradeUnderWay, monotonic_micros, presence, sections};
+use super::sections::{presence, sections};
 use super::upgrade_error::UpgradeError;
+use crate::hub_state::StateSection;
 
-/// How many bytes that streams were sent and have not taken may go along, in all: they are shared here, and each stream has
-/// a copy on the way and in the new process.
+/// How many unsent bytes of streams may move, in all: they are shared here, and each stream has a copy of its own on
+/// the way and in the new process.
 const UNSENT: usize = 64 << 20;
 
-/// What is in nobody's hands.
+/// What was taken out of the hub until the pause is over.
 #[derive(Debug)]
 pub(crate) struct Pause {
     app: Arc<AppState>,
@@ -31,7 +34,7 @@ pub(crate) struct Pause {
     streams: Vec<Detached>,
     consoles: Vec<Detached>,
     parked: Vec<ParkedConnection>,
-    /// Who is listed, where anyone is.
+    /// Which subscriptions are listed, where any may be.
     presence: Option<Vec<u8>>,
     began: Instant,
     began_micros: u64,
@@ -39,7 +42,7 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
-    /// Lets nobody act any more, and takes every stream out of its shard whose connection can move.
+    /// Lets no request in any more, and takes every stream out of its shard whose connection can move.
     pub(crate) async fn begin(
         app: &Arc<AppState>,
         connections: &Connections,
@@ -57,14 +60,14 @@ impl Pause {
             began_micros: monotonic_micros(),
             over: false,
         };
-        // Those who have asked are answered here, and the next requests of their connections there.
+        // Requests under way are answered here, and the next ones of their connections by the new process.
         app.gate.set(GateState::Quiescing);
         let parking = Arc::clone(connections.parking());
-        // Some send slowly. They are told to send again, if they come too late.
+        // Some requests arrive slowly. One that is late is told to come again.
         let _ = timeout(SETTLE, parking.settled()).await;
         app.gate.set(GateState::Closed);
         timeout(QUIET, app.gate.empty()).await.map_err(|_| UpgradeError::Busy(QUIET))?;
-        // Whose request was inside until now is answered, and then its connection is quiet too.
+        // The last requests are answered: when the answers are written, their connections are quiet too.
         let _ = timeout(ANSWERED, parking.settled()).await;
         pause.parked = parking.take();
         let mut room = UNSENT;
@@ -96,18 +99,18 @@ impl Pause {
     /// Everything that is handed over, in this format, with these sections beside the streams.
     pub(crate) fn state_file(
         &self,
-        format: u16,
-        state: &[(&'static str, Vec<u8>)],
+        format: Format,
+        state: &[StateSection],
         closed: u64,
     ) -> io::Result<StateFile> {
-        let upgrade = UpgradeUnderWay {
+        let progress = UpgradeProgress {
             count: self.app.metrics.upgrades().last().count + 1,
             moved: self.streams() as u64,
             closed,
             began: self.began_micros,
         };
         let streams: [&[Detached]; 2] = [&self.streams, &self.consoles];
-        let mut own = sections(streams, &self.parked, &upgrade);
+        let mut own = sections(streams, &self.parked, &progress);
         own.extend(presence(format, self.presence.as_deref(), &self.streams));
         let secret = secrets(format, streams);
         let open = own.iter().chain(state).map(|(name, bytes)| (*name, &bytes[..]));
@@ -129,7 +132,7 @@ impl Pause {
         self.streams.clear();
         self.consoles.clear();
         self.parked.clear();
-        // Whoever was parked too late is told to come again.
+        // Connections that were parked too late are told to come again.
         let late = self.connections.parking().take();
         late.into_iter().for_each(|parked| self.connections.resume(parked));
     }
@@ -143,20 +146,20 @@ impl Drop for Pause {
         }
         attach_all(&self.app.delivery, std::mem::take(&mut self.streams));
         attach_all(&self.app.console.delivery, std::mem::take(&mut self.consoles));
-        // They have their places back before anybody else is let in.
+        // They have their places back before any other request is let in.
         let late = self.connections.parking().take();
         let parked = std::mem::take(&mut self.parked).into_iter().chain(late);
         let parked: Vec<_> = parked.filter_map(|parked| self.connections.reenter(parked)).collect();
         self.app.gate.set(GateState::Open);
         parked.into_iter().for_each(|parked| self.connections.go_on(parked));
-        // Whose answer ended meanwhile was parked too.
+        // A connection whose answer ended meanwhile was parked too.
         let late = self.connections.parking().take();
         late.into_iter().for_each(|parked| self.connections.resume(parked));
     }
 }
 
-/// Those of these streams for whose unsent bytes there is room; they travel in copies. The others go on here, and are
-/// closed with this process: each resumes by its id.
+/// The streams for whose unsent bytes there is room, for they travel as copies. The others go back to `delivery`, and
+/// are closed with this process; each resumes by its id.
 fn within(room: &mut usize, delivery: &Delivery, streams: Vec<Detached>) -> Vec<Detached> {
     let (moving, staying) = streams.into_iter().partition(|stream| {
         let left = room.checked_sub(stream.subscription.unsent());
@@ -167,7 +170,7 @@ fn within(room: &mut usize, delivery: &Delivery, streams: Vec<Detached>) -> Vec<
     if !staying.is_empty() {
         tracing::warn!(
             streams = staying.len(),
-            "streams that have not taken what they were sent do not move: there is room for {UNSENT} bytes"
+            "streams with unsent data stay behind: at most {UNSENT} bytes of it can move"
         );
     }
     attach_all(delivery, staying);
@@ -178,7 +181,7 @@ fn within(room: &mut usize, delivery: &Delivery, streams: Vec<Detached>) -> Vec<
 pub(super) fn attach_all(delivery: &Delivery, streams: Vec<Detached>) {
     for stream in streams {
         if delivery.attach(stream).is_some() {
-            tracing::warn!("a stream could not be gone on with: delivery has ended");
+            tracing::warn!("a stream ends: delivery has ended");
         }
     }
 }
@@ -187,10 +190,10 @@ pub(super) fn attach_all(delivery: &Delivery, streams: Vec<Detached>) {
 async fn detach_all(delivery: &Delivery, movable: Movable) -> Result<Vec<Detached>, UpgradeError> {
     let mut answers = Vec::new();
     for shard in 0..delivery.shards() {
-        let (told, answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         delivery.detach(shard, usize::MAX, movable, move |detached| {
-            // Whoever asked may have given up, and then the streams would be lost: it does not.
-            let _ = told.send(detached);
+            // The receiver stays until it has all of them: no stream is lost.
+            let _ = reply.send(detached);
         });
         answers.push(answer);
     }

@@ -1,40 +1,38 @@
 //! Secrets: what is needed to go on sealing streams over TLS, as a section of the sealed file.
 //!
-//! What must hold: on either side it is in one piece of memory beside the streams', which is overwritten as soon as it
-//! has been written or read; each state is its own stream's, and nobody else's; and where the other process speaks a
-//! format without it, no such stream is among those that move.
+//! What must hold: on either side, the section is in one piece of memory apart from the streams', which is overwritten
+//! as soon as it has been written or read; each state goes to its own stream and to no other; and in a format without
+//! this section, no such stream moves.
 
 use std::collections::VecDeque;
 
 use fanfare_delivery::{Detached, Movable, TlsState};
-use fanfare_handover::{Malformed, Manifest, Reader, Writer};
+use fanfare_handover::{Malformed, Manifest, Reader, StateFileError, Writer};
 use zeroize::Zeroizing;
 
-use super::received_state_error::ReceivedStateError;
+use super::format::Format;
 
-/// The states of streams over TLS: of those of both, counted through, in their order.
+/// The states of streams over TLS. Those of the hub are numbered first, then those of its consoles.
 const TLS: &str = "tls";
-/// The first format with streams over TLS.
-const WITH_TLS: u16 = 2;
 
 /// Which streams can be handed over in this format.
-pub(super) fn movable(format: u16) -> Movable {
-    if format >= WITH_TLS { Movable::Secured } else { Movable::ClearText }
+pub(super) fn movable(format: Format) -> Movable {
+    if format.has_tls() { Movable::Secured } else { Movable::ClearText }
 }
 
 /// The section of streams over TLS, in a format that has it.
 pub(super) fn secrets(
-    format: u16,
+    format: Format,
     streams: [&[Detached]; 2],
 ) -> Option<(&'static str, Zeroizing<Vec<u8>>)> {
-    if format < WITH_TLS {
+    if !format.has_tls() {
         return None;
     }
     let all = streams.into_iter().flatten().enumerate();
     let states: Vec<_> =
         all.filter_map(|(number, stream)| Some((number, stream.connection.tls()?))).collect();
     let each = states.iter().map(|(_, state)| size_of::<u64>() + state.record_length());
-    // Room for all, so that no copy is left behind where there was less.
+    // Room for all of it, so that it is never moved and no copy is left behind.
     let length = size_of::<u64>() + each.sum::<usize>();
     let mut written = Writer::with_capacity(length);
     written.count(states.len());
@@ -58,8 +56,8 @@ pub(super) struct TrafficSecrets {
 
 impl TrafficSecrets {
     /// Of what was handed over in this format.
-    pub(super) fn take(format: u16, manifest: &mut Manifest) -> Result<Self, ReceivedStateError> {
-        if format < WITH_TLS {
+    pub(super) fn take(format: Format, manifest: &mut Manifest) -> Result<Self, StateFileError> {
+        if !format.has_tls() {
             return Ok(Self { states: VecDeque::new(), next: 0 });
         }
         Ok(Self::read(&manifest.take_secret(TLS)?)?)
@@ -84,11 +82,12 @@ impl TrafficSecrets {
         if is_its { self.states.pop_front().map(|(_, state)| state) } else { None }
     }
 
-    /// None may be left.
-    pub(super) fn end(self) -> Result<(), ReceivedStateError> {
+    /// None may be left over.
+    pub(super) fn end(self) -> Result<(), Malformed> {
         if self.states.is_empty() {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(Malformed("a TLS state belongs to no stream"))
         }
-        Err(Malformed("there are TLS states of nobody").into())
     }
 }

@@ -1,27 +1,27 @@
 //! The successor: the new process, as the old one has it.
 //!
-//! What must hold: it is either committed or dead. Where it is dropped before, it is killed, and waited for.
+//! What must hold: it is either committed or dead. Where it is dropped before its commitment, it is killed, and waited
+//! for.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfare_handover::{
-    Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, StateFile, UpgradeMessage, pair,
+    Channel, ChannelError, FORMATS, IN_FLIGHT, MAX_DESCRIPTORS, StateFile, UpgradeMessage,
+    announce, pair,
 };
-
 use rustix::net::{Shutdown, shutdown};
 
 use super::deadlines::{HELLO, READY, STEP};
-use super::protocol::{VARIABLE, WITH_LOG_AHEAD};
-use super::upgrade_error::UpgradeError;
+use super::format::Format;
+use super::upgrade_error::{Expected, UpgradeError};
 
-/// Breaks off what is said to a new process, whoever waits for its answer: that process is then taken for one that has
-/// gone. Where it has committed by then, it has.
+/// Closes the channel to a new process from another thread, which ends every wait for its answers: it then counts as
+/// ended. A commitment that it has sent by then counts all the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpgradeAbort(Arc<Mutex<UpgradeAbortState>>);
 
@@ -32,7 +32,7 @@ struct UpgradeAbortState {
 }
 
 impl UpgradeAbort {
-    /// Nothing is said from now on.
+    /// Nothing is sent or received from now on.
     pub(crate) fn break_off(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.broken = true;
@@ -64,16 +64,16 @@ pub(crate) struct Successor {
     channel: Channel,
     child: Child,
     /// Which program it is.
-    pub(crate) version: String,
+    pub(super) version: String,
     /// In which format it is handed everything.
-    pub(crate) format: u16,
+    pub(super) format: Format,
     committed: bool,
 }
 
 impl Successor {
     /// Starts `program` with this process's own arguments, gives it the listening sockets and what is written
-    /// `ahead`, and waits until its settings are good. Blocks; nobody else notices.
-    pub(crate) fn start(
+    /// `ahead`, and waits until its settings are good. Blocks, while everyone is served.
+    pub(super) fn start(
         program: &Path,
         listening: &[OwnedFd],
         ahead: impl FnOnce() -> io::Result<StateFile>,
@@ -81,144 +81,138 @@ impl Successor {
     ) -> Result<Self, UpgradeError> {
         let (channel, theirs) = pair()?;
         abort.watch(&channel)?;
-        let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-        let child = Command::new(program)
-            .args(arguments)
-            .env(VARIABLE, std::process::id().to_string())
-            .stdin(Stdio::from(theirs))
+        // The command holds the other end, and is gone with this line: the channel closes when the process ends.
+        let child = announce(Command::new(program).args(std::env::args_os().skip(1)), theirs)
             .spawn()
             .map_err(|source| UpgradeError::Start { path: program.to_owned(), source })?;
-        let mut new = Self { channel, child, version: String::new(), format: 0, committed: false };
-        let saying_hello = "it was to say who it is";
-        match new.receive(HELLO, saying_hello)? {
-            UpgradeMessage::Hello { formats, version } => {
-                let format = formats.common(FORMATS);
-                let format =
-                    format.ok_or(UpgradeError::Format { theirs: formats, ours: FORMATS })?;
-                (new.version, new.format) = (version, format);
-                let ahead = (format >= WITH_LOG_AHEAD).then(ahead).transpose()?;
-                let mut sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
-                if let Some(ahead) = &ahead {
-                    sockets.insert(1, ahead.as_fd());
-                }
-                new.say(&UpgradeMessage::Offer { format }, &sockets, saying_hello)?;
-            }
-            _ => return Err(UpgradeError::OutOfTurn(saying_hello)),
+        // Until it says what it is.
+        let (version, format) = (String::new(), Format::OLDEST);
+        let mut new = Self { channel, child, version, format, committed: false };
+        let UpgradeMessage::Hello { formats, version } = new.receive(HELLO, Expected::Formats)?
+        else {
+            return Err(UpgradeError::OutOfTurn { expected: Expected::Formats });
+        };
+        let unknown = UpgradeError::Format { theirs: formats, ours: FORMATS };
+        (new.version, new.format) = (version, Format::common(formats).ok_or(unknown)?);
+        let ahead = new.format.has_log_ahead().then(ahead).transpose()?;
+        let mut sockets: Vec<_> = listening.iter().map(OwnedFd::as_fd).collect();
+        if let Some(ahead) = &ahead {
+            sockets.insert(1, ahead.as_fd());
         }
-        new.expect(&UpgradeMessage::Ready, READY, "it was to read its settings")?;
+        let offer = UpgradeMessage::Offer { format: new.format.number() };
+        new.send(&offer, &sockets, Expected::Readiness)?;
+        new.expect(&UpgradeMessage::Ready, READY, Expected::Readiness)?;
         Ok(new)
     }
 
     /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Gives it the state and these descriptors, in their order, and waits until it has made a hub of them.
-    pub(crate) fn hand_over(
+    pub(super) fn hand_over(
         &mut self,
         state_file: &StateFile,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), UpgradeError> {
-        let step = "it was given the streams";
+        const RECEIPT: Expected = Expected::Receipt;
         let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
-        self.say(&UpgradeMessage::State { descriptors: count }, &[state_file.as_fd()], step)?;
+        self.send(&UpgradeMessage::State { descriptors: count }, &[state_file.as_fd()], RECEIPT)?;
         let mut on_the_way = 0;
         for batch in descriptors.chunks(MAX_DESCRIPTORS) {
             if on_the_way == IN_FLIGHT {
-                self.expect(&UpgradeMessage::Received, STEP, step)?;
+                self.expect(&UpgradeMessage::Received, STEP, RECEIPT)?;
                 on_the_way -= 1;
             }
             let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-            self.say(&UpgradeMessage::Descriptors { count }, batch, step)?;
+            self.send(&UpgradeMessage::Descriptors { count }, batch, RECEIPT)?;
             on_the_way += 1;
         }
         for _ in 0..on_the_way {
-            self.expect(&UpgradeMessage::Received, STEP, step)?;
+            self.expect(&UpgradeMessage::Received, STEP, RECEIPT)?;
         }
-        self.expect(&UpgradeMessage::Prepared, STEP, "it was to make a hub of them")
+        self.expect(&UpgradeMessage::Prepared, STEP, Expected::Preparedness)
     }
 
-    /// Commits. An error is certain: nobody has seen anything of the new process.
-    pub(crate) fn commit(&mut self) -> Result<(), UpgradeError> {
-        let step = "it was to commit";
-        self.say(&UpgradeMessage::Commit, &[], step)?;
-        let heard = match self.expect(&UpgradeMessage::Committed, STEP, step) {
+    /// Has it commit. An error is certain: the new process has done nothing that others could see.
+    pub(super) fn commit(&mut self) -> Result<(), UpgradeError> {
+        self.send(&UpgradeMessage::Commit, &[], Expected::Commitment)?;
+        let committed = match self.expect(&UpgradeMessage::Committed, STEP, Expected::Commitment) {
             Err(error) => {
-                // What it has said before it died is still there to be heard, and then it counts.
+                // What it sent before it died is still there to be received, and then it counts.
                 self.kill();
                 match self.channel.receive(Duration::ZERO) {
                     Ok((UpgradeMessage::Committed, _)) => Ok(()),
                     _ => Err(error),
                 }
             }
-            heard => heard,
+            committed => committed,
         };
-        self.committed = heard.is_ok();
-        heard
+        self.committed = committed.is_ok();
+        committed
     }
 
     /// Waits until it lets everyone in.
-    pub(crate) fn await_serving(&mut self) -> Result<(), UpgradeError> {
-        self.expect(&UpgradeMessage::Serving, STEP, "it was to let everyone in")
+    pub(super) fn await_serving(&mut self) -> Result<(), UpgradeError> {
+        self.expect(&UpgradeMessage::Serving, STEP, Expected::Service)
     }
 
-    fn say(
+    /// Sends a message that is to be answered by what is `expected`.
+    fn send(
         &mut self,
         message: &UpgradeMessage,
         descriptors: &[BorrowedFd<'_>],
-        step: &'static str,
+        expected: Expected,
     ) -> Result<(), UpgradeError> {
         match self.channel.send(message, descriptors, STEP) {
             Ok(()) => Ok(()),
             // It may have said why.
             Err(ChannelError::Gone) => match self.channel.receive(Duration::ZERO) {
                 Ok((UpgradeMessage::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
-                _ => Err(self.silent(&ChannelError::Gone, step)),
+                _ => Err(self.silence(ChannelError::Gone, expected)),
             },
-            Err(error) => Err(self.silent(&error, step)),
+            Err(error) => Err(self.silence(error, expected)),
         }
     }
 
     fn receive(
         &mut self,
         within: Duration,
-        step: &'static str,
+        expected: Expected,
     ) -> Result<UpgradeMessage, UpgradeError> {
         match self.channel.receive(within) {
             Ok((UpgradeMessage::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
             Ok((message, _)) => Ok(message),
-            Err(error) => Err(self.silent(&error, step)),
+            Err(error) => Err(self.silence(error, expected)),
         }
     }
 
+    /// Waits for this message, and for no other.
     fn expect(
         &mut self,
         message: &UpgradeMessage,
         within: Duration,
-        step: &'static str,
+        expected: Expected,
     ) -> Result<(), UpgradeError> {
-        let heard = self.receive(within, step)?;
-        if heard == *message { Ok(()) } else { Err(UpgradeError::OutOfTurn(step)) }
+        let received = self.receive(within, expected)?;
+        if received == *message { Ok(()) } else { Err(UpgradeError::OutOfTurn { expected }) }
     }
 
-    fn silent(&mut self, error: &ChannelError, step: &'static str) -> UpgradeError {
-        let did = match error {
-            ChannelError::Gone => "ended".to_owned(),
-            ChannelError::Late(within) => format!("said nothing for {within:?}"),
-            error => format!("could not be heard ({error})"),
-        };
+    /// What came instead of what was `expected`. Kills it, unless it is the hub.
+    fn silence(&mut self, error: ChannelError, expected: Expected) -> UpgradeError {
         self.kill();
-        let status = self.child.try_wait().ok().flatten();
-        let ended = match status.filter(|_| matches!(error, ChannelError::Gone)) {
-            Some(status) => format!(" ({status})"),
-            None => String::new(),
-        };
-        UpgradeError::Silent { did, step, ended }
+        match error {
+            ChannelError::Gone => {
+                UpgradeError::Ended { expected, status: self.child.try_wait().ok().flatten() }
+            }
+            ChannelError::Late(within) => UpgradeError::Silent { expected, within },
+            source => UpgradeError::Unheard { expected, source },
+        }
     }
 
-    /// Nothing of it is left afterwards, unless it is the hub. One that ends by itself has a moment for it, so that
-    /// its status tells.
+    /// Ends it, and waits for its end, unless it is the hub. A process that is about to end by itself has a moment for
+    /// it, so that its own exit status is reported.
     fn kill(&mut self) {
         const MOMENT: Duration = Duration::from_millis(20);
         if self.committed {

@@ -1,22 +1,25 @@
-//! Taking over: the new process's part.
+//! Taking over: how the new process makes a hub of what it received, and goes on with it.
+//!
+//! What must hold: [`PreparedTakeover::prepare`] does nothing that others could see, so that the old process can go on
+//! with everything if it fails. Only after the commitment, in [`PreparedTakeover::resume`], is anything written to a
+//! stream; and then every stream is in its shard before the old process is told.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use fanfare_delivery::{Delivery, Detached, Movable, Seat};
 use fanfare_http::{
-    AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, Presence,
-    SubscriptionVocabulary,
+    AppState, Connections, LastUpgrade, MercureConfig, ParkedConnection, SubscriptionVocabulary,
 };
-
 use tokio::sync::oneshot;
 
 use super::pause::attach_all;
-use super::received_state_error::ReceivedStateError;
-use super::state_file::{STREAMS, UpgradeUnderWay};
-use super::{Predecessor, ReceivedState};
+use super::predecessor::Predecessor;
+use super::progress::UpgradeProgress;
+use super::received_state::{ReceivedState, ReceivedStateError};
+use super::sections::STREAMS;
 
-/// What goes on here as soon as this process is the hub.
+/// Everything that goes on here as soon as this process is the hub.
 #[derive(Debug)]
 pub(crate) struct PreparedTakeover {
     streams: Vec<Detached>,
@@ -24,27 +27,28 @@ pub(crate) struct PreparedTakeover {
     parked: Vec<ParkedConnection>,
     /// By which the streams were let in.
     credentials: HashSet<Arc<str>>,
-    upgrade: UpgradeUnderWay,
+    progress: UpgradeProgress,
 }
 
 impl PreparedTakeover {
-    /// Of what was handed over. Nothing is written to any connection yet.
+    /// Makes it of what was handed over. Nothing is written to any connection yet.
     pub(crate) fn prepare(
         mut received_state: ReceivedState,
         app: &AppState,
         connections: &Connections,
         mercure: Option<&MercureConfig>,
-        presence: Option<&Presence>,
     ) -> Result<Self, ReceivedStateError> {
-        let words = SubscriptionVocabulary { mercure };
+        let presence = mercure.and_then(|mercure| mercure.presence.as_ref());
+        let vocabulary =
+            SubscriptionVocabulary { mercure_url: mercure.map(|mercure| &mercure.hub) };
         let mut secrets = received_state.secrets()?;
         let retry = app.delivery.retry();
-        let streams = received_state.streams(STREAMS[0], &words, retry, &mut secrets)?;
-        let consoles = received_state.streams(STREAMS[1], &words, retry, &mut secrets)?;
+        let streams = received_state.streams(STREAMS[0], &vocabulary, retry, &mut secrets)?;
+        let consoles = received_state.streams(STREAMS[1], &vocabulary, retry, &mut secrets)?;
         secrets.end()?;
         let listed = received_state.presence(presence, streams.len())?;
         let parked = received_state.parked()?;
-        let upgrade = received_state.upgrade()?;
+        let progress = received_state.progress()?;
         received_state.end()?;
         let all = streams.iter().chain(&consoles);
         let grants = all.filter_map(|(subscription, _)| subscription.grant.as_ref());
@@ -58,17 +62,17 @@ impl PreparedTakeover {
         };
         let streams = take_in(streams, listed, &app.delivery);
         let consoles = take_in(consoles, Vec::new(), &app.console.delivery);
-        Ok(Self { streams, consoles, parked, credentials, upgrade })
+        Ok(Self { streams, consoles, parked, credentials, progress })
     }
 
     /// Goes on with everyone. This process is the hub.
     pub(crate) fn resume(self, app: &Arc<AppState>, connections: &Connections) -> Resumed {
         // Before anyone can look: no counter goes back.
-        app.metrics.upgrades().done(self.upgrade.so_far());
+        app.metrics.upgrades().done(self.progress.so_far());
         attach_all(&app.delivery, self.streams);
         attach_all(&app.console.delivery, self.consoles);
         self.parked.into_iter().for_each(|parked| connections.resume(parked));
-        Resumed { credentials: self.credentials, upgrade: self.upgrade }
+        Resumed { credentials: self.credentials, progress: self.progress }
     }
 }
 
@@ -76,17 +80,17 @@ impl PreparedTakeover {
 #[derive(Debug)]
 pub(crate) struct Resumed {
     credentials: HashSet<Arc<str>>,
-    upgrade: UpgradeUnderWay,
+    progress: UpgradeProgress,
 }
 
 impl Resumed {
-    /// Tells the old process, and ends whom nothing lets in here.
+    /// Tells the old process that this one serves, and ends the streams whose credential is not accepted here.
     pub(crate) async fn report(self, old: &Predecessor, app: &AppState) {
-        let after_micros = self.upgrade.so_far().pause_micros;
+        let after_micros = self.progress.so_far().pause_micros;
         tracing::debug!(after_micros, "everyone is let in");
         delivered(&app.delivery).await;
-        let upgrade = self.upgrade.so_far();
-        // Before the old process is told: whoever asked for the upgrade may look as soon as it has ended.
+        let upgrade = self.progress.so_far();
+        // Before the old process is told: the client that asked may look at the metrics as soon as that has ended.
         app.metrics.upgrades().done(upgrade);
         old.serving();
         let LastUpgrade { count, moved, closed, pause_micros } = upgrade;
@@ -99,16 +103,16 @@ impl Resumed {
 async fn delivered(delivery: &Delivery) {
     let mut answers = Vec::new();
     for shard in 0..delivery.shards() {
-        let (told, answer) = oneshot::channel();
-        // Nobody is taken out; whoever is to come in is first.
+        let (reply, answer) = oneshot::channel();
+        // No stream is taken out; those that are to be attached come first.
         delivery.detach(shard, 0, Movable::ClearText, move |_| {
-            // Whoever asked is there.
-            let _ = told.send(());
+            // The receiver waits for it.
+            let _ = reply.send(());
         });
         answers.push(answer);
     }
     for answer in answers {
-        // A shard that has ended has nobody.
+        // A shard that has ended has no streams.
         let _ = answer.await;
     }
 }

@@ -1,35 +1,47 @@
 //! What can come in the way of an upgrade, as the old process has it.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use fanfare_handover::Formats;
+use fanfare_handover::{ChannelError, Formats};
 
 use crate::engine::HandOverError;
 
 /// Why there is no new process; the old one goes on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpgradeError {
-    /// The hub is of a kind that cannot be handed over.
-    #[error("{0}")]
-    Obstacle(String),
+    /// The hub cannot be handed over: a container ends with this process.
+    #[error(
+        "this process is the container, which ends with it: replace the container, and every client resumes"
+    )]
+    Container,
     /// There is no such program, or it is of another architecture.
     #[error("{} cannot be started: {source}", path.display())]
     Start { path: PathBuf, source: io::Error },
-    /// It ended, or said nothing in time.
-    #[error("the new process {did} while {step}{ended}")]
-    Silent { did: String, step: &'static str, ended: String },
-    /// It said why it cannot take over.
+    /// It ended too early.
+    #[error("the new process ended; expected: {expected}{}", InBrackets(status))]
+    Ended { expected: Expected, status: Option<ExitStatus> },
+    /// It sent nothing in time.
+    #[error("the new process sent nothing for {within:?}; expected: {expected}")]
+    Silent { expected: Expected, within: Duration },
+    /// It cannot be heard, or what it sent is not a message.
+    #[error("the new process cannot be heard: {source}; expected: {expected}")]
+    Unheard { expected: Expected, source: ChannelError },
+    /// It sent a message out of turn.
+    #[error(
+        "the new process sent an unexpected message; expected: {expected}; is the program a hub?"
+    )]
+    OutOfTurn { expected: Expected },
+    /// It says why it cannot take over.
     #[error("the new process cannot take over: {0}")]
     Failed(String),
-    /// It speaks, and not as this one does.
+    /// There is no format that both know.
     #[error("the new program knows formats {theirs} of the hand-over, and this one {ours}")]
     Format { theirs: Formats, ours: Formats },
-    /// It said something out of turn.
-    #[error("the new process is no hub of this kind: it said something else while {0}")]
-    OutOfTurn(&'static str),
-    /// Somebody acts on the hub for too long.
+    /// Requests take too long.
     #[error("requests in progress did not finish within {0:?}")]
     Busy(Duration),
     /// The log cannot be handed over.
@@ -44,4 +56,40 @@ pub(crate) enum UpgradeError {
     /// A thread has ended early.
     #[error("the hand-over was broken off")]
     Broken,
+}
+
+/// What the new process is to send next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Formats,
+    Readiness,
+    Receipt,
+    Preparedness,
+    Commitment,
+    Service,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Formats => "the formats that it knows",
+            Self::Readiness => "that its settings are good",
+            Self::Receipt => "that it has received the streams",
+            Self::Preparedness => "that it is prepared to serve them",
+            Self::Commitment => "its commitment",
+            Self::Service => "that it serves",
+        })
+    }
+}
+
+/// How a process ended, where that is known.
+struct InBrackets<'a>(&'a Option<ExitStatus>);
+
+impl fmt::Display for InBrackets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, " ({status})"),
+            None => Ok(()),
+        }
+    }
 }

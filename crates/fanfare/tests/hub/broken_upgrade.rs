@@ -64,12 +64,12 @@ fn a_program_that_is_no_hub_does_no_harm() {
     fails(
         &mut hub,
         Path::new("/bin/false"),
-        "ended while it was to say who it is (exit status: 1)",
+        "ended; expected: the formats that it knows (exit status: 1)",
     );
     let garbage = Script::new("#!/bin/sh\nprintf 'HTTP/1.1 200 OK' >&0\nsleep 60\n");
-    fails(&mut hub, &garbage.path(), "no message of a hub");
+    fails(&mut hub, &garbage.path(), "not a message of a hub");
     let sleeper = Script::new("#!/bin/sh\nexec sleep 60\n");
-    fails(&mut hub, &sleeper.path(), "said nothing for 5s while it was to say who it is");
+    fails(&mut hub, &sleeper.path(), "sent nothing for 5s; expected: the formats that it knows");
     let failed = hub.metrics().sum("fanfare_upgrades_failed_total");
     assert_eq!(failed, 6.0);
 }
@@ -109,11 +109,11 @@ fn a_program_that_is_not_ready_does_no_harm() {
     let failed = "4646484f0b 0300000000000000 776879";
     for (parts, why) in [
         (&[newer][..], "knows formats 9 of the hand-over, and this one 1 to 2"),
-        (&[HELLO, END], "ended while it was to"),
-        (&[HELLO, HEAR, END], "ended while it was to read its settings (exit status: 7)"),
+        (&[HELLO, END], "ended; expected: that its settings are good"),
+        (&[HELLO, HEAR, END], "ended; expected: that its settings are good (exit status: 7)"),
         (&[failed], "cannot take over: why"),
         (&[HELLO, HEAR, failed, HANG], "cannot take over: why"),
-        (&[READY], "it said something else while it was to say who it is"),
+        (&[READY], "sent an unexpected message; expected: the formats that it knows"),
     ] {
         fails(&mut hub, &acting(parts).path(), why);
     }
@@ -123,22 +123,23 @@ fn a_program_that_is_not_ready_does_no_harm() {
 fn streams_survive_a_program_that_dies_with_them() {
     let mut hub = Setup::new(&[]).own_log().alone().start();
     let beginning = [HELLO, HEAR, READY];
-    let given = "while it was given the streams";
-    let hub_of_them = "while it was to make a hub of them";
-    let commit = "while it was to commit";
-    for (rest, did, step) in [
-        (&[END][..], "ended", given),
-        (&[HANG], "said nothing for 5s", given),
-        (&[HEAR, HEAR, END], "ended", given),
-        (&[HEAR, HEAR, RECEIVED, END], "ended", hub_of_them),
-        (&[HEAR, HEAR, RECEIVED, HANG], "said nothing for 5s", hub_of_them),
-        (&[HEAR, HEAR, RECEIVED, PREPARED, END], "ended", commit),
-        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, END], "ended", commit),
-        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, HANG], "said nothing for 5s", commit),
-        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, READY, HANG], "it said something else", commit),
+    let receipt = "that it has received the streams";
+    let prepared = "that it is prepared to serve them";
+    let commitment = "its commitment";
+    let (silent, unexpected) = ("sent nothing for 5s", "sent an unexpected message");
+    for (rest, did, expected) in [
+        (&[END][..], "ended", receipt),
+        (&[HANG], silent, receipt),
+        (&[HEAR, HEAR, END], "ended", receipt),
+        (&[HEAR, HEAR, RECEIVED, END], "ended", prepared),
+        (&[HEAR, HEAR, RECEIVED, HANG], silent, prepared),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, END], "ended", commitment),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, END], "ended", commitment),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, HANG], silent, commitment),
+        (&[HEAR, HEAR, RECEIVED, PREPARED, HEAR, READY, HANG], unexpected, commitment),
     ] {
         let script = acting(&[&beginning, rest].concat());
-        fails(&mut hub, &script.path(), &format!("{did} {step}"));
+        fails(&mut hub, &script.path(), &format!("{did}; expected: {expected}"));
     }
     // And then it works.
     let mut stream = hub.subscribe("");
@@ -160,7 +161,7 @@ fn a_committed_process_is_not_killed() {
     let output = hub.ask_for_upgrade(&["--binary", script.path().to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(said.contains("has not answered since: the new process said nothing for 5s"), "{said}");
+    assert!(said.contains("has not answered since: the new process sent nothing for 5s"), "{said}");
     hub.wait();
     let pid = std::fs::read_to_string(&noted).unwrap().trim().parse().unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -295,7 +296,7 @@ fn a_body_that_arrives_meanwhile_is_read() {
         &body[..10]
     ));
     let dying = acting(&[HELLO, HEAR, READY, HEAR, END]);
-    fails(&mut hub, &dying.path(), "ended while it was given the streams");
+    fails(&mut hub, &dying.path(), "ended; expected: that it has received the streams");
     connection.send(&body[10..]);
     assert_eq!(connection.response("POST").status, 200);
     assert_eq!(subscriber.messages(3), ["before", "after", "all the same"]);
@@ -326,7 +327,7 @@ fn a_log_on_disk_is_thawed() {
     let mut hub = Setup::new(&["--data", data]).own_log().alone().start();
     for rest in [&[END][..], &[HEAR, HEAR, RECEIVED, PREPARED, HEAR, END]] {
         let script = acting(&[&[HELLO, HEAR, READY], rest].concat());
-        fails(&mut hub, &script.path(), "ended while it was");
+        fails(&mut hub, &script.path(), "ended; expected: ");
     }
 }
 
@@ -383,7 +384,7 @@ fn a_stranger_cannot_upgrade_the_hub() {
         .output()
         .expect("setpriv is installed");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let refused = "an order of another user was refused";
+    let refused = "a command of another user was refused";
     hub.await_log(refused);
     // It knocks again and again, as fast as it can.
     let knocks = format!("for n in $(seq 200); do \"$0\" upgrade --pid {}; done", hub.pid());

@@ -1,6 +1,6 @@
 //! The observer: what the hub is doing, one second's statistics at a time.
 //!
-//! Every figure counts since the start, as in `/metrics`; whoever wants a rate has the times. The
+//! Every figure counts since the start, as in `/metrics`; a rate follows from the times. The
 //! exceptions are latencies and busy topics, which are of the last seconds.
 
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Member};
 use crate::metrics::{LastUpgrade, LatencySnapshot, Metrics, resident_memory};
 use crate::node::Node;
 
 /// How many of the busiest topics are named.
 const TOPICS: usize = 10;
-/// How long the shards may take to count subscribers; those of whoever takes longer are left out.
+/// How long the shards may take to count subscribers; a shard that takes longer is left out.
 const COUNTING: Duration = Duration::from_millis(500);
 
-/// Whatever takes the statistics.
+/// Takes the statistics.
 #[derive(Debug)]
 pub struct Observer {
     hub: Arc<Hub>,
@@ -73,7 +73,7 @@ impl Observer {
         json!({
             "at": now.as_millis(),
             "node": {"id": self.node.id.to_string(), "name": self.node.name},
-            "nodes": self.cluster.as_ref().map(|cluster| cluster.members()),
+            "nodes": self.cluster.as_ref().map(|cluster| nodes(&cluster.members())),
             "uptime": self.began.elapsed().as_secs(),
             "subscribers": seats.taken(),
             "max_subscribers": seats.capacity(),
@@ -128,6 +128,10 @@ impl Observer {
             })
             .collect()
     }
+}
+
+fn nodes(members: &[Member]) -> Vec<Value> {
+    members.iter().map(Member::to_json).collect()
 }
 
 /// `None` without an upgrade.

@@ -1,4 +1,4 @@
-//! The state: all that a hub has beside its streams and connections, as sections for the process that goes on
+//! The state of a hub: all that it has beside its streams and connections, as sections for the process that goes on
 //! with it.
 //!
 //! | section | what |
@@ -14,7 +14,7 @@
 //! `log-memory`, while everyone is served; `log-memory-rest` is what has changed since.
 //!
 //! What must hold: to write it down changes nothing; to read it writes nothing. A section that is missing,
-//! damaged or of another version is an error, before anything is committed.
+//! damaged or unknown is an error, before anything is committed.
 
 use std::io::{self, BufReader};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -34,11 +34,11 @@ use crate::engine::{Engine, EngineState, HandOverError};
 use crate::logs::Logs;
 
 const NODE: &str = "node";
-const IN_MEMORY: &str = "log-memory";
-const REST_IN_MEMORY: &str = "log-memory-rest";
-const ON_DISK: &str = "log-disk";
+const LOG_MEMORY: &str = "log-memory";
+const LOG_MEMORY_REST: &str = "log-memory-rest";
+const LOG_DISK: &str = "log-disk";
 #[cfg(feature = "redis")]
-const IN_REDIS: &str = "log-redis";
+const LOG_REDIS: &str = "log-redis";
 const CONSOLE: &str = "console";
 const TICKETS: &str = "tickets";
 const ALLOWANCES: &str = "allowances";
@@ -64,18 +64,23 @@ pub(crate) struct DeferredState {
     counters: Vec<u8>,
 }
 
-/// Why a state cannot be gone on with.
+/// Why a hub cannot go on with what another process has handed over.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HubStateError {
+pub enum HubStateError {
+    /// The file of sections is not what it should be.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
+    /// A section is not what it should be.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// The state of a log is not what it should be.
     #[error(transparent)]
     Log(#[from] StateError),
+    /// The state of the log in Redis is not what it should be.
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] UnreadableState),
+    /// The log is on disk, and its lock is missing.
     #[error("the lock of the log's directory was not handed over")]
     NoLock,
 }
@@ -92,13 +97,13 @@ pub(crate) fn write_ahead(engine: &Engine) -> io::Result<(StateFile, Option<Posi
 /// What was written ahead, if anything was.
 pub(crate) fn read_ahead(state_file: StateFile) -> Result<Option<MemoryState>, HubStateError> {
     let mut manifest = state_file.open()?;
-    let section = manifest.section(IN_MEMORY).map(BufReader::new);
+    let section = manifest.section(LOG_MEMORY).map(BufReader::new);
     let state = section.map(|mut section| MemoryState::read(&mut section)).transpose()?;
     manifest.end()?;
     Ok(state)
 }
 
-/// A hub that changes no more. It goes on as if nothing had been asked when this is dropped.
+/// A hub that does not change any more. When this is dropped, it goes on as if nothing had been asked.
 #[derive(Debug)]
 pub(crate) struct Frozen {
     app: Arc<AppState>,
@@ -109,8 +114,8 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// Stops everything that changes by itself. To be called where nobody acts on the hub any more; blocks, for
-    /// as long as `within`. What there was up to `ahead` was written down before.
+    /// Stops everything that changes by itself. To be called when no request is answered any more. Blocks, for at most
+    /// `within`. What there was up to `ahead` was written down before.
     pub(crate) fn new(
         app: &Arc<AppState>,
         logs: &Logs,
@@ -178,17 +183,17 @@ impl EngineState {
                 bytes.reserve_exact(state.length());
                 state.write(&mut bytes)?;
                 let all = matches!(self, Self::Memory(_));
-                (if all { IN_MEMORY } else { REST_IN_MEMORY }, bytes)
+                (if all { LOG_MEMORY } else { LOG_MEMORY_REST }, bytes)
             }
             Self::Disk(state, _) => {
                 state.write(&mut bytes)?;
-                (ON_DISK, bytes)
+                (LOG_DISK, bytes)
             }
             #[cfg(feature = "redis")]
             Self::Redis(state) => {
                 let mut writer = Writer::new();
                 state.write(&mut writer);
-                (IN_REDIS, writer.finish())
+                (LOG_REDIS, writer.finish())
             }
         })
     }
@@ -208,7 +213,7 @@ impl EngineState {
         manifest: &mut Manifest,
         descriptors: &mut Vec<OwnedFd>,
     ) -> Result<Self, HubStateError> {
-        if let Some(section) = manifest.section(ON_DISK) {
+        if let Some(section) = manifest.section(LOG_DISK) {
             let state = DiskState::read(&mut BufReader::new(section))?;
             if descriptors.len() < 2 {
                 return Err(HubStateError::NoLock);
@@ -219,18 +224,18 @@ impl EngineState {
             return Ok(Self::Disk(state, lock));
         }
         #[cfg(feature = "redis")]
-        if manifest.has(IN_REDIS) {
-            let bytes = manifest.take(IN_REDIS)?;
+        if manifest.has(LOG_REDIS) {
+            let bytes = manifest.take(LOG_REDIS)?;
             let mut reader = Reader::new(&bytes);
             let state = RedisState::read(&mut reader)?;
             reader.end()?;
             return Ok(Self::Redis(state));
         }
-        if let (Some(ahead), Some(rest)) = (ahead, manifest.section(REST_IN_MEMORY)) {
+        if let (Some(ahead), Some(rest)) = (ahead, manifest.section(LOG_MEMORY_REST)) {
             let rest = MemoryState::read(&mut BufReader::new(rest))?;
             return Ok(Self::Memory(ahead.followed_by(rest)?));
         }
-        let section = manifest.section(IN_MEMORY).ok_or(StateFileError::Missing(IN_MEMORY))?;
+        let section = manifest.section(LOG_MEMORY).ok_or(StateFileError::Missing(LOG_MEMORY))?;
         Ok(Self::Memory(MemoryState::read(&mut BufReader::new(section))?))
     }
 }
@@ -258,7 +263,7 @@ impl HubState {
 }
 
 impl DeferredState {
-    /// Takes in what is left, where nobody has been let in yet.
+    /// Takes in what is left, before anyone is let in.
     pub(crate) fn restore(&self, app: &AppState) -> Result<(), HubStateError> {
         let Self { tickets, allowances, counters } = self;
         let mut reader = Reader::new(tickets);
