@@ -284,7 +284,7 @@ impl Built {
             node,
             quotas: Quotas::new(&config::quotas(settings)),
             publish_streams,
-            mercure: mercure.as_ref().map(|mercure| Arc::clone(&mercure.hub)),
+            reserved: mercure.iter().map(|mercure| mercure.reserved_names()).collect(),
             max_message: settings.max_message.in_memory(),
             gate: Gate::new(),
             draining: AtomicBool::new(false),
