@@ -1,8 +1,9 @@
 //! Credentials: access keys, token keys, and the files they are read from.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use fanfare_files::read_bounded_text;
 
 use crate::{InvalidPublicKey, Secret, ShortSecret, VerificationKey};
 
@@ -166,11 +167,8 @@ fn access_key(text: &str) -> Result<Secret, InvalidCredential> {
 }
 
 fn read(path: &Path) -> Result<String, InvalidCredential> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-        .map_err(|source| InvalidCredential::Unreadable { path: path.to_owned(), source })?;
-    Ok(text)
+    read_bounded_text(path, MAX_FILE)
+        .map_err(|source| InvalidCredential::Unreadable { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -204,5 +202,19 @@ mod tests {
         );
         std::fs::write(&path, "\n").unwrap();
         assert!(matches!(KeyFile::read(&path), Err(InvalidCredential::Empty(_))));
+    }
+
+    #[test]
+    fn the_beginning_of_a_key_at_the_bound_of_a_file_is_not_a_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys");
+        let key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        let fitting = 64 * 1024 / (key.len() + 1);
+        let keys = |count: usize| format!("{key}\n").repeat(count);
+        std::fs::write(&path, keys(fitting)).unwrap();
+        assert_eq!(KeyFile::read(&path).unwrap().keys().len(), fitting);
+        std::fs::write(&path, keys(fitting + 1)).unwrap();
+        let error = KeyFile::read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("keys cannot be read: it is longer than 65536 bytes"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use crate::secret_digest::SecretDigest;
 
 /// A text that is not a ticket's holder.
 #[derive(Debug, thiserror::Error)]
-#[error("what is kept under the ticket is not its holder's rights")]
+#[error("the rights that are kept under the ticket cannot be read")]
 pub struct InvalidHolder;
 
 #[derive(Debug, Serialize, Deserialize)]

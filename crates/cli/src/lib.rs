@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use fanfare_settings::Flags;
 
-pub use commands::CommandError;
 #[cfg(feature = "tools")]
 use commands::{BenchCommand, ConformanceArgs};
+pub use commands::{CommandError, TokenFault};
 use commands::{
     CompletionsArgs, DoctorArgs, LogCommand, ManArgs, PublishArgs, ReadyArgs, SubscribeArgs,
     TokenCommand, UpgradeArgs,

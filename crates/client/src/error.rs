@@ -12,9 +12,19 @@ use crate::HubAnswer;
 /// Why one exchange with the hub failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// There is no connection: nobody listens there, the name is unknown, the certificate is bad.
+    /// There is no connection: nobody listens there, or the name is unknown.
     #[error("cannot connect to {url}: {reason}")]
     Connect {
+        /// What was asked for.
+        url: String,
+        /// The innermost reason.
+        reason: String,
+        /// The whole of it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The certificate that is shown there is not accepted.
+    #[error("cannot connect to {url}: {reason}")]
+    Certificate {
         /// What was asked for.
         url: String,
         /// The innermost reason.
@@ -78,12 +88,15 @@ impl RequestError {
     /// Sorts a failure of the HTTP client.
     pub(crate) fn from_http(url: &str, error: hyper_util::client::legacy::Error) -> Self {
         let (url, reason) = (url.to_owned(), innermost(&error));
-        if is_not_tls(&error) {
-            Self::NotTls { url, source: error.into() }
-        } else if error.is_connect() {
-            Self::Connect { url, reason, source: error.into() }
-        } else {
-            Self::Broken { url, reason, source: error.into() }
+        match tls_error(&error) {
+            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+                Self::NotTls { url, source: error.into() }
+            }
+            Some(rustls::Error::InvalidCertificate(_)) => {
+                Self::Certificate { url, reason, source: error.into() }
+            }
+            _ if error.is_connect() => Self::Connect { url, reason, source: error.into() },
+            _ => Self::Broken { url, reason, source: error.into() },
         }
     }
 
@@ -121,15 +134,14 @@ impl RequestError {
     }
 }
 
-/// Whether what came in place of a TLS handshake is none.
-fn is_not_tls(error: &(dyn Error + 'static)) -> bool {
+/// What the TLS library said, if it is the cause.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
         // The source of an I/O error is that of the error in it.
         Some(outer) => outer.get_ref().map(|inner| inner as &(dyn Error + 'static)),
         None => error.source(),
     })
-    .filter_map(|error| error.downcast_ref())
-    .any(|tls| matches!(tls, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+    .find_map(|error| error.downcast_ref())
 }
 
 /// Layers of a client each say "error"; the last one says which.

@@ -106,7 +106,7 @@ impl BuiltHub {
             node,
             quotas: Quotas::new(&config::quotas(settings)),
             publish_streams,
-            mercure: mercure.as_ref().map(|mercure| Arc::clone(&mercure.hub)),
+            reserved: mercure.iter().map(|mercure| mercure.reserved_names()).collect(),
             max_message: config::max_message(settings),
             gate: Gate::new(),
             draining: AtomicBool::new(false),

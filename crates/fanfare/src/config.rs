@@ -20,7 +20,6 @@ use fanfare_hub::{Window, WindowBounds};
 use fanfare_log::Retention;
 use fanfare_memory::MemorySettings;
 use fanfare_mercure::MercureUrl;
-use fanfare_net::KeySetUrl;
 use fanfare_settings::{FilePath, Name, Settings};
 use fanfare_tls::TlsConfig;
 
@@ -133,9 +132,10 @@ fn mercure_realm(settings: &Settings, config: &MercureConfig) -> ForeignRealm {
 }
 
 fn token_rules(settings: &Settings) -> TokenRules {
-    let key_set =
-        |key| settings.jwks_url.is_some() && KeySetUrl::parse(key).ok() == settings.jwks_url;
-    let of_set = settings.jwt_issuer_key.iter().find(|bound| key_set(bound.key()));
+    let of_set = settings
+        .jwks_url
+        .as_ref()
+        .and_then(|url| settings.jwt_issuer_key.iter().find(|bound| bound.is_in_key_set(url)));
     TokenRules {
         issuers: issuers(settings),
         audiences: settings.jwt_audience.iter().map(|name| name.as_str().to_owned()).collect(),

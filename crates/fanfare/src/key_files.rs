@@ -3,27 +3,30 @@
 //! What must hold: files that cannot be used change nothing. What a key let in ends when the key is
 //! taken away: streams, also those on their way, and tickets.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fanfare_auth::{
     AccessKey, AccessKeys, InvalidCredential, KeyFile, PublicKey, Secret, TokenSecret,
     VerificationKey,
 };
+use fanfare_files::WatchedFiles;
 use fanfare_settings::{IssuerKey, Settings};
 use tokio::sync::Notify;
 use tokio::time::interval;
 
 use fanfare_http::{AppState, CurrentKeys, ForeignKeys};
 
-/// How often they are looked at.
-const REFRESH: Duration = Duration::from_secs(2);
-
-/// Which credentials there are, and which of them are in files.
+/// The credentials, and the files that some of them are read from.
 #[derive(Debug)]
 pub(crate) struct KeyFiles {
+    sources: KeySources,
+    files: WatchedFiles,
+}
+
+/// Which credentials there are, as their files held them when they were read.
+#[derive(Debug)]
+struct KeySources {
     publish: (Vec<AccessKey>, Vec<KeyFile>),
     subscribe: (Vec<AccessKey>, Vec<KeyFile>),
     secrets: Vec<TokenSecret>,
@@ -31,16 +34,6 @@ pub(crate) struct KeyFiles {
     mercure: Option<MercureSecrets>,
     /// Whose alone which keys are.
     issuers: Vec<IssuerKey>,
-    seen: Mutex<KeyFilesState>,
-}
-
-/// What was last found in the files.
-#[derive(Debug, Default)]
-struct KeyFilesState {
-    /// What they looked like when they were last read, or found wanting.
-    stamps: Vec<Option<KeyFileStamp>>,
-    /// Why they could not be read since. Until they can, they are tried again, and said to fail once.
-    failure: Option<String>,
 }
 
 /// The secrets of tokens of Mercure's protocol.
@@ -53,91 +46,71 @@ struct MercureSecrets {
 /// The secret that clients of Mercure's protocol are set up with, for development.
 const DEVELOPMENT: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
-/// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
-type KeyFileStamp = (SystemTime, u64, u64);
-
 impl KeyFiles {
     /// With what the settings have read just now.
     pub(crate) fn new(settings: &Settings) -> (Self, CurrentKeys) {
-        let files = Self {
+        let sources = KeySources {
             publish: (settings.publish_key.clone(), settings.publish_key_file.clone()),
             subscribe: (settings.subscribe_key.clone(), settings.subscribe_key_file.clone()),
             secrets: settings.jwt_secret.clone(),
             public: settings.jwt_public_key.clone(),
             mercure: settings.mercure.then(|| mercure_secrets(settings)),
             issuers: settings.jwt_issuer_key.clone(),
-            seen: Mutex::default(),
         };
-        files.seen().stamps = files.stamps();
-        let keys = CurrentKeys {
-            publish: access_keys(&files.publish.0, &files.publish.1),
-            subscribe: access_keys(&files.subscribe.0, &files.subscribe.1),
-            tokens: token_keys(&files.secrets, &files.public, &files.issuers),
-            foreign: foreign_keys(files.mercure.as_ref(), &files.issuers),
-        };
-        (files, keys)
-    }
-
-    /// What there is, if the files have changed since they were last looked at, or if `asked`. Files
-    /// that cannot be read (there may be no descriptor left) are tried again the next time, and told of
-    /// once. Blocks on the disk.
-    fn refresh(&self, asked: bool) -> Result<Option<CurrentKeys>, InvalidCredential> {
-        // Before they are read: what changes meanwhile is a change again.
-        let stamps = self.stamps();
-        if self.seen().stamps == stamps && !asked {
-            return Ok(None);
-        }
-        let read = self.read();
-        let mut seen = self.seen();
-        match read {
-            Err(error @ InvalidCredential::Unreadable { .. }) => {
-                let said = Some(error.to_string());
-                if seen.failure == said && !asked {
-                    return Ok(None);
-                }
-                seen.failure = said;
-                Err(error)
-            }
-            read => {
-                *seen = KeyFilesState { stamps, failure: None };
-                read.map(Some)
-            }
-        }
-    }
-
-    fn read(&self) -> Result<CurrentKeys, InvalidCredential> {
-        let again = |files: &[KeyFile]| {
-            files.iter().map(|file| KeyFile::read(file.path())).collect::<Result<Vec<_>, _>>()
-        };
-        let secrets = self.secrets.iter().map(read_again);
-        let public = self.public.iter().map(|key| PublicKey::read(key.path()));
-        let secrets: Vec<_> = secrets.collect::<Result<_, _>>()?;
-        let mercure = self.mercure.as_ref().map(MercureSecrets::again).transpose()?;
-        let public: Vec<_> = public.collect::<Result<_, _>>()?;
-        Ok(CurrentKeys {
-            publish: access_keys(&self.publish.0, &again(&self.publish.1)?),
-            subscribe: access_keys(&self.subscribe.0, &again(&self.subscribe.1)?),
-            tokens: token_keys(&secrets, &public, &self.issuers),
-            foreign: foreign_keys(mercure.as_ref(), &self.issuers),
-        })
-    }
-
-    fn seen(&self) -> MutexGuard<'_, KeyFilesState> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        let (files, keys) = (WatchedFiles::new(sources.paths()), sources.keys());
+        (Self { sources, files }, keys)
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.stamps().is_empty()
+        self.files.is_empty()
     }
 
-    fn stamps(&self) -> Vec<Option<KeyFileStamp>> {
+    /// What there is, if the files have changed since they were last read, or if `asked`. Blocks on the disk.
+    fn refresh(&self, asked: bool) -> Result<Option<CurrentKeys>, InvalidCredential> {
+        let read = || Ok(self.sources.read_again()?.keys());
+        let is_unreadable =
+            |error: &InvalidCredential| matches!(error, InvalidCredential::Unreadable { .. });
+        self.files.read_changed(asked, read, is_unreadable)
+    }
+}
+
+impl KeySources {
+    /// The files among them.
+    fn paths(&self) -> Vec<PathBuf> {
         let files = self.publish.1.iter().chain(&self.subscribe.1).map(KeyFile::path);
         let mercure =
             self.mercure.iter().flat_map(|keys| keys.publish.iter().chain(&keys.subscribe));
         let secrets = self.secrets.iter().chain(mercure);
         let files = files.chain(secrets.filter_map(TokenSecret::path));
-        files.chain(self.public.iter().map(PublicKey::path)).map(stamp).collect()
+        files.chain(self.public.iter().map(PublicKey::path)).map(Path::to_owned).collect()
+    }
+
+    /// The same, with what the files hold now.
+    fn read_again(&self) -> Result<Self, InvalidCredential> {
+        let again = |files: &[KeyFile]| {
+            files.iter().map(|file| KeyFile::read(file.path())).collect::<Result<Vec<_>, _>>()
+        };
+        let secrets = self.secrets.iter().map(read_again);
+        let public = self.public.iter().map(|key| PublicKey::read(key.path()));
+        Ok(Self {
+            secrets: secrets.collect::<Result<_, _>>()?,
+            mercure: self.mercure.as_ref().map(MercureSecrets::again).transpose()?,
+            public: public.collect::<Result<_, _>>()?,
+            publish: (self.publish.0.clone(), again(&self.publish.1)?),
+            subscribe: (self.subscribe.0.clone(), again(&self.subscribe.1)?),
+            issuers: self.issuers.clone(),
+        })
+    }
+
+    /// What is accepted by them.
+    fn keys(&self) -> CurrentKeys {
+        CurrentKeys {
+            publish: access_keys(&self.publish.0, &self.publish.1),
+            subscribe: access_keys(&self.subscribe.0, &self.subscribe.1),
+            tokens: token_keys(&self.secrets, &self.public, &self.issuers),
+            foreign: foreign_keys(self.mercure.as_ref(), &self.issuers),
+        }
     }
 }
 
@@ -145,7 +118,7 @@ impl KeyFiles {
 /// reads the files at once when it is asked to.
 pub(crate) async fn keep_keys(files: KeyFiles, app: Arc<AppState>, asked: Arc<Notify>) {
     let files = Arc::new(files);
-    let mut ticks = interval(REFRESH);
+    let mut ticks = interval(WatchedFiles::INTERVAL);
     loop {
         let asked = tokio::select! {
             _ = ticks.tick() => false,
@@ -181,8 +154,7 @@ fn token_keys(
     issuers: &[IssuerKey],
 ) -> Vec<VerificationKey> {
     let of_issuer = |key: VerificationKey, path: Option<&Path>| {
-        let whose =
-            issuers.iter().find(|whose| path.is_some_and(|path| path == Path::new(whose.key())));
+        let whose = path.and_then(|path| issuers.iter().find(|whose| whose.is_in_file(path)));
         match whose {
             Some(whose) => key.of_issuer(whose.issuer()),
             None => key,
@@ -230,9 +202,4 @@ fn foreign_keys(secrets: Option<&MercureSecrets>, issuers: &[IssuerKey]) -> Fore
     };
     let keys = |secrets| token_keys(secrets, &[], issuers);
     ForeignKeys { publish: keys(publish), subscribe: keys(subscribe) }
-}
-
-fn stamp(path: &Path) -> Option<KeyFileStamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

@@ -52,12 +52,20 @@ struct AuditFile {
     failed: bool,
 }
 
+/// The file of the audit trail cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("--audit-log: {}: {source}", path.display())]
+struct NoAuditLog {
+    path: PathBuf,
+    source: io::Error,
+}
+
 impl AuditLog {
     fn open(path: &Path) -> io::Result<Self> {
-        let opened = open(path).map_err(|error| {
-            io::Error::new(error.kind(), format!("--audit-log: {}: {error}", path.display()))
-        });
-        let opened = AuditFile { path: path.to_owned(), file: opened?, failed: false };
+        let file = open(path).map_err(|source| {
+            io::Error::new(source.kind(), NoAuditLog { path: path.to_owned(), source })
+        })?;
+        let opened = AuditFile { path: path.to_owned(), file, failed: false };
         Ok(Self(Arc::new(Mutex::new(opened))))
     }
 }

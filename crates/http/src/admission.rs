@@ -15,7 +15,7 @@ use fanfare_event::{Pattern, Selector};
 use fanfare_hub::{Hub, Requested, Resolution, Start};
 use tokio::time::{Instant, sleep};
 
-use crate::access::{Caller, network_of};
+use crate::access::Caller;
 use crate::dialect::{self, Dialect, QueryForm, SubscribeRequest};
 use crate::metrics::RefusalReason;
 use crate::refusal::Refusal;
@@ -128,7 +128,7 @@ async fn decide(
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
     let what = Admissible { selector, private, format, cadence, start, has_id };
-    let address = network_of(caller.address);
+    let address = caller.network().address();
     let stream = AdmittedStream::new(delivery, what, address, seat, lease, inside);
     let noted = note.map(|note| note(&caller, &app.quotas));
     Ok(Some(Box::new(stream.holding(noted))))

@@ -72,7 +72,7 @@ impl AppState {
                 let streams = self.end_streams(credential).await;
                 tracing::warn!(
                     streams,
-                    "a key is not accepted any more, and the streams it had let in ended"
+                    "a key is no longer accepted, and the streams that it had admitted were ended"
                 );
             }
         }

@@ -8,6 +8,7 @@
 //! its own; nothing here imports what imports it.
 
 mod access;
+mod address_limit;
 mod admission;
 mod allowances;
 mod audit;
@@ -16,12 +17,14 @@ mod connection;
 mod console;
 mod dialect;
 mod endpoint;
+mod form;
 mod front;
 mod gate;
 mod handed_over;
 mod handlers;
 mod layers;
 mod metrics;
+mod network64;
 mod node;
 mod pages;
 #[cfg(any(test, fuzzing))]
@@ -35,6 +38,7 @@ mod quotas;
 mod rates;
 mod refusal;
 mod request_body;
+mod reserved;
 mod router;
 mod shared_body;
 mod state;
@@ -60,5 +64,6 @@ pub use self::probe::probe_head;
 pub use self::probe_socket::probe_socket;
 pub use self::publish_streams::PublishStreams;
 pub use self::quotas::{AddressLimits, Addresses, QuotaLimits, Quotas};
+pub use self::reserved::{ReservedField, ReservedName, ReservedNames};
 pub use self::router::{RouterConfig, router};
 pub use self::state::AppState;

@@ -76,7 +76,7 @@ impl<K: Eq + Hash> Rates<K> {
             let key = reader.option(&read)?;
             let left = f64::from_bits(reader.u64()?);
             if !left.is_finite() {
-                return Err(Malformed("a rate is no number"));
+                return Err(Malformed("a rate is not a number"));
             }
             let age = Duration::from_millis(reader.u64()?);
             Ok((key, TokenBucket { left, at: now.checked_sub(age).unwrap_or(now) }))

@@ -1,11 +1,13 @@
 //! A refusal: why a request is not served as asked, whatever dialect it was made in.
 //!
-//! What must hold: a refusal says what happened and what to do, and under which reason it is counted.
-//! How it looks on the wire is its dialect's; nobody else makes an answer of one.
+//! What must hold: a refusal says what happened and what to do, under which reason it is counted, and which status
+//! it has. How else it looks on the wire is its dialect's; nobody else makes an answer of one.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use fanfare_auth::{Forbidden, Identity, InvalidToken, StoreError, Untrusted};
 use fanfare_delivery::InvalidCadence;
 use fanfare_event::InvalidSelector;
@@ -17,15 +19,19 @@ use crate::cluster::Unreachable;
 use crate::metrics::RefusalReason;
 use crate::query::MAX_PARAMETERS;
 use crate::request_body::BodyLimit;
+use crate::reserved::ReservedName;
+
+/// What is wrong with a part of a request, as whoever reads it says.
+type Reason = Box<dyn Error + Send + Sync>;
 
 /// Why a request is not served as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("the body is not a publish")]
     Body(InvalidBody),
-    /// `said` is what is wrong in the words of a dialect.
-    #[error("{said}")]
-    Unreadable { what: UnreadableRequest, said: String },
+    /// `source` says what is wrong in the words of a dialect.
+    #[error("{source}")]
+    Unreadable { what: UnreadableRequest, source: Reason },
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
     #[error(transparent)]
@@ -52,12 +58,14 @@ pub(crate) enum Refusal {
     TooManyTopics { named: usize, limit: usize },
     #[error("Field required: either the id of a subscriber or a subject")]
     NobodyNamed,
-    /// `said` is what is wrong with the value of an operator's parameter.
-    #[error("{said}")]
-    Parameter { name: &'static str, value: String, said: String },
-    /// `said` is what is wrong with a part of a publish that is not its body.
-    #[error("{said}")]
-    Publish { place: [&'static str; 2], value: String, said: String },
+    /// The value of an operator's parameter cannot be used.
+    #[error("{source}")]
+    Parameter { name: &'static str, value: String, source: Reason },
+    /// A part of a publish that is not its body cannot be used.
+    #[error("{source}")]
+    Publish { place: [&'static str; 2], value: String, source: Reason },
+    #[error(transparent)]
+    Reserved(#[from] ReservedName),
     #[error("Extra inputs are not permitted: did you mean '{meant}'?")]
     NearMiss { name: String, value: String, meant: &'static str },
     /// A parameter of a publish that is, or was meant to be, the field `meant`, which belongs in `place`.
@@ -163,8 +171,8 @@ pub(crate) enum UnreadableRequest {
 
 impl Refusal {
     /// Turns what is wrong into a refusal.
-    pub(crate) fn unreadable<E: ToString>(what: UnreadableRequest) -> impl FnOnce(E) -> Self {
-        move |error| Self::Unreadable { what, said: error.to_string() }
+    pub(crate) fn unreadable<E: Into<Reason>>(what: UnreadableRequest) -> impl FnOnce(E) -> Self {
+        move |error| Self::Unreadable { what, source: error.into() }
     }
 
     /// Under which reason the refusal is counted.
@@ -186,6 +194,7 @@ impl Refusal {
             | Self::BodyBroken(_)
             | Self::Key(_)
             | Self::Publish { .. }
+            | Self::Reserved(_)
             | Self::Misplaced { .. } => RefusalReason::InvalidPublish,
             Self::Append(AppendError::Full { .. }) => RefusalReason::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => RefusalReason::TooManyKeys,
@@ -260,8 +269,73 @@ impl Refusal {
         RefusalNote { reason: self.reason(), failure, who, slowed }
     }
 
+    /// The status of its answer. `invalid` is that of a request that can be read and not be accepted, of which
+    /// each dialect has its own.
+    pub(crate) fn status(&self, invalid: StatusCode) -> StatusCode {
+        match self {
+            Self::Body(body) => StatusCode::from_u16(body.status()).unwrap_or(invalid),
+            Self::Unreadable { what: UnreadableRequest::LongPublish, .. }
+            | Self::BodyTooLarge { .. }
+            | Self::LineTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unreadable { what: UnreadableRequest::ContentType, .. } => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::Unreadable { .. }
+            | Self::Key(_)
+            | Self::Selector(_)
+            | Self::Query(_)
+            | Self::TooManyParameters
+            | Self::Parameter { .. }
+            | Self::Publish { .. }
+            | Self::Reserved(_)
+            | Self::NearMiss { .. }
+            | Self::Misplaced { .. }
+            | Self::TooManyTopics { .. }
+            | Self::NobodyNamed
+            | Self::Envelope(_)
+            | Self::Interval(_) => invalid,
+            Self::BodyBroken(_) | Self::NotOneHost | Self::TwoCredentials => {
+                StatusCode::BAD_REQUEST
+            }
+            // draft-ietf-httpapi-idempotency-key-header, 2.6.
+            Self::Append(AppendError::KeyReused) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Append(AppendError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::BodyLimit(BodyLimit::Late) => StatusCode::REQUEST_TIMEOUT,
+            Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Self::UnknownSubscriber(_) => StatusCode::NOT_FOUND,
+            Self::Unauthenticated
+            | Self::Untrusted(Untrusted::Invalid(_))
+            | Self::Cut
+            | Self::UsedTicket => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_)
+            | Self::ForeignHost
+            | Self::PassedOn
+            | Self::ForeignOrigin(_)
+            | Self::Elsewhere => StatusCode::FORBIDDEN,
+            Self::Tickets(StoreError::Share)
+            | Self::TooFast { .. }
+            | Self::TooManyTickets { .. }
+            | Self::TooManyFailures { .. }
+            | Self::TooManyFalseTickets { .. }
+            | Self::ConnectionEnded
+            | Self::BusyAddress
+            | Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::BodyLimit(BodyLimit::NoRoom)
+            | Self::Append(_)
+            | Self::Untrusted(Untrusted::Unavailable(_))
+            | Self::Tickets(_)
+            | Self::CutNotAnnounced { .. }
+            | Self::DeliveryBusy
+            | Self::HandedOver
+            | Self::Moving
+            | Self::Draining
+            | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
     /// How long whoever was refused is to wait before they try again; `None` where waiting does not help.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
+    fn retry_after(&self) -> Option<Duration> {
         /// How long a moment is.
         const MOMENT: Duration = Duration::from_secs(1);
         match self {
@@ -286,17 +360,26 @@ impl Refusal {
         }
     }
 
+    /// The same in whole seconds, as `Retry-After` wants them; never 0 (RFC 9110, 10.2.3).
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after().map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64)
+    }
+
     /// Turns what is wrong with the value of an operator's parameter into a refusal.
-    pub(crate) fn of_parameter<E: ToString>(
+    pub(crate) fn of_parameter<E: Into<Reason>>(
         name: &'static str,
         value: &str,
     ) -> impl FnOnce(E) -> Self {
-        move |error| Self::Parameter { name, value: value.to_owned(), said: error.to_string() }
+        move |error| Self::Parameter { name, value: value.to_owned(), source: error.into() }
     }
 
     /// Turns what is wrong with a part of a publish that is not its body into a refusal.
-    pub(crate) fn of_publish(place: [&'static str; 2], value: &str, said: &dyn ToString) -> Self {
-        Self::Publish { place, value: value.to_owned(), said: said.to_string() }
+    pub(crate) fn of_publish(
+        place: [&'static str; 2],
+        value: &str,
+        source: impl Into<Reason>,
+    ) -> Self {
+        Self::Publish { place, value: value.to_owned(), source: source.into() }
     }
 
     /// Why a body could not be read whole.

@@ -10,7 +10,6 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::iter::successors;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +22,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::connection::Unfinished;
+use crate::network64::Network64;
 
 /// Which part of the budget one address from elsewhere may take up.
 const PART: usize = 4;
@@ -33,13 +33,13 @@ pub(crate) struct MemoryBudget {
     used: AtomicUsize,
     bytes: usize,
     /// What each address from elsewhere takes up; none that takes up nothing.
-    holders: Mutex<HashMap<IpAddr, usize>>,
+    holders: Mutex<HashMap<Network64, usize>>,
 }
 
 /// What one request has taken of a budget; given back when dropped.
 pub(crate) struct MemoryShare {
     budget: Arc<MemoryBudget>,
-    holder: Option<IpAddr>,
+    holder: Option<Network64>,
     bytes: AtomicUsize,
 }
 
@@ -81,11 +81,11 @@ impl MemoryBudget {
     }
 
     /// A share of nothing so far, for one request of this address, if it is one that is limited.
-    pub(crate) fn share(self: &Arc<Self>, holder: Option<IpAddr>) -> Arc<MemoryShare> {
+    pub(crate) fn share(self: &Arc<Self>, holder: Option<Network64>) -> Arc<MemoryShare> {
         Arc::new(MemoryShare { budget: Arc::clone(self), holder, bytes: AtomicUsize::new(0) })
     }
 
-    fn holders(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn holders(&self) -> MutexGuard<'_, HashMap<Network64, usize>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn one_address_does_not_take_the_whole_budget() {
         let budget = MemoryBudget::new(40);
-        let of = |address: &str| budget.share(Some(address.parse().unwrap()));
+        let of = |address: &str| budget.share(Some(Network64::of(address.parse().unwrap())));
         let (one, another, other) = (of("192.0.2.1"), of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(one.take(6), Ok(()));
         assert_eq!(another.take(6), Err(BodyLimit::NoRoom));

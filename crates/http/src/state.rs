@@ -7,7 +7,6 @@ use std::time::Instant;
 use axum::http::request::Parts;
 use fanfare_delivery::{Cut, Delivery};
 use fanfare_hub::Hub;
-use fanfare_mercure::MercureUrl;
 use tokio::sync::mpsc;
 
 #[cfg(any(test, fuzzing))]
@@ -24,6 +23,7 @@ use crate::publish_streams::PublishStreams;
 use crate::quotas::QuotaLimits;
 use crate::quotas::{Quotas, RequestKind, RequestPlace};
 use crate::refusal::Refusal;
+use crate::reserved::ReservedNames;
 
 /// What one hub's handlers share.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ pub struct AppState {
     pub quotas: Quotas,
     /// Publishers that stream.
     pub publish_streams: Arc<PublishStreams>,
-    /// The URL at which Mercure's protocol is spoken, if it is: what is under it is the hub's own.
-    pub mercure: Option<Arc<MercureUrl>>,
+    /// What only the hub publishes.
+    pub reserved: Vec<Arc<dyn ReservedNames>>,
     /// The longest message, in bytes.
     pub max_message: usize,
     /// Through which whoever acts on the hub goes.
@@ -79,7 +79,10 @@ impl AppState {
     pub async fn end_withdrawn(&self) {
         for credential in self.access.withdrawn() {
             let streams = self.end_streams(credential.name()).await;
-            tracing::warn!(streams, "a key was taken away, and the streams it had let in ended");
+            tracing::warn!(
+                streams,
+                "a key was removed, and the streams that it had admitted were ended"
+            );
             audit!("key_withdrawn", streams);
         }
     }
@@ -169,7 +172,7 @@ impl AppState {
             hub,
             delivery,
             publish_streams: PublishStreams::new(),
-            mercure: None,
+            reserved: Vec::new(),
             max_message: 1,
             gate: Gate::new(),
             draining: AtomicBool::new(false),

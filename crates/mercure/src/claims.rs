@@ -86,7 +86,7 @@ pub enum InvalidClaims {
     Details,
     /// It grants more than a hub takes.
     #[error(
-        "the token has more details, topics or bytes in them, or longer payloads, than are taken"
+        "the token has more details, topics or bytes in them, or longer payloads, than are accepted"
     )]
     TooMuch,
 }

@@ -1,9 +1,9 @@
 //! The settings file: flat TOML, one key for each setting.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use fanfare_files::read_bounded_text;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -35,7 +35,7 @@ impl ConfigFile {
 
     /// Reads the file at `path`.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let text = read_text(path)
+        let text = read_bounded_text(path, Self::MAX_BYTES)
             .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }
@@ -116,16 +116,6 @@ fn without_quotes(message: &str) -> String {
         said.push_str(rest.unwrap_or_default());
     }
     said.lines().next().unwrap_or_default().to_owned()
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let read = File::open(path)?.take(ConfigFile::MAX_BYTES + 1).read_to_string(&mut text)?;
-    if read as u64 > ConfigFile::MAX_BYTES {
-        let message = format!("it is longer than {} bytes", ConfigFile::MAX_BYTES);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(text)
 }
 
 fn entry(value: &Spanned<DeValue<'_>>, text: &str) -> ConfigEntry {

@@ -76,7 +76,7 @@ pub enum SettingsError {
     /// Everyone on the network could publish and listen, and nobody has said so.
     #[error(
         "--listen: on {address} everyone on the network could publish and listen: let in only \
-         who holds a key (--publish-key, --publish-key-file), or a token (--jwt-secret, \
+         those with a key (--publish-key, --publish-key-file), or a token (--jwt-secret, \
          --jwt-public-key, --jwks-url), or everyone (--open)"
     )]
     Unprotected {
@@ -109,14 +109,12 @@ pub enum SettingsError {
     },
     /// An issuer's key is not among those that are given.
     #[error(
-        "--jwt-issuer-key {issuer}={key}: no such key is given: name it by --jwt-public-key, --jwt-secret @FILE, a key of \
-         Mercure's, or --jwks-url too"
+        "--jwt-issuer-key {bound}: no such key is given: give it by --jwt-public-key, --jwt-secret @FILE, \
+         --mercure-publisher-key, --mercure-subscriber-key or --jwks-url too"
     )]
     UnknownIssuerKey {
-        /// The issuer.
-        issuer: String,
-        /// Where its key was said to be.
-        key: String,
+        /// The issuer, and where its key was said to be.
+        bound: String,
     },
     /// The setting is of use only with another, which was not given.
     #[error("--{} requires --{}", flag(given), flag(needs))]

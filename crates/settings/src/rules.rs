@@ -1,11 +1,8 @@
 //! What the settings say together, and what does not go together.
 
-use std::path::Path;
-
 use fanfare_auth::{PublicKey, TokenSecret};
-use fanfare_net::KeySetUrl;
 
-use crate::{Settings, SettingsError};
+use crate::{IssuerKey, Settings, SettingsError};
 
 /// The most keys that a token may be held against, one after the other.
 const MAX_TOKEN_KEYS: usize = 16;
@@ -43,13 +40,13 @@ impl Settings {
         self.tls_cert.is_some() || self.orders()
     }
 
-    /// Whether a key for tokens is in this file, or a key set at this URL.
-    fn gives_key(&self, key: &str) -> bool {
+    /// Whether an issuer's key is given by another setting.
+    fn gives_key(&self, of: &IssuerKey) -> bool {
         let mercure = self.mercure_publisher_key.iter().chain(&self.mercure_subscriber_key);
         let secrets = self.jwt_secret.iter().chain(mercure).filter_map(TokenSecret::path);
         let mut files = secrets.chain(self.jwt_public_key.iter().map(PublicKey::path));
-        let is_set = self.jwks_url.is_some() && KeySetUrl::parse(key).ok() == self.jwks_url;
-        is_set || files.any(|file| file == Path::new(key))
+        let is_in_key_set = self.jwks_url.as_ref().is_some_and(|url| of.is_in_key_set(url));
+        is_in_key_set || files.any(|file| of.is_in_file(file))
     }
 
     /// What does not go together.
@@ -88,9 +85,8 @@ impl Settings {
             }
         }
         for bound in &self.jwt_issuer_key {
-            if !self.gives_key(bound.key()) {
-                let (issuer, key) = (bound.issuer().to_owned(), bound.key().to_owned());
-                errors.push(SettingsError::UnknownIssuerKey { issuer, key });
+            if !self.gives_key(bound) {
+                errors.push(SettingsError::UnknownIssuerKey { bound: bound.to_string() });
             }
         }
         if let Some(max) = self.heartbeat_max

@@ -56,9 +56,7 @@ impl Setting {
     fn paragraphs(&self) -> Vec<String> {
         self.doc
             .split(|line| line.trim().is_empty())
-            .map(|lines| {
-                lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").replace('`', "")
-            })
+            .map(|lines| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "))
             .collect()
     }
 }

@@ -101,8 +101,8 @@ settings! {
 
     /// Let whoever holds a key of this file publish, everywhere; may be repeated
     ///
-    /// One key on each line. Read again when it changes and on SIGHUP; the streams of a key that is
-    /// there no more are closed.
+    /// One key on each line. Read again when it changes and on SIGHUP; streams opened with a removed
+    /// key are closed.
     publish_key_file: Vec<KeyFile>;
 
     /// Let whoever holds this key subscribe to everything; may be repeated
@@ -116,7 +116,7 @@ settings! {
     /// JSON Web Tokens with HS256, HS384 or HS512. Their claim
     /// {"fanfare": {"publish": ["orders/*"], "subscribe": ["orders/**"]}} says what they are good
     /// for; `exp` must be there. At least 32 bytes. Files are read again when they change and on
-    /// SIGHUP, as all files of keys are; what was admitted by a key that is removed, is ended. The
+    /// SIGHUP, as all files of keys are; streams admitted by a removed key are closed. The
     /// environment variable holds one secret.
     jwt_secret: Vec<TokenSecret>;
 
@@ -280,7 +280,8 @@ settings! {
 
     /// Longest message
     ///
-    /// A request's body may be six times as long, so that a message fits however it is escaped.
+    /// A request's body may be six times as long and 8 KiB, so that a message fits however it is escaped; a form of
+    /// Mercure's three times and 128 KiB.
     max_message: ByteSize = "1MiB", in "1B" to "64MiB";
 
     /// Remember an Idempotency-Key for this long
@@ -384,7 +385,8 @@ settings! {
     /// List active subscriptions, and publish an update when one begins or ends
     ///
     /// At /.well-known/mercure/subscriptions, and by private updates there, for whoever was granted them. Each update is
-    /// an event like others, and counts in what is retained; a node makes at most ten writes a second of them.
+    /// an event like others, and counts in what is retained; each node publishes these
+    /// updates in at most ten batches a second.
     mercure_subscriptions: bool = "false";
 
     heading "Connections":
@@ -457,8 +459,8 @@ settings! {
     /// Write the audit trail to this file, as JSON, instead of to the log
     ///
     /// Who was let in to do what, and who was refused: failed logins, refusals, tickets, streams that
-    /// were cut, keys that came and went. Made for its owner's eyes only; a file that is moved away is
-    /// made anew.
+    /// were cut, keys that came and went. Created readable by its owner only, and created again if it
+    /// is moved away.
     audit_log: Option<FilePath>;
 
     /// Where to report a security problem, as /.well-known/security.txt tells; may be repeated

@@ -1,12 +1,9 @@
 //! The files of a certificate: read when the hub starts, and again when they change.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
+use fanfare_files::{WatchedFiles, read_bounded};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::Notify;
@@ -16,31 +13,25 @@ use crate::{Certificate, Tls, TlsError};
 
 /// The longest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// How often they are looked at.
-const REFRESH: Duration = Duration::from_secs(2);
 
 /// Where a certificate chain and its key are, in PEM.
 #[derive(Debug)]
 pub(crate) struct Files {
     certificates: PathBuf,
     key: PathBuf,
-    /// What the files looked like when they were last read, or found wanting.
-    seen: Mutex<[Option<CertificateStamp>; 2]>,
+    watched: WatchedFiles,
 }
-
-/// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
-type CertificateStamp = (SystemTime, u64, u64);
 
 impl Files {
     pub(crate) fn new(certificates: PathBuf, key: PathBuf) -> Self {
-        let seen = Mutex::new([&certificates, &key].map(|path| stamp(path)));
-        Self { certificates, key, seen }
+        let watched = WatchedFiles::new(vec![certificates.clone(), key.clone()]);
+        Self { certificates, key, watched }
     }
 
     /// Shows what the files hold whenever that changes.
     pub(crate) async fn keep(self, tls: &Tls, hangup: &Notify) {
         let files = Arc::new(self);
-        let mut ticks = interval(REFRESH);
+        let mut ticks = interval(WatchedFiles::INTERVAL);
         loop {
             let asked = tokio::select! {
                 _ = ticks.tick() => false,
@@ -62,20 +53,11 @@ impl Files {
         }
     }
 
-    /// What the files hold, if they have changed since they were last looked at, or if `asked`.
-    /// Blocks on the disk.
+    /// What the files hold, if they have changed since they were last read, or if `asked`. Blocks on
+    /// the disk.
     fn refresh(&self, asked: bool) -> Result<Option<Certificate>, TlsError> {
-        let stamps = [&self.certificates, &self.key].map(|path| stamp(path));
-        {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == stamps && !asked {
-                return Ok(None);
-            }
-            // Before they are read: what changes meanwhile is a change again. Where one file is
-            // replaced before the other, the first look fails and the second succeeds.
-            *seen = stamps;
-        }
-        self.read().map(Some)
+        let is_unreadable = |error: &TlsError| matches!(error, TlsError::Unreadable { .. });
+        self.watched.read_changed(asked, || self.read(), is_unreadable)
     }
 
     pub(crate) fn read(&self) -> Result<Certificate, TlsError> {
@@ -101,19 +83,7 @@ impl Files {
     }
 }
 
-fn stamp(path: &Path) -> Option<CertificateStamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let unreadable = |source| TlsError::Unreadable { path: path.into(), source };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let message = format!("it is longer than {MAX_BYTES} bytes");
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, message)));
-    }
-    Ok(bytes)
+    read_bounded(path, MAX_BYTES)
+        .map_err(|source| TlsError::Unreadable { path: path.into(), source })
 }

@@ -66,25 +66,37 @@ pub enum NoAnswer {
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Why nobody's certificate can be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTrust {
+    /// This system trusts no certificate authority.
+    #[error("this system trusts no certificate authority: {ADVICE}")]
+    NoAuthority,
+    /// Those that it trusts cannot be read.
+    #[error("this system trusts no certificate authority ({0}): {ADVICE}")]
+    Unreadable(#[source] rustls_native_certs::Error),
+    /// TLS itself cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// What to do where no authority is trusted.
+const ADVICE: &str = "install ca-certificates, or name a PEM file in SSL_CERT_FILE";
+
 impl HttpClient {
     /// Speaks TLS, and trusts the certificate authorities that this system trusts, or those in the
     /// file that `SSL_CERT_FILE` names.
-    pub fn secure(bounds: AnswerBounds) -> io::Result<Self> {
+    pub fn secure(bounds: AnswerBounds) -> Result<Self, NoTrust> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
-            let cause = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-            let message = format!(
-                "this system trusts no certificate authority{cause}: install ca-certificates, or \
-                 name a PEM file in SSL_CERT_FILE"
-            );
-            return Err(io::Error::other(message));
+            let cause = found.errors.into_iter().next();
+            return Err(cause.map_or(NoTrust::NoAuthority, NoTrust::Unreadable));
         }
         let provider = Arc::new(crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
+            .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self { bounds, tls: Some(TlsConnector::from(Arc::new(config))) })

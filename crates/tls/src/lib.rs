@@ -21,7 +21,7 @@ pub use acme::{AcmeConfig, AcmeError, CacheError};
 pub use certificate::Certificate;
 pub use challenges::{Answering, Challenges};
 pub use error::TlsError;
-pub use http_client::{AnswerBounds, HttpClient, NoAnswer};
+pub use http_client::{AnswerBounds, HttpClient, NoAnswer, NoTrust};
 pub use source::{CertificateSource, TlsConfig};
 pub use tls::Tls;
 pub use validity::{NoValidity, Validity};

@@ -53,7 +53,7 @@ impl CertificateSource {
         Ok((Arc::new(tls), Self(source)))
     }
 
-    /// Keeps what is shown fresh, for as long as the hub runs. A hangup is a wish to look at once.
+    /// Keeps what is shown fresh, for as long as the hub runs. `hangup` is notified on SIGHUP: look at once.
     /// `ordered` hears of each order of a certificate, whether one was issued.
     #[cfg_attr(not(feature = "acme"), expect(unused_variables, reason = "files are not ordered"))]
     pub async fn keep(

@@ -1,8 +1,10 @@
 //! Why a command did not do what was asked, and what to do about it.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use fanfare_auth::InvalidCredential;
 use fanfare_client::{
     ClientError, InvalidBearerToken, InvalidRetryKey, InvalidSubscribeOptions, PublishError,
     RequestError, SubscribeError,
@@ -13,10 +15,12 @@ use fanfare_event::InvalidTopic;
 use fanfare_redis::InvalidUrl;
 use http::StatusCode;
 
+use super::token_fault::TokenFault;
+
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// A topic to publish to that is none.
+    /// What was given as a topic to publish to is not one.
     #[error("{text:?} is not a topic: {source}")]
     Topic {
         /// What was typed.
@@ -42,7 +46,8 @@ pub enum CommandError {
         /// The variable, or the flag.
         variable: &'static str,
         /// What is wrong with its value, which is not repeated: it may be a secret.
-        problem: String,
+        #[source]
+        problem: Box<dyn Error + Send + Sync>,
     },
     /// Not a Redis URL. The text is not repeated: it may hold a password.
     #[cfg(feature = "redis")]
@@ -51,15 +56,31 @@ pub enum CommandError {
     /// What was given as a token cannot be one.
     #[error(transparent)]
     Token(#[from] InvalidBearerToken),
-    /// A key to sign or verify tokens with that is none.
-    #[error("{0}")]
-    TokenKey(String),
+    /// The secret to sign or verify tokens with cannot be used.
+    #[error("the secret for tokens cannot be used: {0}")]
+    TokenSecret(#[from] InvalidCredential),
+    /// The file of a key to sign or verify tokens with cannot be read.
+    #[error("cannot read the key in {}: {source}", .path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file holds no key to sign or verify tokens with.
+    #[error("{} holds no {kind} key in PEM that fits: RSA, P-256, P-384 or Ed25519", .path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+        /// Which key: private or public.
+        kind: &'static str,
+    },
     /// A text in which no token can be read.
     #[error("that is not a JSON Web Token: {0}")]
     NotAToken(&'static str),
     /// A token that no hub would take; what it says has been printed.
     #[error("the token {0}")]
-    BadToken(String),
+    BadToken(#[source] TokenFault),
     /// A token could not be signed.
     #[error("the token cannot be signed: {0}")]
     Sign(#[source] jsonwebtoken::errors::Error),
@@ -115,14 +136,14 @@ pub enum CommandError {
     Output(#[source] io::Error),
     /// No hub accepts commands there.
     #[error("no hub accepts commands at {place}: {source}")]
-    NoOrders {
+    NoControlSocket {
         /// Where.
         place: String,
         /// What the system said.
         source: io::Error,
     },
     /// The hub goes on as before.
-    #[error("not upgraded: {0}")]
+    #[error("not upgraded, the hub goes on as before: {0}")]
     NotUpgraded(String),
     /// The hub has handed over, to a process that has not answered since.
     #[error("the new process has become the hub, but has not answered since: {0}; look at its log")]
@@ -157,7 +178,9 @@ impl CommandError {
             | Self::NoSuchCommand(_)
             | Self::Environment { .. }
             | Self::Token(_)
-            | Self::TokenKey(_)
+            | Self::TokenSecret(_)
+            | Self::KeyFile { .. }
+            | Self::NoKey { .. }
             | Self::TokenFile { .. } => 2,
             #[cfg(feature = "redis")]
             Self::RedisUrl(_) => 2,
@@ -190,11 +213,10 @@ impl CommandError {
             Self::Subscribe(SubscribeError::Refused(error)) | Self::NotReady(error) => {
                 advice(error)
             }
-            Self::NoOrders { .. } => Some(
+            Self::NoControlSocket { .. } => Some(
                 "is the hub running, on this machine? name it by --url, --pid or --control-socket"
                     .to_owned(),
             ),
-            Self::NotUpgraded(_) => Some("the hub goes on as before".to_owned()),
             _ => None,
         };
         match (unknown, advice) {
@@ -208,7 +230,7 @@ impl CommandError {
 /// What to do when an exchange failed.
 pub(super) fn advice(error: &RequestError) -> Option<String> {
     let advice = match error {
-        RequestError::Connect { reason, .. } if reason.contains("certificate") => {
+        RequestError::Certificate { .. } => {
             "if the hub's certificate is your own, name its authority in SSL_CERT_FILE"
         }
         RequestError::Connect { .. } => {

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fanfare_client::{BearerToken, Client, Deadlines, HubUrl};
+use fanfare_files::read_bounded_text;
 
 use super::CommandError;
+
+/// The longest file of a token that is read, in bytes.
+const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Which hub, and what to show it.
 #[derive(Debug, Args)]
@@ -55,7 +59,7 @@ impl TokenArgs {
     /// The token to show, if there is one.
     pub(super) fn read(&self) -> Result<Option<BearerToken>, CommandError> {
         if let Some(path) = &self.token_file {
-            let text = std::fs::read_to_string(path)
+            let text = read_bounded_text(path, LONGEST_FILE)
                 .map_err(|source| CommandError::TokenFile { path: path.clone(), source })?;
             return Ok(Some(BearerToken::parse(&text)?));
         }
@@ -65,7 +69,7 @@ impl TokenArgs {
         let Some(text) = variable("FANFARE_TOKEN")? else { return Ok(None) };
         let token = BearerToken::parse(&text).map_err(|error| CommandError::Environment {
             variable: "FANFARE_TOKEN",
-            problem: error.to_string(),
+            problem: error.into(),
         })?;
         Ok(Some(token))
     }
@@ -83,7 +87,7 @@ pub(super) fn hub_url(given: Option<&str>) -> Result<HubUrl, CommandError> {
     };
     text.parse().map_err(|error: fanfare_client::InvalidHubUrl| CommandError::Environment {
         variable,
-        problem: error.to_string(),
+        problem: error.into(),
     })
 }
 
@@ -92,6 +96,6 @@ pub(super) fn variable(name: &'static str) -> Result<Option<String>, CommandErro
     let value = std::env::var_os(name).filter(|value| !value.is_empty());
     value.map(OsString::into_string).transpose().map_err(|_| CommandError::Environment {
         variable: name,
-        problem: "it is not UTF-8".to_owned(),
+        problem: "it is not UTF-8".into(),
     })
 }

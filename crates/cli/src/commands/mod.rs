@@ -20,6 +20,7 @@ mod ready;
 mod subscribe;
 mod terminal;
 mod token;
+mod token_fault;
 mod upgrade;
 
 #[cfg(feature = "tools")]
@@ -35,4 +36,5 @@ pub(crate) use publish::{PublishArgs, publish};
 pub(crate) use ready::{ReadyArgs, ready};
 pub(crate) use subscribe::{SubscribeArgs, subscribe};
 pub(crate) use token::{TokenCommand, token};
+pub use token_fault::TokenFault;
 pub(crate) use upgrade::{UpgradeArgs, upgrade};

@@ -54,7 +54,8 @@ pub(crate) struct UpgradeArgs {
 /// Has a hub upgraded; fails where it goes on as before.
 pub(crate) fn upgrade(args: &UpgradeArgs) -> Result<(), CommandError> {
     let places = args.places()?;
-    let unreachable = |source| CommandError::NoOrders { place: places[0].to_string(), source };
+    let unreachable =
+        |source| CommandError::NoControlSocket { place: places[0].to_string(), source };
     let mut hub = ControlClient::connect(&places).map_err(unreachable)?;
     let request = if args.check {
         ControlRequest::Check
@@ -97,11 +98,11 @@ impl UpgradeArgs {
         let (host, port) = url.place();
         let found = (host, port)
             .to_socket_addrs()
-            .map_err(|source| CommandError::NoOrders { place: host.to_owned(), source })?;
+            .map_err(|source| CommandError::NoControlSocket { place: host.to_owned(), source })?;
         let places: Vec<_> = found.flat_map(ControlAddress::reached_at).collect();
         if places.is_empty() {
             let source = io::ErrorKind::NotFound.into();
-            return Err(CommandError::NoOrders { place: host.to_owned(), source });
+            return Err(CommandError::NoControlSocket { place: host.to_owned(), source });
         }
         Ok(places)
     }

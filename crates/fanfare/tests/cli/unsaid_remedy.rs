@@ -1,7 +1,10 @@
 //! A command leaves people to guess: whether it is connected, when something happened, what to write
 //! instead.
 
+use std::fs;
 use std::process::Command;
+
+use rcgen::CertifiedKey;
 
 use crate::support::{Hub, Running, fanfare, json, run};
 
@@ -16,6 +19,29 @@ fn https_to_a_plain_hub_is_explained() {
         assert!(ended.stderr.contains("write http:// in place of https://"), "{ended:?}");
         assert!(!ended.stderr.contains("InvalidContentType"), "{ended:?}");
     }
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let identity = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let CertifiedKey { cert, signing_key } = identity();
+    fs::write(path("certificate"), cert.pem()).unwrap();
+    fs::write(path("key"), signing_key.serialize_pem()).unwrap();
+    fs::write(path("trusted"), identity().cert.pem()).unwrap();
+    let mut command = fanfare(&["--listen", "127.0.0.1:0", "--tls-cert"]);
+    let hub = Running::start(command.arg(path("certificate")).arg("--tls-key").arg(path("key")));
+    let port_in = |text: &str| {
+        let (_, rest) = text.split_once("https://")?;
+        rest.split('/').next()?.rsplit(':').next()?.parse::<u16>().ok()
+    };
+    hub.await_output("where it serves", |hub| port_in(&hub.stdout()).is_some());
+    let url = format!("https://localhost:{}", port_in(&hub.stdout()).unwrap());
+    let mut command = fanfare(&["ready", "--url", &url]);
+    let ended = run(command.env("SSL_CERT_FILE", path("trusted")));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("name its authority in SSL_CERT_FILE"), "{ended:?}");
 }
 
 #[test]

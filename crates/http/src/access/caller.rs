@@ -10,7 +10,7 @@ use fanfare_auth::{
 };
 use fanfare_event::{Draft, PrivateRights, Selector, Timestamp, Topic};
 
-use super::client::network_of;
+use crate::network64::Network64;
 use crate::refusal::Refusal;
 
 /// Whoever made a request.
@@ -33,9 +33,14 @@ impl Caller {
         &self.principal.identity
     }
 
+    /// Under which network limits count them.
+    pub(crate) fn network(&self) -> Network64 {
+        Network64::of(self.address)
+    }
+
     /// Under whom what they take of a shared table is counted.
     pub(crate) fn holder(&self) -> HolderId {
-        HolderId::of(self.identity(), network_of(self.address))
+        HolderId::of(self.identity(), self.network().address())
     }
 
     /// Whose streams theirs are.

@@ -65,16 +65,6 @@ fn parse_hop(text: &[u8]) -> Option<IpAddr> {
     address.or_else(|| bare().map(IpAddr::from)).map(|address| address.to_canonical())
 }
 
-/// What limits count as one address: an IPv6 subscriber commands the whole of its /64.
-pub(crate) fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -132,12 +122,5 @@ mod tests {
             assert_eq!(of(name), UNKNOWN);
         }
         assert!(of("x-other").is_loopback());
-    }
-
-    #[test]
-    fn a_client_does_not_count_anew_for_each_address_of_its_network() {
-        let of = |text: &str| network_of(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("192.0.2.1"), "192.0.2.1");
     }
 }

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 
 use super::guard::{FETCH_SITE, Guard};
 use super::peer::Peer;
+use super::realm::Realm;
 use crate::query;
 use crate::refusal::Refusal;
 
@@ -23,16 +24,6 @@ pub(crate) struct CredentialPlaces {
     pub(crate) token: Option<&'static str>,
     /// Whose they are.
     pub(crate) realm: Realm,
-}
-
-/// Whose credentials are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Realm {
-    /// The hub's own.
-    #[default]
-    Own,
-    /// Those of another protocol, which has tokens of its own.
-    Foreign,
 }
 
 /// What a request presents. Not to be logged.

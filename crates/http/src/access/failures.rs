@@ -18,7 +18,8 @@ use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_shares::{Amount, Shares};
 use tokio::time::sleep;
 
-use super::client::network_of;
+use crate::address_limit::AddressLimit;
+use crate::network64::Network64;
 use crate::rates::Rates;
 use crate::refusal::RefusalNote;
 
@@ -32,9 +33,9 @@ const DELAY: Duration = Duration::from_secs(1);
 /// Who has presented what was not accepted.
 #[derive(Debug)]
 pub(crate) struct Failures {
-    rate: Option<u64>,
-    rates: Mutex<Rates<IpAddr>>,
-    held: Mutex<Shares<IpAddr>>,
+    rate: AddressLimit<u64>,
+    rates: Mutex<Rates<Network64>>,
+    held: Mutex<Shares<Network64>>,
 }
 
 /// Marks an answer after which its connection is to end.
@@ -42,37 +43,38 @@ pub(crate) struct Failures {
 pub(crate) struct EndsConnection;
 
 /// A place among the answers that wait.
-struct DelayedAnswer<'a>(&'a Failures, IpAddr);
+struct DelayedAnswer<'a>(&'a Failures, Network64);
 
 impl Failures {
     pub(super) fn new(rate: Option<u64>) -> Self {
         let held = Shares::new(Amount { count: HELD, bytes: usize::MAX });
+        let rate = AddressLimit::new(rate, FAILURE_RATE);
         Self { rate, rates: Mutex::new(Rates::new()), held: Mutex::new(held) }
     }
 
     /// Counts a failure of this address; if there have been too many, when there may be another.
     pub(super) fn count(&self, address: IpAddr) -> Result<(), Duration> {
-        let rate = self.rate.or((!address.is_loopback()).then_some(FAILURE_RATE));
-        let Some(rate) = rate else { return Ok(()) };
+        let network = Network64::of(address);
+        let Some(rate) = self.rate.of(network) else { return Ok(()) };
         let (rate, now) = (rate as f64, Instant::now());
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.bucket(network_of(address), rate, now).draw(rate, now)
+        rates.bucket(network, rate, now).draw(rate, now)
     }
 
     /// Writes down who has failed lately.
     pub(super) fn write(&self, writer: &mut Writer, now: Instant) {
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.write(writer, now, Writer::address);
+        rates.write(writer, now, |writer, network| network.write(writer));
     }
 
     /// Takes in what another process has written.
     pub(super) fn read(&self, reader: &mut Reader<'_>, now: Instant) -> Result<(), Malformed> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.read(reader, now, |reader| reader.address())
+        rates.read(reader, now, Network64::read)
     }
 
     fn hold(&self, address: IpAddr) -> Option<DelayedAnswer<'_>> {
-        let network = network_of(address);
+        let network = Network64::of(address);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.take(network, 0).ok().map(|()| DelayedAnswer(self, network))
     }

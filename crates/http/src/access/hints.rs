@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fanfare_shares::{Amount, Shares};
 
-use super::client::{UNKNOWN, network_of};
+use crate::network64::Network64;
 use crate::refusal::Refusal;
 
 /// The most refusals that are told apart; any more are counted only, as all are. No address causes more
@@ -28,8 +28,8 @@ pub(super) struct Hints(Mutex<ReportedRefusals>);
 struct ReportedRefusals {
     lines: HashSet<String>,
     /// By when they were told of, and because of whom.
-    order: VecDeque<(Instant, String, IpAddr)>,
-    shares: Shares<IpAddr>,
+    order: VecDeque<(Instant, String, Network64)>,
+    shares: Shares<Network64>,
 }
 
 impl Default for Hints {
@@ -45,7 +45,7 @@ impl Hints {
         let said = refusal.to_string();
         let is_new = {
             let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            told.note(&said, network_of(from.unwrap_or(UNKNOWN)), Instant::now())
+            told.note(&said, from.map_or(Network64::UNKNOWN, Network64::of), Instant::now())
         };
         if is_new {
             tracing::warn!("a request was refused: {said}");
@@ -55,7 +55,7 @@ impl Hints {
 
 impl ReportedRefusals {
     /// Whether there is a line for this.
-    fn note(&mut self, said: &str, from: IpAddr, now: Instant) -> bool {
+    fn note(&mut self, said: &str, from: Network64, now: Instant) -> bool {
         while let Some((at, ..)) = self.order.front()
             && now.saturating_duration_since(*at) >= REMEMBERED
             && let Some((_, said, from)) = self.order.pop_front()
@@ -77,8 +77,8 @@ mod tests {
     use super::*;
     use fanfare_net::Origin;
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn address(text: &str) -> Network64 {
+        Network64::of(text.parse().unwrap())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Access: who a request's caller is, and what a hub grants them.
 
 mod administrator;
+mod authenticators;
 mod caller;
 mod client;
 mod credentials;
@@ -28,13 +29,14 @@ use fanfare_net::Network;
 use fanfare_shares::Amount;
 
 use self::administrator::is_local;
+use self::authenticators::{Authenticators, Role};
 pub(crate) use self::caller::Caller;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::client::is_passed_on;
-pub(crate) use self::client::{UNKNOWN, client, network_of};
+pub(crate) use self::client::{UNKNOWN, client};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::credentials::presented;
-pub(crate) use self::credentials::{CredentialPlaces, Presented, Realm};
+pub(crate) use self::credentials::{CredentialPlaces, Presented};
 pub use self::current_keys::{CurrentKeys, ForeignKeys};
 pub(crate) use self::failures::EndsConnection;
 use self::failures::Failures;
@@ -42,7 +44,7 @@ pub(crate) use self::guard::Guard;
 pub use self::guard::GuardConfig;
 pub(crate) use self::peer::Peer;
 pub use self::realm::ForeignRealm;
-use self::realm::{Authenticators, Role};
+pub(crate) use self::realm::Realm;
 use crate::refusal::Refusal;
 
 /// Who is let in, and how they are known.

@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,10 +22,11 @@ use super::answer_hold::AnswerHold;
 use super::limits::ConnectionLimits;
 use super::progress::AnswerProgress;
 use super::table::ConnectionEntry;
-use crate::access::{EndsConnection, Peer, client, network_of};
+use crate::access::{EndsConnection, Peer, client};
 use crate::endpoint::Endpoint;
 use crate::front::Front;
 use crate::metrics::RefusalReason;
+use crate::network64::Network64;
 use crate::quotas::Addresses;
 use crate::refusal::Refusal;
 use crate::request_body::{BodyLimit, BodyTerms, MemoryBudget, RequestBody};
@@ -78,7 +78,7 @@ impl Answerer {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = (Response<AnswerBody>, Option<AdmittedStream>)> + Send + 'static {
-        // What is posted is not asked for a stream; what is not is not read for long.
+        // Only a request that is not a POST can open a stream; only a POST can have a body that goes on.
         let slot = (*request.method() != Method::POST).then(StreamSlot::default);
         let ConnectionLimits { target, body_timeout, .. } = self.limits;
         let holder = self.holder(request.headers());
@@ -113,7 +113,8 @@ impl Answerer {
         }
         async move {
             let mut response = match asked {
-                // What came with the last guess of a connection is no more looked at than what follows.
+                // A connection that is being closed for failed credentials answers nothing more, not even
+                // requests that were sent with the last guess.
                 Ok(_) if busy.connection().has_ended() => {
                     endpoint.refuse(&Refusal::ConnectionEnded)
                 }
@@ -195,9 +196,9 @@ impl Answerer {
     }
 
     /// Whose share of the memory for bodies a request takes up; nobody's on this machine.
-    fn holder(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let client = client(self.peer, headers, &self.addresses.proxies);
-        (!client.is_loopback()).then(|| network_of(client))
+    fn holder(&self, headers: &HeaderMap) -> Option<Network64> {
+        let network = Network64::of(client(self.peer, headers, &self.addresses.proxies));
+        (!network.is_this_machine()).then_some(network)
     }
 }
 

@@ -4,22 +4,23 @@
 //! it has held for longest. So whoever holds few loses none before all hold as few.
 
 use std::collections::{BinaryHeap, HashMap};
-use std::net::IpAddr;
 use std::time::Instant;
+
+use crate::network64::Network64;
 
 /// Something that an address holds, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct HeldItem<T> {
     pub(super) since: Instant,
     pub(super) what: T,
-    pub(super) by: IpAddr,
+    pub(super) by: Network64,
 }
 
 /// All of them, the one first that goes first.
 pub(super) fn in_eviction_order<T: Copy + Ord>(
     held: Vec<HeldItem<T>>,
 ) -> impl Iterator<Item = HeldItem<T>> {
-    let mut holders: HashMap<IpAddr, Vec<HeldItem<T>>> = HashMap::new();
+    let mut holders: HashMap<Network64, Vec<HeldItem<T>>> = HashMap::new();
     for one in held {
         holders.entry(one.by).or_default().push(one);
     }
@@ -55,7 +56,7 @@ mod tests {
         let held = |by: &str, what: u32, after: u64| HeldItem {
             since: begin + Duration::from_secs(after),
             what,
-            by: by.parse().unwrap(),
+            by: Network64::of(by.parse().unwrap()),
         };
         let mut all = vec![held("192.0.2.1", 0, 0), held("192.0.2.2", 1, 1)];
         all.extend((2..6).map(|n| held("192.0.2.3", n, u64::from(n))));

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::{Answerer, BodyService, PIECE};
 use super::connections::Connections;
-use super::frames::Frames;
+use super::http2_frames::Http2Frames;
 use super::lifecycle::Lifecycle;
 use super::limits::ConnectionLimits;
 use super::progress::ResponseTasks;
@@ -39,7 +39,7 @@ where
     // One that comes during the drain is told to go only when it has had its answers.
     let late = connections.has_reached(Lifecycle::Draining);
     let goes = if late { Lifecycle::Stopping } else { Lifecycle::Draining };
-    let (stream, flooded) = Frames::new(stream);
+    let (stream, flooded) = Http2Frames::new(stream);
     let mut connection = Box::pin(
         http2::Builder::new(ResponseTasks)
             .timer(TokioTimer::new())

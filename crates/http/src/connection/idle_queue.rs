@@ -4,16 +4,17 @@
 //! for long, and spare a crowd whose every connection asks for something now and then.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+
+use crate::network64::Network64;
 
 /// Idle connections, by the turn in which each became so.
 #[derive(Debug, Default)]
 pub(super) struct IdleQueue {
-    keys: BTreeMap<u64, (usize, IpAddr)>,
+    keys: BTreeMap<u64, (usize, Network64)>,
     /// The turns of each network; of none that has none.
-    networks: HashMap<IpAddr, BTreeSet<u64>>,
+    networks: HashMap<Network64, BTreeSet<u64>>,
     /// How many each has, and which it is.
-    sizes: BTreeSet<(usize, IpAddr)>,
+    sizes: BTreeSet<(usize, Network64)>,
 }
 
 impl IdleQueue {
@@ -22,7 +23,7 @@ impl IdleQueue {
     }
 
     /// Adds the connection of this key. No turn is given twice.
-    pub(super) fn insert(&mut self, turn: u64, key: usize, network: IpAddr) {
+    pub(super) fn insert(&mut self, turn: u64, key: usize, network: Network64) {
         self.keys.insert(turn, (key, network));
         self.change(network, |turns| turns.insert(turn));
     }
@@ -56,7 +57,7 @@ impl IdleQueue {
         key
     }
 
-    fn change(&mut self, network: IpAddr, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+    fn change(&mut self, network: Network64, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
         let turns = self.networks.entry(network).or_default();
         self.sizes.remove(&(turns.len(), network));
         change(turns);

@@ -58,7 +58,9 @@ impl Connections {
                 return Some(ReenteredConnection { socket, address, read, entry, leave });
             }
             (None, _) => self.refused(RefusalReason::Connections),
-            (_, Err(error)) => tracing::warn!(%error, "a connection could not be gone on with"),
+            (_, Err(error)) => {
+                tracing::warn!(%error, "a connection of the old process could not be continued");
+            }
         }
         None
     }
@@ -104,7 +106,7 @@ async fn recognise(
     entry: &Arc<ConnectionEntry>,
     connections: &Connections,
 ) -> Result<(), BoxError> {
-    // What is encrypted is somebody's with whom a secret was agreed here.
+    // A TLS connection cannot be parked: its keys exist only in this process.
     let candidate = connections.tls.is_none().then(|| connections.parking.candidate());
     let first = tokio::select! {
         biased;
@@ -122,8 +124,8 @@ async fn recognise(
             }
             None => Ok(()),
         },
-        // Each has a box of its own: what few connections are, or are for a moment, would be room, and
-        // copied, in the task of each, for as long as it lives.
+        // Boxed: without it, the task of every connection would reserve room for the TLS handshake and for
+        // HTTP/2, for as long as it lives.
         (FirstBytes::Tls, Some(tls)) => {
             let secured = Box::pin(Secured::handshake(socket, tls, connections)).await?;
             secured.serve(peer, entry, connections).await

@@ -35,8 +35,8 @@ use super::eviction_order::{HeldItem, in_eviction_order};
 use super::idle_queue::IdleQueue;
 use super::progress::AnswerProgress;
 use super::unfinished::Unfinished;
-use crate::access::network_of;
 use crate::metrics::{MetricSource, RefusalReason, Rows};
+use crate::network64::Network64;
 
 /// How long a newcomer has for its first request before it can be one too many half-open ones, and
 /// a peer to read something before its connection can be one too many.
@@ -112,7 +112,7 @@ struct Records {
     answers: Slab<AnswerRecord>,
     half_open: EntryQueue,
     /// How many of those each network has.
-    networks: HashMap<IpAddr, usize>,
+    networks: HashMap<Network64, usize>,
     idle: IdleQueue,
     turn: u64,
     unread: Unread,
@@ -139,7 +139,7 @@ type EntryQueue = BTreeMap<u64, usize>;
 #[derive(Debug)]
 struct ConnectionRecord {
     kind: ConnectionKind,
-    network: IpAddr,
+    network: Network64,
     /// Since when it is of its kind, and its place in that kind's queue.
     since: Instant,
     turn: u64,
@@ -153,7 +153,7 @@ struct AnswerRecord {
     /// When it began, by the table's count.
     turn: u64,
     /// Whose it is: behind a proxy, not the connection's.
-    network: IpAddr,
+    network: Network64,
     progress: Arc<AnswerProgress>,
 }
 
@@ -192,7 +192,7 @@ impl ConnectionTable {
         }
         let (leave, left) = oneshot::channel();
         let turn = records.next_turn();
-        let network = network_of(address.to_canonical());
+        let network = Network64::of(address);
         let kind = ConnectionKind::HalfOpen;
         let connection = ConnectionRecord { kind, network, since: now, turn, leave: Some(leave) };
         let key = records.connections.insert(connection);
@@ -282,7 +282,7 @@ impl MetricSource for ConnectionTable {
 impl ConnectionEntry {
     /// A request's head is whole; it is being answered until what is returned is dropped. It is of
     /// the connection's network where `network` does not say otherwise.
-    pub(crate) fn begin(self: &Arc<Self>, network: Option<IpAddr>) -> ActiveRequest {
+    pub(crate) fn begin(self: &Arc<Self>, network: Option<Network64>) -> ActiveRequest {
         let mut records = self.table.lock();
         records.leave_queue(self.key);
         let connection = &mut records.connections[self.key];
@@ -395,7 +395,7 @@ impl Records {
         }
     }
 
-    fn leave_network(&mut self, network: IpAddr) {
+    fn leave_network(&mut self, network: Network64) {
         if let Some(half_open) = self.networks.get_mut(&network) {
             *half_open -= 1;
             if *half_open == 0 {

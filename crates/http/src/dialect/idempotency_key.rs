@@ -32,8 +32,8 @@ impl KeyName {
         let retries: Vec<_> = drafts.iter().map(retry).collect();
         let parts = drafts.iter().zip(&retries).flat_map(|(draft, retry)| {
             let event_type = draft.event_type.as_ref().map_or("", |known| known.as_str());
-            // No topic is empty, nor an id `private`'s neighbour: what few events have begins with what no
-            // other event's parts hold.
+            // Behind a message stands the next event's topic, or what begins with a line feed, which no topic
+            // holds: so extras never read like the next event.
             let extras = draft.extras.iter().flat_map(|extras| {
                 let private = if extras.is_private() { "\nprivate" } else { "\npublic" };
                 let id = extras.id().map_or("", |id| id.as_str());

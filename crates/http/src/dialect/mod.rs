@@ -13,8 +13,10 @@ mod native;
 #[cfg(test)]
 pub(crate) use self::contract::Paths;
 pub(crate) use self::contract::{Dialect, LineFormat, PublishRequest, QueryForm, SubscribeRequest};
-pub(crate) use self::mercure::{Mercure, format as mercure_format, reserved};
+pub(crate) use self::mercure::{Mercure, format as mercure_format};
 pub use self::mercure::{MercureConfig, MercureTokens, Presence};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::native::probe;
-pub(crate) use self::native::{NATIVE, check_text_query, detail, not_found, statistics, text};
+pub(crate) use self::native::{
+    NATIVE, check_text_query, detail, not_found, refused_text, statistics, text,
+};

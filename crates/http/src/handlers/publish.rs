@@ -11,7 +11,7 @@ use axum::response::Response;
 use super::body::read_whole;
 use super::publish_lines::publish_lines;
 use super::publish_rules::{admit, append, refuse_reserved};
-use crate::dialect::{PublishRequest, check_text_query, text};
+use crate::dialect::{PublishRequest, check_text_query, refused_text, text};
 use crate::endpoint::Endpoint;
 use crate::processor_time::{LONG_BODY, aside};
 use crate::refusal::Refusal;
@@ -64,10 +64,10 @@ async fn accept_text(
         request.uri.query().map_or(Ok(()), check_text_query)?;
         let path = request.uri.path();
         let said = "the path does not decode to UTF-8";
-        let Path(topic) = topic.map_err(|_| Refusal::of_publish(["path", "topic"], path, &said))?;
+        let Path(topic) = topic.map_err(|_| Refusal::of_publish(["path", "topic"], path, said))?;
         text(&topic, &request.headers, body)
     };
-    accept(endpoint, request, body, endpoint.app.max_message, read).await
+    accept(endpoint, request, body, endpoint.app.max_message, read).await.map_err(refused_text)
 }
 
 /// Who publishes is known, and how much they have published lately, before the body is read, which is of

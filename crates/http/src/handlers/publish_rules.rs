@@ -8,7 +8,6 @@ use fanfare_event::Draft;
 use fanfare_log::{Appended, Batch, IdempotencyKey};
 
 use crate::access::Caller;
-use crate::dialect::reserved;
 use crate::endpoint::Endpoint;
 use crate::quotas::RequestPlace;
 use crate::refusal::Refusal;
@@ -32,11 +31,8 @@ pub(super) async fn admit(
 
 /// What would pass for something that the hub says of itself is refused.
 pub(super) fn refuse_reserved(app: &AppState, draft: &Draft) -> Result<(), Refusal> {
-    let said = app.mercure.as_ref().and_then(|hub| reserved(hub, draft));
-    match said {
-        Some(said) => Err(Refusal::of_publish(["body", "topic"], draft.topic.as_str(), &said)),
-        None => Ok(()),
-    }
+    let name = app.reserved.iter().find_map(|names| names.find(draft));
+    name.map_or(Ok(()), |name| Err(Refusal::Reserved(name)))
 }
 
 /// There is no other way into the log than drafts that someone was authorised for.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
@@ -16,12 +15,12 @@ use super::body::read_whole;
 use crate::admission::{Admission, Feed, PendingForm, admit};
 use crate::dialect::QueryForm;
 use crate::endpoint::Endpoint;
+use crate::form::{FORM, is_form};
 use crate::refusal::{Refusal, UnreadableRequest};
 use crate::stream::{AdmittedStream, StreamSlot, head_only, retry_later};
 
 /// The longest form of a QUERY, in bytes: as many matchers as a subscription may have fit.
 const MAX_FORM: usize = 256 * 1024;
-const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Opens a stream of events.
 pub(crate) async fn events(State(endpoint): State<Endpoint>, request: Request) -> Response {
@@ -40,7 +39,7 @@ pub(crate) async fn query(State(endpoint): State<Endpoint>, request: Request) ->
         return endpoint.dialect.method_not_allowed();
     }
     let (request, body) = request.into_parts();
-    let form = Box::pin(form(is_form(&request.headers), body));
+    let form = Box::pin(form(is_form(&request.headers) == Some(true), body));
     open(&endpoint, Feed::Events, request, Some(form)).await
 }
 
@@ -49,17 +48,11 @@ pub(crate) fn query_method() -> Method {
     Method::from_bytes(b"QUERY").unwrap_or_default()
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    let given = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    let kind = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    kind.eq_ignore_ascii_case(FORM)
-}
-
 async fn form(is_form: bool, body: Body) -> Result<QueryForm, Refusal> {
     let bytes = read_whole(body, MAX_FORM).await?;
     if !bytes.is_empty() && !is_form {
-        let said = "send the matchers as application/x-www-form-urlencoded".to_owned();
-        return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, said });
+        let source = format!("send the matchers as {FORM}").into();
+        return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, source });
     }
     let text = String::from_utf8(bytes.to_vec());
     Ok(QueryForm(text.map_err(Refusal::unreadable(UnreadableRequest::Subscription))?))

@@ -163,7 +163,7 @@ impl Metrics {
     /// Writes down what all counters have come to.
     pub fn write_counters(&self, writer: &mut Writer) {
         if let Err(error) = self.render() {
-            tracing::warn!(%error, "the counters could not be read, and begin anew");
+            tracing::warn!(%error, "the counters could not be read: they start from zero");
         }
         self.own.shown.lock().unwrap_or_else(PoisonError::into_inner).write(writer);
         self.own.publish_duration.write(writer);

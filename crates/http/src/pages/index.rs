@@ -4,11 +4,9 @@
 //! left to the browser to enforce. Its addresses are relative, so any prefix works.
 
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -16,6 +14,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use fanfare_files::{FileStamp, read_to_bound};
 
 use super::embedded::{
     DISCREET, Embedded, HTML, POLICY, REVALIDATE, SCRIPT, STYLE, SVG, embedded, serve,
@@ -81,11 +80,8 @@ pub(crate) fn index(prefix: &str, templates: Option<&Path>) -> Router {
 /// The operator's own page, and what was read of it last: all who are sent it share that.
 struct OperatorPage {
     file: PathBuf,
-    read: Mutex<Option<(PageStamp, Bytes)>>,
+    read: Mutex<Option<(FileStamp, Bytes)>>,
 }
-
-/// By what a change of a file is noticed: when it was changed, how long it is, and which it is.
-type PageStamp = (SystemTime, u64, u64);
 
 impl OperatorPage {
     fn new(file: PathBuf) -> Self {
@@ -95,21 +91,14 @@ impl OperatorPage {
     /// What it holds now. Blocks on the disk, and lets one reader in at a time.
     fn content(&self) -> io::Result<Bytes> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut file = File::open(&self.file)?;
-        let metadata = file.metadata()?;
-        let stamp = (metadata.modified()?, metadata.len(), metadata.ino());
+        let file = File::open(&self.file)?;
+        let stamp = FileStamp::new(&file.metadata()?)?;
         if let Some((seen, content)) = &*read
             && *seen == stamp
         {
             return Ok(content.clone());
         }
-        let mut content = Vec::new();
-        file.by_ref().take(MAX_TEMPLATE + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > MAX_TEMPLATE {
-            let message = format!("it is longer than {MAX_TEMPLATE} bytes");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-        }
-        let content = Bytes::from(content);
+        let content = Bytes::from(read_to_bound(file, MAX_TEMPLATE)?);
         *read = Some((stamp, content.clone()));
         Ok(content)
     }

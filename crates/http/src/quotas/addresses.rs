@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use fanfare_delivery::{Seat, Seats};
 use fanfare_net::Network;
 
-use crate::access::{UNKNOWN, network_of};
+use crate::address_limit::AddressLimit;
 use crate::metrics::RefusalReason;
+use crate::network64::Network64;
 use crate::rates::TokenBucket;
 
 /// How many new connections one address from elsewhere may open in a second, if nothing is set.
@@ -30,17 +31,15 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// What each address has, and may have.
 #[derive(Debug)]
 pub struct Addresses {
-    /// Where nothing is set, this machine is not limited.
-    limits_this_machine: [bool; 2],
-    connections: usize,
-    rate: f64,
+    connections: AddressLimit<usize>,
+    rate: AddressLimit<u64>,
     pub(crate) proxies: Vec<Network>,
     table: Mutex<AddressAccounts>,
 }
 
 #[derive(Debug, Default)]
 struct AddressAccounts {
-    accounts: HashMap<IpAddr, Account>,
+    accounts: HashMap<Network64, Account>,
     /// When those who have gone were last looked for in a full table.
     swept: Option<Instant>,
 }
@@ -70,11 +69,10 @@ impl Addresses {
     /// Which have nothing yet.
     pub fn new(limits: AddressLimits) -> Self {
         let AddressLimits { all, each, rate, proxies } = limits;
-        let share = || (all / SHARE).clamp(1, CONNECTIONS);
+        let share = (all / SHARE).clamp(1, CONNECTIONS);
         Self {
-            limits_this_machine: [each.is_some(), rate.is_some()],
-            connections: each.unwrap_or_else(share),
-            rate: rate.unwrap_or(RATE) as f64,
+            connections: AddressLimit::new(each, share),
+            rate: AddressLimit::new(rate, RATE),
             proxies,
             table: Mutex::default(),
         }
@@ -92,20 +90,19 @@ impl Addresses {
         address: IpAddr,
         now: Instant,
     ) -> Result<Option<Seat>, RefusalReason> {
-        let address = address.to_canonical();
-        if self.is_proxy(address) {
-            return Ok(None);
-        }
-        let [few, slowly] = self.limits_this_machine.map(|set| set || !address.is_loopback());
-        if !few && !slowly {
+        let network = Network64::of(address);
+        let (most, rate) = (self.connections.of(network), self.rate.of(network));
+        if self.is_proxy(address) || (most.is_none() && rate.is_none()) {
             return Ok(None);
         }
         let mut table = self.lock();
-        let account = self.account(&mut table, network_of(address), now);
-        if slowly && account.openings.draw(self.rate, now).is_err() {
+        let account = self.account(&mut table, network, now);
+        if let Some(rate) = rate
+            && account.openings.draw(rate as f64, now).is_err()
+        {
             return Err(RefusalReason::ConnectionRate);
         }
-        if !few {
+        if most.is_none() {
             return Ok(None);
         }
         account.connections.take().map(Some).ok_or(RefusalReason::AddressConnections)
@@ -114,37 +111,37 @@ impl Addresses {
     /// The place of a connection that another process had let in, free or not; `None` if there is nothing to
     /// count.
     pub(crate) fn keep(&self, address: IpAddr, now: Instant) -> Option<Seat> {
-        let address = address.to_canonical();
-        let few = self.limits_this_machine[0] || !address.is_loopback();
-        if self.is_proxy(address) || !few {
+        let network = Network64::of(address);
+        if self.is_proxy(address) || self.connections.of(network).is_none() {
             return None;
         }
         let mut table = self.lock();
-        let account = self.account(&mut table, network_of(address), now);
+        let account = self.account(&mut table, network, now);
         Some(account.connections.take_beyond_capacity(1))
     }
 
     fn account<'a>(
         &self,
         table: &'a mut AddressAccounts,
-        network: IpAddr,
+        network: Network64,
         now: Instant,
     ) -> &'a mut Account {
         let AddressAccounts { accounts, swept } = table;
+        let rate = self.rate.amount() as f64;
         let lately = swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP);
         let full = accounts.len() >= ADDRESSES && !lately;
         if full || (accounts.len() == accounts.capacity() && accounts.len() < ADDRESSES) {
             *swept = Some(now);
-            accounts.retain(|_, account| account.is_in_use(self.rate, now));
+            accounts.retain(|_, account| account.is_in_use(rate, now));
             let used = accounts.len();
             accounts.shrink_to(used * 2);
             accounts.reserve(used);
         }
         let known = accounts.len() < ADDRESSES || accounts.contains_key(&network);
-        let network = if known { network } else { UNKNOWN };
+        let network = if known { network } else { Network64::UNKNOWN };
         accounts.entry(network).or_insert_with(|| Account {
-            connections: Seats::new(self.connections),
-            openings: TokenBucket::full(self.rate, now),
+            connections: Seats::new(self.connections.amount()),
+            openings: TokenBucket::full(rate, now),
         })
     }
 

@@ -7,7 +7,6 @@ mod places;
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,10 @@ use fanfare_handover::{Malformed, Reader, Writer};
 pub use self::addresses::{AddressLimits, Addresses};
 use self::places::RequestPlaces;
 pub(crate) use self::places::{RequestKind, RequestPlace};
-use crate::access::{Caller, network_of};
+use crate::access::Caller;
+use crate::address_limit::AddressLimit;
 use crate::metrics::RefusalReason;
+use crate::network64::Network64;
 use crate::rates::{Rates, TokenBucket};
 use crate::refusal::Refusal;
 
@@ -39,19 +40,20 @@ const PATTERNS_PER_ADDRESS: usize = 4_096;
 /// The quotas, and how much of them everyone has used.
 #[derive(Debug)]
 pub struct Quotas {
-    publish_rate: Option<u64>,
+    publish_rate: AddressLimit<u64>,
     rates: Mutex<Rates<QuotaHolder>>,
-    ticket_rate: Option<u64>,
-    tickets: Mutex<Rates<IpAddr>>,
-    told: Mutex<Rates<IpAddr, TOLD_BURST>>,
-    per_address: Option<usize>,
-    addresses: Mutex<HashMap<IpAddr, Seats>>,
+    ticket_rate: AddressLimit<u64>,
+    tickets: Mutex<Rates<Network64>>,
+    told_rate: AddressLimit<u64>,
+    told: Mutex<Rates<Network64, TOLD_BURST>>,
+    per_address: AddressLimit<usize>,
+    addresses: Mutex<HashMap<Network64, Seats>>,
     per_subject: usize,
     subjects: Mutex<HashMap<Arc<str>, Seats>>,
     /// An event may have to be compared with each pattern, whoever named it.
     patterns: Seats,
-    patterns_per_address: Option<usize>,
-    pattern_addresses: Mutex<HashMap<IpAddr, Seats>>,
+    patterns_per_address: AddressLimit<usize>,
+    pattern_addresses: Mutex<HashMap<Network64, Seats>>,
     /// The most topics and patterns in a subscription.
     pub(crate) max_topics: usize,
     pub(crate) places: Arc<RequestPlaces>,
@@ -64,7 +66,7 @@ pub struct Quotas {
 enum QuotaHolder {
     Key(SecretDigest),
     Subject(Arc<str>),
-    Address(IpAddr),
+    Address(Network64),
 }
 
 /// How much one client may take up. `None` is a default for others, and no limit for this machine.
@@ -94,17 +96,24 @@ impl Quotas {
     /// Of which nothing is used yet.
     pub fn new(limits: &QuotaLimits) -> Self {
         Self {
-            publish_rate: limits.publish_rate,
+            publish_rate: AddressLimit::new(limits.publish_rate, PUBLISH_RATE),
             rates: Mutex::new(Rates::new()),
-            ticket_rate: limits.ticket_rate,
+            ticket_rate: AddressLimit::new(limits.ticket_rate, TICKET_RATE),
             tickets: Mutex::new(Rates::new()),
+            told_rate: AddressLimit::new(
+                limits.publish_rate.map(|rate| rate.min(TOLD_RATE)),
+                TOLD_RATE,
+            ),
             told: Mutex::new(Rates::with_burst()),
-            per_address: limits.streams_per_address,
+            per_address: AddressLimit::new(limits.streams_per_address, SUBSCRIBERS_PER_ADDRESS),
             addresses: Mutex::default(),
             per_subject: limits.streams_per_subject,
             subjects: Mutex::default(),
             patterns: Seats::new(limits.patterns),
-            patterns_per_address: limits.patterns_per_address,
+            patterns_per_address: AddressLimit::new(
+                limits.patterns_per_address,
+                PATTERNS_PER_ADDRESS,
+            ),
             pattern_addresses: Mutex::default(),
             max_topics: limits.topics,
             places: RequestPlaces::new(limits.requests, limits.request_rate),
@@ -137,26 +146,23 @@ impl Quotas {
 
     /// Counts one ticket of this caller's address, or says when to try again.
     pub(crate) fn ticket(&self, caller: &Caller) -> Result<(), Refusal> {
-        let local = caller.address.is_loopback();
-        let Some(rate) = self.ticket_rate.or((!local).then_some(TICKET_RATE)) else {
-            return Ok(());
-        };
+        let network = caller.network();
+        let Some(rate) = self.ticket_rate.of(network) else { return Ok(()) };
         let (rate, now) = (rate as f64, Instant::now());
-        let address = network_of(caller.address);
         let mut rates = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         rates
-            .bucket(address, rate, now)
+            .bucket(network, rate, now)
             .draw(rate, now)
             .map_err(|wait| Refusal::TooManyTickets { wait })
     }
 
     /// Counts subscriptions of this caller's address that begin; `false` if the log is not to be filled with them.
     pub(crate) fn may_be_told(&self, caller: &Caller, subscriptions: usize) -> bool {
-        let local = caller.address.is_loopback();
-        let Some(rate) = self.publish_rate.or((!local).then_some(TOLD_RATE)) else { return true };
-        let (rate, now) = (rate.min(TOLD_RATE) as f64, Instant::now());
+        let network = caller.network();
+        let Some(rate) = self.told_rate.of(network) else { return true };
+        let (rate, now) = (rate as f64, Instant::now());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = told.bucket(network_of(caller.address), rate, now);
+        let bucket = told.bucket(network, rate, now);
         let drawn = bucket.draw(rate, now).is_ok();
         if drawn {
             bucket.charge(subscriptions.saturating_sub(1) as f64, rate, now);
@@ -170,14 +176,12 @@ impl Quotas {
         caller: &Caller,
         each: impl FnOnce(&mut TokenBucket, f64, Instant) -> T,
     ) -> Option<T> {
-        let local = caller.address.is_loopback();
-        let rate = self.publish_rate.or((!local).then_some(PUBLISH_RATE))?;
+        let network = caller.network();
+        let rate = self.publish_rate.of(network)?;
         let publisher = match caller.identity() {
             Identity::AccessKey(key) => QuotaHolder::Key(*key),
             Identity::Subject { name, .. } => QuotaHolder::Subject(Arc::clone(name)),
-            Identity::Anonymous | Identity::Bearer(_) => {
-                QuotaHolder::Address(network_of(caller.address))
-            }
+            Identity::Anonymous | Identity::Bearer(_) => QuotaHolder::Address(network),
         };
         let now = Instant::now();
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,9 +196,9 @@ impl Quotas {
         pattern_places: usize,
     ) -> Result<Option<Box<Lease>>, RefusalReason> {
         let mut seats = Vec::new();
-        let local = caller.address.is_loopback();
-        if let Some(limit) = self.per_address.or((!local).then_some(SUBSCRIBERS_PER_ADDRESS)) {
-            let seat = seat(&self.addresses, network_of(caller.address), limit, 1);
+        let network = caller.network();
+        if let Some(limit) = self.per_address.of(network) {
+            let seat = seat(&self.addresses, network, limit, 1);
             seats.push(seat.ok_or(RefusalReason::AddressCapacity)?);
         }
         let subject = caller.subject();
@@ -204,9 +208,7 @@ impl Quotas {
         }
         if pattern_places > 0 {
             let places = u32::try_from(pattern_places).unwrap_or(u32::MAX);
-            let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
-            if let Some(limit) = limit {
-                let network = network_of(caller.address);
+            if let Some(limit) = self.patterns_per_address.of(network) {
                 let seat = seat(&self.pattern_addresses, network, limit, places);
                 seats.push(seat.ok_or(RefusalReason::PatternCapacity)?);
             }
@@ -219,7 +221,7 @@ impl Quotas {
             return Ok(None);
         }
         let (subject, verified) = (subject.cloned(), caller.verified);
-        let address = network_of(caller.address);
+        let address = network.address();
         let lease = Lease { subject, credential, address, expires, verified, seats };
         Ok(Some(Box::new(lease)))
     }
@@ -240,12 +242,12 @@ impl Quotas {
             }
             QuotaHolder::Address(address) => {
                 writer.u8(2);
-                writer.address(address);
+                address.write(writer);
             }
         });
         drop(rates);
         let tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.write(writer, now, Writer::address);
+        tickets.write(writer, now, |writer, network| network.write(writer));
         drop(tickets);
         self.places.write_rates(writer, now);
     }
@@ -260,15 +262,15 @@ impl Quotas {
         rates.read(reader, now, |reader| match reader.u8()? {
             0 => {
                 let key = SecretDigest::from_bytes(reader.bytes()?);
-                key.map(QuotaHolder::Key).ok_or(Malformed("a key's digest is none"))
+                key.map(QuotaHolder::Key).ok_or(Malformed("a key digest has the wrong length"))
             }
             1 => Ok(QuotaHolder::Subject(reader.text()?.into())),
-            2 => reader.address().map(QuotaHolder::Address),
+            2 => Network64::read(reader).map(QuotaHolder::Address),
             _ => Err(Malformed("a publisher of an unknown kind")),
         })?;
         drop(rates);
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.read(reader, now, |reader| reader.address())?;
+        tickets.read(reader, now, Network64::read)?;
         drop(tickets);
         self.places.read_rates(reader, now)
     }
@@ -277,19 +279,17 @@ impl Quotas {
     /// moves is not turned away. Its patterns take up so many places.
     pub(crate) fn keep(&self, grant: &Grant, pattern_places: usize) -> Vec<Seat> {
         let mut seats = Vec::new();
-        // A network of IPv6 that holds this machine's own address.
-        let local = grant.address.is_loopback() || grant.address.is_unspecified();
-        if let Some(limit) = self.per_address.or((!local).then_some(SUBSCRIBERS_PER_ADDRESS)) {
-            seats.push(kept(&self.addresses, grant.address, limit, 1));
+        let network = Network64::written(grant.address);
+        if let Some(limit) = self.per_address.of(network) {
+            seats.push(kept(&self.addresses, network, limit, 1));
         }
         if let Some(subject) = &grant.subject {
             seats.push(kept(&self.subjects, Arc::clone(subject), self.per_subject, 1));
         }
         if pattern_places > 0 {
             let places = u32::try_from(pattern_places).unwrap_or(u32::MAX);
-            let limit = self.patterns_per_address.or((!local).then_some(PATTERNS_PER_ADDRESS));
-            if let Some(limit) = limit {
-                seats.push(kept(&self.pattern_addresses, grant.address, limit, places));
+            if let Some(limit) = self.patterns_per_address.of(network) {
+                seats.push(kept(&self.pattern_addresses, network, limit, places));
             }
             seats.push(self.patterns.take_beyond_capacity(places));
         }
@@ -342,23 +342,48 @@ impl QuotaLimits {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use fanfare_event::Timestamp;
+
     use super::*;
+    use crate::access::UNKNOWN;
 
     /// The term of the formula in `docs/sizing.md`.
     #[test]
     fn six_tables_of_addresses_take_at_most_48_mib() {
         let now = Instant::now();
         let address = |n: u32| IpAddr::from((n + (11 << 24)).to_be_bytes());
+        let network = |n| Network64::of(address(n));
         let (mut publishers, mut requests) = (Rates::new(), Rates::new());
         let addresses = Addresses::new(AddressLimits { all: 1 << 20, ..AddressLimits::default() });
         for n in 0..200_000 {
-            publishers.bucket(QuotaHolder::Address(address(n)), 1.0, now).charge(1.0, 1.0, now);
-            requests.bucket(address(n), 1.0, now).charge(1.0, 1.0, now);
+            publishers.bucket(QuotaHolder::Address(network(n)), 1.0, now).charge(1.0, 1.0, now);
+            requests.bucket(network(n), 1.0, now).charge(1.0, 1.0, now);
             let _ = addresses.enter(address(n), now);
         }
         // Those of tickets, of bad credentials and of what is told are like that of requests.
         let bytes = publishers.table_bytes() + 4 * requests.table_bytes() + addresses.table_bytes();
         assert!((16 << 20..48 << 20).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn a_stream_counts_for_its_address_after_an_upgrade_as_before() {
+        let quotas = Quotas::new(&QuotaLimits { streams_per_address: None, ..QuotaLimits::few() });
+        let kept = |address: IpAddr| {
+            // As a lease notes it.
+            let address = Network64::of(address).address();
+            let verified = Timestamp::now();
+            let (subject, credential) = (None, None);
+            let grant = Grant { subject, credential, address, expires: None, verified };
+            quotas.keep(&grant, 1).len()
+        };
+        let elsewhere: IpAddr = "2001:db8::1".parse().unwrap();
+        assert_eq!(kept(elsewhere), 3, "among streams, and twice among patterns");
+        assert_eq!(kept(UNKNOWN), 3, "those who cannot be told apart are not this machine");
+        for here in ["127.0.0.1", "::1"] {
+            assert_eq!(kept(here.parse().unwrap()), 1, "{here}");
+        }
     }
 
     #[test]

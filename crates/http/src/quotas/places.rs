@@ -12,7 +12,8 @@ use fanfare_delivery::{Seat, Seats};
 use fanfare_handover::{Malformed, Reader, Writer};
 use fanfare_shares::{Amount, NoRoom, Shares};
 
-use crate::access::network_of;
+use crate::address_limit::AddressLimit;
+use crate::network64::Network64;
 use crate::rates::Rates;
 use crate::refusal::Refusal;
 
@@ -34,10 +35,10 @@ const PROCESSOR_SHARE: f64 = 0.5;
 #[derive(Debug)]
 pub(crate) struct RequestPlaces {
     capacity: usize,
-    taken: Mutex<Shares<IpAddr>>,
+    taken: Mutex<Shares<Network64>>,
     operations: Seats,
-    rate: Option<u64>,
-    rates: Mutex<Rates<IpAddr>>,
+    rate: AddressLimit<u64>,
+    rates: Mutex<Rates<Network64>>,
 }
 
 /// A request's place: given back when dropped.
@@ -49,7 +50,7 @@ pub(crate) struct RequestPlace(
 #[derive(Debug)]
 enum HeldPlace {
     /// One of this network's.
-    Ordinary(Arc<RequestPlaces>, IpAddr),
+    Ordinary(Arc<RequestPlaces>, Network64),
     Operations(#[expect(dead_code, reason = "it is held, and given back")] Seat),
 }
 
@@ -81,7 +82,7 @@ impl RequestPlaces {
             capacity,
             taken: Mutex::new(Shares::new(Amount { count: capacity, bytes: usize::MAX })),
             operations: Seats::new(OPERATIONS),
-            rate,
+            rate: AddressLimit::new(rate, RATE),
             rates: Mutex::new(Rates::new()),
         })
     }
@@ -107,13 +108,13 @@ impl RequestPlaces {
         kind: RequestKind,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let (Some(rate), RequestKind::Ordinary | RequestKind::Metrics) =
-            (self.rate_of(address), kind)
-        else {
+        let network = Network64::of(address);
+        let rate = self.rate.of(network);
+        let (Some(rate), RequestKind::Ordinary | RequestKind::Metrics) = (rate, kind) else {
             return Ok(());
         };
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = rates.bucket(network_of(address), rate, now);
+        let bucket = rates.bucket(network, rate, now);
         bucket.draw(rate, now).map_err(|wait| Refusal::TooManyRequests { wait })?;
         if kind == RequestKind::Metrics {
             bucket.charge(METRICS - 1.0, rate, now);
@@ -124,22 +125,17 @@ impl RequestPlaces {
     /// Charges this address for a request that took so much processor time at a stretch. It was answered; the next
     /// ones wait.
     pub(crate) fn charge(&self, address: IpAddr, took: Duration, now: impl FnOnce() -> Instant) {
-        let Some(rate) = self.rate_of(address).filter(|_| took > INCLUDED) else { return };
+        let network = Network64::of(address);
+        let Some(rate) = self.rate.of(network).filter(|_| took > INCLUDED) else { return };
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now();
-        let bucket = rates.bucket(network_of(address), rate, now);
+        let bucket = rates.bucket(network, rate, now);
         bucket.charge(rate * took.as_secs_f64() / PROCESSOR_SHARE, rate, now);
-    }
-
-    /// How many requests this address may send in a second; `None` where that is not limited.
-    fn rate_of(&self, address: IpAddr) -> Option<f64> {
-        let rate = self.rate.or((!address.is_loopback()).then_some(RATE))?;
-        Some(rate as f64)
     }
 
     pub(super) fn write_rates(&self, writer: &mut Writer, now: Instant) {
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.write(writer, now, Writer::address);
+        rates.write(writer, now, |writer, network| network.write(writer));
     }
 
     pub(super) fn read_rates(
@@ -148,13 +144,13 @@ impl RequestPlaces {
         now: Instant,
     ) -> Result<(), Malformed> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.read(reader, now, |reader| reader.address())
+        rates.read(reader, now, Network64::read)
     }
 
     fn take_ordinary(self: &Arc<Self>, address: IpAddr) -> Result<RequestPlace, Refusal> {
-        let network = network_of(address);
+        let network = Network64::of(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if !address.is_loopback() {
+        if !network.is_this_machine() {
             taken.take(network, 0).map_err(|none| match none {
                 NoRoom::Share => Refusal::BusyAddress,
                 NoRoom::All => Refusal::Busy,

@@ -31,7 +31,7 @@ macro_rules! values {
 values! {
     AcmeDirectory: "URL", "the directory of a certificate authority", InvalidAcmeDirectory,
         Self::parse;
-    Contact: "EMAIL", "whom to write to", InvalidContact, Self::parse;
+    Contact: "EMAIL", "an e-mail address", InvalidContact, Self::parse;
     Host: "HOST", "a host", InvalidHost, Self::parse;
     MercureUrl: "URL", "the URL of a Mercure hub", InvalidMercureUrl, Self::parse;
     KeyFile: "FILE", "a file of access keys", InvalidCredential, |path| Self::read(Path::new(path));

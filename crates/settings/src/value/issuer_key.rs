@@ -1,12 +1,24 @@
 //! An issuer and a key of its own.
 
-use super::SettingValue;
+use std::fmt;
+use std::path::Path;
+
+use fanfare_net::KeySetUrl;
+
+use super::{FilePath, Name, SettingValue};
 
 /// Whose a key is: `ISSUER=KEY`, where KEY is the file or the address that another setting gives it by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub struct IssuerKey {
-    issuer: String,
-    key: String,
+    issuer: Name,
+    source: IssuerKeySource,
+}
+
+/// Where an issuer's key is.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+enum IssuerKeySource {
+    KeySet(KeySetUrl),
+    File(FilePath),
 }
 
 /// A text that binds nothing.
@@ -17,12 +29,27 @@ pub struct InvalidIssuerKey;
 impl IssuerKey {
     /// The issuer, as tokens name it.
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.issuer.as_str()
     }
 
-    /// Where its key is: the path of a file, or the URL of a key set.
-    pub fn key(&self) -> &str {
-        &self.key
+    /// Whether the key is in this file.
+    pub fn is_in_file(&self, path: &Path) -> bool {
+        matches!(&self.source, IssuerKeySource::File(file) if file.path() == path)
+    }
+
+    /// Whether the key is one of this key set's.
+    pub fn is_in_key_set(&self, url: &KeySetUrl) -> bool {
+        matches!(&self.source, IssuerKeySource::KeySet(of) if of == url)
+    }
+}
+
+impl fmt::Display for IssuerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuer = self.issuer();
+        match &self.source {
+            IssuerKeySource::KeySet(url) => write!(f, "{issuer}={}", url.uri()),
+            IssuerKeySource::File(file) => write!(f, "{issuer}={}", file.path().display()),
+        }
     }
 }
 
@@ -33,11 +60,16 @@ impl SettingValue for IssuerKey {
 
     fn parse(text: &str) -> Result<Self, InvalidIssuerKey> {
         let (issuer, key) = text.split_once('=').ok_or(InvalidIssuerKey)?;
-        let key = key.strip_prefix('@').unwrap_or(key);
-        if issuer.is_empty() || key.is_empty() {
-            return Err(InvalidIssuerKey);
-        }
-        Ok(Self { issuer: issuer.to_owned(), key: key.to_owned() })
+        let issuer = Name::parse(issuer).map_err(|_| InvalidIssuerKey)?;
+        let (path, key_set) = match key.strip_prefix('@') {
+            Some(path) => (path, None),
+            None => (key, KeySetUrl::parse(key).ok()),
+        };
+        let source = match key_set {
+            Some(url) => IssuerKeySource::KeySet(url),
+            None => IssuerKeySource::File(FilePath::parse(path).map_err(|_| InvalidIssuerKey)?),
+        };
+        Ok(Self { issuer, source })
     }
 }
 
@@ -47,8 +79,18 @@ mod tests {
 
     #[test]
     fn an_issuer_and_a_key_are_read_as_written() {
-        let parsed = IssuerKey::parse("https://id.example.com=@/etc/key=1").unwrap();
-        assert_eq!((parsed.issuer(), parsed.key()), ("https://id.example.com", "/etc/key=1"));
+        let of_file = IssuerKey::parse("https://id.example.com=@/etc/key=1").unwrap();
+        assert_eq!(of_file.issuer(), "https://id.example.com");
+        assert!(of_file.is_in_file(Path::new("/etc/key=1")));
+        assert_eq!(of_file.to_string(), "https://id.example.com=/etc/key=1");
+        assert_eq!(IssuerKey::parse("https://id.example.com=/etc/key=1"), Ok(of_file));
+
+        let url = KeySetUrl::parse("https://id.example.com/keys").unwrap();
+        let of_set = IssuerKey::parse("issuer=https://id.example.com/keys").unwrap();
+        assert!(
+            of_set.is_in_key_set(&url)
+                && !of_set.is_in_file(Path::new("https://id.example.com/keys"))
+        );
         for wrong in ["", "issuer", "=key", "issuer=", "issuer=@"] {
             assert_eq!(IssuerKey::parse(wrong), Err(InvalidIssuerKey), "{wrong}");
         }

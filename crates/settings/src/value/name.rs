@@ -1,4 +1,4 @@
-//! Small texts with rules of their own: issuers and audiences, cookies, switches.
+//! Small texts with rules of their own: issuers and audiences, cookies, booleans.
 
 use super::SettingValue;
 
@@ -34,7 +34,7 @@ pub struct CookieName(String);
 
 /// A text that names no cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write letters, digits, - and _ only, such as __Host-fanfare")]
+#[error("write letters, digits, -, _ and . only, such as __Host-fanfare")]
 pub struct InvalidCookieName;
 
 impl CookieName {
@@ -65,7 +65,7 @@ pub struct InvalidSwitch;
 
 impl SettingValue for bool {
     const PLACEHOLDER: &'static str = "BOOL";
-    const NOUN: &'static str = "a yes or no";
+    const NOUN: &'static str = "a boolean";
     const SWITCH: bool = true;
     type Error = InvalidSwitch;
 

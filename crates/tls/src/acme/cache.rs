@@ -3,11 +3,13 @@
 //! What must hold: only the hub's own user can read a file; a crash leaves the old content or the
 //! new; what one authority has issued is never taken for another's.
 
+use std::error::Error;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use fanfare_files::read_bounded;
 use instant_acme::AccountCredentials;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -38,12 +40,12 @@ pub enum CacheError {
         source: io::Error,
     },
     /// A file is not what was written.
-    #[error("{path} is damaged ({fault}): remove it, and a new one is made", path = path.display())]
+    #[error("{path} is damaged ({source}): remove it, and a new one is made", path = path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        fault: String,
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -97,10 +99,8 @@ impl Cache {
 
     fn read(&self, name: &str) -> Result<Option<(PathBuf, Vec<u8>)>, CacheError> {
         let path = self.0.join(name);
-        let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
-        match read {
-            Ok(_) => Ok(Some((path, text))),
+        match read_bounded(&path, MAX_BYTES) {
+            Ok(text) => Ok(Some((path, text))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),
         }
@@ -124,7 +124,7 @@ impl Cache {
     }
 }
 
-fn parse(text: &[u8]) -> Result<Certificate, Box<dyn std::error::Error + Send + Sync>> {
+fn parse(text: &[u8]) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
     let key = PrivateKeyDer::from_pem_slice(text)?;
     let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(text).collect();
     Ok(Certificate::new(chain?, key)?)
@@ -135,7 +135,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheE
     move |source| CacheError::Io { action, path, source }
 }
 
-fn damaged<E: ToString>(path: &Path) -> impl FnOnce(E) -> CacheError {
+fn damaged<E: Into<Box<dyn Error + Send + Sync>>>(path: &Path) -> impl FnOnce(E) -> CacheError {
     let path = path.to_owned();
-    move |fault| CacheError::Damaged { path, fault: fault.to_string() }
+    move |source| CacheError::Damaged { path, source: source.into() }
 }

@@ -1,11 +1,11 @@
 //! Why there is no certificate, or no new one.
 
-use std::io;
 use std::time::Duration;
 
 use instant_acme::Problem;
 
 use super::CacheError;
+use crate::NoTrust;
 
 /// What went wrong between the hub and a certificate authority.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum AcmeError {
     Cache(#[from] CacheError),
     /// No authority can be asked.
     #[error("certificates cannot be ordered: {0}")]
-    Client(#[source] io::Error),
+    Client(#[source] NoTrust),
     /// The exchange with the authority failed.
     #[error(transparent)]
     Authority(#[from] instant_acme::Error),

@@ -69,8 +69,8 @@ impl Acme {
         Arc::clone(&self.challenges)
     }
 
-    /// Orders a certificate when one is due, and shows it. A hangup is a wish to try at once what
-    /// is due, or has failed.
+    /// Orders a certificate when one is due, and shows it. `hangup` is notified on SIGHUP: try at once what is
+    /// due, or has failed.
     pub(crate) async fn keep(self, tls: &Tls, ordered: impl Fn(bool), hangup: &Notify) {
         let kept = tls.shown().filter(|kept| self.is_for_all(kept));
         let mut due = kept.map_or_else(SystemTime::now, |kept| {

@@ -30,9 +30,7 @@ impl Acme {
         let mut order = match self.account().await?.new_order(&order).await {
             // Authorities for trials forget theirs.
             Err(instant_acme::Error::Api(problem)) if is(&problem, NO_ACCOUNT) => {
-                tracing::warn!(
-                    "the authority does not know the account any more: a new one is made"
-                );
+                tracing::warn!("the authority no longer knows the account: a new one is made");
                 self.cache(Cache::forget_account).await?;
                 self.account().await?.new_order(&order).await?
             }

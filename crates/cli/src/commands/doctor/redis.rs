@@ -35,6 +35,6 @@ pub(super) fn url(flag: Option<&str>) -> Result<RedisUrl, CommandError> {
     };
     text.parse().map_err(|error: InvalidUrl| CommandError::Environment {
         variable: VARIABLE,
-        problem: error.to_string(),
+        problem: error.into(),
     })
 }

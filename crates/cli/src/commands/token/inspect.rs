@@ -1,18 +1,20 @@
 //! `fanfare token inspect`.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use fanfare_event::Timestamp;
+use fanfare_files::read_to_bound;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
 use super::key;
 use crate::commands::CommandError;
 use crate::commands::terminal::Output;
+use crate::commands::token_fault::TokenFault;
 
 /// The longest token that is read, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -54,14 +56,14 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), CommandError> {
     let expires_in = left_until("exp");
     let expired = expires_in.is_some_and(|left| left <= 0);
     let problem = if verified == Some(false) {
-        Some("is not verified by that key".to_owned())
+        Some(TokenFault::Unverified)
     } else if expires_in.is_none() {
-        Some("has no exp: the hub refuses it".to_owned())
+        Some(TokenFault::NoExpiry)
     } else if expired {
-        Some("has expired".to_owned())
+        Some(TokenFault::Expired)
     } else {
         let early = left_until("nbf").is_some_and(|left| left > 0);
-        early.then(|| format!("is not valid until {}", time(&claims["nbf"])))
+        early.then(|| TokenFault::Early(time(&claims["nbf"])))
     };
     let report = json!({
         "header": header,
@@ -73,7 +75,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), CommandError> {
     let mut output = Output::new();
     output.line(format_args!("{report:#}"))?;
     output.flush()?;
-    problem.map_or(Ok(()), |problem| Err(CommandError::BadToken(problem)))
+    problem.map_or(Ok(()), |fault| Err(CommandError::BadToken(fault)))
 }
 
 /// A time as people write it, where it is one.
@@ -90,9 +92,8 @@ fn read(token: &str) -> Result<String, CommandError> {
     if token != "-" {
         return Ok(token.to_owned());
     }
-    let mut text = String::new();
-    io::stdin().take(LONGEST).read_to_string(&mut text).map_err(CommandError::Input)?;
-    Ok(text)
+    let bytes = read_to_bound(io::stdin(), LONGEST).map_err(CommandError::Input)?;
+    String::from_utf8(bytes).map_err(|_| CommandError::NotAToken("it is not UTF-8"))
 }
 
 fn part(text: &str) -> Result<Value, CommandError> {
@@ -112,7 +113,7 @@ fn verified(args: &InspectArgs, token: &str) -> Result<Option<bool>, CommandErro
         Some(path) => key::public(path, algorithm)?,
         None => match key::secret(args.secret.as_deref())? {
             Some(_) if !symmetric => return Ok(args.secret.is_some().then_some(false)),
-            Some(secret) => DecodingKey::from_secret(secret.as_bytes()),
+            Some(secret) => DecodingKey::from_secret(secret.secret().expose().as_bytes()),
             None => return Ok(None),
         },
     };

@@ -63,7 +63,10 @@ pub(super) fn mint(args: &MintArgs) -> Result<(), CommandError> {
     let (key, algorithms) = match &args.private_key {
         Some(path) => key::private(path)?,
         None => match key::secret(args.secret.as_deref())? {
-            Some(secret) => (EncodingKey::from_secret(secret.as_bytes()), &[Algorithm::HS256][..]),
+            Some(secret) => {
+                let secret = secret.secret().expose().as_bytes();
+                (EncodingKey::from_secret(secret), &[Algorithm::HS256][..])
+            }
             None => {
                 let problem = "give --secret, --private-key or FANFARE_JWT_SECRET to sign with";
                 return Err(CommandError::Flags(problem));

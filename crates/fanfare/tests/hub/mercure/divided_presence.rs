@@ -26,7 +26,7 @@ fn an_unconfirmed_announcement_is_told_once() {
     await_that("the watcher itself was told of", || events() == 1.0);
     way.mute(true);
     let there = asking(&hub, "match=a").open();
-    hub.await_log("nobody can be told of subscriptions");
+    hub.await_log("subscription updates could not be published");
     way.mute(false);
     await_that("the first was told of", || events() == 2.0);
     hub.await_metrics("it is back", |now| now.sum("fanfare_ready") == 1.0);

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::{FORM, PATH, URL, asking, hub, hub_with, listen, post, publish, publisher, subscriber};
-use crate::support::{Hub, Subscriber};
+use crate::support::{Hub, Response, Subscriber};
 
 #[test]
 fn an_update_arrives_as_it_was_sent() {
@@ -169,6 +169,34 @@ fn what_only_the_hub_says_cannot_be_said_in_the_other_language() {
         200,
         "elsewhere it means nothing"
     );
+}
+
+#[test]
+fn whoever_forges_is_told_which_field_it_was() {
+    let hub = hub();
+    let blamed = |response: Response| {
+        assert_eq!(response.status, 422, "{}", response.text());
+        let problem = &response.json()["detail"][0];
+        (problem["loc"].clone(), problem["input"].clone())
+    };
+    let (ours, kind) = ("/.well-known/mercure/x", "mercure");
+    for (body, field, input) in [
+        (json!({"topic": ours, "message": "forged"}), "topic", ours),
+        (json!({"topics": ["a", ours], "message": "forged"}), "topics", ours),
+        (json!({"topic": "a", "event": kind, "message": "forged"}), "event", kind),
+    ] {
+        let (loc, of) = blamed(hub.publisher().post_json(body.to_string()));
+        assert_eq!((loc, of), (json!(["body", field]), json!(input)), "{body}");
+    }
+    for (topic, event, place, input) in [
+        ("%2F.well-known/mercure/x", "a", ["path", "topic"], ours),
+        ("a", kind, ["header", "x-event"], kind),
+    ] {
+        let mut publisher = hub.publisher();
+        publisher.path = format!("/sse/topics/{topic}");
+        let (loc, of) = blamed(publisher.post(&[("X-Event", event)], "forged"));
+        assert_eq!((loc, of), (json!(place), json!(input)), "{topic}");
+    }
 }
 
 /// Whoever was given such an id would come back with it, and go on behind what it has not heard.

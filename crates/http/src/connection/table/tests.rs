@@ -134,7 +134,7 @@ fn the_honest_lose_no_answer_for_a_network_that_reads_none() {
     stalls.progress.waits();
     std::thread::sleep(Duration::from_millis(2));
     // Two of one client behind a proxy are more than one.
-    let client = Some("198.51.100.1".parse().unwrap());
+    let client = Some(Network64::of("198.51.100.1".parse().unwrap()));
     let unread = [(); 2].map(|()| proxy.begin(client));
     unread.iter().for_each(|busy| busy.progress.waits());
     table.expire(now + Duration::from_secs(1));

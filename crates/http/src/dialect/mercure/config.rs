@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fanfare_mercure::MercureUrl;
 
 use super::presence::Presence;
+use crate::reserved::ReservedNames;
 
 /// How Mercure's protocol is spoken.
 #[derive(Debug, Clone)]
@@ -17,4 +18,11 @@ pub struct MercureConfig {
     pub gap_events: bool,
     /// Where active subscriptions are kept and told of, if they are.
     pub presence: Option<Presence>,
+}
+
+impl MercureConfig {
+    /// What only the hub publishes where the protocol is spoken.
+    pub fn reserved_names(&self) -> Arc<dyn ReservedNames> {
+        Arc::clone(&self.hub) as Arc<dyn ReservedNames>
+    }
 }

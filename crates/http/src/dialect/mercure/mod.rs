@@ -7,6 +7,7 @@ mod metadata;
 mod presence;
 mod publication;
 mod refusal;
+mod reserved;
 mod rounds;
 mod stream_format;
 mod subscription;
@@ -20,9 +21,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use axum::routing::get;
-use fanfare_event::{Draft, EventId};
+use fanfare_event::EventId;
 use fanfare_log::Appended;
-use fanfare_mercure::{MercureUrl, Update, name_of};
+use fanfare_mercure::MercureUrl;
 use fanfare_payload::SubmissionKind;
 
 pub use self::config::MercureConfig;
@@ -132,15 +133,4 @@ impl Dialect for Mercure {
             None => all,
         }
     }
-}
-
-/// Why nobody may publish this at a hub with this URL, in whatever dialect: it would pass for what the hub says.
-pub(crate) fn reserved(hub: &MercureUrl, draft: &Draft) -> Option<&'static str> {
-    if draft.topics().any(|topic| hub.owns(&name_of(topic))) {
-        return Some("topics under /.well-known/mercure are the hub's own");
-    }
-    let kind = draft.event_type.as_ref()?;
-    let is_ours = kind.as_str() == Update::RESERVED_TYPE;
-    is_ours
-        .then_some("the event type `mercure` is the hub's own, where Mercure's protocol is spoken")
 }

@@ -144,8 +144,8 @@ impl Presence {
             let due = telling.is_none() && board.has_something();
             let at = if board.must_flush() { Instant::now() } else { next };
             tokio::select! {
-                word = receiver.recv() => match word {
-                    Some(word) => board.apply(word),
+                message = receiver.recv() => match message {
+                    Some(message) => board.apply(message),
                     None => return,
                 },
                 outcome = of(&mut telling) => {
@@ -154,7 +154,7 @@ impl Presence {
                     let Some(outcome) = outcome else { return };
                     board.told(&outcome);
                     if let Err(error) = outcome {
-                        tracing::warn!(%error, "nobody can be told of subscriptions; it is tried again");
+                        tracing::warn!(%error, "subscription updates could not be published; retrying");
                         next = Instant::now() + AGAIN;
                     }
                 }
@@ -246,7 +246,7 @@ impl MetricSource for Presence {
         )?;
         rows.counter(
             "mercure_untold_subscriptions",
-            "Subscriptions of which no update told, since too many came at once, or from one address",
+            "Subscriptions not announced, because too many began at once or from one address",
             of(untold),
         )
     }

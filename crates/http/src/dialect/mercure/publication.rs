@@ -2,7 +2,6 @@
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use fanfare_event::{Draft, EventId, Extras};
 use fanfare_log::Appended;
@@ -12,12 +11,12 @@ use fanfare_payload::SubmissionKind;
 use super::stream_format::reference;
 use crate::dialect::contract::PublishRequest;
 use crate::dialect::idempotency_key::KeyName;
+use crate::form::{FORM, is_form};
 use crate::refusal::{Refusal, UnreadableRequest};
 
 /// What a message may grow by when each of its bytes is escaped, and what the other fields take.
 const ESCAPING: usize = 3;
 const OTHER_FIELDS: usize = 128 * 1024;
-const FORM: &str = "application/x-www-form-urlencoded";
 
 pub(super) fn body_limit(message: usize) -> usize {
     message * ESCAPING + OTHER_FIELDS
@@ -29,9 +28,10 @@ pub(super) fn read(
     message_bytes: usize,
     hub: &MercureUrl,
 ) -> Result<PublishRequest, Refusal> {
-    if !is_form(headers) {
-        let said = format!("send the update as {FORM}");
-        return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, said });
+    // What is said to be nothing may be one.
+    if is_form(headers) == Some(false) {
+        let source = format!("send the update as {FORM}").into();
+        return Err(Refusal::Unreadable { what: UnreadableRequest::ContentType, source });
     }
     let key = KeyName::find(headers)?;
     let form = std::str::from_utf8(body);
@@ -50,13 +50,6 @@ pub(super) fn read(
     let extras = Extras::with_retry(extras, retry);
     let draft = Draft { topic, event_type, message: data, extras };
     Ok(PublishRequest { drafts: vec![draft], kind: SubmissionKind::Single, key })
-}
-
-/// Whether the body is said to be a form; what is said to be nothing may be one.
-fn is_form(headers: &HeaderMap) -> bool {
-    let Some(given) = headers.get(CONTENT_TYPE) else { return true };
-    let kind = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    kind.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())
 }
 
 pub(super) fn accepted(appended: &Appended, id: Option<&EventId>) -> Response {

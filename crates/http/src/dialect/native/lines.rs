@@ -11,7 +11,7 @@ use fanfare_log::Appended;
 use fanfare_payload::{decode_line, is_json_lines};
 
 use super::publication::{body_limit, durability_name};
-use super::refusal::{RenderedRefusal, rendered, seconds};
+use super::refusal::{RenderedRefusal, rendered};
 use crate::dialect::contract::LineFormat;
 use crate::dialect::idempotency_key;
 use crate::refusal::Refusal;
@@ -50,7 +50,7 @@ impl LineFormat for JsonLines {
         let key = String::from_utf8_lossy(key.as_bytes());
         let said = "lines that are answered one by one have no key: what must not be published twice \
                     goes into batches, each with a key";
-        Err(Refusal::of_publish(["header", "idempotency-key"], &key, &said))
+        Err(Refusal::of_publish(["header", "idempotency-key"], &key, said))
     }
 
     fn content_type(&self) -> HeaderValue {
@@ -95,8 +95,8 @@ impl LineFormat for JsonLines {
         let (reason, status) = (why.reason().as_str(), status.as_u16());
         let _ =
             write!(into, r#"{{"end":"{reason}","line":{line},"status":{status},"error":{body}"#);
-        if let Some(wait) = why.retry_after() {
-            let _ = write!(into, r#","retry_after":{}"#, seconds(wait));
+        if let Some(seconds) = why.retry_after_seconds() {
+            let _ = write!(into, r#","retry_after":{seconds}"#);
         }
         into.extend_from_slice(b"}\n");
     }

@@ -19,7 +19,7 @@ pub(crate) use self::refusal::{detail, not_found};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::subscription::probe;
 pub(crate) use self::subscription::statistics;
-pub(crate) use self::text::{check_text_query, text};
+pub(crate) use self::text::{check_text_query, refused_text, text};
 use super::contract::{Dialect, LineFormat, Paths, PublishRequest, SubscribeRequest};
 use crate::access::CredentialPlaces;
 use crate::refusal::Refusal;

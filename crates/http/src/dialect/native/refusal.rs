@@ -1,27 +1,27 @@
 //! Refusals in the hub's own dialect: the one place where one becomes a status and a body, in the shapes
 //! that callers of a FastAPI server parse.
 
-use std::time::Duration;
-
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_auth::{StoreError, Untrusted};
+use fanfare_auth::Untrusted;
 use fanfare_event::InvalidSelector;
 use fanfare_log::AppendError;
 use fanfare_payload::{MAX_ECHO, cut};
 use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
-use crate::request_body::BodyLimit;
+use crate::reserved::{ReservedField, ReservedName};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The status that FastAPI gives what its validators refuse.
+const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 /// The answer to a request that is refused.
 pub(super) fn render(refusal: &Refusal) -> Response {
     let mut response = rendered(refusal).into_response();
-    if let Some(wait) = refusal.retry_after() {
-        response.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
+    if let Some(seconds) = refusal.retry_after_seconds() {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -67,27 +67,14 @@ fn say(status: StatusCode, detail: impl Into<Value>) -> RenderedRefusal {
 
 /// What is said of this refusal.
 pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
+    let status = refusal.status(INVALID);
     // It may quote what was sent.
     let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
     match refusal {
-        Refusal::Body(invalid) => {
-            let status = StatusCode::from_u16(invalid.status());
-            let status = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-            RenderedRefusal { status, body: invalid.body(), challenge: None }
-        }
-        Refusal::BodyTooLarge { .. } | Refusal::LineTooLong { .. } => {
-            say(StatusCode::PAYLOAD_TOO_LARGE, said)
-        }
-        // In this dialect each has a refusal of its own.
-        Refusal::Unreadable { .. } => say(StatusCode::UNPROCESSABLE_ENTITY, said),
-        Refusal::BodyLimit(BodyLimit::Late) => say(StatusCode::REQUEST_TIMEOUT, said),
-        Refusal::BodyBroken(_) | Refusal::NotOneHost => say(StatusCode::BAD_REQUEST, said),
-        Refusal::TargetTooLong { .. } => say(StatusCode::URI_TOO_LONG, said),
-        // draft-ietf-httpapi-idempotency-key-header, 2.6.
+        Refusal::Body(body) => RenderedRefusal { status, body: body.body(), challenge: None },
         Refusal::Key(_) | Refusal::Append(AppendError::KeyReused) => {
             invalid(&["header", "idempotency-key"], &said, &Value::Null)
         }
-        Refusal::Append(AppendError::Full { .. }) => say(StatusCode::INSUFFICIENT_STORAGE, said),
         Refusal::Selector(error) => {
             let (field, input) = match error {
                 InvalidSelector::Topic { text, .. } | InvalidSelector::Pattern { text, .. } => {
@@ -107,8 +94,16 @@ pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
             invalid(&["query", name], &refusal.to_string(), &value.as_str().into())
         }
         Refusal::Publish { place, value, .. } => invalid(place, &said, &echo(value)),
+        Refusal::Reserved(ReservedName { field, name, .. }) => {
+            let field = match field {
+                ReservedField::Topic => "topic",
+                ReservedField::Topics => "topics",
+                ReservedField::EventType => "event",
+            };
+            invalid(&["body", field], &said, &echo(name))
+        }
         Refusal::NearMiss { name, value, .. } | Refusal::Misplaced { name, value, .. } => say(
-            StatusCode::UNPROCESSABLE_ENTITY,
+            status,
             json!([{
                 "type": "extra_forbidden", "loc": ["query", name], "msg": said,
                 "input": echo(value),
@@ -116,47 +111,14 @@ pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
         ),
         Refusal::TooManyTopics { .. } => invalid(&["query", "topic"], &said, &Value::Null),
         Refusal::NobodyNamed => say(
-            StatusCode::UNPROCESSABLE_ENTITY,
+            status,
             json!([{
                 "type": "missing", "loc": ["query", "id"], "msg": said, "input": null,
             }]),
         ),
-        Refusal::UnknownSubscriber(_) => say(StatusCode::NOT_FOUND, refusal.to_string()),
-        Refusal::ForeignHost
-        | Refusal::PassedOn
-        | Refusal::ForeignOrigin(_)
-        | Refusal::Elsewhere => say(StatusCode::FORBIDDEN, said),
-        Refusal::Unauthenticated => challenge(StatusCode::UNAUTHORIZED, said, None),
-        Refusal::Untrusted(Untrusted::Invalid(_)) | Refusal::UsedTicket | Refusal::Cut => {
-            challenge(StatusCode::UNAUTHORIZED, said, Some("invalid_token"))
-        }
-        // RFC 6750, 3.1.
-        Refusal::TwoCredentials => {
-            challenge(StatusCode::BAD_REQUEST, said, Some("invalid_request"))
-        }
-        Refusal::Forbidden(_) => challenge(StatusCode::FORBIDDEN, said, Some("insufficient_scope")),
-        Refusal::Tickets(StoreError::Share)
-        | Refusal::TooFast { .. }
-        | Refusal::TooManyTickets { .. }
-        | Refusal::TooManyFailures { .. }
-        | Refusal::TooManyFalseTickets { .. }
-        | Refusal::ConnectionEnded
-        | Refusal::BusyAddress
-        | Refusal::TooManyRequests { .. } => say(StatusCode::TOO_MANY_REQUESTS, said),
-        Refusal::BodyLimit(BodyLimit::NoRoom)
-        | Refusal::Append(_)
-        | Refusal::Untrusted(Untrusted::Unavailable(_))
-        | Refusal::Tickets(_)
-        | Refusal::CutNotAnnounced { .. }
-        | Refusal::DeliveryBusy
-        | Refusal::HandedOver
-        | Refusal::Moving
-        | Refusal::Draining
-        | Refusal::Busy => say(StatusCode::SERVICE_UNAVAILABLE, said),
-        Refusal::NoPeer => say(StatusCode::INTERNAL_SERVER_ERROR, said),
         Refusal::Interval(text) => invalid(&["query", "interval"], &said, &echo(text)),
         Refusal::Envelope(text) => say(
-            StatusCode::UNPROCESSABLE_ENTITY,
+            status,
             json!([{
                 "type": "literal_error",
                 "loc": ["query", "envelope"],
@@ -165,12 +127,16 @@ pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
                 "ctx": {"expected": "'none', 'json' or 'sealed'"},
             }]),
         ),
+        Refusal::UnknownSubscriber(_) => say(status, refusal.to_string()),
+        Refusal::Unauthenticated => challenge(status, said, None),
+        Refusal::Untrusted(Untrusted::Invalid(_)) | Refusal::UsedTicket | Refusal::Cut => {
+            challenge(status, said, Some("invalid_token"))
+        }
+        // RFC 6750, 3.1.
+        Refusal::TwoCredentials => challenge(status, said, Some("invalid_request")),
+        Refusal::Forbidden(_) => challenge(status, said, Some("insufficient_scope")),
+        _ => say(status, said),
     }
-}
-
-/// Whole seconds, as `Retry-After` wants them; never none (RFC 9110, 10.2.3).
-pub(super) fn seconds(wait: Duration) -> u64 {
-    wait.as_secs_f64().ceil().max(1.0) as u64
 }
 
 /// What was sent, as far as an answer repeats it.
@@ -197,5 +163,5 @@ fn invalid(location: &[&str], said: &str, input: &Value) -> RenderedRefusal {
         "type": "value_error", "loc": location, "msg": message, "input": input,
         "ctx": {"error": {}},
     }]);
-    say(StatusCode::UNPROCESSABLE_ENTITY, problem)
+    say(INVALID, problem)
 }

@@ -10,9 +10,14 @@ use crate::dialect::contract::PublishRequest;
 use crate::dialect::idempotency_key::KeyName;
 use crate::query;
 use crate::refusal::Refusal;
+use crate::reserved::{ReservedField, ReservedName};
 
 /// Names the event's type, as the field `event` does in JSON.
 const EVENT: HeaderName = HeaderName::from_static("x-event");
+
+/// Where such a publish has its topic and its type, as a refusal names the places.
+const TOPIC_PLACE: [&str; 2] = ["path", "topic"];
+const EVENT_PLACE: [&str; 2] = ["header", "x-event"];
 
 /// Refuses fields in the query.
 pub(crate) fn check_text_query(query: &str) -> Result<(), Refusal> {
@@ -33,7 +38,7 @@ pub(crate) fn text(
 ) -> Result<PublishRequest, Refusal> {
     let key = KeyName::find(headers)?;
     let named = Topic::given(topic);
-    let topic = named.map_err(|error| Refusal::of_publish(["path", "topic"], topic, &error))?;
+    let topic = named.map_err(|error| Refusal::of_publish(TOPIC_PLACE, topic, error))?;
     let event_type = event_type(headers)?;
     let message = std::str::from_utf8(body).map_err(|_| InvalidBody::Unreadable { line: None });
     let message = message.map_err(Refusal::Body)?.into();
@@ -41,16 +46,27 @@ pub(crate) fn text(
     Ok(PublishRequest { drafts: vec![draft], kind: SubmissionKind::Single, key })
 }
 
+/// Why a message that was read so is refused, with the place where such a publish has what is wrong.
+pub(crate) fn refused_text(refusal: Refusal) -> Refusal {
+    let Refusal::Reserved(ReservedName { field, name, why }) = refusal else { return refusal };
+    let place = match field {
+        ReservedField::Topic | ReservedField::Topics => TOPIC_PLACE,
+        ReservedField::EventType => EVENT_PLACE,
+    };
+    Refusal::of_publish(place, &name, why)
+}
+
 fn event_type(headers: &HeaderMap) -> Result<Option<EventType>, Refusal> {
     let mut lines = headers.get_all(EVENT).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     let value = String::from_utf8_lossy(line.as_bytes());
-    let wrong = |said: &dyn ToString| Refusal::of_publish(["header", "x-event"], &value, said);
+    let wrong = |said: &'static str| Refusal::of_publish(EVENT_PLACE, &value, said);
     if lines.next().is_some() {
-        return Err(wrong(&"an event has one type: send one X-Event header"));
+        return Err(wrong("an event has one type: send one X-Event header"));
     }
     if std::str::from_utf8(line.as_bytes()).is_err() {
-        return Err(wrong(&"an event type is UTF-8"));
+        return Err(wrong("an event type is UTF-8"));
     }
-    EventType::given(&value).map(Some).map_err(|error| wrong(&error))
+    let given = EventType::given(&value).map(Some);
+    given.map_err(|error| Refusal::of_publish(EVENT_PLACE, &value, error))
 }

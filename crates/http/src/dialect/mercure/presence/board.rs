@@ -20,8 +20,8 @@ const AT_ONCE: usize = 256;
 /// How many subscribers may wait until it is told that they have come. Of those beyond it, nothing is told.
 pub(super) const MAX_WAITING: usize = 65_536;
 
-/// What is said to the task. There is one word of each subscriber who comes, and one who goes: as many as have a seat
-/// of their own; and one of each request that asks.
+/// A message to the board. Each subscriber sends one when it joins and one when it leaves, so there are at most two for
+/// each seat; and each request that asks sends one.
 #[derive(Debug)]
 pub(super) enum BoardMessage {
     Joined(MercureSubscriberId, Arc<[ActiveSubscription]>),

@@ -68,9 +68,9 @@ impl Board {
             return Err(Malformed("more subscribers wait than there is room for"));
         }
         let telling = reader.list(|reader| {
-            const NONE: Malformed = Malformed("what is told of a subscription is no event");
-            let topic = Topic::parse(reader.text()?).map_err(|_| NONE)?;
-            update_draft(topic, reader.text()?.to_owned()).ok_or(NONE)
+            const INVALID: Malformed = Malformed("a subscription update is not a valid event");
+            let topic = Topic::parse(reader.text()?).map_err(|_| INVALID)?;
+            update_draft(topic, reader.text()?.to_owned()).ok_or(INVALID)
         })?;
         let failed = !telling.is_empty();
         let (active, waiting) = (active.into_iter().collect(), waiting.into());
@@ -101,7 +101,8 @@ impl PayloadPool {
         if let Some(known) = self.0.get(text) {
             return Ok(Arc::clone(known));
         }
-        let read = serde_json::from_str(text).map_err(|_| Malformed("a payload is no object"))?;
+        let read =
+            serde_json::from_str(text).map_err(|_| Malformed("a payload is not an object"))?;
         let payload = Arc::new(read);
         self.0.insert(text.to_owned(), Arc::clone(&payload));
         Ok(payload)
@@ -115,8 +116,7 @@ fn write_subscriptions(writer: &mut Writer, subscriptions: &[ActiveSubscription]
         writer.u8(number as u8);
         writer.text(matcher);
         writer.option(payload.as_deref(), |writer, payload| {
-            let text = serde_json::to_string(payload);
-            writer.text(&text.expect("an object that was read can be written"));
+            writer.text(&Value::Object(payload.clone()).to_string());
         });
     }
 }

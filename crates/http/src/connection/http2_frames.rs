@@ -1,4 +1,4 @@
-//! Frames: what an HTTP/2 peer sends beside requests, counted before it is dealt with.
+//! HTTP/2 control frames: what a peer sends beside requests, counted before it is dealt with.
 //!
 //! Pings, settings, priorities and the like cost their sender nothing and the hub an answer or a
 //! look. What must hold: a peer may send [`BURST`] of them, [`RATE`] in a second, and some for each
@@ -38,7 +38,7 @@ const PADDING: usize = 256;
 
 /// A connection whose frames are counted.
 #[derive(Debug)]
-pub(super) struct Frames<I> {
+pub(super) struct Http2Frames<I> {
     stream: I,
     counter: FrameCounter,
     flooded: Arc<AtomicBool>,
@@ -55,7 +55,7 @@ struct FrameCounter {
     at: Instant,
 }
 
-impl<I> Frames<I> {
+impl<I> Http2Frames<I> {
     /// Counts from the preface on. What is shared turns true when there are too many.
     pub(super) fn new(stream: I) -> (Self, Arc<AtomicBool>) {
         let flooded = Arc::<AtomicBool>::default();
@@ -105,7 +105,7 @@ impl FrameCounter {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Frames<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for Http2Frames<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Frames<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Frames<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Http2Frames<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
