@@ -54,6 +54,12 @@ impl Writer {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// Sixteen bytes: two [`Writer::u64`], the upper half first.
+    pub fn u128(&mut self, value: u128) {
+        self.u64((value >> 64) as u64);
+        self.u64(value as u64);
+    }
+
     /// How many of something follow.
     pub fn count(&mut self, value: usize) {
         self.u64(value as u64);
@@ -150,6 +156,12 @@ impl<'a> Reader<'a> {
     /// See [`Writer::u64`].
     pub fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// See [`Writer::u128`].
+    pub fn u128(&mut self) -> Result<u128, Malformed> {
+        let (upper, lower) = (self.u64()?, self.u64()?);
+        Ok(u128::from(upper) << 64 | u128::from(lower))
     }
 
     /// How many of something follow, each of which takes at least a byte.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use fanfare_auth::{StoreError, Untrusted};
 use fanfare_event::InvalidSelector;
 use fanfare_log::AppendError;
-use fanfare_payload::{MAX_ECHO, cut};
+use fanfare_payload::{MAX_ECHO, shorten};
 use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
@@ -68,7 +68,7 @@ fn say(status: StatusCode, detail: impl Into<Value>) -> RenderedRefusal {
 /// What is said of this refusal.
 pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
     // It may quote what was sent.
-    let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
+    let said = shorten(&refusal.to_string(), MAX_ECHO).into_owned();
     match refusal {
         Refusal::Body(invalid) => {
             let status = StatusCode::from_u16(invalid.status());
@@ -174,7 +174,7 @@ pub(super) fn seconds(wait: Duration) -> u64 {
 
 /// What was sent, as far as an answer repeats it.
 fn echo(text: &str) -> Value {
-    cut(text, MAX_ECHO).into()
+    shorten(text, MAX_ECHO).into()
 }
 
 /// An answer that says which credentials are wanted (RFC 6750, 3). `said` is a refusal's own text, and
