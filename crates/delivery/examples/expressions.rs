@@ -1,6 +1,6 @@
-//! What a publish costs where topics are described by URL Patterns and URI Templates of Mercure's protocol, beside native
-//! patterns: 10,000 subscribers to a topic each and 1,000 to a pattern each, on one shard, without sockets. Each event
-//! concerns two of them.
+//! What a publish costs where topics are described by URL Patterns and URI Templates of Mercure's protocol, beside
+//! native patterns: 10,000 subscribers to a topic each and 1,000 to a pattern each, on one shard, without sockets. Each
+//! event concerns two of them.
 //!
 //! ```sh
 //! cargo run --release -p fanfare-delivery --example expressions

@@ -1,6 +1,6 @@
 //! What an event costs where topics and patterns are many, or written to be hard to compare: a million topics with a
-//! subscriber each, 100,000 patterns with one prefix, and 32,000 patterns of a thousand subscriptions that topics of up to
-//! 128 segments are held against. One shard, without sockets.
+//! subscriber each, 100,000 patterns with one prefix, and 32,000 patterns of a thousand subscriptions that topics of up
+//! to 128 segments are held against. One shard, without sockets.
 //!
 //! ```sh
 //! cargo run --release --workspace --example scale            # everything: a minute, and 3 GiB of memory

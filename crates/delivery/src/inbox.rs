@@ -1,4 +1,7 @@
 //! A shard's inbox: what others ask of it, and how they wake it.
+//!
+//! What must hold: a shard is woken after a command is in its inbox, and ends only when none is left there. What comes
+//! later is given back, or dropped with its reply: nothing lies in an inbox that nobody takes from.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -25,7 +25,7 @@ pub struct Lease {
     /// When the right was verified: a cut after that, of which this stream was not part yet, is
     /// meant for it too.
     pub verified: Instant,
-    /// Its places among those of its address and of its subject.
+    /// Its seats among those of its address and of its subject, and one with a release hook if its end is announced.
     pub seats: Vec<Seat>,
 }
 

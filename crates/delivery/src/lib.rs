@@ -53,7 +53,7 @@ mod wanted;
 mod wire;
 mod write_batch;
 
-/// A test has the wake flag take its atomics from elsewhere.
+// wake_flag.rs says `crate::sync`, so that tests/sleeping_shard.rs can give it loom's.
 use std::sync;
 
 pub use address_group::AddressGroup;

@@ -1,4 +1,7 @@
-//! Seats: how many subscribers there may be at once.
+//! Seats: a bounded number of anything that is held for a while. Most are of subscribers; their patterns, connections
+//! and requests are counted in the same way.
+//!
+//! What must hold: a seat is given back exactly once, when it is dropped, wherever that is.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,17 +17,17 @@ pub struct Seats {
 #[derive(Debug, Default)]
 struct SeatCounts {
     taken: AtomicUsize,
+    /// How many of them are of subscribers with a socket of their own.
     sockets: AtomicUsize,
+    /// Only of a seat [with a release hook](Seat::with_release_hook).
     freed: Option<OnRelease>,
-    /// What whoever is told calls it.
     name: Option<u128>,
 }
 
-/// Who is told when a seat is given back.
+/// What is called when a seat is given back.
 struct OnRelease(Box<dyn Fn() + Send + Sync>);
 
-/// One subscriber's seat, or as many as were taken together: given back when dropped. Without one
-/// there is no subscribing.
+/// One seat, or as many as were taken together: given back when dropped.
 #[derive(Debug)]
 pub struct Seat {
     counts: Arc<SeatCounts>,
@@ -53,8 +56,8 @@ impl Seats {
         Some(Seat { counts: Arc::clone(&self.counts), places, has_socket: false })
     }
 
-    /// Takes so many though they may not be free: whoever comes from another process had its places there,
-    /// and keeps them. Nobody else is let in until there is room again.
+    /// Takes so many though they may not be free: what comes from another process had its seats there, and
+    /// keeps them. No other seat is given out until there is room again.
     pub fn take_beyond_capacity(&self, places: u32) -> Seat {
         self.counts.taken.fetch_add(places as usize, Ordering::Relaxed);
         Seat { counts: Arc::clone(&self.counts), places, has_socket: false }
@@ -65,7 +68,7 @@ impl Seats {
         self.counts.taken.load(Ordering::Relaxed)
     }
 
-    /// How many of those who sit there have a socket of their own.
+    /// How many are held by subscribers with a socket of their own.
     pub fn sockets(&self) -> usize {
         self.counts.sockets.load(Ordering::Relaxed)
     }
@@ -77,8 +80,8 @@ impl Seats {
 }
 
 impl Seat {
-    /// A seat among no others, which calls `freed` when it is given back: by a shard, which must not have to wait.
-    /// Whoever hands it to another process finds it by this name.
+    /// A seat that counts nowhere, and calls `freed` when it is given back: on the thread of a shard, so it must be
+    /// quick. The name is by which another process makes such a seat for the same stream.
     pub fn with_release_hook(name: u128, freed: impl Fn() + Send + Sync + 'static) -> Self {
         let counts = SeatCounts {
             taken: AtomicUsize::new(1),
@@ -89,7 +92,7 @@ impl Seat {
         Self { counts: Arc::new(counts), places: 1, has_socket: false }
     }
 
-    /// What whoever is told calls it; `None` where nobody is.
+    /// The name it was given with its release hook; `None` if it has none.
     pub fn name(&self) -> Option<u128> {
         self.counts.name
     }

@@ -35,11 +35,11 @@ pub struct DeliverySettings {
 #[derive(Debug, Clone, Copy)]
 pub struct StepLimits {
     /// What a shard's turn walks of what is new in the window: slots, and for each slot those whom it
-    /// concerns and what finding them has taken. Finding those of one slot may take several turns. Beside that, it looks
-    /// as far for the subscribers of a topic that is counted.
+    /// concerns and what finding them has taken. Finding those of one slot may take several turns. Beside that, it
+    /// looks as far for the subscribers of a topic that is counted.
     pub batch_work: usize,
-    /// What it walks, counted so, to find out who has missed what the window dropped before the shard came to it. Beyond
-    /// it, everyone looks in the log.
+    /// What it walks, counted so, to find out who has missed what the window dropped before the shard came to it.
+    /// Beyond it, everyone looks in the log.
     pub dropped: usize,
     /// How many slots one subscriber's turn looks at, so that a far-behind one with a quiet topic
     /// does not hold up its shard. A slot counts once more for each segment of its patterns that is compared.

@@ -13,6 +13,20 @@
 //! - Each turn does a bounded amount of each kind of work, live delivery first.
 //! - It reads no clock, and whoever turns it twice in the same way sees the same twice.
 
+/// The [`Context`](crate::context::Context) of a turn: it borrows only these fields of the shard, so
+/// that a subscriber of its table can be borrowed beside it.
+macro_rules! context {
+    ($shard:expr, $now:expr) => {
+        $crate::context::Context {
+            now: $now,
+            limits: &$shard.limits,
+            totals: &mut $shard.totals,
+            scanned: &mut $shard.scanned,
+            scratch: &mut $shard.scratch,
+        }
+    };
+}
+
 mod arrival;
 mod catch_up;
 mod closing;
@@ -89,6 +103,7 @@ const PAGE_REQUEST: usize = 64;
 /// How many blocked subscribers are looked at to find the slowest.
 const LAG_SAMPLE: usize = 10_000;
 
+/// A shard without its thread: whoever has it gives it its turns.
 pub(crate) struct Shard {
     handle: Arc<ShardHandle>,
     registry: Registry,
@@ -256,13 +271,7 @@ impl Shard {
     fn serve_at_once(&mut self, key: SubscriberKey, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
         let before = self.totals.deliveries;
-        let mut context = Context {
-            now,
-            limits: &self.limits,
-            totals: &mut self.totals,
-            scanned: &mut self.scanned,
-            scratch: &mut self.scratch,
-        };
+        let mut context = context!(self, now);
         // While a page is on its way, the cursor belongs to it.
         let Awaits { pause, .. } = subscriber.awaits;
         let outcome = if subscriber.reading.is_some() || subscriber.is_closing() || pause {
@@ -285,13 +294,7 @@ impl Shard {
         send: impl FnOnce(&mut Subscriber, &mut Context<'_>) -> io::Result<SendOutcome>,
     ) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
-        let mut context = Context {
-            now,
-            limits: &self.limits,
-            totals: &mut self.totals,
-            scanned: &mut self.scanned,
-            scratch: &mut self.scratch,
-        };
+        let mut context = context!(self, now);
         let outcome = send(subscriber, &mut context);
         self.act_on(key, outcome, now);
     }
@@ -304,13 +307,7 @@ impl Shard {
     /// Acts on how a subscriber's turn ended.
     fn act_on(&mut self, key: SubscriberKey, outcome: io::Result<SendOutcome>, now: Now) {
         let Some(subscriber) = self.table.get_mut(key) else { return };
-        let mut context = Context {
-            now,
-            limits: &self.limits,
-            totals: &mut self.totals,
-            scanned: &mut self.scanned,
-            scratch: &mut self.scratch,
-        };
+        let mut context = context!(self, now);
         let closing = subscriber.closing;
         let finished = outcome.and_then(|outcome| match closing {
             Some(reason) if subscriber.is_clear() => {

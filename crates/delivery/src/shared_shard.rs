@@ -1,8 +1,8 @@
 //! A shared shard: one that its thread turns, and publishers in passing.
 //!
 //! The thread polls, reads the clocks and turns the shard. A publisher whose event concerns few subscribers delivers it
-//! in a [short turn](Shard::short_turn), unless somebody else has the shard: to wake its thread, and to switch to it, would
-//! cost more than the `send`.
+//! in a [short turn](Shard::short_turn), unless somebody else has the shard: to wake its thread, and to switch to it,
+//! would cost more than the `send`.
 //!
 //! What must hold: *nobody waits*. A publisher tries the lock once. The thread holds it for a turn, not while it polls,
 //! and waits for no more than a short turn. What a short turn leaves undone, the thread is woken for.

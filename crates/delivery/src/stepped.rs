@@ -48,7 +48,8 @@ impl SteppedDelivery {
         self.shards[shard].0.turn(now, ready)
     }
 
-    /// A short turn of a shard, as a publisher takes it that finds nobody else at it; whether nothing is left to be done.
+    /// A short turn of a shard, as a publisher takes it that finds nobody else at it; whether nothing is left to be
+    /// done.
     ///
     /// # Panics
     ///

@@ -23,26 +23,25 @@ use crate::seats::Seat;
 use crate::settings::StepLimits;
 use crate::sink::Sink;
 use crate::stream_format::StreamFormat;
-use crate::subscription::{Detached, Subscription};
 use crate::wire::{Framing, Wire};
 use crate::write_batch::{WriteBatch, WriteOutcome};
 
-/// One subscriber: a [`Subscription`] under way, and what belongs to this process beside it.
+/// One subscriber: a [`Subscription`](crate::Subscription) under way, and what belongs to this process beside it.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     // The subscription. Its wire is taken apart, for there is room for its framing below.
     pub(crate) interest: Arc<Interest>,
     pub(crate) cursor: Cursor,
     pub(crate) held_id: HeldId,
-    format: &'static dyn StreamFormat,
+    pub(crate) format: &'static dyn StreamFormat,
     /// The rest, and more; only while it has not taken everything.
-    backpressure: Option<Box<Backpressure>>,
+    pub(crate) backpressure: Option<Box<Backpressure>>,
     pub(crate) lease: Option<Box<Lease>>,
     /// When it joined.
     pub(crate) joined: Timestamp,
     pub(crate) address_group: AddressGroup,
     pub(crate) cadence: Option<Cadence>,
-    framing: Framing,
+    pub(crate) framing: Framing,
     /// Why it closes once nothing waits for it any more, if it does.
     pub(crate) closing: Option<CloseReason>,
 
@@ -54,7 +53,7 @@ pub(crate) struct Subscriber {
     pub(crate) sink: Sink,
     /// A reader is at work for it: the reader's job is of no use once this is gone.
     pub(crate) reading: Option<Arc<()>>,
-    seat: Seat,
+    pub(crate) seat: Seat,
 }
 
 /// What a subscriber waits for, or is listed for.
@@ -114,87 +113,6 @@ enum Stop {
 }
 
 impl Subscriber {
-    /// Goes on with a stream. `ring` is the shard's.
-    pub(crate) fn attach(
-        detached: Detached<Sink>,
-        generation: u32,
-        ring: &Ring,
-        now: Now,
-        limits: &StepLimits,
-    ) -> Self {
-        let Detached { subscription, connection: sink, seat, seats, verified } = detached;
-        let Subscription {
-            interest,
-            wire,
-            rest,
-            cursor,
-            held_id,
-            cadence,
-            joined,
-            address_group,
-            grant,
-            closing,
-        } = subscription;
-        let mut backpressure = Backpressure::new(now.monotonic, limits);
-        rest.into_iter().for_each(|bytes| backpressure.push(bytes));
-        let held_id = held_id.map_or(HeldId::NONE, |position| {
-            ring.offset_after(position).map_or(HeldId::OLD, HeldId::at)
-        });
-        Self {
-            interest,
-            cursor: Cursor::At(cursor),
-            held_id,
-            format: wire.format(),
-            backpressure: Some(Box::new(backpressure)),
-            lease: grant.map(|grant| Box::new(grant.lease(seats, verified, now))),
-            joined,
-            address_group,
-            cadence,
-            framing: wire.framing(),
-            closing,
-            // It may hold something back from where it comes from: it is written to in any case.
-            awaits: Awaits { room: true, ..Awaits::default() },
-            heartbeat_interval: HeartbeatInterval::NEW,
-            generation,
-            sink,
-            reading: None,
-            seat,
-        }
-    }
-
-    /// Takes the stream out of its shard, which has processed the log up to `here`, of which `ring`
-    /// is the shard's copy.
-    pub(crate) fn detach(self, here: Position, ring: &Ring, now: Now) -> Detached<Sink> {
-        let wire = self.wire();
-        let verified = self.lease.as_ref().map(|lease| lease.verified);
-        let (grant, seats) = self.lease.map(|lease| lease.split(now)).unzip();
-        let held_id = self.held_id.offset().map(|offset| {
-            if offset < ring.base() { Position::ORIGIN } else { ring.position_before(offset) }
-        });
-        let subscription = Subscription {
-            interest: self.interest,
-            wire,
-            rest: self.backpressure.map_or_else(Vec::new, |it| it.into_rest()),
-            cursor: match self.cursor {
-                Cursor::Live => ReadFrom::After(here),
-                Cursor::At(from) => from,
-            },
-            held_id,
-            cadence: self.cadence,
-            joined: self.joined,
-            address_group: self.address_group,
-            grant,
-            closing: self.closing,
-        };
-        Detached {
-            subscription,
-            connection: self.sink,
-            seat: self.seat,
-            seats: seats.unwrap_or_default(),
-            verified,
-        }
-    }
-
     /// Up to where it has everything, in a shard that has processed the log up to `here`; `None`
     /// while it waits for the first of all there is.
     pub(crate) fn position(&self, here: Position) -> Option<Position> {
@@ -256,8 +174,8 @@ impl Subscriber {
         context: &mut Context<'_>,
     ) -> io::Result<SendOutcome> {
         if let Some(gap) = gap {
-            let notice = self.wire().gap(gap);
-            self.backpressure(context).push(notice);
+            let bytes = self.wire().gap(gap);
+            self.backpressure(context).push(bytes);
             self.cursor = Cursor::At(ReadFrom::After(gap.resumed_from));
         }
         let wants = |_: &Interest, _: &Slot, _: &mut usize| true;

@@ -10,16 +10,22 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fanfare_event::{Position, Timestamp};
-use fanfare_hub::{Interest, Start};
+use fanfare_hub::{Interest, Ring, Start};
 use fanfare_log::ReadFrom;
 
 use crate::address_group::AddressGroup;
+use crate::backpressure::Backpressure;
 use crate::cadence::Cadence;
 use crate::connection::Connection;
 use crate::counters::CloseReason;
+use crate::cursor::{Cursor, HeldId};
+use crate::heartbeat_interval::HeartbeatInterval;
 use crate::lease::{Grant, Lease};
+use crate::now::Now;
 use crate::seats::Seat;
+use crate::settings::StepLimits;
 use crate::sink::Sink;
+use crate::subscriber::{Awaits, Subscriber};
 use crate::wire::{FinalEvent, Wire};
 
 /// A stream that goes on, as data; beside it stands the connection, see [`Detached`].
@@ -84,6 +90,90 @@ pub struct Detached<C = Connection> {
     /// When its grant was verified, where it stays in this process: a wall clock that is set meanwhile
     /// must not let it escape a cut.
     pub verified: Option<Instant>,
+}
+
+/// To a subscriber of a shard, and back.
+impl Subscriber {
+    /// Goes on with a stream. `ring` is the shard's.
+    pub(crate) fn attach(
+        detached: Detached<Sink>,
+        generation: u32,
+        ring: &Ring,
+        now: Now,
+        limits: &StepLimits,
+    ) -> Self {
+        let Detached { subscription, connection: sink, seat, seats, verified } = detached;
+        let Subscription {
+            interest,
+            wire,
+            rest,
+            cursor,
+            held_id,
+            cadence,
+            joined,
+            address_group,
+            grant,
+            closing,
+        } = subscription;
+        let mut backpressure = Backpressure::new(now.monotonic, limits);
+        rest.into_iter().for_each(|bytes| backpressure.push(bytes));
+        let held_id = held_id.map_or(HeldId::NONE, |position| {
+            ring.offset_after(position).map_or(HeldId::OLD, HeldId::at)
+        });
+        Self {
+            interest,
+            cursor: Cursor::At(cursor),
+            held_id,
+            format: wire.format(),
+            backpressure: Some(Box::new(backpressure)),
+            lease: grant.map(|grant| Box::new(grant.lease(seats, verified, now))),
+            joined,
+            address_group,
+            cadence,
+            framing: wire.framing(),
+            closing,
+            // It may hold something back from where it comes from: it is written to in any case.
+            awaits: Awaits { room: true, ..Awaits::default() },
+            heartbeat_interval: HeartbeatInterval::NEW,
+            generation,
+            sink,
+            reading: None,
+            seat,
+        }
+    }
+
+    /// Takes the stream out of its shard, which has processed the log up to `here`, of which `ring`
+    /// is the shard's copy.
+    pub(crate) fn detach(self, here: Position, ring: &Ring, now: Now) -> Detached<Sink> {
+        let wire = self.wire();
+        let verified = self.lease.as_ref().map(|lease| lease.verified);
+        let (grant, seats) = self.lease.map(|lease| lease.split(now)).unzip();
+        let held_id = self.held_id.offset().map(|offset| {
+            if offset < ring.base() { Position::ORIGIN } else { ring.position_before(offset) }
+        });
+        let subscription = Subscription {
+            interest: self.interest,
+            wire,
+            rest: self.backpressure.map_or_else(Vec::new, |it| it.into_rest()),
+            cursor: match self.cursor {
+                Cursor::Live => ReadFrom::After(here),
+                Cursor::At(from) => from,
+            },
+            held_id,
+            cadence: self.cadence,
+            joined: self.joined,
+            address_group: self.address_group,
+            grant,
+            closing: self.closing,
+        };
+        Detached {
+            subscription,
+            connection: self.sink,
+            seat: self.seat,
+            seats: seats.unwrap_or_default(),
+            verified,
+        }
+    }
 }
 
 /// Someone who has been granted a subscription, and how to reach them.

@@ -87,6 +87,7 @@ impl Subscription {
                 IpAddr::V4(address) => address.to_ipv6_mapped(),
                 IpAddr::V6(address) => address,
             };
+            // Not `Writer::address`, which puts a length before them.
             address.octets().iter().for_each(|byte| writer.u8(*byte));
             writer.option(grant.expires, |writer, at| writer.u64(at.as_millis()));
             writer.u64(grant.verified.as_millis());
@@ -131,7 +132,8 @@ impl Subscription {
         Ok(subscription)
     }
 
-    /// What can be read here, and the first expression that cannot. It is to be used only where there is none, or to end.
+    /// What can be read here, and the first expression that cannot. It is to be used only where there is none, or to
+    /// end.
     fn read_known_parts(
         reader: &mut Reader<'_>,
         vocabulary: &dyn Vocabulary,

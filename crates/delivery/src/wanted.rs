@@ -1,4 +1,4 @@
-//! Wanted: what the subscribers of one shard want, for whoever asks whether to wake it.
+//! Which topics the subscribers of one shard want, so that a publisher knows whether to wake it.
 //!
 //! What must hold: whatever one of them wants is wanted, from before the shard last followed the window until the
 //! last of them has left. What nobody wants may be taken for wanted: then the shard is woken in vain.

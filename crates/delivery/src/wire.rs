@@ -97,8 +97,8 @@ impl Wire {
     pub(crate) fn event<'a>(self, frame: &'a Frame) -> FramedEvent<'a> {
         // Events are encoded for all protocols, losses are told in the words of each.
         let words = |gap: &Gap| self.format.gap(gap);
-        let told = frame.gap().and_then(|_| frame.notice(self.format.name(), words));
-        let encoded = told.unwrap_or_else(|| frame.encoded(self.envelope));
+        let gap = frame.gap().and_then(|_| frame.gap_in(self.format.name(), words));
+        let encoded = gap.unwrap_or_else(|| frame.encoded(self.envelope));
         FramedEvent { encoded, framing: self.framing }
     }
 

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "a test may panic")]
 
-/// What the wake flag takes its atomics from.
+// What wake_flag.rs calls `crate::sync`.
 use loom::sync;
 
 #[path = "../src/wake_flag.rs"]

@@ -211,7 +211,7 @@ impl EventLog for DiskLog {
     /// reads should not be turned away.
     fn ready(&self) -> Result<(), Unready> {
         match self.shared.failure.get() {
-            Some(reason) => Err(Unready { reason: reason.clone() }),
+            Some(reason) => Err(Unready { source: reason.clone().into() }),
             None => Ok(()),
         }
     }

@@ -5,8 +5,8 @@
 //! record's plus the ordinal, whether or not the records between can still be read. What was lost
 //! to damage keeps its ordinals.
 //!
-//! Memory: 8 bytes per event, 12 while its segment grows, and 20 bytes per topic of a closed segment beside the topic's name.
-//! That of a closed segment is read when somebody asks for it ([`IndexCache`](crate::index_cache::IndexCache)).
+//! Memory: 8 bytes per event, 12 while its segment grows, and 20 bytes per topic of a closed segment beside the topic's
+//! name. That of a closed segment is read when somebody asks for it ([`IndexCache`](crate::index_cache::IndexCache)).
 
 use std::collections::HashMap;
 use std::ops::Range;

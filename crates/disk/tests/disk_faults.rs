@@ -27,7 +27,7 @@ fn a_full_disk_refuses_publishes_serves_readers_and_recovers_with_room() {
         assert!(matches!(refused, Err(AppendError::Full { .. })), "{refused:?}");
         assert_eq!(disk.used(), used, "what was written of it is cut off");
         assert_eq!(earliest(&log, &tail).messages(), ["before"]);
-        assert_eq!(log.ready(), Ok(()), "readers need not go elsewhere");
+        assert!(log.ready().is_ok(), "readers need not go elsewhere");
     }
     disk.set_room(u64::MAX);
     let appended = append(&log, batch("a", ["after"])).unwrap();
@@ -47,7 +47,7 @@ fn after_a_failed_sync_nothing_is_accepted_until_the_log_is_opened_anew() {
     assert!(matches!(unknown, Err(AppendError::OutcomeUnknown { .. })), "{unknown:?}");
     let refused = append(&log, batch("a", ["refused"]));
     assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
-    assert!(log.ready().unwrap_err().reason.contains("a sync failed"));
+    assert!(log.ready().unwrap_err().to_string().contains("a sync failed"));
     assert_eq!(earliest(&log, &tail).messages(), ["before"]);
     assert_eq!(tail.last().seq, 1, "the tail did not hear of it");
     drop(log);

@@ -178,7 +178,7 @@ fn a_hub_that_starts_on_a_full_disk_serves_readers_and_goes_on_with_room() {
                 let refused = append(&log, batch("a", ["refused"]));
                 assert!(matches!(refused, Err(AppendError::Full { .. })), "{refused:?}");
             }
-            assert_eq!(log.ready(), Ok(()));
+            assert!(log.ready().is_ok());
             full.set_room(u64::MAX);
             append(&log, batch("a", ["after"])).unwrap();
             let epoch = tail.last().epoch;

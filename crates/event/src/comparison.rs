@@ -1,7 +1,7 @@
 //! A comparison: one topic, held against one pattern after the other.
 //!
-//! What must hold: a pattern costs a few steps for each of its segments, however it is written; and how many steps there
-//! were is counted, so that whoever compares can stop in time.
+//! What must hold: a pattern costs a few steps for each of its segments, however it is written; and how many steps
+//! there were is counted, so that whoever compares can stop in time.
 
 use crate::{Pattern, Places, SpreadTopic, Topic};
 

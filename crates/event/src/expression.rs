@@ -26,8 +26,8 @@ pub trait Expression: fmt::Debug + Send + Sync {
 
 /// What all topics of a family begin with: each of them is read, and its reading begins with the text.
 ///
-/// An expression is not asked of topics that begin otherwise. A text that is shorter than it could be costs time; one that
-/// some topic of the family does not begin with loses events.
+/// An expression is not asked of topics that begin otherwise. A text that is shorter than it could be costs time; one
+/// that some topic of the family does not begin with loses events.
 #[derive(Debug)]
 pub struct Beginning<'a> {
     /// How topics are read.

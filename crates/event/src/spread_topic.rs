@@ -1,7 +1,8 @@
 //! A spread topic: a topic by where each of its segments stands, to be compared with many patterns, or with hard ones.
 //!
-//! What must hold: a pattern that is walked over it, segment by segment, is met once, with all places at once up to which
-//! what has been walked may reach. So a pattern costs as many steps as it has segments, however often it holds `**`.
+//! What must hold: a pattern that is walked over it, segment by segment, is met once, with all places at once up to
+//! which what has been walked may reach. So a pattern costs as many steps as it has segments, however often it holds
+//! `**`.
 
 use std::borrow::Borrow;
 

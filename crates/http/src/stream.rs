@@ -173,8 +173,8 @@ pub(crate) fn retry_later(retry: Retry) -> Response {
     response
 }
 
-/// The same in place of a stream whose head was made already: what the layers have put there stays. Without it, a page of
-/// another site may not read the answer, and its EventSource gives up for good.
+/// The same in place of a stream whose head was made already: what the layers have put there stays. Without it, a page
+/// of another site may not read the answer, and its EventSource gives up for good.
 pub(crate) fn retry_later_with_head(head: Response, retry: Retry) -> Response {
     let (mut head, _) = head.into_parts();
     let (other, body) = retry_later(retry).into_parts();

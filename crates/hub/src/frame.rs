@@ -1,4 +1,8 @@
-//! A frame: what the window holds for one position, encoded at most once for each envelope.
+//! A frame: what the window holds for one position.
+//!
+//! What must hold: each encoding is made at most once, when it is first needed, and is shared from
+//! then on by all who receive it. While a window holds the frame, every encoding counts in the
+//! window's ledger.
 
 use std::sync::{Arc, OnceLock};
 
@@ -49,11 +53,11 @@ enum FrameContent {
     Loss(Box<LossContent>),
 }
 
-/// A loss, and what is said of it: by as many formats as there are, each once.
+/// A loss, and its notice: encoded once for each format, however many there are.
 #[derive(Debug)]
 struct LossContent {
     gap: Gap,
-    told: OnceLock<Box<EncodedGap>>,
+    encodings: OnceLock<Box<EncodedGap>>,
 }
 
 /// A notice of loss, in the words of a format.
@@ -77,7 +81,7 @@ impl Frame {
     /// A frame that tells every subscriber of a loss.
     pub(crate) fn of_gap(gap: Gap) -> Self {
         Self::of(
-            FrameContent::Loss(Box::new(LossContent { gap, told: OnceLock::new() })),
+            FrameContent::Loss(Box::new(LossContent { gap, encodings: OnceLock::new() })),
             GAP_WEIGHT,
         )
     }
@@ -137,11 +141,11 @@ impl Frame {
         self.weight + self.entry.as_ref().map_or(0, LedgerEntry::grown)
     }
 
-    /// The encoded bytes. The first call for an envelope encodes, all others share the result. Of a notice of loss, they are
-    /// Fanfare's own.
+    /// The encoded bytes. The first call for an envelope encodes, all others share the result. Of a notice of loss,
+    /// they are Fanfare's own.
     pub fn encoded(&self, envelope: Envelope) -> &Encoded {
         match (&self.content, envelope) {
-            (FrameContent::Loss(loss), _) => loss.told_in("", Gap::encode, self),
+            (FrameContent::Loss(loss), _) => loss.encoded_in("", Gap::encode, self),
             (FrameContent::Event(event, own_id), Envelope::OwnId) => own_id.get_or_init(|| {
                 let id = event
                     .id()
@@ -162,16 +166,16 @@ impl Frame {
         }
     }
 
-    /// A notice of loss in the words of a format, by whose name it is kept: `write` is called at most once for each. `None`
-    /// of an event.
-    pub fn notice(
+    /// A notice of loss in the words of a format, by whose name it is kept: `write` is called at most once for each.
+    /// `None` of an event.
+    pub fn gap_in(
         &self,
         format: &'static str,
         write: impl Fn(&Gap) -> Encoded,
     ) -> Option<&Encoded> {
         match &self.content {
             FrameContent::Event(..) => None,
-            FrameContent::Loss(loss) => Some(loss.told_in(format, write, self)),
+            FrameContent::Loss(loss) => Some(loss.encoded_in(format, write, self)),
         }
     }
 
@@ -184,23 +188,23 @@ impl Frame {
 }
 
 impl LossContent {
-    /// What a format tells of it; it is counted where its frame is.
-    fn told_in(
+    /// Its notice in the words of a format; it is counted where its frame is.
+    fn encoded_in(
         &self,
         format: &'static str,
         write: impl Fn(&Gap) -> Encoded,
         frame: &Frame,
     ) -> &Encoded {
-        let mut place = &self.told;
+        let mut place = &self.encodings;
         loop {
-            let notice = place.get_or_init(|| {
+            let encoding = place.get_or_init(|| {
                 let encoded = frame.counted(write(&self.gap));
                 Box::new(EncodedGap { format, encoded, others: OnceLock::new() })
             });
-            if notice.format == format {
-                return &notice.encoded;
+            if encoding.format == format {
+                return &encoding.encoded;
             }
-            place = &notice.others;
+            place = &encoding.others;
         }
     }
 }
@@ -268,7 +272,7 @@ mod tests {
                     data: format,
                 })
             };
-            frame.notice(format, write).unwrap().bare().to_vec()
+            frame.gap_in(format, write).unwrap().bare().to_vec()
         };
         for _ in 0..2 {
             for format in ["one", "another", "a third"] {

@@ -1,4 +1,8 @@
 //! The hub: the log and the window over it, as publishers and subscribers use them.
+//!
+//! What must hold: a publish goes to the log alone, and comes back by the log's tail. Where someone
+//! resumes, and how far a page reaches, is judged by one copy of what was known of the log at one
+//! moment; and a page holds nothing that its interest does not receive.
 
 use std::fmt;
 use std::sync::Arc;

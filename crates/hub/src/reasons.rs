@@ -30,7 +30,6 @@ macro_rules! reasons {
             }
 
             /// A number for arrays of counters.
-            #[allow(dead_code, reason = "not every enum is counted in an array")]
             $visibility const fn index(self) -> usize {
                 self as usize
             }

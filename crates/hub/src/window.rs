@@ -203,9 +203,9 @@ impl Window {
         }
     }
 
-    /// The topics that most has been published to since this was first called, lately above all,
-    /// busiest first. To be called about once a second, by one caller: counts fade from call to
-    /// call.
+    /// The topics that most has been published to since counting began, lately above all, busiest
+    /// first; if they are not counted yet, they are from now on. To be called about once a second, by
+    /// one caller: counts fade from call to call.
     pub(crate) fn busiest(&self, now: Timestamp, limit: usize) -> Vec<BusyTopic> {
         self.start_counting_topics();
         self.busiest.lock().unwrap_or_else(PoisonError::into_inner).rank(now, limit)

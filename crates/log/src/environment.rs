@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use fanfare_event::Timestamp;
 
-use crate::epoch_entropy;
+use crate::epoch::epoch_entropy;
 
 /// Where a log is told the time and draws its random numbers.
 pub trait Environment: Send + Sync + 'static {

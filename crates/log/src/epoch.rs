@@ -27,7 +27,7 @@ pub fn next_epoch(last: u64, now: Timestamp, random: u64) -> u64 {
 }
 
 /// A random number of this process, for [`next_epoch`].
-pub fn epoch_entropy() -> u64 {
+pub(crate) fn epoch_entropy() -> u64 {
     // Its keys are the operating system's random numbers.
     RandomState::new().hash_one(std::process::id())
 }

@@ -203,11 +203,11 @@ pub struct LogSize {
 }
 
 /// Why a log is not ready.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
 pub struct Unready {
     /// What is wrong, for an operator to read.
-    pub reason: String,
+    pub source: Cause,
 }
 
 /// How much a log keeps. Whatever exceeds any of the three is trimmed, oldest first.

@@ -30,7 +30,7 @@ mod tail;
 mod topics;
 
 pub use environment::{Environment, MonotonicClock, SystemEnvironment};
-pub use epoch::{epoch_entropy, next_epoch};
+pub use epoch::next_epoch;
 pub use event_log::{
     AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, LogSize, Page,
     PageLimit, ReadError, ReadFrom, Retention, Unready,

@@ -23,9 +23,9 @@
 //!         key, type, topic, message
 //! ```
 //!
-//! What must hold: of any records that survive it can be told whether their batch is whole. A header that checks says how long the record is even where the body is
-//! damaged, so damage costs one event. The salt is random and known to the segment only: what a
-//! publisher puts into a message can never pass for a record.
+//! What must hold: of any records that survive it can be told whether their batch is whole. A header that checks says
+//! how long the record is even where the body is damaged, so damage costs one event. The salt is random and known to
+//! the segment only: what a publisher puts into a message can never pass for a record.
 
 use fanfare_event::{Draft, Event, EventId, EventType, Extras, Position, Timestamp, Topic};
 

@@ -381,7 +381,10 @@ mod tests {
 
     #[test]
     fn a_subscription_has_its_own_payload() {
-        let payload = |topics: Value, n: u8| json!({"type": DETAIL, "actions": ["subscribe"], "topics": topics, "payload": {"n": n}});
+        let payload = |topics: Value, n: u8| {
+            let payload = json!({"n": n});
+            json!({"type": DETAIL, "actions": ["subscribe"], "topics": topics, "payload": payload})
+        };
         let rights = with(json!([
             payload(json!([{"match": "https://example.com/foo"}]), 1),
             payload(

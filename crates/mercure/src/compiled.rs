@@ -1,8 +1,8 @@
 //! Regular expressions made of what strangers give: what each takes to compile and may take up, compiled, is bounded
 //! and known.
 //!
-//! They are those of the `regex` crate, which takes time linear in the text. They are of bytes: a class of characters is
-//! of 256 at most, where one of Unicode's takes a thousand times as long to read.
+//! They are those of the `regex` crate, which takes time linear in the text. They are of bytes: a class of characters
+//! is of 256 at most, where one of Unicode's takes a thousand times as long to read.
 
 use regex::Error;
 use regex::bytes::{Regex, RegexBuilder};

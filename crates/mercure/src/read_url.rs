@@ -1,7 +1,7 @@
 //! Topics read as URLs: once for all the patterns that a thread asks of one.
 //!
-//! What must hold: the parts are those of the URL that a topic is, resolved against the hub's. A topic that is written as
-//! such a URL would be already, as most are, is not parsed; what is plain is decided narrowly.
+//! What must hold: the parts are those of the URL that a topic is, resolved against the hub's. A topic that is written
+//! as such a URL would be already, as most are, is not parsed; what is plain is decided narrowly.
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -257,7 +257,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_accepted_update_forges_a_field(form in "((topic|id|type|data|retry|private)=([a-z#*/.]|%[0-9A-F]{2}){0,9}&){0,6}") {
+        fn no_accepted_update_forges_a_field(
+            form in "((topic|id|type|data|retry|private)=([a-z#*/.]|%[0-9A-F]{2}){0,9}&){0,6}"
+        ) {
             if let Ok(update) = parse(&form) {
                 let texts = update.topics.iter().map(|topic| topic.as_str());
                 let texts = texts.chain(update.id.as_ref().map(EventId::as_str));

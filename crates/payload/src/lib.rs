@@ -25,4 +25,4 @@ pub use refusal::{Detail, MAX_DETAILS, MAX_ECHO, PayloadRefusal};
 pub use submission::{
     Submission, SubmissionKind, SubmissionLimits, decode, decode_line, is_json_lines,
 };
-pub use value::cut;
+pub use value::shorten;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use crate::json::MAX_VALUES;
-use crate::value::{Quoted, Value, cut};
+use crate::value::{Quoted, Value, shorten};
 
 /// The most faults that one answer lists; a batch may hold more.
 pub const MAX_DETAILS: usize = 100;
@@ -244,7 +244,9 @@ impl fmt::Display for Detail {
 fn content_type_hint(given: Option<&str>) -> String {
     let found = match given {
         None => "the request has no Content-Type".to_owned(),
-        Some(given) => format!("the request's Content-Type is {}", cut(given, MAX_CONTENT_TYPE)),
+        Some(given) => {
+            format!("the request's Content-Type is {}", shorten(given, MAX_CONTENT_TYPE))
+        }
     };
     format!("{found}; send the header Content-Type: application/json")
 }

@@ -87,7 +87,7 @@ impl Object {
 }
 
 /// What stands for what is left out.
-const CUT: &str = "…";
+const ELLIPSIS: &str = "…";
 
 impl Value {
     /// The value as `json.dumps` writes it without spaces, byte for byte; what JSON cannot say is
@@ -113,7 +113,7 @@ impl Value {
                 for (index, value) in values.iter().enumerate() {
                     echo.push_str(if index == 0 { "" } else { "," });
                     if echo.len() >= most {
-                        write!(echo, "{}", Quoted(CUT))?;
+                        write!(echo, "{}", Quoted(ELLIPSIS))?;
                         break;
                     }
                     value.write(echo, most)?;
@@ -125,7 +125,7 @@ impl Value {
                 for (index, (name, value)) in members.iter().enumerate() {
                     echo.push_str(if index == 0 { "" } else { "," });
                     if echo.len() >= most {
-                        write!(echo, "{0}:{0}", Quoted(CUT))?;
+                        write!(echo, "{0}:{0}", Quoted(ELLIPSIS))?;
                         break;
                     }
                     write_text(echo, &name.shown, most)?;
@@ -197,7 +197,7 @@ fn write_text(echo: &mut String, text: &str, most: usize) -> fmt::Result {
     echo.push('"');
     for character in text.chars() {
         if echo.len() >= most {
-            echo.push_str(CUT);
+            echo.push_str(ELLIPSIS);
             break;
         }
         write_escaped(echo, character)?;
@@ -206,12 +206,12 @@ fn write_text(echo: &mut String, text: &str, most: usize) -> fmt::Result {
 }
 
 /// The beginning of a text, up to `most` bytes; where that is not all, with a `…` behind it.
-pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return text.into();
     }
     let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    format!("{}{CUT}", &text[..end]).into()
+    format!("{}{ELLIPSIS}", &text[..end]).into()
 }
 
 /// As Python's `repr`: the shortest digits that read back as the same number. Rust changes to
@@ -278,8 +278,8 @@ mod tests {
 
     #[test]
     fn no_text_is_cut_within_a_character() {
-        assert_eq!(cut("abc", 3), "abc");
-        assert_eq!(cut("abé", 3), "ab…");
-        assert_eq!(cut("é", 0), "…");
+        assert_eq!(shorten("abc", 3), "abc");
+        assert_eq!(shorten("abé", 3), "ab…");
+        assert_eq!(shorten("é", 0), "…");
     }
 }

@@ -165,6 +165,11 @@ impl ClusterStore {
         Ok(text(take.await?))
     }
 
+    /// A name for a question that other nodes answer by deposits: it does not repeat.
+    pub fn question_name(&self) -> String {
+        format!("{:016x}", unique())
+    }
+
     /// Tells every node, this one among them.
     pub async fn broadcast(&self, notice: &str) -> Result<(), ClusterStoreError> {
         let name = unique();
@@ -217,8 +222,8 @@ impl ClusterStore {
     /// meanwhile.
     async fn ask(&self, command: impl Fn(&Link) -> Cmd) -> Result<Value, ClusterStoreError> {
         // While Redis is away, those who come must not all wait for a connection.
-        if let Some(reason) = self.health.is_tail_down() {
-            return Err(ClusterStoreError::Unavailable { source: reason.into() });
+        if let Some(error) = self.health.tail_error() {
+            return Err(ClusterStoreError::Unavailable { source: error.into() });
         }
         let asking = async {
             let link = self.link().await?;

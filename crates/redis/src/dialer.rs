@@ -7,18 +7,20 @@ use fanfare_event::Position;
 use fanfare_log::{Environment, SystemEnvironment};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, ServerErrorKind, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use crate::back_off::BackOff;
 use crate::connection::{RedisConnection, SimulatedNetwork};
 use crate::entry::text;
-use crate::error::{ConnectError, RedisRequestError, words};
+use crate::error::{ConnectError, RedisRequestError};
 use crate::keys::Keys;
 use crate::link::{Link, request};
 use crate::settings::RedisSettings;
 use crate::url::{Credentials, HostAndPort, RedisUrl, ServerLocation};
+use crate::view::View;
 
 /// How often a cluster may send us on to another node before we give up.
 const MAX_REDIRECTIONS: usize = 5;
@@ -77,6 +79,23 @@ impl Dialer {
         Ok(link)
     }
 
+    /// Opens a link, however often that fails: `on_failure` is told why, and then it is tried again after
+    /// a pause.
+    pub(crate) async fn reopen(
+        &self,
+        view: &View,
+        back_off: &mut BackOff,
+        mut on_failure: impl FnMut(ConnectError),
+    ) -> Link {
+        loop {
+            match self.open(&view.known()).await {
+                Ok(link) => return link,
+                Err(error) => on_failure(error),
+            }
+            sleep(back_off.pause()).await;
+        }
+    }
+
     /// A connection to the right server, not yet fenced.
     pub(crate) async fn reach(&self) -> Result<(RedisConnection, String), ConnectError> {
         if let Some(network) = &self.simulated {
@@ -105,32 +124,34 @@ impl Dialer {
         master: &str,
         credentials: &Credentials,
     ) -> Result<HostAndPort, ConnectError> {
-        let mut reason = String::new();
-        for sentinel in sentinels {
-            let (mut connection, _) = match self.dial(sentinel, credentials, 0).await {
-                Ok(connected) => connected,
-                Err(error) => {
-                    reason = error.to_string();
-                    continue;
-                }
-            };
-            let mut question = redis::cmd("SENTINEL");
-            question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-            match request(&mut connection, &question, self.response_timeout).await {
-                Ok(Value::Array(address)) => {
-                    let mut parts = address.into_iter().map(text);
-                    if let (Some(Some(host)), Some(Some(port))) = (parts.next(), parts.next())
-                        && let Ok(port) = port.parse()
-                    {
-                        return Ok(HostAndPort { host, port });
-                    }
-                    reason = format!("sentinel {sentinel} gave an unexpected answer");
-                }
-                Ok(_) => reason = format!("sentinel {sentinel} does not know it"),
-                Err(error) => reason = format!("sentinel {sentinel}: {error}"),
+        let (last, others) = sentinels.split_last().ok_or_else(no_server)?;
+        for sentinel in others {
+            if let Ok(address) = self.ask_sentinel(sentinel, master, credentials).await {
+                return Ok(address);
             }
         }
-        Err(ConnectError::NoMaster { master: master.to_owned(), reason })
+        let found = self.ask_sentinel(last, master, credentials).await;
+        found.map_err(|error| ConnectError::NoMaster {
+            master: master.to_owned(),
+            source: Box::new(error),
+        })
+    }
+
+    async fn ask_sentinel(
+        &self,
+        sentinel: &HostAndPort,
+        master: &str,
+        credentials: &Credentials,
+    ) -> Result<HostAndPort, ConnectError> {
+        let (mut connection, name) = self.dial(sentinel, credentials, 0).await?;
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+        let answer = request(&mut connection, &question, self.response_timeout).await;
+        match answer.map_err(|error| error.at(&name))? {
+            Value::Array(address) => address_in(address)
+                .ok_or_else(|| RedisRequestError::Unexpected("SENTINEL").at(&name)),
+            _ => Err(ConnectError::UnknownMaster { sentinel: name }),
+        }
     }
 
     /// Asks for a key of the namespace and follows the redirections. All of a namespace is in one
@@ -139,42 +160,37 @@ impl Dialer {
         &self,
         seeds: &[HostAndPort],
     ) -> Result<(RedisConnection, String), ConnectError> {
-        let mut question = redis::cmd("EXISTS");
-        question.arg(&*self.keys.events);
-        let mut reason = String::new();
-        for seed in seeds {
-            let mut node = seed.clone();
-            for _ in 0..MAX_REDIRECTIONS {
-                let (mut connection, name) = match self.dial(&node, &self.url.credentials, 0).await
-                {
-                    Ok(connected) => connected,
-                    Err(error) => {
-                        reason = error.to_string();
-                        break;
-                    }
-                };
-                match request(&mut connection, &question, self.response_timeout).await {
-                    Ok(_) => return Ok((connection, name)),
-                    Err(RedisRequestError::Refused(error))
-                        if error.kind() == Some(ServerErrorKind::Moved) =>
-                    {
-                        reason = format!("{name}: {}", words(&error));
-                        // "<slot> <host>:<port>"; without a host it is the one that answered.
-                        let to = error.details().and_then(|d| d.split(' ').nth(1));
-                        let Some(to) = to.and_then(|to| to.rsplit_once(':')) else { break };
-                        let Ok(port) = to.1.parse() else { break };
-                        let host = to.0.trim_matches(['[', ']']);
-                        let host = if host.is_empty() { node.host } else { host.to_owned() };
-                        node = HostAndPort { host, port };
-                    }
-                    Err(error) => {
-                        reason = format!("{name}: {error}");
-                        break;
-                    }
-                }
+        let (last, others) = seeds.split_last().ok_or_else(no_server)?;
+        for seed in others {
+            if let Ok(owner) = self.follow_redirections(seed).await {
+                return Ok(owner);
             }
         }
-        Err(ConnectError::NoOwner { reason })
+        let found = self.follow_redirections(last).await;
+        found.map_err(|error| ConnectError::NoOwner { source: Box::new(error) })
+    }
+
+    /// The owner of the namespace's slot, beginning with what this node of the cluster says.
+    async fn follow_redirections(
+        &self,
+        seed: &HostAndPort,
+    ) -> Result<(RedisConnection, String), ConnectError> {
+        let mut question = redis::cmd("EXISTS");
+        question.arg(&*self.keys.events);
+        let mut node = seed.clone();
+        let mut redirections = 0;
+        loop {
+            let (mut connection, name) = self.dial(&node, &self.url.credentials, 0).await?;
+            let error = match request(&mut connection, &question, self.response_timeout).await {
+                Ok(_) => return Ok((connection, name)),
+                Err(error) => error,
+            };
+            redirections += 1;
+            match redirection(&error, node) {
+                Some(next) if redirections < MAX_REDIRECTIONS => node = next,
+                _ => return Err(error.at(&name)),
+            }
+        }
     }
 
     async fn dial(
@@ -193,7 +209,7 @@ impl Dialer {
         match timeout(self.response_timeout, opening).await {
             Ok(Ok(connection)) => Ok((RedisConnection::Server(connection), name)),
             Ok(Err(error)) if error.is_io_error() => Err(RedisRequestError::Lost(error).at(&name)),
-            Ok(Err(error)) => Err(ConnectError::Refused { node: name, message: error.to_string() }),
+            Ok(Err(error)) => Err(ConnectError::Refused { node: name, source: Arc::new(error) }),
             Err(_) => Err(RedisRequestError::Silent(self.response_timeout).at(&name)),
         }
     }
@@ -227,5 +243,65 @@ impl Dialer {
         } else {
             Client::open(info)
         }
+    }
+}
+
+/// A URL that was parsed names at least one server.
+fn no_server() -> ConnectError {
+    let source = (ErrorKind::InvalidClientConfig, "the URL names no server");
+    ConnectError::Setup { source: Arc::new(source.into()) }
+}
+
+/// The address in a Sentinel's answer: host, then port.
+fn address_in(answer: Vec<Value>) -> Option<HostAndPort> {
+    let mut parts = answer.into_iter().map(text);
+    let (host, port) = (parts.next()??, parts.next()??);
+    Some(HostAndPort { host, port: port.parse().ok()? })
+}
+
+/// Where `node` of a cluster sends its clients on to, if it does: "<slot> <host>:<port>". Without a host it
+/// is `node`'s own.
+fn redirection(error: &RedisRequestError, node: HostAndPort) -> Option<HostAndPort> {
+    let RedisRequestError::Refused(error) = error else { return None };
+    if error.kind() != Some(ServerErrorKind::Moved) {
+        return None;
+    }
+    let (host, port) = error.details()?.split(' ').nth(1)?.rsplit_once(':')?;
+    let host = host.trim_matches(['[', ']']);
+    let host = if host.is_empty() { node.host } else { host.to_owned() };
+    Some(HostAndPort { host, port: port.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> RedisRequestError {
+        match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()) {
+            Ok(Value::ServerError(error)) => RedisRequestError::Refused(error),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_redirection_names_a_port_and_perhaps_a_host() {
+        let asked = HostAndPort { host: "here".to_owned(), port: 1 };
+        let leads_to = |line| redirection(&refused(line), asked.clone()).map(|to| to.to_string());
+        assert_eq!(leads_to("MOVED 3999 there:2").as_deref(), Some("there:2"));
+        assert_eq!(leads_to("MOVED 3999 :2").as_deref(), Some("here:2"));
+        assert_eq!(leads_to("MOVED 3999 [::1]:2").as_deref(), Some("[::1]:2"));
+        for line in ["MOVED 3999", "MOVED 3999 there", "MOVED 3999 there:x", "ASK 3999 there:2"] {
+            assert_eq!(leads_to(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_refused_is_said_in_its_own_words() {
+        let error = refused("NOPERM this user has no permissions").at("there:2");
+        let said = "redis at there:2 refused: NOPERM this user has no permissions";
+        assert_eq!(error.to_string(), said);
+        let none = ConnectError::NoOwner { source: Box::new(error) };
+        assert!(none.to_string().ends_with(said), "{none}");
+        assert!(std::error::Error::source(&none).is_some());
     }
 }

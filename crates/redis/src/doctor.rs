@@ -8,6 +8,7 @@ use redis::{Cmd, Value};
 use crate::connection::RedisConnection;
 use crate::dialer::Dialer;
 use crate::entry::text;
+use crate::error::RedisRequestError;
 use crate::link::{clock, info_field, is_new_enough, request};
 use crate::{Namespace, RedisSettings, RedisUrl};
 
@@ -72,10 +73,10 @@ pub async fn diagnose_with(settings: &RedisSettings) -> Vec<Diagnosis> {
         response_timeout: settings.response_timeout,
         findings: vec![],
     };
-    if let Err(reason) = examination.examine().await {
+    if let Err(error) = examination.examine().await {
         examination.findings.push(problem(
             "examination",
-            format!("the examination ended early: {reason}"),
+            format!("the examination ended early: {error}"),
             "what could not be asked could not be judged",
             "allow INFO, TIME and PING to this user, or look at the server's log",
         ));
@@ -91,9 +92,9 @@ struct Examination<'a> {
 }
 
 impl Examination<'_> {
-    async fn examine(&mut self) -> Result<(), String> {
+    async fn examine(&mut self) -> Result<(), RedisRequestError> {
         let info = self.ask(redis::cmd("INFO").arg("everything")).await?;
-        let info = text(info).ok_or("INFO gave an unexpected answer")?;
+        let info = text(info).ok_or(RedisRequestError::Unexpected("INFO"))?;
         self.findings.push(version(&info));
         self.findings.push(policy(&info));
         self.findings.push(memory(&info));
@@ -104,10 +105,8 @@ impl Examination<'_> {
         self.latency().await
     }
 
-    async fn ask(&mut self, command: &Cmd) -> Result<Value, String> {
-        request(self.connection, command, self.response_timeout)
-            .await
-            .map_err(|error| error.to_string())
+    async fn ask(&mut self, command: &Cmd) -> Result<Value, RedisRequestError> {
+        request(self.connection, command, self.response_timeout).await
     }
 
     /// How the append-only file is synced; not every user may ask.
@@ -117,9 +116,8 @@ impl Examination<'_> {
         text(pair.into_iter().nth(1)?)
     }
 
-    async fn clock(&mut self) -> Result<(), String> {
-        let there =
-            clock(self.ask(&redis::cmd("TIME")).await?).map_err(|error| error.to_string())?;
+    async fn clock(&mut self) -> Result<(), RedisRequestError> {
+        let there = clock(self.ask(&redis::cmd("TIME")).await?)?;
         let apart = there.abs_diff(Timestamp::now().as_millis());
         const CHECK: &str = "clock";
         let what = format!("clocks differ by {apart} ms");
@@ -132,7 +130,7 @@ impl Examination<'_> {
         Ok(())
     }
 
-    async fn latency(&mut self) -> Result<(), String> {
+    async fn latency(&mut self) -> Result<(), RedisRequestError> {
         const CHECK: &str = "latency";
         let ping = redis::cmd("PING");
         let mut times = Vec::with_capacity(PINGS);

@@ -1,10 +1,24 @@
 //! An entry of the stream: how an event is written there, and read back.
 //!
-//! An event is `a` (milliseconds since 1970), `t` (topic), `m` (message) and, where it has a type,
-//! `e`. What few events have is `x`, a line each: `p` if it is private, behind it the milliseconds after
-//! which to come back, if it has that; its id, if it has one; its other topics. `e` is then there in any case. A version that does not know a field takes the
-//! entry for one that it cannot read, and tells of a gap: none passes a private event on. The marker that begins an epoch is `a` and `parent`. Redis stores the same field names in
-//! the same order only once per block.
+//! | field | holds |
+//! |---|---|
+//! | `a` | when it was published, in milliseconds since 1970 |
+//! | `t` | its topic |
+//! | `m` | its message |
+//! | `e` | its event type; left out if it has none, but empty if it has none and `x` follows |
+//! | `x` | its extras, if it has any (the lines below) |
+//! | `parent` | where the epoch before ended: only in the marker that begins an epoch, which has `a` too |
+//! | `lossy` | beside `parent`: 1 if something was lost behind that end, else 0 |
+//!
+//! The lines of `x`:
+//!
+//! 1. `p` if the event is private, followed by its `retry:` in milliseconds, if it has one
+//! 2. the id that its publisher chose, or nothing
+//! 3. each further topic, on a line of its own
+//!
+//! What must hold: an entry with a field that this version does not know is [`StreamEntry::Foreign`], which is a gap
+//! to subscribers: no version passes on a private event that it takes for a public one. The fields of an event keep
+//! this order, for Redis stores the names of fields once for a block of entries that have the same.
 
 use std::sync::Arc;
 

@@ -24,13 +24,13 @@ pub enum ConnectError {
         /// How long was waited.
         within: Duration,
     },
-    /// The server answered with an error.
-    #[error("redis at {node} refused: {message}")]
+    /// The server answered with an error, or refused to sign the hub in.
+    #[error("redis at {node} refused: {}", in_words(source))]
     Refused {
         /// Host and port.
         node: String,
-        /// The server's words.
-        message: String,
+        /// What the server answered.
+        source: Arc<RedisError>,
     },
     /// The server's version lacks what the design needs (`XADD` with `<epoch>-*`).
     #[error("redis at {node} is version {found}, Fanfare needs 7.0 or newer: upgrade it")]
@@ -52,18 +52,24 @@ pub enum ConnectError {
         policy: String,
     },
     /// No Sentinel could say where the master is.
-    #[error("no sentinel could name the master {master:?}: {reason}")]
+    #[error("no sentinel could name the master {master:?}: {source}")]
     NoMaster {
         /// The master's name.
         master: String,
-        /// What the last one asked said.
-        reason: String,
+        /// Why the last one that was asked could not.
+        source: Box<ConnectError>,
+    },
+    /// A Sentinel does not watch the master.
+    #[error("sentinel {sentinel} does not know it")]
+    UnknownMaster {
+        /// Host and port of the Sentinel.
+        sentinel: String,
     },
     /// No node of the cluster could say who owns the namespace's slot.
-    #[error("no node of the cluster serves the namespace's slot: {reason}")]
+    #[error("no node of the cluster serves the namespace's slot: {source}")]
     NoOwner {
-        /// What the last one asked said.
-        reason: String,
+        /// Why the last one that was asked could not.
+        source: Box<ConnectError>,
     },
     /// The URL or the certificate authority cannot be used.
     #[error("redis connections cannot be set up: {source}")]
@@ -98,12 +104,38 @@ pub(crate) enum RedisRequestError {
     Unexpected(&'static str),
 }
 
+/// Why there is no link to publish on, or none to receive events on.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// None could be opened.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A request failed on the one there was.
+    #[error(transparent)]
+    Request(#[from] Arc<RedisRequestError>),
+    /// The one there was is fenced in an epoch that is over.
+    #[error("the tail has gone on to another server or epoch")]
+    Overtaken,
+}
+
+impl From<RedisRequestError> for LinkError {
+    fn from(error: RedisRequestError) -> Self {
+        Self::Request(Arc::new(error))
+    }
+}
+
 /// A server's error in its own words: code, then text.
 pub(crate) fn words(error: &ServerError) -> String {
     match error.details() {
         Some(details) => format!("{} {details}", error.code()),
         None => error.code().to_owned(),
     }
+}
+
+/// The same where the client has seen the error; other errors in the client's words.
+fn in_words(error: &RedisError) -> String {
+    ServerError::try_from(error.clone())
+        .map_or_else(|error| error.to_string(), |error| words(&error))
 }
 
 impl RedisRequestError {
@@ -113,7 +145,7 @@ impl RedisRequestError {
         match self {
             Self::Silent(within) => ConnectError::Silent { node, within },
             Self::Lost(source) => ConnectError::Unreachable { node, source: Arc::new(source) },
-            Self::Refused(error) => ConnectError::Refused { node, message: words(&error) },
+            Self::Refused(error) => ConnectError::Refused { node, source: Arc::new(error.into()) },
             Self::Unexpected(what) => ConnectError::Unexpected { node, what },
         }
     }

@@ -1,5 +1,8 @@
-//! A link: a connection that has been checked and fenced; used until its first failure, then thrown
-//! away.
+//! A link: a connection that has been checked and fenced.
+//!
+//! What must hold: it is used until its first failure, and then thrown away; it never reconnects. What
+//! answers after a failure may be another server, or the same without its latest writes, and must be
+//! fenced first. A refusal is no failure.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,10 +17,10 @@ use crate::cluster_store::{ClusterStore, ListenerSlot};
 use crate::dialer::Dialer;
 use crate::error::ConnectError;
 use crate::health::Health;
-use crate::publish::Publisher;
-use crate::read::StreamReader;
+use crate::publisher::Publisher;
 use crate::settings::RedisSettings;
 use crate::state::{RedisState, Unsettled};
+use crate::stream_reader::StreamReader;
 use crate::tail::TailTask;
 use crate::view::View;
 use crate::waiting::Waiting;
@@ -142,7 +142,7 @@ pub(crate) async fn assemble(
     let view = Arc::new(View::new(lineage, last, noticed));
     known.iter().for_each(|known| view.record_known(*known));
     let health = Arc::new(Health::new(settings.echo_deadline));
-    health.heard(last);
+    health.received(last);
 
     let listener = ListenerSlot::default();
     let store = Arc::new(ClusterStore::new(
@@ -193,7 +193,7 @@ impl EventLog for RedisLog {
     }
 
     fn is_in_step(&self) -> bool {
-        self.health.is_tail_down().is_none()
+        self.health.tail_error().is_none()
     }
 
     fn size(&self) -> Option<LogSize> {
@@ -201,7 +201,7 @@ impl EventLog for RedisLog {
     }
 
     fn ready(&self) -> Result<(), Unready> {
-        self.health.ready()
+        self.health.ready().map_err(|outage| Unready { source: outage.into() })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a server's refusal of a publish means. Whatever was refused was not executed.
 
+use std::sync::Arc;
+
 use redis::{ServerError, ServerErrorKind};
 
 use crate::error::{RedisRequestError, words};
@@ -10,18 +12,18 @@ pub(crate) enum PublishRefusal {
     /// The epoch is over: fence, and send it again.
     Stale,
     /// This server or connection is not, or no longer, the right one: open another.
-    Elsewhere(RedisRequestError),
+    Elsewhere(Arc<RedisRequestError>),
     /// There is no room, in memory or on disk.
-    Full(RedisRequestError),
+    Full(Arc<RedisRequestError>),
     /// The server does not accept writes, or not these.
-    WritesRefused(RedisRequestError),
+    WritesRefused(Arc<RedisRequestError>),
 }
 
 impl PublishRefusal {
     pub(crate) fn of(error: ServerError) -> Self {
         let (said, kind) = (words(&error), error.kind());
         let is_out_of_memory = error.code() == "OOM";
-        let error = RedisRequestError::Refused(error);
+        let error = Arc::new(RedisRequestError::Refused(error));
         match kind {
             Some(
                 ServerErrorKind::Moved

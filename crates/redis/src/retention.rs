@@ -4,6 +4,7 @@
 //! size (`MEMORY USAGE`) over its length. Age is enforced exactly (`MINID =`), because an
 //! approximate trim never takes the last hundred entries of a quiet namespace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_event::Position;
@@ -11,7 +12,7 @@ use fanfare_log::Retention;
 use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
-use crate::error::{RedisRequestError, words};
+use crate::error::RedisRequestError;
 use crate::health::Health;
 use crate::link::Link;
 use crate::view::View;
@@ -24,6 +25,7 @@ const SHORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How many ids one call forgets at most: some ten milliseconds of Redis.
 const FORGOTTEN_AT_ONCE: i64 = 10_000;
 
+/// What the publishing task does for the stream every few seconds.
 pub(crate) struct Upkeep {
     retention: Retention,
     max_entries: u64,
@@ -90,7 +92,7 @@ impl Upkeep {
         let count = 2 + 2 * usize::from(measures) + usize::from(forgets);
         let mut answers = link.pipeline(&commands, count).await?.into_iter();
         let refused = match answers.next() {
-            Some(Value::ServerError(error)) => Some(words(&error)),
+            Some(Value::ServerError(error)) => Some(Arc::new(RedisRequestError::Refused(error))),
             _ => None,
         };
         let mut excess = false;

@@ -14,6 +14,7 @@ use fanfare_log::{
 
 use crate::settings::RedisSettings;
 
+/// The keys that this node has sent, each counted for its publisher.
 pub(crate) struct SentKeys {
     table: Mutex<IdempotencyTable>,
     clock: MonotonicClock,

@@ -29,8 +29,8 @@ pub struct RedisSettings {
     pub publish_deadline: Duration,
     /// The most batches that wait for Redis at once. Default 4,096.
     pub max_waiting: usize,
-    /// The most bytes those batches may hold together, by [`fanfare_event::Event::weight`].
-    /// Default 64 MiB.
+    /// The most bytes those batches may hold together: topics, messages, extras, and 128 bytes for
+    /// each event. Default 64 MiB.
     pub max_waiting_bytes: usize,
     /// How many replicas must have a batch before it is acknowledged (`WAIT`). With fewer in
     /// time, its outcome is unknown. Default 0.

@@ -1,8 +1,9 @@
-//! The tail: one task follows the stream on a connection of its own and tells the hub, in order,
-//! each entry exactly once.
+//! Following the stream: one task reads it on a connection of its own, and passes each entry on to
+//! a [`Tail`].
 //!
-//! Every entry must follow on from the one before. Where it does not (trimmed before this node
-//! could read it), and where an epoch begins, the hub hears of it by [`Tail::begin`].
+//! What must hold: the tail is told of each entry exactly once, in order, and each follows on from
+//! the one before. Where one does not (those between were trimmed before this node could read
+//! them), and where an epoch begins, the tail is told by [`Tail::begin`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::back_off::BackOff;
 use crate::cluster_store::{ListenerSlot, NO_NOTICE, Notice};
 use crate::dialer::Dialer;
 use crate::entry::{NewEntries, NoticeEntry, StreamEntry};
-use crate::error::RedisRequestError;
+use crate::error::{ConnectError, RedisRequestError};
 use crate::health::Health;
 use crate::link::{Link, clock};
 use crate::view::View;
@@ -29,6 +30,7 @@ const PAGE_BYTES: usize = 256 << 10;
 /// How long an answer may take at most on a link so slow that time and again none arrives.
 const MAX_RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The task that follows the stream.
 pub(crate) struct TailTask {
     dialer: Arc<Dialer>,
     view: Arc<View>,
@@ -36,9 +38,9 @@ pub(crate) struct TailTask {
     tail: Arc<dyn Tail>,
     listener: ListenerSlot,
     lineage: Arc<Lineage>,
-    /// The last position the hub was told of.
+    /// The last position the tail was told of.
     heard: Position,
-    /// Up to where the hub was told that nothing is retained.
+    /// Up to where the tail was told that nothing is retained.
     trimmed: Position,
     /// The stream's last position, when it had something new and a read of it brought nothing.
     missed: Option<Position>,
@@ -57,7 +59,7 @@ struct SlowLinkBackoff {
 }
 
 impl TailTask {
-    /// A tail that begins where the stream now ends; tells the hub so.
+    /// A task that begins where the stream now ends, and tells the tail so.
     pub(crate) fn begin(
         dialer: Arc<Dialer>,
         view: Arc<View>,
@@ -91,18 +93,14 @@ impl TailTask {
         loop {
             let mut open = match link.take() {
                 Some(link) => link,
-                None => match self.dialer.open(&self.view.known()).await {
-                    Ok(link) => link,
-                    Err(error) => {
-                        self.health.tail_down(error.to_string());
-                        sleep(back_off.pause()).await;
-                        continue;
-                    }
-                },
+                None => {
+                    let on_failure = |error: ConnectError| self.health.tail_down(error.into());
+                    self.dialer.reopen(&self.view, &mut back_off, on_failure).await
+                }
             };
             let error = self.follow(&mut open, &mut back_off).await;
             tracing::warn!(node = open.node, %error, "the tail's connection is given up");
-            self.health.tail_down(error.to_string());
+            self.health.tail_down(error.into());
             sleep(back_off.pause()).await;
         }
     }
@@ -140,7 +138,7 @@ impl TailTask {
         }
     }
 
-    /// Reads on and tells the hub. Whether there was nothing new.
+    /// Reads on and tells the tail. Whether there was nothing new.
     async fn read(&mut self, link: &mut Link) -> Result<bool, RedisRequestError> {
         let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.backoff.factor as usize);
         let mut question = redis::cmd("XREAD");
@@ -261,11 +259,11 @@ impl TailTask {
         self.tail.append(run);
         self.heard = last;
         self.view.after_append(run);
-        self.health.heard(last);
+        self.health.received(last);
         run.clear();
     }
 
-    /// Tells the hub that the log goes on after `at`: an epoch begins, or something was missed.
+    /// Tells the tail that the log goes on after `at`: an epoch begins, or something was missed.
     async fn resume_at(&mut self, link: &mut Link, at: Position) -> Result<(), RedisRequestError> {
         if at.epoch != self.lineage.current() {
             // What this node has heard of the epoch that ended must be in the lineage by which it goes on.
@@ -280,11 +278,11 @@ impl TailTask {
             self.view.before_gap(at);
         }
         self.view.record_known(at);
-        // Before the hub is told, whose readers must find named what it sends them to.
+        // Before the tail is told: those who are sent on to `at` must find its epoch in the lineage.
         self.view.before_begin(self.lineage.clone(), at);
         self.tail.begin(&self.lineage, at);
         self.heard = at;
-        self.health.heard(at);
+        self.health.received(at);
         Ok(())
     }
 

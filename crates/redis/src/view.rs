@@ -1,4 +1,8 @@
-//! What this node knows of the log: kept by the tail, read by everyone else.
+//! What this node knows of the log: written by the task that follows the stream, read by all others.
+//!
+//! What must hold: a position is recorded as known before anyone is told of it, the tail or the
+//! publisher. `heard` follows once the tail was told; only where an epoch begins it comes first, with
+//! the lineage, for those whom the tail sends there must find the epoch named.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,12 +11,12 @@ use fanfare_event::{Event, Position, TopicSelector};
 use fanfare_log::{Lineage, LogSize};
 
 use crate::stream_state::StreamState;
-use crate::trims::StreamTrims;
+use crate::stream_trims::StreamTrims;
 
 /// The most entries asked for at once.
 const MAX_PAGE: usize = 1000;
 
-/// What the tail has told the hub.
+/// What the tail was told.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) lineage: Arc<Lineage>,
@@ -26,6 +30,7 @@ pub(crate) struct Seen {
 /// forgotten is told.
 const MAX_EPOCHS: usize = 64;
 
+/// The view of one node.
 pub(crate) struct View {
     seen: Mutex<Seen>,
     trims: Mutex<StreamTrims>,
@@ -104,7 +109,7 @@ impl View {
         seen.heard = at;
     }
 
-    /// Before the tail tells the hub of these, so that no reader is ahead of what is known of them.
+    /// Before the tail is told of these, so that no reader is ahead of what is known of them.
     pub(crate) fn before_append(&self, events: &[Arc<Event>]) {
         if let Some(last) = events.last() {
             self.record_known(last.position);
@@ -113,7 +118,7 @@ impl View {
         events.iter().for_each(|event| trims.on_event(event));
     }
 
-    /// Before the tail tells the hub that the log goes on after `at` with something missing.
+    /// Before the tail is told that the log goes on after `at` with something missing.
     pub(crate) fn before_gap(&self, at: Position) {
         *self.trims() = StreamTrims::since(at);
     }

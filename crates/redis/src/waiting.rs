@@ -1,4 +1,4 @@
-//! Waiting: how a thread that is none of the runtime's comes to what is asynchronous.
+//! Waiting: blocking on a future from a thread outside the runtime.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 /// What is called while a read waits for an answer of Redis: it lets the answer come.
 pub type WhileWaiting = Arc<dyn Fn() + Send + Sync>;
 
-/// How a thread that is none of the runtime's waits for what is asynchronous.
+/// How a thread outside the runtime blocks on a future.
 #[derive(Clone)]
 pub(crate) enum Waiting {
     OnRuntime(Handle),

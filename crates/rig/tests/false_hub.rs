@@ -25,7 +25,8 @@ fn event(id: &str, n: u32) -> String {
 
 fn gap(id: &str, to: &str) -> String {
     format!(
-        "id: {id}\nevent: fanfare.gap\ndata: {{\"reason\":\"trimmed\",\"requested\":\"\",\"resumed_from\":\"{to}\"}}\n\n"
+        "id: {id}\nevent: fanfare.gap\n\
+         data: {{\"reason\":\"trimmed\",\"requested\":\"\",\"resumed_from\":\"{to}\"}}\n\n"
     )
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What must hold: only those share a read who had asked before it began, so that each is given what the log
 //! held after it asked; whoever waits for a read waits for one that is under way, goes on by itself if
-//! it fails, and does not wait for a second that may not reach it; a bounded number of stretches is kept, for as long as others wait.
+//! it fails, and does not wait for a second that may not reach it; a bounded number of stretches is kept, for as long
+//! as others wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

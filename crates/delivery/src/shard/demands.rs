@@ -1,7 +1,7 @@
 //! Demands: what a pattern asks of a topic wherever its wildcards end, as bits that can be compared at once.
 //!
-//! What must hold: a topic that a pattern matches meets all its demands. Two demands may share a bit, so that a topic that
-//! meets them need not match.
+//! What must hold: a topic that a pattern matches meets all its demands. Two demands may share a bit, so that a topic
+//! that meets them need not match.
 
 use smallvec::SmallVec;
 
@@ -23,8 +23,8 @@ const ENDS: usize = 4;
 /// Of how many distinct segments the order is asked for at most.
 const ORDERED: usize = 8;
 
-/// The kinds of demands: how often a segment stands, which one follows it at once, and how far before the end it stands;
-/// and which ones come after it, wherever.
+/// The kinds of demands: how often a segment stands, which one follows it at once, and how far before the end it
+/// stands; and which ones come after it, wherever.
 const OFTEN: u32 = 0;
 const NEXT: u32 = 1;
 const END: u32 = 2;

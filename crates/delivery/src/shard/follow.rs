@@ -9,7 +9,6 @@ use std::ops::ControlFlow;
 use fanfare_log::ReadFrom;
 
 use super::Shard;
-use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::now::Now;
 use crate::subscriber::{SendOutcome, Subscriber};
@@ -125,13 +124,7 @@ impl Shard {
     fn deliver(&mut self, first: u64, now: Now) {
         let mut unsettled = Vec::new();
         let end = self.offset;
-        let mut context = Context {
-            now,
-            limits: &self.limits,
-            totals: &mut self.totals,
-            scanned: &mut self.scanned,
-            scratch: &mut self.scratch,
-        };
+        let mut context = context!(self, now);
         for place in 0..self.fan_out.len() {
             let Some((key, slots)) = self.fan_out.at(place, &self.ring, first) else {
                 continue;

@@ -1,7 +1,7 @@
 //! A map by name, of which there may be a million.
 //!
-//! What must hold: adding one takes about as long as adding any other. A single table is moved as a whole when it grows,
-//! which takes half a second for a million; here it is one of many small ones.
+//! What must hold: adding one takes about as long as adding any other. A single table is moved as a whole when it
+//! grows, which takes half a second for a million; here it is one of many small ones.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

@@ -2,9 +2,9 @@
 //!
 //! What must hold: it finds the patterns for which [`Pattern::matches`](fanfare_event::Pattern::matches) says yes, and
 //! goes through each of its nodes at most once for an event, however the patterns are written: a node is met with all
-//! places of the topic at once up to which the segments before it may reach, and not at all where the topic lacks what all
-//! patterns below it ask. A walk can stop before any node, and go on there later. Nodes are as many as patterns, or twice
-//! as many.
+//! places of the topic at once up to which the segments before it may reach, and not at all where the topic lacks what
+//! all patterns below it ask. A walk can stop before any node, and go on there later. Nodes are as many as patterns, or
+//! twice as many.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -283,8 +283,8 @@ impl Literals {
         self.len() == 0
     }
 
-    /// Calls `each` for those whose segments stand behind one of these places, in the order of their numbers, from `first`
-    /// on.
+    /// Calls `each` for those whose segments stand behind one of these places, in the order of their numbers, from
+    /// `first` on.
     pub(super) fn each_among<const W: usize>(
         &self,
         topic: &AskedTopic<'_, W>,

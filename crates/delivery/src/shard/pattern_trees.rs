@@ -1,7 +1,8 @@
 //! Pattern trees: the patterns with one literal beginning, by a segment behind it that few of them name.
 //!
-//! What must hold: each pattern is in one tree, that of a literal segment that it has, if it has a rare one; a topic without
-//! that segment is not held against it. Those without share a tree, for what begins alike is walked once only in one.
+//! What must hold: each pattern is in one tree, that of a literal segment that it has, if it has a rare one; a topic
+//! without that segment is not held against it. Those without share a tree, for what begins alike is walked once only
+//! in one.
 
 use std::ops::ControlFlow;
 

@@ -110,8 +110,8 @@ impl SubscriberTable {
     /// notice of loss concerns all. One with several matching topics and patterns is visited for
     /// each, and for each of the event's topics. Returns how much work that was.
     ///
-    /// Finding them may take more than `limit`. Then nobody is visited, and the search goes on when this is next called for
-    /// the same frame.
+    /// Finding them may take more than `limit`. Then nobody is visited, and the search goes on when this is next called
+    /// for the same frame.
     pub(crate) fn for_each_concerned(
         &mut self,
         frame: &Arc<Frame>,

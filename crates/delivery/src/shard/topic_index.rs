@@ -142,8 +142,8 @@ impl TopicIndex {
         self.walk_trees(topic, walk, &mut |members| found.extend_from_slice(members.keys()))
     }
 
-    /// How many subscribers an event of `topic` concerns, of those that a walk finds which takes no more than `limit`; one
-    /// with several matching topics and patterns counts for each.
+    /// How many subscribers an event of `topic` concerns, of those that a walk finds which takes no more than `limit`;
+    /// one with several matching topics and patterns counts for each.
     pub(crate) fn count(&mut self, topic: &Topic, limit: usize) -> TopicCount {
         let (mut others, mut count) = (0, 0);
         self.visit_other_members(topic, |members| others += members.count());

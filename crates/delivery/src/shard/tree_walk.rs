@@ -1,8 +1,8 @@
 //! A tree walk: how far a topic has been held against trees of patterns, where that is done a part at a time.
 //!
-//! What must hold: patterns are met tree after tree, and in the order of their segments' numbers. So what is left after a stop
-//! is what comes behind that place, whichever patterns have come and gone meanwhile; each that was there all along is met
-//! exactly once.
+//! What must hold: patterns are met tree after tree, and in the order of their segments' numbers. So what is left after
+//! a stop is what comes behind that place, whichever patterns have come and gone meanwhile; each that was there all
+//! along is met exactly once.
 
 use super::segments::Numbers;
 
@@ -60,8 +60,8 @@ impl TreeWalk {
         Some(here.map_or_else(Numbers::new, |place| place.segments))
     }
 
-    /// How much the part of it has taken that ends here, in segments that were compared; a subscriber who was found counts
-    /// as one.
+    /// How much the part of it has taken that ends here, in segments that were compared; a subscriber who was found
+    /// counts as one.
     pub(super) fn work(&self) -> usize {
         self.work
     }

@@ -74,7 +74,7 @@ pub(super) async fn ask(
         return Ok(Vec::new());
     }
     let began = Instant::now();
-    let name = format!("{:016x}", fanfare_log::epoch_entropy());
+    let name = store.question_name();
     store.broadcast(&format!("{MARK}{node} {name} {question}")).await?;
     let (mut answers, mut missing, mut wait) = (Vec::new(), nodes, LOOK.0);
     while !missing.is_empty() && began.elapsed() < ANSWER_WITHIN {

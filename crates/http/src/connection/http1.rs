@@ -61,8 +61,9 @@ pub(super) async fn serve(
     served.map_err(Into::into)
 }
 
-/// Serves HTTP/1 as long as hyper does, in clear text or over TLS; gives the stream back, still open, with what was read ahead. Where
-/// there is an entry, it ends without a result as soon as the connection is to be parked, and is quiet.
+/// Serves HTTP/1 as long as hyper does, in clear text or over TLS; gives the stream back, still open, with what was
+/// read ahead. Where there is an entry, it ends without a result as soon as the connection is to be parked, and is
+/// quiet.
 pub(super) async fn drive<I, S>(
     stream: NotedSocket<I>,
     service: S,

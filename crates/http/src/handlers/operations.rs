@@ -22,7 +22,7 @@ pub(crate) async fn readyz(State(Endpoint { app, .. }): State<Endpoint>) -> Resp
     let reason = if app.is_draining() {
         Some("shutting down".to_owned())
     } else {
-        app.hub.ready().err().map(|unready| unready.reason)
+        app.hub.ready().err().map(|unready| unready.to_string())
     };
     match reason {
         None => axum::Json(json!({"status": "ready"})).into_response(),

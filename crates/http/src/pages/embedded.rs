@@ -24,8 +24,8 @@ use flate2::read::GzDecoder;
 use crate::shared_body::SharedBody;
 
 /// Scripts, styles, pictures and connections from the hub alone, nothing inline.
-pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-     form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Kept, but asked for each time: a new binary shows at once, and an unchanged file costs a 304.
 pub(super) const REVALIDATE: &str = "no-cache";

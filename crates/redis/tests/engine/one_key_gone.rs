@@ -112,9 +112,9 @@ async fn a_key_of_another_type_is_survived() {
         if ["{test}:events", "{test}:lineage", "{test}:notices"].contains(&key) {
             for node in &nodes {
                 until("it says what is wrong", || {
-                    node.log
-                        .ready()
-                        .is_err_and(|unready| unready.reason.contains(&format!("{key} is a set")))
+                    node.log.ready().is_err_and(|unready| {
+                        unready.to_string().contains(&format!("{key} is a set"))
+                    })
                 })
                 .await;
             }

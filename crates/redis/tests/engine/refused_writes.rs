@@ -31,7 +31,7 @@ async fn a_full_redis_refuses_publishes_and_serves_reads() {
         let refused = node.log.append(batch(drafts)).await;
         assert!(matches!(refused, Err(AppendError::Full { .. })), "{refused:?}");
     }
-    let reason = node.log.ready().unwrap_err().reason;
+    let reason = node.log.ready().unwrap_err().to_string();
     assert!(reason.contains("OOM"), "{reason}");
 
     // A node that comes now, and one that has lost its connections, can read too.
@@ -56,7 +56,7 @@ async fn a_redis_that_refuses_writes_is_said_to_and_noticed_when_it_relents() {
     server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let refused = node.log.append(batch(vec![draft("t", "0.0")])).await;
     assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
-    assert!(node.log.ready().unwrap_err().reason.contains("NOREPLICAS"));
+    assert!(node.log.ready().unwrap_err().to_string().contains("NOREPLICAS"));
     let idle = Node::connect(&server.url()).await;
     until("a node that publishes nothing notices too", || idle.log.ready().is_err()).await;
     server.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
@@ -77,7 +77,7 @@ async fn a_redis_that_cannot_save_refuses_publishes_and_serves_reads() {
     until("the save fails", || server.info("rdb_last_bgsave_status") == "err").await;
     let refused = node.log.append(batch(vec![draft("t", "1.0")])).await;
     assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
-    assert!(node.log.ready().unwrap_err().reason.contains("MISCONF"));
+    assert!(node.log.ready().unwrap_err().to_string().contains("MISCONF"));
     let late = Node::connect(&server.url()).await;
     until("it reads", || reads_one(&late.log, ledger.last())).await;
     std::fs::remove_dir_all(server.directory().join("dump.rdb")).unwrap();

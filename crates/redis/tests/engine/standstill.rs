@@ -75,7 +75,7 @@ async fn a_node_that_does_not_hear_its_own_events_is_not_ready() {
     proxy.stall_first();
     node.log.append(batch(vec![draft("t", "0.0")])).await.unwrap();
     until("it says why", || {
-        node.log.ready().is_err_and(|unready| unready.reason.contains("has not come back"))
+        node.log.ready().is_err_and(|unready| unready.to_string().contains("has not come back"))
     })
     .await;
     node.ready().await;

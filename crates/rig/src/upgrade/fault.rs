@@ -59,7 +59,8 @@ pub enum UpgradeFault {
 }
 
 impl UpgradeFault {
-    /// All of them in shuffled order, each a few times with what is left to chance. `long` are those too that take half a minute.
+    /// All of them in shuffled order, each a few times with what is left to chance. `long` are those too that take half
+    /// a minute.
     pub fn shuffled_faults(random: &mut fastrand::Rng, long: bool) -> Vec<Self> {
         let mut shuffled_faults = Vec::new();
         let mut at = |at, act| shuffled_faults.push(Self::At(RelayAction { at, act }));

@@ -1,5 +1,5 @@
-//! The crowd: subscribers of Mercure's protocol who all come to one node at once, each with several subscriptions, which
-//! the hub tells of.
+//! The crowd: subscribers of Mercure's protocol who all come to one node at once, each with several subscriptions,
+//! which the hub tells of.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;

@@ -19,8 +19,8 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts `binary` on `core`, with further arguments, and waits for the line of its output that holds its URL. What it
-    /// says on standard error goes to a log in `folder`.
+    /// Starts `binary` on `core`, with further arguments, and waits for the line of its output that holds its URL. What
+    /// it says on standard error goes to a log in `folder`.
     pub(crate) fn start(
         binary: &Path,
         further: &[&str],

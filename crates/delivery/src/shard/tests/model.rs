@@ -1,6 +1,6 @@
 //! Two shards, step by step, against a model: whatever their sinks take and when, whatever the log trims,
-//! loses or fails to read, and whichever shard a stream goes on in, what a subscriber receives is the log forward from its cursor: framing
-//! intact, nothing twice, nothing missing without a gap before anything later.
+//! loses or fails to read, and whichever shard a stream goes on in, what a subscriber receives is the log forward from
+//! its cursor: framing intact, nothing twice, nothing missing without a gap before anything later.
 //!
 //! Invariants: *one sequence*, *no silent loss*, *once*, *clean close*.
 

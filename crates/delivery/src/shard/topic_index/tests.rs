@@ -122,7 +122,8 @@ fn words(most: usize) -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
 
-    /// Against the patterns themselves, in trees with an anchor and without, of which some go and come between the parts.
+    /// Against the patterns themselves, in trees with an anchor and without, of which some go and come between the
+    /// parts.
     #[test]
     fn a_walk_in_parts_meets_each_pattern_once(
         patterns in prop::collection::btree_set(words(4), 1..60),

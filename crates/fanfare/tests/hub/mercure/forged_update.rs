@@ -1,5 +1,5 @@
-//! An update is accepted that the protocol refuses, forges an event of the hub's, or reaches subscribers as another than
-//! was sent.
+//! An update is accepted that the protocol refuses, forges an event of the hub's, or reaches subscribers as another
+//! than was sent.
 
 use serde_json::json;
 

@@ -148,7 +148,8 @@ fn a_query_may_ask_in_a_form() {
         let mut connection = hub.connect();
         let length = form.len().to_string();
         connection.send(format!(
-            "QUERY {target} HTTP/1.1\r\nHost: hub.test\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{form}"
+            "QUERY {target} HTTP/1.1\r\nHost: hub.test\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\n{form}"
         ));
         let head = connection.head();
         (head, connection)

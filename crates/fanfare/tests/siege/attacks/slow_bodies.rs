@@ -18,7 +18,8 @@ impl Attack for SlowBodies {
     fn run<'a>(&'a self, target: &'a Target) -> AttackFuture<'a> {
         Box::pin(async move {
             let more = format!(
-                "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n",
+                "{FROM_ELSEWHERE}Authorization: Bearer {}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 4000000\r\n",
                 token()
             );
             let begun = head("POST", "/sse/send", &more) + &"x".repeat(1 << 20);

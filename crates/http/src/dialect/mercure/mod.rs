@@ -1,5 +1,6 @@
 //! Mercure's protocol, spoken beside the hub's own over the same log: `GET`, `QUERY` and `POST` at
-//! `/.well-known/mercure`, and what is active below it. What its requests and tokens mean is `fanfare-mercure`'s to say.
+//! `/.well-known/mercure`, and what is active below it. What its requests and tokens mean is `fanfare-mercure`'s to
+//! say.
 
 mod active_subscriptions;
 mod config;

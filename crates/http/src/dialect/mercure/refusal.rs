@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_auth::Untrusted;
 use fanfare_mercure::MercureUrl;
-use fanfare_payload::{MAX_ECHO, cut};
+use fanfare_payload::{MAX_ECHO, shorten};
 use serde_json::json;
 
 use super::metadata;
@@ -17,7 +17,7 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 /// The answer to a request that is refused.
 pub(super) fn render(refusal: &Refusal, hub: &MercureUrl) -> Response {
     // It may quote what was sent.
-    let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
+    let said = shorten(&refusal.to_string(), MAX_ECHO).into_owned();
     let mut response = problem(refusal.status(StatusCode::BAD_REQUEST), &said);
     if let Some(challenge) = challenge(refusal, hub) {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

@@ -42,8 +42,8 @@ impl<Q: Clone + PartialEq, A: Clone> Rounds<Q, A> {
         Self(Mutex::default())
     }
 
-    /// What `answer` says to this, when it is asked everything of a round at once; `None` if it says too little, or too many
-    /// rounds wait.
+    /// What `answer` says to this, when it is asked everything of a round at once; `None` if it says too little, or too
+    /// many rounds wait.
     pub(super) async fn ask(
         &self,
         question: &Q,

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use fanfare_auth::Untrusted;
 use fanfare_event::InvalidSelector;
 use fanfare_log::AppendError;
-use fanfare_payload::{MAX_ECHO, cut};
+use fanfare_payload::{MAX_ECHO, shorten};
 use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
@@ -69,7 +69,7 @@ fn say(status: StatusCode, detail: impl Into<Value>) -> RenderedRefusal {
 pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
     let status = refusal.status(INVALID);
     // It may quote what was sent.
-    let said = cut(&refusal.to_string(), MAX_ECHO).into_owned();
+    let said = shorten(&refusal.to_string(), MAX_ECHO).into_owned();
     match refusal {
         Refusal::Body(body) => RenderedRefusal { status, body: body.body(), challenge: None },
         Refusal::Key(_) | Refusal::Append(AppendError::KeyReused) => {
@@ -141,7 +141,7 @@ pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
 
 /// What was sent, as far as an answer repeats it.
 fn echo(text: &str) -> Value {
-    cut(text, MAX_ECHO).into()
+    shorten(text, MAX_ECHO).into()
 }
 
 /// An answer that says which credentials are wanted (RFC 6750, 3). `said` is a refusal's own text, and

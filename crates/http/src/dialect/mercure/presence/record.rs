@@ -1,8 +1,8 @@
 //! The record of a board: how who is subscribed, and what is still to be told of it, is written down for the process
 //! that goes on with the hub.
 //!
-//! What must hold: what is read is what was written, or an error. What was being told has not been accepted, and is told
-//! again there as it was.
+//! What must hold: what is read is what was written, or an error. What was being told has not been accepted, and is
+//! told again there as it was.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,14 +122,11 @@ fn write_subscriptions(writer: &mut Writer, subscriptions: &[ActiveSubscription]
 }
 
 fn write_id(writer: &mut Writer, id: MercureSubscriberId) {
-    let bits = id.bits();
-    writer.u64((bits >> 64) as u64);
-    writer.u64(bits as u64);
+    writer.u128(id.bits());
 }
 
 fn read_id(reader: &mut Reader<'_>) -> Result<MercureSubscriberId, Malformed> {
-    let bits = u128::from(reader.u64()?) << 64 | u128::from(reader.u64()?);
-    Ok(MercureSubscriberId::of(bits.to_be_bytes()))
+    Ok(MercureSubscriberId::of(reader.u128()?.to_be_bytes()))
 }
 
 #[cfg(test)]

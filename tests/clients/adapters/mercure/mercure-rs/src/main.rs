@@ -1,5 +1,5 @@
-//! The crate `mercure`: publishes what it is given, with a token that it signs itself, and prints that it did. Its id is
-//! not to be had.
+//! The crate `mercure`: publishes what it is given, with a token that it signs itself, and prints that it did. Its id
+//! is not to be had.
 
 use std::error::Error;
 

@@ -15,6 +15,7 @@ use fanfare_log::{TopicId, TopicTable};
 /// for those who ask for its topic, and no silence.
 const MAX_HEARD: usize = 1 << 20;
 
+/// The topics of what this node has heard, and up to where each may have been trimmed.
 pub(crate) struct StreamTrims {
     topics: TopicTable,
     /// What this node has heard and the table does not count as trimmed, in order.

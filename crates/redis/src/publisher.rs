@@ -1,5 +1,9 @@
 //! Publishing: one task owns the connection and sends whatever has queued up since the last
 //! answer, in one round trip.
+//!
+//! What must hold: a publisher is told that nothing of its batch was kept only where that is known:
+//! the batch was never sent, or Redis refused it. The outcome is unknown where a batch was sent and
+//! the answer did not come, made no sense, or came without enough replicas.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +11,7 @@ use std::time::Duration;
 
 use fanfare_event::{Draft, Position};
 use fanfare_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, IdempotencyKey, IdempotencyState,
+    AppendError, Appended, Appending, Batch, Durability, IdempotencyKey, IdempotencyState,
 };
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
@@ -18,7 +22,7 @@ use crate::back_off::BackOff;
 use crate::budget::Budget;
 use crate::dialer::Dialer;
 use crate::entry::{extras_text, text};
-use crate::error::{RedisRequestError, words};
+use crate::error::{LinkError, RedisRequestError};
 use crate::health::Health;
 use crate::link::Link;
 use crate::refusal::PublishRefusal;
@@ -37,7 +41,7 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// Where batches are handed in.
 pub(crate) struct Publisher {
-    /// Bounded by the room.
+    /// Bounded by the budget.
     queue: mpsc::UnboundedSender<Request>,
     budget: Arc<Budget>,
     keys: Arc<SentKeys>,
@@ -139,26 +143,25 @@ impl Publisher {
 impl PublishTask {
     /// Runs until the [`Publisher`] is dropped.
     pub(crate) async fn run(mut self, mut link: Option<Link>) {
+        let (dialer, view) = (Arc::clone(&self.dialer), Arc::clone(&self.view));
         let mut back_off = BackOff::new();
         loop {
             let mut open = match link.take() {
                 Some(link) => link,
-                None => match self.dialer.open(&self.view.known()).await {
-                    Ok(link) => link,
-                    Err(error) => {
-                        self.health.publish_down(error.to_string());
+                None => {
+                    let opening = dialer.reopen(&view, &mut back_off, |error| {
+                        self.health.publish_down(error.into());
                         self.forget_late();
-                        sleep(back_off.pause()).await;
-                        continue;
-                    }
-                },
+                    });
+                    opening.await
+                }
             };
             self.health.publish_up();
             match self.serve(&mut open, &mut back_off).await {
                 Ok(()) => return,
-                Err(cause) => {
-                    tracing::warn!(node = open.node, %cause, "the publish connection is given up");
-                    self.health.publish_down(cause.to_string());
+                Err(error) => {
+                    tracing::warn!(node = open.node, %error, "the publish connection is given up");
+                    self.health.publish_down(error);
                     sleep(back_off.pause()).await;
                 }
             }
@@ -167,7 +170,7 @@ impl PublishTask {
 
     /// Sends over one link. Ends well when there will be no more to send, otherwise with why the link
     /// is of no use any longer.
-    async fn serve(&mut self, link: &mut Link, back_off: &mut BackOff) -> Result<(), Cause> {
+    async fn serve(&mut self, link: &mut Link, back_off: &mut BackOff) -> Result<(), LinkError> {
         loop {
             if self.again.is_empty() {
                 tokio::select! {
@@ -183,7 +186,7 @@ impl PublishTask {
                 }
             }
             if link.fenced.last.epoch < self.view.heard().epoch {
-                return Err("the tail has gone on to another server or epoch".into());
+                return Err(LinkError::Overtaken);
             }
             let trip = self.gather();
             if !trip.is_empty() {
@@ -216,7 +219,7 @@ impl PublishTask {
         self.again = self.again.drain(..).filter_map(Request::in_time).collect();
     }
 
-    async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), Cause> {
+    async fn send(&mut self, link: &mut Link, trip: Vec<Request>) -> Result<(), LinkError> {
         let epoch = link.fenced.last.epoch;
         let known = self.view.known_of(epoch);
         let waits = if self.wait_replicas > 0 { 2 } else { 0 };
@@ -246,20 +249,25 @@ impl PublishTask {
             }
         };
         self.trip_bytes = (self.trip_bytes * 2).min(MAX_TRIP_BYTES);
-        let copied = if waits == 0 { Ok(()) } else { self.copied(answers.pop(), answers.pop()) };
+        let replicated =
+            if waits == 0 { Ok(()) } else { self.replicated(answers.pop(), answers.pop()) };
         let answers = one_for_each(&trip, &calls, answers);
-        self.settle(trip, answers, copied, link).await
+        self.settle(trip, answers, replicated, link).await
     }
 
     /// Whether enough replicas have what was written, by the answers to `WAIT` and to the write
     /// before it; if not, why it is not known.
-    fn copied(&self, waited: Option<Value>, written: Option<Value>) -> Result<(), String> {
+    fn replicated(
+        &self,
+        waited: Option<Value>,
+        written: Option<Value>,
+    ) -> Result<(), ReplicationError> {
         match (waited, written) {
-            (_, Some(Value::ServerError(error))) | (Some(Value::ServerError(error)), _) => Err(
-                format!("the replicas could not be asked whether they have it: {}", words(&error)),
-            ),
+            (_, Some(Value::ServerError(error))) | (Some(Value::ServerError(error)), _) => {
+                Err(ReplicationError::NotAsked(Arc::new(RedisRequestError::Refused(error))))
+            }
             (Some(Value::Int(replicas)), _) if replicas >= i64::from(self.wait_replicas) => Ok(()),
-            _ => Err("not enough replicas have it yet".to_owned()),
+            _ => Err(ReplicationError::TooFew),
         }
     }
 
@@ -268,21 +276,21 @@ impl PublishTask {
         &mut self,
         trip: Vec<Request>,
         answers: Vec<Value>,
-        copied: Result<(), String>,
+        replicated: Result<(), ReplicationError>,
         link: &mut Link,
-    ) -> Result<(), Cause> {
+    ) -> Result<(), LinkError> {
         let (mut last, mut stale, mut elsewhere) = (None, false, None);
         for (mut request, answer) in trip.into_iter().zip(answers) {
-            let source: Cause = match Self::outcome(&request, answer) {
+            let source = match Self::outcome(&request, answer) {
                 PublishOutcome::Accepted(appended) => {
                     if !appended.repeated {
                         let through = appended.first.plus(appended.count as u64 - 1);
                         self.view.record_known(through);
                         last = Some(through);
                     }
-                    request.answer(match &copied {
+                    request.answer(match replicated.clone() {
                         Ok(()) => Ok(appended),
-                        Err(why) => Err(AppendError::OutcomeUnknown { source: why.clone().into() }),
+                        Err(error) => Err(AppendError::OutcomeUnknown { source: error.into() }),
                     });
                     continue;
                 }
@@ -310,7 +318,6 @@ impl PublishTask {
                     "the epoch changed again and again".into()
                 }
                 PublishOutcome::Refused(PublishRefusal::Elsewhere(error)) => {
-                    let error = Arc::new(error);
                     elsewhere = Some(Arc::clone(&error));
                     error.into()
                 }
@@ -337,8 +344,8 @@ impl PublishTask {
     }
 
     /// Before the publisher is answered, so that readiness never contradicts the answer.
-    fn refused(&mut self, error: &RedisRequestError) {
-        self.health.refusing(Some(error.to_string()));
+    fn refused(&mut self, error: &Arc<RedisRequestError>) {
+        self.health.refusing(Some(Arc::clone(error)));
         self.upkeep.retry_soon();
     }
 
@@ -425,12 +432,22 @@ fn one_for_each(trip: &[Request], calls: &[usize], answers: Vec<Value>) -> Vec<V
     each
 }
 
+/// What Redis made of one request.
 enum PublishOutcome {
     Accepted(Appended),
     Refused(PublishRefusal),
     /// The key is known, with another content.
     Reused,
     Unclear(RedisRequestError),
+}
+
+/// Why it is not known whether enough replicas have what was written.
+#[derive(Debug, Clone, thiserror::Error)]
+enum ReplicationError {
+    #[error("the replicas could not be asked whether they have it: {0}")]
+    NotAsked(#[source] Arc<RedisRequestError>),
+    #[error("not enough replicas have it yet")]
+    TooFew,
 }
 
 fn appended(first: Position, count: usize, repeated: bool) -> Appended {

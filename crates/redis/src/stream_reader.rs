@@ -75,8 +75,8 @@ impl StreamReader {
     ) -> Result<Page, ReadError> {
         let unavailable = |source: Cause| ReadError::Unavailable { source };
         // While Redis is away, hundreds of waiting readers must not all try to connect.
-        if let Some(reason) = self.health.is_tail_down() {
-            return Err(unavailable(reason.into()));
+        if let Some(error) = self.health.tail_error() {
+            return Err(unavailable(error.into()));
         }
         let seen = self.view.seen();
         let start = match from {
@@ -101,15 +101,16 @@ impl StreamReader {
             !seen.lineage.continuous(at, before) && self.view.lost(&selector.topics, at, before)
         };
         let names = |epoch| seen.lineage.names(epoch);
-        Ok(page(entries, complete, from, until, selector, limit, names, misses))
+        let query = PageQuery { from, until, selector, limit };
+        Ok(page(&query, entries, complete, names, misses))
     }
 
     /// See [`fanfare_log::EventLog::find`]. Answers within the read deadline, on any executor.
     pub(crate) fn find(self: &Arc<Self>, id: &EventId) -> Finding {
         let (reader, id) = (Arc::clone(self), id.clone());
         let found = self.runtime.spawn(async move {
-            if let Some(reason) = reader.health.is_tail_down() {
-                return Err(Cause::from(reason));
+            if let Some(error) = reader.health.tail_error() {
+                return Err(Cause::from(error));
             }
             let within = reader.deadline;
             match timeout_at(Instant::now() + within, reader.position_of(&id)).await {
@@ -256,26 +257,31 @@ fn earliest(positions: &str) -> Option<Position> {
     positions.split(' ').next()?.parse().ok()
 }
 
+/// What a page is asked for, as in [`fanfare_log::EventLog::read`].
+struct PageQuery<'a> {
+    from: ReadFrom,
+    until: Position,
+    selector: &'a Selector,
+    limit: PageLimit,
+}
+
 /// Makes a page of entries, and finds out whether any are missing: an entry that does not follow
 /// on from the one before it begins a new page, which says so.
 ///
-/// `complete` says that `entries` is all there is up to `until`; `names`, whether an epoch is of this
-/// log; `misses`, whether something the selector wants may be missing between two positions that have no
-/// entry between them.
+/// `complete` says that `entries` is all there is up to the end that was asked for; `names`, whether an
+/// epoch is of this log; `misses`, whether something the selector wants may be missing between two
+/// positions that have no entry between them.
 ///
 /// What stands in an epoch that is not named is passed over: nobody could go on from there. The mark of
 /// such an epoch is all that is left of one in which nothing happened; anything else is a gap.
-#[expect(clippy::too_many_arguments, reason = "one caller, and each is a fact of its own")]
 fn page(
+    query: &PageQuery<'_>,
     entries: Vec<StreamEntry>,
     complete: bool,
-    from: ReadFrom,
-    until: Position,
-    selector: &Selector,
-    limit: PageLimit,
     names: impl Fn(u64) -> bool,
     misses: impl Fn(Position, Position) -> bool,
 ) -> Page {
+    let PageQuery { from, until, selector, limit } = *query;
     let mut page = Page { trimmed: None, events: Vec::new(), next: Position::ORIGIN };
     // `None`: nothing is expected of what comes first.
     let mut at = match from {
@@ -353,10 +359,9 @@ mod tests {
         let lineage = Lineage::recorded([Position::new(1, 3)], 2).unwrap();
         let from = ReadFrom::After(Position::new(after.0, after.1));
         let until = Position::new(until.0, until.1);
+        let query = PageQuery { from, until, selector: &Selector::default(), limit: LIMIT };
         let names = |epoch| lineage.names(epoch);
-        page(entries, true, from, until, &Selector::default(), LIMIT, names, |at, before| {
-            !lineage.continuous(at, before)
-        })
+        page(&query, entries, true, names, |at, before| !lineage.continuous(at, before))
     }
 
     fn marker() -> StreamEntry {
@@ -404,7 +409,8 @@ mod tests {
             let (from, until) = (ReadFrom::After(Position::new(1, 2)), Position::new(9, 1));
             let names = |epoch| lineage.names(epoch);
             let misses = |at, before| !lineage.continuous(at, before);
-            page(entries, complete, from, until, &Selector::default(), LIMIT, names, misses)
+            let query = PageQuery { from, until, selector: &Selector::default(), limit: LIMIT };
+            page(&query, entries, complete, names, misses)
         };
         let forgotten = |epoch| StreamEntry::Marker(Position::new(epoch, 0));
         let page = page_of(vec![event(1, 3), forgotten(4), forgotten(5)], false);
@@ -422,9 +428,9 @@ mod tests {
     fn the_earliest_has_no_gap() {
         let until = Position::new(2, 9);
         let entries = vec![event(2, 8), event(2, 9)];
-        let selector = Selector::default();
-        let from = ReadFrom::Earliest;
-        let page = page(entries, true, from, until, &selector, LIMIT, |_| true, |a, b| a != b);
+        let (from, selector) = (ReadFrom::Earliest, &Selector::default());
+        let query = PageQuery { from, until, selector, limit: LIMIT };
+        let page = page(&query, entries, true, |_| true, |a, b| a != b);
         assert_eq!((page.trimmed, page.events.len(), page.next), (None, 2, until));
     }
 }
