@@ -25,6 +25,9 @@ pub(crate) struct Backpressure {
     taken: u64,
     /// Since when it has not been blocked.
     open: Option<Instant>,
+    /// It knows that something may be missing of what it is catching up with, and has been sent no event since.
+    /// Whoever moves to another process is taken for one that does not.
+    pub(crate) gap_told: bool,
 }
 
 /// What is to become of a blocked subscriber.
@@ -56,6 +59,7 @@ impl Backpressure {
             since: now,
             taken: 0,
             open: Some(now),
+            gap_told: false,
         }
     }
 

@@ -28,6 +28,9 @@ reasons! {
         Reverify = "reverify",
         /// An operator asked for it.
         Cut = "cut",
+        /// Something it should be sent is gone, and it has no words for that: whoever comes back is told in
+        /// the head.
+        Gap = "gap",
         /// The hub is shutting down.
         Shutdown = "shutdown",
         /// The hub shut down before the client had taken what was begun.

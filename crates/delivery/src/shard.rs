@@ -334,6 +334,7 @@ impl Shard {
                     self.queue_turn(key);
                 }
             }
+            SendOutcome::MeetsGap => self.close(key, CloseReason::Gap, now),
             SendOutcome::NeedsLog => {
                 self.scanned += PAGE_REQUEST;
                 self.request_page(key);

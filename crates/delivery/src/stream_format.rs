@@ -19,6 +19,12 @@ pub trait StreamFormat: fmt::Debug + Send + Sync {
     /// Tells of a loss. Its id is where the gap resumes from.
     fn gap(&self, gap: &Gap) -> Encoded;
 
+    /// Whether it has words for a loss. Where it has none, a stream ends before one: its client comes back, and is
+    /// told in the head of the next.
+    fn tells_gaps(&self) -> bool {
+        true
+    }
+
     /// Gives a client an id to resume with: it has been sent everything up to `position`.
     fn cursor(&self, position: Position) -> Encoded;
 

@@ -89,6 +89,8 @@ pub(crate) enum SendOutcome {
     Yielded,
     /// What comes next is no longer in the ring.
     NeedsLog,
+    /// What comes next is a loss, for which its format has no words.
+    MeetsGap,
 }
 
 /// How far a run of slots got.
@@ -110,6 +112,8 @@ enum Stop {
     Blocked,
     /// The turn is over.
     Budget,
+    /// A loss is next that cannot be told.
+    Gap,
 }
 
 impl Subscriber {
@@ -182,11 +186,11 @@ impl Subscriber {
         let places = 0..slots.len() as u64;
         let sent = self.send((0..).zip(slots), places, usize::MAX, wants, context)?;
         if sent.any {
-            self.held_id = HeldId::OLD;
+            self.hold_id(HeldId::OLD);
         }
         match sent.stop {
             Stop::End => self.cursor = Cursor::At(next),
-            Stop::Blocked | Stop::Budget => {
+            Stop::Blocked | Stop::Budget | Stop::Gap => {
                 if let Some(last) = sent.reached.checked_sub(1) {
                     let position = slots[last as usize].frame.position();
                     self.cursor = Cursor::At(ReadFrom::After(position));
@@ -226,6 +230,12 @@ impl Subscriber {
         let finished = self.sink.finish(context.scratch, context.now.monotonic)?;
         self.awaits.room = !finished;
         Ok(finished)
+    }
+
+    /// Whether it has to end before a loss, which could only be passed over in silence.
+    pub(crate) fn ends_at_gap(&self) -> bool {
+        let knows = self.backpressure.as_ref().is_some_and(|backpressure| backpressure.gap_told);
+        !knows && !self.format.tells_gaps()
     }
 
     /// Whether it is on its way out.
@@ -292,7 +302,7 @@ impl Subscriber {
     ) -> SendOutcome {
         let reached = match sent.stop {
             Stop::End => end,
-            Stop::Blocked | Stop::Budget => sent.reached,
+            Stop::Blocked | Stop::Budget | Stop::Gap => sent.reached,
         };
         // One that is blocked and has been handed everything is not behind: nothing need be
         // looked through for it before something concerns it.
@@ -302,9 +312,17 @@ impl Subscriber {
             Cursor::At(ReadFrom::After(ring.position_before(reached)))
         };
         if sent.any {
-            self.held_id = HeldId::at(reached);
+            self.hold_id(HeldId::at(reached));
         }
         self.outcome(sent, SendOutcome::CaughtUp, context)
+    }
+
+    /// It has been sent an event, with its id.
+    fn hold_id(&mut self, id: HeldId) {
+        self.held_id = id;
+        if let Some(backpressure) = &mut self.backpressure {
+            backpressure.gap_told = false;
+        }
     }
 
     fn outcome(&mut self, sent: &Sent, done: SendOutcome, context: &Context<'_>) -> SendOutcome {
@@ -319,6 +337,7 @@ impl Subscriber {
         }
         match sent.stop {
             Stop::Budget => SendOutcome::Yielded,
+            Stop::Gap => SendOutcome::MeetsGap,
             Stop::End | Stop::Blocked => {
                 if done == SendOutcome::CaughtUp {
                     self.backpressure = None;
@@ -354,7 +373,7 @@ impl Subscriber {
         let (mut passed, mut seen) = (0, places.start);
         let (mut turn_bytes, mut any) = (0, false);
         loop {
-            let mut exhausted = false;
+            let (mut exhausted, mut meets_gap) = (false, false);
             let (offered, written) = {
                 let backpressure = self.backpressure.as_deref();
                 let rest = backpressure.map_or(&[][..], Backpressure::rest);
@@ -368,6 +387,10 @@ impl Subscriber {
                     passed += 1;
                     seen = place + 1;
                     if wants(&self.interest, slot, &mut passed) {
+                        if slot.frame.gap().is_some() && self.ends_at_gap() {
+                            (meets_gap, seen) = (true, place);
+                            break;
+                        }
                         batch.push(wire.event(&slot.frame), place);
                     }
                 }
@@ -380,7 +403,10 @@ impl Subscriber {
                 };
                 (offered, written)
             };
-            let mut stop = exhausted.then_some(Stop::End);
+            let mut stop = match meets_gap {
+                true => Some(Stop::Gap),
+                false => exhausted.then_some(Stop::End),
+            };
             let mut reached = seen;
             let at_last = written.as_ref().map_or(0, |written| written.bytes);
             if let Some(WriteOutcome { bytes, of_rest, handed, next, begun, blocked }) = written {

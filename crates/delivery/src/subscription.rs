@@ -117,6 +117,7 @@ impl Subscriber {
         } = subscription;
         let mut backpressure = Backpressure::new(now.monotonic, limits);
         rest.into_iter().for_each(|bytes| backpressure.push(bytes));
+        backpressure.gap_told = wire.is_behind_gap();
         let held_id = held_id.map_or(HeldId::NONE, |position| {
             ring.offset_after(position).map_or(HeldId::OLD, HeldId::at)
         });

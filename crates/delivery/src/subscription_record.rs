@@ -92,7 +92,11 @@ impl Subscription {
             writer.option(grant.expires, |writer, at| writer.u64(at.as_millis()));
             writer.u64(grant.verified.as_millis());
         });
-        writer.option(self.closing, |writer, reason| writer.text(reason.as_str()));
+        writer.option(self.closing, |writer, reason| {
+            // Programs from before do not know that a stream may end at a gap.
+            let known = if reason == CloseReason::Gap { CloseReason::Cut } else { reason };
+            writer.text(known.as_str());
+        });
     }
 
     /// Reads one that was written down.

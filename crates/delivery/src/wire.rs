@@ -27,6 +27,7 @@ pub struct Wire {
     /// The format's, at hand for each event.
     envelope: Envelope,
     framing: Framing,
+    gap_told: bool,
 }
 
 /// What a stream that the hub ends says before its `retry:`.
@@ -43,7 +44,12 @@ pub(crate) enum FinalEvent {
 impl Wire {
     /// A stream in this format, so framed.
     pub fn new(format: &'static dyn StreamFormat, framing: Framing) -> Self {
-        Self { format, envelope: format.envelope(), framing }
+        Self { format, envelope: format.envelope(), framing, gap_told: false }
+    }
+
+    /// The same stream, whose head says that something may be missing.
+    pub fn behind_gap(self) -> Self {
+        Self { gap_told: true, ..self }
     }
 
     /// A stream in Fanfare's own format.
@@ -59,6 +65,11 @@ impl Wire {
     /// The framing.
     pub fn framing(self) -> Framing {
         self.framing
+    }
+
+    /// Whether its head says that something may be missing.
+    pub(crate) fn is_behind_gap(self) -> bool {
+        self.gap_told
     }
 
     /// Which of a frame's encodings is sent.

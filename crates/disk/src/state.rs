@@ -18,7 +18,7 @@ use crate::segment::{Segment, SegmentFile, SegmentRun, Unmatched, before};
 use crate::summary::{Summary, TopicShare};
 use crate::topic_limit::TopicLimit;
 use crate::trims::Trims;
-use fanfare_log::{IdTable, Lineage, ReadFrom, TopicId, TopicTable};
+use fanfare_log::{Ended, IdTable, Lineage, ReadFrom, TopicId, TopicTable};
 
 /// The log, in memory.
 pub(crate) struct LogState {
@@ -160,8 +160,25 @@ impl LogState {
                 }
             }
         }
+        if !state.is_whole() {
+            state.ids.doubt_repeated();
+        }
         state.note_trims();
         state
+    }
+
+    /// Whether all that was ever published is in the segments: nothing was trimmed, damaged or lost.
+    fn is_whole(&self) -> bool {
+        let mut at = Position::ORIGIN;
+        let joins = |segment: &Arc<ClosedSegment>| {
+            let Summary { first, lost, .. } = &segment.summary;
+            let last = std::mem::replace(&mut at, segment.summary.last());
+            lost.is_empty() && self.lineage.missing(last, before(*first)).is_none()
+        };
+        let is_lossy = |ended: Ended| ended.lossy;
+        self.through == Position::ORIGIN
+            && !self.lineage.ends().any(is_lossy)
+            && self.closed.iter().all(joins)
     }
 
     /// Counts what segments hold of each topic. Returns where each name stands in the table of topics; of
@@ -364,9 +381,9 @@ impl LogState {
 
     // What readers ask.
 
-    /// Where the earliest event stands that its publisher gave this id.
+    /// Where the first event stands that its publisher gave this id, if it is retained.
     pub(crate) fn find(&self, id: &EventId) -> Option<Position> {
-        self.ids.earliest(id)
+        self.ids.first(id)
     }
 
     /// Where a reader begins.

@@ -33,6 +33,8 @@ pub(crate) struct AdmittedStream {
     cadence: Option<Cadence>,
     start: Start,
     has_id: bool,
+    /// Whether its head says that something may be missing.
+    gap_told: bool,
     address: IpAddr,
     seat: Seat,
     lease: Option<Box<Lease>>,
@@ -69,7 +71,24 @@ impl AdmittedStream {
         let Admissible { selector, private, format, cadence, start, has_id } = what;
         let delivery = Arc::clone(delivery);
         let interest = Interest::shared(selector.into_inner(), private);
-        Self { delivery, interest, format, cadence, start, has_id, address, seat, lease, inside }
+        Self {
+            delivery,
+            interest,
+            format,
+            cadence,
+            start,
+            has_id,
+            gap_told: false,
+            address,
+            seat,
+            lease,
+            inside,
+        }
+    }
+
+    /// Its head says that something may be missing.
+    pub(crate) fn tell_gap(&mut self) {
+        self.gap_told = true;
     }
 
     /// Where it begins.
@@ -121,14 +140,16 @@ impl AdmittedStream {
             cadence,
             start,
             has_id,
+            gap_told,
             address,
             seat,
             lease,
             inside,
         } = self;
+        let wire = Wire::new(format, framing);
         delivery.join(NewSubscriber {
             sink,
-            wire: Wire::new(format, framing),
+            wire: if gap_told { wire.behind_gap() } else { wire },
             head,
             interest,
             cadence,

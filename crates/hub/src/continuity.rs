@@ -184,6 +184,11 @@ impl Continuity {
 }
 
 impl Span {
+    /// Whether something was lost on the way to `last`, the last position that was known when it was made.
+    pub(crate) fn meets_loss(&self, last: Position) -> bool {
+        self.gap.is_some() || self.until < last
+    }
+
     /// What comes before the events of a page that leads up to `next`, if something that it should hold was
     /// trimmed up to there. Fails where the page does not lead on: to go on would be to ask the same again,
     /// for ever; later the answer may be another.

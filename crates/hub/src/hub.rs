@@ -18,6 +18,10 @@ use crate::{
     BusyTopic, Envelope, Frame, Gap, Interest, Requested, Resolution, Slot, Start, Stretch, Window,
 };
 
+/// How much of the log is read to find out whether a stream will come to a gap.
+const PAGES_AHEAD: usize = 8;
+const PAGE_AHEAD: PageLimit = PageLimit { events: 1_000, bytes: 1 << 20 };
+
 /// One log and its window.
 pub struct Hub {
     window: Arc<Window>,
@@ -54,8 +58,8 @@ impl Hub {
         self.log.append(batch)
     }
 
-    /// What is asked for by position: finds the event that a publisher's id names. Where no event that is
-    /// retained has the id, what was asked for is returned as it is; to go on with that is a gap.
+    /// What is asked for by position: finds the event that a publisher's id names. Where the first event that had
+    /// the id is not retained, what was asked for is returned as it is; to go on with that is a gap.
     pub async fn locate(&self, requested: Requested) -> Result<Requested, ReadError> {
         let Requested::AfterId(id) = &requested else { return Ok(requested) };
         let found = self.log.find(id).await?;
@@ -67,18 +71,31 @@ impl Hub {
         self.window.continuity().resume(requested)
     }
 
-    /// Whether nothing that a subscriber wants is known to be missing between what it asked for and where it
-    /// begins. May block on the engine.
+    /// Whether a subscriber is given everything that it wants, from the event it asked for up to the last that is
+    /// known now: whether its stream comes to no gap on the way. In doubt, no: of what lies before the window a few
+    /// pages are read, and not more. May block on the engine.
     pub fn is_continuous(&self, start: &Start, interest: &Interest) -> Result<bool, ReadError> {
         if start.gap.is_some() {
             return Ok(false);
         }
-        if start.from == ReadFrom::Earliest {
-            return Ok(true);
+        let ReadFrom::After(mut at) = start.from else { return Ok(false) };
+        let (known, begins) = self.window.beginning();
+        if known.span(start.from).meets_loss(known.last()) {
+            return Ok(false);
         }
-        let one = PageLimit { events: 1, bytes: 1 };
-        let page = self.log.read(start.from, self.window.last(), interest.selector(), one)?;
-        Ok(page.trimmed.is_none())
+        // The window has no gap behind its beginning.
+        for _ in 0..PAGES_AHEAD {
+            if at >= begins {
+                return Ok(true);
+            }
+            let from = ReadFrom::After(at);
+            let page = self.log.read(from, begins, interest.selector(), PAGE_AHEAD)?;
+            if page.trimmed.is_some() || page.next <= at {
+                return Ok(false);
+            }
+            at = page.next;
+        }
+        Ok(at >= begins)
     }
 
     /// Whether publishes can be accepted now; if not, why.

@@ -14,7 +14,7 @@ pub enum Requested {
     Earliest,
     /// Everything after this event.
     After(Position),
-    /// Everything after the earliest event that its publisher gave this id. [`Hub::locate`](crate::Hub::locate)
+    /// Everything after the first event that its publisher gave this id. [`Hub::locate`](crate::Hub::locate)
     /// makes a position of it; what is left is unknown.
     AfterId(EventId),
     /// Something that is not an event id.

@@ -29,8 +29,9 @@ pub trait EventLog: Send + Sync + 'static {
         limit: PageLimit,
     ) -> Result<Page, ReadError>;
 
-    /// Finds the earliest event that its publisher gave this id, among what is retained; `None` where there
-    /// is none. The position is good for a read, which says whether anything after it was trimmed.
+    /// Finds the first event that its publisher gave this id; `None` where there is none, or it is known to be no
+    /// longer retained, whatever has the id now: who received the first may lack what lies between. The position
+    /// is good for a read, which says whether anything after it was trimmed.
     fn find(&self, id: &EventId) -> Finding;
 
     /// Whether publishes can be accepted now; if not, why.

@@ -123,6 +123,9 @@ impl Store {
         for event in events {
             store.keep(Arc::unwrap_or_clone(event));
         }
+        if first > 0 {
+            store.ids.doubt_repeated();
+        }
         store
     }
 
@@ -215,9 +218,9 @@ impl Store {
         StoreStretch { trimmed, events, reaches }
     }
 
-    /// The earliest retained event that its publisher gave this id.
+    /// The first event that its publisher gave this id, if it is retained.
     pub(crate) fn find(&self, id: &EventId) -> Option<Position> {
-        self.ids.earliest(id)
+        self.ids.first(id)
     }
 
     pub(crate) fn stats(&self) -> MemoryStats {

@@ -1,5 +1,6 @@
 -- Forgets the ids of events that are no longer retained, oldest first; an id that several events have goes on to
--- the next of them. Taken up again, it goes on where it was
+-- the next of them, and is marked (a field of two line ends and the id): its first event has gone, and whoever
+-- comes back with it may lack what lies before the next. Taken up again, it goes on where it was
 -- stopped: an id goes before its place in the order does.
 --
 -- KEYS: the stream, the ids, their order. ARGV: the most to forget in one call.
@@ -28,12 +29,12 @@ for forgotten = 0, tonumber(ARGV[1]) - 1 do
   if position then
     local earliest, latest = (redis.call('HGET', KEYS[2], id) or ''):match('^(%d+%-%d+) ?(.*)$')
     local following = redis.call('HGET', KEYS[2], '\n' .. position)
-    if earliest == position and following and latest ~= following then
-      redis.call('HSET', KEYS[2], id, following .. ' ' .. latest)
-    elseif earliest == position and following then
-      redis.call('HSET', KEYS[2], id, following)
+    if earliest == position and following then
+      local left = following
+      if latest ~= following then left = following .. ' ' .. latest end
+      redis.call('HSET', KEYS[2], id, left, '\n\n' .. id, '')
     elseif earliest == position then
-      redis.call('HDEL', KEYS[2], id)
+      redis.call('HDEL', KEYS[2], id, '\n\n' .. id)
     end
     if following then redis.call('HDEL', KEYS[2], '\n' .. position) end
   end

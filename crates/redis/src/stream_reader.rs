@@ -125,15 +125,19 @@ impl StreamReader {
     }
 
     async fn position_of(&self, id: &EventId) -> Result<Option<Position>, Cause> {
-        let mut question = redis::cmd("HGET");
-        question.arg(&*self.dialer.keys.ids).arg(id.as_str());
+        let mut question = redis::cmd("HMGET");
+        // See forget_ids.lua: the second field is there once the first event of the id has gone.
+        question.arg(&*self.dialer.keys.ids).arg(id.as_str()).arg(format!("\n\n{}", id.as_str()));
         let answer = self.ask(&question, self.view.seen().lineage.current()).await?;
-        match answer {
-            Value::Nil => Ok(None),
-            answer => match text(answer).as_deref().and_then(earliest) {
-                Some(position) => Ok(Some(position)),
-                None => Err(RedisRequestError::Unexpected("HGET").into()),
-            },
+        let unexpected = || RedisRequestError::Unexpected("HMGET");
+        let Value::Array(fields) = answer else { return Err(unexpected().into()) };
+        match <[Value; 2]>::try_from(fields) {
+            Ok([positions, Value::Nil]) if positions != Value::Nil => {
+                let first = text(positions).as_deref().and_then(earliest);
+                Ok(Some(first.ok_or_else(unexpected)?))
+            }
+            Ok(_) => Ok(None),
+            Err(_) => Err(unexpected().into()),
         }
     }
 

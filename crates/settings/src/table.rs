@@ -379,7 +379,8 @@ settings! {
     /// Report in a stream what it may have missed, as the event fanfare.gap
     ///
     /// An EventSource receives that event, and cannot see the header Mercure-Last-Event-ID, which says
-    /// the same.
+    /// the same where a stream begins. Without the event, a stream ends before what is missing, and the
+    /// header of the next one says that something is.
     mercure_gap_events: bool = "true";
 
     /// List active subscriptions, and publish an update when one begins or ends

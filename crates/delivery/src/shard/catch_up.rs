@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fanfare_log::{PageLimit, ReadError, ReadFrom};
 
 use super::Shard;
+use crate::counters::CloseReason;
 use crate::cursor::Cursor;
 use crate::inbox::ShardCommand;
 use crate::now::Now;
@@ -59,6 +60,9 @@ impl Shard {
                 return;
             }
         };
+        if page.gap.is_some() && subscriber.ends_at_gap() {
+            return self.close(key, CloseReason::Gap, now);
+        }
         self.totals.pages += 1;
         self.totals.page_events += page.slots.len() as u64;
         if let Some(gap) = &page.gap {

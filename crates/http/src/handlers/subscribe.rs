@@ -118,6 +118,9 @@ async fn write_start_headers(
     let asked = stream.outside(ask).await?;
     // In doubt, no: whoever is told of a loss that was none reads again what it has.
     let continuous = matches!(asked, Some(Ok(true)));
+    if !continuous {
+        stream.tell_gap();
+    }
     dialect.write_start_headers(request, continuous, head);
     Ok(())
 }

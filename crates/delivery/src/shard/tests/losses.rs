@@ -3,10 +3,11 @@
 //! Invariants: *no silent loss*.
 
 use fanfare_event::Position;
-use fanfare_hub::{Envelope, Gap, Requested};
+use fanfare_hub::{Envelope, Gap, Requested, WindowBounds};
 use fanfare_sse::{Encoded, Fields, comment, encode};
 
 use super::rig::{Rig, events, text};
+use crate::counters::CloseReason;
 use crate::simulated_socket::SimulatedSocket;
 use crate::stream_format::{StreamFormat, native};
 use crate::subscription::NewSubscriber;
@@ -31,6 +32,10 @@ impl StreamFormat for Foreign {
         encode(Fields { id: Some(&id), event: Some(word), data: gap.reason.as_str() })
     }
 
+    fn tells_gaps(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn cursor(&self, position: Position) -> Encoded {
         native(Envelope::None).cursor(position)
     }
@@ -43,10 +48,8 @@ impl StreamFormat for Foreign {
 #[test]
 fn a_stream_that_is_open_is_told_of_a_loss_in_the_words_of_its_protocol() {
     static MISSED: Foreign = Foreign(Some("missed"));
-    static SILENT: Foreign = Foreign(None);
     let mut rig = Rig::wide();
-    let formats: [&'static dyn StreamFormat; 4] =
-        [native(Envelope::None), &MISSED, &SILENT, &MISSED];
+    let formats: [&'static dyn StreamFormat; 3] = [native(Envelope::None), &MISSED, &MISSED];
     let sockets = formats.map(|format| {
         let socket = SimulatedSocket::default();
         let wire = Wire::new(format, Framing::Bare);
@@ -62,12 +65,79 @@ fn a_stream_that_is_open_is_told_of_a_loss_in_the_words_of_its_protocol() {
     rig.turn_until_idle();
     let received = sockets.each_ref().map(text);
     assert!(received[0].starts_with("id: ") && received[0].contains("\nevent: fanfare.gap\n"));
-    for received in [&received[1], &received[3]] {
+    for received in &received[1..] {
         assert!(received.starts_with("id: #"), "{received}");
         assert!(received.ends_with("\nevent: missed\ndata: engine_lost_writes\n\n"), "{received}");
     }
-    assert_eq!(received[2], ":\n");
     rig.publish([("a", "after".to_owned())]);
     rig.turn_until_idle();
-    assert_eq!(sockets.map(|socket| events(&text(&socket))), [1; 4]);
+    assert_eq!(sockets.map(|socket| events(&text(&socket))), [1; 3]);
+}
+
+/// A client without a word for a loss joins, which asks for this; whether the head of its stream told it of one.
+fn join_silent(rig: &mut Rig, requested: &Requested, told: bool) -> SimulatedSocket {
+    static SILENT: Foreign = Foreign(None);
+    let socket = SimulatedSocket::default();
+    let wire = Wire::new(&SILENT, Framing::Bare);
+    let wire = if told { wire.behind_gap() } else { wire };
+    let subscriber = rig.subscriber("a", &socket, requested);
+    rig.delivery().join(NewSubscriber { wire, has_id: true, ..subscriber });
+    socket.make_room(usize::MAX);
+    rig.turn_until_idle();
+    socket.taken();
+    socket
+}
+
+fn ended_at_a_gap(rig: &Rig) -> u64 {
+    rig.shard().totals.closed[CloseReason::Gap.index()]
+}
+
+#[test]
+fn a_stream_without_words_for_a_loss_ends_before_it() {
+    let mut rig = Rig::wide();
+    let heard = join_silent(&mut rig, &Requested::Live, false);
+    rig.publish([("a", "before".to_owned())]);
+    rig.turn_until_idle();
+    assert_eq!(events(&text(&heard)), 1);
+    // What a head tells is what there was when it was written.
+    let told = join_silent(&mut rig, &Requested::Live, true);
+    assert_eq!(ended_at_a_gap(&rig), 0);
+    rig.log.lose(1);
+    rig.turn_until_idle();
+    assert_eq!(ended_at_a_gap(&rig), 2);
+    for socket in [heard, told] {
+        let last = text(&socket);
+        assert!(last.starts_with("retry: ") && events(&last) == 0, "{last}");
+    }
+}
+
+#[test]
+fn a_stream_without_words_for_a_loss_passes_one_that_its_head_told() {
+    let mut rig = Rig::new(WindowBounds { count: 1, bytes: 1 << 20 });
+    let drafts = |count| (0..count).map(|n: u64| ("a", n.to_string()));
+    let before = Requested::After(rig.hub.window().last());
+    rig.publish(drafts(3));
+    rig.log.forget();
+    rig.publish(drafts(3));
+    let untold = join_silent(&mut rig, &before, false);
+    let told = join_silent(&mut rig, &before, true);
+    rig.read_all();
+    assert_eq!((events(&text(&untold)), events(&text(&told))), (0, 3));
+    assert_eq!(ended_at_a_gap(&rig), 1);
+}
+
+#[test]
+fn what_a_head_told_is_said_of_nothing_behind_an_event() {
+    let mut rig = Rig::new(WindowBounds { count: 1, bytes: 1 << 20 });
+    let drafts = |count| (0..count).map(|n: u64| ("a", n.to_string()));
+    let before = Requested::After(rig.hub.window().last());
+    rig.publish(drafts(20));
+    let told = join_silent(&mut rig, &before, true);
+    assert!(rig.read_one());
+    assert!(events(&text(&told)) > 0);
+    // What comes next is trimmed before it is read.
+    rig.log.forget();
+    rig.publish(drafts(3));
+    rig.read_all();
+    assert_eq!((events(&text(&told)), ended_at_a_gap(&rig)), (0, 1));
 }

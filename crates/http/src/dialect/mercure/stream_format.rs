@@ -1,5 +1,6 @@
 //! What a stream of Mercure's protocol says: what a native one does, but ids are references (`#` and a position), and a
-//! gap may be left out, for clients that know no events but the protocol's. The head tells of it all the same.
+//! gap may be left out, for clients that know no events but the protocol's. Then the head alone tells of it: a stream
+//! that comes to another one, behind events, ends before it, and the head of the next one tells.
 
 use fanfare_delivery::StreamFormat;
 use fanfare_event::{EventId, Position};
@@ -43,6 +44,10 @@ impl StreamFormat for Format {
             "reason": gap.reason.as_str(), "requested": requested, "resumed_from": id,
         });
         encode(Fields { id: Some(&id), event: Some("fanfare.gap"), data: &data.to_string() })
+    }
+
+    fn tells_gaps(&self) -> bool {
+        self.gaps
     }
 
     fn cursor(&self, position: Position) -> Encoded {
