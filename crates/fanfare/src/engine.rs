@@ -253,6 +253,7 @@ async fn open_redis(
 ) -> Result<(Engine, RedisCluster), EngineError> {
     let settings = RedisSettings {
         retention,
+        max_message: settings.max_message.in_memory(),
         idempotency_window: settings.idempotency_window,
         idempotency_keys: settings.idempotency_keys,
         wait_replicas: settings.redis_wait_replicas,

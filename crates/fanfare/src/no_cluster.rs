@@ -9,7 +9,7 @@ use fanfare_hub::Hub;
 use fanfare_shares::Amount;
 use serde_json::Value;
 
-use fanfare_http::{Cluster, Node, PublishStreams, QuestionHandler, Unreachable};
+use fanfare_http::{Answers, Cluster, Node, PublishStreams, QuestionHandler, Unreachable};
 
 /// The other nodes.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Cluster for RedisCluster {
         match *self {}
     }
 
-    fn ask<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>> {
+    fn ask<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Answers, Unreachable>> {
         match *self {}
     }
 

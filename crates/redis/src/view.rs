@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fanfare_event::{Event, Position, TopicSelector};
 use fanfare_log::{Lineage, LogSize};
 
+use crate::soundings::Soundings;
 use crate::stream_state::StreamState;
 use crate::trims::StreamTrims;
 
 /// The most entries asked for at once.
-const MAX_PAGE: usize = 1000;
+pub(crate) const MAX_PAGE: usize = 1000;
 
 /// What the tail has told the hub.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ const MAX_EPOCHS: usize = 64;
 pub(crate) struct View {
     seen: Mutex<Seen>,
     trims: Mutex<StreamTrims>,
+    /// How far what Redis was found to have was heard.
+    pub(crate) soundings: Soundings,
     /// The last position of each of the latest epochs that was heard of or acknowledged, ascending.
     known: Mutex<Vec<Position>>,
     /// The id of the last notice that was heard.
@@ -48,6 +51,7 @@ impl View {
                 fenced: StreamState::UNKNOWN,
             }),
             trims: Mutex::new(StreamTrims::since(heard)),
+            soundings: Soundings::new(),
             known: Mutex::new(vec![heard]),
             noticed: Mutex::new(noticed),
             weight: AtomicUsize::new(1024),

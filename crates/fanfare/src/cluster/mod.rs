@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
-use fanfare_http::{Cluster, NodeId, PublishStreams, QuestionHandler, Unreachable};
+use fanfare_http::{Answers, Cluster, NodeId, PublishStreams, QuestionHandler, Unreachable};
 use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
 use serde_json::Value;
@@ -72,15 +72,15 @@ impl Cluster for RedisCluster {
         })
     }
 
-    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>> {
+    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Answers, Unreachable>> {
         Box::pin(async move {
-            let members = self.membership.others(self.node);
+            let members = self.membership.others(self.node).map_err(Unreachable::because)?;
             let asked = questions::ask(&self.store, self.node, question, members).await;
             asked.map_err(Unreachable::because)
         })
     }
 
     fn members(&self) -> Vec<Value> {
-        self.membership.nodes()
+        self.membership.nodes().unwrap_or_default()
     }
 }

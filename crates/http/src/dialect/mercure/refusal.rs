@@ -93,6 +93,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Untrusted(Untrusted::Unavailable(_))
         | Refusal::Tickets(_)
         | Refusal::CutNotAnnounced { .. }
+        | Refusal::NotAllAsked
         | Refusal::DeliveryBusy
         | Refusal::HandedOver
         | Refusal::Moving

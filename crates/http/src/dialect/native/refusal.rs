@@ -147,6 +147,7 @@ pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
         | Refusal::Untrusted(Untrusted::Unavailable(_))
         | Refusal::Tickets(_)
         | Refusal::CutNotAnnounced { .. }
+        | Refusal::NotAllAsked
         | Refusal::DeliveryBusy
         | Refusal::HandedOver
         | Refusal::Moving
