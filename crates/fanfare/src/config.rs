@@ -64,6 +64,7 @@ pub(crate) fn engine(settings: &Settings) -> EngineConfig {
     if let Some(url) = &settings.redis {
         return EngineConfig::Redis(fanfare_redis::RedisSettings {
             retention,
+            max_message: max_message(settings),
             idempotency_window: settings.idempotency_window,
             idempotency_keys: settings.idempotency_keys,
             wait_replicas: settings.redis_wait_replicas,

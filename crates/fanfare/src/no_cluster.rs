@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
 use fanfare_http::{
-    AppState, Cluster, Member, NodeId, PublishStreams, QuestionHandler, Unreachable,
+    Answers, AppState, Cluster, Member, NodeId, PublishStreams, QuestionHandler, Unreachable,
 };
 use fanfare_shares::Amount;
 
@@ -48,7 +48,7 @@ impl Cluster for RedisCluster {
         match *self {}
     }
 
-    fn ask<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>> {
+    fn ask<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Answers, Unreachable>> {
         match *self {}
     }
 

@@ -4,7 +4,9 @@
 //! that, a place among the streams, where to begin. What must hold: whoever is not admitted is counted,
 //! once, and under the reason that is given; and nobody is given a seat who could not be let in otherwise.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -17,13 +19,16 @@ use tokio::time::{Instant, sleep};
 
 use crate::access::Caller;
 use crate::dialect::{self, Dialect, QueryForm, SubscribeRequest};
+use crate::gate::GateState;
 use crate::metrics::RefusalReason;
 use crate::refusal::Refusal;
 use crate::state::AppState;
 use crate::stream::{Admissible, AdmittedStream};
 
-/// How long a client that is ahead of this node waits for it, and how often it looks.
+/// How long a client that is ahead of this node waits for it, at least, before it is told that what it has is lost; at
+/// most, where the node has not heard all of what its engine has; and how often it looks.
 const CATCH_UP: Duration = Duration::from_secs(2);
+const CATCH_UP_AT_MOST: Duration = Duration::from_secs(10);
 const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
 
 /// What can be listened to.
@@ -122,9 +127,10 @@ async fn decide(
     // Whoever has to wait for this node holds a seat, and keeps no other request out.
     drop(place);
     // Its id says how long this takes.
-    let begin = inside.outside(begin(hub, cursor)).await?;
-    let (cursor, start) = begin.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
+    let ends = || app.is_draining() || app.gate.state() == GateState::Gone;
+    let begin = inside.outside(begin(hub, cursor, ends)).await?;
     not_draining(app)?;
+    let (cursor, start) = begin.ok_or(Admission::ComeBack(RefusalReason::LogUnavailable))?;
     let has_id = matches!(cursor, Requested::After(_));
     let private = caller.private_rights();
     let what = Admissible { selector, private, format, cadence, start, has_id };
@@ -163,23 +169,41 @@ fn not_draining(app: &AppState) -> Result<(), Admission> {
 }
 
 /// The id that it resumes after, by its position, and where it begins; `None` where the log cannot tell.
-async fn begin(hub: &Hub, cursor: Requested) -> Option<(Requested, Start)> {
+/// Nobody is waited for once the hub `ends`.
+async fn begin(
+    hub: &Hub,
+    cursor: Requested,
+    ends: impl Fn() -> bool,
+) -> Option<(Requested, Start)> {
     let cursor = hub.locate(cursor).await.ok()?;
-    let start = resolve(hub, &cursor).await?;
+    let start = match hub.resolve(&cursor) {
+        Resolution::Ready(start) => start,
+        Resolution::Ahead(_) => catch_up(hub, &cursor, ends).await?,
+    };
     Some((cursor, start))
 }
 
-/// Where the subscriber begins; waits a moment for a node that is behind its client. `None` where the
-/// node cannot hear its engine: what another node has given out is then not lost, and whoever comes
-/// back finds it there, or here later.
-async fn resolve(hub: &Hub, requested: &Requested) -> Option<Start> {
-    let deadline = Instant::now() + CATCH_UP;
+/// Waits for a node that is behind its client: until it has heard of what the client has, or knows that its engine
+/// does not have it. `None` where the node can say neither, because it does not hear its engine, or has more to hear
+/// than this waits for. What another node has given out is then not lost, and whoever comes back finds it there, or
+/// here later.
+async fn catch_up(hub: &Hub, requested: &Requested, ends: impl Fn() -> bool) -> Option<Start> {
+    let came = Instant::now();
+    let mut hearing = hub.hear_all();
+    let mut has_heard = false;
     loop {
+        // Asked before the client's place is: what is ahead of a node that has heard everything, is nowhere.
+        if !has_heard {
+            let polled = poll_fn(|context| Poll::Ready(hearing.as_mut().poll(context)));
+            has_heard = polled.await.is_ready();
+        }
+        let waited = came.elapsed();
         match hub.resolve(requested) {
             Resolution::Ready(start) => return Some(start),
-            Resolution::Ahead(start) if Instant::now() >= deadline => {
-                return hub.is_in_step().then_some(start);
-            }
+            Resolution::Ahead(_) if ends() => return None,
+            Resolution::Ahead(_) if waited >= CATCH_UP && !hub.is_in_step() => return None,
+            Resolution::Ahead(start) if waited >= CATCH_UP && has_heard => return Some(start),
+            Resolution::Ahead(_) if waited >= CATCH_UP_AT_MOST => return None,
             Resolution::Ahead(_) => sleep(CATCH_UP_LOOK).await,
         }
     }

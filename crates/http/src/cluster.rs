@@ -20,9 +20,8 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// Tells the other nodes that the streams of a subject are to end. To tell them twice does no harm.
     fn announce_cut<'a>(&'a self, subject: &'a str) -> Pending<'a, Result<(), Unreachable>>;
 
-    /// Asks the other nodes something, and returns what those answer that are there, within a second or two. One that
-    /// does not answer in time is left out.
-    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>>;
+    /// Asks the other nodes something, and returns what those answer that are there, within a second or two.
+    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Answers, Unreachable>>;
 
     /// The nodes that are there, this one among them, as each last said of itself; empty while they
     /// cannot be heard.
@@ -109,6 +108,15 @@ impl Member {
     pub(crate) fn to_json(&self) -> Value {
         self.status().map_or(Value::Null, NodeStatus::to_json)
     }
+}
+
+/// What the other nodes said to a question.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// One for each node that answered in time.
+    pub given: Vec<String>,
+    /// How many did not.
+    pub missing: usize,
 }
 
 /// Answers what other nodes ask of this one.

@@ -46,7 +46,7 @@ mod stream;
 
 pub use self::access::{Access, AccessConfig, CurrentKeys, ForeignKeys, ForeignRealm, GuardConfig};
 pub use self::audit::Trail;
-pub use self::cluster::{Cluster, Member, NodeStatus, QuestionHandler, Unreachable};
+pub use self::cluster::{Answers, Cluster, Member, NodeStatus, QuestionHandler, Unreachable};
 pub use self::connection::{
     ConnectionLimits, ConnectionTable, Connections, Lifecycle, ParkedConnection, Parking,
     ReenteredConnection, TableLimits, accept,

@@ -128,6 +128,10 @@ pub(crate) enum Refusal {
         "{count} streams were closed at this node, and the other nodes could not be told: {source}"
     )]
     CutNotAnnounced { count: usize, source: Unreachable },
+    #[error(
+        "it is not at this node, and not every other node could be asked: try again in a moment"
+    )]
+    NotAllAsked,
     #[error("too many events in too short a time")]
     TooFast { wait: Duration },
     #[error("too many tickets in too short a time")]
@@ -199,7 +203,9 @@ impl Refusal {
             Self::Append(AppendError::Full { .. }) => RefusalReason::LogFull,
             Self::Append(AppendError::TooManyKeys { .. }) => RefusalReason::TooManyKeys,
             Self::Append(AppendError::KeyReused) => RefusalReason::KeyReused,
-            Self::Append(_) | Self::CutNotAnnounced { .. } => RefusalReason::LogUnavailable,
+            Self::Append(_) | Self::CutNotAnnounced { .. } | Self::NotAllAsked => {
+                RefusalReason::LogUnavailable
+            }
             Self::Selector(_)
             | Self::Envelope(_)
             | Self::Interval(_)
@@ -348,6 +354,7 @@ impl Refusal {
             | Self::Untrusted(Untrusted::Unavailable(_))
             | Self::Tickets(_)
             | Self::CutNotAnnounced { .. }
+            | Self::NotAllAsked
             | Self::DeliveryBusy
             | Self::HandedOver
             | Self::Moving

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_event::{Position, Selector, Timestamp};
 use fanfare_log::{
-    Appending, Batch, EventLog, LogSize, Page, PageLimit, ReadError, ReadFrom, Unready,
+    Appending, Batch, EventLog, Hearing, LogSize, Page, PageLimit, ReadError, ReadFrom, Unready,
 };
 
 use crate::continuity::Span;
@@ -106,6 +106,11 @@ impl Hub {
     /// Whether the log's tail is in step with its engine, as far as this node can tell.
     pub fn is_in_step(&self) -> bool {
         self.log.is_in_step()
+    }
+
+    /// Waits until this node has heard of all that the log's engine has accepted by now; for ever where it cannot.
+    pub fn hear_all(&self) -> Hearing {
+        self.log.hear_all()
     }
 
     /// What the log retains; `None` where its engine does not say.

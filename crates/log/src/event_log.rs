@@ -43,6 +43,13 @@ pub trait EventLog: Send + Sync + 'static {
         true
     }
 
+    /// Waits until the tail has been told of all that the engine has accepted by now: what is still ahead of it then is
+    /// not in this log. An engine in this process tells its tail before it answers anyone. May wait for ever where the
+    /// engine cannot be heard.
+    fn hear_all(&self) -> Hearing {
+        Box::pin(std::future::ready(()))
+    }
+
     /// What is retained; `None` where the engine does not say, or not cheaply.
     fn size(&self) -> Option<LogSize> {
         None
@@ -70,6 +77,9 @@ pub type Appending = Pin<Box<dyn Future<Output = Result<Appended, AppendError>> 
 
 /// A search for an event by its publisher's id.
 pub type Finding = Pin<Box<dyn Future<Output = Result<Option<Position>, ReadError>> + Send>>;
+
+/// A wait for what the tail has not been told of.
+pub type Hearing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,8 +32,8 @@ mod topics;
 pub use environment::{Environment, MonotonicClock, SystemEnvironment};
 pub use epoch::next_epoch;
 pub use event_log::{
-    AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, LogSize, Page,
-    PageLimit, ReadError, ReadFrom, Retention, Unready,
+    AppendError, Appended, Appending, Batch, Cause, Durability, EventLog, Finding, Hearing,
+    LogSize, Page, PageLimit, ReadError, ReadFrom, Retention, Unready,
 };
 pub use idempotency::{IdempotencyTable, OtherContent, TableFull};
 pub use idempotency_key::{IdempotencyKey, InvalidKey, KeyDigest};

@@ -242,7 +242,9 @@ impl ClusterStore {
 
     async fn link(&self) -> Result<Arc<Link>, ConnectError> {
         let mut kept = self.link.lock().await;
-        if let Some(link) = &*kept {
+        // One from before an epoch may lead to a server that has been replaced.
+        let epoch = self.view.heard().epoch;
+        if let Some(link) = kept.as_ref().filter(|link| link.fenced.last.epoch >= epoch) {
             return Ok(Arc::clone(link));
         }
         let link = Arc::new(self.dialer.open(&self.view.known()).await?);

@@ -5,10 +5,10 @@
 -- KEYS: the stream, the lineage, the notices (whose type alone is of interest).
 -- ARGV: 'check' to write nothing, else the name of an epoch, should one have to begin; how many
 --       ancestors to remember, and how many of the latest although nothing happened in them; whether this
---       server syncs every write before it answers ('always'); then the last positions the node heard of,
---       one for each epoch.
--- Returns the stream's last id, its first entry's ('' where it is empty), its length, and 1 where something
--- is to be noted, which a check does not; or the greatest epoch that is known and the time in ms, if an
+--       server syncs every write before it answers ('always'); as which server this connection fenced this one a
+--       moment ago, '' if it did not; then the last positions the node heard of, one for each epoch.
+-- Returns the stream's last id, its first entry's ('' where it is empty), its length, 1 where something
+-- is to be noted, which a check does not, and as which server it is fenced; or the greatest epoch that is known and the time in ms, if an
 -- epoch has to begin and only a check was asked for, or the name is not greater.
 --
 -- Two writes at most, and each is whole: the lineage, then the marker. A lineage whose epoch is not
@@ -47,12 +47,13 @@ local function stream()
   return found
 end
 
-local function state(found, to_note)
-  return {found.last, found.first, found.length, to_note and 1 or 0}
+local function state(found, to_note, fenced)
+  return {found.last, found.first, found.length, to_note and 1 or 0, fenced}
 end
 
 local info = redis.call('INFO', 'server', 'replication', 'persistence')
-local server = info:match('run_id:(%x+)') .. ':' .. info:match('master_replid:(%x+)')
+local process = info:match('run_id:(%x+)')
+local server = process .. ':' .. info:match('master_replid:(%x+)')
 -- Whether what is acknowledged now cannot be lost: it is on disk, and no replica can take over that lacks it.
 local safe = ARGV[4] == 'always' and info:match('aof_enabled:(%d+)') == '1'
   and info:match('connected_slaves:(%d+)') == '0'
@@ -76,7 +77,12 @@ else
 end
 
 local found = stream()
-local continues = found and epoch == found.epoch and seq == found.seq and fenced == server
+-- A server whose first replica comes, or that expects none any more, calls its history by another name, which it then
+-- has no second one beside; a promotion leaves a second. Whoever fenced this process a moment ago, over a connection
+-- that has not broken, knows that there was no promotion before that.
+local renamed = fenced and fenced ~= server and fenced == ARGV[5] and fenced:match('^%x+') == process
+  and info:match('role:(%a+)') == 'master' and info:match('second_repl_offset:(%-?%d+)') == '-1'
+local continues = found and epoch == found.epoch and seq == found.seq and (fenced == server or renamed)
 local greatest = epoch or '0'
 if found and later(found.epoch, greatest) then greatest = found.epoch end
 
@@ -95,7 +101,7 @@ end
 local function is_lost(heard_epoch, heard)
   return heard > 0 and oldest and count < tonumber(ARGV[2]) and later(heard_epoch, oldest)
 end
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local heard_epoch, heard = parse(ARGV[i])
   local its = known[heard_epoch]
   is_witness = is_witness or (heard_epoch == last and heard >= left)
@@ -110,10 +116,14 @@ for i = 5, #ARGV do
   end
 end
 if continues then
-  -- From now on, or from before this epoch began, something can be lost: never the other way round.
-  local to_note = safe_epoch == epoch and not safe
-  if to_note and ARGV[1] ~= 'check' then redis.call('HSET', KEYS[2], 'safe', '') end
-  return state(found, to_note)
+  -- From now on, or from before this epoch began, something can be lost: never the other way round. A replica that
+  -- has come may take over.
+  local to_note = renamed or (safe_epoch == epoch and not safe)
+  if to_note and ARGV[1] ~= 'check' then
+    redis.call('HSET', KEYS[2], 'server', server, 'safe', '')
+    fenced = server
+  end
+  return state(found, to_note, fenced)
 end
 
 local time = redis.call('TIME')
@@ -153,7 +163,7 @@ if found then
   end
   for ancestor, its in pairs(way) do known[ancestor] = its end
 end
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local heard_epoch, heard = parse(ARGV[i])
   local its = known[heard_epoch]
   if its then
@@ -201,4 +211,4 @@ redis.call('HSET', KEYS[2], 'epoch', name, 'seq', '0', 'server', server,
   'safe', safe and not rewrites and name or '', 'ancestors', ends)
 redis.call('XADD', KEYS[1], name .. '-0', 'a', now, 'parent', found and found.last or '',
   'lossy', last and known[last].lossy and '1' or '0')
-return state(stream())
+return state(stream(), false, server)

@@ -1,9 +1,12 @@
 //! The fence: whether this server may have lost writes since it was last fenced, and a new epoch
 //! where it may.
 
+use std::time::Duration;
+
 use fanfare_event::{Position, Timestamp};
 use fanfare_log::{Ended, Lineage, next_epoch};
 use redis::{Cmd, Value};
+use tokio::time::Instant;
 
 use crate::entry::text;
 use crate::error::RedisRequestError;
@@ -12,6 +15,8 @@ use crate::stream_state::StreamState;
 
 /// How many names for an epoch are tried: each of the others was taken by another node meanwhile.
 const MAX_NAMES: usize = 16;
+/// For how long a fence is evidence that the server was the same.
+const FRESH: Duration = Duration::from_secs(10);
 
 impl Link {
     /// Fences: a new epoch where the server may have lost writes, or has less than `heard`, the last
@@ -22,8 +27,9 @@ impl Link {
         let mut found = Found::parse(self.request(&check).await?)?;
         for _ in 0..MAX_NAMES {
             match found {
-                Found::State { fenced, to_note } => {
+                Found::State { fenced, to_note, server } => {
                     self.fenced = fenced;
+                    self.fenced_as = Some((server, Instant::now()));
                     if to_note {
                         let note = self.call_fence(&self.scripts.fence, "0", syncs, heard);
                         // Where this is refused, so are publishes: there is nothing to fear for. The
@@ -72,6 +78,8 @@ impl Link {
         call.arg(&*self.keys.events).arg(&*self.keys.lineage).arg(&*self.keys.notices);
         call.arg(name).arg(Lineage::MAX_ANCESTORS).arg(Lineage::RECENT);
         call.arg(if syncs { "always" } else { "" });
+        let fresh = self.fenced_as.as_ref().filter(|(_, at)| at.elapsed() < FRESH);
+        call.arg(fresh.map_or("", |(server, _)| server));
         for position in heard {
             call.arg(position.to_string());
         }
@@ -114,7 +122,7 @@ fn recorded(current: &str, ancestors: &str, epoch: u64) -> Option<Lineage> {
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// All is well, or is now. It may be to be noted that from now on something could be lost.
-    State { fenced: StreamState, to_note: bool },
+    State { fenced: StreamState, to_note: bool, server: String },
     /// Something is to be written, under a name greater than any.
     Due { greatest: u64, now: Timestamp },
 }
@@ -131,8 +139,8 @@ impl Found {
                 now: now.ok_or(UNEXPECTED)?,
             });
         }
-        let [last, first, Value::Int(length), Value::Int(to_note)] =
-            <[Value; 4]>::try_from(fields).map_err(|_| UNEXPECTED)?
+        let [last, first, Value::Int(length), Value::Int(to_note), server] =
+            <[Value; 5]>::try_from(fields).map_err(|_| UNEXPECTED)?
         else {
             return Err(UNEXPECTED);
         };
@@ -143,6 +151,6 @@ impl Found {
             first: first.parse().ok(),
             length: u64::try_from(length).map_err(|_| UNEXPECTED)?,
         };
-        Ok(Self::State { fenced, to_note: to_note != 0 })
+        Ok(Self::State { fenced, to_note: to_note != 0, server: text(server)? })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fanfare_log::Environment;
 use redis::{Cmd, Pipeline, Value};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::connection::RedisConnection;
 use crate::entry::text;
@@ -27,6 +27,8 @@ pub(crate) struct Link {
     pub(crate) response_timeout: Duration,
     /// What the fence found when the connection was opened, or since.
     pub(crate) fenced: StreamState,
+    /// As which server it was fenced then, and when.
+    pub(crate) fenced_as: Option<(String, Instant)>,
     /// Until the server refuses to say how it is configured.
     pub(crate) may_ask_config: bool,
     /// What epochs are named by, beside the server's clock.
@@ -49,6 +51,7 @@ impl Link {
             keys,
             response_timeout,
             fenced: StreamState::UNKNOWN,
+            fenced_as: None,
             may_ask_config: true,
             environment,
         }

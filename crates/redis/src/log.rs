@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use fanfare_event::{EventId, Position, Selector};
 use fanfare_log::{
-    Appending, Batch, EventLog, Finding, LogSize, Page, PageLimit, ReadError, ReadFrom, Tail,
-    Unready,
+    Appending, Batch, EventLog, Finding, Hearing, LogSize, Page, PageLimit, ReadError, ReadFrom,
+    Tail, Unready,
 };
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -154,8 +154,15 @@ pub(crate) async fn assemble(
     ));
     // Notices are for streams that are on their way, and whom nobody can end yet.
     let resumes = state.is_some();
-    let task =
-        TailTask::begin(dialer.clone(), view.clone(), health.clone(), tail, listener, resumes);
+    let task = TailTask::begin(
+        dialer.clone(),
+        view.clone(),
+        health.clone(),
+        tail,
+        listener,
+        resumes,
+        settings.max_message,
+    );
     let following = Box::pin(task.run(Some(following)));
     let (publisher, task) = Publisher::new(
         settings,
@@ -194,6 +201,10 @@ impl EventLog for RedisLog {
 
     fn is_in_step(&self) -> bool {
         self.health.tail_error().is_none()
+    }
+
+    fn hear_all(&self) -> Hearing {
+        self.view.soundings.next_passed()
     }
 
     fn size(&self) -> Option<LogSize> {

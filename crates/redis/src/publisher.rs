@@ -175,15 +175,17 @@ impl PublishTask {
             if self.again.is_empty() {
                 tokio::select! {
                     biased;
-                    () = sleep_until(self.upkeep.due()) => {
-                        self.upkeep.run(link, &self.view, &self.health).await?;
-                        continue;
-                    }
+                    () = sleep_until(self.upkeep.due(self.view.heard())) => {}
                     request = self.queue.recv() => match request {
                         Some(request) => self.again.push_back(request),
                         None => return Ok(()),
                     },
                 }
+            }
+            // Also before a publish: a single one trims all that is beyond what was measured.
+            if self.upkeep.due(self.view.heard()) <= Instant::now() {
+                self.upkeep.run(link, &self.view, &self.health).await?;
+                continue;
             }
             if link.fenced.last.epoch < self.view.heard().epoch {
                 return Err(LinkError::Overtaken);

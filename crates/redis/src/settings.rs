@@ -17,9 +17,12 @@ pub struct RedisSettings {
     /// system trusts.
     pub certificate_authority: Option<Vec<u8>>,
     /// How much the stream keeps. Count and bytes are approximate: Redis trims whole blocks of
-    /// about a hundred entries, and bytes are turned into a count by the stream's measured size.
+    /// about a hundred entries, and bytes are turned into a count by the measured size of its oldest
+    /// ten thousand blocks.
     /// Nodes of one namespace should agree; where they do not, the smallest wins.
     pub retention: Retention,
+    /// How large a message may be, in bytes: so many fewer entries are asked for at once. Default 1 MiB.
+    pub max_message: usize,
     /// How long an idempotency key is remembered. Default 10 minutes.
     pub idempotency_window: Duration,
     /// How many idempotency keys this node leaves in Redis at most within a window; further ones
@@ -59,6 +62,7 @@ impl RedisSettings {
                 bytes: 256 << 20,
                 age: Duration::from_secs(24 * 3600),
             },
+            max_message: 1 << 20,
             idempotency_window: Duration::from_secs(600),
             idempotency_keys: 1_000_000,
             publish_deadline: Duration::from_millis(1500),

@@ -17,7 +17,7 @@ use crate::health::Health;
 use crate::link::Link;
 use crate::runs::CachedRuns;
 use crate::settings::RedisSettings;
-use crate::view::View;
+use crate::view::{MAX_PAGE, View};
 use crate::waiting::Waiting;
 
 /// How many bytes one page should bring over the network, about.
@@ -87,7 +87,6 @@ impl StreamReader {
             return Ok(Page { trimmed: None, events: Vec::new(), next: start });
         }
         let bytes = limit.bytes.clamp(1, PAGE_BYTES);
-        let count = self.view.entries_in(bytes);
         // What the lineage does not name is not of this log: nobody could go on from there.
         let floor = Position::new(seen.lineage.oldest(), 0);
         if floor > until || !seen.lineage.names(until.epoch) {
@@ -95,7 +94,7 @@ impl StreamReader {
         }
         let (entries, complete) = self
             .waiting
-            .block_on(self.gather(start.max(floor), until, count, bytes, &seen.lineage))
+            .block_on(self.gather(start.max(floor), until, bytes, &seen.lineage))
             .map_err(unavailable)?;
         let misses = |at, before| {
             !seen.lineage.continuous(at, before) && self.view.lost(&selector.topics, at, before)
@@ -142,19 +141,18 @@ impl StreamReader {
     }
 
     /// The first entries after `start`, up to `until`, and whether these are all there are: what was read just
-    /// now, by whomever, or about so many, or so many bytes of them.
+    /// now, by whomever, or about so many bytes of them.
     async fn gather(
         &self,
         start: Position,
         until: Position,
-        count: usize,
         bytes: usize,
         lineage: &Arc<Lineage>,
     ) -> Result<(Vec<StreamEntry>, bool), Cause> {
         if let Some(entries) = self.runs.find(start, until, lineage, Instant::now()) {
             return Ok((entries, false));
         }
-        let (entries, complete) = self.fetch_run(start, until, count, bytes, lineage).await?;
+        let (entries, complete) = self.fetch_run(start, until, bytes, lineage).await?;
         // A few entries would be a short page for whoever wants more.
         if bytes >= SHARED_BYTES {
             self.runs.keep(start, &entries, lineage, Instant::now());
@@ -162,9 +160,10 @@ impl StreamReader {
         Ok((entries, complete))
     }
 
-    /// Asks for the first entries after `start`, up to `until`: about so many, or so many bytes of them;
-    /// and says whether these are all there are. Begins with one, so that a page gets somewhere however slow
-    /// the link is and however large the entries.
+    /// Asks for the first entries after `start`, up to `until`: about so many bytes of them, and at most one entry that
+    /// is beyond them; and says whether these are all there are. Begins with one, so that a page gets somewhere however
+    /// slow the link is and however large the entries. What was heard lately says nothing of what stands there: only
+    /// what has come does.
     ///
     /// Entries of epochs that the lineage does not name come along and do not count: no page may end
     /// on one.
@@ -172,7 +171,6 @@ impl StreamReader {
         &self,
         start: Position,
         until: Position,
-        count: usize,
         bytes: usize,
         lineage: &Lineage,
     ) -> Result<(Vec<StreamEntry>, bool), Cause> {
@@ -184,9 +182,10 @@ impl StreamReader {
             let asked = match (entries.len(), named) {
                 (0, _) => 1,
                 (_, 0) => AT_ONCE,
-                _ => (bytes.saturating_sub(held) / largest.max(1))
-                    .clamp(1, AT_ONCE)
-                    .min(count - named),
+                // A few more than came so far: of what is not kept, little has come in vain.
+                (came, _) => (bytes.saturating_sub(held) / largest.max(1))
+                    .clamp(1, AT_ONCE.min(4 * came))
+                    .min(MAX_PAGE - named),
             };
             let after = entries.last().map_or(start, StreamEntry::position);
             let more = match timeout_at(end, self.fetch(after, until, asked, epoch)).await {
@@ -197,16 +196,19 @@ impl StreamReader {
                 Err(_) => return Err(RedisRequestError::Silent(self.deadline).into()),
             };
             let complete = more.len() < asked;
-            for entry in &more {
+            for entry in more {
+                if named >= MAX_PAGE || held >= bytes {
+                    return Ok((entries, false));
+                }
                 let weight = entry.weight();
                 largest = largest.max(weight);
                 if lineage.names(entry.position().epoch) {
                     named += 1;
                     held += weight;
                 }
+                entries.push(entry);
             }
-            entries.extend(more);
-            if complete || named >= count || held >= bytes {
+            if complete || named >= MAX_PAGE || held >= bytes {
                 return Ok((entries, complete));
             }
         }

@@ -19,6 +19,7 @@ use crate::entry::{NewEntries, NoticeEntry, StreamEntry};
 use crate::error::{ConnectError, RedisRequestError};
 use crate::health::Health;
 use crate::link::{Link, clock};
+use crate::soundings::Soundings;
 use crate::view::View;
 
 /// How long Redis holds an `XREAD` when there is nothing new.
@@ -27,6 +28,10 @@ const BLOCK: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How many bytes one answer should bring, about.
 const PAGE_BYTES: usize = 256 << 10;
+/// How many it may bring, where everything in it is as large as it may be; but so many entries are always asked for, at
+/// most.
+const MAX_ANSWER: usize = 64 << 20;
+const ALWAYS_ASKED: usize = 32;
 /// How long an answer may take at most on a link so slow that time and again none arrives.
 const MAX_RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -51,6 +56,8 @@ pub(crate) struct TailTask {
     /// Whether whoever comes to listen is to be told that notices were missed.
     owes_missed: bool,
     backoff: SlowLinkBackoff,
+    /// How many entries are asked for, at most.
+    max_entries: usize,
 }
 
 /// On a link that is too slow for a page, ask for less and wait longer.
@@ -67,6 +74,7 @@ impl TailTask {
         tail: Arc<dyn Tail>,
         listener: ListenerSlot,
         awaits_listener: bool,
+        max_message: usize,
     ) -> Self {
         let (seen, noticed) = (view.seen(), view.noticed());
         tail.begin(&seen.lineage, seen.heard);
@@ -84,6 +92,7 @@ impl TailTask {
             awaits_listener,
             owes_missed: false,
             backoff: SlowLinkBackoff { factor: 1 },
+            max_entries: (MAX_ANSWER / max_message.max(1)).max(ALWAYS_ASKED),
         }
     }
 
@@ -91,14 +100,17 @@ impl TailTask {
     pub(crate) async fn run(mut self, mut link: Option<Link>) {
         let mut back_off = BackOff::new();
         loop {
+            let mut sounding = Soundings::NONE;
             let mut open = match link.take() {
+                // It was fenced before anyone could ask.
                 Some(link) => link,
                 None => {
+                    sounding = self.view.soundings.begin();
                     let on_failure = |error: ConnectError| self.health.tail_down(error.into());
                     self.dialer.reopen(&self.view, &mut back_off, on_failure).await
                 }
             };
-            let error = self.follow(&mut open, &mut back_off).await;
+            let error = self.follow(&mut open, sounding, &mut back_off).await;
             tracing::warn!(node = open.node, %error, "the tail's connection is given up");
             self.health.tail_down(error.into());
             sleep(back_off.pause()).await;
@@ -106,13 +118,18 @@ impl TailTask {
     }
 
     /// Follows the stream until the link fails.
-    async fn follow(&mut self, link: &mut Link, back_off: &mut BackOff) -> RedisRequestError {
+    async fn follow(
+        &mut self,
+        link: &mut Link,
+        sounding: u64,
+        back_off: &mut BackOff,
+    ) -> RedisRequestError {
         // A link is good once it has read: a stopped server accepts connections too.
         let mut checked = Instant::now();
         if let Err(error) = self.check_notices(link).await {
             return error;
         }
-        self.on_fenced(link);
+        self.on_fenced(link, sounding);
         loop {
             let idle = match self.read(link).await {
                 Ok(idle) => idle,
@@ -129,18 +146,21 @@ impl TailTask {
             self.health.tail_up();
             *back_off = BackOff::new();
             if idle || checked.elapsed() >= CHECK_INTERVAL {
+                let sounding = self.view.soundings.begin();
                 if let Err(error) = link.fence(&self.view.known()).await {
                     return error;
                 }
                 checked = Instant::now();
-                self.on_fenced(link);
+                self.on_fenced(link, sounding);
             }
         }
     }
 
     /// Reads on and tells the tail. Whether there was nothing new.
     async fn read(&mut self, link: &mut Link) -> Result<bool, RedisRequestError> {
-        let count = self.view.entries_in(PAGE_BYTES).div_ceil(self.backoff.factor as usize);
+        // Redis counts entries, not bytes, and the latest say little of what was published while this node was away.
+        let count = self.view.entries_in(PAGE_BYTES).min(self.max_entries);
+        let count = count.div_ceil(self.backoff.factor as usize);
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
         question.arg("STREAMS").arg(&*link.keys.events);
@@ -260,6 +280,7 @@ impl TailTask {
         self.heard = last;
         self.view.after_append(run);
         self.health.received(last);
+        self.view.soundings.heard(last);
         run.clear();
     }
 
@@ -283,14 +304,16 @@ impl TailTask {
         self.tail.begin(&self.lineage, at);
         self.heard = at;
         self.health.received(at);
+        self.view.soundings.heard(at);
         Ok(())
     }
 
-    /// Takes note of what the fence found.
-    fn on_fenced(&mut self, link: &Link) {
+    /// Takes note of what the fence found, which began as this sounding.
+    fn on_fenced(&mut self, link: &Link, sounding: u64) {
         let fenced = &link.fenced;
         self.missed = (fenced.last > self.heard).then_some(fenced.last);
         self.view.on_fenced(*fenced);
+        self.view.soundings.found(sounding, fenced.last, self.heard);
         let trimmed = self.lineage.named_up_to(fenced.trimmed_through()).min(self.heard);
         if trimmed > self.trimmed {
             self.trimmed = trimmed;

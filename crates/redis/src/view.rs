@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fanfare_event::{Event, Position, TopicSelector};
 use fanfare_log::{Lineage, LogSize};
 
+use crate::soundings::Soundings;
 use crate::stream_state::StreamState;
 use crate::stream_trims::StreamTrims;
 
 /// The most entries asked for at once.
-const MAX_PAGE: usize = 1000;
+pub(crate) const MAX_PAGE: usize = 1000;
 
 /// What the tail was told.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ const MAX_EPOCHS: usize = 64;
 pub(crate) struct View {
     seen: Mutex<Seen>,
     trims: Mutex<StreamTrims>,
+    /// How far what Redis was found to have was heard.
+    pub(crate) soundings: Soundings,
     /// The last position of each of the latest epochs that was heard of or acknowledged, ascending.
     known: Mutex<Vec<Position>>,
     /// The id of the last notice that was heard.
@@ -53,6 +56,7 @@ impl View {
                 fenced: StreamState::UNKNOWN,
             }),
             trims: Mutex::new(StreamTrims::since(heard)),
+            soundings: Soundings::new(),
             known: Mutex::new(vec![heard]),
             noticed: Mutex::new(noticed),
             weight: AtomicUsize::new(1024),

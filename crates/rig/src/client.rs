@@ -94,8 +94,8 @@ pub struct RigClient<'a> {
     finishing: &'a AtomicBool,
 }
 
-/// How long an answer may take. A node that waits for its engine keeps a client for two seconds.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take. A node that waits for its engine keeps a client for ten seconds.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a stream ends that the hub ends.
 const CLOSED: &str = "the hub closed it";

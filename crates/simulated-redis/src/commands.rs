@@ -144,7 +144,7 @@ impl Execution {
                 Ok(popped.map_or(Reply::Nil, Reply::Text))
             }
             // What a key takes up is of no interest here, as long as it grows with it.
-            ("memory", [_, key]) => Ok(match self.database.stream(key, self.now)? {
+            ("memory", [_, key, ..]) => Ok(match self.database.stream(key, self.now)? {
                 Some(stream) => Reply::count(100 * (1 + stream.len())),
                 None => Reply::Nil,
             }),

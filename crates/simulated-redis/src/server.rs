@@ -85,7 +85,7 @@ impl SimulatedRedis {
             "# Server\r\nredis_version:7.0.15\r\nrun_id:{process}\r\n# Memory\r\n\
              maxmemory_policy:noeviction\r\n# Persistence\r\naof_enabled:{log}\r\n\
              aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n# Replication\r\nrole:master\r\n\
-             connected_slaves:{replicas}\r\nmaster_replid:{replication}\r\n"
+             connected_slaves:{replicas}\r\nmaster_replid:{replication}\r\nsecond_repl_offset:-1\r\n"
         ));
     }
 

@@ -157,14 +157,16 @@ fn step(pair: &mut Pair, rng: &mut Rng, epoch: &mut u64) {
         0..4 => {
             let heard = heard(rng, *epoch);
             let heard = heard.iter().map(String::as_str);
-            let arguments: Vec<_> = ["check", "6", "2", always].into_iter().chain(heard).collect();
+            let arguments: Vec<_> =
+                ["check", "6", "2", always, ""].into_iter().chain(heard).collect();
             pair.call("check", &[events, lineage, "{s}:notices"], &arguments);
         }
         4..10 => {
             let name = (*epoch + rng.u64(..3)).to_string();
             let heard = heard(rng, *epoch);
             let heard = heard.iter().map(String::as_str);
-            let arguments: Vec<_> = [&name, "6", "2", always].into_iter().chain(heard).collect();
+            let arguments: Vec<_> =
+                [&name, "6", "2", always, ""].into_iter().chain(heard).collect();
             pair.call("fence", &[events, lineage, "{s}:notices"], &arguments);
             *epoch = name.parse().unwrap();
         }
@@ -251,7 +253,7 @@ fn step(pair: &mut Pair, rng: &mut Rng, epoch: &mut u64) {
             let named = [&epoch, "0", "9", "1", "", "a", "", "m", "\nid0", "a", "", "m", "\nid0"];
             pair.call("publish", &[events, lineage, ids, order], &named);
             pair.call("forget", &[events, ids, order], &["2"]);
-            pair.call("fence", &[events, lineage, "{s}:notices"], &["9", "6", "2", ""]);
+            pair.call("fence", &[events, lineage, "{s}:notices"], &["9", "6", "2", "", ""]);
             pair.ask(&["DEL", key]);
         }
     }

@@ -12,20 +12,26 @@ use tokio::time::interval;
 /// How often a node says that it is there; a few times within [`ClusterStore::HEARTBEAT_TIMEOUT`].
 const EVERY: Duration = Duration::from_secs(3);
 
-/// The nodes as they were last heard, this one among them; empty while they cannot be heard.
+/// The nodes as they were last heard, this one among them; `None` while nobody can be heard: not to know who is there is
+/// not to know that nobody is.
 #[derive(Debug, Default)]
-pub(super) struct Membership(Mutex<Vec<Member>>);
+pub(super) struct Membership(Mutex<Option<Vec<Member>>>);
+
+/// Why the other nodes cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not known which nodes there are")]
+pub(super) struct NotHeard;
 
 impl Membership {
-    pub(super) fn members(&self) -> Vec<Member> {
+    pub(super) fn members(&self) -> Option<Vec<Member>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The ids of all nodes but this one.
-    pub(super) fn others(&self, this: NodeId) -> Vec<NodeId> {
-        let members = self.members();
+    pub(super) fn others(&self, this: NodeId) -> Result<Vec<NodeId>, NotHeard> {
+        let members = self.members().ok_or(NotHeard)?;
         let ids = members.iter().filter_map(|member| Some(member.status()?.id));
-        ids.filter(|id| *id != this).collect()
+        Ok(ids.filter(|id| *id != this).collect())
     }
 
     /// Sends the heartbeats of this node, and notes those of the others, for ever.
@@ -35,15 +41,16 @@ impl Membership {
         loop {
             ticks.tick().await;
             let line = status(app, store.lag()).to_json().to_string();
-            let lines = match store.heartbeat(&id, &line).await {
-                Ok(lines) => lines,
-                Err(error) => {
-                    tracing::debug!(%error, "the other nodes cannot be heard");
-                    Vec::new()
-                }
-            };
-            let mut members: Vec<_> = lines.iter().map(|line| Member::from_line(line)).collect();
-            members.sort_by_key(rank);
+            let heard = store.heartbeat(&id, &line).await;
+            if let Err(error) = &heard {
+                tracing::debug!(%error, "the other nodes cannot be heard");
+            }
+            let members = heard.ok().map(|lines| {
+                let mut members: Vec<_> =
+                    lines.iter().map(|line| Member::from_line(line)).collect();
+                members.sort_by_key(rank);
+                members
+            });
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = members;
         }
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use fanfare_auth::{Pending, TicketStore};
 use fanfare_delivery::Delivery;
 use fanfare_http::{
-    AppState, Cluster, Member, NodeId, PublishStreams, QuestionHandler, Unreachable,
+    Answers, AppState, Cluster, Member, NodeId, PublishStreams, QuestionHandler, Unreachable,
 };
 use fanfare_redis::ClusterStore;
 use fanfare_shares::Amount;
@@ -79,15 +79,15 @@ impl Cluster for RedisCluster {
         })
     }
 
-    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Vec<String>, Unreachable>> {
+    fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Answers, Unreachable>> {
         Box::pin(async move {
-            let members = self.membership.others(self.node);
+            let members = self.membership.others(self.node).map_err(Unreachable::because)?;
             let asked = questions::ask(&self.store, self.node, question, members).await;
             asked.map_err(Unreachable::because)
         })
     }
 
     fn members(&self) -> Vec<Member> {
-        self.membership.members()
+        self.membership.members().unwrap_or_default()
     }
 }

@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_http::{NodeId, QuestionHandler};
+use fanfare_http::{Answers, NodeId, QuestionHandler};
 use fanfare_redis::{ClusterStore, ClusterStoreError, Notice};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 /// How long nodes have to answer: no node waits for the answer to an older question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// How long an answer is kept for the node that asked.
-const KEPT: Duration = Duration::from_secs(5);
+/// How long an answer is kept for whoever asked, who looks once more at most when [`ANSWER_WITHIN`] is over.
+const KEPT: Duration = Duration::from_secs(2);
 /// How long it takes until an answer is looked for again: at first, and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(160));
 /// What a question begins with.
@@ -69,21 +69,21 @@ pub(super) async fn ask(
     node: NodeId,
     question: &str,
     nodes: Vec<NodeId>,
-) -> Result<Vec<String>, ClusterStoreError> {
+) -> Result<Answers, ClusterStoreError> {
     if nodes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Answers::default());
     }
     let began = Instant::now();
     let name = store.question_name();
     store.broadcast(&format!("{MARK}{node} {name} {question}")).await?;
-    let (mut answers, mut missing, mut wait) = (Vec::new(), nodes, LOOK.0);
+    let (mut given, mut missing, mut wait) = (Vec::new(), nodes, LOOK.0);
     while !missing.is_empty() && began.elapsed() < ANSWER_WITHIN {
         sleep(wait).await;
         wait = (wait * 2).min(LOOK.1);
         let mut silent = Vec::new();
         for node in missing {
             match store.withdraw(&answer_name(&name, node)).await? {
-                Some(answer) => answers.push(answer),
+                Some(answer) => given.push(answer),
                 None => silent.push(node),
             }
         }
@@ -93,7 +93,7 @@ pub(super) async fn ask(
         let nodes: Vec<_> = missing.iter().map(NodeId::to_string).collect();
         tracing::debug!(?nodes, "nodes did not answer in time");
     }
-    Ok(answers)
+    Ok(Answers { given, missing: missing.len() })
 }
 
 /// Under which name the answer of a node is left.

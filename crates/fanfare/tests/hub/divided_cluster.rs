@@ -250,3 +250,30 @@ fn the_console_lists_the_nodes_that_are_there() {
     cluster.two.wait();
     await_nodes(&cluster.one, &["one"]);
 }
+
+/// A way to Redis that is up, and slow, is no reason to tell of a loss.
+#[test]
+fn a_node_that_is_behind_tells_of_no_loss() {
+    let Cluster { one, two, way, .. } = &Cluster::start();
+    way.throttle(200_000);
+    // This takes that way twice as long as a client that is ahead waits at least.
+    let ids: Vec<_> = (0..20).map(|_| publish(one, &"x".repeat(40_000))).collect();
+    let eve = holder("eve");
+    let ahead = two.subscription().query("topic=chat").header("Authorization", &eve);
+    let mut stream = ahead.after(ids.last().unwrap()).open();
+    publish(one, "what follows");
+    assert_eq!(stream.next().data, "what follows");
+}
+
+#[test]
+fn a_node_that_hears_nothing_tells_of_no_loss() {
+    let Cluster { one, two, way, .. } = &Cluster::start();
+    way.stall(true);
+    let id = publish(one, "not heard there");
+    let eve = holder("eve");
+    let ahead = two.subscription().query("topic=chat").header("Authorization", &eve);
+    let mut turned_away = ahead.after(&id).open();
+    assert_eq!(turned_away.until_closed(), []);
+    assert!(!turned_away.retries.is_empty());
+    way.stall(false);
+}

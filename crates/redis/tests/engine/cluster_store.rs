@@ -245,3 +245,33 @@ async fn the_roll_is_of_those_who_are_there() {
     assert_eq!(two.heartbeat("two", "late").await.unwrap().len(), ClusterStore::MAX_NODES + 2);
     assert_eq!(server.number(&["HEXISTS", "{test}:nodes", "two"]), 0, "there is no room");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_notice_goes_to_a_replaced_server() {
+    let master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    until("the replica follows", || replica.info("master_link_status") == "up").await;
+    let way = Proxy::to(master.port());
+    let node = Node::connect(&way.url()).await;
+    // Its connection is kept for the next.
+    node.log.cluster_store().leave("nobody").await.unwrap();
+    let copied = || replica.attempt(&["XLEN", "{test}:events"]).as_deref() == Some("1");
+    until("the replica has the stream", copied).await;
+    let first = node.tail.heard();
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    // Whoever connects from now on finds the new master: all but what has asked for that.
+    way.redirect_to_port(replica.port());
+    for client in master.command(&["CLIENT", "LIST"]).lines() {
+        if !client.contains("cmd=hdel") {
+            let id = client.split_whitespace().find_map(|field| field.strip_prefix("id=")).unwrap();
+            // The one that asks is gone by now.
+            master.attempt(&["CLIENT", "KILL", "ID", id]);
+        }
+    }
+    until("an epoch has begun", || node.tail.heard().epoch > first.epoch).await;
+    let other = Node::connect(&replica.url()).await;
+    let heard = Heard::at(&other);
+    until("the node hears its engine", || node.log.is_in_step()).await;
+    node.log.cluster_store().broadcast("to all").await.unwrap();
+    until("the other hears it", || heard.texts() == ["to all"]).await;
+}

@@ -140,3 +140,25 @@ async fn what_too_few_replicas_have_is_not_acknowledged() {
     let id = copied.first.to_string();
     assert!(replica.command(&["XINFO", "STREAM", "{test}:events"]).contains(&id));
 }
+
+/// Redis calls its history by another name then, and nothing of it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_replica_is_no_failover() {
+    let master = RedisServer::start(&[]);
+    let node = Node::connect(&master.url()).await;
+    let ledger = Ledger::default();
+    let load = ledger.load(&node.log, "a");
+    until("much is published", || ledger.len() > 300).await;
+    let before = master.info("master_replid");
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    until("the replica is in step", || replica.info("master_link_status") == "up").await;
+    let after = master.info("master_replid");
+    assert_ne!(before, after);
+    let server = format!("{}:{after}", master.info("run_id"));
+    let is_noted = || master.command(&["HGET", "{test}:lineage", "server"]) == server;
+    until("it is noted", is_noted).await;
+    load.stop().await;
+    node.heard(ledger.last()).await;
+    ledger.judge(&node.tail);
+    assert_eq!(node.tail.begins().len(), 1, "nothing was lost, and nothing is said to be");
+}

@@ -35,7 +35,7 @@ fn begin_epochs(server: &RedisServer) -> Lineage {
         let heard = end.to_string();
         let name = epoch.to_string();
         let mut fencing =
-            vec!["EVALSHA", &fence, "3", EVENTS, LINEAGE, NOTICES, &name, &most, &recent, ""];
+            vec!["EVALSHA", &fence, "3", EVENTS, LINEAGE, NOTICES, &name, &most, &recent, "", ""];
         if lineage.is_some() {
             server.command(&["HSET", LINEAGE, "server", "another"]);
             if !may_be_lost(end.epoch) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fanfare_log::EventLog;
 use fanfare_testkit::RedisServer;
+use tokio::time::sleep;
 
 use crate::ledger::{Ledger, Node, batch, draft, settings, until};
 
@@ -68,7 +69,70 @@ async fn count_and_bytes_bound_the_stream() {
     while length > 600 {
         publish().await.unwrap();
         length = server.number(&["XLEN", "{test}:events"]);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     until("the tail is told", || node.tail.trimmed().seq > 2000).await;
+}
+
+/// One large message says nothing of how many small ones there is room for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_costs_no_small_ones_their_place() {
+    let server = RedisServer::start(&[]);
+    let node = Node::connect(&server.url()).await;
+    let large = node.log.append(batch(vec![draft("a", "x".repeat(1 << 20))])).await.unwrap();
+    node.heard(large.first).await;
+    // What is published is sent at once after that: what was measured last holds the large one.
+    until("the large one is measured", || node.log.size().is_some_and(|it| it.bytes > 1 << 20))
+        .await;
+    for n in 0..200 {
+        let small = (0..50).map(|part| draft("a", format!("{n}.{part:0100}"))).collect();
+        node.log.append(batch(small)).await.unwrap();
+    }
+    assert_eq!(server.number(&["XLEN", "{test}:events"]), 2 + 200 * 50);
+}
+
+/// A stream that is full of large messages gives its room to small ones as they come, not seconds later.
+#[tokio::test(flavor = "multi_thread")]
+async fn small_messages_take_the_room_of_large_ones() {
+    let server = RedisServer::start(&[]);
+    let mut settings = settings(&server.url());
+    settings.retention.bytes = 16 << 20;
+    let node = Node::with(settings).await;
+    let large = || batch(vec![draft("a", "x".repeat(1 << 20))]);
+    let full = |node: &Node| node.log.size().is_some_and(|it| it.bytes > 12 << 20);
+    while !full(&node) {
+        node.log.append(large()).await.unwrap();
+        sleep(Duration::from_millis(20)).await;
+    }
+    let mut length = 0;
+    for n in 0..400 {
+        let small = (0..10).map(|part| draft("a", format!("{n}.{part:0100}"))).collect();
+        let last = node.log.append(batch(small)).await.unwrap();
+        // Not faster than the node is told of them.
+        node.heard(last.first).await;
+        length = server.number(&["XLEN", "{test}:events"]);
+        if length > 2_000 {
+            break;
+        }
+    }
+    assert!(length > 2_000, "of 4,000 there are {length}");
+}
+
+/// What was published first says nothing of how much came later.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_bound_large_messages_that_follow_small_ones() {
+    let server = RedisServer::start(&[]);
+    let mut settings = settings(&server.url());
+    settings.retention.bytes = 8 << 20;
+    let node = Node::with(settings).await;
+    for n in 0..40 {
+        let small = (0..50).map(|part| draft("a", format!("{n}.{part:0100}"))).collect();
+        node.log.append(batch(small)).await.unwrap();
+    }
+    for _ in 0..40 {
+        node.log.append(batch(vec![draft("a", "x".repeat(1 << 20))])).await.unwrap();
+    }
+    let size = || server.number(&["MEMORY", "USAGE", "{test}:events", "SAMPLES", "0"]);
+    // Whole blocks go, of about a hundred entries, but one of these fills a block.
+    until("what is too much is gone", || size() <= 12 << 20).await;
 }

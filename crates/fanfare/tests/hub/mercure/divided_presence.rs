@@ -2,6 +2,7 @@
 //! kept waiting.
 
 use fanfare_testkit::{Proxy, RedisServer};
+use serde_json::{Value, json};
 
 use super::lost_presence::{ALL, ROOT, WATCHED, get, listed, told, told_of, with};
 use super::{MERCURE, SECRET, asking, subscriber};
@@ -69,4 +70,29 @@ fn addresses_asked_at_once_share_questions() {
     let before = questions();
     assert_eq!(get(&two, id.as_str().unwrap()).status, 200);
     assert_eq!(questions(), before, "who is here is known here");
+}
+
+#[test]
+fn a_list_without_the_other_nodes_says_so() {
+    let redis = RedisServer::start(&[]);
+    let url = redis.url();
+    let [one, two] = nodes([&url, &url]);
+    let _there = asking(&two, "match=a").open();
+    await_that("the other node's is listed", || listed(&one, ROOT) == ["a"]);
+    let id = get(&one, ROOT).json()["subscriptions"][0]["id"].clone();
+    let id = id.as_str().unwrap();
+    await_that("it is found", || get(&one, id).status == 200);
+    // No node can list itself, nor hear of the others.
+    redis.command(&["SET", "{fanfare}:nodes", "of another kind"]);
+    let mut document = Value::Null;
+    await_that("it is not listed", || {
+        document = get(&one, ROOT).json();
+        document["subscriptions"] == json!([])
+    });
+    assert_eq!(document["truncated"], true, "{document}");
+    let answer = get(&one, id);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
+    redis.command(&["DEL", "{fanfare}:nodes"]);
+    await_that("it is listed again", || listed(&one, ROOT) == ["a"]);
 }

@@ -1,7 +1,7 @@
 //! The subscription API: which subscriptions are active, at this node and at the others.
 //!
-//! What must hold: nobody is told of what they have no grant for; and with the cursor that comes with a list, nothing
-//! told since is missed: it is taken before anyone is asked.
+//! What must hold: nobody is told of what they have no grant for; with the cursor that comes with a list, nothing told
+//! since is missed: it is taken before anyone is asked; and a list that may lack what another node has says so.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::presence::{ListedSubscriptions, Presence, question};
 use super::rounds::Rounds;
 use super::stream_format::reference;
-use crate::cluster::Cluster;
+use crate::cluster::{Answers, Cluster};
 use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
 
@@ -72,7 +72,11 @@ impl Api {
         caller.check_private(&topic)?;
         let answer = self.find(&path).await;
         let document = match path.subscriber() {
-            Some(_) => answer.listed.documents.first().cloned().ok_or_else(nowhere)?,
+            Some(_) => match answer.listed.documents.first() {
+                Some(document) => document.clone(),
+                None if answer.listed.more => return Err(Refusal::NotAllAsked),
+                None => return Err(nowhere()),
+            },
             None => self.collection(&path, &answer),
         };
         let kind = if path.is_older() { "application/ld+json" } else { "application/json" };
@@ -91,7 +95,11 @@ impl Api {
         }
         let Some(cluster) = cluster else { return Arc::default() };
         let ask = async |paths: Vec<_>| self.ask(&**cluster, paths).await;
-        self.rounds.ask(path, ask).await.unwrap_or_default()
+        self.rounds.ask(path, ask).await.unwrap_or_else(|| {
+            // Too many ask.
+            let listed = ListedSubscriptions { more: true, ..ListedSubscriptions::default() };
+            Arc::new(ActiveSnapshot { listed, last: self.last() })
+        })
     }
 
     /// What is active at these addresses, at this node and at the others.
@@ -102,18 +110,20 @@ impl Api {
     ) -> Vec<Arc<ActiveSnapshot>> {
         let (last, question) = (self.last(), question(&paths));
         let mut all = self.presence.list(paths).await;
-        match cluster.ask(&question).await {
-            Ok(answers) => {
-                for answer in answers {
+        let are_missing = match cluster.ask(&question).await {
+            Ok(Answers { given, missing }) => {
+                for answer in given {
                     let others = ListedSubscriptions::read_all(&answer);
                     all.iter_mut().zip(others).for_each(|(listed, others)| listed.add(others));
                 }
+                missing > 0
             }
             Err(error) => {
                 tracing::warn!(%error, "the other nodes' subscriptions are not listed");
-                all.iter_mut().for_each(|listed| listed.more = true);
+                true
             }
-        }
+        };
+        all.iter_mut().for_each(|listed| listed.more |= are_missing);
         let snapshot = |listed| Arc::new(ActiveSnapshot { listed, last: last.clone() });
         all.into_iter().map(snapshot).collect()
     }
