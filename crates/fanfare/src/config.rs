@@ -62,14 +62,14 @@ pub(crate) fn engine(settings: &Settings) -> EngineConfig {
     let retention = retention(settings);
     #[cfg(feature = "redis")]
     if let Some(url) = &settings.redis {
-        return EngineConfig::Redis(fanfare_redis::RedisSettings {
+        return EngineConfig::Redis(Box::new(fanfare_redis::RedisSettings {
             retention,
             max_message: max_message(settings),
             idempotency_window: settings.idempotency_window,
             idempotency_keys: settings.idempotency_keys,
             wait_replicas: settings.redis_wait_replicas,
             ..fanfare_redis::RedisSettings::new(url.clone(), settings.namespace.clone())
-        });
+        }));
     }
     match &settings.data {
         Some(directory) => EngineConfig::Disk {

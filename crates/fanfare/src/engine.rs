@@ -59,7 +59,7 @@ pub(crate) enum EngineConfig {
         options: DiskOptions,
     },
     #[cfg(feature = "redis")]
-    Redis(RedisSettings),
+    Redis(Box<RedisSettings>),
 }
 
 /// The event log, as what it is.
@@ -212,8 +212,8 @@ pub(crate) async fn open(
         })),
         #[cfg(feature = "redis")]
         EngineConfig::Redis(settings) => Engine::Redis(match state {
-            Some(EngineState::Redis(state)) => RedisLog::resume(settings, tail, state).await?,
-            _ => RedisLog::connect(settings, tail).await?,
+            Some(EngineState::Redis(state)) => RedisLog::resume(*settings, tail, state).await?,
+            _ => RedisLog::connect(*settings, tail).await?,
         }),
     };
     let hub = Arc::new(Hub::new(window, engine.log()));

@@ -331,6 +331,7 @@ impl Refusal {
             | Self::Untrusted(Untrusted::Unavailable(_))
             | Self::Tickets(_)
             | Self::CutNotAnnounced { .. }
+            | Self::NotAllAsked
             | Self::DeliveryBusy
             | Self::HandedOver
             | Self::Moving

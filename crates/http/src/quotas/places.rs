@@ -113,6 +113,7 @@ impl RequestPlaces {
         let (Some(rate), RequestKind::Ordinary | RequestKind::Metrics) = (rate, kind) else {
             return Ok(());
         };
+        let rate = rate as f64;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = rates.bucket(network, rate, now);
         bucket.draw(rate, now).map_err(|wait| Refusal::TooManyRequests { wait })?;
@@ -127,6 +128,7 @@ impl RequestPlaces {
     pub(crate) fn charge(&self, address: IpAddr, took: Duration, now: impl FnOnce() -> Instant) {
         let network = Network64::of(address);
         let Some(rate) = self.rate.of(network).filter(|_| took > INCLUDED) else { return };
+        let rate = rate as f64;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now();
         let bucket = rates.bucket(network, rate, now);
