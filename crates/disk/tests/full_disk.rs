@@ -115,7 +115,7 @@ fn what_waits_for_room_is_bounded() {
     let most = 20_000 + 4 * 4096 + 9 * 2048;
     assert!(disk.used() < most, "{}", disk.used());
     assert!(log.size().unwrap().unreclaimed > 0);
-    assert_eq!(log.ready(), Ok(()), "readers need not go elsewhere");
+    assert!(log.ready().is_ok(), "readers need not go elsewhere");
     assert!(!earliest(&log, &tail).events.is_empty());
 
     disk.refuse_to_create("");

@@ -128,3 +128,36 @@ impl fmt::Debug for Front {
         f.debug_struct("Front").field("router", router).field("shortcuts", shortcuts).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::routing::get;
+
+    use super::*;
+    use crate::access::{AccessConfig, Peer};
+    use crate::processor_time::used_by_this_thread;
+    use crate::quotas::{QuotaLimits, RequestKind};
+    use crate::refusal::Refusal;
+
+    #[tokio::test]
+    async fn an_address_is_charged_for_the_processor_time_of_its_requests() {
+        // More than may be used at once.
+        const LONG: Duration = Duration::from_millis(1_200);
+        let work = || async {
+            let began = used_by_this_thread();
+            while used_by_this_thread() - began < LONG {}
+        };
+        let app = AppState::idle(&QuotaLimits::few(), AccessConfig::private(), 1);
+        let front = Front::new(&app, Router::new().route("/", get(work)), Vec::new());
+        let peer = Peer { address: ([192, 0, 2, 1], 1).into(), tls: false };
+        let request = Request::builder().uri("/").extension(peer).body(Body::empty()).unwrap();
+        assert_eq!(front.answer(request).await.status(), 200);
+        let next =
+            |address| app.quotas.places.count(address, RequestKind::Ordinary, Instant::now());
+        let refused = next(peer.address.ip());
+        assert!(matches!(refused, Err(Refusal::TooManyRequests { .. })), "{refused:?}");
+        assert!(next([192, 0, 2, 2].into()).is_ok(), "another is not to blame");
+    }
+}

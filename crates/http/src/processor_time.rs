@@ -34,7 +34,8 @@ pub(crate) fn aside<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
     if is_long && may_block() { tokio::task::block_in_place(work) } else { work() }
 }
 
-fn used_by_this_thread() -> Duration {
+/// The processor time that this thread has used so far.
+pub(crate) fn used_by_this_thread() -> Duration {
     let used = clock_gettime(ClockId::ThreadCPUTime);
     // It is never negative.
     Duration::try_from(used).unwrap_or_default()
