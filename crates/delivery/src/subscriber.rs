@@ -403,10 +403,7 @@ impl Subscriber {
                 };
                 (offered, written)
             };
-            let mut stop = match meets_gap {
-                true => Some(Stop::Gap),
-                false => exhausted.then_some(Stop::End),
-            };
+            let mut stop = if meets_gap { Some(Stop::Gap) } else { exhausted.then_some(Stop::End) };
             let mut reached = seen;
             let at_last = written.as_ref().map_or(0, |written| written.bytes);
             if let Some(WriteOutcome { bytes, of_rest, handed, next, begun, blocked }) = written {

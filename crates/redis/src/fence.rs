@@ -79,7 +79,7 @@ impl Link {
         call.arg(name).arg(Lineage::MAX_ANCESTORS).arg(Lineage::RECENT);
         call.arg(if syncs { "always" } else { "" });
         let fresh = self.fenced_as.as_ref().filter(|(_, at)| at.elapsed() < FRESH);
-        call.arg(fresh.map_or("", |(server, _)| server));
+        call.arg(fresh.map_or("", |(server, _)| server.as_str()));
         for position in heard {
             call.arg(position.to_string());
         }

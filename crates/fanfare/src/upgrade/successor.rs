@@ -37,7 +37,7 @@ impl UpgradeAbort {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.broken = true;
         if let Some(channel) = state.channel.take() {
-            break_off(&channel);
+            break_off(channel.as_fd());
         }
     }
 
@@ -45,14 +45,15 @@ impl UpgradeAbort {
         let channel = channel.as_fd().try_clone_to_owned()?;
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.broken {
-            true => break_off(&channel),
+            true => break_off(channel.as_fd()),
             false => state.channel = Some(channel),
         }
         Ok(())
     }
 }
 
-fn break_off(channel: &OwnedFd) {
+/// Closes a channel for both sides. What was sent before can still be received.
+fn break_off(channel: BorrowedFd<'_>) {
     if let Err(error) = shutdown(channel, Shutdown::Both) {
         tracing::debug!(%error, "the channel to the new process was closed before");
     }
@@ -68,6 +69,8 @@ pub(crate) struct Successor {
     /// In which format it is handed everything.
     pub(super) format: Format,
     committed: bool,
+    /// Its commitment came when it was no longer waited for: nothing more can be received.
+    was_late: bool,
 }
 
 impl Successor {
@@ -87,7 +90,7 @@ impl Successor {
             .map_err(|source| UpgradeError::Start { path: program.to_owned(), source })?;
         // Until it says what it is.
         let (version, format) = (String::new(), Format::OLDEST);
-        let mut new = Self { channel, child, version, format, committed: false };
+        let mut new = Self { channel, child, version, format, committed: false, was_late: false };
         let UpgradeMessage::Hello { formats, version } = new.receive(HELLO, Expected::Formats)?
         else {
             return Err(UpgradeError::OutOfTurn { expected: Expected::Formats });
@@ -137,24 +140,36 @@ impl Successor {
 
     /// Has it commit. An error is certain: the new process has done nothing that others could see.
     pub(super) fn commit(&mut self) -> Result<(), UpgradeError> {
-        self.send(&UpgradeMessage::Commit, &[], Expected::Commitment)?;
-        let committed = match self.expect(&UpgradeMessage::Committed, STEP, Expected::Commitment) {
-            Err(error) => {
-                // What it sent before it died is still there to be received, and then it counts.
-                self.kill();
-                match self.channel.receive(Duration::ZERO) {
-                    Ok((UpgradeMessage::Committed, _)) => Ok(()),
-                    _ => Err(error),
-                }
+        self.commit_within(STEP)
+    }
+
+    fn commit_within(&mut self, within: Duration) -> Result<(), UpgradeError> {
+        const EXPECTED: Expected = Expected::Commitment;
+        self.send(&UpgradeMessage::Commit, &[], EXPECTED)?;
+        let answer = self.channel.receive(within).or_else(|error| {
+            // The channel decides. From here on the new process cannot commit any more; if it has by now, that is
+            // still there to be received, and counts: to kill it first would leave no hub at all.
+            break_off(self.channel.as_fd());
+            self.was_late = true;
+            self.channel.receive(Duration::ZERO).map_err(|_| error)
+        });
+        match answer {
+            Ok((UpgradeMessage::Committed, _)) => {
+                self.committed = true;
+                Ok(())
             }
-            committed => committed,
-        };
-        self.committed = committed.is_ok();
-        committed
+            Ok((UpgradeMessage::Failed { reason }, _)) => Err(UpgradeError::Failed(reason)),
+            Ok(_) => Err(UpgradeError::OutOfTurn { expected: EXPECTED }),
+            Err(error) => Err(self.silence(error, EXPECTED)),
+        }
     }
 
     /// Waits until it lets everyone in.
     pub(super) fn await_serving(&mut self) -> Result<(), UpgradeError> {
+        if self.was_late {
+            // It is the hub, and cannot say so.
+            return Ok(());
+        }
         self.expect(&UpgradeMessage::Serving, STEP, Expected::Service)
     }
 
@@ -232,5 +247,37 @@ impl Successor {
 impl Drop for Successor {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn one_of_two_processes_goes_on_however_late_the_new_one_commits() {
+        let within = Duration::from_millis(40);
+        for delay in (30..75).step_by(3).map(Duration::from_millis) {
+            let (channel, theirs) = pair().unwrap();
+            let theirs = Channel::new(theirs);
+            let child = Command::new("sleep").arg("60").spawn().unwrap();
+            let (version, format) = (String::new(), Format::OLDEST);
+            let mut new =
+                Successor { channel, child, version, format, committed: false, was_late: false };
+            let commits = thread::spawn(move || {
+                theirs.receive(STEP).unwrap();
+                thread::sleep(delay);
+                (theirs.send(&UpgradeMessage::Committed, &[], STEP).is_ok(), theirs)
+            });
+            let is_committed = new.commit_within(within).is_ok();
+            let (was_sent, _theirs) = commits.join().unwrap();
+            assert_eq!(was_sent, is_committed, "both have to know the same, {delay:?}");
+            let lives = new.child.try_wait().unwrap().is_none();
+            assert_eq!(lives, is_committed, "the hub lives, and nobody else, {delay:?}");
+            new.child.kill().unwrap();
+            new.child.wait().unwrap();
+        }
     }
 }

@@ -74,7 +74,8 @@ fn a_stream_that_is_open_is_told_of_a_loss_in_the_words_of_its_protocol() {
     assert_eq!(sockets.map(|socket| events(&text(&socket))), [1; 3]);
 }
 
-/// A client without a word for a loss joins, which asks for this; whether the head of its stream told it of one.
+/// A client without words for a loss joins, asking for this; `told` is whether the head of its stream said that
+/// something may be missing.
 fn join_silent(rig: &mut Rig, requested: &Requested, told: bool) -> SimulatedSocket {
     static SILENT: Foreign = Foreign(None);
     let socket = SimulatedSocket::default();
