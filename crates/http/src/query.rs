@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 
 /// The most parameters of a query: a subscription has at most 256 topics and patterns, 64 types, and a few
 /// others.
-pub(crate) const MAX_PARAMETERS: usize = 512;
+const MAX_PARAMETERS: usize = 512;
 
 /// Its parameters, in order. An empty one has an empty name.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String), Refusal>> {
@@ -25,7 +25,7 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String)
 /// The same, as they were sent. The last item is a refusal if there are too many.
 fn encoded_pairs(query: &str) -> impl Iterator<Item = Result<(&str, &str), Refusal>> {
     query.split('&').take(MAX_PARAMETERS + 1).enumerate().map(|(number, pair)| match number {
-        MAX_PARAMETERS => Err(Refusal::TooManyParameters),
+        MAX_PARAMETERS => Err(Refusal::TooManyParameters { limit: MAX_PARAMETERS }),
         _ => Ok(pair.split_once('=').unwrap_or((pair, ""))),
     })
 }
@@ -124,9 +124,12 @@ mod tests {
     fn no_more_parameters_are_read_than_a_request_can_need() {
         let too_many = |query: &str| {
             let last = pairs(query).last();
-            matches!(last, Some(Err(Refusal::TooManyParameters)))
-                && matches!(find(query, "ticket"), Err(Refusal::TooManyParameters))
-                && matches!(refuse_fields(query, &[], |_| ""), Err(Refusal::TooManyParameters))
+            matches!(last, Some(Err(Refusal::TooManyParameters { .. })))
+                && matches!(find(query, "ticket"), Err(Refusal::TooManyParameters { .. }))
+                && matches!(
+                    refuse_fields(query, &[], |_| ""),
+                    Err(Refusal::TooManyParameters { .. })
+                )
         };
         assert!(!too_many(&"&".repeat(MAX_PARAMETERS - 1)));
         assert!(too_many(&"&".repeat(MAX_PARAMETERS)));

@@ -17,7 +17,6 @@ use fanfare_payload::PayloadRefusal as InvalidBody;
 
 use crate::cluster::Unreachable;
 use crate::metrics::RefusalReason;
-use crate::query::MAX_PARAMETERS;
 use crate::request_body::BodyLimit;
 use crate::reserved::ReservedName;
 
@@ -50,8 +49,8 @@ pub(crate) enum Refusal {
     Interval(String),
     #[error("{0:?} does not decode to UTF-8")]
     Query(String),
-    #[error("a query may have at most {MAX_PARAMETERS} parameters")]
-    TooManyParameters,
+    #[error("a query may have at most {limit} parameters")]
+    TooManyParameters { limit: usize },
     #[error(
         "a subscription may name at most {limit} topics and patterns here, this one names {named}"
     )]
@@ -210,7 +209,7 @@ impl Refusal {
             | Self::Envelope(_)
             | Self::Interval(_)
             | Self::Query(_)
-            | Self::TooManyParameters
+            | Self::TooManyParameters { .. }
             | Self::NearMiss { .. } => RefusalReason::InvalidSubscribe,
             Self::TooManyTopics { .. } => RefusalReason::TooManyTopics,
             Self::NobodyNamed => RefusalReason::InvalidRevocation,
@@ -290,7 +289,7 @@ impl Refusal {
             | Self::Key(_)
             | Self::Selector(_)
             | Self::Query(_)
-            | Self::TooManyParameters
+            | Self::TooManyParameters { .. }
             | Self::Parameter { .. }
             | Self::Publish { .. }
             | Self::Reserved(_)

@@ -1,8 +1,8 @@
 //! Soundings: up to where the tail has told the hub of what Redis said that it had.
 //!
-//! What must hold: a sounding is counted before its question is sent, and is passed only once the hub has been told of
-//! all that it found. So whoever remembers how many had begun, and sees a later one passed, knows that the hub knows all
-//! that Redis had then.
+//! What must hold: a sounding is counted before its question is sent, and is passed only once the hub has been told
+//! of all that it found. So whoever remembers how many had begun, and sees a later one passed, knows that the hub
+//! knows all that Redis had then.
 
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -385,9 +385,9 @@ settings! {
 
     /// List active subscriptions, and publish an update when one begins or ends
     ///
-    /// At /.well-known/mercure/subscriptions, and by private updates there, for whoever was granted them. Each update is
-    /// an event like others, and counts in what is retained; each node publishes these
-    /// updates in at most ten batches a second.
+    /// At /.well-known/mercure/subscriptions, and by private updates there, for whoever was granted them. Each
+    /// update is an event like others, and counts in what is retained; each node publishes these updates in at
+    /// most ten batches a second.
     mercure_subscriptions: bool = "false";
 
     heading "Connections":

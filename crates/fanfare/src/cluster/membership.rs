@@ -12,8 +12,8 @@ use tokio::time::interval;
 /// How often a node says that it is there; a few times within [`ClusterStore::HEARTBEAT_TIMEOUT`].
 const EVERY: Duration = Duration::from_secs(3);
 
-/// The nodes as they were last heard, this one among them; `None` while nobody can be heard: not to know who is there is
-/// not to know that nobody is.
+/// The nodes as they were last heard, this one among them; `None` while nobody can be heard: not to know who is
+/// there is not to know that nobody is.
 #[derive(Debug, Default)]
 pub(super) struct Membership(Mutex<Option<Vec<Member>>>);
 

@@ -89,7 +89,7 @@ pub(super) fn rendered(refusal: &Refusal) -> RenderedRefusal {
             invalid(&["query", field], &said, &input)
         }
         Refusal::Query(text) => invalid(&["query"], &said, &echo(text)),
-        Refusal::TooManyParameters => invalid(&["query"], &said, &Value::Null),
+        Refusal::TooManyParameters { .. } => invalid(&["query"], &said, &Value::Null),
         Refusal::Parameter { name, value, .. } => {
             invalid(&["query", name], &refusal.to_string(), &value.as_str().into())
         }
