@@ -166,11 +166,15 @@ impl Model {
             Err(_) => return self.log = Some(old),
         };
         // Whatever stands beside the events is made again of them, or goes along as what is yet to be written; a
-        // segment without events is begun anew.
-        let next = state.last().next();
-        let begun = format!("{:020}-{:020}.log", next.epoch, next.seq);
+        // segment without events is begun anew, or is left of an epoch that ended before it had any.
+        let holds_events = |name: &String| {
+            let (epoch, first) = name.strip_suffix(".log")?.split_once('-')?;
+            let first = Position::new(epoch.parse().ok()?, first.parse().ok()?);
+            let next = self.acknowledged.range(first..).next()?;
+            (next.0.epoch == first.epoch).then_some(())
+        };
         let mut unsynced = self.disk.unsynced();
-        unsynced.retain(|name| name.ends_with(".log") && *name != begun);
+        unsynced.retain(|name| holds_events(name).is_some());
         assert!(unsynced.is_empty(), "another process goes on with what may be lost: {unsynced:?}");
         let changes = Arc::new(AtomicUsize::new(0));
         self.disk.before_each_change({
