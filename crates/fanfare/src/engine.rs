@@ -17,7 +17,8 @@ use fanfare_memory::{MemoryLog, MemorySettings, MemoryState};
 #[cfg(feature = "redis")]
 use fanfare_redis::{ConnectError, RedisLog, RedisSettings, RedisState};
 
-/// Where an event log is, as an operator would say it.
+// Where an event log is, as an operator would say it.
+
 const IN_MEMORY: &str = "in memory";
 const ON_DISK: &str = "on disk";
 #[cfg(feature = "redis")]

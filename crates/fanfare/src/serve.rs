@@ -2,7 +2,7 @@
 //! handed over to another process.
 //!
 //! What must hold: what cannot be served is an error before anyone is let in, and every request that was let in is
-//! answered before the process ends.
+//! answered, or has had its time, before the process ends.
 
 use fanfare_settings::{Flags, Settings};
 use fanfare_tls::CertificateSource;

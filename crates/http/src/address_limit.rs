@@ -1,7 +1,7 @@
 //! A limit for each address.
 //!
-//! What must hold: what is set, is set for all. Where nothing is, this machine has no limit: proxies and programs of
-//! the site are there.
+//! What must hold: a limit that is set holds for everyone. Where none is set, this machine has none: proxies and
+//! programs of the site are there.
 
 use crate::network64::Network64;
 

@@ -24,7 +24,7 @@ impl Network64 {
     pub(crate) fn of(address: IpAddr) -> Self {
         let IpAddr::V6(v6) = address.to_canonical() else { return Self(address.to_canonical()) };
         let network = Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX));
-        // What else begins like this machine's own address is nobody's.
+        // No other address that begins like this machine's own belongs to anybody.
         let is_nobodys = network == Self::LOOPBACK && !v6.is_loopback();
         if is_nobodys { Self::UNKNOWN } else { Self(network.into()) }
     }

@@ -1,7 +1,7 @@
 //! Processor time: what answering a request takes of it, and where what takes long is done.
 //!
-//! What must hold: counted is what this thread has done, and neither what others did meanwhile nor that it had to
-//! wait; and nothing that takes long keeps the connections of others waiting.
+//! What must hold: what is counted is this thread's own work, not what others did meanwhile, nor the time it waited;
+//! and nothing that takes long keeps the connections of others waiting.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// From how many bytes on a body is read where nobody waits for it: it may take milliseconds.
 pub(crate) const LONG_BODY: usize = 128 * 1024;
 
-/// What a future comes to. `note` is told how much processor time each stretch took for which it was not
-/// interrupted. Costs two calls of the system for each.
+/// Runs a future. `note` is told how much processor time each poll of it took. That costs two system calls a poll.
 pub(crate) async fn noting_time<F: Future>(future: F, note: impl Fn(Duration)) -> F::Output {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {
@@ -25,7 +24,7 @@ pub(crate) async fn noting_time<F: Future>(future: F, note: impl Fn(Duration)) -
     .await
 }
 
-/// Does what may take long, where `is_long` says so: other tasks of this thread then go on in another one.
+/// Does some work. If it may take long, the other tasks of this worker go on in another thread meanwhile.
 pub(crate) fn aside<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
     let may_block = || {
         let handle = Handle::try_current();

@@ -128,6 +128,14 @@ impl<const BURST: u8> TokenBucket<BURST> {
         Ok(())
     }
 
+    /// Takes none; says when nothing will be owed any more.
+    pub(crate) fn check(self, rate: f64, now: Instant) -> Result<(), Duration> {
+        match self.refilled(rate, now).left {
+            left if left < 0.0 => Err(Duration::from_secs_f64(-left / rate)),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes so many, whether they are there or not.
     pub(crate) fn charge(&mut self, events: f64, rate: f64, now: Instant) {
         *self = self.refilled(rate, now);

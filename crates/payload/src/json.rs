@@ -14,8 +14,8 @@ pub const MAX_DEPTH: usize = 512;
 /// The most digits of an integer: Python's `sys.int_info.default_max_str_digits`.
 pub const MAX_INTEGER_DIGITS: usize = 4300;
 
-/// The most values in one text, each member of an object and element of an array one. Python has no bound
-/// but memory: here, `[0,0,…]` takes 32 times what was sent.
+/// The most values in one text, which is one itself, as is each member of an object and each element of an array.
+/// Python has no bound but memory: here, `[0,0,…]` takes 32 times what was sent.
 pub const MAX_VALUES: usize = 100_000;
 
 /// Why a text is not JSON to Python.

@@ -50,7 +50,8 @@ pub enum PayloadRefusal {
     },
     /// One object holds more values than are read.
     #[error(
-        "the body holds more than {MAX_VALUES} JSON values: send a document of that size as a text, in `message`"
+        "an event holds more than {MAX_VALUES} JSON values: send a document of that size as a \
+         text, in `message`"
     )]
     TooManyValues {
         /// The line of a batch at fault, counted from 1.

@@ -214,8 +214,8 @@ settings! {
     ///
     /// Twice as many may come at once. Beyond it, they are told when to try again (429), and a stream is
     /// answered, told when to come back, and closed. One for /metrics counts as a hundred; health checks
-    /// are not counted. Requests that take much processor time count as several, so that no address uses
-    /// more than half a processor.
+    /// are not counted. Requests that take more than 100 µs of processor time at a stretch count as
+    /// several, so that no address uses more than half a processor by them.
     request_rate: Option<u64>, in "1" to "1_000_000_000";
 
     /// Most requests being answered at once, not counting open streams

@@ -27,11 +27,14 @@ impl Membership {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The ids of all nodes but this one.
-    pub(super) fn others(&self, this: NodeId) -> Result<Vec<NodeId>, NotHeard> {
+    /// The ids of all nodes but this one; and how many nodes there are whose ids are not known, which cannot be asked.
+    pub(super) fn others(&self, this: NodeId) -> Result<(Vec<NodeId>, usize), NotHeard> {
         let members = self.members().ok_or(NotHeard)?;
         let ids = members.iter().filter_map(|member| Some(member.status()?.id));
-        Ok(ids.filter(|id| *id != this).collect())
+        let mut ids: Vec<_> = ids.collect();
+        let unknown = members.len() - ids.len();
+        ids.retain(|id| *id != this);
+        Ok((ids, unknown))
     }
 
     /// Sends the heartbeats of this node, and notes those of the others, for ever.

@@ -81,9 +81,11 @@ impl Cluster for RedisCluster {
 
     fn ask<'a>(&'a self, question: &'a str) -> Pending<'a, Result<Answers, Unreachable>> {
         Box::pin(async move {
-            let members = self.membership.others(self.node).map_err(Unreachable::because)?;
-            let asked = questions::ask(&self.store, self.node, question, members).await;
-            asked.map_err(Unreachable::because)
+            let others = self.membership.others(self.node);
+            let (nodes, unknown) = others.map_err(Unreachable::because)?;
+            let asked = questions::ask(&self.store, self.node, question, nodes).await;
+            let Answers { given, missing } = asked.map_err(Unreachable::because)?;
+            Ok(Answers { given, missing: missing + unknown })
         })
     }
 

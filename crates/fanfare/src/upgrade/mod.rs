@@ -12,7 +12,7 @@
 //!
 //! - *One commitment*: the message `Committed` of the new process. It is sent before anything is done that others could
 //!   see, so if one of the two dies, the other knows: without that message, the old process goes on with everything it
-//!   had; with it, the new one.
+//!   had; with it, the new one. The old process shuts the channel before it gives up, so that it cannot be sent later.
 //! - *Before it, an upgrade costs a stream nothing but a pause*, and every wait has a deadline.
 
 mod deadlines;

@@ -1,8 +1,8 @@
 //! The predecessor: the old process, as the new one has it.
 //!
-//! What must hold: until the old process has sent [`UpgradeMessage::Commit`], nothing is done that others could see: no
-//! byte goes to a socket, nothing is written down. Where the old process dies after everything was handed over, the new
-//! one goes on.
+//! What must hold: until [`UpgradeMessage::Committed`] is sent, nothing is done that others could see: no byte goes to a
+//! socket, nothing is written down. If it cannot be sent, and the old process lives, nothing is done at all. Where the old
+//! process dies after everything was handed over, the new one goes on.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -141,7 +141,8 @@ impl Predecessor {
         match sent.and_then(|()| self.channel.receive(NEXT_MESSAGE)) {
             Ok((UpgradeMessage::Commit, _)) => {}
             Ok(_) => return Err(TakeoverError::OutOfTurn),
-            // The old process kills this one before it gives up, so a closed channel means that it died.
+            // A closed channel alone does not mean that it died: it closes it when it gives up, and kills this process
+            // at once. Whether it died shows in who is the parent.
             Err(ChannelError::Gone) if self.has_died() => {
                 tracing::warn!("the old process died during the hand-over: this one goes on");
                 return Ok(());

@@ -167,8 +167,14 @@ impl Successor {
     /// Waits until it lets everyone in.
     pub(super) fn await_serving(&mut self) -> Result<(), UpgradeError> {
         if self.was_late {
-            // It is the hub, and cannot say so.
-            return Ok(());
+            // It is the hub, and cannot say so: the channel is closed. Whether it lives can be seen.
+            return match self.child.try_wait() {
+                Ok(Some(status)) => {
+                    let (expected, status) = (Expected::Service, Some(status));
+                    Err(UpgradeError::Ended { expected, status })
+                }
+                _ => Ok(()),
+            };
         }
         self.expect(&UpgradeMessage::Serving, STEP, Expected::Service)
     }
@@ -258,8 +264,8 @@ mod tests {
 
     #[test]
     fn one_of_two_processes_goes_on_however_late_the_new_one_commits() {
-        let within = Duration::from_millis(40);
-        for delay in (30..75).step_by(3).map(Duration::from_millis) {
+        let within = Duration::from_millis(100);
+        for delay in (80..140).step_by(4).map(Duration::from_millis) {
             let (channel, theirs) = pair().unwrap();
             let theirs = Channel::new(theirs);
             let child = Command::new("sleep").arg("60").spawn().unwrap();

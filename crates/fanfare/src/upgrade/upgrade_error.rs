@@ -22,7 +22,7 @@ pub(crate) enum UpgradeError {
     #[error("{} cannot be started: {source}", path.display())]
     Start { path: PathBuf, source: io::Error },
     /// It ended too early.
-    #[error("the new process ended; expected: {expected}{}", InBrackets(status))]
+    #[error("the new process ended; expected: {expected}{}", AfterSemicolon(status))]
     Ended { expected: Expected, status: Option<ExitStatus> },
     /// It sent nothing in time.
     #[error("the new process sent nothing for {within:?}; expected: {expected}")]
@@ -83,12 +83,12 @@ impl fmt::Display for Expected {
 }
 
 /// How a process ended, where that is known.
-struct InBrackets<'a>(&'a Option<ExitStatus>);
+struct AfterSemicolon<'a>(&'a Option<ExitStatus>);
 
-impl fmt::Display for InBrackets<'_> {
+impl fmt::Display for AfterSemicolon<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(status) => write!(f, " ({status})"),
+            Some(status) => write!(f, "; {status}"),
             None => Ok(()),
         }
     }

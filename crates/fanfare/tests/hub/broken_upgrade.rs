@@ -64,7 +64,7 @@ fn a_program_that_is_no_hub_does_no_harm() {
     fails(
         &mut hub,
         Path::new("/bin/false"),
-        "ended; expected: the formats that it knows (exit status: 1)",
+        "ended; expected: the formats that it knows; exit status: 1",
     );
     let garbage = Script::new("#!/bin/sh\nprintf 'HTTP/1.1 200 OK' >&0\nsleep 60\n");
     fails(&mut hub, &garbage.path(), "not a message of a hub");
@@ -110,7 +110,7 @@ fn a_program_that_is_not_ready_does_no_harm() {
     for (parts, why) in [
         (&[newer][..], "knows formats 9 of the hand-over, and this one 1 to 2"),
         (&[HELLO, END], "ended; expected: that its settings are good"),
-        (&[HELLO, HEAR, END], "ended; expected: that its settings are good (exit status: 7)"),
+        (&[HELLO, HEAR, END], "ended; expected: that its settings are good; exit status: 7"),
         (&[failed], "cannot take over: why"),
         (&[HELLO, HEAR, failed, HANG], "cannot take over: why"),
         (&[READY], "sent an unexpected message; expected: the formats that it knows"),

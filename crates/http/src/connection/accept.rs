@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::connections::Connections;
@@ -26,19 +27,14 @@ const EXPIRY: Duration = Duration::from_millis(250);
 pub async fn accept(listener: TcpListener, connections: Connections) {
     let connections = Arc::new(connections);
     let mut stopped = pin!(connections.reached(Lifecycle::Stopping));
-    let mut expiry = interval(EXPIRY);
-    expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // It ends with this.
+    let mut expiry = JoinSet::new();
+    expiry.spawn(expire(Arc::clone(&connections)));
     let gate = Arc::clone(&connections.endpoint.app.gate);
     let mut parking_wanted = pin!(connections.parking_wanted());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = expiry.tick() => {
-                for _ in 0..connections.table.expire(Instant::now()) {
-                    connections.refused(RefusalReason::Unread);
-                }
-                continue;
-            }
             () = &mut parking_wanted => {
                 // They wait where the system keeps them.
                 let decided = |state| matches!(state, GateState::Open | GateState::Gone);
@@ -61,6 +57,21 @@ pub async fn accept(listener: TcpListener, connections: Connections) {
     // Whoever is there by now gets an answer, and not a reset.
     while let Ok(Ok((socket, address))) = timeout(Duration::ZERO, listener.accept()).await {
         admit(socket, address, &connections);
+    }
+}
+
+/// Makes those leave whose time is over, while everyone is let in. There may be very many to look at.
+async fn expire(connections: Arc<Connections>) {
+    let mut ticks = interval(EXPIRY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        connections.endpoint.app.gate.reached(|state| state == GateState::Open).await;
+        let table = Arc::clone(&connections.table);
+        let broken_off = spawn_blocking(move || table.expire(Instant::now())).await;
+        for _ in 0..broken_off.unwrap_or_default() {
+            connections.refused(RefusalReason::Unread);
+        }
     }
 }
 

@@ -46,6 +46,8 @@ const CANDIDATES: usize = 16;
 /// How many answers are looked at before others have their turn: streams of HTTP/2 are answers that do not end, and
 /// there may be a hundred thousand of them.
 const SLICE: usize = 1024;
+/// How long others then have it to themselves.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// What the table allows.
 #[derive(Debug, Clone, Copy)]
@@ -206,7 +208,8 @@ impl ConnectionTable {
     }
 
     /// Makes those leave whose time is over, and those that are too many and no longer new. Returns
-    /// how many answers were broken off whose connections stay. To be called a few times a second.
+    /// how many answers were broken off whose connections stay. To be called a few times a second, where it may block
+    /// for a while.
     pub(crate) fn expire(&self, now: Instant) -> usize {
         let mut records = self.lock();
         let over = |since, allowed| now.saturating_duration_since(since) >= allowed;
@@ -246,6 +249,9 @@ impl ConnectionTable {
             if slice.end >= records.answers.capacity() {
                 return unread;
             }
+            drop(records);
+            // Nobody is next for a mutex: whoever waits for it needs a moment to wake up.
+            std::thread::sleep(PAUSE);
             slice = slice.end..slice.end + SLICE;
         }
     }

@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
+use tokio::sync::Semaphore;
 
 use super::body::read_whole;
 use super::publish_lines::publish_lines;
@@ -15,6 +16,9 @@ use crate::dialect::{PublishRequest, check_text_query, refused_text, text};
 use crate::endpoint::Endpoint;
 use crate::processor_time::{LONG_BODY, aside};
 use crate::refusal::Refusal;
+
+/// How many long bodies are read at once: each may take 12 MiB while it is.
+static READING: Semaphore = Semaphore::const_new(4);
 
 /// Accepts one message, or a batch of them as a whole.
 pub(crate) async fn publish(State(endpoint): State<Endpoint>, request: Request) -> Response {
@@ -84,11 +88,16 @@ async fn accept(
     app.quotas.publish(&caller)?;
     let body = read_whole(body, limit).await?;
     let began = Instant::now();
-    let PublishRequest { drafts, kind, key } =
-        aside(body.len() >= LONG_BODY, || publication(&body))?;
-    drafts.iter().try_for_each(|draft| refuse_reserved(app, draft))?;
+    let is_long = body.len() >= LONG_BODY;
+    let turn = if is_long { READING.acquire().await.ok() } else { None };
+    let PublishRequest { drafts, kind, key } = aside(is_long, || {
+        let read = publication(&body)?;
+        read.drafts.iter().try_for_each(|draft| refuse_reserved(app, draft))?;
+        Ok::<_, Refusal>(read)
+    })?;
     app.quotas.publish_more(&caller, drafts.len().saturating_sub(1));
-    let drafts = caller.publish(drafts)?;
+    let drafts = aside(is_long, || caller.publish(drafts))?;
+    drop(turn);
     let key = key.map(|name| name.of(caller.holder(), &drafts));
     let id = drafts.first().and_then(|draft| draft.extras.as_ref()?.id().cloned());
     let appended = append(app, drafts, key, began).await?;

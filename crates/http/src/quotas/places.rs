@@ -135,6 +135,16 @@ impl RequestPlaces {
         bucket.charge(rate * took.as_secs_f64() / PROCESSOR_SHARE, rate, now);
     }
 
+    /// How long this address has to wait, if it was charged for more than it may use: for those who are not told to
+    /// come again, but kept waiting.
+    pub(crate) fn check(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        let network = Network64::of(address);
+        let Some(rate) = self.rate.of(network) else { return Ok(()) };
+        let rate = rate as f64;
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.bucket(network, rate, now).check(rate, now)
+    }
+
     pub(super) fn write_rates(&self, writer: &mut Writer, now: Instant) {
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.write(writer, now, |writer, network| network.write(writer));

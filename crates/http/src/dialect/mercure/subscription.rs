@@ -50,7 +50,7 @@ fn may_have_patterns(form: &str) -> bool {
     form.split('&').any(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
-            "match" | "match_exact" | "last_event_id" | "lastEventID" => false,
+            "match" | "match_exact" | "last_event_id" | "lastEventID" | "authorization" => false,
             // A template has variables in braces.
             "topic" => ["{", "%7B", "%7b"].iter().any(|brace| value.contains(brace)),
             _ => true,

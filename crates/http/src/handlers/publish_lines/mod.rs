@@ -37,6 +37,7 @@ use crate::dialect::LineFormat;
 use crate::endpoint::Endpoint;
 use crate::gate::GateState;
 use crate::layers::NO_STORE;
+use crate::processor_time::noting_time;
 use crate::publish_streams::OpenStream;
 use crate::quotas::{RequestKind, RequestPlace};
 use crate::refusal::Refusal;
@@ -98,8 +99,15 @@ pub(super) async fn publish_lines(
         (CACHE_CONTROL, NO_STORE),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    let answers = LineAnswerBody { next: Some(Box::pin(Box::new(stream).next())) };
+    let answers = LineAnswerBody { next: Some(next_answer(Box::new(stream))) };
     Ok((StatusCode::OK, headers, Body::new(answers)).into_response())
+}
+
+/// What a stream says next. Its address is charged for the processor time that this takes.
+fn next_answer(stream: Box<LineStream>) -> Pin<Box<dyn Future<Output = NextAnswer> + Send>> {
+    let (app, from) = (Arc::clone(&stream.app), stream.caller.address);
+    let charge = move |took| app.quotas.places.charge(from, took, Instant::now);
+    Box::pin(noting_time(stream.next(), charge))
 }
 
 /// When it is this late, as far as this process's clock tells.
@@ -310,6 +318,7 @@ impl LineStream {
     /// Hands on what was gathered; or says how long to wait, where too much was published.
     fn begin_append(&mut self) -> Result<(), Duration> {
         let events = self.group.events();
+        self.app.quotas.places.check(self.caller.address, Instant::now())?;
         self.app.quotas.publish_or_wait(&self.caller, self.group.charge())?;
         self.input_drained = false;
         let (batch, notes) = self.group.take();
@@ -348,7 +357,7 @@ impl LineStream {
         let late = self.partial.filter(|_| reads).map(|(_, since)| since + self.allowed);
         let silence = self.said + SILENCE;
         // Whoever waits for what it has sent is not idle.
-        let waits = self.in_flight.is_some() || self.group.events() > 0;
+        let waits = self.in_flight.is_some() || !self.group.is_empty();
         let idle = match self.idle {
             Idleness::Since(since) if !waits => Some(since + self.allowed),
             Idleness::Since(_) | Idleness::Long(_) => None,
@@ -408,7 +417,7 @@ impl http_body::Body for LineAnswerBody {
         let Some(next) = &mut self.next else { return Poll::Ready(None) };
         let (answer, goes_on) = ready!(next.as_mut().poll(context));
         self.next = match goes_on {
-            Some(stream) => Some(Box::pin(stream.next())),
+            Some(stream) => Some(next_answer(stream)),
             None => None,
         };
         Poll::Ready(Some(Ok(Frame::data(answer.into()))))
