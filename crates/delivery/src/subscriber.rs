@@ -232,9 +232,11 @@ impl Subscriber {
         Ok(finished)
     }
 
-    /// Whether it has to end before a loss, which could only be passed over in silence.
-    pub(crate) fn ends_at_gap(&self) -> bool {
-        let knows = self.backpressure.as_ref().is_some_and(|backpressure| backpressure.gap_told);
+    /// Whether it has to end before a loss, which could only be passed over in silence: its head told of none, or what
+    /// the loss is behind an event that was sent since.
+    pub(crate) fn ends_at_gap(&self, behind_event: bool) -> bool {
+        let told = self.backpressure.as_ref().is_some_and(|backpressure| backpressure.gap_told);
+        let knows = told && !behind_event;
         !knows && !self.format.tells_gaps()
     }
 
@@ -373,7 +375,7 @@ impl Subscriber {
         let (mut passed, mut seen) = (0, places.start);
         let (mut turn_bytes, mut any) = (0, false);
         loop {
-            let (mut exhausted, mut meets_gap) = (false, false);
+            let (mut exhausted, mut meets_gap, mut behind_event) = (false, false, any);
             let (offered, written) = {
                 let backpressure = self.backpressure.as_deref();
                 let rest = backpressure.map_or(&[][..], Backpressure::rest);
@@ -387,10 +389,12 @@ impl Subscriber {
                     passed += 1;
                     seen = place + 1;
                     if wants(&self.interest, slot, &mut passed) {
-                        if slot.frame.gap().is_some() && self.ends_at_gap() {
+                        let is_gap = slot.frame.gap().is_some();
+                        if is_gap && self.ends_at_gap(behind_event) {
                             (meets_gap, seen) = (true, place);
                             break;
                         }
+                        behind_event |= !is_gap;
                         batch.push(wire.event(&slot.frame), place);
                     }
                 }

@@ -7,9 +7,9 @@
 --       ancestors to remember, and how many of the latest although nothing happened in them; whether this
 --       server syncs every write before it answers ('always'); as which server this connection fenced this one a
 --       moment ago, '' if it did not; then the last positions the node heard of, one for each epoch.
--- Returns the stream's last id, its first entry's ('' where it is empty), its length, 1 where something
--- is to be noted, which a check does not, and as which server it is fenced; or the greatest epoch that is known and the time in ms, if an
--- epoch has to begin and only a check was asked for, or the name is not greater.
+-- Returns the stream's last id, its first entry's ('' where it is empty), its length, 1 where something is to be
+-- noted, which a check does not, and as which server it is fenced; or the greatest epoch that is known and the
+-- time in ms, if an epoch has to begin and only a check was asked for, or the name is not greater.
 --
 -- Two writes at most, and each is whole: the lineage, then the marker. A lineage whose epoch is not
 -- the stream's was written by a fence that was stopped between the two, and is mended by the next.

@@ -23,8 +23,8 @@
 //!   tail is told by [`Tail::begin`](fanfare_log::Tail::begin), and a reader by
 //!   [`Page::trimmed`](fanfare_log::Page::trimmed). Where all keys have vanished there is no lineage,
 //!   and every cursor meets an unknown epoch.
-//! - *No loss without evidence*: that an id is of no event, is said by a node that has heard all that Redis had
-//!   when it was asked (`soundings.rs`).
+//! - *No loss without evidence*: a node says that an id belongs to no event only if it has received all that Redis
+//!   had when it was asked (`soundings.rs`).
 //! - *Nothing in secret*: while Redis is away a bounded number of publishes wait, none longer than
 //!   the publish deadline. One that was never sent is `Unavailable`; one that was sent and not
 //!   answered is `OutcomeUnknown`.

@@ -182,13 +182,13 @@ impl PublishTask {
                     },
                 }
             }
+            if link.fenced.last.epoch < self.view.heard().epoch {
+                return Err(LinkError::Overtaken);
+            }
             // Also before a publish: a single one trims all that is beyond what was measured.
             if self.upkeep.due(self.view.heard()) <= Instant::now() {
                 self.upkeep.run(link, &self.view, &self.health).await?;
                 continue;
-            }
-            if link.fenced.last.epoch < self.view.heard().epoch {
-                return Err(LinkError::Overtaken);
             }
             let trip = self.gather();
             if !trip.is_empty() {

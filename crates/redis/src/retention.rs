@@ -124,13 +124,15 @@ impl Upkeep {
         let mut excess = false;
         if measures {
             self.measured_at = seen.heard;
-            if let (Some(Value::Int(size)), Some(Value::Int(length))) =
-                (answers.next(), answers.next())
-            {
-                self.max_entries = max_entries(&self.retention, size, length);
-                view.measured(size, length);
+            let (size, length) = (answers.next(), answers.next());
+            if let Some(Value::Int(length)) = length {
                 self.length = u64::try_from(length).unwrap_or(0);
-                excess = self.length > self.max_entries;
+                // Not every user may ask how large the stream is.
+                if let Some(Value::Int(size)) = size {
+                    self.max_entries = max_entries(&self.retention, size, length);
+                    view.measured(size, length);
+                    excess = self.length > self.max_entries;
+                }
             }
         }
         let expired = matches!(answers.next(), Some(Value::Int(1..)));

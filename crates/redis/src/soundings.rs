@@ -1,8 +1,8 @@
-//! Soundings: up to where the tail has told the hub of what Redis said that it had.
+//! Soundings: how far the tail has been told of what Redis said that it had.
 //!
-//! What must hold: a sounding is counted before its question is sent, and is passed only once the hub has been told
-//! of all that it found. So whoever remembers how many had begun, and sees a later one passed, knows that the hub
-//! knows all that Redis had then.
+//! What must hold: a sounding is counted before its question is sent, and is passed only once the tail has been told
+//! of all that was found. So if one is passed that began after some moment, the tail knows all that Redis had at that
+//! moment.
 
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,7 +42,7 @@ impl Soundings {
         state.begun
     }
 
-    /// This one found the stream to end at `last`, when the hub had been told of everything up to `heard`.
+    /// This one found the stream to end at `last`, when the tail had been told of everything up to `heard`.
     pub(crate) fn found(&self, number: u64, last: Position, heard: Position) {
         let mut state = self.lock();
         // What another server had may never be heard of, and is no evidence of what this one has.
@@ -54,14 +54,14 @@ impl Soundings {
         }
     }
 
-    /// The hub has been told of everything up to `heard`.
+    /// The tail has been told of everything up to `heard`.
     pub(crate) fn heard(&self, heard: Position) {
         if let Some((number, _)) = self.lock().open.take_if(|(_, open)| *open <= heard) {
             self.pass(number);
         }
     }
 
-    /// Resolves once the hub has been told of all that Redis has now.
+    /// Resolves once the tail has been told of all that Redis has now.
     pub(crate) fn next_passed(&self) -> Hearing {
         let (begun, mut passed) = (self.lock().begun, self.passed.subscribe());
         Box::pin(async move {

@@ -1,8 +1,8 @@
 //! What this node knows of the log: written by the task that follows the stream, read by all others.
 //!
 //! What must hold: a position is recorded as known before anyone is told of it, the tail or the
-//! publisher. `heard` follows once the tail was told; only where an epoch begins it comes first, with
-//! the lineage, for those whom the tail sends there must find the epoch named.
+//! publisher. `heard` follows once the tail was told; only where an epoch begins, or something was missed, it
+//! comes first, with the lineage, for those whom the tail sends there must find the epoch named.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ const MAX_EPOCHS: usize = 64;
 pub(crate) struct View {
     seen: Mutex<Seen>,
     trims: Mutex<StreamTrims>,
-    /// How far what Redis was found to have was heard.
+    /// How far the tail has been told of what Redis had.
     pub(crate) soundings: Soundings,
     /// The last position of each of the latest epochs that was heard of or acknowledged, ascending.
     known: Mutex<Vec<Position>>,

@@ -60,7 +60,7 @@ impl Shard {
                 return;
             }
         };
-        if page.gap.is_some() && subscriber.ends_at_gap() {
+        if page.gap.is_some() && subscriber.ends_at_gap(false) {
             return self.close(key, CloseReason::Gap, now);
         }
         self.totals.pages += 1;

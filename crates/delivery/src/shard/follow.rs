@@ -105,7 +105,7 @@ impl Shard {
                         subscriber.cursor = Cursor::At(ReadFrom::After(here));
                         return false;
                     }
-                    if let Some(reason) = gap {
+                    if let Some(reason) = gap.filter(|_| !subscriber.ends_at_gap(false)) {
                         totals.gaps[reason] += 1;
                     }
                     true

@@ -123,8 +123,8 @@ impl Node {
     }
 
     /// Waits until its connection for publishing has measured the log, which it does soon after it
-    /// was opened and sends nothing meanwhile. For seconds from now on, what is published is sent at
-    /// once.
+    /// was opened and sends nothing meanwhile. For seconds from now on, or until 64 more events have
+    /// come, what is published is sent at once.
     pub(crate) async fn is_free(&self) {
         until("the log is measured", || self.log.size().is_some()).await;
     }

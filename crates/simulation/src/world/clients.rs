@@ -19,7 +19,8 @@ use crate::node::SimulatedNode;
 use crate::plan::With;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
-/// How long a client that is ahead of its node is kept waiting.
+/// How long a client that is ahead of its node is kept waiting. Simpler than what the hub does: a node here tells a
+/// gap then, whether or not it has heard all that Redis has.
 const AHEAD: Duration = Duration::from_secs(2);
 /// How long a lease lasts, in milliseconds.
 const LEASE: u64 = 60_000;

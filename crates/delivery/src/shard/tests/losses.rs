@@ -142,3 +142,13 @@ fn what_a_head_told_is_said_of_nothing_behind_an_event() {
     rig.read_all();
     assert_eq!((events(&text(&told)), ended_at_a_gap(&rig)), (0, 1));
 }
+
+#[test]
+fn a_loss_behind_events_that_go_out_with_it_is_not_passed_over() {
+    let mut rig = Rig::wide();
+    let before = Requested::After(rig.hub.window().last());
+    rig.publish([("a", "1".to_owned()), ("a", "2".to_owned())]);
+    rig.log.lose(1);
+    let _told = join_silent(&mut rig, &before, true);
+    assert_eq!(ended_at_a_gap(&rig), 1);
+}
