@@ -66,7 +66,8 @@ pub enum UpgradeMessage {
     Received,
     /// The new process has everything, and has written nothing.
     Prepared,
-    /// The old process does nothing more until it has the answer, or has shut the channel, after which there can be none.
+    /// The old process does nothing more until it has the answer, or has shut the channel, after which there can be
+    /// none.
     Commit,
     /// From here on, the new process is the hub. It has done nothing yet that others could see.
     Committed,

@@ -30,7 +30,7 @@ fn a_batch_keeps_its_order_and_passes_over_blank_lines() {
 #[test]
 fn a_refusal_repeats_only_a_little_of_what_was_sent() {
     let long = "\\u0000".repeat(100_000);
-    let values = "[],".repeat(100_000);
+    let values = "[],".repeat(50_000);
     for (content_type, body) in [
         (JSON, format!(r#""{long}""#)),
         (JSON, format!(r#"{{"other":"{long}"}}"#)),

@@ -1,8 +1,8 @@
 //! The predecessor: the old process, as the new one has it.
 //!
-//! What must hold: until [`UpgradeMessage::Committed`] is sent, nothing is done that others could see: no byte goes to a
-//! socket, nothing is written down. If it cannot be sent, and the old process lives, nothing is done at all. Where the old
-//! process dies after everything was handed over, the new one goes on.
+//! What must hold: until [`UpgradeMessage::Committed`] is sent, nothing is done that others could see: no byte goes to
+//! a socket, nothing is written down. If it cannot be sent, and the old process lives, nothing is done at all. Where
+//! the old process dies after everything was handed over, the new one goes on.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
