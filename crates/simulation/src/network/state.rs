@@ -133,7 +133,7 @@ impl NetworkState {
         let server = &mut self.servers[number];
         let answers: Vec<_> =
             call.commands.iter().map(|command| server.execute(command, now)).collect();
-        let is_state = matches!(&answers[..], [Value::Array(found)] if found.len() == 4);
+        let is_state = matches!(&answers[..], [Value::Array(found)] if found.len() == 5);
         if call.is_fence() && is_state && number + 1 == self.servers.len() {
             let talks_to_old = self
                 .connections
