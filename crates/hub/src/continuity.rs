@@ -32,6 +32,8 @@ pub(crate) struct Span {
     /// The cursor it begins with, for the gaps it may end in.
     requested: String,
     gap: Option<Gap>,
+    /// Nothing up to here was known to be retained when it was made.
+    floor: Position,
 }
 
 impl Continuity {
@@ -147,7 +149,7 @@ impl Continuity {
             ReadFrom::After(position) => (Requested::After(position), position.to_string()),
         };
         let Start { gap, from } = self.resume(&start).into_start();
-        let mut span = Span { from, until: self.last, requested, gap };
+        let mut span = Span { from, until: self.last, requested, gap, floor: self.floor() };
         let mut at = match from {
             ReadFrom::Earliest => self.floor(),
             ReadFrom::After(position) => position,
@@ -205,7 +207,9 @@ impl Span {
             let source = "a page did not lead on from where it began".into();
             return Err(ReadError::Unavailable { source });
         }
-        if let Some(through) = trimmed {
+        // Whoever asks for all that is retained does not miss what was known to be trimmed when it asked.
+        let is_owed = |through| self.from != ReadFrom::Earliest || through > self.floor;
+        if let Some(through) = trimmed.filter(|through| is_owed(*through)) {
             self.add_gap(GapReason::Trimmed, through);
         }
         Ok(self.gap)
@@ -252,6 +256,18 @@ mod tests {
             panic!("{text} should not have to wait");
         };
         (start.gap.map(|gap| (gap.reason, gap.resumed_from)), start.from)
+    }
+
+    #[test]
+    fn whoever_asks_for_all_there_is_is_told_of_what_vanishes_meanwhile() {
+        let gap = |through| {
+            let span = known().span(ReadFrom::Earliest);
+            let (epoch, seq) = through;
+            let gap = span.gap_before(Some(Position::new(epoch, seq)), Position::new(20, 3));
+            gap.unwrap().map(|gap| gap.reason)
+        };
+        assert_eq!(gap((10, 5)), None, "it was known to be trimmed");
+        assert_eq!(gap((10, 6)), Some(GapReason::Trimmed));
     }
 
     #[test]

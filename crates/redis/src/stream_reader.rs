@@ -305,7 +305,10 @@ fn page(
             StreamEntry::Foreign(position) => *position,
             entry => entry.before(),
         };
-        if at.is_some_and(|at| is_broken || misses(at, before)) {
+        // Retention trims a few entries at a time: where an epoch is the first that is left, the ones before it may
+        // have vanished as a whole, also under whoever waits for all there is.
+        let vanished = matches!(entry, StreamEntry::Marker(_)).then_some(Position::ORIGIN);
+        if at.or(vanished).is_some_and(|at| is_broken || misses(at, before)) {
             if begun {
                 return page;
             }
@@ -329,7 +332,7 @@ fn page(
     }
     if complete && page.next < until {
         // What should stand between here and `until` is gone.
-        let gone = at.is_some_and(|at| is_broken || misses(at, until));
+        let gone = is_broken || misses(at.unwrap_or(Position::ORIGIN), until);
         if gone && begun {
             return page;
         }
@@ -372,6 +375,28 @@ mod tests {
 
     fn marker() -> StreamEntry {
         StreamEntry::Marker(Position::new(2, 0))
+    }
+
+    #[test]
+    fn whoever_waits_for_all_there_is_is_told_if_it_vanishes_as_a_whole() {
+        let until = Position::new(2, 1);
+        let read = |entries| {
+            let (from, selector) = (ReadFrom::Earliest, &Selector::default());
+            page(
+                &PageQuery { from, until, selector, limit: LIMIT },
+                entries,
+                true,
+                |_| true,
+                |a, b| a != b,
+            )
+        };
+        assert_eq!(read(Vec::new()).trimmed, Some(until), "nothing is left");
+        assert!(read(vec![marker(), event(2, 1)]).trimmed.is_some(), "an epoch is missing");
+        assert_eq!(
+            read(vec![event(1, 3), marker(), event(2, 1)]).trimmed,
+            None,
+            "some was trimmed"
+        );
     }
 
     #[test]
